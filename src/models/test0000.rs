@@ -1,0 +1,39 @@
+//! `test0000`: a constant model that shows whether the wiring is right.
+
+use super::Model;
+
+/// Always `[pred_signal, pred_confidence] = [1.0, 0.8]`, where 0.8 is an `f32`
+/// widened to `f64`, as the model that it replaces sent it.
+///
+/// ```
+/// use signal::models::{Model, Test0000};
+/// let mut out = [0.0; 2];
+/// Test0000::new(3).run(&[0.0; 3], &mut out);
+/// assert_eq!(out, [1.0, 0.800000011920929]);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Test0000(usize);
+
+const OUTPUTS: [f64; 2] = [1.0, 0.8_f32 as f64];
+
+impl Test0000 {
+    /// For vectors of `factors` values, which it ignores.
+    pub fn new(factors: usize) -> Self {
+        Self(factors)
+    }
+}
+
+impl Model for Test0000 {
+    fn inputs(&self) -> usize {
+        self.0
+    }
+
+    fn outputs(&self) -> usize {
+        OUTPUTS.len()
+    }
+
+    #[inline]
+    fn run(&mut self, _factors: &[f64], out: &mut [f64]) {
+        out.copy_from_slice(&OUTPUTS);
+    }
+}

@@ -1,0 +1,382 @@
+//! How messages lie in a ring: a fixed head, then the values as `f64`.
+//!
+//! Only messages that cross a core boundary are laid out; stages on one lane
+//! hand each other the typed messages of [`crate::stages`] by reference.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::abi::{EXCHANGE_LEN, EventKind, HostEvent, PackedF64, SYMBOL_LEN};
+use crate::factors::{Depth, IndexPrice, Ticker, Trade};
+use crate::stages::{
+    Body, Event, FactorVector, InstrumentId, Meta, Prediction, RawEvent, RawHead, Signal,
+};
+
+/// Values that any non-Depth event carries at most.
+const SMALL_EVENT_VALUES: usize = 4;
+/// Values of a Depth per level: bid price, ask price, bid size, ask size.
+const VALUES_PER_LEVEL: usize = 4;
+
+const RAW_HEAD_WORDS: usize = size_of::<RawHead>() / 8;
+const HEAD_WORDS: usize = size_of::<Head>() / 8;
+
+/// The head of every message behind ingest.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Head {
+    sequence: u64,
+    input_sequence: u64,
+    timestamp: i64,
+    arrival: u64,
+    published: u64,
+    instrument: u32,
+    kind: u8,
+    side: i8,
+    count: u16,
+}
+
+const _: () = assert!(size_of::<Head>() == 48 && size_of::<RawHead>() == 80);
+
+/// Values that an event carries when `levels` book levels are read.
+pub const fn event_values(levels: usize) -> usize {
+    let depth = levels * VALUES_PER_LEVEL;
+    if depth > SMALL_EVENT_VALUES {
+        depth
+    } else {
+        SMALL_EVENT_VALUES
+    }
+}
+
+/// A message that can cross from one lane to another.
+pub trait Wire {
+    /// The message as stages see it.
+    type View<'a>;
+
+    /// 64-bit words that a message with so many values takes.
+    fn words(values: usize) -> usize {
+        HEAD_WORDS + values
+    }
+
+    /// Writes the message. `published` is the stamp of its publication in TSC
+    /// ticks, 0 with timing off.
+    fn encode(message: &Self::View<'_>, published: u64, words: &mut [u64]);
+
+    /// Reads the message and the stamp of its publication.
+    fn decode(words: &[u64]) -> (Self::View<'_>, u64);
+}
+
+/// [`RawEvent`]: from the host's thread to ingest.
+#[derive(Debug)]
+pub struct RawEvents;
+/// [`Event`]: from ingest to factor.
+#[derive(Debug)]
+pub struct Events;
+/// [`FactorVector`]: from factor to model.
+#[derive(Debug)]
+pub struct FactorVectors;
+/// [`Prediction`]: from model to egress.
+#[derive(Debug)]
+pub struct Predictions;
+/// [`Signal`]: from egress to the host's thread.
+#[derive(Debug)]
+pub struct Signals;
+
+/// Copies out of the host's struct what the stages need, straight into a ring's
+/// slot. Nothing is checked here: the host's thread only pays for the copy.
+#[inline]
+pub fn carry(
+    event: &HostEvent<'_>,
+    levels: usize,
+    sequence: u64,
+    arrival: u64,
+    words: &mut [u64],
+) {
+    let (head_words, value_words) = words.split_at_mut(RAW_HEAD_WORDS);
+    let values: &mut [f64] = bytemuck::cast_slice_mut(value_words);
+    let head: &mut RawHead =
+        &mut bytemuck::cast_slice_mut::<u64, RawHead>(head_words)[0];
+    let describe = |head: &mut RawHead,
+                    timestamp: i64,
+                    symbol: &[u8; SYMBOL_LEN],
+                    exchange: &[u8; EXCHANGE_LEN],
+                    instrument_type: i8,
+                    side: i8| {
+        *head = RawHead {
+            sequence,
+            arrival,
+            timestamp,
+            kind: event.kind() as u8,
+            instrument_type,
+            side,
+            _unused: [0; 5],
+            exchange: *exchange,
+            symbol: *symbol,
+        };
+    };
+    match event {
+        HostEvent::Depth(depth) => {
+            describe(
+                head,
+                depth.data_time.get(),
+                &depth.symbol,
+                &depth.exchange_id,
+                depth.instrument_type,
+                0,
+            );
+            let sides: [&[PackedF64]; VALUES_PER_LEVEL] = [
+                &depth.bid_price[..levels],
+                &depth.ask_price[..levels],
+                &depth.bid_volume[..levels],
+                &depth.ask_volume[..levels],
+            ];
+            for (side, out) in sides.iter().zip(values.chunks_exact_mut(levels)) {
+                for (value, out) in side.iter().zip(out) {
+                    *out = value.get();
+                }
+            }
+        }
+        HostEvent::Ticker(ticker) => {
+            describe(
+                head,
+                ticker.data_time.get(),
+                &ticker.symbol,
+                &ticker.exchange_id,
+                ticker.instrument_type,
+                0,
+            );
+            values[..4].copy_from_slice(&[
+                ticker.bid_price.get(),
+                ticker.ask_price.get(),
+                ticker.bid_volume.get(),
+                ticker.ask_volume.get(),
+            ]);
+        }
+        HostEvent::Trade(trade) => {
+            describe(
+                head,
+                trade.trade_time.get(),
+                &trade.symbol,
+                &trade.exchange_id,
+                trade.instrument_type,
+                trade.side,
+            );
+            values[..2].copy_from_slice(&[trade.price.get(), trade.volume.get()]);
+        }
+        HostEvent::IndexPrice(index) => {
+            describe(
+                head,
+                0,
+                &index.symbol,
+                &index.exchange_id,
+                index.instrument_type,
+                0,
+            );
+            values[0] = index.price.get();
+        }
+    }
+}
+
+/// Words of a raw event when `levels` book levels are read.
+pub const fn raw_words(levels: usize) -> usize {
+    RAW_HEAD_WORDS + event_values(levels)
+}
+
+/// Reads what [`carry`] wrote.
+#[inline]
+pub fn raw_event(words: &[u64]) -> RawEvent<'_> {
+    let (head, values) = words.split_at(RAW_HEAD_WORDS);
+    RawEvent {
+        head: &bytemuck::cast_slice::<u64, RawHead>(head)[0],
+        values: bytemuck::cast_slice(values),
+    }
+}
+
+#[inline]
+fn put(head: Head, values: &[f64], words: &mut [u64]) {
+    let (head_words, value_words) = words.split_at_mut(HEAD_WORDS);
+    bytemuck::cast_slice_mut::<u64, Head>(head_words)[0] = head;
+    bytemuck::cast_slice_mut::<u64, f64>(value_words)[..values.len()].copy_from_slice(values);
+}
+
+#[inline]
+fn get(words: &[u64]) -> (&Head, &[f64]) {
+    let (head, values) = words.split_at(HEAD_WORDS);
+    let head = &bytemuck::cast_slice::<u64, Head>(head)[0];
+    let values: &[f64] = bytemuck::cast_slice(values);
+    (head, &values[..head.count as usize])
+}
+
+#[inline]
+fn head(meta: &Meta, published: u64, count: usize) -> Head {
+    debug_assert!(count <= MAX_VALUES);
+    Head {
+        sequence: 0,
+        input_sequence: meta.input_sequence,
+        timestamp: meta.timestamp,
+        arrival: meta.arrival,
+        published,
+        instrument: meta.instrument.0,
+        kind: 0,
+        side: 0,
+        count: count as u16,
+    }
+}
+
+/// Values that one message can hold.
+pub const MAX_VALUES: usize = u16::MAX as usize;
+
+impl Head {
+    #[inline]
+    fn meta(&self) -> Meta {
+        Meta {
+            input_sequence: self.input_sequence,
+            instrument: InstrumentId(self.instrument),
+            timestamp: self.timestamp,
+            arrival: self.arrival,
+        }
+    }
+}
+
+impl Wire for RawEvents {
+    type View<'a> = RawEvent<'a>;
+
+    fn words(values: usize) -> usize {
+        RAW_HEAD_WORDS + values
+    }
+
+    fn encode(message: &RawEvent<'_>, _published: u64, words: &mut [u64]) {
+        words[..RAW_HEAD_WORDS].copy_from_slice(bytemuck::cast_slice(std::slice::from_ref(
+            message.head,
+        )));
+        let values: &[u64] = bytemuck::cast_slice(message.values);
+        words[RAW_HEAD_WORDS..][..values.len()].copy_from_slice(values);
+    }
+
+    /// A raw event is published as it arrives, so its arrival is the stamp.
+    #[inline]
+    fn decode(words: &[u64]) -> (RawEvent<'_>, u64) {
+        let raw = raw_event(words);
+        (raw, raw.head.arrival)
+    }
+}
+
+impl Wire for Events {
+    type View<'a> = Event<'a>;
+
+    fn encode(event: &Event<'_>, published: u64, words: &mut [u64]) {
+        let head = |kind: EventKind, side: i8, count: usize| Head {
+            kind: kind as u8,
+            side,
+            ..head(&event.meta, published, count)
+        };
+        match &event.body {
+            Body::Depth(depth) => {
+                let levels = depth.bid_price.len();
+                put(
+                    head(EventKind::Depth, 0, levels * VALUES_PER_LEVEL),
+                    depth.bid_price,
+                    words,
+                );
+                let values: &mut [f64] = bytemuck::cast_slice_mut(&mut words[HEAD_WORDS..]);
+                for (side, out) in [depth.ask_price, depth.bid_volume, depth.ask_volume]
+                    .iter()
+                    .zip(values[levels..].chunks_exact_mut(levels))
+                {
+                    out.copy_from_slice(side);
+                }
+            }
+            Body::Ticker(ticker) => put(
+                head(EventKind::Ticker, 0, 4),
+                &[
+                    ticker.bid_price,
+                    ticker.ask_price,
+                    ticker.bid_volume,
+                    ticker.ask_volume,
+                ],
+                words,
+            ),
+            Body::Trade(trade) => put(
+                head(EventKind::Trade, trade.side, 2),
+                &[trade.price, trade.volume],
+                words,
+            ),
+            Body::IndexPrice(index) => {
+                put(head(EventKind::IndexPrice, 0, 1), &[index.price], words);
+            }
+        }
+    }
+
+    fn decode(words: &[u64]) -> (Event<'_>, u64) {
+        let (head, values) = get(words);
+        let timestamp = head.timestamp;
+        let body = match EventKind::ALL[head.kind as usize] {
+            EventKind::Depth => Body::Depth(Depth::from_values(timestamp, values)),
+            EventKind::Ticker => Body::Ticker(Ticker::from_values(timestamp, values)),
+            EventKind::Trade => Body::Trade(Trade::from_values(timestamp, head.side, values)),
+            EventKind::IndexPrice => Body::IndexPrice(IndexPrice { price: values[0] }),
+        };
+        let meta = head.meta();
+        (Event { meta, body }, head.published)
+    }
+}
+
+impl Wire for FactorVectors {
+    type View<'a> = FactorVector<'a>;
+
+    #[inline]
+    fn encode(vector: &FactorVector<'_>, published: u64, words: &mut [u64]) {
+        let count = vector.values.len();
+        put(head(&vector.meta, published, count), vector.values, words);
+    }
+
+    #[inline]
+    fn decode(words: &[u64]) -> (FactorVector<'_>, u64) {
+        let (head, values) = get(words);
+        let meta = head.meta();
+        (FactorVector { meta, values }, head.published)
+    }
+}
+
+impl Wire for Predictions {
+    type View<'a> = Prediction<'a>;
+
+    #[inline]
+    fn encode(prediction: &Prediction<'_>, published: u64, words: &mut [u64]) {
+        let count = prediction.values.len();
+        put(
+            head(&prediction.meta, published, count),
+            prediction.values,
+            words,
+        );
+    }
+
+    #[inline]
+    fn decode(words: &[u64]) -> (Prediction<'_>, u64) {
+        let (head, values) = get(words);
+        let meta = head.meta();
+        (Prediction { meta, values }, head.published)
+    }
+}
+
+impl Wire for Signals {
+    type View<'a> = Signal<'a>;
+
+    #[inline]
+    fn encode(signal: &Signal<'_>, published: u64, words: &mut [u64]) {
+        let head = Head {
+            sequence: signal.sequence,
+            ..head(&signal.meta, published, signal.values.len())
+        };
+        put(head, signal.values, words);
+    }
+
+    #[inline]
+    fn decode(words: &[u64]) -> (Signal<'_>, u64) {
+        let (head, values) = get(words);
+        let signal = Signal {
+            sequence: head.sequence,
+            meta: head.meta(),
+            values,
+        };
+        (signal, head.published)
+    }
+}

@@ -1,0 +1,384 @@
+//! Ingest: decode, validate and intern what the host's thread copied.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustc_hash::FxBuildHasher;
+
+use super::{Body, Event, InstrumentId, Meta, Name, Names, RawEvent, RawHead};
+use crate::abi::{self, EXCHANGE_LEN, EventKind, SYMBOL_LEN};
+use crate::factors::{Depth, IndexPrice, Ticker, Trade};
+
+/// Why ingest refused an event. A refused event touches no state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The symbol is empty or has a character that is not printable ASCII.
+    BadSymbol,
+    /// A price is not finite or not positive.
+    BadPrice,
+    /// A size is not finite or negative.
+    BadSize,
+    /// The instrument is new and the table of instruments is full.
+    TooManyInstruments,
+}
+
+/// The host's spelling of an instrument, with what follows a NUL cleared.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct HostKey {
+    symbol: [u64; SYMBOL_LEN / 8],
+    exchange: [u64; EXCHANGE_LEN / 8],
+    instrument_type: i8,
+}
+
+/// An instrument whatever the spelling of its symbol.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct InstrumentKey {
+    name: Name,
+    exchange: [u64; EXCHANGE_LEN / 8],
+    instrument_type: i8,
+}
+
+/// The ingest stage.
+pub struct Ingest {
+    levels: usize,
+    by_spelling: HashMap<HostKey, InstrumentId, FxBuildHasher>,
+    by_instrument: HashMap<InstrumentKey, InstrumentId, FxBuildHasher>,
+    names: Arc<Names>,
+    max_spellings: usize,
+}
+
+impl Ingest {
+    /// An ingest stage for events that carry `levels` book levels and for as
+    /// many instruments as `names` can hold. All memory is taken here.
+    pub fn new(levels: usize, names: Arc<Names>) -> Self {
+        let max = names.capacity();
+        // An instrument may come in two spellings, `btc_usdt` and `BTCUSDT`.
+        let max_spellings = max * 2;
+        Self {
+            levels,
+            by_spelling: HashMap::with_capacity_and_hasher(max_spellings, FxBuildHasher),
+            by_instrument: HashMap::with_capacity_and_hasher(max, FxBuildHasher),
+            names,
+            max_spellings,
+        }
+    }
+
+    /// Checks the event and hands it to `out`, or says why not.
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`]; `out` is not called then.
+    #[inline]
+    pub fn on(&mut self, raw: &RawEvent<'_>, out: impl FnOnce(Event<'_>)) -> Result<(), Refusal> {
+        let head = raw.head;
+        let body = body(head, raw.values, self.levels)?;
+        let instrument = self.intern(head)?;
+        out(Event {
+            meta: Meta {
+                input_sequence: head.sequence,
+                instrument,
+                timestamp: head.timestamp,
+                arrival: head.arrival,
+            },
+            body,
+        });
+        Ok(())
+    }
+
+    /// Instruments seen so far.
+    pub fn instruments(&self) -> usize {
+        self.by_instrument.len()
+    }
+
+    #[inline]
+    fn intern(&mut self, head: &RawHead) -> Result<InstrumentId, Refusal> {
+        let key = HostKey {
+            symbol: up_to_nul(&head.symbol),
+            exchange: up_to_nul(&head.exchange),
+            instrument_type: head.instrument_type,
+        };
+        match self.by_spelling.get(&key) {
+            Some(&id) => Ok(id),
+            None => self.intern_new_spelling(head, key),
+        }
+    }
+
+    #[cold]
+    fn intern_new_spelling(
+        &mut self,
+        head: &RawHead,
+        host_key: HostKey,
+    ) -> Result<InstrumentId, Refusal> {
+        let name = Name::from_symbol(abi::text(&head.symbol)).ok_or(Refusal::BadSymbol)?;
+        let key = InstrumentKey {
+            name,
+            exchange: host_key.exchange,
+            instrument_type: head.instrument_type,
+        };
+        let id = match self.by_instrument.get(&key) {
+            Some(&id) => id,
+            None if self.by_instrument.len() == self.names.capacity() => {
+                return Err(Refusal::TooManyInstruments);
+            }
+            None => {
+                let id = InstrumentId(self.by_instrument.len() as u32);
+                self.names.set(id, name);
+                self.by_instrument.insert(key, id);
+                id
+            }
+        };
+        // Further spellings of a known instrument take this slower way each time.
+        if self.by_spelling.len() < self.max_spellings {
+            self.by_spelling.insert(host_key, id);
+        }
+        Ok(id)
+    }
+}
+
+impl std::fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ingest")
+            .field("levels", &self.levels)
+            .field("instruments", &self.instruments())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A text field as words, zero from its first NUL on.
+#[inline]
+fn up_to_nul<const BYTES: usize, const WORDS: usize>(field: &[u8; BYTES]) -> [u64; WORDS] {
+    const { assert!(WORDS * 8 == BYTES) };
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let mut words = [0u64; WORDS];
+    for (word, bytes) in words.iter_mut().zip(field.chunks_exact(8)) {
+        let value = u64::from_le_bytes(bytes.try_into().expect("chunks of eight bytes"));
+        // The lowest set bit marks the first zero byte; see "Bit Twiddling
+        // Hacks", S. E. Anderson, "Determine if a word has a zero byte".
+        let zeros = value.wrapping_sub(LOW) & !value & HIGH;
+        if zeros != 0 {
+            let kept = (zeros.trailing_zeros() / 8) * 8;
+            *word = value & ((1u64 << kept) - 1);
+            break;
+        }
+        *word = value;
+    }
+    words
+}
+
+#[inline]
+fn body<'a>(head: &RawHead, values: &'a [f64], levels: usize) -> Result<Body<'a>, Refusal> {
+    let timestamp = head.timestamp;
+    // The host's thread wrote `kind` from an `EventKind`.
+    match EventKind::ALL[usize::from(head.kind)] {
+        EventKind::Depth => {
+            let depth = Depth::from_values(timestamp, &values[..4 * levels]);
+            check_side(depth.bid_price, depth.bid_volume)?;
+            check_side(depth.ask_price, depth.ask_volume)?;
+            Ok(Body::Depth(depth))
+        }
+        EventKind::Ticker => {
+            let ticker = Ticker::from_values(timestamp, values);
+            check_price(ticker.bid_price)?;
+            check_price(ticker.ask_price)?;
+            check_size(ticker.bid_volume)?;
+            check_size(ticker.ask_volume)?;
+            Ok(Body::Ticker(ticker))
+        }
+        EventKind::Trade => {
+            let trade = Trade::from_values(timestamp, head.side, values);
+            check_price(trade.price)?;
+            check_size(trade.volume)?;
+            Ok(Body::Trade(trade))
+        }
+        EventKind::IndexPrice => {
+            let price = values[0];
+            check_price(price)?;
+            Ok(Body::IndexPrice(IndexPrice { price }))
+        }
+    }
+}
+
+/// The best level must be there; a deeper one may be absent, that is all zero,
+/// because thin books have fewer levels than the host's struct.
+#[inline]
+fn check_side(prices: &[f64], sizes: &[f64]) -> Result<(), Refusal> {
+    check_price(prices[0])?;
+    check_size(sizes[0])?;
+    for (&price, &size) in prices[1..].iter().zip(&sizes[1..]) {
+        if price != 0.0 || size != 0.0 {
+            check_price(price)?;
+            check_size(size)?;
+        }
+    }
+    Ok(())
+}
+
+#[inline]
+fn check_price(price: f64) -> Result<(), Refusal> {
+    if price > 0.0 && price < f64::INFINITY {
+        Ok(())
+    } else {
+        Err(Refusal::BadPrice)
+    }
+}
+
+#[inline]
+fn check_size(size: f64) -> Result<(), Refusal> {
+    if (0.0..f64::INFINITY).contains(&size) {
+        Ok(())
+    } else {
+        Err(Refusal::BadSize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytemuck::Zeroable;
+    use proptest::prelude::*;
+
+    fn head(symbol: &[u8], kind: EventKind) -> RawHead {
+        let mut head = RawHead::zeroed();
+        head.symbol[..symbol.len()].copy_from_slice(symbol);
+        head.exchange[..7].copy_from_slice(b"binance");
+        head.kind = kind as u8;
+        head.instrument_type = 7;
+        head.timestamp = 5;
+        head
+    }
+
+    fn run(ingest: &mut Ingest, head: &RawHead, values: &[f64]) -> Result<InstrumentId, Refusal> {
+        let mut id = None;
+        ingest.on(&RawEvent { head, values }, |event| {
+            id = Some(event.meta.instrument);
+        })?;
+        Ok(id.expect("an accepted event is handed on"))
+    }
+
+    fn stage(levels: usize, max: usize) -> Ingest {
+        Ingest::new(levels, Arc::new(Names::new(max)))
+    }
+
+    const TRADE: [f64; 2] = [10.0, 1.0];
+
+    #[test]
+    fn spellings_of_one_symbol_are_one_instrument() {
+        let mut ingest = stage(1, 4);
+        let a = run(&mut ingest, &head(b"btc_usdt", EventKind::Trade), &TRADE);
+        let b = run(&mut ingest, &head(b"BTCUSDT", EventKind::Trade), &TRADE);
+        assert_eq!(a, Ok(InstrumentId(0)));
+        assert_eq!(b, a);
+        assert_eq!(
+            ingest.names.get(InstrumentId(0)).unwrap().as_str(),
+            "BTCUSDT"
+        );
+    }
+
+    #[test]
+    fn exchange_and_type_tell_instruments_apart() {
+        let mut ingest = stage(1, 4);
+        let first = head(b"btc_usdt", EventKind::Trade);
+        let mut exchange = first;
+        exchange.exchange[..3].copy_from_slice(b"okx");
+        let mut spot = first;
+        spot.instrument_type = 5;
+        assert_eq!(run(&mut ingest, &first, &TRADE), Ok(InstrumentId(0)));
+        assert_eq!(run(&mut ingest, &exchange, &TRADE), Ok(InstrumentId(1)));
+        assert_eq!(run(&mut ingest, &spot, &TRADE), Ok(InstrumentId(2)));
+    }
+
+    #[test]
+    fn bytes_behind_the_nul_do_not_matter() {
+        let mut ingest = stage(1, 4);
+        let clean = head(b"btc_usdt", EventKind::Trade);
+        let mut dirty = clean;
+        dirty.symbol[9..].fill(0xee);
+        dirty.exchange[8..].fill(0x11);
+        assert_eq!(run(&mut ingest, &clean, &TRADE), Ok(InstrumentId(0)));
+        assert_eq!(run(&mut ingest, &dirty, &TRADE), Ok(InstrumentId(0)));
+    }
+
+    #[test]
+    fn instruments_beyond_the_table_are_refused_and_known_ones_go_on() {
+        let mut ingest = stage(1, 1);
+        let known = head(b"a", EventKind::Trade);
+        let new = head(b"b", EventKind::Trade);
+        assert_eq!(run(&mut ingest, &known, &TRADE), Ok(InstrumentId(0)));
+        assert_eq!(
+            run(&mut ingest, &new, &TRADE),
+            Err(Refusal::TooManyInstruments)
+        );
+        assert_eq!(run(&mut ingest, &known, &TRADE), Ok(InstrumentId(0)));
+    }
+
+    #[test]
+    fn bad_numbers_and_symbols_are_refused_by_reason() {
+        let mut ingest = stage(2, 4);
+        let trade = head(b"a", EventKind::Trade);
+        for price in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(
+                run(&mut ingest, &trade, &[price, 1.0]),
+                Err(Refusal::BadPrice)
+            );
+        }
+        for size in [-1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(
+                run(&mut ingest, &trade, &[1.0, size]),
+                Err(Refusal::BadSize)
+            );
+        }
+        assert_eq!(
+            run(&mut ingest, &head(b"", EventKind::Trade), &TRADE),
+            Err(Refusal::BadSymbol)
+        );
+        assert_eq!(
+            run(&mut ingest, &head(b"\x01", EventKind::Trade), &TRADE),
+            Err(Refusal::BadSymbol)
+        );
+        let depth = head(b"a", EventKind::Depth);
+        let book = |second: [f64; 4]| {
+            [
+                9.0, second[0], 10.0, second[1], 1.0, second[2], 1.0, second[3],
+            ]
+        };
+        assert!(run(&mut ingest, &depth, &book([8.0, 11.0, 1.0, 1.0])).is_ok());
+        assert!(run(&mut ingest, &depth, &book([0.0; 4])).is_ok());
+        assert_eq!(
+            run(&mut ingest, &depth, &book([0.0, 11.0, 1.0, 1.0])),
+            Err(Refusal::BadPrice)
+        );
+        assert_eq!(
+            run(&mut ingest, &depth, &book([8.0, 11.0, 1.0, f64::NAN])),
+            Err(Refusal::BadSize)
+        );
+        assert_eq!(ingest.instruments(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn masking_equals_a_plain_search_for_the_nul(field in any::<[u8; SYMBOL_LEN]>()) {
+            let mut expected = [0u8; SYMBOL_LEN];
+            let text = abi::text(&field);
+            expected[..text.len()].copy_from_slice(text);
+            let masked: [u64; SYMBOL_LEN / 8] = up_to_nul(&field);
+            let bytes: Vec<u8> = masked.iter().flat_map(|w| w.to_le_bytes()).collect();
+            prop_assert_eq!(bytes, expected.to_vec());
+        }
+
+        #[test]
+        fn any_raw_event_is_accepted_or_refused(
+            symbol in any::<[u8; SYMBOL_LEN]>(),
+            kind in 0u8..4,
+            values in proptest::collection::vec(any::<f64>(), 8),
+        ) {
+            let mut ingest = stage(2, 2);
+            let mut head = RawHead::zeroed();
+            head.symbol = symbol;
+            head.kind = kind;
+            let mut handed_on = 0;
+            let result = ingest.on(&RawEvent { head: &head, values: &values }, |_| handed_on += 1);
+            prop_assert_eq!(handed_on, i32::from(result.is_ok()));
+        }
+    }
+}

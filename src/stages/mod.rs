@@ -1,0 +1,140 @@
+//! The stages, as pure state machines: a message comes in, messages may go out.
+//!
+//! A stage knows nothing of threads, rings or clocks, so the same code runs
+//! under every placement and in tests, which call it directly.
+//!
+//! | file | stage | takes | emits |
+//! |---|---|---|---|
+//! | `ingest` | decode, validate, intern | [`RawEvent`] | [`Event`] |
+//! | `factor` | state per instrument, compute on a trigger | [`Event`] | [`FactorVector`] |
+//! | `model` | run the model | [`FactorVector`] | [`Prediction`] |
+//! | `egress` | number the signals | [`Prediction`] | [`Signal`] |
+//! | `names` | instrument names, shared with the host's thread | | |
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::abi::{EXCHANGE_LEN, SYMBOL_LEN};
+use crate::factors::{Depth, IndexPrice, Ticker, Trade};
+
+mod egress;
+mod factor;
+mod ingest;
+mod model;
+mod names;
+
+pub use egress::Egress;
+pub use factor::Factor;
+pub use ingest::{Ingest, Refusal};
+pub use model::ModelStage;
+pub use names::{Name, Names};
+
+/// An instrument's number: dense, from 0, in order of first appearance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InstrumentId(pub u32);
+
+impl InstrumentId {
+    /// The number as an index.
+    #[inline]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What travels with a message from ingest to the callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Number of the event that the host gave, from 1.
+    pub input_sequence: u64,
+    /// The instrument.
+    pub instrument: InstrumentId,
+    /// The event's own time, ns since the Unix epoch.
+    pub timestamp: i64,
+    /// When the host handed the event over, TSC ticks; 0 with timing off.
+    pub arrival: u64,
+}
+
+/// The head of an event as the host's thread copied it, unchecked.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct RawHead {
+    /// Number of the event, from 1.
+    pub sequence: u64,
+    /// When it arrived, TSC ticks; 0 with timing off.
+    pub arrival: u64,
+    /// The event's own time, ns since the Unix epoch; 0 where it has none.
+    pub timestamp: i64,
+    /// An [`EventKind`](crate::abi::EventKind) as its number.
+    pub kind: u8,
+    /// The host's instrument type.
+    pub instrument_type: i8,
+    /// Aggressor side of a trade.
+    pub side: i8,
+    #[doc(hidden)]
+    pub _unused: [u8; 5],
+    /// Exchange, NUL-terminated unless full.
+    pub exchange: [u8; EXCHANGE_LEN],
+    /// Symbol, NUL-terminated unless full.
+    pub symbol: [u8; SYMBOL_LEN],
+}
+
+/// An event as the host's thread copied it, unchecked.
+#[derive(Clone, Copy, Debug)]
+pub struct RawEvent<'a> {
+    /// Everything but prices and sizes.
+    pub head: &'a RawHead,
+    /// Depth: the carried levels of bid prices, ask prices, bid sizes and ask
+    /// sizes, one after the other. Ticker: bid, ask, bid size, ask size.
+    /// Trade: price, size. Index price: price. Anything behind is unspecified.
+    pub values: &'a [f64],
+}
+
+/// A checked event of a known instrument.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Event<'a> {
+    /// Number, instrument and times.
+    pub meta: Meta,
+    /// What happened.
+    pub body: Body<'a>,
+}
+
+/// What an [`Event`] says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Body<'a> {
+    /// Levels of the order book.
+    Depth(Depth<'a>),
+    /// Best bid and ask.
+    Ticker(Ticker),
+    /// A trade.
+    Trade(Trade),
+    /// The index price.
+    IndexPrice(IndexPrice),
+}
+
+/// The factors of one instrument at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FactorVector<'a> {
+    /// Of the event that triggered the computation.
+    pub meta: Meta,
+    /// One value a factor, in the order of the configured sets.
+    pub values: &'a [f64],
+}
+
+/// What the model made of a factor vector.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction<'a> {
+    /// Of the event that triggered the computation.
+    pub meta: Meta,
+    /// The model's outputs.
+    pub values: &'a [f64],
+}
+
+/// A numbered result, as the host's callback receives it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Signal<'a> {
+    /// Number of the signal, from 1 and dense: a gap means dropped signals.
+    pub sequence: u64,
+    /// Of the event that triggered the computation.
+    pub meta: Meta,
+    /// The values.
+    pub values: &'a [f64],
+}
