@@ -331,9 +331,7 @@ impl<'a> HostEvent<'a> {
             EventKind::Depth => bytemuck::try_from_bytes(payload).ok().map(Self::Depth),
             EventKind::Ticker => bytemuck::try_from_bytes(payload).ok().map(Self::Ticker),
             EventKind::Trade => bytemuck::try_from_bytes(payload).ok().map(Self::Trade),
-            EventKind::IndexPrice => bytemuck::try_from_bytes(payload)
-                .ok()
-                .map(Self::IndexPrice),
+            EventKind::IndexPrice => bytemuck::try_from_bytes(payload).ok().map(Self::IndexPrice),
         }
     }
 

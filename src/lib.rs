@@ -1,1 +1,56 @@
-//! x
+//! A latency-tuned `libsignal.so` for the Godzilla trading host.
+//!
+//! ```text
+//!  host's thread            lane(s): pinned threads that busy-poll             host's thread
+//!  signal_on_data ──ring──▶ ingest ─▶ factor ─▶ model ─▶ egress ──ring──▶ signal_poll_callbacks
+//!    copy + stamp           decode    state     run the  number,            hand each signal
+//!    + publish              check     per       model    stamp,             to the callback,
+//!                           intern    instrument         publish            time the last hop
+//! ```
+//!
+//! The host's thread and the lanes share nothing but rings. No other thread
+//! ever runs host code: signals wait in the ring to the host until the host's
+//! own thread polls.
+//!
+//! A C or C++ host loads the shared library and uses [`ffi`]; a Rust host uses
+//! [`Engine`]. What computes is a [factor set](factors) and a [model](models).
+//!
+//! ```
+//! use signal::abi::{Depth, HostEvent};
+//! use signal::{Config, Engine};
+//!
+//! let config = Config::from_json(r#"{"placement": "inline"}"#)?;
+//! let mut engine = Engine::start(&config)?;
+//! let mut depth: Depth = bytemuck::Zeroable::zeroed();
+//! depth.symbol[..8].copy_from_slice(b"btc_usdt");
+//! depth.bid_price[0] = 100.0.into();
+//! depth.ask_price[0] = 101.0.into();
+//! engine.on_event(HostEvent::Depth(&depth));
+//! let mut symbols = Vec::new();
+//! engine.poll(|name, signal| symbols.push((name.as_str().to_owned(), signal.values.to_vec())));
+//! assert_eq!(symbols, [("BTCUSDT".to_owned(), vec![1.0, 0.800000011920929])]);
+//! # Ok::<(), signal::Error>(())
+//! ```
+//!
+//! # Caveats
+//!
+//! - Linux on x86-64 only, because that is what the host runs on.
+//! - Stamps are TSC ticks; a machine without an invariant TSC gets the system's
+//!   clock instead, at its cost.
+//! - `quanta` calibrates once a process, for up to 200 ms, in the first
+//!   [`Engine::start`].
+
+pub mod abi;
+pub mod config;
+pub mod engine;
+mod error;
+pub mod factors;
+pub mod ffi;
+pub mod models;
+pub mod pipeline;
+pub mod report;
+pub mod stages;
+
+pub use config::Config;
+pub use engine::{Engine, Registry};
+pub use error::Error;

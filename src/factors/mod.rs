@@ -226,7 +226,11 @@ impl Registry {
     ///
     /// If the set has no factors or reads no or more than 10 levels.
     pub fn add<F: FactorSet>(&mut self) {
-        assert!(!F::FACTORS.is_empty(), "factor set {} has no factors", F::NAME);
+        assert!(
+            !F::FACTORS.is_empty(),
+            "factor set {} has no factors",
+            F::NAME
+        );
         assert!(
             (1..=crate::abi::LEVELS).contains(&F::LEVELS),
             "factor set {} reads {} levels, expected 1 to 10",

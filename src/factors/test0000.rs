@@ -32,10 +32,6 @@ impl FactorSet for Test0000 {
 
     #[inline]
     fn write(&self, out: &mut [f64]) {
-        out.copy_from_slice(&[
-            self.ask - self.bid,
-            (self.ask + self.bid) / 2.0,
-            self.bid,
-        ]);
+        out.copy_from_slice(&[self.ask - self.bid, (self.ask + self.bid) / 2.0, self.bid]);
     }
 }

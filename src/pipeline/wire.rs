@@ -83,17 +83,10 @@ pub struct Signals;
 /// Copies out of the host's struct what the stages need, straight into a ring's
 /// slot. Nothing is checked here: the host's thread only pays for the copy.
 #[inline]
-pub fn carry(
-    event: &HostEvent<'_>,
-    levels: usize,
-    sequence: u64,
-    arrival: u64,
-    words: &mut [u64],
-) {
+pub fn carry(event: &HostEvent<'_>, levels: usize, sequence: u64, arrival: u64, words: &mut [u64]) {
     let (head_words, value_words) = words.split_at_mut(RAW_HEAD_WORDS);
     let values: &mut [f64] = bytemuck::cast_slice_mut(value_words);
-    let head: &mut RawHead =
-        &mut bytemuck::cast_slice_mut::<u64, RawHead>(head_words)[0];
+    let head: &mut RawHead = &mut bytemuck::cast_slice_mut::<u64, RawHead>(head_words)[0];
     let describe = |head: &mut RawHead,
                     timestamp: i64,
                     symbol: &[u8; SYMBOL_LEN],
@@ -244,9 +237,8 @@ impl Wire for RawEvents {
     }
 
     fn encode(message: &RawEvent<'_>, _published: u64, words: &mut [u64]) {
-        words[..RAW_HEAD_WORDS].copy_from_slice(bytemuck::cast_slice(std::slice::from_ref(
-            message.head,
-        )));
+        words[..RAW_HEAD_WORDS]
+            .copy_from_slice(bytemuck::cast_slice(std::slice::from_ref(message.head)));
         let values: &[u64] = bytemuck::cast_slice(message.values);
         words[RAW_HEAD_WORDS..][..values.len()].copy_from_slice(values);
     }

@@ -1,1 +1,199 @@
-fn main(){}
+//! The `signal` command: plays recorded or synthetic market data to
+//! `libsignal.so`, the way the Godzilla host does, and prints what came back.
+//!
+//! The command is a host, not a shortcut: it loads the built library with the
+//! host's `dlopen` flags and uses nothing but its C ABI.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::{Value, json};
+
+mod capture;
+mod drive;
+mod failure;
+mod feed;
+mod host;
+mod locate;
+mod mirror;
+mod print;
+mod row;
+mod symbol;
+mod synthetic;
+
+use drive::Speed;
+use failure::{Failure, Result};
+use feed::Feed;
+use host::{Library, Plugin};
+
+/// Plays market data to libsignal.so in the Godzilla host's order of calls.
+#[derive(Parser)]
+#[command(name = "signal", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Replay recorded market data (CSV, plain or gzip; several files are merged by time).
+    Replay {
+        /// Capture files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Play a synthetic feed of a few instruments; needs no file.
+    Demo {
+        /// Seed of the random numbers: the same seed makes the same feed.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Seconds of market data to make.
+        #[arg(long, default_value_t = 120.0, value_parser = seconds)]
+        seconds: f64,
+        /// Make this many events instead.
+        #[arg(long, conflicts_with = "seconds", value_parser = clap::value_parser!(u64).range(1..=50_000_000))]
+        events: Option<u64>,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// What both ways of playing understand.
+#[derive(Args)]
+struct Common {
+    /// How fast to play: `max` (lossless, as fast as the library takes it), or a multiple of real time such as `1x` or `0.5x`.
+    #[arg(long, default_value = "max", value_name = "max|Nx")]
+    speed: Speed,
+    /// Which stages share a lane: auto, inline, fused, split, or lanes as JSON, e.g. '[["ingest","factor"],["model"]]'.
+    #[arg(long, value_parser = placement, value_name = "NAME|JSON")]
+    placement: Option<Value>,
+    /// Cores for the lanes, in order, e.g. 1,2.
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    cores: Vec<u32>,
+    /// Configuration file of the library (what SIGNAL_CONFIG names for a real host); flags win over it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Write the latency report into this directory.
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// The library to load [default: SIGNAL_LIB_PATH, else libsignal.so near this command].
+    #[arg(long, value_name = "PATH")]
+    lib: Option<PathBuf>,
+}
+
+impl Common {
+    /// The string for `signal_create`: the flags that were given, nothing else.
+    fn create_json(&self) -> Result<Value> {
+        let mut config = json!({});
+        if let Some(placement) = &self.placement {
+            config["placement"] = placement.clone();
+        }
+        if !self.cores.is_empty() {
+            config["cores"] = json!(self.cores);
+        }
+        if let Some(dir) = &self.report {
+            let dir = std::path::absolute(dir)
+                .map_err(|error| Failure::said(format!("--report {}: {error}", dir.display())))?;
+            let Some(dir) = dir.to_str() else {
+                return Err(Failure::said("--report: the path is not UTF-8"));
+            };
+            config["latency"] = json!({ "dir": dir });
+        }
+        Ok(config)
+    }
+}
+
+/// Parses `--placement`.
+fn placement(text: &str) -> std::result::Result<Value, String> {
+    match text {
+        "auto" | "inline" | "fused" | "split" => Ok(Value::from(text)),
+        _ if text.trim_start().starts_with(['[', '{']) => {
+            serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))
+        }
+        _ => Err("expected auto, inline, fused, split or JSON lanes".into()),
+    }
+}
+
+/// Parses `--seconds`.
+fn seconds(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value <= 86_400.0 => Ok(value),
+        _ => Err("expected a number above 0 and up to 86400".into()),
+    }
+}
+
+/// Loads the library, plays the feed and prints what came of it.
+fn play(title: &str, feed: &Feed, common: &Common, config_file: Option<&Path>) -> Result<()> {
+    let config = common.create_json()?;
+    let library = Library::open(common.lib.as_deref())?;
+    print::header(title, feed, &common.speed, &library, &config)?;
+    let plugin = Plugin::create(&library, &config.to_string())?;
+    let window = drive::window(config_file);
+    let outcome = drive::run(&plugin, feed, common.speed, window)?;
+    let (hops, stamp_ns) = (plugin.latency(), plugin.stamp_ns());
+    let received = plugin.destroy();
+    print::outcome(feed, &outcome, received.last.as_ref())?;
+    print::latency(&hops, stamp_ns, common.speed)?;
+    if let Some(dir) = &common.report {
+        let summary = dir.join("summary.json");
+        if !summary.is_file() {
+            return Err(Failure::said(format!(
+                "the library wrote no {}",
+                summary.display()
+            )));
+        }
+        print::line(&format!("\nlatency report in {}", dir.display()))?;
+    }
+    outcome.verdict(feed, received.calls)
+}
+
+/// Runs the command.
+fn run(cli: Cli) -> Result<()> {
+    let (Command::Replay { common, .. } | Command::Demo { common, .. }) = &cli.command;
+    let config_file = host::set_config(common.config.as_deref())?;
+    let config_file = config_file.as_deref();
+    match cli.command {
+        Command::Replay { files, common } => {
+            let feed = capture::read(&files)?;
+            let names: Vec<_> = files
+                .iter()
+                .map(|file| file.display().to_string())
+                .collect();
+            play(
+                &format!("replay {}", names.join(" ")),
+                &feed,
+                &common,
+                config_file,
+            )
+        }
+        Command::Demo {
+            seed,
+            seconds,
+            events,
+            common,
+        } => {
+            let feed = match events {
+                Some(events) => synthetic::events(seed, events),
+                None => synthetic::seconds(seed, seconds),
+            };
+            let title = format!("demo: a synthetic feed, random walks from seed {seed}");
+            play(&title, &feed, &common, config_file)
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has seen enough of it.
+        Err(Failure::Pipe) => ExitCode::SUCCESS,
+        Err(failure) => {
+            use std::io::Write;
+            let _ = writeln!(std::io::stderr(), "signal: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Puts the facts of the build into the library, and links it so that it loads
+//! where the host runs.
+
+use std::env;
+use std::process::Command;
+
+fn main() {
+    let output = |program: &str, args: &[&str]| {
+        Command::new(program)
+            .args(args)
+            .output()
+            .ok()
+            .filter(|output| output.status.success())
+            .and_then(|output| String::from_utf8(output.stdout).ok())
+            .map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty())
+    };
+    let var = |name: &str| env::var(name).unwrap_or_default();
+    let unknown = || "unknown".to_owned();
+    let revision = output("git", &["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(unknown);
+    let compiler = output(&var("RUSTC"), &["--version"]).unwrap_or_else(unknown);
+    println!("cargo:rustc-env=SIGNAL_BUILD_REVISION={revision}");
+    println!("cargo:rustc-env=SIGNAL_BUILD_COMPILER={compiler}");
+    println!("cargo:rustc-env=SIGNAL_BUILD_PROFILE={}", var("PROFILE"));
+    println!("cargo:rustc-env=SIGNAL_BUILD_TARGET={}", var("TARGET"));
+    println!("cargo:rerun-if-changed=build.rs");
+    if std::path::Path::new(".git/logs/HEAD").exists() {
+        println!("cargo:rerun-if-changed=.git/logs/HEAD");
+    }
+    // Lanes run this library's code: a host that unloads it must not pull it
+    // from under them.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+}

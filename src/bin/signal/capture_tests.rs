@@ -1,0 +1,133 @@
+//! Tests of the capture reader.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use signal::abi::{EventKind, Ticker, Trade, text};
+
+use super::*;
+
+const HEADER: &str =
+    "type,ts_ns,symbol,trade_id,price,qty,side,bid_px,bid_qty,ask_px,ask_qty,recv_ns,seq";
+
+fn write(name: &str, bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join(name);
+    std::fs::write(&file, bytes).expect("a file");
+    (dir, file)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).expect("compressed");
+    encoder.finish().expect("compressed")
+}
+
+fn fails(bytes: &[u8]) -> String {
+    let (_dir, file) = write("bad.csv", bytes);
+    let error = read(&[&file]).expect_err("an error").to_string();
+    assert!(error.contains("bad.csv"), "{error}");
+    error
+}
+
+#[track_caller]
+fn fails_with(lines: &str, parts: &[&str]) {
+    let error = fails(format!("{HEADER}\n{lines}").as_bytes());
+    for part in parts {
+        assert!(error.contains(part), "{part:?} is not in {error:?}");
+    }
+}
+
+const TRADE: &str = "trade,20,BTCUSDT,7,101.5,0.25,sell,,,,,200,2\n";
+const TICKER: &str = "ticker,10,BTCUSDT,,,,,1,2,3,4,100,1\n";
+
+#[test]
+fn reads_plain_and_gzip_in_the_order_of_seq() {
+    let text = format!("{HEADER}\n{TRADE}{TICKER}");
+    for bytes in [text.clone().into_bytes(), gzip(text.as_bytes())] {
+        // The name says nothing about the content.
+        let (_dir, file) = write("feed.gz", &bytes);
+        let feed = read(&[&file]).expect("a feed");
+        let [first, second] = feed.events() else {
+            panic!("{:?}", feed.events());
+        };
+        assert_eq!((first.kind, first.recv_ns), (EventKind::Ticker, 100));
+        assert_eq!((second.kind, second.recv_ns), (EventKind::Trade, 200));
+        let ticker: Ticker = *bytemuck::from_bytes(feed.payload(first));
+        assert_eq!(text_of(&ticker.symbol), "btc_usdt");
+        assert_eq!(text_of(&ticker.exchange_id), "binance");
+        assert_eq!(
+            (ticker.bid_price.get(), ticker.ask_volume.get()),
+            (1.0, 4.0)
+        );
+        let trade: Trade = *bytemuck::from_bytes(feed.payload(second));
+        assert_eq!((trade.trade_time.get(), trade.side), (20, SELL));
+        assert_eq!((trade.trade_id.get(), trade.volume.get()), (7, 0.25));
+    }
+}
+
+const SELL: i8 = signal::abi::SIDE_SELL;
+
+fn text_of(field: &[u8]) -> String {
+    String::from_utf8_lossy(text(field)).into_owned()
+}
+
+#[test]
+fn merges_files_of_one_session_only() {
+    let (_one, first) = write("one.csv", format!("{HEADER}\n{TRADE}").as_bytes());
+    let (_two, second) = write("two.csv", format!("{HEADER}\n{TICKER}").as_bytes());
+    let feed = read(&[&first, &second]).expect("a feed");
+    assert_eq!(feed.events()[0].kind, EventKind::Ticker);
+
+    let late = "ticker,10,BTCUSDT,,,,,1,2,3,4,9000000000000,1\n";
+    let (_three, third) = write("three.csv", format!("{HEADER}\n{late}").as_bytes());
+    let error = read(&[&first, &third]).expect_err("an error").to_string();
+    assert!(error.contains("one session"), "{error}");
+}
+
+#[test]
+fn bad_fields_name_line_and_column() {
+    let row = |row: &str| format!("{TRADE}{row}\n");
+    fails_with(
+        &row("tick,1,A,,,,,,,,,1,3"),
+        &["line 3", "`type`", "\"tick\""],
+    );
+    fails_with(
+        &row("ticker,x,A,,,,,1,2,3,4,1,3"),
+        &["line 3", "`ts_ns`", "whole number"],
+    );
+    fails_with(
+        &row("ticker,1,A,,,,,1,,3,4,1,3"),
+        &["line 3", "`bid_qty`", "a number"],
+    );
+    fails_with(
+        &row("ticker,1,A,,,,,NaN,2,3,4,1,3"),
+        &["`bid_px`", "finite"],
+    );
+    fails_with(
+        &row("trade,1,A,1,1,1,up,,,,,1,3"),
+        &["line 3", "`side`", "\"up\""],
+    );
+    fails_with(&row("ticker,1,,,,,,1,2,3,4,1,3"), &["`symbol`", "1 to 32"]);
+    fails_with(
+        &row("depth,1,A,,,,,,,,,1,3"),
+        &["line 3", "`bid_px_1`", "header"],
+    );
+    fails_with(&row("ticker,1,A"), &["line 3", "13 fields", "found 3"]);
+}
+
+#[test]
+fn bad_files_are_named() {
+    assert!(fails(b"").contains("empty"));
+    assert!(fails(format!("{HEADER}\n").as_bytes()).contains("no event"));
+    assert!(fails(b"\x7fELF\x02\x01\xff\xfe,\n\n").contains("`type`"));
+    let bytes = gzip(format!("{HEADER}\n{}", TRADE.repeat(5_000)).as_bytes());
+    assert!(fails(&bytes[..bytes.len() / 2]).contains("cut off"));
+    assert!(fails(&bytes[..5]).contains("cut off"));
+    let mut broken = bytes.clone();
+    broken[20..40].fill(0xff);
+    assert!(fails(&broken).contains("line"));
+    let error = read(&["missing.csv"]).expect_err("an error").to_string();
+    assert!(error.starts_with("missing.csv: No such file"), "{error}");
+}

@@ -1,0 +1,297 @@
+//! The host's loop: order of calls, pace, and back-pressure.
+
+use std::hint;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::str::FromStr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+use signal::abi::EventKind;
+
+use crate::failure::{Failure, Result};
+use crate::feed::Feed;
+use crate::host::Plugin;
+use crate::mirror::Stats;
+
+/// How long the library may take over what is in flight at the end.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+/// How long the library may take to make room while playing.
+const STALL_LIMIT: Duration = Duration::from_secs(60);
+/// Events between two steps of the progress bar.
+const BAR_STEP: usize = 4_096;
+/// Gaps at least this long leave time for a step of the progress bar.
+const BAR_GAP: Duration = Duration::from_millis(2);
+/// Ring sizes where the configuration names none.
+const DEFAULT_RING: u64 = 4_096;
+
+/// How fast to play.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Speed {
+    /// As fast as the library takes it, losing nothing.
+    Max,
+    /// A multiple of the recorded pace.
+    Times(f64),
+}
+
+impl FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        if text == "max" {
+            return Ok(Self::Max);
+        }
+        match text.strip_suffix('x').unwrap_or(text).parse::<f64>() {
+            Ok(times) if (0.001..=1e6).contains(&times) => Ok(Self::Times(times)),
+            _ => Err("expected `max` or a multiple from 0.001x to 1000000x, e.g. `1x`".into()),
+        }
+    }
+}
+
+impl std::fmt::Display for Speed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Max => write!(f, "max (lossless: waits while the library is busy)"),
+            Self::Times(times) => write!(f, "{times}x of the recorded pace"),
+        }
+    }
+}
+
+/// What came of it.
+pub struct Outcome {
+    /// The counters at the end.
+    pub stats: Stats,
+    /// Signals that only the polls after the last event brought.
+    pub last_polls: u64,
+    /// Polls beyond the host's order of calls, to make room.
+    pub extra_polls: u64,
+    /// How long playing took.
+    pub took: Duration,
+}
+
+impl Outcome {
+    /// A failure if something went missing on the way.
+    pub fn verdict(&self, feed: &Feed, callbacks: u64) -> Result<()> {
+        let stats = &self.stats;
+        let mut wrong = Vec::new();
+        let counted = [
+            (EventKind::Depth, stats.events_depth),
+            (EventKind::Ticker, stats.events_ticker),
+            (EventKind::Trade, stats.events_trade),
+            (EventKind::IndexPrice, stats.events_index_price),
+        ];
+        for (kind, counted) in counted {
+            let played = feed.count(kind);
+            if played != counted {
+                wrong.push(format!(
+                    "{played} {kind:?} events played, {counted} counted"
+                ));
+            }
+        }
+        if stats.in_flight > 0 {
+            let seconds = DRAIN_LIMIT.as_secs();
+            wrong.push(format!(
+                "{} events unfinished after {seconds} s",
+                stats.in_flight
+            ));
+        }
+        let ended = stats.delivered + stats.dropped_egress_ring_full;
+        if stats.signals != ended {
+            wrong.push(format!(
+                "{} signals made, {ended} delivered or dropped",
+                stats.signals
+            ));
+        }
+        if stats.delivered != callbacks {
+            wrong.push(format!(
+                "{} signals delivered, {callbacks} callbacks",
+                stats.delivered
+            ));
+        }
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::said(format!(
+                "something is missing: {}",
+                wrong.join("; ")
+            ))),
+        }
+    }
+}
+
+/// Events and signals that may be on their way at speed max: a quarter of the
+/// smallest ring of the configuration file.
+pub fn window(config: Option<&Path>) -> u64 {
+    // A file that cannot be read is the library's to complain about.
+    let text = config
+        .and_then(|path| std::fs::read(path).ok())
+        .unwrap_or_default();
+    let config: Value = serde_json::from_slice(&text).unwrap_or_default();
+    let ring = |name: &str| config["rings"][name].as_u64().unwrap_or(DEFAULT_RING);
+    (ring("ingest").min(ring("egress")) / 4).clamp(1, 512)
+}
+
+/// Plays the feed in the host's order of calls, then waits for the rest.
+pub fn run(plugin: &Plugin, feed: &Feed, speed: Speed, window: u64) -> Result<Outcome> {
+    let bar = progress(feed.events().len() as u64);
+    let waiter = Waiter::new();
+    // Checked twice a window, so that at most one and a half are on their way.
+    let check = (window / 2).max(1) as usize;
+    let first_ns = feed.events().first().map_or(0, |event| event.recv_ns);
+    let mut extra_polls = 0;
+    let start = Instant::now();
+    for (number, event) in feed.events().iter().enumerate() {
+        match speed {
+            Speed::Max if number % check == 0 => extra_polls += make_room(plugin, window, &waiter)?,
+            Speed::Max => {}
+            Speed::Times(times) => {
+                let ns = event.recv_ns.saturating_sub(first_ns).max(0) as f64 / times;
+                let due = start + Duration::from_nanos(ns as u64);
+                if due.saturating_duration_since(Instant::now()) >= BAR_GAP {
+                    bar.set_position(number as u64);
+                }
+                waiter.until(due);
+            }
+        }
+        if number % BAR_STEP == 0 {
+            bar.set_position(number as u64);
+        }
+        if event.kind == EventKind::Depth {
+            plugin.poll()?;
+            // Here the host calls its strategy's on_depth.
+        }
+        plugin.on_data(event.kind.message_type(), feed.payload(event));
+    }
+    let took = start.elapsed();
+    bar.finish_and_clear();
+    let (stats, last_polls) = drain(plugin, &waiter)?;
+    Ok(Outcome {
+        stats,
+        last_polls,
+        extra_polls,
+        took,
+    })
+}
+
+/// Waits until less than `window` is on its way; the number of polls it took.
+fn make_room(plugin: &Plugin, window: u64, waiter: &Waiter) -> Result<u64> {
+    let mut polls = 0;
+    let since = Instant::now();
+    loop {
+        let stats = plugin.stats()?;
+        let queued = queued(&stats);
+        if stats.in_flight + queued < window {
+            return Ok(polls);
+        }
+        // Only signals are left: the host's next poll has too many to take.
+        if stats.in_flight == 0 {
+            plugin.poll()?;
+            polls += 1;
+        }
+        if since.elapsed() > STALL_LIMIT {
+            return Err(Failure::said(format!(
+                "the library is stuck: {} events in flight and {queued} signals queued for {} s",
+                stats.in_flight,
+                STALL_LIMIT.as_secs()
+            )));
+        }
+        waiter.pause();
+    }
+}
+
+/// Waits for what is in flight, then takes the signals that the host's order
+/// of calls would leave behind. The counters, and how many signals came.
+fn drain(plugin: &Plugin, waiter: &Waiter) -> Result<(Stats, u64)> {
+    let deadline = Instant::now() + DRAIN_LIMIT;
+    let mut taken = 0;
+    loop {
+        let stats = plugin.stats()?;
+        if stats.in_flight == 0 && queued(&stats) == 0 || Instant::now() > deadline {
+            return Ok((stats, taken));
+        }
+        match stats.in_flight {
+            0 => taken += plugin.poll()?,
+            _ => waiter.pause(),
+        }
+    }
+}
+
+/// Signals made that neither were delivered nor dropped yet.
+fn queued(stats: &Stats) -> u64 {
+    let ended = stats.delivered + stats.dropped_egress_ring_full;
+    stats.signals.saturating_sub(ended)
+}
+
+/// Ways to wait that leave a lone core to the lanes.
+struct Waiter {
+    one_core: bool,
+}
+
+impl Waiter {
+    fn new() -> Self {
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+        Self {
+            one_core: cores == 1,
+        }
+    }
+
+    fn pause(&self) {
+        match self.one_core {
+            true => thread::yield_now(),
+            false => hint::spin_loop(),
+        }
+    }
+
+    /// Waits for a moment; like the host, busily where there are cores to spare.
+    fn until(&self, due: Instant) {
+        while let left = due.saturating_duration_since(Instant::now())
+            && !left.is_zero()
+        {
+            match self.one_core {
+                true => thread::sleep(left),
+                false => hint::spin_loop(),
+            }
+        }
+    }
+}
+
+/// A progress bar on standard error if that is a terminal.
+fn progress(events: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style =
+        ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} events, {eta} left");
+    ProgressBar::new(events).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speeds() {
+        assert_eq!("max".parse(), Ok(Speed::Max));
+        assert_eq!("1x".parse(), Ok(Speed::Times(1.0)));
+        assert_eq!("0.5x".parse(), Ok(Speed::Times(0.5)));
+        for bad in ["", "x", "0x", "-1x", "NaNx", "infx", "fast", "1xx"] {
+            assert!(bad.parse::<Speed>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn window_fits_the_smallest_ring() {
+        assert_eq!(window(None), 512);
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let file = dir.path().join("config.json");
+        for (text, expected) in [
+            (r#"{"rings": {"ingest": 64, "egress": 128}}"#, 16),
+            (r#"{"rings": {"egress": 1}}"#, 1),
+            ("not JSON", 512),
+        ] {
+            std::fs::write(&file, text).expect("a file");
+            assert_eq!(window(Some(&file)), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Why the command stops early.
+
+use thiserror::Error;
+
+/// A result of this command.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// A reason to stop.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// Something to tell the user.
+    #[error("{0}")]
+    Said(String),
+    /// Nobody reads standard output any more.
+    #[error("standard output is closed")]
+    Pipe,
+}
+
+impl Failure {
+    /// A failure with this text.
+    pub fn said(text: impl Into<String>) -> Self {
+        Self::Said(text.into())
+    }
+}

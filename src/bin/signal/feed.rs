@@ -1,0 +1,176 @@
+//! The events to play, as the host's packed structs, in order of arrival.
+
+use bytemuck::Pod;
+use signal::abi::{Depth, EventKind, IndexPrice, Ticker, Trade};
+
+/// The exchange that all events are said to come from.
+pub const EXCHANGE: &str = "binance";
+/// The instrument type that all events are said to be of: Swap.
+pub const INSTRUMENT_TYPE: i8 = 7;
+
+/// One event; its payload lies in the [`Feed`].
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// When it arrived, ns; only differences mean anything.
+    pub recv_ns: i64,
+    /// What it is.
+    pub kind: EventKind,
+    /// Where its payload begins.
+    offset: usize,
+}
+
+/// Events in the order in which they are to be played.
+///
+/// Payloads lie back to back and so at any alignment, as in the host's journal.
+#[derive(Debug, Default)]
+pub struct Feed {
+    events: Vec<Event>,
+    bytes: Vec<u8>,
+}
+
+impl Feed {
+    /// Adds an event behind the others.
+    pub fn push<T: Pod>(&mut self, kind: EventKind, recv_ns: i64, payload: &T) {
+        debug_assert_eq!(size_of::<T>(), payload_len(kind));
+        self.push_bytes(kind, recv_ns, bytemuck::bytes_of(payload));
+    }
+
+    /// Adds an event whose payload is already bytes.
+    fn push_bytes(&mut self, kind: EventKind, recv_ns: i64, payload: &[u8]) {
+        self.events.push(Event {
+            recv_ns,
+            kind,
+            offset: self.bytes.len(),
+        });
+        self.bytes.extend_from_slice(payload);
+    }
+
+    /// The events.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// The payload of one of this feed's events.
+    pub fn payload(&self, event: &Event) -> &[u8] {
+        &self.bytes[event.offset..event.offset + payload_len(event.kind)]
+    }
+
+    /// The number of events of a kind.
+    pub fn count(&self, kind: EventKind) -> u64 {
+        self.events
+            .iter()
+            .filter(|event| event.kind == kind)
+            .count() as u64
+    }
+
+    /// From the first arrival to the last, in seconds.
+    pub fn seconds(&self) -> f64 {
+        match (self.events.first(), self.events.last()) {
+            (Some(first), Some(last)) => last.recv_ns.saturating_sub(first.recv_ns) as f64 / 1e9,
+            _ => 0.0,
+        }
+    }
+
+    /// The same events in another order, `order` being places in this feed.
+    pub fn reordered(&self, order: impl IntoIterator<Item = usize>) -> Feed {
+        let mut feed = Feed {
+            events: Vec::with_capacity(self.events.len()),
+            bytes: Vec::with_capacity(self.bytes.len()),
+        };
+        for place in order {
+            let event = &self.events[place];
+            feed.push_bytes(event.kind, event.recv_ns, self.payload(event));
+        }
+        feed
+    }
+
+    /// Merges feeds by arrival; equal arrivals keep the order of the feeds.
+    ///
+    /// A feed's own order is kept even where its clock steps back.
+    pub fn merge(feeds: &[Feed]) -> Feed {
+        let mut keys = Vec::new();
+        for (number, feed) in feeds.iter().enumerate() {
+            let mut latest = i64::MIN;
+            for place in 0..feed.events.len() {
+                latest = latest.max(feed.events[place].recv_ns);
+                keys.push((latest, number, place));
+            }
+        }
+        keys.sort_unstable();
+        let mut merged = Feed::default();
+        for (_, number, place) in keys {
+            let event = &feeds[number].events[place];
+            merged.push_bytes(event.kind, event.recv_ns, feeds[number].payload(event));
+        }
+        merged
+    }
+}
+
+/// Bytes in a payload of this kind.
+fn payload_len(kind: EventKind) -> usize {
+    match kind {
+        EventKind::Depth => size_of::<Depth>(),
+        EventKind::Ticker => size_of::<Ticker>(),
+        EventKind::Trade => size_of::<Trade>(),
+        EventKind::IndexPrice => size_of::<IndexPrice>(),
+    }
+}
+
+/// Copies text into a fixed field as the host does: cut at the field's end,
+/// zeros behind a shorter text, no NUL behind one that fills the field.
+pub fn fixed<const N: usize>(text: &str) -> [u8; N] {
+    let mut field = [0; N];
+    let len = text.len().min(N);
+    field[..len].copy_from_slice(&text.as_bytes()[..len]);
+    field
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytemuck::Zeroable;
+
+    fn index(symbol: &str) -> IndexPrice {
+        IndexPrice {
+            symbol: fixed(symbol),
+            ..IndexPrice::zeroed()
+        }
+    }
+
+    fn symbols(feed: &Feed) -> String {
+        let events = feed.events().iter();
+        events.map(|event| feed.payload(event)[0] as char).collect()
+    }
+
+    #[test]
+    fn merges_by_arrival_then_by_file_and_keeps_each_order() {
+        let mut feeds = [Feed::default(), Feed::default()];
+        for (feed, name, recv_ns) in [
+            (0, "a", 1),
+            (0, "b", 9),
+            (0, "c", 5),
+            (1, "x", 1),
+            (1, "y", 6),
+            (1, "z", 9),
+        ] {
+            feeds[feed].push(EventKind::IndexPrice, recv_ns, &index(name));
+        }
+        // c arrived on a clock that stepped back: it still follows b.
+        assert_eq!(symbols(&Feed::merge(&feeds)), "axybcz");
+    }
+
+    #[test]
+    fn reorders() {
+        let mut feed = Feed::default();
+        for name in ["a", "b", "c"] {
+            feed.push(EventKind::IndexPrice, 0, &index(name));
+        }
+        assert_eq!(symbols(&feed.reordered([2, 0, 1])), "cab");
+    }
+
+    #[test]
+    fn fills_text_as_strncpy_does() {
+        assert_eq!(&fixed::<4>("ab"), b"ab\0\0");
+        assert_eq!(&fixed::<4>("abcdef"), b"abcd");
+    }
+}

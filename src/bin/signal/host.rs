@@ -1,0 +1,259 @@
+//! The library as the host sees it: `dlopen`, the C ABI, one handle.
+//!
+//! All unsafe code of the command is here.
+
+use std::cell::Cell;
+use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
+use std::path::{Path, PathBuf};
+
+use libloading::os::unix::{Library as Object, RTLD_LAZY};
+
+use crate::failure::{Failure, Result};
+use crate::locate;
+use crate::mirror::{Functions, Hop, Stats};
+
+/// More hops than any placement has.
+const MAX_HOPS: usize = 64;
+/// Values of a signal that are kept for printing.
+pub const KEPT_VALUES: usize = 8;
+
+/// The loaded library.
+pub struct Library {
+    functions: Functions,
+    /// Where it was loaded from.
+    pub path: PathBuf,
+    _object: Object,
+}
+
+impl Library {
+    /// Loads the given library, or the one that the host would load, or the
+    /// one that was built with this command.
+    pub fn open(given: Option<&Path>) -> Result<Self> {
+        let path = locate::library(given)?;
+        let fail = |error| Failure::said(format!("{}: {error}", path.display()));
+        // SAFETY: loading runs the initialisers of a library that the user
+        // chose; the host loads it in the same way and with the same flags.
+        let object =
+            unsafe { Object::open(Some(&path), RTLD_LAZY | libc::RTLD_NODELETE) }.map_err(fail)?;
+        macro_rules! find {
+            ($name:literal) => {{
+                // SAFETY: signal.h declares the function with the field's type.
+                let function = unsafe { object.get($name.as_bytes()) };
+                *function.map_err(fail)?
+            }};
+        }
+        let functions = Functions {
+            create: find!("signal_create"),
+            register: find!("signal_register_callback"),
+            on_data: find!("signal_on_data"),
+            poll: find!("signal_poll_callbacks"),
+            destroy: find!("signal_destroy"),
+            version: find!("signal_version"),
+            last_error: find!("signal_last_error"),
+            stats: find!("signal_stats"),
+            latency: find!("signal_latency"),
+            stamp_ns: find!("signal_stamp_ns"),
+        };
+        Ok(Self {
+            functions,
+            path,
+            _object: object,
+        })
+    }
+
+    /// The library's version.
+    pub fn version(&self) -> String {
+        // SAFETY: returns NULL or a static string.
+        text(unsafe { (self.functions.version)() }).unwrap_or_default()
+    }
+}
+
+/// A signal that came back.
+#[derive(Clone, Copy, Debug)]
+pub struct Signal {
+    /// The instrument, cut at the field's end.
+    pub symbol: [u8; 32],
+    /// The time that it carries, ns.
+    pub timestamp: i64,
+    /// Number of values.
+    pub count: usize,
+    /// The first values.
+    pub values: [f64; KEPT_VALUES],
+}
+
+/// What the callback keeps.
+#[derive(Default)]
+struct Receiver {
+    calls: Cell<u64>,
+    last: Cell<Option<Signal>>,
+}
+
+/// What was received up to the end.
+pub struct Received {
+    /// Callbacks made.
+    pub calls: u64,
+    /// The last signal.
+    pub last: Option<Signal>,
+}
+
+/// The host's callback: counts, and keeps the last signal.
+unsafe extern "C-unwind" fn on_signal(
+    symbol: *const c_char,
+    timestamp: c_longlong,
+    values: *const f64,
+    count: c_int,
+    user_data: *mut c_void,
+) {
+    // SAFETY: the receiver was registered for as long as the handle lives, and
+    // callbacks come on the thread that polls, so nothing else reads its cells.
+    let receiver = unsafe { &*user_data.cast::<Receiver>() };
+    receiver.calls.set(receiver.calls.get() + 1);
+    let mut signal = Signal {
+        symbol: [0; 32],
+        timestamp,
+        count: usize::try_from(count).unwrap_or(0),
+        values: [0.0; KEPT_VALUES],
+    };
+    if !symbol.is_null() {
+        // SAFETY: the library hands over a NUL-terminated string.
+        let name = unsafe { CStr::from_ptr(symbol) }.to_bytes();
+        let len = name.len().min(signal.symbol.len());
+        signal.symbol[..len].copy_from_slice(&name[..len]);
+    }
+    if !values.is_null() && signal.count > 0 {
+        // SAFETY: the library hands over `count` values.
+        let values = unsafe { std::slice::from_raw_parts(values, signal.count) };
+        let kept = values.len().min(KEPT_VALUES);
+        signal.values[..kept].copy_from_slice(&values[..kept]);
+    }
+    receiver.last.set(Some(signal));
+}
+
+/// One handle of the library with this command's callback.
+pub struct Plugin<'a> {
+    functions: Functions,
+    handle: *mut c_void,
+    receiver: Box<Receiver>,
+    _library: &'a Library,
+}
+
+impl<'a> Plugin<'a> {
+    /// Creates a handle and registers the callback, as the host does at start.
+    pub fn create(library: &'a Library, config: &str) -> Result<Self> {
+        let functions = library.functions;
+        let json = CString::new(config).map_err(|_| Failure::said("NUL in the configuration"))?;
+        // SAFETY: `json` is a NUL-terminated string that outlives the call.
+        let handle = unsafe { (functions.create)(json.as_ptr()) };
+        if handle.is_null() {
+            // SAFETY: valid until the next create on this thread.
+            let why = text(unsafe { (functions.last_error)() });
+            let why = why.unwrap_or_else(|| "it does not say why".into());
+            return Err(Failure::said(format!(
+                "the library refused to start: {why}"
+            )));
+        }
+        let receiver = Box::<Receiver>::default();
+        let user_data = (&raw const *receiver).cast_mut().cast();
+        // SAFETY: the handle is alive, and the receiver outlives it (see `drop`).
+        unsafe { (functions.register)(handle, on_signal, user_data) };
+        Ok(Self {
+            functions,
+            handle,
+            receiver,
+            _library: library,
+        })
+    }
+
+    /// Hands one event over.
+    pub fn on_data(&self, message_type: i32, payload: &[u8]) {
+        // SAFETY: the handle is alive; the payload is a whole struct of its
+        // type (`Feed::push`) and the library does not keep it.
+        unsafe { (self.functions.on_data)(self.handle, message_type, payload.as_ptr().cast()) }
+    }
+
+    /// Polls once; the number of signals that came.
+    pub fn poll(&self) -> Result<u64> {
+        // SAFETY: the handle is alive; the callback does not unwind.
+        let made = unsafe { (self.functions.poll)(self.handle) };
+        u64::try_from(made).map_err(|_| {
+            Failure::said(format!(
+                "signal_poll_callbacks returned {made}: the engine has failed"
+            ))
+        })
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> Result<Stats> {
+        let mut stats = Stats {
+            size: size_of::<Stats>() as u64,
+            ..Stats::default()
+        };
+        // SAFETY: the handle is alive and `size` says how much may be written.
+        match unsafe { (self.functions.stats)(self.handle, &raw mut stats) } {
+            0 => Ok(stats),
+            error => Err(Failure::said(format!("signal_stats returned {error}"))),
+        }
+    }
+
+    /// The hop table.
+    pub fn latency(&self) -> Vec<Hop> {
+        const EMPTY: Hop = Hop {
+            name: [0; 24],
+            count: 0,
+            p50_ns: 0,
+            p99_ns: 0,
+            p999_ns: 0,
+            max_ns: 0,
+        };
+        let mut hops = vec![EMPTY; MAX_HOPS];
+        // SAFETY: the handle is alive and there is room for `MAX_HOPS` rows.
+        let rows =
+            unsafe { (self.functions.latency)(self.handle, hops.as_mut_ptr(), MAX_HOPS as c_int) };
+        hops.truncate(usize::try_from(rows).unwrap_or(0));
+        hops
+    }
+
+    /// What one clock stamp costs, ns.
+    pub fn stamp_ns(&self) -> f64 {
+        // SAFETY: the handle is alive.
+        unsafe { (self.functions.stamp_ns)(self.handle) }
+    }
+
+    /// Destroys the handle; what the callback received comes back.
+    pub fn destroy(self) -> Received {
+        let (calls, last) = (self.receiver.calls.get(), self.receiver.last.get());
+        drop(self);
+        Received { calls, last }
+    }
+}
+
+impl Drop for Plugin<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the handle is alive and not used again; the receiver is freed
+        // after this, when the fields are dropped.
+        unsafe { (self.functions.destroy)(self.handle) }
+    }
+}
+
+/// Settles which configuration file the library will read, and tells it.
+///
+/// Call this before anything else: it changes the environment.
+pub fn set_config(given: Option<&Path>) -> Result<Option<PathBuf>> {
+    let path = locate::config(given)?;
+    if let (Some(_), Some(path)) = (given, &path) {
+        // SAFETY: nothing else runs yet: the library, whose lanes are the only
+        // other threads of this process, is not loaded.
+        unsafe { std::env::set_var(locate::CONFIG_VARIABLE, path) };
+    }
+    Ok(path)
+}
+
+/// Copies a C string of the library.
+fn text(string: *const c_char) -> Option<String> {
+    if string.is_null() {
+        return None;
+    }
+    // SAFETY: the library's strings end with a NUL and live on.
+    let text = unsafe { CStr::from_ptr(string) };
+    Some(text.to_string_lossy().into_owned())
+}

@@ -1,0 +1,54 @@
+//! Finds the library, and the configuration file that it will read.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Failure, Result};
+
+/// The variable that names the library's configuration file.
+pub const CONFIG_VARIABLE: &str = "SIGNAL_CONFIG";
+/// The variable that names the library for the host.
+const LIBRARY_VARIABLE: &str = "SIGNAL_LIB_PATH";
+/// The library's file name.
+const LIBRARY_NAME: &str = "libsignal.so";
+
+/// The library to load: the given one, else the one that the host would load,
+/// else the one that was built with this command. Always an absolute path, so
+/// that `dlopen` does not search for it.
+pub fn library(given: Option<&Path>) -> Result<PathBuf> {
+    let variable = std::env::var_os(LIBRARY_VARIABLE).filter(|path| !path.is_empty());
+    let named = match (given, variable) {
+        (Some(path), _) => Some(("--lib", path.to_owned())),
+        (None, Some(path)) => Some((LIBRARY_VARIABLE, PathBuf::from(path))),
+        (None, None) => None,
+    };
+    if let Some((source, path)) = named {
+        return std::fs::canonicalize(&path)
+            .map_err(|error| Failure::said(format!("{source} {}: {error}", path.display())));
+    }
+    let command = std::env::current_exe()
+        .map_err(|error| Failure::said(format!("cannot find this command's own file: {error}")))?;
+    let beside = command.parent().unwrap_or(Path::new("/"));
+    [beside.to_owned(), beside.join(".."), beside.join("deps")]
+        .iter()
+        .find_map(|dir| std::fs::canonicalize(dir.join(LIBRARY_NAME)).ok())
+        .ok_or_else(|| {
+            Failure::said(format!(
+                "there is no {LIBRARY_NAME} in {}; build it with `cargo build --release`, \
+                 or name it with --lib",
+                beside.display()
+            ))
+        })
+}
+
+/// The configuration file that the library will read, as an absolute path if
+/// it was given to this command.
+pub fn config(given: Option<&Path>) -> Result<Option<PathBuf>> {
+    let Some(path) = given else {
+        let variable: Option<OsString> = std::env::var_os(CONFIG_VARIABLE);
+        return Ok(variable.filter(|path| !path.is_empty()).map(PathBuf::from));
+    };
+    std::fs::canonicalize(path)
+        .map(Some)
+        .map_err(|error| Failure::said(format!("--config {}: {error}", path.display())))
+}

@@ -1,0 +1,176 @@
+//! What is printed on standard output: plain aligned text.
+
+use std::io::{ErrorKind, Write};
+
+use serde_json::Value;
+
+use crate::drive::{Outcome, Speed};
+use crate::failure::{Failure, Result};
+use crate::feed::Feed;
+use crate::host::{KEPT_VALUES, Library, Signal};
+use crate::mirror::Hop;
+
+/// Prints one line, or several.
+pub fn line(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    written.map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => Failure::Pipe,
+        _ => Failure::said(format!("standard output: {error}")),
+    })
+}
+
+/// Prints what is about to be played to what.
+pub fn header(
+    title: &str,
+    feed: &Feed,
+    speed: &Speed,
+    library: &Library,
+    config: &Value,
+) -> Result<()> {
+    let (version, path) = (library.version(), library.path.display());
+    line(&format!(
+        "{title}\n\
+         events    {} over {:.1} s\n\
+         speed     {speed}\n\
+         library   {version}, {path}\n\
+         config    {config}\n",
+        number(feed.events().len() as u64),
+        feed.seconds(),
+    ))
+}
+
+/// Prints the counters.
+pub fn outcome(feed: &Feed, outcome: &Outcome, last: Option<&Signal>) -> Result<()> {
+    let stats = &outcome.stats;
+    let dropped = stats.dropped_ingest_ring_full + stats.dropped_egress_ring_full;
+    let mut rows: Vec<(&str, u64)> = vec![
+        ("depth events", stats.events_depth),
+        ("trade events", stats.events_trade),
+        ("ticker events", stats.events_ticker),
+        ("index price events", stats.events_index_price),
+        ("signals delivered", stats.delivered),
+        ("  of these after the last event", outcome.last_polls),
+        ("dropped", dropped),
+    ];
+    if outcome.extra_polls > 0 {
+        rows.push(("polls beyond the host's, for room", outcome.extra_polls));
+    }
+    let shown = |name: &str| name.starts_with("events_") || name == "delivered";
+    let others = stats.named();
+    let others: Vec<_> = others
+        .into_iter()
+        .filter(|(name, value)| *value > 0 && !shown(name))
+        .collect();
+    let seconds = outcome.took.as_secs_f64();
+    let rate = feed.events().len() as f64 / seconds.max(1e-9);
+    let mut text = format!(
+        "played in {seconds:.3} s, {} events a second\n\n{}\n\nother counters that are not zero\n{}\n",
+        number(rate as u64),
+        table(&rows),
+        table(&others),
+    );
+    if let Some(last) = last {
+        text.push_str(&format!("\nlast signal  {}\n", describe(last)));
+    }
+    line(&text)
+}
+
+/// Prints the hop table.
+pub fn latency(hops: &[Hop], stamp_ns: f64, speed: Speed) -> Result<()> {
+    const TITLES: [&str; 6] = ["hop", "count", "p50", "p99", "p99.9", "max"];
+    if hops.is_empty() {
+        return line("latency: no hop was timed");
+    }
+    let mut rows = vec![TITLES.map(str::to_owned)];
+    for hop in hops {
+        let [count, p50, p99, p999, max] =
+            [hop.count, hop.p50_ns, hop.p99_ns, hop.p999_ns, hop.max_ns].map(number);
+        rows.push([hop.name(), count, p50, p99, p999, max]);
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: [usize; 6] = std::array::from_fn(width);
+    let mut text = "latency, ns\n".to_owned();
+    for row in &rows {
+        let mut printed = format!("{:<width$}", row[0], width = widths[0]);
+        for (cell, width) in row.iter().zip(widths).skip(1) {
+            printed.push_str(&format!("  {cell:>width$}"));
+        }
+        text.push_str(&printed);
+        text.push('\n');
+    }
+    text.push_str(&format!("one clock stamp costs {stamp_ns:.1} ns\n"));
+    text.push_str(match speed {
+        Speed::Max => {
+            "At speed max, events queue behind each other, and tick_to_callback includes the wait \
+             for the host's\nnext poll: the host polls only when its next Depth arrives."
+        }
+        Speed::Times(_) => {
+            "tick_to_callback includes the wait for the host's next poll: the host polls only when \
+             its next Depth\narrives."
+        }
+    });
+    line(&text)
+}
+
+/// Rows of a name and a number, aligned.
+fn table(rows: &[(&str, u64)]) -> String {
+    let name_width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let values: Vec<_> = rows.iter().map(|(_, value)| number(*value)).collect();
+    let value_width = values.iter().map(String::len).max().unwrap_or(0);
+    let lines = rows.iter().zip(&values);
+    let lines =
+        lines.map(|((name, _), value)| format!("{name:<name_width$}  {value:>value_width$}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A signal in one line.
+fn describe(signal: &Signal) -> String {
+    let symbol = String::from_utf8_lossy(signal::abi::text(&signal.symbol));
+    let kept = signal.count.min(KEPT_VALUES);
+    let more = if signal.count > kept { ", ..." } else { "" };
+    let values: Vec<_> = signal.values[..kept].iter().map(f64::to_string).collect();
+    format!(
+        "{symbol}, time {}, values [{}{more}]",
+        signal.timestamp,
+        values.join(", ")
+    )
+}
+
+/// A number with its thousands set apart.
+fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_thousands_apart() {
+        for (value, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (12_345_678, "12,345,678"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn aligns() {
+        assert_eq!(
+            table(&[("a", 1), ("long", 1_000)]),
+            "a         1\nlong  1,000"
+        );
+    }
+}

@@ -1,0 +1,223 @@
+//! One line of recorded market data, read into the host's structs.
+
+use std::fmt::Display;
+use std::path::Path;
+use std::str::FromStr;
+
+use bytemuck::Zeroable;
+use csv::ByteRecord;
+use signal::abi::{
+    Depth, EventKind, IndexPrice, LEVELS, SIDE_BUY, SIDE_SELL, SYMBOL_LEN, Ticker, Trade,
+};
+
+use crate::failure::{Failure, Result};
+use crate::feed::{EXCHANGE, Feed, INSTRUMENT_TYPE, fixed};
+use crate::symbol::host_symbol;
+
+/// A column that rows ask for.
+pub struct Column {
+    /// Its name in the header line.
+    pub name: String,
+    /// Its place in a row, if the header line has it.
+    pub place: Option<usize>,
+}
+
+/// The columns of a capture file, found by name.
+pub struct Columns {
+    kind: Column,
+    ts_ns: Column,
+    symbol: Column,
+    recv_ns: Column,
+    seq: Column,
+    book: [[Column; LEVELS]; 4],
+    trade_id: Column,
+    price: Column,
+    qty: Column,
+    side: Column,
+    best: [Column; 4],
+}
+
+impl Columns {
+    /// Finds them in a header line.
+    pub fn find(header: &ByteRecord) -> Self {
+        let one = |name: &str| Column {
+            name: name.to_owned(),
+            place: header.iter().position(|field| field == name.as_bytes()),
+        };
+        let levels =
+            |name: &str| std::array::from_fn(|level| one(&format!("{name}_{}", level + 1)));
+        Self {
+            kind: one("type"),
+            ts_ns: one("ts_ns"),
+            symbol: one("symbol"),
+            recv_ns: one("recv_ns"),
+            seq: one("seq"),
+            book: ["bid_px", "ask_px", "bid_sz", "ask_sz"].map(levels),
+            trade_id: one("trade_id"),
+            price: one("price"),
+            qty: one("qty"),
+            side: one("side"),
+            best: ["bid_px", "bid_qty", "ask_px", "ask_qty"].map(one),
+        }
+    }
+
+    /// The first column that every row needs and the header line does not have.
+    pub fn missing(&self) -> Option<&Column> {
+        [
+            &self.kind,
+            &self.ts_ns,
+            &self.symbol,
+            &self.recv_ns,
+            &self.seq,
+        ]
+        .into_iter()
+        .find(|column| column.place.is_none())
+    }
+}
+
+/// One line of a file.
+pub struct Row<'a> {
+    /// The file, for messages.
+    pub file: &'a Path,
+    /// The line's number, from 1.
+    pub line: u64,
+    /// Its fields.
+    pub record: &'a ByteRecord,
+}
+
+impl<'a> Row<'a> {
+    /// A failure that names file, line and column.
+    fn fail(&self, column: &Column, what: impl Display) -> Failure {
+        let (file, line, name) = (self.file.display(), self.line, &column.name);
+        Failure::said(format!("{file}: line {line}, column `{name}`: {what}"))
+    }
+
+    fn text(&self, column: &Column) -> Result<&'a str> {
+        let Some(field) = column.place.and_then(|place| self.record.get(place)) else {
+            let what = "the header line (line 1) has no such column, and this row needs it";
+            return Err(self.fail(column, what));
+        };
+        std::str::from_utf8(field).map_err(|_| self.fail(column, "expected UTF-8 text"))
+    }
+
+    fn parse<T: FromStr>(&self, column: &Column, expected: &str) -> Result<T> {
+        let text = self.text(column)?;
+        text.parse()
+            .map_err(|_| self.fail(column, format_args!("expected {expected}, found {text:?}")))
+    }
+
+    fn int(&self, column: &Column) -> Result<i64> {
+        self.parse(column, "a whole number")
+    }
+
+    fn float(&self, column: &Column) -> Result<f64> {
+        let value: f64 = self.parse(column, "a number")?;
+        if !value.is_finite() {
+            return Err(self.fail(
+                column,
+                format_args!("expected a finite number, found {value}"),
+            ));
+        }
+        Ok(value)
+    }
+
+    /// A level's price or size; levels behind the first may be empty.
+    fn level(&self, column: &Column, level: usize) -> Result<f64> {
+        if level > 0 && self.text(column)?.is_empty() {
+            return Ok(0.0);
+        }
+        self.float(column)
+    }
+
+    fn symbol(&self, column: &Column) -> Result<[u8; SYMBOL_LEN]> {
+        let symbol = host_symbol(self.text(column)?);
+        if symbol.is_empty() || symbol.len() > SYMBOL_LEN {
+            let what = format!("expected a symbol of 1 to {SYMBOL_LEN} bytes, found {symbol:?}");
+            return Err(self.fail(column, what));
+        }
+        Ok(fixed(&symbol))
+    }
+
+    /// Reads the row into `feed`; its place in the true order of arrival comes back.
+    pub fn read(&self, columns: &Columns, feed: &mut Feed) -> Result<i64> {
+        let (exchange_id, instrument_type) = (fixed(EXCHANGE), INSTRUMENT_TYPE);
+        let kind = self.text(&columns.kind)?;
+        let symbol = self.symbol(&columns.symbol)?;
+        let ts_ns = self.int(&columns.ts_ns)?.into();
+        let recv_ns = self.int(&columns.recv_ns)?;
+        let seq = self.int(&columns.seq)?;
+        match kind {
+            "depth" => {
+                let mut depth = Depth {
+                    symbol,
+                    exchange_id,
+                    data_time: ts_ns,
+                    instrument_type,
+                    ..Depth::zeroed()
+                };
+                let [bid_px, ask_px, bid_sz, ask_sz] = &columns.book;
+                for level in 0..LEVELS {
+                    let number = |column: &[Column; LEVELS]| self.level(&column[level], level);
+                    depth.bid_price[level] = number(bid_px)?.into();
+                    depth.ask_price[level] = number(ask_px)?.into();
+                    depth.bid_volume[level] = number(bid_sz)?.into();
+                    depth.ask_volume[level] = number(ask_sz)?.into();
+                }
+                feed.push(EventKind::Depth, recv_ns, &depth);
+            }
+            "ticker" => {
+                let [bid_px, bid_qty, ask_px, ask_qty] = &columns.best;
+                let ticker = Ticker {
+                    symbol,
+                    exchange_id,
+                    data_time: ts_ns,
+                    instrument_type,
+                    bid_price: self.float(bid_px)?.into(),
+                    bid_volume: self.float(bid_qty)?.into(),
+                    ask_price: self.float(ask_px)?.into(),
+                    ask_volume: self.float(ask_qty)?.into(),
+                    ..Ticker::zeroed()
+                };
+                feed.push(EventKind::Ticker, recv_ns, &ticker);
+            }
+            "trade" => {
+                let side = match self.text(&columns.side)? {
+                    "buy" => SIDE_BUY,
+                    "sell" => SIDE_SELL,
+                    other => {
+                        let what = format!("expected `buy` or `sell`, found {other:?}");
+                        return Err(self.fail(&columns.side, what));
+                    }
+                };
+                let trade = Trade {
+                    symbol,
+                    exchange_id,
+                    instrument_type,
+                    trade_id: self.int(&columns.trade_id)?.into(),
+                    price: self.float(&columns.price)?.into(),
+                    volume: self.float(&columns.qty)?.into(),
+                    side,
+                    trade_time: ts_ns,
+                    ..Trade::zeroed()
+                };
+                feed.push(EventKind::Trade, recv_ns, &trade);
+            }
+            "index" => {
+                let price = self.float(&columns.price)?.into();
+                let index = IndexPrice {
+                    symbol,
+                    exchange_id,
+                    instrument_type,
+                    price,
+                };
+                feed.push(EventKind::IndexPrice, recv_ns, &index);
+            }
+            other => {
+                let what =
+                    format!("expected `depth`, `trade`, `ticker` or `index`, found {other:?}");
+                return Err(self.fail(&columns.kind, what));
+            }
+        }
+        Ok(seq)
+    }
+}

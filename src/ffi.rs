@@ -1,0 +1,598 @@
+//! The C ABI: the host's five functions and what it may use if it finds them.
+//!
+//! `include/signal.h` is generated from this file. Thin on purpose: it turns
+//! pointers into Rust values and back, and stops panics at the boundary. All
+//! functions that take a handle belong to one thread, the host's.
+//!
+//! No function keeps process-wide state; the text of [`signal_last_error`] is
+//! kept per thread.
+
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::abi::{EventKind, HostEvent};
+use crate::config::{self, Config};
+use crate::engine::{Base, Engine, Feeder, Poller};
+use crate::pipeline::counters::{Counter, Snapshot};
+
+/// Receives one signal on the host's own thread, from inside
+/// `signal_poll_callbacks`. `symbol` and `values` are valid during the call
+/// only. A C++ exception may leave it: it passes through
+/// `signal_poll_callbacks`, that signal counts as delivered and the rest waits
+/// for the next poll.
+#[allow(non_camel_case_types)]
+pub type signal_callback_t = Option<
+    unsafe extern "C-unwind" fn(
+        symbol: *const c_char,
+        timestamp: c_longlong,
+        values: *const f64,
+        count: c_int,
+        user_data: *mut c_void,
+    ),
+>;
+
+/// Two counters that tell an inlined poll whether anything is new. Read both
+/// through `signal_poll`; never write them.
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct signal_egress_t {
+    /// Signals published to the host. Another thread writes it.
+    pub published: *const u64,
+    /// Signals that poll has taken. The host's own thread writes it.
+    pub taken: *const u64,
+}
+
+/// Counters of one handle. Set `size` to `sizeof(signal_stats_t)` first: a
+/// library that knows more fields leaves the rest out, one that knows fewer
+/// fills what it knows and sets `size` to that.
+///
+/// Every event of a known type ends in exactly one of `refused_bad_*`,
+/// `refused_too_many_instruments`, `refused_failed`, `dropped_ingest_ring_full`,
+/// `updates` and `signals`, or is counted in `in_flight`.
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct signal_stats_t {
+    /// Bytes of the struct, set by the caller.
+    pub size: u64,
+    /// Depth events given.
+    pub events_depth: u64,
+    /// Ticker events given.
+    pub events_ticker: u64,
+    /// Trade events given.
+    pub events_trade: u64,
+    /// Index price events given.
+    pub events_index_price: u64,
+    /// Calls with a null data pointer.
+    pub refused_null_data: u64,
+    /// Calls with a message type that the engine does not take.
+    pub refused_unknown_type: u64,
+    /// Events with an empty or unprintable symbol.
+    pub refused_bad_symbol: u64,
+    /// Events with a price that is not finite or not positive.
+    pub refused_bad_price: u64,
+    /// Events with a size that is not finite or negative.
+    pub refused_bad_size: u64,
+    /// Events of instruments beyond `instruments.max`.
+    pub refused_too_many_instruments: u64,
+    /// Events that came after a lane had failed.
+    pub refused_failed: u64,
+    /// Events dropped because the ring to ingest was full.
+    pub dropped_ingest_ring_full: u64,
+    /// Signals dropped because the ring to the host was full.
+    pub dropped_egress_ring_full: u64,
+    /// Input sequence numbers that ingest missed.
+    pub ingest_gap: u64,
+    /// Events that only updated state.
+    pub updates: u64,
+    /// Factor vectors computed.
+    pub triggered: u64,
+    /// Model runs.
+    pub predicted: u64,
+    /// Signals numbered at egress, dropped ones too.
+    pub signals: u64,
+    /// Signals taken by poll.
+    pub delivered: u64,
+    /// Signal numbers that poll missed.
+    pub egress_gap: u64,
+    /// Times that a lane found the next lane's ring full and waited.
+    pub ring_waits: u64,
+    /// Events that have not ended yet.
+    pub in_flight: u64,
+}
+
+/// Bytes of a hop's name, its NUL included.
+pub const SIGNAL_HOP_NAME_LEN: usize = 24;
+
+/// One hop's latencies, in ns, since the handle was made.
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct signal_hop_t {
+    /// The hop's name, NUL-terminated.
+    pub name: [c_char; SIGNAL_HOP_NAME_LEN],
+    /// Messages timed.
+    pub count: u64,
+    /// Median, ns.
+    pub p50_ns: u64,
+    /// 99th percentile, ns.
+    pub p99_ns: u64,
+    /// 99.9th percentile, ns.
+    pub p999_ns: u64,
+    /// Greatest, ns.
+    pub max_ns: u64,
+}
+
+/// `signal_poll_callbacks` and others: the handle is null.
+pub const SIGNAL_ERROR_NULL: c_int = -1;
+/// `signal_poll_callbacks`: a lane has failed; see `signal_last_error`.
+pub const SIGNAL_ERROR_FAILED: c_int = -2;
+
+/// What a handle points to. The host's thread alone uses it, but a callback may
+/// call back in, so each part is borrowed for as short as possible.
+struct Handle {
+    feeder: UnsafeCell<Feeder>,
+    poller: UnsafeCell<Poller>,
+    callback: Cell<(signal_callback_t, *mut c_void)>,
+    polling: Cell<bool>,
+    destroy_after_poll: Cell<bool>,
+    egress: signal_egress_t,
+    // Last: it joins the lanes after both ends have been dropped.
+    base: Base,
+}
+
+thread_local! {
+    static LAST_ERROR: RefCell<Option<CString>> = const { RefCell::new(None) };
+}
+
+fn set_last_error(message: Option<String>) {
+    // At process exit the thread's storage may be gone: then nobody reads it.
+    let _ = LAST_ERROR.try_with(|last| {
+        *last.borrow_mut() =
+            message.map(|text| CString::new(text.replace('\0', " ")).unwrap_or_default());
+    });
+}
+
+/// Runs `body`; a panic becomes `default` and never reaches the host.
+#[inline]
+fn guarded<R>(default: R, body: impl FnOnce() -> R) -> R {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(default)
+}
+
+/// The handle's value, if it is one.
+///
+/// # Safety
+///
+/// `handle` is null or came from `signal_create` and was not destroyed.
+#[inline]
+unsafe fn handle<'a>(handle: *mut c_void) -> Option<&'a Handle> {
+    // SAFETY: the caller upholds it; a handle is only ever shared, its parts
+    // are cells.
+    unsafe { handle.cast::<Handle>().as_ref() }
+}
+
+/// Makes an engine and starts its lanes.
+///
+/// `config_json` is NUL-terminated JSON, `"{}"` or null for the defaults; it is
+/// read during the call only. `SIGNAL_CONFIG` names a file with the real
+/// configuration; keys in `config_json` win over it. Returns a handle that the
+/// caller owns until `signal_destroy`, or null: `signal_last_error` then says
+/// why, as does one line on stderr. Takes up to 200 ms the first time.
+///
+/// # Safety
+///
+/// `config_json` is null or points to a NUL-terminated string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_create(config_json: *const c_char) -> *mut c_void {
+    let result = guarded(Err("a panic while the engine was made".to_owned()), || {
+        let text = if config_json.is_null() {
+            None
+        } else {
+            // SAFETY: the caller passes a NUL-terminated string.
+            let text = unsafe { CStr::from_ptr(config_json) };
+            Some(text.to_str().map_err(|error| {
+                format!("configuration: the string given to signal_create is not UTF-8: {error}")
+            })?)
+        };
+        create(text)
+    });
+    match result {
+        Ok(handle) => {
+            set_last_error(None);
+            Box::into_raw(handle).cast()
+        }
+        Err(why) => {
+            eprintln!("signal: {why}");
+            set_last_error(Some(why));
+            std::ptr::null_mut()
+        }
+    }
+}
+
+fn create(text: Option<&str>) -> Result<Box<Handle>, String> {
+    let (mut config, given) = Config::for_host(text).map_err(|error| error.to_string())?;
+    config::add_latency_dir(&mut config);
+    let engine = Engine::start(&config).map_err(|error| error.to_string())?;
+    let hint = if given {
+        String::new()
+    } else {
+        format!(
+            "; these are defaults, set {}=/path/file.json to choose",
+            config::ENV_CONFIG
+        )
+    };
+    eprintln!(
+        "signal {}: {}{hint}",
+        env!("CARGO_PKG_VERSION"),
+        engine.about()
+    );
+    let (feeder, poller, base) = engine.into_parts();
+    let (published, taken) = poller.progress();
+    Ok(Box::new(Handle {
+        feeder: UnsafeCell::new(feeder),
+        poller: UnsafeCell::new(poller),
+        callback: Cell::new((None, std::ptr::null_mut())),
+        polling: Cell::new(false),
+        destroy_after_poll: Cell::new(false),
+        egress: signal_egress_t { published, taken },
+        base,
+    }))
+}
+
+/// Sets the callback and what it gets as `user_data`, in place of an earlier
+/// one. Null clears it: signals then wait in the ring. From inside a callback
+/// it takes effect after that callback.
+///
+/// # Safety
+///
+/// `handle` is null or a live handle, on its thread. `user_data` stays valid
+/// for as long as the callback is set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_register_callback(
+    handle: *mut c_void,
+    cb: signal_callback_t,
+    user_data: *mut c_void,
+) {
+    // SAFETY: the caller passes null or a live handle.
+    if let Some(handle) = unsafe { self::handle(handle) } {
+        handle.callback.set((cb, user_data));
+    }
+}
+
+/// Takes one event. Copies what it needs from `data` and returns: it takes no
+/// lock, allocates nothing, makes no system call and never waits. A null handle
+/// is ignored; null data, other types and bad content are counted.
+///
+/// # Safety
+///
+/// `handle` is null or a live handle, on its thread. `data` is null or points
+/// to the struct of `type`, at any alignment, readable during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_on_data(handle: *mut c_void, r#type: c_int, data: *const c_void) {
+    // SAFETY: the caller passes null or a live handle.
+    let Some(handle) = (unsafe { self::handle(handle) }) else {
+        return;
+    };
+    guarded((), || {
+        // SAFETY: only the host's thread uses the feeder, and nothing that runs
+        // while it is borrowed calls back into the host.
+        let feeder = unsafe { &mut *handle.feeder.get() };
+        if data.is_null() {
+            feeder.refuse(Counter::RefusedNullData);
+            return;
+        }
+        let Some(kind) = EventKind::from_type(r#type) else {
+            feeder.refuse(Counter::RefusedUnknownType);
+            return;
+        };
+        // SAFETY: the caller says that `data` points to the struct of `type`;
+        // host structs have alignment 1 and any bytes are valid for them. The
+        // borrow ends with this call.
+        let event = unsafe {
+            match kind {
+                EventKind::Depth => HostEvent::Depth(&*data.cast()),
+                EventKind::Ticker => HostEvent::Ticker(&*data.cast()),
+                EventKind::Trade => HostEvent::Trade(&*data.cast()),
+                EventKind::IndexPrice => HostEvent::IndexPrice(&*data.cast()),
+            }
+        };
+        feeder.on_event(event);
+    });
+}
+
+/// Hands every signal that is ready to the callback, on this thread, oldest
+/// first; no other function and no other thread runs it. Returns how many
+/// callbacks were made, 0 inside a callback or without one, `SIGNAL_ERROR_NULL`
+/// for a null handle, and `SIGNAL_ERROR_FAILED` once the engine has failed and
+/// everything queued was handed out.
+///
+/// # Safety
+///
+/// `handle` is null or a live handle, on its thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_int {
+    // SAFETY: the caller passes null or a live handle.
+    let Some(this) = (unsafe { self::handle(handle) }) else {
+        return SIGNAL_ERROR_NULL;
+    };
+    if this.polling.replace(true) {
+        return 0;
+    }
+    // Ends the poll also when an exception passes through.
+    let _end = EndPoll(handle);
+    // Before the signals are counted: a failed lane publishes nothing more.
+    let failed = this.base.failure().is_some();
+    // SAFETY: `polling` is set, so this is the only use of the poller.
+    let ready = unsafe { &*this.poller.get() }.ready();
+    let mut made = 0;
+    for _ in 0..ready {
+        let (Some(callback), user_data) = this.callback.get() else {
+            break;
+        };
+        let Some(signal) = take(this) else { break };
+        made += 1;
+        // SAFETY: the host registered the callback for this. Nothing of the
+        // engine is borrowed while it runs; symbol and values lie in memory
+        // that stays unchanged until the next take, which `polling` keeps from
+        // happening, and destroy is put off until the poll ends.
+        unsafe {
+            callback(
+                signal.symbol,
+                signal.timestamp,
+                signal.values,
+                signal.count,
+                user_data,
+            );
+        }
+        if this.destroy_after_poll.get() {
+            break;
+        }
+    }
+    if made == 0 && failed {
+        set_last_error(this.base.failure().map(str::to_owned));
+        return SIGNAL_ERROR_FAILED;
+    }
+    made
+}
+
+/// One signal as the callback wants it.
+struct CSignal {
+    symbol: *const c_char,
+    timestamp: c_longlong,
+    values: *const f64,
+    count: c_int,
+}
+
+#[inline]
+fn take(handle: &Handle) -> Option<CSignal> {
+    guarded(None, || {
+        let mut taken = None;
+        // SAFETY: `polling` is set by the one caller, so this is the only use
+        // of the poller, and it ends before the callback runs.
+        let poller = unsafe { &mut *handle.poller.get() };
+        poller.take(|name, signal| {
+            taken = Some(CSignal {
+                symbol: name.as_c_str().as_ptr(),
+                timestamp: signal.meta.timestamp,
+                values: signal.values.as_ptr(),
+                count: signal.values.len() as c_int,
+            });
+        });
+        taken
+    })
+}
+
+/// Marks the poll as ended, and destroys the handle if a callback asked for it.
+struct EndPoll(*mut c_void);
+
+impl Drop for EndPoll {
+    fn drop(&mut self) {
+        // SAFETY: the handle is alive: destroy is put off while `polling` is
+        // set. The shared borrow ends before the handle is dropped.
+        let destroy = unsafe { self::handle(self.0) }.is_some_and(|handle| {
+            handle.polling.set(false);
+            handle.destroy_after_poll.get()
+        });
+        if destroy {
+            // SAFETY: as above; the host has given the handle up.
+            unsafe { signal_destroy(self.0) };
+        }
+    }
+}
+
+/// Stops and joins the lanes, writes the latency report if one is configured,
+/// and frees the handle. Makes no callback: signals still queued are discarded.
+/// From inside a callback it takes effect when the poll ends. Null is ignored.
+///
+/// # Safety
+///
+/// `handle` is null or a live handle, on its thread; it is dead afterwards.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_destroy(handle: *mut c_void) {
+    // SAFETY: the caller passes null or a live handle.
+    let Some(this) = (unsafe { self::handle(handle) }) else {
+        return;
+    };
+    if this.polling.get() {
+        this.destroy_after_poll.set(true);
+        return;
+    }
+    // SAFETY: the handle came from `Box::into_raw` in `signal_create`, and the
+    // caller gives it up.
+    let owned = unsafe { Box::from_raw(handle.cast::<Handle>()) };
+    guarded((), || drop(owned));
+}
+
+/// The library's version, `MAJOR.MINOR.PATCH`. Static: never free it.
+#[unsafe(no_mangle)]
+pub extern "C" fn signal_version() -> *const c_char {
+    const VERSION: &CStr =
+        match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+            Ok(version) => version,
+            Err(_) => c"",
+        };
+    VERSION.as_ptr()
+}
+
+/// Why the last `signal_create` on this thread returned null, or why a poll
+/// returned `SIGNAL_ERROR_FAILED`; null if the last create succeeded. Valid
+/// until the next such call on this thread: copy it, never free it.
+#[unsafe(no_mangle)]
+pub extern "C" fn signal_last_error() -> *const c_char {
+    LAST_ERROR
+        .try_with(|last| {
+            last.borrow()
+                .as_ref()
+                .map_or(std::ptr::null(), |text| text.as_ptr())
+        })
+        .unwrap_or(std::ptr::null())
+}
+
+/// Fills in the counters while the engine runs. Returns 0, or -1 for a null
+/// pointer or a `size` too small for a single counter.
+///
+/// # Safety
+///
+/// `handle` is null or a live handle. `stats` is null or points to at least
+/// `stats->size` writable bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_stats(handle: *mut c_void, stats: *mut signal_stats_t) -> c_int {
+    // SAFETY: the caller passes null or a live handle.
+    let Some(this) = (unsafe { self::handle(handle) }) else {
+        return SIGNAL_ERROR_NULL;
+    };
+    if stats.is_null() {
+        return SIGNAL_ERROR_NULL;
+    }
+    // SAFETY: `stats` is not null, and its first field is always there.
+    let given = unsafe { (&raw const (*stats).size).read_unaligned() };
+    if given < 2 * size_of::<u64>() as u64 {
+        return SIGNAL_ERROR_NULL;
+    }
+    guarded(SIGNAL_ERROR_NULL, || {
+        let known = size_of::<signal_stats_t>();
+        let size = usize::try_from(given).map_or(known, |given| given.min(known));
+        let values = stats_of(&this.base.counters(), size as u64);
+        // SAFETY: the caller has `given` writable bytes there, and `size` is at
+        // most that and at most the source's size.
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                std::ptr::from_ref(&values).cast::<u8>(),
+                stats.cast::<u8>(),
+                size,
+            );
+        }
+        0
+    })
+}
+
+fn stats_of(counters: &Snapshot, size: u64) -> signal_stats_t {
+    let count = |counter| counters.get(counter);
+    signal_stats_t {
+        size,
+        events_depth: count(Counter::EventsDepth),
+        events_ticker: count(Counter::EventsTicker),
+        events_trade: count(Counter::EventsTrade),
+        events_index_price: count(Counter::EventsIndexPrice),
+        refused_null_data: count(Counter::RefusedNullData),
+        refused_unknown_type: count(Counter::RefusedUnknownType),
+        refused_bad_symbol: count(Counter::RefusedBadSymbol),
+        refused_bad_price: count(Counter::RefusedBadPrice),
+        refused_bad_size: count(Counter::RefusedBadSize),
+        refused_too_many_instruments: count(Counter::RefusedTooManyInstruments),
+        refused_failed: count(Counter::RefusedFailed),
+        dropped_ingest_ring_full: count(Counter::DroppedIngestRingFull),
+        dropped_egress_ring_full: count(Counter::DroppedEgressRingFull),
+        ingest_gap: count(Counter::IngestGap),
+        updates: count(Counter::Updates),
+        triggered: count(Counter::Triggered),
+        predicted: count(Counter::Predicted),
+        signals: count(Counter::Signals),
+        delivered: count(Counter::Delivered),
+        egress_gap: count(Counter::EgressGap),
+        ring_waits: count(Counter::RingWaits),
+        in_flight: counters.in_flight(),
+    }
+}
+
+/// What an inlined poll reads; give it to `signal_poll`. Owned by the handle
+/// and valid until `signal_destroy`; null for a null handle.
+///
+/// # Safety
+///
+/// `handle` is null or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_egress(handle: *mut c_void) -> *const signal_egress_t {
+    // SAFETY: the caller passes null or a live handle.
+    unsafe { self::handle(handle) }.map_or(std::ptr::null(), |this| &raw const this.egress)
+}
+
+/// Writes at most `max` hops that have been timed, in the order of the path,
+/// and returns how many; -1 for a null pointer. Not for the hot path: it waits
+/// up to 100 ms for the lanes. 0 inside a callback.
+///
+/// # Safety
+///
+/// `handle` is null or a live handle, on its thread. `hops` is null or has room
+/// for `max` elements.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_latency(
+    handle: *mut c_void,
+    hops: *mut signal_hop_t,
+    max: c_int,
+) -> c_int {
+    // SAFETY: the caller passes null or a live handle.
+    let Some(this) = (unsafe { self::handle(handle) }) else {
+        return SIGNAL_ERROR_NULL;
+    };
+    if hops.is_null() {
+        return SIGNAL_ERROR_NULL;
+    }
+    if this.polling.get() {
+        return 0;
+    }
+    guarded(SIGNAL_ERROR_NULL, || {
+        // SAFETY: only the host's thread uses feeder and poller, no poll is
+        // under way, and nothing called here calls back into the host.
+        let (feeder, poller) = unsafe { (&mut *this.feeder.get(), &mut *this.poller.get()) };
+        let rows = this.base.latency(feeder, poller);
+        let count = rows.len().min(usize::try_from(max).unwrap_or(0));
+        for (index, row) in rows[..count].iter().enumerate() {
+            let mut name = [0; SIGNAL_HOP_NAME_LEN];
+            for (to, from) in name[..SIGNAL_HOP_NAME_LEN - 1]
+                .iter_mut()
+                .zip(row.hop.name().bytes())
+            {
+                *to = from as c_char;
+            }
+            let hop = signal_hop_t {
+                name,
+                count: row.count,
+                p50_ns: row.p50_ns,
+                p99_ns: row.p99_ns,
+                p999_ns: row.p999_ns,
+                max_ns: row.max_ns,
+            };
+            // SAFETY: `index` is below `max`, for which the caller has room.
+            unsafe { hops.add(index).write_unaligned(hop) };
+        }
+        count as c_int
+    })
+}
+
+/// What one clock stamp costs, ns, measured now in well under a millisecond;
+/// -1 for a null handle.
+///
+/// # Safety
+///
+/// `handle` is null or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_stamp_ns(handle: *mut c_void) -> f64 {
+    // SAFETY: the caller passes null or a live handle.
+    let Some(this) = (unsafe { self::handle(handle) }) else {
+        return -1.0;
+    };
+    guarded(-1.0, || this.base.stamp_cost_ns())
+}

@@ -1,0 +1,184 @@
+//! Stages on one lane: each calls the next, nothing is queued between them.
+//!
+//! A node wraps a stage with what the stage must not know: counters and the
+//! stamp that ends its work. Nodes and outlets compose by type, so a lane's
+//! whole path is one piece of compiled code.
+
+use std::sync::Arc;
+
+use super::clock::Clock;
+use super::counters::{Counter, Counters};
+use super::hops::{Hop, Recorder};
+use super::placement::Stage;
+use super::wire::{Events, FactorVectors, Predictions, RawEvents, Signals, Wire};
+use crate::stages::{
+    Body, Egress, Event, Factor, FactorVector, Ingest, ModelStage, Prediction, RawEvent,
+};
+
+/// Something that takes messages of a kind: a node or an outlet.
+pub(crate) trait Accept<W: Wire> {
+    fn accept(&mut self, message: &W::View<'_>, trace: &mut Trace);
+}
+
+/// The stamps of one message on its way through a lane.
+///
+/// They are kept here and recorded after the lane has published, so that the
+/// histograms' cost is not on the message's way.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    clock: Clock,
+    picked: u64,
+    marks: [u64; Stage::ALL.len()],
+    updated_only: bool,
+    last: u64,
+}
+
+impl Trace {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            picked: 0,
+            marks: [0; Stage::ALL.len()],
+            updated_only: false,
+            last: 0,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        self.picked = self.clock.stamp();
+        self.last = self.picked;
+        self.marks = [0; Stage::ALL.len()];
+        self.updated_only = false;
+    }
+
+    #[inline]
+    fn mark(&mut self, stage: Stage) {
+        self.last = self.clock.stamp();
+        self.marks[stage as usize] = self.last;
+    }
+
+    /// The latest stamp, which a publication carries.
+    #[inline]
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Records the wait before the lane's first stage and each stage's work.
+    #[inline]
+    pub(crate) fn record(&self, first: Stage, published: u64, recorder: &mut Recorder) {
+        if !self.clock.is_on() {
+            return;
+        }
+        recorder.record(Hop::wait(first), published, self.picked);
+        let mut start = self.picked;
+        for stage in Stage::ALL {
+            let end = self.marks[stage as usize];
+            if end == 0 {
+                continue;
+            }
+            let hop = if stage == Stage::Factor && self.updated_only {
+                Hop::FactorUpdate
+            } else {
+                Hop::work(stage)
+            };
+            recorder.record(hop, start, end);
+            start = end;
+        }
+    }
+}
+
+pub(crate) struct IngestNode<N> {
+    pub(crate) stage: Ingest,
+    pub(crate) last_sequence: u64,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) next: N,
+}
+
+impl<N: Accept<Events>> Accept<RawEvents> for IngestNode<N> {
+    #[inline]
+    fn accept(&mut self, raw: &RawEvent<'_>, trace: &mut Trace) {
+        let sequence = raw.head.sequence;
+        let missed = sequence.wrapping_sub(self.last_sequence).wrapping_sub(1);
+        if missed != 0 {
+            self.counters.add(Counter::IngestGap, missed);
+        }
+        self.last_sequence = sequence;
+        let next = &mut self.next;
+        let result = self.stage.on(raw, |event| {
+            trace.mark(Stage::Ingest);
+            next.accept(&event, trace);
+        });
+        if let Err(refusal) = result {
+            trace.mark(Stage::Ingest);
+            self.counters.bump(refusal.into());
+        }
+    }
+}
+
+pub(crate) struct FactorNode<N> {
+    pub(crate) stage: Factor,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) next: N,
+}
+
+impl<N: Accept<FactorVectors>> Accept<Events> for FactorNode<N> {
+    #[inline]
+    fn accept(&mut self, event: &Event<'_>, trace: &mut Trace) {
+        let mut triggered = false;
+        let (next, counters) = (&mut self.next, &self.counters);
+        self.stage.on(event, |vector| {
+            triggered = true;
+            trace.mark(Stage::Factor);
+            next.accept(&vector, trace);
+            counters.bump(Counter::Triggered);
+        });
+        if !triggered {
+            debug_assert!(!matches!(event.body, Body::Depth(_)));
+            trace.mark(Stage::Factor);
+            trace.updated_only = true;
+            self.counters.bump(Counter::Updates);
+        }
+    }
+}
+
+pub(crate) struct ModelNode<N> {
+    pub(crate) stage: ModelStage,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) next: N,
+}
+
+impl<N: Accept<Predictions>> Accept<FactorVectors> for ModelNode<N> {
+    #[inline]
+    fn accept(&mut self, vector: &FactorVector<'_>, trace: &mut Trace) {
+        let (next, counters) = (&mut self.next, &self.counters);
+        self.stage.on(vector, |prediction| {
+            trace.mark(Stage::Model);
+            next.accept(&prediction, trace);
+            counters.bump(Counter::Predicted);
+        });
+    }
+}
+
+pub(crate) struct EgressNode<N> {
+    pub(crate) stage: Egress,
+    /// Whether egress is timed on its own: on a lane that has other stages the
+    /// publication bears the stamp that ended the stage before.
+    pub(crate) alone: bool,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) next: N,
+}
+
+impl<N: Accept<Signals>> Accept<Predictions> for EgressNode<N> {
+    #[inline]
+    fn accept(&mut self, prediction: &Prediction<'_>, trace: &mut Trace) {
+        let (next, counters, alone) = (&mut self.next, &self.counters, self.alone);
+        self.stage.on(prediction, |signal| {
+            if alone {
+                trace.mark(Stage::Egress);
+            }
+            next.accept(&signal, trace);
+            counters.bump(Counter::Signals);
+        });
+    }
+}

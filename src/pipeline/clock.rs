@@ -1,0 +1,63 @@
+//! Stamps in TSC ticks, through `quanta`.
+
+use std::hint::black_box;
+
+/// The engine's clock: stamps in ticks, differences in nanoseconds.
+///
+/// With timing off it reads no hardware and every stamp is 0.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    source: quanta::Clock,
+    on: bool,
+}
+
+impl Clock {
+    /// A clock. The first one in a process calibrates the TSC, which takes up
+    /// to 200 ms.
+    pub fn new(on: bool) -> Self {
+        Self {
+            source: quanta::Clock::new(),
+            on,
+        }
+    }
+
+    /// Whether stamps are taken.
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        self.on
+    }
+
+    /// A stamp, in TSC ticks; 0 with timing off.
+    #[inline]
+    pub fn stamp(&self) -> u64 {
+        if self.on { self.source.raw() } else { 0 }
+    }
+
+    /// A stamp, in TSC ticks, whether timing is on or off.
+    pub fn now(&self) -> u64 {
+        self.source.raw()
+    }
+
+    /// Nanoseconds from one stamp to a later one; 0 if `end` is not later.
+    #[inline]
+    pub fn nanos(&self, start: u64, end: u64) -> u64 {
+        self.source.delta_as_nanos(start, end)
+    }
+
+    /// What one stamp costs, in ns: the least mean of several rounds, so that
+    /// an interruption does not count as cost. Takes well under a millisecond.
+    pub fn stamp_cost_ns(&self) -> f64 {
+        const ROUNDS: usize = 16;
+        const STAMPS: u32 = 512;
+        (0..ROUNDS)
+            .map(|_| {
+                let start = self.source.raw();
+                for _ in 0..STAMPS {
+                    black_box(self.source.raw());
+                }
+                let end = self.source.raw();
+                self.nanos(start, end) as f64 / f64::from(STAMPS + 1)
+            })
+            .fold(f64::INFINITY, f64::min)
+    }
+}

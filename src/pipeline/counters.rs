@@ -1,0 +1,212 @@
+//! Counters by reason. Each writer has its own set on its own cache lines;
+//! readers add the sets up, while the engine runs, from any thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_utils::CachePadded;
+
+use crate::abi::EventKind;
+use crate::stages::Refusal;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// What is counted. Every event of a known type ends in exactly one of
+        /// `refused_*` (but null data and unknown types, which are no events),
+        /// `dropped_ingest_ring_full`, `updates` and `signals`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Counter {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Counter {
+            /// All counters, in the order of their numbers.
+            pub const ALL: &'static [Counter] = &[$(Counter::$variant,)*];
+
+            /// The counter's name in reports.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Counter::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Depth events that the host gave.
+    EventsDepth = "events_depth",
+    /// Ticker events that the host gave.
+    EventsTicker = "events_ticker",
+    /// Trade events that the host gave.
+    EventsTrade = "events_trade",
+    /// Index price events that the host gave.
+    EventsIndexPrice = "events_index_price",
+    /// Calls with a null data pointer.
+    RefusedNullData = "refused_null_data",
+    /// Calls with a message type that the engine does not take.
+    RefusedUnknownType = "refused_unknown_type",
+    /// Events with an empty or unprintable symbol.
+    RefusedBadSymbol = "refused_bad_symbol",
+    /// Events with a price that is not finite or not positive.
+    RefusedBadPrice = "refused_bad_price",
+    /// Events with a size that is not finite or negative.
+    RefusedBadSize = "refused_bad_size",
+    /// Events of instruments beyond `instruments.max`.
+    RefusedTooManyInstruments = "refused_too_many_instruments",
+    /// Events that came after a lane had failed.
+    RefusedFailed = "refused_failed",
+    /// Events dropped because the ring to ingest was full.
+    DroppedIngestRingFull = "dropped_ingest_ring_full",
+    /// Signals dropped because the ring to the host was full.
+    DroppedEgressRingFull = "dropped_egress_ring_full",
+    /// Input sequence numbers that ingest missed.
+    IngestGap = "ingest_gap",
+    /// Events that only updated state.
+    Updates = "updates",
+    /// Factor vectors computed.
+    Triggered = "triggered",
+    /// Model runs.
+    Predicted = "predicted",
+    /// Signals numbered at egress, dropped ones too.
+    Signals = "signals",
+    /// Signals that the host's thread took.
+    Delivered = "delivered",
+    /// Signal numbers that the host's thread missed.
+    EgressGap = "egress_gap",
+    /// Times that a lane found the next lane's ring full and waited.
+    RingWaits = "ring_waits",
+}
+
+const COUNT: usize = Counter::ALL.len();
+
+impl From<EventKind> for Counter {
+    #[inline]
+    fn from(kind: EventKind) -> Self {
+        match kind {
+            EventKind::Depth => Counter::EventsDepth,
+            EventKind::Ticker => Counter::EventsTicker,
+            EventKind::Trade => Counter::EventsTrade,
+            EventKind::IndexPrice => Counter::EventsIndexPrice,
+        }
+    }
+}
+
+impl From<Refusal> for Counter {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::BadSymbol => Counter::RefusedBadSymbol,
+            Refusal::BadPrice => Counter::RefusedBadPrice,
+            Refusal::BadSize => Counter::RefusedBadSize,
+            Refusal::TooManyInstruments => Counter::RefusedTooManyInstruments,
+        }
+    }
+}
+
+/// One writer's counters.
+#[derive(Debug)]
+pub struct Counters(CachePadded<[AtomicU64; COUNT]>);
+
+impl Counters {
+    /// All zero.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(CachePadded::new([const { AtomicU64::new(0) }; COUNT])))
+    }
+
+    /// Adds to a counter. Only the one writer may call it: this is a load and a
+    /// store, not a locked instruction. The store is a release, so a reader who
+    /// sees a message counted also sees it published.
+    #[inline]
+    pub fn add(&self, counter: Counter, count: u64) {
+        let cell = &self.0[counter as usize];
+        cell.store(
+            cell.load(Ordering::Relaxed).wrapping_add(count),
+            Ordering::Release,
+        );
+    }
+
+    /// Adds one.
+    #[inline]
+    pub fn bump(&self, counter: Counter) {
+        self.add(counter, 1);
+    }
+}
+
+/// The counters of all writers at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot([u64; COUNT]);
+
+impl Snapshot {
+    /// Adds up the counters of several writers.
+    ///
+    /// Counters from the path's end are read first, so what is still under way
+    /// is never counted as ended before it has begun.
+    pub fn of(writers: &[Arc<Counters>]) -> Self {
+        let mut totals = [0u64; COUNT];
+        for (index, total) in totals.iter_mut().enumerate().rev() {
+            *total = writers
+                .iter()
+                .map(|writer| writer.0[index].load(Ordering::Acquire))
+                .fold(0, u64::wrapping_add);
+        }
+        Self(totals)
+    }
+
+    /// One counter.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0[counter as usize]
+    }
+
+    /// All counters with their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        Counter::ALL
+            .iter()
+            .map(|&counter| (counter.name(), self.get(counter)))
+    }
+
+    /// Events of a known type that the host gave.
+    pub fn events(&self) -> u64 {
+        EventKind::ALL
+            .iter()
+            .map(|&kind| self.get(kind.into()))
+            .sum()
+    }
+
+    /// Events that have not ended yet: not refused, not dropped, not applied
+    /// and no signal made of them.
+    pub fn in_flight(&self) -> u64 {
+        let ended: u64 = [
+            Counter::RefusedBadSymbol,
+            Counter::RefusedBadPrice,
+            Counter::RefusedBadSize,
+            Counter::RefusedTooManyInstruments,
+            Counter::RefusedFailed,
+            Counter::DroppedIngestRingFull,
+            Counter::Updates,
+            Counter::Signals,
+        ]
+        .iter()
+        .map(|&counter| self.get(counter))
+        .sum();
+        self.events().saturating_sub(ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writers_add_up_and_what_is_under_way_is_seen() {
+        let (host, lane) = (Counters::new(), Counters::new());
+        host.add(Counter::EventsDepth, 5);
+        host.bump(Counter::DroppedIngestRingFull);
+        lane.add(Counter::Signals, 2);
+        lane.bump(Counter::RefusedBadPrice);
+        let snapshot = Snapshot::of(&[host, lane]);
+        assert_eq!(snapshot.events(), 5);
+        assert_eq!(snapshot.in_flight(), 1);
+        assert_eq!(Counter::ALL[COUNT - 1].name(), "ring_waits");
+    }
+}

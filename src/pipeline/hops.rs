@@ -1,0 +1,260 @@
+//! Hops: one histogram each, recorded by a single writer and handed over whole.
+//!
+//! A recorder owns a set of histograms. A reader sends it an empty set through
+//! a ring; at its next look the recorder swaps the two and sends the filled one
+//! back. The recorder never waits, allocates or shares a cache line for this.
+
+use hdrhistogram::Histogram;
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use super::clock::Clock;
+use super::placement::Stage;
+
+/// A timed stretch of a message's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Hop {
+    /// Arrival in `on_data` until a lane picks the event up.
+    IngestWait,
+    /// Decode, validate, intern.
+    IngestWork,
+    /// In the ring before factor.
+    FactorWait,
+    /// State update and computation of an event that triggers.
+    FactorWork,
+    /// State update of an event that does not trigger.
+    FactorUpdate,
+    /// In the ring before model.
+    ModelWait,
+    /// The model's run.
+    ModelWork,
+    /// In the ring before egress.
+    EgressWait,
+    /// Egress, where it has a lane of its own.
+    EgressWork,
+    /// Published to the host until poll takes it.
+    HostWait,
+    /// End to end: arrival in `on_data` until just before the callback.
+    TickToCallback,
+}
+
+impl Hop {
+    /// All hops, in the order of the path.
+    pub const ALL: [Hop; 11] = [
+        Hop::IngestWait,
+        Hop::IngestWork,
+        Hop::FactorWait,
+        Hop::FactorWork,
+        Hop::FactorUpdate,
+        Hop::ModelWait,
+        Hop::ModelWork,
+        Hop::EgressWait,
+        Hop::EgressWork,
+        Hop::HostWait,
+        Hop::TickToCallback,
+    ];
+
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Hop::IngestWait => "ingest.wait",
+            Hop::IngestWork => "ingest.work",
+            Hop::FactorWait => "factor.wait",
+            Hop::FactorWork => "factor.work",
+            Hop::FactorUpdate => "factor.update",
+            Hop::ModelWait => "model.wait",
+            Hop::ModelWork => "model.work",
+            Hop::EgressWait => "egress.wait",
+            Hop::EgressWork => "egress.work",
+            Hop::HostWait => "host.wait",
+            Hop::TickToCallback => "tick_to_callback",
+        }
+    }
+
+    /// The wait in the ring before a stage.
+    pub const fn wait(stage: Stage) -> Self {
+        match stage {
+            Stage::Ingest => Hop::IngestWait,
+            Stage::Factor => Hop::FactorWait,
+            Stage::Model => Hop::ModelWait,
+            Stage::Egress => Hop::EgressWait,
+        }
+    }
+
+    /// The work in a stage.
+    pub const fn work(stage: Stage) -> Self {
+        match stage {
+            Stage::Ingest => Hop::IngestWork,
+            Stage::Factor => Hop::FactorWork,
+            Stage::Model => Hop::ModelWork,
+            Stage::Egress => Hop::EgressWork,
+        }
+    }
+}
+
+/// Greatest latency that is told apart, ns: one minute. Longer ones count as
+/// this one.
+pub const MAX_NS: u64 = 60_000_000_000;
+/// Significant decimal digits of a recorded latency. Two keep a hop's counts
+/// small enough to stay in the first-level cache; the error is below 1 %.
+pub const DIGITS: u8 = 2;
+
+/// A histogram of latencies in ns, of fixed size.
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, MAX_NS, DIGITS).expect("the bounds are valid constants")
+}
+
+/// Histograms of one recorder over one interval.
+#[derive(Debug)]
+pub struct HopSet {
+    hops: Vec<(Hop, Histogram<u64>)>,
+    slots: [u8; Hop::ALL.len()],
+    /// When the interval began, TSC ticks.
+    pub started: u64,
+    /// When it ended, TSC ticks.
+    pub ended: u64,
+}
+
+const NO_SLOT: u8 = u8::MAX;
+
+impl HopSet {
+    fn new(hops: &[Hop], started: u64) -> Box<Self> {
+        let mut slots = [NO_SLOT; Hop::ALL.len()];
+        for (slot, &hop) in hops.iter().enumerate() {
+            slots[hop as usize] = slot as u8;
+        }
+        Box::new(Self {
+            hops: hops.iter().map(|&hop| (hop, histogram())).collect(),
+            slots,
+            started,
+            ended: started,
+        })
+    }
+
+    #[inline]
+    fn record(&mut self, hop: Hop, nanos: u64) {
+        if let Some((_, histogram)) = self.hops.get_mut(usize::from(self.slots[hop as usize])) {
+            histogram.saturating_record(nanos);
+        }
+    }
+
+    /// The histograms, in ns.
+    pub fn iter(&self) -> impl Iterator<Item = (Hop, &Histogram<u64>)> {
+        self.hops.iter().map(|(hop, histogram)| (*hop, histogram))
+    }
+
+    fn clear(&mut self) {
+        for (_, histogram) in &mut self.hops {
+            histogram.reset();
+        }
+    }
+}
+
+/// The writing side: belongs to one thread.
+#[derive(Debug)]
+pub struct Recorder {
+    clock: Clock,
+    active: Box<HopSet>,
+    empty: Consumer<Box<HopSet>>,
+    filled: Producer<Box<HopSet>>,
+}
+
+/// The reading side of one [`Recorder`].
+#[derive(Debug)]
+pub struct Feed {
+    empty: Producer<Box<HopSet>>,
+    filled: Consumer<Box<HopSet>>,
+    spare: Option<Box<HopSet>>,
+}
+
+/// Makes a recorder of these hops and its reading side.
+///
+/// ```
+/// use signal::pipeline::clock::Clock;
+/// use signal::pipeline::hops::{Hop, recorder};
+///
+/// let clock = Clock::new(true);
+/// let (mut recorder, mut feed) = recorder(&[Hop::ModelWork], &clock);
+/// recorder.record(Hop::ModelWork, 0, 1_000);
+/// feed.request();
+/// recorder.hand_over();
+/// let count = feed.take(|set| set.iter().map(|(_, h)| h.len()).sum::<u64>());
+/// assert_eq!(count, Some(1));
+/// ```
+pub fn recorder(hops: &[Hop], clock: &Clock) -> (Recorder, Feed) {
+    let now = clock.now();
+    // One for the set under request, one for the last set of a lane that ends.
+    let (empty_in, empty_out) = RingBuffer::new(1);
+    let (filled_in, filled_out) = RingBuffer::new(2);
+    let recorder = Recorder {
+        clock: clock.clone(),
+        active: HopSet::new(hops, now),
+        empty: empty_out,
+        filled: filled_in,
+    };
+    let feed = Feed {
+        empty: empty_in,
+        filled: filled_out,
+        spare: Some(HopSet::new(hops, now)),
+    };
+    (recorder, feed)
+}
+
+impl Recorder {
+    /// Records the time between two stamps. A hop that the recorder was not
+    /// made for is ignored.
+    #[inline]
+    pub fn record(&mut self, hop: Hop, start: u64, end: u64) {
+        self.active.record(hop, self.clock.nanos(start, end));
+    }
+
+    /// Swaps the histograms if the reader has asked. Costs one load when it has
+    /// not.
+    #[inline]
+    pub fn hand_over(&mut self) {
+        if let Ok(empty) = self.empty.pop() {
+            self.swap(empty);
+        }
+    }
+
+    #[cold]
+    fn swap(&mut self, mut next: Box<HopSet>) {
+        let now = self.clock.now();
+        next.started = now;
+        self.active.ended = now;
+        let full = std::mem::replace(&mut self.active, next);
+        // There is room: a feed has at most one set under request.
+        let _ = self.filled.push(full);
+    }
+
+    /// Sends what is left when the recorder's thread ends.
+    pub fn finish(mut self) {
+        self.hand_over();
+        self.active.ended = self.clock.now();
+        let _ = self.filled.push(self.active);
+    }
+}
+
+impl Feed {
+    /// Asks for the current histograms. Does nothing while a request is open.
+    pub fn request(&mut self) {
+        if let Some(spare) = self.spare.take() {
+            // There is room: the only set was here.
+            let _ = self.empty.push(spare);
+        }
+    }
+
+    /// Whether a request is open.
+    pub fn is_open(&self) -> bool {
+        self.spare.is_none()
+    }
+
+    /// Reads the histograms that came, if any.
+    pub fn take<R>(&mut self, read: impl FnOnce(&HopSet) -> R) -> Option<R> {
+        let mut set = self.filled.pop().ok()?;
+        let result = read(&set);
+        set.clear();
+        self.spare = Some(set);
+        Some(result)
+    }
+}

@@ -1,0 +1,70 @@
+//! What a lane does when its inlet is empty.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How a lane waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Idle {
+    /// `spin` for a lane that has a core to itself, else `park`.
+    #[default]
+    Auto,
+    /// Busy-poll with the CPU's pause hint. Lowest latency; takes a whole core.
+    Spin,
+    /// Give the core to any other runnable thread after each empty poll.
+    Yield,
+    /// Poll for a moment, then yield, then sleep 50 us at a time. For lanes
+    /// that share a core: a message waits up to a sleep's length, and the host
+    /// never has to wake anyone.
+    Park,
+}
+
+/// A lane's waiting: the strategy and how long it has waited.
+#[derive(Debug)]
+pub struct Waiter {
+    idle: Idle,
+    empty_polls: u32,
+}
+
+const PARK_SPINS: u32 = 100;
+const PARK_YIELDS: u32 = 120;
+const PARK_SLEEP: Duration = Duration::from_micros(50);
+
+impl Waiter {
+    /// A waiter; `Auto` waits as `Park` does.
+    pub fn new(idle: Idle) -> Self {
+        Self {
+            idle,
+            empty_polls: 0,
+        }
+    }
+
+    /// There was work.
+    #[inline]
+    pub fn reset(&mut self) {
+        self.empty_polls = 0;
+    }
+
+    /// There was none: waits once.
+    #[inline]
+    pub fn wait(&mut self) {
+        match self.idle {
+            Idle::Spin => std::hint::spin_loop(),
+            Idle::Yield => std::thread::yield_now(),
+            Idle::Park | Idle::Auto => self.back_off(),
+        }
+    }
+
+    fn back_off(&mut self) {
+        self.empty_polls = self.empty_polls.saturating_add(1);
+        if self.empty_polls <= PARK_SPINS {
+            std::hint::spin_loop();
+        } else if self.empty_polls <= PARK_YIELDS {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(PARK_SLEEP);
+        }
+    }
+}

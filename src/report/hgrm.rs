@@ -1,0 +1,56 @@
+//! Percentile tables in HdrHistogram's text format (`.hgrm`), which the
+//! project's plotter reads.
+
+use std::io::{self, Write};
+
+use hdrhistogram::Histogram;
+
+/// Steps per halving of the distance to 100 %, as HdrHistogram's tools use.
+const TICKS_PER_HALF_DISTANCE: u32 = 5;
+
+/// Writes a histogram of nanoseconds as a percentile table, values in ns.
+///
+/// # Errors
+///
+/// What the writer says.
+pub fn write_hgrm(out: &mut impl Write, histogram: &Histogram<u64>) -> io::Result<()> {
+    writeln!(
+        out,
+        "{:>12} {:>14} {:>10} {:>14}\n",
+        "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
+    )?;
+    for step in histogram.iter_quantiles(TICKS_PER_HALF_DISTANCE) {
+        let quantile = step.quantile_iterated_to();
+        write!(
+            out,
+            "{:>12.3} {quantile:>2.12} {:>10}",
+            step.value_iterated_to() as f64,
+            histogram.count_between(0, step.value_iterated_to()),
+        )?;
+        if quantile < 1.0 {
+            writeln!(out, " {:>14.2}", 1.0 / (1.0 - quantile))?;
+        } else {
+            writeln!(out)?;
+        }
+    }
+    writeln!(
+        out,
+        "#[Mean    = {:>12.3}, StdDeviation   = {:>12.3}]",
+        histogram.mean(),
+        histogram.stdev()
+    )?;
+    writeln!(
+        out,
+        "#[Max     = {:>12.3}, Total count    = {:>12}]",
+        histogram.max() as f64,
+        histogram.len()
+    )?;
+    writeln!(
+        out,
+        "#[Buckets = {:>12}, SubBuckets     = {:>12}]",
+        histogram.buckets(),
+        2 * 10_u32
+            .pow(u32::from(histogram.sigfig()))
+            .next_power_of_two()
+    )
+}

@@ -1,0 +1,152 @@
+//! Collects the histograms that recorders hand over.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::pipeline::hops::{Feed, Hop, HopSet, histogram};
+
+/// Longest wait for lanes to hand their histograms over.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// One hop over the engine's life, latencies in ns.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct HopSummary {
+    /// The hop.
+    #[serde(serialize_with = "write_name")]
+    pub hop: Hop,
+    /// Messages timed.
+    pub count: u64,
+    /// Median, ns.
+    pub p50_ns: u64,
+    /// 99th percentile, ns.
+    pub p99_ns: u64,
+    /// 99.9th percentile, ns.
+    pub p999_ns: u64,
+    /// Greatest, ns.
+    pub max_ns: u64,
+}
+
+fn write_name<S: serde::Serializer>(hop: &Hop, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(hop.name())
+}
+
+/// One hop's histogram over one interval.
+pub(crate) struct Interval {
+    pub(crate) hop: Hop,
+    pub(crate) histogram: Histogram<u64>,
+    /// TSC ticks.
+    pub(crate) started: u64,
+    /// TSC ticks.
+    pub(crate) ended: u64,
+}
+
+/// The reading side of all of an engine's recorders, with the totals.
+pub(crate) struct Latency {
+    feeds: Vec<Feed>,
+    totals: Vec<(Hop, Histogram<u64>)>,
+    intervals: Vec<Interval>,
+    keep_intervals: bool,
+}
+
+impl Latency {
+    pub(crate) fn new(feeds: Vec<Feed>) -> Self {
+        Self {
+            feeds,
+            totals: Hop::ALL.iter().map(|&hop| (hop, histogram())).collect(),
+            intervals: Vec::new(),
+            keep_intervals: false,
+        }
+    }
+
+    /// The lock: no code under it can leave the totals half changed.
+    pub(crate) fn lock(this: &Mutex<Self>) -> MutexGuard<'_, Self> {
+        this.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps each interval until it is taken, for a log.
+    pub(crate) fn keep_intervals(&mut self) {
+        self.keep_intervals = true;
+    }
+
+    /// Asks every recorder for its histograms.
+    pub(crate) fn request(&mut self) {
+        for feed in &mut self.feeds {
+            feed.request();
+        }
+    }
+
+    /// Adds up what has come.
+    pub(crate) fn collect(&mut self) {
+        let (totals, intervals, keep) =
+            (&mut self.totals, &mut self.intervals, self.keep_intervals);
+        for feed in &mut self.feeds {
+            while feed.take(|set| add(set, totals, intervals, keep)).is_some() {}
+        }
+    }
+
+    /// Collects until every recorder has answered, for a tenth of a second at
+    /// most: a recorder that nobody runs answers later.
+    pub(crate) fn wait_for_lanes(&mut self) {
+        let begin = Instant::now();
+        loop {
+            self.collect();
+            if self.feeds.iter().all(|feed| !feed.is_open()) || begin.elapsed() > PATIENCE {
+                return;
+            }
+            std::thread::sleep(Duration::from_micros(50));
+        }
+    }
+
+    /// The intervals since the last call, oldest first.
+    pub(crate) fn take_intervals(&mut self) -> Vec<Interval> {
+        let mut intervals = std::mem::take(&mut self.intervals);
+        intervals.sort_by_key(|interval| interval.started);
+        intervals
+    }
+
+    /// Histograms of the engine's life that hold anything.
+    pub(crate) fn totals(&self) -> impl Iterator<Item = &(Hop, Histogram<u64>)> {
+        self.totals
+            .iter()
+            .filter(|(_, histogram)| !histogram.is_empty())
+    }
+
+    /// The totals, summed up.
+    pub(crate) fn summaries(&self) -> Vec<HopSummary> {
+        self.totals()
+            .map(|(hop, histogram)| HopSummary {
+                hop: *hop,
+                count: histogram.len(),
+                p50_ns: histogram.value_at_quantile(0.5),
+                p99_ns: histogram.value_at_quantile(0.99),
+                p999_ns: histogram.value_at_quantile(0.999),
+                max_ns: histogram.max(),
+            })
+            .collect()
+    }
+}
+
+fn add(
+    set: &HopSet,
+    totals: &mut [(Hop, Histogram<u64>)],
+    intervals: &mut Vec<Interval>,
+    keep: bool,
+) {
+    for (hop, histogram) in set.iter().filter(|(_, histogram)| !histogram.is_empty()) {
+        let (_, total) = &mut totals[hop as usize];
+        total
+            .add(histogram)
+            .expect("all hop histograms have the same bounds");
+        if keep {
+            intervals.push(Interval {
+                hop,
+                histogram: histogram.clone(),
+                started: set.started,
+                ended: set.ended,
+            });
+        }
+    }
+}

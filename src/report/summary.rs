@@ -1,0 +1,42 @@
+//! The JSON summary of a latency report.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::facts::Facts;
+use super::latency::HopSummary;
+use crate::pipeline::counters::Snapshot;
+
+/// Changes whenever a field changes its meaning or goes.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize)]
+pub(crate) struct Summary<'a> {
+    format: u32,
+    started_unix_s: f64,
+    seconds: f64,
+    hops: Vec<HopSummary>,
+    counters: BTreeMap<&'static str, u64>,
+    #[serde(flatten)]
+    facts: &'a Facts,
+}
+
+impl<'a> Summary<'a> {
+    pub(crate) fn new(
+        started_unix_s: f64,
+        seconds: f64,
+        hops: Vec<HopSummary>,
+        counters: &Snapshot,
+        facts: &'a Facts,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            started_unix_s,
+            seconds,
+            hops,
+            counters: counters.iter().collect(),
+            facts,
+        }
+    }
+}
