@@ -4,6 +4,27 @@
 use std::env;
 use std::process::Command;
 
+/// Functions whose calls go to the trampolines of `src/glibc.rs`.
+const OLD_GLIBC: &[&str] = &[
+    "dlsym",
+    "fstat64",
+    "lstat64",
+    "pthread_attr_getguardsize",
+    "pthread_attr_getstack",
+    "pthread_attr_setstacksize",
+    "pthread_create",
+    "pthread_detach",
+    "pthread_getattr_np",
+    "pthread_getspecific",
+    "pthread_join",
+    "pthread_key_create",
+    "pthread_key_delete",
+    "pthread_setname_np",
+    "pthread_setspecific",
+    "pthread_sigmask",
+    "stat64",
+];
+
 fn main() {
     let output = |program: &str, args: &[&str]| {
         Command::new(program)
@@ -30,4 +51,13 @@ fn main() {
     // Lanes run this library's code: a host that unloads it must not pull it
     // from under them.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    if var("CARGO_CFG_TARGET_ARCH") == "x86_64" && var("CARGO_CFG_TARGET_ENV") == "gnu" {
+        for function in OLD_GLIBC {
+            println!("cargo:rustc-cdylib-link-arg=-Wl,--wrap={function}");
+        }
+        // On glibc 2.31 these two hold what newer ones have in libc itself.
+        println!(
+            "cargo:rustc-cdylib-link-arg=-Wl,--no-as-needed,-l:libpthread.so.0,-l:libdl.so.2,--as-needed"
+        );
+    }
 }

@@ -46,6 +46,8 @@ pub mod engine;
 mod error;
 pub mod factors;
 pub mod ffi;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod glibc;
 pub mod models;
 pub mod pipeline;
 pub mod report;

@@ -129,7 +129,7 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
 fn play(title: &str, feed: &Feed, common: &Common, config_file: Option<&Path>) -> Result<()> {
     let config = common.create_json()?;
     let library = Library::open(common.lib.as_deref())?;
-    print::header(title, feed, &common.speed, &library, &config)?;
+    print::header(title, feed, &common.speed, &library, &config, config_file)?;
     let plugin = Plugin::create(&library, &config.to_string())?;
     let window = drive::window(config_file);
     let outcome = drive::run(&plugin, feed, common.speed, window)?;

@@ -1,6 +1,7 @@
 //! What is printed on standard output: plain aligned text.
 
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -27,14 +28,17 @@ pub fn header(
     speed: &Speed,
     library: &Library,
     config: &Value,
+    config_file: Option<&Path>,
 ) -> Result<()> {
     let (version, path) = (library.version(), library.path.display());
+    let file = config_file.map(|file| format!(", then {}", file.display()));
+    let file = file.unwrap_or_default();
     line(&format!(
         "{title}\n\
          events    {} over {:.1} s\n\
          speed     {speed}\n\
          library   {version}, {path}\n\
-         config    {config}\n",
+         config    {config}{file}\n",
         number(feed.events().len() as u64),
         feed.seconds(),
     ))
@@ -102,8 +106,9 @@ pub fn latency(hops: &[Hop], stamp_ns: f64, speed: Speed) -> Result<()> {
     text.push_str(&format!("one clock stamp costs {stamp_ns:.1} ns\n"));
     text.push_str(match speed {
         Speed::Max => {
-            "At speed max, events queue behind each other, and tick_to_callback includes the wait \
-             for the host's\nnext poll: the host polls only when its next Depth arrives."
+            "At speed max, events queue behind each other (--speed 1x keeps the recorded pace), and\n\
+             tick_to_callback includes the wait for the host's next poll: the host polls only when \
+             its\nnext Depth arrives."
         }
         Speed::Times(_) => {
             "tick_to_callback includes the wait for the host's next poll: the host polls only when \
