@@ -224,7 +224,7 @@ impl Dealer {
                     return frame.work::<Predictions>(egress);
                 }
                 let model = self.model(&frame, egress);
-                self.from_model(frame, model)
+                self.prepend_to_model(frame, model)
             }
             Tail::Lane(outlet) => match last {
                 Stage::Ingest => {
@@ -233,17 +233,17 @@ impl Dealer {
                 }
                 Stage::Factor => {
                     let factor = self.factor(&frame, outlet);
-                    self.from_factor(frame, factor)
+                    self.prepend_to_factor(frame, factor)
                 }
                 Stage::Model | Stage::Egress => {
                     let model = self.model(&frame, outlet);
-                    self.from_model(frame, model)
+                    self.prepend_to_model(frame, model)
                 }
             },
         }
     }
 
-    fn from_model<N: Accept<Predictions> + Send + 'static>(
+    fn prepend_to_model<N: Accept<Predictions> + Send + 'static>(
         &mut self,
         frame: Frame,
         model: ModelNode<N>,
@@ -252,10 +252,10 @@ impl Dealer {
             return frame.work::<FactorVectors>(model);
         }
         let factor = self.factor(&frame, model);
-        self.from_factor(frame, factor)
+        self.prepend_to_factor(frame, factor)
     }
 
-    fn from_factor<N: Accept<FactorVectors> + Send + 'static>(
+    fn prepend_to_factor<N: Accept<FactorVectors> + Send + 'static>(
         &mut self,
         frame: Frame,
         factor: FactorNode<N>,

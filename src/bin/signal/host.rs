@@ -248,6 +248,28 @@ pub fn set_config(given: Option<&Path>) -> Result<Option<PathBuf>> {
     Ok(path)
 }
 
+/// Keeps this thread off the lanes' cores, where any others are left to it: a
+/// host and a lane that both busy-poll must not share a core.
+pub fn keep_off(cores: &[u32]) {
+    // SAFETY: a CPU set is plain bits, all zero when empty; `sched_getaffinity`
+    // and `sched_setaffinity` are told its size, and 0 means this thread.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        if libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) != 0 {
+            return;
+        }
+        for &core in cores
+            .iter()
+            .filter(|core| **core < libc::CPU_SETSIZE as u32)
+        {
+            libc::CPU_CLR(core as usize, &mut set);
+        }
+        if libc::CPU_COUNT(&set) > 0 {
+            libc::sched_setaffinity(0, size_of_val(&set), &raw const set);
+        }
+    }
+}
+
 /// Copies a C string of the library.
 fn text(string: *const c_char) -> Option<String> {
     if string.is_null() {

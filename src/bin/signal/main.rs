@@ -70,7 +70,7 @@ struct Common {
     /// Which stages share a lane: auto, inline, fused, split, or lanes as JSON, e.g. '[["ingest","factor"],["model"]]'.
     #[arg(long, value_parser = placement, value_name = "NAME|JSON")]
     placement: Option<Value>,
-    /// Cores for the lanes, in order, e.g. 1,2.
+    /// Cores for the lanes, in order, e.g. 1,2; this command itself stays off them if it can.
     #[arg(long, value_delimiter = ',', value_name = "N,N")]
     cores: Vec<u32>,
     /// Configuration file of the library (what SIGNAL_CONFIG names for a real host); flags win over it.
@@ -130,6 +130,7 @@ fn play(title: &str, feed: &Feed, common: &Common, config_file: Option<&Path>) -
     let config = common.create_json()?;
     let library = Library::open(common.lib.as_deref())?;
     print::header(title, feed, &common.speed, &library, &config, config_file)?;
+    host::keep_off(&common.cores);
     let plugin = Plugin::create(&library, &config.to_string())?;
     let window = drive::window(config_file);
     let outcome = drive::run(&plugin, feed, common.speed, window)?;

@@ -1,0 +1,370 @@
+//! The pipeline's promises, through the crate's own API.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use signal::abi::{Depth, HostEvent, IndexPrice, SIDE_BUY, SIDE_SELL, Ticker, Trade};
+use signal::pipeline::counters::Counter;
+use signal::pipeline::ring::ring;
+use signal::{Config, Engine};
+
+/// Any host struct, owned.
+#[derive(Clone)]
+enum Owned {
+    Depth(Box<Depth>),
+    Ticker(Ticker),
+    Trade(Trade),
+    Index(IndexPrice),
+}
+
+impl Owned {
+    fn event(&self) -> HostEvent<'_> {
+        match self {
+            Owned::Depth(depth) => HostEvent::Depth(depth),
+            Owned::Ticker(ticker) => HostEvent::Ticker(ticker),
+            Owned::Trade(trade) => HostEvent::Trade(trade),
+            Owned::Index(index) => HostEvent::IndexPrice(index),
+        }
+    }
+}
+
+fn put(field: &mut [u8], text: &str) {
+    field[..text.len()].copy_from_slice(text.as_bytes());
+}
+
+fn depth(symbol: &str, time: i64, bid: f64) -> Owned {
+    let mut depth: Box<Depth> = Box::new(bytemuck::Zeroable::zeroed());
+    put(&mut depth.symbol, symbol);
+    put(&mut depth.exchange_id, "binance");
+    depth.data_time = time.into();
+    for level in 0..10 {
+        let away = level as f64 / 10.0;
+        depth.bid_price[level] = (bid - away).into();
+        depth.ask_price[level] = (bid + 0.1 + away).into();
+        depth.bid_volume[level] = (1.0 + away).into();
+        depth.ask_volume[level] = (2.0 + away).into();
+    }
+    Owned::Depth(depth)
+}
+
+/// One received signal: sequence, input sequence, symbol, time, value bits.
+type Received = (u64, u64, String, i64, Vec<u64>);
+
+/// Feeds everything losslessly and returns what came back.
+fn run(config: &str, events: &[Owned]) -> (Vec<Received>, Engine) {
+    let mut engine = Engine::start(&Config::from_json(config).unwrap()).unwrap();
+    let mut received = Vec::new();
+    for (index, event) in events.iter().enumerate() {
+        engine.on_event(event.event());
+        if index % 64 == 63 {
+            settle(&mut engine, &mut received);
+        }
+    }
+    settle(&mut engine, &mut received);
+    (received, engine)
+}
+
+fn settle(engine: &mut Engine, received: &mut Vec<Received>) {
+    let limit = Instant::now() + Duration::from_secs(20);
+    while engine.counters().in_flight() > 0 {
+        assert!(
+            Instant::now() < limit,
+            "events are stuck: {:?}",
+            engine.counters()
+        );
+        collect(engine, received);
+        std::thread::yield_now();
+    }
+    collect(engine, received);
+}
+
+fn collect(engine: &mut Engine, received: &mut Vec<Received>) {
+    engine.poll(|name, signal| {
+        received.push((
+            signal.sequence,
+            signal.meta.input_sequence,
+            name.as_str().to_owned(),
+            signal.meta.timestamp,
+            signal.values.iter().map(|value| value.to_bits()).collect(),
+        ));
+    });
+}
+
+const PLACEMENTS: [&str; 6] = [
+    r#""inline""#,
+    r#""fused""#,
+    r#""split""#,
+    r#"[["ingest"],["factor","model"]]"#,
+    r#"[["ingest","factor"],["model"]]"#,
+    r#"[["ingest","factor","model"],["egress"]]"#,
+];
+
+fn assert_all_placements_agree(events: &[Owned], depths: usize) {
+    let config = |placement| format!(r#"{{"model": "none", "placement": {placement}}}"#);
+    let (expected, _) = run(&config(PLACEMENTS[0]), events);
+    assert_eq!(expected.len(), depths);
+    for placement in &PLACEMENTS[1..] {
+        let (received, engine) = run(&config(placement), events);
+        assert!(received == expected, "{placement} differs from inline");
+        let counters = engine.counters();
+        assert_eq!(counters.events(), events.len() as u64);
+        assert_eq!(counters.get(Counter::EgressGap), 0);
+        assert_eq!(counters.get(Counter::Delivered), depths as u64);
+    }
+}
+
+#[test]
+fn all_placements_give_bit_identical_signals() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let symbols = ["btc_usdt", "eth_usdt", "sol_usdt"];
+    let mut depths = 0;
+    let events: Vec<Owned> = (0..3_000)
+        .map(|time| {
+            let symbol = symbols[random.usize(..3)];
+            let price = 100.0 + random.f64();
+            match random.u8(..5) {
+                0 => {
+                    let mut ticker: Ticker = bytemuck::Zeroable::zeroed();
+                    put(&mut ticker.symbol, symbol);
+                    ticker.bid_price = price.into();
+                    ticker.ask_price = (price + 0.1).into();
+                    Owned::Ticker(ticker)
+                }
+                1 => {
+                    let mut trade: Trade = bytemuck::Zeroable::zeroed();
+                    put(&mut trade.symbol, symbol);
+                    trade.price = price.into();
+                    trade.volume = 1.0.into();
+                    trade.side = if random.bool() { SIDE_BUY } else { SIDE_SELL };
+                    Owned::Trade(trade)
+                }
+                2 => {
+                    let mut index: IndexPrice = bytemuck::Zeroable::zeroed();
+                    put(&mut index.symbol, symbol);
+                    index.price = price.into();
+                    Owned::Index(index)
+                }
+                _ => {
+                    depths += 1;
+                    depth(symbol, time, price)
+                }
+            }
+        })
+        .collect();
+    assert_all_placements_agree(&events, depths);
+}
+
+/// Depth rows of a recorded capture, in its order.
+fn recorded(file: &str) -> Option<Vec<Owned>> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../shared/data/binance")
+        .join(file);
+    let reader = flate2::read::GzDecoder::new(std::fs::File::open(path).ok()?);
+    let mut csv = csv::Reader::from_reader(reader);
+    let header = csv.headers().unwrap().clone();
+    let column = |name: &str| header.iter().position(|title| title == name).unwrap();
+    let (kind, time, symbol) = (column("type"), column("ts_ns"), column("symbol"));
+    let books: Vec<[usize; 4]> = (1..=10)
+        .map(|level| {
+            ["bid_px", "ask_px", "bid_sz", "ask_sz"].map(|name| column(&format!("{name}_{level}")))
+        })
+        .collect();
+    let mut events = Vec::new();
+    for row in csv.records() {
+        let row = row.unwrap();
+        if &row[kind] != "depth" {
+            continue;
+        }
+        let mut depth: Box<Depth> = Box::new(bytemuck::Zeroable::zeroed());
+        put(&mut depth.symbol, &row[symbol]);
+        depth.data_time = row[time].parse::<i64>().unwrap().into();
+        for (level, columns) in books.iter().enumerate() {
+            let value = |side: usize| row[columns[side]].parse::<f64>().unwrap().into();
+            depth.bid_price[level] = value(0);
+            depth.ask_price[level] = value(1);
+            depth.bid_volume[level] = value(2);
+            depth.ask_volume[level] = value(3);
+        }
+        events.push(Owned::Depth(depth));
+    }
+    Some(events)
+}
+
+#[test]
+fn all_placements_agree_on_real_data() {
+    let files = [
+        "s2023_usdm_BTCUSDT.csv.gz",
+        "s202407_usdm_BTCUSDT.csv.gz",
+        "s202407_usdm_ETHUSDT.csv.gz",
+        "s202408_coinm_BTCUSD_PERP.csv.gz",
+    ];
+    for file in files {
+        let Some(events) = recorded(file) else {
+            println!("SKIP: the recorded data file {file} is not there");
+            continue;
+        };
+        assert_all_placements_agree(&events, events.len());
+    }
+}
+
+#[test]
+fn a_host_that_stops_polling_loses_only_what_is_counted() {
+    let config = r#"{"placement": "inline", "rings": {"egress": 8}}"#;
+    let mut engine = Engine::start(&Config::from_json(config).unwrap()).unwrap();
+    let events: Vec<Owned> = (0..100)
+        .map(|time| depth("btc_usdt", time, 100.0))
+        .collect();
+    for event in &events[..50] {
+        engine.on_event(event.event());
+    }
+    let mut received = Vec::new();
+    collect(&mut engine, &mut received);
+    assert_eq!(received.len(), 8);
+    assert_eq!(engine.counters().get(Counter::DroppedEgressRingFull), 42);
+    engine.on_event(events[50].event());
+    collect(&mut engine, &mut received);
+    let last = received.last().unwrap();
+    assert_eq!((last.0, last.1, last.3), (51, 51, 50));
+    assert_eq!(engine.counters().get(Counter::EgressGap), 42);
+}
+
+#[test]
+fn an_ingest_ring_that_is_full_drops_the_newest_and_shows_the_gap() {
+    let config = r#"{"placement": "fused", "idle": "park", "rings": {"ingest": 2}}"#;
+    let mut engine = Engine::start(&Config::from_json(config).unwrap()).unwrap();
+    let event = depth("btc_usdt", 1, 100.0);
+    let mut received = Vec::new();
+    for _ in 0..20_000 {
+        engine.on_event(event.event());
+    }
+    settle(&mut engine, &mut received);
+    engine.on_event(event.event());
+    settle(&mut engine, &mut received);
+    let counters = engine.counters();
+    let dropped = counters.get(Counter::DroppedIngestRingFull);
+    assert!(dropped > 0);
+    assert_eq!(counters.get(Counter::IngestGap), dropped);
+    assert_eq!(counters.get(Counter::Signals) + dropped, 20_001);
+}
+
+#[test]
+fn a_lane_that_panics_ends_as_a_failed_engine_and_not_as_a_crash() {
+    #[derive(Default)]
+    struct Bomb;
+    impl signal::factors::FactorSet for Bomb {
+        const NAME: &'static str = "bomb";
+        const FACTORS: &'static [&'static str] = &["none"];
+        const LEVELS: usize = 1;
+        fn on_depth(&mut self, depth: &signal::factors::Depth<'_>) {
+            assert!(depth.timestamp != 3, "the bomb went off");
+        }
+        fn write(&self, out: &mut [f64]) {
+            out[0] = 1.0;
+        }
+    }
+    let mut registry = signal::Registry::default();
+    registry.factors.add::<Bomb>();
+    let config = r#"{"factors": "bomb", "model": "none", "placement": "fused"}"#;
+    let mut engine = Engine::start_with(&Config::from_json(config).unwrap(), &registry).unwrap();
+    for time in 1..=3 {
+        engine.on_event(depth("btc_usdt", time, 100.0).event());
+    }
+    let limit = Instant::now() + Duration::from_secs(10);
+    while engine.failure().is_none() {
+        assert!(Instant::now() < limit);
+        std::thread::yield_now();
+    }
+    assert!(engine.failure().unwrap().contains("the bomb went off"));
+    engine.on_event(depth("btc_usdt", 4, 100.0).event());
+    assert_eq!(engine.counters().get(Counter::RefusedFailed), 1);
+    assert_eq!(engine.poll(|_, _| {}), 2);
+}
+
+#[test]
+fn hops_are_counted_where_they_happen() {
+    let events: Vec<Owned> = (0..500).map(|time| depth("btc_usdt", time, 9.0)).collect();
+    for (placement, hops) in [
+        (
+            "fused",
+            vec![
+                "ingest.wait",
+                "ingest.work",
+                "factor.work",
+                "model.work",
+                "host.wait",
+                "tick_to_callback",
+            ],
+        ),
+        (
+            "split",
+            vec![
+                "ingest.wait",
+                "ingest.work",
+                "factor.wait",
+                "factor.work",
+                "model.wait",
+                "model.work",
+                "egress.wait",
+                "egress.work",
+                "host.wait",
+                "tick_to_callback",
+            ],
+        ),
+    ] {
+        let (_, mut engine) = run(&format!(r#"{{"placement": "{placement}"}}"#), &events);
+        let rows = engine.latency();
+        let names: Vec<_> = rows.iter().map(|row| row.hop.name()).collect();
+        assert_eq!(names, hops);
+        assert!(rows.iter().all(|row| row.count == 500), "{rows:?}");
+        assert!(rows.iter().all(|row| row.p50_ns <= row.max_ns));
+    }
+    let (_, mut untimed) = run(r#"{"timing": false}"#, &events);
+    assert_eq!(untimed.latency(), []);
+}
+
+proptest! {
+    /// A ring keeps order and loses nothing but what it refused, whatever the
+    /// mix of sends and receives.
+    #[test]
+    fn a_rings_sequence_accounts_for_every_message(
+        messages in 1usize..9,
+        words in 1usize..20,
+        sends in proptest::collection::vec(any::<bool>(), 0..200),
+    ) {
+        let (mut sender, mut receiver) = ring(messages, words);
+        let (mut next, mut refused, mut taken, mut last) = (0u64, 0u64, 0u64, None);
+        for send in sends {
+            if send {
+                next += 1;
+                if sender.try_send(|words| { words[0] = next; words[words.len() - 1] = next; }).is_err() {
+                    refused += 1;
+                }
+            } else if let Some((first, end)) = receiver.try_receive(|words| (words[0], words[words.len() - 1])) {
+                prop_assert_eq!(first, end);
+                prop_assert!(last.is_none_or(|last| first > last));
+                last = Some(first);
+                taken += 1;
+            }
+        }
+        let mut queued = 0;
+        while receiver.try_receive(|_| ()).is_some() { queued += 1; }
+        prop_assert_eq!(next, refused + taken + queued);
+        prop_assert!(queued <= messages as u64);
+    }
+
+    /// Every accepted Depth is exactly one signal, in order, whatever is mixed in.
+    #[test]
+    fn signals_are_dense_and_in_order(bids in proptest::collection::vec(-1.0f64..100.0, 1..60)) {
+        let events: Vec<Owned> = bids.iter().enumerate()
+            .map(|(time, &bid)| depth("btc_usdt", time as i64, bid)).collect();
+        let (received, engine) = run(r#"{"placement": "inline"}"#, &events);
+        let valid: Vec<i64> = bids.iter().enumerate()
+            .filter(|&(_, &bid)| bid > 0.0).map(|(time, _)| time as i64).collect();
+        let times: Vec<i64> = received.iter().map(|signal| signal.3).collect();
+        prop_assert_eq!(times, valid);
+        let dense = received.iter().enumerate().all(|(index, signal)| signal.0 == index as u64 + 1);
+        prop_assert!(dense);
+        let refused = engine.counters().get(Counter::RefusedBadPrice);
+        prop_assert_eq!(refused as usize + received.len(), bids.len());
+    }
+}
