@@ -1,10 +1,8 @@
 //! The host's loop: order of calls, pace, and back-pressure.
 
-use std::hint;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::str::FromStr;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,6 +13,7 @@ use crate::failure::{Failure, Result};
 use crate::feed::Feed;
 use crate::host::Plugin;
 use crate::mirror::Stats;
+use crate::waiter::Waiter;
 
 /// How long the library may take over what is in flight at the end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
@@ -133,9 +132,14 @@ pub fn window(config: Option<&Path>) -> u64 {
 }
 
 /// Plays the feed in the host's order of calls, then waits for the rest.
-pub fn run(plugin: &Plugin, feed: &Feed, speed: Speed, window: u64) -> Result<Outcome> {
+pub fn run(
+    plugin: &Plugin,
+    feed: &Feed,
+    speed: Speed,
+    window: u64,
+    waiter: &Waiter,
+) -> Result<Outcome> {
     let bar = progress(feed.events().len() as u64);
-    let waiter = Waiter::new();
     // Checked twice a window, so that at most one and a half are on their way.
     let check = (window / 2).max(1) as usize;
     let first_ns = feed.events().first().map_or(0, |event| event.recv_ns);
@@ -143,7 +147,7 @@ pub fn run(plugin: &Plugin, feed: &Feed, speed: Speed, window: u64) -> Result<Ou
     let start = Instant::now();
     for (number, event) in feed.events().iter().enumerate() {
         match speed {
-            Speed::Max if number % check == 0 => extra_polls += make_room(plugin, window, &waiter)?,
+            Speed::Max if number % check == 0 => extra_polls += make_room(plugin, window, waiter)?,
             Speed::Max => {}
             Speed::Times(times) => {
                 let ns = event.recv_ns.saturating_sub(first_ns).max(0) as f64 / times;
@@ -165,7 +169,7 @@ pub fn run(plugin: &Plugin, feed: &Feed, speed: Speed, window: u64) -> Result<Ou
     }
     let took = start.elapsed();
     bar.finish_and_clear();
-    let (stats, last_polls) = drain(plugin, &waiter)?;
+    let (stats, last_polls) = drain(plugin, waiter)?;
     Ok(Outcome {
         stats,
         last_polls,
@@ -221,39 +225,6 @@ fn drain(plugin: &Plugin, waiter: &Waiter) -> Result<(Stats, u64)> {
 fn queued(stats: &Stats) -> u64 {
     let ended = stats.delivered + stats.dropped_egress_ring_full;
     stats.signals.saturating_sub(ended)
-}
-
-/// Ways to wait that leave a lone core to the lanes.
-struct Waiter {
-    one_core: bool,
-}
-
-impl Waiter {
-    fn new() -> Self {
-        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-        Self {
-            one_core: cores == 1,
-        }
-    }
-
-    fn pause(&self) {
-        match self.one_core {
-            true => thread::yield_now(),
-            false => hint::spin_loop(),
-        }
-    }
-
-    /// Waits for a moment; like the host, busily where there are cores to spare.
-    fn until(&self, due: Instant) {
-        while let left = due.saturating_duration_since(Instant::now())
-            && !left.is_zero()
-        {
-            match self.one_core {
-                true => thread::sleep(left),
-                false => hint::spin_loop(),
-            }
-        }
-    }
 }
 
 /// A progress bar on standard error if that is a terminal.

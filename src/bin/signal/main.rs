@@ -21,11 +21,13 @@ mod print;
 mod row;
 mod symbol;
 mod synthetic;
+mod waiter;
 
 use drive::Speed;
 use failure::{Failure, Result};
 use feed::Feed;
 use host::{Library, Plugin};
+use waiter::Waiter;
 
 /// Plays market data to libsignal.so in the Godzilla host's order of calls.
 #[derive(Parser)]
@@ -130,10 +132,12 @@ fn play(title: &str, feed: &Feed, common: &Common, config_file: Option<&Path>) -
     let config = common.create_json()?;
     let library = Library::open(common.lib.as_deref())?;
     print::header(title, feed, &common.speed, &library, &config, config_file)?;
+    // Before this thread leaves cores to the lanes: one that is left is its own.
+    let waiter = Waiter::new();
     host::keep_off(&common.cores);
     let plugin = Plugin::create(&library, &config.to_string())?;
     let window = drive::window(config_file);
-    let outcome = drive::run(&plugin, feed, common.speed, window)?;
+    let outcome = drive::run(&plugin, feed, common.speed, window, &waiter)?;
     let (hops, stamp_ns) = (plugin.latency(), plugin.stamp_ns());
     let received = plugin.destroy();
     print::outcome(feed, &outcome, received.last.as_ref())?;

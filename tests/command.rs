@@ -1,0 +1,298 @@
+//! The `signal` command, run as a user runs it.
+#![cfg(feature = "cli")]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// The command, free of what this process's environment says to the library.
+fn signal() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_signal"));
+    for variable in ["LIB_PATH", "CONFIG", "CORES", "LATENCY_DIR"] {
+        command.env_remove(format!("SIGNAL_{variable}"));
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    signal().args(args).output().expect("the command runs")
+}
+
+/// Standard output of a run that must succeed.
+#[track_caller]
+fn stdout(output: Output) -> String {
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{out}\n{err}", output.status);
+    out
+}
+
+/// Standard error of a run that must end with this code.
+#[track_caller]
+fn stderr(output: Output, code: i32) -> String {
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{err}");
+    assert!(!err.contains("panicked"), "{err}");
+    err
+}
+
+/// The number that follows a label at the start of a line.
+#[track_caller]
+fn number(out: &str, label: &str) -> u64 {
+    let value = out.lines().find_map(|line| {
+        let rest = line.trim_start().strip_prefix(label)?;
+        let digits = rest.strip_prefix(' ')?.trim().replace(',', "");
+        digits.parse().ok()
+    });
+    value.unwrap_or_else(|| panic!("no number behind {label:?} in\n{out}"))
+}
+
+#[track_caller]
+fn counts(out: &str, [depth, trade, ticker, index]: [u64; 4]) {
+    assert_eq!(number(out, "depth events"), depth, "{out}");
+    assert_eq!(number(out, "trade events"), trade, "{out}");
+    assert_eq!(number(out, "ticker events"), ticker, "{out}");
+    assert_eq!(number(out, "index price events"), index, "{out}");
+    assert_eq!(number(out, "signals delivered"), depth, "{out}");
+    assert_eq!(number(out, "dropped"), 0, "{out}");
+}
+
+/// A capture file's text: `rounds` of one event each, latest line first.
+fn capture(rounds: u64) -> String {
+    let levels = |name: &str| {
+        let level = |level| format!("{name}_{level}");
+        (1..=10).map(level).collect::<Vec<_>>().join(",")
+    };
+    let mut text = ["bid_px", "bid_sz", "ask_px", "ask_sz"]
+        .map(levels)
+        .join(",");
+    text +=
+        ",type,ts_ns,symbol,trade_id,price,qty,side,bid_px,bid_qty,ask_px,ask_qty,recv_ns,seq\n";
+    let book = |price: f64, step: f64| {
+        let level = |level: u32| format!("{:.1}", price + step * f64::from(level));
+        let prices = (0..10).map(level).collect::<Vec<_>>().join(",");
+        format!("{prices},{}", ["1.5"; 10].join(","))
+    };
+    let none = ",".repeat(39);
+    for round in (0..rounds).rev() {
+        let (ts, seq) = (1_700_000_000_000_000_000 + round * 1_000_000, round * 4);
+        let (bids, asks) = (book(100.0, -0.1), book(100.1, 0.1));
+        text += &format!("{none},index,{ts},BTCUSDT,,100.2,,,,,,,{ts},{}\n", seq + 3);
+        text += &format!(
+            "{none},trade,{ts},BTCUSDT,{seq},100.1,0.2,buy,,,,,{ts},{}\n",
+            seq + 2
+        );
+        text += &format!(
+            "{none},ticker,{ts},BTCUSDT,,,,,100.0,1.5,100.1,1.5,{ts},{}\n",
+            seq + 1
+        );
+        text += &format!("{bids},{asks},depth,{ts},BTCUSDT,,,,,,,,,{ts},{seq}\n");
+    }
+    text
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+fn write(dir: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let file = dir.join(name);
+    std::fs::write(&file, bytes).expect("a file");
+    file
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).expect("compressed");
+    encoder.finish().expect("compressed")
+}
+
+#[test]
+fn demo_loses_nothing_under_any_placement() {
+    let mut lines = Vec::new();
+    for placement in [
+        "inline",
+        "fused",
+        "split",
+        r#"[["ingest","factor"],["model"]]"#,
+    ] {
+        let args = [
+            "demo",
+            "--seed",
+            "5",
+            "--events",
+            "20000",
+            "--placement",
+            placement,
+        ];
+        let out = stdout(run(&args));
+        assert!(out.contains("synthetic"), "{out}");
+        let depth = number(&out, "depth events");
+        assert!(depth > 1_000, "{out}");
+        assert_eq!(
+            number(&out, "signals delivered"),
+            depth,
+            "{placement}\n{out}"
+        );
+        assert_eq!(number(&out, "dropped"), 0, "{placement}\n{out}");
+        assert!(out.contains("tick_to_callback"), "{out}");
+        assert!(out.contains("one clock stamp costs"), "{out}");
+        let last = out.lines().find(|line| line.starts_with("last signal"));
+        lines.push(last.expect("a last signal").to_owned());
+    }
+    lines.dedup();
+    assert_eq!(lines.len(), 1, "the same feed, other signals: {lines:?}");
+}
+
+#[test]
+fn replays_plain_and_gzip_and_merges() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let text = capture(50);
+    let plain = write(dir.path(), "plain.csv", text.as_bytes());
+    let zipped = write(dir.path(), "zipped.csv", &gzip(text.as_bytes()));
+    for file in [&plain, &zipped] {
+        let out = stdout(run(&["replay", path(file)]));
+        counts(&out, [50; 4]);
+        let last = "BTCUSDT, time 1700000000049000000, values [1, 0.800000011920929]";
+        assert!(out.contains(last), "{out}");
+        assert!(out.contains(path(file)), "{out}");
+    }
+    let out = stdout(run(&["replay", path(&plain), path(&zipped)]));
+    counts(&out, [100; 4]);
+}
+
+#[test]
+fn keeps_the_recorded_pace() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = write(dir.path(), "feed.csv", capture(101).as_bytes());
+    let started = std::time::Instant::now();
+    counts(
+        &stdout(run(&["replay", "--speed", "0.5x", path(&file)])),
+        [101; 4],
+    );
+    // 100 ms of recording.
+    assert!(started.elapsed().as_millis() >= 200);
+}
+
+#[test]
+fn small_rings_lose_nothing_at_speed_max() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let rings = br#"{"rings": {"ingest": 8, "stage": 8, "egress": 8}}"#;
+    let config = write(dir.path(), "config.json", rings);
+    for placement in ["inline", "fused", "split"] {
+        let args = [
+            "demo",
+            "--events",
+            "1000",
+            "--config",
+            path(&config),
+            "--placement",
+            placement,
+        ];
+        let out = stdout(run(&args));
+        assert_eq!(number(&out, "dropped"), 0, "{out}");
+        assert_eq!(
+            number(&out, "signals delivered"),
+            number(&out, "depth events")
+        );
+    }
+}
+
+#[test]
+fn writes_the_report_where_it_was_told_to() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    // A relative path means this command's directory.
+    let mut command = signal();
+    command.current_dir(dir.path());
+    command.args(["demo", "--events", "5000", "--report", "out"]);
+    let out = stdout(command.output().expect("runs"));
+    assert!(out.contains("latency report in out"), "{out}");
+    let report = dir.path().join("out");
+    let summary = std::fs::read(report.join("summary.json")).expect("summary.json");
+    serde_json::from_slice::<serde_json::Value>(&summary).expect("JSON");
+    let log = std::fs::read_to_string(report.join("latency.hlog")).expect("latency.hlog");
+    assert!(log.lines().any(|line| line.contains("HIST")), "{log}");
+    let files = std::fs::read_dir(&report).expect("a directory");
+    let hgrm = files
+        .filter_map(|file| Some(file.ok()?.path()))
+        .filter(|file| {
+            file.extension()
+                .is_some_and(|extension| extension == "hgrm")
+        });
+    assert!(hgrm.count() >= 2);
+}
+
+#[test]
+fn says_what_is_wrong_with_the_input() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let bytes = gzip(capture(500).as_bytes());
+    let cut = write(dir.path(), "cut.csv.gz", &bytes[..bytes.len() / 2]);
+    let bad = capture(2).replace("100.2", "abc");
+    let bad = write(dir.path(), "bad.csv", bad.as_bytes());
+    for (file, parts) in [
+        (path(&cut), vec!["cut.csv.gz", "cut off", "line"]),
+        (
+            path(&bad),
+            vec!["bad.csv", "line 2", "`price`", "a number", "\"abc\""],
+        ),
+        (path(dir.path()), vec!["directory"]),
+        ("no-such-file.csv", vec!["no-such-file.csv", "No such file"]),
+    ] {
+        let err = stderr(run(&["replay", file]), 1);
+        for part in parts {
+            assert!(err.contains(part), "{part:?} is not in {err}");
+        }
+    }
+}
+
+#[test]
+fn says_what_is_wrong_with_the_arguments() {
+    for args in [
+        vec!["replay"],
+        vec!["demo", "--speed", "fast"],
+        vec!["demo", "--speed", "0x"],
+        vec!["demo", "--placement", "everywhere"],
+        vec!["demo", "--placement", "[["],
+        vec!["demo", "--cores", "one"],
+    ] {
+        stderr(run(&args), 2);
+    }
+    let err = stderr(run(&["demo", "--lib", "no-such-library.so"]), 1);
+    assert!(err.contains("no-such-library.so"), "{err}");
+    let err = stderr(run(&["demo", "--config", "no-such-config.json"]), 1);
+    assert!(err.contains("no-such-config.json"), "{err}");
+    let err = stderr(run(&["demo", "--placement", r#"[["nonsense"]]"#]), 1);
+    assert!(
+        err.contains("refused to start") && err.contains("placement"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_closed_pipe_is_not_an_error() {
+    let mut command = signal();
+    command.args(["demo", "--events", "20000"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("runs");
+    drop(child.stdout.take());
+    stderr(child.wait_with_output().expect("ends"), 0);
+}
+
+#[test]
+fn replays_real_data_in_full() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/binance");
+    let file = data.join("s202407_usdm_BTCUSDT.csv.gz");
+    if !file.exists() {
+        eprintln!("SKIP: there is no {}", file.display());
+        return;
+    }
+    let out = stdout(run(&["replay", path(&file)]));
+    counts(&out, [9_017, 10_701, 52_260, 0]);
+    let other = data.join("s202407_usdm_ETHUSDT.csv.gz");
+    let out = stdout(run(&["replay", path(&file), path(&other)]));
+    counts(&out, [9_017 + 8_924, 10_701 + 13_655, 52_260 + 47_328, 0]);
+}
