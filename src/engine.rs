@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crossbeam_utils::CachePadded;
+
 use crate::abi::HostEvent;
 use crate::config::Config;
 use crate::error::Error;
@@ -15,6 +17,7 @@ use crate::pipeline::counters::{Counter, Counters, Snapshot};
 use crate::pipeline::hops::{self, Hop, Recorder};
 use crate::pipeline::lane::{Control, Lane, Turn};
 use crate::pipeline::outlet::Published;
+use crate::pipeline::padded::Values;
 use crate::pipeline::placement::Plan;
 use crate::pipeline::ring::{Receiver, Sender};
 use crate::pipeline::wire::{self, MAX_VALUES, Signals, Wire};
@@ -149,13 +152,13 @@ impl Engine {
             poller: Poller {
                 signals: pipeline.signals,
                 published: pipeline.published,
-                taken: Arc::new(AtomicU64::new(0)),
+                taken: Box::default(),
                 next_sequence: 1,
                 names,
                 clock,
                 recorder: Some(recorder),
                 counters: host_counters,
-                values: vec![0.0; outputs].into_boxed_slice(),
+                values: Values::new(outputs),
             },
             base,
         })
@@ -326,13 +329,13 @@ impl fmt::Debug for Feeder {
 pub struct Poller {
     signals: Receiver,
     published: Published,
-    taken: Arc<AtomicU64>,
+    taken: Box<CachePadded<AtomicU64>>,
     next_sequence: u64,
     names: Arc<Names>,
     clock: Clock,
     recorder: Option<Recorder>,
     counters: Arc<Counters>,
-    values: Box<[f64]>,
+    values: Values,
 }
 
 impl Poller {

@@ -131,7 +131,9 @@ pub const SIGNAL_ERROR_NULL: c_int = -1;
 pub const SIGNAL_ERROR_FAILED: c_int = -2;
 
 /// What a handle points to. The host's thread alone uses it, but a callback may
-/// call back in, so each part is borrowed for as short as possible.
+/// call back in, so each part is borrowed for as short as possible. It lies on
+/// cache lines of its own.
+#[repr(align(128))]
 struct Handle {
     feeder: UnsafeCell<Feeder>,
     poller: UnsafeCell<Poller>,

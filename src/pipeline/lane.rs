@@ -23,6 +23,7 @@ const BATCH: usize = 64;
 /// What the lanes of one engine share with its owner. Written at the end of an
 /// engine's life only, so that its cache line stays with every reader.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(crate) struct Control {
     stop: AtomicBool,
     failed: AtomicBool,
@@ -65,7 +66,8 @@ pub(crate) trait Turn: Send {
     fn finish(self: Box<Self>);
 }
 
-/// An inlet, the stages behind it, and their hops.
+/// An inlet, the stages behind it, and their hops; on cache lines of its own.
+#[repr(align(128))]
 pub(crate) struct Work<W, A> {
     inlet: Receiver,
     first: Stage,

@@ -12,6 +12,7 @@
 //! | `cores` | what cores this process may use |
 //! | `idle` | what a lane does when it has nothing to do |
 //! | `guest` | threads that block all signals |
+//! | `padded` | buffers that share no cache line |
 //! | `clock` | stamps in TSC ticks |
 //! | `hops` | one histogram a hop, handed over whole |
 //! | `counters` | counters, one writer each |
@@ -26,6 +27,7 @@ pub mod hops;
 pub mod idle;
 pub(crate) mod lane;
 pub(crate) mod outlet;
+pub mod padded;
 pub mod placement;
 pub mod ring;
 pub mod wire;

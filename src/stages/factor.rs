@@ -2,11 +2,12 @@
 
 use super::{Body, Event, FactorVector};
 use crate::factors::FactorBank;
+use crate::pipeline::padded::Values;
 
 /// The factor stage: every configured set, their vectors one after the other.
 pub struct Factor {
     banks: Vec<Box<dyn FactorBank>>,
-    values: Box<[f64]>,
+    values: Values,
 }
 
 impl Factor {
@@ -15,7 +16,7 @@ impl Factor {
         let width = banks.iter().map(|bank| bank.names().len()).sum();
         Self {
             banks,
-            values: vec![0.0; width].into_boxed_slice(),
+            values: Values::new(width),
         }
     }
 

@@ -2,18 +2,19 @@
 
 use super::{FactorVector, Prediction};
 use crate::models::Model;
+use crate::pipeline::padded::Values;
 
 /// The model stage.
 pub struct ModelStage {
     model: Box<dyn Model>,
-    outputs: Box<[f64]>,
+    outputs: Values,
 }
 
 impl ModelStage {
     /// A stage that runs this model. The model is run once here on zeros, so
     /// that the first event does not pay for first-use costs.
     pub fn new(mut model: Box<dyn Model>) -> Self {
-        let mut outputs = vec![0.0; model.outputs()].into_boxed_slice();
+        let mut outputs = Values::new(model.outputs());
         let zeros = vec![0.0; model.inputs()];
         model.run(&zeros, &mut outputs);
         Self { model, outputs }

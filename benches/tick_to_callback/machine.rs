@@ -1,0 +1,183 @@
+//! Cores and the facts of the machine that a figure depends on.
+
+use std::fs;
+
+use core_affinity::CoreId;
+use serde_json::{Value, json};
+
+/// The host's core and the lanes' cores.
+#[derive(Clone, Debug)]
+pub struct Cores {
+    /// The calling thread's.
+    pub host: usize,
+    /// The lanes'; the first also runs the echo thread.
+    pub lanes: Vec<usize>,
+}
+
+/// Takes the cores asked for and fills in the rest from those that this
+/// process may use: the last ones, not two threads of one physical core
+/// where that can be avoided.
+pub fn choose(host: Option<usize>, lanes: &[usize]) -> Result<Cores, String> {
+    let allowed = allowed();
+    let mut lanes = lanes.to_vec();
+    let free = |taken: &[usize], avoid: &[usize]| {
+        allowed
+            .iter()
+            .rev()
+            .copied()
+            .find(|core| !taken.contains(core) && !avoid.contains(core))
+    };
+    let too_few = || {
+        format!(
+            "two cores are needed, one for the host's thread and one for the lane; \
+             this process may use {} ({}). Allow another, or name cores with \
+             --host-core and --lane-cores",
+            allowed.len(),
+            list(&allowed)
+        )
+    };
+    if lanes.is_empty() {
+        let taken: Vec<usize> = host.into_iter().collect();
+        let avoid = host.map(siblings).unwrap_or_default();
+        let lane = free(&taken, &avoid).or_else(|| free(&taken, &[]));
+        lanes.push(lane.ok_or_else(too_few)?);
+    }
+    let host = match host {
+        Some(host) => host,
+        None => {
+            let avoid: Vec<usize> = lanes.iter().flat_map(|&lane| siblings(lane)).collect();
+            free(&lanes, &avoid)
+                .or_else(|| free(&lanes, &[]))
+                .ok_or_else(too_few)?
+        }
+    };
+    if lanes.contains(&host) {
+        return Err(format!(
+            "core {host} is both the host's and a lane's: each needs its own"
+        ));
+    }
+    Ok(Cores { host, lanes })
+}
+
+/// Cores that this process may use, in order.
+pub fn allowed() -> Vec<usize> {
+    let mut cores: Vec<usize> = core_affinity::get_core_ids()
+        .unwrap_or_default()
+        .iter()
+        .map(|core| core.id)
+        .collect();
+    cores.sort_unstable();
+    cores
+}
+
+/// Pins the calling thread, and confirms that it runs there.
+pub fn pin(core: usize) -> Result<(), String> {
+    // Beyond this the kernel's fixed-size mask ends and the crate would panic.
+    let known = core < libc::CPU_SETSIZE as usize;
+    if !known || !core_affinity::set_for_current(CoreId { id: core }) {
+        return Err(format!(
+            "cannot pin a thread to core {core}: the machine does not have it, or this process may not use it"
+        ));
+    }
+    // SAFETY: takes no argument and only reads the number of the current core.
+    let now = unsafe { libc::sched_getcpu() };
+    if now != core as libc::c_int {
+        return Err(format!("pinned to core {core} but running on {now}"));
+    }
+    Ok(())
+}
+
+/// Times that the kernel took a core from one of this process's threads so far.
+pub fn preemptions() -> i64 {
+    // SAFETY: an all-zero rusage is a valid value of the plain C struct.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a live rusage for the length of the call.
+    unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut usage) };
+    usage.ru_nivcsw
+}
+
+/// What the machine says about itself and these cores.
+pub fn facts(cores: &Cores) -> Value {
+    let cpuinfo = read("/proc/cpuinfo");
+    let all: Vec<usize> = std::iter::once(cores.host)
+        .chain(cores.lanes.iter().copied())
+        .collect();
+    let governors: Vec<String> = all
+        .iter()
+        .map(|core| {
+            or(
+                read(&format!(
+                    "/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor"
+                )),
+                "unknown",
+            )
+        })
+        .collect();
+    let isolated = numbers(&read("/sys/devices/system/cpu/isolated"));
+    let smt = cores
+        .lanes
+        .iter()
+        .any(|&lane| siblings(lane).contains(&cores.host));
+    json!({
+        "cpu": field(&cpuinfo, "model name"),
+        "hypervisor": field(&cpuinfo, "flags").split(' ').any(|flag| flag == "hypervisor"),
+        "kernel": read("/proc/sys/kernel/osrelease"),
+        "allowed_cores": allowed(),
+        "host_core": cores.host,
+        "lane_cores": cores.lanes,
+        "host_and_lane_share_a_physical_core": smt,
+        "isolated": all.iter().all(|core| isolated.contains(core)),
+        "isolated_cores": isolated,
+        "nohz_full": or(read("/sys/devices/system/cpu/nohz_full"), "none"),
+        "governors": governors,
+        "load_average": read("/proc/loadavg").split(' ').next().unwrap_or_default(),
+    })
+}
+
+/// The threads of the physical core that this one belongs to, itself included.
+fn siblings(core: usize) -> Vec<usize> {
+    numbers(&read(&format!(
+        "/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list"
+    )))
+}
+
+/// A kernel list such as `0-2,5` as numbers.
+fn numbers(text: &str) -> Vec<usize> {
+    text.split(',')
+        .filter_map(|part| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            Some(first.trim().parse::<usize>().ok()?..=last.trim().parse().ok()?)
+        })
+        .flatten()
+        .collect()
+}
+
+/// Numbers as text.
+pub fn list(cores: &[usize]) -> String {
+    let texts: Vec<String> = cores.iter().map(usize::to_string).collect();
+    texts.join(",")
+}
+
+fn field(cpuinfo: &str, name: &str) -> String {
+    cpuinfo
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| key.trim() == name)
+        .map(|(_, value)| value.trim().to_owned())
+        .unwrap_or_default()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path)
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+fn or(text: String, instead: &str) -> String {
+    if text.is_empty() || text == "(null)" {
+        instead.to_owned()
+    } else {
+        text
+    }
+}

@@ -1,0 +1,171 @@
+//! What the library costs, through the C ABI, on the host's thread.
+
+use std::cell::Cell;
+use std::ffi::{c_char, c_double, c_int, c_longlong, c_void};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use bytemuck::Zeroable;
+use signal::abi::Depth;
+
+use crate::echo::Trips;
+use crate::library::Handle;
+use crate::series::{Figures, Series, Stamps, batched};
+
+/// What the callback leaves for the sender. Both run on the host's thread.
+struct Probe<'a> {
+    stamps: &'a Stamps,
+    received: Cell<u64>,
+    calls: Cell<u64>,
+}
+
+/// The callback: takes the stamp that ends the trip, first of all.
+extern "C-unwind" fn on_signal(
+    _symbol: *const c_char,
+    _timestamp: c_longlong,
+    values: *const c_double,
+    _count: c_int,
+    user_data: *mut c_void,
+) {
+    // SAFETY: registered with a Probe that outlives the polling.
+    let probe = unsafe { &*user_data.cast::<Probe>() };
+    probe.received.set(probe.stamps.raw());
+    probe.calls.set(probe.calls.get() + 1);
+    black_box(values);
+}
+
+/// One Depth under way at a time, the host spinning on the inlined poll.
+pub struct Ticks<'a> {
+    handle: &'a Handle,
+    // Boxed: the library keeps a pointer to it.
+    probe: Box<Probe<'a>>,
+    depth: Depth,
+}
+
+impl<'a> Ticks<'a> {
+    /// Registers the callback.
+    pub fn new(handle: &'a Handle, stamps: &'a Stamps) -> Self {
+        let probe = Box::new(Probe {
+            stamps,
+            received: Cell::new(0),
+            calls: Cell::new(0),
+        });
+        let user_data = std::ptr::from_ref(&*probe).cast_mut().cast();
+        // SAFETY: the probe is boxed and polled through this struct alone; the
+        // callback only takes a shared reference to it.
+        unsafe { handle.register(on_signal, user_data) };
+        Self {
+            handle,
+            probe,
+            depth: depth(),
+        }
+    }
+
+    /// From a stamp taken just before `signal_on_data` to the stamp that the
+    /// callback takes first of all.
+    pub fn tick_to_callback(&mut self, trips: Trips) -> Result<Series, String> {
+        self.measure(trips, |ticks| {
+            let start = ticks.probe.stamps.raw();
+            ticks.handle.on_depth(&ticks.depth);
+            ticks.wait()?;
+            Ok((start, ticks.probe.received.get()))
+        })
+    }
+
+    /// The call of `signal_on_data` alone. Its signal is awaited, unmeasured,
+    /// before the next: the ring never fills.
+    pub fn on_data(&mut self, trips: Trips) -> Result<Series, String> {
+        self.measure(trips, |ticks| {
+            let start = ticks.probe.stamps.raw();
+            ticks.handle.on_depth(&ticks.depth);
+            let end = ticks.probe.stamps.raw();
+            ticks.wait()?;
+            Ok((start, end))
+        })
+    }
+
+    /// Signals that came.
+    pub fn received(&self) -> u64 {
+        self.probe.calls.get()
+    }
+
+    fn measure(
+        &mut self,
+        trips: Trips,
+        trip: impl Fn(&Self) -> Result<(u64, u64), String>,
+    ) -> Result<Series, String> {
+        let mut series = Series::new();
+        let total = trips.warm_up() + trips.count;
+        for number in 0..total {
+            let next = number as i64 + 1;
+            self.depth.data_time = next.into();
+            // The book moves, so that no trip repeats the one before.
+            self.depth.bid_price[0] = (100.0 + (number % 16) as f64 / 16.0).into();
+            self.probe.stamps.pause(trips.gap);
+            let (start, end) = trip(self)?;
+            if number >= trips.warm_up() {
+                series.record(start, end);
+            }
+        }
+        Ok(series)
+    }
+
+    /// Spins on the inlined poll until the next callback.
+    #[inline(always)]
+    fn wait(&self) -> Result<(), String> {
+        let before = self.probe.calls.get();
+        for _ in 0..1u32 << 20 {
+            self.handle.poll_inlined();
+            if self.probe.calls.get() != before {
+                return Ok(());
+            }
+        }
+        self.wait_long(before)
+    }
+
+    /// The lane has been away for a while: goes on, and gives up in the end.
+    #[cold]
+    fn wait_long(&self, before: u64) -> Result<(), String> {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(5) {
+            self.handle.poll_inlined();
+            if self.probe.calls.get() != before {
+                return Ok(());
+            }
+        }
+        Err(format!(
+            "no signal came within 5 s of a Depth (after {before} that did)"
+        ))
+    }
+}
+
+/// `signal_poll_callbacks` with nothing to take.
+pub fn empty_poll_call(stamps: &Stamps, handle: &Handle, calls: usize) -> Figures {
+    batched(stamps, calls, || {
+        black_box(handle.poll_call());
+    })
+}
+
+/// The header's inlined poll with nothing to take.
+pub fn empty_poll_inlined(stamps: &Stamps, handle: &Handle, calls: usize) -> Figures {
+    batched(stamps, calls, || {
+        black_box(handle.poll_inlined());
+    })
+}
+
+/// A book of ten levels around 101.
+fn depth() -> Depth {
+    let mut depth = Depth::zeroed();
+    depth.source_id[..7].copy_from_slice(b"binance");
+    depth.symbol[..8].copy_from_slice(b"btc_usdt");
+    depth.exchange_id[..7].copy_from_slice(b"binance");
+    depth.instrument_type = 7;
+    for level in 0..signal::abi::LEVELS {
+        let step = level as f64;
+        depth.bid_price[level] = (100.0 - step).into();
+        depth.ask_price[level] = (102.0 + step).into();
+        depth.bid_volume[level] = (1.0 + step).into();
+        depth.ask_volume[level] = (2.0 + step).into();
+    }
+    depth
+}
