@@ -346,3 +346,45 @@ impl<'a> HostEvent<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn f64_at(bytes: &[u8], offset: usize) -> u64 {
+        u64::from_le_bytes(bytes[offset..offset + 8].try_into().unwrap())
+    }
+
+    proptest! {
+        /// Fields are where the host's table says, at any alignment, and any
+        /// bytes are a valid struct.
+        #[test]
+        fn fields_decode_from_any_bytes_at_any_alignment(
+            bytes in proptest::collection::vec(any::<u8>(), 393 + 64),
+            start in 0usize..64,
+        ) {
+            let payload = &bytes[start..start + 393];
+            let Some(HostEvent::Depth(depth)) = HostEvent::from_bytes(TYPE_DEPTH, payload) else {
+                return Err(TestCaseError::fail("a Depth of the right size is one"));
+            };
+            prop_assert_eq!(depth.data_time.get() as u64, f64_at(payload, 64));
+            prop_assert_eq!(depth.instrument_type, payload[72] as i8);
+            for level in 0..LEVELS {
+                prop_assert_eq!(depth.bid_price[level].get().to_bits(), f64_at(payload, 73 + 8 * level));
+                prop_assert_eq!(depth.ask_price[level].get().to_bits(), f64_at(payload, 153 + 8 * level));
+                prop_assert_eq!(depth.bid_volume[level].get().to_bits(), f64_at(payload, 233 + 8 * level));
+                prop_assert_eq!(depth.ask_volume[level].get().to_bits(), f64_at(payload, 313 + 8 * level));
+            }
+            let Some(HostEvent::Trade(trade)) = HostEvent::from_bytes(TYPE_TRADE, &payload[..131]) else {
+                return Err(TestCaseError::fail("a Trade of the right size is one"));
+            };
+            prop_assert_eq!(trade.price.get().to_bits(), f64_at(payload, 105));
+            prop_assert_eq!(trade.trade_time.get() as u64, f64_at(payload, 123));
+            prop_assert_eq!(trade.side, payload[121] as i8);
+            let symbol = text(&depth.symbol);
+            prop_assert!(symbol.len() <= SYMBOL_LEN && !symbol.contains(&0));
+            prop_assert!(symbol.len() == SYMBOL_LEN || depth.symbol[symbol.len()] == 0);
+        }
+    }
+}

@@ -368,3 +368,24 @@ proptest! {
         prop_assert_eq!(refused as usize + received.len(), bids.len());
     }
 }
+
+proptest! {
+    /// Whatever bytes the host hands over, each event ends in exactly one count.
+    #[test]
+    fn any_payload_is_accounted_for(
+        payloads in proptest::collection::vec(
+            (101i32..105, proptest::collection::vec(any::<u8>(), 393)), 1..20),
+    ) {
+        let config = r#"{"placement": "inline", "instruments": {"max": 2}}"#;
+        let mut engine = Engine::start(&Config::from_json(config).unwrap()).unwrap();
+        for (kind, bytes) in &payloads {
+            let size = match kind { 101 => 393, 102 => 105, 103 => 131, _ => 57 };
+            engine.on_event(HostEvent::from_bytes(*kind, &bytes[..size]).unwrap());
+        }
+        let counters = engine.counters();
+        prop_assert_eq!(counters.events(), payloads.len() as u64);
+        prop_assert_eq!(counters.in_flight(), 0);
+        let signals = counters.get(Counter::Signals);
+        prop_assert_eq!(engine.poll(|_, _| {}) as u64, signals);
+    }
+}
