@@ -8,9 +8,12 @@
  * Ownership: a handle belongs to the caller from signal_create until
  * signal_destroy. Everything the library hands out (symbol, values, texts,
  * signal_egress_t) stays the library's.
+ *
+ * Include it by its path, or with -iquote: with -I its folder would come before
+ * the system's own <signal.h>.
  */
-#ifndef SIGNAL_H
-#define SIGNAL_H
+#ifndef GODZILLA_SIGNAL_H
+#define GODZILLA_SIGNAL_H
 
 /* Generated from src/ffi.rs by cbindgen: change that file, not this one. */
 
@@ -333,4 +336,4 @@ static inline int signal_poll(void *handle, const signal_egress_t *egress,
   return poll(handle);
 }
 
-#endif /* SIGNAL_H */
+#endif /* GODZILLA_SIGNAL_H */

@@ -1,4 +1,6 @@
-//! Why an engine could not start.
+//! Why an engine could not start, and how people hear of it.
+
+use std::io::Write;
 
 /// What is wrong, in a sentence that names the thing and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -13,4 +15,10 @@ pub enum Error {
     /// The latency report's folder cannot be written.
     #[error("latency report: {0}")]
     Report(String),
+}
+
+/// Writes one line to stderr. Unlike `eprintln!` it does not panic when stderr
+/// is a full disk or a closed pipe: a lost line must not cost the host anything.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "signal: {line}");
 }

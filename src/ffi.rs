@@ -14,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::abi::{EventKind, HostEvent};
 use crate::config::{self, Config};
 use crate::engine::{Base, Engine, Feeder, Poller};
+use crate::error::say;
 use crate::pipeline::counters::{Counter, Snapshot};
 
 /// Receives one signal on the host's own thread, from inside
@@ -206,7 +207,7 @@ pub unsafe extern "C" fn signal_create(config_json: *const c_char) -> *mut c_voi
             Box::into_raw(handle).cast()
         }
         Err(why) => {
-            eprintln!("signal: {why}");
+            say(&why);
             set_last_error(Some(why));
             std::ptr::null_mut()
         }
@@ -225,11 +226,11 @@ fn create(text: Option<&str>) -> Result<Box<Handle>, String> {
             config::ENV_CONFIG
         )
     };
-    eprintln!(
-        "signal {}: {}{hint}",
+    say(&format!(
+        "version {}, {}{hint}",
         env!("CARGO_PKG_VERSION"),
         engine.about()
-    );
+    ));
     let (feeder, poller, base) = engine.into_parts();
     let (published, taken) = poller.progress();
     Ok(Box::new(Handle {

@@ -17,6 +17,7 @@ use super::facts::Facts;
 use super::hgrm::write_hgrm;
 use super::latency::Latency;
 use super::summary::Summary;
+use crate::error::say;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::counters::{Counters, Snapshot};
 use crate::pipeline::guest;
@@ -110,10 +111,10 @@ impl Exporter {
             Err(_) => Err("the report thread panicked".to_owned()),
         };
         if let Err(why) = result {
-            eprintln!(
-                "signal: cannot write the latency report in {}: {why}",
+            say(&format!(
+                "cannot write the latency report in {}: {why}",
                 self.dir.display()
-            );
+            ));
         }
     }
 }

@@ -1,0 +1,78 @@
+// A host that behaves as the trading host does and checks what it gets.
+// Usage: checks SCENARIO; exits 0 if everything holds.
+#include "plugin.hpp"
+
+#include <dirent.h>
+#include <time.h>
+
+#include <algorithm>
+#include <map>
+
+namespace host {
+
+static std::map<std::string, Run> &scenarios() {
+  static std::map<std::string, Run> all;
+  return all;
+}
+
+Scenario::Scenario(const char *name, Run run) { scenarios()[name] = run; }
+
+double seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+void sleep_us(unsigned us) {
+  const timespec time{static_cast<time_t>(us / 1000000), static_cast<long>(us % 1000000) * 1000};
+  nanosleep(&time, nullptr);
+}
+
+std::vector<pid_t> threads() {
+  std::vector<pid_t> ids;
+  DIR *tasks = opendir("/proc/self/task");
+  CHECK(tasks != nullptr);
+  while (const dirent *entry = readdir(tasks)) {
+    if (entry->d_name[0] != '.') ids.push_back(std::atoi(entry->d_name));
+  }
+  closedir(tasks);
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+std::uint64_t events(const signal_stats_t &stats) {
+  return stats.events_depth + stats.events_ticker + stats.events_trade + stats.events_index_price;
+}
+
+void check_accounts(const signal_stats_t &stats, std::uint64_t queued) {
+  CHECK_EQ(stats.in_flight, 0u);
+  const std::uint64_t ended = stats.refused_bad_symbol + stats.refused_bad_price +
+                              stats.refused_bad_size + stats.refused_too_many_instruments +
+                              stats.refused_failed + stats.dropped_ingest_ring_full +
+                              stats.updates + stats.signals;
+  CHECK_EQ(events(stats), ended);
+  CHECK_EQ(stats.signals, stats.delivered + stats.dropped_egress_ring_full + queued);
+  CHECK_EQ(stats.triggered, stats.signals);
+  CHECK_EQ(stats.predicted, stats.signals);
+}
+
+signal_stats_t Engine::settle() const {
+  signal_stats_t last{};
+  // A lane counts its own work after it has passed the signal on.
+  CHECK(wait_for([&] {
+    last = stats();
+    return last.in_flight == 0 && last.triggered == last.signals && last.predicted == last.signals;
+  }));
+  return last;
+}
+
+}  // namespace host
+
+int main(int argc, char **argv) {
+  if (argc != 2 || host::scenarios().count(argv[1]) == 0) {
+    std::fprintf(stderr, "usage: checks SCENARIO, one of:\n");
+    for (const auto &[name, run] : host::scenarios()) std::fprintf(stderr, "  %s\n", name.c_str());
+    return 2;
+  }
+  return host::scenarios()[argv[1]]();
+}

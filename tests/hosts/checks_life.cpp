@@ -1,0 +1,195 @@
+// Handles: made and destroyed many times, two at once, and left behind at exit.
+#include "plugin.hpp"
+
+#include <dirent.h>
+#include <malloc.h>
+
+#include <csignal>
+
+using namespace host;
+
+namespace {
+
+struct Footprint {
+  std::size_t threads, descriptors;
+  long resident_kib, allocated_kib;
+};
+
+std::size_t descriptors() {
+  DIR *open = opendir("/proc/self/fd");
+  CHECK(open != nullptr);
+  std::size_t count = 0;
+  while (readdir(open) != nullptr) ++count;
+  closedir(open);
+  return count;
+}
+
+Footprint footprint() {
+  // "0 0" is what a kernel without statm would give.
+  long pages = 0, resident = 0;
+  std::FILE *statm = std::fopen("/proc/self/statm", "r");
+  CHECK(statm != nullptr);
+  CHECK_EQ(std::fscanf(statm, "%ld %ld", &pages, &resident), 2);
+  std::fclose(statm);
+  long allocated = 0;
+#if __GLIBC_PREREQ(2, 33)
+  const auto heap = mallinfo2();
+  allocated = static_cast<long>((heap.uordblks + heap.hblkhd) / 1024);
+#endif
+  return {threads().size(), descriptors(), resident * sysconf(_SC_PAGESIZE) / 1024, allocated};
+}
+
+struct Guarded {
+  bool polling = false;
+  std::uint64_t calls = 0;
+};
+
+void guarded(const char *, long long, const double *, int, void *user_data) {
+  auto *guard = static_cast<Guarded *>(user_data);
+  CHECK(guard->polling);
+  ++guard->calls;
+}
+
+void cycle(const Plugin &plugin, int number, Guarded &guard) {
+  static const char *const configs[] = {"{}", R"({"placement":"split"})", R"({"placement":"inline"})",
+                                        R"({"placement":"fused","idle":"spin"})", nullptr};
+  void *handle = plugin.create(configs[number % 5]);
+  CHECK(handle != nullptr);
+  plugin.register_callback(handle, guarded, &guard);
+  for (int event = 0; event < 200; ++event) {
+    const Depth d = depth("btc_usdt", event, 10.0, 11.0);
+    plugin.on_data(handle, kDepth, &d);
+    if (event == 100) {
+      guard.polling = true;
+      CHECK(plugin.poll_callbacks(handle) >= 0);
+      guard.polling = false;
+    }
+  }
+  // Results are on their way and in the queue now, and nobody takes them.
+  plugin.destroy(handle);
+}
+
+void leave_running(const Plugin &plugin) {
+  for (const char *config : {R"({"placement":"fused","idle":"spin"})", R"({"placement":"split"})"}) {
+    // Not destroyed on purpose: exit() runs no destructor of locals.
+    auto *engine = new Engine(plugin, config);
+    for (int event = 0; event < 1000; ++event) {
+      engine->feed(depth("btc_usdt", event, 10.0, 11.0));
+      if (event == 500) engine->poll();
+    }
+  }
+}
+
+void exit_42(int) { std::exit(42); }
+
+void exit_in_callback(const char *, long long, const double *, int, void *) { std::exit(42); }
+
+}  // namespace
+
+SCENARIO(cycles) {
+  Plugin plugin;
+  Guarded guard;
+  int number = 0;
+  for (; number < 50; ++number) cycle(plugin, number, guard);
+  sleep_us(20000);
+  const Footprint before = footprint();
+  for (; number < 350; ++number) cycle(plugin, number, guard);
+  const std::uint64_t calls = guard.calls;
+  CHECK(calls > 0);
+  CHECK(wait_for([&] { return threads().size() == before.threads; }));
+  const Footprint after = footprint();
+  std::fprintf(stderr, "resident %ld -> %ld KiB, allocated %ld -> %ld KiB\n", before.resident_kib,
+               after.resident_kib, before.allocated_kib, after.allocated_kib);
+  CHECK_EQ(after.threads, std::size_t{1});
+  CHECK_EQ(after.descriptors, before.descriptors);
+  CHECK(after.allocated_kib - before.allocated_kib < 64);
+  CHECK(after.resident_kib - before.resident_kib < 4096);
+  CHECK_EQ(guard.calls, calls);
+  return 0;
+}
+
+SCENARIO(two_handles) {
+  Plugin plugin;
+  for (const char *placement : {"fused", "inline"}) {
+    const std::string rest = std::string(R"(,"placement":")") + placement + "\"}";
+    Engine left(plugin, (R"({"model":"none")" + rest).c_str());
+    Engine right(plugin, (R"({"model":"test0000")" + rest).c_str());
+    CHECK(left.handle != right.handle);
+    for (int event = 0; event < 1000; ++event) {
+      left.feed(depth("btc_usdt", event, 10.0, 11.0));
+      right.feed(depth("eth_usdt", 5000 + event, 20.0, 22.0));
+      if (event % 2 == 0) left.feed(ticker("btc_usdt", event, 10.0, 11.0));
+      left.poll();
+      if (event % 3 == 0) right.poll();
+    }
+    left.drain();
+    right.drain();
+    CHECK_EQ(left.got.size(), 1000u);
+    CHECK_EQ(right.got.size(), 1000u);
+    for (std::size_t index = 0; index < 1000; ++index) {
+      const auto number = static_cast<long long>(index);
+      CHECK_EQ(left.got[index].symbol, "BTCUSDT");
+      CHECK_EQ(left.got[index].timestamp, number);
+      CHECK((left.got[index].values == std::vector<double>{1.0, 10.5, 10.0}));
+      CHECK_EQ(right.got[index].symbol, "ETHUSDT");
+      CHECK_EQ(right.got[index].timestamp, 5000 + number);
+      CHECK_EQ(right.got[index].values.size(), 2u);
+    }
+    CHECK_EQ(left.stats().updates, 500u);
+    CHECK_EQ(right.stats().updates, 0u);
+    check_accounts(left.stats());
+    check_accounts(right.stats());
+
+    left.feed(depth("btc_usdt", 1, 10.0, 11.0));
+    right.feed(depth("eth_usdt", 7777, 20.0, 22.0));
+    left.destroy();
+    right.drain();
+    CHECK_EQ(right.got.size(), 1001u);
+    CHECK_EQ(right.got.back().timestamp, 7777);
+    CHECK_EQ(left.got.size(), 1000u);
+    for (int event = 0; event < 100; ++event) right.feed(depth("btc_usdt", event, 10.0, 11.0));
+    right.drain();
+    CHECK_EQ(right.got.size(), 1101u);
+    check_accounts(right.stats());
+  }
+  return 0;
+}
+
+// The host's handlers call exit() and never signal_destroy.
+SCENARIO(exit_without_destroy) {
+  leave_running(*new Plugin);
+  std::signal(SIGHUP, exit_42);
+  std::raise(SIGHUP);
+  return 1;
+}
+
+SCENARIO(exit_from_callback) {
+  auto *plugin = new Plugin;
+  leave_running(*plugin);
+  void *handle = plugin->create(R"({"placement":"inline"})");
+  plugin->register_callback(handle, exit_in_callback, nullptr);
+  const Depth d = depth("btc_usdt", 1, 10.0, 11.0);
+  plugin->on_data(handle, kDepth, &d);
+  plugin->poll_callbacks(handle);
+  return 1;
+}
+
+SCENARIO(quick_exit_without_destroy) {
+  leave_running(*new Plugin);
+  _exit(42);
+}
+
+SCENARIO(return_from_main_without_destroy) {
+  leave_running(*new Plugin);
+  return 42;
+}
+
+// A host without RTLD_NODELETE: the lanes' code must stay mapped all the same.
+SCENARIO(dlclose_without_destroy) {
+  auto *plugin = new Plugin(RTLD_LAZY);
+  leave_running(*plugin);
+  CHECK_EQ(dlclose(plugin->library), 0);
+  CHECK(dlopen(std::getenv("SIGNAL_LIB_PATH"), RTLD_LAZY | RTLD_NOLOAD) != nullptr);
+  sleep_us(20000);
+  std::exit(42);
+}

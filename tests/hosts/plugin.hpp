@@ -1,0 +1,278 @@
+// What every check shares: the host's packed structs, the library as a host
+// loads it, and a recorder of what comes back.
+#pragma once
+
+// By its relative path: with `-I include`, `<signal.h>` of the system would
+// resolve to the library's header.
+#include "../../include/signal.h"
+
+#include <dlfcn.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#define CHECK(condition)                                                              \
+  do {                                                                                \
+    if (!(condition)) {                                                               \
+      std::fprintf(stderr, "%s:%d: CHECK failed: %s\n", __FILE__, __LINE__, #condition); \
+      std::fflush(nullptr);                                                           \
+      _exit(1);                                                                       \
+    }                                                                                 \
+  } while (0)
+
+#define CHECK_EQ(left, right)                                                             \
+  do {                                                                                    \
+    const auto left_value = (left);                                                       \
+    const decltype(left_value) right_value = (right);                                     \
+    if (!(left_value == right_value)) {                                                   \
+      std::fprintf(stderr, "%s:%d: CHECK_EQ failed: %s is %s, expected %s (%s)\n", __FILE__, \
+                   __LINE__, #left, host::show(left_value).c_str(),                       \
+                   host::show(right_value).c_str(), #right);                              \
+      std::fflush(nullptr);                                                               \
+      _exit(1);                                                                           \
+    }                                                                                     \
+  } while (0)
+
+namespace host {
+
+inline std::string show(const std::string &text) { return '"' + text + '"'; }
+template <typename T> std::string show(T number) { return std::to_string(number); }
+
+constexpr int kDepth = 101, kTicker = 102, kTrade = 103, kIndexPrice = 104, kBar = 110;
+
+#pragma pack(push, 1)
+struct Depth {
+  char source_id[16], symbol[32], exchange_id[16];
+  std::int64_t data_time;
+  std::int8_t instrument_type;
+  double bid_price[10], ask_price[10], bid_volume[10], ask_volume[10];
+};
+struct Ticker {
+  char source_id[16], symbol[32], exchange_id[16];
+  std::int64_t data_time;
+  std::int8_t instrument_type;
+  double bid_price, bid_volume, ask_price, ask_volume;
+};
+struct Trade {
+  char client_id[32], symbol[32], exchange_id[16];
+  std::int8_t instrument_type;
+  std::int64_t trade_id, ask_id, bid_id;
+  double price, volume;
+  std::int8_t side, position_side;
+  std::int64_t trade_time;
+};
+struct IndexPrice {
+  char symbol[32], exchange_id[16];
+  std::int8_t instrument_type;
+  double price;
+};
+struct Bar {
+  char symbol[32], exchange_id[16];
+  std::int64_t start_time, end_time;
+  double open, close, low, high, volume, start_volume;
+  std::int32_t trade_count, interval;
+};
+#pragma pack(pop)
+static_assert(sizeof(Depth) == 393 && offsetof(Depth, bid_price) == 73);
+static_assert(sizeof(Ticker) == 105 && offsetof(Ticker, ask_price) == 89);
+static_assert(sizeof(Trade) == 131 && offsetof(Trade, trade_time) == 123);
+static_assert(sizeof(IndexPrice) == 57 && offsetof(IndexPrice, price) == 49);
+static_assert(sizeof(Bar) == 120 && offsetof(Bar, trade_count) == 112);
+
+// As strncpy does it: what fills its field has no NUL.
+template <std::size_t kSize> void copy_text(char (&field)[kSize], const char *text) {
+  const std::size_t length = std::strlen(text);
+  std::memcpy(field, text, length < kSize ? length : kSize);
+}
+
+inline Depth depth(const char *symbol, std::int64_t time, double bid, double ask) {
+  Depth d{};
+  copy_text(d.source_id, "binance");
+  copy_text(d.symbol, symbol);
+  copy_text(d.exchange_id, "binance");
+  d.data_time = time;
+  d.instrument_type = 7;
+  for (int level = 0; level < 10; ++level) {
+    d.bid_price[level] = bid - level * 0.5;
+    d.ask_price[level] = ask + level * 0.5;
+    d.bid_volume[level] = 1.0 + level;
+    d.ask_volume[level] = 2.0 + level;
+  }
+  return d;
+}
+inline Ticker ticker(const char *symbol, std::int64_t time, double bid, double ask) {
+  Ticker t{};
+  copy_text(t.symbol, symbol);
+  copy_text(t.exchange_id, "binance");
+  t.data_time = time;
+  t.instrument_type = 7;
+  t.bid_price = bid, t.bid_volume = 1.0, t.ask_price = ask, t.ask_volume = 2.0;
+  return t;
+}
+inline Trade trade(const char *symbol, std::int64_t time, double price, double volume) {
+  Trade t{};
+  copy_text(t.symbol, symbol);
+  copy_text(t.exchange_id, "binance");
+  t.instrument_type = 7;
+  t.trade_id = time, t.price = price, t.volume = volume, t.trade_time = time;
+  return t;
+}
+inline IndexPrice index_price(const char *symbol, double price) {
+  IndexPrice i{};
+  copy_text(i.symbol, symbol);
+  copy_text(i.exchange_id, "binance");
+  i.instrument_type = 7;
+  i.price = price;
+  return i;
+}
+
+inline pid_t tid() { return static_cast<pid_t>(syscall(SYS_gettid)); }
+
+// The library, loaded with the host's flags.
+struct Plugin {
+  void *library = nullptr;
+#define ENTRY(name) decltype(&signal_##name) name = nullptr
+  ENTRY(create);
+  ENTRY(register_callback);
+  ENTRY(on_data);
+  ENTRY(poll_callbacks);
+  ENTRY(destroy);
+  ENTRY(version);
+  ENTRY(last_error);
+  ENTRY(stats);
+  ENTRY(egress);
+  ENTRY(latency);
+  ENTRY(stamp_ns);
+#undef ENTRY
+
+  explicit Plugin(int flags = RTLD_LAZY | RTLD_NODELETE) {
+    const char *path = std::getenv("SIGNAL_LIB_PATH");
+    CHECK(path != nullptr);
+    library = dlopen(path, flags);
+    if (library == nullptr) std::fprintf(stderr, "dlopen: %s\n", dlerror());
+    CHECK(library != nullptr);
+#define LOAD(name)                                                              \
+  name = reinterpret_cast<decltype(name)>(dlsym(library, "signal_" #name));     \
+  if (name == nullptr) std::fprintf(stderr, "no symbol signal_" #name "\n");    \
+  CHECK(name != nullptr)
+    LOAD(create);
+    LOAD(register_callback);
+    LOAD(on_data);
+    LOAD(poll_callbacks);
+    LOAD(destroy);
+    LOAD(version);
+    LOAD(last_error);
+    LOAD(stats);
+    LOAD(egress);
+    LOAD(latency);
+    LOAD(stamp_ns);
+#undef LOAD
+  }
+  Plugin(const Plugin &) = delete;
+  Plugin &operator=(const Plugin &) = delete;
+};
+
+struct Got {
+  std::string symbol;
+  long long timestamp;
+  std::vector<double> values;
+};
+
+// A handle with a callback that records and insists on the right moment.
+class Engine {
+public:
+  std::vector<Got> got;
+  void *handle;
+
+  Engine(const Plugin &plugin, const char *config) : plugin_(plugin) {
+    handle = plugin.create(config);
+    if (handle == nullptr) std::fprintf(stderr, "create: %s\n", plugin.last_error());
+    CHECK(handle != nullptr);
+    plugin.register_callback(handle, record, this);
+  }
+  ~Engine() { destroy(); }
+  Engine(const Engine &) = delete;
+  Engine &operator=(const Engine &) = delete;
+
+  void destroy() {
+    if (handle != nullptr) plugin_.destroy(handle);
+    handle = nullptr;
+  }
+  void data(int type, const void *payload) { plugin_.on_data(handle, type, payload); }
+  void feed(const Depth &d) { data(kDepth, &d); }
+  void feed(const Ticker &t) { data(kTicker, &t); }
+  void feed(const Trade &t) { data(kTrade, &t); }
+  void feed(const IndexPrice &i) { data(kIndexPrice, &i); }
+
+  int poll() {
+    polling_ = true;
+    const std::size_t before = got.size();
+    const int made = plugin_.poll_callbacks(handle);
+    polling_ = false;
+    CHECK_EQ(made, static_cast<int>(got.size() - before));
+    return made;
+  }
+  signal_stats_t stats() const {
+    signal_stats_t stats{};
+    stats.size = sizeof stats;
+    CHECK_EQ(plugin_.stats(handle, &stats), 0);
+    return stats;
+  }
+  // Waits until every event has ended, then says how each did.
+  signal_stats_t settle() const;
+  // Settles, then polls until nothing is left.
+  void drain() {
+    settle();
+    while (poll() > 0) {
+    }
+  }
+
+private:
+  static void record(const char *symbol, long long timestamp, const double *values, int count,
+                     void *user_data) {
+    auto *self = static_cast<Engine *>(user_data);
+    CHECK(self->polling_);
+    CHECK_EQ(tid(), self->thread_);
+    CHECK(symbol != nullptr && count >= 0);
+    self->got.push_back({symbol, timestamp, {values, values + count}});
+  }
+
+  const Plugin &plugin_;
+  const pid_t thread_ = tid();
+  bool polling_ = false;
+};
+
+std::uint64_t events(const signal_stats_t &stats);
+// Every event ended in exactly one way, and the signals went somewhere.
+void check_accounts(const signal_stats_t &stats, std::uint64_t queued = 0);
+std::vector<pid_t> threads();
+double seconds();
+void sleep_us(unsigned us);
+// Runs until `done` holds; false after ten seconds.
+template <typename Done> bool wait_for(Done done) {
+  for (const double start = seconds(); !done(); sleep_us(50)) {
+    if (seconds() - start > 10.0) return false;
+  }
+  return true;
+}
+
+using Run = int (*)();
+struct Scenario {
+  Scenario(const char *name, Run run);
+};
+
+}  // namespace host
+
+// A scenario returns the process' exit code.
+#define SCENARIO(name)                                         \
+  static int scenario_##name();                                \
+  static host::Scenario registered_##name{#name, scenario_##name}; \
+  static int scenario_##name()
