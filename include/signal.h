@@ -54,7 +54,9 @@ typedef void (*signal_callback_t)(const char *symbol,
 
  Every event of a known type ends in exactly one of `refused_bad_*`,
  `refused_too_many_instruments`, `refused_failed`, `dropped_ingest_ring_full`,
- `updates` and `signals`, or is counted in `in_flight`.
+ `updates` and `signals`, or is counted in `in_flight`. A lane counts a signal
+ just after it has published it, so for a moment `delivered` may be ahead of
+ `signals`; with `in_flight` 0 everything is counted and visible.
  */
 typedef struct {
   /*

@@ -143,8 +143,8 @@ impl Config {
             let folder = path.parent().unwrap_or(Path::new(""));
             config.apply(parse(&source, &json)?, folder)?;
         }
-        if let Ok(list) = std::env::var(ENV_CORES) {
-            config.cores = Some(parse_cores(&list)?);
+        if let Some(list) = std::env::var_os(ENV_CORES) {
+            config.cores = Some(parse_cores(&list.to_string_lossy())?);
         }
         let text = text.map(str::trim).filter(|text| !text.is_empty());
         let layer: Layer = parse("the string given to signal_create", text.unwrap_or("{}"))?;
@@ -166,19 +166,22 @@ impl Config {
             &mut self.placement,
             layer.placement.map(|PlacementKey(p)| p),
         );
-        if layer.cores.is_some() {
-            self.cores = layer.cores;
+        if let Some(cores) = layer.cores {
+            self.cores = Some(cores.into_iter().map(Ranged::size).collect());
         }
         set(&mut self.idle, layer.idle);
         set(&mut self.timing, layer.timing);
         let rings = layer.rings.unwrap_or_default();
-        set(&mut self.rings.ingest, rings.ingest);
-        set(&mut self.rings.stage, rings.stage);
-        set(&mut self.rings.egress, rings.egress);
+        set(&mut self.rings.ingest, rings.ingest.map(Ranged::size));
+        set(&mut self.rings.stage, rings.stage.map(Ranged::size));
+        set(&mut self.rings.egress, rings.egress.map(Ranged::size));
         let instruments = layer.instruments.unwrap_or_default();
-        set(&mut self.instruments.max, instruments.max);
+        set(&mut self.instruments.max, instruments.max.map(Ranged::size));
         let latency = layer.latency.unwrap_or_default();
-        set(&mut self.latency.interval_ms, latency.interval_ms);
+        set(
+            &mut self.latency.interval_ms,
+            latency.interval_ms.map(|Ranged(value)| value),
+        );
         if let Some(dir) = latency.dir {
             self.latency.dir = Some(folder.join(dir));
         }
@@ -186,33 +189,17 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let range = |key: &str, value: u64, low: u64, high: u64| {
-            if (low..=high).contains(&value) {
-                Ok(())
-            } else {
-                Err(Error::Config(format!(
-                    "{key} is {value}; expected {low} to {high}"
-                )))
-            }
-        };
-        const MOST: u64 = 1 << 20;
-        range("rings.ingest", self.rings.ingest as u64, 2, MOST)?;
-        range("rings.stage", self.rings.stage as u64, 2, MOST)?;
-        range("rings.egress", self.rings.egress as u64, 2, MOST)?;
-        range("instruments.max", self.instruments.max as u64, 1, 1_000_000)?;
-        range(
-            "latency.interval_ms",
-            self.latency.interval_ms,
-            10,
-            3_600_000,
-        )?;
         if self.factors.is_empty() {
             return Err(Error::Config(
                 "factors is empty; expected at least one factor set".into(),
             ));
         }
-        for &core in self.cores.iter().flatten() {
-            range("cores", core as u64, 0, MAX_CORES as u64 - 1)?;
+        for (index, name) in self.factors.iter().enumerate() {
+            if self.factors[..index].contains(name) {
+                return Err(Error::Config(format!(
+                    "factors names {name:?} twice; expected each factor set once"
+                )));
+            }
         }
         Ok(())
     }
@@ -238,22 +225,13 @@ pub(crate) fn add_latency_dir(config: &mut Config) {
 }
 
 fn parse_cores(list: &str) -> Result<Vec<usize>, Error> {
-    let numbers_only = list.split([',', '-']).all(|part| {
-        part.trim()
-            .parse::<usize>()
-            .is_ok_and(|core| core < MAX_CORES)
-    });
-    let cores = if numbers_only {
-        parse_list(list)
-    } else {
-        Vec::new()
-    };
-    if cores.is_empty() {
-        return Err(Error::Config(format!(
-            "{ENV_CORES} is {list:?}; expected a list of cores below {MAX_CORES} such as 2,3 or 2-3"
-        )));
-    }
-    Ok(cores)
+    parse_list(list)
+        .filter(|cores| !cores.is_empty())
+        .ok_or_else(|| {
+            Error::Config(format!(
+                "{ENV_CORES} is {list:?}; expected a list of cores below {MAX_CORES} such as 2,3 or 2-3"
+            ))
+        })
 }
 
 fn env_path(name: &str) -> Option<PathBuf> {
@@ -282,7 +260,7 @@ struct Layer {
     factors: Option<OneOrMany>,
     model: Option<String>,
     placement: Option<PlacementKey>,
-    cores: Option<Vec<usize>>,
+    cores: Option<Vec<CoreNumber>>,
     idle: Option<Idle>,
     rings: Option<RingsLayer>,
     instruments: Option<InstrumentsLayer>,
@@ -293,22 +271,58 @@ struct Layer {
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RingsLayer {
-    ingest: Option<usize>,
-    stage: Option<usize>,
-    egress: Option<usize>,
+    ingest: Option<RingSize>,
+    stage: Option<RingSize>,
+    egress: Option<RingSize>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct InstrumentsLayer {
-    max: Option<usize>,
+    max: Option<Ranged<1, 1_000_000>>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LatencyLayer {
     dir: Option<PathBuf>,
-    interval_ms: Option<u64>,
+    interval_ms: Option<Ranged<10, 3_600_000>>,
+}
+
+/// A whole number within bounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Ranged<const LOW: u64, const HIGH: u64>(u64);
+
+type CoreNumber = Ranged<0, { MAX_CORES as u64 - 1 }>;
+type RingSize = Ranged<2, { 1 << 20 }>;
+
+impl<const LOW: u64, const HIGH: u64> Ranged<LOW, HIGH> {
+    fn size(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl<'de, const LOW: u64, const HIGH: u64> Deserialize<'de> for Ranged<LOW, HIGH> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<const LOW: u64, const HIGH: u64>;
+        impl<const LOW: u64, const HIGH: u64> de::Visitor<'_> for Visitor<LOW, HIGH> {
+            type Value = Ranged<LOW, HIGH>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "a whole number from {LOW} to {HIGH}")
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
+                if (LOW..=HIGH).contains(&value) {
+                    Ok(Ranged(value))
+                } else {
+                    Err(E::invalid_value(de::Unexpected::Unsigned(value), &self))
+                }
+            }
+        }
+        // Not `deserialize_u64`: a negative number should get the same message.
+        deserializer.deserialize_any(Visitor)
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -415,7 +429,9 @@ mod tests {
     #[test]
     fn lists_of_cores_are_read_strictly() {
         assert_eq!(parse_cores("2, 4-5").unwrap(), [2, 4, 5]);
-        for wrong in ["", "x", "2,x", "2-", "9999", "5-4"] {
+        for wrong in [
+            "", "x", "2,x", "2-", "9999", "5-4", "3,5-4", "0,1-2-3", "2,,3",
+        ] {
             assert!(parse_cores(wrong).is_err(), "{wrong}");
         }
     }
@@ -428,16 +444,17 @@ mod tests {
         assert!(unknown.contains("expected one of"), "{unknown}");
         let kind = refusal("{\"rings\": {\"egress\": \"x\"}}");
         assert!(
-            kind.contains("rings.egress") && kind.contains("usize"),
+            kind.contains("rings.egress") && kind.contains("a whole number"),
             "{kind}"
         );
         assert!(refusal("{\"placement\": \"best\"}").contains("expected one of `auto`"));
         assert!(refusal("{\"placement\": [[\"egres\"]]}").contains("expected one of `ingest`"));
-        assert!(refusal("{\"rings\": {\"egress\": 1}}").contains("expected 2 to"));
-        assert!(refusal("{\"cores\": [1024]}").contains("expected 0 to 1023"));
+        assert!(refusal("{\"rings\": {\"egress\": 1}}").contains("rings.egress: invalid value: integer `1`, expected a whole number from 2 to 1048576 at line 1"));
+        assert!(refusal("{\"cores\": [1024]}").contains("a whole number from 0 to 1023"));
         assert!(refusal("{\"cores\": [-1]}").contains("cores[0]"));
         assert!(refusal("{} x").contains("line 1"));
         assert!(refusal("7").contains("top level"));
+        assert!(refusal("{\"factors\": [\"a\", \"a\"]}").contains("twice"));
         assert!(refusal("{\"factors\": []}").contains("at least one"));
     }
 }

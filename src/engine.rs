@@ -15,7 +15,7 @@ use crate::pipeline::clock::Clock;
 use crate::pipeline::cores::Cores;
 use crate::pipeline::counters::{Counter, Counters, Snapshot};
 use crate::pipeline::hops::{self, Hop, Recorder};
-use crate::pipeline::lane::{Control, Lane, Turn};
+use crate::pipeline::lane::{self, Control, Lane, Turn};
 use crate::pipeline::outlet::Published;
 use crate::pipeline::padded::Values;
 use crate::pipeline::placement::Plan;
@@ -135,6 +135,7 @@ impl Engine {
                 clock.clone(),
                 base.counters.clone(),
                 facts,
+                cores.aside(base.plan.lanes.iter().map(|lane| lane.core)),
             )
             .map_err(Error::Report)?;
             base.exporter = Some(exporter);
@@ -157,6 +158,7 @@ impl Engine {
                 names,
                 clock,
                 recorder: Some(recorder),
+                pending: None,
                 counters: host_counters,
                 values: Values::new(outputs),
             },
@@ -305,8 +307,7 @@ impl Feeder {
             self.counters.bump(Counter::DroppedIngestRingFull);
         }
         if let Some(work) = &mut self.inline {
-            work.turn();
-            work.hand_over();
+            lane::turn_inline(work.as_mut(), &self.control);
         }
     }
 
@@ -334,8 +335,17 @@ pub struct Poller {
     names: Arc<Names>,
     clock: Clock,
     recorder: Option<Recorder>,
+    pending: Option<Taken>,
     counters: Arc<Counters>,
     values: Values,
+}
+
+/// The stamps of a signal that was taken and not recorded yet, TSC ticks.
+#[derive(Clone, Copy)]
+struct Taken {
+    arrival: u64,
+    published: u64,
+    taken: u64,
 }
 
 impl Poller {
@@ -350,6 +360,7 @@ impl Poller {
                 break;
             }
         }
+        self.record_last();
         ready
     }
 
@@ -364,6 +375,7 @@ impl Poller {
     /// not taken again should `on_signal` unwind.
     #[inline]
     pub(crate) fn take<R>(&mut self, on_signal: impl FnOnce(&Name, Signal<'_>) -> R) -> bool {
+        self.record_last();
         let values = &mut self.values;
         let received = self.signals.try_receive(|words| {
             let (signal, published) = Signals::decode(words);
@@ -387,10 +399,12 @@ impl Poller {
             );
         }
         self.next_sequence = sequence.wrapping_add(1);
-        if let (true, Some(recorder)) = (self.clock.is_on(), &mut self.recorder) {
-            recorder.record(Hop::HostWait, published, now);
-            recorder.record(Hop::TickToCallback, meta.arrival, now);
-            recorder.hand_over();
+        if self.clock.is_on() {
+            self.pending = Some(Taken {
+                arrival: meta.arrival,
+                published,
+                taken: now,
+            });
         }
         // Ingest named the instrument before it published its first message.
         if let Some(name) = self.names.get(meta.instrument) {
@@ -407,6 +421,17 @@ impl Poller {
         true
     }
 
+    /// Records the hops of the signal taken last: after its callback, so that
+    /// the histograms' cost is not on its way.
+    #[inline]
+    pub(crate) fn record_last(&mut self) {
+        if let (Some(stamps), Some(recorder)) = (self.pending.take(), &mut self.recorder) {
+            recorder.record(Hop::HostWait, stamps.published, stamps.taken);
+            recorder.record(Hop::TickToCallback, stamps.arrival, stamps.taken);
+            recorder.hand_over();
+        }
+    }
+
     /// The words that an inlined poll compares: how many signals have been
     /// published, and how many taken.
     pub(crate) fn progress(&self) -> (*const u64, *const u64) {
@@ -414,6 +439,7 @@ impl Poller {
     }
 
     fn finish(&mut self) {
+        self.record_last();
         if let Some(recorder) = self.recorder.take() {
             recorder.finish();
         }

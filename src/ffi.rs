@@ -4,8 +4,9 @@
 //! pointers into Rust values and back, and stops panics at the boundary. All
 //! functions that take a handle belong to one thread, the host's.
 //!
-//! No function keeps process-wide state; the text of [`signal_last_error`] is
-//! kept per thread.
+//! Each handle is its own world. The text of [`signal_last_error`] is kept per
+//! thread; the process as a whole keeps only the clock's calibration and the
+//! number that names the next report folder.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
@@ -51,7 +52,9 @@ pub struct signal_egress_t {
 ///
 /// Every event of a known type ends in exactly one of `refused_bad_*`,
 /// `refused_too_many_instruments`, `refused_failed`, `dropped_ingest_ring_full`,
-/// `updates` and `signals`, or is counted in `in_flight`.
+/// `updates` and `signals`, or is counted in `in_flight`. A lane counts a signal
+/// just after it has published it, so for a moment `delivered` may be ahead of
+/// `signals`; with `in_flight` 0 everything is counted and visible.
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
@@ -395,6 +398,9 @@ impl Drop for EndPoll {
         // SAFETY: the handle is alive: destroy is put off while `polling` is
         // set. The shared borrow ends before the handle is dropped.
         let destroy = unsafe { self::handle(self.0) }.is_some_and(|handle| {
+            // SAFETY: `polling` is still set, so this is the only use of the
+            // poller.
+            guarded((), || unsafe { &mut *handle.poller.get() }.record_last());
             handle.polling.set(false);
             handle.destroy_after_poll.get()
         });

@@ -8,7 +8,7 @@
 //!                           intern    instrument         publish            time the last hop
 //! ```
 //!
-//! The host's thread and the lanes share nothing but rings. No other thread
+//! The host's thread and the lanes meet in rings alone. No other thread
 //! ever runs host code: signals wait in the ring to the host until the host's
 //! own thread polls.
 //!

@@ -131,7 +131,7 @@ fn two_engines_cannot_write_one_report() {
     let config = Config::from_json(&json).unwrap();
     let first = Engine::start(&config).unwrap();
     let refused = Engine::start(&config).unwrap_err().to_string();
-    assert!(refused.contains("a folder of its own"), "{refused}");
+    assert!(refused.contains("no other handle"), "{refused}");
     drop(first);
     Engine::start(&config).unwrap();
 }

@@ -10,6 +10,9 @@ use super::guest;
 /// Core ids at and above this abort the process in `core_affinity`.
 pub const MAX_CORES: usize = libc::CPU_SETSIZE as usize;
 
+/// What the names of all lanes' threads begin with.
+pub(crate) const LANE_NAME: &str = "signal-lane-";
+
 /// The cores of this machine, from this process' point of view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cores {
@@ -20,6 +23,13 @@ pub struct Cores {
     pub isolated: Vec<usize>,
     /// The core that the calling thread is pinned to, or runs on now.
     pub host: Option<usize>,
+    /// Whether the calling thread is pinned to that core.
+    pub host_is_pinned: bool,
+    /// Cores of lanes that run in this process already.
+    pub lanes: Vec<usize>,
+    /// Cores that share a physical core with the host's, or that are not the
+    /// last hardware thread of their own.
+    pub second_threads: Vec<usize>,
 }
 
 impl Cores {
@@ -30,9 +40,9 @@ impl Cores {
     /// A sentence that says what failed.
     pub fn detect() -> Result<Self, String> {
         let own = core_affinity::get_core_ids().unwrap_or_default();
-        let host = match own.as_slice() {
-            [only] => Some(only.id),
-            _ => current(),
+        let (host, host_is_pinned) = match own.as_slice() {
+            [only] => (Some(only.id), true),
+            _ => (current(), false),
         };
         let probe = guest::spawn("signal-probe".into(), || {
             widen_own_mask();
@@ -51,13 +61,47 @@ impl Cores {
             ));
         }
         let isolated = fs::read_to_string("/sys/devices/system/cpu/isolated")
-            .map(|text| parse_list(&text))
+            .ok()
+            .and_then(|text| parse_list(&text))
             .unwrap_or_default();
+        let second_threads = allowed
+            .iter()
+            .copied()
+            .filter(|&core| {
+                let threads = threads_of(core);
+                threads.iter().any(|&other| other > core)
+                    || host.is_some_and(|host| host != core && threads.contains(&host))
+            })
+            .collect();
         Ok(Self {
             allowed,
             isolated,
             host,
+            host_is_pinned,
+            lanes: cores_of_lanes(),
+            second_threads,
         })
+    }
+}
+
+impl Cores {
+    /// Cores for a thread that is in nobody's way: neither the host's nor a
+    /// lane's, or all that are allowed if none is left.
+    pub(crate) fn aside(&self, own_lanes: impl Iterator<Item = usize>) -> Vec<usize> {
+        let mut busy = self.lanes.clone();
+        busy.extend(own_lanes);
+        busy.extend(self.host);
+        let free: Vec<usize> = self
+            .allowed
+            .iter()
+            .copied()
+            .filter(|core| !busy.contains(core))
+            .collect();
+        if free.is_empty() {
+            self.allowed.clone()
+        } else {
+            free
+        }
     }
 }
 
@@ -98,21 +142,82 @@ fn widen_own_mask() {
     }
 }
 
+/// The hardware threads of a core's physical core.
+fn threads_of(core: usize) -> Vec<usize> {
+    fs::read_to_string(format!(
+        "/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list"
+    ))
+    .ok()
+    .and_then(|text| parse_list(&text))
+    .unwrap_or_default()
+}
+
+/// Cores that lanes of this process are pinned to, of any handle and any copy
+/// of this library: the kernel knows, so no handle needs to.
+fn cores_of_lanes() -> Vec<usize> {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else {
+        return Vec::new();
+    };
+    threads
+        .flatten()
+        .filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok())
+        .filter_map(|status| {
+            let value = |key: &str| {
+                Some(
+                    status
+                        .lines()
+                        .find_map(|line| line.strip_prefix(key))?
+                        .trim(),
+                )
+            };
+            value("Name:")?.starts_with(LANE_NAME).then_some(())?;
+            parse_list(value("Cpus_allowed_list:")?)
+        })
+        .flatten()
+        .collect()
+}
+
+/// Lets the calling thread run on any of these cores, at the lowest priority of
+/// an ordinary thread. Nothing is said if the kernel refuses: the caller works
+/// as well elsewhere.
+pub(crate) fn step_aside(cores: &[usize]) {
+    // SAFETY: the structs are plain data, for which all zeros is valid; the
+    // calls read them for their size and change the calling thread alone.
+    unsafe {
+        let mut set: libc::cpu_set_t = MaybeUninit::zeroed().assume_init();
+        for &core in cores.iter().filter(|&&core| core < MAX_CORES) {
+            libc::CPU_SET(core, &mut set);
+        }
+        if !cores.is_empty() {
+            libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set);
+        }
+        let ordinary: libc::sched_param = MaybeUninit::zeroed().assume_init();
+        libc::sched_setscheduler(0, libc::SCHED_OTHER, &ordinary);
+        libc::setpriority(libc::PRIO_PROCESS, 0, 19);
+    }
+}
+
 fn current() -> Option<usize> {
     // SAFETY: sched_getcpu takes no argument and touches no memory of ours.
     usize::try_from(unsafe { libc::sched_getcpu() }).ok()
 }
 
-/// Reads the kernel's list format: `0-2,5`.
-pub fn parse_list(text: &str) -> Vec<usize> {
-    text.trim()
-        .split(',')
-        .filter_map(|part| {
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
-        })
-        .flatten()
-        .collect()
+/// Reads the kernel's list format, `0-2,5`; `None` for anything else. An empty
+/// text is an empty list.
+pub fn parse_list(text: &str) -> Option<Vec<usize>> {
+    let mut cores = Vec::new();
+    if text.trim().is_empty() {
+        return Some(cores);
+    }
+    for part in text.trim().split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if last < first || last >= MAX_CORES {
+            return None;
+        }
+        cores.extend(first..=last);
+    }
+    Some(cores)
 }
 
 #[cfg(test)]
@@ -121,8 +226,9 @@ mod tests {
 
     #[test]
     fn kernel_lists_are_read() {
-        assert_eq!(parse_list("0-2,5\n"), [0, 1, 2, 5]);
-        assert_eq!(parse_list("\n"), Vec::<usize>::new());
+        assert_eq!(parse_list("0-2,5\n"), Some(vec![0, 1, 2, 5]));
+        assert_eq!(parse_list("\n"), Some(vec![]));
+        assert_eq!(parse_list("2-1"), None);
     }
 
     #[test]

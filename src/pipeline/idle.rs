@@ -16,7 +16,8 @@ pub enum Idle {
     /// Give the core to any other runnable thread after each empty poll.
     Yield,
     /// Poll for a moment, then yield, then sleep 50 us at a time. For lanes
-    /// that share a core: a message waits up to a sleep's length, and the host
+    /// that share a core: a message waits up to a sleep's length and the kernel's timer slack (often
+    /// another 50 us), and the host
     /// never has to wake anyone.
     Park,
 }

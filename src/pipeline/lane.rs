@@ -141,7 +141,7 @@ impl Lane {
     ) -> Result<Self, String> {
         let (ready, pinned) = mpsc::channel();
         let plan = plan.clone();
-        let name = format!("signal-lane-{index}");
+        let name = format!("{}{index}", cores::LANE_NAME);
         let core = plan.core;
         let thread = guest::spawn(name, move || {
             let result = cores::pin(plan.core);
@@ -171,6 +171,27 @@ impl Lane {
     }
 }
 
+/// Runs a turn on the host's own thread, for the `inline` placement. A panic
+/// ends in a failed engine, as it does on a lane.
+#[inline]
+pub(crate) fn turn_inline(work: &mut dyn Turn, control: &Control) {
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        work.turn();
+        work.hand_over();
+    }));
+    if let Err(panic) = result {
+        control.fail(format!("on the host's thread: {}", message(&*panic)));
+    }
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a message")
+}
+
 fn run(index: usize, plan: &LanePlan, mut work: Box<dyn Turn>, control: &Control) {
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut waiter = Waiter::new(plan.idle);
@@ -184,12 +205,7 @@ fn run(index: usize, plan: &LanePlan, mut work: Box<dyn Turn>, control: &Control
         }
     }));
     if let Err(panic) = result {
-        let what = panic
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("a panic without a message");
-        control.fail(format!("lane {index} failed: {what}"));
+        control.fail(format!("lane {index} failed: {}", message(&*panic)));
     }
     work.finish();
 }

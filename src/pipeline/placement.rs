@@ -113,10 +113,11 @@ pub struct Plan {
 impl Plan {
     /// Decides what runs where.
     ///
-    /// Without `chosen` cores, lanes take allowed cores but the host's, isolated
-    /// ones first and high numbers before low ones; when there are too few they
-    /// share. `Idle::Auto` spins where a lane has a core to itself and a core
-    /// is left for the host, else parks.
+    /// Without `chosen` cores, lanes take allowed cores but the host's and those
+    /// of other handles' lanes: isolated ones first, then whole physical cores,
+    /// high numbers before low ones; when there are too few they share.
+    /// `Idle::Auto` spins where every lane has a core to itself and a core is
+    /// left for the host, else parks.
     ///
     /// # Errors
     ///
@@ -136,7 +137,11 @@ impl Plan {
             None => pool(cores),
         };
         let taken: Vec<usize> = pool.iter().cycle().take(stages.len()).copied().collect();
-        let shared = (1..taken.len()).any(|index| taken[..index].contains(&taken[index]));
+        let shared = taken.iter().enumerate().any(|(index, core)| {
+            taken[..index].contains(core)
+                || cores.lanes.contains(core)
+                || (cores.host_is_pinned && cores.host == Some(*core))
+        });
         let host_has_one = cores.allowed.len() > stages.len();
         let idle = match idle {
             Idle::Auto if shared || !host_has_one => Idle::Park,
@@ -219,8 +224,9 @@ fn check_chosen(chosen: &[usize], lanes: usize, cores: &Cores) -> Result<(), Str
     Ok(())
 }
 
-/// Cores for lanes, best first: not the host's own, isolated before others,
-/// high numbers before low ones, which tend to take interrupts.
+/// Cores for lanes, best first: not the host's own and not another lane's,
+/// isolated before others, one hardware thread of each physical core before
+/// the rest, high numbers before low ones, which tend to take interrupts.
 fn pool(cores: &Cores) -> Vec<usize> {
     let mut pool: Vec<usize> = cores
         .allowed
@@ -231,7 +237,16 @@ fn pool(cores: &Cores) -> Vec<usize> {
     if pool.is_empty() {
         return cores.allowed.clone();
     }
-    pool.sort_by_key(|core| (!cores.isolated.contains(core), std::cmp::Reverse(*core)));
+    if pool.iter().any(|core| !cores.lanes.contains(core)) {
+        pool.retain(|core| !cores.lanes.contains(core));
+    }
+    pool.sort_by_key(|core| {
+        (
+            !cores.isolated.contains(core),
+            cores.second_threads.contains(core),
+            std::cmp::Reverse(*core),
+        )
+    });
     pool
 }
 
@@ -244,6 +259,9 @@ mod tests {
             allowed: allowed.to_vec(),
             isolated: isolated.to_vec(),
             host,
+            host_is_pinned: false,
+            lanes: vec![],
+            second_threads: vec![],
         }
     }
 
@@ -273,6 +291,31 @@ mod tests {
             plan(&Placement::Split, &eight),
             "ingest@3(spin) factor@2(spin) model@6(spin) egress@5(spin)"
         );
+    }
+
+    #[test]
+    fn auto_keeps_off_other_lanes_and_hardware_threads_of_one_core() {
+        let mut four = cores(&[0, 1, 2, 3], &[], Some(0));
+        four.second_threads = vec![0, 1, 2];
+        assert_eq!(plan(&Placement::Auto, &four), "ingest..egress@3(spin)");
+        four.lanes = vec![3];
+        assert_eq!(plan(&Placement::Auto, &four), "ingest..egress@2(spin)");
+        let mut two = cores(&[0, 1], &[], Some(0));
+        two.lanes = vec![1];
+        assert_eq!(plan(&Placement::Auto, &two), "ingest..egress@1(park)");
+    }
+
+    #[test]
+    fn auto_does_not_spin_on_a_core_that_the_host_is_pinned_to() {
+        let mut two = cores(&[0, 1], &[], Some(0));
+        let given = |cores: &Cores| {
+            Plan::new(&Placement::Fused, Some(&[0]), Idle::Auto, cores)
+                .unwrap()
+                .to_string()
+        };
+        assert_eq!(given(&two), "ingest..egress@0(spin)");
+        two.host_is_pinned = true;
+        assert_eq!(given(&two), "ingest..egress@0(park)");
     }
 
     #[test]

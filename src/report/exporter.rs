@@ -20,8 +20,8 @@ use super::summary::Summary;
 use crate::error::say;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::counters::{Counters, Snapshot};
-use crate::pipeline::guest;
 use crate::pipeline::hops::Hop;
+use crate::pipeline::{cores, guest};
 
 /// How long lanes get to hand over at the end of an interval.
 const HAND_OVER: Duration = Duration::from_millis(2);
@@ -49,7 +49,8 @@ struct Job {
 type Log<'a, 'b> = IntervalLogWriter<'a, 'b, LineWriter<File>, V2DeflateSerializer>;
 
 impl Exporter {
-    /// Makes the folder and the log, then starts the thread.
+    /// Makes the folder and the log, then starts the thread on the `aside`
+    /// cores.
     pub(crate) fn start(
         dir: &Path,
         interval_ms: u64,
@@ -57,6 +58,7 @@ impl Exporter {
         clock: Clock,
         counters: Vec<Arc<Counters>>,
         facts: Facts,
+        aside: Vec<usize>,
     ) -> Result<Self, String> {
         let open = || -> io::Result<File> {
             fs::create_dir_all(dir)?;
@@ -68,11 +70,19 @@ impl Exporter {
             // Two engines that write one file would spoil each other's report.
             file.try_lock().map_err(io::Error::from)?;
             file.set_len(0)?;
+            // A run that ends without its files must not wear another's.
+            let stale = Hop::ALL.map(|hop| format!("{}.hgrm", hop.name()));
+            for name in stale.iter().map(String::as_str).chain(["summary.json"]) {
+                match fs::remove_file(dir.join(name)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
             Ok(file)
         };
         let file = open().map_err(|error| {
             format!(
-                "cannot write {}: {error}; expected a folder of its own for each handle",
+                "cannot write in {}: {error}; expected a folder that no other handle writes in",
                 dir.display()
             )
         })?;
@@ -91,8 +101,11 @@ impl Exporter {
             facts,
             done: done.clone(),
         };
-        let thread = guest::spawn("signal-report".into(), move || job.run(file, &parker))
-            .map_err(|error| format!("cannot start the report thread: {error}"))?;
+        let thread = guest::spawn("signal-report".into(), move || {
+            cores::step_aside(&aside);
+            job.run(file, &parker)
+        })
+        .map_err(|error| format!("cannot start the report thread: {error}"))?;
         Ok(Self {
             thread,
             wake,

@@ -71,8 +71,10 @@ impl Latency {
         self.keep_intervals = true;
     }
 
-    /// Asks every recorder for its histograms.
+    /// Asks every recorder for its histograms. Collects first: a recorder that
+    /// answered late would otherwise pass for one that has answered now.
     pub(crate) fn request(&mut self) {
+        self.collect();
         for feed in &mut self.feeds {
             feed.request();
         }

@@ -12,7 +12,8 @@ use crate::factors::{Depth, IndexPrice, Ticker, Trade};
 /// Why ingest refused an event. A refused event touches no state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The symbol is empty or has a character that is not printable ASCII.
+    /// The symbol is empty or has a character that is not visible ASCII (a
+    /// space is not).
     BadSymbol,
     /// A price is not finite or not positive.
     BadPrice,

@@ -25,7 +25,7 @@ impl Name {
     /// Normalises a host symbol (`btc_usdt` becomes `BTCUSDT`).
     ///
     /// `None` if the symbol is longer than 32 bytes, has a character that is
-    /// not printable ASCII, or has nothing left without its underscores.
+    /// not visible ASCII (a space is not), or has nothing left without its underscores.
     pub fn from_symbol(symbol: &[u8]) -> Option<Self> {
         if symbol.len() > SYMBOL_LEN {
             return None;
