@@ -19,7 +19,7 @@ use crate::pipeline::lane::{self, Control, Lane, Turn};
 use crate::pipeline::outlet::Published;
 use crate::pipeline::padded::Values;
 use crate::pipeline::placement::Plan;
-use crate::pipeline::ring::{Receiver, Sender};
+use crate::pipeline::ring::{Receiver, Sender, WORDS_PER_LINE};
 use crate::pipeline::wire::{self, MAX_VALUES, Signals, Wire};
 use crate::report::{Exporter, Facts, HopSummary, Latency};
 use crate::stages::{Factor, Ingest, ModelStage, Name, Names, Signal};
@@ -261,6 +261,7 @@ fn stages(config: &Config, registry: &Registry, names: Arc<Names>) -> Result<Sta
             "model: {inputs} factors and {outputs} outputs; expected at most {MAX_VALUES} of each"
         )));
     }
+    check_memory(config, &sets, levels, inputs, outputs)?;
     let banks = sets
         .iter()
         .map(|set| set.bank(config.instruments.max))
@@ -273,6 +274,47 @@ fn stages(config: &Config, registry: &Registry, names: Arc<Names>) -> Result<Sta
         factors: inputs,
         outputs,
     })
+}
+
+/// Most memory that one ring or all factor states may take.
+const MAX_BYTES: usize = 1 << 30;
+
+/// Refuses sizes that are fine one by one but whose product is not: a failed
+/// allocation would end the host's process.
+fn check_memory(
+    config: &Config,
+    sets: &[factors::Entry],
+    levels: usize,
+    inputs: usize,
+    outputs: usize,
+) -> Result<(), Error> {
+    let ring = |key: &str, messages: usize, words: usize| {
+        let bytes = messages.saturating_mul(words.next_multiple_of(WORDS_PER_LINE) * 8);
+        within(bytes, || {
+            format!("{key}: {messages} messages of {words} words")
+        })
+    };
+    let stage = wire::event_values(levels).max(inputs).max(outputs);
+    ring("rings.ingest", config.rings.ingest, wire::raw_words(levels))?;
+    ring("rings.stage", config.rings.stage, Signals::words(stage))?;
+    ring("rings.egress", config.rings.egress, Signals::words(outputs))?;
+    let state: usize = sets.iter().map(|set| set.state_bytes).sum();
+    within(config.instruments.max.saturating_mul(state), || {
+        format!(
+            "instruments.max: {} instruments with {state} bytes of factor state each",
+            config.instruments.max
+        )
+    })
+}
+
+fn within(bytes: usize, what: impl FnOnce() -> String) -> Result<(), Error> {
+    if bytes <= MAX_BYTES {
+        return Ok(());
+    }
+    Err(Error::Config(format!(
+        "{} take {bytes} bytes; expected at most {MAX_BYTES}",
+        what()
+    )))
 }
 
 /// Where events go in. Belongs to the host's thread.

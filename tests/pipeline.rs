@@ -249,35 +249,64 @@ fn an_ingest_ring_that_is_full_drops_the_newest_and_shows_the_gap() {
 
 #[test]
 fn a_lane_that_panics_ends_as_a_failed_engine_and_not_as_a_crash() {
-    #[derive(Default)]
-    struct Bomb;
-    impl signal::factors::FactorSet for Bomb {
-        const NAME: &'static str = "bomb";
-        const FACTORS: &'static [&'static str] = &["none"];
-        const LEVELS: usize = 1;
-        fn on_depth(&mut self, depth: &signal::factors::Depth<'_>) {
-            assert!(depth.timestamp != 3, "the bomb went off");
+    let mut registry = signal::Registry::default();
+    registry.factors.add::<Bomb>();
+    for placement in ["fused", "inline"] {
+        let config =
+            format!(r#"{{"factors": "bomb", "model": "none", "placement": "{placement}"}}"#);
+        let mut engine =
+            Engine::start_with(&Config::from_json(&config).unwrap(), &registry).unwrap();
+        for time in 1..=3 {
+            engine.on_event(depth("btc_usdt", time, 100.0).event());
         }
-        fn write(&self, out: &mut [f64]) {
-            out[0] = 1.0;
+        let limit = Instant::now() + Duration::from_secs(10);
+        while engine.failure().is_none() {
+            assert!(Instant::now() < limit);
+            std::thread::yield_now();
+        }
+        assert!(engine.failure().unwrap().contains("the bomb went off"));
+        engine.on_event(depth("btc_usdt", 4, 100.0).event());
+        assert_eq!(engine.counters().get(Counter::RefusedFailed), 1);
+        assert_eq!(engine.poll(|_, _| {}), 2);
+    }
+}
+
+#[derive(Default)]
+struct Bomb;
+
+impl signal::factors::FactorSet for Bomb {
+    const NAME: &'static str = "bomb";
+    const FACTORS: &'static [&'static str] = &["none"];
+    const LEVELS: usize = 1;
+    fn on_depth(&mut self, depth: &signal::factors::Depth<'_>) {
+        assert!(depth.timestamp != 3, "the bomb went off");
+    }
+    fn write(&self, out: &mut [f64]) {
+        out[0] = 1.0;
+    }
+}
+
+#[test]
+fn sizes_whose_product_is_absurd_are_refused() {
+    struct Wide;
+    impl signal::models::Model for Wide {
+        fn inputs(&self) -> usize {
+            3
+        }
+        fn outputs(&self) -> usize {
+            60_000
+        }
+        fn run(&mut self, _factors: &[f64], out: &mut [f64]) {
+            out.fill(0.0);
         }
     }
     let mut registry = signal::Registry::default();
-    registry.factors.add::<Bomb>();
-    let config = r#"{"factors": "bomb", "model": "none", "placement": "fused"}"#;
-    let mut engine = Engine::start_with(&Config::from_json(config).unwrap(), &registry).unwrap();
-    for time in 1..=3 {
-        engine.on_event(depth("btc_usdt", time, 100.0).event());
-    }
-    let limit = Instant::now() + Duration::from_secs(10);
-    while engine.failure().is_none() {
-        assert!(Instant::now() < limit);
-        std::thread::yield_now();
-    }
-    assert!(engine.failure().unwrap().contains("the bomb went off"));
-    engine.on_event(depth("btc_usdt", 4, 100.0).event());
-    assert_eq!(engine.counters().get(Counter::RefusedFailed), 1);
-    assert_eq!(engine.poll(|_, _| {}), 2);
+    registry.models.add("wide", |_| Box::new(Wide));
+    let config = r#"{"model": "wide", "rings": {"egress": 1048576}}"#;
+    let refused = Engine::start_with(&Config::from_json(config).unwrap(), &registry)
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("rings.egress"), "{refused}");
 }
 
 #[test]

@@ -122,6 +122,34 @@ fn every_file_holds_every_message() {
 }
 
 #[test]
+fn a_snapshot_is_whole_while_a_report_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = format!(
+        r#"{{"placement": "fused", "latency": {{"dir": {}, "interval_ms": 10}}}}"#,
+        serde_json::to_string(dir.path()).unwrap()
+    );
+    let mut engine = Engine::start(&Config::from_json(&json).unwrap()).unwrap();
+    let mut depth: Depth = bytemuck::Zeroable::zeroed();
+    depth.symbol[..8].copy_from_slice(b"btc_usdt");
+    depth.bid_price[0] = 100.0.into();
+    depth.ask_price[0] = 101.0.into();
+    let mut received = 0;
+    for round in 1..=3 {
+        // The host's thread answers the report's request only at its next poll.
+        std::thread::sleep(Duration::from_millis(35));
+        for _ in 0..100 {
+            engine.on_event(HostEvent::Depth(&depth));
+        }
+        while received < round * 100 {
+            received += engine.poll(|_, _| {});
+        }
+        for row in engine.latency() {
+            assert_eq!(row.count, received as u64, "{}", row.hop.name());
+        }
+    }
+}
+
+#[test]
 fn two_engines_cannot_write_one_report() {
     let dir = tempfile::tempdir().unwrap();
     let json = format!(

@@ -198,6 +198,8 @@ pub struct Entry {
     pub factors: &'static [&'static str],
     /// Book levels that the set reads.
     pub levels: usize,
+    /// Bytes of one instrument's state.
+    pub state_bytes: usize,
     make: fn(usize) -> Box<dyn FactorBank>,
 }
 
@@ -242,6 +244,7 @@ impl Registry {
             name: F::NAME,
             factors: F::FACTORS,
             levels: F::LEVELS,
+            state_bytes: size_of::<F>(),
             make: bank::<F>,
         });
     }
