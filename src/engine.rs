@@ -20,7 +20,7 @@ use crate::pipeline::outlet::Published;
 use crate::pipeline::padded::Values;
 use crate::pipeline::placement::Plan;
 use crate::pipeline::ring::{Receiver, Sender, WORDS_PER_LINE};
-use crate::pipeline::wire::{self, MAX_VALUES, Signals, Wire};
+use crate::pipeline::wire::{self, Encode, MAX_VALUES, Signals, Wire};
 use crate::report::{Exporter, Facts, HopSummary, Latency};
 use crate::stages::{Factor, Ingest, ModelStage, Name, Names, Signal};
 use crate::{factors, models};
@@ -153,7 +153,7 @@ impl Engine {
             poller: Poller {
                 signals: pipeline.signals,
                 published: pipeline.published,
-                taken: Box::default(),
+                taken: Arc::default(),
                 next_sequence: 1,
                 names,
                 clock,
@@ -372,7 +372,7 @@ impl fmt::Debug for Feeder {
 pub struct Poller {
     signals: Receiver,
     published: Published,
-    taken: Box<CachePadded<AtomicU64>>,
+    taken: Arc<CachePadded<AtomicU64>>,
     next_sequence: u64,
     names: Arc<Names>,
     clock: Clock,

@@ -14,7 +14,7 @@ use super::lane::{Control, Turn, Work};
 use super::outlet::{HostOutlet, LaneOutlet, Published};
 use super::placement::{Plan, Stage};
 use super::ring::{Receiver, Sender, ring};
-use super::wire::{self, Events, FactorVectors, Predictions, RawEvents, Signals, Wire};
+use super::wire::{self, Encode, Events, FactorVectors, Predictions, RawEvents, Signals, Wire};
 use crate::stages::{Egress, Factor, Ingest, ModelStage};
 
 /// The stages of one engine, ready to be dealt out to lanes.

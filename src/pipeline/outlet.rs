@@ -10,7 +10,7 @@ use super::counters::{Counter, Counters};
 use super::idle::{Idle, Waiter};
 use super::lane::Control;
 use super::ring::Sender;
-use super::wire::{Signals, Wire};
+use super::wire::{Encode, Signals};
 use crate::stages::Signal;
 
 /// To the next lane. A full ring makes this lane wait: only the host's own
@@ -22,7 +22,7 @@ pub(crate) struct LaneOutlet {
     pub(crate) control: Arc<Control>,
 }
 
-impl<W: Wire> Accept<W> for LaneOutlet {
+impl<W: Encode> Accept<W> for LaneOutlet {
     #[inline]
     fn accept(&mut self, message: &W::View<'_>, trace: &mut Trace) {
         let published = trace.last();

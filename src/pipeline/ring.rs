@@ -139,11 +139,6 @@ impl Receiver {
     pub fn capacity(&self) -> usize {
         self.lines.buffer().capacity() / self.per_message
     }
-
-    /// Words in each message.
-    pub fn words(&self) -> usize {
-        self.per_message * WORDS_PER_LINE
-    }
 }
 
 impl fmt::Debug for Sender {

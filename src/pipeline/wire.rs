@@ -46,22 +46,25 @@ pub const fn event_values(levels: usize) -> usize {
     }
 }
 
-/// A message that can cross from one lane to another.
+/// A message that a lane can take from its inlet.
 pub trait Wire {
     /// The message as stages see it.
     type View<'a>;
 
+    /// Reads the message and the stamp of its publication in TSC ticks, 0 with
+    /// timing off.
+    fn decode(words: &[u64]) -> (Self::View<'_>, u64);
+}
+
+/// A message that a lane can send. [`carry`] writes the one that it cannot.
+pub trait Encode: Wire {
     /// 64-bit words that a message with so many values takes.
     fn words(values: usize) -> usize {
         HEAD_WORDS + values
     }
 
-    /// Writes the message. `published` is the stamp of its publication in TSC
-    /// ticks, 0 with timing off.
+    /// Writes the message with the stamp of its publication.
     fn encode(message: &Self::View<'_>, published: u64, words: &mut [u64]);
-
-    /// Reads the message and the stamp of its publication.
-    fn decode(words: &[u64]) -> (Self::View<'_>, u64);
 }
 
 /// [`RawEvent`]: from the host's thread to ingest.
@@ -232,17 +235,6 @@ impl Head {
 impl Wire for RawEvents {
     type View<'a> = RawEvent<'a>;
 
-    fn words(values: usize) -> usize {
-        RAW_HEAD_WORDS + values
-    }
-
-    fn encode(message: &RawEvent<'_>, _published: u64, words: &mut [u64]) {
-        words[..RAW_HEAD_WORDS]
-            .copy_from_slice(bytemuck::cast_slice(std::slice::from_ref(message.head)));
-        let values: &[u64] = bytemuck::cast_slice(message.values);
-        words[RAW_HEAD_WORDS..][..values.len()].copy_from_slice(values);
-    }
-
     /// A raw event is published as it arrives, so its arrival is the stamp.
     #[inline]
     fn decode(words: &[u64]) -> (RawEvent<'_>, u64) {
@@ -254,6 +246,21 @@ impl Wire for RawEvents {
 impl Wire for Events {
     type View<'a> = Event<'a>;
 
+    fn decode(words: &[u64]) -> (Event<'_>, u64) {
+        let (head, values) = get(words);
+        let timestamp = head.timestamp;
+        let body = match EventKind::ALL[head.kind as usize] {
+            EventKind::Depth => Body::Depth(Depth::from_values(timestamp, values)),
+            EventKind::Ticker => Body::Ticker(Ticker::from_values(timestamp, values)),
+            EventKind::Trade => Body::Trade(Trade::from_values(timestamp, head.side, values)),
+            EventKind::IndexPrice => Body::IndexPrice(IndexPrice { price: values[0] }),
+        };
+        let meta = head.meta();
+        (Event { meta, body }, head.published)
+    }
+}
+
+impl Encode for Events {
     fn encode(event: &Event<'_>, published: u64, words: &mut [u64]) {
         let head = |kind: EventKind, side: i8, count: usize| Head {
             kind: kind as u8,
@@ -296,29 +303,10 @@ impl Wire for Events {
             }
         }
     }
-
-    fn decode(words: &[u64]) -> (Event<'_>, u64) {
-        let (head, values) = get(words);
-        let timestamp = head.timestamp;
-        let body = match EventKind::ALL[head.kind as usize] {
-            EventKind::Depth => Body::Depth(Depth::from_values(timestamp, values)),
-            EventKind::Ticker => Body::Ticker(Ticker::from_values(timestamp, values)),
-            EventKind::Trade => Body::Trade(Trade::from_values(timestamp, head.side, values)),
-            EventKind::IndexPrice => Body::IndexPrice(IndexPrice { price: values[0] }),
-        };
-        let meta = head.meta();
-        (Event { meta, body }, head.published)
-    }
 }
 
 impl Wire for FactorVectors {
     type View<'a> = FactorVector<'a>;
-
-    #[inline]
-    fn encode(vector: &FactorVector<'_>, published: u64, words: &mut [u64]) {
-        let count = vector.values.len();
-        put(head(&vector.meta, published, count), vector.values, words);
-    }
 
     #[inline]
     fn decode(words: &[u64]) -> (FactorVector<'_>, u64) {
@@ -328,18 +316,16 @@ impl Wire for FactorVectors {
     }
 }
 
+impl Encode for FactorVectors {
+    #[inline]
+    fn encode(vector: &FactorVector<'_>, published: u64, words: &mut [u64]) {
+        let count = vector.values.len();
+        put(head(&vector.meta, published, count), vector.values, words);
+    }
+}
+
 impl Wire for Predictions {
     type View<'a> = Prediction<'a>;
-
-    #[inline]
-    fn encode(prediction: &Prediction<'_>, published: u64, words: &mut [u64]) {
-        let count = prediction.values.len();
-        put(
-            head(&prediction.meta, published, count),
-            prediction.values,
-            words,
-        );
-    }
 
     #[inline]
     fn decode(words: &[u64]) -> (Prediction<'_>, u64) {
@@ -349,17 +335,20 @@ impl Wire for Predictions {
     }
 }
 
+impl Encode for Predictions {
+    #[inline]
+    fn encode(prediction: &Prediction<'_>, published: u64, words: &mut [u64]) {
+        let count = prediction.values.len();
+        put(
+            head(&prediction.meta, published, count),
+            prediction.values,
+            words,
+        );
+    }
+}
+
 impl Wire for Signals {
     type View<'a> = Signal<'a>;
-
-    #[inline]
-    fn encode(signal: &Signal<'_>, published: u64, words: &mut [u64]) {
-        let head = Head {
-            sequence: signal.sequence,
-            ..head(&signal.meta, published, signal.values.len())
-        };
-        put(head, signal.values, words);
-    }
 
     #[inline]
     fn decode(words: &[u64]) -> (Signal<'_>, u64) {
@@ -370,5 +359,16 @@ impl Wire for Signals {
             values,
         };
         (signal, head.published)
+    }
+}
+
+impl Encode for Signals {
+    #[inline]
+    fn encode(signal: &Signal<'_>, published: u64, words: &mut [u64]) {
+        let head = Head {
+            sequence: signal.sequence,
+            ..head(&signal.meta, published, signal.values.len())
+        };
+        put(head, signal.values, words);
     }
 }
