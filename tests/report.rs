@@ -13,6 +13,14 @@ use signal::{Config, Engine};
 
 const DEPTHS: u64 = 3_000;
 
+fn depth() -> Depth {
+    let mut depth: Depth = bytemuck::Zeroable::zeroed();
+    depth.symbol[..8].copy_from_slice(b"btc_usdt");
+    depth.bid_price[0] = 100.0.into();
+    depth.ask_price[0] = 101.0.into();
+    depth
+}
+
 /// Runs an engine over several intervals and leaves its report in `dir`.
 fn make_report(dir: &Path, placement: &str) {
     let config = format!(
@@ -20,10 +28,7 @@ fn make_report(dir: &Path, placement: &str) {
         serde_json::to_string(dir).unwrap()
     );
     let mut engine = Engine::start(&Config::from_json(&config).unwrap()).unwrap();
-    let mut depth: Depth = bytemuck::Zeroable::zeroed();
-    depth.symbol[..8].copy_from_slice(b"btc_usdt");
-    depth.bid_price[0] = 100.0.into();
-    depth.ask_price[0] = 101.0.into();
+    let depth = depth();
     let mut received = 0;
     let begin = Instant::now();
     for index in 0..DEPTHS {
@@ -129,10 +134,7 @@ fn a_snapshot_is_whole_while_a_report_is_written() {
         serde_json::to_string(dir.path()).unwrap()
     );
     let mut engine = Engine::start(&Config::from_json(&json).unwrap()).unwrap();
-    let mut depth: Depth = bytemuck::Zeroable::zeroed();
-    depth.symbol[..8].copy_from_slice(b"btc_usdt");
-    depth.bid_price[0] = 100.0.into();
-    depth.ask_price[0] = 101.0.into();
+    let depth = depth();
     let mut received = 0;
     for round in 1..=3 {
         // The host's thread answers the report's request only at its next poll.

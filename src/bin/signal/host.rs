@@ -1,12 +1,10 @@
 //! The library as the host sees it: `dlopen`, the C ABI, one handle.
 //!
-//! All unsafe code of the command is here.
+//! All unsafe code of the command is here and in `mirror`.
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
 use std::path::{Path, PathBuf};
-
-use libloading::os::unix::{Library as Object, RTLD_LAZY};
 
 use crate::failure::{Failure, Result};
 use crate::locate;
@@ -22,7 +20,6 @@ pub struct Library {
     functions: Functions,
     /// Where it was loaded from.
     pub path: PathBuf,
-    _object: Object,
 }
 
 impl Library {
@@ -30,41 +27,14 @@ impl Library {
     /// one that was built with this command.
     pub fn open(given: Option<&Path>) -> Result<Self> {
         let path = locate::library(given)?;
-        let fail = |error| Failure::said(format!("{}: {error}", path.display()));
-        // SAFETY: loading runs the initialisers of a library that the user
-        // chose; the host loads it in the same way and with the same flags.
-        let object =
-            unsafe { Object::open(Some(&path), RTLD_LAZY | libc::RTLD_NODELETE) }.map_err(fail)?;
-        macro_rules! find {
-            ($name:literal) => {{
-                // SAFETY: signal.h declares the function with the field's type.
-                let function = unsafe { object.get($name.as_bytes()) };
-                *function.map_err(fail)?
-            }};
-        }
-        let functions = Functions {
-            create: find!("signal_create"),
-            register: find!("signal_register_callback"),
-            on_data: find!("signal_on_data"),
-            poll: find!("signal_poll_callbacks"),
-            destroy: find!("signal_destroy"),
-            version: find!("signal_version"),
-            last_error: find!("signal_last_error"),
-            stats: find!("signal_stats"),
-            latency: find!("signal_latency"),
-            stamp_ns: find!("signal_stamp_ns"),
-        };
-        Ok(Self {
-            functions,
-            path,
-            _object: object,
-        })
+        let fail = |error: libloading::Error| Failure::said(format!("{}: {error}", path.display()));
+        let functions = Functions::load(&path).map_err(fail)?;
+        Ok(Self { functions, path })
     }
 
     /// The library's version.
     pub fn version(&self) -> String {
-        // SAFETY: returns NULL or a static string.
-        text(unsafe { (self.functions.version)() }).unwrap_or_default()
+        self.functions.version()
     }
 }
 
@@ -145,9 +115,7 @@ impl<'a> Plugin<'a> {
         // SAFETY: `json` is a NUL-terminated string that outlives the call.
         let handle = unsafe { (functions.create)(json.as_ptr()) };
         if handle.is_null() {
-            // SAFETY: valid until the next create on this thread.
-            let why = text(unsafe { (functions.last_error)() });
-            let why = why.unwrap_or_else(|| "it does not say why".into());
+            let why = functions.last_error();
             return Err(Failure::said(format!(
                 "the library refused to start: {why}"
             )));
@@ -197,15 +165,7 @@ impl<'a> Plugin<'a> {
 
     /// The hop table.
     pub fn latency(&self) -> Vec<Hop> {
-        const EMPTY: Hop = Hop {
-            name: [0; 24],
-            count: 0,
-            p50_ns: 0,
-            p99_ns: 0,
-            p999_ns: 0,
-            max_ns: 0,
-        };
-        let mut hops = vec![EMPTY; MAX_HOPS];
+        let mut hops = vec![Hop::EMPTY; MAX_HOPS];
         // SAFETY: the handle is alive and there is room for `MAX_HOPS` rows.
         let rows =
             unsafe { (self.functions.latency)(self.handle, hops.as_mut_ptr(), MAX_HOPS as c_int) };
@@ -268,14 +228,4 @@ pub fn keep_off(cores: &[u32]) {
             libc::sched_setaffinity(0, size_of_val(&set), &raw const set);
         }
     }
-}
-
-/// Copies a C string of the library.
-fn text(string: *const c_char) -> Option<String> {
-    if string.is_null() {
-        return None;
-    }
-    // SAFETY: the library's strings end with a NUL and live on.
-    let text = unsafe { CStr::from_ptr(string) };
-    Some(text.to_string_lossy().into_owned())
 }

@@ -1,6 +1,12 @@
-//! The library's C ABI, as a foreign host would declare it from `signal.h`.
+//! The library's C ABI, as a foreign host would declare it from `signal.h`, and
+//! how such a host loads it. The command and the benches are such hosts.
+#![allow(dead_code, reason = "each host uses what it needs")]
 
-use std::ffi::{c_char, c_int, c_longlong, c_void};
+use std::ffi::{CStr, c_char, c_int, c_longlong, c_void};
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+
+use libloading::os::unix::{Library, RTLD_LAZY};
 
 macro_rules! stats {
     ($($field:ident),* $(,)?) => {
@@ -50,10 +56,29 @@ pub struct Hop {
 }
 
 impl Hop {
+    /// A row to be filled in.
+    pub const EMPTY: Hop = Hop {
+        name: [0; 24],
+        count: 0,
+        p50_ns: 0,
+        p99_ns: 0,
+        p999_ns: 0,
+        max_ns: 0,
+    };
+
     /// The hop's name.
     pub fn name(&self) -> String {
         String::from_utf8_lossy(signal::abi::text(&self.name)).into_owned()
     }
+}
+
+/// What an inlined poll reads (`signal_egress_t`).
+#[repr(C)]
+pub struct Egress {
+    /// Signals published.
+    pub published: *const AtomicU64,
+    /// Signals taken.
+    pub taken: *const AtomicU64,
 }
 
 /// The host's callback.
@@ -73,6 +98,8 @@ pub struct Functions {
     pub poll: unsafe extern "C-unwind" fn(*mut c_void) -> c_int,
     /// `signal_destroy`.
     pub destroy: unsafe extern "C" fn(*mut c_void),
+    /// `signal_egress`.
+    pub egress: unsafe extern "C" fn(*mut c_void) -> *const Egress,
     /// `signal_version`.
     pub version: unsafe extern "C" fn() -> *const c_char,
     /// `signal_last_error`.
@@ -83,4 +110,61 @@ pub struct Functions {
     pub latency: unsafe extern "C" fn(*mut c_void, *mut Hop, c_int) -> c_int,
     /// `signal_stamp_ns`.
     pub stamp_ns: unsafe extern "C" fn(*mut c_void) -> f64,
+}
+
+impl Functions {
+    /// Loads the library for good, with the host's flags, and looks the
+    /// functions up.
+    ///
+    /// # Errors
+    ///
+    /// What the loader says; it names the function that is missing.
+    pub fn load(path: &Path) -> Result<Self, libloading::Error> {
+        // SAFETY: loading runs the initialisers of a library that the user
+        // chose; the host loads it in the same way and with the same flags.
+        let object = unsafe { Library::open(Some(path), RTLD_LAZY | libc::RTLD_NODELETE) }?;
+        macro_rules! find {
+            ($name:literal) => {
+                // SAFETY: signal.h declares the function with the field's type.
+                // With RTLD_NODELETE it stays when `object` is dropped.
+                *unsafe { object.get($name.as_bytes()) }?
+            };
+        }
+        Ok(Self {
+            create: find!("signal_create"),
+            register: find!("signal_register_callback"),
+            on_data: find!("signal_on_data"),
+            poll: find!("signal_poll_callbacks"),
+            destroy: find!("signal_destroy"),
+            egress: find!("signal_egress"),
+            version: find!("signal_version"),
+            last_error: find!("signal_last_error"),
+            stats: find!("signal_stats"),
+            latency: find!("signal_latency"),
+            stamp_ns: find!("signal_stamp_ns"),
+        })
+    }
+
+    /// The library's version.
+    pub fn version(&self) -> String {
+        // SAFETY: returns NULL or a static string.
+        text(unsafe { (self.version)() }).unwrap_or_default()
+    }
+
+    /// Why the last create on this thread returned NULL.
+    pub fn last_error(&self) -> String {
+        // SAFETY: returns NULL or a text that lives until the next create on
+        // this thread.
+        text(unsafe { (self.last_error)() }).unwrap_or_else(|| "it does not say why".into())
+    }
+}
+
+/// Copies a C string of the library.
+fn text(string: *const c_char) -> Option<String> {
+    if string.is_null() {
+        return None;
+    }
+    // SAFETY: the library's strings end with a NUL and live on.
+    let text = unsafe { CStr::from_ptr(string) };
+    Some(text.to_string_lossy().into_owned())
 }
