@@ -238,6 +238,11 @@ fn stages(config: &Config, registry: &Registry, names: Arc<Names>) -> Result<Sta
     }
     let levels = sets.iter().map(|set| set.levels).max().unwrap_or(1);
     let factor_names: Vec<_> = sets.iter().flat_map(|set| set.factors).copied().collect();
+    let prepared: Vec<_> = sets
+        .iter()
+        .map(|set| set.prepare(&serde_json::Map::new()))
+        .collect::<Result<_, _>>()
+        .map_err(Error::Config)?;
     let make = registry.models.get(&config.model).ok_or_else(|| {
         let known: Vec<_> = registry.models.names().collect();
         Error::Config(format!(
@@ -247,7 +252,7 @@ fn stages(config: &Config, registry: &Registry, names: Arc<Names>) -> Result<Sta
         ))
     })?;
     let model = make(&factor_names);
-    let (inputs, outputs) = (model.inputs(), model.outputs());
+    let (inputs, outputs) = (model.inputs(), model.outputs().len());
     if inputs != factor_names.len() {
         return Err(Error::Config(format!(
             "model: {} takes {inputs} factors, but {} gives {}",
@@ -261,9 +266,9 @@ fn stages(config: &Config, registry: &Registry, names: Arc<Names>) -> Result<Sta
             "model: {inputs} factors and {outputs} outputs; expected at most {MAX_VALUES} of each"
         )));
     }
-    check_memory(config, &sets, levels, inputs, outputs)?;
-    let banks = sets
-        .iter()
+    check_memory(config, &prepared, levels, inputs, outputs)?;
+    let banks = prepared
+        .into_iter()
         .map(|set| set.bank(config.instruments.max))
         .collect();
     Ok(Stages {
@@ -283,7 +288,7 @@ const MAX_BYTES: usize = 1 << 30;
 /// allocation would end the host's process.
 fn check_memory(
     config: &Config,
-    sets: &[factors::Entry],
+    sets: &[factors::Prepared],
     levels: usize,
     inputs: usize,
     outputs: usize,

@@ -250,7 +250,7 @@ fn an_ingest_ring_that_is_full_drops_the_newest_and_shows_the_gap() {
 #[test]
 fn a_lane_that_panics_ends_as_a_failed_engine_and_not_as_a_crash() {
     let mut registry = signal::Registry::default();
-    registry.factors.add::<Bomb>();
+    registry.factors.add::<Bomb, _>();
     for placement in ["fused", "inline"] {
         let config =
             format!(r#"{{"factors": "bomb", "model": "none", "placement": "{placement}"}}"#);
@@ -274,34 +274,40 @@ fn a_lane_that_panics_ends_as_a_failed_engine_and_not_as_a_crash() {
 #[derive(Default)]
 struct Bomb;
 
-impl signal::factors::FactorSet for Bomb {
+impl signal::factors::FactorSet<1> for Bomb {
     const NAME: &'static str = "bomb";
-    const FACTORS: &'static [&'static str] = &["none"];
+    const FACTORS: [&'static str; 1] = ["none"];
     const LEVELS: usize = 1;
+    type Params = signal::factors::NoParams;
+    fn new(_: &signal::factors::NoParams) -> Self {
+        Self
+    }
     fn on_depth(&mut self, depth: &signal::factors::Depth<'_>) {
         assert!(depth.timestamp != 3, "the bomb went off");
     }
-    fn write(&self, out: &mut [f64]) {
+    fn write(&mut self, out: &mut [f64; 1]) {
         out[0] = 1.0;
     }
 }
 
 #[test]
 fn sizes_whose_product_is_absurd_are_refused() {
-    struct Wide;
+    struct Wide(Vec<String>);
     impl signal::models::Model for Wide {
         fn inputs(&self) -> usize {
             3
         }
-        fn outputs(&self) -> usize {
-            60_000
+        fn outputs(&self) -> &[String] {
+            &self.0
         }
         fn run(&mut self, _factors: &[f64], out: &mut [f64]) {
             out.fill(0.0);
         }
     }
     let mut registry = signal::Registry::default();
-    registry.models.add("wide", |_| Box::new(Wide));
+    registry
+        .models
+        .add("wide", |_| Box::new(Wide(vec![String::new(); 60_000])));
     let config = r#"{"model": "wide", "rings": {"egress": 1048576}}"#;
     let refused = Engine::start_with(&Config::from_json(config).unwrap(), &registry)
         .unwrap_err()

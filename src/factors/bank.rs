@@ -5,8 +5,8 @@ use crate::stages::InstrumentId;
 
 /// The states of one factor set, one an instrument.
 pub trait FactorBank: Send {
-    /// The factors' names.
-    fn names(&self) -> &'static [&'static str];
+    /// Number of factors.
+    fn width(&self) -> usize;
     /// Hands a Depth to the instrument's state.
     fn on_depth(&mut self, id: InstrumentId, depth: &Depth<'_>);
     /// Hands a Ticker to the instrument's state.
@@ -15,24 +15,24 @@ pub trait FactorBank: Send {
     fn on_trade(&mut self, id: InstrumentId, trade: &Trade);
     /// Hands an index price to the instrument's state.
     fn on_index_price(&mut self, id: InstrumentId, index: &IndexPrice);
-    /// Writes the instrument's factors.
-    fn write(&self, id: InstrumentId, out: &mut [f64]);
+    /// Writes the instrument's factors; `out` has [`width`](Self::width) values.
+    fn write(&mut self, id: InstrumentId, out: &mut [f64]);
 }
 
-struct Bank<F>(Box<[F]>);
+struct Bank<F, const N: usize>(Box<[F]>);
 
 /// States of the set `F` for so many instruments, all made here.
-pub fn bank<F: FactorSet>(instruments: usize) -> Box<dyn FactorBank> {
-    Box::new(Bank::<F>(
-        std::iter::repeat_with(F::default)
-            .take(instruments)
-            .collect(),
-    ))
+pub(super) fn bank<F: FactorSet<N>, const N: usize>(
+    instruments: usize,
+    params: &F::Params,
+) -> Box<dyn FactorBank> {
+    let states = (0..instruments).map(|_| F::new(params)).collect();
+    Box::new(Bank::<F, N>(states))
 }
 
-impl<F: FactorSet> FactorBank for Bank<F> {
-    fn names(&self) -> &'static [&'static str] {
-        F::FACTORS
+impl<F: FactorSet<N>, const N: usize> FactorBank for Bank<F, N> {
+    fn width(&self) -> usize {
+        N
     }
 
     fn on_depth(&mut self, id: InstrumentId, depth: &Depth<'_>) {
@@ -51,7 +51,10 @@ impl<F: FactorSet> FactorBank for Bank<F> {
         self.0[id.index()].on_index_price(index);
     }
 
-    fn write(&self, id: InstrumentId, out: &mut [f64]) {
+    fn write(&mut self, id: InstrumentId, out: &mut [f64]) {
+        let out = out
+            .first_chunk_mut()
+            .expect("the stage gives `width` values");
         self.0[id.index()].write(out);
     }
 }

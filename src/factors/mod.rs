@@ -8,39 +8,50 @@
 //! |---|---|
 //! | `test0000` | spread, mid and best bid, for wiring tests |
 //! | `bank` | one set's states for all instruments |
+//! | `registry` | the sets that a configuration can name |
 //!
 //! ```
-//! use signal::factors::{Depth, FactorSet, Registry};
+//! use signal::factors::{Depth, FactorSet, NoParams, Registry};
 //!
 //! /// How often the book changed, and its last mid price.
 //! #[derive(Default)]
 //! struct Activity { updates: u64, mid: f64 }
 //!
-//! impl FactorSet for Activity {
+//! impl FactorSet<2> for Activity {
 //!     const NAME: &'static str = "activity";
-//!     const FACTORS: &'static [&'static str] = &["updates", "mid"];
+//!     const FACTORS: [&'static str; 2] = ["updates", "mid"];
 //!     const LEVELS: usize = 1;
+//!     type Params = NoParams;
+//!
+//!     fn new(_: &NoParams) -> Self {
+//!         Self::default()
+//!     }
 //!
 //!     fn on_depth(&mut self, depth: &Depth<'_>) {
 //!         self.updates += 1;
 //!         self.mid = (depth.ask_price[0] + depth.bid_price[0]) / 2.0;
 //!     }
 //!
-//!     fn write(&self, out: &mut [f64]) {
+//!     fn write(&mut self, out: &mut [f64; 2]) {
 //!         out[0] = self.updates as f64;
 //!         out[1] = self.mid;
 //!     }
 //! }
 //!
 //! let mut registry = Registry::builtin();
-//! registry.add::<Activity>();
+//! registry.add::<Activity, _>();
 //! assert!(registry.get("activity").is_some());
 //! ```
 
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
 mod bank;
+mod registry;
 mod test0000;
 
-pub use bank::{FactorBank, bank};
+pub use bank::FactorBank;
+pub use registry::{Entry, Prepared, Registry};
 pub use test0000::Test0000;
 
 /// Levels of an order book, best first, all four slices of the same length.
@@ -150,20 +161,36 @@ pub struct IndexPrice {
     pub price: f64,
 }
 
-/// A factor set: the state of one instrument and the factors made from it.
+/// A factor set of `N` factors: the state of one instrument and what is made
+/// from it.
 ///
-/// The engine makes one value for each instrument with [`Default`], calls the
-/// `on_` functions with that instrument's checked events in their order, and
-/// [`write`](Self::write) after a Depth. All calls come from one lane. None of
-/// them may allocate, lock, log or wait: they are the hot path.
-pub trait FactorSet: Default + Send + 'static {
+/// The engine makes one value for each instrument, calls the `on_` functions
+/// with that instrument's checked events in their order, and
+/// [`write`](Self::write) after an event that triggers. All calls come from one
+/// lane. None but [`new`](Self::new) may allocate, lock, log or wait: they are
+/// the hot path.
+pub trait FactorSet<const N: usize>: Sized + Send + 'static {
     /// The name that the configuration uses.
     const NAME: &'static str;
     /// The factors' names, in the order in which `write` writes them.
-    const FACTORS: &'static [&'static str];
+    const FACTORS: [&'static str; N];
     /// Book levels that `on_depth` reads, 1 to 10. Ingest carries only as many
     /// as the configured sets need, because bytes are what a hop costs.
     const LEVELS: usize;
+
+    /// What the configuration can set, as serde reads it from the set's object;
+    /// [`NoParams`] for a set without parameters. Bounds belong into its
+    /// `Deserialize`, so that a wrong value is refused before anything starts.
+    type Params: DeserializeOwned + 'static;
+
+    /// An instrument that nothing has been heard of. All memory is taken here.
+    fn new(params: &Self::Params) -> Self;
+
+    /// Bytes of one instrument's state. A set that owns heap memory adds it.
+    fn state_bytes(params: &Self::Params) -> usize {
+        let _ = params;
+        size_of::<Self>()
+    }
 
     /// A new book. Prices are finite and positive, sizes finite and not negative.
     fn on_depth(&mut self, depth: &Depth<'_>) {
@@ -180,88 +207,17 @@ pub trait FactorSet: Default + Send + 'static {
         let _ = trade;
     }
 
-    /// A new index price.
+    /// A new index price of the instrument's exchange and symbol.
     fn on_index_price(&mut self, index: &IndexPrice) {
         let _ = index;
     }
 
-    /// Writes the factors; `out` is as long as [`FACTORS`](Self::FACTORS).
-    fn write(&self, out: &mut [f64]);
+    /// Writes the factors. Takes the state mutably, so that it can keep what is
+    /// costly to compute until an event changes it.
+    fn write(&mut self, out: &mut [f64; N]);
 }
 
-/// What the engine knows of a factor set by its name.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// The name that the configuration uses.
-    pub name: &'static str,
-    /// The factors' names.
-    pub factors: &'static [&'static str],
-    /// Book levels that the set reads.
-    pub levels: usize,
-    /// Bytes of one instrument's state.
-    pub state_bytes: usize,
-    make: fn(usize) -> Box<dyn FactorBank>,
-}
-
-impl Entry {
-    /// States of this set for so many instruments.
-    pub fn bank(&self, instruments: usize) -> Box<dyn FactorBank> {
-        (self.make)(instruments)
-    }
-}
-
-/// The factor sets that a configuration can name.
-#[derive(Clone, Debug)]
-pub struct Registry(Vec<Entry>);
-
-impl Registry {
-    /// The sets of this crate.
-    pub fn builtin() -> Self {
-        let mut registry = Self(Vec::new());
-        registry.add::<Test0000>();
-        registry
-    }
-
-    /// Adds a set, in place of one of the same name.
-    ///
-    /// # Panics
-    ///
-    /// If the set has no factors or reads no or more than 10 levels.
-    pub fn add<F: FactorSet>(&mut self) {
-        assert!(
-            !F::FACTORS.is_empty(),
-            "factor set {} has no factors",
-            F::NAME
-        );
-        assert!(
-            (1..=crate::abi::LEVELS).contains(&F::LEVELS),
-            "factor set {} reads {} levels, expected 1 to 10",
-            F::NAME,
-            F::LEVELS
-        );
-        self.0.retain(|entry| entry.name != F::NAME);
-        self.0.push(Entry {
-            name: F::NAME,
-            factors: F::FACTORS,
-            levels: F::LEVELS,
-            state_bytes: size_of::<F>(),
-            make: bank::<F>,
-        });
-    }
-
-    /// The set of that name.
-    pub fn get(&self, name: &str) -> Option<&Entry> {
-        self.0.iter().find(|entry| entry.name == name)
-    }
-
-    /// All names.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.0.iter().map(|entry| entry.name)
-    }
-}
-
-impl Default for Registry {
-    fn default() -> Self {
-        Self::builtin()
-    }
-}
+/// The parameters of a set that has none: any key is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoParams {}

@@ -1,6 +1,6 @@
 //! `test0000`: the smallest set that shows whether the wiring is right.
 
-use super::{Depth, FactorSet};
+use super::{Depth, FactorSet, NoParams};
 
 /// Spread, mid price and best bid of the last Depth.
 ///
@@ -19,10 +19,15 @@ pub struct Test0000 {
     ask: f64,
 }
 
-impl FactorSet for Test0000 {
+impl FactorSet<3> for Test0000 {
     const NAME: &'static str = "test0000";
-    const FACTORS: &'static [&'static str] = &["spread", "mid_price", "best_bid"];
+    const FACTORS: [&'static str; 3] = ["spread", "mid_price", "best_bid"];
     const LEVELS: usize = 1;
+    type Params = NoParams;
+
+    fn new(_: &NoParams) -> Self {
+        Self::default()
+    }
 
     #[inline]
     fn on_depth(&mut self, depth: &Depth<'_>) {
@@ -31,7 +36,7 @@ impl FactorSet for Test0000 {
     }
 
     #[inline]
-    fn write(&self, out: &mut [f64]) {
-        out.copy_from_slice(&[self.ask - self.bid, (self.ask + self.bid) / 2.0, self.bid]);
+    fn write(&mut self, out: &mut [f64; 3]) {
+        *out = [self.ask - self.bid, (self.ask + self.bid) / 2.0, self.bid];
     }
 }

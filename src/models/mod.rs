@@ -4,10 +4,19 @@
 //! |---|---|
 //! | `test0000` | a constant, for wiring tests |
 //! | `none` | the factors themselves |
+//! | `linear` | a weighted sum, from JSON |
+//! | `load` | from a file to a model: kind, bounds, the check file |
+//! | `check` | reference vectors beside a model file |
 
+mod check;
+mod linear;
+mod load;
 mod none;
 mod test0000;
 
+pub use check::Check;
+pub use linear::Linear;
+pub use load::{Kind, MAX_FILE_BYTES, load};
 pub use none::NoModel;
 pub use test0000::Test0000;
 
@@ -16,17 +25,42 @@ pub use test0000::Test0000;
 pub trait Model: Send {
     /// Length of the factor vector that it takes.
     fn inputs(&self) -> usize;
-    /// Number of values that it writes.
-    fn outputs(&self) -> usize;
+
+    /// Names of the inputs where the model knows them, in their order; empty
+    /// where it does not.
+    fn input_names(&self) -> &[String] {
+        &[]
+    }
+
+    /// Names of the values that it writes.
+    fn outputs(&self) -> &[String];
+
     /// Maps `factors` ([`inputs`](Self::inputs) values) to `out`
-    /// ([`outputs`](Self::outputs) values).
+    /// (one value for each of [`outputs`](Self::outputs)).
+    ///
+    /// # Panics
+    ///
+    /// May panic if a slice has another length.
     fn run(&mut self, factors: &[f64], out: &mut [f64]);
+}
+
+/// What is wrong with a model file, in a sentence that names the place in it
+/// and what was expected. Says nothing of the file's path: [`load`] adds that.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ModelError(pub String);
+
+impl ModelError {
+    /// An error with this sentence.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
 }
 
 /// Makes a model for a factor vector with these names.
 pub type Make = fn(&[&'static str]) -> Box<dyn Model>;
 
-/// The models that a configuration can name.
+/// The models that a configuration can name without a file.
 #[derive(Clone, Debug)]
 pub struct Registry(Vec<(&'static str, Make)>);
 
@@ -35,7 +69,7 @@ impl Registry {
     pub fn builtin() -> Self {
         let mut registry = Self(Vec::new());
         registry.add("test0000", |factors| Box::new(Test0000::new(factors.len())));
-        registry.add("none", |factors| Box::new(NoModel::new(factors.len())));
+        registry.add("none", |factors| Box::new(NoModel::new(factors)));
         registry
     }
 

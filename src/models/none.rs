@@ -7,26 +7,26 @@ use super::Model;
 /// ```
 /// use signal::models::{Model, NoModel};
 /// let mut out = [0.0; 2];
-/// NoModel::new(2).run(&[1.0, 2.0], &mut out);
+/// NoModel::new(&["spread", "mid_price"]).run(&[1.0, 2.0], &mut out);
 /// assert_eq!(out, [1.0, 2.0]);
 /// ```
-#[derive(Clone, Copy, Debug)]
-pub struct NoModel(usize);
+#[derive(Clone, Debug)]
+pub struct NoModel(Vec<String>);
 
 impl NoModel {
-    /// For vectors of `factors` values.
-    pub fn new(factors: usize) -> Self {
-        Self(factors)
+    /// For vectors of factors with these names.
+    pub fn new(factors: &[&str]) -> Self {
+        Self(factors.iter().map(ToString::to_string).collect())
     }
 }
 
 impl Model for NoModel {
     fn inputs(&self) -> usize {
-        self.0
+        self.0.len()
     }
 
-    fn outputs(&self) -> usize {
-        self.0
+    fn outputs(&self) -> &[String] {
+        &self.0
     }
 
     #[inline]

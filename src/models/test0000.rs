@@ -11,25 +11,31 @@ use super::Model;
 /// Test0000::new(3).run(&[0.0; 3], &mut out);
 /// assert_eq!(out, [1.0, 0.800000011920929]);
 /// ```
-#[derive(Clone, Copy, Debug)]
-pub struct Test0000(usize);
+#[derive(Clone, Debug)]
+pub struct Test0000 {
+    inputs: usize,
+    names: [String; 2],
+}
 
 const OUTPUTS: [f64; 2] = [1.0, 0.8_f32 as f64];
 
 impl Test0000 {
     /// For vectors of `factors` values, which it ignores.
     pub fn new(factors: usize) -> Self {
-        Self(factors)
+        Self {
+            inputs: factors,
+            names: ["pred_signal", "pred_confidence"].map(String::from),
+        }
     }
 }
 
 impl Model for Test0000 {
     fn inputs(&self) -> usize {
-        self.0
+        self.inputs
     }
 
-    fn outputs(&self) -> usize {
-        OUTPUTS.len()
+    fn outputs(&self) -> &[String] {
+        &self.names
     }
 
     #[inline]

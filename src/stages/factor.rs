@@ -13,7 +13,7 @@ pub struct Factor {
 impl Factor {
     /// A stage that runs these sets in this order.
     pub fn new(banks: Vec<Box<dyn FactorBank>>) -> Self {
-        let width = banks.iter().map(|bank| bank.names().len()).sum();
+        let width = banks.iter().map(|bank| bank.width()).sum();
         Self {
             banks,
             values: Values::new(width),
@@ -29,7 +29,7 @@ impl Factor {
                 let mut rest = &mut self.values[..];
                 for bank in &mut self.banks {
                     bank.on_depth(id, depth);
-                    let (values, tail) = rest.split_at_mut(bank.names().len());
+                    let (values, tail) = rest.split_at_mut(bank.width());
                     bank.write(id, values);
                     rest = tail;
                 }

@@ -14,7 +14,7 @@ impl ModelStage {
     /// A stage that runs this model. The model is run once here on zeros, so
     /// that the first event does not pay for first-use costs.
     pub fn new(mut model: Box<dyn Model>) -> Self {
-        let mut outputs = Values::new(model.outputs());
+        let mut outputs = Values::new(model.outputs().len());
         let zeros = vec![0.0; model.inputs()];
         model.run(&zeros, &mut outputs);
         Self { model, outputs }

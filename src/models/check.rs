@@ -1,0 +1,148 @@
+//! Reference vectors beside a model file.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{Model, ModelError, load};
+
+/// What `MODEL_FILE.check.json` holds: factor vectors, the outputs that the
+/// model's trainer computed for them, and how far ours may be off.
+///
+/// An output passes if `|ours - reference| <= tolerance * max(1, |reference|)`,
+/// or if both are NaN. JSON cannot hold NaN: `null` stands for it.
+///
+/// ```
+/// use signal::models::{Check, Linear};
+/// let mut model = Linear::parse(br#"{"weights": [2.0], "bias": 1.0}"#)?;
+/// let good = r#"{"inputs": [[0.0]], "outputs": [[1.0, 0.46211715726000973]], "tolerance": 1e-12}"#;
+/// Check::parse(good.as_bytes())?.run(&mut model)?;
+/// let wrong = r#"{"inputs": [[0.0]], "outputs": [[1.5, 0.4]], "tolerance": 1e-12}"#;
+/// let error = Check::parse(wrong.as_bytes())?.run(&mut model).unwrap_err();
+/// assert!(error.to_string().contains("outputs[0][0]"));
+/// # Ok::<(), signal::models::ModelError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    source: String,
+    inputs: Vec<Vec<f64>>,
+    outputs: Vec<Vec<f64>>,
+    tolerance: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    inputs: Vec<Vec<Option<f64>>>,
+    outputs: Vec<Vec<Option<f64>>>,
+    tolerance: f64,
+}
+
+impl Check {
+    /// The check file of a model file.
+    pub fn path(model: &Path) -> PathBuf {
+        let mut path = model.as_os_str().to_owned();
+        path.push(".check.json");
+        path.into()
+    }
+
+    /// Reads the check file of a model file, if there is one.
+    pub(super) fn beside(model: &Path) -> Result<Option<Self>, ModelError> {
+        let path = Self::path(model);
+        let exists = path.try_exists().map_err(|error| {
+            ModelError(format!("{}: cannot look for it: {error}", path.display()))
+        })?;
+        if !exists {
+            return Ok(None);
+        }
+        let source = path.display().to_string();
+        let named = |error: ModelError| ModelError(format!("{source}: {error}"));
+        let bytes = load::read(&path).map_err(named)?;
+        let check = Self::parse(&bytes).map_err(named)?;
+        Ok(Some(Self { source, ..check }))
+    }
+
+    /// Reads a check file's JSON.
+    ///
+    /// # Errors
+    ///
+    /// The key, the line, and what was expected.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
+        let file: File = load::json(bytes)?;
+        if file.inputs.is_empty() || file.inputs.len() != file.outputs.len() {
+            return Err(ModelError(format!(
+                "{} inputs and {} outputs; expected as many of both, and at least one",
+                file.inputs.len(),
+                file.outputs.len()
+            )));
+        }
+        if file.tolerance.is_nan() || file.tolerance < 0.0 {
+            return Err(ModelError(format!(
+                "tolerance is {}; expected 0 or more",
+                file.tolerance
+            )));
+        }
+        Ok(Self {
+            source: "check".into(),
+            inputs: file.inputs.into_iter().map(numbers).collect(),
+            outputs: file.outputs.into_iter().map(numbers).collect(),
+            tolerance: file.tolerance,
+        })
+    }
+
+    /// Runs the model on every input.
+    ///
+    /// # Errors
+    ///
+    /// The first output that is too far off, with both values.
+    pub fn run(&self, model: &mut dyn Model) -> Result<(), ModelError> {
+        let names = model.outputs().to_vec();
+        let mut out = vec![0.0; names.len()];
+        for (row, (input, expected)) in self.inputs.iter().zip(&self.outputs).enumerate() {
+            self.same_length("inputs", row, input.len(), model.inputs())?;
+            self.same_length("outputs", row, expected.len(), out.len())?;
+            model.run(input, &mut out);
+            for (column, (&ours, &reference)) in out.iter().zip(expected).enumerate() {
+                if !close(ours, reference, self.tolerance) {
+                    return Err(ModelError(format!(
+                        "{}: outputs[{row}][{column}] ({}) is {reference}, but the model gives {ours}: \
+                         off by {:e}, tolerance {:e}",
+                        self.source,
+                        names[column],
+                        (ours - reference).abs(),
+                        self.tolerance
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn same_length(
+        &self,
+        what: &str,
+        row: usize,
+        given: usize,
+        model: usize,
+    ) -> Result<(), ModelError> {
+        if given == model {
+            return Ok(());
+        }
+        Err(ModelError(format!(
+            "{}: {what}[{row}] has {given} values; expected {model}, as many as the model has {what}",
+            self.source
+        )))
+    }
+}
+
+fn numbers(row: Vec<Option<f64>>) -> Vec<f64> {
+    row.into_iter()
+        .map(|value| value.unwrap_or(f64::NAN))
+        .collect()
+}
+
+fn close(ours: f64, reference: f64, tolerance: f64) -> bool {
+    ours == reference
+        || (ours.is_nan() && reference.is_nan())
+        || (ours - reference).abs() <= tolerance * reference.abs().max(1.0)
+}

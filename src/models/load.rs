@@ -1,0 +1,120 @@
+//! From a file to a model: its kind, bounds, and the check file beside it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Check, Linear, Model, ModelError};
+
+/// Largest model file that is read.
+pub const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// What is in a model file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// [`Linear`]: JSON with weights and bias.
+    Linear,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Kind; 1] = [Kind::Linear];
+
+    /// The name in configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Linear => "linear",
+        }
+    }
+
+    /// Tells the kind from the content.
+    ///
+    /// # Errors
+    ///
+    /// What was expected.
+    pub fn detect(bytes: &[u8]) -> Result<Self, ModelError> {
+        let start = bytes.trim_ascii_start();
+        if start.starts_with(b"{") {
+            return Ok(Kind::Linear);
+        }
+        Err(ModelError::new(
+            "its kind cannot be told from its content; expected a linear model's JSON",
+        ))
+    }
+}
+
+/// Reads a model from a file. `kind` can be left to the content. `outputs`
+/// chooses among the outputs of an ONNX model, all of them if it is empty; other
+/// kinds have no choice.
+///
+/// If `FILE.check.json` lies beside the file, the model must pass it.
+///
+/// # Errors
+///
+/// A sentence that names the file, the place in it and what was expected.
+pub fn load(
+    path: &Path,
+    kind: Option<Kind>,
+    outputs: &[String],
+) -> Result<Box<dyn Model>, ModelError> {
+    let named = |error: ModelError| ModelError(format!("{}: {error}", path.display()));
+    let bytes = read(path).map_err(named)?;
+    let kind = match kind {
+        Some(kind) => kind,
+        None => Kind::detect(&bytes).map_err(named)?,
+    };
+    if !outputs.is_empty() {
+        return Err(named(ModelError(format!(
+            "a {} model has no outputs to choose from; leave outputs out",
+            kind.name()
+        ))));
+    }
+    let parsed: Result<Box<dyn Model>, ModelError> = match kind {
+        Kind::Linear => Linear::parse(&bytes).map(|model| Box::new(model) as _),
+    };
+    let mut model =
+        parsed.map_err(|error| named(ModelError(format!("{} model: {error}", kind.name()))))?;
+    Check::beside(path)?.map_or(Ok(()), |check| check.run(model.as_mut()))?;
+    Ok(model)
+}
+
+/// Reads a file of bounded size.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
+    let cannot = |error: std::io::Error| ModelError(format!("cannot read it: {error}"));
+    let file = File::open(path).map_err(cannot)?;
+    let about = file.metadata().map_err(cannot)?;
+    // Reading a FIFO would wait for a writer.
+    if !about.is_file() {
+        return Err(ModelError::new("it is not a regular file"));
+    }
+    let too_big = || ModelError(format!("it has more than {MAX_FILE_BYTES} bytes"));
+    if about.len() > MAX_FILE_BYTES {
+        return Err(too_big());
+    }
+    let mut bytes = Vec::with_capacity(about.len() as usize);
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(cannot)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(too_big());
+    }
+    Ok(bytes)
+}
+
+/// Reads JSON; an error names the key, the line and what was expected.
+pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ModelError> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let key = if path == "." { "top level" } else { &path };
+        ModelError(format!("{key}: {}", error.inner()))
+    })?;
+    reader
+        .end()
+        .map_err(|error| ModelError(error.to_string()))?;
+    Ok(value)
+}
