@@ -140,18 +140,17 @@ fn compare(contender: &mut dyn Timed, file: &str, inputs: &Inputs) -> Result<f64
         let mut out = [f64::NAN; OUTPUTS];
         contender.once(row, &mut out);
         let (given, untouched) = out.split_at(expected.len());
-        let off = given
-            .iter()
-            .zip(expected)
-            .map(|(ours, reference)| (ours - reference).abs() / reference.abs().max(1.0))
-            // Unlike `f64::max`, keeps a NaN.
-            .fold(0.0, |worst, off| if off <= worst { worst } else { off });
-        if off.is_nan() || off > TOLERANCE || !untouched.iter().all(|value| value.is_nan()) {
+        let mut right = untouched.iter().all(|value| value.is_nan());
+        for (ours, reference) in given.iter().zip(expected) {
+            let off = (ours - reference).abs() / reference.abs().max(1.0);
+            right &= off <= TOLERANCE;
+            worst = worst.max(off);
+        }
+        if !right {
             return Err(format!(
                 "row {number} gives {out:?}, its trainer {expected:?}"
             ));
         }
-        worst = worst.max(off);
     }
     Ok(worst)
 }
@@ -176,4 +175,55 @@ fn verdict(args: &Args, run: &Run) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("not measured: {}", absent.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contenders::Contender;
+    use inputs::{FACTORS, Out, Row};
+
+    struct Constant(Out);
+
+    impl Contender for Constant {
+        fn run(&mut self, _row: &Row, out: &mut Out) {
+            *out = self.0;
+        }
+    }
+
+    fn off(given: Out, expected: &[f64]) -> Result<f64, String> {
+        let inputs = Inputs {
+            folder: "".into(),
+            rows: vec![[0.0; FACTORS]],
+            outputs: [("file".to_owned(), vec![expected.to_vec()])].into(),
+            made_with: [].into(),
+        };
+        compare(&mut Constant(given), "file", &inputs)
+    }
+
+    #[test]
+    fn only_right_answers_are_timed() {
+        assert_eq!(off([1.0, 2.0], &[1.0, 2.0]), Ok(0.0));
+        assert!(off([100.0005, 2.0], &[100.0, 2.0]).is_ok_and(|off| off > 0.0));
+        assert!(off([1.0, 2.00003], &[1.0, 2.0]).is_err());
+        assert!(off([1.0, f64::NAN], &[1.0, 2.0]).is_err());
+        assert!(off([f64::NAN, 2.0], &[1.0, 2.0]).is_err());
+        // One output is expected, two are written.
+        assert!(off([1.0, 2.0], &[1.0]).is_err());
+        assert_eq!(off([1.0, f64::NAN], &[1.0]), Ok(0.0));
+    }
+
+    #[test]
+    fn allocations_are_counted() {
+        struct Allocates;
+        impl Contender for Allocates {
+            fn run(&mut self, row: &Row, out: &mut Out) {
+                let copy = std::hint::black_box(row.to_vec());
+                out[0] = copy[0];
+            }
+        }
+        let rows = [[0.0; FACTORS]; 4];
+        assert_eq!(Allocates.allocations(&rows), 1);
+        assert_eq!(Constant([0.0; OUTPUTS]).allocations(&rows), 0);
+    }
 }
