@@ -1,9 +1,10 @@
 //! onnxruntime through its C API, one thread, all optimisations.
 //!
-//! Both tensors are made once over buffers of ours, so that a run has neither a
-//! tensor to make nor an output to allocate: the least that this API can cost.
+//! Both tensors are made once over buffers of ours and bound to the session, so
+//! that a run has no tensor to make, no name to look up and no output to
+//! allocate: the least that this API can cost.
 
-use std::ffi::{CString, c_char};
+use std::ffi::CString;
 use std::path::Path;
 use std::ptr;
 
@@ -82,11 +83,20 @@ impl Api {
         let outputs = self.width(session)?;
         let input = Box::leak(Box::new([0f32; FACTORS])).as_mut_ptr();
         let output = Box::leak(Box::new([0f32; OUTPUTS])).as_mut_ptr();
+        let input_value = self.tensor(input, FACTORS)?;
+        let output_value = self.tensor(output, outputs)?;
+        let mut binding = ptr::null_mut();
+        // SAFETY: session and values come from calls that succeeded; names end
+        // in a NUL; the binding's place is a live local.
+        unsafe {
+            self.check((api.CreateIoBinding)(session, &mut binding))?;
+            self.check((api.BindInput)(binding, c"factors".as_ptr(), input_value))?;
+            self.check((api.BindOutput)(binding, c"signal".as_ptr(), output_value))?;
+        }
         Ok(Loaded {
-            input_value: self.tensor(input, FACTORS)?,
-            output_value: self.tensor(output, outputs)?,
             api: self.clone(),
             session,
+            binding,
             input,
             output,
             outputs,
@@ -142,44 +152,29 @@ impl Api {
     }
 }
 
-/// A session and its two tensors.
+/// A session and the buffers bound to it.
 pub struct Loaded {
     api: Api,
     session: *mut ort::OrtSession,
+    binding: *mut ort::OrtIoBinding,
     input: *mut f32,
-    input_value: *mut ort::OrtValue,
     output: *mut f32,
-    output_value: *mut ort::OrtValue,
     outputs: usize,
 }
 
 impl Contender for Loaded {
     #[inline]
     fn run(&mut self, row: &Row, out: &mut Out) {
-        let input_names: [*const c_char; 1] = [c"factors".as_ptr()];
-        let output_names: [*const c_char; 1] = [c"signal".as_ptr()];
-        let inputs = [self.input_value.cast_const()];
-        let mut outputs = [self.output_value];
         for (i, &value) in row.iter().enumerate() {
             // SAFETY: `input` holds as many floats as a row has values; nobody
-            // reads them outside `Run`.
+            // reads them outside the run.
             unsafe { self.input.add(i).write(value as f32) };
         }
-        // SAFETY: the session and both values are live and used by this thread
-        // alone; names and arrays have one entry each.
-        let status = unsafe {
-            (self.api.api.Run)(
-                self.session,
-                ptr::null(),
-                input_names.as_ptr(),
-                inputs.as_ptr(),
-                inputs.len(),
-                output_names.as_ptr(),
-                output_names.len(),
-                outputs.as_mut_ptr(),
-            )
-        };
-        self.api.check(status).expect("onnxruntime's Run");
+        // SAFETY: session and binding are live, belong together and are used by
+        // this thread alone; no options means the defaults.
+        let status =
+            unsafe { (self.api.api.RunWithBinding)(self.session, ptr::null(), self.binding) };
+        self.api.check(status).expect("onnxruntime's run");
         for (i, value) in out[..self.outputs].iter_mut().enumerate() {
             // SAFETY: `output` holds at least `outputs` floats, just written.
             *value = unsafe { self.output.add(i).read() }.into();
