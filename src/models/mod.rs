@@ -58,7 +58,7 @@ impl ModelError {
 }
 
 /// Makes a model for a factor vector with these names.
-pub type Make = fn(&[&'static str]) -> Box<dyn Model>;
+pub type Make = fn(&[&str]) -> Box<dyn Model>;
 
 /// The models that a configuration can name without a file.
 #[derive(Clone, Debug)]

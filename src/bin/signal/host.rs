@@ -27,7 +27,12 @@ impl Library {
     /// one that was built with this command.
     pub fn open(given: Option<&Path>) -> Result<Self> {
         let path = locate::library(given)?;
-        let fail = |error: libloading::Error| Failure::said(format!("{}: {error}", path.display()));
+        let fail = |error: libloading::Error| {
+            // What the loader itself says names the function that is missing.
+            let why = std::error::Error::source(&error).map(ToString::to_string);
+            let why = why.unwrap_or_else(|| error.to_string());
+            Failure::said(format!("{}: {why}", path.display()))
+        };
         let functions = Functions::load(&path).map_err(fail)?;
         Ok(Self { functions, path })
     }
