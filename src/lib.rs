@@ -50,6 +50,8 @@ pub mod ffi;
 mod glibc;
 pub mod models;
 pub mod pipeline;
+#[cfg(feature = "replay")]
+pub mod replay;
 pub mod report;
 pub mod stages;
 

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use signal::abi::EventKind;
+use signal::replay::Feed;
 
 use crate::failure::{Failure, Result};
-use crate::feed::Feed;
 use crate::host::Plugin;
 use crate::mirror::Stats;
 use crate::waiter::Waiter;

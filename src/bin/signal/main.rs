@@ -10,23 +10,19 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Value, json};
 
-mod capture;
 mod drive;
 mod failure;
-mod feed;
 mod host;
 mod locate;
 mod mirror;
 mod print;
-mod row;
-mod symbol;
 mod synthetic;
 mod waiter;
 
 use drive::Speed;
 use failure::{Failure, Result};
-use feed::Feed;
 use host::{Library, Plugin};
+use signal::replay::{self, Feed};
 use waiter::Waiter;
 
 /// Plays market data to libsignal.so in the Godzilla host's order of calls.
@@ -162,7 +158,7 @@ fn run(cli: Cli) -> Result<()> {
     let config_file = config_file.as_deref();
     match cli.command {
         Command::Replay { files, common } => {
-            let feed = capture::read(&files)?;
+            let feed = replay::read(&files)?;
             let names: Vec<_> = files
                 .iter()
                 .map(|file| file.display().to_string())

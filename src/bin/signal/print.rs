@@ -4,10 +4,10 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use serde_json::Value;
+use signal::replay::Feed;
 
 use crate::drive::{Outcome, Speed};
 use crate::failure::{Failure, Result};
-use crate::feed::Feed;
 use crate::host::{KEPT_VALUES, Library, Signal};
 use crate::mirror::Hop;
 
