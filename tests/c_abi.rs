@@ -187,6 +187,7 @@ scenarios! {
     stats_sizes,
     inline_poll,
     latency,
+    models,
     thread_guest,
     thread_guest_of_a_pinned_host,
     thread_guest_of_a_masked_host,

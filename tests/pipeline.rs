@@ -8,99 +8,20 @@ use signal::pipeline::counters::Counter;
 use signal::pipeline::ring::ring;
 use signal::{Config, Engine};
 
-/// Any host struct, owned.
-#[derive(Clone)]
-enum Owned {
-    Depth(Box<Depth>),
-    Ticker(Ticker),
-    Trade(Trade),
-    Index(IndexPrice),
-}
+#[path = "support/events.rs"]
+mod events;
 
-impl Owned {
-    fn event(&self) -> HostEvent<'_> {
-        match self {
-            Owned::Depth(depth) => HostEvent::Depth(depth),
-            Owned::Ticker(ticker) => HostEvent::Ticker(ticker),
-            Owned::Trade(trade) => HostEvent::Trade(trade),
-            Owned::Index(index) => HostEvent::IndexPrice(index),
-        }
-    }
-}
-
-fn put(field: &mut [u8], text: &str) {
-    field[..text.len()].copy_from_slice(text.as_bytes());
-}
-
-fn depth(symbol: &str, time: i64, bid: f64) -> Owned {
-    let mut depth: Box<Depth> = Box::new(bytemuck::Zeroable::zeroed());
-    put(&mut depth.symbol, symbol);
-    put(&mut depth.exchange_id, "binance");
-    depth.data_time = time.into();
-    for level in 0..10 {
-        let away = level as f64 / 10.0;
-        depth.bid_price[level] = (bid - away).into();
-        depth.ask_price[level] = (bid + 0.1 + away).into();
-        depth.bid_volume[level] = (1.0 + away).into();
-        depth.ask_volume[level] = (2.0 + away).into();
-    }
-    Owned::Depth(depth)
-}
-
-/// One received signal: sequence, input sequence, symbol, time, value bits.
-type Received = (u64, u64, String, i64, Vec<u64>);
-
-/// Feeds everything losslessly and returns what came back.
-fn run(config: &str, events: &[Owned]) -> (Vec<Received>, Engine) {
-    let mut engine = Engine::start(&Config::from_json(config).unwrap()).unwrap();
-    let mut received = Vec::new();
-    for (index, event) in events.iter().enumerate() {
-        engine.on_event(event.event());
-        if index % 64 == 63 {
-            settle(&mut engine, &mut received);
-        }
-    }
-    settle(&mut engine, &mut received);
-    (received, engine)
-}
-
-fn settle(engine: &mut Engine, received: &mut Vec<Received>) {
-    let limit = Instant::now() + Duration::from_secs(20);
-    while engine.counters().in_flight() > 0 {
-        assert!(
-            Instant::now() < limit,
-            "events are stuck: {:?}",
-            engine.counters()
-        );
-        collect(engine, received);
-        std::thread::yield_now();
-    }
-    collect(engine, received);
-}
-
-fn collect(engine: &mut Engine, received: &mut Vec<Received>) {
-    engine.poll(|name, signal| {
-        received.push((
-            signal.sequence,
-            signal.meta.input_sequence,
-            name.as_str().to_owned(),
-            signal.meta.timestamp,
-            signal.values.iter().map(|value| value.to_bits()).collect(),
-        ));
-    });
-}
-
-const PLACEMENTS: [&str; 6] = [
-    r#""inline""#,
-    r#""fused""#,
-    r#""split""#,
-    r#"[["ingest"],["factor","model"]]"#,
-    r#"[["ingest","factor"],["model"]]"#,
-    r#"[["ingest","factor","model"],["egress"]]"#,
-];
+use events::{Owned, PLACEMENTS, collect, depth, put, run, settle};
 
 fn assert_all_placements_agree(events: &[Owned], depths: usize) {
-    let config = |placement| format!(r#"{{"model": "none", "placement": {placement}}}"#);
+    // Every kind of message: all kinds trigger, and each model sends its own.
+    let config = |placement| {
+        format!(
+            r#"{{"factors": ["test0000", "market"], "models": ["none", "test0000"],
+                "callback": "per-model", "trigger": ["depth", "trade", "index_price"],
+                "placement": {placement}}}"#
+        )
+    };
     let (expected, _) = run(&config(PLACEMENTS[0]), events);
     assert_eq!(expected.len(), depths);
     for placement in &PLACEMENTS[1..] {

@@ -38,6 +38,8 @@ pub struct Blueprint {
 pub struct ModelInfo {
     /// The name that the configuration gives it.
     pub name: String,
+    /// `test0000`, `none`, or the kind of its file.
+    pub kind: String,
     /// Names of the values that it writes.
     pub outputs: Vec<String>,
 }
@@ -56,10 +58,11 @@ impl Blueprint {
         let mut models = Vec::new();
         let mut infos = Vec::new();
         for entry in &disabled.models(config) {
-            let model = model(entry, registry, &factors)?;
+            let (kind, model) = model(entry, registry, &factors)?;
             check_inputs(entry, model.as_ref(), &factors, &sets)?;
             infos.push(ModelInfo {
                 name: entry.name.clone(),
+                kind,
                 outputs: model.outputs().to_vec(),
             });
             models.push(model);
@@ -349,7 +352,7 @@ fn model(
     entry: &ModelEntry,
     registry: &Registry,
     factors: &[String],
-) -> Result<Box<dyn Model>, Error> {
+) -> Result<(String, Box<dyn Model>), Error> {
     let name = &entry.name;
     let wrong = |what: String| Error::Config(format!("models: {name}: {what}"));
     if let Some(file) = &entry.file {
@@ -365,7 +368,8 @@ fn model(
                     ))
                 })
         });
-        return models::load(file, kind.transpose()?, &entry.outputs)
+        return models::load_with_kind(file, kind.transpose()?, &entry.outputs)
+            .map(|(kind, model)| (kind.name().to_owned(), model))
             .map_err(|error| wrong(error.to_string()));
     }
     let kind = entry.kind.as_deref().unwrap_or(name);
@@ -382,7 +386,7 @@ fn model(
         ))
     })?;
     let names: Vec<&str> = factors.iter().map(String::as_str).collect();
-    Ok(make(&names))
+    Ok((kind.to_owned(), make(&names)))
 }
 
 /// The model must take exactly these factors.

@@ -61,6 +61,15 @@ pub fn load(
     kind: Option<Kind>,
     outputs: &[String],
 ) -> Result<Box<dyn Model>, ModelError> {
+    load_with_kind(path, kind, outputs).map(|(_, model)| model)
+}
+
+/// [`load`], and what the file turned out to be.
+pub(crate) fn load_with_kind(
+    path: &Path,
+    kind: Option<Kind>,
+    outputs: &[String],
+) -> Result<(Kind, Box<dyn Model>), ModelError> {
     let named = |error: ModelError| ModelError(format!("{}: {error}", path.display()));
     let bytes = read(path).map_err(named)?;
     let kind = match kind {
@@ -79,7 +88,7 @@ pub fn load(
     let mut model =
         parsed.map_err(|error| named(ModelError(format!("{} model: {error}", kind.name()))))?;
     Check::beside(path)?.map_or(Ok(()), |check| check.run(model.as_mut()))?;
-    Ok(model)
+    Ok((kind, model))
 }
 
 /// Reads a file of bounded size.

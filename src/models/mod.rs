@@ -16,6 +16,7 @@ mod test0000;
 
 pub use check::Check;
 pub use linear::Linear;
+pub(crate) use load::load_with_kind;
 pub use load::{Kind, MAX_FILE_BYTES, load};
 pub use none::NoModel;
 pub use test0000::Test0000;

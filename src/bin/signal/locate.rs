@@ -33,7 +33,11 @@ pub fn library(given: Option<&Path>) -> Result<PathBuf> {
     [beside.to_owned(), beside.join(".."), beside.join("deps")]
         .iter()
         .filter_map(|dir| std::fs::canonicalize(dir.join(LIBRARY_NAME)).ok())
-        .max_by_key(|path| std::fs::metadata(path).and_then(|about| about.modified()).ok())
+        .max_by_key(|path| {
+            std::fs::metadata(path)
+                .and_then(|about| about.modified())
+                .ok()
+        })
         .ok_or_else(|| {
             Failure::said(format!(
                 "there is no {LIBRARY_NAME} in {}; build it with `cargo build --release`, \
