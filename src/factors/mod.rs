@@ -7,6 +7,7 @@
 //! | file | set |
 //! |---|---|
 //! | `test0000` | spread, mid and best bid, for wiring tests |
+//! | `market` | fifteen factors of book, trades, ticker and index |
 //! | `bank` | one set's states for all instruments |
 //! | `registry` | the sets that a configuration can name |
 //!
@@ -47,10 +48,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 mod bank;
+mod market;
 mod registry;
 mod test0000;
 
+pub use crate::ranged::Ranged;
 pub use bank::FactorBank;
+pub use market::{Market, MarketParams};
 pub use registry::{Entry, Prepared, Registry};
 pub use test0000::Test0000;
 

@@ -54,6 +54,11 @@ impl Feed {
         &self.events
     }
 
+    /// The events, typed, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = HostEvent<'_>> {
+        self.events.iter().map(|event| self.event(event))
+    }
+
     /// One of this feed's events, typed.
     ///
     /// # Panics

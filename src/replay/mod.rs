@@ -40,8 +40,8 @@
 //!
 //! let feed = replay::read(&[&path])?;
 //! let mut prices = Vec::new();
-//! for event in feed.events() {
-//!     if let HostEvent::Trade(trade) = feed.event(event) {
+//! for event in feed.iter() {
+//!     if let HostEvent::Trade(trade) = event {
 //!         prices.push(trade.price.get());
 //!     }
 //! }
