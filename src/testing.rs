@@ -18,13 +18,15 @@
 
 use std::sync::Arc;
 
-use crate::abi::HostEvent;
-use crate::factors::FactorSet;
-use crate::pipeline::wire::{self, RawEvents, Wire};
-use crate::stages::{Body, Ingest, Name, Names};
+use serde_json::{Map, Value};
 
-/// Most instruments in one [`run`]; the engine's default.
-const INSTRUMENTS: usize = 1024;
+use crate::abi::{EventKind, HostEvent};
+use crate::factors::{FactorSet, Registry};
+use crate::pipeline::wire::{self, RawEvents, Wire};
+use crate::stages::{Assets, Factor, Ingest, Name, Names, Triggers};
+
+/// Most instruments in one [`run`].
+const INSTRUMENTS: usize = 64;
 
 /// The factors of one instrument after one Depth.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,8 +58,9 @@ pub fn vector<F: FactorSet<N>, const N: usize>(set: &mut F) -> [f64; N] {
 }
 
 /// Feeds events to one state an instrument, as the engine does, and returns a
-/// vector for each Depth, in the order of the events. Events that the engine
-/// refuses touch nothing here either: the engine's own ingest looks at them.
+/// vector for each Depth, in the order of the events: the engine's own ingest and
+/// factor stages run. Events that they refuse, among them those of more than 64
+/// instruments, touch nothing.
 ///
 /// With the feature `replay`, the events of a capture are
 /// [`Feed::iter`](crate::replay::Feed::iter).
@@ -84,10 +87,21 @@ pub fn run<'a, F: FactorSet<N>, const N: usize>(
     events: impl IntoIterator<Item = HostEvent<'a>>,
     params: &str,
 ) -> Result<Vec<Vector<N>>, String> {
-    let params = read::<F, N>(params)?;
+    let mut registry = Registry::builtin();
+    registry.add::<F, N>();
+    let set = registry.get(F::NAME).expect("it has just been added");
+    let params: Map<String, Value> =
+        serde_json::from_str(params).map_err(|error| error.to_string())?;
+    let bank = set.prepare(&params)?.bank(INSTRUMENTS);
     let names = Arc::new(Names::new(INSTRUMENTS));
-    let mut ingest = Ingest::new(F::LEVELS, Arc::clone(&names));
-    let mut sets: Vec<F> = Vec::new();
+    let mut ingest = Ingest::new(F::LEVELS, Arc::clone(&names), Assets::default());
+    let mut factor = Factor::new(
+        vec![bank],
+        None,
+        Triggers::new(&[EventKind::Depth]),
+        INSTRUMENTS,
+        Ingest::pairs(INSTRUMENTS),
+    );
     let mut vectors = Vec::new();
     let mut words = vec![0; wire::raw_words(F::LEVELS)];
     for event in events {
@@ -95,25 +109,14 @@ pub fn run<'a, F: FactorSet<N>, const N: usize>(
         let (raw, _) = RawEvents::decode(&words);
         // A refusal is what the engine only counts.
         let _ = ingest.on(&raw, |event| {
-            let id = event.meta.instrument;
-            // Ingest numbers instruments one after the other.
-            if id.index() == sets.len() {
-                sets.push(F::new(&params));
-            }
-            let set = &mut sets[id.index()];
-            match &event.body {
-                Body::Depth(depth) => {
-                    set.on_depth(depth);
-                    vectors.push(Vector {
-                        symbol: *names.get(id).expect("ingest has named the instrument"),
-                        timestamp: event.meta.timestamp,
-                        values: vector(set),
-                    });
-                }
-                Body::Ticker(ticker) => set.on_ticker(ticker),
-                Body::Trade(trade) => set.on_trade(trade),
-                Body::IndexPrice(index) => set.on_index_price(index),
-            }
+            factor.on(&event, |vector| {
+                let id = vector.meta.instrument;
+                vectors.push(Vector {
+                    symbol: *names.get(id).expect("ingest has named the instrument"),
+                    timestamp: vector.meta.timestamp,
+                    values: *vector.values.first_chunk().expect("the set has N factors"),
+                });
+            });
         });
     }
     Ok(vectors)

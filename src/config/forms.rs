@@ -1,5 +1,5 @@
-//! How values are written in JSON: bounded numbers, one or many, placements,
-//! factor sets and models.
+//! How values are written in JSON: one or many, placements, factor sets and
+//! models.
 
 use std::path::{Path, PathBuf};
 
@@ -10,42 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::pipeline::cores::MAX_CORES;
 use crate::pipeline::placement::{Placement, Stage};
-
-/// A whole number within bounds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Ranged<const LOW: u64, const HIGH: u64>(pub(super) u64);
+use crate::ranged::Ranged;
 
 pub(super) type CoreNumber = Ranged<0, { MAX_CORES as u64 - 1 }>;
 pub(super) type RingSize = Ranged<2, { 1 << 20 }>;
-
-impl<const LOW: u64, const HIGH: u64> Ranged<LOW, HIGH> {
-    pub(super) fn size(self) -> usize {
-        self.0 as usize
-    }
-}
-
-impl<'de, const LOW: u64, const HIGH: u64> Deserialize<'de> for Ranged<LOW, HIGH> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor<const LOW: u64, const HIGH: u64>;
-        impl<const LOW: u64, const HIGH: u64> de::Visitor<'_> for Visitor<LOW, HIGH> {
-            type Value = Ranged<LOW, HIGH>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, "a whole number from {LOW} to {HIGH}")
-            }
-
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
-                if (LOW..=HIGH).contains(&value) {
-                    Ok(Ranged(value))
-                } else {
-                    Err(E::invalid_value(de::Unexpected::Unsigned(value), &self))
-                }
-            }
-        }
-        // Not `deserialize_u64`: a negative number should get the same message.
-        deserializer.deserialize_any(Visitor)
-    }
-}
 
 /// One value, or a list of them.
 #[derive(Debug, PartialEq)]

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::forms::{
-    CoreNumber, FactorsEntry, ModelEntry, OneOrMany, PlacementKey, Ranged, RingSize,
-};
+use super::forms::{CoreNumber, FactorsEntry, ModelEntry, OneOrMany, PlacementKey, RingSize};
 use super::{Config, MAX_INSTRUMENTS};
 use crate::abi::EventKind;
 use crate::error::Error;
 use crate::pipeline::idle::Idle;
+use crate::ranged::Ranged;
 use crate::stages::Callback;
 
 /// One source's keys; what is absent is left as it was.
@@ -99,7 +98,7 @@ impl Layer {
         let latency = self.latency.unwrap_or_default();
         set(
             &mut config.latency.interval_ms,
-            latency.interval_ms.map(|Ranged(value)| value),
+            latency.interval_ms.map(Ranged::get),
         );
         if let Some(dir) = latency.dir {
             config.latency.dir = Some(folder.join(dir));
