@@ -6,6 +6,8 @@ use crate::abi::LEVELS;
 /// Sums side by side: as many as two vectors of the oldest x86-64 hold.
 const LANES: usize = 4;
 
+const _: () = assert!(LEVELS.is_multiple_of(2));
+
 /// (sum of bids - sum of asks) / (sum of both), 0 without any size.
 ///
 /// The difference often cancels all but the last digits of the sums, so what
@@ -14,12 +16,19 @@ const LANES: usize = 4;
 /// has no such trouble.
 #[inline]
 pub(super) fn imbalance(bids: &[f64], asks: &[f64]) -> f64 {
-    let (bids, asks) = (levels(bids), levels(asks));
+    match (bids.first_chunk(), asks.first_chunk()) {
+        (Some(bids), Some(asks)) => of_all(bids, asks),
+        _ => of_all(&padded(bids), &padded(asks)),
+    }
+}
+
+#[inline]
+fn of_all(bids: &[f64; LEVELS], asks: &[f64; LEVELS]) -> f64 {
     let mut difference = [0.0; LANES];
     let mut lost = [0.0; LANES];
     let mut total = [0.0; LANES];
-    for (bids, asks) in bids.chunks_exact(2).zip(asks.chunks_exact(2)) {
-        let terms = [bids[0], bids[1], -asks[0], -asks[1]];
+    for level in (0..LEVELS).step_by(2) {
+        let terms = [bids[level], bids[level + 1], -asks[level], -asks[level + 1]];
         for lane in 0..LANES {
             let (sum, error) = two_sum(difference[lane], terms[lane]);
             difference[lane] = sum;
@@ -44,14 +53,13 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
     (sum, (a - (sum - of_b)) + (b - of_b))
 }
 
-/// The sizes of all levels; 0 where the slice, as a test may give it, is shorter.
-#[inline]
-fn levels(sizes: &[f64]) -> [f64; LEVELS] {
-    if let Some(all) = sizes.first_chunk() {
-        return *all;
-    }
+/// All levels of a slice that is shorter, as a test may give it: 0 beyond it.
+#[cold]
+fn padded(sizes: &[f64]) -> [f64; LEVELS] {
     let mut all = [0.0; LEVELS];
-    all[..sizes.len()].copy_from_slice(sizes);
+    for (all, size) in all.iter_mut().zip(sizes) {
+        *all = *size;
+    }
     all
 }
 

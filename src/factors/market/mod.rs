@@ -201,7 +201,7 @@ impl FactorSet<15> for Market {
             self.values[TRADE_VOLUME_MA] = tape.volume_mean;
             self.values[VWAP] = tape.vwap;
             self.values[TRADE_VOLATILITY] = tape.deviation;
-            self.values[TRADE_INTENSITY] = self.recent.count() as f64;
+            self.values[TRADE_INTENSITY] = f64::from(self.recent.count());
         }
         *out = self.values;
     }

@@ -4,12 +4,16 @@ use bytemuck::{Pod, Zeroable};
 
 use super::ratio;
 
-/// Values in a cache line, and sums side by side.
-const LANES: usize = 8;
+/// Values in a cache line.
+const LINE: usize = 8;
+/// Sums side by side, so that additions need not wait for each other and the
+/// loops vectorise.
+const LANES: usize = 4;
+type Lanes = [f64; LANES];
 
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Line([f64; LANES]);
+struct Line([f64; LINE]);
 
 /// A ring of the last trades. What is wanted of them is computed from the ring
 /// each time: running sums would drift.
@@ -37,7 +41,7 @@ impl Window {
     /// An empty window of so many trades. All memory is taken and touched here:
     /// zeros might be pages that are only made when they are first written.
     pub fn new(size: usize) -> Self {
-        let lines = vec![Line([f64::NAN; LANES]); 2 * size.div_ceil(LANES)];
+        let lines = vec![Line([f64::NAN; LINE]); 2 * size.div_ceil(LINE)];
         Self {
             lines: lines.into_boxed_slice(),
             size,
@@ -48,7 +52,7 @@ impl Window {
 
     /// Bytes that such a window takes on the heap.
     pub fn heap_bytes(size: usize) -> usize {
-        2 * size.div_ceil(LANES) * size_of::<Line>()
+        2 * size.div_ceil(LINE) * size_of::<Line>()
     }
 
     /// Bytes that this one takes on the heap.
@@ -78,21 +82,16 @@ impl Window {
         let values: &[f64] = bytemuck::cast_slice(&self.lines);
         let (prices, volumes) = values.split_at(values.len() / 2);
         let (prices, volumes) = (&prices[..self.len], &volumes[..self.len]);
-        let count = self.len as f64;
-        // Differences from one of the prices are exact or nearly so, and 0 if
-        // all prices are equal.
+        // Differences from one of the prices do not cancel, and are 0 if all
+        // prices are equal.
         let pivot = prices[0];
-        let [volume, amount, offset] = sums(prices, volumes, |price, volume| {
-            [volume, price * volume, price - pivot]
-        });
-        let mean = offset / count;
-        let [rest, squares] = sums(prices, volumes, |price, _| {
-            let difference = (price - pivot) - mean;
-            [difference, difference * difference]
-        });
+        let [volume, amount, offset] = totals(prices, volumes, pivot);
+        let count = self.len as f64;
+        let share = 1.0 / count;
+        let [rest, squares] = deviations(prices, pivot + offset * share);
         // `rest` is what rounding the mean left: Chan, Golub and LeVeque,
         // "Algorithms for Computing the Sample Variance" (1983), (1.7).
-        let variance = (squares - rest * rest / count) / count;
+        let variance = (squares - rest * rest * share) * share;
         Tape {
             volume_mean: volume / count,
             vwap: ratio(amount, volume),
@@ -102,24 +101,54 @@ impl Window {
     }
 }
 
-/// Sums of `K` terms made of each pair, in lanes, so that it vectorises.
-#[inline(always)]
-fn sums<const K: usize>(xs: &[f64], ys: &[f64], terms: impl Fn(f64, f64) -> [f64; K]) -> [f64; K] {
-    let mut lanes = [[0.0; LANES]; K];
-    let (x_lines, x_rest) = xs.as_chunks::<LANES>();
-    let (y_lines, y_rest) = ys.as_chunks::<LANES>();
-    for (x, y) in x_lines.iter().zip(y_lines) {
+/// Sums of sizes, of price times size, and of the prices' differences from
+/// `pivot`.
+#[inline]
+fn totals(prices: &[f64], volumes: &[f64], pivot: f64) -> [f64; 3] {
+    let mut volume: Lanes = [0.0; LANES];
+    let mut amount: Lanes = [0.0; LANES];
+    let mut offset: Lanes = [0.0; LANES];
+    let mut add = |lane: usize, p: f64, v: f64| {
+        volume[lane] += v;
+        amount[lane] += p * v;
+        offset[lane] += p - pivot;
+    };
+    let (price_lines, prices) = prices.as_chunks::<LANES>();
+    let (volume_lines, volumes) = volumes.as_chunks::<LANES>();
+    for (prices, volumes) in price_lines.iter().zip(volume_lines) {
         for lane in 0..LANES {
-            let terms = terms(x[lane], y[lane]);
-            for (lanes, term) in lanes.iter_mut().zip(terms) {
-                lanes[lane] += term;
-            }
+            add(lane, prices[lane], volumes[lane]);
         }
     }
-    for (lane, (&x, &y)) in x_rest.iter().zip(y_rest).enumerate() {
-        for (lanes, term) in lanes.iter_mut().zip(terms(x, y)) {
-            lanes[lane] += term;
+    for (lane, (&price, &volume)) in prices.iter().zip(volumes).enumerate() {
+        add(lane, price, volume);
+    }
+    [fold(volume), fold(amount), fold(offset)]
+}
+
+/// Sums of the prices' differences from `mean` and of their squares.
+#[inline]
+fn deviations(prices: &[f64], mean: f64) -> [f64; 2] {
+    let mut rest: Lanes = [0.0; LANES];
+    let mut squares: Lanes = [0.0; LANES];
+    let mut add = |lane: usize, p: f64| {
+        let difference = p - mean;
+        rest[lane] += difference;
+        squares[lane] += difference * difference;
+    };
+    let (lines, prices) = prices.as_chunks::<LANES>();
+    for prices in lines {
+        for (lane, &price) in prices.iter().enumerate() {
+            add(lane, price);
         }
     }
-    lanes.map(|[a, b, c, d, e, f, g, h]| ((a + e) + (c + g)) + ((b + f) + (d + h)))
+    for (lane, &price) in prices.iter().enumerate() {
+        add(lane, price);
+    }
+    [fold(rest), fold(squares)]
+}
+
+#[inline]
+fn fold([a, b, c, d]: Lanes) -> f64 {
+    (a + c) + (b + d)
 }
