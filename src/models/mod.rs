@@ -5,10 +5,12 @@
 //! | `test0000` | a constant, for wiring tests |
 //! | `none` | the factors themselves |
 //! | `linear` | a weighted sum, from JSON |
+//! | `forest` | what the tree formats share |
 //! | `load` | from a file to a model: kind, bounds, the check file |
 //! | `check` | reference vectors beside a model file |
 
 mod check;
+mod forest;
 mod linear;
 mod load;
 mod none;
