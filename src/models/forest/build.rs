@@ -1,15 +1,15 @@
 //! Checks trees, makes the forest.
 
-use super::Forest;
 use super::split::{Child, Scalar, Split};
+use super::table::Table;
 use super::walk::Walk;
+use super::{Forest, Plan};
 use crate::models::ModelError;
 
 /// Takes trees, in the order in which the forest runs them.
 #[derive(Clone, Debug)]
 pub(crate) struct Builder<T, V> {
     features: usize,
-    trees: usize,
     walk: Walk<T, V>,
     seen: Vec<bool>,
     open: Vec<usize>,
@@ -20,7 +20,6 @@ impl<T: Scalar, V: Copy> Builder<T, V> {
     pub(crate) fn new(features: usize) -> Self {
         Self {
             features,
-            trees: 0,
             walk: Walk::new(features),
             seen: Vec::new(),
             open: Vec::new(),
@@ -36,7 +35,6 @@ impl<T: Scalar, V: Copy> Builder<T, V> {
     pub(crate) fn add(&mut self, root: Child<V>, splits: &[Split<T, V>]) -> Result<(), ModelError> {
         self.check(root, splits)?;
         self.walk.add(root, splits);
-        self.trees += 1;
         Ok(())
     }
 
@@ -85,10 +83,11 @@ impl<T: Scalar, V: Copy> Builder<T, V> {
 
     /// The forest of the trees so far.
     pub(crate) fn build(self) -> Forest<T, V> {
-        Forest {
-            features: self.features,
-            trees: self.trees,
-            walk: self.walk,
-        }
+        Forest(
+            Table::new(&self.walk)
+                .map(Plan::Narrow)
+                .or_else(|| Table::new(&self.walk).map(Plan::Wide))
+                .unwrap_or(Plan::Walk(self.walk)),
+        )
     }
 }

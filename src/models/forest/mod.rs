@@ -8,16 +8,21 @@
 //! |---|---|
 //! | `split` | a split as a format states it: test, missing values, children |
 //! | `build` | checks trees, makes the forest |
-//! | `walk` | from root to leaf, tree by tree |
+//! | `table` | all trees at once, with bit masks: what small trees run on |
+//! | `walk` | from root to leaf, tree by tree: what the others run on |
 
 mod build;
 mod split;
+mod table;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub(crate) use build::Builder;
 pub(crate) use split::{Child, Split, Test};
 
 use split::Scalar;
+use table::Table;
 use walk::Walk;
 
 /// An ensemble of trees over features of type `T` (`f32` or `f64`) with a `V` in
@@ -31,30 +36,27 @@ use walk::Walk;
 /// forest.run(values, |leaf| sum += leaf);
 /// ```
 #[derive(Clone, Debug)]
-pub(crate) struct Forest<T, V> {
-    features: usize,
-    trees: usize,
-    walk: Walk<T, V>,
+pub(crate) struct Forest<T, V>(Plan<T, V>);
+
+#[derive(Clone, Debug)]
+enum Plan<T, V> {
+    Narrow(Table<T, V, u32, 32>),
+    Wide(Table<T, V, u64, 64>),
+    Walk(Walk<T, V>),
 }
 
 impl<T: Scalar, V: Copy> Forest<T, V> {
-    /// Length of the feature vector.
-    pub(crate) fn features(&self) -> usize {
-        self.features
-    }
-
-    /// Number of trees.
-    pub(crate) fn trees(&self) -> usize {
-        self.trees
-    }
-
     /// Hands `each` the leaf that the features lead to in every tree, in the order
     /// in which the trees were added. Does not allocate.
     ///
-    /// Values beyond [`features`](Self::features) are not looked at; missing ones
-    /// at the end count as what the last run had there.
+    /// Takes as many features as the builder was told; further ones are not looked
+    /// at, and for each that is missing at the end the last run's stays.
     #[inline]
     pub(crate) fn run(&mut self, features: impl IntoIterator<Item = T>, each: impl FnMut(V)) {
-        self.walk.run(features, each);
+        match &mut self.0 {
+            Plan::Narrow(table) => table.run(features, each),
+            Plan::Wide(table) => table.run(features, each),
+            Plan::Walk(walk) => walk.run(features, each),
+        }
     }
 }
