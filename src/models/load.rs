@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, Linear, Model, ModelError};
+use super::{Check, LightGbm, Linear, Model, ModelError};
 
 /// Largest model file that is read.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -18,16 +18,19 @@ pub const MAX_FILE_BYTES: u64 = 256 << 20;
 pub enum Kind {
     /// [`Linear`]: JSON with weights and bias.
     Linear,
+    /// [`LightGbm`]: the text of LightGBM's `save_model`.
+    LightGbm,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 1] = [Kind::Linear];
+    pub const ALL: [Kind; 2] = [Kind::Linear, Kind::LightGbm];
 
     /// The name in configurations.
     pub const fn name(self) -> &'static str {
         match self {
             Kind::Linear => "linear",
+            Kind::LightGbm => "lightgbm",
         }
     }
 
@@ -37,12 +40,16 @@ impl Kind {
     ///
     /// What was expected.
     pub fn detect(bytes: &[u8]) -> Result<Self, ModelError> {
+        if matches!(bytes.strip_prefix(b"tree"), Some([b'\n' | b'\r', ..])) {
+            return Ok(Kind::LightGbm);
+        }
         let start = bytes.trim_ascii_start();
         if start.starts_with(b"{") {
             return Ok(Kind::Linear);
         }
         Err(ModelError::new(
-            "its kind cannot be told from its content; expected a linear model's JSON",
+            "its kind cannot be told from its content; expected LightGBM's text or a \
+             linear model's JSON",
         ))
     }
 }
@@ -84,6 +91,7 @@ pub(crate) fn load_with_kind(
     }
     let parsed: Result<Box<dyn Model>, ModelError> = match kind {
         Kind::Linear => Linear::parse(&bytes).map(|model| Box::new(model) as _),
+        Kind::LightGbm => LightGbm::parse(&bytes).map(|model| Box::new(model) as _),
     };
     let mut model =
         parsed.map_err(|error| named(ModelError(format!("{} model: {error}", kind.name()))))?;

@@ -5,16 +5,21 @@
 //! | `test0000` | a constant, for wiring tests |
 //! | `none` | the factors themselves |
 //! | `linear` | a weighted sum, from JSON |
+//! | `forest` | what the tree formats share |
+//! | `lightgbm` | trees, from LightGBM's text |
 //! | `load` | from a file to a model: kind, bounds, the check file |
 //! | `check` | reference vectors beside a model file |
 
 mod check;
+mod forest;
+mod lightgbm;
 mod linear;
 mod load;
 mod none;
 mod test0000;
 
 pub use check::Check;
+pub use lightgbm::LightGbm;
 pub use linear::Linear;
 pub(crate) use load::load_with_kind;
 pub use load::{Kind, MAX_FILE_BYTES, load};
