@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, Linear, Model, ModelError};
+use super::{Check, Linear, Model, ModelError, Onnx, onnx};
 
 /// Largest model file that is read.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -18,16 +18,19 @@ pub const MAX_FILE_BYTES: u64 = 256 << 20;
 pub enum Kind {
     /// [`Linear`]: JSON with weights and bias.
     Linear,
+    /// [`Onnx`]: a network or a classical model.
+    Onnx,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 1] = [Kind::Linear];
+    pub const ALL: [Kind; 2] = [Kind::Linear, Kind::Onnx];
 
     /// The name in configurations.
     pub const fn name(self) -> &'static str {
         match self {
             Kind::Linear => "linear",
+            Kind::Onnx => "onnx",
         }
     }
 
@@ -41,8 +44,11 @@ impl Kind {
         if start.starts_with(b"{") {
             return Ok(Kind::Linear);
         }
+        if onnx::looks_like_model(bytes) {
+            return Ok(Kind::Onnx);
+        }
         Err(ModelError::new(
-            "its kind cannot be told from its content; expected a linear model's JSON",
+            "its kind cannot be told from its content; expected a linear model's JSON or an ONNX model",
         ))
     }
 }
@@ -67,7 +73,7 @@ pub fn load(
         Some(kind) => kind,
         None => Kind::detect(&bytes).map_err(named)?,
     };
-    if !outputs.is_empty() {
+    if !outputs.is_empty() && kind != Kind::Onnx {
         return Err(named(ModelError(format!(
             "a {} model has no outputs to choose from; leave outputs out",
             kind.name()
@@ -75,6 +81,7 @@ pub fn load(
     }
     let parsed: Result<Box<dyn Model>, ModelError> = match kind {
         Kind::Linear => Linear::parse(&bytes).map(|model| Box::new(model) as _),
+        Kind::Onnx => Onnx::parse(&bytes, outputs).map(|model| Box::new(model) as _),
     };
     let mut model =
         parsed.map_err(|error| named(ModelError(format!("{} model: {error}", kind.name()))))?;

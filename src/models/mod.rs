@@ -6,6 +6,7 @@
 //! | `none` | the factors themselves |
 //! | `linear` | a weighted sum, from JSON |
 //! | `forest` | what the tree formats share |
+//! | `onnx` | networks and classical models, from ONNX |
 //! | `load` | from a file to a model: kind, bounds, the check file |
 //! | `check` | reference vectors beside a model file |
 
@@ -14,12 +15,14 @@ mod forest;
 mod linear;
 mod load;
 mod none;
+mod onnx;
 mod test0000;
 
 pub use check::Check;
 pub use linear::Linear;
 pub use load::{Kind, MAX_FILE_BYTES, load};
 pub use none::NoModel;
+pub use onnx::Onnx;
 pub use test0000::Test0000;
 
 /// A model. It runs on one lane and may keep state, but not allocate, lock,
