@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, LightGbm, Linear, Model, ModelError};
+use super::{Check, LightGbm, Linear, Model, ModelError, Onnx, onnx};
 
 /// Largest model file that is read.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -20,17 +20,20 @@ pub enum Kind {
     Linear,
     /// [`LightGbm`]: the text of LightGBM's `save_model`.
     LightGbm,
+    /// [`Onnx`]: a network or a classical model.
+    Onnx,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 2] = [Kind::Linear, Kind::LightGbm];
+    pub const ALL: [Kind; 3] = [Kind::Linear, Kind::LightGbm, Kind::Onnx];
 
     /// The name in configurations.
     pub const fn name(self) -> &'static str {
         match self {
             Kind::Linear => "linear",
             Kind::LightGbm => "lightgbm",
+            Kind::Onnx => "onnx",
         }
     }
 
@@ -47,9 +50,12 @@ impl Kind {
         if start.starts_with(b"{") {
             return Ok(Kind::Linear);
         }
+        if onnx::looks_like_model(bytes) {
+            return Ok(Kind::Onnx);
+        }
         Err(ModelError::new(
-            "its kind cannot be told from its content; expected LightGBM's text or a \
-             linear model's JSON",
+            "its kind cannot be told from its content; expected LightGBM's text, a \
+             linear model's JSON or an ONNX model",
         ))
     }
 }
@@ -83,7 +89,7 @@ pub(crate) fn load_with_kind(
         Some(kind) => kind,
         None => Kind::detect(&bytes).map_err(named)?,
     };
-    if !outputs.is_empty() {
+    if !outputs.is_empty() && kind != Kind::Onnx {
         return Err(named(ModelError(format!(
             "a {} model has no outputs to choose from; leave outputs out",
             kind.name()
@@ -92,6 +98,7 @@ pub(crate) fn load_with_kind(
     let parsed: Result<Box<dyn Model>, ModelError> = match kind {
         Kind::Linear => Linear::parse(&bytes).map(|model| Box::new(model) as _),
         Kind::LightGbm => LightGbm::parse(&bytes).map(|model| Box::new(model) as _),
+        Kind::Onnx => Onnx::parse(&bytes, outputs).map(|model| Box::new(model) as _),
     };
     let mut model =
         parsed.map_err(|error| named(ModelError(format!("{} model: {error}", kind.name()))))?;

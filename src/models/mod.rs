@@ -7,6 +7,7 @@
 //! | `linear` | a weighted sum, from JSON |
 //! | `forest` | what the tree formats share |
 //! | `lightgbm` | trees, from LightGBM's text |
+//! | `onnx` | networks and classical models, from ONNX |
 //! | `load` | from a file to a model: kind, bounds, the check file |
 //! | `check` | reference vectors beside a model file |
 
@@ -16,6 +17,7 @@ mod lightgbm;
 mod linear;
 mod load;
 mod none;
+mod onnx;
 mod test0000;
 
 pub use check::Check;
@@ -24,6 +26,7 @@ pub use linear::Linear;
 pub(crate) use load::load_with_kind;
 pub use load::{Kind, MAX_FILE_BYTES, load};
 pub use none::NoModel;
+pub use onnx::Onnx;
 pub use test0000::Test0000;
 
 /// A model. It runs on one lane and may keep state, but not allocate, lock,
