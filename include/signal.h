@@ -35,6 +35,16 @@
 #define SIGNAL_ERROR_FAILED -2
 
 /*
+ `signal_value_name`: the model of values that are those of several models.
+ */
+#define SIGNAL_ALL_MODELS -10
+
+/*
+ `signal_current_model`: no callback is running.
+ */
+#define SIGNAL_NO_MODEL -11
+
+/*
  Receives one signal on the host's own thread, from inside
  `signal_poll_callbacks`. `symbol` and `values` are valid during the call
  only. A C++ exception may leave it: it passes through
@@ -53,10 +63,11 @@ typedef void (*signal_callback_t)(const char *symbol,
  fills what it knows and sets `size` to that.
 
  Every event of a known type ends in exactly one of `refused_bad_*`,
- `refused_too_many_instruments`, `refused_failed`, `dropped_ingest_ring_full`,
- `updates` and `signals`, or is counted in `in_flight`. A lane counts a signal
- just after it has published it, so for a moment `delivered` may be ahead of
- `signals`; with `in_flight` 0 everything is counted and visible.
+ `refused_too_many_instruments`, `refused_not_an_asset`, `refused_failed`,
+ `dropped_ingest_ring_full`, `updates` and `answered`, or is counted in
+ `in_flight`. A lane counts a signal just after it has published it, so for a
+ moment `delivered` may be ahead of `signals`; with `in_flight` 0 everything
+ is counted and visible.
  */
 typedef struct {
   /*
@@ -104,6 +115,10 @@ typedef struct {
    */
   uint64_t refused_too_many_instruments;
   /*
+   Events of symbols that are not among the configured `assets`.
+   */
+  uint64_t refused_not_an_asset;
+  /*
    Events that came after a lane had failed.
    */
   uint64_t refused_failed;
@@ -128,13 +143,18 @@ typedef struct {
    */
   uint64_t triggered;
   /*
-   Model runs.
+   Factor vectors that every model has seen.
    */
   uint64_t predicted;
   /*
-   Signals numbered at egress, dropped ones too.
+   Signals numbered at egress, dropped ones too. With `"callback":
+   "per-model"` a factor vector makes one for each model.
    */
   uint64_t signals;
+  /*
+   Events whose signals have all been numbered.
+   */
+  uint64_t answered;
   /*
    Signals taken by poll.
    */
@@ -287,6 +307,47 @@ const char *signal_last_error(void);
  `stats->size` writable bytes.
  */
 int signal_stats(void *handle, signal_stats_t *stats);
+
+/*
+ Number of models, in the order of the configuration; -1 for a null handle.
+
+ # Safety
+
+ `handle` is null or a live handle.
+ */
+int signal_models(void *handle);
+
+/*
+ The name of a model, by its place from 0. Owned by the handle and valid until
+ `signal_destroy`; null if there is no such model.
+
+ # Safety
+
+ `handle` is null or a live handle.
+ */
+const char *signal_model_name(void *handle, int model);
+
+/*
+ The name of `values[index]` in a callback with this model's values, or with
+ all models' values (`SIGNAL_ALL_MODELS`). Owned by the handle and valid until
+ `signal_destroy`; null if there is no such value.
+
+ # Safety
+
+ `handle` is null or a live handle.
+ */
+const char *signal_value_name(void *handle, int model, int index);
+
+/*
+ From inside a callback: the place of the model that the signal is from, or
+ `SIGNAL_ALL_MODELS` if its values are those of several models.
+ `SIGNAL_NO_MODEL` outside a callback, -1 for a null handle.
+
+ # Safety
+
+ `handle` is null or a live handle, on its thread.
+ */
+int signal_current_model(void *handle);
 
 /*
  What an inlined poll reads; give it to `signal_poll`. Owned by the handle

@@ -16,6 +16,7 @@
 //! ```
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
 
 /// Book levels in a [`Depth`].
 pub const LEVELS: usize = 10;
@@ -256,7 +257,9 @@ host_struct! {
 }
 
 /// The kinds of event that the engine takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum EventKind {
     /// A [`Depth`].

@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::abi::{EventKind, HostEvent};
 use crate::config::{self, Config};
-use crate::engine::{Base, Engine, Feeder, Poller};
+use crate::engine::{Base, Engine, Feeder, ModelInfo, Poller};
 use crate::error::say;
 use crate::pipeline::counters::{Counter, Snapshot};
 
@@ -51,10 +51,11 @@ pub struct signal_egress_t {
 /// fills what it knows and sets `size` to that.
 ///
 /// Every event of a known type ends in exactly one of `refused_bad_*`,
-/// `refused_too_many_instruments`, `refused_failed`, `dropped_ingest_ring_full`,
-/// `updates` and `signals`, or is counted in `in_flight`. A lane counts a signal
-/// just after it has published it, so for a moment `delivered` may be ahead of
-/// `signals`; with `in_flight` 0 everything is counted and visible.
+/// `refused_too_many_instruments`, `refused_not_an_asset`, `refused_failed`,
+/// `dropped_ingest_ring_full`, `updates` and `answered`, or is counted in
+/// `in_flight`. A lane counts a signal just after it has published it, so for a
+/// moment `delivered` may be ahead of `signals`; with `in_flight` 0 everything
+/// is counted and visible.
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
@@ -81,6 +82,8 @@ pub struct signal_stats_t {
     pub refused_bad_size: u64,
     /// Events of instruments beyond `instruments.max`.
     pub refused_too_many_instruments: u64,
+    /// Events of symbols that are not among the configured `assets`.
+    pub refused_not_an_asset: u64,
     /// Events that came after a lane had failed.
     pub refused_failed: u64,
     /// Events dropped because the ring to ingest was full.
@@ -93,10 +96,13 @@ pub struct signal_stats_t {
     pub updates: u64,
     /// Factor vectors computed.
     pub triggered: u64,
-    /// Model runs.
+    /// Factor vectors that every model has seen.
     pub predicted: u64,
-    /// Signals numbered at egress, dropped ones too.
+    /// Signals numbered at egress, dropped ones too. With `"callback":
+    /// "per-model"` a factor vector makes one for each model.
     pub signals: u64,
+    /// Events whose signals have all been numbered.
+    pub answered: u64,
     /// Signals taken by poll.
     pub delivered: u64,
     /// Signal numbers that poll missed.
@@ -134,6 +140,11 @@ pub const SIGNAL_ERROR_NULL: c_int = -1;
 /// `signal_poll_callbacks`: a lane has failed; see `signal_last_error`.
 pub const SIGNAL_ERROR_FAILED: c_int = -2;
 
+/// `signal_value_name`: the model of values that are those of several models.
+pub const SIGNAL_ALL_MODELS: c_int = -10;
+/// `signal_current_model`: no callback is running.
+pub const SIGNAL_NO_MODEL: c_int = -11;
+
 /// What a handle points to. The host's thread alone uses it, but a callback may
 /// call back in, so each part is borrowed for as short as possible. It lies on
 /// cache lines of its own.
@@ -144,9 +155,29 @@ struct Handle {
     callback: Cell<(signal_callback_t, *mut c_void)>,
     polling: Cell<bool>,
     destroy_after_poll: Cell<bool>,
+    /// The model of the signal that a callback has, else `SIGNAL_NO_MODEL`.
+    current_model: Cell<c_int>,
     egress: signal_egress_t,
+    models: Vec<ModelNames>,
     // Last: it joins the lanes after both ends have been dropped.
     base: Base,
+}
+
+/// A model's name and its values' names, for C.
+struct ModelNames {
+    name: CString,
+    values: Vec<CString>,
+}
+
+impl ModelNames {
+    fn new(info: &ModelInfo) -> Self {
+        // Names come from JSON and model files, where a NUL is possible.
+        let c = |text: &str| CString::new(text.replace('\0', " ")).unwrap_or_default();
+        Self {
+            name: c(&info.name),
+            values: info.outputs.iter().map(|name| c(name)).collect(),
+        }
+    }
 }
 
 thread_local! {
@@ -234,6 +265,7 @@ fn create(text: Option<&str>) -> Result<Box<Handle>, String> {
         env!("CARGO_PKG_VERSION"),
         engine.about()
     ));
+    let models = engine.models().iter().map(ModelNames::new).collect();
     let (feeder, poller, base) = engine.into_parts();
     let (published, taken) = poller.progress();
     Ok(Box::new(Handle {
@@ -242,7 +274,9 @@ fn create(text: Option<&str>) -> Result<Box<Handle>, String> {
         callback: Cell::new((None, std::ptr::null_mut())),
         polling: Cell::new(false),
         destroy_after_poll: Cell::new(false),
+        current_model: Cell::new(SIGNAL_NO_MODEL),
         egress: signal_egress_t { published, taken },
+        models,
         base,
     }))
 }
@@ -339,6 +373,7 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
         };
         let Some(signal) = take(this) else { break };
         made += 1;
+        this.current_model.set(signal.model);
         // SAFETY: the host registered the callback for this. Nothing of the
         // engine is borrowed while it runs; symbol and values lie in memory
         // that stays unchanged until the next take, which `polling` keeps from
@@ -367,6 +402,7 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
 struct CSignal {
     symbol: *const c_char,
     timestamp: c_longlong,
+    model: c_int,
     values: *const f64,
     count: c_int,
 }
@@ -382,6 +418,9 @@ fn take(handle: &Handle) -> Option<CSignal> {
             taken = Some(CSignal {
                 symbol: name.as_c_str().as_ptr(),
                 timestamp: signal.meta.timestamp,
+                model: signal
+                    .model
+                    .map_or(SIGNAL_ALL_MODELS, |id| c_int::from(id.0)),
                 values: signal.values.as_ptr(),
                 count: signal.values.len() as c_int,
             });
@@ -401,6 +440,7 @@ impl Drop for EndPoll {
             // SAFETY: `polling` is still set, so this is the only use of the
             // poller.
             guarded((), || unsafe { &mut *handle.poller.get() }.record_last());
+            handle.current_model.set(SIGNAL_NO_MODEL);
             handle.polling.set(false);
             handle.destroy_after_poll.get()
         });
@@ -511,6 +551,7 @@ fn stats_of(counters: &Snapshot, size: u64) -> signal_stats_t {
         refused_bad_price: count(Counter::RefusedBadPrice),
         refused_bad_size: count(Counter::RefusedBadSize),
         refused_too_many_instruments: count(Counter::RefusedTooManyInstruments),
+        refused_not_an_asset: count(Counter::RefusedNotAnAsset),
         refused_failed: count(Counter::RefusedFailed),
         dropped_ingest_ring_full: count(Counter::DroppedIngestRingFull),
         dropped_egress_ring_full: count(Counter::DroppedEgressRingFull),
@@ -519,11 +560,81 @@ fn stats_of(counters: &Snapshot, size: u64) -> signal_stats_t {
         triggered: count(Counter::Triggered),
         predicted: count(Counter::Predicted),
         signals: count(Counter::Signals),
+        answered: count(Counter::Answered),
         delivered: count(Counter::Delivered),
         egress_gap: count(Counter::EgressGap),
         ring_waits: count(Counter::RingWaits),
         in_flight: counters.in_flight(),
     }
+}
+
+/// Number of models, in the order of the configuration; -1 for a null handle.
+///
+/// # Safety
+///
+/// `handle` is null or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_models(handle: *mut c_void) -> c_int {
+    // SAFETY: the caller passes null or a live handle.
+    unsafe { self::handle(handle) }.map_or(SIGNAL_ERROR_NULL, |this| this.models.len() as c_int)
+}
+
+/// The name of a model, by its place from 0. Owned by the handle and valid until
+/// `signal_destroy`; null if there is no such model.
+///
+/// # Safety
+///
+/// `handle` is null or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_model_name(handle: *mut c_void, model: c_int) -> *const c_char {
+    // SAFETY: the caller passes null or a live handle.
+    unsafe { self::handle(handle) }
+        .and_then(|this| this.models.get(usize::try_from(model).ok()?))
+        .map_or(std::ptr::null(), |names| names.name.as_ptr())
+}
+
+/// The name of `values[index]` in a callback with this model's values, or with
+/// all models' values (`SIGNAL_ALL_MODELS`). Owned by the handle and valid until
+/// `signal_destroy`; null if there is no such value.
+///
+/// # Safety
+///
+/// `handle` is null or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_value_name(
+    handle: *mut c_void,
+    model: c_int,
+    index: c_int,
+) -> *const c_char {
+    // SAFETY: the caller passes null or a live handle.
+    let name = unsafe { self::handle(handle) }.and_then(|this| {
+        let index = usize::try_from(index).ok()?;
+        if model == SIGNAL_ALL_MODELS {
+            return this
+                .models
+                .iter()
+                .flat_map(|names| &names.values)
+                .nth(index);
+        }
+        this.models
+            .get(usize::try_from(model).ok()?)?
+            .values
+            .get(index)
+    });
+    name.map_or(std::ptr::null(), |name| name.as_ptr())
+}
+
+/// From inside a callback: the place of the model that the signal is from, or
+/// `SIGNAL_ALL_MODELS` if its values are those of several models.
+/// `SIGNAL_NO_MODEL` outside a callback, -1 for a null handle.
+///
+/// # Safety
+///
+/// `handle` is null or a live handle, on its thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_current_model(handle: *mut c_void) -> c_int {
+    // SAFETY: the caller passes null or a live handle.
+    unsafe { self::handle(handle) }.map_or(SIGNAL_ERROR_NULL, |this| this.current_model.get())
 }
 
 /// What an inlined poll reads; give it to `signal_poll`. Owned by the handle

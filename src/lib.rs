@@ -50,8 +50,12 @@ pub mod ffi;
 mod glibc;
 pub mod models;
 pub mod pipeline;
+mod ranged;
+#[cfg(feature = "replay")]
+pub mod replay;
 pub mod report;
 pub mod stages;
+pub mod testing;
 
 pub use config::Config;
 pub use engine::{Engine, Registry};

@@ -187,6 +187,7 @@ scenarios! {
     stats_sizes,
     inline_poll,
     latency,
+    models,
     thread_guest,
     thread_guest_of_a_pinned_host,
     thread_guest_of_a_masked_host,
@@ -359,15 +360,19 @@ fn the_library_exports_the_c_abi_alone_and_is_never_unloaded() {
         exported,
         [
             "signal_create",
+            "signal_current_model",
             "signal_destroy",
             "signal_egress",
             "signal_last_error",
             "signal_latency",
+            "signal_model_name",
+            "signal_models",
             "signal_on_data",
             "signal_poll_callbacks",
             "signal_register_callback",
             "signal_stamp_ns",
             "signal_stats",
+            "signal_value_name",
             "signal_version",
         ]
     );

@@ -157,7 +157,8 @@ fn replays_plain_and_gzip_and_merges() {
     for file in [&plain, &zipped] {
         let out = stdout(run(&["replay", path(file)]));
         counts(&out, [50; 4]);
-        let last = "BTCUSDT, time 1700000000049000000, values [1, 0.800000011920929]";
+        let last =
+            "BTCUSDT, time 1700000000049000000: pred_signal 1, pred_confidence 0.800000011920929";
         assert!(out.contains(last), "{out}");
         assert!(out.contains(path(file)), "{out}");
     }
@@ -270,6 +271,86 @@ fn says_what_is_wrong_with_the_arguments() {
         err.contains("refused to start") && err.contains("placement"),
         "{err}"
     );
+}
+
+#[test]
+fn explains_configurations() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let defaults = stdout(run(&["config", "default"]));
+    let file = write(dir.path(), "default.json", defaults.as_bytes());
+    let out = stdout(run(&["config", "check", path(&file)]));
+    assert!(out.contains("default.json: ok"), "{out}");
+    assert!(out.contains("nothing: these are the defaults"), "{out}");
+
+    write(
+        dir.path(),
+        "sum.json",
+        br#"{"weights": [1, 2, 3], "bias": 0}"#,
+    );
+    let json =
+        br#"{"models": ["sum.json", "none"], "callback": "per-model", "placement": "fused"}"#;
+    let file = write(dir.path(), "config.json", json);
+    let out = stdout(run(&["config", "check", path(&file)]));
+    for part in [
+        "test0000: 3 factors from 1 book levels",
+        "[2] best_bid",
+        "sum (linear): [0] signal, [1] confidence",
+        "2 a trigger, one a model",
+        "fused here: ingest..egress@",
+        "callback = \"per-model\" (default \"concatenated\")",
+    ] {
+        assert!(out.contains(part), "{part:?} is not in {out}");
+    }
+
+    let file = write(dir.path(), "wrong.json", b"{\n\"rings\": {\"egress\": 1}}");
+    let err = stderr(run(&["config", "check", path(&file)]), 1);
+    for part in ["wrong.json", "rings.egress", "line 2", "2 to 1048576"] {
+        assert!(err.contains(part), "{part:?} is not in {err}");
+    }
+    let schema = stdout(run(&["config", "schema"]));
+    let schema: serde_json::Value = serde_json::from_str(&schema).expect("JSON");
+    assert_eq!(schema["properties"]["callback"]["default"], "concatenated");
+}
+
+#[test]
+fn writes_every_signal_as_csv() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let config = write(
+        dir.path(),
+        "config.json",
+        br#"{"models": ["none", "test0000"], "callback": "per-model", "rings": {"egress": 16}}"#,
+    );
+    let signals = dir.path().join("signals.csv");
+    let args = [
+        "demo",
+        "--events",
+        "3000",
+        "--config",
+        path(&config),
+        "--signals",
+        path(&signals),
+    ];
+    let out = stdout(run(&args));
+    let delivered = number(&out, "signals delivered");
+    assert_eq!(delivered, 2 * number(&out, "depth events"), "{out}");
+    let text = std::fs::read_to_string(&signals).expect("signals.csv");
+    let mut lines = text.lines();
+    assert_eq!(
+        lines.next(),
+        Some(
+            "symbol,timestamp_ns,model,none.spread,none.mid_price,none.best_bid,\
+             test0000.pred_signal,test0000.pred_confidence"
+        )
+    );
+    assert_eq!(lines.clone().count() as u64, delivered);
+    assert!(
+        lines
+            .nth(1)
+            .expect("rows")
+            .ends_with(",test0000,,,,1,0.800000011920929")
+    );
+    let err = stderr(run(&["demo", "--signals", "/nonexistent/x.csv"]), 1);
+    assert!(err.contains("--signals /nonexistent/x.csv"), "{err}");
 }
 
 #[test]

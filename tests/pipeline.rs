@@ -8,108 +8,32 @@ use signal::pipeline::counters::Counter;
 use signal::pipeline::ring::ring;
 use signal::{Config, Engine};
 
-/// Any host struct, owned.
-#[derive(Clone)]
-enum Owned {
-    Depth(Box<Depth>),
-    Ticker(Ticker),
-    Trade(Trade),
-    Index(IndexPrice),
-}
+#[path = "support/events.rs"]
+mod events;
 
-impl Owned {
-    fn event(&self) -> HostEvent<'_> {
-        match self {
-            Owned::Depth(depth) => HostEvent::Depth(depth),
-            Owned::Ticker(ticker) => HostEvent::Ticker(ticker),
-            Owned::Trade(trade) => HostEvent::Trade(trade),
-            Owned::Index(index) => HostEvent::IndexPrice(index),
-        }
-    }
-}
+use events::{Owned, PLACEMENTS, collect, depth, put, run, settle};
 
-fn put(field: &mut [u8], text: &str) {
-    field[..text.len()].copy_from_slice(text.as_bytes());
-}
-
-fn depth(symbol: &str, time: i64, bid: f64) -> Owned {
-    let mut depth: Box<Depth> = Box::new(bytemuck::Zeroable::zeroed());
-    put(&mut depth.symbol, symbol);
-    put(&mut depth.exchange_id, "binance");
-    depth.data_time = time.into();
-    for level in 0..10 {
-        let away = level as f64 / 10.0;
-        depth.bid_price[level] = (bid - away).into();
-        depth.ask_price[level] = (bid + 0.1 + away).into();
-        depth.bid_volume[level] = (1.0 + away).into();
-        depth.ask_volume[level] = (2.0 + away).into();
-    }
-    Owned::Depth(depth)
-}
-
-/// One received signal: sequence, input sequence, symbol, time, value bits.
-type Received = (u64, u64, String, i64, Vec<u64>);
-
-/// Feeds everything losslessly and returns what came back.
-fn run(config: &str, events: &[Owned]) -> (Vec<Received>, Engine) {
-    let mut engine = Engine::start(&Config::from_json(config).unwrap()).unwrap();
-    let mut received = Vec::new();
-    for (index, event) in events.iter().enumerate() {
-        engine.on_event(event.event());
-        if index % 64 == 63 {
-            settle(&mut engine, &mut received);
-        }
-    }
-    settle(&mut engine, &mut received);
-    (received, engine)
-}
-
-fn settle(engine: &mut Engine, received: &mut Vec<Received>) {
-    let limit = Instant::now() + Duration::from_secs(20);
-    while engine.counters().in_flight() > 0 {
-        assert!(
-            Instant::now() < limit,
-            "events are stuck: {:?}",
-            engine.counters()
-        );
-        collect(engine, received);
-        std::thread::yield_now();
-    }
-    collect(engine, received);
-}
-
-fn collect(engine: &mut Engine, received: &mut Vec<Received>) {
-    engine.poll(|name, signal| {
-        received.push((
-            signal.sequence,
-            signal.meta.input_sequence,
-            name.as_str().to_owned(),
-            signal.meta.timestamp,
-            signal.values.iter().map(|value| value.to_bits()).collect(),
-        ));
-    });
-}
-
-const PLACEMENTS: [&str; 6] = [
-    r#""inline""#,
-    r#""fused""#,
-    r#""split""#,
-    r#"[["ingest"],["factor","model"]]"#,
-    r#"[["ingest","factor"],["model"]]"#,
-    r#"[["ingest","factor","model"],["egress"]]"#,
-];
-
-fn assert_all_placements_agree(events: &[Owned], depths: usize) {
-    let config = |placement| format!(r#"{{"model": "none", "placement": {placement}}}"#);
+fn assert_all_placements_agree(events: &[Owned]) {
+    // Every kind of message: all kinds trigger, and each model sends its own.
+    let config = |placement| {
+        format!(
+            r#"{{"factors": ["test0000", "market"], "models": ["none", "test0000"],
+                "callback": "per-model", "trigger": ["depth", "trade", "index_price"],
+                "placement": {placement}}}"#
+        )
+    };
     let (expected, _) = run(&config(PLACEMENTS[0]), events);
-    assert_eq!(expected.len(), depths);
+    let of_depths = events
+        .iter()
+        .filter(|event| matches!(event, Owned::Depth(_)));
+    assert!(expected.len() >= 2 * of_depths.count(), "a signal a model");
     for placement in &PLACEMENTS[1..] {
         let (received, engine) = run(&config(placement), events);
         assert!(received == expected, "{placement} differs from inline");
         let counters = engine.counters();
         assert_eq!(counters.events(), events.len() as u64);
         assert_eq!(counters.get(Counter::EgressGap), 0);
-        assert_eq!(counters.get(Counter::Delivered), depths as u64);
+        assert_eq!(counters.get(Counter::Delivered), expected.len() as u64);
     }
 }
 
@@ -117,7 +41,6 @@ fn assert_all_placements_agree(events: &[Owned], depths: usize) {
 fn all_placements_give_bit_identical_signals() {
     let mut random = fastrand::Rng::with_seed(7);
     let symbols = ["btc_usdt", "eth_usdt", "sol_usdt"];
-    let mut depths = 0;
     let events: Vec<Owned> = (0..3_000)
         .map(|time| {
             let symbol = symbols[random.usize(..3)];
@@ -144,14 +67,11 @@ fn all_placements_give_bit_identical_signals() {
                     index.price = price.into();
                     Owned::Index(index)
                 }
-                _ => {
-                    depths += 1;
-                    depth(symbol, time, price)
-                }
+                _ => depth(symbol, time, price),
             }
         })
         .collect();
-    assert_all_placements_agree(&events, depths);
+    assert_all_placements_agree(&events);
 }
 
 /// Depth rows of a recorded capture, in its order.
@@ -203,7 +123,7 @@ fn all_placements_agree_on_real_data() {
             println!("SKIP: the recorded data file {file} is not there");
             continue;
         };
-        assert_all_placements_agree(&events, events.len());
+        assert_all_placements_agree(&events);
     }
 }
 
@@ -224,7 +144,7 @@ fn a_host_that_stops_polling_loses_only_what_is_counted() {
     engine.on_event(events[50].event());
     collect(&mut engine, &mut received);
     let last = received.last().unwrap();
-    assert_eq!((last.0, last.1, last.3), (51, 51, 50));
+    assert_eq!((last.0, last.1, last.4), (51, 51, 50));
     assert_eq!(engine.counters().get(Counter::EgressGap), 42);
 }
 
@@ -395,7 +315,7 @@ proptest! {
         let (received, engine) = run(r#"{"placement": "inline"}"#, &events);
         let valid: Vec<i64> = bids.iter().enumerate()
             .filter(|&(_, &bid)| bid > 0.0).map(|(time, _)| time as i64).collect();
-        let times: Vec<i64> = received.iter().map(|signal| signal.3).collect();
+        let times: Vec<i64> = received.iter().map(|signal| signal.4).collect();
         prop_assert_eq!(times, valid);
         let dense = received.iter().enumerate().all(|(index, signal)| signal.0 == index as u64 + 1);
         prop_assert!(dense);

@@ -101,6 +101,14 @@ impl Handle {
         unsafe { (self.api.on_data)(self.pointer, signal::abi::TYPE_DEPTH, data) }
     }
 
+    /// `signal_on_data(103, ...)`
+    #[inline(always)]
+    pub fn on_trade(&self, trade: &signal::abi::Trade) {
+        let data = std::ptr::from_ref(trade).cast();
+        // SAFETY: the handle is live and the payload is a whole Trade.
+        unsafe { (self.api.on_data)(self.pointer, signal::abi::TYPE_TRADE, data) }
+    }
+
     /// `signal_poll_callbacks`
     #[inline(always)]
     pub fn poll_call(&self) -> c_int {

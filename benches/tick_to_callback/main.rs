@@ -14,16 +14,19 @@ mod series;
 mod ticks;
 
 use std::hint::black_box;
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs};
 
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 use args::{Args, Command};
 use echo::Trips;
 use library::Api;
 use machine::Cores;
-use report::Repetition;
+use report::{Hops, Repetition};
 use series::{Figures, Series, Stamps, batched};
 use ticks::{Ticks, empty_poll_call, empty_poll_inlined};
 
@@ -56,11 +59,12 @@ fn run(args: &Args) -> Result<(), String> {
     let stamps = Stamps::new();
     report::header(args, &cores, &stamps, &facts, &api.version());
 
+    let model = linear_model().map_err(|error| format!("cannot write a model file: {error}"))?;
     let before = machine::preemptions();
     let mut repetitions = Vec::with_capacity(args.repetitions);
-    let mut hops = Vec::new();
+    let mut hops = Hops::default();
     for _ in 0..args.repetitions {
-        let (repetition, last_hops) = repeat(args, &cores, &stamps, &api)?;
+        let (repetition, last_hops) = repeat(args, &cores, &stamps, &api, &model)?;
         repetitions.push(repetition);
         hops = last_hops;
     }
@@ -75,7 +79,7 @@ fn run(args: &Args) -> Result<(), String> {
             facts,
             &version,
             &repetitions,
-            hops,
+            &hops,
             preemptions,
         );
         fs::write(path, format!("{value:#}\n"))
@@ -91,7 +95,8 @@ fn repeat(
     cores: &Cores,
     stamps: &Stamps,
     api: &Api,
-) -> Result<(Repetition, Vec<Value>), String> {
+    model: &NamedTempFile,
+) -> Result<(Repetition, Hops), String> {
     let lane = cores.lanes[0];
     let trips = Trips {
         count: args.iterations,
@@ -115,6 +120,11 @@ fn repeat(
         let handle = api.create(&config(args, cores, false))?;
         Ticks::new(&handle, stamps).tick_to_callback(trips)?
     };
+    let (tick_market, market_hops) = {
+        let handle = api.create(&market(config(args, cores, true), model.path()))?;
+        let mut ticks = Ticks::new(&handle, stamps).with_trades();
+        (ticks.tick_to_callback(trips)?, handle.hops())
+    };
     echo::line(stamps, lane, half, &mut line)?;
 
     // In the order of `What::ALL`.
@@ -128,8 +138,13 @@ fn repeat(
         timed.poll_inlined,
         timed.tick,
         tick_untimed.figures(stamps),
+        tick_market.figures(stamps),
     ]);
-    Ok((repetition, timed.hops))
+    let hops = Hops {
+        test0000: timed.hops,
+        market: market_hops,
+    };
+    Ok((repetition, hops))
 }
 
 /// What a handle with timing on gives.
@@ -170,6 +185,24 @@ fn timed(
         poll_inlined,
         hops,
     })
+}
+
+/// The same with the factor set `market` and a linear model of its 15 factors.
+fn market(mut config: Value, model: &Path) -> Value {
+    config["factors"] = json!("market");
+    config["model"] = json!({"name": "linear", "file": model});
+    config
+}
+
+/// A linear model with a weight, a mean and a scale for each of 15 factors.
+fn linear_model() -> std::io::Result<NamedTempFile> {
+    let numbers = |start: f64| (0..15).map(|place| start + f64::from(place)).collect();
+    let (weights, mean, scale): (Vec<f64>, Vec<f64>, Vec<f64>) =
+        (numbers(-7.0), numbers(0.0), numbers(1.0));
+    let json = json!({"weights": weights, "bias": 0.5, "mean": mean, "scale": scale});
+    let mut file = NamedTempFile::new()?;
+    write!(file, "{json}")?;
+    Ok(file)
 }
 
 fn config(args: &Args, cores: &Cores, timing: bool) -> Value {

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use bytemuck::Zeroable;
-use signal::abi::Depth;
+use signal::abi::{Depth, Trade};
 
 use crate::echo::Trips;
 use crate::library::Handle;
@@ -34,12 +34,17 @@ extern "C-unwind" fn on_signal(
     black_box(values);
 }
 
+/// Between a trade and the Depth that follows it, ns.
+const TRADE_GAP_NS: u64 = 1_000;
+
 /// One Depth under way at a time, the host spinning on the inlined poll.
 pub struct Ticks<'a> {
     handle: &'a Handle,
     // Boxed: the library keeps a pointer to it.
     probe: Box<Probe<'a>>,
     depth: Depth,
+    /// Handed in, unmeasured, before each trip.
+    trade: Option<Trade>,
 }
 
 impl<'a> Ticks<'a> {
@@ -58,7 +63,21 @@ impl<'a> Ticks<'a> {
             handle,
             probe,
             depth: depth(),
+            trade: None,
         }
+    }
+
+    /// A trade goes before each Depth, so that what a factor set computes from
+    /// trades is never up to date already.
+    pub fn with_trades(mut self) -> Self {
+        self.trade = Some(Trade {
+            symbol: self.depth.symbol,
+            exchange_id: self.depth.exchange_id,
+            instrument_type: self.depth.instrument_type,
+            volume: 0.5.into(),
+            ..Trade::zeroed()
+        });
+        self
     }
 
     /// From a stamp taken just before `signal_on_data` to the stamp that the
@@ -101,7 +120,15 @@ impl<'a> Ticks<'a> {
             self.depth.data_time = next.into();
             // The book moves, so that no trip repeats the one before.
             self.depth.bid_price[0] = (100.0 + (number % 16) as f64 / 16.0).into();
-            self.probe.stamps.pause(trips.gap);
+            let mut gap = trips.gap;
+            if let Some(trade) = &mut self.trade {
+                trade.price = (101.0 + (number % 7) as f64 / 8.0).into();
+                trade.trade_time = (next * 1_000_000).into();
+                self.handle.on_trade(trade);
+                // The lane has it behind it when the Depth comes.
+                gap = gap.max(self.probe.stamps.ticks(TRADE_GAP_NS));
+            }
+            self.probe.stamps.pause(gap);
             let (start, end) = trip(self)?;
             if number >= trips.warm_up() {
                 series.record(start, end);

@@ -7,6 +7,7 @@
 //! | file | set |
 //! |---|---|
 //! | `test0000` | spread, mid and best bid, for wiring tests |
+//! | `market` | fifteen factors of book, trades, ticker and index |
 //! | `bank` | one set's states for all instruments |
 //! | `registry` | the sets that a configuration can name |
 //!
@@ -42,15 +43,92 @@
 //! registry.add::<Activity, _>();
 //! assert!(registry.get("activity").is_some());
 //! ```
+//!
+//! [`testing`](crate::testing) has what a set's tests need, and
+//! `examples/custom_set.rs` is a set with parameters, tests and an engine.
+//!
+//! # What the compiler refuses
+//!
+//! As many values as names. The type of `out` says how many; two names and
+//! three values do not compile:
+//!
+//! ```compile_fail,E0053
+//! # use signal::factors::{FactorSet, NoParams};
+//! # struct Quote { bid: f64, ask: f64 }
+//! # impl FactorSet<2> for Quote {
+//! #     const NAME: &'static str = "quote";
+//! const FACTORS: [&'static str; 2] = ["bid", "ask"];
+//! #     const LEVELS: usize = 1;
+//! #     type Params = NoParams;
+//! #     fn new(_: &NoParams) -> Self { Self { bid: 0.0, ask: 0.0 } }
+//! fn write(&mut self, out: &mut [f64; 3]) {
+//! #       out[0] = self.bid;
+//! #       out[1] = self.ask;
+//! #   }
+//! # }
+//! ```
+//!
+//! Here they agree:
+//!
+//! ```
+//! # use signal::factors::{FactorSet, NoParams};
+//! # struct Quote { bid: f64, ask: f64 }
+//! # impl FactorSet<2> for Quote {
+//! #     const NAME: &'static str = "quote";
+//! const FACTORS: [&'static str; 2] = ["bid", "ask"];
+//! #     const LEVELS: usize = 1;
+//! #     type Params = NoParams;
+//! #     fn new(_: &NoParams) -> Self { Self { bid: 0.0, ask: 0.0 } }
+//! fn write(&mut self, out: &mut [f64; 2]) {
+//! #       out[0] = self.bid;
+//! #       out[1] = self.ask;
+//! #   }
+//! # }
+//! ```
+//!
+//! State that cannot move to a lane, such as an `Rc` that instruments share:
+//!
+//! ```compile_fail,E0277
+//! # use signal::factors::{FactorSet, NoParams};
+//! # use std::{rc::Rc, sync::Arc};
+//! struct Shared { table: Rc<[f64]> }
+//! # impl FactorSet<1> for Shared {
+//! #     const NAME: &'static str = "shared";
+//! #     const FACTORS: [&'static str; 1] = ["first"];
+//! #     const LEVELS: usize = 1;
+//! #     type Params = NoParams;
+//! #     fn new(_: &NoParams) -> Self { Self { table: [1.0].into() } }
+//! #     fn write(&mut self, out: &mut [f64; 1]) { out[0] = self.table[0]; }
+//! # }
+//! ```
+//!
+//! An `Arc` can, if nothing in it changes:
+//!
+//! ```
+//! # use signal::factors::{FactorSet, NoParams};
+//! # use std::{rc::Rc, sync::Arc};
+//! struct Shared { table: Arc<[f64]> }
+//! # impl FactorSet<1> for Shared {
+//! #     const NAME: &'static str = "shared";
+//! #     const FACTORS: [&'static str; 1] = ["first"];
+//! #     const LEVELS: usize = 1;
+//! #     type Params = NoParams;
+//! #     fn new(_: &NoParams) -> Self { Self { table: [1.0].into() } }
+//! #     fn write(&mut self, out: &mut [f64; 1]) { out[0] = self.table[0]; }
+//! # }
+//! ```
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 mod bank;
+mod market;
 mod registry;
 mod test0000;
 
+pub use crate::ranged::Ranged;
 pub use bank::FactorBank;
+pub use market::{Market, MarketParams};
 pub use registry::{Entry, Prepared, Registry};
 pub use test0000::Test0000;
 

@@ -4,7 +4,7 @@ use serde::de::value::MapDeserializer;
 use serde_json::{Map, Value};
 
 use super::bank::{self, FactorBank};
-use super::{FactorSet, Test0000};
+use super::{FactorSet, Market, Test0000};
 use crate::abi::LEVELS;
 
 /// What the engine knows of a factor set by its name.
@@ -74,6 +74,7 @@ impl Registry {
     pub fn builtin() -> Self {
         let mut registry = Self(Vec::new());
         registry.add::<Test0000, _>();
+        registry.add::<Market, _>();
         registry
     }
 

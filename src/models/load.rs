@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, Linear, Model, ModelError};
+use super::{Check, LightGbm, Linear, Model, ModelError, Onnx, onnx};
 
 /// Largest model file that is read.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -18,16 +18,22 @@ pub const MAX_FILE_BYTES: u64 = 256 << 20;
 pub enum Kind {
     /// [`Linear`]: JSON with weights and bias.
     Linear,
+    /// [`LightGbm`]: the text of LightGBM's `save_model`.
+    LightGbm,
+    /// [`Onnx`]: a network or a classical model.
+    Onnx,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 1] = [Kind::Linear];
+    pub const ALL: [Kind; 3] = [Kind::Linear, Kind::LightGbm, Kind::Onnx];
 
     /// The name in configurations.
     pub const fn name(self) -> &'static str {
         match self {
             Kind::Linear => "linear",
+            Kind::LightGbm => "lightgbm",
+            Kind::Onnx => "onnx",
         }
     }
 
@@ -37,12 +43,19 @@ impl Kind {
     ///
     /// What was expected.
     pub fn detect(bytes: &[u8]) -> Result<Self, ModelError> {
+        if matches!(bytes.strip_prefix(b"tree"), Some([b'\n' | b'\r', ..])) {
+            return Ok(Kind::LightGbm);
+        }
         let start = bytes.trim_ascii_start();
         if start.starts_with(b"{") {
             return Ok(Kind::Linear);
         }
+        if onnx::looks_like_model(bytes) {
+            return Ok(Kind::Onnx);
+        }
         Err(ModelError::new(
-            "its kind cannot be told from its content; expected a linear model's JSON",
+            "its kind cannot be told from its content; expected LightGBM's text, a \
+             linear model's JSON or an ONNX model",
         ))
     }
 }
@@ -61,13 +74,22 @@ pub fn load(
     kind: Option<Kind>,
     outputs: &[String],
 ) -> Result<Box<dyn Model>, ModelError> {
+    load_with_kind(path, kind, outputs).map(|(_, model)| model)
+}
+
+/// [`load`], and what the file turned out to be.
+pub(crate) fn load_with_kind(
+    path: &Path,
+    kind: Option<Kind>,
+    outputs: &[String],
+) -> Result<(Kind, Box<dyn Model>), ModelError> {
     let named = |error: ModelError| ModelError(format!("{}: {error}", path.display()));
     let bytes = read(path).map_err(named)?;
     let kind = match kind {
         Some(kind) => kind,
         None => Kind::detect(&bytes).map_err(named)?,
     };
-    if !outputs.is_empty() {
+    if !outputs.is_empty() && kind != Kind::Onnx {
         return Err(named(ModelError(format!(
             "a {} model has no outputs to choose from; leave outputs out",
             kind.name()
@@ -75,11 +97,13 @@ pub fn load(
     }
     let parsed: Result<Box<dyn Model>, ModelError> = match kind {
         Kind::Linear => Linear::parse(&bytes).map(|model| Box::new(model) as _),
+        Kind::LightGbm => LightGbm::parse(&bytes).map(|model| Box::new(model) as _),
+        Kind::Onnx => Onnx::parse(&bytes, outputs).map(|model| Box::new(model) as _),
     };
     let mut model =
         parsed.map_err(|error| named(ModelError(format!("{} model: {error}", kind.name()))))?;
     Check::beside(path)?.map_or(Ok(()), |check| check.run(model.as_mut()))?;
-    Ok(model)
+    Ok((kind, model))
 }
 
 /// Reads a file of bounded size.

@@ -5,19 +5,28 @@
 //! | `test0000` | a constant, for wiring tests |
 //! | `none` | the factors themselves |
 //! | `linear` | a weighted sum, from JSON |
+//! | `forest` | what the tree formats share |
+//! | `lightgbm` | trees, from LightGBM's text |
+//! | `onnx` | networks and classical models, from ONNX |
 //! | `load` | from a file to a model: kind, bounds, the check file |
 //! | `check` | reference vectors beside a model file |
 
 mod check;
+mod forest;
+mod lightgbm;
 mod linear;
 mod load;
 mod none;
+mod onnx;
 mod test0000;
 
 pub use check::Check;
+pub use lightgbm::LightGbm;
 pub use linear::Linear;
+pub(crate) use load::load_with_kind;
 pub use load::{Kind, MAX_FILE_BYTES, load};
 pub use none::NoModel;
+pub use onnx::Onnx;
 pub use test0000::Test0000;
 
 /// A model. It runs on one lane and may keep state, but not allocate, lock,
@@ -58,7 +67,7 @@ impl ModelError {
 }
 
 /// Makes a model for a factor vector with these names.
-pub type Make = fn(&[&'static str]) -> Box<dyn Model>;
+pub type Make = fn(&[&str]) -> Box<dyn Model>;
 
 /// The models that a configuration can name without a file.
 #[derive(Clone, Debug)]

@@ -26,7 +26,7 @@ pub(crate) struct Stages {
     pub(crate) levels: usize,
     /// Length of the factor vector.
     pub(crate) factors: usize,
-    /// Number of the model's outputs.
+    /// Most values of a signal.
     pub(crate) outputs: usize,
 }
 

@@ -12,15 +12,18 @@ use super::hops::{Hop, Recorder};
 use super::placement::Stage;
 use super::wire::{Events, FactorVectors, Predictions, RawEvents, Signals, Wire};
 use crate::stages::{
-    Body, Egress, Event, Factor, FactorVector, Ingest, ModelStage, Prediction, RawEvent,
+    Egress, Event, Factor, FactorVector, Ingest, ModelStage, Prediction, RawEvent,
 };
 
 /// Something that takes messages of a kind: a node or an outlet.
 pub(crate) trait Accept<W: Wire> {
     fn accept(&mut self, message: &W::View<'_>, trace: &mut Trace);
+
+    /// Warms what is cold before the first message.
+    fn prime(&mut self) {}
 }
 
-/// The stamps of one message on its way through a lane.
+/// The times of one message on its way through a lane, TSC ticks.
 ///
 /// They are kept here and recorded after the lane has published, so that the
 /// histograms' cost is not on the message's way.
@@ -28,7 +31,9 @@ pub(crate) trait Accept<W: Wire> {
 pub(crate) struct Trace {
     clock: Clock,
     picked: u64,
-    marks: [u64; Stage::ALL.len()],
+    /// A message may make several of the next stage's: work adds up.
+    work: [u64; Stage::ALL.len()],
+    worked: [bool; Stage::ALL.len()],
     updated_only: bool,
     last: u64,
 }
@@ -38,7 +43,8 @@ impl Trace {
         Self {
             clock,
             picked: 0,
-            marks: [0; Stage::ALL.len()],
+            work: [0; Stage::ALL.len()],
+            worked: [false; Stage::ALL.len()],
             updated_only: false,
             last: 0,
         }
@@ -48,14 +54,19 @@ impl Trace {
     pub(crate) fn begin(&mut self) {
         self.picked = self.clock.stamp();
         self.last = self.picked;
-        self.marks = [0; Stage::ALL.len()];
+        self.work = [0; Stage::ALL.len()];
+        self.worked = [false; Stage::ALL.len()];
         self.updated_only = false;
     }
 
+    /// Ends a stage's work. Where a stage emits several messages, handing on
+    /// the one before counts to the one after it.
     #[inline]
     fn mark(&mut self, stage: Stage) {
-        self.last = self.clock.stamp();
-        self.marks[stage as usize] = self.last;
+        let now = self.clock.stamp();
+        self.work[stage as usize] += now.wrapping_sub(self.last);
+        self.worked[stage as usize] = true;
+        self.last = now;
     }
 
     /// The latest stamp, which a publication carries.
@@ -71,10 +82,8 @@ impl Trace {
             return;
         }
         recorder.record(Hop::wait(first), published, self.picked);
-        let mut start = self.picked;
         for stage in Stage::ALL {
-            let end = self.marks[stage as usize];
-            if end == 0 {
+            if !self.worked[stage as usize] {
                 continue;
             }
             let hop = if stage == Stage::Factor && self.updated_only {
@@ -82,8 +91,7 @@ impl Trace {
             } else {
                 Hop::work(stage)
             };
-            recorder.record(hop, start, end);
-            start = end;
+            recorder.record(hop, 0, self.work[stage as usize]);
         }
     }
 }
@@ -114,6 +122,10 @@ impl<N: Accept<Events>> Accept<RawEvents> for IngestNode<N> {
             self.counters.bump(refusal.into());
         }
     }
+
+    fn prime(&mut self) {
+        self.next.prime();
+    }
 }
 
 pub(crate) struct FactorNode<N> {
@@ -125,20 +137,24 @@ pub(crate) struct FactorNode<N> {
 impl<N: Accept<FactorVectors>> Accept<Events> for FactorNode<N> {
     #[inline]
     fn accept(&mut self, event: &Event<'_>, trace: &mut Trace) {
-        let mut triggered = false;
-        let (next, counters) = (&mut self.next, &self.counters);
+        let mut triggered = 0;
+        let next = &mut self.next;
         self.stage.on(event, |vector| {
-            triggered = true;
+            triggered += 1;
             trace.mark(Stage::Factor);
             next.accept(&vector, trace);
-            counters.bump(Counter::Triggered);
         });
-        if !triggered {
-            debug_assert!(!matches!(event.body, Body::Depth(_)));
+        if triggered == 0 {
             trace.mark(Stage::Factor);
             trace.updated_only = true;
             self.counters.bump(Counter::Updates);
+        } else {
+            self.counters.add(Counter::Triggered, triggered);
         }
+    }
+
+    fn prime(&mut self) {
+        self.next.prime();
     }
 }
 
@@ -151,12 +167,17 @@ pub(crate) struct ModelNode<N> {
 impl<N: Accept<Predictions>> Accept<FactorVectors> for ModelNode<N> {
     #[inline]
     fn accept(&mut self, vector: &FactorVector<'_>, trace: &mut Trace) {
-        let (next, counters) = (&mut self.next, &self.counters);
+        let next = &mut self.next;
         self.stage.on(vector, |prediction| {
             trace.mark(Stage::Model);
             next.accept(&prediction, trace);
-            counters.bump(Counter::Predicted);
         });
+        self.counters.bump(Counter::Predicted);
+    }
+
+    fn prime(&mut self) {
+        self.stage.prime();
+        self.next.prime();
     }
 }
 
@@ -180,5 +201,8 @@ impl<N: Accept<Signals>> Accept<Predictions> for EgressNode<N> {
             next.accept(&signal, trace);
             counters.bump(Counter::Signals);
         });
+        if prediction.last {
+            self.counters.bump(Counter::Answered);
+        }
     }
 }

@@ -13,7 +13,7 @@ macro_rules! counters {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
         /// What is counted. Every event of a known type ends in exactly one of
         /// `refused_*` (but null data and unknown types, which are no events),
-        /// `dropped_ingest_ring_full`, `updates` and `signals`.
+        /// `dropped_ingest_ring_full`, `updates` and `answered`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(usize)]
         pub enum Counter {
@@ -55,6 +55,8 @@ counters! {
     RefusedBadSize = "refused_bad_size",
     /// Events of instruments beyond `instruments.max`.
     RefusedTooManyInstruments = "refused_too_many_instruments",
+    /// Events of symbols that are not among the configured `assets`.
+    RefusedNotAnAsset = "refused_not_an_asset",
     /// Events that came after a lane had failed.
     RefusedFailed = "refused_failed",
     /// Events dropped because the ring to ingest was full.
@@ -67,10 +69,13 @@ counters! {
     Updates = "updates",
     /// Factor vectors computed.
     Triggered = "triggered",
-    /// Model runs.
+    /// Factor vectors that every model has seen.
     Predicted = "predicted",
-    /// Signals numbered at egress, dropped ones too.
+    /// Signals numbered at egress, dropped ones too. With `"callback":
+    /// "per-model"` a vector makes one for each model.
     Signals = "signals",
+    /// Events whose signals have all been numbered.
+    Answered = "answered",
     /// Signals that the host's thread took.
     Delivered = "delivered",
     /// Signal numbers that the host's thread missed.
@@ -100,6 +105,7 @@ impl From<Refusal> for Counter {
             Refusal::BadPrice => Counter::RefusedBadPrice,
             Refusal::BadSize => Counter::RefusedBadSize,
             Refusal::TooManyInstruments => Counter::RefusedTooManyInstruments,
+            Refusal::NotAnAsset => Counter::RefusedNotAnAsset,
         }
     }
 }
@@ -174,17 +180,18 @@ impl Snapshot {
     }
 
     /// Events that have not ended yet: not refused, not dropped, not applied
-    /// and no signal made of them.
+    /// and not all their signals made.
     pub fn in_flight(&self) -> u64 {
         let ended: u64 = [
             Counter::RefusedBadSymbol,
             Counter::RefusedBadPrice,
             Counter::RefusedBadSize,
             Counter::RefusedTooManyInstruments,
+            Counter::RefusedNotAnAsset,
             Counter::RefusedFailed,
             Counter::DroppedIngestRingFull,
             Counter::Updates,
-            Counter::Signals,
+            Counter::Answered,
         ]
         .iter()
         .map(|&counter| self.get(counter))
@@ -202,7 +209,7 @@ mod tests {
         let (host, lane) = (Counters::new(), Counters::new());
         host.add(Counter::EventsDepth, 5);
         host.bump(Counter::DroppedIngestRingFull);
-        lane.add(Counter::Signals, 2);
+        lane.add(Counter::Answered, 2);
         lane.bump(Counter::RefusedBadPrice);
         let snapshot = Snapshot::of(&[host, lane]);
         assert_eq!(snapshot.events(), 5);

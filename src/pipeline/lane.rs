@@ -58,6 +58,8 @@ impl Control {
 
 /// A lane's work, whatever stages it has.
 pub(crate) trait Turn: Send {
+    /// Warms what is cold, on the thread that will run it.
+    fn prime(&mut self);
     /// Handles at most a batch of messages; returns how many.
     fn turn(&mut self) -> usize;
     /// Hands the histograms over if they were asked for.
@@ -97,6 +99,10 @@ impl<W: Wire, A: Accept<W>> Work<W, A> {
 }
 
 impl<W: Wire, A: Accept<W> + Send> Turn for Work<W, A> {
+    fn prime(&mut self) {
+        self.head.prime();
+    }
+
     #[inline]
     fn turn(&mut self) -> usize {
         let (head, trace) = (&mut self.head, &mut self.trace);
@@ -132,11 +138,11 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// Starts a lane and waits until it is pinned.
+    /// Starts a lane and waits until it is pinned and primed.
     pub(crate) fn start(
         index: usize,
         plan: &LanePlan,
-        work: Box<dyn Turn>,
+        mut work: Box<dyn Turn>,
         control: Arc<Control>,
     ) -> Result<Self, String> {
         let (ready, pinned) = mpsc::channel();
@@ -146,6 +152,9 @@ impl Lane {
         let thread = guest::spawn(name, move || {
             let result = cores::pin(plan.core);
             let ok = result.is_ok();
+            if ok {
+                work.prime();
+            }
             let _ = ready.send(result);
             if ok {
                 run(index, &plan, work, &control);
@@ -159,7 +168,7 @@ impl Lane {
                 Err(why)
             }
             Err(_) => Err(format!(
-                "lane {index} ended before it was pinned to core {core}"
+                "lane {index} ended before it was ready on core {core}"
             )),
         }
     }

@@ -8,7 +8,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::abi::{EXCHANGE_LEN, EventKind, HostEvent, PackedF64, SYMBOL_LEN};
 use crate::factors::{Depth, IndexPrice, Ticker, Trade};
 use crate::stages::{
-    Body, Event, FactorVector, InstrumentId, Meta, Prediction, RawEvent, RawHead, Signal,
+    Body, Event, FactorVector, InstrumentId, Meta, ModelId, PairId, Prediction, RawEvent, RawHead,
+    Signal,
 };
 
 /// Values that any non-Depth event carries at most.
@@ -23,15 +24,32 @@ const HEAD_WORDS: usize = size_of::<Head>() / 8;
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct Head {
-    sequence: u64,
+    /// A signal's sequence number; an event's pair.
+    number: u64,
     input_sequence: u64,
     timestamp: i64,
     arrival: u64,
     published: u64,
     instrument: u32,
-    kind: u8,
-    side: i8,
+    /// An event's kind; the model of a prediction or signal.
+    tag: u8,
+    /// A trade's side; whether a vector or prediction is its event's last.
+    detail: i8,
     count: u16,
+}
+
+/// The tag of values that are those of several models.
+const SEVERAL_MODELS: u8 = u8::MAX;
+const _: () = assert!(ModelId::MAX < SEVERAL_MODELS as usize);
+
+#[inline]
+fn model_tag(model: Option<ModelId>) -> u8 {
+    model.map_or(SEVERAL_MODELS, |id| id.0)
+}
+
+#[inline]
+fn tagged_model(tag: u8) -> Option<ModelId> {
+    (tag != SEVERAL_MODELS).then_some(ModelId(tag))
 }
 
 const _: () = assert!(size_of::<Head>() == 48 && size_of::<RawHead>() == 80);
@@ -205,14 +223,14 @@ fn get(words: &[u64]) -> (&Head, &[f64]) {
 fn head(meta: &Meta, published: u64, count: usize) -> Head {
     debug_assert!(count <= MAX_VALUES);
     Head {
-        sequence: 0,
+        number: 0,
         input_sequence: meta.input_sequence,
         timestamp: meta.timestamp,
         arrival: meta.arrival,
         published,
         instrument: meta.instrument.0,
-        kind: 0,
-        side: 0,
+        tag: 0,
+        detail: 0,
         count: count as u16,
     }
 }
@@ -249,22 +267,27 @@ impl Wire for Events {
     fn decode(words: &[u64]) -> (Event<'_>, u64) {
         let (head, values) = get(words);
         let timestamp = head.timestamp;
-        let body = match EventKind::ALL[head.kind as usize] {
+        let body = match EventKind::ALL[usize::from(head.tag)] {
             EventKind::Depth => Body::Depth(Depth::from_values(timestamp, values)),
             EventKind::Ticker => Body::Ticker(Ticker::from_values(timestamp, values)),
-            EventKind::Trade => Body::Trade(Trade::from_values(timestamp, head.side, values)),
+            EventKind::Trade => Body::Trade(Trade::from_values(timestamp, head.detail, values)),
             EventKind::IndexPrice => Body::IndexPrice(IndexPrice { price: values[0] }),
         };
-        let meta = head.meta();
-        (Event { meta, body }, head.published)
+        let event = Event {
+            meta: head.meta(),
+            pair: PairId(head.number as u32),
+            body,
+        };
+        (event, head.published)
     }
 }
 
 impl Encode for Events {
     fn encode(event: &Event<'_>, published: u64, words: &mut [u64]) {
         let head = |kind: EventKind, side: i8, count: usize| Head {
-            kind: kind as u8,
-            side,
+            number: event.pair.0.into(),
+            tag: kind as u8,
+            detail: side,
             ..head(&event.meta, published, count)
         };
         match &event.body {
@@ -311,16 +334,23 @@ impl Wire for FactorVectors {
     #[inline]
     fn decode(words: &[u64]) -> (FactorVector<'_>, u64) {
         let (head, values) = get(words);
-        let meta = head.meta();
-        (FactorVector { meta, values }, head.published)
+        let vector = FactorVector {
+            meta: head.meta(),
+            last: head.detail != 0,
+            values,
+        };
+        (vector, head.published)
     }
 }
 
 impl Encode for FactorVectors {
     #[inline]
     fn encode(vector: &FactorVector<'_>, published: u64, words: &mut [u64]) {
-        let count = vector.values.len();
-        put(head(&vector.meta, published, count), vector.values, words);
+        let head = Head {
+            detail: vector.last.into(),
+            ..head(&vector.meta, published, vector.values.len())
+        };
+        put(head, vector.values, words);
     }
 }
 
@@ -330,20 +360,25 @@ impl Wire for Predictions {
     #[inline]
     fn decode(words: &[u64]) -> (Prediction<'_>, u64) {
         let (head, values) = get(words);
-        let meta = head.meta();
-        (Prediction { meta, values }, head.published)
+        let prediction = Prediction {
+            meta: head.meta(),
+            model: tagged_model(head.tag),
+            last: head.detail != 0,
+            values,
+        };
+        (prediction, head.published)
     }
 }
 
 impl Encode for Predictions {
     #[inline]
     fn encode(prediction: &Prediction<'_>, published: u64, words: &mut [u64]) {
-        let count = prediction.values.len();
-        put(
-            head(&prediction.meta, published, count),
-            prediction.values,
-            words,
-        );
+        let head = Head {
+            tag: model_tag(prediction.model),
+            detail: prediction.last.into(),
+            ..head(&prediction.meta, published, prediction.values.len())
+        };
+        put(head, prediction.values, words);
     }
 }
 
@@ -354,8 +389,9 @@ impl Wire for Signals {
     fn decode(words: &[u64]) -> (Signal<'_>, u64) {
         let (head, values) = get(words);
         let signal = Signal {
-            sequence: head.sequence,
+            sequence: head.number,
             meta: head.meta(),
+            model: tagged_model(head.tag),
             values,
         };
         (signal, head.published)
@@ -366,7 +402,8 @@ impl Encode for Signals {
     #[inline]
     fn encode(signal: &Signal<'_>, published: u64, words: &mut [u64]) {
         let head = Head {
-            sequence: signal.sequence,
+            number: signal.sequence,
+            tag: model_tag(signal.model),
             ..head(&signal.meta, published, signal.values.len())
         };
         put(head, signal.values, words);

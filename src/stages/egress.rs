@@ -11,7 +11,8 @@ use super::{Prediction, Signal};
 /// let mut egress = Egress::default();
 /// let mut numbers = Vec::new();
 /// for _ in 0..2 {
-///     egress.on(&Prediction { meta, values: &[1.0] }, |signal| numbers.push(signal.sequence));
+///     let prediction = Prediction { meta, model: None, last: true, values: &[1.0] };
+///     egress.on(&prediction, |signal| numbers.push(signal.sequence));
 /// }
 /// assert_eq!(numbers, [1, 2]);
 /// ```
@@ -29,6 +30,7 @@ impl Egress {
         out(Signal {
             sequence: self.last,
             meta: prediction.meta,
+            model: prediction.model,
             values: prediction.values,
         });
     }

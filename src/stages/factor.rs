@@ -1,57 +1,211 @@
 //! Factor: keeps state per instrument and computes on a trigger.
 
-use super::{Body, Event, FactorVector};
-use crate::factors::FactorBank;
+use super::{Body, Event, FactorVector, InstrumentId, Meta, PairId};
+use crate::abi::EventKind;
+use crate::factors::{FactorBank, IndexPrice};
 use crate::pipeline::padded::Values;
+
+/// Which kinds of event make the engine compute a factor vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Triggers([bool; EventKind::ALL.len()]);
+
+impl Triggers {
+    /// These kinds.
+    pub fn new(kinds: &[EventKind]) -> Self {
+        let mut triggers = Self([false; EventKind::ALL.len()]);
+        for &kind in kinds {
+            triggers.0[kind as usize] = true;
+        }
+        triggers
+    }
+
+    #[inline]
+    fn has(self, kind: EventKind) -> bool {
+        self.0[kind as usize]
+    }
+}
 
 /// The factor stage: every configured set, their vectors one after the other.
 pub struct Factor {
     banks: Vec<Box<dyn FactorBank>>,
     values: Values,
+    /// Places in `values` of the factors that are sent, if not all are.
+    selection: Option<Box<[usize]>>,
+    selected: Values,
+    triggers: Triggers,
+    instruments: Box<[Instrument]>,
+    pairs: Box<[Pair]>,
+}
+
+/// What the stage itself keeps of an instrument.
+#[derive(Clone, Copy)]
+struct Instrument {
+    /// The instrument of the same pair that was heard of before this one.
+    next: Next,
+    /// Time of its last event, ns since the Unix epoch.
+    timestamp: i64,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Next {
+    /// Nothing has been heard of the instrument.
+    Unheard,
+    End,
+    Instrument(InstrumentId),
+}
+
+/// Instruments of one exchange and symbol, and the index price they share.
+#[derive(Clone, Copy)]
+struct Pair {
+    first: Next,
+    index: Option<IndexPrice>,
 }
 
 impl Factor {
-    /// A stage that runs these sets in this order.
-    pub fn new(banks: Vec<Box<dyn FactorBank>>) -> Self {
+    /// A stage that runs these sets in this order, for so many instruments and
+    /// pairs. `selection` names the places of the factors that are sent; `None`
+    /// sends all.
+    ///
+    /// # Panics
+    ///
+    /// If a place lies outside the vector.
+    pub fn new(
+        banks: Vec<Box<dyn FactorBank>>,
+        selection: Option<&[usize]>,
+        triggers: Triggers,
+        instruments: usize,
+        pairs: usize,
+    ) -> Self {
         let width = banks.iter().map(|bank| bank.width()).sum();
+        let selection: Option<Box<[usize]>> = selection.map(Into::into);
+        if let Some(places) = &selection {
+            assert!(places.iter().all(|&place| place < width));
+        }
+        let selected = Values::new(selection.as_ref().map_or(0, |places| places.len()));
+        let unheard = Instrument {
+            next: Next::Unheard,
+            timestamp: 0,
+        };
+        let pair = Pair {
+            first: Next::End,
+            index: None,
+        };
         Self {
             banks,
             values: Values::new(width),
+            selection,
+            selected,
+            triggers,
+            instruments: vec![unheard; instruments].into(),
+            pairs: vec![pair; pairs].into(),
         }
     }
 
-    /// Updates the instrument's state; a Depth also computes its factors.
+    /// Updates the instrument's state; an event that triggers also computes its
+    /// factors. An index price updates every instrument of its pair.
     #[inline]
-    pub fn on(&mut self, event: &Event<'_>, out: impl FnOnce(FactorVector<'_>)) {
+    pub fn on(&mut self, event: &Event<'_>, mut out: impl FnMut(FactorVector<'_>)) {
         let id = event.meta.instrument;
-        match &event.body {
+        if let Body::IndexPrice(index) = &event.body {
+            self.on_index_price(event.meta, event.pair, index, out);
+            return;
+        }
+        let instrument = &mut self.instruments[id.index()];
+        instrument.timestamp = event.meta.timestamp;
+        if instrument.next == Next::Unheard {
+            self.join_pair(id, event.pair);
+        }
+        let kind = match &event.body {
             Body::Depth(depth) => {
-                let mut rest = &mut self.values[..];
                 for bank in &mut self.banks {
                     bank.on_depth(id, depth);
-                    let (values, tail) = rest.split_at_mut(bank.width());
-                    bank.write(id, values);
-                    rest = tail;
                 }
-                out(FactorVector {
-                    meta: event.meta,
-                    values: &self.values,
-                });
+                EventKind::Depth
             }
             Body::Ticker(ticker) => {
                 for bank in &mut self.banks {
                     bank.on_ticker(id, ticker);
                 }
+                EventKind::Ticker
             }
             Body::Trade(trade) => {
                 for bank in &mut self.banks {
                     bank.on_trade(id, trade);
                 }
+                EventKind::Trade
             }
-            Body::IndexPrice(index) => {
-                for bank in &mut self.banks {
-                    bank.on_index_price(id, index);
+            Body::IndexPrice(_) => EventKind::IndexPrice,
+        };
+        if self.triggers.has(kind) {
+            let values = self.compute(id);
+            out(FactorVector {
+                meta: event.meta,
+                last: true,
+                values,
+            });
+        }
+    }
+
+    /// A new instrument learns the index price that came before it.
+    #[cold]
+    fn join_pair(&mut self, id: InstrumentId, pair: PairId) {
+        let pair = &mut self.pairs[pair.index()];
+        self.instruments[id.index()].next = pair.first;
+        pair.first = Next::Instrument(id);
+        if let Some(index) = pair.index {
+            for bank in &mut self.banks {
+                bank.on_index_price(id, &index);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn on_index_price(
+        &mut self,
+        meta: Meta,
+        pair: PairId,
+        index: &IndexPrice,
+        mut out: impl FnMut(FactorVector<'_>),
+    ) {
+        let pair = &mut self.pairs[pair.index()];
+        pair.index = Some(*index);
+        let mut member = pair.first;
+        while let Next::Instrument(id) = member {
+            let Instrument { next, timestamp } = self.instruments[id.index()];
+            for bank in &mut self.banks {
+                bank.on_index_price(id, index);
+            }
+            if self.triggers.has(EventKind::IndexPrice) {
+                let values = self.compute(id);
+                out(FactorVector {
+                    meta: Meta {
+                        instrument: id,
+                        timestamp,
+                        ..meta
+                    },
+                    last: next == Next::End,
+                    values,
+                });
+            }
+            member = next;
+        }
+    }
+
+    #[inline]
+    fn compute(&mut self, id: InstrumentId) -> &[f64] {
+        let mut rest = &mut self.values[..];
+        for bank in &mut self.banks {
+            let (values, tail) = rest.split_at_mut(bank.width());
+            bank.write(id, values);
+            rest = tail;
+        }
+        match &self.selection {
+            None => &self.values,
+            Some(places) => {
+                for (value, &place) in self.selected.iter_mut().zip(places) {
+                    *value = self.values[place];
                 }
+                &self.selected
             }
         }
     }
@@ -62,6 +216,130 @@ impl std::fmt::Debug for Factor {
         f.debug_struct("Factor")
             .field("sets", &self.banks.len())
             .field("width", &self.values.len())
-            .finish()
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::factors::{Entry, FactorSet, NoParams, Registry, Ticker, Trade};
+
+    /// Last index price and number of trades.
+    #[derive(Default)]
+    struct Seen([f64; 2]);
+
+    impl FactorSet<2> for Seen {
+        const NAME: &'static str = "seen";
+        const FACTORS: [&'static str; 2] = ["index", "trades"];
+        const LEVELS: usize = 1;
+        type Params = NoParams;
+
+        fn new(_: &NoParams) -> Self {
+            Self::default()
+        }
+        fn on_trade(&mut self, _: &Trade) {
+            self.0[1] += 1.0;
+        }
+        fn on_index_price(&mut self, index: &IndexPrice) {
+            self.0[0] = index.price;
+        }
+        fn write(&mut self, out: &mut [f64; 2]) {
+            *out = self.0;
+        }
+    }
+
+    fn stage(triggers: &[EventKind], selection: Option<&[usize]>) -> Factor {
+        let mut registry = Registry::builtin();
+        registry.add::<Seen, _>();
+        let set: &Entry = registry.get("seen").unwrap();
+        let bank = set.prepare(&serde_json::Map::new()).unwrap().bank(4);
+        Factor::new(vec![bank], selection, Triggers::new(triggers), 4, 2)
+    }
+
+    const TRADE: Body<'_> = Body::Trade(Trade {
+        timestamp: 0,
+        price: 1.0,
+        volume: 1.0,
+        side: 0,
+    });
+    const TICKER: Body<'_> = Body::Ticker(Ticker {
+        timestamp: 0,
+        bid_price: 1.0,
+        ask_price: 2.0,
+        bid_volume: 1.0,
+        ask_volume: 1.0,
+    });
+
+    fn index(price: f64) -> Body<'static> {
+        Body::IndexPrice(IndexPrice { price })
+    }
+
+    /// Instrument, time, whether it is the event's last, and values of each vector.
+    fn run(
+        factor: &mut Factor,
+        instrument: u32,
+        pair: u32,
+        timestamp: i64,
+        body: Body<'_>,
+    ) -> Vec<(u32, i64, bool, Vec<f64>)> {
+        let meta = Meta {
+            input_sequence: 1,
+            instrument: InstrumentId(instrument),
+            timestamp,
+            arrival: 0,
+        };
+        let pair = PairId(pair);
+        let mut seen = Vec::new();
+        factor.on(&Event { meta, pair, body }, |vector| {
+            let Meta {
+                instrument,
+                timestamp,
+                ..
+            } = vector.meta;
+            seen.push((instrument.0, timestamp, vector.last, vector.values.to_vec()));
+        });
+        seen
+    }
+
+    const NONE: u32 = InstrumentId::NONE.0;
+
+    #[test]
+    fn an_index_price_belongs_to_all_instruments_of_its_pair() {
+        let mut factor = stage(&[EventKind::Ticker], None);
+        assert!(run(&mut factor, 0, 0, 1, TRADE).is_empty());
+        assert!(run(&mut factor, NONE, 0, 0, index(50.0)).is_empty());
+        // Heard of after the index price, and of another pair.
+        assert!(run(&mut factor, 1, 0, 2, TRADE).is_empty());
+        assert!(run(&mut factor, 2, 1, 3, TRADE).is_empty());
+        let value = |factor: &mut Factor, id, pair| run(factor, id, pair, 9, TICKER)[0].3[0];
+        assert_eq!(value(&mut factor, 0, 0), 50.0);
+        assert_eq!(value(&mut factor, 1, 0), 50.0);
+        assert_eq!(value(&mut factor, 2, 1), 0.0);
+        run(&mut factor, NONE, 0, 0, index(60.0));
+        assert_eq!(value(&mut factor, 0, 0), 60.0);
+        assert_eq!(value(&mut factor, 1, 0), 60.0);
+        assert_eq!(value(&mut factor, 2, 1), 0.0);
+    }
+
+    #[test]
+    fn an_index_price_can_trigger_each_instrument_of_its_pair() {
+        let mut factor = stage(&[EventKind::IndexPrice], None);
+        assert!(run(&mut factor, NONE, 0, 0, index(50.0)).is_empty());
+        assert!(run(&mut factor, 0, 0, 1, TRADE).is_empty());
+        assert!(run(&mut factor, 3, 0, 2, TRADE).is_empty());
+        assert_eq!(
+            run(&mut factor, NONE, 0, 0, index(51.0)),
+            [
+                (3, 2, false, vec![51.0, 1.0]),
+                (0, 1, true, vec![51.0, 1.0])
+            ]
+        );
+    }
+
+    #[test]
+    fn a_selection_leaves_factors_out() {
+        let mut factor = stage(&[EventKind::Trade], Some(&[1]));
+        assert_eq!(run(&mut factor, 0, 0, 1, TRADE), [(0, 1, true, vec![1.0])]);
     }
 }

@@ -1,11 +1,11 @@
 //! Ingest: decode, validate and intern what the host's thread copied.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
 
-use super::{Body, Event, InstrumentId, Meta, Name, Names, RawEvent, RawHead};
+use super::{Body, Event, InstrumentId, Meta, Name, Names, PairId, RawEvent, RawHead};
 use crate::abi::{self, EXCHANGE_LEN, EventKind, SYMBOL_LEN};
 use crate::factors::{Depth, IndexPrice, Ticker, Trade};
 
@@ -21,6 +21,38 @@ pub enum Refusal {
     BadSize,
     /// The instrument is new and the table of instruments is full.
     TooManyInstruments,
+    /// The symbol is not one of the configured assets.
+    NotAnAsset,
+}
+
+/// The symbols whose events are taken; none given means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assets(HashSet<Name, FxBuildHasher>);
+
+impl Assets {
+    /// These symbols, in either spelling: `btc_usdt` is `BTCUSDT`.
+    ///
+    /// # Errors
+    ///
+    /// The first that is no symbol.
+    pub fn new(symbols: &[String]) -> Result<Self, String> {
+        symbols
+            .iter()
+            .map(|symbol| Name::from_symbol(symbol.as_bytes()).ok_or_else(|| symbol.clone()))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    fn take(&self, name: &Name) -> bool {
+        self.0.is_empty() || self.0.contains(name)
+    }
+}
+
+/// Where an event of a known spelling goes.
+#[derive(Clone, Copy)]
+enum Route {
+    To(InstrumentId, PairId),
+    NotAnAsset,
 }
 
 /// The host's spelling of an instrument, with what follows a NUL cleared.
@@ -28,40 +60,61 @@ pub enum Refusal {
 struct HostKey {
     symbol: [u64; SYMBOL_LEN / 8],
     exchange: [u64; EXCHANGE_LEN / 8],
-    instrument_type: i8,
+    /// [`INDEX_PRICE`] for an index price, which belongs to no instrument.
+    instrument_type: i16,
 }
 
-/// An instrument whatever the spelling of its symbol.
+const INDEX_PRICE: i16 = i16::MAX;
+
+/// An exchange and a symbol, whatever its spelling.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct InstrumentKey {
+struct PairKey {
     name: Name,
     exchange: [u64; EXCHANGE_LEN / 8],
-    instrument_type: i8,
 }
+
+/// Spellings that are remembered although no instrument belongs to them: the
+/// host forwards events of symbols that nobody asked for.
+const OTHER_SPELLINGS: usize = 4096;
 
 /// The ingest stage.
 pub struct Ingest {
     levels: usize,
-    by_spelling: HashMap<HostKey, InstrumentId, FxBuildHasher>,
-    by_instrument: HashMap<InstrumentKey, InstrumentId, FxBuildHasher>,
+    by_spelling: HashMap<HostKey, Route, FxBuildHasher>,
+    by_pair: HashMap<PairKey, PairId, FxBuildHasher>,
+    by_instrument: HashMap<(PairId, i8), InstrumentId, FxBuildHasher>,
+    /// Pairs that an index price named first.
+    index_pairs: usize,
     names: Arc<Names>,
+    assets: Assets,
     max_spellings: usize,
 }
 
 impl Ingest {
-    /// An ingest stage for events that carry `levels` book levels and for as
-    /// many instruments as `names` can hold. All memory is taken here.
-    pub fn new(levels: usize, names: Arc<Names>) -> Self {
+    /// An ingest stage for events that carry `levels` book levels, for as many
+    /// instruments as `names` can hold and for these assets alone. All memory
+    /// is taken here.
+    pub fn new(levels: usize, names: Arc<Names>, assets: Assets) -> Self {
         let max = names.capacity();
-        // An instrument may come in two spellings, `btc_usdt` and `BTCUSDT`.
-        let max_spellings = max * 2;
+        // An instrument may come in two spellings, `btc_usdt` and `BTCUSDT`,
+        // and so may its index price.
+        let max_spellings = max * 4 + OTHER_SPELLINGS;
         Self {
             levels,
             by_spelling: HashMap::with_capacity_and_hasher(max_spellings, FxBuildHasher),
+            by_pair: HashMap::with_capacity_and_hasher(Self::pairs(max), FxBuildHasher),
             by_instrument: HashMap::with_capacity_and_hasher(max, FxBuildHasher),
+            index_pairs: 0,
             names,
+            assets,
             max_spellings,
         }
+    }
+
+    /// Most pairs of exchange and symbol with so many instruments: index prices
+    /// of symbols without an instrument never take an instrument's place.
+    pub const fn pairs(instruments: usize) -> usize {
+        instruments * 2
     }
 
     /// Checks the event and hands it to `out`, or says why not.
@@ -73,7 +126,7 @@ impl Ingest {
     pub fn on(&mut self, raw: &RawEvent<'_>, out: impl FnOnce(Event<'_>)) -> Result<(), Refusal> {
         let head = raw.head;
         let body = body(head, raw.values, self.levels)?;
-        let instrument = self.intern(head)?;
+        let (instrument, pair) = self.intern(head, matches!(body, Body::IndexPrice(_)))?;
         out(Event {
             meta: Meta {
                 input_sequence: head.sequence,
@@ -81,6 +134,7 @@ impl Ingest {
                 timestamp: head.timestamp,
                 arrival: head.arrival,
             },
+            pair,
             body,
         });
         Ok(())
@@ -92,15 +146,24 @@ impl Ingest {
     }
 
     #[inline]
-    fn intern(&mut self, head: &RawHead) -> Result<InstrumentId, Refusal> {
+    fn intern(
+        &mut self,
+        head: &RawHead,
+        is_index: bool,
+    ) -> Result<(InstrumentId, PairId), Refusal> {
         let key = HostKey {
             symbol: up_to_nul(&head.symbol),
             exchange: up_to_nul(&head.exchange),
-            instrument_type: head.instrument_type,
+            instrument_type: if is_index {
+                INDEX_PRICE
+            } else {
+                head.instrument_type.into()
+            },
         };
         match self.by_spelling.get(&key) {
-            Some(&id) => Ok(id),
-            None => self.intern_new_spelling(head, key),
+            Some(&Route::To(id, pair)) => Ok((id, pair)),
+            Some(Route::NotAnAsset) => Err(Refusal::NotAnAsset),
+            None => self.intern_new_spelling(head, key, is_index),
         }
     }
 
@@ -109,30 +172,69 @@ impl Ingest {
         &mut self,
         head: &RawHead,
         host_key: HostKey,
-    ) -> Result<InstrumentId, Refusal> {
+        is_index: bool,
+    ) -> Result<(InstrumentId, PairId), Refusal> {
         let name = Name::from_symbol(abi::text(&head.symbol)).ok_or(Refusal::BadSymbol)?;
-        let key = InstrumentKey {
+        if !self.assets.take(&name) {
+            self.remember(host_key, Route::NotAnAsset);
+            return Err(Refusal::NotAnAsset);
+        }
+        let key = PairKey {
             name,
             exchange: host_key.exchange,
-            instrument_type: head.instrument_type,
         };
-        let id = match self.by_instrument.get(&key) {
-            Some(&id) => id,
-            None if self.by_instrument.len() == self.names.capacity() => {
-                return Err(Refusal::TooManyInstruments);
-            }
-            None => {
-                let id = InstrumentId(self.by_instrument.len() as u32);
-                self.names.set(id, name);
-                self.by_instrument.insert(key, id);
-                id
-            }
+        let (id, pair) = if is_index {
+            (InstrumentId::NONE, self.index_pair(key)?)
+        } else {
+            self.instrument(key, head.instrument_type)?
         };
-        // Further spellings of a known instrument take this slower way each time.
+        self.remember(host_key, Route::To(id, pair));
+        Ok((id, pair))
+    }
+
+    /// Spellings beyond the table's room take the slower way each time.
+    fn remember(&mut self, key: HostKey, route: Route) {
         if self.by_spelling.len() < self.max_spellings {
-            self.by_spelling.insert(host_key, id);
+            self.by_spelling.insert(key, route);
         }
-        Ok(id)
+    }
+
+    fn index_pair(&mut self, key: PairKey) -> Result<PairId, Refusal> {
+        if let Some(&pair) = self.by_pair.get(&key) {
+            return Ok(pair);
+        }
+        if self.index_pairs == self.names.capacity() {
+            return Err(Refusal::TooManyInstruments);
+        }
+        self.index_pairs += 1;
+        Ok(self.add_pair(key))
+    }
+
+    fn instrument(
+        &mut self,
+        key: PairKey,
+        instrument_type: i8,
+    ) -> Result<(InstrumentId, PairId), Refusal> {
+        let known = self.by_pair.get(&key).copied();
+        if let Some(pair) = known
+            && let Some(&id) = self.by_instrument.get(&(pair, instrument_type))
+        {
+            return Ok((id, pair));
+        }
+        if self.by_instrument.len() == self.names.capacity() {
+            return Err(Refusal::TooManyInstruments);
+        }
+        let pair = known.unwrap_or_else(|| self.add_pair(key));
+        let id = InstrumentId(self.by_instrument.len() as u32);
+        self.names.set(id, key.name);
+        self.by_instrument.insert((pair, instrument_type), id);
+        Ok((id, pair))
+    }
+
+    fn add_pair(&mut self, key: PairKey) -> PairId {
+        let pair = PairId(self.by_pair.len() as u32);
+        self.by_pair.insert(key, pair);
+        pair
     }
 }
 
@@ -258,10 +360,56 @@ mod tests {
     }
 
     fn stage(levels: usize, max: usize) -> Ingest {
-        Ingest::new(levels, Arc::new(Names::new(max)))
+        Ingest::new(levels, Arc::new(Names::new(max)), Assets::default())
     }
 
     const TRADE: [f64; 2] = [10.0, 1.0];
+
+    #[test]
+    fn index_prices_belong_to_pairs_and_take_no_instruments_place() {
+        let mut ingest = stage(1, 1);
+        for symbol in [b"a", b"b"] {
+            let index = head(symbol, EventKind::IndexPrice);
+            let refused = run(&mut ingest, &index, &[5.0]).is_err();
+            assert_eq!(refused, symbol == b"b", "one index pair an instrument");
+        }
+        let mut index = head(b"a", EventKind::IndexPrice);
+        index.instrument_type = 6;
+        assert_eq!(run(&mut ingest, &index, &[5.0]), Ok(InstrumentId::NONE));
+        let mut pairs = Vec::new();
+        for (symbol, kind, values) in [
+            (b"c", EventKind::Trade, &TRADE[..]),
+            (b"c", EventKind::IndexPrice, &[5.0]),
+            (b"a", EventKind::IndexPrice, &[5.0]),
+        ] {
+            let head = head(symbol, kind);
+            let raw = RawEvent {
+                head: &head,
+                values,
+            };
+            ingest.on(&raw, |event| pairs.push(event.pair)).unwrap();
+        }
+        assert_eq!(pairs, [PairId(1), PairId(1), PairId(0)]);
+    }
+
+    #[test]
+    fn only_assets_are_taken_in_either_spelling() {
+        let assets = Assets::new(&["btc_usdt".into(), "ETHUSDT".into()]).unwrap();
+        let mut ingest = Ingest::new(1, Arc::new(Names::new(4)), assets);
+        for (symbol, taken) in [
+            (&b"BTCUSDT"[..], true),
+            (b"btc_usdt", true),
+            (b"eth_usdt", true),
+            (b"sol_usdt", false),
+            (b"sol_usdt", false),
+        ] {
+            let result = run(&mut ingest, &head(symbol, EventKind::Trade), &TRADE);
+            assert_eq!(result.is_ok(), taken);
+            assert!(taken || result == Err(Refusal::NotAnAsset));
+        }
+        assert_eq!(ingest.instruments(), 2);
+        assert_eq!(Assets::new(&["a b".into()]), Err("a b".into()));
+    }
 
     #[test]
     fn spellings_of_one_symbol_are_one_instrument() {

@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | `ingest` | decode, validate, intern | [`RawEvent`] | [`Event`] |
 //! | `factor` | state per instrument, compute on a trigger | [`Event`] | [`FactorVector`] |
-//! | `model` | run the model | [`FactorVector`] | [`Prediction`] |
+//! | `model` | run the models | [`FactorVector`] | [`Prediction`] |
 //! | `egress` | number the signals | [`Prediction`] | [`Signal`] |
 //! | `names` | instrument names, shared with the host's thread | | |
 
@@ -23,9 +23,9 @@ mod model;
 mod names;
 
 pub use egress::Egress;
-pub use factor::Factor;
-pub use ingest::{Ingest, Refusal};
-pub use model::ModelStage;
+pub use factor::{Factor, Triggers};
+pub use ingest::{Assets, Ingest, Refusal};
+pub use model::{Callback, ModelStage};
 pub use names::{Name, Names};
 
 /// An instrument's number: dense, from 0, in order of first appearance.
@@ -40,14 +40,48 @@ impl InstrumentId {
     }
 }
 
+impl InstrumentId {
+    /// No instrument: an index price belongs to a [`PairId`].
+    pub const NONE: Self = Self(u32::MAX);
+}
+
+/// The number of an exchange and a symbol whatever the instrument type: what
+/// an index price belongs to. Dense, from 0, in order of first appearance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PairId(pub u32);
+
+impl PairId {
+    /// The number as an index.
+    #[inline]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The number of a configured model, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModelId(pub u8);
+
+impl ModelId {
+    /// Most models that one engine can run.
+    pub const MAX: usize = 64;
+
+    /// The number as an index.
+    #[inline]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
 /// What travels with a message from ingest to the callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
     /// Number of the event that the host gave, from 1.
     pub input_sequence: u64,
-    /// The instrument.
+    /// The instrument; [`InstrumentId::NONE`] in an index price.
     pub instrument: InstrumentId,
-    /// The event's own time, ns since the Unix epoch.
+    /// The event's own time, ns since the Unix epoch. An index price has none:
+    /// it is 0 there, and the instrument's last time in what it triggers.
     pub timestamp: i64,
     /// When the host handed the event over, TSC ticks; 0 with timing off.
     pub arrival: u64,
@@ -93,6 +127,8 @@ pub struct RawEvent<'a> {
 pub struct Event<'a> {
     /// Number, instrument and times.
     pub meta: Meta,
+    /// The instrument's exchange and symbol.
+    pub pair: PairId,
     /// What happened.
     pub body: Body<'a>,
 }
@@ -115,16 +151,23 @@ pub enum Body<'a> {
 pub struct FactorVector<'a> {
     /// Of the event that triggered the computation.
     pub meta: Meta,
+    /// Whether it is the last that its event triggers: an index price triggers
+    /// one for each instrument of its pair.
+    pub last: bool,
     /// One value a factor, in the order of the configured sets.
     pub values: &'a [f64],
 }
 
-/// What the model made of a factor vector.
+/// What one model, or all of them, made of a factor vector.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction<'a> {
     /// Of the event that triggered the computation.
     pub meta: Meta,
-    /// The model's outputs.
+    /// The model; `None` if the values are those of several.
+    pub model: Option<ModelId>,
+    /// Whether it is the last that comes of its event.
+    pub last: bool,
+    /// The models' outputs, one model's after the other's.
     pub values: &'a [f64],
 }
 
@@ -135,6 +178,8 @@ pub struct Signal<'a> {
     pub sequence: u64,
     /// Of the event that triggered the computation.
     pub meta: Meta,
+    /// The model that it is from; `None` if the values are those of several.
+    pub model: Option<ModelId>,
     /// The values.
     pub values: &'a [f64],
 }

@@ -1,40 +1,195 @@
 //! Model: maps each factor vector to outputs.
 
-use super::{FactorVector, Prediction};
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::{FactorVector, ModelId, Prediction};
 use crate::models::Model;
 use crate::pipeline::padded::Values;
 
-/// The model stage.
+/// How the outputs of several models reach the callback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Callback {
+    /// One callback with all models' values, in the order of the models.
+    #[default]
+    Concatenated,
+    /// One callback a model, in the order of the models.
+    PerModel,
+}
+
+/// Runs of each model when the stage is primed. First calls cost tens of
+/// microseconds: code, tables and branch predictors are cold.
+const PRIMING_RUNS: usize = 64;
+
+/// The model stage: every configured model sees every factor vector.
 pub struct ModelStage {
-    model: Box<dyn Model>,
+    models: Vec<Slot>,
+    messages: Vec<Message>,
+    inputs: usize,
     outputs: Values,
 }
 
+struct Slot {
+    model: Box<dyn Model>,
+    outputs: Range<usize>,
+}
+
+/// What is sent on for each factor vector.
+struct Message {
+    model: Option<ModelId>,
+    models: Range<usize>,
+    outputs: Range<usize>,
+}
+
 impl ModelStage {
-    /// A stage that runs this model. The model is run once here on zeros, so
-    /// that the first event does not pay for first-use costs.
-    pub fn new(mut model: Box<dyn Model>) -> Self {
-        let mut outputs = Values::new(model.outputs().len());
-        let zeros = vec![0.0; model.inputs()];
-        model.run(&zeros, &mut outputs);
-        Self { model, outputs }
+    /// A stage that runs these models in this order. Each is run here on
+    /// zeros, so that what fails does so before the first event.
+    ///
+    /// # Panics
+    ///
+    /// If there is no model, or more than [`ModelId::MAX`].
+    pub fn new(models: Vec<Box<dyn Model>>, callback: Callback) -> Self {
+        assert!(
+            (1..=ModelId::MAX).contains(&models.len()),
+            "the engine checks the number of models"
+        );
+        let inputs = models.iter().map(|model| model.inputs()).max().unwrap_or(0);
+        let mut end = 0;
+        let models: Vec<Slot> = models
+            .into_iter()
+            .map(|model| {
+                let start = end;
+                end += model.outputs().len();
+                Slot {
+                    model,
+                    outputs: start..end,
+                }
+            })
+            .collect();
+        let id = |index: usize| Some(ModelId(index as u8));
+        let messages = match callback {
+            Callback::Concatenated => vec![Message {
+                model: if models.len() == 1 { id(0) } else { None },
+                models: 0..models.len(),
+                outputs: 0..end,
+            }],
+            Callback::PerModel => models
+                .iter()
+                .enumerate()
+                .map(|(index, slot)| Message {
+                    model: id(index),
+                    models: index..index + 1,
+                    outputs: slot.outputs.clone(),
+                })
+                .collect(),
+        };
+        let mut stage = Self {
+            models,
+            messages,
+            inputs,
+            outputs: Values::new(end),
+        };
+        stage.prime();
+        stage
     }
 
-    /// Runs the model.
+    /// Runs the models on zeros until what is cold has warmed. The lane that
+    /// has the stage calls it again on its own core.
+    pub fn prime(&mut self) {
+        let zeros = vec![0.0; self.inputs];
+        for slot in &mut self.models {
+            for _ in 0..PRIMING_RUNS {
+                let inputs = &zeros[..slot.model.inputs()];
+                slot.model
+                    .run(inputs, &mut self.outputs[slot.outputs.clone()]);
+            }
+        }
+    }
+
+    /// Runs the models; `out` gets one prediction, or one a model.
     #[inline]
-    pub fn on(&mut self, vector: &FactorVector<'_>, out: impl FnOnce(Prediction<'_>)) {
-        self.model.run(vector.values, &mut self.outputs);
-        out(Prediction {
-            meta: vector.meta,
-            values: &self.outputs,
-        });
+    pub fn on(&mut self, vector: &FactorVector<'_>, mut out: impl FnMut(Prediction<'_>)) {
+        let last = self.messages.len() - 1;
+        for (index, message) in self.messages.iter().enumerate() {
+            for slot in &mut self.models[message.models.clone()] {
+                let outputs = &mut self.outputs[slot.outputs.clone()];
+                slot.model.run(vector.values, outputs);
+            }
+            out(Prediction {
+                meta: vector.meta,
+                model: message.model,
+                last: vector.last && index == last,
+                values: &self.outputs[message.outputs.clone()],
+            });
+        }
     }
 }
 
 impl std::fmt::Debug for ModelStage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ModelStage")
+            .field("models", &self.models.len())
             .field("outputs", &self.outputs.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::{InstrumentId, Meta};
+
+    struct Times(f64, Vec<String>);
+
+    impl Model for Times {
+        fn inputs(&self) -> usize {
+            1
+        }
+        fn outputs(&self) -> &[String] {
+            &self.1
+        }
+        fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+            out.fill(factors[0] * self.0);
+        }
+    }
+
+    fn predictions(callback: Callback) -> Vec<(Option<u8>, bool, Vec<f64>)> {
+        let model = |factor, outputs| -> Box<dyn Model> {
+            Box::new(Times(factor, vec![String::new(); outputs]))
+        };
+        let mut stage = ModelStage::new(vec![model(2.0, 1), model(3.0, 2)], callback);
+        let vector = FactorVector {
+            meta: Meta {
+                input_sequence: 1,
+                instrument: InstrumentId(0),
+                timestamp: 0,
+                arrival: 0,
+            },
+            last: true,
+            values: &[10.0],
+        };
+        let mut seen = Vec::new();
+        stage.on(&vector, |p| {
+            seen.push((p.model.map(|id| id.0), p.last, p.values.to_vec()));
+        });
+        seen
+    }
+
+    #[test]
+    fn every_model_sees_every_vector() {
+        assert_eq!(
+            predictions(Callback::Concatenated),
+            [(None, true, vec![20.0, 30.0, 30.0])]
+        );
+        assert_eq!(
+            predictions(Callback::PerModel),
+            [
+                (Some(0), false, vec![20.0]),
+                (Some(1), true, vec![30.0, 30.0])
+            ]
+        );
     }
 }

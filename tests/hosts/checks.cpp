@@ -48,8 +48,8 @@ void check_accounts(const signal_stats_t &stats, std::uint64_t queued) {
   CHECK_EQ(stats.in_flight, 0u);
   const std::uint64_t ended = stats.refused_bad_symbol + stats.refused_bad_price +
                               stats.refused_bad_size + stats.refused_too_many_instruments +
-                              stats.refused_failed + stats.dropped_ingest_ring_full +
-                              stats.updates + stats.signals;
+                              stats.refused_not_an_asset + stats.refused_failed +
+                              stats.dropped_ingest_ring_full + stats.updates + stats.answered;
   CHECK_EQ(events(stats), ended);
   CHECK_EQ(stats.signals, stats.delivered + stats.dropped_egress_ring_full + queued);
   CHECK_EQ(stats.triggered, stats.signals);

@@ -148,6 +148,10 @@ struct Plugin {
   ENTRY(version);
   ENTRY(last_error);
   ENTRY(stats);
+  ENTRY(models);
+  ENTRY(model_name);
+  ENTRY(value_name);
+  ENTRY(current_model);
   ENTRY(egress);
   ENTRY(latency);
   ENTRY(stamp_ns);
@@ -171,6 +175,10 @@ struct Plugin {
     LOAD(version);
     LOAD(last_error);
     LOAD(stats);
+    LOAD(models);
+    LOAD(model_name);
+    LOAD(value_name);
+    LOAD(current_model);
     LOAD(egress);
     LOAD(latency);
     LOAD(stamp_ns);

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use signal::abi::EventKind;
+use signal::replay::Feed;
 
 use crate::failure::{Failure, Result};
-use crate::feed::Feed;
 use crate::host::Plugin;
 use crate::mirror::Stats;
 use crate::waiter::Waiter;
@@ -120,15 +120,17 @@ impl Outcome {
 }
 
 /// Events and signals that may be on their way at speed max: a quarter of the
-/// smallest ring of the configuration file.
-pub fn window(config: Option<&Path>) -> u64 {
+/// smallest ring of the configuration file, where an event may make a signal
+/// for each of `models`.
+pub fn window(config: Option<&Path>, models: usize) -> u64 {
     // A file that cannot be read is the library's to complain about.
     let text = config
         .and_then(|path| std::fs::read(path).ok())
         .unwrap_or_default();
     let config: Value = serde_json::from_slice(&text).unwrap_or_default();
     let ring = |name: &str| config["rings"][name].as_u64().unwrap_or(DEFAULT_RING);
-    (ring("ingest").min(ring("egress")) / 4).clamp(1, 512)
+    let egress = ring("egress") / models.max(1) as u64;
+    (ring("ingest").min(egress) / 4).clamp(1, 512)
 }
 
 /// Plays the feed in the host's order of calls, then waits for the rest.
@@ -253,7 +255,8 @@ mod tests {
 
     #[test]
     fn window_fits_the_smallest_ring() {
-        assert_eq!(window(None), 512);
+        assert_eq!(window(None, 1), 512);
+        assert_eq!(window(None, 64), 16);
         let dir = tempfile::tempdir().expect("a temporary directory");
         let file = dir.path().join("config.json");
         for (text, expected) in [
@@ -262,7 +265,7 @@ mod tests {
             ("not JSON", 512),
         ] {
             std::fs::write(&file, text).expect("a file");
-            assert_eq!(window(Some(&file)), expected, "{text}");
+            assert_eq!(window(Some(&file), 1), expected, "{text}");
         }
     }
 }

@@ -11,6 +11,9 @@ pub enum Failure {
     /// Something to tell the user.
     #[error("{0}")]
     Said(String),
+    /// A capture file that cannot be played.
+    #[error(transparent)]
+    Capture(#[from] signal::replay::Error),
     /// Nobody reads standard output any more.
     #[error("standard output is closed")]
     Pipe,

@@ -2,18 +2,17 @@
 //!
 //! All unsafe code of the command is here and in `mirror`.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result};
 use crate::locate;
-use crate::mirror::{Functions, Hop, Stats};
+use crate::mirror::{self, Functions, Hop, Stats};
+use crate::received::{ModelNames, Received};
 
 /// More hops than any placement has.
 const MAX_HOPS: usize = 64;
-/// Values of a signal that are kept for printing.
-pub const KEPT_VALUES: usize = 8;
 
 /// The loaded library.
 pub struct Library {
@@ -27,7 +26,12 @@ impl Library {
     /// one that was built with this command.
     pub fn open(given: Option<&Path>) -> Result<Self> {
         let path = locate::library(given)?;
-        let fail = |error: libloading::Error| Failure::said(format!("{}: {error}", path.display()));
+        let fail = |error: libloading::Error| {
+            // What the loader itself says names the function that is missing.
+            let why = std::error::Error::source(&error).map(ToString::to_string);
+            let why = why.unwrap_or_else(|| error.to_string());
+            Failure::said(format!("{}: {why}", path.display()))
+        };
         let functions = Functions::load(&path).map_err(fail)?;
         Ok(Self { functions, path })
     }
@@ -38,35 +42,14 @@ impl Library {
     }
 }
 
-/// A signal that came back.
-#[derive(Clone, Copy, Debug)]
-pub struct Signal {
-    /// The instrument, cut at the field's end.
-    pub symbol: [u8; 32],
-    /// The time that it carries, ns.
-    pub timestamp: i64,
-    /// Number of values.
-    pub count: usize,
-    /// The first values.
-    pub values: [f64; KEPT_VALUES],
-}
-
-/// What the callback keeps.
-#[derive(Default)]
+/// What the callback gets as its user data.
 struct Receiver {
-    calls: Cell<u64>,
-    last: Cell<Option<Signal>>,
+    received: RefCell<Received>,
+    handle: *mut c_void,
+    current_model: unsafe extern "C" fn(*mut c_void) -> c_int,
 }
 
-/// What was received up to the end.
-pub struct Received {
-    /// Callbacks made.
-    pub calls: u64,
-    /// The last signal.
-    pub last: Option<Signal>,
-}
-
-/// The host's callback: counts, and keeps the last signal.
+/// The host's callback: keeps what it is given.
 unsafe extern "C-unwind" fn on_signal(
     symbol: *const c_char,
     timestamp: c_longlong,
@@ -75,41 +58,41 @@ unsafe extern "C-unwind" fn on_signal(
     user_data: *mut c_void,
 ) {
     // SAFETY: the receiver was registered for as long as the handle lives, and
-    // callbacks come on the thread that polls, so nothing else reads its cells.
+    // callbacks come on the thread that polls.
     let receiver = unsafe { &*user_data.cast::<Receiver>() };
-    receiver.calls.set(receiver.calls.get() + 1);
-    let mut signal = Signal {
-        symbol: [0; 32],
-        timestamp,
-        count: usize::try_from(count).unwrap_or(0),
-        values: [0.0; KEPT_VALUES],
-    };
+    let mut received = receiver.received.borrow_mut();
+    let signal = &mut received.last;
+    signal.timestamp = timestamp;
+    // SAFETY: the handle is alive: it is the one that makes this callback.
+    let model = unsafe { (receiver.current_model)(receiver.handle) };
+    signal.model = usize::try_from(model).ok();
+    signal.symbol.clear();
     if !symbol.is_null() {
         // SAFETY: the library hands over a NUL-terminated string.
-        let name = unsafe { CStr::from_ptr(symbol) }.to_bytes();
-        let len = name.len().min(signal.symbol.len());
-        signal.symbol[..len].copy_from_slice(&name[..len]);
+        let name = unsafe { CStr::from_ptr(symbol) };
+        signal.symbol.push_str(&name.to_string_lossy());
     }
-    if !values.is_null() && signal.count > 0 {
+    signal.values.clear();
+    if let (false, Ok(count)) = (values.is_null(), usize::try_from(count)) {
         // SAFETY: the library hands over `count` values.
-        let values = unsafe { std::slice::from_raw_parts(values, signal.count) };
-        let kept = values.len().min(KEPT_VALUES);
-        signal.values[..kept].copy_from_slice(&values[..kept]);
+        let values = unsafe { std::slice::from_raw_parts(values, count) };
+        signal.values.extend_from_slice(values);
     }
-    receiver.last.set(Some(signal));
+    received.take();
 }
 
 /// One handle of the library with this command's callback.
 pub struct Plugin<'a> {
     functions: Functions,
     handle: *mut c_void,
-    receiver: Box<Receiver>,
+    receiver: Option<Box<Receiver>>,
     _library: &'a Library,
 }
 
 impl<'a> Plugin<'a> {
     /// Creates a handle and registers the callback, as the host does at start.
-    pub fn create(library: &'a Library, config: &str) -> Result<Self> {
+    /// Every signal is also written to the file `signals`, if there is one.
+    pub fn create(library: &'a Library, config: &str, signals: Option<&Path>) -> Result<Self> {
         let functions = library.functions;
         let json = CString::new(config).map_err(|_| Failure::said("NUL in the configuration"))?;
         // SAFETY: `json` is a NUL-terminated string that outlives the call.
@@ -120,16 +103,40 @@ impl<'a> Plugin<'a> {
                 "the library refused to start: {why}"
             )));
         }
-        let receiver = Box::<Receiver>::default();
-        let user_data = (&raw const *receiver).cast_mut().cast();
-        // SAFETY: the handle is alive, and the receiver outlives it (see `drop`).
-        unsafe { (functions.register)(handle, on_signal, user_data) };
-        Ok(Self {
+        let mut plugin = Self {
             functions,
             handle,
-            receiver,
+            receiver: None,
             _library: library,
-        })
+        };
+        let received = Received::new(plugin.models(), signals)?;
+        let receiver = plugin.receiver.insert(Box::new(Receiver {
+            received: RefCell::new(received),
+            handle,
+            current_model: functions.current_model,
+        }));
+        let user_data = (&raw const **receiver).cast_mut().cast();
+        // SAFETY: the handle is alive, and the receiver outlives it (see `drop`).
+        unsafe { (functions.register)(handle, on_signal, user_data) };
+        Ok(plugin)
+    }
+
+    /// The models with the names of their values.
+    pub fn models(&self) -> ModelNames {
+        let (functions, handle) = (self.functions, self.handle);
+        // SAFETY: the handle is alive.
+        let count = unsafe { (functions.models)(handle) };
+        (0..count)
+            .map(|model| {
+                // SAFETY: the handle is alive.
+                let name = mirror::text(unsafe { (functions.model_name)(handle, model) });
+                let values = (0..).map_while(|index| {
+                    // SAFETY: the handle is alive; past the end comes null.
+                    mirror::text(unsafe { (functions.value_name)(handle, model, index) })
+                });
+                (name.unwrap_or_default(), values.collect())
+            })
+            .collect()
     }
 
     /// Hands one event over.
@@ -180,10 +187,11 @@ impl<'a> Plugin<'a> {
     }
 
     /// Destroys the handle; what the callback received comes back.
-    pub fn destroy(self) -> Received {
-        let (calls, last) = (self.receiver.calls.get(), self.receiver.last.get());
+    pub fn destroy(mut self) -> Received {
+        let receiver = self.receiver.take();
         drop(self);
-        Received { calls, last }
+        let receiver = receiver.expect("create made it, and only this takes it");
+        receiver.received.into_inner()
     }
 }
 

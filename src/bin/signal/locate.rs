@@ -29,9 +29,15 @@ pub fn library(given: Option<&Path>) -> Result<PathBuf> {
     let command = std::env::current_exe()
         .map_err(|error| Failure::said(format!("cannot find this command's own file: {error}")))?;
     let beside = command.parent().unwrap_or(Path::new("/"));
+    // The newest: `cargo test` refreshes the one in deps alone.
     [beside.to_owned(), beside.join(".."), beside.join("deps")]
         .iter()
-        .find_map(|dir| std::fs::canonicalize(dir.join(LIBRARY_NAME)).ok())
+        .filter_map(|dir| std::fs::canonicalize(dir.join(LIBRARY_NAME)).ok())
+        .max_by_key(|path| {
+            std::fs::metadata(path)
+                .and_then(|about| about.modified())
+                .ok()
+        })
         .ok_or_else(|| {
             Failure::said(format!(
                 "there is no {LIBRARY_NAME} in {}; build it with `cargo build --release`, \

@@ -10,23 +10,21 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Value, json};
 
-mod capture;
+mod config;
 mod drive;
 mod failure;
-mod feed;
 mod host;
 mod locate;
 mod mirror;
 mod print;
-mod row;
-mod symbol;
+mod received;
 mod synthetic;
 mod waiter;
 
 use drive::Speed;
 use failure::{Failure, Result};
-use feed::Feed;
 use host::{Library, Plugin};
+use signal::replay::{self, Feed};
 use waiter::Waiter;
 
 /// Plays market data to libsignal.so in the Godzilla host's order of calls.
@@ -47,6 +45,9 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// Explain a configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Play a synthetic feed of a few instruments; needs no file.
     Demo {
         /// Seed of the random numbers: the same seed makes the same feed.
@@ -61,6 +62,20 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
+}
+
+/// What can be asked of a configuration.
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Check a file as signal_create would, and say what it means on this machine.
+    Check {
+        /// The file that SIGNAL_CONFIG would name.
+        file: PathBuf,
+    },
+    /// Print the defaults, as a file to start from.
+    Default,
+    /// Print the JSON Schema of a file, for editors.
+    Schema,
 }
 
 /// What both ways of playing understand.
@@ -81,6 +96,9 @@ struct Common {
     /// Write the latency report into this directory.
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Write every signal to this file, as CSV: symbol, time, model, values.
+    #[arg(long, value_name = "FILE")]
+    signals: Option<PathBuf>,
     /// The library to load [default: SIGNAL_LIB_PATH, else libsignal.so near this command].
     #[arg(long, value_name = "PATH")]
     lib: Option<PathBuf>,
@@ -135,12 +153,13 @@ fn play(title: &str, feed: &Feed, common: &Common, config_file: Option<&Path>) -
     // Before this thread leaves cores to the lanes: one that is left is its own.
     let waiter = Waiter::new();
     host::keep_off(&common.cores);
-    let plugin = Plugin::create(&library, &config.to_string())?;
-    let window = drive::window(config_file);
+    let plugin = Plugin::create(&library, &config.to_string(), common.signals.as_deref())?;
+    let window = drive::window(config_file, plugin.models().len());
     let outcome = drive::run(&plugin, feed, common.speed, window, &waiter)?;
     let (hops, stamp_ns) = (plugin.latency(), plugin.stamp_ns());
-    let received = plugin.destroy();
-    print::outcome(feed, &outcome, received.last.as_ref())?;
+    let mut received = plugin.destroy();
+    received.finish()?;
+    print::outcome(feed, &outcome, &received)?;
     print::latency(&hops, stamp_ns, common.speed)?;
     if let Some(dir) = &common.report {
         let summary = dir.join("summary.json");
@@ -152,27 +171,23 @@ fn play(title: &str, feed: &Feed, common: &Common, config_file: Option<&Path>) -
         }
         print::line(&format!("\nlatency report in {}", dir.display()))?;
     }
+    if let Some(file) = &common.signals {
+        print::line(&format!("\nsignals in {}", file.display()))?;
+    }
     outcome.verdict(feed, received.calls)
 }
 
 /// Runs the command.
 fn run(cli: Cli) -> Result<()> {
-    let (Command::Replay { common, .. } | Command::Demo { common, .. }) = &cli.command;
-    let config_file = host::set_config(common.config.as_deref())?;
-    let config_file = config_file.as_deref();
-    match cli.command {
+    let (title, feed, common) = match cli.command {
+        Command::Config(ConfigCommand::Check { file }) => return config::check(&file),
+        Command::Config(ConfigCommand::Default) => return config::default(),
+        Command::Config(ConfigCommand::Schema) => return config::print_schema(),
         Command::Replay { files, common } => {
-            let feed = capture::read(&files)?;
-            let names: Vec<_> = files
-                .iter()
-                .map(|file| file.display().to_string())
-                .collect();
-            play(
-                &format!("replay {}", names.join(" ")),
-                &feed,
-                &common,
-                config_file,
-            )
+            let names = files.iter().map(|file| file.display().to_string());
+            let names: Vec<_> = names.collect();
+            let title = format!("replay {}", names.join(" "));
+            (title, replay::read(&files)?, common)
         }
         Command::Demo {
             seed,
@@ -185,9 +200,11 @@ fn run(cli: Cli) -> Result<()> {
                 None => synthetic::seconds(seed, seconds),
             };
             let title = format!("demo: a synthetic feed, random walks from seed {seed}");
-            play(&title, &feed, &common, config_file)
+            (title, feed, common)
         }
-    }
+    };
+    let config_file = host::set_config(common.config.as_deref())?;
+    play(&title, &feed, &common, config_file.as_deref())
 }
 
 fn main() -> ExitCode {

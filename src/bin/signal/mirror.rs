@@ -31,9 +31,10 @@ macro_rules! stats {
 stats! {
     events_depth, events_ticker, events_trade, events_index_price,
     refused_null_data, refused_unknown_type, refused_bad_symbol, refused_bad_price,
-    refused_bad_size, refused_too_many_instruments, refused_failed,
+    refused_bad_size, refused_too_many_instruments,
+    refused_not_an_asset, refused_failed,
     dropped_ingest_ring_full, dropped_egress_ring_full,
-    ingest_gap, updates, triggered, predicted, signals, delivered, egress_gap, ring_waits,
+    ingest_gap, updates, triggered, predicted, signals, answered, delivered, egress_gap, ring_waits,
     in_flight,
 }
 
@@ -81,6 +82,9 @@ pub struct Egress {
     pub taken: *const AtomicU64,
 }
 
+/// `SIGNAL_ALL_MODELS`.
+pub const ALL_MODELS: c_int = -10;
+
 /// The host's callback.
 pub type Callback =
     unsafe extern "C-unwind" fn(*const c_char, c_longlong, *const f64, c_int, *mut c_void);
@@ -106,6 +110,14 @@ pub struct Functions {
     pub last_error: unsafe extern "C" fn() -> *const c_char,
     /// `signal_stats`.
     pub stats: unsafe extern "C" fn(*mut c_void, *mut Stats) -> c_int,
+    /// `signal_models`.
+    pub models: unsafe extern "C" fn(*mut c_void) -> c_int,
+    /// `signal_model_name`.
+    pub model_name: unsafe extern "C" fn(*mut c_void, c_int) -> *const c_char,
+    /// `signal_value_name`.
+    pub value_name: unsafe extern "C" fn(*mut c_void, c_int, c_int) -> *const c_char,
+    /// `signal_current_model`.
+    pub current_model: unsafe extern "C" fn(*mut c_void) -> c_int,
     /// `signal_latency`.
     pub latency: unsafe extern "C" fn(*mut c_void, *mut Hop, c_int) -> c_int,
     /// `signal_stamp_ns`.
@@ -140,6 +152,10 @@ impl Functions {
             version: find!("signal_version"),
             last_error: find!("signal_last_error"),
             stats: find!("signal_stats"),
+            models: find!("signal_models"),
+            model_name: find!("signal_model_name"),
+            value_name: find!("signal_value_name"),
+            current_model: find!("signal_current_model"),
             latency: find!("signal_latency"),
             stamp_ns: find!("signal_stamp_ns"),
         })
@@ -159,8 +175,8 @@ impl Functions {
     }
 }
 
-/// Copies a C string of the library.
-fn text(string: *const c_char) -> Option<String> {
+/// Copies a C string of the library; `None` for null.
+pub fn text(string: *const c_char) -> Option<String> {
     if string.is_null() {
         return None;
     }

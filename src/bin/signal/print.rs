@@ -4,12 +4,13 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use serde_json::Value;
+use signal::replay::Feed;
 
 use crate::drive::{Outcome, Speed};
 use crate::failure::{Failure, Result};
-use crate::feed::Feed;
-use crate::host::{KEPT_VALUES, Library, Signal};
+use crate::host::Library;
 use crate::mirror::Hop;
+use crate::received::Received;
 
 /// Prints one line, or several.
 pub fn line(text: &str) -> Result<()> {
@@ -44,8 +45,8 @@ pub fn header(
     ))
 }
 
-/// Prints the counters.
-pub fn outcome(feed: &Feed, outcome: &Outcome, last: Option<&Signal>) -> Result<()> {
+/// Prints the counters and the last signal.
+pub fn outcome(feed: &Feed, outcome: &Outcome, received: &Received) -> Result<()> {
     let stats = &outcome.stats;
     let dropped = stats.dropped_ingest_ring_full + stats.dropped_egress_ring_full;
     let mut rows: Vec<(&str, u64)> = vec![
@@ -74,8 +75,8 @@ pub fn outcome(feed: &Feed, outcome: &Outcome, last: Option<&Signal>) -> Result<
         table(&rows),
         table(&others),
     );
-    if let Some(last) = last {
-        text.push_str(&format!("\nlast signal  {}\n", describe(last)));
+    if received.calls > 0 {
+        text.push_str(&format!("\nlast signal  {}\n", describe(received)));
     }
     line(&text)
 }
@@ -129,18 +130,33 @@ fn table(rows: &[(&str, u64)]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A signal in one line.
-fn describe(signal: &Signal) -> String {
-    let symbol = String::from_utf8_lossy(signal::abi::text(&signal.symbol));
-    let kept = signal.count.min(KEPT_VALUES);
-    let more = if signal.count > kept { ", ..." } else { "" };
-    let values: Vec<_> = signal.values[..kept].iter().map(f64::to_string).collect();
+/// The last signal in one line.
+fn describe(received: &Received) -> String {
+    let last = &received.last;
+    let several = received.models.len() > 1;
+    let model = last.model.filter(|_| several);
+    let model = model.map_or_else(String::new, |model| {
+        format!(", model {}", received.models[model].0)
+    });
+    let values = received.last_values();
+    let mut shown: Vec<_> = values
+        .iter()
+        .take(SHOWN_VALUES)
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    if values.len() > SHOWN_VALUES {
+        shown.push("...".into());
+    }
     format!(
-        "{symbol}, time {}, values [{}{more}]",
-        signal.timestamp,
-        values.join(", ")
+        "{}, time {}{model}: {}",
+        last.symbol,
+        last.timestamp,
+        shown.join(", ")
     )
 }
+
+/// Values of the last signal that are printed.
+const SHOWN_VALUES: usize = 8;
 
 /// A number with its thousands set apart.
 fn number(value: u64) -> String {

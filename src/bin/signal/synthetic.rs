@@ -6,9 +6,9 @@
 
 use bytemuck::Zeroable;
 use fastrand::Rng;
-use signal::abi::{Depth, EventKind, IndexPrice, LEVELS, SIDE_BUY, SIDE_SELL, Ticker, Trade};
+use signal::abi::{Depth, HostEvent, IndexPrice, LEVELS, SIDE_BUY, SIDE_SELL, Ticker, Trade};
 
-use crate::feed::{EXCHANGE, Feed, INSTRUMENT_TYPE, fixed};
+use signal::replay::{EXCHANGE, Feed, INSTRUMENT_TYPE, fixed};
 
 /// Time of the first event, ns since the epoch.
 const START_NS: u64 = 1_700_000_000_000_000_000;
@@ -146,19 +146,19 @@ fn make(seed: u64, enough: impl Fn(u64, u64) -> bool) -> Feed {
         match rng.u8(0..100) {
             0..12 => {
                 let depth = instrument.depth(now_ns, &mut rng);
-                feed.push(EventKind::Depth, now_ns, &depth);
+                feed.push(now_ns, HostEvent::Depth(&depth));
             }
             12..27 => {
                 let trade = instrument.trade(now_ns, &mut rng);
-                feed.push(EventKind::Trade, now_ns, &trade);
+                feed.push(now_ns, HostEvent::Trade(&trade));
             }
             27..28 => {
                 let index = instrument.index(&mut rng);
-                feed.push(EventKind::IndexPrice, now_ns, &index);
+                feed.push(now_ns, HostEvent::IndexPrice(&index));
             }
             _ => {
                 let ticker = instrument.ticker(now_ns, &mut rng);
-                feed.push(EventKind::Ticker, now_ns, &ticker);
+                feed.push(now_ns, HostEvent::Ticker(&ticker));
             }
         }
         instrument.next_ns += rng.u64(1..2 * MEAN_GAP_NS);
@@ -169,6 +169,8 @@ fn make(seed: u64, enough: impl Fn(u64, u64) -> bool) -> Feed {
 
 #[cfg(test)]
 mod tests {
+    use signal::abi::EventKind;
+
     use super::*;
 
     fn bytes(feed: &Feed) -> Vec<u8> {

@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
+use crate::abi::{EventKind, Ticker, Trade, text};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use signal::abi::{EventKind, Ticker, Trade, text};
 
 use super::*;
 
@@ -67,7 +67,7 @@ fn reads_plain_and_gzip_in_the_order_of_seq() {
     }
 }
 
-const SELL: i8 = signal::abi::SIDE_SELL;
+const SELL: i8 = crate::abi::SIDE_SELL;
 
 fn text_of(field: &[u8]) -> String {
     String::from_utf8_lossy(text(field)).into_owned()

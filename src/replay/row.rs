@@ -4,15 +4,15 @@ use std::fmt::Display;
 use std::path::Path;
 use std::str::FromStr;
 
+use crate::abi::{
+    Depth, HostEvent, IndexPrice, LEVELS, SIDE_BUY, SIDE_SELL, SYMBOL_LEN, Ticker, Trade,
+};
 use bytemuck::Zeroable;
 use csv::ByteRecord;
-use signal::abi::{
-    Depth, EventKind, IndexPrice, LEVELS, SIDE_BUY, SIDE_SELL, SYMBOL_LEN, Ticker, Trade,
-};
 
-use crate::failure::{Failure, Result};
-use crate::feed::{EXCHANGE, Feed, INSTRUMENT_TYPE, fixed};
-use crate::symbol::host_symbol;
+use super::error::{Error, Result};
+use super::feed::{EXCHANGE, Feed, INSTRUMENT_TYPE, fixed};
+use super::symbol::host_symbol;
 
 /// A column that rows ask for.
 pub struct Column {
@@ -86,10 +86,14 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// A failure that names file, line and column.
-    fn fail(&self, column: &Column, what: impl Display) -> Failure {
-        let (file, line, name) = (self.file.display(), self.line, &column.name);
-        Failure::said(format!("{file}: line {line}, column `{name}`: {what}"))
+    /// An error that names file, line and column.
+    fn fail(&self, column: &Column, what: impl Display) -> Error {
+        Error::Field {
+            file: self.file.to_owned(),
+            line: self.line,
+            column: column.name.clone(),
+            what: what.to_string(),
+        }
     }
 
     fn text(&self, column: &Column) -> Result<&'a str> {
@@ -163,7 +167,7 @@ impl<'a> Row<'a> {
                     depth.bid_volume[level] = number(bid_sz)?.into();
                     depth.ask_volume[level] = number(ask_sz)?.into();
                 }
-                feed.push(EventKind::Depth, recv_ns, &depth);
+                feed.push(recv_ns, HostEvent::Depth(&depth));
             }
             "ticker" => {
                 let [bid_px, bid_qty, ask_px, ask_qty] = &columns.best;
@@ -178,7 +182,7 @@ impl<'a> Row<'a> {
                     ask_volume: self.float(ask_qty)?.into(),
                     ..Ticker::zeroed()
                 };
-                feed.push(EventKind::Ticker, recv_ns, &ticker);
+                feed.push(recv_ns, HostEvent::Ticker(&ticker));
             }
             "trade" => {
                 let side = match self.text(&columns.side)? {
@@ -200,7 +204,7 @@ impl<'a> Row<'a> {
                     trade_time: ts_ns,
                     ..Trade::zeroed()
                 };
-                feed.push(EventKind::Trade, recv_ns, &trade);
+                feed.push(recv_ns, HostEvent::Trade(&trade));
             }
             "index" => {
                 let price = self.float(&columns.price)?.into();
@@ -210,7 +214,7 @@ impl<'a> Row<'a> {
                     instrument_type,
                     price,
                 };
-                feed.push(EventKind::IndexPrice, recv_ns, &index);
+                feed.push(recv_ns, HostEvent::IndexPrice(&index));
             }
             other => {
                 let what =

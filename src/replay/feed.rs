@@ -1,11 +1,10 @@
 //! The events to play, as the host's packed structs, in order of arrival.
 
-use bytemuck::Pod;
-use signal::abi::{Depth, EventKind, IndexPrice, Ticker, Trade};
+use crate::abi::{Depth, EventKind, HostEvent, IndexPrice, Ticker, Trade};
 
-/// The exchange that all events are said to come from.
+/// The exchange that all recorded events are said to come from.
 pub const EXCHANGE: &str = "binance";
-/// The instrument type that all events are said to be of: Swap.
+/// The instrument type that all recorded events are said to be of: Swap.
 pub const INSTRUMENT_TYPE: i8 = 7;
 
 /// One event; its payload lies in the [`Feed`].
@@ -22,17 +21,22 @@ pub struct Event {
 /// Events in the order in which they are to be played.
 ///
 /// Payloads lie back to back and so at any alignment, as in the host's journal.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Feed {
     events: Vec<Event>,
     bytes: Vec<u8>,
 }
 
 impl Feed {
-    /// Adds an event behind the others.
-    pub fn push<T: Pod>(&mut self, kind: EventKind, recv_ns: i64, payload: &T) {
-        debug_assert_eq!(size_of::<T>(), payload_len(kind));
-        self.push_bytes(kind, recv_ns, bytemuck::bytes_of(payload));
+    /// Adds an event behind the others; it arrived at `recv_ns`.
+    pub fn push(&mut self, recv_ns: i64, event: HostEvent<'_>) {
+        let payload = match event {
+            HostEvent::Depth(depth) => bytemuck::bytes_of(depth),
+            HostEvent::Ticker(ticker) => bytemuck::bytes_of(ticker),
+            HostEvent::Trade(trade) => bytemuck::bytes_of(trade),
+            HostEvent::IndexPrice(index) => bytemuck::bytes_of(index),
+        };
+        self.push_bytes(event.kind(), recv_ns, payload);
     }
 
     /// Adds an event whose payload is already bytes.
@@ -50,7 +54,26 @@ impl Feed {
         &self.events
     }
 
-    /// The payload of one of this feed's events.
+    /// The events, typed, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = HostEvent<'_>> {
+        self.events.iter().map(|event| self.event(event))
+    }
+
+    /// One of this feed's events, typed.
+    ///
+    /// # Panics
+    ///
+    /// If the event is of another, longer feed.
+    pub fn event(&self, event: &Event) -> HostEvent<'_> {
+        HostEvent::from_bytes(event.kind.message_type(), self.payload(event))
+            .expect("a payload is as long as its kind's struct")
+    }
+
+    /// The payload of one of this feed's events, the host's packed struct.
+    ///
+    /// # Panics
+    ///
+    /// If the event is of another, longer feed.
     pub fn payload(&self, event: &Event) -> &[u8] {
         &self.bytes[event.offset..event.offset + payload_len(event.kind)]
     }
@@ -72,6 +95,10 @@ impl Feed {
     }
 
     /// The same events in another order, `order` being places in this feed.
+    ///
+    /// # Panics
+    ///
+    /// If a place is not below the number of events.
     pub fn reordered(&self, order: impl IntoIterator<Item = usize>) -> Feed {
         let mut feed = Feed {
             events: Vec::with_capacity(self.events.len()),
@@ -153,7 +180,7 @@ mod tests {
             (1, "y", 6),
             (1, "z", 9),
         ] {
-            feeds[feed].push(EventKind::IndexPrice, recv_ns, &index(name));
+            feeds[feed].push(recv_ns, HostEvent::IndexPrice(&index(name)));
         }
         // c arrived on a clock that stepped back: it still follows b.
         assert_eq!(symbols(&Feed::merge(&feeds)), "axybcz");
@@ -163,7 +190,7 @@ mod tests {
     fn reorders() {
         let mut feed = Feed::default();
         for name in ["a", "b", "c"] {
-            feed.push(EventKind::IndexPrice, 0, &index(name));
+            feed.push(0, HostEvent::IndexPrice(&index(name)));
         }
         assert_eq!(symbols(&feed.reordered([2, 0, 1])), "cab");
     }

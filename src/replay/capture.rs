@@ -1,6 +1,5 @@
 //! Reads recorded market data: CSV with a header line, plain or gzip.
 
-use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
@@ -8,15 +7,23 @@ use std::path::Path;
 use csv::ByteRecord;
 use flate2::bufread::MultiGzDecoder;
 
-use crate::failure::{Failure, Result};
-use crate::feed::{Event, Feed};
-use crate::row::{Columns, Row};
+use super::error::{Error, Result};
+use super::feed::{Event, Feed};
+use super::row::{Columns, Row};
 
 /// Files further apart than this are not one recording.
 const MAX_GAP_NS: i64 = 3_600_000_000_000;
 
-/// Reads files and merges them by time of arrival.
-pub fn read(files: &[impl AsRef<Path>]) -> Result<Feed> {
+/// Reads capture files and merges them by time of arrival, see
+/// [the module](crate::replay). Each file's events are taken in the order of
+/// their `seq`. Plain text and gzip are told apart by content, not by name.
+///
+/// # Errors
+///
+/// The file, the line, the column and what was expected. Files whose events
+/// arrive more than an hour apart are refused together: they are not of one
+/// session.
+pub fn read(files: &[impl AsRef<Path>]) -> std::result::Result<Feed, Error> {
     let feeds = files
         .iter()
         .map(|file| read_one(file.as_ref()))
@@ -31,22 +38,25 @@ pub fn read(files: &[impl AsRef<Path>]) -> Result<Feed> {
         .windows(2)
         .find(|pair| gap(pair) > MAX_GAP_NS)
     {
-        return Err(Failure::said(format!(
-            "these files are not of one session: nothing arrives for {} s in between; \
-             replay them one at a time",
-            gap(pair) / 1_000_000_000
-        )));
+        return Err(Error::Sessions {
+            gap_s: gap(pair) / 1_000_000_000,
+        });
     }
     Ok(merged)
 }
 
 /// Reads one file, in its true order of arrival.
 fn read_one(file: &Path) -> Result<Feed> {
-    let fail = |what: &dyn Display| Failure::said(format!("{}: {what}", file.display()));
-    let mut plain = BufReader::with_capacity(1 << 16, File::open(file).map_err(|e| fail(&e))?);
-    let head = plain.fill_buf().map_err(|e| fail(&e))?;
+    let fail = |what: String| Error::File {
+        file: file.to_owned(),
+        what,
+    };
+    let opened = File::open(file).map_err(|error| fail(error.to_string()))?;
+    let mut plain = BufReader::with_capacity(1 << 16, opened);
+    let head = plain.fill_buf().map_err(|error| fail(error.to_string()))?;
     if head.is_empty() {
-        return Err(fail(&"the file is empty; expected CSV with a header line"));
+        let what = "the file is empty; expected CSV with a header line";
+        return Err(fail(what.to_owned()));
     }
     if head.starts_with(&[0x1f, 0x8b]) {
         read_csv(file, MultiGzDecoder::new(plain))
@@ -62,12 +72,14 @@ fn read_csv(file: &Path, text: impl Read) -> Result<Feed> {
     let header = header.map_err(|error| csv_failure(file, 1, &error))?;
     let columns = Columns::find(&header);
     if let Some(column) = columns.missing() {
-        return Err(Failure::said(format!(
-            "{}: line 1, column `{}`: not in the header line; expected CSV (plain or gzip) \
-             whose first line names the columns",
-            file.display(),
-            column.name
-        )));
+        return Err(Error::Field {
+            file: file.to_owned(),
+            line: 1,
+            column: column.name.clone(),
+            what: "not in the header line; expected CSV (plain or gzip) whose first line \
+                   names the columns"
+                .to_owned(),
+        });
     }
     let mut feed = Feed::default();
     let mut order = Vec::new();
@@ -88,17 +100,17 @@ fn read_csv(file: &Path, text: impl Read) -> Result<Feed> {
         order.push((row.read(&columns, &mut feed)?, order.len()));
     }
     if order.is_empty() {
-        let file = file.display();
-        return Err(Failure::said(format!(
-            "{file}: there is no event after the header line"
-        )));
+        return Err(Error::File {
+            file: file.to_owned(),
+            what: "there is no event after the header line".to_owned(),
+        });
     }
     order.sort_unstable();
     Ok(feed.reordered(order.into_iter().map(|(_, place)| place)))
 }
 
 /// Says what was wrong with the text itself.
-fn csv_failure(file: &Path, line: u64, error: &csv::Error) -> Failure {
+fn csv_failure(file: &Path, line: u64, error: &csv::Error) -> Error {
     let what = match error.kind() {
         csv::ErrorKind::UnequalLengths {
             expected_len, len, ..
@@ -110,7 +122,11 @@ fn csv_failure(file: &Path, line: u64, error: &csv::Error) -> Failure {
         _ => error.to_string(),
     };
     let line = error.position().map_or(line, |position| position.line());
-    Failure::said(format!("{}: line {line}: {what}", file.display()))
+    Error::Line {
+        file: file.to_owned(),
+        line,
+        what,
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,163 @@
+//! `signal config`: explains a configuration file, its defaults and its schema.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::Value;
+use signal::config::{ENV_CORES, schema};
+use signal::engine::Blueprint;
+use signal::pipeline::cores::Cores;
+use signal::pipeline::placement::Plan;
+use signal::stages::Callback;
+use signal::{Config, Registry};
+
+use crate::failure::{Failure, Result};
+use crate::print;
+
+/// Prints the defaults as a file that can be started from.
+pub fn default() -> Result<()> {
+    print::line(&pretty(&Config::default()))
+}
+
+/// Prints the JSON Schema of a file.
+pub fn print_schema() -> Result<()> {
+    print::line(&pretty(&schema()))
+}
+
+fn pretty(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("keys are strings, and no number is NaN")
+}
+
+/// Explains a file and what would run on this machine.
+pub fn check(path: &Path) -> Result<()> {
+    let said = |error: &dyn std::fmt::Display| Failure::said(error.to_string());
+    let config = Config::from_file(path).map_err(|error| said(&error))?;
+    let blueprint = Blueprint::new(&config, &Registry::default()).map_err(|error| said(&error))?;
+    let cores = Cores::detect().map_err(|error| said(&error))?;
+    let plan = Plan::new(
+        &config.placement,
+        config.cores.as_deref(),
+        config.idle,
+        &cores,
+    )
+    .map_err(|error| said(&error))?;
+    let text = explain(path, &blueprint, &cores, &plan);
+    print::line(text.trim_end())
+}
+
+fn explain(path: &Path, blueprint: &Blueprint, cores: &Cores, plan: &Plan) -> String {
+    let config = blueprint.config();
+    let mut text = format!("{}: ok\n\n", path.display());
+    let mut row = |name: &str, what: String| {
+        let _ = writeln!(text, "{name:<11}{what}");
+    };
+    let sets: Vec<_> = blueprint.sets().collect();
+    let factors = blueprint.factors();
+    row(
+        "factors",
+        format!(
+            "{}: {} factors from {} book levels",
+            sets.join(" + "),
+            factors.len(),
+            blueprint.levels()
+        ),
+    );
+    row("", numbered(factors));
+    for (index, model) in blueprint.models().iter().enumerate() {
+        let values = numbered(&model.outputs);
+        row(
+            if index == 0 { "models" } else { "" },
+            format!("{} ({}): {values}", model.name, model.kind),
+        );
+    }
+    row(
+        "callback",
+        match (config.callback, blueprint.models().len()) {
+            (_, 1) => format!("one a trigger, {} values", blueprint.widest_signal()),
+            (Callback::Concatenated, _) => format!(
+                "one a trigger, {} values: the models' one after the other",
+                blueprint.widest_signal()
+            ),
+            (Callback::PerModel, models) => format!("{models} a trigger, one a model"),
+        },
+    );
+    row("trigger", list(&config.trigger));
+    if !config.assets.is_empty() {
+        row("assets", config.assets.join(", "));
+    }
+    row(
+        "memory",
+        format!(
+            "{:.1} MiB for rings and the state of {} instruments",
+            blueprint.bytes() as f64 / f64::from(1 << 20),
+            config.instruments.max
+        ),
+    );
+    let host = cores
+        .host
+        .map_or_else(String::new, |core| format!(", this thread on {core}"));
+    row(
+        "machine",
+        format!(
+            "allowed cores {:?}, isolated {:?}{host}",
+            cores.allowed, cores.isolated
+        ),
+    );
+    row("placement", format!("{} here: {plan}", config.placement));
+    if let Some(cores) = std::env::var_os(ENV_CORES) {
+        row(
+            "",
+            format!("{ENV_CORES}={} wins over cores", cores.to_string_lossy()),
+        );
+    }
+    let changed = changes(&value(config), &value(&Config::default()), "");
+    row(
+        "changed",
+        match changed.is_empty() {
+            true => "nothing: these are the defaults".into(),
+            false => changed.join("\n           "),
+        },
+    );
+    text
+}
+
+fn value(config: &Config) -> Value {
+    serde_json::to_value(config).expect("keys are strings, and no number is NaN")
+}
+
+fn list(kinds: &[signal::abi::EventKind]) -> String {
+    let names: Vec<_> = kinds
+        .iter()
+        .map(|kind| serde_json::to_value(kind).unwrap_or_default())
+        .map(|name| name.as_str().unwrap_or_default().to_owned())
+        .collect();
+    names.join(", ")
+}
+
+/// Names with their places, as strategies index them.
+fn numbered(names: &[String]) -> String {
+    let named = names.iter().enumerate();
+    let named: Vec<_> = named
+        .map(|(place, name)| format!("[{place}] {name}"))
+        .collect();
+    let lines: Vec<_> = named.chunks(5).map(|line| line.join(", ")).collect();
+    lines.join(",\n           ")
+}
+
+/// Keys that are not as by default, with both values.
+fn changes(ours: &Value, defaults: &Value, path: &str) -> Vec<String> {
+    if let (Value::Object(ours), Value::Object(defaults)) = (ours, defaults) {
+        let inner = ours.iter().flat_map(|(key, value)| {
+            let path = match path.is_empty() {
+                true => key.clone(),
+                false => format!("{path}.{key}"),
+            };
+            changes(value, &defaults[key], &path)
+        });
+        return inner.collect();
+    }
+    match ours == defaults {
+        true => Vec::new(),
+        false => vec![format!("{path} = {ours} (default {defaults})")],
+    }
+}

@@ -1,0 +1,171 @@
+//! What the callback receives: the last signal, and all of them as CSV.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Failure, Result};
+
+/// The models' names and their values' names, as the library says them.
+pub type ModelNames = Vec<(String, Vec<String>)>;
+
+/// A signal that came back.
+#[derive(Clone, Debug, Default)]
+pub struct Signal {
+    /// The instrument.
+    pub symbol: String,
+    /// The time that it carries, ns.
+    pub timestamp: i64,
+    /// Place of the model that it is from; `None` if it is from all of them.
+    pub model: Option<usize>,
+    /// The values.
+    pub values: Vec<f64>,
+}
+
+/// What the callback keeps.
+pub struct Received {
+    /// Callbacks made.
+    pub calls: u64,
+    /// The last signal, once there was one.
+    pub last: Signal,
+    /// The models.
+    pub models: ModelNames,
+    table: Option<Table>,
+}
+
+impl Received {
+    /// Keeps the last signal, and writes every one to `file` if there is one.
+    pub fn new(models: ModelNames, file: Option<&Path>) -> Result<Self> {
+        let table = file.map(|file| Table::create(file, &models)).transpose()?;
+        Ok(Self {
+            calls: 0,
+            last: Signal::default(),
+            models,
+            table,
+        })
+    }
+
+    /// Takes the signal that has just been put into `last`.
+    pub fn take(&mut self) {
+        self.calls += 1;
+        if let Some(table) = &mut self.table {
+            table.write(&self.last);
+        }
+    }
+
+    /// Ends the file, or says what went wrong with it.
+    pub fn finish(&mut self) -> Result<()> {
+        self.table.take().map_or(Ok(()), Table::finish)
+    }
+
+    /// The values of the last signal with their names.
+    pub fn last_values(&self) -> Vec<(String, f64)> {
+        let names: Vec<&String> = match self.last.model {
+            Some(model) => self.models[model].1.iter().collect(),
+            None => self.models.iter().flat_map(|(_, names)| names).collect(),
+        };
+        let names = names.into_iter().cloned();
+        names.zip(self.last.values.iter().copied()).collect()
+    }
+}
+
+/// A CSV file with a row a signal: symbol, time, model, and a column for each
+/// value of each model. Values of the models that a signal is not from stay
+/// empty.
+struct Table {
+    path: PathBuf,
+    writer: csv::Writer<BufWriter<File>>,
+    /// Where each model's columns begin, and where the last one's end.
+    starts: Vec<usize>,
+    names: Vec<String>,
+    error: Option<csv::Error>,
+}
+
+impl Table {
+    fn create(path: &Path, models: &ModelNames) -> Result<Self> {
+        let file = File::create(path)
+            .map_err(|error| Failure::said(format!("--signals {}: {error}", path.display())))?;
+        let mut writer = csv::Writer::from_writer(BufWriter::new(file));
+        let mut columns = vec!["symbol".to_owned(), "timestamp_ns".into(), "model".into()];
+        let mut starts = vec![0];
+        for (model, names) in models {
+            columns.extend(names.iter().map(|name| match models.len() {
+                1 => name.clone(),
+                _ => format!("{model}.{name}"),
+            }));
+            starts.push(columns.len() - 3);
+        }
+        let error = writer.write_record(&columns).err();
+        Ok(Self {
+            path: path.to_owned(),
+            writer,
+            starts,
+            names: models.iter().map(|(name, _)| name.clone()).collect(),
+            error,
+        })
+    }
+
+    /// An error is kept for the end: the host's callback cannot fail.
+    fn write(&mut self, signal: &Signal) {
+        let (model, start) = match signal.model {
+            Some(model) => (self.names[model].as_str(), self.starts[model]),
+            None => ("", 0),
+        };
+        let end = self.starts.last().copied().unwrap_or(0);
+        let mut row = vec![
+            signal.symbol.clone(),
+            signal.timestamp.to_string(),
+            model.to_owned(),
+        ];
+        row.resize(3 + end, String::new());
+        for (cell, value) in row[3 + start..].iter_mut().zip(&signal.values) {
+            *cell = value.to_string();
+        }
+        if let Err(error) = self.writer.write_record(&row) {
+            self.error.get_or_insert(error);
+        }
+    }
+
+    fn finish(mut self) -> Result<()> {
+        let flushed = self.writer.flush().map_err(csv::Error::from);
+        match self.error.map_or(flushed, Err) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(Failure::said(format!(
+                "--signals {}: {error}",
+                self.path.display()
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_of_one_model_leave_the_others_columns_empty() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let file = dir.path().join("signals.csv");
+        let models = vec![
+            ("a".to_owned(), vec!["x".to_owned()]),
+            ("b".to_owned(), vec!["y".to_owned(), "z".to_owned()]),
+        ];
+        let mut received = Received::new(models, Some(&file)).expect("a file");
+        for (model, values) in [(None, vec![0.1, 2.0, 3.0]), (Some(1), vec![4.0, f64::NAN])] {
+            received.last = Signal {
+                symbol: "BTCUSDT".into(),
+                timestamp: 7,
+                model,
+                values,
+            };
+            received.take();
+        }
+        assert_eq!(received.last_values()[0], ("y".into(), 4.0));
+        received.finish().expect("written");
+        assert_eq!(
+            std::fs::read_to_string(file).expect("a file"),
+            "symbol,timestamp_ns,model,a.x,b.y,b.z\n\
+             BTCUSDT,7,,0.1,2,3\nBTCUSDT,7,b,,4,NaN\n"
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! One source's keys: the file, or the string given to `signal_create`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::forms::{CoreNumber, FactorsEntry, ModelEntry, OneOrMany, PlacementKey, RingSize};
+use super::{Config, MAX_INSTRUMENTS};
+use crate::abi::EventKind;
+use crate::error::Error;
+use crate::pipeline::idle::Idle;
+use crate::ranged::Ranged;
+use crate::stages::Callback;
+
+/// One source's keys; what is absent is left as it was.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Layer {
+    factors: Option<OneOrMany<FactorsEntry>>,
+    #[serde(alias = "model")]
+    models: Option<OneOrMany<ModelEntry>>,
+    callback: Option<Callback>,
+    trigger: Option<OneOrMany<EventKind>>,
+    assets: Option<OneOrMany<String>>,
+    disabled_factors: Option<OneOrMany<String>>,
+    disabled_models: Option<OneOrMany<String>>,
+    placement: Option<PlacementKey>,
+    cores: Option<Vec<CoreNumber>>,
+    idle: Option<Idle>,
+    rings: Option<RingsLayer>,
+    instruments: Option<InstrumentsLayer>,
+    timing: Option<bool>,
+    latency: Option<LatencyLayer>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RingsLayer {
+    ingest: Option<RingSize>,
+    stage: Option<RingSize>,
+    egress: Option<RingSize>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InstrumentsLayer {
+    max: Option<Ranged<1, { MAX_INSTRUMENTS as u64 }>>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LatencyLayer {
+    dir: Option<PathBuf>,
+    interval_ms: Option<Ranged<10, 3_600_000>>,
+}
+
+impl Layer {
+    /// Sets what is there; relative paths are relative to `folder`.
+    pub(super) fn apply(self, config: &mut Config, folder: &Path) {
+        fn set<T>(field: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *field = value;
+            }
+        }
+        fn all<T>(given: Option<OneOrMany<T>>) -> Option<Vec<T>> {
+            given.map(|OneOrMany(all)| all)
+        }
+        set(&mut config.factors, all(self.factors));
+        let models = all(self.models).map(|models| {
+            let absolute = models.into_iter().map(|model| model.relative_to(folder));
+            absolute.collect()
+        });
+        set(&mut config.models, models);
+        set(&mut config.callback, self.callback);
+        set(&mut config.trigger, all(self.trigger));
+        set(&mut config.assets, all(self.assets));
+        set(&mut config.disabled_factors, all(self.disabled_factors));
+        set(&mut config.disabled_models, all(self.disabled_models));
+        set(
+            &mut config.placement,
+            self.placement.map(|PlacementKey(placement)| placement),
+        );
+        if let Some(cores) = self.cores {
+            config.cores = Some(cores.into_iter().map(Ranged::size).collect());
+        }
+        set(&mut config.idle, self.idle);
+        set(&mut config.timing, self.timing);
+        let rings = self.rings.unwrap_or_default();
+        set(&mut config.rings.ingest, rings.ingest.map(Ranged::size));
+        set(&mut config.rings.stage, rings.stage.map(Ranged::size));
+        set(&mut config.rings.egress, rings.egress.map(Ranged::size));
+        let instruments = self.instruments.unwrap_or_default();
+        set(
+            &mut config.instruments.max,
+            instruments.max.map(Ranged::size),
+        );
+        let latency = self.latency.unwrap_or_default();
+        set(
+            &mut config.latency.interval_ms,
+            latency.interval_ms.map(Ranged::get),
+        );
+        if let Some(dir) = latency.dir {
+            config.latency.dir = Some(folder.join(dir));
+        }
+    }
+}
+
+/// Reads JSON; an error names the source, the key's path, the line and what
+/// was expected.
+pub(super) fn parse<T: DeserializeOwned>(source: &str, json: &str) -> Result<T, Error> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let key = if path == "." { "top level" } else { &path };
+        Error::Config(format!("{source}: {key}: {}", error.inner()))
+    })?;
+    reader
+        .end()
+        .map_err(|error| Error::Config(format!("{source}: {error}")))?;
+    Ok(value)
+}

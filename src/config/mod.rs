@@ -1,0 +1,445 @@
+//! The configuration: one struct, its defaults, and where it comes from.
+//!
+//! The host always passes `"{}"`, so a real configuration comes from the file
+//! that `SIGNAL_CONFIG` names. Keys in the string given to `signal_create` win
+//! over the file; `SIGNAL_CORES` wins over the file too, so that several
+//! processes can share one.
+//!
+//! | file | what |
+//! |---|---|
+//! | `forms` | how values are written in JSON |
+//! | `layer` | one source's keys |
+//! | `schema` | the JSON Schema (feature `cli`) |
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use crate::abi::EventKind;
+use crate::error::Error;
+use crate::pipeline::cores::{MAX_CORES, parse_list};
+use crate::pipeline::idle::Idle;
+use crate::pipeline::placement::Placement;
+use crate::stages::{Assets, Callback, ModelId};
+
+mod forms;
+mod layer;
+#[cfg(feature = "cli")]
+mod schema;
+
+pub use forms::{FactorsEntry, ModelEntry};
+#[cfg(feature = "cli")]
+pub use schema::schema;
+
+use forms::write_placement;
+use layer::{Layer, parse};
+
+/// Names the configuration file.
+pub const ENV_CONFIG: &str = "SIGNAL_CONFIG";
+/// The lanes' cores, as a list: `2,3` or `2-3`.
+pub const ENV_CORES: &str = "SIGNAL_CORES";
+/// A folder in which each handle makes a folder for its latency report.
+pub const ENV_LATENCY_DIR: &str = "SIGNAL_LATENCY_DIR";
+
+/// Most instruments that a configuration can ask for.
+pub const MAX_INSTRUMENTS: usize = 1_000_000;
+
+/// Everything that can be configured.
+///
+/// ```
+/// use signal::config::Config;
+/// let config = Config::from_json(r#"{"factors": "market", "rings": {"egress": 64}}"#)?;
+/// assert_eq!(config.factors[0].set, "market");
+/// assert_eq!(config.rings.egress, 64);
+/// assert_eq!(config.rings.ingest, Config::default().rings.ingest);
+/// # Ok::<(), signal::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
+pub struct Config {
+    /// Factor sets: a name, an object with the name in `set` and the set's
+    /// parameters, or a list of them. Their vectors follow one another.
+    /// Default `["test0000"]`.
+    #[cfg_attr(feature = "cli", schemars(with = "schema::OneOrMany<FactorsEntry>"))]
+    pub factors: Vec<FactorsEntry>,
+    /// Models: a name (`none` sends the factors themselves), a file's path, an
+    /// object, or a list of them. Each sees every factor vector. Also accepted
+    /// under the key `model`. Default `["test0000"]`.
+    #[cfg_attr(feature = "cli", schemars(with = "schema::OneOrMany<ModelEntry>"))]
+    pub models: Vec<ModelEntry>,
+    /// How the values of several models reach the callback. Default
+    /// `concatenated`.
+    pub callback: Callback,
+    /// Kinds of event that trigger a computation and a signal. Default
+    /// `["depth"]`.
+    #[cfg_attr(feature = "cli", schemars(with = "schema::OneOrMany<EventKind>"))]
+    pub trigger: Vec<EventKind>,
+    /// Symbols whose events are taken, in either spelling; those of others are
+    /// refused and counted. Default: none named, all are taken.
+    #[cfg_attr(feature = "cli", schemars(with = "schema::OneOrMany<String>"))]
+    pub assets: Vec<String>,
+    /// Factors that are left out of the vector, by the factor's name (`spread`,
+    /// or `market.spread`) or the set's. Default: none.
+    #[cfg_attr(feature = "cli", schemars(with = "schema::OneOrMany<String>"))]
+    pub disabled_factors: Vec<String>,
+    /// Models that are left out, by name; with none left the factors themselves
+    /// are sent. Default: none.
+    #[cfg_attr(feature = "cli", schemars(with = "schema::OneOrMany<String>"))]
+    pub disabled_models: Vec<String>,
+    /// Which stages share a lane. Default `auto`.
+    #[serde(serialize_with = "write_placement")]
+    #[cfg_attr(feature = "cli", schemars(with = "schema::PlacementKey"))]
+    pub placement: Placement,
+    /// Cores for the lanes, one each in their order. Default: chosen.
+    #[cfg_attr(feature = "cli", schemars(inner(inner(range(max = 1023)))))]
+    pub cores: Option<Vec<usize>>,
+    /// What a lane does when it has nothing to do. Default `auto`.
+    pub idle: Idle,
+    /// Sizes of the rings.
+    pub rings: Rings,
+    /// Bounds of the instrument table.
+    pub instruments: Instruments,
+    /// Whether hops are timed. Default true.
+    pub timing: bool,
+    /// The latency report.
+    pub latency: Latency,
+}
+
+/// Ring sizes in messages, 2 to 1,048,576 each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
+pub struct Rings {
+    /// From the host to ingest. Full: the newest event is dropped and counted.
+    /// Default 4,096.
+    #[cfg_attr(feature = "cli", schemars(range(min = 2, max = 1_048_576)))]
+    pub ingest: usize,
+    /// Between two lanes. Full: the sending lane waits. Default 1,024.
+    #[cfg_attr(feature = "cli", schemars(range(min = 2, max = 1_048_576)))]
+    pub stage: usize,
+    /// From egress to the host. Full: the newest signal is dropped and counted.
+    /// Default 4,096.
+    #[cfg_attr(feature = "cli", schemars(range(min = 2, max = 1_048_576)))]
+    pub egress: usize,
+}
+
+/// Bounds of the instrument table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
+pub struct Instruments {
+    /// Most instruments, 1 to 1,000,000. Events of further ones are refused and
+    /// counted. Default 1,024.
+    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 1_000_000)))]
+    pub max: usize,
+}
+
+/// The latency report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
+pub struct Latency {
+    /// The folder that gets it when the engine ends. Default: no report.
+    pub dir: Option<PathBuf>,
+    /// Length of the log's intervals, ms, 10 to 3,600,000. Default 1,000.
+    #[cfg_attr(feature = "cli", schemars(range(min = 10, max = 3_600_000)))]
+    pub interval_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            factors: vec![FactorsEntry {
+                set: "test0000".into(),
+                params: serde_json::Map::new(),
+            }],
+            models: vec![ModelEntry::builtin("test0000")],
+            callback: Callback::Concatenated,
+            trigger: vec![EventKind::Depth],
+            assets: Vec::new(),
+            disabled_factors: Vec::new(),
+            disabled_models: Vec::new(),
+            placement: Placement::Auto,
+            cores: None,
+            idle: Idle::Auto,
+            rings: Rings::default(),
+            instruments: Instruments::default(),
+            timing: true,
+            latency: Latency::default(),
+        }
+    }
+}
+
+impl Default for Rings {
+    fn default() -> Self {
+        Self {
+            ingest: 4096,
+            stage: 1024,
+            egress: 4096,
+        }
+    }
+}
+
+impl Default for Instruments {
+    fn default() -> Self {
+        Self { max: 1024 }
+    }
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            interval_ms: 1000,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration from JSON text. No environment is looked at;
+    /// relative paths are relative to the process's folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] with the key's path, line, column and what was
+    /// expected.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        let mut config = Self::default();
+        let layer: Layer = parse("JSON text", text)?;
+        layer.apply(&mut config, Path::new(""));
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Reads a configuration from a file. No environment is looked at; relative
+    /// paths are relative to the file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] with the file, the key's path, line, column and what
+    /// was expected.
+    pub fn from_file(path: &Path) -> Result<Self, Error> {
+        let mut config = Self::default();
+        config.apply_file(path, &path.display().to_string())?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The configuration of a host that passes `text` (`None` for a null
+    /// pointer), with the environment's additions. The second value says
+    /// whether anything but defaults was given.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] with the source, the key's path, line, column and what
+    /// was expected.
+    pub fn for_host(text: Option<&str>) -> Result<(Self, bool), Error> {
+        let mut config = Self::default();
+        let path = env_path(ENV_CONFIG);
+        if let Some(path) = &path {
+            config.apply_file(path, &format!("{ENV_CONFIG} file {}", path.display()))?;
+        }
+        if let Some(list) = std::env::var_os(ENV_CORES) {
+            config.cores = Some(parse_cores(&list.to_string_lossy())?);
+        }
+        let text = text.map(str::trim).filter(|text| !text.is_empty());
+        let layer: Layer = parse("the string given to signal_create", text.unwrap_or("{}"))?;
+        let given = path.is_some() || layer != Layer::default();
+        layer.apply(&mut config, Path::new(""));
+        config.check()?;
+        Ok((config, given))
+    }
+
+    fn apply_file(&mut self, path: &Path, source: &str) -> Result<(), Error> {
+        let json = fs::read_to_string(path)
+            .map_err(|error| Error::Config(format!("{source}: cannot read it: {error}")))?;
+        let layer: Layer = parse(source, &json)?;
+        layer.apply(self, path.parent().unwrap_or(Path::new("")));
+        Ok(())
+    }
+
+    /// What can be said of the values without knowing the factor sets and
+    /// models.
+    fn check(&self) -> Result<(), Error> {
+        fn some<T>(key: &str, list: &[T], what: &str) -> Result<(), Error> {
+            match list.is_empty() {
+                true => Err(Error::Config(format!(
+                    "{key} is empty; expected at least one {what}"
+                ))),
+                false => Ok(()),
+            }
+        }
+        fn once<'a>(
+            key: &str,
+            names: impl Iterator<Item = &'a str>,
+            expected: &str,
+        ) -> Result<(), Error> {
+            let mut seen = std::collections::HashSet::new();
+            for name in names {
+                if !seen.insert(name) {
+                    return Err(Error::Config(format!(
+                        "{key} names {name:?} twice; expected {expected}"
+                    )));
+                }
+            }
+            Ok(())
+        }
+        some("factors", &self.factors, "factor set")?;
+        some("models", &self.models, "model (none sends the factors)")?;
+        some("trigger", &self.trigger, "kind of event")?;
+        let sets = self.factors.iter().map(|entry| entry.set.as_str());
+        once("factors", sets, "each factor set once")?;
+        let models = self.models.iter().map(|entry| entry.name.as_str());
+        once("models", models, "a name of its own for each (key name)")?;
+        if self.models.len() > ModelId::MAX {
+            return Err(Error::Config(format!(
+                "models has {} entries; expected at most {}",
+                self.models.len(),
+                ModelId::MAX
+            )));
+        }
+        self.assets().map(drop)
+    }
+
+    /// The symbols of `assets`.
+    pub(crate) fn assets(&self) -> Result<Assets, Error> {
+        Assets::new(&self.assets).map_err(|symbol| {
+            Error::Config(format!(
+                "assets names {symbol:?}; expected a symbol such as btc_usdt or BTCUSDT, \
+                 visible ASCII of at most 32 characters"
+            ))
+        })
+    }
+}
+
+/// Without a folder in the configuration, `SIGNAL_LATENCY_DIR` gives one: a new
+/// folder in it for each handle, so that processes do not overwrite each other.
+pub(crate) fn add_latency_dir(config: &mut Config) {
+    static HANDLES: AtomicU64 = AtomicU64::new(0);
+    let (None, Some(parent)) = (&config.latency.dir, env_path(ENV_LATENCY_DIR)) else {
+        return;
+    };
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let handle = HANDLES.fetch_add(1, Ordering::Relaxed);
+    let name = format!(
+        "{}-{}-{handle}",
+        since_epoch.as_millis(),
+        std::process::id()
+    );
+    config.latency.dir = Some(parent.join(name));
+}
+
+fn parse_cores(list: &str) -> Result<Vec<usize>, Error> {
+    parse_list(list)
+        .filter(|cores| !cores.is_empty())
+        .ok_or_else(|| {
+            Error::Config(format!(
+                "{ENV_CORES} is {list:?}; expected a list of cores below {MAX_CORES} such as 2,3 or 2-3"
+            ))
+        })
+}
+
+fn env_path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(json: &str) -> String {
+        Config::from_json(json).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn keys_are_read() {
+        let config = Config::from_json(
+            r#"{"factors": ["a", {"set": "b", "window": 5}],
+                "model": ["none", "dir/m.onnx", {"file": "x.txt", "name": "y", "kind": "lightgbm"}],
+                "callback": "per-model", "trigger": ["trade", "index_price"],
+                "assets": "btc_usdt", "disabled_factors": ["a"], "disabled_models": "none",
+                "placement": [["ingest","factor"],["model"]],
+                "cores": [1, 2], "idle": "yield", "timing": false,
+                "rings": {"ingest": 8, "stage": 4, "egress": 2}, "instruments": {"max": 9}}"#,
+        )
+        .unwrap();
+        assert_eq!(config.factors[0].set, "a");
+        assert_eq!(config.factors[1].params["window"], 5);
+        let names: Vec<_> = config.models.iter().map(|model| &model.name).collect();
+        assert_eq!(names, ["none", "m", "y"]);
+        assert_eq!(config.callback, Callback::PerModel);
+        assert_eq!(config.trigger, [EventKind::Trade, EventKind::IndexPrice]);
+        assert_eq!(config.assets, ["btc_usdt"]);
+        assert_eq!(config.placement.to_string(), "ingest+factor | model");
+        assert_eq!(config.cores, Some(vec![1, 2]));
+        assert_eq!(config.rings.stage, 4);
+        assert_eq!(config.instruments.max, 9);
+        assert!(!config.timing);
+        let written = serde_json::to_string(&config).unwrap();
+        assert_eq!(Config::from_json(&written).unwrap(), config);
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file_that_names_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.json");
+        let json = r#"{"model": "m/a.onnx", "latency": {"dir": "report"}}"#;
+        fs::write(&file, json).unwrap();
+        let config = Config::from_file(&file).unwrap();
+        assert_eq!(config.models[0].file, Some(dir.path().join("m/a.onnx")));
+        assert_eq!(config.latency.dir, Some(dir.path().join("report")));
+        let missing = Config::from_file(&dir.path().join("no.json")).unwrap_err();
+        assert!(missing.to_string().contains("no.json: cannot read it"));
+    }
+
+    #[test]
+    fn lists_of_cores_are_read_strictly() {
+        assert_eq!(parse_cores("2, 4-5").unwrap(), [2, 4, 5]);
+        for wrong in [
+            "", "x", "2,x", "2-", "9999", "5-4", "3,5-4", "0,1-2-3", "2,,3",
+        ] {
+            assert!(parse_cores(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn errors_name_path_line_and_what_was_expected() {
+        let unknown = refusal("{\n  \"rings\": {\"size\": 4}\n}");
+        assert!(unknown.contains("rings.size"), "{unknown}");
+        assert!(unknown.contains("line 2"), "{unknown}");
+        assert!(unknown.contains("expected one of"), "{unknown}");
+        let kind = refusal("{\"rings\": {\"egress\": \"x\"}}");
+        assert!(
+            kind.contains("rings.egress") && kind.contains("a whole number"),
+            "{kind}"
+        );
+        assert!(refusal("{\"placement\": \"best\"}").contains("expected one of `auto`"));
+        assert!(refusal("{\"placement\": [[\"egres\"]]}").contains("expected one of `ingest`"));
+        assert!(refusal("{\"rings\": {\"egress\": 1}}").contains("rings.egress: invalid value: integer `1`, expected a whole number from 2 to 1048576 at line 1"));
+        assert!(refusal("{\"cores\": [1024]}").contains("a whole number from 0 to 1023"));
+        assert!(refusal("{\"cores\": [-1]}").contains("cores[0]"));
+        assert!(refusal("{} x").contains("line 1"));
+        assert!(refusal("7").contains("top level"));
+        assert!(refusal("{\"factors\": [\"a\", \"a\"]}").contains("twice"));
+        assert!(refusal("{\"factors\": []}").contains("at least one"));
+        assert!(refusal("{\"models\": []}").contains("at least one"));
+        assert!(refusal("{\"model\": {\"name\": \"x\"}}").contains("file or the key kind"));
+        assert!(refusal("{\"model\": \"a\", \"models\": \"b\"}").contains("duplicate"));
+        assert!(refusal("{\"models\": [\"a.onnx\", \"b/a.txt\"]}").contains("a name of its own"));
+        assert!(refusal("{\"trigger\": [\"bar\"]}").contains("expected one of `depth`"));
+        assert!(refusal("{\"assets\": [\"btc usdt\"]}").contains("\"btc usdt\""));
+        let nested = refusal("{\"models\": [{\"file\": 7}]}");
+        assert!(
+            nested.contains("models[0]") && nested.contains("line 1"),
+            "{nested}"
+        );
+    }
+}

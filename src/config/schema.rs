@@ -1,0 +1,179 @@
+//! The JSON Schema of a configuration file.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
+
+use super::{Config, FactorsEntry, ModelEntry};
+use crate::pipeline::placement::Stage;
+
+/// The JSON Schema (draft 2020-12) of a configuration file, for editors and
+/// other tools. It says what is a valid file; whether a factor set, a model file
+/// or a core is there, only the engine can say.
+pub fn schema() -> Value {
+    let mut schema = schemars::schema_for!(Config);
+    // The same key under the name that it has for a single model.
+    if let Some(Value::Object(properties)) = schema.get_mut("properties")
+        && let Some(models) = properties.get("models").cloned()
+    {
+        properties.insert("model".into(), models);
+    }
+    schema.to_value()
+}
+
+/// One `T`, or a list of them.
+pub(super) struct OneOrMany<T>(std::marker::PhantomData<T>);
+
+impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}_or_list", T::schema_name()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<T>();
+        json_schema!({"anyOf": [one, {"type": "array", "items": one}]})
+    }
+}
+
+/// A placement's name, or its lanes.
+pub(super) struct PlacementKey;
+
+impl JsonSchema for PlacementKey {
+    fn schema_name() -> Cow<'static, str> {
+        "Placement".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let lane = generator.subschema_for::<Vec<Stage>>();
+        json_schema!({"anyOf": [
+            {"enum": ["auto", "inline", "fused", "split"]},
+            {"type": "array", "items": lane}
+        ]})
+    }
+}
+
+impl JsonSchema for FactorsEntry {
+    fn schema_name() -> Cow<'static, str> {
+        "FactorSet".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A factor set: its name, or an object with the name and the set's parameters.",
+            "anyOf": [
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "properties": {"set": {"type": "string"}},
+                    "required": ["set"]
+                }
+            ]
+        })
+    }
+}
+
+impl JsonSchema for ModelEntry {
+    fn schema_name() -> Cow<'static, str> {
+        "Model".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A model: its name, a file's path, or an object.",
+            "anyOf": [
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "properties": {
+                        "name": {
+                            "type": "string",
+                            "description": "What reports and signals call it. Default: the file's name without its extension, or the kind."
+                        },
+                        "kind": {
+                            "type": "string",
+                            "description": "With a file linear, lightgbm, xgboost or onnx (default: told from its content); without one test0000 or none."
+                        },
+                        "file": {
+                            "type": "string",
+                            "description": "The model file, relative to this file."
+                        },
+                        "outputs": {
+                            "type": "array",
+                            "items": {"type": "string"},
+                            "description": "Which of an ONNX model's outputs to send. Default: all."
+                        },
+                        "check_names": {
+                            "type": "boolean",
+                            "default": true,
+                            "description": "Whether a model that knows its inputs' names must find the factors under these names, in this order."
+                        }
+                    },
+                    "anyOf": [{"required": ["file"]}, {"required": ["kind"]}],
+                    "additionalProperties": false
+                }
+            ]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keys that a refusal of an unknown key lists.
+    fn known_keys(json: &str) -> Vec<String> {
+        let refusal = Config::from_json(json).unwrap_err().to_string();
+        let list = refusal.split("expected ").nth(1).unwrap();
+        let names = list.split('`').skip(1).step_by(2);
+        names.map(String::from).collect()
+    }
+
+    fn schema_keys(object: &Value) -> Vec<String> {
+        let properties = object["properties"].as_object().unwrap();
+        properties.keys().cloned().collect()
+    }
+
+    #[test]
+    fn the_schema_has_exactly_the_keys_that_are_read() {
+        let schema = schema();
+        let sorted = |mut keys: Vec<String>| {
+            keys.sort_unstable();
+            keys
+        };
+        assert_eq!(
+            sorted(schema_keys(&schema)),
+            sorted(known_keys(r#"{"?": 1}"#))
+        );
+        for (section, name) in [("rings", "Rings"), ("latency", "Latency")] {
+            assert_eq!(
+                sorted(schema_keys(&schema["$defs"][name])),
+                sorted(known_keys(&format!(r#"{{"{section}": {{"?": 1}}}}"#))),
+            );
+        }
+        assert_eq!(schema_keys(&schema["$defs"]["Instruments"]), ["max"]);
+    }
+
+    #[test]
+    fn it_documents_each_key_and_its_default() {
+        let schema = schema();
+        for (key, value) in schema["properties"].as_object().unwrap() {
+            let described = value.get("description").or_else(|| value.get("$ref"));
+            assert!(described.is_some(), "{key} has no description: {value}");
+        }
+        assert_eq!(schema["properties"]["placement"]["default"], "auto");
+        let ring = &schema["$defs"]["Rings"]["properties"]["egress"];
+        assert_eq!(
+            (&ring["minimum"], &ring["default"]),
+            (&2.into(), &4096.into())
+        );
+    }
+}

@@ -1,0 +1,422 @@
+//! The blueprint: what a configuration asks for, checked, before anything runs.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Registry;
+use crate::config::{Config, ModelEntry};
+use crate::error::Error;
+use crate::factors::{Entry, Prepared};
+use crate::models::{self, Kind, Model};
+use crate::pipeline::build::Stages;
+use crate::pipeline::ring::WORDS_PER_LINE;
+use crate::pipeline::wire::{self, Encode, MAX_VALUES, Signals};
+use crate::stages::{Callback, Factor, Ingest, ModelStage, Names, Triggers};
+
+/// Factor sets and models of a configuration: found, read, matched with each
+/// other and within bounds. No thread, ring or clock has been made.
+///
+/// ```
+/// use signal::{Config, Registry, engine::Blueprint};
+/// let config = Config::from_json(r#"{"factors": "market", "model": "none"}"#)?;
+/// let blueprint = Blueprint::new(&config, &Registry::default())?;
+/// assert_eq!(blueprint.factors()[0], "spread");
+/// assert_eq!(blueprint.models()[0].outputs.len(), 15);
+/// # Ok::<(), signal::Error>(())
+/// ```
+pub struct Blueprint {
+    config: Config,
+    sets: Vec<(Entry, Prepared)>,
+    factors: Vec<String>,
+    selection: Option<Vec<usize>>,
+    models: Vec<Box<dyn Model>>,
+    infos: Vec<ModelInfo>,
+}
+
+/// What is known of a model by its place among the configured ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// The name that the configuration gives it.
+    pub name: String,
+    /// `test0000`, `none`, or the kind of its file.
+    pub kind: String,
+    /// Names of the values that it writes.
+    pub outputs: Vec<String>,
+}
+
+impl Blueprint {
+    /// Reads the model files and checks everything that can be checked without
+    /// this machine's cores.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`], naming the key and what was expected.
+    pub fn new(config: &Config, registry: &Registry) -> Result<Self, Error> {
+        let disabled = Disabled::new(config, registry)?;
+        let sets = sets(config, registry, &disabled)?;
+        let (factors, selection) = disabled.select(&sets)?;
+        let mut models = Vec::new();
+        let mut infos = Vec::new();
+        for entry in &disabled.models(config) {
+            let (kind, model) = model(entry, registry, &factors)?;
+            check_inputs(entry, model.as_ref(), &factors, &sets)?;
+            infos.push(ModelInfo {
+                name: entry.name.clone(),
+                kind,
+                outputs: model.outputs().to_vec(),
+            });
+            models.push(model);
+        }
+        let blueprint = Self {
+            config: config.clone(),
+            sets,
+            factors,
+            selection,
+            models,
+            infos,
+        };
+        blueprint.check_sizes()?;
+        Ok(blueprint)
+    }
+
+    /// The configuration that this is the blueprint of.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Names of the factor sets, in their order.
+    pub fn sets(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.sets.iter().map(|(entry, _)| entry.name)
+    }
+
+    /// Names of the factors, in the order in which models get them; `set.factor`
+    /// where there are several sets.
+    pub fn factors(&self) -> &[String] {
+        &self.factors
+    }
+
+    /// The models, in their order.
+    pub fn models(&self) -> &[ModelInfo] {
+        &self.infos
+    }
+
+    /// Book levels that ingest carries.
+    pub fn levels(&self) -> usize {
+        let levels = self.sets.iter().map(|(entry, _)| entry.levels);
+        levels.max().unwrap_or(1)
+    }
+
+    /// Most values that a callback gets.
+    pub fn widest_signal(&self) -> usize {
+        let widths = self.infos.iter().map(|info| info.outputs.len());
+        match self.config.callback {
+            Callback::Concatenated => widths.sum(),
+            Callback::PerModel => widths.max().unwrap_or(0),
+        }
+    }
+
+    /// Bytes that rings and factor states take.
+    pub fn bytes(&self) -> usize {
+        self.sizes()
+            .iter()
+            .fold(0, |sum, (bytes, _)| sum.saturating_add(*bytes))
+    }
+
+    /// What takes memory in proportion to the configuration, and how it comes
+    /// to be so much.
+    fn sizes(&self) -> [(usize, String); 4] {
+        let rings = &self.config.rings;
+        let ring = |key: &str, messages: usize, words: usize| {
+            let bytes = messages.saturating_mul(words.next_multiple_of(WORDS_PER_LINE) * 8);
+            (
+                bytes,
+                format!("{key}: {messages} messages of {words} words"),
+            )
+        };
+        let levels = self.levels();
+        let stage = wire::event_values(levels)
+            .max(self.factors.len())
+            .max(self.widest_signal());
+        let state: usize = self
+            .sets
+            .iter()
+            .fold(0, |sum, (_, set)| sum.saturating_add(set.state_bytes));
+        let instruments = self.config.instruments.max;
+        [
+            ring("rings.ingest", rings.ingest, wire::raw_words(levels)),
+            ring("rings.stage", rings.stage, Signals::words(stage)),
+            ring(
+                "rings.egress",
+                rings.egress,
+                Signals::words(self.widest_signal()),
+            ),
+            (
+                instruments.saturating_mul(state),
+                format!(
+                    "instruments.max: {instruments} instruments with {state} bytes of factor state each"
+                ),
+            ),
+        ]
+    }
+
+    /// Refuses sizes that are fine one by one but whose product is not: a failed
+    /// allocation would end the host's process.
+    fn check_sizes(&self) -> Result<(), Error> {
+        for (values, what) in [
+            (self.factors.len(), "factors"),
+            (self.widest_signal(), "values in a callback"),
+        ] {
+            if values > MAX_VALUES {
+                return Err(Error::Config(format!(
+                    "models: {values} {what}; expected at most {MAX_VALUES}"
+                )));
+            }
+        }
+        for (bytes, what) in self.sizes() {
+            if bytes > MAX_BYTES {
+                return Err(Error::Config(format!(
+                    "{what} take {bytes} bytes; expected at most {MAX_BYTES}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the stages. All of their memory is taken here.
+    pub(super) fn stages(self, names: Arc<Names>) -> Result<Stages, Error> {
+        let config = &self.config;
+        let (levels, outputs) = (self.levels(), self.widest_signal());
+        let instruments = config.instruments.max;
+        let assets = config.assets()?;
+        let banks = self.sets.into_iter().map(|(_, set)| set.bank(instruments));
+        Ok(Stages {
+            ingest: Ingest::new(levels, names, assets),
+            factor: Factor::new(
+                banks.collect(),
+                self.selection.as_deref(),
+                Triggers::new(&config.trigger),
+                instruments,
+                Ingest::pairs(instruments),
+            ),
+            model: ModelStage::new(self.models, config.callback),
+            levels,
+            factors: self.factors.len(),
+            outputs,
+        })
+    }
+}
+
+/// Most memory that one ring or all factor states may take.
+const MAX_BYTES: usize = 1 << 30;
+
+impl fmt::Display for Blueprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sets: Vec<_> = self.sets().collect();
+        let models: Vec<_> = self.infos.iter().map(|info| info.name.as_str()).collect();
+        write!(f, "factors={} model={}", sets.join("+"), models.join("+"))
+    }
+}
+
+impl fmt::Debug for Blueprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blueprint")
+            .field("factors", &self.factors)
+            .field("models", &self.infos)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the legacy keys `disabled_factors` and `disabled_models` leave out.
+struct Disabled<'a> {
+    factors: &'a [String],
+    models: &'a [String],
+}
+
+impl<'a> Disabled<'a> {
+    /// A name that disables nothing is a mistake: what it was meant for would
+    /// stay on.
+    fn new(config: &'a Config, registry: &Registry) -> Result<Self, Error> {
+        for name in &config.disabled_factors {
+            let known = registry.factors.iter().any(|set| {
+                let factor = name
+                    .strip_prefix(set.name)
+                    .and_then(|f| f.strip_prefix('.'));
+                *name == set.name || set.factors.contains(&factor.unwrap_or(name))
+            });
+            if !known {
+                return Err(Error::Config(format!(
+                    "disabled_factors names {name:?}; expected a factor set, a factor, or set.factor"
+                )));
+            }
+        }
+        for name in &config.disabled_models {
+            let configured = config.models.iter().any(|entry| entry.name == *name);
+            if !configured && registry.models.get(name).is_none() {
+                return Err(Error::Config(format!(
+                    "disabled_models names {name:?}; expected the name of a model"
+                )));
+            }
+        }
+        Ok(Self {
+            factors: &config.disabled_factors,
+            models: &config.disabled_models,
+        })
+    }
+
+    fn set(&self, set: &str) -> bool {
+        self.factors.iter().any(|name| name == set)
+    }
+
+    fn factor(&self, set: &str, factor: &str) -> bool {
+        self.factors.iter().any(|name| {
+            name == factor
+                || name
+                    .strip_prefix(set)
+                    .and_then(|rest| rest.strip_prefix('.'))
+                    == Some(factor)
+        })
+    }
+
+    /// The names of the factors that stay, and their places if not all do.
+    fn select(
+        &self,
+        sets: &[(Entry, Prepared)],
+    ) -> Result<(Vec<String>, Option<Vec<usize>>), Error> {
+        let all = sets
+            .iter()
+            .flat_map(|(set, _)| set.factors.iter().map(|factor| (set.name, *factor)));
+        let mut names = Vec::new();
+        let mut places = Vec::new();
+        let mut total = 0;
+        for (place, (set, factor)) in all.enumerate() {
+            total += 1;
+            if !self.factor(set, factor) {
+                places.push(place);
+                names.push(if sets.len() == 1 {
+                    factor.to_owned()
+                } else {
+                    format!("{set}.{factor}")
+                });
+            }
+        }
+        if names.is_empty() {
+            return Err(Error::Config(
+                "disabled_factors leaves no factor; expected at least one to stay".into(),
+            ));
+        }
+        Ok((names, (places.len() != total).then_some(places)))
+    }
+
+    /// The models that stay; without any the factors themselves are sent.
+    fn models(&self, config: &Config) -> Vec<ModelEntry> {
+        let stays = |entry: &&ModelEntry| !self.models.contains(&entry.name);
+        let models: Vec<_> = config.models.iter().filter(stays).cloned().collect();
+        if models.is_empty() {
+            return vec![ModelEntry::builtin("none")];
+        }
+        models
+    }
+}
+
+fn sets(
+    config: &Config,
+    registry: &Registry,
+    disabled: &Disabled<'_>,
+) -> Result<Vec<(Entry, Prepared)>, Error> {
+    let mut sets = Vec::new();
+    for (index, entry) in config.factors.iter().enumerate() {
+        let set = registry.factors.get(&entry.set).ok_or_else(|| {
+            let known: Vec<_> = registry.factors.names().collect();
+            Error::Config(format!(
+                "factors[{index}]: there is no factor set {:?}; expected one of {}",
+                entry.set,
+                known.join(", ")
+            ))
+        })?;
+        let prepared = set
+            .prepare(&entry.params)
+            .map_err(|error| Error::Config(format!("factors[{index}].{error}")))?;
+        if !disabled.set(set.name) {
+            sets.push((*set, prepared));
+        }
+    }
+    if sets.is_empty() {
+        return Err(Error::Config(
+            "disabled_factors leaves no factor set; expected at least one to stay".into(),
+        ));
+    }
+    Ok(sets)
+}
+
+fn model(
+    entry: &ModelEntry,
+    registry: &Registry,
+    factors: &[String],
+) -> Result<(String, Box<dyn Model>), Error> {
+    let name = &entry.name;
+    let wrong = |what: String| Error::Config(format!("models: {name}: {what}"));
+    if let Some(file) = &entry.file {
+        let kind = entry.kind.as_deref().map(|kind| {
+            Kind::ALL
+                .into_iter()
+                .find(|known| known.name() == kind)
+                .ok_or_else(|| {
+                    let known: Vec<_> = Kind::ALL.iter().map(|known| known.name()).collect();
+                    wrong(format!(
+                        "there is no kind of model file {kind:?}; expected one of {}",
+                        known.join(", ")
+                    ))
+                })
+        });
+        return models::load_with_kind(file, kind.transpose()?, &entry.outputs)
+            .map(|(kind, model)| (kind.name().to_owned(), model))
+            .map_err(|error| wrong(error.to_string()));
+    }
+    let kind = entry.kind.as_deref().unwrap_or(name);
+    if !entry.outputs.is_empty() {
+        return Err(wrong(format!(
+            "model {kind} has no outputs to choose from; leave outputs out"
+        )));
+    }
+    let make = registry.models.get(kind).ok_or_else(|| {
+        let known: Vec<_> = registry.models.names().collect();
+        wrong(format!(
+            "there is no model {kind:?}; expected one of {} or the path of a model file",
+            known.join(", ")
+        ))
+    })?;
+    let names: Vec<&str> = factors.iter().map(String::as_str).collect();
+    Ok((kind.to_owned(), make(&names)))
+}
+
+/// The model must take exactly these factors.
+fn check_inputs(
+    entry: &ModelEntry,
+    model: &dyn Model,
+    factors: &[String],
+    sets: &[(Entry, Prepared)],
+) -> Result<(), Error> {
+    let name = &entry.name;
+    let inputs = model.inputs();
+    if inputs != factors.len() {
+        let sets: Vec<_> = sets.iter().map(|(set, _)| set.name).collect();
+        return Err(Error::Config(format!(
+            "models: {name} takes {inputs} factors, but {} gives {}",
+            sets.join("+"),
+            factors.len()
+        )));
+    }
+    if !entry.check_names {
+        return Ok(());
+    }
+    for (place, (theirs, ours)) in model.input_names().iter().zip(factors).enumerate() {
+        let plain = ours.rsplit('.').next().unwrap_or(ours);
+        if theirs != ours && theirs != plain {
+            return Err(Error::Config(format!(
+                "models: {name}: input {place} is {theirs:?} in the model, but factor {place} is {ours:?}; \
+                 expected the factors' names in their order (\"check_names\": false accepts any)"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,301 @@
+//! The engine: what C hosts (through [`ffi`](crate::ffi)) and Rust hosts use.
+//!
+//! | file | what |
+//! |---|---|
+//! | `blueprint` | what a configuration asks for, checked, before anything runs |
+//! | `feeder` | where the host's events go in |
+//! | `poller` | where signals come out |
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use crate::abi::HostEvent;
+use crate::config::Config;
+use crate::error::Error;
+use crate::pipeline::build::{self, RingSizes};
+use crate::pipeline::clock::Clock;
+use crate::pipeline::cores::Cores;
+use crate::pipeline::counters::{Counters, Snapshot};
+use crate::pipeline::hops::{self, Hop};
+use crate::pipeline::lane::{Control, Lane};
+use crate::pipeline::padded::Values;
+use crate::pipeline::placement::Plan;
+use crate::report::{Exporter, Facts, HopSummary, Latency};
+use crate::stages::{Name, Names, Signal};
+use crate::{factors, models};
+
+mod blueprint;
+mod feeder;
+mod poller;
+
+pub use blueprint::{Blueprint, ModelInfo};
+pub use feeder::Feeder;
+pub use poller::Poller;
+
+/// The factor sets and models that a configuration can name.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    /// Factor sets.
+    pub factors: factors::Registry,
+    /// Models.
+    pub models: models::Registry,
+}
+
+/// A running engine. Dropping it stops and joins its lanes and writes the
+/// latency report, if one is configured.
+///
+/// Both of its ends belong to one thread, the host's: the [`Feeder`] takes
+/// events, the [`Poller`] hands out signals.
+pub struct Engine {
+    feeder: Feeder,
+    poller: Poller,
+    base: Base,
+}
+
+/// The rest of an engine: lanes, counters and reports.
+pub(crate) struct Base {
+    lanes: Vec<Lane>,
+    plan: Plan,
+    counters: Vec<Arc<Counters>>,
+    control: Arc<Control>,
+    clock: Clock,
+    latency: Arc<Mutex<Latency>>,
+    exporter: Option<Exporter>,
+    about: String,
+    models: Vec<ModelInfo>,
+}
+
+impl Engine {
+    /// Starts an engine with this crate's factor sets and models.
+    ///
+    /// Takes up to 200 ms the first time in a process, while the clock is
+    /// calibrated. When it returns, all lanes are pinned and polling.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], and nothing is left behind.
+    pub fn start(config: &Config) -> Result<Self, Error> {
+        Self::start_with(config, &Registry::default())
+    }
+
+    /// Starts an engine with factor sets and models of your own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], and nothing is left behind.
+    pub fn start_with(config: &Config, registry: &Registry) -> Result<Self, Error> {
+        Self::start_blueprint(Blueprint::new(config, registry)?)
+    }
+
+    /// Starts the engine of a blueprint.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], and nothing is left behind.
+    pub fn start_blueprint(blueprint: Blueprint) -> Result<Self, Error> {
+        let names = Arc::new(Names::new(blueprint.config().instruments.max));
+        let config = &blueprint.config().clone();
+        let levels = blueprint.levels();
+        let outputs = blueprint.widest_signal();
+        let what = blueprint.to_string();
+        let models = blueprint.models().to_vec();
+        let stages = blueprint.stages(names.clone())?;
+        let cores = Cores::detect().map_err(Error::Placement)?;
+        let plan = Plan::new(
+            &config.placement,
+            config.cores.as_deref(),
+            config.idle,
+            &cores,
+        )
+        .map_err(Error::Placement)?;
+        let clock = Clock::new(config.timing);
+        let control = Arc::new(Control::default());
+        let sizes = RingSizes {
+            ingest: config.rings.ingest,
+            stage: config.rings.stage,
+            egress: config.rings.egress,
+        };
+        let mut pipeline = build::build(&plan, stages, sizes, &clock, &control);
+        let host_counters = Counters::new();
+        let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
+        pipeline.counters.insert(0, host_counters.clone());
+        pipeline.feeds.push(feed);
+        let about = format!("{what} placement={} lanes={plan}", config.placement);
+        let mut inline = if plan.is_inline() {
+            pipeline.works.pop()
+        } else {
+            None
+        };
+        if let Some(work) = &mut inline {
+            work.prime();
+        }
+        let mut base = Base {
+            lanes: Vec::new(),
+            plan,
+            counters: pipeline.counters,
+            control: control.clone(),
+            clock: clock.clone(),
+            latency: Arc::new(Mutex::new(Latency::new(pipeline.feeds))),
+            exporter: None,
+            about,
+            models,
+        };
+        // From here on, dropping `base` stops and joins what has been started.
+        for (index, work) in pipeline.works.into_iter().enumerate() {
+            let lane = Lane::start(index, &base.plan.lanes[index], work, control.clone())
+                .map_err(Error::Placement)?;
+            base.lanes.push(lane);
+        }
+        if let Some(dir) = &config.latency.dir {
+            let facts = Facts::new(config, &base.plan, &cores, &clock);
+            let exporter = Exporter::start(
+                dir,
+                config.latency.interval_ms,
+                base.latency.clone(),
+                clock.clone(),
+                base.counters.clone(),
+                facts,
+                cores.aside(base.plan.lanes.iter().map(|lane| lane.core)),
+            )
+            .map_err(Error::Report)?;
+            base.exporter = Some(exporter);
+        }
+        Ok(Self {
+            feeder: Feeder {
+                sender: pipeline.events,
+                levels,
+                sequence: 0,
+                clock: clock.clone(),
+                counters: host_counters.clone(),
+                control,
+                inline,
+            },
+            poller: Poller {
+                signals: pipeline.signals,
+                published: pipeline.published,
+                taken: Arc::default(),
+                next_sequence: 1,
+                names,
+                clock,
+                recorder: Some(recorder),
+                pending: None,
+                counters: host_counters,
+                values: Values::new(outputs),
+            },
+            base,
+        })
+    }
+
+    /// Hands an event in. See [`Feeder::on_event`].
+    #[inline]
+    pub fn on_event(&mut self, event: HostEvent<'_>) {
+        self.feeder.on_event(event);
+    }
+
+    /// Takes what is ready. See [`Poller::poll`].
+    #[inline]
+    pub fn poll(&mut self, on_signal: impl FnMut(&Name, Signal<'_>)) -> usize {
+        self.poller.poll(on_signal)
+    }
+
+    /// Both ends, to use one from within the other's callback.
+    pub fn ends(&mut self) -> (&mut Feeder, &mut Poller) {
+        (&mut self.feeder, &mut self.poller)
+    }
+
+    /// All counters at this moment.
+    pub fn counters(&self) -> Snapshot {
+        self.base.counters()
+    }
+
+    /// Why the engine has failed, if it has: events are then counted and
+    /// refused, and what was queued can still be polled.
+    pub fn failure(&self) -> Option<&str> {
+        self.base.failure()
+    }
+
+    /// One line that says what runs where.
+    pub fn about(&self) -> &str {
+        self.base.about()
+    }
+
+    /// The models, in their order: a [`ModelId`](crate::stages::ModelId) is a
+    /// place in it. A signal without a model has the values of all of them, one
+    /// after the other.
+    pub fn models(&self) -> &[ModelInfo] {
+        self.base.models()
+    }
+
+    /// What one stamp costs, ns, measured now.
+    pub fn stamp_cost_ns(&self) -> f64 {
+        self.base.stamp_cost_ns()
+    }
+
+    /// The hops that have been timed so far. Not for the hot path: it waits up
+    /// to 100 ms for the lanes to hand their histograms over.
+    pub fn latency(&mut self) -> Vec<HopSummary> {
+        self.base.latency(&mut self.feeder, &mut self.poller)
+    }
+
+    pub(crate) fn into_parts(self) -> (Feeder, Poller, Base) {
+        // `Engine` has no drop of its own, so its parts can be moved out.
+        (self.feeder, self.poller, self.base)
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("about", &self.base.about)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Base {
+    pub(crate) fn counters(&self) -> Snapshot {
+        Snapshot::of(&self.counters)
+    }
+
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.control.failure()
+    }
+
+    pub(crate) fn about(&self) -> &str {
+        &self.about
+    }
+
+    pub(crate) fn models(&self) -> &[ModelInfo] {
+        &self.models
+    }
+
+    pub(crate) fn stamp_cost_ns(&self) -> f64 {
+        self.clock.stamp_cost_ns()
+    }
+
+    pub(crate) fn latency(&self, feeder: &mut Feeder, poller: &mut Poller) -> Vec<HopSummary> {
+        let mut latency = Latency::lock(&self.latency);
+        latency.request();
+        if let Some(recorder) = &mut poller.recorder {
+            recorder.hand_over();
+        }
+        if let Some(work) = &mut feeder.inline {
+            work.hand_over();
+        }
+        latency.wait_for_lanes();
+        latency.summaries()
+    }
+}
+
+impl Drop for Base {
+    fn drop(&mut self) {
+        self.control.stop();
+        for lane in self.lanes.drain(..) {
+            lane.join();
+        }
+        // The host's ends have been dropped by now and have sent their last
+        // histograms, as the lanes did when they ended.
+        if let Some(exporter) = self.exporter.take() {
+            exporter.finish();
+        }
+    }
+}

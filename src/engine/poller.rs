@@ -1,0 +1,152 @@
+//! The poller: where signals come out.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_utils::CachePadded;
+
+use crate::pipeline::clock::Clock;
+use crate::pipeline::counters::{Counter, Counters};
+use crate::pipeline::hops::{Hop, Recorder};
+use crate::pipeline::outlet::Published;
+use crate::pipeline::padded::Values;
+use crate::pipeline::ring::Receiver;
+use crate::pipeline::wire::{Signals, Wire};
+use crate::stages::{Name, Names, Signal};
+
+/// Where signals come out. Belongs to the host's thread.
+pub struct Poller {
+    pub(super) signals: Receiver,
+    pub(super) published: Published,
+    pub(super) taken: Arc<CachePadded<AtomicU64>>,
+    pub(super) next_sequence: u64,
+    pub(super) names: Arc<Names>,
+    pub(super) clock: Clock,
+    pub(super) recorder: Option<Recorder>,
+    pub(super) pending: Option<Taken>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) values: Values,
+}
+
+/// The stamps of a signal that was taken and not recorded yet, TSC ticks.
+#[derive(Clone, Copy)]
+pub(super) struct Taken {
+    arrival: u64,
+    published: u64,
+    taken: u64,
+}
+
+impl Poller {
+    /// Hands every signal that is ready now to `on_signal`, oldest first, and
+    /// returns how many. With nothing new it is one acquire load and a compare,
+    /// inlined into the caller.
+    #[inline]
+    pub fn poll(&mut self, mut on_signal: impl FnMut(&Name, Signal<'_>)) -> usize {
+        let ready = self.ready();
+        for _ in 0..ready {
+            if !self.take(&mut on_signal) {
+                break;
+            }
+        }
+        self.record_last();
+        ready
+    }
+
+    /// Signals that are ready now.
+    #[inline]
+    pub fn ready(&self) -> usize {
+        let published = self.published.load(Ordering::Acquire);
+        published.wrapping_sub(self.taken.load(Ordering::Relaxed)) as usize
+    }
+
+    /// Takes the oldest signal out of the ring, then hands it on, so that it is
+    /// not taken again should `on_signal` unwind.
+    #[inline]
+    pub(crate) fn take<R>(&mut self, on_signal: impl FnOnce(&Name, Signal<'_>) -> R) -> bool {
+        self.record_last();
+        let values = &mut self.values;
+        let received = self.signals.try_receive(|words| {
+            let (signal, published) = Signals::decode(words);
+            let count = signal.values.len().min(values.len());
+            values[..count].copy_from_slice(&signal.values[..count]);
+            (signal.sequence, signal.meta, signal.model, count, published)
+        });
+        let Some((sequence, meta, model, count, published)) = received else {
+            return false;
+        };
+        let now = self.clock.stamp();
+        self.taken.store(
+            self.taken.load(Ordering::Relaxed).wrapping_add(1),
+            Ordering::Relaxed,
+        );
+        self.counters.bump(Counter::Delivered);
+        if sequence != self.next_sequence {
+            self.counters.add(
+                Counter::EgressGap,
+                sequence.wrapping_sub(self.next_sequence),
+            );
+        }
+        self.next_sequence = sequence.wrapping_add(1);
+        if self.clock.is_on() {
+            self.pending = Some(Taken {
+                arrival: meta.arrival,
+                published,
+                taken: now,
+            });
+        }
+        // Ingest named the instrument before it published its first message.
+        if let Some(name) = self.names.get(meta.instrument) {
+            let values = &self.values[..count];
+            on_signal(
+                name,
+                Signal {
+                    sequence,
+                    meta,
+                    model,
+                    values,
+                },
+            );
+        }
+        true
+    }
+
+    /// Records the hops of the signal taken last: after its callback, so that
+    /// the histograms' cost is not on its way.
+    #[inline]
+    pub(crate) fn record_last(&mut self) {
+        if let (Some(stamps), Some(recorder)) = (self.pending.take(), &mut self.recorder) {
+            recorder.record(Hop::HostWait, stamps.published, stamps.taken);
+            recorder.record(Hop::TickToCallback, stamps.arrival, stamps.taken);
+            recorder.hand_over();
+        }
+    }
+
+    /// The words that an inlined poll compares: how many signals have been
+    /// published, and how many taken.
+    pub(crate) fn progress(&self) -> (*const u64, *const u64) {
+        (self.published.as_ptr(), self.taken.as_ptr())
+    }
+
+    fn finish(&mut self) {
+        self.record_last();
+        if let Some(recorder) = self.recorder.take() {
+            recorder.finish();
+        }
+    }
+}
+
+impl fmt::Debug for Poller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Poller")
+            .field("ready", &self.ready())
+            .field("next_sequence", &self.next_sequence)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

@@ -1,0 +1,126 @@
+//! How many trades came within a second.
+
+/// Most trades that are counted.
+const CAPACITY: usize = 1024;
+/// The stretch of time, ns. The trade that is exactly as old is not in it.
+const SPAN: u64 = 1_000_000_000;
+
+/// The times of the last [`CAPACITY`] trades, ns.
+///
+/// Times may come in any order. As long as they ascend, the trades in the span
+/// are the last ones, and where they begin only moves on. After a step back all
+/// times are looked at, until the span has left the step behind.
+#[derive(Debug)]
+pub(super) struct Recent {
+    times: Box<Times>,
+    /// Trades so far. Trade `n` is at place `n % CAPACITY`.
+    count: u64,
+    /// The trade since which times ascend.
+    ascends_from: u64,
+    /// The latest time before that, of the trades that were there then.
+    latest_before: i64,
+    /// The first trade in the span when it was last counted, while times ascend.
+    first: u64,
+}
+
+#[derive(Debug)]
+#[repr(align(64))]
+struct Times([i64; CAPACITY]);
+
+impl Recent {
+    /// Bytes on the heap.
+    pub const HEAP_BYTES: usize = size_of::<Times>();
+
+    /// No trades. All memory is taken and touched here.
+    pub fn new() -> Self {
+        Self {
+            times: Box::new(Times([i64::MIN; CAPACITY])),
+            count: 0,
+            ascends_from: 0,
+            latest_before: i64::MIN,
+            first: 0,
+        }
+    }
+
+    /// Bytes that this one takes on the heap.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        size_of_val(&*self.times)
+    }
+
+    #[inline]
+    fn time(&self, trade: u64) -> i64 {
+        self.times.0[trade as usize % CAPACITY]
+    }
+
+    /// The first trade that is still there.
+    #[inline]
+    fn oldest(&self) -> u64 {
+        self.count.saturating_sub(CAPACITY as u64)
+    }
+
+    /// Adds a trade of this time.
+    #[inline]
+    pub fn push(&mut self, time: i64) {
+        if self.count > 0 {
+            let last = self.time(self.count - 1);
+            if time < last {
+                self.latest_before = if self.ascends_from <= self.oldest() {
+                    last
+                } else {
+                    self.latest_before.max(last)
+                };
+                self.ascends_from = self.count;
+                self.first = self.count;
+            }
+        }
+        self.times.0[self.count as usize % CAPACITY] = time;
+        self.count += 1;
+    }
+
+    /// Of the last 1,024 trades, those within the second that ends with the last
+    /// trade's time. There must be a trade.
+    #[inline]
+    pub fn count(&mut self) -> u32 {
+        let last = self.time(self.count - 1);
+        let oldest = self.oldest();
+        if self.ascends_from > oldest && !is_older(self.latest_before, last) {
+            return self.count_all(last);
+        }
+        // Most often none or a few have left the span: gallop, then halve.
+        let mut low = self.first.max(oldest);
+        let mut high = self.count - 1;
+        let mut step = 1;
+        while low + step < high && is_older(self.time(low + step - 1), last) {
+            low += step;
+            step *= 2;
+        }
+        high = high.min(low + step);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if is_older(self.time(middle), last) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        self.first = low;
+        (self.count - self.first) as u32
+    }
+
+    #[cold]
+    fn count_all(&self, last: i64) -> u32 {
+        let len = self.count.min(CAPACITY as u64) as usize;
+        // No branch to be guessed wrong: half a nanosecond a trade.
+        let within =
+            |&time: &i64| u64::from((time <= last) & ((last.wrapping_sub(time) as u64) < SPAN));
+        self.times.0[..len].iter().map(within).sum::<u64>() as u32
+    }
+}
+
+/// Whether `time` is a second or more before `last`.
+#[inline]
+fn is_older(time: i64, last: i64) -> bool {
+    // As unsigned numbers, two times are never too far apart.
+    time <= last && last.wrapping_sub(time) as u64 >= SPAN
+}

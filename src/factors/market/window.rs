@@ -1,0 +1,154 @@
+//! The last trades' prices and sizes.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::ratio;
+
+/// Values in a cache line.
+const LINE: usize = 8;
+/// Sums side by side, so that additions need not wait for each other and the
+/// loops vectorise.
+const LANES: usize = 4;
+type Lanes = [f64; LANES];
+
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([f64; LINE]);
+
+/// A ring of the last trades. What is wanted of them is computed from the ring
+/// each time: running sums would drift.
+#[derive(Debug)]
+pub(super) struct Window {
+    /// Prices in the first half, sizes in the second.
+    lines: Box<[Line]>,
+    size: usize,
+    /// Trades in the ring. Their order in it means nothing.
+    len: usize,
+    next: usize,
+}
+
+/// What the trades in the window come to.
+pub(super) struct Tape {
+    /// Mean size.
+    pub volume_mean: f64,
+    /// Mean price, weighted by size; 0 without any size.
+    pub vwap: f64,
+    /// Population standard deviation of the prices.
+    pub deviation: f64,
+}
+
+impl Window {
+    /// An empty window of so many trades. All memory is taken and touched here:
+    /// zeros might be pages that are only made when they are first written.
+    pub fn new(size: usize) -> Self {
+        let lines = vec![Line([f64::NAN; LINE]); 2 * size.div_ceil(LINE)];
+        Self {
+            lines: lines.into_boxed_slice(),
+            size,
+            len: 0,
+            next: 0,
+        }
+    }
+
+    /// Bytes that such a window takes on the heap.
+    pub fn heap_bytes(size: usize) -> usize {
+        2 * size.div_ceil(LINE) * size_of::<Line>()
+    }
+
+    /// Bytes that this one takes on the heap.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        size_of_val(&*self.lines)
+    }
+
+    /// Adds a trade, in place of the oldest once the window is full.
+    #[inline]
+    pub fn push(&mut self, price: f64, volume: f64) {
+        let values: &mut [f64] = bytemuck::cast_slice_mut(&mut self.lines);
+        let (prices, volumes) = values.split_at_mut(values.len() / 2);
+        prices[self.next] = price;
+        volumes[self.next] = volume;
+        self.next += 1;
+        self.len = self.len.max(self.next);
+        if self.next == self.size {
+            self.next = 0;
+        }
+    }
+
+    /// Mean size, weighted mean price and deviation of the trades. There must be
+    /// one.
+    #[inline]
+    pub fn tape(&self) -> Tape {
+        let values: &[f64] = bytemuck::cast_slice(&self.lines);
+        let (prices, volumes) = values.split_at(values.len() / 2);
+        let (prices, volumes) = (&prices[..self.len], &volumes[..self.len]);
+        // Differences from one of the prices do not cancel, and are 0 if all
+        // prices are equal.
+        let pivot = prices[0];
+        let [volume, amount, offset] = totals(prices, volumes, pivot);
+        let count = self.len as f64;
+        let share = 1.0 / count;
+        let [rest, squares] = deviations(prices, pivot + offset * share);
+        // `rest` is what rounding the mean left: Chan, Golub and LeVeque,
+        // "Algorithms for Computing the Sample Variance" (1983), (1.7).
+        let variance = (squares - rest * rest * share) * share;
+        Tape {
+            volume_mean: volume / count,
+            vwap: ratio(amount, volume),
+            // Not `max`, which would make a 0 of an overflow.
+            deviation: if variance < 0.0 { 0.0 } else { variance.sqrt() },
+        }
+    }
+}
+
+/// Sums of sizes, of price times size, and of the prices' differences from
+/// `pivot`.
+#[inline]
+fn totals(prices: &[f64], volumes: &[f64], pivot: f64) -> [f64; 3] {
+    let mut volume: Lanes = [0.0; LANES];
+    let mut amount: Lanes = [0.0; LANES];
+    let mut offset: Lanes = [0.0; LANES];
+    let mut add = |lane: usize, p: f64, v: f64| {
+        volume[lane] += v;
+        amount[lane] += p * v;
+        offset[lane] += p - pivot;
+    };
+    let (price_lines, prices) = prices.as_chunks::<LANES>();
+    let (volume_lines, volumes) = volumes.as_chunks::<LANES>();
+    for (prices, volumes) in price_lines.iter().zip(volume_lines) {
+        for lane in 0..LANES {
+            add(lane, prices[lane], volumes[lane]);
+        }
+    }
+    for (lane, (&price, &volume)) in prices.iter().zip(volumes).enumerate() {
+        add(lane, price, volume);
+    }
+    [fold(volume), fold(amount), fold(offset)]
+}
+
+/// Sums of the prices' differences from `mean` and of their squares.
+#[inline]
+fn deviations(prices: &[f64], mean: f64) -> [f64; 2] {
+    let mut rest: Lanes = [0.0; LANES];
+    let mut squares: Lanes = [0.0; LANES];
+    let mut add = |lane: usize, p: f64| {
+        let difference = p - mean;
+        rest[lane] += difference;
+        squares[lane] += difference * difference;
+    };
+    let (lines, prices) = prices.as_chunks::<LANES>();
+    for prices in lines {
+        for (lane, &price) in prices.iter().enumerate() {
+            add(lane, price);
+        }
+    }
+    for (lane, &price) in prices.iter().enumerate() {
+        add(lane, price);
+    }
+    [fold(rest), fold(squares)]
+}
+
+#[inline]
+fn fold([a, b, c, d]: Lanes) -> f64 {
+    (a + c) + (b + d)
+}

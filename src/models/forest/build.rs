@@ -1,0 +1,93 @@
+//! Checks trees, makes the forest.
+
+use super::split::{Child, Scalar, Split};
+use super::table::Table;
+use super::walk::Walk;
+use super::{Forest, Plan};
+use crate::models::ModelError;
+
+/// Takes trees, in the order in which the forest runs them.
+#[derive(Clone, Debug)]
+pub(crate) struct Builder<T, V> {
+    features: usize,
+    walk: Walk<T, V>,
+    seen: Vec<bool>,
+    open: Vec<usize>,
+}
+
+impl<T: Scalar, V: Copy> Builder<T, V> {
+    /// For trees over this many features.
+    pub(crate) fn new(features: usize) -> Self {
+        Self {
+            features,
+            walk: Walk::new(features),
+            seen: Vec::new(),
+            open: Vec::new(),
+        }
+    }
+
+    /// Adds a tree: `root` is where it starts, a leaf for a tree without splits.
+    ///
+    /// # Errors
+    ///
+    /// A feature or a split that is not there; a split that several others lead to,
+    /// or none. Names the split by its index, but not the tree.
+    pub(crate) fn add(&mut self, root: Child<V>, splits: &[Split<T, V>]) -> Result<(), ModelError> {
+        self.check(root, splits)?;
+        self.walk.add(root, splits);
+        Ok(())
+    }
+
+    fn check(&mut self, root: Child<V>, splits: &[Split<T, V>]) -> Result<(), ModelError> {
+        self.seen.clear();
+        self.seen.resize(splits.len(), false);
+        self.open.clear();
+        self.reach(&"the root", root)?;
+        while let Some(index) = self.open.pop() {
+            let split = &splits[index];
+            if split.feature >= self.features {
+                return Err(ModelError(format!(
+                    "split {index} asks for feature {}, but there are {}",
+                    split.feature, self.features
+                )));
+            }
+            for child in [split.yes, split.no] {
+                self.reach(&format_args!("split {index}"), child)?;
+            }
+        }
+        match self.seen.iter().position(|seen| !seen) {
+            Some(index) => Err(ModelError(format!("nothing leads to split {index}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn reach(&mut self, from: &dyn std::fmt::Display, child: Child<V>) -> Result<(), ModelError> {
+        let Child::Split(index) = child else {
+            return Ok(());
+        };
+        match self.seen.get_mut(index) {
+            None => Err(ModelError(format!(
+                "{from} leads to split {index}, but there are {}",
+                self.seen.len()
+            ))),
+            Some(true) => Err(ModelError(format!(
+                "several paths lead to split {index}, one from {from}; expected a tree"
+            ))),
+            Some(seen) => {
+                *seen = true;
+                self.open.push(index);
+                Ok(())
+            }
+        }
+    }
+
+    /// The forest of the trees so far.
+    pub(crate) fn build(self) -> Forest<T, V> {
+        Forest(
+            Table::new(&self.walk)
+                .map(Plan::Narrow)
+                .or_else(|| Table::new(&self.walk).map(Plan::Wide))
+                .unwrap_or(Plan::Walk(self.walk)),
+        )
+    }
+}

@@ -1,0 +1,153 @@
+//! A split as a format states it.
+
+use std::fmt::Debug;
+
+/// Where a side of a split leads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Child<V> {
+    /// The split of this index in the tree.
+    Split(usize),
+    /// A leaf.
+    Leaf(V),
+}
+
+/// What a split asks of its feature.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Test<T> {
+    /// `x <= t`
+    Leq(T),
+    /// `x < t`
+    Lt(T),
+    /// `x >= t`
+    Gte(T),
+    /// `x > t`
+    Gt(T),
+    /// `x == t`
+    Eq(T),
+    /// `x != t`
+    Neq(T),
+    /// `x`, truncated towards 0, is in the set: bit `c % 32` of word `c / 32` for
+    /// the category `c`. Negative ones, and those beyond the words, are not.
+    In(Box<[u32]>),
+}
+
+/// An inner node.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Split<T, V> {
+    /// Index of its feature.
+    pub(crate) feature: usize,
+    /// What it asks.
+    pub(crate) test: Test<T>,
+    /// Whether NaN goes to `yes`; the test is not asked.
+    pub(crate) nan: bool,
+    /// Whether values within this distance of 0 go where NaN goes; NaN for none.
+    pub(crate) zero: T,
+    /// Where a value goes that passes.
+    pub(crate) yes: Child<V>,
+    /// Where any other goes.
+    pub(crate) no: Child<V>,
+}
+
+impl<T: Scalar, V> Split<T, V> {
+    /// Whether `x` goes to `yes`.
+    pub(super) fn goes(&self, x: T) -> bool {
+        if x.is_nan() || (x >= -self.zero && x <= self.zero) {
+            return self.nan;
+        }
+        match &self.test {
+            Test::Leq(t) => x <= *t,
+            Test::Lt(t) => x < *t,
+            Test::Gte(t) => x >= *t,
+            Test::Gt(t) => x > *t,
+            Test::Eq(t) => x == *t,
+            Test::Neq(t) => x != *t,
+            Test::In(set) => x.category().is_some_and(|category| has(set, category)),
+        }
+    }
+}
+
+/// Whether the set has the category.
+pub(super) fn has(set: &[u32], category: u32) -> bool {
+    set.get(category as usize / 32)
+        .is_some_and(|word| word >> (category % 32) & 1 == 1)
+}
+
+/// The number types of features and thresholds.
+///
+/// A key orders numbers as integers: `x < y` is `x.key() < y.key()`, both zeros
+/// share a key, NaN comes after all. Integers compare faster, the number before
+/// another is one less, and a host that has denormals flushed changes nothing.
+pub(crate) trait Scalar: Copy + Debug + PartialOrd + std::ops::Neg<Output = Self> {
+    /// 0.
+    const ZERO: Self;
+    /// 1.
+    const ONE: Self;
+    /// Not a number.
+    const NAN: Self;
+    /// Infinity.
+    const INFINITY: Self;
+    /// Whether it is NaN.
+    fn is_nan(self) -> bool;
+    /// Truncated towards 0, if that is a category.
+    fn category(self) -> Option<u32>;
+    /// The smallest number that truncates to a category that is not 0.
+    fn of_category(category: u32) -> Self;
+    /// Its place in the order of all numbers.
+    fn key(self) -> i64;
+    /// The number of this key: NaN for one beyond infinity's.
+    fn of_key(key: i64) -> Self;
+}
+
+macro_rules! scalar {
+    ($float:ident, $bits:ident) => {
+        impl Scalar for $float {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const NAN: Self = $float::NAN;
+            const INFINITY: Self = $float::INFINITY;
+
+            fn is_nan(self) -> bool {
+                $float::is_nan(self)
+            }
+
+            fn category(self) -> Option<u32> {
+                (self > -1.0 && self < 2_147_483_648.0).then_some(self as u32)
+            }
+
+            fn of_category(category: u32) -> Self {
+                let near = category as $float;
+                // An `f32` cannot hold every category: the first at or above.
+                if f64::from(near) < f64::from(category) {
+                    near.next_up()
+                } else {
+                    near
+                }
+            }
+
+            #[inline(always)]
+            fn key(self) -> i64 {
+                let bits = self.to_bits() as $bits;
+                let size = bits & $bits::MAX;
+                let key = if bits < 0 { -size } else { size };
+                if size > $float::INFINITY.to_bits() as $bits {
+                    i64::MAX
+                } else {
+                    i64::from(key)
+                }
+            }
+
+            fn of_key(key: i64) -> Self {
+                let infinity = Self::INFINITY.key();
+                let size = key.unsigned_abs();
+                if size > infinity.unsigned_abs() {
+                    return $float::NAN;
+                }
+                let size = $float::from_bits(size as _);
+                if key < 0 { -size } else { size }
+            }
+        }
+    };
+}
+
+scalar!(f32, i32);
+scalar!(f64, i64);

@@ -1,0 +1,265 @@
+//! All trees at once: one row of bit masks for each cell of each feature.
+//!
+//! The tests of all splits on a feature cut its number line into cells within
+//! which none of them changes. For each cell, and for NaN, a row holds a mask for
+//! each tree: the leaves that a value in the cell leaves possible. A run finds
+//! the cell of each feature and ANDs one row a feature; what is left of each mask
+//! is a single bit, the tree's leaf. No step depends on a branch, the rows are
+//! read in order, and a test costs nothing at run time, whatever it asks.
+//!
+//! The masks are those of QuickScorer (Lucchese et al., SIGIR 2015), multiplied out
+//! over the cells.
+
+use super::split::{Child, Scalar, Split, Test};
+use super::walk::Walk;
+
+/// A mask with a bit for each leaf of a tree.
+pub(super) trait Mask:
+    Copy + std::ops::BitAnd<Output = Self> + std::ops::BitAndAssign
+{
+    /// All leaves.
+    const ALL: Self;
+    /// The low bits of a wide mask.
+    fn of(wide: u64) -> Self;
+    /// Number of the lowest leaf.
+    fn first(self) -> usize;
+}
+
+macro_rules! mask {
+    ($mask:ident) => {
+        impl Mask for $mask {
+            const ALL: Self = $mask::MAX;
+
+            fn of(wide: u64) -> Self {
+                wide as $mask
+            }
+
+            #[inline(always)]
+            fn first(self) -> usize {
+                self.trailing_zeros() as usize
+            }
+        }
+    };
+}
+
+mask!(u32);
+mask!(u64);
+
+/// Most bytes of masks. What one run reads is small (a row a feature), but cells
+/// that change often should stay in the cache.
+const MAX_BYTES: usize = 16 << 20;
+
+/// Most places at which one split's answer, or those of all on a feature, change.
+const MAX_CUTS: usize = 1 << 15;
+
+/// Trees whose masks are ANDed together.
+const BLOCK: usize = 16;
+
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Block<M>([M; BLOCK]);
+
+#[derive(Clone, Debug)]
+struct Column {
+    feature: usize,
+    /// The last keys of all its cells but the last, ascending. The last is NaN's.
+    bounds: Box<[i64]>,
+    /// Its first row.
+    row: usize,
+}
+
+/// Trees of at most `LEAVES` leaves, which is at most the bits of an `M`.
+#[derive(Clone, Debug)]
+pub(super) struct Table<T, V, M, const LEAVES: usize> {
+    trees: usize,
+    columns: Box<[Column]>,
+    /// Blocks in a row.
+    stride: usize,
+    masks: Box<[Block<M>]>,
+    leaves: Box<[[V; LEAVES]]>,
+    /// The features of the last run, then where each column's row starts.
+    x: Box<[T]>,
+    rows: Box<[usize]>,
+}
+
+impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
+    /// The table of these trees, if they are small enough for it.
+    pub(super) fn new(walk: &Walk<T, V>) -> Option<Self> {
+        let trees = walk.trees().len();
+        if walk.trees().any(|(_, splits)| splits.len() >= LEAVES) {
+            return None;
+        }
+        let stride = trees.div_ceil(BLOCK);
+        let most = MAX_BYTES / size_of::<Block<M>>() / stride.max(1);
+        let mut cuts = vec![Vec::new(); walk.features()];
+        for split in walk.trees().flat_map(|(_, splits)| splits) {
+            let cuts = &mut cuts[split.feature];
+            split.cuts(cuts)?;
+            if cuts.len() >= 2 * MAX_CUTS {
+                cuts.sort_unstable();
+                cuts.dedup();
+                if cuts.len() >= MAX_CUTS {
+                    return None;
+                }
+            }
+        }
+        let mut columns = Vec::new();
+        let mut column_of = vec![usize::MAX; cuts.len()];
+        let mut rows = 0;
+        for (feature, mut bounds) in cuts.into_iter().enumerate() {
+            if bounds.is_empty() {
+                continue;
+            }
+            bounds.push(T::INFINITY.key());
+            bounds.sort_unstable();
+            bounds.dedup();
+            column_of[feature] = columns.len();
+            let row = rows;
+            rows += bounds.len() + 1;
+            columns.push(Column {
+                feature,
+                bounds: bounds.into(),
+                row: row * stride,
+            });
+        }
+        if rows > most {
+            return None;
+        }
+        let mut masks = vec![Block([M::ALL; BLOCK]); rows * stride];
+        let mut leaves = Vec::with_capacity(trees);
+        for (tree, (root, splits)) in walk.trees().enumerate() {
+            let sides = Sides::of(root, splits);
+            for (split, [yes, no]) in splits.iter().zip(&sides.of) {
+                let column = &columns[column_of[split.feature]];
+                let cells = column.bounds.iter().chain([&i64::MAX]);
+                for (cell, &last) in cells.enumerate() {
+                    let out = if split.goes(T::of_key(last)) { no } else { yes };
+                    let at = column.row + cell * stride + tree / BLOCK;
+                    masks[at].0[tree % BLOCK] &= M::of(!out);
+                }
+            }
+            // The bits beyond the leaves stay set, but the leaf's is below them.
+            leaves.push(std::array::from_fn(|leaf| {
+                sides.leaves[if leaf < sides.leaves.len() { leaf } else { 0 }]
+            }));
+        }
+        Some(Self {
+            trees,
+            stride,
+            masks: masks.into(),
+            leaves: leaves.into(),
+            x: vec![T::NAN; walk.features()].into(),
+            rows: vec![0; columns.len()].into(),
+            columns: columns.into(),
+        })
+    }
+
+    #[inline]
+    pub(super) fn run(&mut self, features: impl IntoIterator<Item = T>, mut each: impl FnMut(V)) {
+        for (to, x) in self.x.iter_mut().zip(features) {
+            *to = x;
+        }
+        for (row, column) in self.rows.iter_mut().zip(&self.columns) {
+            *row = column.row + rank(&column.bounds, self.x[column.feature].key()) * self.stride;
+        }
+        for block in 0..self.stride {
+            let mut left = [M::ALL; BLOCK];
+            for &row in &self.rows {
+                let masks = &self.masks[row + block].0;
+                for (left, &mask) in left.iter_mut().zip(masks) {
+                    *left &= mask;
+                }
+            }
+            let leaves = &self.leaves[block * BLOCK..self.trees.min(block * BLOCK + BLOCK)];
+            for (leaves, left) in leaves.iter().zip(left) {
+                each(leaves[left.first() % LEAVES]);
+            }
+        }
+    }
+}
+
+/// How many of the ascending keys are below `key`.
+#[inline(always)]
+fn rank(keys: &[i64], key: i64) -> usize {
+    let mut base = 0;
+    let mut size = keys.len();
+    while size > 1 {
+        let half = size / 2;
+        base += if keys[base + half - 1] < key { half } else { 0 };
+        size -= half;
+    }
+    base + usize::from(keys[base] < key)
+}
+
+/// Which leaves lie on either side of each split of a tree.
+struct Sides<V> {
+    of: Vec<[u64; 2]>,
+    leaves: Vec<V>,
+}
+
+impl<V: Copy> Sides<V> {
+    fn of<T>(root: Child<V>, splits: &[Split<T, V>]) -> Self {
+        let mut leaves = Vec::with_capacity(splits.len() + 1);
+        let mut of = vec![[0; 2]; splits.len()];
+        let mut order = Vec::with_capacity(splits.len());
+        match root {
+            Child::Leaf(leaf) => leaves.push(leaf),
+            Child::Split(index) => order.push(index),
+        }
+        // Parents come before their children in `order`, so that all below a split
+        // is known when its turn comes from the back.
+        let mut next = 0;
+        while let Some(&index) = order.get(next) {
+            next += 1;
+            let split = &splits[index];
+            for (side, child) in [split.yes, split.no].into_iter().enumerate() {
+                match child {
+                    Child::Split(index) => order.push(index),
+                    Child::Leaf(leaf) => {
+                        of[index][side] = 1 << leaves.len();
+                        leaves.push(leaf);
+                    }
+                }
+            }
+        }
+        for &index in order.iter().rev() {
+            let split = &splits[index];
+            for (side, child) in [split.yes, split.no].into_iter().enumerate() {
+                if let Child::Split(child) = child {
+                    of[index][side] = of[child][0] | of[child][1];
+                }
+            }
+        }
+        Self { of, leaves }
+    }
+}
+
+impl<T: Scalar, V> Split<T, V> {
+    /// Adds the last key before each place where its answer may change, if they
+    /// are not too many.
+    fn cuts(&self, keys: &mut Vec<i64>) -> Option<()> {
+        match &self.test {
+            Test::Leq(t) | Test::Gt(t) => keys.push(t.key()),
+            Test::Lt(t) | Test::Gte(t) => keys.push(t.key() - 1),
+            Test::Eq(t) | Test::Neq(t) => keys.extend([t.key() - 1, t.key()]),
+            Test::In(set) if set.len() > MAX_CUTS / 32 => return None,
+            Test::In(set) => {
+                let mut inside = false;
+                for category in 0..=set.len() as u32 * 32 {
+                    if super::split::has(set, category) == inside {
+                        continue;
+                    }
+                    inside = !inside;
+                    keys.push(match category {
+                        0 => (-T::ONE).key(),
+                        _ => T::of_category(category).key() - 1,
+                    });
+                }
+            }
+        }
+        if self.zero >= T::ZERO {
+            keys.extend([(-self.zero).key() - 1, self.zero.key()]);
+        }
+        Some(())
+    }
+}

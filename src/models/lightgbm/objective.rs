@@ -1,0 +1,85 @@
+//! From the sum of the leaves to the output.
+
+use crate::models::ModelError;
+
+/// What LightGBM's `ConvertOutput` does for an objective.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Objective {
+    /// The sum.
+    Identity,
+    /// `sign(x) x^2`, for targets that were trained on as roots.
+    Square,
+    /// `exp(x)`
+    Exp,
+    /// `1 / (1 + exp(-k x))`
+    Sigmoid(f64),
+    /// `ln(1 + exp(x))`
+    Softplus,
+}
+
+impl Objective {
+    /// Reads the value of `objective`: a name and parameters, of which some matter
+    /// in training alone.
+    pub(super) fn parse(text: &str) -> Result<Self, ModelError> {
+        let mut words = text.split_ascii_whitespace();
+        let name = words.next().unwrap_or_default();
+        let mut root = false;
+        let mut sigmoid = None;
+        for word in words {
+            match word.split_once(':') {
+                None if word == "sqrt" => root = true,
+                Some(("sigmoid", value)) => {
+                    let value = value
+                        .parse()
+                        .ok()
+                        .filter(|k: &f64| k.is_finite() && *k > 0.0);
+                    sigmoid = Some(value.ok_or_else(|| {
+                        ModelError(format!("{word:?}; expected sigmoid: and a number above 0"))
+                    })?);
+                }
+                Some(("alpha" | "fair_c" | "tweedie_variance_power" | "max_delta_step", _)) => {}
+                _ => {
+                    return Err(ModelError(format!(
+                        "{word:?} is not a known parameter of an objective"
+                    )));
+                }
+            }
+        }
+        let sum = if root { Self::Square } else { Self::Identity };
+        let objective = match name {
+            "regression" | "regression_l1" | "huber" | "fair" | "quantile" | "mape" => sum,
+            "poisson" | "gamma" | "tweedie" => Self::Exp,
+            "binary" => Self::Sigmoid(
+                sigmoid.ok_or_else(|| ModelError::new("binary without sigmoid: is not known"))?,
+            ),
+            "cross_entropy" => Self::Sigmoid(1.0),
+            "cross_entropy_lambda" => Self::Softplus,
+            _ => {
+                return Err(ModelError(format!(
+                    "{name:?} is not supported; expected a regression or binary objective"
+                )));
+            }
+        };
+        Ok(objective)
+    }
+
+    /// The name of the model's output.
+    pub(super) fn output(self) -> &'static str {
+        match self {
+            Self::Sigmoid(_) => "probability",
+            _ => "prediction",
+        }
+    }
+
+    #[inline]
+    pub(super) fn convert(self, x: f64) -> f64 {
+        match self {
+            Self::Identity => x,
+            Self::Square if x < 0.0 => -x * x,
+            Self::Square => x * x,
+            Self::Exp => x.exp(),
+            Self::Sigmoid(k) => 1.0 / (1.0 + (-k * x).exp()),
+            Self::Softplus => x.exp().ln_1p(),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A node's attributes. Each is asked for by name; what nobody asked for is
+//! refused, so nothing that changes a result is passed over.
+
+use super::proto::{self, Attribute, Tensor};
+use super::wire::Span;
+use crate::models::ModelError;
+
+/// The attributes that nobody has asked for yet.
+#[derive(Debug)]
+pub struct Attributes<'a> {
+    left: Vec<(&'a str, Span<'a>)>,
+}
+
+fn wrong(name: &str, expected: &str) -> ModelError {
+    ModelError(format!("attribute {name}: expected {expected}"))
+}
+
+impl<'a> Attributes<'a> {
+    /// Reads the names.
+    pub fn new(spans: &[Span<'a>]) -> Result<Self, ModelError> {
+        let mut left: Vec<(&str, Span<'_>)> = Vec::with_capacity(spans.len());
+        for &span in spans {
+            let name = proto::attribute_name(span)?;
+            if left.iter().any(|(known, _)| *known == name) {
+                return Err(ModelError(format!("attribute {name} is there twice")));
+            }
+            // No operator of ours has more; and the search above stays short.
+            if left.len() == 64 {
+                return Err(ModelError::new("more than 64 attributes"));
+            }
+            left.push((name, span));
+        }
+        Ok(Self { left })
+    }
+
+    fn take(&mut self, name: &str) -> Result<Option<Attribute<'a>>, ModelError> {
+        let Some(index) = self.left.iter().position(|(known, _)| *known == name) else {
+            return Ok(None);
+        };
+        let attribute = proto::attribute(self.left.swap_remove(index).1)?;
+        if attribute.other {
+            return Err(wrong(
+                name,
+                "a number, text, a tensor, or a list of numbers",
+            ));
+        }
+        Ok(Some(attribute))
+    }
+
+    /// Whether it is there and not asked for.
+    pub fn has(&self, name: &str) -> bool {
+        self.left.iter().any(|(known, _)| *known == name)
+    }
+
+    /// An integer. A writer may leave out a 0 if it names the type.
+    pub fn int(&mut self, name: &str) -> Result<Option<i64>, ModelError> {
+        self.take(name)?
+            .map(|attribute| match (attribute.int, attribute.kind) {
+                (Some(int), _) => Ok(int),
+                (None, 2) => Ok(0),
+                _ => Err(wrong(name, "an integer")),
+            })
+            .transpose()
+    }
+
+    /// A float.
+    pub fn float(&mut self, name: &str) -> Result<Option<f32>, ModelError> {
+        self.take(name)?
+            .map(|attribute| match (attribute.float, attribute.kind) {
+                (Some(float), _) => Ok(float),
+                (None, 1) => Ok(0.0),
+                _ => Err(wrong(name, "a float")),
+            })
+            .transpose()
+    }
+
+    /// Text.
+    pub fn text(&mut self, name: &str) -> Result<Option<&'a str>, ModelError> {
+        self.take(name)?
+            .map(|attribute| match (attribute.text, attribute.kind) {
+                (Some(text), _) => text.text(),
+                (None, 3) => Ok(""),
+                _ => Err(wrong(name, "text")),
+            })
+            .transpose()
+    }
+
+    /// A tensor.
+    pub fn tensor(&mut self, name: &str) -> Result<Option<Tensor>, ModelError> {
+        self.take(name)?
+            .map(|attribute| match attribute.tensor {
+                Some(tensor) => proto::tensor(tensor),
+                None => Err(wrong(name, "a tensor")),
+            })
+            .transpose()
+    }
+
+    /// Floats; none if it is not there.
+    pub fn floats(&mut self, name: &str) -> Result<Vec<f32>, ModelError> {
+        let list = self.list(name, 6, "floats")?;
+        Ok(list.map(|attribute| attribute.floats).unwrap_or_default())
+    }
+
+    /// Integers; none if it is not there.
+    pub fn ints(&mut self, name: &str) -> Result<Vec<i64>, ModelError> {
+        let list = self.list(name, 7, "integers")?;
+        Ok(list.map(|attribute| attribute.ints).unwrap_or_default())
+    }
+
+    /// Texts; none if it is not there.
+    pub fn texts(&mut self, name: &str) -> Result<Vec<&'a [u8]>, ModelError> {
+        let list = self.list(name, 8, "texts")?;
+        let texts = list.map(|attribute| attribute.texts).unwrap_or_default();
+        Ok(texts.into_iter().map(|text| text.bytes).collect())
+    }
+
+    fn list(
+        &mut self,
+        name: &str,
+        kind: i64,
+        expected: &str,
+    ) -> Result<Option<Attribute<'a>>, ModelError> {
+        let Some(attribute) = self.take(name)? else {
+            return Ok(None);
+        };
+        if attribute.kind != kind && attribute.kind != 0 {
+            return Err(wrong(name, expected));
+        }
+        Ok(Some(attribute))
+    }
+
+    /// Drops an attribute that changes no result.
+    pub fn ignore(&mut self, name: &str) {
+        self.left.retain(|(known, _)| *known != name);
+    }
+
+    /// Refuses what is left.
+    pub fn finish(self) -> Result<(), ModelError> {
+        match self.left.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(ModelError(format!("attribute {name} is not supported"))),
+        }
+    }
+}

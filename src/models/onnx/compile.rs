@@ -1,0 +1,380 @@
+//! From a graph to a plan.
+//!
+//! Nodes that the chosen outputs need are taken in an order in which each comes
+//! after those it reads. Each is lowered to steps over buffers whose sizes are
+//! known, for a batch of one sample; what depends on constants only is computed
+//! here.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::kernels::{Isa, LANES, Lanes, blocks, flat_mut};
+use super::lower;
+use super::order::{Order, Source};
+use super::plan::{Plan, Region, Step};
+use super::proto::{self, Model, Numbers, Port};
+use super::value::{Data, Elem, Value, size};
+use super::{fuse, ops::Op};
+use crate::models::ModelError;
+
+/// Most numbers in all tensors together: 256 MiB.
+const MAX_NUMBERS: usize = 64 << 20;
+
+/// Most multiplications, or what takes as long, in a run: tens of milliseconds.
+const MAX_WORK: usize = 1 << 28;
+
+/// What a model is made of.
+#[derive(Debug)]
+pub struct Compiled {
+    pub plan: Plan,
+    /// The graph's inputs in their order.
+    pub inputs: Vec<(String, Region)>,
+    pub outputs: Vec<Output>,
+}
+
+/// An output of the graph.
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub name: String,
+    pub region: Region,
+    /// What the numbers stand for, if they are a classifier's labels.
+    pub labels: Option<Box<[f64]>>,
+}
+
+/// A step before it has a place in the buffer.
+#[derive(Debug)]
+pub struct Draft {
+    pub op: Op,
+    pub from: Vec<usize>,
+    pub to: usize,
+}
+
+/// A tensor that gets a place in the buffer.
+#[derive(Debug)]
+pub struct Slot {
+    pub len: usize,
+    pub constant: Option<Rc<Numbers>>,
+}
+
+/// The state of a compilation.
+#[derive(Debug)]
+pub struct Compiler {
+    isa: Isa,
+    pub slots: Vec<Slot>,
+    pub drafts: Vec<Draft>,
+    numbers: usize,
+    work: usize,
+}
+
+/// Compiles a model with these outputs, all of the graph's if none is named.
+pub fn compile(model: &Model<'_>, chosen: &[String], isa: Isa) -> Result<Compiled, ModelError> {
+    let graph = &model.graph;
+    let order = Order::new(graph, chosen)?;
+    let mut compiler = Compiler {
+        isa,
+        slots: Vec::new(),
+        drafts: Vec::new(),
+        numbers: 0,
+        work: 0,
+    };
+    let mut values: HashMap<&str, Value> = HashMap::new();
+    let mut inputs = Vec::new();
+    for port in &order.inputs {
+        let value = compiler.input(port)?;
+        let Data::Slot(slot, _) = value.data else {
+            unreachable!("inputs are not constant");
+        };
+        inputs.push((port.name, slot));
+        values.insert(port.name, value);
+    }
+    let opsets = lower::Opsets::new(&model.opsets)?;
+    for &index in &order.nodes {
+        let node = &graph.nodes[index];
+        let named = |error: ModelError| {
+            let name = if node.name.is_empty() {
+                node.outputs.first().unwrap_or(&"").to_owned()
+            } else {
+                node.name
+            };
+            ModelError(format!("node '{name}' ({}): {error}", node.op))
+        };
+        let mut from = Vec::with_capacity(node.inputs.len());
+        for &name in &node.inputs {
+            if name.is_empty() {
+                from.push(None);
+                continue;
+            }
+            if !values.contains_key(name)
+                && let Some(Source::Initializer(span)) = order.source(name)
+            {
+                let tensor = Value::constant(proto::tensor(span)?)?;
+                compiler.count(tensor.len(), 0)?;
+                values.insert(name, tensor);
+            }
+            let value = values.get(name).cloned();
+            from.push(Some(value.ok_or_else(|| {
+                named(ModelError(format!("its input '{name}' has no value")))
+            })?));
+        }
+        let wanted: Vec<bool> = node.outputs.iter().map(|name| order.wants(name)).collect();
+        let made = lower::lower(&mut compiler, &opsets, node, &from, &wanted).map_err(named)?;
+        for (name, value) in node.outputs.iter().zip(made) {
+            if let Some(value) = value {
+                values.insert(name, value);
+            }
+        }
+    }
+    let mut outputs = Vec::new();
+    for &name in &order.outputs {
+        if !values.contains_key(name)
+            && let Some(Source::Initializer(span)) = order.source(name)
+        {
+            values.insert(name, Value::constant(proto::tensor(span)?)?);
+        }
+        let value = values
+            .get(name)
+            .ok_or_else(|| ModelError(format!("output '{name}' has no value")))?;
+        outputs.push((name, value.clone()));
+    }
+    compiler.finish(inputs, outputs)
+}
+
+impl Compiler {
+    /// Counts numbers and work against what is allowed.
+    pub fn count(&mut self, numbers: usize, work: usize) -> Result<(), ModelError> {
+        self.numbers = self.numbers.saturating_add(numbers);
+        self.work = self.work.saturating_add(work);
+        if self.numbers > MAX_NUMBERS {
+            return Err(ModelError(format!(
+                "its tensors have more than {MAX_NUMBERS} numbers (256 MiB) in all"
+            )));
+        }
+        if self.work > MAX_WORK {
+            return Err(ModelError(format!(
+                "a run would take more than {MAX_WORK} multiplications; \
+                 expected a model for one sample at a time"
+            )));
+        }
+        Ok(())
+    }
+
+    fn input(&mut self, port: &Port<'_>) -> Result<Value, ModelError> {
+        let name = port.name;
+        let Some(tensor) = &port.tensor else {
+            return Err(ModelError(format!("input '{name}' is not a tensor")));
+        };
+        let elem = match tensor.elem {
+            1 => Elem::F32,
+            11 => Elem::F64,
+            other => {
+                return Err(ModelError(format!(
+                    "input '{name}' is {}; expected float",
+                    proto::elem_name(other)
+                )));
+            }
+        };
+        let Some(dims) = tensor.dims.as_deref().filter(|dims| !dims.is_empty()) else {
+            return Err(ModelError(format!(
+                "input '{name}' has no shape; expected [batch, number of factors]"
+            )));
+        };
+        let mut shape = Vec::with_capacity(dims.len());
+        for (index, dim) in dims.iter().enumerate() {
+            shape.push(match (dim, index) {
+                // The batch, if there is one, is the first dimension.
+                (None | Some(..=0), 0) => 1,
+                (Some(dim @ 1..), _) => usize::try_from(*dim).unwrap_or(usize::MAX),
+                _ => {
+                    return Err(ModelError(format!(
+                        "input '{name}': dimension {index} is open; \
+                         expected [batch, number of factors] with a number"
+                    )));
+                }
+            });
+        }
+        if shape.len() > 1 && shape[0] != 1 {
+            return Err(ModelError(format!(
+                "input '{name}' has a batch of {}; expected 1 or an open one",
+                shape[0]
+            )));
+        }
+        let slot = self.slot(&shape, None)?;
+        Ok(Value {
+            shape,
+            data: Data::Slot(slot, elem),
+        })
+    }
+
+    fn slot(
+        &mut self,
+        shape: &[usize],
+        constant: Option<Rc<Numbers>>,
+    ) -> Result<usize, ModelError> {
+        let len = size(shape).unwrap_or(usize::MAX);
+        if len == 0 {
+            return Err(ModelError(format!(
+                "a tensor of shape {shape:?} has no values"
+            )));
+        }
+        self.count(len, 0)?;
+        self.slots.push(Slot { len, constant });
+        Ok(self.slots.len() - 1)
+    }
+
+    /// The buffer of a value that must be floats.
+    pub fn floats(&mut self, value: &Value) -> Result<usize, ModelError> {
+        match &value.data {
+            Data::Slot(slot, Elem::F32) => Ok(*slot),
+            Data::Const(numbers) if matches!(numbers.as_ref(), Numbers::F32(_)) => {
+                self.slot(&value.shape, Some(numbers.clone()))
+            }
+            Data::Slot(..) | Data::Const(_) => {
+                let hint = match value.elem_name() {
+                    "double" => " (export the model with float inputs)",
+                    _ => "",
+                };
+                Err(ModelError(format!(
+                    "its input is {}; expected float{hint}",
+                    value.elem_name()
+                )))
+            }
+        }
+    }
+
+    /// Adds a step, or runs it now if all that it reads is constant.
+    pub fn emit(
+        &mut self,
+        op: Op,
+        from: Vec<usize>,
+        shape: Vec<usize>,
+        elem: Elem,
+        work: usize,
+    ) -> Result<Value, ModelError> {
+        let len = size(&shape).unwrap_or(usize::MAX);
+        self.count(0, work.saturating_add(len))?;
+        let to = self.slot(&shape, None)?;
+        let draft = Draft { op, from, to };
+        let constant = draft
+            .from
+            .iter()
+            .all(|&slot| self.slots[slot].constant.is_some());
+        if constant && elem == Elem::F32 {
+            let numbers = Rc::new(Numbers::F32(self.run_now(draft)));
+            self.slots[to].constant = Some(numbers.clone());
+            return Ok(Value {
+                shape,
+                data: Data::Const(numbers),
+            });
+        }
+        self.drafts.push(draft);
+        Ok(Value {
+            shape,
+            data: Data::Slot(to, elem),
+        })
+    }
+
+    fn run_now(&self, draft: Draft) -> Vec<f32> {
+        let mut layout = Layout::default();
+        let mut place = |slot: usize| layout.place(&self.slots, slot);
+        let from = draft.from.iter().map(|&slot| place(slot)).collect();
+        let to = place(draft.to);
+        let step = Step {
+            op: draft.op,
+            from,
+            to,
+        };
+        let mut plan = Plan::new(self.isa, layout.buffer(&self.slots), vec![step]);
+        plan.run();
+        plan.numbers(to).to_vec()
+    }
+
+    fn finish(
+        mut self,
+        inputs: Vec<(&str, usize)>,
+        outputs: Vec<(&str, Value)>,
+    ) -> Result<Compiled, ModelError> {
+        let mut ends = Vec::new();
+        for (name, value) in outputs {
+            let (slot, labels) = match &value.data {
+                Data::Slot(slot, Elem::Label(labels)) => (*slot, Some(labels.as_ref().into())),
+                Data::Slot(slot, _) => (*slot, None),
+                Data::Const(_) => (self.floats(&value)?, None),
+            };
+            ends.push((name.to_owned(), slot, labels));
+        }
+        let kept: Vec<usize> = ends.iter().map(|&(_, slot, _)| slot).collect();
+        fuse::fuse(&mut self.drafts, &self.slots, &kept);
+
+        let mut layout = Layout::default();
+        let slots = &self.slots;
+        // Constants and inputs first: a step reads what lies before its result.
+        for slot in self
+            .drafts
+            .iter()
+            .flat_map(|draft| &draft.from)
+            .chain(&kept)
+        {
+            if slots[*slot].constant.is_some() {
+                layout.place(slots, *slot);
+            }
+        }
+        let inputs = inputs
+            .into_iter()
+            .map(|(name, slot)| (name.to_owned(), layout.place(slots, slot)))
+            .collect();
+        let mut steps = Vec::with_capacity(self.drafts.len());
+        for draft in self.drafts {
+            steps.push(Step {
+                op: draft.op,
+                from: draft
+                    .from
+                    .iter()
+                    .map(|&slot| layout.place(slots, slot))
+                    .collect(),
+                to: layout.place(slots, draft.to),
+            });
+        }
+        let outputs = ends
+            .into_iter()
+            .map(|(name, slot, labels)| Output {
+                name,
+                region: layout.place(slots, slot),
+                labels,
+            })
+            .collect();
+        Ok(Compiled {
+            plan: Plan::new(self.isa, layout.buffer(slots), steps),
+            inputs,
+            outputs,
+        })
+    }
+}
+
+/// Places in the buffer, given out one after the other.
+#[derive(Default)]
+struct Layout {
+    places: HashMap<usize, Region>,
+    end: usize,
+}
+
+impl Layout {
+    fn place(&mut self, slots: &[Slot], slot: usize) -> Region {
+        let len = slots[slot].len;
+        *self.places.entry(slot).or_insert_with(|| {
+            let start = self.end;
+            self.end += blocks(len);
+            Region { start, len }
+        })
+    }
+
+    /// The buffer, constants in their places.
+    fn buffer(&self, slots: &[Slot]) -> Box<[Lanes]> {
+        let mut buffer = vec![Lanes([0.0; LANES]); self.end];
+        for (&slot, region) in &self.places {
+            if let Some(Numbers::F32(numbers)) = slots[slot].constant.as_deref() {
+                flat_mut(&mut buffer[region.start..])[..region.len].copy_from_slice(numbers);
+            }
+        }
+        buffer.into()
+    }
+}

@@ -1,0 +1,171 @@
+//! `act(W x + b)`.
+
+use super::curves;
+use super::{LANES, Lanes, blocks};
+
+/// Blocks of outputs that are summed at once.
+const PANEL: usize = 4;
+
+/// A dense layer. The weights are repacked, so that the inner loop reads them in
+/// their order: panels of up to four blocks of outputs, and in a panel, input by
+/// input, its outputs' weights. Outputs are filled up to whole blocks with zeros.
+#[derive(Clone, Debug)]
+pub struct Dense {
+    inputs: usize,
+    outputs: usize,
+    weights: Box<[Lanes]>,
+    bias: Box<[Lanes]>,
+    has_bias: bool,
+    activation: Activation,
+}
+
+/// What follows a layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activation {
+    /// Nothing.
+    None,
+    /// `max(x, 0)`; NaN stays.
+    Relu,
+    /// `x` above 0, else the slope times `x`.
+    LeakyRelu(f32),
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `1 / (1 + e^-x)`.
+    Sigmoid,
+}
+
+/// A few blocks of outputs.
+pub struct Panel<'a> {
+    pub bias: &'a [Lanes],
+    pub weights: &'a [Lanes],
+}
+
+impl Dense {
+    /// A layer whose weight from `input` to `output` is `weight(input, output)`.
+    pub fn new(inputs: usize, outputs: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
+        let total = blocks(outputs);
+        let mut weights = Vec::with_capacity(total * inputs);
+        for first in (0..total).step_by(PANEL) {
+            for input in 0..inputs {
+                for block in first..total.min(first + PANEL) {
+                    weights.push(Lanes(std::array::from_fn(|lane| {
+                        let output = block * LANES + lane;
+                        if output < outputs {
+                            weight(input, output)
+                        } else {
+                            0.0
+                        }
+                    })));
+                }
+            }
+        }
+        Self {
+            inputs,
+            outputs,
+            weights: weights.into(),
+            bias: vec![Lanes([0.0; LANES]); total].into(),
+            has_bias: false,
+            activation: Activation::None,
+        }
+    }
+
+    /// Sets what is added.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one value for each output.
+    pub fn set_bias(&mut self, bias: &[f32]) {
+        assert_eq!(bias.len(), self.outputs, "a bias for each output");
+        super::flat_mut(&mut self.bias)[..bias.len()].copy_from_slice(bias);
+        self.has_bias = true;
+    }
+
+    /// Whether anything is added.
+    pub fn has_bias(&self) -> bool {
+        self.has_bias
+    }
+
+    /// Sets what follows.
+    pub fn set_activation(&mut self, activation: Activation) {
+        self.activation = activation;
+    }
+
+    /// What follows.
+    pub fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    /// Number of inputs.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// The panels, each with where its outputs go.
+    #[inline(always)]
+    pub(super) fn panels<'a>(
+        &'a self,
+        to: &'a mut [Lanes],
+    ) -> impl Iterator<Item = (Panel<'a>, &'a mut [Lanes])> {
+        assert_eq!(to.len(), self.bias.len(), "a block for each eight outputs");
+        let weights = self.weights.chunks((PANEL * self.inputs).max(1));
+        let parts = self.bias.chunks(PANEL).zip(weights);
+        parts
+            .zip(to.chunks_mut(PANEL))
+            .map(|((bias, weights), to)| (Panel { bias, weights }, to))
+    }
+}
+
+/// `W x + b` with what every machine has.
+pub(super) fn portable(dense: &Dense, x: &[f32], to: &mut [Lanes]) {
+    for (panel, to) in dense.panels(to) {
+        match to.len() {
+            4 => sums::<4>(panel, x, to),
+            3 => sums::<3>(panel, x, to),
+            2 => sums::<2>(panel, x, to),
+            _ => sums::<1>(panel, x, to),
+        }
+    }
+}
+
+fn sums<const B: usize>(panel: Panel<'_>, x: &[f32], to: &mut [Lanes]) {
+    let mut sums = [[0.0; LANES]; B];
+    let (rows, _) = panel.weights.as_chunks::<B>();
+    for (row, &x) in rows.iter().zip(x) {
+        for (sum, weights) in sums.iter_mut().zip(row) {
+            for (sum, weight) in sum.iter_mut().zip(weights.0) {
+                *sum += weight * x;
+            }
+        }
+    }
+    for ((to, sum), bias) in to.iter_mut().zip(sums).zip(panel.bias) {
+        *to = Lanes(std::array::from_fn(|lane| sum[lane] + bias.0[lane]));
+    }
+}
+
+impl Activation {
+    /// Applies it in place. `FMA` says whether the caller has that instruction.
+    #[inline(always)]
+    pub(super) fn apply<const FMA: bool>(self, values: &mut [Lanes]) {
+        match self {
+            Self::None => {}
+            Self::Relu => each(values, |x| if x < 0.0 { 0.0 } else { x }),
+            Self::LeakyRelu(slope) => each(values, |x| if x < 0.0 { slope * x } else { x }),
+            Self::Tanh => each(values, curves::tanh::<FMA>),
+            Self::Sigmoid => each(values, curves::sigmoid::<FMA>),
+        }
+    }
+}
+
+#[inline(always)]
+fn each(values: &mut [Lanes], curve: impl Fn(f32) -> f32) {
+    for block in values {
+        for value in &mut block.0 {
+            *value = curve(*value);
+        }
+    }
+}

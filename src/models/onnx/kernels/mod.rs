@@ -1,0 +1,24 @@
+//! What a compiled model runs on: `f32` kernels, AVX2 and FMA where the machine
+//! has them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `isa` | which instructions this machine has; the only unsafe code |
+//! | `lanes` | blocks of eight numbers |
+//! | `dense` | `act(W x + b)`, repacked weights |
+//! | `avx2` | the dense inner loop with AVX2 and FMA |
+//! | `curves` | exp, tanh and the sigmoid, of blocks |
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod curves;
+mod dense;
+mod isa;
+mod lanes;
+#[cfg(test)]
+mod tests;
+
+pub use curves::exp;
+pub use dense::{Activation, Dense};
+pub use isa::Isa;
+pub use lanes::{LANES, Lanes, blocks, flat, flat_mut};

@@ -1,0 +1,212 @@
+//! Scaler, Normalizer, LinearRegressor, LinearClassifier.
+
+use std::rc::Rc;
+
+use super::{Lowering, Made};
+use crate::models::ModelError;
+use crate::models::onnx::kernels::Dense;
+use crate::models::onnx::ops::{Layer, Norm, Op, Pair, Pick, Transform};
+use crate::models::onnx::value::{Elem, Value};
+
+/// `(x - offset) * scale`.
+pub fn scaler(node: &mut Lowering<'_, '_>) -> Made {
+    let offset = node.attributes.floats("offset")?;
+    let scale = node.attributes.floats("scale")?;
+    let value = node.input(0)?.clone();
+    let (_, columns) = value.matrix()?;
+    if offset.len() != scale.len() || (scale.len() != columns && scale.len() != 1) {
+        return Err(ModelError(format!(
+            "{} offsets and {} scales; expected {columns} of both, or 1",
+            offset.len(),
+            scale.len()
+        )));
+    }
+    let row = offset.into_iter().zip(scale).collect();
+    let from = node.compiler.floats(&value)?;
+    node.compiler
+        .emit(Op::Scale(row), vec![from], value.shape, Elem::F32, 0)
+}
+
+/// Rows to norm 1.
+pub fn normalizer(node: &mut Lowering<'_, '_>) -> Made {
+    let norm = match node.attributes.text("norm")?.unwrap_or("MAX") {
+        "MAX" => Norm::Max,
+        "L1" => Norm::L1,
+        "L2" => Norm::L2,
+        other => {
+            return Err(ModelError(format!(
+                "attribute norm is {other}; expected MAX, L1 or L2"
+            )));
+        }
+    };
+    let value = node.input(0)?.clone();
+    let (_, columns) = value.matrix()?;
+    let from = node.compiler.floats(&value)?;
+    let op = Op::Normalize(norm, columns);
+    node.compiler
+        .emit(op, vec![from], value.shape, Elem::F32, 0)
+}
+
+/// `post_transform` of an operator that makes several scores.
+pub fn transform(node: &mut Lowering<'_, '_>) -> Result<Option<Transform>, ModelError> {
+    match node.attributes.text("post_transform")?.unwrap_or("NONE") {
+        "NONE" => Ok(None),
+        "LOGISTIC" => Ok(Some(Transform::Logistic)),
+        "SOFTMAX" => Ok(Some(Transform::Softmax)),
+        "SOFTMAX_ZERO" => Ok(Some(Transform::SoftmaxZero)),
+        other => Err(ModelError(format!(
+            "attribute post_transform is {other}; expected NONE, LOGISTIC, SOFTMAX or SOFTMAX_ZERO"
+        ))),
+    }
+}
+
+/// The error for a transform of a single score. The standard would apply it,
+/// onnxruntime leaves it out: whoever trained the model saw one of the two.
+pub fn single_score(transform: Transform) -> ModelError {
+    ModelError(format!(
+        "attribute post_transform is {transform:?}, and there is one score; expected NONE, \
+         because runtimes disagree on what that means (put a Sigmoid behind the model)"
+    ))
+}
+
+/// Adds a transform of rows of scores.
+pub fn transformed(
+    node: &mut Lowering<'_, '_>,
+    scores: Value,
+    transform: Option<Transform>,
+) -> Made {
+    let Some(transform) = transform else {
+        return Ok(scores);
+    };
+    let (_, columns) = scores.matrix()?;
+    let from = node.compiler.floats(&scores)?;
+    let op = Op::Transform(transform, columns);
+    node.compiler
+        .emit(op, vec![from], scores.shape, Elem::F32, 0)
+}
+
+/// Scores by weights and intercepts for each of `targets`.
+fn linear(
+    node: &mut Lowering<'_, '_>,
+    value: &Value,
+    targets: usize,
+    coefficients: &[f32],
+    intercepts: &[f32],
+) -> Made {
+    let (rows, columns) = value.matrix()?;
+    if targets.checked_mul(columns) != Some(coefficients.len()) {
+        return Err(ModelError(format!(
+            "{} coefficients for {targets} targets and {columns} values; expected one for each pair",
+            coefficients.len()
+        )));
+    }
+    if !intercepts.is_empty() && intercepts.len() != targets {
+        return Err(ModelError(format!(
+            "{} intercepts for {targets} targets; expected as many",
+            intercepts.len()
+        )));
+    }
+    node.compiler.count(
+        coefficients.len().saturating_mul(8),
+        rows.saturating_mul(coefficients.len()),
+    )?;
+    let mut dense = Dense::new(columns, targets, |input, output| {
+        coefficients[output * columns + input]
+    });
+    if !intercepts.is_empty() {
+        dense.set_bias(intercepts);
+    }
+    let from = node.compiler.floats(value)?;
+    let op = Op::Dense(Box::new(Layer::new(dense, rows)));
+    node.compiler
+        .emit(op, vec![from], vec![rows, targets], Elem::F32, 0)
+}
+
+/// A weighted sum for each target.
+pub fn linear_regressor(node: &mut Lowering<'_, '_>) -> Made {
+    let targets = node.attributes.int("targets")?.unwrap_or(1);
+    let coefficients = node.attributes.floats("coefficients")?;
+    let intercepts = node.attributes.floats("intercepts")?;
+    let transform = transform(node)?;
+    let targets = usize::try_from(targets).ok().filter(|&targets| targets > 0);
+    let targets = targets.ok_or_else(|| ModelError::new("attribute targets is not positive"))?;
+    if let Some(transform) = transform.filter(|_| targets == 1) {
+        return Err(single_score(transform));
+    }
+    let value = node.input(0)?.clone();
+    let scores = linear(node, &value, targets, &coefficients, &intercepts)?;
+    transformed(node, scores, transform)
+}
+
+/// Labels of a classifier: numbers, or the indices of strings.
+pub fn labels(
+    node: &mut Lowering<'_, '_>,
+    ints: &str,
+    texts: &str,
+) -> Result<Rc<[f64]>, ModelError> {
+    let numbers = node.attributes.ints(ints)?;
+    let strings = node.attributes.texts(texts)?;
+    match (numbers.is_empty(), strings.is_empty()) {
+        (false, true) => Ok(numbers.iter().map(|&label| label as f64).collect()),
+        (true, false) => Ok((0..strings.len()).map(|index| index as f64).collect()),
+        _ => Err(ModelError(format!(
+            "expected one of the attributes {ints} and {texts}"
+        ))),
+    }
+}
+
+/// The label that the scores stand for.
+pub fn pick(node: &mut Lowering<'_, '_>, scores: &Value, pick: Pick, labels: Rc<[f64]>) -> Made {
+    let from = node.compiler.floats(scores)?;
+    let elem = Elem::Label(labels);
+    node.compiler
+        .emit(Op::Pick(pick), vec![from], vec![1], elem, 0)
+}
+
+/// Scores of two classes from one.
+pub fn pair(node: &mut Lowering<'_, '_>, score: &Value, pair: Pair) -> Made {
+    let from = node.compiler.floats(score)?;
+    node.compiler
+        .emit(Op::Pair(pair), vec![from], vec![1, 2], Elem::F32, 0)
+}
+
+/// Label and scores by weighted sums.
+pub fn linear_classifier(node: &mut Lowering<'_, '_>) -> Result<[Option<Value>; 2], ModelError> {
+    let coefficients = node.attributes.floats("coefficients")?;
+    let intercepts = node.attributes.floats("intercepts")?;
+    let labels = labels(node, "classlabels_ints", "classlabels_strings")?;
+    let transform = transform(node)?;
+    // It says how the model was trained; the sums are the same.
+    let multi_class = node.attributes.int("multi_class")?.unwrap_or(0);
+    let value = node.input(0)?.clone();
+    value.row()?;
+    let targets = intercepts.len();
+    let fits = targets == labels.len() || (targets == 1 && labels.len() == 2);
+    if !fits || labels.len() < 2 || !(0..=1).contains(&multi_class) {
+        return Err(ModelError(format!(
+            "{targets} intercepts, {} labels, multi_class {multi_class}; expected an intercept \
+             for each of at least two labels, or one for two, and 0 or 1",
+            labels.len()
+        )));
+    }
+    let scores = linear(node, &value, targets, &coefficients, &intercepts)?;
+    let chosen = match targets {
+        1 => Pick::Above {
+            index: 0,
+            bound: 0.0,
+        },
+        classes => Pick::Largest { classes },
+    };
+    let label = match node.wants(0) {
+        true => Some(pick(node, &scores, chosen, labels)?),
+        false => None,
+    };
+    let scores = match (node.wants(1), targets, transform) {
+        (false, _, _) => None,
+        (true, 1, None) => Some(pair(node, &scores, Pair::Rest)?),
+        (true, 1, Some(Transform::Logistic)) => Some(pair(node, &scores, Pair::Logistic)?),
+        (true, 1, Some(other)) => return Err(single_score(other)),
+        (true, _, _) => Some(transformed(node, scores, transform)?),
+    };
+    Ok([label, scores])
+}

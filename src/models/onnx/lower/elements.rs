@@ -1,0 +1,143 @@
+//! Element-wise operators, Softmax and Cast.
+
+use super::{Lowering, Made};
+use crate::models::ModelError;
+use crate::models::onnx::kernels::Activation;
+use crate::models::onnx::ops::{Arithmetic, Op, Reach};
+use crate::models::onnx::proto::{Numbers, Tensor, elem_name};
+use crate::models::onnx::value::{Data, Elem, Value, broadcast, size, spread};
+
+/// Add, Sub, Mul, Div.
+pub fn binary(node: &mut Lowering<'_, '_>, arithmetic: Arithmetic) -> Made {
+    let (left, right) = (node.input(0)?.clone(), node.input(1)?.clone());
+    combine(node, arithmetic, &left, &right)
+}
+
+/// The same, of any two values.
+pub fn combine(
+    node: &mut Lowering<'_, '_>,
+    arithmetic: Arithmetic,
+    left: &Value,
+    right: &Value,
+) -> Made {
+    let shape = broadcast(&left.shape, &right.shape)?;
+    let len = size(&shape).unwrap_or(usize::MAX);
+    let mut operand = |value: &Value| -> Result<(usize, Reach), ModelError> {
+        if value.len() == len {
+            return Ok((node.compiler.floats(value)?, Reach::Each));
+        }
+        node.compiler.count(len, 0)?;
+        // A constant is spread here rather than in every run.
+        if let Some(floats) = value.const_floats() {
+            let numbers = spread(&value.shape, &shape).map(|from| floats[from]);
+            let spread = Value::constant(Tensor {
+                numbers: Numbers::F32(numbers.collect()),
+                dims: shape.clone(),
+            })?;
+            return Ok((node.compiler.floats(&spread)?, Reach::Each));
+        }
+        let slot = node.compiler.floats(value)?;
+        if value.len() == 1 {
+            return Ok((slot, Reach::One));
+        }
+        let from = spread(&value.shape, &shape).map(|from| from as u32);
+        Ok((slot, Reach::At(from.collect())))
+    };
+    let (left, left_reach) = operand(left)?;
+    let (right, right_reach) = operand(right)?;
+    let op = Op::Binary(arithmetic, left_reach, right_reach);
+    node.compiler
+        .emit(op, vec![left, right], shape, Elem::F32, 0)
+}
+
+/// Relu, Tanh, Sigmoid.
+pub fn activation(node: &mut Lowering<'_, '_>, activation: Activation) -> Made {
+    let shape = node.input(0)?.shape.clone();
+    let from = node.compiler.floats(&node.input(0)?.clone())?;
+    let op = Op::Activate(activation);
+    node.compiler.emit(op, vec![from], shape, Elem::F32, 0)
+}
+
+/// `alpha x` below 0.
+pub fn leaky_relu(node: &mut Lowering<'_, '_>) -> Made {
+    let alpha = node.attributes.float("alpha")?.unwrap_or(0.01);
+    activation(node, Activation::LeakyRelu(alpha))
+}
+
+/// Before opset 13 over all dimensions from `axis`, since then over `axis` alone.
+pub fn softmax(node: &mut Lowering<'_, '_>) -> Made {
+    let value = node.input(0)?.clone();
+    let shape = value.shape.clone();
+    let old = node.opset < 13;
+    let axis = node.attributes.int("axis")?;
+    let axis = node.axis(axis.unwrap_or(if old { 1 } else { -1 }), shape.len())?;
+    let outer = shape[..axis].iter().product();
+    let dims = match old {
+        true => [outer, shape[axis..].iter().product(), 1],
+        false => [outer, shape[axis], shape[axis + 1..].iter().product()],
+    };
+    let from = node.compiler.floats(&value)?;
+    node.compiler
+        .emit(Op::Softmax(dims), vec![from], shape, Elem::F32, 0)
+}
+
+/// To another element type.
+pub fn cast(node: &mut Lowering<'_, '_>) -> Made {
+    let to = node.attributes.int("to")?;
+    // Both are about types of 8 bits, which are refused.
+    node.attributes.ignore("saturate");
+    node.attributes.ignore("round_mode");
+    let value = node.input(0)?.clone();
+    let (to, least) = match to {
+        Some(1) => (Elem::F32, 0.0),
+        Some(11) => (Elem::F64, 0.0),
+        Some(6) => (Elem::Int, -(2f32.powi(31))),
+        Some(7) => (Elem::Int, -(2f32.powi(63))),
+        other => {
+            return Err(ModelError(format!(
+                "attribute to is {}; expected float, double, int32 or int64",
+                other.map_or("missing".to_owned(), elem_name)
+            )));
+        }
+    };
+    let (slot, elem) = match &value.data {
+        Data::Const(numbers) => return constant(&value, numbers, &to),
+        Data::Slot(slot, elem) => (*slot, elem),
+    };
+    let op = match (elem, &to) {
+        (Elem::Label(table), Elem::F32) => {
+            Op::Lookup(table.iter().map(|&label| label as f32).collect())
+        }
+        (Elem::Label(_), Elem::Int) => return Ok(value.clone()),
+        (Elem::F32 | Elem::F64, Elem::Int) => Op::Truncate { least },
+        (Elem::F32 | Elem::F64 | Elem::Int, _) => {
+            return Ok(Value {
+                shape: value.shape.clone(),
+                data: Data::Slot(slot, to),
+            });
+        }
+        (Elem::Label(_), _) => {
+            return Err(ModelError::new("labels to double; expected float"));
+        }
+    };
+    let shape = value.shape.clone();
+    node.compiler.emit(op, vec![slot], shape, to, 0)
+}
+
+fn constant(value: &Value, numbers: &Numbers, to: &Elem) -> Made {
+    let numbers = match (numbers, to) {
+        (Numbers::F32(from), Elem::F32) => Numbers::F32(from.clone()),
+        (Numbers::F64(from), Elem::F32) => Numbers::F32(from.iter().map(|&x| x as f32).collect()),
+        (Numbers::Int(from), Elem::F32) => Numbers::F32(from.iter().map(|&x| x as f32).collect()),
+        (Numbers::F32(from), Elem::F64) => Numbers::F64(from.iter().map(|&x| x.into()).collect()),
+        (Numbers::F64(from), Elem::F64) => Numbers::F64(from.clone()),
+        (Numbers::Int(from), Elem::F64) => Numbers::F64(from.iter().map(|&x| x as f64).collect()),
+        (Numbers::F32(from), _) => Numbers::Int(from.iter().map(|&x| x as i64).collect()),
+        (Numbers::F64(from), _) => Numbers::Int(from.iter().map(|&x| x as i64).collect()),
+        (Numbers::Int(from), _) => Numbers::Int(from.clone()),
+    };
+    Value::constant(Tensor {
+        dims: value.shape.clone(),
+        numbers,
+    })
+}

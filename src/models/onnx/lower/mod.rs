@@ -1,0 +1,240 @@
+//! From a node of the graph to steps.
+//!
+//! | file | operators |
+//! |---|---|
+//! | `dense` | Gemm, MatMul |
+//! | `elements` | Add, Sub, Mul, Div, Relu, LeakyRelu, Tanh, Sigmoid, Softmax, Cast |
+//! | `shape` | Identity, Reshape, Flatten, Concat, Constant |
+//! | `classical` | Scaler, Normalizer, LinearRegressor, LinearClassifier |
+//! | `trees` | TreeEnsembleRegressor, TreeEnsembleClassifier |
+
+mod classical;
+mod dense;
+mod elements;
+mod shape;
+mod trees;
+
+use super::attributes::Attributes;
+use super::compile::Compiler;
+use super::kernels::Activation;
+use super::ops::Arithmetic;
+use super::proto::Node;
+use super::value::Value;
+use crate::models::ModelError;
+
+/// Versions of the two operator sets.
+#[derive(Debug)]
+pub struct Opsets {
+    onnx: Option<i64>,
+    ml: Option<i64>,
+}
+
+const ML: &str = "ai.onnx.ml";
+
+impl Opsets {
+    /// From the model's imports.
+    pub fn new(imports: &[(&str, i64)]) -> Result<Self, ModelError> {
+        let find = |names: &[&str]| {
+            let mut found = None;
+            for &(domain, version) in imports {
+                if !names.contains(&domain) {
+                    continue;
+                }
+                if found.is_some_and(|found| found != version) {
+                    return Err(ModelError(format!(
+                        "operator set '{domain}' is imported in two versions"
+                    )));
+                }
+                found = Some(version);
+            }
+            Ok(found)
+        };
+        Ok(Self {
+            onnx: find(&["", "ai.onnx"])?,
+            ml: find(&[ML])?,
+        })
+    }
+}
+
+/// A node that is being lowered.
+pub struct Lowering<'l, 'a> {
+    compiler: &'l mut Compiler,
+    attributes: Attributes<'a>,
+    from: &'l [Option<Value>],
+    /// Whether anybody reads an output.
+    wanted: &'l [bool],
+    /// Version of the node's operator set.
+    opset: i64,
+}
+
+type Made = Result<Value, ModelError>;
+
+/// Lowers a node. Outputs that nobody wants may be left out.
+///
+/// # Errors
+///
+/// An operator or an attribute that is not supported, a type or shape that does
+/// not fit. Does not name the node.
+pub fn lower(
+    compiler: &mut Compiler,
+    opsets: &Opsets,
+    node: &Node<'_>,
+    from: &[Option<Value>],
+    wanted: &[bool],
+) -> Result<Vec<Option<Value>>, ModelError> {
+    let (opset, oldest) = match node.domain {
+        "" | "ai.onnx" => (opsets.onnx, 7),
+        ML => (opsets.ml, 1),
+        _ => (None, 1),
+    };
+    let Some(lowering) = operator(node.domain, node.op) else {
+        return Err(unsupported(node));
+    };
+    let Some(opset) = opset.filter(|&version| version >= oldest) else {
+        return Err(ModelError(format!(
+            "its operator set has version {}; expected {oldest} or later",
+            opset.map_or("none".to_owned(), |version| version.to_string())
+        )));
+    };
+    let mut context = Lowering {
+        compiler,
+        attributes: Attributes::new(&node.attributes)?,
+        from,
+        wanted,
+        opset,
+    };
+    let (fewest, most) = lowering.inputs;
+    if from.len() < fewest || from.len() > most {
+        return Err(ModelError(format!(
+            "it has {} inputs; expected {fewest} to {most}",
+            from.len()
+        )));
+    }
+    let made = match lowering.run {
+        Run::One(run) => vec![Some(run(&mut context)?)],
+        Run::Two(run) => {
+            let [first, second] = run(&mut context)?;
+            vec![first, second]
+        }
+    };
+    context.attributes.finish()?;
+    match wanted.iter().skip(made.len()).any(|&wanted| wanted) {
+        true => Err(ModelError(format!(
+            "it has {} outputs; expected at most {}",
+            wanted.len(),
+            made.len()
+        ))),
+        false => Ok(made),
+    }
+}
+
+struct Operator {
+    inputs: (usize, usize),
+    run: Run,
+}
+
+enum Run {
+    One(fn(&mut Lowering<'_, '_>) -> Made),
+    /// Labels and scores of a classifier.
+    Two(fn(&mut Lowering<'_, '_>) -> Result<[Option<Value>; 2], ModelError>),
+}
+
+/// The operators that our kernels have.
+fn operator(domain: &str, name: &str) -> Option<Operator> {
+    let one = |fewest, most, run| {
+        Some(Operator {
+            inputs: (fewest, most),
+            run: Run::One(run),
+        })
+    };
+    let two = |run| {
+        Some(Operator {
+            inputs: (1, 1),
+            run: Run::Two(run),
+        })
+    };
+    match (domain, name) {
+        ("" | "ai.onnx", name) => match name {
+            "Gemm" => one(2, 3, dense::gemm),
+            "MatMul" => one(2, 2, dense::matmul),
+            "Add" => one(2, 2, |node| elements::binary(node, Arithmetic::Add)),
+            "Sub" => one(2, 2, |node| elements::binary(node, Arithmetic::Sub)),
+            "Mul" => one(2, 2, |node| elements::binary(node, Arithmetic::Mul)),
+            "Div" => one(2, 2, |node| elements::binary(node, Arithmetic::Div)),
+            "Relu" => one(1, 1, |node| elements::activation(node, Activation::Relu)),
+            "Tanh" => one(1, 1, |node| elements::activation(node, Activation::Tanh)),
+            "Sigmoid" => one(1, 1, |node| elements::activation(node, Activation::Sigmoid)),
+            "LeakyRelu" => one(1, 1, elements::leaky_relu),
+            "Softmax" => one(1, 1, elements::softmax),
+            "Cast" => one(1, 1, elements::cast),
+            "Identity" => one(1, 1, shape::identity),
+            "Reshape" => one(2, 2, shape::reshape),
+            "Flatten" => one(1, 1, shape::flatten),
+            "Concat" => one(1, usize::MAX, shape::concat),
+            "Constant" => one(0, 0, shape::constant),
+            _ => None,
+        },
+        (ML, name) => match name {
+            "Scaler" => one(1, 1, classical::scaler),
+            "Normalizer" => one(1, 1, classical::normalizer),
+            "LinearRegressor" => one(1, 1, classical::linear_regressor),
+            "LinearClassifier" => two(classical::linear_classifier),
+            "TreeEnsembleRegressor" => one(1, 1, trees::regressor),
+            "TreeEnsembleClassifier" => two(trees::classifier),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether our kernels have the operator.
+pub fn supported(node: &Node<'_>) -> bool {
+    operator(node.domain, node.op).is_some()
+}
+
+fn unsupported(node: &Node<'_>) -> ModelError {
+    let domain = match node.domain {
+        "" | "ai.onnx" => String::new(),
+        domain => format!("{domain}."),
+    };
+    let hint = match node.op {
+        "ZipMap" => "export the model with options={'zipmap': False}",
+        _ if cfg!(feature = "tract") => "tract, which runs it in this build, refuses the model",
+        _ => "choose outputs that do not need it, or build with the feature `tract`",
+    };
+    ModelError(format!(
+        "operator {domain}{} is not supported; {hint}",
+        node.op
+    ))
+}
+
+impl Lowering<'_, '_> {
+    /// An input that must be there.
+    fn input(&self, index: usize) -> Result<&Value, ModelError> {
+        self.optional(index)
+            .ok_or_else(|| ModelError(format!("input {index} is missing")))
+    }
+
+    /// An input that may be left out.
+    fn optional(&self, index: usize) -> Option<&Value> {
+        self.from.get(index)?.as_ref()
+    }
+
+    fn wants(&self, index: usize) -> bool {
+        self.wanted.get(index).is_some_and(|&wanted| wanted)
+    }
+
+    /// The index of a dimension: negative ones count from the end.
+    fn axis(&self, axis: i64, rank: usize) -> Result<usize, ModelError> {
+        let from_end = if axis < 0 { axis + rank as i64 } else { axis };
+        usize::try_from(from_end)
+            .ok()
+            .filter(|&axis| axis < rank)
+            .ok_or_else(|| {
+                ModelError(format!(
+                    "attribute axis is {axis}; expected -{rank} to {}",
+                    rank as i64 - 1
+                ))
+            })
+    }
+}

@@ -1,0 +1,168 @@
+//! `onnx`: networks and classical models from ONNX files.
+//!
+//! A graph is compiled when it is read: sizes are known for a batch of one,
+//! nodes that the chosen outputs do not need are dropped, what is constant is
+//! computed, a matrix product with what is added to it and its activation is one
+//! step. What is left runs straight through, over one buffer.
+//!
+//! | file | what |
+//! |---|---|
+//! | `wire` | protobuf, without copying and within bounds |
+//! | `proto` | the ONNX messages |
+//! | `attributes` | a node's attributes, none passed over |
+//! | `order` | which nodes are needed, in which order |
+//! | `value` | shapes and types while compiling |
+//! | `lower` | from nodes to steps, operator by operator |
+//! | `fuse` | several steps to one |
+//! | `compile` | from a graph to a plan |
+//! | `plan` | steps over one buffer |
+//! | `ops` | what a step does |
+//! | `kernels` | `f32` layers and curves, AVX2 or portable |
+
+mod attributes;
+mod compile;
+mod fuse;
+mod kernels;
+mod lower;
+mod ops;
+mod order;
+mod plan;
+mod proto;
+#[cfg(test)]
+mod tests;
+mod value;
+mod wire;
+
+use compile::{Compiled, compile};
+use kernels::Isa;
+use plan::{Plan, Region};
+
+use super::{Model, ModelError};
+
+pub(super) use proto::looks_like_model;
+
+/// A model from an ONNX file, for one sample at a time.
+///
+/// **Operators.** Gemm, MatMul, Add, Sub, Mul, Div, Relu, LeakyRelu, Tanh, Sigmoid,
+/// Softmax, Identity, Cast, Reshape, Flatten, Concat, Constant; and of `ai.onnx.ml`
+/// Scaler, Normalizer, LinearRegressor, LinearClassifier, TreeEnsembleRegressor and
+/// TreeEnsembleClassifier: what PyTorch and skl2onnx write for dense networks and
+/// classical models. Others are refused by name, unless no chosen output needs
+/// them.
+///
+/// **Inputs.** One tensor `[batch, k]`, or several, which take their factors one
+/// after the other. The batch is open or 1. Factors are rounded to `f32` once; all
+/// arithmetic is `f32`, so `double` is taken for inputs that a Cast makes float,
+/// and refused elsewhere.
+///
+/// **Outputs.** The graph's, or those chosen, in order, flattened: an output
+/// `proba` of two values is `proba[0]` and `proba[1]`. A label is sent as its
+/// number; of a classifier whose labels are strings, the label's index is sent and
+/// the name says `label.index`.
+///
+/// **Results** are those of onnxruntime: trees to the bit where it runs on one
+/// thread, networks to 1e-5 of an output's magnitude. Where the ONNX standard and
+/// onnxruntime disagree (transforms of a single score), the model is refused.
+pub struct Onnx {
+    plan: Plan,
+    inputs: Box<[Region]>,
+    width: usize,
+    input_names: Vec<String>,
+    outputs: Box<[(Region, Option<Box<[f64]>>)]>,
+    output_names: Vec<String>,
+}
+
+impl std::fmt::Debug for Onnx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Onnx")
+            .field("inputs", &self.width)
+            .field("outputs", &self.output_names)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Onnx {
+    /// Reads and compiles a model with these outputs of its graph, or all if none
+    /// is named.
+    ///
+    /// # Errors
+    ///
+    /// Where the bytes are no ONNX model; the name of an operator, attribute,
+    /// tensor or output that does not fit, and what was expected.
+    pub fn parse(bytes: &[u8], outputs: &[String]) -> Result<Self, ModelError> {
+        Self::parse_for(Isa::detect(), bytes, outputs)
+    }
+
+    fn parse_for(isa: Isa, bytes: &[u8], outputs: &[String]) -> Result<Self, ModelError> {
+        let compiled = compile(&proto::model(bytes)?, outputs, isa)?;
+        Ok(Self::new(compiled))
+    }
+
+    fn new(compiled: Compiled) -> Self {
+        let Compiled {
+            plan,
+            inputs,
+            outputs,
+        } = compiled;
+        let columns = inputs.len() > 1 && inputs.iter().all(|(_, region)| region.len == 1);
+        let mut output_names = Vec::new();
+        for output in &outputs {
+            match output.region.len {
+                1 => output_names.push(output.name.clone()),
+                len => output_names.extend((0..len).map(|i| format!("{}[{i}]", output.name))),
+            }
+        }
+        Self {
+            plan,
+            width: inputs.iter().map(|(_, region)| region.len).sum(),
+            // Columns of their own are named after the factors.
+            input_names: match columns {
+                true => inputs.iter().map(|(name, _)| name.clone()).collect(),
+                false => Vec::new(),
+            },
+            inputs: inputs.into_iter().map(|(_, region)| region).collect(),
+            outputs: outputs
+                .into_iter()
+                .map(|output| (output.region, output.labels))
+                .collect(),
+            output_names,
+        }
+    }
+}
+
+impl Model for Onnx {
+    fn inputs(&self) -> usize {
+        self.width
+    }
+
+    fn input_names(&self) -> &[String] {
+        &self.input_names
+    }
+
+    fn outputs(&self) -> &[String] {
+        &self.output_names
+    }
+
+    #[inline]
+    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+        assert_eq!(factors.len(), self.width, "a value for each input");
+        let mut left = factors;
+        for &region in &self.inputs {
+            let (these, rest) = left.split_at(region.len);
+            left = rest;
+            for (to, &factor) in self.plan.numbers_mut(region).iter_mut().zip(these) {
+                *to = factor as f32;
+            }
+        }
+        self.plan.run();
+        let mut out = out.iter_mut();
+        for (region, labels) in &self.outputs {
+            for (&number, to) in self.plan.numbers(*region).iter().zip(&mut out) {
+                *to = match labels {
+                    None => f64::from(number),
+                    Some(labels) => labels[number as usize],
+                };
+            }
+        }
+    }
+}

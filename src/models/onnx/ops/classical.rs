@@ -1,0 +1,138 @@
+//! Norms, labels and scores of classical models.
+//!
+//! Where the ONNX standard is silent, onnxruntime 1.31 is what they follow; a
+//! case in which the two disagree is refused when the model is read.
+
+/// What the rows of a Normalizer are divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Norm {
+    /// The largest value, not the largest magnitude.
+    Max,
+    /// The sum of magnitudes.
+    L1,
+    /// The root of the sum of squares.
+    L2,
+}
+
+impl Norm {
+    /// A row whose norm is 0 stays as it is.
+    pub fn run(self, row: usize, from: &[f32], to: &mut [f32]) {
+        for (from, to) in from.chunks(row).zip(to.chunks_mut(row)) {
+            let norm = match self {
+                Norm::Max => from
+                    .iter()
+                    .fold(f32::MIN, |max, &x| if max < x { x } else { max }),
+                Norm::L1 => from.iter().fold(0.0, |sum, x| sum + x.abs()),
+                Norm::L2 => from.iter().fold(0.0, |sum, x| sum + x * x),
+            };
+            for (to, &x) in to.iter_mut().zip(from) {
+                *to = match self {
+                    _ if norm == 0.0 => x,
+                    Norm::Max | Norm::L1 => x / norm,
+                    Norm::L2 => {
+                        let size = (x * x / norm).sqrt();
+                        if x < 0.0 { -size } else { size }
+                    }
+                };
+            }
+        }
+    }
+}
+
+/// `post_transform` of several scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transform {
+    /// `1 / (1 + e^-x)` of each.
+    Logistic,
+    /// `e^(x - max) / sum`.
+    Softmax,
+    /// The same, but scores that are 0 stay 0.
+    SoftmaxZero,
+}
+
+/// `1 / (1 + e^-x)`, with the roundings of onnxruntime's.
+pub fn logistic(x: f32) -> f32 {
+    let size = 1.0 / (1.0 + (-x.abs()).exp());
+    if x < 0.0 { 1.0 - size } else { size }
+}
+
+impl Transform {
+    pub fn run(self, row: usize, from: &[f32], to: &mut [f32]) {
+        for (from, to) in from.chunks(row).zip(to.chunks_mut(row)) {
+            let most = from
+                .iter()
+                .fold(f32::MIN, |max, &x| if x > max { x } else { max });
+            let mut sum = 0.0;
+            for (to, &x) in to.iter_mut().zip(from) {
+                *to = match self {
+                    Transform::Logistic => logistic(x),
+                    Transform::SoftmaxZero if x.abs() <= 1e-7 => x * (-most).exp(),
+                    Transform::Softmax | Transform::SoftmaxZero => {
+                        let e = (x - most).exp();
+                        sum += e;
+                        e
+                    }
+                };
+            }
+            if self != Transform::Logistic {
+                to.iter_mut().for_each(|to| *to /= sum);
+            }
+        }
+    }
+}
+
+/// The scores of two classes from one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pair {
+    /// `[1 - x, x]`
+    Rest,
+    /// `[-x, x]`
+    Opposite,
+    /// `[logistic(-x), logistic(x)]`
+    Logistic,
+}
+
+impl Pair {
+    pub fn of(self, x: f32) -> [f32; 2] {
+        match self {
+            Pair::Rest => [1.0 - x, x],
+            Pair::Opposite => [-x, x],
+            Pair::Logistic => [logistic(-x), logistic(x)],
+        }
+    }
+}
+
+/// Which class the scores stand for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pick {
+    /// 1 if this score is above the bound, else 0.
+    Above { index: usize, bound: f32 },
+    /// The first of the largest scores.
+    Largest { classes: usize },
+    /// The same among those for which a tree has voted; so many flags follow the
+    /// scores.
+    LargestVoted { classes: usize },
+}
+
+impl Pick {
+    pub fn of(self, scores: &[f32]) -> usize {
+        match self {
+            Pick::Above { index, bound } => usize::from(scores[index] > bound),
+            Pick::Largest { classes } => largest(&scores[..classes], |_| true),
+            Pick::LargestVoted { classes } => {
+                let (scores, voted) = scores.split_at(classes);
+                largest(scores, |index| voted[index] != 0.0)
+            }
+        }
+    }
+}
+
+fn largest(scores: &[f32], counts: impl Fn(usize) -> bool) -> usize {
+    let mut best = None;
+    for (index, &score) in scores.iter().enumerate() {
+        if counts(index) && best.is_none_or(|(_, most)| score > most) {
+            best = Some((index, score));
+        }
+    }
+    best.map_or(0, |(index, _)| index)
+}

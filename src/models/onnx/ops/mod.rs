@@ -1,0 +1,98 @@
+//! What a step can do.
+//!
+//! | file | what |
+//! |---|---|
+//! | `arithmetic` | matrices, sums, softmax, copies |
+//! | `classical` | scaling, norms, labels and scores of classical models |
+//! | `trees` | tree ensembles |
+
+mod arithmetic;
+mod classical;
+mod trees;
+
+pub use arithmetic::{Arithmetic, Layer, Product, Reach};
+pub use classical::{Norm, Pair, Pick, Transform};
+pub use trees::{Aggregate, Trees, Votes};
+
+use super::kernels::{Activation, Isa, Lanes, flat_mut};
+use super::plan::Sources;
+
+/// An operation from some tensors to one.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// `act(W x + b)` for each row.
+    Dense(Box<Layer>),
+    /// A product of two matrices that are both known at run time only.
+    Product(Product),
+    /// An element-wise sum, difference, product or quotient.
+    Binary(Arithmetic, Reach, Reach),
+    /// An activation.
+    Activate(Activation),
+    /// Over the middle of three dimensions.
+    Softmax([usize; 3]),
+    /// Puts so many values of each source after each other, again and again.
+    Concat(Box<[usize]>),
+    /// `(x - offset) * scale`: pairs of both, a row's.
+    Scale(Box<[(f32, f32)]>),
+    /// Rows of that length to norm 1.
+    Normalize(Norm, usize),
+    /// Scores of that many classes to probabilities.
+    Transform(Transform, usize),
+    /// One score to those of two classes.
+    Pair(Pair),
+    /// Scores to the index of a label.
+    Pick(Pick),
+    /// The number of each index in a table.
+    Lookup(Box<[f32]>),
+    /// Towards zero; what does not fit becomes the least integer.
+    Truncate { least: f32 },
+    /// An ensemble of trees.
+    Trees(Box<Trees>),
+}
+
+impl Op {
+    /// Runs it: `len` numbers into the blocks of `to`.
+    #[inline]
+    pub fn run(&mut self, isa: Isa, from: Sources<'_>, to: &mut [Lanes], len: usize) {
+        match self {
+            Op::Dense(layer) => layer.run(isa, from.get(0), to),
+            Op::Product(product) => product.run(from.get(0), from.get(1), flat_mut(to)),
+            Op::Binary(arithmetic, left, right) => {
+                let to = &mut flat_mut(to)[..len];
+                arithmetic.run((left, from.get(0)), (right, from.get(1)), to);
+            }
+            Op::Activate(activation) => {
+                to.copy_from_slice(from.blocks(0));
+                isa.activate(*activation, to);
+            }
+            Op::Softmax(dims) => arithmetic::softmax(*dims, from.get(0), flat_mut(to)),
+            Op::Concat(parts) => arithmetic::concat(parts, from, &mut flat_mut(to)[..len]),
+            Op::Scale(row) => {
+                for (to, from) in flat_mut(to)
+                    .chunks_mut(row.len())
+                    .zip(from.get(0).chunks(row.len()))
+                {
+                    for ((to, x), (offset, scale)) in to.iter_mut().zip(from).zip(row.iter()) {
+                        *to = (x - offset) * scale;
+                    }
+                }
+            }
+            Op::Normalize(norm, row) => norm.run(*row, from.get(0), flat_mut(to)),
+            Op::Transform(transform, row) => transform.run(*row, from.get(0), flat_mut(to)),
+            Op::Pair(pair) => flat_mut(to)[..2].copy_from_slice(&pair.of(from.get(0)[0])),
+            Op::Pick(pick) => flat_mut(to)[0] = pick.of(from.get(0)) as f32,
+            Op::Lookup(table) => {
+                for (to, &index) in flat_mut(to).iter_mut().zip(from.get(0)) {
+                    *to = table[index as usize];
+                }
+            }
+            Op::Truncate { least } => {
+                for (to, &x) in flat_mut(to).iter_mut().zip(from.get(0)) {
+                    let fits = x >= *least && x < -*least;
+                    *to = if fits { x.trunc() } else { *least };
+                }
+            }
+            Op::Trees(trees) => trees.run(from.get(0), flat_mut(to)),
+        }
+    }
+}

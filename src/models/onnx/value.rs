@@ -1,0 +1,182 @@
+//! What a name of the graph stands for while it is compiled.
+
+use std::rc::Rc;
+
+use super::proto::{Numbers, Tensor};
+use crate::models::ModelError;
+
+/// Most dimensions of a tensor.
+const MAX_RANK: usize = 8;
+
+/// A tensor: known now, or at run time.
+#[derive(Clone, Debug)]
+pub struct Value {
+    pub shape: Vec<usize>,
+    pub data: Data,
+}
+
+/// Where the numbers are.
+#[derive(Clone, Debug)]
+pub enum Data {
+    Const(Rc<Numbers>),
+    /// In a buffer, as `f32`.
+    Slot(usize, Elem),
+}
+
+/// What the numbers of a buffer mean to the graph.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Elem {
+    F32,
+    /// `double`: only a Cast to float may read it, because the kernels are `f32`.
+    F64,
+    /// An integer that came from a float.
+    Int,
+    /// An index into a classifier's labels.
+    Label(Rc<[f64]>),
+}
+
+impl Elem {
+    /// ONNX's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Elem::F32 => "float",
+            Elem::F64 => "double",
+            Elem::Int => "integer",
+            Elem::Label(_) => "label",
+        }
+    }
+}
+
+impl Value {
+    /// A constant.
+    pub fn constant(tensor: Tensor) -> Result<Self, ModelError> {
+        check_rank(&tensor.dims)?;
+        Ok(Self {
+            shape: tensor.dims,
+            data: Data::Const(Rc::new(tensor.numbers)),
+        })
+    }
+
+    /// Number of numbers.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The same numbers in another shape.
+    pub fn reshaped(&self, shape: Vec<usize>) -> Result<Self, ModelError> {
+        check_rank(&shape)?;
+        if size(&shape) != Some(self.len()) {
+            return Err(ModelError(format!(
+                "shape {shape:?} for the {} values of shape {:?}",
+                self.len(),
+                self.shape
+            )));
+        }
+        Ok(Self {
+            shape,
+            data: self.data.clone(),
+        })
+    }
+
+    /// The floats of a constant.
+    pub fn const_floats(&self) -> Option<&[f32]> {
+        match &self.data {
+            Data::Const(numbers) => match numbers.as_ref() {
+                Numbers::F32(floats) => Some(floats),
+                _ => None,
+            },
+            Data::Slot(..) => None,
+        }
+    }
+
+    /// ONNX's name of the element type.
+    pub fn elem_name(&self) -> &'static str {
+        match &self.data {
+            Data::Slot(_, elem) => elem.name(),
+            Data::Const(numbers) => match numbers.as_ref() {
+                Numbers::F32(_) => "float",
+                Numbers::F64(_) => "double",
+                Numbers::Int(_) => "integer",
+            },
+        }
+    }
+
+    /// Rows and columns of a matrix; a vector is one row.
+    pub fn matrix(&self) -> Result<(usize, usize), ModelError> {
+        match self.shape[..] {
+            [columns] => Ok((1, columns)),
+            [rows, columns] => Ok((rows, columns)),
+            _ => Err(ModelError(format!(
+                "its input has shape {:?}; expected rows and columns",
+                self.shape
+            ))),
+        }
+    }
+
+    /// Columns of a matrix of one row.
+    pub fn row(&self) -> Result<usize, ModelError> {
+        match self.matrix()? {
+            (1, columns) => Ok(columns),
+            (rows, _) => Err(ModelError(format!(
+                "its input has {rows} rows; expected 1 for each sample"
+            ))),
+        }
+    }
+}
+
+fn check_rank(shape: &[usize]) -> Result<(), ModelError> {
+    if shape.len() > MAX_RANK {
+        return Err(ModelError(format!(
+            "a tensor of {} dimensions; expected at most {MAX_RANK}",
+            shape.len()
+        )));
+    }
+    Ok(())
+}
+
+/// Numbers in a shape, if they can be counted.
+pub fn size(shape: &[usize]) -> Option<usize> {
+    shape
+        .iter()
+        .try_fold(1usize, |product, &dim| product.checked_mul(dim))
+}
+
+/// The shape that two shapes broadcast to, as NumPy does it.
+pub fn broadcast(left: &[usize], right: &[usize]) -> Result<Vec<usize>, ModelError> {
+    let rank = left.len().max(right.len());
+    let dim = |shape: &[usize], index: usize| {
+        (index + shape.len())
+            .checked_sub(rank)
+            .map_or(1, |index| shape[index])
+    };
+    (0..rank)
+        .map(|index| match (dim(left, index), dim(right, index)) {
+            (a, b) if a == b => Ok(a),
+            (1, b) => Ok(b),
+            (a, 1) => Ok(a),
+            _ => Err(ModelError(format!(
+                "shapes {left:?} and {right:?} do not broadcast"
+            ))),
+        })
+        .collect()
+}
+
+/// Where each number of the broadcast shape comes from.
+pub fn spread(from: &[usize], to: &[usize]) -> impl Iterator<Item = usize> {
+    let pad = to.len() - from.len();
+    let mut strides = vec![0; to.len()];
+    let mut stride = 1;
+    for (index, &dim) in from.iter().enumerate().rev() {
+        strides[pad + index] = if dim == 1 { 0 } else { stride };
+        stride *= dim;
+    }
+    let to = to.to_vec();
+    (0..to.iter().product()).map(move |mut index: usize| {
+        let mut source = 0;
+        for (&dim, stride) in to.iter().zip(&strides).rev() {
+            source += index % dim * stride;
+            index /= dim;
+        }
+        source
+    })
+}

@@ -1,0 +1,61 @@
+//! Recorded market data: capture files and the events in them.
+//!
+//! A capture is CSV with a header line, plain or gzip, one event a line:
+//!
+//! | column | rows | meaning |
+//! |---|---|---|
+//! | `type` | all | `depth`, `trade`, `ticker` or `index` |
+//! | `ts_ns` | all | time of the event, ns since the Unix epoch |
+//! | `symbol` | all | as the exchange or the host spells it |
+//! | `recv_ns` | all | time of arrival, ns; only differences mean anything |
+//! | `seq` | all | the true order of arrival; lines may be in any order |
+//! | `bid_px_1` to `_10`, `bid_sz_`, `ask_px_`, `ask_sz_` | depth | book levels, best first; levels behind the first may be empty |
+//! | `trade_id`, `price`, `qty`, `side` | trade | `side` is the aggressor, `buy` or `sell` |
+//! | `bid_px`, `bid_qty`, `ask_px`, `ask_qty` | ticker | best bid and ask |
+//! | `price` | index | the index price |
+//!
+//! Prices are in quote currency, sizes in the exchange's unit. Columns are found
+//! by name and others are ignored. A capture says nothing of the exchange and
+//! the kind of instrument, so all events are of [`EXCHANGE`] and
+//! [`INSTRUMENT_TYPE`].
+//!
+//! | file | what |
+//! |---|---|
+//! | `capture` | reads and merges files |
+//! | `row` | one line, read into the host's structs |
+//! | `feed` | events in their order of arrival |
+//! | `symbol` | from the exchange's spelling to the host's |
+//! | `error` | what is wrong with a file, and where |
+//!
+//! ```
+//! use signal::abi::HostEvent;
+//! use signal::replay;
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("trades.csv");
+//! let text = "type,ts_ns,symbol,trade_id,price,qty,side,recv_ns,seq\n\
+//!             trade,20,BTCUSDT,8,101.5,0.25,sell,200,2\n\
+//!             trade,10,BTCUSDT,7,101.0,0.5,buy,100,1\n";
+//! std::fs::write(&path, text)?;
+//!
+//! let feed = replay::read(&[&path])?;
+//! let mut prices = Vec::new();
+//! for event in feed.iter() {
+//!     if let HostEvent::Trade(trade) = event {
+//!         prices.push(trade.price.get());
+//!     }
+//! }
+//! assert_eq!(prices, [101.0, 101.5]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod capture;
+mod error;
+mod feed;
+mod row;
+mod symbol;
+
+pub use capture::read;
+pub use error::Error;
+pub use feed::{EXCHANGE, Event, Feed, INSTRUMENT_TYPE, fixed};
+pub use symbol::host_symbol;

@@ -1,0 +1,131 @@
+//! What tests of a factor set need.
+//!
+//! A set is a plain value: make one with [`instrument`], call its functions, and
+//! look at [`vector`]. [`run`] feeds it a whole recording instead.
+//!
+//! ```
+//! use signal::factors::{FactorSet, Market, Trade};
+//! use signal::testing;
+//!
+//! let mut set = testing::instrument::<Market, _>(r#"{"window": 2}"#)?;
+//! for (timestamp, price) in [(1, 100.0), (2, 101.0), (3, 103.0)] {
+//!     set.on_trade(&Trade { timestamp, price, volume: 1.0, side: 0 });
+//! }
+//! let vwap = 8;
+//! assert_eq!(testing::vector(&mut set)[vwap], 102.0);
+//! # Ok::<(), String>(())
+//! ```
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::abi::{EventKind, HostEvent};
+use crate::factors::{FactorSet, Registry};
+use crate::pipeline::wire::{self, RawEvents, Wire};
+use crate::stages::{Assets, Factor, Ingest, Name, Names, Triggers};
+
+/// Most instruments in one [`run`].
+const INSTRUMENTS: usize = 64;
+
+/// The factors of one instrument after one Depth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Vector<const N: usize> {
+    /// The symbol as strategies see it, e.g. `BTCUSDT`.
+    pub symbol: Name,
+    /// Time of the Depth, ns since the Unix epoch.
+    pub timestamp: i64,
+    /// One value a factor.
+    pub values: [f64; N],
+}
+
+/// The state of an instrument that nothing has been heard of, with `params` as
+/// JSON; `"{}"` for the defaults.
+///
+/// # Errors
+///
+/// The key and what was expected, as a configuration's reader would say it.
+pub fn instrument<F: FactorSet<N>, const N: usize>(params: &str) -> Result<F, String> {
+    Ok(F::new(&read::<F, N>(params)?))
+}
+
+/// The factors that the set writes now.
+pub fn vector<F: FactorSet<N>, const N: usize>(set: &mut F) -> [f64; N] {
+    // What `write` leaves out shows.
+    let mut values = [f64::NAN; N];
+    set.write(&mut values);
+    values
+}
+
+/// Feeds events to one state an instrument, as the engine does, and returns a
+/// vector for each Depth, in the order of the events: the engine's own ingest and
+/// factor stages run. Events that they refuse, among them those of more than 64
+/// instruments, touch nothing.
+///
+/// With the feature `replay`, the events of a capture are
+/// [`Feed::iter`](crate::replay::Feed::iter).
+///
+/// # Errors
+///
+/// What is wrong with `params`, as in [`instrument`].
+///
+/// ```
+/// use signal::abi::{Depth, HostEvent};
+/// use signal::factors::Test0000;
+/// use signal::testing;
+///
+/// let mut depth: Depth = bytemuck::Zeroable::zeroed();
+/// depth.symbol[..8].copy_from_slice(b"btc_usdt");
+/// depth.bid_price[0] = 100.0.into();
+/// depth.ask_price[0] = 101.0.into();
+/// let vectors = testing::run::<Test0000, _>([HostEvent::Depth(&depth)], "{}")?;
+/// assert_eq!(vectors[0].symbol.as_str(), "BTCUSDT");
+/// assert_eq!(vectors[0].values, [1.0, 100.5, 100.0]);
+/// # Ok::<(), String>(())
+/// ```
+pub fn run<'a, F: FactorSet<N>, const N: usize>(
+    events: impl IntoIterator<Item = HostEvent<'a>>,
+    params: &str,
+) -> Result<Vec<Vector<N>>, String> {
+    let mut registry = Registry::builtin();
+    registry.add::<F, N>();
+    let set = registry.get(F::NAME).expect("it has just been added");
+    let params: Map<String, Value> =
+        serde_json::from_str(params).map_err(|error| error.to_string())?;
+    let bank = set.prepare(&params)?.bank(INSTRUMENTS);
+    let names = Arc::new(Names::new(INSTRUMENTS));
+    let mut ingest = Ingest::new(F::LEVELS, Arc::clone(&names), Assets::default());
+    let mut factor = Factor::new(
+        vec![bank],
+        None,
+        Triggers::new(&[EventKind::Depth]),
+        INSTRUMENTS,
+        Ingest::pairs(INSTRUMENTS),
+    );
+    let mut vectors = Vec::new();
+    let mut words = vec![0; wire::raw_words(F::LEVELS)];
+    for event in events {
+        wire::carry(&event, F::LEVELS, 0, 0, &mut words);
+        let (raw, _) = RawEvents::decode(&words);
+        // A refusal is what the engine only counts.
+        let _ = ingest.on(&raw, |event| {
+            factor.on(&event, |vector| {
+                let id = vector.meta.instrument;
+                vectors.push(Vector {
+                    symbol: *names.get(id).expect("ingest has named the instrument"),
+                    timestamp: vector.meta.timestamp,
+                    values: *vector.values.first_chunk().expect("the set has N factors"),
+                });
+            });
+        });
+    }
+    Ok(vectors)
+}
+
+fn read<F: FactorSet<N>, const N: usize>(params: &str) -> Result<F::Params, String> {
+    let mut reader = serde_json::Deserializer::from_str(params);
+    let read = serde_path_to_error::deserialize(&mut reader)
+        .map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
+    reader.end().map_err(|error| error.to_string())?;
+    Ok(read)
+}

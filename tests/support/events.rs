@@ -1,0 +1,101 @@
+//! Events made by hand, and engines fed with them.
+#![allow(dead_code)]
+
+use std::time::{Duration, Instant};
+
+use signal::abi::{Depth, HostEvent, IndexPrice, Ticker, Trade};
+use signal::stages::ModelId;
+use signal::{Config, Engine};
+
+/// Any host struct, owned.
+#[derive(Clone)]
+pub enum Owned {
+    Depth(Box<Depth>),
+    Ticker(Ticker),
+    Trade(Trade),
+    Index(IndexPrice),
+}
+
+impl Owned {
+    pub fn event(&self) -> HostEvent<'_> {
+        match self {
+            Owned::Depth(depth) => HostEvent::Depth(depth),
+            Owned::Ticker(ticker) => HostEvent::Ticker(ticker),
+            Owned::Trade(trade) => HostEvent::Trade(trade),
+            Owned::Index(index) => HostEvent::IndexPrice(index),
+        }
+    }
+}
+
+pub fn put(field: &mut [u8], text: &str) {
+    field[..text.len()].copy_from_slice(text.as_bytes());
+}
+
+pub fn depth(symbol: &str, time: i64, bid: f64) -> Owned {
+    let mut depth: Box<Depth> = Box::new(bytemuck::Zeroable::zeroed());
+    put(&mut depth.symbol, symbol);
+    put(&mut depth.exchange_id, "binance");
+    depth.data_time = time.into();
+    for level in 0..10 {
+        let away = level as f64 / 10.0;
+        depth.bid_price[level] = (bid - away).into();
+        depth.ask_price[level] = (bid + 0.1 + away).into();
+        depth.bid_volume[level] = (1.0 + away).into();
+        depth.ask_volume[level] = (2.0 + away).into();
+    }
+    Owned::Depth(depth)
+}
+
+/// One received signal: sequence, input sequence, model, symbol, time, value bits.
+pub type Received = (u64, u64, Option<ModelId>, String, i64, Vec<u64>);
+
+/// Feeds everything losslessly and returns what came back.
+pub fn run(config: &str, events: &[Owned]) -> (Vec<Received>, Engine) {
+    let mut engine = Engine::start(&Config::from_json(config).unwrap()).unwrap();
+    let mut received = Vec::new();
+    for (index, event) in events.iter().enumerate() {
+        engine.on_event(event.event());
+        if index % 64 == 63 {
+            settle(&mut engine, &mut received);
+        }
+    }
+    settle(&mut engine, &mut received);
+    (received, engine)
+}
+
+pub fn settle(engine: &mut Engine, received: &mut Vec<Received>) {
+    let limit = Instant::now() + Duration::from_secs(20);
+    while engine.counters().in_flight() > 0 {
+        assert!(
+            Instant::now() < limit,
+            "events are stuck: {:?}",
+            engine.counters()
+        );
+        collect(engine, received);
+        std::thread::yield_now();
+    }
+    collect(engine, received);
+}
+
+pub fn collect(engine: &mut Engine, received: &mut Vec<Received>) {
+    engine.poll(|name, signal| {
+        received.push((
+            signal.sequence,
+            signal.meta.input_sequence,
+            signal.model,
+            name.as_str().to_owned(),
+            signal.meta.timestamp,
+            signal.values.iter().map(|value| value.to_bits()).collect(),
+        ));
+    });
+}
+
+/// All ways to deal the stages out to lanes.
+pub const PLACEMENTS: [&str; 6] = [
+    r#""inline""#,
+    r#""fused""#,
+    r#""split""#,
+    r#"[["ingest"],["factor","model"]]"#,
+    r#"[["ingest","factor"],["model"]]"#,
+    r#"[["ingest","factor","model"],["egress"]]"#,
+];
