@@ -8,6 +8,8 @@ use std::process::{Command, Output, Stdio};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+mod support;
+
 /// The command, free of what this process's environment says to the library.
 fn signal() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_signal"));
@@ -365,15 +367,34 @@ fn a_closed_pipe_is_not_an_error() {
 
 #[test]
 fn replays_real_data_in_full() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/binance");
-    let file = data.join("s202407_usdm_BTCUSDT.csv.gz");
-    if !file.exists() {
-        eprintln!("SKIP: there is no {}", file.display());
+    let (Some(file), Some(other)) = (
+        support::recorded("s202407_usdm_BTCUSDT.csv.gz"),
+        support::recorded("s202407_usdm_ETHUSDT.csv.gz"),
+    ) else {
         return;
-    }
+    };
     let out = stdout(run(&["replay", path(&file)]));
     counts(&out, [9_017, 10_701, 52_260, 0]);
-    let other = data.join("s202407_usdm_ETHUSDT.csv.gz");
     let out = stdout(run(&["replay", path(&file), path(&other)]));
     counts(&out, [9_017 + 8_924, 10_701 + 13_655, 52_260 + 47_328, 0]);
+}
+
+#[test]
+fn replays_real_data_through_the_example_models() {
+    let Some(file) = support::recorded("s202407_usdm_BTCUSDT.csv.gz") else {
+        return;
+    };
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    for (config, value) in [
+        ("market-onnx.json", "variable "),
+        ("market-linear.json", "confidence "),
+    ] {
+        let config = examples.join(config);
+        let out = stdout(run(&["replay", path(&file), "--config", path(&config)]));
+        counts(&out, [9_017, 10_701, 52_260, 0]);
+        assert_eq!(number(&out, "dropped"), 0, "{out}");
+        let last = out.lines().find(|line| line.starts_with("last signal"));
+        assert!(last.is_some_and(|line| line.contains(value)), "{out}");
+        assert!(out.contains("model.work"), "{out}");
+    }
 }

@@ -3,17 +3,20 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use signal::abi::{Depth, HostEvent, IndexPrice, SIDE_BUY, SIDE_SELL, Ticker, Trade};
+use signal::abi::{EventKind, HostEvent, IndexPrice, SIDE_BUY, SIDE_SELL, Ticker, Trade};
 use signal::pipeline::counters::Counter;
 use signal::pipeline::ring::ring;
+use signal::replay::Feed;
 use signal::{Config, Engine};
 
 #[path = "support/events.rs"]
 mod events;
 
-use events::{Owned, PLACEMENTS, collect, depth, put, run, settle};
+mod support;
 
-fn assert_all_placements_agree(events: &[Owned]) {
+use events::{Owned, PLACEMENTS, collect, depth, feed, put, run, settle};
+
+fn assert_all_placements_agree(feed: &Feed) {
     // Every kind of message: all kinds trigger, and each model sends its own.
     let config = |placement| {
         format!(
@@ -22,16 +25,14 @@ fn assert_all_placements_agree(events: &[Owned]) {
                 "placement": {placement}}}"#
         )
     };
-    let (expected, _) = run(&config(PLACEMENTS[0]), events);
-    let of_depths = events
-        .iter()
-        .filter(|event| matches!(event, Owned::Depth(_)));
-    assert!(expected.len() >= 2 * of_depths.count(), "a signal a model");
+    let (expected, _) = run(&config(PLACEMENTS[0]), feed);
+    let of_depths = 2 * feed.count(EventKind::Depth);
+    assert!(expected.len() as u64 >= of_depths, "a signal a model");
     for placement in &PLACEMENTS[1..] {
-        let (received, engine) = run(&config(placement), events);
+        let (received, engine) = run(&config(placement), feed);
         assert!(received == expected, "{placement} differs from inline");
         let counters = engine.counters();
-        assert_eq!(counters.events(), events.len() as u64);
+        assert_eq!(counters.events(), feed.events().len() as u64);
         assert_eq!(counters.get(Counter::EgressGap), 0);
         assert_eq!(counters.get(Counter::Delivered), expected.len() as u64);
     }
@@ -71,59 +72,15 @@ fn all_placements_give_bit_identical_signals() {
             }
         })
         .collect();
-    assert_all_placements_agree(&events);
-}
-
-/// Depth rows of a recorded capture, in its order.
-fn recorded(file: &str) -> Option<Vec<Owned>> {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../shared/data/binance")
-        .join(file);
-    let reader = flate2::read::GzDecoder::new(std::fs::File::open(path).ok()?);
-    let mut csv = csv::Reader::from_reader(reader);
-    let header = csv.headers().unwrap().clone();
-    let column = |name: &str| header.iter().position(|title| title == name).unwrap();
-    let (kind, time, symbol) = (column("type"), column("ts_ns"), column("symbol"));
-    let books: Vec<[usize; 4]> = (1..=10)
-        .map(|level| {
-            ["bid_px", "ask_px", "bid_sz", "ask_sz"].map(|name| column(&format!("{name}_{level}")))
-        })
-        .collect();
-    let mut events = Vec::new();
-    for row in csv.records() {
-        let row = row.unwrap();
-        if &row[kind] != "depth" {
-            continue;
-        }
-        let mut depth: Box<Depth> = Box::new(bytemuck::Zeroable::zeroed());
-        put(&mut depth.symbol, &row[symbol]);
-        depth.data_time = row[time].parse::<i64>().unwrap().into();
-        for (level, columns) in books.iter().enumerate() {
-            let value = |side: usize| row[columns[side]].parse::<f64>().unwrap().into();
-            depth.bid_price[level] = value(0);
-            depth.ask_price[level] = value(1);
-            depth.bid_volume[level] = value(2);
-            depth.ask_volume[level] = value(3);
-        }
-        events.push(Owned::Depth(depth));
-    }
-    Some(events)
+    assert_all_placements_agree(&feed(&events));
 }
 
 #[test]
 fn all_placements_agree_on_real_data() {
-    let files = [
-        "s2023_usdm_BTCUSDT.csv.gz",
-        "s202407_usdm_BTCUSDT.csv.gz",
-        "s202407_usdm_ETHUSDT.csv.gz",
-        "s202408_coinm_BTCUSD_PERP.csv.gz",
-    ];
-    for file in files {
-        let Some(events) = recorded(file) else {
-            println!("SKIP: the recorded data file {file} is not there");
-            continue;
-        };
-        assert_all_placements_agree(&events);
+    for session in support::SESSIONS {
+        if let Some(file) = support::recorded(session) {
+            assert_all_placements_agree(&signal::replay::read(&[file]).unwrap());
+        }
     }
 }
 
@@ -266,14 +223,17 @@ fn hops_are_counted_where_they_happen() {
             ],
         ),
     ] {
-        let (_, mut engine) = run(&format!(r#"{{"placement": "{placement}"}}"#), &events);
+        let (_, mut engine) = run(
+            &format!(r#"{{"placement": "{placement}"}}"#),
+            &feed(&events),
+        );
         let rows = engine.latency();
         let names: Vec<_> = rows.iter().map(|row| row.hop.name()).collect();
         assert_eq!(names, hops);
         assert!(rows.iter().all(|row| row.count == 500), "{rows:?}");
         assert!(rows.iter().all(|row| row.p50_ns <= row.max_ns));
     }
-    let (_, mut untimed) = run(r#"{"timing": false}"#, &events);
+    let (_, mut untimed) = run(r#"{"timing": false}"#, &feed(&events));
     assert_eq!(untimed.latency(), []);
 }
 
@@ -312,7 +272,7 @@ proptest! {
     fn signals_are_dense_and_in_order(bids in proptest::collection::vec(-1.0f64..100.0, 1..60)) {
         let events: Vec<Owned> = bids.iter().enumerate()
             .map(|(time, &bid)| depth("btc_usdt", time as i64, bid)).collect();
-        let (received, engine) = run(r#"{"placement": "inline"}"#, &events);
+        let (received, engine) = run(r#"{"placement": "inline"}"#, &feed(&events));
         let valid: Vec<i64> = bids.iter().enumerate()
             .filter(|&(_, &bid)| bid > 0.0).map(|(time, _)| time as i64).collect();
         let times: Vec<i64> = received.iter().map(|signal| signal.4).collect();

@@ -2,7 +2,6 @@
 //! HdrHistogram reader for Python where it is installed.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -10,6 +9,8 @@ use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use signal::abi::{Depth, HostEvent};
 use signal::{Config, Engine};
+
+mod support;
 
 const DEPTHS: u64 = 3_000;
 
@@ -168,18 +169,9 @@ fn two_engines_cannot_write_one_report() {
 
 #[test]
 fn the_python_reader_opens_the_log() {
-    let ready = Command::new("python3")
-        .args(["-c", "import hdrh.log"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !ready {
-        assert!(
-            std::env::var_os("SIGNAL_REQUIRE_TOOLS").is_none(),
-            "python3 with hdrhistogram is required here"
-        );
-        println!("SKIP: python3 with the package hdrhistogram not found");
+    let Some(mut python) = support::python("hdrh.log") else {
         return;
-    }
+    };
     let dir = tempfile::tempdir().unwrap();
     make_report(dir.path(), "fused");
     let script = "
@@ -197,7 +189,7 @@ while True:
     counts[tag] = counts.get(tag, 0) + interval.get_total_count()
 print(counts[''], counts['factor.work'], counts['host.wait'])
 ";
-    let output = Command::new("python3")
+    let output = python
         .args(["-c", script])
         .arg(dir.path().join("latency.hlog"))
         .output()

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, LightGbm, Linear, Model, ModelError, Onnx, onnx};
+use super::{Check, LightGbm, Linear, Model, ModelError, Onnx, XgBoost, onnx};
 
 /// Largest model file that is read.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -20,19 +20,22 @@ pub enum Kind {
     Linear,
     /// [`LightGbm`]: the text of LightGBM's `save_model`.
     LightGbm,
+    /// [`XgBoost`]: the JSON of XGBoost's `save_model`.
+    XgBoost,
     /// [`Onnx`]: a network or a classical model.
     Onnx,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 3] = [Kind::Linear, Kind::LightGbm, Kind::Onnx];
+    pub const ALL: [Kind; 4] = [Kind::Linear, Kind::LightGbm, Kind::XgBoost, Kind::Onnx];
 
     /// The name in configurations.
     pub const fn name(self) -> &'static str {
         match self {
             Kind::Linear => "linear",
             Kind::LightGbm => "lightgbm",
+            Kind::XgBoost => "xgboost",
             Kind::Onnx => "onnx",
         }
     }
@@ -48,16 +51,31 @@ impl Kind {
         }
         let start = bytes.trim_ascii_start();
         if start.starts_with(b"{") {
-            return Ok(Kind::Linear);
+            return Ok(if is_xgboost(start) {
+                Kind::XgBoost
+            } else {
+                Kind::Linear
+            });
         }
         if onnx::looks_like_model(bytes) {
             return Ok(Kind::Onnx);
         }
         Err(ModelError::new(
-            "its kind cannot be told from its content; expected LightGBM's text, a \
-             linear model's JSON or an ONNX model",
+            "its kind cannot be told from its content; expected LightGBM's text, XGBoost's JSON, \
+             an ONNX model or a linear model's JSON",
         ))
     }
+}
+
+/// Whether an object starts as XGBoost writes it, in JSON or UBJSON, in which the
+/// length of a key comes before it.
+fn is_xgboost(object: &[u8]) -> bool {
+    let first = object[1..].trim_ascii_start();
+    let binary = &first[..first.len().min(24)];
+    [r#""learner""#, r#""version""#]
+        .iter()
+        .any(|key| first.starts_with(key.as_bytes()))
+        || (!first.starts_with(b"\"") && binary.windows(7).any(|key| key == b"learner"))
 }
 
 /// Reads a model from a file. `kind` can be left to the content. `outputs`
@@ -98,6 +116,7 @@ pub(crate) fn load_with_kind(
     let parsed: Result<Box<dyn Model>, ModelError> = match kind {
         Kind::Linear => Linear::parse(&bytes).map(|model| Box::new(model) as _),
         Kind::LightGbm => LightGbm::parse(&bytes).map(|model| Box::new(model) as _),
+        Kind::XgBoost => XgBoost::parse(&bytes).map(|model| Box::new(model) as _),
         Kind::Onnx => Onnx::parse(&bytes, outputs).map(|model| Box::new(model) as _),
     };
     let mut model =

@@ -7,6 +7,7 @@
 //! | `linear` | a weighted sum, from JSON |
 //! | `forest` | what the tree formats share |
 //! | `lightgbm` | trees, from LightGBM's text |
+//! | `xgboost` | trees, from XGBoost's JSON |
 //! | `onnx` | networks and classical models, from ONNX |
 //! | `load` | from a file to a model: kind, bounds, the check file |
 //! | `check` | reference vectors beside a model file |
@@ -19,6 +20,7 @@ mod load;
 mod none;
 mod onnx;
 mod test0000;
+mod xgboost;
 
 pub use check::Check;
 pub use lightgbm::LightGbm;
@@ -28,6 +30,7 @@ pub use load::{Kind, MAX_FILE_BYTES, load};
 pub use none::NoModel;
 pub use onnx::Onnx;
 pub use test0000::Test0000;
+pub use xgboost::XgBoost;
 
 /// A model. It runs on one lane and may keep state, but not allocate, lock,
 /// log or wait in [`run`](Self::run).

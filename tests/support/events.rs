@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use signal::abi::{Depth, HostEvent, IndexPrice, Ticker, Trade};
+use signal::replay::Feed;
 use signal::stages::ModelId;
 use signal::{Config, Engine};
 
@@ -46,15 +47,24 @@ pub fn depth(symbol: &str, time: i64, bid: f64) -> Owned {
     Owned::Depth(depth)
 }
 
+/// The events as a feed.
+pub fn feed(events: &[Owned]) -> Feed {
+    let mut feed = Feed::default();
+    for event in events {
+        feed.push(0, event.event());
+    }
+    feed
+}
+
 /// One received signal: sequence, input sequence, model, symbol, time, value bits.
 pub type Received = (u64, u64, Option<ModelId>, String, i64, Vec<u64>);
 
 /// Feeds everything losslessly and returns what came back.
-pub fn run(config: &str, events: &[Owned]) -> (Vec<Received>, Engine) {
+pub fn run(config: &str, feed: &Feed) -> (Vec<Received>, Engine) {
     let mut engine = Engine::start(&Config::from_json(config).unwrap()).unwrap();
     let mut received = Vec::new();
-    for (index, event) in events.iter().enumerate() {
-        engine.on_event(event.event());
+    for (index, event) in feed.iter().enumerate() {
+        engine.on_event(event);
         if index % 64 == 63 {
             settle(&mut engine, &mut received);
         }

@@ -115,8 +115,12 @@ impl Model for LightGbm {
     #[inline]
     fn run(&mut self, factors: &[f64], out: &mut [f64]) {
         let factors = &factors[..self.inputs];
+        // LightGBM drops what is this small before it asks a tree.
+        let factors = factors
+            .iter()
+            .map(|&x| if x.abs() <= tree::ZERO { 0.0 } else { x });
         let mut sum = 0.0;
-        self.forest.run(factors.iter().copied(), |leaf| sum += leaf);
+        self.forest.run(factors, |leaf| sum += leaf);
         if let Some(divisor) = self.divisor {
             sum /= divisor;
         }

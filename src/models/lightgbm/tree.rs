@@ -5,7 +5,7 @@ use crate::models::ModelError;
 use crate::models::forest::{Child, Split, Test};
 
 /// LightGBM's `kZeroThreshold`, an `f32` widened.
-const ZERO: f64 = 1e-35_f32 as f64;
+pub(super) const ZERO: f64 = 1e-35_f32 as f64;
 
 const CATEGORICAL: u8 = 1;
 const DEFAULT_LEFT: u8 = 2;

@@ -1,0 +1,138 @@
+//! `xgboost`: the JSON that XGBoost's `save_model` writes.
+//!
+//! | file | what |
+//! |---|---|
+//! | `file` | the JSON's shape |
+//! | `tree` | nodes into a tree |
+//! | `objective` | from the sum of the leaves to the output |
+
+mod file;
+mod objective;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use file::File;
+use objective::Objective;
+
+use super::forest::{Builder, Forest};
+use super::{Model, ModelError};
+
+/// Most features of a model. The file need not name them, so its size says nothing.
+const MAX_FEATURES: usize = 1 << 16;
+
+/// An ensemble that XGBoost trained: `gbtree` or `dart`, one output, as JSON.
+///
+/// The output is what `Booster.predict` gives with all trees: called `probability`
+/// for `binary:logistic` and `reg:logistic`, else `prediction`. Factors are rounded
+/// to `f32`, in which XGBoost compares and sums, from the base score on in the order
+/// of the trees, so the sum is the same to the last bit; NaN is missing. Objectives:
+/// `reg:squarederror`, `reg:squaredlogerror`, `reg:pseudohubererror`,
+/// `reg:absoluteerror`, `reg:quantileerror`, `reg:logistic`, `reg:gamma`,
+/// `reg:tweedie`, `count:poisson`, `binary:logistic`, `binary:logitraw`. Linear
+/// boosters, several classes or targets, and categorical splits are refused.
+///
+/// ```
+/// use signal::models::{Model, XgBoost};
+/// let json = r#"{"version": [3, 2, 0], "learner": {
+///     "feature_names": [], "objective": {"name": "reg:squarederror"},
+///     "learner_model_param": {"base_score": "[5E-1]", "num_class": "0", "num_feature": "2"},
+///     "gradient_booster": {"name": "gbtree", "model": {"tree_info": [0], "trees": [{
+///         "left_children": [1, -1, -1], "right_children": [2, -1, -1],
+///         "split_indices": [1, 0, 0], "split_conditions": [0.25, -1, 2],
+///         "default_left": [1, 0, 0], "tree_param": {"size_leaf_vector": "1"}
+///     }]}}
+/// }}"#;
+/// let mut model = XgBoost::parse(json.as_bytes())?;
+/// let mut out = [0.0];
+/// model.run(&[0.0, 0.25], &mut out);
+/// assert_eq!(out, [2.5]);
+/// model.run(&[0.0, f64::NAN], &mut out);
+/// assert_eq!(out, [-0.5]);
+/// # Ok::<(), signal::models::ModelError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct XgBoost {
+    forest: Forest<f32, f32>,
+    /// The base score, before the objective's function.
+    base: f32,
+    objective: Objective,
+    inputs: usize,
+    names: Vec<String>,
+    outputs: [String; 1],
+}
+
+impl XgBoost {
+    /// Reads the JSON.
+    ///
+    /// # Errors
+    ///
+    /// The key, the line or the tree, and what was expected.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
+        // UBJSON starts like JSON, but the length of a key follows.
+        if matches!(
+            bytes,
+            [b'{', b'i' | b'U' | b'I' | b'l' | b'L' | b'$' | b'#', ..]
+        ) {
+            return Err(ModelError::new(
+                "it is UBJSON; save it as JSON, to a file whose name ends in .json",
+            ));
+        }
+        let File { learner } = super::load::json(bytes)?;
+        let param = learner.learner_model_param;
+        param.one_output()?;
+        let inputs = param.features()?;
+        let objective = Objective::parse(&learner.objective.name)?;
+        let names = learner.feature_names;
+        if !names.is_empty() && names.len() != inputs {
+            return Err(ModelError(format!(
+                "learner.feature_names has {} names, but num_feature is {inputs}",
+                names.len()
+            )));
+        }
+        let (model, weights) = learner.gradient_booster.open()?;
+        if model.tree_info.iter().any(|&group| group != 0) {
+            return Err(ModelError::new(
+                "tree_info has groups other than 0; models of several outputs are not supported",
+            ));
+        }
+        let mut builder = Builder::new(inputs);
+        for (index, nodes) in model.trees.iter().enumerate() {
+            let weight = weights.as_ref().map(|weights| weights[index]);
+            let named = |error: ModelError| ModelError(format!("trees[{index}]: {error}"));
+            let tree = tree::read(nodes, weight).map_err(named)?;
+            builder.add(tree.root, &tree.splits).map_err(named)?;
+        }
+        Ok(Self {
+            forest: builder.build(),
+            base: objective.margin(param.base()?)?,
+            outputs: [objective.output().into()],
+            objective,
+            inputs,
+            names,
+        })
+    }
+}
+
+impl Model for XgBoost {
+    fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    fn input_names(&self) -> &[String] {
+        &self.names
+    }
+
+    fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    #[inline]
+    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+        let factors = &factors[..self.inputs];
+        let mut sum = self.base;
+        self.forest
+            .run(factors.iter().map(|&x| x as f32), |leaf| sum += leaf);
+        out[0] = self.objective.convert(sum).into();
+    }
+}
