@@ -91,9 +91,10 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
         }
         let stride = trees.div_ceil(BLOCK);
         let most = MAX_BYTES / size_of::<Block<M>>() / stride.max(1);
-        let mut cuts = vec![Vec::new(); walk.features()];
+        // A split that sends everything one way has no cut, but it needs a column.
+        let mut cuts: Vec<Option<Vec<i64>>> = vec![None; walk.features()];
         for split in walk.trees().flat_map(|(_, splits)| splits) {
-            let cuts = &mut cuts[split.feature];
+            let cuts = cuts[split.feature].get_or_insert_default();
             split.cuts(cuts)?;
             if cuts.len() >= 2 * MAX_CUTS {
                 cuts.sort_unstable();
@@ -106,10 +107,8 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
         let mut columns = Vec::new();
         let mut column_of = vec![usize::MAX; cuts.len()];
         let mut rows = 0;
-        for (feature, mut bounds) in cuts.into_iter().enumerate() {
-            if bounds.is_empty() {
-                continue;
-            }
+        for (feature, bounds) in cuts.into_iter().enumerate() {
+            let Some(mut bounds) = bounds else { continue };
             bounds.push(T::INFINITY.key());
             bounds.sort_unstable();
             bounds.dedup();
