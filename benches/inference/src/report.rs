@@ -189,7 +189,7 @@ fn goals(run: &Run) -> Vec<Goal> {
     let at_most = |what: &str, model: &str, file: &str, most: f64| {
         let ns = run.measured(model, Engine::Ours, file).map(Measured::p50);
         Goal {
-            text: format!("{what}, {} ns (goal <= {most} ns)", figure(ns)),
+            text: format!("{what}, {} ns (goal <= {most} ns)", figure(ns, 1)),
             met: ns.map(|ns| ns <= most),
         }
     };
@@ -200,8 +200,8 @@ fn goals(run: &Run) -> Vec<Goal> {
         let times = theirs.zip(ours).map(|(theirs, ours)| theirs.times(ours));
         Goal {
             text: format!(
-                "onnxruntime / ours, {what}, {} (goal >= 5.0)",
-                figure(times)
+                "onnxruntime / ours, {what}, {} (goal >= 5)",
+                figure(times, 2)
             ),
             met: times.map(|times| times >= 5.0),
         }
@@ -239,8 +239,8 @@ fn goals(run: &Run) -> Vec<Goal> {
     ]
 }
 
-fn figure(value: Option<f64>) -> String {
-    value.map_or("-".into(), |value| format!("{value:.1}"))
+fn figure(value: Option<f64>, digits: usize) -> String {
+    value.map_or("-".into(), |value| format!("{value:.digits$}"))
 }
 
 /// Everything, for other programs.
