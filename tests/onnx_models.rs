@@ -101,10 +101,17 @@ fn models_equal_onnxruntime(dir: &Path, cases: &Cases) {
         let path = dir.join(format!("{}.onnx", case.name));
         let mut model = load(&path, None, &case.outputs).unwrap();
         for (ours, theirs) in model.outputs().iter().zip(&case.names) {
-            assert!(case.names.iter().any(|name| ours.starts_with(name)), "{ours} {theirs}");
+            assert!(
+                case.names.iter().any(|name| ours.starts_with(name)),
+                "{ours} {theirs}"
+            );
         }
         let worst = compare(case, &cases.rows, model.as_mut());
-        let unit = if case.exact { "steps of f32" } else { "of the output" };
+        let unit = if case.exact {
+            "steps of f32"
+        } else {
+            "of the output"
+        };
         println!("{:<16} off by at most {worst:.1e} {unit}", case.name);
     }
 }
@@ -117,12 +124,18 @@ fn check_files_are_honoured(dir: &Path, cases: &Cases) {
             "inputs": cases.rows[..5], "outputs": values[..5], "tolerance": 1e-5,
         });
         std::fs::write(signal::models::Check::path(&path), check.to_string()).unwrap();
-        load(&path, None, &[]).map(drop).map_err(|error| error.to_string())
+        load(&path, None, &[])
+            .map(drop)
+            .map_err(|error| error.to_string())
     };
     assert_eq!(check(&case.values), Ok(()));
     let mut wrong = case.values.clone();
     wrong[3][1] += 0.1;
-    assert!(check(&wrong).unwrap_err().contains("outputs[3][1] (variable[1])"));
+    assert!(
+        check(&wrong)
+            .unwrap_err()
+            .contains("outputs[3][1] (variable[1])")
+    );
     std::fs::remove_file(signal::models::Check::path(&path)).unwrap();
 }
 
@@ -133,10 +146,16 @@ fn wrong_choices_are_refused(dir: &Path) {
         load(&path, None, &outputs).err().unwrap().to_string()
     };
     let error = refusal("logistic", &["proba"]);
-    assert!(error.contains("no output 'proba'; expected one of label, probabilities"), "{error}");
+    assert!(
+        error.contains("no output 'proba'; expected one of label, probabilities"),
+        "{error}"
+    );
     assert!(refusal("logistic", &["label", "label"]).contains("chosen twice"));
     let error = refusal("mlp_class", &[]);
-    assert!(error.contains("(ArgMax): operator ArgMax is not supported"), "{error}");
+    assert!(
+        error.contains("(ArgMax): operator ArgMax is not supported"),
+        "{error}"
+    );
 }
 
 /// Loads the bytes; a model that comes of them must run. Gives what it makes of 1s.
@@ -145,7 +164,10 @@ fn try_load(path: &Path, bytes: &[u8]) -> Result<Vec<f64>, String> {
     let begin = std::time::Instant::now();
     let loaded = load(path, Some(signal::models::Kind::Onnx), &[]);
     // Generous: what matters is that nothing loops.
-    assert!(begin.elapsed() < std::time::Duration::from_secs(10), "load takes too long");
+    assert!(
+        begin.elapsed() < std::time::Duration::from_secs(10),
+        "load takes too long"
+    );
     let mut model = loaded.map_err(|error| error.to_string())?;
     let mut out = vec![0.0; model.outputs().len()];
     for fill in [1e300, f64::NAN, 1.0] {
@@ -160,7 +182,10 @@ fn damaged_files_are_refused(dir: &Path) {
     for name in ["mlp", "boost", "forest_class3"] {
         let whole = read(name);
         for len in (0..whole.len()).step_by(1024) {
-            assert!(try_load(&path, &whole[..len]).is_err(), "{name} cut at {len}");
+            assert!(
+                try_load(&path, &whole[..len]).is_err(),
+                "{name} cut at {len}"
+            );
         }
         try_load(&path, &whole).unwrap();
     }

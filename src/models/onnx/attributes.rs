@@ -39,7 +39,10 @@ impl<'a> Attributes<'a> {
         };
         let attribute = proto::attribute(self.left.swap_remove(index).1)?;
         if attribute.other {
-            return Err(wrong(name, "a number, text, a tensor, or a list of numbers"));
+            return Err(wrong(
+                name,
+                "a number, text, a tensor, or a list of numbers",
+            ));
         }
         Ok(Some(attribute))
     }

@@ -13,7 +13,7 @@ use super::lower;
 use super::order::{Order, Source};
 use super::plan::{Plan, Region, Step};
 use super::proto::{self, Model, Numbers, Port};
-use super::value::{Data, Elem, Value, size};
+use super::value::{Data, Elem, Labels, Value, size};
 use super::{fuse, ops::Op};
 use crate::models::ModelError;
 
@@ -38,7 +38,7 @@ pub struct Output {
     pub name: String,
     pub region: Region,
     /// What the numbers stand for, if they are a classifier's labels.
-    pub labels: Option<Box<[f64]>>,
+    pub labels: Option<Labels>,
 }
 
 /// A step before it has a place in the buffer.
@@ -205,7 +205,11 @@ impl Compiler {
         })
     }
 
-    fn slot(&mut self, shape: &[usize], constant: Option<Rc<Numbers>>) -> Result<usize, ModelError> {
+    fn slot(
+        &mut self,
+        shape: &[usize],
+        constant: Option<Rc<Numbers>>,
+    ) -> Result<usize, ModelError> {
         let len = size(shape).unwrap_or(usize::MAX);
         if len == 0 {
             return Err(ModelError(format!(
@@ -250,7 +254,10 @@ impl Compiler {
         self.count(0, work.saturating_add(len))?;
         let to = self.slot(&shape, None)?;
         let draft = Draft { op, from, to };
-        let constant = draft.from.iter().all(|&slot| self.slots[slot].constant.is_some());
+        let constant = draft
+            .from
+            .iter()
+            .all(|&slot| self.slots[slot].constant.is_some());
         if constant && elem == Elem::F32 {
             let numbers = Rc::new(Numbers::F32(self.run_now(draft)));
             self.slots[to].constant = Some(numbers.clone());
@@ -289,7 +296,7 @@ impl Compiler {
         let mut ends = Vec::new();
         for (name, value) in outputs {
             let (slot, labels) = match &value.data {
-                Data::Slot(slot, Elem::Label(labels)) => (*slot, Some(labels.as_ref().into())),
+                Data::Slot(slot, Elem::Label(labels)) => (*slot, Some(labels.as_ref().clone())),
                 Data::Slot(slot, _) => (*slot, None),
                 Data::Const(_) => (self.floats(&value)?, None),
             };
@@ -301,7 +308,12 @@ impl Compiler {
         let mut layout = Layout::default();
         let slots = &self.slots;
         // Constants and inputs first: a step reads what lies before its result.
-        for slot in self.drafts.iter().flat_map(|draft| &draft.from).chain(&kept) {
+        for slot in self
+            .drafts
+            .iter()
+            .flat_map(|draft| &draft.from)
+            .chain(&kept)
+        {
             if slots[*slot].constant.is_some() {
                 layout.place(slots, *slot);
             }
@@ -314,7 +326,11 @@ impl Compiler {
         for draft in self.drafts {
             steps.push(Step {
                 op: draft.op,
-                from: draft.from.iter().map(|&slot| layout.place(slots, slot)).collect(),
+                from: draft
+                    .from
+                    .iter()
+                    .map(|&slot| layout.place(slots, slot))
+                    .collect(),
                 to: layout.place(slots, draft.to),
             });
         }

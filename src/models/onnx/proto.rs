@@ -284,8 +284,23 @@ fn tensor_name(mut span: Span<'_>) -> Result<&str, ModelError> {
 /// ONNX's name of an element type.
 pub fn elem_name(elem: i64) -> String {
     let names = [
-        "undefined", "float", "uint8", "int8", "uint16", "int16", "int32", "int64", "string",
-        "bool", "float16", "double", "uint32", "uint64", "complex64", "complex128", "bfloat16",
+        "undefined",
+        "float",
+        "uint8",
+        "int8",
+        "uint16",
+        "int16",
+        "int32",
+        "int64",
+        "string",
+        "bool",
+        "float16",
+        "double",
+        "uint32",
+        "uint64",
+        "complex64",
+        "complex128",
+        "bfloat16",
     ];
     usize::try_from(elem)
         .ok()
@@ -297,7 +312,7 @@ pub fn elem_name(elem: i64) -> String {
 /// the dimensions say.
 pub fn tensor(mut span: Span<'_>) -> Result<Tensor, ModelError> {
     let at = span.at;
-    let (mut name, mut elem, mut raw) = ("", 0, None);
+    let (mut name, mut elem, mut raw, mut external) = ("", 0, None, false);
     let (mut dims, mut ints) = (Vec::new(), Vec::new());
     let (mut floats, mut doubles) = (Vec::new(), Vec::new());
     while let Some(field) = span.field()? {
@@ -309,20 +324,16 @@ pub fn tensor(mut span: Span<'_>) -> Result<Tensor, ModelError> {
             8 => name = field.text()?,
             9 => raw = Some(field.span()?),
             10 => field.doubles_into(&mut doubles)?,
-            13 => {
-                return Err(ModelError(format!(
-                    "tensor '{name}': its numbers are in another file; \
-                     expected them inside (save the model without external data)"
-                )));
-            }
-            14 if field.int()? != 0 => {
-                return Err(ModelError(format!(
-                    "tensor '{name}': its numbers are in another file; \
-                     expected them inside (save the model without external data)"
-                )));
-            }
+            13 => external = true,
+            14 => external |= field.int()? != 0,
             _ => {}
         }
+    }
+    if external {
+        return Err(ModelError(format!(
+            "tensor '{name}': its numbers are in another file; \
+             expected them inside (save the model without external data)"
+        )));
     }
     let numbers = match (elem, raw) {
         (1, None) => Numbers::F32(floats),

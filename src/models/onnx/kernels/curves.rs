@@ -45,7 +45,11 @@ pub fn exp<const FMA: bool>(x: f32) -> f32 {
         ],
     );
     let p = mul_add::<FMA>(p * r, r, r) + 1.0;
-    let scale = rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23;
+    let scale = rounded
+        .to_bits()
+        .wrapping_sub(ROUND.to_bits())
+        .wrapping_add(127)
+        << 23;
     p * f32::from_bits(scale)
 }
 

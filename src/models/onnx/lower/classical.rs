@@ -6,7 +6,7 @@ use super::{Lowering, Made};
 use crate::models::ModelError;
 use crate::models::onnx::kernels::Dense;
 use crate::models::onnx::ops::{Layer, Norm, Op, Pair, Pick, Transform};
-use crate::models::onnx::value::{Elem, Value};
+use crate::models::onnx::value::{Elem, Labels, Value};
 
 /// `(x - offset) * scale`.
 pub fn scaler(node: &mut Lowering<'_, '_>) -> Made {
@@ -23,7 +23,8 @@ pub fn scaler(node: &mut Lowering<'_, '_>) -> Made {
     }
     let row = offset.into_iter().zip(scale).collect();
     let from = node.compiler.floats(&value)?;
-    node.compiler.emit(Op::Scale(row), vec![from], value.shape, Elem::F32, 0)
+    node.compiler
+        .emit(Op::Scale(row), vec![from], value.shape, Elem::F32, 0)
 }
 
 /// Rows to norm 1.
@@ -42,7 +43,8 @@ pub fn normalizer(node: &mut Lowering<'_, '_>) -> Made {
     let (_, columns) = value.matrix()?;
     let from = node.compiler.floats(&value)?;
     let op = Op::Normalize(norm, columns);
-    node.compiler.emit(op, vec![from], value.shape, Elem::F32, 0)
+    node.compiler
+        .emit(op, vec![from], value.shape, Elem::F32, 0)
 }
 
 /// `post_transform` of an operator that makes several scores.
@@ -79,7 +81,8 @@ pub fn transformed(
     let (_, columns) = scores.matrix()?;
     let from = node.compiler.floats(&scores)?;
     let op = Op::Transform(transform, columns);
-    node.compiler.emit(op, vec![from], scores.shape, Elem::F32, 0)
+    node.compiler
+        .emit(op, vec![from], scores.shape, Elem::F32, 0)
 }
 
 /// Scores by weights and intercepts for each of `targets`.
@@ -115,7 +118,8 @@ fn linear(
     }
     let from = node.compiler.floats(value)?;
     let op = Op::Dense(Box::new(Layer::new(dense, rows)));
-    node.compiler.emit(op, vec![from], vec![rows, targets], Elem::F32, 0)
+    node.compiler
+        .emit(op, vec![from], vec![rows, targets], Elem::F32, 0)
 }
 
 /// A weighted sum for each target.
@@ -134,13 +138,20 @@ pub fn linear_regressor(node: &mut Lowering<'_, '_>) -> Made {
     transformed(node, scores, transform)
 }
 
-/// Labels of a classifier: numbers, or the indices of strings.
-pub fn labels(node: &mut Lowering<'_, '_>, ints: &str, texts: &str) -> Result<Rc<[f64]>, ModelError> {
+/// Labels of a classifier.
+pub fn labels(
+    node: &mut Lowering<'_, '_>,
+    ints: &str,
+    texts: &str,
+) -> Result<Rc<Labels>, ModelError> {
     let numbers = node.attributes.ints(ints)?;
     let strings = node.attributes.texts(texts)?;
     match (numbers.is_empty(), strings.is_empty()) {
-        (false, true) => Ok(numbers.iter().map(|&label| label as f64).collect()),
-        (true, false) => Ok((0..strings.len()).map(|index| index as f64).collect()),
+        (false, true) => {
+            let numbers = numbers.iter().map(|&label| label as f64).collect();
+            Ok(Rc::new(Labels::Numbers(numbers)))
+        }
+        (true, false) => Ok(Rc::new(Labels::Texts(strings.len()))),
         _ => Err(ModelError(format!(
             "expected one of the attributes {ints} and {texts}"
         ))),
@@ -148,16 +159,18 @@ pub fn labels(node: &mut Lowering<'_, '_>, ints: &str, texts: &str) -> Result<Rc
 }
 
 /// The label that the scores stand for.
-pub fn pick(node: &mut Lowering<'_, '_>, scores: &Value, pick: Pick, labels: Rc<[f64]>) -> Made {
+pub fn pick(node: &mut Lowering<'_, '_>, scores: &Value, pick: Pick, labels: Rc<Labels>) -> Made {
     let from = node.compiler.floats(scores)?;
     let elem = Elem::Label(labels);
-    node.compiler.emit(Op::Pick(pick), vec![from], vec![1], elem, 0)
+    node.compiler
+        .emit(Op::Pick(pick), vec![from], vec![1], elem, 0)
 }
 
 /// Scores of two classes from one.
 pub fn pair(node: &mut Lowering<'_, '_>, score: &Value, pair: Pair) -> Made {
     let from = node.compiler.floats(score)?;
-    node.compiler.emit(Op::Pair(pair), vec![from], vec![1, 2], Elem::F32, 0)
+    node.compiler
+        .emit(Op::Pair(pair), vec![from], vec![1, 2], Elem::F32, 0)
 }
 
 /// Label and scores by weighted sums.

@@ -139,7 +139,8 @@ fn multiply(
     {
         let from = node.compiler.floats(left.value)?;
         // Padding to whole blocks costs memory.
-        node.compiler.count(inner.saturating_mul(columns.next_multiple_of(8)), 0)?;
+        node.compiler
+            .count(inner.saturating_mul(columns.next_multiple_of(8)), 0)?;
         let [down, across] = right.strides;
         let dense = Dense::new(inner, columns, |input, output| {
             alpha * weights[input * down + output * across]

@@ -71,14 +71,22 @@ impl<'a> Nodes<'a> {
             same(name, len, count)?;
         }
         if !nodes.missing.is_empty() {
-            same("nodes_missing_value_tracks_true", nodes.missing.len(), count)?;
+            same(
+                "nodes_missing_value_tracks_true",
+                nodes.missing.len(),
+                count,
+            )?;
         }
         Ok(nodes)
     }
 
     /// Number of trees.
     fn count(&self) -> usize {
-        1 + self.trees.windows(2).filter(|pair| pair[0] != pair[1]).count()
+        1 + self
+            .trees
+            .windows(2)
+            .filter(|pair| pair[0] != pair[1])
+            .count()
     }
 
     fn is_leaf(&self, index: usize) -> bool {
@@ -140,8 +148,12 @@ impl<'a> Nodes<'a> {
             }
             let target = target as u32;
             // Ids in order, as exporters write them, make this check short.
-            if list[votes.0 as usize..].last().is_some_and(|&(last, _)| last >= target)
-                && list[votes.0 as usize..].iter().any(|&(known, _)| known == target)
+            if list[votes.0 as usize..]
+                .last()
+                .is_some_and(|&(last, _)| last >= target)
+                && list[votes.0 as usize..]
+                    .iter()
+                    .any(|&(known, _)| known == target)
             {
                 return Err(ModelError(format!(
                     "leaf {} of tree {} votes twice for {target}",
@@ -174,12 +186,17 @@ impl<'a> Nodes<'a> {
         let mut splits = Vec::new();
         while start < self.trees.len() {
             let tree = self.trees[start];
-            let len = self.trees[start..].iter().take_while(|&&id| id == tree).count();
+            let len = self.trees[start..]
+                .iter()
+                .take_while(|&&id| id == tree)
+                .count();
             let named = |error: ModelError| ModelError(format!("tree {tree}: {error}"));
             if !seen.insert(tree) {
                 return Err(named(ModelError::new("its nodes are not together")));
             }
-            let root = self.tree(start..start + len, &leaf, &mut splits).map_err(named)?;
+            let root = self
+                .tree(start..start + len, &leaf, &mut splits)
+                .map_err(named)?;
             builder.add(root, &splits).map_err(named)?;
             start += len;
         }
@@ -313,7 +330,9 @@ pub fn regressor(node: &mut Lowering<'_, '_>) -> Made {
     let mut nodes = Nodes::new(node)?;
     // A target beyond the votes would be a constant: there is no more than a few.
     let most = nodes.ids.len();
-    let targets = usize::try_from(targets).ok().filter(|targets| (1..=most).contains(targets));
+    let targets = usize::try_from(targets)
+        .ok()
+        .filter(|targets| (1..=most).contains(targets));
     let targets = targets.ok_or_else(|| {
         ModelError(format!(
             "attribute n_targets is out of bounds; expected 1 to {most}, the number of nodes"
@@ -330,7 +349,14 @@ pub fn regressor(node: &mut Lowering<'_, '_>) -> Made {
     }
     let ballot = nodes.vote(node, "target", targets)?;
     let votes = nodes.votes(ballot, features, targets)?;
-    let scores = emit(node, &value, (votes, nodes.count(), targets), aggregate, base, false)?;
+    let scores = emit(
+        node,
+        &value,
+        (votes, nodes.count(), targets),
+        aggregate,
+        base,
+        false,
+    )?;
     transformed(node, scores, transform)
 }
 
@@ -397,17 +423,28 @@ pub fn classifier(node: &mut Lowering<'_, '_>) -> Result<[Option<Value>; 2], Mod
         )));
     }
     // A class for which no tree votes cannot win, even against negative scores.
-    let leaves = (0..nodes.ids.len()).filter(|&index| nodes.is_leaf(index)).count();
+    let leaves = (0..nodes.ids.len())
+        .filter(|&index| nodes.is_leaf(index))
+        .count();
     let all_vote = ballot.list.len() == leaves * classes;
     let flags = classes > 2 && node.wants(0) && base.is_empty() && !all_vote;
     let votes = nodes.votes(ballot, features, classes)?;
-    let raw = emit(node, &value, (votes, nodes.count(), classes), sum, base, flags)?;
+    let raw = emit(
+        node,
+        &value,
+        (votes, nodes.count(), classes),
+        sum,
+        base,
+        flags,
+    )?;
     let (scores, chosen) = match flags {
         false => (raw.clone(), chosen),
         true => {
             let from = node.compiler.floats(&raw)?;
             let op = Op::Concat([classes].into());
-            let scores = node.compiler.emit(op, vec![from], vec![1, classes], Elem::F32, 0)?;
+            let scores = node
+                .compiler
+                .emit(op, vec![from], vec![1, classes], Elem::F32, 0)?;
             (scores, Pick::LargestVoted { classes })
         }
     };

@@ -16,17 +16,16 @@ pub struct Layer {
 impl Layer {
     /// For so many rows.
     pub fn new(dense: Dense, rows: usize) -> Self {
-        let scratch = if rows == 1 { 0 } else { blocks(dense.outputs()) };
+        let scratch = if rows == 1 {
+            0
+        } else {
+            blocks(dense.outputs())
+        };
         Self {
             row: vec![Lanes([0.0; LANES]); scratch].into(),
             dense,
             rows,
         }
-    }
-
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.rows
     }
 
     #[inline]

@@ -19,7 +19,9 @@ impl Norm {
     pub fn run(self, row: usize, from: &[f32], to: &mut [f32]) {
         for (from, to) in from.chunks(row).zip(to.chunks_mut(row)) {
             let norm = match self {
-                Norm::Max => from.iter().fold(f32::MIN, |max, &x| if max < x { x } else { max }),
+                Norm::Max => from
+                    .iter()
+                    .fold(f32::MIN, |max, &x| if max < x { x } else { max }),
                 Norm::L1 => from.iter().fold(0.0, |sum, x| sum + x.abs()),
                 Norm::L2 => from.iter().fold(0.0, |sum, x| sum + x * x),
             };
@@ -57,7 +59,9 @@ pub fn logistic(x: f32) -> f32 {
 impl Transform {
     pub fn run(self, row: usize, from: &[f32], to: &mut [f32]) {
         for (from, to) in from.chunks(row).zip(to.chunks_mut(row)) {
-            let most = from.iter().fold(f32::MIN, |max, &x| if x > max { x } else { max });
+            let most = from
+                .iter()
+                .fold(f32::MIN, |max, &x| if x > max { x } else { max });
             let mut sum = 0.0;
             for (to, &x) in to.iter_mut().zip(from) {
                 *to = match self {

@@ -68,7 +68,10 @@ impl Op {
             Op::Softmax(dims) => arithmetic::softmax(*dims, from.get(0), flat_mut(to)),
             Op::Concat(parts) => arithmetic::concat(parts, from, &mut flat_mut(to)[..len]),
             Op::Scale(row) => {
-                for (to, from) in flat_mut(to).chunks_mut(row.len()).zip(from.get(0).chunks(row.len())) {
+                for (to, from) in flat_mut(to)
+                    .chunks_mut(row.len())
+                    .zip(from.get(0).chunks(row.len()))
+                {
                     for ((to, x), (offset, scale)) in to.iter_mut().zip(from).zip(row.iter()) {
                         *to = (x - offset) * scale;
                     }
