@@ -9,6 +9,7 @@ line `NAME FILE COLUMNS ULPS`: how far an output may be off. A line `refuse FILE
 names a model that must be refused with these words.
 """
 
+import ctypes
 import re
 import sys
 from pathlib import Path
@@ -132,7 +133,8 @@ def lightgbm(name, x=X, y=Y, rounds=30, ulps=0, names="auto", **params):
     save(name, file, x, booster.predict(x), ulps)
     if ulps:
         # The sum of the leaves, for which any other objective stands in the way.
-        (FOLDER / f"{name}_raw.txt").write_text(re.sub("(?m)^objective=.*$", "objective=regression", text))
+        text = re.sub("(?m)^objective=.*$", "objective=regression", text).replace("average_output\n", "")
+        (FOLDER / f"{name}_raw.txt").write_text(text)
         save(f"{name}_raw", f"{name}_raw.txt", x, booster.predict(x, raw_score=True), 0)
     return booster
 
@@ -155,7 +157,8 @@ def xgboost(name, x=X, y=Y, rounds=30, ulps=0, names=None, **params):
         # No other objective shows the sum, so this one comes with what it is alone.
         raw = booster.predict(xgb.DMatrix(x, feature_names=names), output_margin=True)
         config = (FOLDER / file).read_text()
-        margin = xgb_margin(booster, x, names)
+        base = float(re.search(r'"base_score":"\[?([^]"]*)', config)[1])
+        margin = xgb_margin(params["objective"], base)
         config = re.sub(r'"base_score":"[^"]*"', f'"base_score":"{margin!r}"', config)
         config = re.sub(r'"name":"(binary|reg|count):[a-z]*"', '"name":"reg:squarederror"', config)
         (FOLDER / f"{name}_raw.json").write_text(config)
@@ -163,18 +166,14 @@ def xgboost(name, x=X, y=Y, rounds=30, ulps=0, names=None, **params):
     return booster
 
 
-def xgb_margin(booster, x, names):
-    """The base score as XGBoost adds it: what it predicts with no tree at all."""
-    empty = booster.copy()
-    empty.load_config(booster.save_config())
-    import json
-
-    model = json.loads(bytes(empty.save_raw("json")))
-    trees = model["learner"]["gradient_booster"]["model"]
-    trees["trees"], trees["tree_info"], trees["iteration_indptr"] = [], [], [0]
-    trees["gbtree_model_param"]["num_trees"] = "0"
-    none = xgb.Booster(model_file=bytearray(json.dumps(model).encode()))
-    return float(none.predict(xgb.DMatrix(x[:1], feature_names=names), output_margin=True)[0])
+def xgb_margin(objective, base):
+    """The base score as XGBoost adds it: in f32, by the C library."""
+    log = ctypes.CDLL("libm.so.6").logf
+    log.restype, log.argtypes = ctypes.c_float, [ctypes.c_float]
+    base = np.float32(base)
+    if "logistic" in objective:
+        return -log(float(np.float32(1) / base - np.float32(1)))
+    return log(float(base))
 
 
 def refuse(file, words):

@@ -10,6 +10,8 @@
 //! The masks are those of QuickScorer (Lucchese et al., SIGIR 2015), multiplied out
 //! over the cells.
 
+use std::hint::select_unpredictable;
+
 use super::split::{Child, Scalar, Split, Test};
 use super::walk::Walk;
 
@@ -71,7 +73,6 @@ struct Column {
 /// Trees of at most `LEAVES` leaves, which is at most the bits of an `M`.
 #[derive(Clone, Debug)]
 pub(super) struct Table<T, V, M, const LEAVES: usize> {
-    trees: usize,
     columns: Box<[Column]>,
     /// Blocks in a row.
     stride: usize,
@@ -143,7 +144,6 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
             }));
         }
         Some(Self {
-            trees,
             stride,
             masks: masks.into(),
             leaves: leaves.into(),
@@ -158,36 +158,41 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
         for (to, x) in self.x.iter_mut().zip(features) {
             *to = x;
         }
-        for (row, column) in self.rows.iter_mut().zip(&self.columns) {
-            *row = column.row + rank(&column.bounds, self.x[column.feature].key()) * self.stride;
+        for (index, column) in self.columns.iter().enumerate() {
+            let cell = rank(&column.bounds, self.x[column.feature].key());
+            self.rows[index] = column.row + cell * self.stride;
         }
-        for block in 0..self.stride {
+        for (block, leaves) in self.leaves.chunks(BLOCK).enumerate() {
             let mut left = [M::ALL; BLOCK];
             for &row in &self.rows {
                 let masks = &self.masks[row + block].0;
-                for (left, &mask) in left.iter_mut().zip(masks) {
-                    *left &= mask;
+                // By index, so that the whole block stays in registers.
+                for lane in 0..BLOCK {
+                    left[lane] &= masks[lane];
                 }
             }
-            let leaves = &self.leaves[block * BLOCK..self.trees.min(block * BLOCK + BLOCK)];
-            for (leaves, left) in leaves.iter().zip(left) {
-                each(leaves[left.first() % LEAVES]);
+            let mut lane = 0;
+            for leaves in leaves {
+                each(leaves[left[lane % BLOCK].first() % LEAVES]);
+                lane += 1;
             }
         }
     }
 }
 
-/// How many of the ascending keys are below `key`.
+/// How many of the ascending keys are below `key`. No branch depends on the key.
 #[inline(always)]
 fn rank(keys: &[i64], key: i64) -> usize {
-    let mut base = 0;
-    let mut size = keys.len();
-    while size > 1 {
-        let half = size / 2;
-        base += if keys[base + half - 1] < key { half } else { 0 };
-        size -= half;
+    let mut rest = keys;
+    let mut below = 0;
+    while rest.len() > 1 {
+        let (low, high) = rest.split_at(rest.len() / 2);
+        let skip = high[0] < key;
+        below += select_unpredictable(skip, low.len(), 0);
+        let start = select_unpredictable(skip, high, rest);
+        rest = &start[..rest.len() - low.len()];
     }
-    base + usize::from(keys[base] < key)
+    below + usize::from(rest.first().is_some_and(|&last| last < key))
 }
 
 /// Which leaves lie on either side of each split of a tree.

@@ -13,7 +13,7 @@ use super::lower;
 use super::order::{Order, Source};
 use super::plan::{Plan, Region, Step};
 use super::proto::{self, Model, Numbers, Port};
-use super::value::{Data, Elem, Value, size};
+use super::value::{Data, Elem, Labels, Value, size};
 use super::{fuse, ops::Op};
 use crate::models::ModelError;
 
@@ -38,7 +38,7 @@ pub struct Output {
     pub name: String,
     pub region: Region,
     /// What the numbers stand for, if they are a classifier's labels.
-    pub labels: Option<Box<[f64]>>,
+    pub labels: Option<Labels>,
 }
 
 /// A step before it has a place in the buffer.
@@ -296,7 +296,7 @@ impl Compiler {
         let mut ends = Vec::new();
         for (name, value) in outputs {
             let (slot, labels) = match &value.data {
-                Data::Slot(slot, Elem::Label(labels)) => (*slot, Some(labels.as_ref().into())),
+                Data::Slot(slot, Elem::Label(labels)) => (*slot, Some(labels.as_ref().clone())),
                 Data::Slot(slot, _) => (*slot, None),
                 Data::Const(_) => (self.floats(&value)?, None),
             };

@@ -33,9 +33,10 @@ mod tests;
 mod value;
 mod wire;
 
-use compile::{Compiled, compile};
+use compile::{Compiled, Output, compile};
 use kernels::Isa;
 use plan::{Plan, Region};
+use value::Labels;
 
 use super::{Model, ModelError};
 
@@ -106,10 +107,16 @@ impl Onnx {
         } = compiled;
         let columns = inputs.len() > 1 && inputs.iter().all(|(_, region)| region.len == 1);
         let mut output_names = Vec::new();
-        for output in &outputs {
-            match output.region.len {
-                1 => output_names.push(output.name.clone()),
-                len => output_names.extend((0..len).map(|i| format!("{}[{i}]", output.name))),
+        for Output {
+            name,
+            region,
+            labels,
+        } in &outputs
+        {
+            match (region.len, labels) {
+                (_, Some(Labels::Texts(_))) => output_names.push(format!("{name}.index")),
+                (1, _) => output_names.push(name.clone()),
+                (len, _) => output_names.extend((0..len).map(|i| format!("{name}[{i}]"))),
             }
         }
         Self {
@@ -123,7 +130,11 @@ impl Onnx {
             inputs: inputs.into_iter().map(|(_, region)| region).collect(),
             outputs: outputs
                 .into_iter()
-                .map(|output| (output.region, output.labels))
+                .map(|output| match output.labels {
+                    Some(Labels::Numbers(labels)) => (output.region, Some(labels)),
+                    // An index is what it is.
+                    Some(Labels::Texts(_)) | None => (output.region, None),
+                })
                 .collect(),
             output_names,
         }

@@ -45,11 +45,6 @@ impl<'a> Sources<'a> {
     pub fn blocks(self, index: usize) -> &'a [Lanes] {
         &self.before[self.regions[index].range()]
     }
-
-    /// Number of sources.
-    pub fn len(self) -> usize {
-        self.regions.len()
-    }
 }
 
 /// The buffer, and the steps over it in their order.

@@ -312,7 +312,7 @@ pub fn elem_name(elem: i64) -> String {
 /// the dimensions say.
 pub fn tensor(mut span: Span<'_>) -> Result<Tensor, ModelError> {
     let at = span.at;
-    let (mut name, mut elem, mut raw) = ("", 0, None);
+    let (mut name, mut elem, mut raw, mut external) = ("", 0, None, false);
     let (mut dims, mut ints) = (Vec::new(), Vec::new());
     let (mut floats, mut doubles) = (Vec::new(), Vec::new());
     while let Some(field) = span.field()? {
@@ -324,20 +324,16 @@ pub fn tensor(mut span: Span<'_>) -> Result<Tensor, ModelError> {
             8 => name = field.text()?,
             9 => raw = Some(field.span()?),
             10 => field.doubles_into(&mut doubles)?,
-            13 => {
-                return Err(ModelError(format!(
-                    "tensor '{name}': its numbers are in another file; \
-                     expected them inside (save the model without external data)"
-                )));
-            }
-            14 if field.int()? != 0 => {
-                return Err(ModelError(format!(
-                    "tensor '{name}': its numbers are in another file; \
-                     expected them inside (save the model without external data)"
-                )));
-            }
+            13 => external = true,
+            14 => external |= field.int()? != 0,
             _ => {}
         }
+    }
+    if external {
+        return Err(ModelError(format!(
+            "tensor '{name}': its numbers are in another file; \
+             expected them inside (save the model without external data)"
+        )));
     }
     let numbers = match (elem, raw) {
         (1, None) => Numbers::F32(floats),

@@ -32,7 +32,25 @@ pub enum Elem {
     /// An integer that came from a float.
     Int,
     /// An index into a classifier's labels.
-    Label(Rc<[f64]>),
+    Label(Rc<Labels>),
+}
+
+/// What a classifier's labels are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Labels {
+    Numbers(Box<[f64]>),
+    /// So many texts: their indices stand for them.
+    Texts(usize),
+}
+
+impl Labels {
+    /// Number of labels.
+    pub fn len(&self) -> usize {
+        match self {
+            Labels::Numbers(numbers) => numbers.len(),
+            Labels::Texts(count) => *count,
+        }
+    }
 }
 
 impl Elem {

@@ -6,7 +6,7 @@ use std::arch::x86_64::{
 };
 
 use super::Lanes;
-use super::dense::{Activation, Dense};
+use super::dense::{Activation, Dense, Panel};
 
 /// `act(W x + b)`.
 #[target_feature(enable = "avx2,fma")]
@@ -15,10 +15,10 @@ pub fn dense(dense: &Dense, x: &[f32], to: &mut [Lanes]) {
         // Eight sums at once, whatever the width, so that no multiplication
         // waits for the one before.
         match to.len() {
-            4 => sums::<4, 2>(panel.bias, panel.weights, x, to),
-            3 => sums::<3, 3>(panel.bias, panel.weights, x, to),
-            2 => sums::<2, 4>(panel.bias, panel.weights, x, to),
-            _ => sums::<1, 8>(panel.bias, panel.weights, x, to),
+            4 => sums::<4, 2>(&panel, x, to),
+            3 => sums::<3, 3>(&panel, x, to),
+            2 => sums::<2, 4>(&panel, x, to),
+            _ => sums::<1, 8>(&panel, x, to),
         }
     }
     dense.activation().apply::<true>(to);
@@ -31,40 +31,41 @@ pub fn activate(activation: Activation, values: &mut [Lanes]) {
 }
 
 /// `B` blocks of outputs, `U` inputs at a time.
-#[inline]
+///
+/// Written with indices, because with iterators the sums stay in memory rather
+/// than in registers.
 #[target_feature(enable = "avx2,fma")]
-fn sums<const B: usize, const U: usize>(
-    bias: &[Lanes],
-    weights: &[Lanes],
-    x: &[f32],
-    to: &mut [Lanes],
-) {
+#[expect(
+    clippy::needless_range_loop,
+    reason = "the sums must stay in registers"
+)]
+fn sums<const B: usize, const U: usize>(panel: &Panel<'_>, x: &[f32], to: &mut [Lanes]) {
     let mut sums = [[_mm256_setzero_ps(); B]; U];
-    let (rows, _) = weights.as_chunks::<B>();
+    let (rows, _) = panel.weights.as_chunks::<B>();
     let (groups, rest) = rows.as_chunks::<U>();
     let (xs, x_rest) = x.as_chunks::<U>();
-    for (rows, xs) in groups.iter().zip(xs) {
-        for ((sums, row), &x) in sums.iter_mut().zip(rows).zip(xs) {
-            step(sums, row, x);
+    for group in 0..groups.len().min(xs.len()) {
+        let (rows, xs) = (&groups[group], &xs[group]);
+        for input in 0..U {
+            let x = _mm256_set1_ps(xs[input]);
+            for block in 0..B {
+                let weights = bytemuck::cast(rows[input][block]);
+                sums[input][block] = _mm256_fmadd_ps(weights, x, sums[input][block]);
+            }
         }
     }
-    for ((sums, row), &x) in sums.iter_mut().zip(rest).zip(x_rest) {
-        step(sums, row, x);
-    }
-    for (block, (to, bias)) in to.iter_mut().zip(bias).enumerate() {
-        let mut sum: __m256 = bytemuck::cast(*bias);
-        for sums in &sums {
-            sum = _mm256_add_ps(sum, sums[block]);
+    for input in 0..rest.len().min(x_rest.len()) {
+        let x = _mm256_set1_ps(x_rest[input]);
+        for block in 0..B {
+            let weights = bytemuck::cast(rest[input][block]);
+            sums[0][block] = _mm256_fmadd_ps(weights, x, sums[0][block]);
         }
-        *to = bytemuck::cast(sum);
     }
-}
-
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn step<const B: usize>(sums: &mut [__m256; B], row: &[Lanes; B], x: f32) {
-    let x = _mm256_set1_ps(x);
-    for (sum, weights) in sums.iter_mut().zip(row) {
-        *sum = _mm256_fmadd_ps(bytemuck::cast(*weights), x, *sum);
+    for block in 0..B {
+        let mut sum: __m256 = bytemuck::cast(panel.bias[block]);
+        for input in 0..U {
+            sum = _mm256_add_ps(sum, sums[input][block]);
+        }
+        to[block] = bytemuck::cast(sum);
     }
 }

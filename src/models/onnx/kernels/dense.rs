@@ -42,7 +42,12 @@ pub struct Panel<'a> {
 
 impl Dense {
     /// A layer whose weight from `input` to `output` is `weight(input, output)`.
+    ///
+    /// # Panics
+    ///
+    /// If there are no inputs or outputs.
     pub fn new(inputs: usize, outputs: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
+        assert!(inputs > 0 && outputs > 0, "an empty layer");
         let total = blocks(outputs);
         let mut weights = Vec::with_capacity(total * inputs);
         for first in (0..total).step_by(PANEL) {
@@ -112,7 +117,7 @@ impl Dense {
         to: &'a mut [Lanes],
     ) -> impl Iterator<Item = (Panel<'a>, &'a mut [Lanes])> {
         assert_eq!(to.len(), self.bias.len(), "a block for each eight outputs");
-        let weights = self.weights.chunks((PANEL * self.inputs).max(1));
+        let weights = self.weights.chunks(PANEL * self.inputs);
         let parts = self.bias.chunks(PANEL).zip(weights);
         parts
             .zip(to.chunks_mut(PANEL))
@@ -132,18 +137,25 @@ pub(super) fn portable(dense: &Dense, x: &[f32], to: &mut [Lanes]) {
     }
 }
 
+#[expect(
+    clippy::needless_range_loop,
+    reason = "the sums must stay in registers"
+)]
 fn sums<const B: usize>(panel: Panel<'_>, x: &[f32], to: &mut [Lanes]) {
     let mut sums = [[0.0; LANES]; B];
     let (rows, _) = panel.weights.as_chunks::<B>();
-    for (row, &x) in rows.iter().zip(x) {
-        for (sum, weights) in sums.iter_mut().zip(row) {
-            for (sum, weight) in sum.iter_mut().zip(weights.0) {
-                *sum += weight * x;
+    for input in 0..rows.len().min(x.len()) {
+        let (row, x) = (&rows[input], x[input]);
+        for block in 0..B {
+            for lane in 0..LANES {
+                sums[block][lane] += row[block].0[lane] * x;
             }
         }
     }
-    for ((to, sum), bias) in to.iter_mut().zip(sums).zip(panel.bias) {
-        *to = Lanes(std::array::from_fn(|lane| sum[lane] + bias.0[lane]));
+    for block in 0..B {
+        for lane in 0..LANES {
+            to[block].0[lane] = panel.bias[block].0[lane] + sums[block][lane];
+        }
     }
 }
 

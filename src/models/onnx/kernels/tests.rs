@@ -27,7 +27,7 @@ proptest! {
 
     #[test]
     fn dense_equals_the_sum_of_products(
-        inputs in 0usize..40,
+        inputs in 1usize..40,
         outputs in 1usize..90,
         seed in any::<u64>(),
     ) {

@@ -6,7 +6,7 @@ use super::{Lowering, Made};
 use crate::models::ModelError;
 use crate::models::onnx::kernels::Dense;
 use crate::models::onnx::ops::{Layer, Norm, Op, Pair, Pick, Transform};
-use crate::models::onnx::value::{Elem, Value};
+use crate::models::onnx::value::{Elem, Labels, Value};
 
 /// `(x - offset) * scale`.
 pub fn scaler(node: &mut Lowering<'_, '_>) -> Made {
@@ -138,17 +138,20 @@ pub fn linear_regressor(node: &mut Lowering<'_, '_>) -> Made {
     transformed(node, scores, transform)
 }
 
-/// Labels of a classifier: numbers, or the indices of strings.
+/// Labels of a classifier.
 pub fn labels(
     node: &mut Lowering<'_, '_>,
     ints: &str,
     texts: &str,
-) -> Result<Rc<[f64]>, ModelError> {
+) -> Result<Rc<Labels>, ModelError> {
     let numbers = node.attributes.ints(ints)?;
     let strings = node.attributes.texts(texts)?;
     match (numbers.is_empty(), strings.is_empty()) {
-        (false, true) => Ok(numbers.iter().map(|&label| label as f64).collect()),
-        (true, false) => Ok((0..strings.len()).map(|index| index as f64).collect()),
+        (false, true) => {
+            let numbers = numbers.iter().map(|&label| label as f64).collect();
+            Ok(Rc::new(Labels::Numbers(numbers)))
+        }
+        (true, false) => Ok(Rc::new(Labels::Texts(strings.len()))),
         _ => Err(ModelError(format!(
             "expected one of the attributes {ints} and {texts}"
         ))),
@@ -156,7 +159,7 @@ pub fn labels(
 }
 
 /// The label that the scores stand for.
-pub fn pick(node: &mut Lowering<'_, '_>, scores: &Value, pick: Pick, labels: Rc<[f64]>) -> Made {
+pub fn pick(node: &mut Lowering<'_, '_>, scores: &Value, pick: Pick, labels: Rc<Labels>) -> Made {
     let from = node.compiler.floats(scores)?;
     let elem = Elem::Label(labels);
     node.compiler

@@ -5,7 +5,7 @@ use crate::models::ModelError;
 use crate::models::onnx::kernels::Activation;
 use crate::models::onnx::ops::{Arithmetic, Op, Reach};
 use crate::models::onnx::proto::{Numbers, Tensor, elem_name};
-use crate::models::onnx::value::{Data, Elem, Value, broadcast, size, spread};
+use crate::models::onnx::value::{Data, Elem, Labels, Value, broadcast, size, spread};
 
 /// Add, Sub, Mul, Div.
 pub fn binary(node: &mut Lowering<'_, '_>, arithmetic: Arithmetic) -> Made {
@@ -105,19 +105,24 @@ pub fn cast(node: &mut Lowering<'_, '_>) -> Made {
         Data::Slot(slot, elem) => (*slot, elem),
     };
     let op = match (elem, &to) {
-        (Elem::Label(table), Elem::F32) => {
-            Op::Lookup(table.iter().map(|&label| label as f32).collect())
-        }
-        (Elem::Label(_), Elem::Int) => return Ok(value.clone()),
+        (Elem::Label(labels), _) => match (labels.as_ref(), &to) {
+            (Labels::Numbers(numbers), Elem::F32) => {
+                Op::Lookup(numbers.iter().map(|&label| label as f32).collect())
+            }
+            (Labels::Numbers(_), Elem::Int) => return Ok(value.clone()),
+            (Labels::Numbers(_), _) => {
+                return Err(ModelError::new("labels to double; expected float"));
+            }
+            (Labels::Texts(_), _) => {
+                return Err(ModelError::new("texts to numbers; expected numbers"));
+            }
+        },
         (Elem::F32 | Elem::F64, Elem::Int) => Op::Truncate { least },
         (Elem::F32 | Elem::F64 | Elem::Int, _) => {
             return Ok(Value {
                 shape: value.shape.clone(),
                 data: Data::Slot(slot, to),
             });
-        }
-        (Elem::Label(_), _) => {
-            return Err(ModelError::new("labels to double; expected float"));
         }
     };
     let shape = value.shape.clone();

@@ -28,11 +28,6 @@ impl Layer {
         }
     }
 
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
     #[inline]
     pub fn run(&mut self, isa: Isa, x: &[f32], to: &mut [Lanes]) {
         if self.rows == 1 {
