@@ -111,7 +111,6 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
             if bounds.is_empty() {
                 continue;
             }
-            bounds.push(T::INFINITY.key());
             bounds.sort_unstable();
             bounds.dedup();
             column_of[feature] = columns.len();
@@ -243,6 +242,8 @@ impl<T: Scalar, V> Split<T, V> {
     /// Adds the last key before each place where its answer may change, if they
     /// are not too many.
     fn cuts(&self, keys: &mut Vec<i64>) -> Option<()> {
+        // NaN's cell starts after infinity.
+        keys.push(T::INFINITY.key());
         match &self.test {
             Test::Leq(t) | Test::Gt(t) => keys.push(t.key()),
             Test::Lt(t) | Test::Gte(t) => keys.push(t.key() - 1),
