@@ -171,10 +171,8 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
                     left[lane] &= masks[lane];
                 }
             }
-            let mut lane = 0;
-            for leaves in leaves {
+            for (lane, leaves) in leaves.iter().enumerate() {
                 each(leaves[left[lane % BLOCK].first() % LEAVES]);
-                lane += 1;
             }
         }
     }
