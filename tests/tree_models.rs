@@ -225,7 +225,7 @@ fn damage(bytes: &[u8], parse: Parse) {
         "max_feature_idx=",
         "left_child=",
         "cat_boundaries=",
-        "\"num_feature\":\"",
+        "\"num_class\":\"0\",\"num_feature\":\"",
         "\"left_children\":[",
         "\"split_indices\":[",
     ] {
