@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, Linear, Model, ModelError, Onnx, onnx};
+use super::{Check, Linear, Model, ModelError, onnx};
 
 /// Largest model file that is read.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -18,7 +18,7 @@ pub const MAX_FILE_BYTES: u64 = 256 << 20;
 pub enum Kind {
     /// [`Linear`]: JSON with weights and bias.
     Linear,
-    /// [`Onnx`]: a network or a classical model.
+    /// [`Onnx`](super::Onnx): a network or a classical model.
     Onnx,
 }
 
@@ -81,7 +81,7 @@ pub fn load(
     }
     let parsed: Result<Box<dyn Model>, ModelError> = match kind {
         Kind::Linear => Linear::parse(&bytes).map(|model| Box::new(model) as _),
-        Kind::Onnx => Onnx::parse(&bytes, outputs).map(|model| Box::new(model) as _),
+        Kind::Onnx => onnx::load(&bytes, outputs),
     };
     let mut model =
         parsed.map_err(|error| named(ModelError(format!("{} model: {error}", kind.name()))))?;
