@@ -13,7 +13,7 @@ use super::lower;
 use super::order::{Order, Source};
 use super::plan::{Plan, Region, Step};
 use super::proto::{self, Model, Numbers, Port};
-use super::value::{Data, Elem, Labels, Value, size};
+use super::value::{Data, Elem, Labels, MAX_RANK, Value, size};
 use super::{fuse, ops::Op};
 use crate::models::ModelError;
 
@@ -333,6 +333,11 @@ pub fn input(port: &Port<'_>) -> Result<(Vec<usize>, Elem), ModelError> {
             "input '{name}' has no shape; expected [batch, number of factors]"
         )));
     };
+    if dims.len() > MAX_RANK {
+        return Err(ModelError(format!(
+            "input '{name}' has more than {MAX_RANK} dimensions"
+        )));
+    }
     let mut shape = Vec::with_capacity(dims.len());
     for (index, dim) in dims.iter().enumerate() {
         shape.push(match (dim, index) {

@@ -17,7 +17,7 @@ use crate::models::{Model, ModelError};
 pub struct Tract {
     plan: TypedRunnableModel<TypedModel>,
     /// Shape and type of each input.
-    inputs: Vec<(Vec<usize>, Elem)>,
+    inputs: Vec<(Vec<usize>, DatumType)>,
     width: usize,
     outputs: Vec<String>,
 }
@@ -31,7 +31,13 @@ impl Tract {
         if nodes.all(lower::supported) {
             return Ok(None);
         }
-        let inputs: Vec<_> = order.inputs.iter().map(input).collect::<Result<_, _>>()?;
+        let mut inputs = Vec::with_capacity(order.inputs.len());
+        for port in &order.inputs {
+            inputs.push(match input(port)? {
+                (shape, Elem::F64) => (shape, f64::datum_type()),
+                (shape, _) => (shape, f32::datum_type()),
+            });
+        }
         // tract panics on some models that make no sense.
         let read = || Self::read(bytes, &inputs, &order.outputs);
         let plan = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)) {
@@ -61,12 +67,12 @@ impl Tract {
 
     fn read(
         mut bytes: &[u8],
-        inputs: &[(Vec<usize>, Elem)],
+        inputs: &[(Vec<usize>, DatumType)],
         outputs: &[&str],
     ) -> TractResult<TypedRunnableModel<TypedModel>> {
         let mut model = tract_onnx::onnx().model_for_read(&mut bytes)?;
-        for (index, (shape, elem)) in inputs.iter().enumerate() {
-            let fact = InferenceFact::dt_shape(datum(elem), shape);
+        for (index, (shape, datum)) in inputs.iter().enumerate() {
+            let fact = InferenceFact::dt_shape(*datum, shape);
             model.set_input_fact(index, fact)?;
         }
         model.set_output_names(outputs)?;
@@ -77,11 +83,11 @@ impl Tract {
     fn values(&self, factors: &[f64]) -> TractResult<Vec<Vec<f64>>> {
         let mut left = factors;
         let mut tensors = tvec!();
-        for (shape, elem) in &self.inputs {
+        for (shape, datum) in &self.inputs {
             let (these, rest) = left.split_at(size(shape));
             left = rest;
             let tensor = Tensor::from_shape(shape, these)?;
-            tensors.push(tensor.cast_to_dt(datum(elem))?.into_owned().into_tvalue());
+            tensors.push(tensor.cast_to_dt(*datum)?.into_owned().into_tvalue());
         }
         let outputs = self.plan.run(tensors)?;
         outputs
@@ -93,13 +99,6 @@ impl Tract {
 
 fn size(shape: &[usize]) -> usize {
     shape.iter().product()
-}
-
-fn datum(elem: &Elem) -> DatumType {
-    match elem {
-        Elem::F64 => f64::datum_type(),
-        _ => f32::datum_type(),
-    }
 }
 
 impl Model for Tract {

@@ -126,51 +126,46 @@ impl<'a> Nodes<'a> {
                 )));
             }
         }
+        if trees.is_empty() {
+            return Err(ModelError::new("no leaf votes"));
+        }
         let mut order = Vec::with_capacity(trees.len());
         for (index, place) in trees.iter().zip(&ids).enumerate() {
-            match places.get(&place) {
-                Some(&at) if self.is_leaf(at) => order.push((at, index)),
-                _ => {
-                    return Err(ModelError(format!(
-                        "{kind}_nodeids[{index}]: tree {} has no leaf {}",
-                        place.0, place.1
-                    )));
-                }
-            }
-        }
-        order.sort_unstable();
-        self.votes = vec![(0, 0); self.ids.len()];
-        let mut list: Vec<(u32, f32)> = Vec::with_capacity(order.len());
-        for (at, index) in order {
-            let target = usize::try_from(chosen[index]).ok();
-            let Some(target) = target.filter(|&target| target < targets) else {
+            let Some(&at) = places.get(&place).filter(|&&at| self.is_leaf(at)) else {
+                return Err(ModelError(format!(
+                    "{kind}_nodeids[{index}]: tree {} has no leaf {}",
+                    place.0, place.1
+                )));
+            };
+            let target = u32::try_from(chosen[index]).ok();
+            let Some(target) = target.filter(|&target| (target as usize) < targets) else {
                 return Err(ModelError(format!(
                     "{kind}_ids[{index}] is {}; expected 0 to {}",
                     chosen[index],
                     targets - 1
                 )));
             };
-            let end = list.len() as u32;
-            let votes = &mut self.votes[at];
-            if votes.0 == votes.1 {
-                *votes = (end, end);
-            }
-            let target = target as u32;
-            // Ids in order, as exporters write them, make this check short.
-            if list[votes.0 as usize..]
-                .last()
-                .is_some_and(|&(last, _)| last >= target)
-                && list[votes.0 as usize..]
-                    .iter()
-                    .any(|&(known, _)| known == target)
-            {
+            order.push((at, target, index));
+        }
+        order.sort_unstable();
+        for pair in order.windows(2) {
+            let ((at, target, _), (next, other, _)) = (pair[0], pair[1]);
+            if (at, target) == (next, other) {
                 return Err(ModelError(format!(
                     "leaf {} of tree {} votes twice for {target}",
-                    ids[index], trees[index]
+                    self.ids[at], self.trees[at]
                 )));
             }
+        }
+        self.votes = vec![(0, 0); self.ids.len()];
+        let mut list: Vec<(u32, f32)> = Vec::with_capacity(order.len());
+        for (at, target, index) in order {
+            let votes = &mut self.votes[at];
+            if votes.0 == votes.1 {
+                votes.0 = list.len() as u32;
+            }
             list.push((target, weights[index]));
-            votes.1 = end + 1;
+            votes.1 = list.len() as u32;
         }
         for (index, votes) in self.votes.iter().enumerate() {
             if self.is_leaf(index) && votes.0 == votes.1 {

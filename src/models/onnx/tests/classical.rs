@@ -117,6 +117,13 @@ fn trees_walk_and_are_checked() {
     }
     let tracked = ("nodes_missing_value_tracks_true", Ints(&[1, 0, 0, 0, 0]));
     assert_eq!(tree(&votes, &[tracked]).run(&[f64::NAN]), [10.0]);
+    for never in [f32::NAN, f32::NEG_INFINITY] {
+        let values = Floats(Vec::leak(vec![never, 0.0, 2.0, 0.0, 0.0]));
+        assert_eq!(
+            tree(&votes, &[("nodes_values", values)]).run(&[0.0]),
+            [30.0]
+        );
+    }
     let based = [
         ("base_values", Floats(&[0.5])),
         ("aggregate_function", Text("MAX")),
@@ -162,6 +169,10 @@ fn trees_walk_and_are_checked() {
         (
             error("target_ids", Ints(&[0, 0, 1])),
             "target_ids[2] is 1; expected 0 to 0",
+        ),
+        (
+            error("nodes_modes", Texts(&["BRANCH_LT"; 5])),
+            "tree 4 has no leaf 1",
         ),
         (
             error("n_targets", Int(1 << 40)),

@@ -132,6 +132,14 @@ fn what_is_not_supported_is_refused_by_name() {
         let error = with(1, "Add", floats(&dims, &[1.0]), &[]).error();
         assert!(error.contains("tensor 'c' has dimensions"), "{error}");
     }
+    let empty = tensor(&[1, 0], 1);
+    assert!(
+        with(1, "MatMul", empty, &[])
+            .error()
+            .contains("without values")
+    );
+    let many = (0..1 << 17).fold(Graph::new(1), |graph, _| graph.output("x"));
+    assert!(many.error().contains("expected a smaller graph"));
     let huge = Graph::new(1)
         .store("a", floats(&[1 << 14, 1], &vec![0.0; 1 << 14]))
         .store("b", floats(&[1 << 14], &vec![0.0; 1 << 14]))
