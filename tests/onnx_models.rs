@@ -222,7 +222,8 @@ fn damaged_files_are_refused(dir: &Path) {
     for name in ["linear", "logistic3", "tree_class", "trees_min_3", "shapes"] {
         let whole = read(name);
         let out = try_load(&path, &whole).unwrap();
-        for len in 0..whole.len() {
+        let step = if whole.len() < 3000 { 1 } else { 16 };
+        for len in (0..whole.len()).step_by(step) {
             // Some exporters import an operator set twice: the file may do without
             // its last bytes.
             match try_load(&path, &whole[..len]) {
