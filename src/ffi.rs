@@ -249,10 +249,13 @@ pub unsafe extern "C" fn signal_create(config_json: *const c_char) -> *mut c_voi
 }
 
 fn create(text: Option<&str>) -> Result<Box<Handle>, String> {
-    let (mut config, given) = Config::for_host(text).map_err(|error| error.to_string())?;
+    let (mut config, origin) = Config::for_host(text).map_err(|error| error.to_string())?;
     config::add_latency_dir(&mut config);
-    let engine = Engine::start(&config).map_err(|error| error.to_string())?;
-    let hint = if given {
+    let engine = Engine::start(&config).map_err(|error| match &origin.file {
+        Some(file) => format!("{error} ({} file {})", config::ENV_CONFIG, file.display()),
+        None => error.to_string(),
+    })?;
+    let hint = if origin.given || origin.file.is_some() {
         String::new()
     } else {
         format!(

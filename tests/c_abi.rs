@@ -242,13 +242,16 @@ fn the_environment_configures_a_host_that_passes_an_empty_object() {
         (r#"{"placement": "inline"}"#, 0),
         (r#"{"model": "none"}"#, 1),
         (r#"{"modle": "none"}"#, 1),
+        (r#"{"model": "nope"}"#, 1),
     ] {
         fs::write(&file, text).unwrap();
         let output = run(host(checks()).arg("basic").env("SIGNAL_CONFIG", &file));
         output.expect_code(code);
-        if text.contains("modle") {
-            assert!(output.stderr.contains("modle"), "{}", output.stderr);
-            assert!(output.stderr.contains("signal.json"), "{}", output.stderr);
+        for wrong in ["modle", "nope"] {
+            if text.contains(wrong) {
+                assert!(output.stderr.contains(wrong), "{}", output.stderr);
+                assert!(output.stderr.contains("signal.json"), "{}", output.stderr);
+            }
         }
     }
 }

@@ -4,9 +4,13 @@
 //! process, lanes and host's thread alike.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use signal::abi::{Depth, HostEvent, Trade};
+use bytemuck::Zeroable;
+use signal::abi::{Depth, EventKind, HostEvent, IndexPrice, Ticker, Trade};
+use signal::pipeline::placement::Placement;
+use signal::stages::Callback;
 use signal::{Config, Engine};
 
 struct Counting;
@@ -41,12 +45,56 @@ fn page_faults() -> i64 {
     }
 }
 
-fn feed(engine: &mut Engine, depth: &mut Depth, trade: &Trade, rounds: i64) -> usize {
+/// An instrument's four feeds; prices and times move.
+struct Feeds {
+    depth: Depth,
+    ticker: Ticker,
+    trade: Trade,
+    index: IndexPrice,
+}
+
+impl Feeds {
+    fn new() -> Self {
+        let mut feeds = Self {
+            depth: Depth::zeroed(),
+            ticker: Ticker::zeroed(),
+            trade: Trade::zeroed(),
+            index: IndexPrice::zeroed(),
+        };
+        for symbol in [
+            &mut feeds.depth.symbol,
+            &mut feeds.ticker.symbol,
+            &mut feeds.trade.symbol,
+            &mut feeds.index.symbol,
+        ] {
+            symbol[..8].copy_from_slice(b"btc_usdt");
+        }
+        feeds.trade.volume = 1.0.into();
+        feeds
+    }
+
+    fn feed(&mut self, engine: &mut Engine, time: i64) {
+        let price = 100.0 + (time % 97) as f64 / 8.0;
+        self.depth.data_time = time.into();
+        self.depth.bid_price[0] = price.into();
+        self.depth.ask_price[0] = (price + 1.0).into();
+        self.ticker.bid_price = price.into();
+        self.ticker.ask_price = (price + 1.0).into();
+        self.trade.price = price.into();
+        self.trade.trade_time = (time * 1_000_000).into();
+        self.index.price = price.into();
+        engine.on_event(HostEvent::Depth(&self.depth));
+        engine.on_event(HostEvent::Trade(&self.trade));
+        engine.on_event(HostEvent::Ticker(&self.ticker));
+        engine.on_event(HostEvent::IndexPrice(&self.index));
+    }
+}
+
+/// Signals of so many rounds of all four feeds.
+fn feed(engine: &mut Engine, feeds: &mut Feeds, rounds: i64) -> usize {
     let mut received = 0;
     for time in 0..rounds {
-        depth.data_time = time.into();
-        engine.on_event(HostEvent::Depth(depth));
-        engine.on_event(HostEvent::Trade(trade));
+        feeds.feed(engine, time);
         while engine.counters().in_flight() > 32 {
             std::hint::spin_loop();
         }
@@ -60,26 +108,35 @@ fn feed(engine: &mut Engine, depth: &mut Depth, trade: &Trade, rounds: i64) -> u
     received + engine.poll(|_, _| {})
 }
 
+/// The smallest configuration, and one with every kind of factor set, model and
+/// trigger. The second value is the number of signals a round.
+fn configurations() -> [(Config, usize); 2] {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut all = Config::from_file(&examples.join("market-models.json")).unwrap();
+    all.callback = Callback::PerModel;
+    all.trigger = EventKind::ALL.to_vec();
+    let signals = all.models.len() * all.trigger.len();
+    [(Config::default(), 1), (all, signals)]
+}
+
 fn main() {
-    for placement in ["inline", "fused", "split"] {
-        let config = format!(r#"{{"placement": "{placement}"}}"#);
-        let mut engine = Engine::start(&Config::from_json(&config).unwrap()).unwrap();
-        let mut depth: Depth = bytemuck::Zeroable::zeroed();
-        depth.symbol[..8].copy_from_slice(b"btc_usdt");
-        depth.bid_price[0] = 100.0.into();
-        depth.ask_price[0] = 101.0.into();
-        let mut trade: Trade = bytemuck::Zeroable::zeroed();
-        trade.symbol[..8].copy_from_slice(b"btc_usdt");
-        trade.price = 100.0.into();
-        // Around all rings and more.
-        feed(&mut engine, &mut depth, &trade, 10_000);
-        let (allocations, faults) = (ALLOCATIONS.load(Ordering::Relaxed), page_faults());
-        let received = feed(&mut engine, &mut depth, &trade, 50_000);
-        let new_allocations = ALLOCATIONS.load(Ordering::Relaxed) - allocations;
-        let new_faults = page_faults() - faults;
-        assert_eq!(received, 50_000);
-        assert_eq!(new_allocations, 0, "{placement}: allocations");
-        assert_eq!(new_faults, 0, "{placement}: page faults");
-        println!("{placement}: no allocation and no page fault in 100,000 events");
+    const ROUNDS: i64 = 25_000;
+    for placement in [Placement::Inline, Placement::Fused, Placement::Split] {
+        for (mut config, signals) in configurations() {
+            config.placement = placement.clone();
+            let mut engine = Engine::start(&config).unwrap();
+            let mut feeds = Feeds::new();
+            // Around all rings and more.
+            feed(&mut engine, &mut feeds, ROUNDS / 4);
+            let (allocations, faults) = (ALLOCATIONS.load(Ordering::Relaxed), page_faults());
+            let received = feed(&mut engine, &mut feeds, ROUNDS);
+            let new_allocations = ALLOCATIONS.load(Ordering::Relaxed) - allocations;
+            let new_faults = page_faults() - faults;
+            let about = engine.about();
+            assert_eq!(received, ROUNDS as usize * signals, "{about}");
+            assert_eq!(new_allocations, 0, "{about}: allocations");
+            assert_eq!(new_faults, 0, "{about}: page faults");
+            println!("{about}: no allocation and no page fault in 100,000 events");
+        }
     }
 }

@@ -2,10 +2,42 @@
 
 mod support;
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use signal::models::{Kind, LightGbm, Model, ModelError, XgBoost, load};
+
+/// Counts what is allocated. One test runs in this program.
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: hands every call on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(held, Ordering::Relaxed);
+        // SAFETY: the caller upholds what the system's allocator asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller upholds what the system's allocator asks for.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Most that reading a file may hold: some of its size, and the masks of the trees.
+fn bound(file: usize) -> usize {
+    32 * file + (24 << 20)
+}
 
 /// A folder of models that Python trained on real data, or random data without it.
 fn trained() -> Option<tempfile::TempDir> {
@@ -139,6 +171,8 @@ fn xgboost(bytes: &[u8]) -> Result<Box<dyn Model>, ModelError> {
 /// Reads a damaged file: an error, or a model that runs. Says whether it was refused.
 fn survives(bytes: &[u8], parse: Parse) -> bool {
     let start = Instant::now();
+    let held = HELD.load(Ordering::Relaxed);
+    PEAK.store(held, Ordering::Relaxed);
     let refused = match parse(bytes) {
         Ok(mut model) => {
             let mut out = [0.0];
@@ -155,6 +189,12 @@ fn survives(bytes: &[u8], parse: Parse) -> bool {
     };
     // Far above what it takes: this is to find what hangs.
     assert!(start.elapsed() < Duration::from_secs(30));
+    let took = PEAK.load(Ordering::Relaxed) - held;
+    assert!(
+        took <= bound(bytes.len()),
+        "{took} bytes for a file of {}",
+        bytes.len()
+    );
     refused
 }
 
@@ -176,6 +216,25 @@ fn damage(bytes: &[u8], parse: Parse) {
             damaged[random.usize(..bytes.len())] ^= 1 << random.u8(..8);
         }
         survives(&damaged, parse);
+    }
+    // A number that claims 4 GiB, in place of each kind of number.
+    let text = String::from_utf8_lossy(bytes);
+    for key in [
+        "num_leaves=",
+        "num_cat=",
+        "max_feature_idx=",
+        "left_child=",
+        "cat_boundaries=",
+        "\"num_class\":\"0\",\"num_feature\":\"",
+        "\"left_children\":[",
+        "\"split_indices\":[",
+    ] {
+        if let Some(at) = text.find(key) {
+            let (before, rest) = text.split_at(at + key.len());
+            let rest = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+            let damaged = format!("{before}4294967296{rest}");
+            assert!(survives(damaged.as_bytes(), parse), "{key}");
+        }
     }
     for at in (0..end).step_by(bytes.len() / 50) {
         let mut damaged = bytes.to_vec();

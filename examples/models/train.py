@@ -4,21 +4,24 @@
     signal replay --config examples/market.json --signals factors.csv CAPTURE...
     python3 examples/models/train.py factors.csv examples/models
 
-Writes `move.onnx`, a small network, and `move.json`, a linear model, both of
-which guess where the mid price will be in 20 books, in basis points; and beside
-each a check file, which the library evaluates when it loads the model. They
-show the way from factors to a running model and are no strategy.
+Writes `move.onnx`, a small network, `move.json`, a linear model, and two small
+sets of trees: LightGBM's `move.txt` and XGBoost's `move.xgb.json`. All guess where
+the mid price will be in 20 books, in basis points. Beside each goes a check file,
+which the library evaluates when it loads the model. They show the way from
+factors to a running model and are no strategy.
 
-Needs numpy, pandas, scikit-learn, skl2onnx and onnxruntime.
+Needs the packages in tests/python/requirements.txt.
 """
 
 import json
 import pathlib
 import sys
 
+import lightgbm
 import numpy as np
 import onnxruntime
 import pandas
+import xgboost
 from skl2onnx import to_onnx
 from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPRegressor
@@ -88,9 +91,30 @@ def main():
     confidence = 2.0 / (1.0 + np.exp(-np.abs(signal))) - 1.0
     write_check(path, sample, np.column_stack([signal, confidence]), 1e-9)
 
+    trees = lightgbm.LGBMRegressor(
+        n_estimators=10, num_leaves=8, random_state=1, n_jobs=1, verbose=-1, deterministic=True
+    )
+    trees.fit(pandas.DataFrame(inputs, columns=factors), moves)
+    path = folder / "move.txt"
+    trees.booster_.save_model(path)
+    write_check(path, sample, trees.booster_.predict(sample).reshape(-1, 1), 1e-12)
+
+    boosted = xgboost.train(
+        {"max_depth": 3, "seed": 1, "nthread": 1},
+        xgboost.DMatrix(inputs, moves, feature_names=factors),
+        num_boost_round=10,
+    )
+    path = folder / "move.xgb.json"
+    boosted.save_model(path)
+    guesses = boosted.predict(xgboost.DMatrix(sample, feature_names=factors))
+    write_check(path, sample, guesses.astype(np.float64).reshape(-1, 1), 1e-6)
+
+    later = xgboost.DMatrix(later_inputs, feature_names=factors)
     for name, guess in (
         ("move.onnx", network.predict(later_inputs.astype(np.float32))),
         ("move.json", linear.predict((later_inputs - scaler.mean_) / scale)),
+        ("move.txt", trees.booster_.predict(later_inputs)),
+        ("move.xgb.json", boosted.predict(later)),
     ):
         correlation = np.corrcoef(guess, later_moves)[0, 1]
         print(f"{name}: correlation with the later moves, which it never saw: {correlation:.3f}")

@@ -109,6 +109,15 @@ pub struct Config {
     pub latency: Latency,
 }
 
+/// Where a host's configuration came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The file that `SIGNAL_CONFIG` names.
+    pub file: Option<PathBuf>,
+    /// Whether the string given to `signal_create` had any key.
+    pub given: bool,
+}
+
 /// Ring sizes in messages, 2 to 1,048,576 each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
@@ -230,14 +239,13 @@ impl Config {
     }
 
     /// The configuration of a host that passes `text` (`None` for a null
-    /// pointer), with the environment's additions. The second value says
-    /// whether anything but defaults was given.
+    /// pointer), with the environment's additions, and where it came from.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] with the source, the key's path, line, column and what
     /// was expected.
-    pub fn for_host(text: Option<&str>) -> Result<(Self, bool), Error> {
+    pub fn for_host(text: Option<&str>) -> Result<(Self, Origin), Error> {
         let mut config = Self::default();
         let path = env_path(ENV_CONFIG);
         if let Some(path) = &path {
@@ -248,10 +256,10 @@ impl Config {
         }
         let text = text.map(str::trim).filter(|text| !text.is_empty());
         let layer: Layer = parse("the string given to signal_create", text.unwrap_or("{}"))?;
-        let given = path.is_some() || layer != Layer::default();
+        let given = layer != Layer::default();
         layer.apply(&mut config, Path::new(""));
         config.check()?;
-        Ok((config, given))
+        Ok((config, Origin { file: path, given }))
     }
 
     fn apply_file(&mut self, path: &Path, source: &str) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, LightGbm, Linear, Model, ModelError, Onnx, XgBoost, onnx};
+use super::{Check, LightGbm, Linear, Model, ModelError, XgBoost, onnx};
 
 /// Largest model file that is read.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -22,7 +22,7 @@ pub enum Kind {
     LightGbm,
     /// [`XgBoost`]: the JSON of XGBoost's `save_model`.
     XgBoost,
-    /// [`Onnx`]: a network or a classical model.
+    /// [`Onnx`](super::Onnx): a network or a classical model.
     Onnx,
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn load_with_kind(
         Kind::Linear => Linear::parse(&bytes).map(|model| Box::new(model) as _),
         Kind::LightGbm => LightGbm::parse(&bytes).map(|model| Box::new(model) as _),
         Kind::XgBoost => XgBoost::parse(&bytes).map(|model| Box::new(model) as _),
-        Kind::Onnx => Onnx::parse(&bytes, outputs).map(|model| Box::new(model) as _),
+        Kind::Onnx => onnx::load(&bytes, outputs),
     };
     let mut model =
         parsed.map_err(|error| named(ModelError(format!("{} model: {error}", kind.name()))))?;

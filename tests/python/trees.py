@@ -10,9 +10,13 @@ names a model that must be refused with these words.
 """
 
 import ctypes
+import os
 import re
 import sys
 from pathlib import Path
+
+# The machine may be busy, and threads that wait for one another spin.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import lightgbm as lgb
 import numpy as np
@@ -117,7 +121,7 @@ def save(name, file, x, y, ulps):
 
 
 def lightgbm(name, x=X, y=Y, rounds=30, ulps=0, names="auto", **params):
-    params = {"objective": "regression", "num_leaves": 31, "verbose": -1, "num_threads": 2, **params}
+    params = {"objective": "regression", "num_leaves": 31, "verbose": -1, "num_threads": 1, **params}
     cats = params.pop("categorical_feature", "auto")
     booster = lgb.train(params, lgb.Dataset(x, y, feature_name=names, categorical_feature=cats), rounds)
     file = f"{name}.txt"
@@ -140,7 +144,7 @@ def lightgbm(name, x=X, y=Y, rounds=30, ulps=0, names="auto", **params):
 
 
 def xgboost(name, x=X, y=Y, rounds=30, ulps=0, names=None, **params):
-    params = {"objective": "reg:squarederror", "max_depth": 5, "nthread": 2, **params}
+    params = {"objective": "reg:squarederror", "max_depth": 5, "nthread": 1, **params}
     booster = xgb.train(params, xgb.DMatrix(x, y, feature_names=names), rounds)
     file = f"{name}.json"
     booster.save_model(FOLDER / file)
@@ -207,7 +211,7 @@ for objective in ["cross_entropy", "cross_entropy_lambda"]:
     lightgbm(f"lightgbm_{objective}", y=UP, objective=objective, ulps=1)
 
 CLASSES = np.digitize(Y, np.quantile(Y, [0.3, 0.6]))
-few = {"verbose": -1, "num_leaves": 4}
+few = {"num_threads": 1, "verbose": -1, "num_leaves": 4}
 lgb.train({**few, "objective": "multiclass", "num_class": 3}, lgb.Dataset(X, CLASSES), 2).save_model(FOLDER / "r1.txt")
 refuse("r1.txt", "several classes")
 lgb.train({**few, "objective": "lambdarank"}, lgb.Dataset(X, CLASSES, group=[len(X) // 2, len(X) - len(X) // 2]), 2).save_model(FOLDER / "r2.txt")

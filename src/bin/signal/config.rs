@@ -32,6 +32,8 @@ fn pretty(value: &impl serde::Serialize) -> String {
 pub fn check(path: &Path) -> Result<()> {
     let said = |error: &dyn std::fmt::Display| Failure::said(error.to_string());
     let config = Config::from_file(path).map_err(|error| said(&error))?;
+    // What the values mean together is known to the engine, which knows no file.
+    let said = |error: &dyn std::fmt::Display| said(&format!("{}: {error}", path.display()));
     let blueprint = Blueprint::new(&config, &Registry::default()).map_err(|error| said(&error))?;
     let cores = Cores::detect().map_err(|error| said(&error))?;
     let plan = Plan::new(

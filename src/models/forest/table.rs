@@ -92,10 +92,9 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
         }
         let stride = trees.div_ceil(BLOCK);
         let most = MAX_BYTES / size_of::<Block<M>>() / stride.max(1);
-        // A split that sends everything one way has no cut, but it needs a column.
-        let mut cuts: Vec<Option<Vec<i64>>> = vec![None; walk.features()];
+        let mut cuts = vec![Vec::new(); walk.features()];
         for split in walk.trees().flat_map(|(_, splits)| splits) {
-            let cuts = cuts[split.feature].get_or_insert_default();
+            let cuts = &mut cuts[split.feature];
             split.cuts(cuts)?;
             if cuts.len() >= 2 * MAX_CUTS {
                 cuts.sort_unstable();
@@ -108,9 +107,10 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
         let mut columns = Vec::new();
         let mut column_of = vec![usize::MAX; cuts.len()];
         let mut rows = 0;
-        for (feature, bounds) in cuts.into_iter().enumerate() {
-            let Some(mut bounds) = bounds else { continue };
-            bounds.push(T::INFINITY.key());
+        for (feature, mut bounds) in cuts.into_iter().enumerate() {
+            if bounds.is_empty() {
+                continue;
+            }
             bounds.sort_unstable();
             bounds.dedup();
             column_of[feature] = columns.len();
@@ -171,10 +171,8 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
                     left[lane] &= masks[lane];
                 }
             }
-            let mut lane = 0;
-            for leaves in leaves {
+            for (lane, leaves) in leaves.iter().enumerate() {
                 each(leaves[left[lane % BLOCK].first() % LEAVES]);
-                lane += 1;
             }
         }
     }
@@ -242,6 +240,8 @@ impl<T: Scalar, V> Split<T, V> {
     /// Adds the last key before each place where its answer may change, if they
     /// are not too many.
     fn cuts(&self, keys: &mut Vec<i64>) -> Option<()> {
+        // NaN's cell starts after infinity.
+        keys.push(T::INFINITY.key());
         match &self.test {
             Test::Leq(t) | Test::Gt(t) => keys.push(t.key()),
             Test::Lt(t) | Test::Gte(t) => keys.push(t.key() - 1),

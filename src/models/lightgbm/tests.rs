@@ -105,6 +105,8 @@ fn categories_in_the_set_go_left() {
     ] {
         assert_eq!(run(&file, [x, 0.0]), 4.0, "{x}");
     }
+    let empty = file.replacen("=0 2\ncat_threshold=2 2", "=0 0\ncat_threshold=", 1);
+    assert_eq!(run(&empty, [1.0, 0.0]), 4.0);
     let error = refusal(&file.replacen("cat_boundaries=0 2", "cat_boundaries=0 3", 1));
     assert!(
         error.contains("cat_threshold has 2 entries; expected 3"),

@@ -24,10 +24,6 @@ impl<'a> Attributes<'a> {
             if left.iter().any(|(known, _)| *known == name) {
                 return Err(ModelError(format!("attribute {name} is there twice")));
             }
-            // No operator of ours has more; and the search above stays short.
-            if left.len() == 64 {
-                return Err(ModelError::new("more than 64 attributes"));
-            }
             left.push((name, span));
         }
         Ok(Self { left })

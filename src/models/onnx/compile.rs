@@ -13,7 +13,7 @@ use super::lower;
 use super::order::{Order, Source};
 use super::plan::{Plan, Region, Step};
 use super::proto::{self, Model, Numbers, Port};
-use super::value::{Data, Elem, Labels, Value, size};
+use super::value::{Data, Elem, Labels, MAX_RANK, Value, size};
 use super::{fuse, ops::Op};
 use crate::models::ModelError;
 
@@ -159,45 +159,7 @@ impl Compiler {
     }
 
     fn input(&mut self, port: &Port<'_>) -> Result<Value, ModelError> {
-        let name = port.name;
-        let Some(tensor) = &port.tensor else {
-            return Err(ModelError(format!("input '{name}' is not a tensor")));
-        };
-        let elem = match tensor.elem {
-            1 => Elem::F32,
-            11 => Elem::F64,
-            other => {
-                return Err(ModelError(format!(
-                    "input '{name}' is {}; expected float",
-                    proto::elem_name(other)
-                )));
-            }
-        };
-        let Some(dims) = tensor.dims.as_deref().filter(|dims| !dims.is_empty()) else {
-            return Err(ModelError(format!(
-                "input '{name}' has no shape; expected [batch, number of factors]"
-            )));
-        };
-        let mut shape = Vec::with_capacity(dims.len());
-        for (index, dim) in dims.iter().enumerate() {
-            shape.push(match (dim, index) {
-                // The batch, if there is one, is the first dimension.
-                (None | Some(..=0), 0) => 1,
-                (Some(dim @ 1..), _) => usize::try_from(*dim).unwrap_or(usize::MAX),
-                _ => {
-                    return Err(ModelError(format!(
-                        "input '{name}': dimension {index} is open; \
-                         expected [batch, number of factors] with a number"
-                    )));
-                }
-            });
-        }
-        if shape.len() > 1 && shape[0] != 1 {
-            return Err(ModelError(format!(
-                "input '{name}' has a batch of {}; expected 1 or an open one",
-                shape[0]
-            )));
-        }
+        let (shape, elem) = input(port)?;
         let slot = self.slot(&shape, None)?;
         Ok(Value {
             shape,
@@ -348,6 +310,55 @@ impl Compiler {
             outputs,
         })
     }
+}
+
+/// Shape, for a batch of one, and type of an input of the graph.
+pub fn input(port: &Port<'_>) -> Result<(Vec<usize>, Elem), ModelError> {
+    let name = port.name;
+    let Some(tensor) = &port.tensor else {
+        return Err(ModelError(format!("input '{name}' is not a tensor")));
+    };
+    let elem = match tensor.elem {
+        1 => Elem::F32,
+        11 => Elem::F64,
+        other => {
+            return Err(ModelError(format!(
+                "input '{name}' is {}; expected float",
+                proto::elem_name(other)
+            )));
+        }
+    };
+    let Some(dims) = tensor.dims.as_deref().filter(|dims| !dims.is_empty()) else {
+        return Err(ModelError(format!(
+            "input '{name}' has no shape; expected [batch, number of factors]"
+        )));
+    };
+    if dims.len() > MAX_RANK {
+        return Err(ModelError(format!(
+            "input '{name}' has more than {MAX_RANK} dimensions"
+        )));
+    }
+    let mut shape = Vec::with_capacity(dims.len());
+    for (index, dim) in dims.iter().enumerate() {
+        shape.push(match (dim, index) {
+            // The batch, if there is one, is the first dimension.
+            (None | Some(..=0), 0) => 1,
+            (Some(dim @ 1..), _) => usize::try_from(*dim).unwrap_or(usize::MAX),
+            _ => {
+                return Err(ModelError(format!(
+                    "input '{name}': dimension {index} is open; \
+                     expected [batch, number of factors] with a number"
+                )));
+            }
+        });
+    }
+    if shape.len() > 1 && shape[0] != 1 {
+        return Err(ModelError(format!(
+            "input '{name}' has a batch of {}; expected 1 or an open one",
+            shape[0]
+        )));
+    }
+    Ok((shape, elem))
 }
 
 /// Places in the buffer, given out one after the other.

@@ -18,6 +18,7 @@
 //! | `plan` | steps over one buffer |
 //! | `ops` | what a step does |
 //! | `kernels` | `f32` layers and curves, AVX2 or portable |
+//! | `tract` | with the feature `tract`: models with other operators |
 
 mod attributes;
 mod compile;
@@ -30,6 +31,8 @@ mod plan;
 mod proto;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tract")]
+mod tract;
 mod value;
 mod wire;
 
@@ -42,6 +45,16 @@ use super::{Model, ModelError};
 
 pub(super) use proto::looks_like_model;
 
+/// Reads a model: [`Onnx`], or with the feature `tract`, if it needs an operator
+/// that our kernels do not have, one that tract runs.
+pub(super) fn load(bytes: &[u8], outputs: &[String]) -> Result<Box<dyn Model>, ModelError> {
+    #[cfg(feature = "tract")]
+    if let Some(model) = tract::Tract::if_needed(bytes, outputs)? {
+        return Ok(Box::new(model));
+    }
+    Ok(Box::new(Onnx::parse(bytes, outputs)?))
+}
+
 /// A model from an ONNX file, for one sample at a time.
 ///
 /// **Operators.** Gemm, MatMul, Add, Sub, Mul, Div, Relu, LeakyRelu, Tanh, Sigmoid,
@@ -49,7 +62,8 @@ pub(super) use proto::looks_like_model;
 /// Scaler, Normalizer, LinearRegressor, LinearClassifier, TreeEnsembleRegressor and
 /// TreeEnsembleClassifier: what PyTorch and skl2onnx write for dense networks and
 /// classical models. Others are refused by name, unless no chosen output needs
-/// them.
+/// them, or the feature `tract` is on: then [`load`](crate::models::load) gives such
+/// a model to tract, which allocates in each run.
 ///
 /// **Inputs.** One tensor `[batch, k]`, or several, which take their factors one
 /// after the other. The batch is open or 1. Factors are rounded to `f32` once; all
@@ -69,8 +83,14 @@ pub struct Onnx {
     inputs: Box<[Region]>,
     width: usize,
     input_names: Vec<String>,
-    outputs: Box<[(Region, Option<Box<[f64]>>)]>,
+    outputs: Box<[End]>,
     output_names: Vec<String>,
+}
+
+/// Where an output is, and what its numbers stand for if they are labels.
+struct End {
+    region: Region,
+    labels: Option<Box<[f64]>>,
 }
 
 impl std::fmt::Debug for Onnx {
@@ -130,10 +150,13 @@ impl Onnx {
             inputs: inputs.into_iter().map(|(_, region)| region).collect(),
             outputs: outputs
                 .into_iter()
-                .map(|output| match output.labels {
-                    Some(Labels::Numbers(labels)) => (output.region, Some(labels)),
-                    // An index is what it is.
-                    Some(Labels::Texts(_)) | None => (output.region, None),
+                .map(|output| End {
+                    region: output.region,
+                    labels: match output.labels {
+                        Some(Labels::Numbers(labels)) => Some(labels),
+                        // An index is what it is.
+                        Some(Labels::Texts(_)) | None => None,
+                    },
                 })
                 .collect(),
             output_names,
@@ -167,7 +190,7 @@ impl Model for Onnx {
         }
         self.plan.run();
         let mut out = out.iter_mut();
-        for (region, labels) in &self.outputs {
+        for End { region, labels } in &self.outputs {
             for (&number, to) in self.plan.numbers(*region).iter().zip(&mut out) {
                 *to = match labels {
                     None => f64::from(number),

@@ -5,6 +5,7 @@
 //!
 //! Source of the field numbers: `onnx.proto` of <https://github.com/onnx/onnx>.
 
+use super::value::MAX_RANK;
 use super::wire::{Span, packed};
 use crate::models::ModelError;
 
@@ -113,6 +114,12 @@ pub fn model(bytes: &[u8]) -> Result<Model<'_>, ModelError> {
                 graphs += 1;
                 model.graph = graph(field.span()?)?;
             }
+            8 if model.opsets.len() == 64 => {
+                return Err(ModelError(format!(
+                    "byte {}: more than 64 imports; expected fewer",
+                    field.at
+                )));
+            }
             8 => model.opsets.push(opset(field.span()?)?),
             _ => {}
         }
@@ -148,9 +155,28 @@ fn opset(mut span: Span<'_>) -> Result<(&str, i64), ModelError> {
     Ok((domain, version))
 }
 
+/// Most nodes, stored tensors, inputs and outputs of a graph: an empty message is
+/// two bytes of the file, but not of memory.
+const MAX_ITEMS: usize = 1 << 17;
+
+/// Most names that a graph's nodes read and write.
+const MAX_NAMES: usize = 1 << 20;
+
 fn graph(mut span: Span<'_>) -> Result<Graph<'_>, ModelError> {
     let mut graph = Graph::default();
+    let (mut items, mut names) = (0, 0);
     while let Some(field) = span.field()? {
+        items += 1;
+        if let Some(node) = graph.nodes.last().filter(|_| field.number == 1) {
+            names += node.inputs.len() + node.outputs.len();
+        }
+        if items > MAX_ITEMS || names > MAX_NAMES {
+            return Err(ModelError(format!(
+                "byte {}: more than {MAX_ITEMS} nodes, tensors, inputs and outputs, or more \
+                 than {MAX_NAMES} names; expected a smaller graph",
+                field.at
+            )));
+        }
         match field.number {
             1 => graph.nodes.push(node(field.span()?)?),
             5 => {
@@ -171,6 +197,9 @@ fn graph(mut span: Span<'_>) -> Result<Graph<'_>, ModelError> {
     Ok(graph)
 }
 
+/// Most attributes of a node: no operator has as many.
+const MAX_ATTRIBUTES: usize = 64;
+
 fn node(mut span: Span<'_>) -> Result<Node<'_>, ModelError> {
     let mut node = Node::default();
     while let Some(field) = span.field()? {
@@ -179,6 +208,12 @@ fn node(mut span: Span<'_>) -> Result<Node<'_>, ModelError> {
             2 => node.outputs.push(field.text()?),
             3 => node.name = field.text()?,
             4 => node.op = field.text()?,
+            5 if node.attributes.len() == MAX_ATTRIBUTES => {
+                return Err(ModelError(format!(
+                    "byte {}: more than {MAX_ATTRIBUTES} attributes; expected fewer",
+                    field.at
+                )));
+            }
             5 => node.attributes.push(field.span()?),
             7 => node.domain = field.text()?,
             _ => {}
@@ -215,7 +250,7 @@ fn tensor_type(mut span: Span<'_>) -> Result<TensorType, ModelError> {
                 let mut dims = Vec::new();
                 let mut shape = field.span()?;
                 while let Some(field) = shape.field()? {
-                    if field.number == 1 {
+                    if field.number == 1 && dims.len() <= MAX_RANK {
                         dims.push(dimension(field.span()?)?);
                     }
                 }
@@ -250,6 +285,10 @@ pub fn attribute_name(mut span: Span<'_>) -> Result<&str, ModelError> {
     Ok(name)
 }
 
+/// Most entries of a list, of trees' nodes above all. Some take a byte or two of
+/// the file and many more of memory.
+const MAX_ENTRIES: usize = 1 << 24;
+
 /// Reads `AttributeProto`.
 pub fn attribute(mut span: Span<'_>) -> Result<Attribute<'_>, ModelError> {
     let mut attribute = Attribute::default();
@@ -266,6 +305,13 @@ pub fn attribute(mut span: Span<'_>) -> Result<Attribute<'_>, ModelError> {
             20 => attribute.kind = field.int()?,
             6 | 10 | 11 | 14 | 15 | 21 | 22 | 23 => attribute.other = true,
             _ => {}
+        }
+        let entries = attribute.ints.len().max(attribute.texts.len());
+        if entries > MAX_ENTRIES {
+            return Err(ModelError(format!(
+                "byte {}: attribute {} has more than {MAX_ENTRIES} entries; expected fewer",
+                field.at, attribute.name
+            )));
         }
     }
     Ok(attribute)

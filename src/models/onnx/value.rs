@@ -6,7 +6,7 @@ use super::proto::{Numbers, Tensor};
 use crate::models::ModelError;
 
 /// Most dimensions of a tensor.
-const MAX_RANK: usize = 8;
+pub const MAX_RANK: usize = 8;
 
 /// A tensor: known now, or at run time.
 #[derive(Clone, Debug)]

@@ -113,15 +113,20 @@ impl Booster {
     pub(super) fn open(self) -> Result<(Model, Option<Vec<f32>>), ModelError> {
         let absent = |key: &str| ModelError(format!("learner.gradient_booster: {key} is missing"));
         match self.name.as_str() {
-            "gbtree" => Ok((self.model.ok_or_else(|| absent("model"))?, None)),
+            "gbtree" => match self.model {
+                Some(model) if model.trees.is_some() => Ok((model, None)),
+                _ => Err(absent("model.trees")),
+            },
             "dart" => {
-                let trees = self.gbtree.ok_or_else(|| absent("gbtree"))?.model;
+                let trees = self.gbtree.map(|gbtree| gbtree.model);
+                let trees = trees.filter(|model| model.trees.is_some());
+                let trees = trees.ok_or_else(|| absent("gbtree.model.trees"))?;
                 let weights = self.weight_drop.ok_or_else(|| absent("weight_drop"))?;
-                if weights.len() != trees.trees.len() {
+                if weights.len() != trees.trees().len() {
                     return Err(ModelError(format!(
                         "weight_drop has {} entries; expected {}, one for each tree",
                         weights.len(),
-                        trees.trees.len()
+                        trees.trees().len()
                     )));
                 }
                 Ok((trees, Some(weights)))
@@ -144,10 +149,17 @@ pub(super) struct Trees {
 
 #[derive(Deserialize)]
 pub(super) struct Model {
-    pub(super) trees: Vec<Nodes>,
+    /// A linear booster has none; its name says more than their absence.
+    trees: Option<Vec<Nodes>>,
     /// The output that each tree is for.
     #[serde(default)]
     pub(super) tree_info: Vec<i64>,
+}
+
+impl Model {
+    pub(super) fn trees(&self) -> &[Nodes] {
+        self.trees.as_deref().unwrap_or_default()
+    }
 }
 
 /// A tree's nodes: entry `i` of each list belongs to node `i`.

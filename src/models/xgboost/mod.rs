@@ -97,7 +97,7 @@ impl XgBoost {
             ));
         }
         let mut builder = Builder::new(inputs);
-        for (index, nodes) in model.trees.iter().enumerate() {
+        for (index, nodes) in model.trees().iter().enumerate() {
             let weight = weights.as_ref().map(|weights| weights[index]);
             let named = |error: ModelError| ModelError(format!("trees[{index}]: {error}"));
             let tree = tree::read(nodes, weight).map_err(named)?;

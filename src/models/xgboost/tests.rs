@@ -52,8 +52,11 @@ fn below_goes_left_and_missing_where_the_default_says() {
     ] {
         assert_eq!(run(FILE, x), 0.5 + leaf, "{x:?}");
     }
-    let old =
-        with("[0, 0, 1, 0, 0]", "[false, false, true, false, false]").replacen("[5E-1]", "5E-1", 1);
+    let old = with(
+        "\"default_left\": [0, 0, 1, 0, 0]",
+        "\"default_left\": [false, false, true, false, false]",
+    )
+    .replacen("[5E-1]", "5E-1", 1);
     assert_eq!(run(&old, [f64::NAN, f64::NAN]), 2.5);
 }
 
@@ -84,7 +87,7 @@ fn dart_weighs_its_trees() {
     assert!(refusal(&dart("[]")).contains("weight_drop has 0 entries; expected 1"));
     assert!(refusal(&dart("[1e39]")).contains("weight_drop"));
     let error = refusal(&with("\"gbtree\"", "\"dart\""));
-    assert!(error.contains("gbtree is missing"), "{error}");
+    assert!(error.contains("gbtree.model.trees is missing"), "{error}");
 }
 
 #[test]
@@ -179,7 +182,11 @@ fn wrong_files_are_refused_by_name() {
             "[1, -1, -1, -1, -1]",
             "node 2 has one child",
         ),
-        ("[0, 0, 1, 0, 0]", "[0, 0, 2, 0, 0]", "default_left[2]"),
+        (
+            "\"default_left\": [0, 0, 1, 0, 0]",
+            "\"default_left\": [0, 0, 2, 0, 0]",
+            "default_left[2]",
+        ),
         (
             "\"split_indices\": [0, 0, 1, 0, 0]",
             "\"split_indices\": [0, 0, 7, 0, 0]",
@@ -196,6 +203,7 @@ fn wrong_files_are_refused_by_name() {
             "\"split_type\": [1,",
             "node 0 is a categorical split",
         ),
+        ("\"trees\"", "\"bushes\"", "model.trees is missing"),
         ("\"learner\"", "\"teacher\"", "missing field `learner`"),
     ] {
         let error = refusal(&with(from, to));

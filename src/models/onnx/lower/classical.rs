@@ -148,6 +148,11 @@ pub fn labels(
     let strings = node.attributes.texts(texts)?;
     match (numbers.is_empty(), strings.is_empty()) {
         (false, true) => {
+            if let Some(label) = numbers.iter().find(|label| label.unsigned_abs() > 1 << 53) {
+                return Err(ModelError(format!(
+                    "label {label} is too large to be sent as a double"
+                )));
+            }
             let numbers = numbers.iter().map(|&label| label as f64).collect();
             Ok(Rc::new(Labels::Numbers(numbers)))
         }

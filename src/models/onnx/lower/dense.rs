@@ -131,6 +131,9 @@ fn multiply(
         )));
     }
     let (rows, inner, columns) = (left.rows, left.columns, right.columns);
+    if rows == 0 || inner == 0 || columns == 0 {
+        return Err(ModelError::new("a matrix without values"));
+    }
     let work = rows.saturating_mul(inner).saturating_mul(columns);
     node.compiler.count(0, work)?;
     if let Some(weights) = right.value.const_floats()

@@ -101,7 +101,7 @@ pub fn cast(node: &mut Lowering<'_, '_>) -> Made {
         }
     };
     let (slot, elem) = match &value.data {
-        Data::Const(numbers) => return constant(&value, numbers, &to),
+        Data::Const(numbers) => return constant(&value, numbers, &to, least),
         Data::Slot(slot, elem) => (*slot, elem),
     };
     let op = match (elem, &to) {
@@ -109,7 +109,10 @@ pub fn cast(node: &mut Lowering<'_, '_>) -> Made {
             (Labels::Numbers(numbers), Elem::F32) => {
                 Op::Lookup(numbers.iter().map(|&label| label as f32).collect())
             }
-            (Labels::Numbers(_), Elem::Int) => return Ok(value.clone()),
+            (Labels::Numbers(numbers), Elem::Int) => {
+                integers(numbers.iter().copied(), least)?;
+                return Ok(value.clone());
+            }
             (Labels::Numbers(_), _) => {
                 return Err(ModelError::new("labels to double; expected float"));
             }
@@ -117,7 +120,15 @@ pub fn cast(node: &mut Lowering<'_, '_>) -> Made {
                 return Err(ModelError::new("texts to numbers; expected numbers"));
             }
         },
-        (Elem::F32 | Elem::F64, Elem::Int) => Op::Truncate { least },
+        (Elem::F32, Elem::Int) => Op::Truncate { least },
+        // A factor that was rounded to `f32` might truncate to another integer,
+        // and what `int32` does not hold of an `int64` wraps.
+        (Elem::F64 | Elem::Int, Elem::Int) => {
+            return Err(ModelError(format!(
+                "{} to integer; expected float to integer",
+                elem.name()
+            )));
+        }
         (Elem::F32 | Elem::F64 | Elem::Int, _) => {
             return Ok(Value {
                 shape: value.shape.clone(),
@@ -129,7 +140,19 @@ pub fn cast(node: &mut Lowering<'_, '_>) -> Made {
     node.compiler.emit(op, vec![slot], shape, to, 0)
 }
 
-fn constant(value: &Value, numbers: &Numbers, to: &Elem) -> Made {
+/// Truncates towards 0 to integers from `least`, as `float` says it.
+fn integers(from: impl Iterator<Item = f64>, least: f32) -> Result<Vec<i64>, ModelError> {
+    let least = f64::from(least);
+    from.map(|x| match x >= least && x < -least {
+        true => Ok(x as i64),
+        false => Err(ModelError(format!(
+            "{x} does not fit into the integer type"
+        ))),
+    })
+    .collect()
+}
+
+fn constant(value: &Value, numbers: &Numbers, to: &Elem, least: f32) -> Made {
     let numbers = match (numbers, to) {
         (Numbers::F32(from), Elem::F32) => Numbers::F32(from.clone()),
         (Numbers::F64(from), Elem::F32) => Numbers::F32(from.iter().map(|&x| x as f32).collect()),
@@ -137,9 +160,12 @@ fn constant(value: &Value, numbers: &Numbers, to: &Elem) -> Made {
         (Numbers::F32(from), Elem::F64) => Numbers::F64(from.iter().map(|&x| x.into()).collect()),
         (Numbers::F64(from), Elem::F64) => Numbers::F64(from.clone()),
         (Numbers::Int(from), Elem::F64) => Numbers::F64(from.iter().map(|&x| x as f64).collect()),
-        (Numbers::F32(from), _) => Numbers::Int(from.iter().map(|&x| x as i64).collect()),
-        (Numbers::F64(from), _) => Numbers::Int(from.iter().map(|&x| x as i64).collect()),
-        (Numbers::Int(from), _) => Numbers::Int(from.clone()),
+        (Numbers::F32(from), _) => Numbers::Int(integers(from.iter().map(|&x| x.into()), least)?),
+        (Numbers::F64(from), _) => Numbers::Int(integers(from.iter().copied(), least)?),
+        (Numbers::Int(from), _) => {
+            integers(from.iter().map(|&x| x as f64), least)?;
+            Numbers::Int(from.clone())
+        }
     };
     Value::constant(Tensor {
         dims: value.shape.clone(),

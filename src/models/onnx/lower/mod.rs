@@ -7,10 +7,12 @@
 //! | `shape` | Identity, Reshape, Flatten, Concat, Constant |
 //! | `classical` | Scaler, Normalizer, LinearRegressor, LinearClassifier |
 //! | `trees` | TreeEnsembleRegressor, TreeEnsembleClassifier |
+//! | `nodes` | the lists of nodes that both have |
 
 mod classical;
 mod dense;
 mod elements;
+mod nodes;
 mod shape;
 mod trees;
 
@@ -188,6 +190,7 @@ fn operator(domain: &str, name: &str) -> Option<Operator> {
 }
 
 /// Whether our kernels have the operator.
+#[cfg(feature = "tract")]
 pub fn supported(node: &Node<'_>) -> bool {
     operator(node.domain, node.op).is_some()
 }
@@ -199,7 +202,6 @@ fn unsupported(node: &Node<'_>) -> ModelError {
     };
     let hint = match node.op {
         "ZipMap" => "export the model with options={'zipmap': False}",
-        _ if cfg!(feature = "tract") => "tract, which runs it in this build, refuses the model",
         _ => "choose outputs that do not need it, or build with the feature `tract`",
     };
     ModelError(format!(

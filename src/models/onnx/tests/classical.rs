@@ -1,0 +1,199 @@
+//! Operators of classical models.
+
+use super::writer::*;
+use crate::models::Model;
+
+#[test]
+fn classical_operators() {
+    let scaler = |offset: &[f32], scale: &[f32], x: &[f64]| {
+        one(
+            2,
+            "ml.Scaler",
+            &[("offset", Floats(offset)), ("scale", Floats(scale))],
+        )
+        .run(x)
+    };
+    near(&scaler(&[1.0, 2.0], &[3.0, 0.5], &[2.0, 8.0]), &[3.0, 3.0]);
+    near(&scaler(&[1.0], &[2.0], &[2.0, 8.0]), &[2.0, 14.0]);
+    let norm = |norm: &str, x: &[f64]| one(2, "ml.Normalizer", &[("norm", Text(norm))]).run(x);
+    near(&norm("L1", &[1.0, -3.0]), &[0.25, -0.75]);
+    near(&norm("L2", &[3.0, -4.0]), &[0.6, -0.8]);
+    near(&norm("MAX", &[-2.0, -4.0]), &[1.0, 2.0]);
+    near(&norm("L2", &[0.0, 0.0]), &[0.0, 0.0]);
+    let linear = one(
+        2,
+        "ml.LinearRegressor",
+        &[
+            ("targets", Int(2)),
+            ("coefficients", Floats(&[1.0, 2.0, 3.0, 4.0])),
+            ("intercepts", Floats(&[0.5, -0.5])),
+        ],
+    );
+    near(&linear.run(&[1.0, 10.0]), &[21.5, 42.5]);
+    let error = one(2, "ml.LinearRegressor", &[("coefficients", Floats(&[1.0]))]).error();
+    assert!(
+        error.contains("1 coefficients for 1 targets and 2 values"),
+        "{error}"
+    );
+    let logistic = |more: Option<(&'static str, Attribute<'static>)>| {
+        let mut attributes = vec![
+            ("coefficients", Floats(&[1.0, 1.0])),
+            ("post_transform", Text("LOGISTIC")),
+        ];
+        attributes.extend(more);
+        attributes
+    };
+    assert!(
+        one(2, "ml.LinearRegressor", &logistic(None))
+            .error()
+            .contains("disagree")
+    );
+    let classifier = |labels: (&'static str, Attribute<'static>)| {
+        let mut attributes = logistic(Some(("intercepts", Floats(&[0.0]))));
+        attributes.push(labels);
+        Graph::new(2)
+            .node("ml.LinearClassifier", &["x"], &["l", "p"], &attributes)
+            .output("l")
+            .output("p")
+    };
+    let p = 1.0 / (1.0 + (-3.0f64).exp());
+    let ints = classifier(("classlabels_ints", Ints(&[-5, 7])));
+    near(&ints.run(&[1.0, 2.0]), &[7.0, 1.0 - p, p]);
+    near(&ints.run(&[-1.0, -2.0]), &[-5.0, p, 1.0 - p]);
+    let texts = classifier(("classlabels_strings", Texts(&["down", "up"])));
+    near(&texts.run(&[1.0, 2.0]), &[1.0, 1.0 - p, p]);
+    assert_eq!(texts.load().outputs(), ["l.index", "p[0]", "p[1]"]);
+}
+
+/// A tree `x <= 1 ? a : (x > 2 ? b : c)`.
+pub fn tree(votes: &[f32], more: &[(&'static str, Attribute<'static>)]) -> Graph {
+    let votes = votes.to_vec();
+    let mut attributes: Vec<(&str, Attribute)> = vec![
+        ("nodes_treeids", Ints(&[4; 5])),
+        ("nodes_nodeids", Ints(&[0, 1, 2, 3, 4])),
+        ("nodes_featureids", Ints(&[0; 5])),
+        ("nodes_values", Floats(&[1.0, 0.0, 2.0, 0.0, 0.0])),
+        (
+            "nodes_modes",
+            Texts(&["BRANCH_LEQ", "LEAF", "BRANCH_GT", "LEAF", "LEAF"]),
+        ),
+        ("nodes_truenodeids", Ints(&[1, 0, 3, 0, 0])),
+        ("nodes_falsenodeids", Ints(&[2, 0, 4, 0, 0])),
+        ("target_treeids", Ints(&[4; 3])),
+        ("target_nodeids", Ints(&[1, 3, 4])),
+        ("target_ids", Ints(&[0; 3])),
+        ("target_weights", Floats(&votes)),
+    ];
+    for (name, value) in more {
+        attributes.retain(|(known, _)| known != name);
+        attributes.push((
+            name,
+            match value {
+                Int(value) => Int(*value),
+                Ints(values) => Ints(values),
+                Floats(values) => Floats(values),
+                Texts(values) => Texts(values),
+                Text(value) => Text(value),
+                Float(value) => Float(*value),
+                Tensor(value) => Tensor(value.clone()),
+            },
+        ));
+    }
+    one(1, "ml.TreeEnsembleRegressor", &attributes)
+}
+
+#[test]
+fn trees_walk_and_are_checked() {
+    let votes = [10.0, 20.0, 30.0];
+    let plain = tree(&votes, &[]);
+    for (x, y) in [
+        (1.0, 10.0),
+        (1.5, 30.0),
+        (2.0, 30.0),
+        (2.5, 20.0),
+        (f64::NAN, 30.0),
+    ] {
+        assert_eq!(plain.run(&[x]), [y], "{x}");
+    }
+    let tracked = ("nodes_missing_value_tracks_true", Ints(&[1, 0, 0, 0, 0]));
+    assert_eq!(tree(&votes, &[tracked]).run(&[f64::NAN]), [10.0]);
+    for never in [f32::NAN, f32::NEG_INFINITY] {
+        let values = Floats(Vec::leak(vec![never, 0.0, 2.0, 0.0, 0.0]));
+        assert_eq!(
+            tree(&votes, &[("nodes_values", values)]).run(&[0.0]),
+            [30.0]
+        );
+    }
+    let based = [
+        ("base_values", Floats(&[0.5])),
+        ("aggregate_function", Text("MAX")),
+    ];
+    assert_eq!(tree(&votes, &based).run(&[0.0]), [10.5]);
+    let error = |name: &'static str, value| tree(&votes, &[(name, value)]).error();
+    let cases = [
+        (
+            error("nodes_truenodeids", Ints(&[9, 0, 3, 0, 0])),
+            "tree 4: node 0 leads to node 9",
+        ),
+        (
+            error("nodes_truenodeids", Ints(&[2, 0, 0, 0, 0])),
+            "tree 4: several paths lead",
+        ),
+        (
+            error("nodes_nodeids", Ints(&[0, 1, 2, 3, 3])),
+            "tree 4 has node 3 twice",
+        ),
+        (
+            error("nodes_featureids", Ints(&[0, 0, 5, 0, 0])),
+            "feature 5",
+        ),
+        (
+            error("nodes_values", Floats(&[1.0])),
+            "nodes_values has 1 entries; expected 5",
+        ),
+        (
+            error(
+                "nodes_modes",
+                Texts(&["BRANCH_LEQ", "LEAF", "X", "LEAF", "LEAF"]),
+            ),
+            "mode X",
+        ),
+        (
+            error("target_nodeids", Ints(&[1, 3, 3])),
+            "leaf 3 of tree 4 votes twice for 0",
+        ),
+        (
+            error("target_nodeids", Ints(&[1, 2, 3])),
+            "tree 4 has no leaf 2",
+        ),
+        (
+            error("target_ids", Ints(&[0, 0, 1])),
+            "target_ids[2] is 1; expected 0 to 0",
+        ),
+        (
+            error("nodes_modes", Texts(&["BRANCH_LT"; 5])),
+            "tree 4 has no leaf 1",
+        ),
+        (
+            error("n_targets", Int(1 << 40)),
+            "n_targets is out of bounds",
+        ),
+        (
+            error("post_transform", Text("LOGISTIC")),
+            "there is one score",
+        ),
+        (
+            error("aggregate_function", Text("MODE")),
+            "aggregate_function is MODE",
+        ),
+    ];
+    for (error, expected) in cases {
+        assert!(error.contains(expected), "{error} / {expected}");
+    }
+    let apart = [
+        ("nodes_treeids", Ints(&[4, 4, 4, 5, 4])),
+        ("target_treeids", Ints(&[4, 5, 4])),
+    ];
+    let error = tree(&votes, &apart).error();
+    assert!(error.contains("tree 4"), "{error}");
+}

@@ -1,0 +1,6 @@
+//! The operators, fusing and refusals, on small models written here.
+
+mod classical;
+mod graphs;
+mod networks;
+pub mod writer;

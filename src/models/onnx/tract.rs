@@ -1,0 +1,152 @@
+//! Models with operators that our kernels do not have, run by tract.
+
+use tract_onnx::prelude::*;
+
+use super::compile::input;
+use super::lower;
+use super::order::Order;
+use super::proto;
+use super::value::Elem;
+use crate::models::{Model, ModelError};
+
+/// A model that tract runs, optimised for a batch of one.
+///
+/// Unlike all other models it allocates in [`run`](Model::run), and the memory and
+/// time that reading it takes are tract's: only files of a source that one trusts
+/// belong here. What tract cannot compute is sent as NaN.
+pub struct Tract {
+    plan: TypedRunnableModel<TypedModel>,
+    /// Shape and type of each input.
+    inputs: Vec<(Vec<usize>, DatumType)>,
+    width: usize,
+    outputs: Vec<String>,
+}
+
+impl Tract {
+    /// Reads a model if the chosen outputs need an operator that is not ours.
+    pub fn if_needed(bytes: &[u8], chosen: &[String]) -> Result<Option<Self>, ModelError> {
+        let model = proto::model(bytes)?;
+        let order = Order::new(&model.graph, chosen)?;
+        let mut nodes = order.nodes.iter().map(|&index| &model.graph.nodes[index]);
+        if nodes.all(lower::supported) {
+            return Ok(None);
+        }
+        let mut inputs = Vec::with_capacity(order.inputs.len());
+        for port in &order.inputs {
+            inputs.push(match input(port)? {
+                (shape, Elem::F64) => (shape, f64::datum_type()),
+                (shape, _) => (shape, f32::datum_type()),
+            });
+        }
+        // tract panics on some models that make no sense.
+        let read = || Self::read(bytes, &inputs, &order.outputs);
+        let plan = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)) {
+            Ok(plan) => plan.map_err(|error| ModelError(format!("tract: {error:#}")))?,
+            Err(_) => return Err(ModelError::new("tract panicked on it")),
+        };
+        let mut model = Self {
+            plan,
+            width: inputs.iter().map(|(shape, _)| size(shape)).sum(),
+            inputs,
+            outputs: Vec::new(),
+        };
+        let zeros = vec![0.0; model.width];
+        let values = model
+            .values(&zeros)
+            .map_err(|error| ModelError(format!("tract: {error:#}")))?;
+        for (name, values) in order.outputs.iter().zip(values) {
+            match values.len() {
+                1 => model.outputs.push(name.to_string()),
+                len => model
+                    .outputs
+                    .extend((0..len).map(|i| format!("{name}[{i}]"))),
+            }
+        }
+        Ok(Some(model))
+    }
+
+    fn read(
+        mut bytes: &[u8],
+        inputs: &[(Vec<usize>, DatumType)],
+        outputs: &[&str],
+    ) -> TractResult<TypedRunnableModel<TypedModel>> {
+        let mut model = tract_onnx::onnx().model_for_read(&mut bytes)?;
+        for (index, (shape, datum)) in inputs.iter().enumerate() {
+            let fact = InferenceFact::dt_shape(*datum, shape);
+            model.set_input_fact(index, fact)?;
+        }
+        model.set_output_names(outputs)?;
+        model.into_optimized()?.into_runnable()
+    }
+
+    /// The numbers of each output.
+    fn values(&self, factors: &[f64]) -> TractResult<Vec<Vec<f64>>> {
+        let mut left = factors;
+        let mut tensors = tvec!();
+        for (shape, datum) in &self.inputs {
+            let (these, rest) = left.split_at(size(shape));
+            left = rest;
+            let tensor = Tensor::from_shape(shape, these)?;
+            tensors.push(tensor.cast_to_dt(*datum)?.into_owned().into_tvalue());
+        }
+        let outputs = self.plan.run(tensors)?;
+        outputs
+            .iter()
+            .map(|output| Ok(output.cast_to::<f64>()?.as_slice::<f64>()?.to_vec()))
+            .collect()
+    }
+}
+
+fn size(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+impl Model for Tract {
+    fn inputs(&self) -> usize {
+        self.width
+    }
+
+    fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+        out.fill(f64::NAN);
+        if let Ok(values) = self.values(factors) {
+            for (to, value) in out.iter_mut().zip(values.iter().flatten()) {
+                *to = *value;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::onnx::tests::writer::Graph;
+
+    #[test]
+    fn runs_what_our_kernels_cannot() {
+        let graph = Graph::new(2)
+            .node("Tanh", &["x"], &["t"], &[])
+            .node("Sin", &["t"], &["y"], &[])
+            .output("y")
+            .output("t");
+        let mut model = Tract::if_needed(&graph.bytes(), &[]).unwrap().unwrap();
+        assert_eq!(model.inputs(), 2);
+        assert_eq!(model.outputs(), ["y[0]", "y[1]", "t[0]", "t[1]"]);
+        let mut out = [0.0; 4];
+        model.run(&[0.5, -1.0], &mut out);
+        let t = [0.5f64.tanh(), (-1.0f64).tanh()];
+        for (ours, exact) in out.iter().zip([t[0].sin(), t[1].sin(), t[0], t[1]]) {
+            assert!((ours - exact).abs() < 1e-6, "{out:?}");
+        }
+        // What our kernels have stays with them.
+        let chosen = Tract::if_needed(&graph.bytes(), &["t".into()]).unwrap();
+        assert!(chosen.is_none());
+        let none = Graph::new(2)
+            .node("NoSuchThing", &["x"], &["y"], &[])
+            .output("y");
+        assert!(Tract::if_needed(&none.bytes(), &[]).is_err());
+    }
+}
