@@ -97,6 +97,7 @@ impl<C: Contender> Timed for C {
         let mut batches = Vec::with_capacity(samples.div_ceil(batch));
         let mut out = Out::default();
         let mut next = 0;
+        leave_avx();
         go_round(self, rows);
         let begin = clock.raw();
         while batches.len() < batches.capacity() {
@@ -118,6 +119,18 @@ impl<C: Contender> Timed for C {
             p99: batches[(batches.len() * 99).div_ceil(100) - 1],
             count: batches.len() * batch,
         }
+    }
+}
+
+/// Clears the upper halves of the vector registers. tract leaves them in use,
+/// and code without AVX that follows on the thread, whosever it is, then runs at
+/// a quarter of its speed.
+fn leave_avx() {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx") {
+        // SAFETY: the machine has AVX; by the calling convention nobody keeps
+        // anything in those halves across a call.
+        unsafe { std::arch::x86_64::_mm256_zeroupper() };
     }
 }
 
