@@ -3,6 +3,7 @@
 use tract_onnx::prelude::*;
 
 use super::compile::input;
+use super::kernels::clear_upper_halves;
 use super::lower;
 use super::order::Order;
 use super::proto;
@@ -112,7 +113,10 @@ impl Model for Tract {
 
     fn run(&mut self, factors: &[f64], out: &mut [f64]) {
         out.fill(f64::NAN);
-        if let Ok(values) = self.values(factors) {
+        let values = self.values(factors);
+        // tract's kernels do not, and all other stages of the lane would pay.
+        clear_upper_halves();
+        if let Ok(values) = values {
             for (to, value) in out.iter_mut().zip(values.iter().flatten()) {
                 *to = *value;
             }

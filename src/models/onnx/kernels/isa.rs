@@ -56,3 +56,15 @@ impl Isa {
         }
     }
 }
+
+/// Clears the upper halves of the vector registers. Code that leaves them in use
+/// makes all code without AVX that runs after it on the thread several times
+/// slower.
+#[cfg(feature = "tract")]
+pub fn clear_upper_halves() {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx") {
+        // SAFETY: needs AVX, which has just been found on this machine.
+        unsafe { std::arch::x86_64::_mm256_zeroupper() };
+    }
+}

@@ -21,4 +21,6 @@ mod tests;
 pub use curves::exp;
 pub use dense::{Activation, Dense};
 pub use isa::Isa;
+#[cfg(feature = "tract")]
+pub use isa::clear_upper_halves;
 pub use lanes::{LANES, Lanes, blocks, flat, flat_mut};
