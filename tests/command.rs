@@ -299,6 +299,7 @@ fn explains_configurations() {
         "sum (linear): [0] signal, [1] confidence",
         "2 a trigger, one a model",
         "fused here: ingest..egress@",
+        "auto       would choose: ingest..egress@",
         "callback = \"per-model\" (default \"concatenated\")",
     ] {
         assert!(out.contains(part), "{part:?} is not in {out}");

@@ -95,7 +95,7 @@ pub struct Config {
     #[cfg_attr(feature = "cli", schemars(with = "schema::PlacementKey"))]
     pub placement: Placement,
     /// Cores for the lanes, one each in their order. Default: chosen.
-    #[cfg_attr(feature = "cli", schemars(inner(inner(range(max = 1023)))))]
+    #[cfg_attr(feature = "cli", schemars(inner(range(max = 1023))))]
     pub cores: Option<Vec<usize>>,
     /// What a lane does when it has nothing to do. Default `auto`.
     pub idle: Idle,

@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use super::{Config, FactorsEntry, ModelEntry};
+use crate::factors::{FactorSet, Market};
 use crate::pipeline::placement::Stage;
 
 /// The JSON Schema (draft 2020-12) of a configuration file, for editors and
@@ -73,7 +74,22 @@ impl JsonSchema for FactorsEntry {
                 {"type": "string"},
                 {
                     "type": "object",
-                    "properties": {"set": {"type": "string"}},
+                    "properties": {
+                        "set": {"const": Market::NAME},
+                        "window": {
+                            "type": "integer",
+                            "minimum": 1,
+                            "maximum": Market::MAX_WINDOW,
+                            "default": Market::DEFAULT_WINDOW,
+                            "description": "Trades that the trade factors look back on."
+                        }
+                    },
+                    "required": ["set"],
+                    "additionalProperties": false
+                },
+                {
+                    "type": "object",
+                    "properties": {"set": {"type": "string", "not": {"const": Market::NAME}}},
                     "required": ["set"]
                 }
             ]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use signal::config::{ENV_CORES, schema};
 use signal::engine::Blueprint;
 use signal::pipeline::cores::Cores;
-use signal::pipeline::placement::Plan;
+use signal::pipeline::placement::{Placement, Plan};
 use signal::stages::Callback;
 use signal::{Config, Registry};
 
@@ -43,7 +43,12 @@ pub fn check(path: &Path) -> Result<()> {
         &cores,
     )
     .map_err(|error| said(&error))?;
-    let text = explain(path, &blueprint, &cores, &plan);
+    let mut text = explain(path, &blueprint, &cores, &plan);
+    if config.placement != Placement::Auto {
+        let auto = Plan::new(&Placement::Auto, None, config.idle, &cores);
+        let auto = auto.map_err(|error| said(&error))?;
+        text.push_str(&format!("auto       would choose: {auto}\n"));
+    }
     print::line(text.trim_end())
 }
 

@@ -98,6 +98,13 @@ pub struct Market {
     recent: Recent,
 }
 
+impl Market {
+    /// Longest window, in trades.
+    pub const MAX_WINDOW: u64 = 4096;
+    /// Window where the configuration gives none, in trades.
+    pub const DEFAULT_WINDOW: u64 = 20;
+}
+
 /// What a configuration can set of [`Market`].
 ///
 /// | key | default | meaning |
@@ -106,13 +113,13 @@ pub struct Market {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MarketParams {
-    window: Ranged<1, 4096>,
+    window: Ranged<1, { Market::MAX_WINDOW }>,
 }
 
 impl Default for MarketParams {
     fn default() -> Self {
         Self {
-            window: const { Ranged::new(20) },
+            window: const { Ranged::new(Market::DEFAULT_WINDOW) },
         }
     }
 }
