@@ -1,6 +1,8 @@
 //! ONNX models against onnxruntime, and files that are no models.
 
 mod support;
+#[path = "support/vectors.rs"]
+mod vectors;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -54,12 +56,11 @@ struct Case {
 
 /// Trains and exports the models into `dir`; `None` if something is missing.
 fn make(dir: &Path) -> Option<Cases> {
-    let data = support::recorded(support::SESSIONS[1])?;
     let mut python = support::python("onnx, onnxruntime, pandas, skl2onnx, sklearn")?;
     let status = python
         .arg(support::script("onnx_models.py"))
         .arg(dir)
-        .arg(data)
+        .arg(vectors::write(dir, support::recorded))
         .status()
         .unwrap();
     assert!(status.success(), "onnx_models.py failed");

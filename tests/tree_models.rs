@@ -1,6 +1,8 @@
 //! Tree models against the libraries that trained them, and their files against damage.
 
 mod support;
+#[path = "support/vectors.rs"]
+mod vectors;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
@@ -47,7 +49,7 @@ fn trained() -> Option<tempfile::TempDir> {
         .args(["-W", "ignore"])
         .arg(support::script("trees.py"))
         .arg(folder.path())
-        .args(support::recorded("s202407_usdm_ETHUSDT.csv.gz"));
+        .arg(vectors::write(folder.path(), support::recorded));
     let output = python.output().unwrap();
     assert!(
         output.status.success(),

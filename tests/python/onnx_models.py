@@ -1,9 +1,8 @@
 """Trains models on real factors, exports them to ONNX, and runs onnxruntime on them.
 
-usage: onnx_models.py OUT DATA
+usage: onnx_models.py OUT CSV
 
-DATA is a recorded capture, from which features are made here, or a CSV file of
-factor vectors: a line of names, then a vector a line. OUT gets NAME.onnx for each
+CSV has a factor vector a line under the factors' names. OUT gets NAME.onnx for each
 model, and cases.json: the input rows and, for each model, the chosen outputs and
 their values row by row. onnxruntime runs on one thread, so that sums of trees have
 one order.
@@ -35,27 +34,6 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 warnings.filterwarnings("ignore")
 ort.set_default_logger_severity(3)
 ROWS = 1200
-
-
-def features(path):
-    """Fifteen features of each book of a recorded capture."""
-    data = pd.read_csv(path)
-    if data.columns[0] != "type":
-        return data.to_numpy(float)
-    book = data[data.type == "depth"]
-    level = lambda side, what, i: book[f"{side}_{what}_{i}"].to_numpy(float)
-    b0, a0, bs, az = (level(s, w, 1) for w in ("px", "sz") for s in ("bid", "ask"))
-    bids = sum(level("bid", "sz", i) for i in range(1, 11))
-    asks = sum(level("ask", "sz", i) for i in range(1, 11))
-    mid = pd.Series((a0 + b0) / 2)
-    change = mid.diff().fillna(0)
-    columns = [
-        a0 - b0, mid, bs / az, (bids - asks) / (bids + asks), (b0 * az + a0 * bs) / (az + bs),
-        bids, asks, change, change.rolling(20, 1).std().fillna(0), mid.pct_change(5).fillna(0),
-        mid.pct_change(50).fillna(0), pd.Series(bids).diff().fillna(0),
-        pd.Series(asks).diff().fillna(0), mid - mid.rolling(100, 1).mean(), bs - az,
-    ]
-    return np.column_stack(columns)
 
 
 def names(model):
@@ -293,7 +271,7 @@ def ensemble(rng, x, targets, sparse, kind="target"):
 
 def main():
     out, path = sys.argv[1:]
-    x = features(path)
+    x = pd.read_csv(path).to_numpy(float)
     x = x[np.isfinite(x).all(1)]
     y = pd.Series(x[:, 1]).diff(20).shift(-20).fillna(0).to_numpy()
     y = y / (y.std() or 1)

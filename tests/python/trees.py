@@ -1,9 +1,8 @@
 """Trains tree models and saves what the libraries themselves predict with them.
 
-    trees.py FOLDER [CSV]
+    trees.py FOLDER CSV
 
-CSV is a recorded stream (with a column `type`) or one factor vector a line under a
-header; without it the vectors are random. For each model FOLDER gets the model's
+CSV has a factor vector a line under the factors' names. For each model FOLDER gets the model's
 file, NAME.x (rows of little-endian f64) and NAME.y (one f64 a row), and `cases.txt` a
 line `NAME FILE COLUMNS ULPS`: how far an output may be off. A line `refuse FILE WORDS`
 names a model that must be refused with these words.
@@ -29,54 +28,13 @@ ROWS = 2400
 random = np.random.default_rng(7)
 
 
-def recorded(stream):
-    """Factor-like columns, one row a depth update, and what the mid does next."""
-    trades = stream["type"] == "trade"
-    signed = np.where(stream["side"] == "buy", stream["qty"], -stream["qty"])
-    flow = pd.Series(np.where(trades, signed, 0.0)).cumsum()
-    price = stream["price"].where(trades).ffill()
-    depth = stream["type"] == "depth"
-    book = stream[depth]
-    bid, ask = book["bid_px_1"], book["ask_px_1"]
-    bid_size, ask_size = book["bid_sz_1"], book["ask_sz_1"]
-    mid = (bid + ask) / 2
-    bids = book[[f"bid_sz_{i}" for i in range(1, 11)]].sum(axis=1)
-    asks = book[[f"ask_sz_{i}" for i in range(1, 11)]].sum(axis=1)
-    flow = flow[depth.to_numpy()].to_numpy()
-    columns = {
-        "spread": ask - bid,
-        "mid_price": mid,
-        "bid_ask_ratio": bid_size / ask_size,
-        "depth_imbalance": (bids - asks) / (bids + asks),
-        "weighted_mid": (bid * ask_size + ask * bid_size) / (ask_size + bid_size),
-        "bid_size": bid_size,
-        "ask_size": ask_size,
-        "last_trade": price[depth] - mid,
-        "flow_1": pd.Series(flow).diff().to_numpy(),
-        "flow_20": pd.Series(flow).diff(20).to_numpy(),
-        "return_1": mid.pct_change(),
-        "return_10": mid.pct_change(10),
-        "return_100": mid.pct_change(100),
-        "volatility": mid.diff().rolling(20).std(),
-        "second": (book["ts_ns"] // 1_000_000_000 % 60).astype(float),
-    }
-    x = pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})
-    y = (mid.shift(-50) / mid - 1).to_numpy() * 1e4
-    known = ~np.isnan(y) & (np.arange(len(y)) > 100)
-    return x[known].to_numpy(np.float64), y[known], list(columns)
-
-
 def data():
-    if len(sys.argv) < 3:
-        x = random.normal(size=(6000, 15)).round(3)
-        y = x[:, 0] * x[:, 1] + np.sin(3 * x[:, 2]) + random.normal(size=6000) * 0.1
-        return x, y, [f"factor_{i}" for i in range(15)]
-    table = pd.read_csv(sys.argv[2], low_memory=False)
-    if "type" in table:
-        return recorded(table)
-    x = table.select_dtypes("number").to_numpy(np.float64)
-    y = np.roll(x[:, 0], -50) - x[:, 0]
-    return x[:-50], y[:-50], list(table.columns)
+    """Factor vectors, and what the mid price does next, in basis points."""
+    table = pd.read_csv(sys.argv[2])
+    mid = table["mid_price"]
+    move = ((mid.shift(-50) / mid - 1) * 1e4).to_numpy()
+    known = ~np.isnan(move) & (np.arange(len(move)) > 100)
+    return table[known].to_numpy(np.float64), move[known], list(table.columns)
 
 
 X, Y, NAMES = data()
