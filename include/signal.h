@@ -115,10 +115,6 @@ typedef struct {
    */
   uint64_t refused_too_many_instruments;
   /*
-   Events of symbols that are not among the configured `assets`.
-   */
-  uint64_t refused_not_an_asset;
-  /*
    Events that came after a lane had failed.
    */
   uint64_t refused_failed;
@@ -143,18 +139,14 @@ typedef struct {
    */
   uint64_t triggered;
   /*
-   Factor vectors that every model has seen.
+   Predictions made: one a factor vector, or with `"callback": "per-model"`
+   one for each model.
    */
   uint64_t predicted;
   /*
-   Signals numbered at egress, dropped ones too. With `"callback":
-   "per-model"` a factor vector makes one for each model.
+   Signals numbered at egress, dropped ones too.
    */
   uint64_t signals;
-  /*
-   Events whose signals have all been numbered.
-   */
-  uint64_t answered;
   /*
    Signals taken by poll.
    */
@@ -171,6 +163,14 @@ typedef struct {
    Events that have not ended yet.
    */
   uint64_t in_flight;
+  /*
+   Events of symbols that are not among the configured `assets`.
+   */
+  uint64_t refused_not_an_asset;
+  /*
+   Events whose signals have all been numbered.
+   */
+  uint64_t answered;
 } signal_stats_t;
 
 /*

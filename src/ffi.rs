@@ -82,8 +82,6 @@ pub struct signal_stats_t {
     pub refused_bad_size: u64,
     /// Events of instruments beyond `instruments.max`.
     pub refused_too_many_instruments: u64,
-    /// Events of symbols that are not among the configured `assets`.
-    pub refused_not_an_asset: u64,
     /// Events that came after a lane had failed.
     pub refused_failed: u64,
     /// Events dropped because the ring to ingest was full.
@@ -96,13 +94,11 @@ pub struct signal_stats_t {
     pub updates: u64,
     /// Factor vectors computed.
     pub triggered: u64,
-    /// Factor vectors that every model has seen.
+    /// Predictions made: one a factor vector, or with `"callback": "per-model"`
+    /// one for each model.
     pub predicted: u64,
-    /// Signals numbered at egress, dropped ones too. With `"callback":
-    /// "per-model"` a factor vector makes one for each model.
+    /// Signals numbered at egress, dropped ones too.
     pub signals: u64,
-    /// Events whose signals have all been numbered.
-    pub answered: u64,
     /// Signals taken by poll.
     pub delivered: u64,
     /// Signal numbers that poll missed.
@@ -111,6 +107,10 @@ pub struct signal_stats_t {
     pub ring_waits: u64,
     /// Events that have not ended yet.
     pub in_flight: u64,
+    /// Events of symbols that are not among the configured `assets`.
+    pub refused_not_an_asset: u64,
+    /// Events whose signals have all been numbered.
+    pub answered: u64,
 }
 
 /// Bytes of a hop's name, its NUL included.
@@ -554,7 +554,6 @@ fn stats_of(counters: &Snapshot, size: u64) -> signal_stats_t {
         refused_bad_price: count(Counter::RefusedBadPrice),
         refused_bad_size: count(Counter::RefusedBadSize),
         refused_too_many_instruments: count(Counter::RefusedTooManyInstruments),
-        refused_not_an_asset: count(Counter::RefusedNotAnAsset),
         refused_failed: count(Counter::RefusedFailed),
         dropped_ingest_ring_full: count(Counter::DroppedIngestRingFull),
         dropped_egress_ring_full: count(Counter::DroppedEgressRingFull),
@@ -563,11 +562,12 @@ fn stats_of(counters: &Snapshot, size: u64) -> signal_stats_t {
         triggered: count(Counter::Triggered),
         predicted: count(Counter::Predicted),
         signals: count(Counter::Signals),
-        answered: count(Counter::Answered),
         delivered: count(Counter::Delivered),
         egress_gap: count(Counter::EgressGap),
         ring_waits: count(Counter::RingWaits),
         in_flight: counters.in_flight(),
+        refused_not_an_asset: count(Counter::RefusedNotAnAsset),
+        answered: count(Counter::Answered),
     }
 }
 

@@ -46,6 +46,7 @@ pub mod engine;
 mod error;
 pub mod factors;
 pub mod ffi;
+mod files;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod glibc;
 pub mod models;

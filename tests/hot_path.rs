@@ -3,9 +3,7 @@
 //! One test in a program of its own: the counting allocator sees the whole
 //! process, lanes and host's thread alike.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytemuck::Zeroable;
 use signal::abi::{Depth, EventKind, HostEvent, IndexPrice, Ticker, Trade};
@@ -13,37 +11,10 @@ use signal::pipeline::placement::Placement;
 use signal::stages::Callback;
 use signal::{Config, Engine};
 
-struct Counting;
+#[path = "support/meters.rs"]
+mod meters;
 
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller upholds the contract, which is the system's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn page_faults() -> i64 {
-    // SAFETY: rusage is plain numbers, for which zero is valid, and getrusage
-    // fills it.
-    unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
-        usage.ru_minflt + usage.ru_majflt
-    }
-}
+use meters::{Of, calls_of_process, page_faults};
 
 /// An instrument's four feeds; prices and times move.
 struct Feeds {
@@ -71,6 +42,21 @@ impl Feeds {
         }
         feeds.trade.volume = 1.0.into();
         feeds
+    }
+
+    /// Another instrument.
+    fn rename(&mut self, number: usize) {
+        for symbol in [
+            &mut self.depth.symbol,
+            &mut self.ticker.symbol,
+            &mut self.trade.symbol,
+            &mut self.index.symbol,
+        ] {
+            symbol[..2]
+                .copy_from_slice(&(number as u16).to_be_bytes().map(|byte| b'a' + byte % 16));
+            symbol[2..4]
+                .copy_from_slice(&[b'a' + (number / 16 % 16) as u8, b'a' + (number / 256) as u8]);
+        }
     }
 
     fn feed(&mut self, engine: &mut Engine, time: i64) {
@@ -119,8 +105,20 @@ fn configurations() -> [(Config, usize); 2] {
     [(Config::default(), 1), (all, signals)]
 }
 
+/// What the process takes while `run` runs: calls of the allocator, page faults.
+fn taken<R>(run: impl FnOnce() -> R) -> (R, u64, i64) {
+    let (calls, faults) = (calls_of_process(), page_faults(Of::Process));
+    let result = run();
+    (
+        result,
+        calls_of_process() - calls,
+        page_faults(Of::Process) - faults,
+    )
+}
+
 fn main() {
     const ROUNDS: i64 = 25_000;
+    const NEW_INSTRUMENTS: usize = 500;
     for placement in [Placement::Inline, Placement::Fused, Placement::Split] {
         for (mut config, signals) in configurations() {
             config.placement = placement.clone();
@@ -128,15 +126,29 @@ fn main() {
             let mut feeds = Feeds::new();
             // Around all rings and more.
             feed(&mut engine, &mut feeds, ROUNDS / 4);
-            let (allocations, faults) = (ALLOCATIONS.load(Ordering::Relaxed), page_faults());
-            let received = feed(&mut engine, &mut feeds, ROUNDS);
-            let new_allocations = ALLOCATIONS.load(Ordering::Relaxed) - allocations;
-            let new_faults = page_faults() - faults;
+            let (received, calls, faults) = taken(|| feed(&mut engine, &mut feeds, ROUNDS));
+            assert_eq!(received, ROUNDS as usize * signals, "{}", engine.about());
+            assert_eq!(
+                (calls, faults),
+                (0, 0),
+                "{}: allocations, page faults",
+                engine.about()
+            );
+            // Instruments that have not been heard of take no memory either.
+            let (received, calls, faults) = taken(|| {
+                let mut received = 0;
+                for number in 0..NEW_INSTRUMENTS {
+                    feeds.rename(number);
+                    received += feed(&mut engine, &mut feeds, 1);
+                }
+                received
+            });
             let about = engine.about();
-            assert_eq!(received, ROUNDS as usize * signals, "{about}");
-            assert_eq!(new_allocations, 0, "{about}: allocations");
-            assert_eq!(new_faults, 0, "{about}: page faults");
-            println!("{about}: no allocation and no page fault in 100,000 events");
+            assert_eq!(received, NEW_INSTRUMENTS * signals, "{about}");
+            assert_eq!((calls, faults), (0, 0), "{about}: new instruments");
+            println!(
+                "{about}: no allocation and no page fault in 100,000 events and {NEW_INSTRUMENTS} new instruments"
+            );
         }
     }
 }

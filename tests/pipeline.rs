@@ -21,7 +21,7 @@ fn assert_all_placements_agree(feed: &Feed) {
     let config = |placement| {
         format!(
             r#"{{"factors": ["test0000", "market"], "models": ["none", "test0000"],
-                "callback": "per-model", "trigger": ["depth", "trade", "index_price"],
+                "callback": "per-model", "trigger": ["depth", "ticker", "trade", "index_price"],
                 "placement": {placement}}}"#
         )
     };

@@ -1,40 +1,14 @@
 //! Tree models against the libraries that trained them, and their files against damage.
 
+#[path = "support/meters.rs"]
+mod meters;
 mod support;
 #[path = "support/vectors.rs"]
 mod vectors;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use signal::models::{Kind, LightGbm, Model, ModelError, XgBoost, load};
-
-/// Counts what is allocated. One test runs in this program.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: hands every call on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(held, Ordering::Relaxed);
-        // SAFETY: the caller upholds what the system's allocator asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller upholds what the system's allocator asks for.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Most that reading a file may hold: some of its size, and the masks of the trees.
 fn bound(file: usize) -> usize {
@@ -172,10 +146,7 @@ fn xgboost(bytes: &[u8]) -> Result<Box<dyn Model>, ModelError> {
 
 /// Reads a damaged file: an error, or a model that runs. Says whether it was refused.
 fn survives(bytes: &[u8], parse: Parse) -> bool {
-    let start = Instant::now();
-    let held = HELD.load(Ordering::Relaxed);
-    PEAK.store(held, Ordering::Relaxed);
-    let refused = match parse(bytes) {
+    let read = || match parse(bytes) {
         Ok(mut model) => {
             let mut out = [0.0];
             for x in [0.0, -1.0, 1e9, f64::NAN, f64::INFINITY] {
@@ -189,9 +160,7 @@ fn survives(bytes: &[u8], parse: Parse) -> bool {
             true
         }
     };
-    // Far above what it takes: this is to find what hangs.
-    assert!(start.elapsed() < Duration::from_secs(30));
-    let took = PEAK.load(Ordering::Relaxed) - held;
+    let (refused, took) = meters::peak(read);
     assert!(
         took <= bound(bytes.len()),
         "{took} bytes for a file of {}",

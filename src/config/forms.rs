@@ -79,12 +79,6 @@ impl Serialize for FactorsEntry {
 
 impl<'de> Deserialize<'de> for FactorsEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Object {
-            set: String,
-            #[serde(flatten)]
-            params: Map<String, Value>,
-        }
         struct Visitor;
         impl<'de> de::Visitor<'de> for Visitor {
             type Value = FactorsEntry;
@@ -100,9 +94,21 @@ impl<'de> Deserialize<'de> for FactorsEntry {
                 })
             }
 
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<FactorsEntry, A::Error> {
-                let Object { set, params } =
-                    Object::deserialize(de::value::MapAccessDeserializer::new(map))?;
+            fn visit_map<A: de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<FactorsEntry, A::Error> {
+                let (mut set, mut params) = (None, Map::new());
+                while let Some(key) = map.next_key::<String>()? {
+                    let again = match key.as_str() {
+                        "set" => set.replace(map.next_value()?).is_some(),
+                        _ => params.insert(key.clone(), map.next_value()?).is_some(),
+                    };
+                    if again {
+                        return Err(de::Error::custom(format!("duplicate field `{key}`")));
+                    }
+                }
+                let set = set.ok_or_else(|| de::Error::missing_field("set"))?;
                 Ok(FactorsEntry { set, params })
             }
         }
@@ -161,6 +167,9 @@ impl ModelEntry {
     }
 }
 
+/// What tells a model file's path from a model's name.
+const FILE_MARKS: [char; 2] = ['/', '.'];
+
 fn stem(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or(path.as_os_str());
     stem.to_string_lossy().into_owned()
@@ -168,7 +177,8 @@ fn stem(path: &Path) -> String {
 
 impl Serialize for ModelEntry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if *self == Self::builtin(&self.name) {
+        // Read again, text with one of these would be a file.
+        if *self == Self::builtin(&self.name) && !self.name.contains(FILE_MARKS) {
             return self.name.serialize(serializer);
         }
         let mut map = serializer.serialize_map(None)?;
@@ -212,7 +222,7 @@ impl<'de> Deserialize<'de> for ModelEntry {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ModelEntry, E> {
-                Ok(if text.contains(['/', '.']) {
+                Ok(if text.contains(FILE_MARKS) {
                     ModelEntry::file(text)
                 } else {
                     ModelEntry::builtin(text)

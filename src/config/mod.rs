@@ -11,7 +11,6 @@
 //! | `layer` | one source's keys |
 //! | `schema` | the JSON Schema (feature `cli`) |
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,6 +19,7 @@ use serde::Serialize;
 
 use crate::abi::EventKind;
 use crate::error::Error;
+use crate::files;
 use crate::pipeline::cores::{MAX_CORES, parse_list};
 use crate::pipeline::idle::Idle;
 use crate::pipeline::placement::Placement;
@@ -44,6 +44,8 @@ pub const ENV_CORES: &str = "SIGNAL_CORES";
 /// A folder in which each handle makes a folder for its latency report.
 pub const ENV_LATENCY_DIR: &str = "SIGNAL_LATENCY_DIR";
 
+/// Largest configuration file that is read.
+pub const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Most instruments that a configuration can ask for.
 pub const MAX_INSTRUMENTS: usize = 1_000_000;
 
@@ -251,9 +253,7 @@ impl Config {
         if let Some(path) = &path {
             config.apply_file(path, &format!("{ENV_CONFIG} file {}", path.display()))?;
         }
-        if let Some(list) = std::env::var_os(ENV_CORES) {
-            config.cores = Some(parse_cores(&list.to_string_lossy())?);
-        }
+        config.apply_cores_variable()?;
         let text = text.map(str::trim).filter(|text| !text.is_empty());
         let layer: Layer = parse("the string given to signal_create", text.unwrap_or("{}"))?;
         let given = layer != Layer::default();
@@ -262,9 +262,23 @@ impl Config {
         Ok((config, Origin { file: path, given }))
     }
 
+    /// Sets the cores that `SIGNAL_CORES` names, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] with what the variable holds and what was expected.
+    pub fn apply_cores_variable(&mut self) -> Result<(), Error> {
+        if let Some(list) = std::env::var_os(ENV_CORES) {
+            self.cores = Some(parse_cores(&list.to_string_lossy())?);
+        }
+        Ok(())
+    }
+
     fn apply_file(&mut self, path: &Path, source: &str) -> Result<(), Error> {
-        let json = fs::read_to_string(path)
-            .map_err(|error| Error::Config(format!("{source}: cannot read it: {error}")))?;
+        let wrong = |what: String| Error::Config(format!("{source}: {what}"));
+        let bytes = files::read(path, MAX_FILE_BYTES).map_err(wrong)?;
+        let json = String::from_utf8(bytes)
+            .map_err(|error| wrong(format!("expected UTF-8 text: {error}")))?;
         let layer: Layer = parse(source, &json)?;
         layer.apply(self, path.parent().unwrap_or(Path::new("")));
         Ok(())
@@ -400,7 +414,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config.json");
         let json = r#"{"model": "m/a.onnx", "latency": {"dir": "report"}}"#;
-        fs::write(&file, json).unwrap();
+        std::fs::write(&file, json).unwrap();
         let config = Config::from_file(&file).unwrap();
         assert_eq!(config.models[0].file, Some(dir.path().join("m/a.onnx")));
         assert_eq!(config.latency.dir, Some(dir.path().join("report")));
@@ -442,6 +456,9 @@ mod tests {
         assert!(refusal("{\"model\": {\"name\": \"x\"}}").contains("file or the key kind"));
         assert!(refusal("{\"model\": \"a\", \"models\": \"b\"}").contains("duplicate"));
         assert!(refusal("{\"models\": [\"a.onnx\", \"b/a.txt\"]}").contains("a name of its own"));
+        let twice = refusal("{\"factors\": {\"set\": \"m\", \"w\": 1, \"w\": 2}}");
+        assert!(twice.contains("duplicate field `w`"), "{twice}");
+        assert!(refusal("{\"factors\": {\"w\": 1}}").contains("missing field `set`"));
         assert!(refusal("{\"trigger\": [\"bar\"]}").contains("expected one of `depth`"));
         assert!(refusal("{\"assets\": [\"btc usdt\"]}").contains("\"btc usdt\""));
         let nested = refusal("{\"models\": [{\"file\": 7}]}");

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Config, FactorsEntry, ModelEntry};
-use crate::factors::{FactorSet, Market};
+use crate::factors::Registry;
 use crate::pipeline::placement::Stage;
 
 /// The JSON Schema (draft 2020-12) of a configuration file, for editors and
@@ -68,31 +68,30 @@ impl JsonSchema for FactorsEntry {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let registry = Registry::builtin();
+        let names: Vec<_> = registry.names().collect();
+        let known = registry.iter().map(|set| {
+            let mut properties = (set.params_schema)();
+            properties.insert("set".into(), json!({"const": set.name}));
+            json!({
+                "type": "object",
+                "properties": properties,
+                "required": ["set"],
+                "additionalProperties": false
+            })
+        });
+        // A host in Rust may have sets of its own.
+        let other = json!({
+            "type": "object",
+            "properties": {"set": {"type": "string", "not": {"enum": names}}},
+            "required": ["set"]
+        });
+        let mut forms = vec![json!({"type": "string"})];
+        forms.extend(known);
+        forms.push(other);
         json_schema!({
             "description": "A factor set: its name, or an object with the name and the set's parameters.",
-            "anyOf": [
-                {"type": "string"},
-                {
-                    "type": "object",
-                    "properties": {
-                        "set": {"const": Market::NAME},
-                        "window": {
-                            "type": "integer",
-                            "minimum": 1,
-                            "maximum": Market::MAX_WINDOW,
-                            "default": Market::DEFAULT_WINDOW,
-                            "description": "Trades that the trade factors look back on."
-                        }
-                    },
-                    "required": ["set"],
-                    "additionalProperties": false
-                },
-                {
-                    "type": "object",
-                    "properties": {"set": {"type": "string", "not": {"const": Market::NAME}}},
-                    "required": ["set"]
-                }
-            ]
+            "anyOf": forms
         })
     }
 }

@@ -115,7 +115,7 @@ impl Blueprint {
         }
     }
 
-    /// Bytes that rings and factor states take.
+    /// Bytes that rings, tables and factor states take.
     pub fn bytes(&self) -> usize {
         self.sizes()
             .iter()
@@ -124,7 +124,7 @@ impl Blueprint {
 
     /// What takes memory in proportion to the configuration, and how it comes
     /// to be so much.
-    fn sizes(&self) -> [(usize, String); 4] {
+    fn sizes(&self) -> Vec<(usize, String)> {
         let rings = &self.config.rings;
         let ring = |key: &str, messages: usize, words: usize| {
             let bytes = messages.saturating_mul(words.next_multiple_of(WORDS_PER_LINE) * 8);
@@ -134,17 +134,18 @@ impl Blueprint {
             )
         };
         let levels = self.levels();
-        let stage = wire::event_values(levels)
+        let widest = wire::event_values(levels)
             .max(self.factors.len())
             .max(self.widest_signal());
+        let stage = ring("rings.stage", rings.stage, Signals::words(widest));
+        let between_lanes = self.config.placement.lanes().saturating_sub(1);
         let state: usize = self
             .sets
             .iter()
             .fold(0, |sum, (_, set)| sum.saturating_add(set.state_bytes));
         let instruments = self.config.instruments.max;
-        [
+        let mut sizes = vec![
             ring("rings.ingest", rings.ingest, wire::raw_words(levels)),
-            ring("rings.stage", rings.stage, Signals::words(stage)),
             ring(
                 "rings.egress",
                 rings.egress,
@@ -156,7 +157,15 @@ impl Blueprint {
                     "instruments.max: {instruments} instruments with {state} bytes of factor state each"
                 ),
             ),
-        ]
+            (
+                Ingest::bytes(instruments)
+                    + Names::bytes(instruments)
+                    + Factor::bytes(instruments, Ingest::pairs(instruments)),
+                format!("instruments.max: the tables of {instruments} instruments"),
+            ),
+        ];
+        sizes.extend(std::iter::repeat_n(stage, between_lanes));
+        sizes
     }
 
     /// Refuses sizes that are fine one by one but whose product is not: a failed
@@ -206,7 +215,7 @@ impl Blueprint {
     }
 }
 
-/// Most memory that one ring or all factor states may take.
+/// Most memory that one ring, all factor states or all tables may take.
 const MAX_BYTES: usize = 1 << 30;
 
 impl fmt::Display for Blueprint {
@@ -233,8 +242,8 @@ struct Disabled<'a> {
 }
 
 impl<'a> Disabled<'a> {
-    /// A name that disables nothing is a mistake: what it was meant for would
-    /// stay on.
+    /// A name that nothing bears is a mistake: what it was meant for would stay
+    /// on. What is known but not configured may be named: it is off already.
     fn new(config: &'a Config, registry: &Registry) -> Result<Self, Error> {
         for name in &config.disabled_factors {
             let known = registry.factors.iter().any(|set| {

@@ -1,6 +1,7 @@
 //! One factor set's states for all instruments.
 
 use super::{Depth, FactorSet, IndexPrice, Ticker, Trade};
+use crate::pipeline::padded::Items;
 use crate::stages::InstrumentId;
 
 /// The states of one factor set, one an instrument.
@@ -19,15 +20,14 @@ pub trait FactorBank: Send {
     fn write(&mut self, id: InstrumentId, out: &mut [f64]);
 }
 
-struct Bank<F, const N: usize>(Box<[F]>);
+struct Bank<F, const N: usize>(Items<F>);
 
 /// States of the set `F` for so many instruments, all made here.
 pub(super) fn bank<F: FactorSet<N>, const N: usize>(
     instruments: usize,
     params: &F::Params,
 ) -> Box<dyn FactorBank> {
-    let states = (0..instruments).map(|_| F::new(params)).collect();
-    Box::new(Bank::<F, N>(states))
+    Box::new(Bank::<F, N>(Items::new(instruments, || F::new(params))))
 }
 
 impl<F: FactorSet<N>, const N: usize> FactorBank for Bank<F, N> {

@@ -120,6 +120,7 @@
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 mod bank;
 mod market;
@@ -260,6 +261,12 @@ pub trait FactorSet<const N: usize>: Sized + Send + 'static {
     /// [`NoParams`] for a set without parameters. Bounds belong into its
     /// `Deserialize`, so that a wrong value is refused before anything starts.
     type Params: DeserializeOwned + 'static;
+
+    /// The JSON Schema of each parameter, by its key, for tools that read
+    /// configurations.
+    fn params_schema() -> Map<String, Value> {
+        Map::new()
+    }
 
     /// An instrument that nothing has been heard of. All memory is taken here.
     fn new(params: &Self::Params) -> Self;

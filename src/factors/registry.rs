@@ -16,6 +16,8 @@ pub struct Entry {
     pub factors: &'static [&'static str],
     /// Book levels that the set reads.
     pub levels: usize,
+    /// The JSON Schema of each parameter, by its key.
+    pub params_schema: fn() -> Map<String, Value>,
     prepare: fn(&Map<String, Value>) -> Result<Prepared, String>,
 }
 
@@ -94,6 +96,7 @@ impl Registry {
             name: F::NAME,
             factors: const { &F::FACTORS },
             levels: F::LEVELS,
+            params_schema: F::params_schema,
             prepare: prepare::<F, N>,
         });
     }

@@ -1,16 +1,20 @@
 //! Reference vectors beside a model file.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Model, ModelError, load};
+use super::load::{self, MAX_JSON_BYTES};
+use super::{Model, ModelError};
+use crate::files;
 
 /// What `MODEL_FILE.check.json` holds: factor vectors, the outputs that the
 /// model's trainer computed for them, and how far ours may be off.
 ///
-/// An output passes if `|ours - reference| <= tolerance * max(1, |reference|)`,
-/// or if both are NaN. JSON cannot hold NaN: `null` stands for it.
+/// An output passes if `|ours - reference| <= tolerance * scale`, where `scale` is
+/// the greatest `|reference|` of that output over all rows (1 if all are 0), or if
+/// both are NaN. JSON cannot hold NaN: `null` stands for it.
 ///
 /// ```
 /// use signal::models::{Check, Linear};
@@ -49,15 +53,17 @@ impl Check {
     /// Reads the check file of a model file, if there is one.
     pub(super) fn beside(model: &Path) -> Result<Option<Self>, ModelError> {
         let path = Self::path(model);
-        let exists = path.try_exists().map_err(|error| {
-            ModelError(format!("{}: cannot look for it: {error}", path.display()))
-        })?;
-        if !exists {
-            return Ok(None);
-        }
         let source = path.display().to_string();
         let named = |error: ModelError| ModelError(format!("{source}: {error}"));
-        let bytes = load::read(&path).map_err(named)?;
+        // A link to nowhere is a check that somebody meant to be there.
+        match path.symlink_metadata() {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(named(ModelError(format!("cannot look for it: {error}")))),
+        }
+        let bytes = files::read(&path, MAX_JSON_BYTES)
+            .map_err(ModelError)
+            .map_err(named)?;
         let check = Self::parse(&bytes).map_err(named)?;
         Ok(Some(Self { source, ..check }))
     }
@@ -68,6 +74,7 @@ impl Check {
     ///
     /// The key, the line, and what was expected.
     pub fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
+        load::within(bytes, MAX_JSON_BYTES)?;
         let file: File = load::json(bytes)?;
         if file.inputs.is_empty() || file.inputs.len() != file.outputs.len() {
             return Err(ModelError(format!(
@@ -90,6 +97,11 @@ impl Check {
         })
     }
 
+    /// Values in the first row of outputs.
+    pub(super) fn outputs(&self) -> usize {
+        self.outputs.first().map_or(0, Vec::len)
+    }
+
     /// Runs the model on every input.
     ///
     /// # Errors
@@ -98,24 +110,35 @@ impl Check {
     pub fn run(&self, model: &mut dyn Model) -> Result<(), ModelError> {
         let names = model.outputs().to_vec();
         let mut out = vec![0.0; names.len()];
+        let scales = self.scales(names.len());
         for (row, (input, expected)) in self.inputs.iter().zip(&self.outputs).enumerate() {
             self.same_length("inputs", row, input.len(), model.inputs())?;
             self.same_length("outputs", row, expected.len(), out.len())?;
             model.run(input, &mut out);
             for (column, (&ours, &reference)) in out.iter().zip(expected).enumerate() {
-                if !close(ours, reference, self.tolerance) {
+                if !close(ours, reference, self.tolerance * scales[column]) {
                     return Err(ModelError(format!(
                         "{}: outputs[{row}][{column}] ({}) is {reference}, but the model gives {ours}: \
-                         off by {:e}, tolerance {:e}",
+                         off by {:e}, at most {:e} is tolerated",
                         self.source,
                         names[column],
                         (ours - reference).abs(),
-                        self.tolerance
+                        self.tolerance * scales[column]
                     )));
                 }
             }
         }
         Ok(())
+    }
+
+    /// The greatest reference of each output.
+    fn scales(&self, outputs: usize) -> Vec<f64> {
+        let greatest = |column: usize| {
+            let values = self.outputs.iter().filter_map(|row| row.get(column));
+            values.fold(0.0, |greatest: f64, value| greatest.max(value.abs()))
+        };
+        let scale = |greatest: f64| if greatest > 0.0 { greatest } else { 1.0 };
+        (0..outputs).map(|column| scale(greatest(column))).collect()
     }
 
     fn same_length(
@@ -141,8 +164,8 @@ fn numbers(row: Vec<Option<f64>>) -> Vec<f64> {
         .collect()
 }
 
-fn close(ours: f64, reference: f64, tolerance: f64) -> bool {
+fn close(ours: f64, reference: f64, tolerated: f64) -> bool {
     ours == reference
         || (ours.is_nan() && reference.is_nan())
-        || (ours - reference).abs() <= tolerance * reference.abs().max(1.0)
+        || (ours - reference).abs() <= tolerated
 }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::load::{self, MAX_JSON_BYTES};
 use super::{Model, ModelError};
 
 /// `signal = bias + sum w (x - mean) / scale`, and
@@ -54,7 +55,8 @@ impl Linear {
     ///
     /// The key, the line, and what was expected.
     pub fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
-        let file: File = super::load::json(bytes)?;
+        load::within(bytes, MAX_JSON_BYTES)?;
+        let file: File = load::json(bytes)?;
         let count = file.weights.len();
         if count == 0 {
             return Err(ModelError::new(

@@ -1,16 +1,18 @@
 //! From a file to a model: its kind, bounds, and the check file beside it.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::files;
+
 use super::{Check, LightGbm, Linear, Model, ModelError, XgBoost, onnx};
 
-/// Largest model file that is read.
+/// Largest file of trees or ONNX that is read.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
+/// Largest linear model or check file that is read.
+pub const MAX_JSON_BYTES: u64 = 8 << 20;
 
 /// What is in a model file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,7 +104,9 @@ pub(crate) fn load_with_kind(
     outputs: &[String],
 ) -> Result<(Kind, Box<dyn Model>), ModelError> {
     let named = |error: ModelError| ModelError(format!("{}: {error}", path.display()));
-    let bytes = read(path).map_err(named)?;
+    let bytes = files::read(path, MAX_FILE_BYTES)
+        .map_err(ModelError)
+        .map_err(named)?;
     let kind = match kind {
         Some(kind) => kind,
         None => Kind::detect(&bytes).map_err(named)?,
@@ -113,39 +117,38 @@ pub(crate) fn load_with_kind(
             kind.name()
         ))));
     }
-    let parsed: Result<Box<dyn Model>, ModelError> = match kind {
-        Kind::Linear => Linear::parse(&bytes).map(|model| Box::new(model) as _),
-        Kind::LightGbm => LightGbm::parse(&bytes).map(|model| Box::new(model) as _),
-        Kind::XgBoost => XgBoost::parse(&bytes).map(|model| Box::new(model) as _),
-        Kind::Onnx => onnx::load(&bytes, outputs),
+    let parse = |outputs: &[String]| {
+        parse(kind, &bytes, outputs)
+            .map_err(|error| named(ModelError(format!("{} model: {error}", kind.name()))))
     };
-    let mut model =
-        parsed.map_err(|error| named(ModelError(format!("{} model: {error}", kind.name()))))?;
-    Check::beside(path)?.map_or(Ok(()), |check| check.run(model.as_mut()))?;
+    let mut model = parse(outputs)?;
+    if let Some(check) = Check::beside(path)? {
+        if outputs.is_empty() || check.outputs() == model.outputs().len() {
+            check.run(model.as_mut())?;
+        } else {
+            // The check file belongs to the model, whatever is chosen of it.
+            check.run(parse(&[])?.as_mut())?;
+        }
+        model.reset();
+    }
     Ok((kind, model))
 }
 
-/// Reads a file of bounded size.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
-    let cannot = |error: std::io::Error| ModelError(format!("cannot read it: {error}"));
-    let file = File::open(path).map_err(cannot)?;
-    let about = file.metadata().map_err(cannot)?;
-    // Reading a FIFO would wait for a writer.
-    if !about.is_file() {
-        return Err(ModelError::new("it is not a regular file"));
+fn parse(kind: Kind, bytes: &[u8], outputs: &[String]) -> Result<Box<dyn Model>, ModelError> {
+    match kind {
+        Kind::Linear => Linear::parse(bytes).map(|model| Box::new(model) as _),
+        Kind::LightGbm => LightGbm::parse(bytes).map(|model| Box::new(model) as _),
+        Kind::XgBoost => XgBoost::parse(bytes).map(|model| Box::new(model) as _),
+        Kind::Onnx => onnx::load(bytes, outputs),
     }
-    let too_big = || ModelError(format!("it has more than {MAX_FILE_BYTES} bytes"));
-    if about.len() > MAX_FILE_BYTES {
-        return Err(too_big());
+}
+
+/// Refuses more bytes than a file of its kind has.
+pub(super) fn within(bytes: &[u8], limit: u64) -> Result<(), ModelError> {
+    match bytes.len() as u64 <= limit {
+        true => Ok(()),
+        false => Err(ModelError(format!("it has more than {limit} bytes"))),
     }
-    let mut bytes = Vec::with_capacity(about.len() as usize);
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(cannot)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(too_big());
-    }
-    Ok(bytes)
 }
 
 /// Reads JSON; an error names the key, the line and what was expected.

@@ -26,7 +26,7 @@ pub use check::Check;
 pub use lightgbm::LightGbm;
 pub use linear::Linear;
 pub(crate) use load::load_with_kind;
-pub use load::{Kind, MAX_FILE_BYTES, load};
+pub use load::{Kind, MAX_FILE_BYTES, MAX_JSON_BYTES, load};
 pub use none::NoModel;
 pub use onnx::Onnx;
 pub use test0000::Test0000;
@@ -54,6 +54,11 @@ pub trait Model: Send {
     ///
     /// May panic if a slice has another length.
     fn run(&mut self, factors: &[f64], out: &mut [f64]);
+
+    /// Forgets all earlier runs. A model that keeps state must do so: the engine
+    /// runs every model on zeros to warm it, and on the rows of its check file,
+    /// before the first event, and resets it then.
+    fn reset(&mut self) {}
 }
 
 /// What is wrong with a model file, in a sentence that names the place in it

@@ -137,19 +137,20 @@ pub(crate) struct FactorNode<N> {
 impl<N: Accept<FactorVectors>> Accept<Events> for FactorNode<N> {
     #[inline]
     fn accept(&mut self, event: &Event<'_>, trace: &mut Trace) {
-        let mut triggered = 0;
-        let next = &mut self.next;
+        let mut triggered = false;
+        let (next, counters) = (&mut self.next, &self.counters);
         self.stage.on(event, |vector| {
-            triggered += 1;
+            triggered = true;
             trace.mark(Stage::Factor);
+            // Before it is handed on: once the event has been answered, it
+            // counts everywhere on its way.
+            counters.bump(Counter::Triggered);
             next.accept(&vector, trace);
         });
-        if triggered == 0 {
+        if !triggered {
             trace.mark(Stage::Factor);
             trace.updated_only = true;
             self.counters.bump(Counter::Updates);
-        } else {
-            self.counters.add(Counter::Triggered, triggered);
         }
     }
 
@@ -167,12 +168,12 @@ pub(crate) struct ModelNode<N> {
 impl<N: Accept<Predictions>> Accept<FactorVectors> for ModelNode<N> {
     #[inline]
     fn accept(&mut self, vector: &FactorVector<'_>, trace: &mut Trace) {
-        let next = &mut self.next;
+        let (next, counters) = (&mut self.next, &self.counters);
         self.stage.on(vector, |prediction| {
             trace.mark(Stage::Model);
+            counters.bump(Counter::Predicted);
             next.accept(&prediction, trace);
         });
-        self.counters.bump(Counter::Predicted);
     }
 
     fn prime(&mut self) {

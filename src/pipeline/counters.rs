@@ -69,10 +69,10 @@ counters! {
     Updates = "updates",
     /// Factor vectors computed.
     Triggered = "triggered",
-    /// Factor vectors that every model has seen.
+    /// Predictions made: one a factor vector, or with `"callback": "per-model"`
+    /// one for each model.
     Predicted = "predicted",
-    /// Signals numbered at egress, dropped ones too. With `"callback":
-    /// "per-model"` a vector makes one for each model.
+    /// Signals numbered at egress, dropped ones too.
     Signals = "signals",
     /// Events whose signals have all been numbered.
     Answered = "answered",

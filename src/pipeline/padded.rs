@@ -1,6 +1,7 @@
 //! Buffers that share no cache line with anybody else's memory.
 
 use std::fmt;
+use std::iter;
 use std::ops::{Deref, DerefMut};
 
 use bytemuck::{Pod, Zeroable};
@@ -53,6 +54,62 @@ impl DerefMut for Values {
 }
 
 impl fmt::Debug for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// Bytes that keep a slice's items off other memory's cache lines.
+const MARGIN_BYTES: usize = 128;
+
+/// Items for one thread, with unused ones before the first and behind the last,
+/// so that they share no cache line with anybody else's memory.
+///
+/// ```
+/// let mut items = signal::pipeline::padded::Items::new(3, || 7u8);
+/// items[2] = 1;
+/// assert_eq!(items[..], [7, 7, 1]);
+/// ```
+pub struct Items<T> {
+    all: Box<[T]>,
+    margin: usize,
+}
+
+impl<T> Items<T> {
+    /// So many items, each from `make`.
+    pub fn new(len: usize, make: impl FnMut() -> T) -> Self {
+        let margin = MARGIN_BYTES.div_ceil(size_of::<T>().max(1));
+        Self {
+            all: iter::repeat_with(make).take(len + 2 * margin).collect(),
+            margin,
+        }
+    }
+
+    /// Bytes that so many items take.
+    pub fn bytes(len: usize) -> usize {
+        len.saturating_mul(size_of::<T>())
+            .saturating_add(2 * (MARGIN_BYTES + size_of::<T>()))
+    }
+}
+
+impl<T> Deref for Items<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        &self.all[self.margin..self.all.len() - self.margin]
+    }
+}
+
+impl<T> DerefMut for Items<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        let end = self.all.len() - self.margin;
+        &mut self.all[self.margin..end]
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Items<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }

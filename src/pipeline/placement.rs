@@ -55,6 +55,18 @@ pub enum Placement {
     Lanes(Vec<Vec<Stage>>),
 }
 
+impl Placement {
+    /// Number of lanes.
+    pub fn lanes(&self) -> usize {
+        match self {
+            Placement::Inline => 0,
+            Placement::Auto | Placement::Fused => 1,
+            Placement::Split => Stage::ALL.len(),
+            Placement::Lanes(lanes) => lanes.len(),
+        }
+    }
+}
+
 impl fmt::Display for Placement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -3,7 +3,7 @@
 use super::{Body, Event, FactorVector, InstrumentId, Meta, PairId};
 use crate::abi::EventKind;
 use crate::factors::{FactorBank, IndexPrice};
-use crate::pipeline::padded::Values;
+use crate::pipeline::padded::{Items, Values};
 
 /// Which kinds of event make the engine compute a factor vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub struct Factor {
     selection: Option<Box<[usize]>>,
     selected: Values,
     triggers: Triggers,
-    instruments: Box<[Instrument]>,
-    pairs: Box<[Pair]>,
+    instruments: Items<Instrument>,
+    pairs: Items<Pair>,
 }
 
 /// What the stage itself keeps of an instrument.
@@ -96,9 +96,15 @@ impl Factor {
             selection,
             selected,
             triggers,
-            instruments: vec![unheard; instruments].into(),
-            pairs: vec![pair; pairs].into(),
+            instruments: Items::new(instruments, || unheard),
+            pairs: Items::new(pairs, || pair),
         }
+    }
+
+    /// Bytes that the stage itself takes for so many instruments and pairs, the
+    /// sets' states apart.
+    pub fn bytes(instruments: usize, pairs: usize) -> usize {
+        Items::<Instrument>::bytes(instruments).saturating_add(Items::<Pair>::bytes(pairs))
     }
 
     /// Updates the instrument's state; an event that triggers also computes its

@@ -1,6 +1,7 @@
 //! Ingest: decode, validate and intern what the host's thread copied.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
@@ -87,7 +88,13 @@ pub struct Ingest {
     index_pairs: usize,
     names: Arc<Names>,
     assets: Assets,
-    max_spellings: usize,
+    /// Spellings that may still be remembered, of instruments and of others.
+    room: Room,
+}
+
+struct Room {
+    spellings: usize,
+    others: usize,
 }
 
 impl Ingest {
@@ -98,17 +105,55 @@ impl Ingest {
         let max = names.capacity();
         // An instrument may come in two spellings, `btc_usdt` and `BTCUSDT`,
         // and so may its index price.
-        let max_spellings = max * 4 + OTHER_SPELLINGS;
+        let room = Room {
+            spellings: max * 4,
+            others: OTHER_SPELLINGS,
+        };
+        let mut by_spelling =
+            HashMap::with_capacity_and_hasher(room.spellings + room.others, FxBuildHasher);
+        let mut by_pair = HashMap::with_capacity_and_hasher(Self::pairs(max), FxBuildHasher);
+        let mut by_instrument = HashMap::with_capacity_and_hasher(max, FxBuildHasher);
+        touch(&mut by_spelling, |number| {
+            let key = HostKey {
+                symbol: [number; SYMBOL_LEN / 8],
+                exchange: [0; EXCHANGE_LEN / 8],
+                instrument_type: 0,
+            };
+            (key, Route::NotAnAsset)
+        });
+        let name = Name::from_symbol(b"-").expect("it is visible ASCII");
+        touch(&mut by_pair, |number| {
+            let key = PairKey {
+                name,
+                exchange: [number; EXCHANGE_LEN / 8],
+            };
+            (key, PairId(0))
+        });
+        touch(&mut by_instrument, |number| {
+            ((PairId(number as u32), 0), InstrumentId(0))
+        });
         Self {
             levels,
-            by_spelling: HashMap::with_capacity_and_hasher(max_spellings, FxBuildHasher),
-            by_pair: HashMap::with_capacity_and_hasher(Self::pairs(max), FxBuildHasher),
-            by_instrument: HashMap::with_capacity_and_hasher(max, FxBuildHasher),
+            by_spelling,
+            by_pair,
+            by_instrument,
             index_pairs: 0,
             names,
             assets,
-            max_spellings,
+            room,
         }
+    }
+
+    /// Bytes that the tables take for so many instruments.
+    pub fn bytes(instruments: usize) -> usize {
+        // A table has a power of two of places, an eighth of them free, and a
+        // byte for each beside its entry.
+        fn table<Entry>(entries: usize) -> usize {
+            (entries * 8 / 7).next_power_of_two() * (size_of::<Entry>() + 1)
+        }
+        table::<(HostKey, Route)>(instruments * 4 + OTHER_SPELLINGS)
+            + table::<(PairKey, PairId)>(Self::pairs(instruments))
+            + table::<((PairId, i8), InstrumentId)>(instruments)
     }
 
     /// Most pairs of exchange and symbol with so many instruments: index prices
@@ -194,7 +239,12 @@ impl Ingest {
 
     /// Spellings beyond the table's room take the slower way each time.
     fn remember(&mut self, key: HostKey, route: Route) {
-        if self.by_spelling.len() < self.max_spellings {
+        let room = match route {
+            Route::To(..) => &mut self.room.spellings,
+            Route::NotAnAsset => &mut self.room.others,
+        };
+        if *room > 0 {
+            *room -= 1;
             self.by_spelling.insert(key, route);
         }
     }
@@ -236,6 +286,18 @@ impl Ingest {
         self.by_pair.insert(key, pair);
         pair
     }
+}
+
+/// Fills a table and empties it again: its memory is there before the first
+/// event asks for it, not when a new instrument does.
+fn touch<K: Eq + Hash, V>(table: &mut HashMap<K, V, FxBuildHasher>, entry: impl Fn(u64) -> (K, V)) {
+    let capacity = table.capacity();
+    for number in 0..capacity as u64 {
+        let (key, value) = entry(number);
+        table.insert(key, value);
+    }
+    debug_assert_eq!(table.capacity(), capacity);
+    table.clear();
 }
 
 impl std::fmt::Debug for Ingest {

@@ -106,6 +106,7 @@ impl ModelStage {
                 slot.model
                     .run(inputs, &mut self.outputs[slot.outputs.clone()]);
             }
+            slot.model.reset();
         }
     }
 

@@ -73,6 +73,11 @@ impl Names {
         Self((0..max).map(|_| OnceLock::new()).collect())
     }
 
+    /// Bytes of a table for so many instruments.
+    pub fn bytes(max: usize) -> usize {
+        max * size_of::<OnceLock<Name>>()
+    }
+
     /// Instruments that the table can hold.
     pub fn capacity(&self) -> usize {
         self.0.len()

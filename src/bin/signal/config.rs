@@ -31,7 +31,10 @@ fn pretty(value: &impl serde::Serialize) -> String {
 /// Explains a file and what would run on this machine.
 pub fn check(path: &Path) -> Result<()> {
     let said = |error: &dyn std::fmt::Display| Failure::said(error.to_string());
-    let config = Config::from_file(path).map_err(|error| said(&error))?;
+    let mut config = Config::from_file(path).map_err(|error| said(&error))?;
+    config
+        .apply_cores_variable()
+        .map_err(|error| said(&error))?;
     // What the values mean together is known to the engine, which knows no file.
     let said = |error: &dyn std::fmt::Display| said(&format!("{}: {error}", path.display()));
     let blueprint = Blueprint::new(&config, &Registry::default()).map_err(|error| said(&error))?;
@@ -95,7 +98,7 @@ fn explain(path: &Path, blueprint: &Blueprint, cores: &Cores, plan: &Plan) -> St
     row(
         "memory",
         format!(
-            "{:.1} MiB for rings and the state of {} instruments",
+            "{:.1} MiB for rings, and tables and factors of {} instruments",
             blueprint.bytes() as f64 / f64::from(1 << 20),
             config.instruments.max
         ),
@@ -114,7 +117,7 @@ fn explain(path: &Path, blueprint: &Blueprint, cores: &Cores, plan: &Plan) -> St
     if let Some(cores) = std::env::var_os(ENV_CORES) {
         row(
             "",
-            format!("{ENV_CORES}={} wins over cores", cores.to_string_lossy()),
+            format!("{ENV_CORES}={} wins over the file", cores.to_string_lossy()),
         );
     }
     let changed = changes(&value(config), &value(&Config::default()), "");

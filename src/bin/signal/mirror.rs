@@ -19,6 +19,14 @@ macro_rules! stats {
             $(#[allow(missing_docs, reason = "named as in signal.h")] pub $field: u64,)*
         }
 
+        // The same layout as the library's own, field by field.
+        const _: () = {
+            use std::mem::offset_of;
+            use signal::ffi::signal_stats_t;
+            assert!(size_of::<Stats>() == size_of::<signal_stats_t>());
+            $(assert!(offset_of!(Stats, $field) == offset_of!(signal_stats_t, $field));)*
+        };
+
         impl Stats {
             /// The counters with their names.
             pub fn named(&self) -> Vec<(&'static str, u64)> {
@@ -31,11 +39,10 @@ macro_rules! stats {
 stats! {
     events_depth, events_ticker, events_trade, events_index_price,
     refused_null_data, refused_unknown_type, refused_bad_symbol, refused_bad_price,
-    refused_bad_size, refused_too_many_instruments,
-    refused_not_an_asset, refused_failed,
+    refused_bad_size, refused_too_many_instruments, refused_failed,
     dropped_ingest_ring_full, dropped_egress_ring_full,
-    ingest_gap, updates, triggered, predicted, signals, answered, delivered, egress_gap, ring_waits,
-    in_flight,
+    ingest_gap, updates, triggered, predicted, signals, delivered, egress_gap, ring_waits,
+    in_flight, refused_not_an_asset, answered,
 }
 
 /// One row of the hop table (`signal_hop_t`).

@@ -11,6 +11,7 @@ mod recent;
 mod window;
 
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use super::{Depth, FactorSet, IndexPrice, Ticker, Trade};
 use crate::abi::{LEVELS, SIDE_BUY, SIDE_SELL};
@@ -145,6 +146,17 @@ impl FactorSet<15> for Market {
     ];
     const LEVELS: usize = LEVELS;
     type Params = MarketParams;
+
+    fn params_schema() -> Map<String, Value> {
+        let window = json!({
+            "type": "integer",
+            "minimum": 1,
+            "maximum": Self::MAX_WINDOW,
+            "default": Self::DEFAULT_WINDOW,
+            "description": "Trades in the factors' window."
+        });
+        Map::from_iter([("window".into(), window)])
+    }
 
     fn new(params: &MarketParams) -> Self {
         Self {
