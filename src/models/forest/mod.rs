@@ -8,14 +8,16 @@
 //! |---|---|
 //! | `split` | a split as a format states it: test, missing values, children |
 //! | `build` | checks trees, makes the forest |
+//! | `trees` | checked trees, as stated |
 //! | `table` | all trees at once, with bit masks: what small trees run on |
-//! | `walk` | from root to leaf, tree by tree: what the others run on |
+//! | `walk` | from root to leaf, several trees at a time: what the others run on |
 
 mod build;
 mod split;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trees;
 mod walk;
 
 pub(crate) use build::Builder;

@@ -13,7 +13,7 @@
 use std::hint::select_unpredictable;
 
 use super::split::{Child, Scalar, Split, Test};
-use super::walk::Walk;
+use super::trees::Trees;
 
 /// A mask with a bit for each leaf of a tree.
 pub(super) trait Mask:
@@ -85,15 +85,15 @@ pub(super) struct Table<T, V, M, const LEAVES: usize> {
 
 impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
     /// The table of these trees, if they are small enough for it.
-    pub(super) fn new(walk: &Walk<T, V>) -> Option<Self> {
-        let trees = walk.trees().len();
-        if walk.trees().any(|(_, splits)| splits.len() >= LEAVES) {
+    pub(super) fn new(all: &Trees<T, V>) -> Option<Self> {
+        let trees = all.iter().len();
+        if all.iter().any(|(_, splits)| splits.len() >= LEAVES) {
             return None;
         }
         let stride = trees.div_ceil(BLOCK);
         let most = MAX_BYTES / size_of::<Block<M>>() / stride.max(1);
-        let mut cuts = vec![Vec::new(); walk.features()];
-        for split in walk.trees().flat_map(|(_, splits)| splits) {
+        let mut cuts = vec![Vec::new(); all.features()];
+        for split in all.iter().flat_map(|(_, splits)| splits) {
             let cuts = &mut cuts[split.feature];
             split.cuts(cuts)?;
             if cuts.len() >= 2 * MAX_CUTS {
@@ -127,7 +127,7 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
         }
         let mut masks = vec![Block([M::ALL; BLOCK]); rows * stride];
         let mut leaves = Vec::with_capacity(trees);
-        for (tree, (root, splits)) in walk.trees().enumerate() {
+        for (tree, (root, splits)) in all.iter().enumerate() {
             let sides = Sides::of(root, splits);
             for (split, [yes, no]) in splits.iter().zip(&sides.of) {
                 let column = &columns[column_of[split.feature]];
@@ -147,7 +147,7 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
             stride,
             masks: masks.into(),
             leaves: leaves.into(),
-            x: vec![T::NAN; walk.features()].into(),
+            x: vec![T::NAN; all.features()].into(),
             rows: vec![0; columns.len()].into(),
             columns: columns.into(),
         })
