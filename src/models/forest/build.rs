@@ -98,6 +98,8 @@ impl<T: Scalar, V: Copy> Builder<T, V> {
             Table::new(&self.trees)
                 .map(Plan::Narrow)
                 .or_else(|| Table::new(&self.trees).map(Plan::Wide))
+                .or_else(|| Table::new(&self.trees).map(Plan::Double))
+                .or_else(|| Table::new(&self.trees).map(Plan::Quadruple))
                 .unwrap_or_else(|| Plan::Walk(Walk::new(&self.trees))),
         )
     }

@@ -44,6 +44,8 @@ pub(crate) struct Forest<T, V>(Plan<T, V>);
 enum Plan<T, V> {
     Narrow(Table<T, V, u32, 32>),
     Wide(Table<T, V, u64, 64>),
+    Double(Table<T, V, [u64; 2], 128>),
+    Quadruple(Table<T, V, [u64; 4], 256>),
     Walk(Walk<T, V>),
 }
 
@@ -58,6 +60,8 @@ impl<T: Scalar, V: Copy> Forest<T, V> {
         match &mut self.0 {
             Plan::Narrow(table) => table.run(features, each),
             Plan::Wide(table) => table.run(features, each),
+            Plan::Double(table) => table.run(features, each),
+            Plan::Quadruple(table) => table.run(features, each),
             Plan::Walk(walk) => walk.run(features, each),
         }
     }

@@ -15,14 +15,17 @@ use std::hint::select_unpredictable;
 use super::split::{Child, Scalar, Split, Test};
 use super::trees::Trees;
 
+/// Leaves of a tree, as bits, whatever the mask.
+type Leaves = [u64; 4];
+
 /// A mask with a bit for each leaf of a tree.
-pub(super) trait Mask:
-    Copy + std::ops::BitAnd<Output = Self> + std::ops::BitAndAssign
-{
+pub(super) trait Mask: Copy {
     /// All leaves.
     const ALL: Self;
-    /// The low bits of a wide mask.
-    fn of(wide: u64) -> Self;
+    /// Without these.
+    fn without(self, out: &Leaves) -> Self;
+    /// What both have.
+    fn and(self, other: Self) -> Self;
     /// Number of the lowest leaf.
     fn first(self) -> usize;
 }
@@ -32,8 +35,13 @@ macro_rules! mask {
         impl Mask for $mask {
             const ALL: Self = $mask::MAX;
 
-            fn of(wide: u64) -> Self {
-                wide as $mask
+            fn without(self, out: &Leaves) -> Self {
+                self & !(out[0] as $mask)
+            }
+
+            #[inline(always)]
+            fn and(self, other: Self) -> Self {
+                self & other
             }
 
             #[inline(always)]
@@ -47,9 +55,33 @@ macro_rules! mask {
 mask!(u32);
 mask!(u64);
 
-/// Most bytes of masks. What one run reads is small (a row a feature), but cells
-/// that change often should stay in the cache.
+impl<const WORDS: usize> Mask for [u64; WORDS] {
+    const ALL: Self = [u64::MAX; WORDS];
+
+    fn without(self, out: &Leaves) -> Self {
+        std::array::from_fn(|word| self[word] & !out[word])
+    }
+
+    #[inline(always)]
+    fn and(self, other: Self) -> Self {
+        std::array::from_fn(|word| self[word] & other[word])
+    }
+
+    #[inline(always)]
+    fn first(self) -> usize {
+        let mut leaf = 0;
+        for word in (0..WORDS).rev() {
+            let here = 64 * word + self[word].trailing_zeros() as usize;
+            leaf = select_unpredictable(self[word] == 0, leaf, here);
+        }
+        leaf
+    }
+}
+
+/// Most bytes of masks: this, and so much for each split, which bounds them by the
+/// size of the file.
 const MAX_BYTES: usize = 16 << 20;
+const MAX_BYTES_EACH: usize = 320;
 
 /// Most places at which one split's answer, or those of all on a feature, change.
 const MAX_CUTS: usize = 1 << 15;
@@ -91,7 +123,8 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
             return None;
         }
         let stride = trees.div_ceil(BLOCK);
-        let most = MAX_BYTES / size_of::<Block<M>>() / stride.max(1);
+        let most = MAX_BYTES + MAX_BYTES_EACH * all.splits();
+        let most = most / size_of::<Block<M>>() / stride.max(1);
         let mut cuts = vec![Vec::new(); all.features()];
         for split in all.iter().flat_map(|(_, splits)| splits) {
             let cuts = &mut cuts[split.feature];
@@ -135,7 +168,8 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
                 for (cell, &last) in cells.enumerate() {
                     let out = if split.goes(T::of_key(last)) { no } else { yes };
                     let at = column.row + cell * stride + tree / BLOCK;
-                    masks[at].0[tree % BLOCK] &= M::of(!out);
+                    let mask = &mut masks[at].0[tree % BLOCK];
+                    *mask = mask.without(out);
                 }
             }
             // The bits beyond the leaves stay set, but the leaf's is below them.
@@ -168,7 +202,7 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
                 let masks = &self.masks[row + block].0;
                 // By index, so that the whole block stays in registers.
                 for lane in 0..BLOCK {
-                    left[lane] &= masks[lane];
+                    left[lane] = left[lane].and(masks[lane]);
                 }
             }
             for (lane, leaves) in leaves.iter().enumerate() {
@@ -195,14 +229,14 @@ fn rank(keys: &[i64], key: i64) -> usize {
 
 /// Which leaves lie on either side of each split of a tree.
 struct Sides<V> {
-    of: Vec<[u64; 2]>,
+    of: Vec<[Leaves; 2]>,
     leaves: Vec<V>,
 }
 
 impl<V: Copy> Sides<V> {
     fn of<T>(root: Child<V>, splits: &[Split<T, V>]) -> Self {
         let mut leaves = Vec::with_capacity(splits.len() + 1);
-        let mut of = vec![[0; 2]; splits.len()];
+        let mut of = vec![[[0; 4]; 2]; splits.len()];
         let mut order = Vec::with_capacity(splits.len());
         match root {
             Child::Leaf(leaf) => leaves.push(leaf),
@@ -218,7 +252,7 @@ impl<V: Copy> Sides<V> {
                 match child {
                     Child::Split(index) => order.push(index),
                     Child::Leaf(leaf) => {
-                        of[index][side] = 1 << leaves.len();
+                        of[index][side][leaves.len() / 64] = 1 << (leaves.len() % 64);
                         leaves.push(leaf);
                     }
                 }
@@ -228,7 +262,8 @@ impl<V: Copy> Sides<V> {
             let split = &splits[index];
             for (side, child) in [split.yes, split.no].into_iter().enumerate() {
                 if let Child::Split(child) = child {
-                    of[index][side] = of[child][0] | of[child][1];
+                    let [yes, no] = of[child];
+                    of[index][side] = std::array::from_fn(|word| yes[word] | no[word]);
                 }
             }
         }
