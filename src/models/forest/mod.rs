@@ -9,7 +9,7 @@
 //! | `split` | a split as a format states it: test, missing values, children |
 //! | `build` | checks trees, makes the forest |
 //! | `trees` | checked trees, as stated |
-//! | `table` | all trees at once, with bit masks: what small trees run on |
+//! | `table` | all trees at once, with bit masks: what trees of up to 256 leaves run on |
 //! | `walk` | from root to leaf, several trees at a time: what the others run on |
 
 mod build;

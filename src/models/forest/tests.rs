@@ -171,7 +171,7 @@ proptest! {
     #[test]
     fn leaves_are_those_of_a_recursion(
         seed: u64,
-        trees in 0usize..60,
+        trees in 0usize..40,
         leaves in prop::sample::select(vec![1usize, 2, 31, 32, 33, 64, 65, 128, 129, 256, 300]),
         kinds in prop::sample::select(vec![1u8, 2, 4, 5, 7]),
     ) {
