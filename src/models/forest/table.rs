@@ -84,10 +84,10 @@ const MAX_BYTES: usize = 16 << 20;
 /// See `MAX_BYTES`.
 const MAX_BYTES_EACH: usize = 320;
 
-/// Most bytes of masks that a run reads for a tree. Measured at 100 trees of 31 to 255
-/// leaves over 60 features, on an AMD server core: masks win at 480 bytes (13 ns a tree, walk
-/// 19 ns) and lose at 960 (32 ns, 23 ns). Over 15 features, 480 bytes for 255
-/// leaves, they take 16 ns where the walk takes 31 to 52 ns.
+/// Most bytes of masks that a run reads for a tree. Measured on an AMD server core with
+/// 100 trees over 60 features: masks win at 480 bytes (64 leaves: 13 ns a tree, the
+/// walk 19 ns) and lose at 960 (127 leaves: 32 ns, the walk 23 ns). Over 15 features,
+/// 480 bytes for 255 leaves, they take 17 ns and the walk 31 ns.
 const MAX_READ: usize = 640;
 
 /// Most places at which one split's answer, or those of all on a feature, change.
