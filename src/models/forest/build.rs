@@ -2,15 +2,19 @@
 
 use super::split::{Child, Scalar, Split};
 use super::table::Table;
+use super::trees::Trees;
 use super::walk::Walk;
 use super::{Forest, Plan};
 use crate::models::ModelError;
+
+/// Most splits, and trees, of a forest.
+const MAX_SPLITS: usize = 1 << 30;
 
 /// Takes trees, in the order in which the forest runs them.
 #[derive(Clone, Debug)]
 pub(crate) struct Builder<T, V> {
     features: usize,
-    walk: Walk<T, V>,
+    trees: Trees<T, V>,
     seen: Vec<bool>,
     open: Vec<usize>,
 }
@@ -20,7 +24,7 @@ impl<T: Scalar, V: Copy> Builder<T, V> {
     pub(crate) fn new(features: usize) -> Self {
         Self {
             features,
-            walk: Walk::new(features),
+            trees: Trees::new(features),
             seen: Vec::new(),
             open: Vec::new(),
         }
@@ -30,11 +34,18 @@ impl<T: Scalar, V: Copy> Builder<T, V> {
     ///
     /// # Errors
     ///
-    /// A feature or a split that is not there; a split that several others lead to,
+    /// Too many splits; a feature or a split that is not there; a split that several others lead to,
     /// or none. Names the split by its index, but not the tree.
     pub(crate) fn add(&mut self, root: Child<V>, splits: &[Split<T, V>]) -> Result<(), ModelError> {
+        // The walk numbers nodes: two for each split, one for each root.
+        if self.trees.splits() + splits.len() > MAX_SPLITS || self.trees.iter().len() >= MAX_SPLITS
+        {
+            return Err(ModelError(format!(
+                "there are more than {MAX_SPLITS} splits or trees"
+            )));
+        }
         self.check(root, splits)?;
-        self.walk.add(root, splits);
+        self.trees.add(root, splits);
         Ok(())
     }
 
@@ -84,10 +95,18 @@ impl<T: Scalar, V: Copy> Builder<T, V> {
     /// The forest of the trees so far.
     pub(crate) fn build(self) -> Forest<T, V> {
         Forest(
-            Table::new(&self.walk)
+            Table::new(&self.trees)
                 .map(Plan::Narrow)
-                .or_else(|| Table::new(&self.walk).map(Plan::Wide))
-                .unwrap_or(Plan::Walk(self.walk)),
+                .or_else(|| Table::new(&self.trees).map(Plan::Wide))
+                .or_else(|| Table::new(&self.trees).map(Plan::Double))
+                .or_else(|| Table::new(&self.trees).map(Plan::Quadruple))
+                .unwrap_or_else(|| Plan::Walk(Walk::new(&self.trees))),
         )
+    }
+
+    /// The trees so far as a walk, even if they would fit a table.
+    #[cfg(test)]
+    pub(super) fn walk(self) -> Walk<T, V> {
+        Walk::new(&self.trees)
     }
 }

@@ -8,14 +8,16 @@
 //! |---|---|
 //! | `split` | a split as a format states it: test, missing values, children |
 //! | `build` | checks trees, makes the forest |
-//! | `table` | all trees at once, with bit masks: what small trees run on |
-//! | `walk` | from root to leaf, tree by tree: what the others run on |
+//! | `trees` | checked trees, as stated |
+//! | `table` | all trees at once, with bit masks: what trees of up to 256 leaves run on |
+//! | `walk` | from root to leaf, several trees at a time: what the others run on |
 
 mod build;
 mod split;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trees;
 mod walk;
 
 pub(crate) use build::Builder;
@@ -42,6 +44,8 @@ pub(crate) struct Forest<T, V>(Plan<T, V>);
 enum Plan<T, V> {
     Narrow(Table<T, V, u32, 32>),
     Wide(Table<T, V, u64, 64>),
+    Double(Table<T, V, [u64; 2], 128>),
+    Quadruple(Table<T, V, [u64; 4], 256>),
     Walk(Walk<T, V>),
 }
 
@@ -56,6 +60,8 @@ impl<T: Scalar, V: Copy> Forest<T, V> {
         match &mut self.0 {
             Plan::Narrow(table) => table.run(features, each),
             Plan::Wide(table) => table.run(features, each),
+            Plan::Double(table) => table.run(features, each),
+            Plan::Quadruple(table) => table.run(features, each),
             Plan::Walk(walk) => walk.run(features, each),
         }
     }

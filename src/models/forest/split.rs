@@ -49,6 +49,18 @@ pub(crate) struct Split<T, V> {
 }
 
 impl<T: Scalar, V> Split<T, V> {
+    /// The same test without the children.
+    pub(super) fn question(&self) -> Split<T, ()> {
+        Split {
+            feature: self.feature,
+            test: self.test.clone(),
+            nan: self.nan,
+            zero: self.zero,
+            yes: Child::Leaf(()),
+            no: Child::Leaf(()),
+        }
+    }
+
     /// Whether `x` goes to `yes`.
     pub(super) fn goes(&self, x: T) -> bool {
         if x.is_nan() || (x >= -self.zero && x <= self.zero) {

@@ -149,6 +149,7 @@ fn agree<T: Number>(seed: u64, trees: usize, leaves: usize, kinds: u8) {
         builder.add(tree.0, &tree.1).unwrap();
         made.push(tree);
     }
+    let mut walk = builder.clone().walk();
     let mut forest = builder.build();
     let mut found = Vec::new();
     for _ in 0..50 {
@@ -160,6 +161,9 @@ fn agree<T: Number>(seed: u64, trees: usize, leaves: usize, kinds: u8) {
             .map(|(root, splits)| follow(*root, splits, &x))
             .collect();
         assert_eq!(found, expected, "{x:?}");
+        found.clear();
+        walk.run(x.iter().copied(), |leaf| found.push(leaf));
+        assert_eq!(found, expected, "walk, {x:?}");
     }
 }
 
@@ -167,9 +171,9 @@ proptest! {
     #[test]
     fn leaves_are_those_of_a_recursion(
         seed: u64,
-        trees in 0usize..60,
-        leaves in prop::sample::select(vec![1usize, 2, 31, 32, 33, 64, 65, 200]),
-        kinds in prop::sample::select(vec![1u8, 2, 4, 7]),
+        trees in 0usize..40,
+        leaves in prop::sample::select(vec![1usize, 2, 31, 32, 33, 64, 65, 128, 129, 256, 300]),
+        kinds in prop::sample::select(vec![1u8, 2, 4, 5, 7]),
     ) {
         agree::<f64>(seed, trees, leaves, kinds);
         agree::<f32>(seed, trees, leaves, kinds);
