@@ -310,6 +310,13 @@ fn explains_configurations() {
     for part in ["wrong.json", "rings.egress", "line 2", "2 to 1048576"] {
         assert!(err.contains(part), "{part:?} is not in {err}");
     }
+    // As for a host, the variable wins over the file.
+    let file = write(dir.path(), "cores.json", b"{\"placement\": \"fused\"}");
+    let mut command = signal();
+    command.args(["config", "check", path(&file)]);
+    command.env("SIGNAL_CORES", "999");
+    let err = stderr(command.output().expect("runs"), 1);
+    assert!(err.contains("core 999"), "{err}");
     let schema = stdout(run(&["config", "schema"]));
     let schema: serde_json::Value = serde_json::from_str(&schema).expect("JSON");
     assert_eq!(schema["properties"]["callback"]["default"], "concatenated");

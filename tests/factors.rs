@@ -9,6 +9,8 @@ use signal::replay::{self, Feed};
 use signal::testing::{self, Vector};
 use signal::{Config, Engine};
 
+#[path = "support/capture.rs"]
+mod capture;
 mod support;
 
 use support::{SESSIONS, python, recorded, script};
@@ -87,6 +89,15 @@ fn compare(file: &Path, window: usize) {
 fn equal_pandas_on_real_data() {
     for file in SESSIONS.iter().filter_map(|file| recorded(file)) {
         compare(&file, 20);
+    }
+}
+
+#[test]
+fn equal_pandas_on_a_generated_capture() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = capture::write(dir.path());
+    for window in [20, 300] {
+        compare(&file, window);
     }
 }
 

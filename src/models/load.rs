@@ -103,7 +103,7 @@ pub(crate) fn load_with_kind(
     kind: Option<Kind>,
     outputs: &[String],
 ) -> Result<(Kind, Box<dyn Model>), ModelError> {
-    let named = |error: ModelError| ModelError(format!("{}: {error}", path.display()));
+    let named = |error: ModelError| ModelError(format!("{}: {}", path.display(), shorten(error.0)));
     let bytes = files::read(path, MAX_FILE_BYTES)
         .map_err(ModelError)
         .map_err(named)?;
@@ -140,6 +140,15 @@ fn parse(kind: Kind, bytes: &[u8], outputs: &[String]) -> Result<Box<dyn Model>,
         Kind::LightGbm => LightGbm::parse(bytes).map(|model| Box::new(model) as _),
         Kind::XgBoost => XgBoost::parse(bytes).map(|model| Box::new(model) as _),
         Kind::Onnx => onnx::load(bytes, outputs),
+    }
+}
+
+/// Cuts what quotes a file at length.
+fn shorten(text: String) -> String {
+    const MOST: usize = 600;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{} ...", &text[..end]),
+        None => text,
     }
 }
 

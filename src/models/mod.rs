@@ -74,6 +74,9 @@ impl ModelError {
     }
 }
 
+/// Most features of a model: as many as the engine can have factors.
+const MAX_FEATURES: usize = 1 << 16;
+
 /// Makes a model for a factor vector with these names.
 pub type Make = fn(&[&str]) -> Box<dyn Model>;
 

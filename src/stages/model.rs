@@ -1,6 +1,7 @@
 //! Model: maps each factor vector to outputs.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,8 @@ pub enum Callback {
 /// Runs of each model when the stage is primed. First calls cost tens of
 /// microseconds: code, tables and branch predictors are cold.
 const PRIMING_RUNS: usize = 64;
+/// A slow model is run less often.
+const PRIMING_TIME: Duration = Duration::from_millis(20);
 
 /// The model stage: every configured model sees every factor vector.
 pub struct ModelStage {
@@ -101,10 +104,14 @@ impl ModelStage {
     pub fn prime(&mut self) {
         let zeros = vec![0.0; self.inputs];
         for slot in &mut self.models {
+            let start = Instant::now();
             for _ in 0..PRIMING_RUNS {
                 let inputs = &zeros[..slot.model.inputs()];
                 slot.model
                     .run(inputs, &mut self.outputs[slot.outputs.clone()]);
+                if start.elapsed() > PRIMING_TIME {
+                    break;
+                }
             }
             slot.model.reset();
         }

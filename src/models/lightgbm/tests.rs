@@ -189,6 +189,11 @@ fn wrong_files_are_refused_by_name() {
         (
             "max_feature_idx=1",
             "max_feature_idx=18446744073709551615",
+            "expected less than 65536",
+        ),
+        (
+            "max_feature_idx=1",
+            "max_feature_idx=4",
             "feature_names has 2",
         ),
         (

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use super::objective::Objective;
-use crate::models::ModelError;
+use crate::models::{MAX_FEATURES, ModelError};
 
 /// `key=value` lines up to an empty one. Only the keys that matter are kept.
 #[derive(Debug)]
@@ -237,8 +237,15 @@ impl Header {
             }
         }
         let last: usize = section.number(HeaderKey::MaxFeature)?;
+        if last >= MAX_FEATURES {
+            return Err(ModelError(format!(
+                "max_feature_idx is {last}; expected less than {MAX_FEATURES}"
+            )));
+        }
         let (line, names) = section.required(HeaderKey::Names)?;
-        let names: Vec<&str> = names.split_ascii_whitespace().collect();
+        // One too many shows, and no more are kept.
+        let names = names.split_ascii_whitespace().take(last + 2);
+        let names: Vec<&str> = names.collect();
         if last.checked_add(1) != Some(names.len()) {
             return Err(ModelError(format!(
                 "line {line}: feature_names has {} names, but max_feature_idx is {last}; \

@@ -114,10 +114,9 @@ impl Decision {
             })?;
             return Ok((Test::In(set), false, f64::NAN));
         }
-        if !threshold.is_finite() {
-            return Err(ModelError(format!(
-                "its threshold is {threshold}; expected a finite number"
-            )));
+        // Infinity parts NaN from all numbers.
+        if threshold.is_nan() {
+            return Err(ModelError::new("its threshold is NaN; expected a number"));
         }
         let default = self.bits & DEFAULT_LEFT != 0;
         let test = Test::Leq(threshold);

@@ -4,8 +4,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::MAX_FEATURES;
-use crate::models::ModelError;
+use crate::models::{MAX_FEATURES, ModelError};
 
 #[derive(Deserialize)]
 pub(super) struct File {

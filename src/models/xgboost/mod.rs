@@ -18,9 +18,6 @@ use objective::Objective;
 use super::forest::{Builder, Forest};
 use super::{Model, ModelError};
 
-/// Most features of a model. The file need not name them, so its size says nothing.
-const MAX_FEATURES: usize = 1 << 16;
-
 /// An ensemble that XGBoost trained: `gbtree` or `dart`, one output, as JSON.
 ///
 /// The output is what `Booster.predict` gives with all trees: called `probability`

@@ -51,8 +51,12 @@ impl Objective {
         };
         match self {
             Self::Identity => Ok(base),
-            Self::Sigmoid if base > 0.0 && base < 1.0 => Ok(-(1.0 / base - 1.0).ln()),
-            Self::Sigmoid => wrong("a probability between 0 and 1"),
+            // XGBoost keeps away from certainty by this much.
+            Self::Sigmoid if (0.0..=1.0).contains(&base) => {
+                let base = base.clamp(1e-6, 1.0 - 1e-6);
+                Ok(-(1.0 / base - 1.0).ln())
+            }
+            Self::Sigmoid => wrong("a probability from 0 to 1"),
             Self::Exp if base > 0.0 => Ok(base.ln()),
             Self::Exp => wrong("a number above 0"),
         }

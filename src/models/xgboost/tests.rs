@@ -209,9 +209,9 @@ fn wrong_files_are_refused_by_name() {
         let error = refusal(&with(from, to));
         assert!(error.contains(expected), "{to}: {error}");
     }
-    let error = refusal(&with("reg:squarederror", "binary:logistic").replacen("5E-1", "1E0", 1));
+    let error = refusal(&with("reg:squarederror", "binary:logistic").replacen("5E-1", "2E0", 1));
     assert!(
-        error.contains("base_score is 1; expected a probability"),
+        error.contains("base_score is 2; expected a probability"),
         "{error}"
     );
     let error = refusal("{L\0\0\0\0\0\0\0\u{7}learner{");
