@@ -168,6 +168,33 @@ impl signal::factors::FactorSet<1> for Bomb {
 }
 
 #[test]
+fn an_event_that_has_ended_counts_everywhere_on_its_way() {
+    // Lanes that share a core sleep between two looks: fewer rounds there.
+    for (placement, rounds) in [("fused", 2_000), ("split", 100)] {
+        let config = format!(
+            r#"{{"models": ["none", "test0000"], "callback": "per-model", "placement": "{placement}"}}"#
+        );
+        let mut engine = Engine::start(&Config::from_json(&config).unwrap()).unwrap();
+        let event = depth("btc_usdt", 1, 9.0);
+        for events in 1..=rounds {
+            engine.on_event(event.event());
+            let counters = loop {
+                let counters = engine.counters();
+                if counters.in_flight() == 0 {
+                    break counters;
+                }
+                std::hint::spin_loop();
+            };
+            assert_eq!(counters.get(Counter::Triggered), events);
+            assert_eq!(counters.get(Counter::Predicted), 2 * events);
+            assert_eq!(counters.get(Counter::Signals), 2 * events);
+            assert_eq!(counters.get(Counter::Answered), events);
+            assert_eq!(engine.poll(|_, _| {}), 2);
+        }
+    }
+}
+
+#[test]
 fn sizes_whose_product_is_absurd_are_refused() {
     struct Wide(Vec<String>);
     impl signal::models::Model for Wide {
