@@ -180,7 +180,12 @@ fn wrong_choices_are_refused(dir: &Path) {
 /// Loads the bytes; a model that comes of them must run. Gives what it makes of 1s.
 fn try_load(path: &Path, bytes: &[u8]) -> Result<Vec<f64>, String> {
     std::fs::write(path, bytes).unwrap();
-    let loaded = load(path, Some(signal::models::Kind::Onnx), &[]);
+    let (loaded, peak) = meters::peak(|| load(path, Some(signal::models::Kind::Onnx), &[]));
+    assert!(
+        peak <= (32 << 20) + 12 * bytes.len(),
+        "{peak} bytes for {}",
+        bytes.len()
+    );
     let mut model = loaded.map_err(|error| error.to_string())?;
     let mut out = vec![0.0; model.outputs().len()];
     for fill in [1e300, f64::NAN, 1.0] {

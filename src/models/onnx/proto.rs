@@ -65,7 +65,7 @@ pub struct Attribute<'a> {
     pub tensor: Option<Span<'a>>,
     pub floats: Vec<f32>,
     pub ints: Vec<i64>,
-    pub texts: Vec<Span<'a>>,
+    pub texts: Vec<&'a [u8]>,
     /// It has a graph, a sparse tensor, a type, or refers to a function's.
     pub other: bool,
 }
@@ -308,16 +308,16 @@ pub fn attribute(mut span: Span<'_>) -> Result<Attribute<'_>, ModelError> {
             5 => attribute.tensor = Some(field.span()?),
             7 => field.floats_into(&mut attribute.floats)?,
             8 => field.ints_into(&mut attribute.ints, MAX_ENTRIES)?,
-            9 => attribute.texts.push(field.span()?),
+            9 if attribute.texts.len() == MAX_ENTRIES => {
+                return Err(ModelError(format!(
+                    "byte {}: attribute {} has more than {MAX_ENTRIES} entries; expected fewer",
+                    field.at, attribute.name
+                )));
+            }
+            9 => attribute.texts.push(field.span()?.bytes),
             20 => attribute.kind = field.int()?,
             6 | 10 | 11 | 14 | 15 | 21 | 22 | 23 => attribute.other = true,
             _ => {}
-        }
-        if attribute.texts.len() > MAX_ENTRIES {
-            return Err(ModelError(format!(
-                "byte {}: attribute {} has more than {MAX_ENTRIES} entries; expected fewer",
-                field.at, attribute.name
-            )));
         }
     }
     Ok(attribute)
