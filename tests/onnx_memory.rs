@@ -118,7 +118,7 @@ fn small_files_take_little_memory() {
     // What takes two bytes of a file, or one.
     let lists = [
         [
-            vec![0x0a, 0].repeat(5 << 20),
+            [0x0a, 0].repeat(5 << 20),
             message(&[(2, b"y"), (4, b"Concat")]),
         ]
         .concat(),
@@ -149,11 +149,7 @@ fn small_files_take_little_memory() {
 
 /// An attribute of more texts than are read.
 fn names() -> Vec<u8> {
-    [
-        message(&[(1, b"axis")]),
-        vec![0x4a, 0].repeat((1 << 24) + 1),
-    ]
-    .concat()
+    [message(&[(1, b"axis")]), [0x4a, 0].repeat((1 << 24) + 1)].concat()
 }
 
 /// A tree of one leaf.
