@@ -13,8 +13,10 @@ use signal::models::{Model, load};
 
 #[derive(Deserialize)]
 struct Cases {
-    /// `null` is NaN.
+    /// `null` is NaN; 1e300 is infinite as a float.
     rows: Vec<Vec<Option<f64>>>,
+    /// So many of the last rows are made up: NaN, infinite, huge, 0.
+    odd: usize,
     cases: Vec<Case>,
 }
 
@@ -27,7 +29,16 @@ struct Case {
     exact: bool,
     /// Root mean square of the sum of the terms' magnitudes, of linear models.
     terms: Option<Vec<f64>>,
-    values: Vec<Vec<f64>>,
+    values: Vec<Vec<Option<f64>>>,
+}
+
+/// A result as the file has it.
+fn number(value: Option<f64>) -> f64 {
+    match value {
+        None => f64::NAN,
+        Some(x) if x.abs() >= 1e300 => x.signum() * f64::INFINITY,
+        Some(x) => x,
+    }
 }
 
 /// Trains and exports the models into `dir`; `None` if something is missing.
@@ -47,17 +58,20 @@ fn make(dir: &Path) -> Option<Cases> {
 /// Trees: to the bit, or one step of `f32` where a transform follows the sum.
 /// Others: `|ours - theirs| <= 1e-5 * max(|theirs|, m)`, where `m` is the root
 /// mean square of the output over all rows; of linear regressions that of the sum
-/// of `|w x|`, because terms that cancel leave the rounding of each.
-fn compare(case: &Case, rows: &[Vec<Option<f64>>], model: &mut dyn Model) -> f64 {
+/// of `|w x|`, because terms that cancel leave the rounding of each. For the same
+/// reason 1e-3 for rows that are made up of huge factors and 0. NaN equals NaN.
+fn compare(case: &Case, cases: &Cases, model: &mut dyn Model) -> f64 {
+    let (rows, recorded) = (&cases.rows, cases.rows.len() - cases.odd);
     let mut out = vec![0.0; model.outputs().len()];
     assert_eq!(model.inputs(), case.inputs, "{}", case.name);
     assert_eq!(out.len(), case.values[0].len(), "{}", case.name);
-    assert!(case.values.len() >= 1000 && case.values.len() <= rows.len());
+    assert!(rows.len() >= 1000 && case.values.len() == rows.len());
     let scale: Vec<f64> = (0..out.len())
         .map(|column| {
-            let squares = case.values.iter().map(|row| row[column] * row[column]);
+            // Of the rows that were recorded.
+            let values = case.values[..1000].iter().map(|row| number(row[column]));
             let terms = case.terms.as_ref().map(|terms| terms[column]);
-            terms.unwrap_or((squares.sum::<f64>() / case.values.len() as f64).sqrt())
+            terms.unwrap_or((values.map(|x| x * x).sum::<f64>() / 1000.0).sqrt())
         })
         .collect();
     let mut worst = 0.0f64;
@@ -67,6 +81,10 @@ fn compare(case: &Case, rows: &[Vec<Option<f64>>], model: &mut dyn Model) -> f64
         model.run(&row[..case.inputs], &mut out);
         assert_eq!(meters::calls_of_thread(), before, "{} allocates", case.name);
         for (column, (&ours, &theirs)) in out.iter().zip(values).enumerate() {
+            let theirs = number(theirs);
+            if ours.to_bits() == theirs.to_bits() || ours.is_nan() && theirs.is_nan() {
+                continue;
+            }
             let off = (ours - theirs).abs();
             let place = || {
                 format!(
@@ -81,7 +99,8 @@ fn compare(case: &Case, rows: &[Vec<Option<f64>>], model: &mut dyn Model) -> f64
                 worst = worst.max(off / step);
             } else {
                 let size = theirs.abs().max(scale[column]);
-                assert!(off <= 1e-5 * size, "{}", place());
+                let limit = if index < recorded { 1e-5 } else { 1e-3 };
+                assert!(off <= limit * size, "{}", place());
                 worst = worst.max(off / size);
             }
         }
@@ -105,13 +124,8 @@ fn models_equal_onnxruntime(dir: &Path, cases: &Cases) {
     for case in &cases.cases {
         let path = dir.join(format!("{}.onnx", case.name));
         let mut model = load(&path, None, &case.outputs).unwrap();
-        for (ours, theirs) in model.outputs().iter().zip(&case.names) {
-            assert!(
-                case.names.iter().any(|name| ours.starts_with(name)),
-                "{ours} {theirs}"
-            );
-        }
-        let worst = compare(case, &cases.rows, model.as_mut());
+        assert_eq!(model.outputs(), case.names, "{}", case.name);
+        let worst = compare(case, cases, model.as_mut());
         let unit = if case.exact {
             "steps of f32"
         } else {
@@ -124,7 +138,7 @@ fn models_equal_onnxruntime(dir: &Path, cases: &Cases) {
 fn check_files_are_honoured(dir: &Path, cases: &Cases) {
     let case = &cases.cases[0];
     let path = dir.join(format!("{}.onnx", case.name));
-    let check = |values: &[Vec<f64>]| {
+    let check = |values: &[Vec<Option<f64>>]| {
         let check = serde_json::json!({
             "inputs": cases.rows[..5], "outputs": values[..5], "tolerance": 1e-5,
         });
@@ -135,7 +149,7 @@ fn check_files_are_honoured(dir: &Path, cases: &Cases) {
     };
     assert_eq!(check(&case.values), Ok(()));
     let mut wrong = case.values.clone();
-    wrong[3][1] += 0.1;
+    wrong[3][1] = wrong[3][1].map(|x| x + 0.1);
     assert!(
         check(&wrong)
             .unwrap_err()
@@ -166,7 +180,12 @@ fn wrong_choices_are_refused(dir: &Path) {
 /// Loads the bytes; a model that comes of them must run. Gives what it makes of 1s.
 fn try_load(path: &Path, bytes: &[u8]) -> Result<Vec<f64>, String> {
     std::fs::write(path, bytes).unwrap();
-    let loaded = load(path, Some(signal::models::Kind::Onnx), &[]);
+    let (loaded, peak) = meters::peak(|| load(path, Some(signal::models::Kind::Onnx), &[]));
+    assert!(
+        peak <= (32 << 20) + 12 * bytes.len(),
+        "{peak} bytes for {}",
+        bytes.len()
+    );
     let mut model = loaded.map_err(|error| error.to_string())?;
     let mut out = vec![0.0; model.outputs().len()];
     for fill in [1e300, f64::NAN, 1.0] {

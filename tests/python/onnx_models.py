@@ -4,7 +4,8 @@ usage: onnx_models.py OUT CSV
 
 CSV has a factor vector a line under the factors' names. OUT gets NAME.onnx for each
 model, and cases.json: the input rows and, for each model, the chosen outputs and
-their values row by row. onnxruntime runs on one thread, so that sums of trees have
+their values row by row. NaN is null there, and an infinity 1e300 with its sign,
+which is one as a float. onnxruntime runs on one thread, so that sums of trees have
 one order.
 """
 
@@ -40,11 +41,28 @@ def names(model):
     return [output.name for output in model.graph.output]
 
 
+def plain(values):
+    """Numbers as JSON has them."""
+    values = np.asarray(values, dtype=float)
+    values = np.where(np.isinf(values), np.copysign(1e300, values), values)
+    return [[None if np.isnan(x) else x for x in row] for row in values.tolist()]
+
+
+def odd_rows(row):
+    """A row with each factor in turn NaN, infinite, huge and 0, and rows of one value."""
+    odd = [np.full(len(row), value) for value in (np.nan, np.inf, -np.inf, 0.0, 1e9)]
+    for at in range(len(row)):
+        for value in (np.nan, np.inf, -np.inf, 1e12, -1e12, 0.0, -0.0):
+            odd.append(row.copy())
+            odd[-1][at] = value
+    return np.array(odd)
+
+
 class Cases:
     """The models so far and what onnxruntime makes of the rows."""
 
-    def __init__(self, out, rows):
-        self.out, self.rows, self.cases = out, rows, []
+    def __init__(self, out, rows, odd):
+        self.out, self.rows, self.odd, self.cases = out, rows, odd, []
 
     def add(self, name, model, exact=False, outputs=None, terms=None):
         onnx.checker.check_model(model)
@@ -52,7 +70,7 @@ class Cases:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        rows = self.rows if exact else self.rows[:ROWS]
+        rows = np.vstack([self.rows, self.odd])
         feed, at = {}, 0
         for port in session.get_inputs():
             width = port.shape[1]
@@ -61,22 +79,26 @@ class Cases:
             at += width
         values = session.run(outputs, feed)
         values = [np.asarray(value).reshape(len(rows), -1) for value in values]
+        columns = []
+        for end, value in zip(outputs or names(model), values):
+            width = value.shape[1]
+            columns += [end] if width == 1 else [f"{end}[{i}]" for i in range(width)]
         with open(os.path.join(self.out, name + ".onnx"), "wb") as file:
             file.write(data)
         self.cases.append({
             "name": name,
             "inputs": at,
             "outputs": outputs or [],
-            "names": outputs or names(model),
+            "names": columns,
             "exact": exact,
             "terms": None if terms is None else terms.tolist(),
-            "values": np.hstack(values).astype(float).tolist(),
+            "values": plain(np.hstack(values)),
         })
 
     def save(self):
         with open(os.path.join(self.out, "cases.json"), "w") as file:
-            rows = [[None if np.isnan(x) else x for x in row] for row in self.rows.tolist()]
-            json.dump({"rows": rows, "cases": self.cases}, file, allow_nan=False)
+            rows = plain(np.vstack([self.rows, self.odd]))
+            json.dump({"rows": rows, "odd": len(self.odd), "cases": self.cases}, file, allow_nan=False)
 
 
 def trained(cases, x, y, up, three):
@@ -224,6 +246,12 @@ def ensembles(cases, x):
                 case["base_values"] = [0.25 * (i + 1) for i in range(targets)]
             made = helper.make_node("TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", **case)
             cases.add(f"trees_{aggregate}_{targets}".lower(), graph([made], {}, ["y"], 15, 13), True)
+            # So few trees that for some rows none votes for a target.
+            if targets == 3:
+                case = ensemble(rng, x, targets, True, trees=4)
+                case.update(aggregate_function=aggregate, n_targets=3, base_values=[0.25, 0.5, 0.75])
+                made = helper.make_node("TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", **case)
+                cases.add(f"few_{aggregate}".lower(), graph([made], {}, ["y"], 15, 13), True)
     forms = [("one", 2, 1, "LOGISTIC", [0.125]), ("none", 2, 1, "NONE", None),
              ("soft", 4, 4, "SOFTMAX", None), ("zero", 3, 3, "SOFTMAX_ZERO", [0.5, -0.25, 0.0]),
              ("each", 3, 3, "LOGISTIC", None)]
@@ -239,14 +267,14 @@ def ensembles(cases, x):
         cases.add(f"classes_{name}", model, True)
 
 
-def ensemble(rng, x, targets, sparse, kind="target"):
+def ensemble(rng, x, targets, sparse, kind="target", trees=12):
     """Random trees of every mode, with votes of leaves for some of the targets."""
     modes = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"]
     out = {f"nodes_{key}": [] for key in (
         "treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids",
         "missing_value_tracks_true")}
     votes = {f"{kind}_{key}": [] for key in ("treeids", "nodeids", "ids", "weights")}
-    for tree in range(12):
+    for tree in range(trees):
         depth = int(rng.integers(0, 5))
         inner = 2**depth - 1
         for index in range(2 * inner + 1):
@@ -282,7 +310,7 @@ def main():
     # Trees see missing values as well.
     holes = rows[: ROWS // 4].copy()
     holes[np.random.default_rng(2).random(holes.shape) < 0.2] = np.nan
-    cases = Cases(out, np.vstack([rows, holes]))
+    cases = Cases(out, np.vstack([rows, holes]), odd_rows(rows[ROWS // 2]))
     trained(cases, x[few], y[few], up[few], three[few])
     drawn(cases, rows)
     cases.save()

@@ -106,8 +106,7 @@ impl<'a> Attributes<'a> {
     /// Texts; none if it is not there.
     pub fn texts(&mut self, name: &str) -> Result<Vec<&'a [u8]>, ModelError> {
         let list = self.list(name, 8, "texts")?;
-        let texts = list.map(|attribute| attribute.texts).unwrap_or_default();
-        Ok(texts.into_iter().map(|text| text.bytes).collect())
+        Ok(list.map(|attribute| attribute.texts).unwrap_or_default())
     }
 
     fn list(

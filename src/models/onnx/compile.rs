@@ -20,8 +20,12 @@ use crate::models::ModelError;
 /// Most numbers in all tensors together: 256 MiB.
 const MAX_NUMBERS: usize = 64 << 20;
 
-/// Most multiplications, or what takes as long, in a run: tens of milliseconds.
-const MAX_WORK: usize = 1 << 28;
+/// Most multiplications, or what takes as long, in a run: some 20 milliseconds where
+/// each waits for the one before, as in a product of two inputs.
+const MAX_WORK: usize = 1 << 24;
+
+/// Most values of all inputs together, and of all outputs.
+const MAX_PORTS: usize = 1 << 16;
 
 /// What a model is made of.
 #[derive(Debug)]
@@ -79,13 +83,14 @@ pub fn compile(model: &Model<'_>, chosen: &[String], isa: Isa) -> Result<Compile
     };
     let mut values: HashMap<&str, Value> = HashMap::new();
     let mut inputs = Vec::new();
+    let mut width = 0;
     for port in &order.inputs {
-        let value = compiler.input(port)?;
-        let Data::Slot(slot, _) = value.data else {
-            unreachable!("inputs are not constant");
-        };
+        let (shape, elem) = input(port)?;
+        within(&mut width, &shape, "inputs")?;
+        let slot = compiler.slot(&shape, None)?;
         inputs.push((port.name, slot));
-        values.insert(port.name, value);
+        let data = Data::Slot(slot, elem);
+        values.insert(port.name, Value { shape, data });
     }
     let opsets = lower::Opsets::new(&model.opsets)?;
     for &index in &order.nodes {
@@ -125,6 +130,7 @@ pub fn compile(model: &Model<'_>, chosen: &[String], isa: Isa) -> Result<Compile
         }
     }
     let mut outputs = Vec::new();
+    let mut width = 0;
     for &name in &order.outputs {
         if !values.contains_key(name)
             && let Some(Source::Initializer(span)) = order.source(name)
@@ -134,6 +140,7 @@ pub fn compile(model: &Model<'_>, chosen: &[String], isa: Isa) -> Result<Compile
         let value = values
             .get(name)
             .ok_or_else(|| ModelError(format!("output '{name}' has no value")))?;
+        within(&mut width, &value.shape, "outputs")?;
         outputs.push((name, value.clone()));
     }
     compiler.finish(inputs, outputs)
@@ -156,15 +163,6 @@ impl Compiler {
             )));
         }
         Ok(())
-    }
-
-    fn input(&mut self, port: &Port<'_>) -> Result<Value, ModelError> {
-        let (shape, elem) = input(port)?;
-        let slot = self.slot(&shape, None)?;
-        Ok(Value {
-            shape,
-            data: Data::Slot(slot, elem),
-        })
     }
 
     fn slot(
@@ -259,6 +257,12 @@ impl Compiler {
         for (name, value) in outputs {
             let (slot, labels) = match &value.data {
                 Data::Slot(slot, Elem::Label(labels)) => (*slot, Some(labels.as_ref().clone())),
+                Data::Slot(_, Elem::F64) => {
+                    return Err(ModelError(format!(
+                        "output '{name}' is a double input as it came, which is rounded to float; \
+                         expected float (export the model with float inputs)"
+                    )));
+                }
                 Data::Slot(slot, _) => (*slot, None),
                 Data::Const(_) => (self.floats(&value)?, None),
             };
@@ -309,6 +313,18 @@ impl Compiler {
             inputs,
             outputs,
         })
+    }
+}
+
+/// Counts the values of inputs or outputs: each has a name or a factor of its own.
+pub fn within(width: &mut usize, shape: &[usize], what: &str) -> Result<(), ModelError> {
+    let len = size(shape).unwrap_or(usize::MAX);
+    *width = width.saturating_add(len);
+    match *width <= MAX_PORTS {
+        true => Ok(()),
+        false => Err(ModelError(format!(
+            "its {what} have more than {MAX_PORTS} values; expected fewer"
+        ))),
     }
 }
 

@@ -75,9 +75,14 @@ pub(super) fn load(bytes: &[u8], outputs: &[String]) -> Result<Box<dyn Model>, M
 /// number; of a classifier whose labels are strings, the label's index is sent and
 /// the name says `label.index`.
 ///
-/// **Results** are those of onnxruntime: trees to the bit where it runs on one
-/// thread, networks to 1e-5 of an output's magnitude. Where the ONNX standard and
-/// onnxruntime disagree (transforms of a single score), the model is refused.
+/// **Results** are compared with those of onnxruntime 1.31: trees to the bit where
+/// it runs on one thread, networks to 1e-5 of an output's magnitude. Models whose
+/// meaning is known to depend on the runtime are refused: transforms of a single
+/// score, labels where leaves vote for both of two classes, scores where some leaves
+/// vote for one of two classes only.
+///
+/// **Bounds.** 65,536 values of all inputs, and of all outputs; names of 512 bytes;
+/// 256 MiB of tensors; a run of about 16 million multiplications.
 pub struct Onnx {
     plan: Plan,
     inputs: Box<[Region]>,

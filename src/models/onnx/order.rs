@@ -150,6 +150,10 @@ fn choose<'a>(graph: &Graph<'a>, chosen: &[String]) -> Result<Vec<&'a str>, Mode
     if all.is_empty() {
         return Err(ModelError::new("the graph has no outputs"));
     }
+    let mut seen = HashSet::with_capacity(all.len());
+    if let Some(name) = all.iter().find(|&&name| !seen.insert(name)) {
+        return Err(ModelError(format!("output '{name}' is there twice")));
+    }
     if chosen.is_empty() {
         return Ok(all);
     }
@@ -159,9 +163,10 @@ fn choose<'a>(graph: &Graph<'a>, chosen: &[String]) -> Result<Vec<&'a str>, Mode
             Some(known) if !outputs.contains(known) => outputs.push(*known),
             Some(_) => return Err(ModelError(format!("output '{name}' is chosen twice"))),
             None => {
+                let more = if all.len() > 16 { ", ..." } else { "" };
                 return Err(ModelError(format!(
-                    "it has no output '{name}'; expected one of {}",
-                    all.join(", ")
+                    "it has no output '{name}'; expected one of {}{more}",
+                    all[..all.len().min(16)].join(", ")
                 )));
             }
         }

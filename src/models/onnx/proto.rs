@@ -65,7 +65,7 @@ pub struct Attribute<'a> {
     pub tensor: Option<Span<'a>>,
     pub floats: Vec<f32>,
     pub ints: Vec<i64>,
-    pub texts: Vec<Span<'a>>,
+    pub texts: Vec<&'a [u8]>,
     /// It has a graph, a sparse tensor, a type, or refers to a function's.
     pub other: bool,
 }
@@ -160,25 +160,22 @@ fn opset(mut span: Span<'_>) -> Result<(&str, i64), ModelError> {
 const MAX_ITEMS: usize = 1 << 17;
 
 /// Most names that a graph's nodes read and write.
-const MAX_NAMES: usize = 1 << 20;
+const MAX_NAMES: usize = 1 << 18;
 
 fn graph(mut span: Span<'_>) -> Result<Graph<'_>, ModelError> {
     let mut graph = Graph::default();
-    let (mut items, mut names) = (0, 0);
+    let (mut items, mut names) = (0, MAX_NAMES);
     while let Some(field) = span.field()? {
         items += 1;
-        if let Some(node) = graph.nodes.last().filter(|_| field.number == 1) {
-            names += node.inputs.len() + node.outputs.len();
-        }
-        if items > MAX_ITEMS || names > MAX_NAMES {
+        if items > MAX_ITEMS {
             return Err(ModelError(format!(
-                "byte {}: more than {MAX_ITEMS} nodes, tensors, inputs and outputs, or more \
-                 than {MAX_NAMES} names; expected a smaller graph",
+                "byte {}: more than {MAX_ITEMS} nodes, tensors, inputs and outputs; \
+                 expected a smaller graph",
                 field.at
             )));
         }
         match field.number {
-            1 => graph.nodes.push(node(field.span()?)?),
+            1 => graph.nodes.push(node(field.span()?, &mut names)?),
             5 => {
                 let tensor = field.span()?;
                 graph.initializers.push((tensor_name(tensor)?, tensor));
@@ -200,9 +197,19 @@ fn graph(mut span: Span<'_>) -> Result<Graph<'_>, ModelError> {
 /// Most attributes of a node: no operator has as many.
 const MAX_ATTRIBUTES: usize = 64;
 
-fn node(mut span: Span<'_>) -> Result<Node<'_>, ModelError> {
+/// Reads a node, of whose names so many may be left.
+fn node<'a>(mut span: Span<'a>, names: &mut usize) -> Result<Node<'a>, ModelError> {
     let mut node = Node::default();
     while let Some(field) = span.field()? {
+        if let 1 | 2 = field.number {
+            *names = names.checked_sub(1).ok_or_else(|| {
+                ModelError(format!(
+                    "byte {}: the nodes read and write more than {MAX_NAMES} names; \
+                     expected a smaller graph",
+                    field.at
+                ))
+            })?;
+        }
         match field.number {
             1 => node.inputs.push(field.text()?),
             2 => node.outputs.push(field.text()?),
@@ -300,18 +307,17 @@ pub fn attribute(mut span: Span<'_>) -> Result<Attribute<'_>, ModelError> {
             4 => attribute.text = Some(field.span()?),
             5 => attribute.tensor = Some(field.span()?),
             7 => field.floats_into(&mut attribute.floats)?,
-            8 => field.ints_into(&mut attribute.ints)?,
-            9 => attribute.texts.push(field.span()?),
+            8 => field.ints_into(&mut attribute.ints, MAX_ENTRIES)?,
+            9 if attribute.texts.len() == MAX_ENTRIES => {
+                return Err(ModelError(format!(
+                    "byte {}: attribute {} has more than {MAX_ENTRIES} entries; expected fewer",
+                    field.at, attribute.name
+                )));
+            }
+            9 => attribute.texts.push(field.span()?.bytes),
             20 => attribute.kind = field.int()?,
             6 | 10 | 11 | 14 | 15 | 21 | 22 | 23 => attribute.other = true,
             _ => {}
-        }
-        let entries = attribute.ints.len().max(attribute.texts.len());
-        if entries > MAX_ENTRIES {
-            return Err(ModelError(format!(
-                "byte {}: attribute {} has more than {MAX_ENTRIES} entries; expected fewer",
-                field.at, attribute.name
-            )));
         }
     }
     Ok(attribute)
@@ -363,10 +369,10 @@ pub fn tensor(mut span: Span<'_>) -> Result<Tensor, ModelError> {
     let (mut floats, mut doubles) = (Vec::new(), Vec::new());
     while let Some(field) = span.field()? {
         match field.number {
-            1 => field.ints_into(&mut dims)?,
+            1 => field.ints_into(&mut dims, MAX_RANK)?,
             2 => elem = field.int()?,
             4 => field.floats_into(&mut floats)?,
-            5 | 7 => field.ints_into(&mut ints)?,
+            5 | 7 => field.ints_into(&mut ints, MAX_ENTRIES)?,
             8 => name = field.text()?,
             9 => raw = Some(field.span()?),
             10 => field.doubles_into(&mut doubles)?,

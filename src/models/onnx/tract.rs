@@ -2,7 +2,7 @@
 
 use tract_onnx::prelude::*;
 
-use super::compile::input;
+use super::compile::{input, within};
 use super::kernels::clear_upper_halves;
 use super::lower;
 use super::order::Order;
@@ -33,29 +33,27 @@ impl Tract {
             return Ok(None);
         }
         let mut inputs = Vec::with_capacity(order.inputs.len());
+        let mut width = 0;
         for port in &order.inputs {
-            inputs.push(match input(port)? {
-                (shape, Elem::F64) => (shape, f64::datum_type()),
-                (shape, _) => (shape, f32::datum_type()),
+            let (shape, elem) = input(port)?;
+            within(&mut width, &shape, "inputs")?;
+            inputs.push(match elem {
+                Elem::F64 => (shape, f64::datum_type()),
+                _ => (shape, f32::datum_type()),
             });
         }
-        // tract panics on some models that make no sense.
-        let read = || Self::read(bytes, &inputs, &order.outputs);
-        let plan = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)) {
-            Ok(plan) => plan.map_err(|error| ModelError(format!("tract: {error:#}")))?,
-            Err(_) => return Err(ModelError::new("tract panicked on it")),
-        };
+        let plan = caught(|| Self::read(bytes, &inputs, &order.outputs))?;
         let mut model = Self {
             plan,
-            width: inputs.iter().map(|(shape, _)| size(shape)).sum(),
+            width,
             inputs,
             outputs: Vec::new(),
         };
         let zeros = vec![0.0; model.width];
-        let values = model
-            .values(&zeros)
-            .map_err(|error| ModelError(format!("tract: {error:#}")))?;
+        let values = caught(|| model.values(&zeros))?;
+        let mut made = 0;
         for (name, values) in order.outputs.iter().zip(values) {
+            within(&mut made, &[values.len()], "outputs")?;
             match values.len() {
                 1 => model.outputs.push(name.to_string()),
                 len => model
@@ -98,6 +96,15 @@ impl Tract {
     }
 }
 
+/// tract panics on some models that make no sense, be it in their first run.
+fn caught<R>(run: impl FnOnce() -> TractResult<R>) -> Result<R, ModelError> {
+    // Nothing is left half done: a run's state is its own.
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+        Ok(result) => result.map_err(|error| ModelError(format!("tract: {error:#}"))),
+        Err(_) => Err(ModelError::new("tract panicked on it")),
+    }
+}
+
 fn size(shape: &[usize]) -> usize {
     shape.iter().product()
 }
@@ -113,7 +120,7 @@ impl Model for Tract {
 
     fn run(&mut self, factors: &[f64], out: &mut [f64]) {
         out.fill(f64::NAN);
-        let values = self.values(factors);
+        let values = caught(|| self.values(factors));
         // tract's kernels do not, and all other stages of the lane would pay.
         clear_upper_halves();
         if let Ok(values) = values {
@@ -128,6 +135,17 @@ impl Model for Tract {
 mod tests {
     use super::*;
     use crate::models::onnx::tests::writer::Graph;
+
+    #[test]
+    fn panics_are_errors() {
+        let error = caught(|| -> TractResult<()> { panic!("a test's") }).unwrap_err();
+        assert_eq!(error.to_string(), "tract panicked on it");
+        let many = Graph::new(1 << 17)
+            .node("Sin", &["x"], &["y"], &[])
+            .output("y");
+        let error = Tract::if_needed(&many.bytes(), &[]).err().unwrap();
+        assert!(error.to_string().contains("more than 65536"), "{error}");
+    }
 
     #[test]
     fn runs_what_our_kernels_cannot() {

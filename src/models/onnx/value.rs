@@ -27,8 +27,10 @@ pub enum Data {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Elem {
     F32,
-    /// `double`: only a Cast to float may read it, because the kernels are `f32`.
+    /// A `double` input, in truth rounded to `f32`: only a Cast to float may read it.
     F64,
+    /// A float or integer that a Cast made `double`, which changes no value.
+    Wide,
     /// An integer that came from a float.
     Int,
     /// An index into a classifier's labels.
@@ -58,7 +60,7 @@ impl Elem {
     pub fn name(&self) -> &'static str {
         match self {
             Elem::F32 => "float",
-            Elem::F64 => "double",
+            Elem::F64 | Elem::Wide => "double",
             Elem::Int => "integer",
             Elem::Label(_) => "label",
         }
@@ -68,7 +70,7 @@ impl Elem {
 impl Value {
     /// A constant.
     pub fn constant(tensor: Tensor) -> Result<Self, ModelError> {
-        check_rank(&tensor.dims)?;
+        check(&tensor.dims)?;
         Ok(Self {
             shape: tensor.dims,
             data: Data::Const(Rc::new(tensor.numbers)),
@@ -82,7 +84,7 @@ impl Value {
 
     /// The same numbers in another shape.
     pub fn reshaped(&self, shape: Vec<usize>) -> Result<Self, ModelError> {
-        check_rank(&shape)?;
+        check(&shape)?;
         if size(&shape) != Some(self.len()) {
             return Err(ModelError(format!(
                 "shape {shape:?} for the {} values of shape {:?}",
@@ -142,11 +144,18 @@ impl Value {
     }
 }
 
-fn check_rank(shape: &[usize]) -> Result<(), ModelError> {
+/// Refuses many dimensions, and a dimension of 0 but in an empty list, such as the
+/// shape of a scalar: the others could be anything then.
+fn check(shape: &[usize]) -> Result<(), ModelError> {
     if shape.len() > MAX_RANK {
         return Err(ModelError(format!(
             "a tensor of {} dimensions; expected at most {MAX_RANK}",
             shape.len()
+        )));
+    }
+    if shape.len() > 1 && shape.contains(&0) {
+        return Err(ModelError(format!(
+            "a tensor of shape {shape:?} is without values; expected some"
         )));
     }
     Ok(())

@@ -8,6 +8,9 @@
 
 use crate::models::ModelError;
 
+/// Longest name, in bytes. Errors quote names, and each value of an output has one.
+const MAX_NAME: usize = 512;
+
 /// Bytes of the file, and where they begin in it.
 #[derive(Clone, Copy, Debug)]
 pub struct Span<'a> {
@@ -139,8 +142,15 @@ impl<'a> Span<'a> {
         Ok(taken)
     }
 
-    /// As UTF-8.
+    /// As UTF-8, no longer than a name.
     pub fn text(self) -> Result<&'a str, ModelError> {
+        if self.bytes.len() > MAX_NAME {
+            return Err(malformed(
+                self.at,
+                &format!("a name of {} bytes", self.bytes.len()),
+                &format!("at most {MAX_NAME}"),
+            ));
+        }
         std::str::from_utf8(self.bytes)
             .map_err(|_| malformed(self.at, "a name that is not UTF-8", "UTF-8"))
     }
@@ -190,11 +200,25 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// One or, packed, several integers of a repeated field.
-    pub fn ints_into(&self, to: &mut Vec<i64>) -> Result<(), ModelError> {
+    /// One or, packed, several integers of a repeated field, which has at most so
+    /// many in all: a byte of the file may be eight of memory.
+    pub fn ints_into(&self, to: &mut Vec<i64>, most: usize) -> Result<(), ModelError> {
+        let more = match self.wire {
+            // Each ends in a byte below 0x80.
+            Wire::Bytes(span) => span.bytes.iter().filter(|&&byte| byte < 0x80).count(),
+            _ => 1,
+        };
+        if to.len() + more > most {
+            return Err(malformed(
+                self.at,
+                &format!("field {} has more than {most} integers", self.number),
+                "fewer",
+            ));
+        }
         match self.wire {
             Wire::Varint(value) => to.push(value as i64),
             Wire::Bytes(mut span) => {
+                to.reserve(more);
                 while !span.bytes.is_empty() {
                     to.push(span.varint()? as i64);
                 }

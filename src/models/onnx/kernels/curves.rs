@@ -18,7 +18,8 @@ fn polynomial<const FMA: bool, const N: usize>(x: f32, coefficients: [f32; N]) -
     sum
 }
 
-/// `e^x` for x up to 88; more is taken as 88, less than -87 as -87.
+/// `e^x` for x up to 88; more is taken as 88. Below -87.33 it is 0: what is less
+/// than the least normal number is slow and has few digits.
 ///
 /// `e^x = 2^n e^r` with `r` at most half of `ln 2` from 0. The polynomial is a
 /// Chebyshev fit of `(e^r - 1 - r) / r^2`.
@@ -26,7 +27,9 @@ fn polynomial<const FMA: bool, const N: usize>(x: f32, coefficients: [f32; N]) -
 pub fn exp<const FMA: bool>(x: f32) -> f32 {
     // In this order, because NaN must not become a bound.
     let x = if x > 88.0 { 88.0 } else { x };
-    let x = if x < -87.0 { -87.0 } else { x };
+    const LEAST: f32 = -87.33;
+    let vanishes = x < LEAST;
+    let x = if vanishes { LEAST } else { x };
     // 1.5 * 2^23: adding it rounds to an integer, which its low bits then are.
     const ROUND: f32 = 12_582_912.0;
     let rounded = mul_add::<FMA>(x, std::f32::consts::LOG2_E, ROUND);
@@ -50,7 +53,8 @@ pub fn exp<const FMA: bool>(x: f32) -> f32 {
         .wrapping_sub(ROUND.to_bits())
         .wrapping_add(127)
         << 23;
-    p * f32::from_bits(scale)
+    let e = p * f32::from_bits(scale);
+    if vanishes { 0.0 } else { e }
 }
 
 /// `1 / (1 + e^-x)`.

@@ -88,8 +88,31 @@ fn curves_hold_at_their_ends() {
         assert_eq!(activate(isa, Activation::Tanh, -1e30), -1.0);
         assert_eq!(activate(isa, Activation::Tanh, 0.0), 0.0);
         assert_eq!(activate(isa, Activation::Sigmoid, 1e30), 1.0);
-        assert!(activate(isa, Activation::Sigmoid, f32::NEG_INFINITY) < 1e-37);
+        for x in [f32::NEG_INFINITY, f32::MIN, -100.0, -87.34] {
+            assert_eq!(activate(isa, Activation::Sigmoid, x), 0.0, "{x}");
+        }
+        assert!(activate(isa, Activation::Sigmoid, -87.3) > 0.0);
         assert_eq!(activate(isa, Activation::Sigmoid, 0.0), 0.5);
+    }
+}
+
+#[test]
+fn exp_vanishes_where_numbers_stop_being_normal() {
+    for exp in [super::exp::<false>, super::exp::<true>] {
+        for x in [f32::NEG_INFINITY, f32::MIN, -104.0, -88.0, -87.34] {
+            assert_eq!(exp(x).to_bits(), 0, "exp({x})");
+        }
+        let mut x = -87.33f32;
+        while x < -80.0 {
+            let (ours, exact) = (exp(x), f64::from(x).exp());
+            assert!(ours.is_normal(), "exp({x}) {ours:e}");
+            assert!(
+                (f64::from(ours) / exact - 1.0).abs() < 5e-7,
+                "exp({x}) {ours:e}"
+            );
+            x += 1e-4;
+        }
+        assert!(exp(f32::NAN).is_nan());
     }
 }
 

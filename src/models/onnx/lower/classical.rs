@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::elements::CURVE;
 use super::{Lowering, Made};
 use crate::models::ModelError;
 use crate::models::onnx::kernels::Dense;
@@ -81,8 +82,9 @@ pub fn transformed(
     let (_, columns) = scores.matrix()?;
     let from = node.compiler.floats(&scores)?;
     let op = Op::Transform(transform, columns);
+    let work = scores.len().saturating_mul(CURVE);
     node.compiler
-        .emit(op, vec![from], scores.shape, Elem::F32, 0)
+        .emit(op, vec![from], scores.shape, Elem::F32, work)
 }
 
 /// Scores by weights and intercepts for each of `targets`.

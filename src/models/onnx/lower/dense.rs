@@ -5,7 +5,7 @@ use crate::models::ModelError;
 use crate::models::onnx::kernels::Dense;
 use crate::models::onnx::ops::{Arithmetic, Layer, Op, Product};
 use crate::models::onnx::proto::{Numbers, Tensor};
-use crate::models::onnx::value::{Elem, Value};
+use crate::models::onnx::value::{Elem, Value, broadcast};
 
 /// `alpha A B + beta C`, A and B transposed if so asked.
 pub fn gemm(node: &mut Lowering<'_, '_>) -> Made {
@@ -26,6 +26,16 @@ pub fn gemm(node: &mut Lowering<'_, '_>) -> Made {
     let Some(added) = node.optional(2).cloned() else {
         return Ok(product);
     };
+    if !broadcast(&product.shape, &added.shape).is_ok_and(|shape| shape == product.shape) {
+        return Err(ModelError(format!(
+            "input C has shape {:?}, which does not broadcast to {:?}",
+            added.shape, product.shape
+        )));
+    }
+    // C does not count then, not even its NaN.
+    if beta == 0.0 {
+        return Ok(product);
+    }
     let added = match added.const_floats() {
         Some(floats) if beta != 1.0 => Value::constant(Tensor {
             dims: added.shape.clone(),
@@ -38,14 +48,7 @@ pub fn gemm(node: &mut Lowering<'_, '_>) -> Made {
         }
         _ => added,
     };
-    let sum = elements::combine(node, Arithmetic::Add, &product, &added)?;
-    if sum.shape != product.shape {
-        return Err(ModelError(format!(
-            "input C has shape {:?}, which does not broadcast to {:?}",
-            added.shape, product.shape
-        )));
-    }
-    Ok(sum)
+    elements::combine(node, Arithmetic::Add, &product, &added)
 }
 
 /// NumPy's `matmul`, of matrices and vectors; the left may be a stack of matrices.

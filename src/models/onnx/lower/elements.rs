@@ -7,6 +7,9 @@ use crate::models::onnx::ops::{Arithmetic, Op, Reach};
 use crate::models::onnx::proto::{Numbers, Tensor, elem_name};
 use crate::models::onnx::value::{Data, Elem, Labels, Value, broadcast, size, spread};
 
+/// Multiplications that take about as long as an exponential.
+pub const CURVE: usize = 8;
+
 /// Add, Sub, Mul, Div.
 pub fn binary(node: &mut Lowering<'_, '_>, arithmetic: Arithmetic) -> Made {
     let (left, right) = (node.input(0)?.clone(), node.input(1)?.clone());
@@ -26,7 +29,7 @@ pub fn combine(
         if value.len() == len {
             return Ok((node.compiler.floats(value)?, Reach::Each));
         }
-        node.compiler.count(len, 0)?;
+        node.compiler.count(len, len)?;
         // A constant is spread here rather than in every run.
         if let Some(floats) = value.const_floats() {
             let numbers = spread(&value.shape, &shape).map(|from| floats[from]);
@@ -77,8 +80,9 @@ pub fn softmax(node: &mut Lowering<'_, '_>) -> Made {
         false => [outer, shape[axis], shape[axis + 1..].iter().product()],
     };
     let from = node.compiler.floats(&value)?;
+    let work = value.len().saturating_mul(CURVE);
     node.compiler
-        .emit(Op::Softmax(dims), vec![from], shape, Elem::F32, 0)
+        .emit(Op::Softmax(dims), vec![from], shape, Elem::F32, work)
 }
 
 /// To another element type.
@@ -90,7 +94,7 @@ pub fn cast(node: &mut Lowering<'_, '_>) -> Made {
     let value = node.input(0)?.clone();
     let (to, least) = match to {
         Some(1) => (Elem::F32, 0.0),
-        Some(11) => (Elem::F64, 0.0),
+        Some(11) => (Elem::Wide, 0.0),
         Some(6) => (Elem::Int, -(2f32.powi(31))),
         Some(7) => (Elem::Int, -(2f32.powi(63))),
         other => {
@@ -123,13 +127,15 @@ pub fn cast(node: &mut Lowering<'_, '_>) -> Made {
         (Elem::F32, Elem::Int) => Op::Truncate { least },
         // A factor that was rounded to `f32` might truncate to another integer,
         // and what `int32` does not hold of an `int64` wraps.
-        (Elem::F64 | Elem::Int, Elem::Int) => {
+        (Elem::F64 | Elem::Wide | Elem::Int, Elem::Int) => {
             return Err(ModelError(format!(
                 "{} to integer; expected float to integer",
                 elem.name()
             )));
         }
-        (Elem::F32 | Elem::F64 | Elem::Int, _) => {
+        // Still rounded too early.
+        (Elem::F64, Elem::Wide) => return Ok(value.clone()),
+        (Elem::F32 | Elem::F64 | Elem::Wide | Elem::Int, _) => {
             return Ok(Value {
                 shape: value.shape.clone(),
                 data: Data::Slot(slot, to),
@@ -157,9 +163,9 @@ fn constant(value: &Value, numbers: &Numbers, to: &Elem, least: f32) -> Made {
         (Numbers::F32(from), Elem::F32) => Numbers::F32(from.clone()),
         (Numbers::F64(from), Elem::F32) => Numbers::F32(from.iter().map(|&x| x as f32).collect()),
         (Numbers::Int(from), Elem::F32) => Numbers::F32(from.iter().map(|&x| x as f32).collect()),
-        (Numbers::F32(from), Elem::F64) => Numbers::F64(from.iter().map(|&x| x.into()).collect()),
-        (Numbers::F64(from), Elem::F64) => Numbers::F64(from.clone()),
-        (Numbers::Int(from), Elem::F64) => Numbers::F64(from.iter().map(|&x| x as f64).collect()),
+        (Numbers::F32(from), Elem::Wide) => Numbers::F64(from.iter().map(|&x| x.into()).collect()),
+        (Numbers::F64(from), Elem::Wide) => Numbers::F64(from.clone()),
+        (Numbers::Int(from), Elem::Wide) => Numbers::F64(from.iter().map(|&x| x as f64).collect()),
         (Numbers::F32(from), _) => Numbers::Int(integers(from.iter().map(|&x| x.into()), least)?),
         (Numbers::F64(from), _) => Numbers::Int(integers(from.iter().copied(), least)?),
         (Numbers::Int(from), _) => {

@@ -247,7 +247,7 @@ impl<'a> Nodes<'a> {
                         "node {} has mode {}; expected BRANCH_LEQ, _LT, _GTE, _GT, _EQ, _NEQ \
                          or LEAF",
                         self.ids[index],
-                        String::from_utf8_lossy(other)
+                        String::from_utf8_lossy(&other[..other.len().min(20)])
                     )));
                 }
             };

@@ -17,10 +17,27 @@ fn emit(
     flags: bool,
 ) -> Made {
     let from = node.compiler.floats(value)?;
+    let work = trees;
     let trees = Trees::new(votes, [trees, scores], aggregate, base, flags);
     let op = Op::Trees(Box::new(trees));
     let shape = vec![1, if flags { 2 * scores } else { scores }];
-    node.compiler.emit(op, vec![from], shape, Elem::F32, 0)
+    node.compiler.emit(op, vec![from], shape, Elem::F32, work)
+}
+
+/// Most values that an ensemble reads. It holds a copy of all of them, however few
+/// its trees look at.
+const MAX_FEATURES: usize = 1 << 16;
+
+/// The number of values in a row, counted before there are trees over them.
+fn features(node: &mut Lowering<'_, '_>, value: &Value) -> Result<usize, ModelError> {
+    let features = value.row()?;
+    if features > MAX_FEATURES {
+        return Err(ModelError(format!(
+            "its input has {features} values; expected at most {MAX_FEATURES}"
+        )));
+    }
+    node.compiler.count(features, features)?;
+    Ok(features)
 }
 
 fn refuse_doubles(node: &Lowering<'_, '_>) -> Result<(), ModelError> {
@@ -44,7 +61,7 @@ fn refuse_doubles(node: &Lowering<'_, '_>) -> Result<(), ModelError> {
 pub fn regressor(node: &mut Lowering<'_, '_>) -> Made {
     refuse_doubles(node)?;
     let value = node.input(0)?.clone();
-    let features = value.row()?;
+    let features = features(node, &value)?;
     let aggregate = match node.attributes.text("aggregate_function")?.unwrap_or("SUM") {
         "SUM" => Aggregate::Sum,
         "AVERAGE" => Aggregate::Average,
@@ -96,7 +113,7 @@ pub fn regressor(node: &mut Lowering<'_, '_>) -> Made {
 pub fn classifier(node: &mut Lowering<'_, '_>) -> Result<[Option<Value>; 2], ModelError> {
     refuse_doubles(node)?;
     let value = node.input(0)?.clone();
-    let features = value.row()?;
+    let features = features(node, &value)?;
     let labels = labels(node, "classlabels_int64s", "classlabels_strings")?;
     let transform = transform(node)?;
     let base = node.attributes.floats("base_values")?;
@@ -137,6 +154,14 @@ pub fn classifier(node: &mut Lowering<'_, '_>) -> Result<[Option<Value>; 2], Mod
         return Ok([label, scores]);
     }
 
+    let all_vote = ballot.list.len() == nodes.leaves() * classes;
+    if classes == 2 && !lone && !all_vote {
+        return Err(ModelError::new(
+            "some leaves vote for one of two classes and others for the other, and runtimes \
+             disagree on the score of a class for which none votes; expected every leaf to vote \
+             for both, or all for the first",
+        ));
+    }
     let chosen = match classes {
         2 if !base.is_empty() => return Err(two_bases()),
         2 if lone => Pick::Above { index: 1, bound },
@@ -155,7 +180,6 @@ pub fn classifier(node: &mut Lowering<'_, '_>) -> Result<[Option<Value>; 2], Mod
         )));
     }
     // A class for which no tree votes cannot win, even against negative scores.
-    let all_vote = ballot.list.len() == nodes.leaves() * classes;
     let flags = classes > 2 && node.wants(0) && base.is_empty() && !all_vote;
     let votes = nodes.votes(ballot, features, classes)?;
     let raw = emit(

@@ -1,7 +1,8 @@
 //! Ensembles of trees: what the leaves' votes make.
 //!
 //! Sums are taken in `f32`, in the order of the trees and from 0, and the base
-//! value comes last: so onnxruntime 1.31 does it on one thread.
+//! value comes last: so onnxruntime 1.31 does it on one thread. A mean for which no
+//! tree votes is 0, without its base value.
 
 use crate::models::forest::Forest;
 
@@ -85,7 +86,7 @@ impl Trees {
             Votes::One(forest) if matches!(aggregate, Aggregate::Sum | Aggregate::Average) => {
                 let mut sum = 0.0;
                 forest.run(features, |vote| sum += vote);
-                scores[0] = sum;
+                (scores[0], voted[0]) = (sum, 1.0);
             }
             Votes::One(forest) => forest.run(features, |vote| {
                 aggregate.vote(&mut scores[0], &mut voted[0], vote);
@@ -100,8 +101,11 @@ impl Trees {
         if aggregate == Aggregate::Average {
             scores.iter_mut().for_each(|score| *score /= trees);
         }
-        for (score, base) in scores.iter_mut().zip(&self.base) {
-            *score += base;
+        let everywhere = aggregate != Aggregate::Average;
+        for ((score, base), &voted) in scores.iter_mut().zip(&self.base).zip(voted.iter()) {
+            if everywhere || voted != 0.0 {
+                *score += base;
+            }
         }
         if self.flags {
             rest[..voted.len()].copy_from_slice(voted);

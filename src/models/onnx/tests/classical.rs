@@ -65,6 +65,21 @@ fn classical_operators() {
     assert_eq!(texts.load().outputs(), ["l.index", "p[0]", "p[1]"]);
 }
 
+/// An ensemble of one leaf, which votes 1.
+pub const LEAF: [(&str, Attribute<'static>); 11] = [
+    ("nodes_treeids", Ints(&[0])),
+    ("nodes_nodeids", Ints(&[0])),
+    ("nodes_featureids", Ints(&[0])),
+    ("nodes_values", Floats(&[0.0])),
+    ("nodes_modes", Texts(&["LEAF"])),
+    ("nodes_truenodeids", Ints(&[0])),
+    ("nodes_falsenodeids", Ints(&[0])),
+    ("target_treeids", Ints(&[0])),
+    ("target_nodeids", Ints(&[0])),
+    ("target_ids", Ints(&[0])),
+    ("target_weights", Floats(&[1.0])),
+];
+
 /// A tree `x <= 1 ? a : (x > 2 ? b : c)`.
 pub fn tree(votes: &[f32], more: &[(&'static str, Attribute<'static>)]) -> Graph {
     let votes = votes.to_vec();
@@ -190,10 +205,83 @@ fn trees_walk_and_are_checked() {
     for (error, expected) in cases {
         assert!(error.contains(expected), "{error} / {expected}");
     }
+    let long = "X".repeat(100_000);
+    let modes = ["BRANCH_LEQ", "LEAF", Box::leak(long.into()), "LEAF", "LEAF"];
+    let error = tree(&votes, &[("nodes_modes", Texts(Box::leak(modes.into())))]).error();
+    assert!(error.contains("mode XXXX") && error.len() < 200, "{error}");
     let apart = [
         ("nodes_treeids", Ints(&[4, 4, 4, 5, 4])),
         ("target_treeids", Ints(&[4, 5, 4])),
     ];
     let error = tree(&votes, &apart).error();
     assert!(error.contains("tree 4"), "{error}");
+}
+
+/// A tree `x <= 0 ? a : b` of a classifier; leaf, class and weight of each vote.
+fn two_leaves(votes: &[(i64, i64, f32)]) -> Graph {
+    let nodes: Vec<i64> = votes.iter().map(|vote| vote.0).collect();
+    let classes: Vec<i64> = votes.iter().map(|vote| vote.1).collect();
+    let weights: Vec<f32> = votes.iter().map(|vote| vote.2).collect();
+    let attributes = [
+        ("nodes_treeids", Ints(&[0; 3])),
+        ("nodes_nodeids", Ints(&[0, 1, 2])),
+        ("nodes_featureids", Ints(&[0; 3])),
+        ("nodes_values", Floats(&[0.0; 3])),
+        ("nodes_modes", Texts(&["BRANCH_LEQ", "LEAF", "LEAF"])),
+        ("nodes_truenodeids", Ints(&[1, 0, 0])),
+        ("nodes_falsenodeids", Ints(&[2, 0, 0])),
+        ("class_treeids", Ints(&[0; 4][..votes.len()])),
+        ("class_nodeids", Ints(&nodes)),
+        ("class_ids", Ints(&classes)),
+        ("class_weights", Floats(&weights)),
+        ("classlabels_int64s", Ints(&[0, 1])),
+    ];
+    Graph::new(1)
+        .node(
+            "ml.TreeEnsembleClassifier",
+            &["x"],
+            &["l", "p"],
+            &attributes,
+        )
+        .output("p")
+}
+
+#[test]
+fn two_classes_need_the_votes_of_every_leaf() {
+    let both = two_leaves(&[(1, 0, 0.25), (1, 1, 0.75), (2, 0, 0.5), (2, 1, 0.5)]);
+    near(&both.run(&[-1.0]), &[0.25, 0.75]);
+    let first = two_leaves(&[(1, 0, 0.25), (2, 0, 0.75)]);
+    near(&first.run(&[1.0]), &[0.25, 0.75]);
+    for votes in [
+        &[(1, 0, 0.25), (2, 1, 0.75)][..],
+        &[(1, 0, 0.25), (2, 0, 0.5), (2, 1, 0.5)],
+        &[(1, 0, 0.25), (1, 1, 0.5), (2, 1, 0.5)],
+    ] {
+        let error = two_leaves(votes).error();
+        assert!(
+            error.contains("expected every leaf to vote for both"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_mean_without_votes_has_no_base() {
+    let mean = |targets: &'static [i64], base: &'static [f32]| {
+        let count = base.len() as i64;
+        tree(
+            &[10.0, 20.0, 30.0],
+            &[
+                ("target_ids", Ints(targets)),
+                ("n_targets", Int(count)),
+                ("base_values", Floats(base)),
+                ("aggregate_function", Text("AVERAGE")),
+            ],
+        )
+    };
+    // A leaf of target 0, one of target 1.
+    let two = mean(&[0, 1, 1], &[0.5, 0.25]);
+    assert_eq!(two.run(&[0.0]), [10.5, 0.0]);
+    assert_eq!(two.run(&[3.0]), [0.0, 20.25]);
+    assert_eq!(mean(&[0, 0, 0], &[0.5]).run(&[0.0]), [10.5]);
 }

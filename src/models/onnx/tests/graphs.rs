@@ -28,7 +28,178 @@ fn inputs_and_outputs_have_names() {
     assert!(input(7, &[None, Some(4)]).contains("input 'x' is int64; expected float"));
     assert!(input(11, &[None, Some(4)]).contains("its input is double; expected float"));
     assert!(input(1, &[]).contains("no shape"));
-    assert!(input(1, &[None, Some(1 << 40)]).contains("256 MiB"));
+    for width in [1 << 40, (1 << 16) + 1] {
+        assert!(input(1, &[None, Some(width)]).contains("inputs have more than 65536 values"));
+    }
+    let most = Graph::new(1 << 16).node("Relu", &["x"], &["y"], &[]);
+    assert_eq!(most.clone().output("y").load().outputs().len(), 1 << 16);
+    let error = most.output("y").output("x").error();
+    assert!(
+        error.contains("outputs have more than 65536 values"),
+        "{error}"
+    );
+    let twice = one(1, "Relu", &[]).output("x").output("y").error();
+    assert!(twice.contains("output 'y' is there twice"), "{twice}");
+    let long = "y".repeat(513);
+    let error = Graph::new(1)
+        .node("Relu", &["x"], &[&long], &[])
+        .output(&long)
+        .error();
+    assert!(
+        error.contains("a name of 513 bytes; expected at most 512"),
+        "{error}"
+    );
+}
+
+#[test]
+fn doubles_are_read_through_a_cast_only() {
+    let double = || Graph::bare().port(11, "x", 11, &[None, Some(2)]);
+    for (op, attributes) in [
+        ("Identity", &[][..]),
+        ("Flatten", &[]),
+        ("Cast", &[("to", Int(11))]),
+    ] {
+        let error = double()
+            .node(op, &["x"], &["y"], attributes)
+            .output("y")
+            .error();
+        assert!(
+            error.contains("output 'y' is a double input"),
+            "{op}: {error}"
+        );
+    }
+    assert!(
+        double()
+            .output("x")
+            .error()
+            .contains("output 'x' is a double input")
+    );
+    let direct = double()
+        .store("to", ints(&[2, 1]))
+        .node("Reshape", &["x", "to"], &["y"], &[]);
+    assert!(
+        direct
+            .output("y")
+            .error()
+            .contains("output 'y' is a double input")
+    );
+    // A float made double is what it was.
+    let back = double()
+        .node("Cast", &["x"], &["f"], &[("to", Int(1))])
+        .node("Cast", &["f"], &["y"], &[("to", Int(11))])
+        .output("y");
+    assert_eq!(back.run(&[0.1, 2.0]), [f64::from(0.1f32), 2.0]);
+    let there_and_back = double()
+        .node("Cast", &["x"], &["d"], &[("to", Int(11))])
+        .node("Cast", &["d"], &["y"], &[("to", Int(1))])
+        .output("y");
+    assert_eq!(there_and_back.run(&[0.1, 2.0]), [f64::from(0.1f32), 2.0]);
+}
+
+#[test]
+fn work_and_width_are_bounded() {
+    let product = |rows| {
+        Graph::new(256)
+            .store("a", ints(&[rows, 256 / rows]))
+            .store("b", ints(&[256 / rows, rows]))
+            .node("Reshape", &["x", "a"], &["l"], &[])
+            .node("Reshape", &["x", "b"], &["r"], &[])
+            .node("MatMul", &["l", "r"], &["m"], &[])
+            .node("MatMul", &["m", "m"], &["y"], &[])
+            .node("MatMul", &["y", "l"], &["z"], &[])
+            .output("z")
+    };
+    assert!(product(128).load().outputs().len() == 256);
+    let error = product(256).error();
+    assert!(
+        error.contains("more than 16777216 multiplications"),
+        "{error}"
+    );
+    // Each ensemble copies what it reads.
+    let wide = Graph::new(1 << 16)
+        .node("Concat", &["x", "x"], &["w"], &[("axis", Int(1))])
+        .node(
+            "ml.TreeEnsembleRegressor",
+            &["w"],
+            &["y"],
+            &super::classical::LEAF,
+        )
+        .output("y");
+    assert!(
+        wide.error()
+            .contains("its input has 131072 values; expected at most 65536")
+    );
+    let many = (0..300).fold(Graph::new(1 << 16), |graph, i| {
+        let name = format!("y{i}");
+        graph
+            .node(
+                "ml.TreeEnsembleRegressor",
+                &["x"],
+                &[&name],
+                &super::classical::LEAF,
+            )
+            .output(&name)
+    });
+    assert!(many.error().contains("more than 16777216 multiplications"));
+}
+
+#[test]
+fn lists_are_bounded_before_they_are_read() {
+    let names = vec!["x"; (1 << 18) + 1];
+    let error = Graph::new(1)
+        .node("Concat", &names, &["y"], &[("axis", Int(1))])
+        .output("y")
+        .error();
+    assert!(error.contains("more than 262144 names"), "{error}");
+    let dims = tensor(&[], 1).bytes(1, &[1; 100_000]);
+    let error = with(1, "Add", dims, &[]).error();
+    assert!(
+        error.contains("field 1 has more than 8 integers"),
+        "{error}"
+    );
+    let ids = Message::default()
+        .text(1, "nodes_treeids")
+        .bytes(8, &vec![0; (1 << 24) + 1]);
+    let error = Graph::new(1)
+        .raw_node("TreeEnsembleRegressor", &["x"], "y", ids)
+        .output("y")
+        .error();
+    assert!(error.contains("more than 16777216 integers"), "{error}");
+}
+
+/// A dimension of 0 leaves the others free.
+#[test]
+fn tensors_without_values_are_refused() {
+    let empty = || ("value", Tensor(tensor(&[0, 1 << 40, 1 << 40], 1)));
+    let made = |op: &str, attributes: &[(&str, Attribute)]| {
+        Graph::new(1)
+            .node("Constant", &[], &["c"], &[empty()])
+            .node(op, &["c"], &["y"], attributes)
+            .output("y")
+            .error()
+    };
+    for error in [
+        made("Flatten", &[("axis", Int(1))]),
+        made("Softmax", &[("axis", Int(0))]),
+        made("Concat", &[("axis", Int(1))]),
+        made("Identity", &[]),
+        with(1, "MatMul", tensor(&[0, 1 << 40, 1 << 40], 1), &[]).error(),
+    ] {
+        assert!(error.contains("is without values"), "{error}");
+    }
+    let reshaped = Graph::new(1)
+        .store("c", tensor(&[0], 1))
+        .store("to", ints(&[0, 1 << 40, 1 << 40]))
+        .node("Reshape", &["c", "to"], &["r"], &[("allowzero", Int(1))])
+        .node("Flatten", &["r"], &["y"], &[])
+        .output("y");
+    assert!(reshaped.error().contains("is without values"));
+    // The shape of a scalar is an empty list.
+    let scalar = Graph::new(1)
+        .store("to", tensor(&[0], 7))
+        .node("Reshape", &["x", "to"], &["y"], &[])
+        .output("y");
+    near(&scalar.run(&[2.5]), &[2.5]);
 }
 
 #[test]

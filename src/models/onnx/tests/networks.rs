@@ -48,7 +48,11 @@ fn activations_and_softmax() {
     let sum: f64 = x.iter().map(|x| x.exp()).sum();
     near(&one(3, "Softmax", &[]).run(&x), &x.map(|x| x.exp() / sum));
     let big = one(2, "Softmax", &[]).run(&[1000.0, -1000.0]);
-    near(&big, &[1.0, 0.0]);
+    assert_eq!(big, [1.0, 0.0]);
+    assert_eq!(
+        one(2, "Softmax", &[]).run(&[1.0, f64::NEG_INFINITY]),
+        [1.0, 0.0]
+    );
     // Before opset 13: over all dimensions from the axis.
     let mut cube = Graph::new(4)
         .store("to", ints(&[1, 2, 2]))
@@ -90,6 +94,16 @@ fn products_of_matrices() {
     );
     let scaled = gemm(&["x", "w", "b"], &[turned(), ("beta", Float(2.0))]);
     near(&scaled.run(&[1.0, 10.0]), &[43.0, 52.0, 61.0]);
+    // C does not count, whatever it holds.
+    let none = |c: &str| {
+        Graph::new(2)
+            .store("w", floats(&[2, 2], &[1.0, 2.0, 3.0, 4.0]))
+            .store("bad", floats(&[2], &[f32::NAN, f32::INFINITY]))
+            .node("Gemm", &["x", "w", c], &["y"], &[("beta", Float(0.0))])
+            .output("y")
+    };
+    near(&none("bad").run(&[1.0, 10.0]), &[31.0, 42.0]);
+    near(&none("x").run(&[1.0, 10.0]), &[31.0, 42.0]);
     assert!(
         gemm(&["x", "w"], &[])
             .error()

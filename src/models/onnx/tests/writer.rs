@@ -163,6 +163,19 @@ impl Graph {
         self
     }
 
+    /// An operator of `ai.onnx.ml` with one attribute as it is.
+    pub fn raw_node(mut self, op: &str, from: &[&str], to: &str, attribute: Message) -> Self {
+        let node = from
+            .iter()
+            .fold(Message::default(), |node, name| node.text(1, name))
+            .text(2, to)
+            .text(4, op)
+            .text(7, "ai.onnx.ml")
+            .message(5, attribute);
+        self.graph = self.graph.message(1, node);
+        self
+    }
+
     pub fn bytes(&self) -> Vec<u8> {
         let opset = |domain: &str, version| Message::default().text(1, domain).int(2, version);
         Message::default()
