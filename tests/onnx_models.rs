@@ -116,6 +116,7 @@ fn models_equal_onnxruntime_and_bad_files_are_refused() {
     };
     models_equal_onnxruntime(dir.path(), &cases);
     check_files_are_honoured(dir.path(), &cases);
+    a_check_file_holds_for_chosen_outputs(dir.path());
     wrong_choices_are_refused(dir.path());
     damaged_files_are_refused(dir.path());
 }
@@ -175,6 +176,27 @@ fn wrong_choices_are_refused(dir: &Path) {
         error.contains("(ArgMax): operator ArgMax is not supported"),
         "{error}"
     );
+}
+
+/// A check file belongs to the model: it holds whichever outputs are chosen.
+fn a_check_file_holds_for_chosen_outputs(dir: &Path) {
+    let path = dir.join("logistic.onnx");
+    let check = signal::models::Check::path(&path);
+    let chosen = ["probabilities".to_owned()];
+    let mut whole = load(&path, None, &[]).unwrap();
+    let inputs = vec![1.0; whole.inputs()];
+    let mut outputs = vec![0.0; whole.outputs().len()];
+    whole.run(&inputs, &mut outputs);
+    for (outputs, good) in [
+        (outputs.clone(), true),
+        (outputs[1..].to_vec(), true),
+        (vec![9.0; outputs.len()], false),
+    ] {
+        let json = serde_json::json!({"inputs": [inputs], "outputs": [outputs], "tolerance": 0});
+        std::fs::write(&check, json.to_string()).unwrap();
+        assert_eq!(load(&path, None, &chosen).is_ok(), good, "{json}");
+    }
+    std::fs::remove_file(check).unwrap();
 }
 
 /// Loads the bytes; a model that comes of them must run. Gives what it makes of 1s.
