@@ -64,8 +64,10 @@ typedef void (*signal_callback_t)(const char *symbol,
 
  Every event of a known type ends in exactly one of `refused_bad_*`,
  `refused_too_many_instruments`, `refused_not_an_asset`, `refused_failed`,
- `dropped_ingest_ring_full`, `updates` and `answered`, or is counted in
- `in_flight`. A lane counts a signal just after it has published it, so for a
+ `refused_quarantined`, `dropped_ingest_*`, `dropped_stage_stopped`, `updates`
+ and `answered`, or is counted in `in_flight`. Every signal ends in exactly
+ one of `delivered`, `conflated_egress` and `dropped_egress_*`, or is counted
+ in `queued`. A lane counts a signal just after it has published it, so for a
  moment `delivered` may be ahead of `signals`; with `in_flight` 0 everything
  is counted and visible.
  */
@@ -144,7 +146,7 @@ typedef struct {
    */
   uint64_t predicted;
   /*
-   Signals numbered at egress, dropped ones too.
+   Signals made, dropped and conflated ones too.
    */
   uint64_t signals;
   /*
@@ -156,7 +158,7 @@ typedef struct {
    */
   uint64_t egress_gap;
   /*
-   Times that a lane found the next lane's ring full and waited.
+   Times that a ring was full and its sender waited.
    */
   uint64_t ring_waits;
   /*
@@ -168,9 +170,43 @@ typedef struct {
    */
   uint64_t refused_not_an_asset;
   /*
-   Events whose signals have all been numbered.
+   Events whose signals have all been made.
    */
   uint64_t answered;
+  /*
+   Events that ended in a quarantine: their instrument's, or that of the
+   only model left.
+   */
+  uint64_t refused_quarantined;
+  /*
+   Events dropped because `overload.ingest` `block` found no room in time.
+   */
+  uint64_t dropped_ingest_timeout;
+  /*
+   Messages between lanes dropped because the engine ended or had failed.
+   */
+  uint64_t dropped_stage_stopped;
+  /*
+   Signals dropped because `overload.egress` `block` found no room in time.
+   */
+  uint64_t dropped_egress_timeout;
+  /*
+   Signals dropped because the engine ended or had failed.
+   */
+  uint64_t dropped_egress_stopped;
+  /*
+   Signals replaced by a newer one of their instrument while the ring to
+   the host was full.
+   */
+  uint64_t conflated_egress;
+  /*
+   Signals that were made and are neither delivered nor lost.
+   */
+  uint64_t queued;
+  /*
+   Panics of factor sets and models; each put something in quarantine.
+   */
+  uint64_t panics;
 } signal_stats_t;
 
 /*

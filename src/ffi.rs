@@ -52,8 +52,10 @@ pub struct signal_egress_t {
 ///
 /// Every event of a known type ends in exactly one of `refused_bad_*`,
 /// `refused_too_many_instruments`, `refused_not_an_asset`, `refused_failed`,
-/// `dropped_ingest_ring_full`, `updates` and `answered`, or is counted in
-/// `in_flight`. A lane counts a signal just after it has published it, so for a
+/// `refused_quarantined`, `dropped_ingest_*`, `dropped_stage_stopped`, `updates`
+/// and `answered`, or is counted in `in_flight`. Every signal ends in exactly
+/// one of `delivered`, `conflated_egress` and `dropped_egress_*`, or is counted
+/// in `queued`. A lane counts a signal just after it has published it, so for a
 /// moment `delivered` may be ahead of `signals`; with `in_flight` 0 everything
 /// is counted and visible.
 #[allow(non_camel_case_types)]
@@ -97,20 +99,38 @@ pub struct signal_stats_t {
     /// Predictions made: one a factor vector, or with `"callback": "per-model"`
     /// one for each model.
     pub predicted: u64,
-    /// Signals numbered at egress, dropped ones too.
+    /// Signals made, dropped and conflated ones too.
     pub signals: u64,
     /// Signals taken by poll.
     pub delivered: u64,
     /// Signal numbers that poll missed.
     pub egress_gap: u64,
-    /// Times that a lane found the next lane's ring full and waited.
+    /// Times that a ring was full and its sender waited.
     pub ring_waits: u64,
     /// Events that have not ended yet.
     pub in_flight: u64,
     /// Events of symbols that are not among the configured `assets`.
     pub refused_not_an_asset: u64,
-    /// Events whose signals have all been numbered.
+    /// Events whose signals have all been made.
     pub answered: u64,
+    /// Events that ended in a quarantine: their instrument's, or that of the
+    /// only model left.
+    pub refused_quarantined: u64,
+    /// Events dropped because `overload.ingest` `block` found no room in time.
+    pub dropped_ingest_timeout: u64,
+    /// Messages between lanes dropped because the engine ended or had failed.
+    pub dropped_stage_stopped: u64,
+    /// Signals dropped because `overload.egress` `block` found no room in time.
+    pub dropped_egress_timeout: u64,
+    /// Signals dropped because the engine ended or had failed.
+    pub dropped_egress_stopped: u64,
+    /// Signals replaced by a newer one of their instrument while the ring to
+    /// the host was full.
+    pub conflated_egress: u64,
+    /// Signals that were made and are neither delivered nor lost.
+    pub queued: u64,
+    /// Panics of factor sets and models; each put something in quarantine.
+    pub panics: u64,
 }
 
 /// Bytes of a hop's name, its NUL included.
@@ -368,7 +388,7 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
     // Before the signals are counted: a failed lane publishes nothing more.
     let failed = this.base.failure().is_some();
     // SAFETY: `polling` is set, so this is the only use of the poller.
-    let ready = unsafe { &*this.poller.get() }.ready();
+    let ready = unsafe { &mut *this.poller.get() }.begin();
     let mut made = 0;
     for _ in 0..ready {
         let (Some(callback), user_data) = this.callback.get() else {
@@ -568,6 +588,14 @@ fn stats_of(counters: &Snapshot, size: u64) -> signal_stats_t {
         in_flight: counters.in_flight(),
         refused_not_an_asset: count(Counter::RefusedNotAnAsset),
         answered: count(Counter::Answered),
+        refused_quarantined: count(Counter::RefusedQuarantined),
+        dropped_ingest_timeout: count(Counter::DroppedIngestTimeout),
+        dropped_stage_stopped: count(Counter::DroppedStageStopped),
+        dropped_egress_timeout: count(Counter::DroppedEgressTimeout),
+        dropped_egress_stopped: count(Counter::DroppedEgressStopped),
+        conflated_egress: count(Counter::ConflatedEgress),
+        queued: counters.queued(),
+        panics: count(Counter::Panics),
     }
 }
 

@@ -50,6 +50,7 @@ mod files;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod glibc;
 pub mod models;
+mod panic;
 pub mod pipeline;
 mod ranged;
 #[cfg(feature = "replay")]

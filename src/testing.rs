@@ -16,6 +16,7 @@
 //! # Ok::<(), String>(())
 //! ```
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -23,7 +24,7 @@ use serde_json::{Map, Value};
 use crate::abi::{EventKind, HostEvent};
 use crate::factors::{FactorSet, Registry};
 use crate::pipeline::wire::{self, RawEvents, Wire};
-use crate::stages::{Assets, Factor, Ingest, Name, Names, Triggers};
+use crate::stages::{Assets, Factor, FactorVector, Ingest, Name, Names, Triggers};
 
 /// Most instruments in one [`run`].
 const INSTRUMENTS: usize = 64;
@@ -109,14 +110,16 @@ pub fn run<'a, F: FactorSet<N>, const N: usize>(
         let (raw, _) = RawEvents::decode(&words);
         // A refusal is what the engine only counts.
         let _ = ingest.on(&raw, |event| {
-            factor.on(&event, |vector| {
+            let take = |vector: FactorVector<'_>| {
                 let id = vector.meta.instrument;
                 vectors.push(Vector {
                     symbol: *names.get(id).expect("ingest has named the instrument"),
                     timestamp: vector.meta.timestamp,
                     values: *vector.values.first_chunk().expect("the set has N factors"),
                 });
-            });
+            };
+            // In a test a panic should be seen, not put in quarantine.
+            factor.on(&event, take, |panic| resume_unwind(panic.payload));
         });
     }
     Ok(vectors)

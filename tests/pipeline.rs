@@ -1,7 +1,5 @@
 //! The pipeline's promises, through the crate's own API.
 
-use std::time::{Duration, Instant};
-
 use proptest::prelude::*;
 use signal::abi::{EventKind, HostEvent, IndexPrice, SIDE_BUY, SIDE_SELL, Ticker, Trade};
 use signal::pipeline::counters::Counter;
@@ -86,7 +84,8 @@ fn all_placements_agree_on_real_data() {
 
 #[test]
 fn a_host_that_stops_polling_loses_only_what_is_counted() {
-    let config = r#"{"placement": "inline", "rings": {"egress": 8}}"#;
+    let config =
+        r#"{"placement": "inline", "rings": {"egress": 8}, "overload": {"egress": "drop-newest"}}"#;
     let mut engine = Engine::start(&Config::from_json(config).unwrap()).unwrap();
     let events: Vec<Owned> = (0..100)
         .map(|time| depth("btc_usdt", time, 100.0))
@@ -122,49 +121,6 @@ fn an_ingest_ring_that_is_full_drops_the_newest_and_shows_the_gap() {
     assert!(dropped > 0);
     assert_eq!(counters.get(Counter::IngestGap), dropped);
     assert_eq!(counters.get(Counter::Signals) + dropped, 20_001);
-}
-
-#[test]
-fn a_lane_that_panics_ends_as_a_failed_engine_and_not_as_a_crash() {
-    let mut registry = signal::Registry::default();
-    registry.factors.add::<Bomb, _>();
-    for placement in ["fused", "inline"] {
-        let config =
-            format!(r#"{{"factors": "bomb", "model": "none", "placement": "{placement}"}}"#);
-        let mut engine =
-            Engine::start_with(&Config::from_json(&config).unwrap(), &registry).unwrap();
-        for time in 1..=3 {
-            engine.on_event(depth("btc_usdt", time, 100.0).event());
-        }
-        let limit = Instant::now() + Duration::from_secs(10);
-        while engine.failure().is_none() {
-            assert!(Instant::now() < limit);
-            std::thread::yield_now();
-        }
-        assert!(engine.failure().unwrap().contains("the bomb went off"));
-        engine.on_event(depth("btc_usdt", 4, 100.0).event());
-        assert_eq!(engine.counters().get(Counter::RefusedFailed), 1);
-        assert_eq!(engine.poll(|_, _| {}), 2);
-    }
-}
-
-#[derive(Default)]
-struct Bomb;
-
-impl signal::factors::FactorSet<1> for Bomb {
-    const NAME: &'static str = "bomb";
-    const FACTORS: [&'static str; 1] = ["none"];
-    const LEVELS: usize = 1;
-    type Params = signal::factors::NoParams;
-    fn new(_: &signal::factors::NoParams) -> Self {
-        Self
-    }
-    fn on_depth(&mut self, depth: &signal::factors::Depth<'_>) {
-        assert!(depth.timestamp != 3, "the bomb went off");
-    }
-    fn write(&mut self, out: &mut [f64; 1]) {
-        out[0] = 1.0;
-    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::{Config, MAX_INSTRUMENTS};
 use crate::abi::EventKind;
 use crate::error::Error;
 use crate::pipeline::idle::Idle;
+use crate::pipeline::overload::{EgressOverload, IngestOverload, StageOverload};
 use crate::ranged::Ranged;
 use crate::stages::Callback;
 
@@ -29,8 +30,10 @@ pub(super) struct Layer {
     cores: Option<Vec<CoreNumber>>,
     idle: Option<Idle>,
     rings: Option<RingsLayer>,
+    overload: Option<OverloadLayer>,
     instruments: Option<InstrumentsLayer>,
     timing: Option<bool>,
+    health: Option<HealthLayer>,
     latency: Option<LatencyLayer>,
 }
 
@@ -40,6 +43,22 @@ struct RingsLayer {
     ingest: Option<RingSize>,
     stage: Option<RingSize>,
     egress: Option<RingSize>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OverloadLayer {
+    ingest: Option<IngestOverload>,
+    stage: Option<StageOverload>,
+    egress: Option<EgressOverload>,
+    block_ms: Option<Ranged<1, 60_000>>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HealthLayer {
+    stall_us: Option<Ranged<10, 60_000_000>>,
+    silent_events: Option<Ranged<1, 1_000_000_000>>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -90,6 +109,23 @@ impl Layer {
         set(&mut config.rings.ingest, rings.ingest.map(Ranged::size));
         set(&mut config.rings.stage, rings.stage.map(Ranged::size));
         set(&mut config.rings.egress, rings.egress.map(Ranged::size));
+        let overload = self.overload.unwrap_or_default();
+        set(&mut config.overload.ingest, overload.ingest);
+        set(&mut config.overload.stage, overload.stage);
+        set(&mut config.overload.egress, overload.egress);
+        set(
+            &mut config.overload.block_ms,
+            overload.block_ms.map(Ranged::get),
+        );
+        let health = self.health.unwrap_or_default();
+        set(
+            &mut config.health.stall_us,
+            health.stall_us.map(Ranged::get),
+        );
+        set(
+            &mut config.health.silent_events,
+            health.silent_events.map(Ranged::get),
+        );
         let instruments = self.instruments.unwrap_or_default();
         set(
             &mut config.instruments.max,

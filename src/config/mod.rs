@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::files;
 use crate::pipeline::cores::{MAX_CORES, parse_list};
 use crate::pipeline::idle::Idle;
+use crate::pipeline::overload::{EgressOverload, Overload};
 use crate::pipeline::placement::Placement;
 use crate::stages::{Assets, Callback, ModelId};
 
@@ -103,10 +104,14 @@ pub struct Config {
     pub idle: Idle,
     /// Sizes of the rings.
     pub rings: Rings,
+    /// What happens to a message for which a ring has no room.
+    pub overload: Overload,
     /// Bounds of the instrument table.
     pub instruments: Instruments,
     /// Whether hops are timed. Default true.
     pub timing: bool,
+    /// What counts as a stall and as silence.
+    pub health: Health,
     /// The latency report.
     pub latency: Latency,
 }
@@ -125,15 +130,13 @@ pub struct Origin {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
 pub struct Rings {
-    /// From the host to ingest. Full: the newest event is dropped and counted.
-    /// Default 4,096.
+    /// From the host to ingest. Default 4,096.
     #[cfg_attr(feature = "cli", schemars(range(min = 2, max = 1_048_576)))]
     pub ingest: usize,
-    /// Between two lanes. Full: the sending lane waits. Default 1,024.
+    /// Between two lanes. Default 1,024.
     #[cfg_attr(feature = "cli", schemars(range(min = 2, max = 1_048_576)))]
     pub stage: usize,
-    /// From egress to the host. Full: the newest signal is dropped and counted.
-    /// Default 4,096.
+    /// From egress to the host. Default 4,096.
     #[cfg_attr(feature = "cli", schemars(range(min = 2, max = 1_048_576)))]
     pub egress: usize,
 }
@@ -147,6 +150,30 @@ pub struct Instruments {
     /// counted. Default 1,024.
     #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 1_000_000)))]
     pub max: usize,
+}
+
+/// What counts as a stall and as silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
+pub struct Health {
+    /// A lane that has gone this long without coming round stalls, us, 10 to
+    /// 60,000,000. Default 10,000.
+    #[cfg_attr(feature = "cli", schemars(range(min = 10, max = 60_000_000)))]
+    pub stall_us: u64,
+    /// So many events without a signal are silence, 1 to 1,000,000,000. Default
+    /// 10,000.
+    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 1_000_000_000)))]
+    pub silent_events: u64,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            stall_us: 10_000,
+            silent_events: 10_000,
+        }
+    }
 }
 
 /// The latency report.
@@ -178,8 +205,10 @@ impl Default for Config {
             cores: None,
             idle: Idle::Auto,
             rings: Rings::default(),
+            overload: Overload::default(),
             instruments: Instruments::default(),
             timing: true,
+            health: Health::default(),
             latency: Latency::default(),
         }
     }
@@ -324,6 +353,13 @@ impl Config {
                 ModelId::MAX
             )));
         }
+        if self.placement == Placement::Inline && self.overload.egress == EgressOverload::Block {
+            return Err(Error::Config(
+                "overload.egress: block cannot be used with placement inline, where the thread that \
+                 would wait is the one that makes room; expected conflate or drop-newest"
+                    .into(),
+            ));
+        }
         self.assets().map(drop)
     }
 
@@ -376,6 +412,7 @@ fn env_path(name: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::overload::IngestOverload;
 
     fn refusal(json: &str) -> String {
         Config::from_json(json).unwrap_err().to_string()
@@ -390,7 +427,9 @@ mod tests {
                 "assets": "btc_usdt", "disabled_factors": ["a"], "disabled_models": "none",
                 "placement": [["ingest","factor"],["model"]],
                 "cores": [1, 2], "idle": "yield", "timing": false,
-                "rings": {"ingest": 8, "stage": 4, "egress": 2}, "instruments": {"max": 9}}"#,
+                "rings": {"ingest": 8, "stage": 4, "egress": 2}, "instruments": {"max": 9},
+                "overload": {"ingest": "block", "egress": "drop-newest", "block_ms": 5},
+                "health": {"stall_us": 20, "silent_events": 3}}"#,
         )
         .unwrap();
         assert_eq!(config.factors[0].set, "a");
@@ -405,6 +444,13 @@ mod tests {
         assert_eq!(config.rings.stage, 4);
         assert_eq!(config.instruments.max, 9);
         assert!(!config.timing);
+        assert_eq!(config.overload.ingest, IngestOverload::Block);
+        assert_eq!(config.overload.egress, EgressOverload::DropNewest);
+        assert_eq!(config.overload.block_ms, 5);
+        assert_eq!(
+            (config.health.stall_us, config.health.silent_events),
+            (20, 3)
+        );
         let written = serde_json::to_string(&config).unwrap();
         assert_eq!(Config::from_json(&written).unwrap(), config);
     }
@@ -461,6 +507,14 @@ mod tests {
         assert!(refusal("{\"factors\": {\"w\": 1}}").contains("missing field `set`"));
         assert!(refusal("{\"trigger\": [\"bar\"]}").contains("expected one of `depth`"));
         assert!(refusal("{\"assets\": [\"btc usdt\"]}").contains("\"btc usdt\""));
+        assert!(
+            refusal("{\"overload\": {\"ingest\": \"conflate\"}}").contains(
+                "overload.ingest: unknown variant `conflate`, expected `drop-newest` or `block`"
+            )
+        );
+        assert!(refusal("{\"overload\": {\"stage\": \"drop-newest\"}}").contains("`block`"));
+        let waits = refusal("{\"placement\": \"inline\", \"overload\": {\"egress\": \"block\"}}");
+        assert!(waits.contains("overload.egress: block"), "{waits}");
         let nested = refusal("{\"models\": [{\"file\": 7}]}");
         assert!(
             nested.contains("models[0]") && nested.contains("line 1"),

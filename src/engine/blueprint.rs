@@ -9,9 +9,10 @@ use crate::error::Error;
 use crate::factors::{Entry, Prepared};
 use crate::models::{self, Kind, Model};
 use crate::pipeline::build::Stages;
+use crate::pipeline::overload::EgressOverload;
 use crate::pipeline::ring::WORDS_PER_LINE;
 use crate::pipeline::wire::{self, Encode, MAX_VALUES, Signals};
-use crate::stages::{Callback, Factor, Ingest, ModelStage, Names, Triggers};
+use crate::stages::{Callback, Egress, Factor, Ingest, ModelStage, Names, Triggers};
 
 /// Factor sets and models of a configuration: found, read, matched with each
 /// other and within bounds. No thread, ring or clock has been made.
@@ -115,6 +116,14 @@ impl Blueprint {
         }
     }
 
+    /// Callbacks that one factor vector makes.
+    fn callbacks(&self) -> usize {
+        match self.config.callback {
+            Callback::Concatenated => 1,
+            Callback::PerModel => self.infos.len(),
+        }
+    }
+
     /// Bytes that rings, tables and factor states take.
     pub fn bytes(&self) -> usize {
         self.sizes()
@@ -164,6 +173,12 @@ impl Blueprint {
                 format!("instruments.max: the tables of {instruments} instruments"),
             ),
         ];
+        if self.config.overload.egress == EgressOverload::Conflate {
+            sizes.push((
+                Egress::bytes(instruments, self.callbacks(), self.widest_signal()),
+                format!("overload.egress conflate: a signal of each of {instruments} instruments"),
+            ));
+        }
         sizes.extend(std::iter::repeat_n(stage, between_lanes));
         sizes
     }
@@ -196,10 +211,11 @@ impl Blueprint {
         let config = &self.config;
         let (levels, outputs) = (self.levels(), self.widest_signal());
         let instruments = config.instruments.max;
+        let callbacks = self.callbacks();
         let assets = config.assets()?;
         let banks = self.sets.into_iter().map(|(_, set)| set.bank(instruments));
         Ok(Stages {
-            ingest: Ingest::new(levels, names, assets),
+            ingest: Ingest::new(levels, names.clone(), assets),
             factor: Factor::new(
                 banks.collect(),
                 self.selection.as_deref(),
@@ -208,6 +224,12 @@ impl Blueprint {
                 Ingest::pairs(instruments),
             ),
             model: ModelStage::new(self.models, config.callback),
+            egress: match config.overload.egress {
+                EgressOverload::Conflate => Egress::conflating(instruments, callbacks, outputs),
+                EgressOverload::DropNewest | EgressOverload::Block => Egress::default(),
+            },
+            names,
+            model_names: self.infos.into_iter().map(|info| info.name).collect(),
             levels,
             factors: self.factors.len(),
             outputs,

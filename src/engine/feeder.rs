@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::abi::HostEvent;
 use crate::pipeline::clock::Clock;
+use crate::pipeline::control::Control;
 use crate::pipeline::counters::{Counter, Counters};
-use crate::pipeline::lane::{self, Control, Turn};
+use crate::pipeline::idle::{Idle, Waiter};
+use crate::pipeline::lane::{self, Turn};
+use crate::pipeline::overload::{IngestOverload, Overload};
 use crate::pipeline::ring::Sender;
 use crate::pipeline::wire;
 
@@ -18,13 +22,15 @@ pub struct Feeder {
     pub(super) clock: Clock,
     pub(super) counters: Arc<Counters>,
     pub(super) control: Arc<Control>,
+    pub(super) overload: Overload,
     pub(super) inline: Option<Box<dyn Turn>>,
 }
 
 impl Feeder {
-    /// Copies the event into the ring to ingest and returns. Never waits: with
-    /// the ring full the event is dropped and counted. With the `inline`
-    /// placement all stages run here.
+    /// Copies the event into the ring to ingest and returns. With the ring full
+    /// the event is dropped and counted; only with `overload.ingest` `block` it
+    /// waits for room, at most `overload.block_ms`. With the `inline` placement
+    /// all stages run here.
     #[inline]
     pub fn on_event(&mut self, event: HostEvent<'_>) {
         let arrival = self.clock.stamp();
@@ -39,8 +45,47 @@ impl Feeder {
             .sender
             .try_send(|words| wire::carry(&event, levels, sequence, arrival, words));
         if sent.is_err() {
-            self.counters.bump(Counter::DroppedIngestRingFull);
+            self.no_room(&event, arrival);
         }
+        if let Some(work) = &mut self.inline {
+            lane::turn_inline(work.as_mut(), &self.control);
+        }
+    }
+
+    #[cold]
+    fn no_room(&mut self, event: &HostEvent<'_>, arrival: u64) {
+        if self.overload.ingest == IngestOverload::DropNewest {
+            self.counters.bump(Counter::DroppedIngestRingFull);
+            return;
+        }
+        self.counters.bump(Counter::RingWaits);
+        let longest = Duration::from_millis(self.overload.block_ms);
+        // On one core the lane must get it to make room.
+        let (start, mut waiter) = (Instant::now(), Waiter::new(Idle::Park));
+        let (levels, sequence) = (self.levels, self.sequence);
+        loop {
+            let sent = self
+                .sender
+                .try_send(|words| wire::carry(event, levels, sequence, arrival, words));
+            if sent.is_ok() {
+                return;
+            }
+            if self.control.has_failed() {
+                self.counters.bump(Counter::RefusedFailed);
+                return;
+            }
+            if start.elapsed() > longest {
+                self.counters.bump(Counter::DroppedIngestTimeout);
+                return;
+            }
+            waiter.wait();
+        }
+    }
+
+    /// Publishes the signals that wait for room, where this thread runs the
+    /// stages. Elsewhere the lane does it by itself.
+    #[inline]
+    pub fn publish_held(&mut self) {
         if let Some(work) = &mut self.inline {
             lane::turn_inline(work.as_mut(), &self.control);
         }

@@ -5,31 +5,41 @@
 //! | `blueprint` | what a configuration asks for, checked, before anything runs |
 //! | `feeder` | where the host's events go in |
 //! | `poller` | where signals come out |
+//! | `health` | the engine's state in a word, its lanes and rings |
 
+use std::ffi::CStr;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use crate::abi::HostEvent;
 use crate::config::Config;
 use crate::error::Error;
-use crate::pipeline::build::{self, RingSizes};
+use crate::panic::describe;
+use crate::pipeline::build::{self, RingPlan};
 use crate::pipeline::clock::Clock;
+use crate::pipeline::control::Control;
 use crate::pipeline::cores::Cores;
 use crate::pipeline::counters::{Counters, Snapshot};
 use crate::pipeline::hops::{self, Hop};
-use crate::pipeline::lane::{Control, Lane};
+use crate::pipeline::lane::Lane;
 use crate::pipeline::padded::Values;
 use crate::pipeline::placement::Plan;
+use crate::pipeline::vitals::pulse;
 use crate::report::{Exporter, Facts, HopSummary, Latency};
 use crate::stages::{Name, Names, Signal};
 use crate::{factors, models};
 
 mod blueprint;
 mod feeder;
+mod health;
 mod poller;
+
+use health::Monitor;
 
 pub use blueprint::{Blueprint, ModelInfo};
 pub use feeder::Feeder;
+pub use health::{Health, HealthState, LaneReport, RingReport};
 pub use poller::Poller;
 
 /// The factor sets and models that a configuration can name.
@@ -63,6 +73,7 @@ pub(crate) struct Base {
     exporter: Option<Exporter>,
     about: String,
     models: Vec<ModelInfo>,
+    monitor: Monitor,
 }
 
 impl Engine {
@@ -93,6 +104,16 @@ impl Engine {
     ///
     /// [`Error`], and nothing is left behind.
     pub fn start_blueprint(blueprint: Blueprint) -> Result<Self, Error> {
+        // Factor sets and models run here for the first time.
+        catch_unwind(AssertUnwindSafe(|| Self::build(blueprint))).unwrap_or_else(|panic| {
+            Err(Error::Config(format!(
+                "a factor set or model panicked before the first event: {}",
+                describe(&*panic)
+            )))
+        })
+    }
+
+    fn build(blueprint: Blueprint) -> Result<Self, Error> {
         let names = Arc::new(Names::new(blueprint.config().instruments.max));
         let config = &blueprint.config().clone();
         let levels = blueprint.levels();
@@ -110,12 +131,13 @@ impl Engine {
         .map_err(Error::Placement)?;
         let clock = Clock::new(config.timing);
         let control = Arc::new(Control::default());
-        let sizes = RingSizes {
+        let rings = RingPlan {
             ingest: config.rings.ingest,
             stage: config.rings.stage,
             egress: config.rings.egress,
+            overload: config.overload,
         };
-        let mut pipeline = build::build(&plan, stages, sizes, &clock, &control);
+        let mut pipeline = build::build(&plan, stages, rings, &clock, &control);
         let host_counters = Counters::new();
         let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
         pipeline.counters.insert(0, host_counters.clone());
@@ -139,12 +161,16 @@ impl Engine {
             exporter: None,
             about,
             models,
+            monitor: Monitor::new(config.health, pipeline.gauges),
         };
         // From here on, dropping `base` stops and joins what has been started.
         for (index, work) in pipeline.works.into_iter().enumerate() {
-            let lane = Lane::start(index, &base.plan.lanes[index], work, control.clone())
-                .map_err(Error::Placement)?;
+            let plan = &base.plan.lanes[index];
+            let (pulse, vitals) = pulse(&clock, config.health.stall_us);
+            let lane =
+                Lane::start(index, plan, work, pulse, control.clone()).map_err(Error::Placement)?;
             base.lanes.push(lane);
+            base.monitor.add_lane(plan, vitals);
         }
         if let Some(dir) = &config.latency.dir {
             let facts = Facts::new(config, &base.plan, &cores, &clock);
@@ -168,6 +194,7 @@ impl Engine {
                 clock: clock.clone(),
                 counters: host_counters.clone(),
                 control,
+                overload: config.overload,
                 inline,
             },
             poller: Poller {
@@ -195,7 +222,9 @@ impl Engine {
     /// Takes what is ready. See [`Poller::poll`].
     #[inline]
     pub fn poll(&mut self, on_signal: impl FnMut(&Name, Signal<'_>)) -> usize {
-        self.poller.poll(on_signal)
+        let delivered = self.poller.poll(on_signal);
+        self.feeder.publish_held();
+        delivered
     }
 
     /// Both ends, to use one from within the other's callback.
@@ -212,6 +241,28 @@ impl Engine {
     /// refused, and what was queued can still be polled.
     pub fn failure(&self) -> Option<&str> {
         self.base.failure()
+    }
+
+    /// What has been put in quarantine and why, a line each, oldest first; at
+    /// most the first 64. The counter `panics` counts all.
+    pub fn incidents(&self) -> impl Iterator<Item = String> + '_ {
+        let texts = (0..).map_while(|place| self.base.incident(place));
+        texts.map(|text| text.to_string_lossy().into_owned())
+    }
+
+    /// The engine's state in a word, and why. See [`Health`].
+    pub fn health(&self) -> Health {
+        self.base.health()
+    }
+
+    /// The lanes and how they come round, in the order of the path.
+    pub fn lanes(&self) -> Vec<LaneReport> {
+        self.base.monitor.lanes()
+    }
+
+    /// The rings and how full they have been, in the order of the path.
+    pub fn rings(&self) -> Vec<RingReport> {
+        self.base.monitor.rings()
     }
 
     /// One line that says what runs where.
@@ -258,6 +309,14 @@ impl Base {
 
     pub(crate) fn failure(&self) -> Option<&str> {
         self.control.failure()
+    }
+
+    pub(crate) fn incident(&self, place: usize) -> Option<&CStr> {
+        self.control.incident(place)
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.monitor.health(&self.counters(), &self.control)
     }
 
     pub(crate) fn about(&self) -> &str {

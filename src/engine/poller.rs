@@ -43,13 +43,24 @@ impl Poller {
     /// inlined into the caller.
     #[inline]
     pub fn poll(&mut self, mut on_signal: impl FnMut(&Name, Signal<'_>)) -> usize {
-        let ready = self.ready();
+        let ready = self.begin();
         for _ in 0..ready {
             if !self.take(&mut on_signal) {
                 break;
             }
         }
         self.record_last();
+        ready
+    }
+
+    /// Begins a poll: signals that are ready now, for the ring's high-water mark
+    /// too.
+    #[inline]
+    pub(crate) fn begin(&mut self) -> usize {
+        let ready = self.ready();
+        if ready > 0 {
+            self.signals.note_waiting(ready);
+        }
         ready
     }
 

@@ -6,6 +6,8 @@ use crate::stages::InstrumentId;
 
 /// The states of one factor set, one an instrument.
 pub trait FactorBank: Send {
+    /// The set's name.
+    fn name(&self) -> &'static str;
     /// Number of factors.
     fn width(&self) -> usize;
     /// Hands a Depth to the instrument's state.
@@ -31,6 +33,10 @@ pub(super) fn bank<F: FactorSet<N>, const N: usize>(
 }
 
 impl<F: FactorSet<N>, const N: usize> FactorBank for Bank<F, N> {
+    fn name(&self) -> &'static str {
+        F::NAME
+    }
+
     fn width(&self) -> usize {
         N
     }

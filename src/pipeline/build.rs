@@ -2,26 +2,33 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
 use super::chain::{Accept, EgressNode, FactorNode, IngestNode, ModelNode};
 use super::clock::Clock;
+use super::control::Control;
 use super::counters::Counters;
 use super::hops::{self, Feed, Hop};
 use super::idle::Idle;
-use super::lane::{Control, Turn, Work};
+use super::lane::{Turn, Work};
 use super::outlet::{HostOutlet, LaneOutlet, Published};
+use super::overload::{EgressOverload, Overload};
 use super::placement::{Plan, Stage};
-use super::ring::{Receiver, Sender, ring};
+use super::ring::{Gauge, Receiver, Sender, ring};
 use super::wire::{self, Encode, Events, FactorVectors, Predictions, RawEvents, Signals, Wire};
-use crate::stages::{Egress, Factor, Ingest, ModelStage};
+use crate::stages::{Egress, Factor, Ingest, ModelStage, Names};
 
 /// The stages of one engine, ready to be dealt out to lanes.
 pub(crate) struct Stages {
     pub(crate) ingest: Ingest,
     pub(crate) factor: Factor,
     pub(crate) model: ModelStage,
+    pub(crate) egress: Egress,
+    /// Of the instruments and of the models, for what is said of them.
+    pub(crate) names: Arc<Names>,
+    pub(crate) model_names: Vec<String>,
     /// Book levels that events carry.
     pub(crate) levels: usize,
     /// Length of the factor vector.
@@ -30,12 +37,13 @@ pub(crate) struct Stages {
     pub(crate) outputs: usize,
 }
 
-/// Ring sizes, in messages.
+/// Ring sizes, in messages, and what happens when they are full.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RingSizes {
+pub(crate) struct RingPlan {
     pub(crate) ingest: usize,
     pub(crate) stage: usize,
     pub(crate) egress: usize,
+    pub(crate) overload: Overload,
 }
 
 /// A built pipeline: both of its ends, and the lanes' work in between.
@@ -47,25 +55,37 @@ pub(crate) struct Pipeline {
     pub(crate) works: Vec<Box<dyn Turn>>,
     pub(crate) counters: Vec<Arc<Counters>>,
     pub(crate) feeds: Vec<Feed>,
+    /// One a ring, in the order of the path: the stage that it leads to, `None`
+    /// for the host.
+    pub(crate) gauges: Vec<(Option<Stage>, Gauge)>,
 }
 
 /// Builds the pipeline. Nothing runs yet.
 pub(crate) fn build(
     plan: &Plan,
     stages: Stages,
-    sizes: RingSizes,
+    rings: RingPlan,
     clock: &Clock,
     control: &Arc<Control>,
 ) -> Pipeline {
-    let (events, inlet) = ring(sizes.ingest, wire::raw_words(stages.levels));
+    let (events, inlet) = ring(rings.ingest, wire::raw_words(stages.levels));
+    let mut gauges = vec![(Some(Stage::Ingest), events.gauge())];
     let mut inlet = Some(inlet);
-    let (to_host, signals) = ring(sizes.egress, Signals::words(stages.outputs));
+    let (to_host, signals) = ring(rings.egress, Signals::words(stages.outputs));
     let published: Published = Arc::new(CachePadded::new(AtomicU64::new(0)));
+    let to_host_gauge = to_host.gauge();
     let mut to_host = Some(to_host);
     let mut dealer = Dealer {
         ingest: Some(stages.ingest),
         factor: Some(stages.factor),
         model: Some(stages.model),
+        egress: Some(stages.egress),
+        names: stages.names,
+        model_names: stages.model_names,
+    };
+    let block = match rings.overload.egress {
+        EgressOverload::Block => Some(Duration::from_millis(rings.overload.block_ms)),
+        EgressOverload::Conflate | EgressOverload::DropNewest => None,
     };
     let inline = [Stage::Ingest..=Stage::Egress];
     let lanes: Vec<_> = if plan.is_inline() {
@@ -86,6 +106,7 @@ pub(crate) fn build(
         works: Vec::new(),
         counters: Vec::new(),
         feeds: Vec::new(),
+        gauges: Vec::new(),
     };
     for (stages_of_lane, idle) in lanes {
         let (first, last) = (*stages_of_lane.start(), *stages_of_lane.end());
@@ -101,7 +122,10 @@ pub(crate) fn build(
                 sender: to_host.take().expect("only the last lane has egress"),
                 published: published.clone(),
                 count: 0,
+                block,
+                idle,
                 counters: counters.clone(),
+                control: control.clone(),
             })
         } else {
             let words = match last {
@@ -109,8 +133,10 @@ pub(crate) fn build(
                 Stage::Factor => FactorVectors::words(stages.factors),
                 Stage::Model | Stage::Egress => Predictions::words(stages.outputs),
             };
-            let (sender, next) = ring(sizes.stage, words);
+            let (sender, next) = ring(rings.stage, words);
             inlet = Some(next);
+            let to = Stage::ALL.into_iter().find(|&stage| stage > last);
+            gauges.push((to, sender.gauge()));
             Tail::Lane(LaneOutlet {
                 sender,
                 idle,
@@ -124,9 +150,12 @@ pub(crate) fn build(
             clock: clock.clone(),
             recorder,
             counters,
+            control: control.clone(),
         };
         pipeline.works.push(dealer.work(frame, last, tail));
     }
+    gauges.push((None, to_host_gauge));
+    pipeline.gauges = gauges;
     pipeline
 }
 
@@ -157,6 +186,7 @@ struct Frame {
     clock: Clock,
     recorder: hops::Recorder,
     counters: Arc<Counters>,
+    control: Arc<Control>,
 }
 
 impl Frame {
@@ -169,15 +199,6 @@ impl Frame {
             self.recorder,
         ))
     }
-
-    fn egress(&self, next: HostOutlet) -> EgressNode<HostOutlet> {
-        EgressNode {
-            stage: Egress::default(),
-            alone: self.first == Stage::Egress,
-            counters: self.counters.clone(),
-            next,
-        }
-    }
 }
 
 /// The stages that have not been given to a lane yet.
@@ -185,6 +206,9 @@ struct Dealer {
     ingest: Option<Ingest>,
     factor: Option<Factor>,
     model: Option<ModelStage>,
+    egress: Option<Egress>,
+    names: Arc<Names>,
+    model_names: Vec<String>,
 }
 
 const DEALT: &str = "a plan gives each stage to one lane";
@@ -202,7 +226,9 @@ impl Dealer {
     fn factor<N>(&mut self, frame: &Frame, next: N) -> FactorNode<N> {
         FactorNode {
             stage: self.factor.take().expect(DEALT),
+            names: self.names.clone(),
             counters: frame.counters.clone(),
+            control: frame.control.clone(),
             next,
         }
     }
@@ -210,6 +236,17 @@ impl Dealer {
     fn model<N>(&mut self, frame: &Frame, next: N) -> ModelNode<N> {
         ModelNode {
             stage: self.model.take().expect(DEALT),
+            names: std::mem::take(&mut self.model_names),
+            counters: frame.counters.clone(),
+            control: frame.control.clone(),
+            next,
+        }
+    }
+
+    fn egress(&mut self, frame: &Frame, next: HostOutlet) -> EgressNode {
+        EgressNode {
+            stage: self.egress.take().expect(DEALT),
+            alone: frame.first == Stage::Egress,
             counters: frame.counters.clone(),
             next,
         }
@@ -219,7 +256,7 @@ impl Dealer {
     fn work(&mut self, frame: Frame, last: Stage, tail: Tail) -> Box<dyn Turn> {
         match tail {
             Tail::Host(outlet) => {
-                let egress = frame.egress(outlet);
+                let egress = self.egress(&frame, outlet);
                 if frame.first == Stage::Egress {
                     return frame.work::<Predictions>(egress);
                 }

@@ -7,12 +7,16 @@
 use std::sync::Arc;
 
 use super::clock::Clock;
+use super::control::Control;
 use super::counters::{Counter, Counters};
 use super::hops::{Hop, Recorder};
+use super::outlet::HostOutlet;
 use super::placement::Stage;
-use super::wire::{Events, FactorVectors, Predictions, RawEvents, Signals, Wire};
+use super::wire::{Events, FactorVectors, Predictions, RawEvents, Wire};
+use crate::panic::describe;
 use crate::stages::{
-    Egress, Event, Factor, FactorVector, Ingest, ModelStage, Prediction, RawEvent,
+    Applied, Egress, Event, Factor, FactorPanic, FactorVector, Ingest, ModelPanic, ModelStage,
+    Names, Prediction, RawEvent, Sent,
 };
 
 /// Something that takes messages of a kind: a node or an outlet.
@@ -21,6 +25,12 @@ pub(crate) trait Accept<W: Wire> {
 
     /// Warms what is cold before the first message.
     fn prime(&mut self) {}
+
+    /// Publishes what waits for room, as far as there is any.
+    fn flush(&mut self, _trace: &mut Trace) {}
+
+    /// Counts what will never be published.
+    fn finish(&mut self, _trace: &mut Trace) {}
 }
 
 /// The times of one message on its way through a lane, TSC ticks.
@@ -67,6 +77,12 @@ impl Trace {
         self.work[stage as usize] += now.wrapping_sub(self.last);
         self.worked[stage as usize] = true;
         self.last = now;
+    }
+
+    /// A new stamp, for what is published after its own work.
+    #[cold]
+    fn restamp(&mut self) {
+        self.last = self.clock.stamp();
     }
 
     /// The latest stamp, which a publication carries.
@@ -126,42 +142,89 @@ impl<N: Accept<Events>> Accept<RawEvents> for IngestNode<N> {
     fn prime(&mut self) {
         self.next.prime();
     }
+
+    #[inline]
+    fn flush(&mut self, trace: &mut Trace) {
+        self.next.flush(trace);
+    }
+
+    fn finish(&mut self, trace: &mut Trace) {
+        self.next.finish(trace);
+    }
 }
 
 pub(crate) struct FactorNode<N> {
     pub(crate) stage: Factor,
+    pub(crate) names: Arc<Names>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) control: Arc<Control>,
     pub(crate) next: N,
 }
 
 impl<N: Accept<FactorVectors>> Accept<Events> for FactorNode<N> {
     #[inline]
     fn accept(&mut self, event: &Event<'_>, trace: &mut Trace) {
-        let mut triggered = false;
         let (next, counters) = (&mut self.next, &self.counters);
-        self.stage.on(event, |vector| {
-            triggered = true;
-            trace.mark(Stage::Factor);
-            // Before it is handed on: once the event has been answered, it
-            // counts everywhere on its way.
-            counters.bump(Counter::Triggered);
-            next.accept(&vector, trace);
-        });
-        if !triggered {
-            trace.mark(Stage::Factor);
-            trace.updated_only = true;
-            self.counters.bump(Counter::Updates);
+        let applied = self.stage.on(
+            event,
+            |vector| {
+                trace.mark(Stage::Factor);
+                // Before it is handed on: once the event has been answered, it
+                // counts everywhere on its way.
+                counters.bump(Counter::Triggered);
+                next.accept(&vector, trace);
+            },
+            |panic| quarantined_instrument(&self.names, panic, counters, &self.control),
+        );
+        if applied == Applied::HandedOn {
+            return;
         }
+        trace.mark(Stage::Factor);
+        trace.updated_only = true;
+        counters.bump(match applied {
+            Applied::Updated => Counter::Updates,
+            _ => Counter::RefusedQuarantined,
+        });
     }
 
     fn prime(&mut self) {
         self.next.prime();
     }
+
+    #[inline]
+    fn flush(&mut self, trace: &mut Trace) {
+        self.next.flush(trace);
+    }
+
+    fn finish(&mut self, trace: &mut Trace) {
+        self.next.finish(trace);
+    }
+}
+
+#[cold]
+fn quarantined_instrument(
+    names: &Names,
+    panic: FactorPanic,
+    counters: &Counters,
+    control: &Control,
+) {
+    counters.bump(Counter::Panics);
+    let name = names
+        .get(panic.instrument)
+        .map_or("?", |name| name.as_str());
+    control.report(format!(
+        "instrument {name} is in quarantine: factor set {} panicked: {}",
+        panic.set,
+        describe(&*panic.payload)
+    ));
 }
 
 pub(crate) struct ModelNode<N> {
     pub(crate) stage: ModelStage,
+    /// Of the models, in their order.
+    pub(crate) names: Vec<String>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) control: Arc<Control>,
     pub(crate) next: N,
 }
 
@@ -169,41 +232,111 @@ impl<N: Accept<Predictions>> Accept<FactorVectors> for ModelNode<N> {
     #[inline]
     fn accept(&mut self, vector: &FactorVector<'_>, trace: &mut Trace) {
         let (next, counters) = (&mut self.next, &self.counters);
-        self.stage.on(vector, |prediction| {
-            trace.mark(Stage::Model);
-            counters.bump(Counter::Predicted);
-            next.accept(&prediction, trace);
-        });
+        let answered = self.stage.on(
+            vector,
+            |prediction| {
+                trace.mark(Stage::Model);
+                counters.bump(Counter::Predicted);
+                next.accept(&prediction, trace);
+            },
+            |panic| quarantined_model(&self.names, panic, counters, &self.control),
+        );
+        if vector.last && !answered {
+            counters.bump(Counter::RefusedQuarantined);
+        }
     }
 
     fn prime(&mut self) {
         self.stage.prime();
         self.next.prime();
     }
+
+    #[inline]
+    fn flush(&mut self, trace: &mut Trace) {
+        self.next.flush(trace);
+    }
+
+    fn finish(&mut self, trace: &mut Trace) {
+        self.next.finish(trace);
+    }
 }
 
-pub(crate) struct EgressNode<N> {
+#[cold]
+fn quarantined_model(names: &[String], panic: ModelPanic, counters: &Counters, control: &Control) {
+    counters.bump(Counter::Panics);
+    let name = names.get(panic.model.index()).map_or("?", String::as_str);
+    control.report(format!(
+        "model {name} is in quarantine: it panicked: {}",
+        describe(&*panic.payload)
+    ));
+}
+
+pub(crate) struct EgressNode {
     pub(crate) stage: Egress,
     /// Whether egress is timed on its own: on a lane that has other stages the
     /// publication bears the stamp that ended the stage before.
     pub(crate) alone: bool,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) next: N,
+    pub(crate) next: HostOutlet,
 }
 
-impl<N: Accept<Signals>> Accept<Predictions> for EgressNode<N> {
+impl Accept<Predictions> for EgressNode {
     #[inline]
     fn accept(&mut self, prediction: &Prediction<'_>, trace: &mut Trace) {
-        let (next, counters, alone) = (&mut self.next, &self.counters, self.alone);
-        self.stage.on(prediction, |signal| {
-            if alone {
-                trace.mark(Stage::Egress);
+        if self.alone {
+            trace.mark(Stage::Egress);
+        }
+        let held = self.stage.held();
+        let (next, stamp) = (&mut self.next, trace.last());
+        let mut reason = Counter::DroppedEgressRingFull;
+        let sent = self.stage.on(prediction, |signal| {
+            let sent = next.send(signal, stamp);
+            if let Err(lost) = sent {
+                reason = lost;
             }
-            next.accept(&signal, trace);
-            counters.bump(Counter::Signals);
+            sent.is_ok()
         });
+        match sent {
+            Sent::Published | Sent::Held => {}
+            Sent::Conflated => self.counters.bump(Counter::ConflatedEgress),
+            Sent::Dropped => self.counters.bump(reason),
+        }
+        if self.stage.held() != held {
+            self.note_held();
+        }
+        self.counters.bump(Counter::Signals);
         if prediction.last {
             self.counters.bump(Counter::Answered);
         }
+    }
+
+    #[inline]
+    fn flush(&mut self, trace: &mut Trace) {
+        if self.stage.held() > 0 {
+            self.publish_held(trace);
+        }
+    }
+
+    fn finish(&mut self, trace: &mut Trace) {
+        self.flush(trace);
+        let lost = self.stage.held() as u64;
+        self.counters.add(Counter::DroppedEgressStopped, lost);
+        self.counters.set(Counter::Held, 0);
+    }
+}
+
+impl EgressNode {
+    #[cold]
+    fn publish_held(&mut self, trace: &mut Trace) {
+        trace.restamp();
+        let (next, stamp) = (&mut self.next, trace.last());
+        self.stage
+            .publish_held(|signal| next.send(signal, stamp).is_ok());
+        self.note_held();
+    }
+
+    #[cold]
+    fn note_held(&self) {
+        self.counters.set(Counter::Held, self.stage.held() as u64);
     }
 }

@@ -34,6 +34,7 @@ impl Clock {
     }
 
     /// A stamp, in TSC ticks, whether timing is on or off.
+    #[inline]
     pub fn now(&self) -> u64 {
         self.source.raw()
     }
@@ -42,6 +43,14 @@ impl Clock {
     #[inline]
     pub fn nanos(&self, start: u64, end: u64) -> u64 {
         self.source.delta_as_nanos(start, end)
+    }
+
+    /// Ticks that a time takes, at least 1.
+    pub fn ticks(&self, nanos: u64) -> u64 {
+        const SPAN: u64 = 1 << 40;
+        let span_nanos = self.nanos(0, SPAN).max(1);
+        let ticks = u128::from(nanos) * u128::from(SPAN) / u128::from(span_nanos);
+        u64::try_from(ticks).unwrap_or(u64::MAX).max(1)
     }
 
     /// What one stamp costs, in ns: the least mean of several rounds, so that

@@ -13,7 +13,10 @@ macro_rules! counters {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
         /// What is counted. Every event of a known type ends in exactly one of
         /// `refused_*` (but null data and unknown types, which are no events),
-        /// `dropped_ingest_ring_full`, `updates` and `answered`.
+        /// `dropped_ingest_*`, `dropped_stage_stopped`, `updates` and
+        /// `answered`; every signal in exactly one of `delivered`,
+        /// `conflated_egress` and `dropped_egress_*`, or is queued: in the ring
+        /// (`published` less `delivered`) or `held`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(usize)]
         pub enum Counter {
@@ -59,10 +62,16 @@ counters! {
     RefusedNotAnAsset = "refused_not_an_asset",
     /// Events that came after a lane had failed.
     RefusedFailed = "refused_failed",
+    /// Events that ended in a quarantine: their instrument's, or that of the
+    /// only model left. Signals that such an event has made before may still be
+    /// on their way.
+    RefusedQuarantined = "refused_quarantined",
     /// Events dropped because the ring to ingest was full.
     DroppedIngestRingFull = "dropped_ingest_ring_full",
-    /// Signals dropped because the ring to the host was full.
-    DroppedEgressRingFull = "dropped_egress_ring_full",
+    /// Events dropped because `overload.ingest` `block` found no room in time.
+    DroppedIngestTimeout = "dropped_ingest_timeout",
+    /// Messages between lanes dropped because the engine ended or had failed.
+    DroppedStageStopped = "dropped_stage_stopped",
     /// Input sequence numbers that ingest missed.
     IngestGap = "ingest_gap",
     /// Events that only updated state.
@@ -72,16 +81,31 @@ counters! {
     /// Predictions made: one a factor vector, or with `"callback": "per-model"`
     /// one for each model.
     Predicted = "predicted",
-    /// Signals numbered at egress, dropped ones too.
+    /// Signals made, dropped and conflated ones too.
     Signals = "signals",
-    /// Events whose signals have all been numbered.
+    /// Events whose signals have all been made.
     Answered = "answered",
+    /// Signals dropped because the ring to the host was full.
+    DroppedEgressRingFull = "dropped_egress_ring_full",
+    /// Signals dropped because `overload.egress` `block` found no room in time.
+    DroppedEgressTimeout = "dropped_egress_timeout",
+    /// Signals dropped because the engine ended or had failed.
+    DroppedEgressStopped = "dropped_egress_stopped",
+    /// Signals replaced by a newer one of their instrument while the ring to
+    /// the host was full.
+    ConflatedEgress = "conflated_egress",
+    /// Signals that wait for room in the ring to the host, now.
+    Held = "held",
+    /// Signals that went into the ring to the host.
+    Published = "published",
     /// Signals that the host's thread took.
     Delivered = "delivered",
     /// Signal numbers that the host's thread missed.
     EgressGap = "egress_gap",
-    /// Times that a lane found the next lane's ring full and waited.
+    /// Times that a ring was full and its sender waited.
     RingWaits = "ring_waits",
+    /// Panics of factor sets and models; each put something in quarantine.
+    Panics = "panics",
 }
 
 const COUNT: usize = Counter::ALL.len();
@@ -130,6 +154,12 @@ impl Counters {
             cell.load(Ordering::Relaxed).wrapping_add(count),
             Ordering::Release,
         );
+    }
+
+    /// Sets what is not a count but a level. Only the one writer may call it.
+    #[inline]
+    pub fn set(&self, counter: Counter, value: u64) {
+        self.0[counter as usize].store(value, Ordering::Release);
     }
 
     /// Adds one.
@@ -189,7 +219,10 @@ impl Snapshot {
             Counter::RefusedTooManyInstruments,
             Counter::RefusedNotAnAsset,
             Counter::RefusedFailed,
+            Counter::RefusedQuarantined,
             Counter::DroppedIngestRingFull,
+            Counter::DroppedIngestTimeout,
+            Counter::DroppedStageStopped,
             Counter::Updates,
             Counter::Answered,
         ]
@@ -197,6 +230,30 @@ impl Snapshot {
         .map(|&counter| self.get(counter))
         .sum();
         self.events().saturating_sub(ended)
+    }
+
+    /// Signals that were made and are neither delivered nor lost.
+    pub fn queued(&self) -> u64 {
+        let in_ring = self
+            .get(Counter::Published)
+            .saturating_sub(self.get(Counter::Delivered));
+        in_ring + self.get(Counter::Held)
+    }
+
+    /// Events and signals that were dropped or conflated.
+    pub fn lost(&self) -> u64 {
+        [
+            Counter::DroppedIngestRingFull,
+            Counter::DroppedIngestTimeout,
+            Counter::DroppedStageStopped,
+            Counter::DroppedEgressRingFull,
+            Counter::DroppedEgressTimeout,
+            Counter::DroppedEgressStopped,
+            Counter::ConflatedEgress,
+        ]
+        .iter()
+        .map(|&counter| self.get(counter))
+        .sum()
     }
 }
 
@@ -214,6 +271,6 @@ mod tests {
         let snapshot = Snapshot::of(&[host, lane]);
         assert_eq!(snapshot.events(), 5);
         assert_eq!(snapshot.in_flight(), 1);
-        assert_eq!(Counter::ALL[COUNT - 1].name(), "ring_waits");
+        assert_eq!(Counter::ALL[COUNT - 1].name(), "panics");
     }
 }

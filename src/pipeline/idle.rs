@@ -49,6 +49,12 @@ impl Waiter {
         self.empty_polls = 0;
     }
 
+    /// Whether waiting lets other threads run on this core.
+    #[inline]
+    pub fn gives_core_away(&self) -> bool {
+        self.idle != Idle::Spin
+    }
+
     /// There was none: waits once.
     #[inline]
     pub fn wait(&mut self) {

@@ -4,63 +4,37 @@
 use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::chain::{Accept, Trace};
 use super::clock::Clock;
+use super::control::Control;
 use super::hops::Recorder;
 use super::idle::Waiter;
 use super::placement::{LanePlan, Stage};
 use super::ring::Receiver;
+use super::vitals::Pulse;
 use super::wire::Wire;
 use super::{cores, guest};
+use crate::error::say;
+use crate::panic::describe;
 
 /// Messages that a lane handles before it looks at anything else.
 const BATCH: usize = 64;
-
-/// What the lanes of one engine share with its owner. Written at the end of an
-/// engine's life only, so that its cache line stays with every reader.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub(crate) struct Control {
-    stop: AtomicBool,
-    failed: AtomicBool,
-    failure: OnceLock<String>,
-}
-
-impl Control {
-    pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-    }
-
-    #[inline]
-    pub(crate) fn must_stop(&self) -> bool {
-        self.stop.load(Ordering::Acquire) || self.has_failed()
-    }
-
-    #[inline]
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
-    }
-
-    /// Why the engine failed.
-    pub(crate) fn failure(&self) -> Option<&str> {
-        self.failure.get().map(String::as_str)
-    }
-
-    fn fail(&self, why: String) {
-        let _ = self.failure.set(why);
-        self.failed.store(true, Ordering::Release);
-    }
-}
+/// Empty turns of a spinning lane between two beats: a beat takes a stamp,
+/// which costs as much as a look at the inlet.
+const TURNS_PER_BEAT: u32 = 16;
+/// How long a lane that was told to stop may take for the message it is at.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(5);
 
 /// A lane's work, whatever stages it has.
 pub(crate) trait Turn: Send {
     /// Warms what is cold, on the thread that will run it.
     fn prime(&mut self);
-    /// Handles at most a batch of messages; returns how many.
+    /// Handles at most a batch of messages and publishes what waits for room;
+    /// returns how many messages it handled.
     fn turn(&mut self) -> usize;
     /// Hands the histograms over if they were asked for.
     fn hand_over(&mut self);
@@ -106,19 +80,24 @@ impl<W: Wire, A: Accept<W> + Send> Turn for Work<W, A> {
     #[inline]
     fn turn(&mut self) -> usize {
         let (head, trace) = (&mut self.head, &mut self.trace);
-        for handled in 0..BATCH {
+        let mut handled = 0;
+        while handled < BATCH {
             let published = self.inlet.try_receive(|words| {
                 trace.begin();
                 let (message, published) = W::decode(words);
                 head.accept(&message, trace);
                 published
             });
-            match published {
-                Some(published) => trace.record(self.first, published, &mut self.recorder),
-                None => return handled,
-            }
+            let Some(published) = published else { break };
+            trace.record(self.first, published, &mut self.recorder);
+            handled += 1;
         }
-        BATCH
+        if handled > 0 {
+            // What came while the batch was handled waits now.
+            self.inlet.note_level();
+        }
+        head.flush(trace);
+        handled
     }
 
     #[inline]
@@ -126,7 +105,8 @@ impl<W: Wire, A: Accept<W> + Send> Turn for Work<W, A> {
         self.recorder.hand_over();
     }
 
-    fn finish(self: Box<Self>) {
+    fn finish(mut self: Box<Self>) {
+        self.head.finish(&mut self.trace);
         self.recorder.finish();
     }
 }
@@ -143,6 +123,7 @@ impl Lane {
         index: usize,
         plan: &LanePlan,
         mut work: Box<dyn Turn>,
+        pulse: Pulse,
         control: Arc<Control>,
     ) -> Result<Self, String> {
         let (ready, pinned) = mpsc::channel();
@@ -150,14 +131,19 @@ impl Lane {
         let name = format!("{}{index}", cores::LANE_NAME);
         let core = plan.core;
         let thread = guest::spawn(name, move || {
-            let result = cores::pin(plan.core);
+            let mut prime = || catch_unwind(AssertUnwindSafe(|| work.prime()));
+            let result = cores::pin(plan.core).and_then(|()| {
+                prime().map_err(|panic| {
+                    format!(
+                        "lane {index} panicked before the first event: {}",
+                        describe(&*panic)
+                    )
+                })
+            });
             let ok = result.is_ok();
-            if ok {
-                work.prime();
-            }
             let _ = ready.send(result);
             if ok {
-                run(index, &plan, work, &control);
+                run(index, &plan, work, pulse, &control);
             }
         })
         .map_err(|error: io::Error| format!("cannot start lane {index}: {error}"))?;
@@ -174,7 +160,22 @@ impl Lane {
     }
 
     /// Waits for a lane that was told to stop.
+    ///
+    /// A factor set or model that never returns must not keep the host from
+    /// ending: its lane is left behind, with all that it uses.
     pub(crate) fn join(self) {
+        let start = Instant::now();
+        while !self.thread.is_finished() {
+            if start.elapsed() > LONGEST_FAREWELL {
+                let name = self.thread.thread().name().unwrap_or("a lane").to_owned();
+                say(&format!(
+                    "{name} has not come back from a factor set or model for {} s and is left behind",
+                    LONGEST_FAREWELL.as_secs()
+                ));
+                return;
+            }
+            std::thread::sleep(Duration::from_micros(50));
+        }
         // A panic was caught on the lane and reported there.
         let _ = self.thread.join();
     }
@@ -189,32 +190,43 @@ pub(crate) fn turn_inline(work: &mut dyn Turn, control: &Control) {
         work.hand_over();
     }));
     if let Err(panic) = result {
-        control.fail(format!("on the host's thread: {}", message(&*panic)));
+        control.fail(format!("on the host's thread: {}", describe(&*panic)));
     }
 }
 
-fn message(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message")
-}
-
-fn run(index: usize, plan: &LanePlan, mut work: Box<dyn Turn>, control: &Control) {
+fn run(
+    index: usize,
+    plan: &LanePlan,
+    mut work: Box<dyn Turn>,
+    mut pulse: Pulse,
+    control: &Control,
+) {
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut waiter = Waiter::new(plan.idle);
+        let mut empty_turns = 0u32;
+        pulse.resume();
         while !control.must_stop() {
             if work.turn() > 0 {
+                pulse.beat();
                 waiter.reset();
+            } else if waiter.gives_core_away() {
+                pulse.beat();
+                waiter.wait();
+                pulse.resume();
             } else {
+                empty_turns = empty_turns.wrapping_add(1);
+                if empty_turns.is_multiple_of(TURNS_PER_BEAT) {
+                    pulse.beat();
+                }
                 waiter.wait();
             }
             work.hand_over();
         }
+        // Another lane has failed: what it had sent is still worth delivering.
+        while control.has_failed() && work.turn() > 0 {}
     }));
     if let Err(panic) = result {
-        control.fail(format!("lane {index} failed: {}", message(&*panic)));
+        control.fail(format!("lane {index}: {}", describe(&*panic)));
     }
     work.finish();
 }

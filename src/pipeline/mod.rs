@@ -8,6 +8,9 @@
 //! | `outlet` | the sending ends: to the next lane, to the host |
 //! | `lane` | a pinned thread that polls its inlet and runs its stages |
 //! | `build` | from a plan to rings, chains and lanes |
+//! | `overload` | what happens to a message for which a ring has no room |
+//! | `vitals` | whether a lane comes round |
+//! | `control` | the order to stop, the failure, the incidents |
 //! | `placement` | which stages share a lane, and on which core |
 //! | `cores` | what cores this process may use |
 //! | `idle` | what a lane does when it has nothing to do |
@@ -20,6 +23,7 @@
 pub(crate) mod build;
 pub(crate) mod chain;
 pub mod clock;
+pub(crate) mod control;
 pub mod cores;
 pub mod counters;
 pub mod guest;
@@ -27,7 +31,9 @@ pub mod hops;
 pub mod idle;
 pub(crate) mod lane;
 pub(crate) mod outlet;
+pub mod overload;
 pub mod padded;
 pub mod placement;
 pub mod ring;
+pub mod vitals;
 pub mod wire;

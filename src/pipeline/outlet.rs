@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
 use super::chain::{Accept, Trace};
+use super::control::Control;
 use super::counters::{Counter, Counters};
 use super::idle::{Idle, Waiter};
-use super::lane::Control;
 use super::ring::Sender;
 use super::wire::{Encode, Signals};
 use crate::stages::Signal;
 
-/// To the next lane. A full ring makes this lane wait: only the host's own
-/// rings drop, and they count what they drop.
+/// To the next lane. A full ring makes this lane wait, so that the ring before
+/// it fills: losses happen at the pipeline's two ends.
 pub(crate) struct LaneOutlet {
     pub(crate) sender: Sender,
     pub(crate) idle: Idle,
@@ -36,8 +37,11 @@ impl<W: Encode> Accept<W> for LaneOutlet {
         }
         self.counters.bump(Counter::RingWaits);
         let mut waiter = Waiter::new(self.idle);
-        // The message is lost only when the engine ends or has failed.
-        while !send(&mut self.sender) && !self.control.must_stop() {
+        while !send(&mut self.sender) {
+            if self.control.must_stop() {
+                self.counters.bump(Counter::DroppedStageStopped);
+                return;
+            }
             waiter.wait();
         }
     }
@@ -51,23 +55,51 @@ pub(crate) struct HostOutlet {
     pub(crate) sender: Sender,
     pub(crate) published: Published,
     pub(crate) count: u64,
+    /// How long to wait for room; `None` gives up at once.
+    pub(crate) block: Option<Duration>,
+    pub(crate) idle: Idle,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) control: Arc<Control>,
 }
 
-impl Accept<Signals> for HostOutlet {
+impl HostOutlet {
+    /// Publishes a signal, or says by which counter it would be lost.
     #[inline]
-    fn accept(&mut self, signal: &Signal<'_>, trace: &mut Trace) {
-        let stamp = trace.last();
-        let sent = self
-            .sender
-            .try_send(|words| Signals::encode(signal, stamp, words));
-        if sent.is_err() {
-            self.counters.bump(Counter::DroppedEgressRingFull);
-            return;
+    pub(crate) fn send(&mut self, signal: &Signal<'_>, stamp: u64) -> Result<(), Counter> {
+        if !self.try_send(signal, stamp) {
+            self.no_room(signal, stamp)?;
         }
         self.count += 1;
         // The last store on the path: it makes the signal visible to an inlined
         // poll, which looks at nothing else.
         self.published.store(self.count, Ordering::Release);
+        self.counters.bump(Counter::Published);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_send(&mut self, signal: &Signal<'_>, stamp: u64) -> bool {
+        self.sender
+            .try_send(|words| Signals::encode(signal, stamp, words))
+            .is_ok()
+    }
+
+    #[cold]
+    fn no_room(&mut self, signal: &Signal<'_>, stamp: u64) -> Result<(), Counter> {
+        let Some(longest) = self.block else {
+            return Err(Counter::DroppedEgressRingFull);
+        };
+        self.counters.bump(Counter::RingWaits);
+        let (start, mut waiter) = (Instant::now(), Waiter::new(self.idle));
+        while !self.try_send(signal, stamp) {
+            if self.control.must_stop() {
+                return Err(Counter::DroppedEgressStopped);
+            }
+            if start.elapsed() > longest {
+                return Err(Counter::DroppedEgressTimeout);
+            }
+            waiter.wait();
+        }
+        Ok(())
     }
 }

@@ -8,10 +8,16 @@
 //! Publication is `rtrb`'s: the payload is written first, then one release
 //! store of the tail makes it visible; the receiver reads the tail with
 //! acquire. Both operations are wait-free.
+//!
+//! A ring keeps its high-water mark: the receiver notes how many messages it
+//! finds, the sender that there was no room. Each has a cell of its own.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytemuck::{Pod, Zeroable};
+use crossbeam_utils::CachePadded;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 /// 64-bit words in a cache line.
@@ -38,12 +44,47 @@ impl std::error::Error for Full {}
 pub struct Sender {
     lines: Producer<Line>,
     per_message: usize,
+    level: Arc<Level>,
 }
 
 /// The reading end of a ring. One thread at a time.
 pub struct Receiver {
     lines: Consumer<Line>,
     per_message: usize,
+    most_lines: usize,
+    level: Arc<Level>,
+}
+
+/// How full a ring has been. One writer a cell.
+#[derive(Debug, Default)]
+struct Level {
+    most_lines: CachePadded<AtomicUsize>,
+    was_full: CachePadded<AtomicBool>,
+}
+
+/// Reads a ring's size and high-water mark, from any thread.
+#[derive(Clone, Debug)]
+pub struct Gauge {
+    capacity: usize,
+    per_message: usize,
+    level: Arc<Level>,
+}
+
+impl Gauge {
+    /// Messages that the ring can hold.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Most messages that have waited in the ring at once, as its receiver saw
+    /// them: a lane looks at least once in a batch. The capacity, once the
+    /// sender has found no room.
+    pub fn high_water(&self) -> usize {
+        if self.level.was_full.load(Ordering::Relaxed) {
+            return self.capacity;
+        }
+        self.level.most_lines.load(Ordering::Relaxed) / self.per_message
+    }
 }
 
 /// Makes a ring of `messages` messages of at least `words` 64-bit words each.
@@ -76,14 +117,18 @@ pub fn ring(messages: usize, words: usize) -> (Sender, Receiver) {
     if let Ok(chunk) = consumer.read_chunk(capacity) {
         chunk.commit_all();
     }
+    let level = Arc::<Level>::default();
     (
         Sender {
             lines: producer,
             per_message,
+            level: level.clone(),
         },
         Receiver {
             lines: consumer,
             per_message,
+            most_lines: 0,
+            level,
         },
     )
 }
@@ -101,6 +146,11 @@ impl Sender {
     #[inline]
     pub fn try_send(&mut self, fill: impl FnOnce(&mut [u64])) -> Result<(), Full> {
         let Ok(mut chunk) = self.lines.write_chunk_uninit(self.per_message) else {
+            // Written once, so that a sender that tries again and again keeps
+            // its line.
+            if !self.level.was_full.load(Ordering::Relaxed) {
+                self.level.was_full.store(true, Ordering::Relaxed);
+            }
             return Err(Full);
         };
         let (slots, wrapped) = chunk.as_mut_slices();
@@ -118,6 +168,25 @@ impl Sender {
     pub fn capacity(&self) -> usize {
         self.lines.buffer().capacity() / self.per_message
     }
+
+    /// Reads the ring's high-water mark.
+    ///
+    /// ```
+    /// let (mut sender, mut receiver) = signal::pipeline::ring::ring(4, 1);
+    /// let gauge = sender.gauge();
+    /// for _ in 0..3 {
+    ///     sender.try_send(|words| words[0] = 7).unwrap();
+    /// }
+    /// receiver.note_level();
+    /// assert_eq!((gauge.high_water(), gauge.capacity()), (3, 4));
+    /// ```
+    pub fn gauge(&self) -> Gauge {
+        Gauge {
+            capacity: self.capacity(),
+            per_message: self.per_message,
+            level: self.level.clone(),
+        }
+    }
 }
 
 impl Receiver {
@@ -133,6 +202,29 @@ impl Receiver {
         let taken = take(bytemuck::cast_slice(lines));
         chunk.commit_all();
         Some(taken)
+    }
+
+    /// Raises the high-water mark if more messages wait than ever before. Costs
+    /// a load of the sender's position.
+    #[inline]
+    pub fn note_level(&mut self) {
+        let lines = self.lines.slots();
+        self.note_lines(lines);
+    }
+
+    /// As [`note_level`](Self::note_level), for a receiver that knows how many
+    /// messages wait.
+    #[inline]
+    pub fn note_waiting(&mut self, messages: usize) {
+        self.note_lines(messages * self.per_message);
+    }
+
+    #[inline]
+    fn note_lines(&mut self, lines: usize) {
+        if lines > self.most_lines {
+            self.most_lines = lines;
+            self.level.most_lines.store(lines, Ordering::Relaxed);
+        }
     }
 
     /// Messages that the ring can hold.

@@ -1,37 +1,250 @@
-//! Egress: numbers the signals, densely.
+//! Egress: numbers the signals, and keeps the newest of each instrument while
+//! there is no room for them.
 
+use super::held::Held;
 use super::{Prediction, Signal};
+
+/// What became of a prediction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It was published.
+    Published,
+    /// It waits for room.
+    Held,
+    /// It waits for room in the place of an older one, which is lost.
+    Conflated,
+    /// There was no room, and nothing is kept: it is lost.
+    Dropped,
+}
 
 /// The egress stage.
 ///
 /// ```
-/// use signal::stages::{Egress, InstrumentId, Meta, Prediction};
+/// use signal::stages::{Egress, InstrumentId, Meta, Prediction, Sent};
 ///
 /// let meta = Meta { input_sequence: 9, instrument: InstrumentId(0), timestamp: 0, arrival: 0 };
-/// let mut egress = Egress::default();
+/// let prediction = Prediction { meta, model: None, last: true, values: &[1.0] };
+/// let mut egress = Egress::conflating(1, 1, 1);
 /// let mut numbers = Vec::new();
-/// for _ in 0..2 {
-///     let prediction = Prediction { meta, model: None, last: true, values: &[1.0] };
-///     egress.on(&prediction, |signal| numbers.push(signal.sequence));
-/// }
-/// assert_eq!(numbers, [1, 2]);
+/// // No room: the second takes the place of the first, whose number is spent.
+/// assert_eq!(egress.on(&prediction, |_| false), Sent::Held);
+/// assert_eq!(egress.on(&prediction, |_| false), Sent::Conflated);
+/// egress.publish_held(|signal| { numbers.push(signal.sequence); true });
+/// assert_eq!(numbers, [2]);
 /// ```
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Egress {
     last: u64,
+    held: Option<Held>,
 }
 
 impl Egress {
-    /// Numbers a prediction. The number is spent even if the signal is dropped
-    /// behind this stage, so that its consumer sees the gap.
+    /// A stage that keeps the newest signal of each instrument, or of each of
+    /// its `callbacks`, while there is no room. A signal has at most `width`
+    /// values. [`Egress::default`] keeps none.
+    ///
+    /// # Panics
+    ///
+    /// If `instruments` or `callbacks` is 0.
+    pub fn conflating(instruments: usize, callbacks: usize, width: usize) -> Self {
+        assert!(instruments > 0 && callbacks > 0, "a place for each signal");
+        Self {
+            last: 0,
+            held: Some(Held::new(instruments, callbacks, width)),
+        }
+    }
+
+    /// Bytes that [`Egress::conflating`] takes.
+    pub fn bytes(instruments: usize, callbacks: usize, width: usize) -> usize {
+        Held::bytes(instruments, callbacks, width)
+    }
+
+    /// Numbers a prediction and sends it behind those that wait. `send` says
+    /// whether there was room.
+    ///
+    /// A signal that is lost spends a number, so that the consumer sees a gap
+    /// in the place where it was lost: numbers are dense over published and lost.
     #[inline]
-    pub fn on(&mut self, prediction: &Prediction<'_>, out: impl FnOnce(Signal<'_>)) {
-        self.last += 1;
-        out(Signal {
-            sequence: self.last,
-            meta: prediction.meta,
-            model: prediction.model,
-            values: prediction.values,
-        });
+    pub fn on(
+        &mut self,
+        prediction: &Prediction<'_>,
+        mut send: impl FnMut(&Signal<'_>) -> bool,
+    ) -> Sent {
+        if self.held() > 0 {
+            self.publish_held(&mut send);
+        }
+        if self.held() == 0 && self.publish(prediction, &mut send) {
+            return Sent::Published;
+        }
+        match &mut self.held {
+            None => {
+                self.last += 1;
+                Sent::Dropped
+            }
+            Some(held) => {
+                if held.keep(prediction) {
+                    self.last += 1;
+                    Sent::Conflated
+                } else {
+                    Sent::Held
+                }
+            }
+        }
+    }
+
+    /// Signals that wait for room.
+    #[inline]
+    pub fn held(&self) -> usize {
+        self.held.as_ref().map_or(0, Held::len)
+    }
+
+    /// Sends those that wait, until there is no room.
+    pub fn publish_held(&mut self, mut send: impl FnMut(&Signal<'_>) -> bool) {
+        while let Some(prediction) = self.held.as_ref().and_then(Held::oldest) {
+            let signal = numbered(self.last + 1, &prediction);
+            if !send(&signal) {
+                return;
+            }
+            self.last += 1;
+            if let Some(held) = &mut self.held {
+                held.release();
+            }
+        }
+    }
+
+    #[inline]
+    fn publish(
+        &mut self,
+        prediction: &Prediction<'_>,
+        send: &mut impl FnMut(&Signal<'_>) -> bool,
+    ) -> bool {
+        let sent = send(&numbered(self.last + 1, prediction));
+        if sent {
+            self.last += 1;
+        }
+        sent
+    }
+}
+
+#[inline]
+fn numbered<'a>(sequence: u64, prediction: &Prediction<'a>) -> Signal<'a> {
+    Signal {
+        sequence,
+        meta: prediction.meta,
+        model: prediction.model,
+        values: prediction.values,
+    }
+}
+
+impl std::fmt::Debug for Egress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Egress")
+            .field("last", &self.last)
+            .field("held", &self.held())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::stages::{InstrumentId, Meta, ModelId};
+
+    fn prediction(instrument: u32, model: u8, value: &[f64]) -> Prediction<'_> {
+        Prediction {
+            meta: Meta {
+                input_sequence: value[0] as u64,
+                instrument: InstrumentId(instrument),
+                timestamp: value[0] as i64,
+                arrival: 0,
+            },
+            model: Some(ModelId(model)),
+            last: true,
+            values: value,
+        }
+    }
+
+    /// Instrument, model, sequence, value.
+    type Seen = (u32, u8, u64, f64);
+
+    fn seen(signal: &Signal<'_>) -> Seen {
+        let model = signal.model.map_or(u8::MAX, |id| id.0);
+        let instrument = signal.meta.instrument.0;
+        (instrument, model, signal.sequence, signal.values[0])
+    }
+
+    #[test]
+    fn a_dropped_signal_spends_its_number() {
+        let mut egress = Egress::default();
+        let mut numbers = Vec::new();
+        for room in [true, false, true] {
+            egress.on(&prediction(0, 0, &[1.0]), |signal| {
+                if room {
+                    numbers.push(signal.sequence);
+                }
+                room
+            });
+        }
+        assert_eq!(numbers, [1, 3]);
+    }
+
+    proptest! {
+        /// Against a queue of (key, value) in which a newer value replaces the
+        /// older one in its place.
+        #[test]
+        fn the_newest_of_each_key_comes_out_in_the_order_of_places(
+            steps in prop::collection::vec((0..3u32, 0..2u8, 0..3usize), 1..200)
+        ) {
+            let mut egress = Egress::conflating(3, 2, 1);
+            let mut model: VecDeque<(u32, u8, f64)> = VecDeque::new();
+            let (mut last, mut lost) = (0u64, 0u64);
+            let mut published = 0u64;
+            for (step, (instrument, id, room)) in steps.into_iter().enumerate() {
+                let value = [step as f64];
+                let (mut free, mut got) = (room, Vec::new());
+                let sent = egress.on(&prediction(instrument, id, &value), |signal| {
+                    if free == 0 {
+                        return false;
+                    }
+                    free -= 1;
+                    got.push(seen(signal));
+                    true
+                });
+                let mut expected = Vec::new();
+                let mut room = room;
+                let mut publish = |(i, m, v), last: &mut u64| {
+                    *last += 1;
+                    expected.push((i, m, *last, v));
+                };
+                while room > 0 && !model.is_empty() {
+                    publish(model.pop_front().unwrap(), &mut last);
+                    room -= 1;
+                }
+                let outcome = if model.is_empty() && room > 0 {
+                    publish((instrument, id, value[0]), &mut last);
+                    Sent::Published
+                } else if let Some(place) =
+                    model.iter_mut().find(|(i, m, _)| (*i, *m) == (instrument, id))
+                {
+                    place.2 = value[0];
+                    last += 1;
+                    lost += 1;
+                    Sent::Conflated
+                } else {
+                    model.push_back((instrument, id, value[0]));
+                    Sent::Held
+                };
+                published += expected.len() as u64;
+                prop_assert_eq!(sent, outcome);
+                prop_assert_eq!(got, expected);
+                prop_assert_eq!(egress.held(), model.len());
+                prop_assert_eq!(last, published + lost);
+                prop_assert_eq!(step as u64 + 1, published + lost + egress.held() as u64);
+            }
+        }
     }
 }

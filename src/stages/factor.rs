@@ -1,8 +1,14 @@
 //! Factor: keeps state per instrument and computes on a trigger.
+//!
+//! A factor set that panics leaves the state of its instrument in doubt. That
+//! instrument is put in quarantine; the others go on.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Body, Event, FactorVector, InstrumentId, Meta, PairId};
 use crate::abi::EventKind;
 use crate::factors::{FactorBank, IndexPrice};
+use crate::panic::Payload;
 use crate::pipeline::padded::{Items, Values};
 
 /// Which kinds of event make the engine compute a factor vector.
@@ -25,9 +31,33 @@ impl Triggers {
     }
 }
 
+/// How an event ended in the factor stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// State was updated, nothing was computed.
+    Updated,
+    /// Its last factor vector was handed on.
+    HandedOn,
+    /// Its instrument is in quarantine, or was put there by this event.
+    Quarantined,
+}
+
+/// A factor set panicked: its instrument is in quarantine from now on.
+#[derive(Debug)]
+pub struct FactorPanic {
+    /// The instrument.
+    pub instrument: InstrumentId,
+    /// The factor set's name.
+    pub set: &'static str,
+    /// What it panicked with.
+    pub payload: Payload,
+}
+
 /// The factor stage: every configured set, their vectors one after the other.
 pub struct Factor {
     banks: Vec<Box<dyn FactorBank>>,
+    /// The bank at work.
+    at: usize,
     values: Values,
     /// Places in `values` of the factors that are sent, if not all are.
     selection: Option<Box<[usize]>>,
@@ -50,6 +80,7 @@ struct Instrument {
 enum Next {
     /// Nothing has been heard of the instrument.
     Unheard,
+    Quarantined,
     End,
     Instrument(InstrumentId),
 }
@@ -92,6 +123,7 @@ impl Factor {
         };
         Self {
             banks,
+            at: 0,
             values: Values::new(width),
             selection,
             selected,
@@ -109,46 +141,69 @@ impl Factor {
 
     /// Updates the instrument's state; an event that triggers also computes its
     /// factors. An index price updates every instrument of its pair.
+    ///
+    /// A panic of a factor set ends here: `panicked` hears of it once, and the
+    /// instrument's later events end as [`Applied::Quarantined`].
     #[inline]
-    pub fn on(&mut self, event: &Event<'_>, mut out: impl FnMut(FactorVector<'_>)) {
-        let id = event.meta.instrument;
-        if let Body::IndexPrice(index) = &event.body {
-            self.on_index_price(event.meta, event.pair, index, out);
-            return;
-        }
-        let instrument = &mut self.instruments[id.index()];
-        instrument.timestamp = event.meta.timestamp;
-        if instrument.next == Next::Unheard {
-            self.join_pair(id, event.pair);
-        }
+    pub fn on(
+        &mut self,
+        event: &Event<'_>,
+        mut out: impl FnMut(FactorVector<'_>),
+        panicked: impl FnMut(FactorPanic),
+    ) -> Applied {
+        let Meta {
+            instrument: id,
+            timestamp,
+            ..
+        } = event.meta;
         let kind = match &event.body {
-            Body::Depth(depth) => {
-                for bank in &mut self.banks {
-                    bank.on_depth(id, depth);
-                }
-                EventKind::Depth
+            Body::Depth(_) => EventKind::Depth,
+            Body::Ticker(_) => EventKind::Ticker,
+            Body::Trade(_) => EventKind::Trade,
+            Body::IndexPrice(index) => {
+                return self.on_index_price(event.meta, event.pair, index, out, panicked);
             }
-            Body::Ticker(ticker) => {
-                for bank in &mut self.banks {
-                    bank.on_ticker(id, ticker);
-                }
-                EventKind::Ticker
-            }
-            Body::Trade(trade) => {
-                for bank in &mut self.banks {
-                    bank.on_trade(id, trade);
-                }
-                EventKind::Trade
-            }
-            Body::IndexPrice(_) => EventKind::IndexPrice,
         };
-        if self.triggers.has(kind) {
-            let values = self.compute(id);
-            out(FactorVector {
-                meta: event.meta,
-                last: true,
-                values,
-            });
+        let instrument = &mut self.instruments[id.index()];
+        if instrument.next == Next::Quarantined {
+            return Applied::Quarantined;
+        }
+        instrument.timestamp = timestamp;
+        let triggered = self.triggers.has(kind);
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            if self.instruments[id.index()].next == Next::Unheard {
+                self.join_pair(id, event.pair);
+            }
+            self.update(id, &event.body);
+            if triggered {
+                self.compute(id);
+            }
+        }));
+        if let Err(payload) = caught {
+            self.quarantine(id, event.pair, payload, panicked);
+            return Applied::Quarantined;
+        }
+        if !triggered {
+            return Applied::Updated;
+        }
+        out(FactorVector {
+            meta: event.meta,
+            last: true,
+            values: self.vector(),
+        });
+        Applied::HandedOn
+    }
+
+    #[inline]
+    fn update(&mut self, id: InstrumentId, body: &Body<'_>) {
+        for (place, bank) in self.banks.iter_mut().enumerate() {
+            self.at = place;
+            match body {
+                Body::Depth(depth) => bank.on_depth(id, depth),
+                Body::Ticker(ticker) => bank.on_ticker(id, ticker),
+                Body::Trade(trade) => bank.on_trade(id, trade),
+                Body::IndexPrice(index) => bank.on_index_price(id, index),
+            }
         }
     }
 
@@ -159,10 +214,33 @@ impl Factor {
         self.instruments[id.index()].next = pair.first;
         pair.first = Next::Instrument(id);
         if let Some(index) = pair.index {
-            for bank in &mut self.banks {
-                bank.on_index_price(id, &index);
-            }
+            self.update(id, &Body::IndexPrice(index));
         }
+    }
+
+    /// Takes the instrument out of its pair and out of service.
+    #[cold]
+    fn quarantine(
+        &mut self,
+        id: InstrumentId,
+        pair: PairId,
+        payload: Payload,
+        mut panicked: impl FnMut(FactorPanic),
+    ) {
+        let after = std::mem::replace(&mut self.instruments[id.index()].next, Next::Quarantined);
+        let mut place = &mut self.pairs[pair.index()].first;
+        while let Next::Instrument(member) = *place {
+            if member == id {
+                *place = after;
+                break;
+            }
+            place = &mut self.instruments[member.index()].next;
+        }
+        panicked(FactorPanic {
+            instrument: id,
+            set: self.banks[self.at].name(),
+            payload,
+        });
     }
 
     #[inline(never)]
@@ -172,47 +250,70 @@ impl Factor {
         pair: PairId,
         index: &IndexPrice,
         mut out: impl FnMut(FactorVector<'_>),
-    ) {
+        mut panicked: impl FnMut(FactorPanic),
+    ) -> Applied {
+        let pair_id = pair;
         let pair = &mut self.pairs[pair.index()];
         pair.index = Some(*index);
+        let triggered = self.triggers.has(EventKind::IndexPrice);
         let mut member = pair.first;
+        let mut applied = Applied::Updated;
         while let Next::Instrument(id) = member {
             let Instrument { next, timestamp } = self.instruments[id.index()];
-            for bank in &mut self.banks {
-                bank.on_index_price(id, index);
+            let caught = catch_unwind(AssertUnwindSafe(|| {
+                self.update(id, &Body::IndexPrice(*index));
+                if triggered {
+                    self.compute(id);
+                }
+            }));
+            member = next;
+            if let Err(payload) = caught {
+                self.quarantine(id, pair_id, payload, &mut panicked);
+                // Its last vector would have been this one's.
+                if triggered && next == Next::End {
+                    applied = Applied::Quarantined;
+                }
+                continue;
             }
-            if self.triggers.has(EventKind::IndexPrice) {
-                let values = self.compute(id);
+            if triggered {
+                let last = next == Next::End;
                 out(FactorVector {
                     meta: Meta {
                         instrument: id,
                         timestamp,
                         ..meta
                     },
-                    last: next == Next::End,
-                    values,
+                    last,
+                    values: self.vector(),
                 });
+                applied = Applied::HandedOn;
             }
-            member = next;
         }
+        applied
     }
 
     #[inline]
-    fn compute(&mut self, id: InstrumentId) -> &[f64] {
+    fn compute(&mut self, id: InstrumentId) {
         let mut rest = &mut self.values[..];
-        for bank in &mut self.banks {
+        for (place, bank) in self.banks.iter_mut().enumerate() {
+            self.at = place;
             let (values, tail) = rest.split_at_mut(bank.width());
             bank.write(id, values);
             rest = tail;
         }
+        if let Some(places) = &self.selection {
+            for (value, &place) in self.selected.iter_mut().zip(places) {
+                *value = self.values[place];
+            }
+        }
+    }
+
+    /// The factors computed last.
+    #[inline]
+    fn vector(&self) -> &[f64] {
         match &self.selection {
             None => &self.values,
-            Some(places) => {
-                for (value, &place) in self.selected.iter_mut().zip(places) {
-                    *value = self.values[place];
-                }
-                &self.selected
-            }
+            Some(_) => &self.selected,
         }
     }
 }
@@ -297,14 +398,15 @@ mod tests {
         };
         let pair = PairId(pair);
         let mut seen = Vec::new();
-        factor.on(&Event { meta, pair, body }, |vector| {
+        let take = |vector: FactorVector<'_>| {
             let Meta {
                 instrument,
                 timestamp,
                 ..
             } = vector.meta;
             seen.push((instrument.0, timestamp, vector.last, vector.values.to_vec()));
-        });
+        };
+        factor.on(&Event { meta, pair, body }, take, |_| ());
         seen
     }
 

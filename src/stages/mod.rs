@@ -9,6 +9,7 @@
 //! | `factor` | state per instrument, compute on a trigger | [`Event`] | [`FactorVector`] |
 //! | `model` | run the models | [`FactorVector`] | [`Prediction`] |
 //! | `egress` | number the signals | [`Prediction`] | [`Signal`] |
+//! | `held` | signals for which there is no room | | |
 //! | `names` | instrument names, shared with the host's thread | | |
 
 use bytemuck::{Pod, Zeroable};
@@ -18,14 +19,15 @@ use crate::factors::{Depth, IndexPrice, Ticker, Trade};
 
 mod egress;
 mod factor;
+mod held;
 mod ingest;
 mod model;
 mod names;
 
-pub use egress::Egress;
-pub use factor::{Factor, Triggers};
+pub use egress::{Egress, Sent};
+pub use factor::{Applied, Factor, FactorPanic, Triggers};
 pub use ingest::{Assets, Ingest, Refusal};
-pub use model::{Callback, ModelStage};
+pub use model::{Callback, ModelPanic, ModelStage};
 pub use names::{Name, Names};
 
 /// An instrument's number: dense, from 0, in order of first appearance.
@@ -174,7 +176,8 @@ pub struct Prediction<'a> {
 /// A numbered result, as the host's callback receives it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Signal<'a> {
-    /// Number of the signal, from 1 and dense: a gap means dropped signals.
+    /// Number of the signal, from 1: a gap means signals that were dropped or
+    /// conflated.
     pub sequence: u64,
     /// Of the event that triggered the computation.
     pub meta: Meta,

@@ -1,12 +1,17 @@
 //! Model: maps each factor vector to outputs.
+//!
+//! A model that panics is put in quarantine; the others go on. Its places in
+//! the values of several models hold NaN from then on.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::{FactorVector, ModelId, Prediction};
 use crate::models::Model;
+use crate::panic::Payload;
 use crate::pipeline::padded::Values;
 
 /// How the outputs of several models reach the callback.
@@ -31,13 +36,25 @@ const PRIMING_TIME: Duration = Duration::from_millis(20);
 pub struct ModelStage {
     models: Vec<Slot>,
     messages: Vec<Message>,
+    /// The last message that any model is left for.
+    last_message: Option<usize>,
     inputs: usize,
     outputs: Values,
+}
+
+/// A model panicked: it is in quarantine from now on.
+#[derive(Debug)]
+pub struct ModelPanic {
+    /// The model.
+    pub model: ModelId,
+    /// What it panicked with.
+    pub payload: Payload,
 }
 
 struct Slot {
     model: Box<dyn Model>,
     outputs: Range<usize>,
+    quarantined: bool,
 }
 
 /// What is sent on for each factor vector.
@@ -69,6 +86,7 @@ impl ModelStage {
                 Slot {
                     model,
                     outputs: start..end,
+                    quarantined: false,
                 }
             })
             .collect();
@@ -91,6 +109,7 @@ impl ModelStage {
         };
         let mut stage = Self {
             models,
+            last_message: Some(messages.len() - 1),
             messages,
             inputs,
             outputs: Values::new(end),
@@ -104,6 +123,9 @@ impl ModelStage {
     pub fn prime(&mut self) {
         let zeros = vec![0.0; self.inputs];
         for slot in &mut self.models {
+            if slot.quarantined {
+                continue;
+            }
             let start = Instant::now();
             for _ in 0..PRIMING_RUNS {
                 let inputs = &zeros[..slot.model.inputs()];
@@ -117,23 +139,61 @@ impl ModelStage {
         }
     }
 
-    /// Runs the models; `out` gets one prediction, or one a model.
+    /// Runs the models; `out` gets one prediction, or one a model. Returns
+    /// whether it got the vector's last: not if the models that would have made
+    /// it are in quarantine.
+    ///
+    /// A panic of a model ends here: `panicked` hears of it once.
     #[inline]
-    pub fn on(&mut self, vector: &FactorVector<'_>, mut out: impl FnMut(Prediction<'_>)) {
-        let last = self.messages.len() - 1;
+    pub fn on(
+        &mut self,
+        vector: &FactorVector<'_>,
+        mut out: impl FnMut(Prediction<'_>),
+        mut panicked: impl FnMut(ModelPanic),
+    ) -> bool {
+        let mut answered = false;
         for (index, message) in self.messages.iter().enumerate() {
-            for slot in &mut self.models[message.models.clone()] {
+            let mut runs = false;
+            for id in message.models.clone() {
+                let slot = &mut self.models[id];
+                if slot.quarantined {
+                    continue;
+                }
                 let outputs = &mut self.outputs[slot.outputs.clone()];
-                slot.model.run(vector.values, outputs);
+                let model = &mut slot.model;
+                match catch_unwind(AssertUnwindSafe(|| model.run(vector.values, outputs))) {
+                    Ok(()) => runs = true,
+                    Err(payload) => {
+                        self.outputs[slot.outputs.clone()].fill(f64::NAN);
+                        slot.quarantined = true;
+                        self.last_message = last_message(&self.messages, &self.models);
+                        panicked(ModelPanic {
+                            model: ModelId(id as u8),
+                            payload,
+                        });
+                    }
+                }
             }
-            out(Prediction {
-                meta: vector.meta,
-                model: message.model,
-                last: vector.last && index == last,
-                values: &self.outputs[message.outputs.clone()],
-            });
+            if runs {
+                answered = self.last_message == Some(index);
+                out(Prediction {
+                    meta: vector.meta,
+                    model: message.model,
+                    last: vector.last && answered,
+                    values: &self.outputs[message.outputs.clone()],
+                });
+            }
         }
+        answered
     }
+}
+
+#[cold]
+fn last_message(messages: &[Message], models: &[Slot]) -> Option<usize> {
+    messages.iter().rposition(|message| {
+        let mut slots = models[message.models.clone()].iter();
+        slots.any(|slot| !slot.quarantined)
+    })
 }
 
 impl std::fmt::Debug for ModelStage {
@@ -180,9 +240,10 @@ mod tests {
             values: &[10.0],
         };
         let mut seen = Vec::new();
-        stage.on(&vector, |p| {
+        let take = |p: Prediction<'_>| {
             seen.push((p.model.map(|id| id.0), p.last, p.values.to_vec()));
-        });
+        };
+        stage.on(&vector, take, |_| ());
         seen
     }
 

@@ -49,9 +49,13 @@ void check_accounts(const signal_stats_t &stats, std::uint64_t queued) {
   const std::uint64_t ended = stats.refused_bad_symbol + stats.refused_bad_price +
                               stats.refused_bad_size + stats.refused_too_many_instruments +
                               stats.refused_not_an_asset + stats.refused_failed +
-                              stats.dropped_ingest_ring_full + stats.updates + stats.answered;
+                              stats.refused_quarantined + stats.dropped_ingest_ring_full +
+                              stats.dropped_ingest_timeout + stats.dropped_stage_stopped + stats.updates +
+                              stats.answered;
   CHECK_EQ(events(stats), ended);
-  CHECK_EQ(stats.signals, stats.delivered + stats.dropped_egress_ring_full + queued);
+  CHECK_EQ(stats.queued, queued);
+  CHECK_EQ(stats.signals, stats.delivered + stats.conflated_egress + stats.dropped_egress_ring_full +
+                              stats.dropped_egress_timeout + stats.dropped_egress_stopped + queued);
   CHECK_EQ(stats.triggered, stats.signals);
   CHECK_EQ(stats.predicted, stats.signals);
 }

@@ -215,7 +215,7 @@ SCENARIO(full_log) {
 SCENARIO(stops_polling) {
   Plugin plugin;
   for (const char *placement : {"fused", "split", "inline"}) {
-    const std::string config = std::string(R"({"rings":{"ingest":16,"egress":16},"idle":"park","placement":")") +
+    const std::string config = std::string(R"({"rings":{"ingest":16,"egress":16},"overload":{"egress":"drop-newest"},"idle":"park","placement":")") +
                                placement + "\"}";
     const bool lanes = std::strcmp(placement, "inline") != 0;
     Engine engine(plugin, config.c_str());

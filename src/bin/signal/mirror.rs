@@ -28,6 +28,13 @@ macro_rules! stats {
         };
 
         impl Stats {
+            /// Messages that were dropped, at whichever ring.
+            pub fn dropped(&self) -> u64 {
+                let named = self.named();
+                let dropped = named.iter().filter(|(name, _)| name.starts_with("dropped_"));
+                dropped.map(|(_, count)| count).sum()
+            }
+
             /// The counters with their names.
             pub fn named(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($field), self.$field)),*]
@@ -43,6 +50,8 @@ stats! {
     dropped_ingest_ring_full, dropped_egress_ring_full,
     ingest_gap, updates, triggered, predicted, signals, delivered, egress_gap, ring_waits,
     in_flight, refused_not_an_asset, answered,
+    refused_quarantined, dropped_ingest_timeout, dropped_stage_stopped,
+    dropped_egress_timeout, dropped_egress_stopped, conflated_egress, queued, panics,
 }
 
 /// One row of the hop table (`signal_hop_t`).

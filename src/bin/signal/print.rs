@@ -48,7 +48,6 @@ pub fn header(
 /// Prints the counters and the last signal.
 pub fn outcome(feed: &Feed, outcome: &Outcome, received: &Received) -> Result<()> {
     let stats = &outcome.stats;
-    let dropped = stats.dropped_ingest_ring_full + stats.dropped_egress_ring_full;
     let mut rows: Vec<(&str, u64)> = vec![
         ("depth events", stats.events_depth),
         ("trade events", stats.events_trade),
@@ -56,12 +55,15 @@ pub fn outcome(feed: &Feed, outcome: &Outcome, received: &Received) -> Result<()
         ("index price events", stats.events_index_price),
         ("signals delivered", stats.delivered),
         ("  of these after the last event", outcome.last_polls),
-        ("dropped", dropped),
+        ("dropped", stats.dropped()),
+        ("conflated", stats.conflated_egress),
     ];
     if outcome.extra_polls > 0 {
         rows.push(("polls beyond the host's, for room", outcome.extra_polls));
     }
-    let shown = |name: &str| name.starts_with("events_") || name == "delivered";
+    let shown = |name: &str| {
+        name.starts_with("events_") || ["delivered", "conflated_egress"].contains(&name)
+    };
     let others = stats.named();
     let others: Vec<_> = others
         .into_iter()

@@ -1,0 +1,227 @@
+//! The engine's state in a word, its lanes and its rings.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use crate::config;
+use crate::pipeline::control::Control;
+use crate::pipeline::counters::{Counter, Snapshot};
+use crate::pipeline::placement::{LanePlan, Stage};
+use crate::pipeline::ring::Gauge;
+use crate::pipeline::vitals::Vitals;
+
+/// The engine's state in a word. Where several hold, the one further down the
+/// list is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HealthState {
+    /// Events go in, signals come out.
+    Ok,
+    /// A factor set's instrument or a model has been put in quarantine.
+    Quarantined,
+    /// Events in, nothing out: `health.silent_events` events have come since
+    /// the last signal that the host took.
+    Silent,
+    /// Events or signals were dropped or conflated since the last look, or
+    /// signals wait for room now.
+    Overloaded,
+    /// A lane has not come round for `health.stall_us`.
+    Stalled,
+    /// A lane could not go on: events are counted and refused.
+    Failed,
+}
+
+impl HealthState {
+    /// The name in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            HealthState::Ok => "ok",
+            HealthState::Quarantined => "quarantined",
+            HealthState::Silent => "silent",
+            HealthState::Overloaded => "overloaded",
+            HealthState::Stalled => "stalled",
+            HealthState::Failed => "failed",
+        }
+    }
+}
+
+/// What a look at the engine found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// The state.
+    pub state: HealthState,
+    /// What it is concluded from; empty for [`HealthState::Ok`].
+    pub why: String,
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.state.name())?;
+        if !self.why.is_empty() {
+            write!(f, ": {}", self.why)?;
+        }
+        Ok(())
+    }
+}
+
+/// A lane and how it comes round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneReport {
+    /// The lane's stages, its core and what it does when idle, as in
+    /// `ingest..egress@1(spin)`.
+    pub name: String,
+    /// The core that it is pinned to.
+    pub core: usize,
+    /// The heartbeat's sequence.
+    pub beats: u64,
+    /// The longest duty cycle, ns, without time given away on purpose.
+    pub longest_duty_ns: u64,
+    /// Duty cycles longer than `health.stall_us`.
+    pub stalls: u64,
+    /// Time since the last beat, ns.
+    pub silence_ns: u64,
+}
+
+/// A ring and how full it has been.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RingReport {
+    /// `ingest` and `egress`, as in the configuration; `stage.NAME` for the ring
+    /// between lanes that leads to a stage.
+    pub name: String,
+    /// Messages that it can hold.
+    pub capacity: usize,
+    /// Most messages that have waited in it at once.
+    pub high_water: usize,
+}
+
+/// What is looked at, and what the last look found.
+pub(crate) struct Monitor {
+    config: config::Health,
+    lanes: Vec<(LanePlan, Vitals)>,
+    rings: Vec<(Option<Stage>, Gauge)>,
+    last: Mutex<Look>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Look {
+    lost: u64,
+    delivered: u64,
+    /// Events that had come when the last new signal was seen.
+    events_at_signal: u64,
+}
+
+impl Monitor {
+    pub(super) fn new(config: config::Health, rings: Vec<(Option<Stage>, Gauge)>) -> Self {
+        Self {
+            config,
+            lanes: Vec::new(),
+            rings,
+            last: Mutex::default(),
+        }
+    }
+
+    pub(super) fn add_lane(&mut self, plan: &LanePlan, vitals: Vitals) {
+        self.lanes.push((plan.clone(), vitals));
+    }
+
+    pub(crate) fn lanes(&self) -> Vec<LaneReport> {
+        let report = |(plan, vitals): &(LanePlan, Vitals)| LaneReport {
+            name: plan.to_string(),
+            core: plan.core,
+            beats: vitals.beats(),
+            longest_duty_ns: vitals.longest_ns(),
+            stalls: vitals.stalls(),
+            silence_ns: vitals.silence_ns(),
+        };
+        self.lanes.iter().map(report).collect()
+    }
+
+    pub(crate) fn rings(&self) -> Vec<RingReport> {
+        let report = |(stage, gauge): &(Option<Stage>, Gauge)| RingReport {
+            name: match stage {
+                None => "egress".to_owned(),
+                Some(Stage::Ingest) => "ingest".to_owned(),
+                Some(stage) => format!("stage.{}", stage.name()),
+            },
+            capacity: gauge.capacity(),
+            high_water: gauge.high_water(),
+        };
+        self.rings.iter().map(report).collect()
+    }
+
+    pub(super) fn health(&self, counters: &Snapshot, control: &Control) -> Health {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (state, why) = self.look(&mut last, counters, control);
+        Health { state, why }
+    }
+
+    fn look(
+        &self,
+        last: &mut Look,
+        counters: &Snapshot,
+        control: &Control,
+    ) -> (HealthState, String) {
+        let before = *last;
+        let delivered = counters.get(Counter::Delivered);
+        let lost = counters.lost();
+        if delivered != before.delivered {
+            last.events_at_signal = counters.events();
+        }
+        (last.lost, last.delivered) = (lost, delivered);
+
+        if control.has_failed() {
+            let why = control.failure().unwrap_or("no reason is known");
+            return (HealthState::Failed, why.to_owned());
+        }
+        let stall_ns = self.config.stall_us.saturating_mul(1000);
+        for lane in self.lanes() {
+            if lane.silence_ns > stall_ns {
+                let why = format!(
+                    "lane {} has not come round for {} us",
+                    lane.name,
+                    lane.silence_ns / 1000
+                );
+                return (HealthState::Stalled, why);
+            }
+        }
+        let held = counters.get(Counter::Held);
+        if lost > before.lost || held > 0 {
+            let why = format!(
+                "{} messages were dropped or conflated since the last look, {held} signals wait for room",
+                lost - before.lost
+            );
+            return (HealthState::Overloaded, why);
+        }
+        let silent = counters.events() - last.events_at_signal;
+        if silent >= self.config.silent_events {
+            let why = format!("{silent} events in, nothing out: {}", whereabouts(counters));
+            return (HealthState::Silent, why);
+        }
+        if counters.get(Counter::Panics) > 0 {
+            let why = control.incident(0).map(|text| text.to_string_lossy());
+            let why = why.unwrap_or_default().into_owned();
+            return (HealthState::Quarantined, why);
+        }
+        (HealthState::Ok, String::new())
+    }
+}
+
+/// Where most events or their signals have ended.
+fn whereabouts(counters: &Snapshot) -> String {
+    let queued = counters.queued();
+    if queued > 0 {
+        return format!("{queued} signals wait to be polled");
+    }
+    let ends = counters
+        .iter()
+        .filter(|(name, _)| name.starts_with("refused") || *name == "updates");
+    match ends.max_by_key(|(_, count)| *count) {
+        Some((name, count)) if count > 0 => format!("most ended as {name} ({count})"),
+        _ => "they are on their way".to_owned(),
+    }
+}
+
+impl fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Monitor").finish_non_exhaustive()
+    }
+}

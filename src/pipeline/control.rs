@@ -1,0 +1,80 @@
+//! What the lanes of one engine share with its owner: the order to stop, the
+//! failure, and the incidents.
+
+use std::ffi::{CStr, CString};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::error::say;
+
+/// Incidents of which the text is kept and said.
+pub(crate) const MAX_INCIDENTS: usize = 64;
+
+/// Written at the end of an engine's life and when something goes wrong only,
+/// so that its cache line stays with every reader.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Control {
+    stop: AtomicBool,
+    failed: AtomicBool,
+    failure: OnceLock<String>,
+    incidents: [OnceLock<CString>; MAX_INCIDENTS],
+    incident_count: AtomicUsize,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            stop: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            failure: OnceLock::new(),
+            incidents: [const { OnceLock::new() }; MAX_INCIDENTS],
+            incident_count: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Control {
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn must_stop(&self) -> bool {
+        self.stop.load(Ordering::Acquire) || self.has_failed()
+    }
+
+    #[inline]
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Why the engine failed.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    /// The first reason stays.
+    pub(crate) fn fail(&self, why: String) {
+        say(&format!("the engine has failed: {why}"));
+        let _ = self.failure.set(why);
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// Something was put in quarantine. Said on stderr, one line each, as long
+    /// as there are not too many; the counter `panics` counts them all.
+    #[cold]
+    pub(crate) fn report(&self, incident: String) {
+        let place = self.incident_count.fetch_add(1, Ordering::Relaxed);
+        let Some(slot) = self.incidents.get(place) else {
+            return;
+        };
+        say(&incident);
+        let _ = slot.set(CString::new(incident.replace('\0', " ")).unwrap_or_default());
+    }
+
+    /// What has been put in quarantine, in the order in which it was.
+    pub(crate) fn incident(&self, place: usize) -> Option<&CStr> {
+        self.incidents.get(place)?.get().map(CString::as_c_str)
+    }
+}

@@ -1,0 +1,129 @@
+//! Vitals: whether a lane comes round, how long its longest duty cycle took,
+//! and how often it stalled. One writer, the lane; read from any thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_utils::CachePadded;
+
+use super::clock::Clock;
+
+#[derive(Debug, Default)]
+struct Cells {
+    beats: AtomicU64,
+    last_beat: AtomicU64,
+    longest: AtomicU64,
+    stalls: AtomicU64,
+}
+
+/// The writing side: belongs to the lane.
+///
+/// A duty cycle is the stretch between two beats, without the time that the
+/// lane gave away on purpose. A lane beats after every turn that had work, and
+/// every few empty turns: a stamp costs as much as a look at the inlet.
+#[derive(Debug)]
+pub struct Pulse {
+    cells: Arc<CachePadded<Cells>>,
+    clock: Clock,
+    stall: u64,
+    began: u64,
+    beats: u64,
+    longest: u64,
+}
+
+/// The reading side of one [`Pulse`].
+#[derive(Clone, Debug)]
+pub struct Vitals {
+    cells: Arc<CachePadded<Cells>>,
+    clock: Clock,
+}
+
+/// Makes a pulse and its reading side. A duty cycle longer than `stall_us` is a
+/// stall.
+///
+/// ```
+/// use signal::pipeline::{clock::Clock, vitals::pulse};
+///
+/// let (mut pulse, vitals) = pulse(&Clock::new(false), 1_000);
+/// pulse.resume();
+/// std::thread::sleep(std::time::Duration::from_millis(2));
+/// pulse.beat();
+/// assert_eq!((vitals.beats(), vitals.stalls()), (1, 1));
+/// assert!(vitals.longest_ns() >= 2_000_000);
+/// ```
+pub fn pulse(clock: &Clock, stall_us: u64) -> (Pulse, Vitals) {
+    let cells = Arc::<CachePadded<Cells>>::default();
+    let now = clock.now();
+    cells.last_beat.store(now, Ordering::Relaxed);
+    let pulse = Pulse {
+        cells: cells.clone(),
+        clock: clock.clone(),
+        stall: clock.ticks(stall_us.saturating_mul(1000)),
+        began: now,
+        beats: 0,
+        longest: 0,
+    };
+    let vitals = Vitals {
+        cells,
+        clock: clock.clone(),
+    };
+    (pulse, vitals)
+}
+
+impl Pulse {
+    /// Ends a duty cycle and begins the next.
+    #[inline]
+    pub fn beat(&mut self) {
+        let now = self.clock.now();
+        // Stamps of two cores may differ by a few ticks: a thread can move.
+        let took = now.saturating_sub(self.began);
+        self.began = now;
+        self.beats += 1;
+        self.cells.beats.store(self.beats, Ordering::Relaxed);
+        self.cells.last_beat.store(now, Ordering::Relaxed);
+        if took > self.longest {
+            self.longest = took;
+            self.cells.longest.store(took, Ordering::Relaxed);
+        }
+        if took > self.stall {
+            self.stalled();
+        }
+    }
+
+    /// Begins a duty cycle after time that was given away.
+    #[inline]
+    pub fn resume(&mut self) {
+        self.began = self.clock.now();
+        self.cells.last_beat.store(self.began, Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn stalled(&mut self) {
+        let stalls = self.cells.stalls.load(Ordering::Relaxed);
+        self.cells.stalls.store(stalls + 1, Ordering::Relaxed);
+    }
+}
+
+impl Vitals {
+    /// The heartbeat's sequence: it grows for as long as the lane comes round.
+    pub fn beats(&self) -> u64 {
+        self.cells.beats.load(Ordering::Relaxed)
+    }
+
+    /// The longest duty cycle, ns.
+    pub fn longest_ns(&self) -> u64 {
+        self.clock
+            .nanos(0, self.cells.longest.load(Ordering::Relaxed))
+    }
+
+    /// Duty cycles longer than the threshold.
+    pub fn stalls(&self) -> u64 {
+        self.cells.stalls.load(Ordering::Relaxed)
+    }
+
+    /// Time since the last beat, ns.
+    pub fn silence_ns(&self) -> u64 {
+        let last = self.cells.last_beat.load(Ordering::Relaxed);
+        self.clock.nanos(last, self.clock.now())
+    }
+}
