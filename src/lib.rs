@@ -56,6 +56,7 @@ mod ranged;
 pub mod replay;
 pub mod report;
 pub mod stages;
+mod sync;
 pub mod testing;
 
 pub use config::Config;

@@ -4,8 +4,7 @@
 use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use super::chain::{Accept, Trace};
@@ -16,6 +15,7 @@ use super::placement::{LanePlan, Stage};
 use super::ring::Receiver;
 use super::wire::Wire;
 use super::{cores, guest};
+use crate::sync::{AtomicBool, OnceLock, Ordering};
 
 /// Messages that a lane handles before it looks at anything else.
 const BATCH: usize = 64;
@@ -217,4 +217,28 @@ fn run(index: usize, plan: &LanePlan, mut work: Box<dyn Turn>, control: &Control
         control.fail(format!("lane {index} failed: {}", message(&*panic)));
     }
     work.finish();
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+
+    #[test]
+    fn loom_who_sees_a_failure_sees_why() {
+        loom::model(|| {
+            let control = Arc::new(Control::default());
+            let lanes = ["one", "two"].map(|why| {
+                let control = control.clone();
+                loom::thread::spawn(move || control.fail(why.to_owned()))
+            });
+            if control.has_failed() {
+                assert!(control.failure().is_some());
+                assert!(control.must_stop());
+            }
+            for lane in lanes {
+                lane.join().unwrap();
+            }
+            assert!(control.has_failed() && control.failure().is_some());
+        });
+    }
 }
