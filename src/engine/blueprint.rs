@@ -12,6 +12,7 @@ use crate::pipeline::build::Stages;
 use crate::pipeline::ring::WORDS_PER_LINE;
 use crate::pipeline::wire::{self, Encode, MAX_VALUES, Signals};
 use crate::stages::{Callback, Factor, Ingest, ModelStage, Names, Triggers};
+use crate::tap;
 
 /// Factor sets and models of a configuration: found, read, matched with each
 /// other and within bounds. No thread, ring or clock has been made.
@@ -165,6 +166,10 @@ impl Blueprint {
             ),
         ];
         sizes.extend(std::iter::repeat_n(stage, between_lanes));
+        if self.config.capture.file.is_some() {
+            let events = self.config.capture.buffer;
+            sizes.push(ring("capture.buffer", events, tap::words(levels)));
+        }
         sizes
     }
 
@@ -200,6 +205,7 @@ impl Blueprint {
         let banks = self.sets.into_iter().map(|(_, set)| set.bank(instruments));
         Ok(Stages {
             ingest: Ingest::new(levels, names, assets),
+            tap: None,
             factor: Factor::new(
                 banks.collect(),
                 self.selection.as_deref(),

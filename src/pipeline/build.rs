@@ -14,10 +14,13 @@ use super::published::Published;
 use super::ring::{Receiver, Sender, ring};
 use super::wire::{self, Encode, Events, FactorVectors, Predictions, RawEvents, Signals, Wire};
 use crate::stages::{Egress, Factor, Ingest, ModelStage};
+use crate::tap::Tap;
 
 /// The stages of one engine, ready to be dealt out to lanes.
 pub(crate) struct Stages {
     pub(crate) ingest: Ingest,
+    /// Records what ingest takes, if anything does.
+    pub(crate) tap: Option<Tap>,
     pub(crate) factor: Factor,
     pub(crate) model: ModelStage,
     /// Book levels that events carry.
@@ -62,6 +65,7 @@ pub(crate) fn build(
     let mut to_host = Some(to_host);
     let mut dealer = Dealer {
         ingest: Some(stages.ingest),
+        tap: stages.tap,
         factor: Some(stages.factor),
         model: Some(stages.model),
     };
@@ -181,6 +185,7 @@ impl Frame {
 /// The stages that have not been given to a lane yet.
 struct Dealer {
     ingest: Option<Ingest>,
+    tap: Option<Tap>,
     factor: Option<Factor>,
     model: Option<ModelStage>,
 }
@@ -192,6 +197,7 @@ impl Dealer {
         IngestNode {
             stage: self.ingest.take().expect(DEALT),
             last_sequence: 0,
+            tap: self.tap.take(),
             counters: frame.counters.clone(),
             next,
         }

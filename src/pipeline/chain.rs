@@ -14,6 +14,7 @@ use super::wire::{Events, FactorVectors, Predictions, RawEvents, Signals, Wire};
 use crate::stages::{
     Egress, Event, Factor, FactorVector, Ingest, ModelStage, Prediction, RawEvent,
 };
+use crate::tap::Tap;
 
 /// Something that takes messages of a kind: a node or an outlet.
 pub(crate) trait Accept<W: Wire> {
@@ -99,6 +100,7 @@ impl Trace {
 pub(crate) struct IngestNode<N> {
     pub(crate) stage: Ingest,
     pub(crate) last_sequence: u64,
+    pub(crate) tap: Option<Tap>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) next: N,
 }
@@ -112,9 +114,10 @@ impl<N: Accept<Events>> Accept<RawEvents> for IngestNode<N> {
             self.counters.add(Counter::IngestGap, missed);
         }
         self.last_sequence = sequence;
-        let next = &mut self.next;
+        let (next, tap) = (&mut self.next, &mut self.tap);
         let result = self.stage.on(raw, |event| {
             trace.mark(Stage::Ingest);
+            let _recording = tap.as_mut().map(|tap| tap.recording(raw));
             next.accept(&event, trace);
         });
         if let Err(refusal) = result {

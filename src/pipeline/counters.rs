@@ -82,6 +82,12 @@ counters! {
     EgressGap = "egress_gap",
     /// Times that a lane found the next lane's ring full and waited.
     RingWaits = "ring_waits",
+    /// Events in the capture file.
+    CaptureWritten = "capture_written",
+    /// Events that were overwritten before the capture's writer had read them.
+    CaptureMissed = "capture_missed",
+    /// Events that are not in the capture file because of an error of its disk.
+    CaptureFailed = "capture_failed",
 }
 
 const COUNT: usize = Counter::ALL.len();
@@ -215,7 +221,7 @@ mod tests {
         let snapshot = Snapshot::of(&[host, lane]);
         assert_eq!(snapshot.events(), 5);
         assert_eq!(snapshot.in_flight(), 1);
-        assert_eq!(Counter::ALL[COUNT - 1].name(), "ring_waits");
+        assert_eq!(Counter::ALL[COUNT - 1].name(), "capture_failed");
     }
 }
 
