@@ -15,6 +15,9 @@ pub enum Error {
     /// The latency report's folder cannot be written.
     #[error("latency report: {0}")]
     Report(String),
+    /// The capture file cannot be written.
+    #[error("capture: {0}")]
+    Capture(String),
 }
 
 /// Writes one line to stderr. Unlike `eprintln!` it does not panic when stderr

@@ -57,6 +57,8 @@ mod ranged;
 pub mod replay;
 pub mod report;
 pub mod stages;
+mod sync;
+mod tap;
 pub mod testing;
 
 pub use config::Config;

@@ -35,6 +35,7 @@ pub(super) struct Layer {
     timing: Option<bool>,
     health: Option<HealthLayer>,
     latency: Option<LatencyLayer>,
+    capture: Option<CaptureLayer>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -72,6 +73,13 @@ struct InstrumentsLayer {
 struct LatencyLayer {
     dir: Option<PathBuf>,
     interval_ms: Option<Ranged<10, 3_600_000>>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaptureLayer {
+    file: Option<PathBuf>,
+    buffer: Option<RingSize>,
 }
 
 impl Layer {
@@ -138,6 +146,11 @@ impl Layer {
         );
         if let Some(dir) = latency.dir {
             config.latency.dir = Some(folder.join(dir));
+        }
+        let capture = self.capture.unwrap_or_default();
+        set(&mut config.capture.buffer, capture.buffer.map(Ranged::size));
+        if let Some(file) = capture.file {
+            config.capture.file = Some(folder.join(file));
         }
     }
 }

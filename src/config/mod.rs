@@ -114,6 +114,8 @@ pub struct Config {
     pub health: Health,
     /// The latency report.
     pub latency: Latency,
+    /// The capture of events.
+    pub capture: Capture,
 }
 
 /// Where a host's configuration came from.
@@ -188,6 +190,21 @@ pub struct Latency {
     pub interval_ms: u64,
 }
 
+/// The capture: the events that ingest takes, written to a file that
+/// `signal replay` reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
+pub struct Capture {
+    /// The file, CSV; what is there is overwritten. Default: no capture.
+    pub file: Option<PathBuf>,
+    /// Events that may wait for the disk, 2 to 1,048,576. Full: the oldest are
+    /// missing in the file and counted; the pipeline never waits. Default
+    /// 16,384.
+    #[cfg_attr(feature = "cli", schemars(range(min = 2, max = 1_048_576)))]
+    pub buffer: usize,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -210,6 +227,7 @@ impl Default for Config {
             timing: true,
             health: Health::default(),
             latency: Latency::default(),
+            capture: Capture::default(),
         }
     }
 }
@@ -235,6 +253,15 @@ impl Default for Latency {
         Self {
             dir: None,
             interval_ms: 1000,
+        }
+    }
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self {
+            file: None,
+            buffer: 16_384,
         }
     }
 }
@@ -459,11 +486,13 @@ mod tests {
     fn paths_are_relative_to_the_file_that_names_them() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config.json");
-        let json = r#"{"model": "m/a.onnx", "latency": {"dir": "report"}}"#;
+        let json = r#"{"model": "m/a.onnx", "latency": {"dir": "report"},
+            "capture": {"file": "c/events.csv"}}"#;
         std::fs::write(&file, json).unwrap();
         let config = Config::from_file(&file).unwrap();
         assert_eq!(config.models[0].file, Some(dir.path().join("m/a.onnx")));
         assert_eq!(config.latency.dir, Some(dir.path().join("report")));
+        assert_eq!(config.capture.file, Some(dir.path().join("c/events.csv")));
         let missing = Config::from_file(&dir.path().join("no.json")).unwrap_err();
         assert!(missing.to_string().contains("no.json: cannot read it"));
     }

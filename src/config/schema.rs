@@ -168,7 +168,11 @@ mod tests {
             sorted(schema_keys(&schema)),
             sorted(known_keys(r#"{"?": 1}"#))
         );
-        for (section, name) in [("rings", "Rings"), ("latency", "Latency")] {
+        for (section, name) in [
+            ("rings", "Rings"),
+            ("latency", "Latency"),
+            ("capture", "Capture"),
+        ] {
             assert_eq!(
                 sorted(schema_keys(&schema["$defs"][name])),
                 sorted(known_keys(&format!(r#"{{"{section}": {{"?": 1}}}}"#))),

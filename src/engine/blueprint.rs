@@ -13,6 +13,7 @@ use crate::pipeline::overload::EgressOverload;
 use crate::pipeline::ring::WORDS_PER_LINE;
 use crate::pipeline::wire::{self, Encode, MAX_VALUES, Signals};
 use crate::stages::{Callback, Egress, Factor, Ingest, ModelStage, Names, Triggers};
+use crate::tap;
 
 /// Factor sets and models of a configuration: found, read, matched with each
 /// other and within bounds. No thread, ring or clock has been made.
@@ -180,6 +181,10 @@ impl Blueprint {
             ));
         }
         sizes.extend(std::iter::repeat_n(stage, between_lanes));
+        if self.config.capture.file.is_some() {
+            let events = self.config.capture.buffer;
+            sizes.push(ring("capture.buffer", events, tap::words(levels)));
+        }
         sizes
     }
 
@@ -216,6 +221,7 @@ impl Blueprint {
         let banks = self.sets.into_iter().map(|(_, set)| set.bank(instruments));
         Ok(Stages {
             ingest: Ingest::new(levels, names.clone(), assets),
+            tap: None,
             factor: Factor::new(
                 banks.collect(),
                 self.selection.as_deref(),

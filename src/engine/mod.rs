@@ -28,6 +28,7 @@ use crate::pipeline::placement::Plan;
 use crate::pipeline::vitals::pulse;
 use crate::report::{Exporter, Facts, HopSummary, Latency};
 use crate::stages::{Name, Names, Signal};
+use crate::tap::{Tap, Writer};
 use crate::{factors, models};
 
 mod blueprint;
@@ -71,6 +72,7 @@ pub(crate) struct Base {
     clock: Clock,
     latency: Arc<Mutex<Latency>>,
     exporter: Option<Exporter>,
+    capture: Option<Writer>,
     about: String,
     models: Vec<ModelInfo>,
     monitor: Monitor,
@@ -120,7 +122,7 @@ impl Engine {
         let outputs = blueprint.widest_signal();
         let what = blueprint.to_string();
         let models = blueprint.models().to_vec();
-        let stages = blueprint.stages(names.clone())?;
+        let mut stages = blueprint.stages(names.clone())?;
         let cores = Cores::detect().map_err(Error::Placement)?;
         let plan = Plan::new(
             &config.placement,
@@ -129,6 +131,12 @@ impl Engine {
             &cores,
         )
         .map_err(Error::Placement)?;
+        let mut captured = None;
+        if let Some(file) = &config.capture.file {
+            let (tap, events) = Tap::new(config.capture.buffer, levels);
+            stages.tap = Some(tap);
+            captured = Some((file, events));
+        }
         let clock = Clock::new(config.timing);
         let control = Arc::new(Control::default());
         let rings = RingPlan {
@@ -159,6 +167,7 @@ impl Engine {
             clock: clock.clone(),
             latency: Arc::new(Mutex::new(Latency::new(pipeline.feeds))),
             exporter: None,
+            capture: None,
             about,
             models,
             monitor: Monitor::new(config.health, pipeline.gauges),
@@ -171,6 +180,13 @@ impl Engine {
                 Lane::start(index, plan, work, pulse, control.clone()).map_err(Error::Placement)?;
             base.lanes.push(lane);
             base.monitor.add_lane(plan, vitals);
+        }
+        if let Some((file, events)) = captured {
+            let counters = Counters::new();
+            base.counters.push(counters.clone());
+            let aside = cores.aside(base.plan.lanes.iter().map(|lane| lane.core));
+            let writer = Writer::start(file, events, levels, clock.clone(), counters, aside);
+            base.capture = Some(writer.map_err(Error::Capture)?);
         }
         if let Some(dir) = &config.latency.dir {
             let facts = Facts::new(config, &base.plan, &cores, &clock);
@@ -350,6 +366,9 @@ impl Drop for Base {
         self.control.stop();
         for lane in self.lanes.drain(..) {
             lane.join();
+        }
+        if let Some(capture) = self.capture.take() {
+            capture.finish();
         }
         // The host's ends have been dropped by now and have sent their last
         // histograms, as the lanes did when they ended.

@@ -9,8 +9,8 @@ use crossbeam_utils::CachePadded;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::counters::{Counter, Counters};
 use crate::pipeline::hops::{Hop, Recorder};
-use crate::pipeline::outlet::Published;
 use crate::pipeline::padded::Values;
+use crate::pipeline::published::Published;
 use crate::pipeline::ring::Receiver;
 use crate::pipeline::wire::{Signals, Wire};
 use crate::stages::{Name, Names, Signal};
@@ -18,7 +18,7 @@ use crate::stages::{Name, Names, Signal};
 /// Where signals come out. Belongs to the host's thread.
 pub struct Poller {
     pub(super) signals: Receiver,
-    pub(super) published: Published,
+    pub(super) published: Arc<Published>,
     pub(super) taken: Arc<CachePadded<AtomicU64>>,
     pub(super) next_sequence: u64,
     pub(super) names: Arc<Names>,
@@ -67,7 +67,7 @@ impl Poller {
     /// Signals that are ready now.
     #[inline]
     pub fn ready(&self) -> usize {
-        let published = self.published.load(Ordering::Acquire);
+        let published = self.published.get();
         published.wrapping_sub(self.taken.load(Ordering::Relaxed)) as usize
     }
 
@@ -136,7 +136,7 @@ impl Poller {
     /// The words that an inlined poll compares: how many signals have been
     /// published, and how many taken.
     pub(crate) fn progress(&self) -> (*const u64, *const u64) {
-        (self.published.as_ptr(), self.taken.as_ptr())
+        (self.published.address(), self.taken.as_ptr())
     }
 
     fn finish(&mut self) {

@@ -1,10 +1,7 @@
 //! From a plan to rings, chains of stages and lanes.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-
-use crossbeam_utils::CachePadded;
 
 use super::chain::{Accept, EgressNode, FactorNode, IngestNode, ModelNode};
 use super::clock::Clock;
@@ -13,16 +10,20 @@ use super::counters::Counters;
 use super::hops::{self, Feed, Hop};
 use super::idle::Idle;
 use super::lane::{Turn, Work};
-use super::outlet::{HostOutlet, LaneOutlet, Published};
+use super::outlet::{HostOutlet, LaneOutlet};
 use super::overload::{EgressOverload, Overload};
 use super::placement::{Plan, Stage};
+use super::published::Published;
 use super::ring::{Gauge, Receiver, Sender, ring};
 use super::wire::{self, Encode, Events, FactorVectors, Predictions, RawEvents, Signals, Wire};
 use crate::stages::{Egress, Factor, Ingest, ModelStage, Names};
+use crate::tap::Tap;
 
 /// The stages of one engine, ready to be dealt out to lanes.
 pub(crate) struct Stages {
     pub(crate) ingest: Ingest,
+    /// Records what ingest takes, if anything does.
+    pub(crate) tap: Option<Tap>,
     pub(crate) factor: Factor,
     pub(crate) model: ModelStage,
     pub(crate) egress: Egress,
@@ -50,7 +51,7 @@ pub(crate) struct RingPlan {
 pub(crate) struct Pipeline {
     pub(crate) events: Sender,
     pub(crate) signals: Receiver,
-    pub(crate) published: Published,
+    pub(crate) published: Arc<Published>,
     /// One a lane, in the order of the path; exactly one for `inline`.
     pub(crate) works: Vec<Box<dyn Turn>>,
     pub(crate) counters: Vec<Arc<Counters>>,
@@ -72,11 +73,12 @@ pub(crate) fn build(
     let mut gauges = vec![(Some(Stage::Ingest), events.gauge())];
     let mut inlet = Some(inlet);
     let (to_host, signals) = ring(rings.egress, Signals::words(stages.outputs));
-    let published: Published = Arc::new(CachePadded::new(AtomicU64::new(0)));
+    let published = Arc::new(Published::default());
     let to_host_gauge = to_host.gauge();
     let mut to_host = Some(to_host);
     let mut dealer = Dealer {
         ingest: Some(stages.ingest),
+        tap: stages.tap,
         factor: Some(stages.factor),
         model: Some(stages.model),
         egress: Some(stages.egress),
@@ -204,6 +206,7 @@ impl Frame {
 /// The stages that have not been given to a lane yet.
 struct Dealer {
     ingest: Option<Ingest>,
+    tap: Option<Tap>,
     factor: Option<Factor>,
     model: Option<ModelStage>,
     egress: Option<Egress>,
@@ -218,6 +221,7 @@ impl Dealer {
         IngestNode {
             stage: self.ingest.take().expect(DEALT),
             last_sequence: 0,
+            tap: self.tap.take(),
             counters: frame.counters.clone(),
             next,
         }

@@ -18,6 +18,7 @@ use crate::stages::{
     Applied, Egress, Event, Factor, FactorPanic, FactorVector, Ingest, ModelPanic, ModelStage,
     Names, Prediction, RawEvent, Sent,
 };
+use crate::tap::Tap;
 
 /// Something that takes messages of a kind: a node or an outlet.
 pub(crate) trait Accept<W: Wire> {
@@ -115,6 +116,7 @@ impl Trace {
 pub(crate) struct IngestNode<N> {
     pub(crate) stage: Ingest,
     pub(crate) last_sequence: u64,
+    pub(crate) tap: Option<Tap>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) next: N,
 }
@@ -128,9 +130,10 @@ impl<N: Accept<Events>> Accept<RawEvents> for IngestNode<N> {
             self.counters.add(Counter::IngestGap, missed);
         }
         self.last_sequence = sequence;
-        let next = &mut self.next;
+        let (next, tap) = (&mut self.next, &mut self.tap);
         let result = self.stage.on(raw, |event| {
             trace.mark(Stage::Ingest);
+            let _recording = tap.as_mut().map(|tap| tap.recording(raw));
             next.accept(&event, trace);
         });
         if let Err(refusal) = result {

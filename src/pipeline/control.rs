@@ -2,10 +2,10 @@
 //! failure, and the incidents.
 
 use std::ffi::{CStr, CString};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use crate::error::say;
+use crate::sync::{AtomicBool, OnceLock, Ordering};
 
 /// Incidents of which the text is kept and said.
 pub(crate) const MAX_INCIDENTS: usize = 64;
@@ -18,7 +18,7 @@ pub(crate) struct Control {
     stop: AtomicBool,
     failed: AtomicBool,
     failure: OnceLock<String>,
-    incidents: [OnceLock<CString>; MAX_INCIDENTS],
+    incidents: [std::sync::OnceLock<CString>; MAX_INCIDENTS],
     incident_count: AtomicUsize,
 }
 
@@ -27,8 +27,8 @@ impl Default for Control {
         Self {
             stop: AtomicBool::new(false),
             failed: AtomicBool::new(false),
-            failure: OnceLock::new(),
-            incidents: [const { OnceLock::new() }; MAX_INCIDENTS],
+            failure: OnceLock::default(),
+            incidents: [const { std::sync::OnceLock::new() }; MAX_INCIDENTS],
             incident_count: AtomicUsize::new(0),
         }
     }
@@ -76,5 +76,31 @@ impl Control {
     /// What has been put in quarantine, in the order in which it was.
     pub(crate) fn incident(&self, place: usize) -> Option<&CStr> {
         self.incidents.get(place)?.get().map(CString::as_c_str)
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn loom_who_sees_a_failure_sees_why() {
+        loom::model(|| {
+            let control = Arc::new(Control::default());
+            let lanes = ["one", "two"].map(|why| {
+                let control = control.clone();
+                loom::thread::spawn(move || control.fail(why.to_owned()))
+            });
+            if control.has_failed() {
+                assert!(control.failure().is_some());
+                assert!(control.must_stop());
+            }
+            for lane in lanes {
+                lane.join().unwrap();
+            }
+            assert!(control.has_failed() && control.failure().is_some());
+        });
     }
 }

@@ -3,9 +3,11 @@
 //! | file | what |
 //! |---|---|
 //! | `ring` | the ring between two lanes |
+//! | `broadcast` | one producer, several consumers that each see every message |
 //! | `wire` | how messages lie in a ring |
 //! | `chain` | stages on one lane, calling each other |
 //! | `outlet` | the sending ends: to the next lane, to the host |
+//! | `published` | how many signals the host's thread may take |
 //! | `lane` | a pinned thread that polls its inlet and runs its stages |
 //! | `build` | from a plan to rings, chains and lanes |
 //! | `overload` | what happens to a message for which a ring has no room |
@@ -20,6 +22,7 @@
 //! | `hops` | one histogram a hop, handed over whole |
 //! | `counters` | counters, one writer each |
 
+pub mod broadcast;
 pub(crate) mod build;
 pub(crate) mod chain;
 pub mod clock;
@@ -34,6 +37,7 @@ pub(crate) mod outlet;
 pub mod overload;
 pub mod padded;
 pub mod placement;
+pub(crate) mod published;
 pub mod ring;
 pub mod vitals;
 pub mod wire;

@@ -1,15 +1,13 @@
 //! The sending ends of a lane: to the next lane, and to the host's thread.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-use crossbeam_utils::CachePadded;
 
 use super::chain::{Accept, Trace};
 use super::control::Control;
 use super::counters::{Counter, Counters};
 use super::idle::{Idle, Waiter};
+use super::published::Published;
 use super::ring::Sender;
 use super::wire::{Encode, Signals};
 use crate::stages::Signal;
@@ -47,13 +45,10 @@ impl<W: Encode> Accept<W> for LaneOutlet {
     }
 }
 
-/// How many signals have been published to the host's thread.
-pub(crate) type Published = Arc<CachePadded<AtomicU64>>;
-
 /// To the host's thread.
 pub(crate) struct HostOutlet {
     pub(crate) sender: Sender,
-    pub(crate) published: Published,
+    pub(crate) published: Arc<Published>,
     pub(crate) count: u64,
     /// How long to wait for room; `None` gives up at once.
     pub(crate) block: Option<Duration>,
@@ -72,7 +67,7 @@ impl HostOutlet {
         self.count += 1;
         // The last store on the path: it makes the signal visible to an inlined
         // poll, which looks at nothing else.
-        self.published.store(self.count, Ordering::Release);
+        self.published.set(self.count);
         self.counters.bump(Counter::Published);
         Ok(())
     }

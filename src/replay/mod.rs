@@ -10,14 +10,15 @@
 //! | `recv_ns` | all | time of arrival, ns; only differences mean anything |
 //! | `seq` | all | the true order of arrival; lines may be in any order |
 //! | `bid_px_1` to `_10`, `bid_sz_`, `ask_px_`, `ask_sz_` | depth | book levels, best first; levels behind the first may be empty |
-//! | `trade_id`, `price`, `qty`, `side` | trade | `side` is the aggressor, `buy` or `sell` |
+//! | `trade_id`, `price`, `qty`, `side` | trade | `side` is the aggressor, `buy`, `sell` or the host's number |
 //! | `bid_px`, `bid_qty`, `ask_px`, `ask_qty` | ticker | best bid and ask |
 //! | `price` | index | the index price |
+//! | `exchange` | all | the host's name of the exchange; without the column [`EXCHANGE`] |
+//! | `instrument_type` | all | the host's number; without the column [`INSTRUMENT_TYPE`] |
 //!
 //! Prices are in quote currency, sizes in the exchange's unit. Columns are found
-//! by name and others are ignored. A capture says nothing of the exchange and
-//! the kind of instrument, so all events are of [`EXCHANGE`] and
-//! [`INSTRUMENT_TYPE`].
+//! by name and others are ignored. The last two are in captures that an engine
+//! wrote (`capture.file`).
 //!
 //! | file | what |
 //! |---|---|

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use crate::abi::{
-    Depth, HostEvent, IndexPrice, LEVELS, SIDE_BUY, SIDE_SELL, SYMBOL_LEN, Ticker, Trade,
+    Depth, EXCHANGE_LEN, HostEvent, IndexPrice, LEVELS, SIDE_BUY, SIDE_SELL, SYMBOL_LEN, Ticker,
+    Trade,
 };
 use bytemuck::Zeroable;
 use csv::ByteRecord;
@@ -34,6 +35,8 @@ pub struct Columns {
     price: Column,
     qty: Column,
     side: Column,
+    exchange: Column,
+    instrument_type: Column,
     best: [Column; 4],
 }
 
@@ -57,6 +60,8 @@ impl Columns {
             price: one("price"),
             qty: one("qty"),
             side: one("side"),
+            exchange: one("exchange"),
+            instrument_type: one("instrument_type"),
             best: ["bid_px", "bid_qty", "ask_px", "ask_qty"].map(one),
         }
     }
@@ -142,9 +147,41 @@ impl<'a> Row<'a> {
         Ok(fixed(&symbol))
     }
 
+    /// The exchange, any bytes; that of other captures without the column.
+    fn exchange(&self, column: &Column) -> Result<[u8; EXCHANGE_LEN]> {
+        let Some(bytes) = column.place.and_then(|place| self.record.get(place)) else {
+            return Ok(fixed(EXCHANGE));
+        };
+        if bytes.len() > EXCHANGE_LEN {
+            let what = format!(
+                "expected at most {EXCHANGE_LEN} bytes, found {}",
+                bytes.len()
+            );
+            return Err(self.fail(column, what));
+        }
+        let mut field = [0; EXCHANGE_LEN];
+        field[..bytes.len()].copy_from_slice(bytes);
+        Ok(field)
+    }
+
+    fn side(&self, column: &Column) -> Result<i8> {
+        match self.text(column)? {
+            "buy" => Ok(SIDE_BUY),
+            "sell" => Ok(SIDE_SELL),
+            other => other.parse().map_err(|_| {
+                let what = format!("expected `buy`, `sell` or the host's number, found {other:?}");
+                self.fail(column, what)
+            }),
+        }
+    }
+
     /// Reads the row into `feed`; its place in the true order of arrival comes back.
     pub fn read(&self, columns: &Columns, feed: &mut Feed) -> Result<i64> {
-        let (exchange_id, instrument_type) = (fixed(EXCHANGE), INSTRUMENT_TYPE);
+        let exchange_id = self.exchange(&columns.exchange)?;
+        let instrument_type = match columns.instrument_type.place {
+            Some(_) => self.parse(&columns.instrument_type, "a whole number, -128 to 127")?,
+            None => INSTRUMENT_TYPE,
+        };
         let kind = self.text(&columns.kind)?;
         let symbol = self.symbol(&columns.symbol)?;
         let ts_ns = self.int(&columns.ts_ns)?.into();
@@ -185,14 +222,7 @@ impl<'a> Row<'a> {
                 feed.push(recv_ns, HostEvent::Ticker(&ticker));
             }
             "trade" => {
-                let side = match self.text(&columns.side)? {
-                    "buy" => SIDE_BUY,
-                    "sell" => SIDE_SELL,
-                    other => {
-                        let what = format!("expected `buy` or `sell`, found {other:?}");
-                        return Err(self.fail(&columns.side, what));
-                    }
-                };
+                let side = self.side(&columns.side)?;
                 let trade = Trade {
                     symbol,
                     exchange_id,

@@ -1,0 +1,90 @@
+//! One producer, several consumers, each of which sees every message.
+//!
+//! A consumer that is slow never stops the producer: messages that it has not
+//! read in time are overwritten. It then learns how many it missed, exactly, and
+//! goes on behind the gap; numbers of messages make the gap visible, too.
+//!
+//! ```
+//! use signal::pipeline::broadcast::{Received, Start, broadcast};
+//!
+//! let (mut producer, consumers) = broadcast(4, 3);
+//! let mut one = consumers.register("one", Start::Next);
+//! let mut two = consumers.register("two", Start::Next);
+//! producer.send(|words| words[0] = 7);
+//! assert_eq!(one.try_receive(|words| words[0]), Received::Message(7));
+//! assert_eq!(one.try_receive(|words| words[0]), Received::Empty);
+//! for number in 2..=9 {
+//!     producer.send(|words| words[0] = number * 7);
+//! }
+//! drop(producer);
+//! // Five of nine were overwritten before `two` had read any.
+//! assert_eq!(two.try_receive(|words| words[0]), Received::Missed(5));
+//! assert_eq!(two.try_receive(|words| words[0]), Received::Message(42));
+//! assert_eq!(two.sequence(), 6);
+//! while two.try_receive(|_| ()) != Received::Finished {}
+//! assert_eq!((two.received(), two.missed()), (4, 5));
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `shared` | the slots and the word that makes messages visible |
+//! | `producer` | the writing end |
+//! | `consumer` | the reading ends |
+//! | `registry` | who reads, and how far each is |
+//!
+//! # Design
+//!
+//! A ring of slots. The first word of a slot is the number of the message that
+//! was last begun there. To send, the producer stores that number, then the
+//! payload, then, with release, how many messages there are. A consumer loads
+//! that count with acquire, copies the slot's payload and looks at the slot's
+//! number again: if it is still the message's own, no word of the copy is a
+//! later message's. Payload words are relaxed atomics, so that overwriting what
+//! someone copies is no data race. All this is explored by loom; see
+//! `docs/concurrency.md`.
+//!
+//! The count has a cache line of its own, which is all that an idle consumer
+//! reads: one that polled slots would take lines away from the producer while it
+//! writes them.
+//!
+//! # Caveats
+//!
+//! - A message takes one word beyond its payload, in whole cache lines.
+//! - Each message is copied twice on either side: it may be overwritten at any
+//!   moment, so nobody can work on it in place.
+//! - Registering takes a lock and allocates; nothing else does.
+
+use std::sync::Arc;
+
+mod consumer;
+#[cfg(all(test, loom))]
+mod models;
+mod producer;
+mod registry;
+mod shared;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+pub use consumer::{Consumer, Received};
+pub use producer::Producer;
+pub use registry::{Consumers, Progress, Start};
+
+use shared::Shared;
+
+/// Makes a broadcast that keeps the last `messages` messages of at least
+/// `words` 64-bit words each.
+///
+/// All of its memory is written once here, so no page fault is left for the hot
+/// path. Consumers are made by [`Consumers::register`], now or later.
+///
+/// # Panics
+///
+/// If `messages` is less than 2 or `words` is 0.
+pub fn broadcast(messages: usize, words: usize) -> (Producer, Consumers) {
+    assert!(
+        messages >= 2 && words > 0,
+        "a broadcast needs room for at least two messages of one word"
+    );
+    let shared = Arc::new(Shared::new(messages, words));
+    (Producer::new(shared.clone()), Consumers::new(shared))
+}

@@ -1,0 +1,139 @@
+//! Who reads a broadcast, and how far each is.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crossbeam_utils::CachePadded;
+
+use super::consumer::Consumer;
+use super::shared::Shared;
+use crate::sync::{AtomicU64, Ordering};
+
+/// Where a consumer that registers while the producer runs begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the next message that is sent.
+    Next,
+    /// At the oldest message that is kept.
+    Oldest,
+}
+
+/// Registers consumers, from any thread, and says how far each is.
+#[derive(Clone, Debug)]
+pub struct Consumers {
+    shared: Arc<Shared>,
+    all: Arc<Mutex<Vec<Weak<Reported>>>>,
+}
+
+/// How far a consumer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The name that it registered with.
+    pub name: String,
+    /// Messages received.
+    pub received: u64,
+    /// Messages that were overwritten before it read them.
+    pub missed: u64,
+    /// Messages that are there and that it has not read yet; those among them
+    /// that are overwritten already will count as missed.
+    pub behind: u64,
+    /// Whether it has read everything, and nothing will follow.
+    pub finished: bool,
+}
+
+impl Consumers {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            all: Arc::default(),
+        }
+    }
+
+    /// Adds a consumer, while the producer runs or before. Dropping it ends its
+    /// registration. Not for the hot path: it takes a lock and allocates.
+    pub fn register(&self, name: &str, start: Start) -> Consumer {
+        let consumer = Consumer::new(self.shared.clone(), name, start);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|one| one.strong_count() > 0);
+        all.push(Arc::downgrade(consumer.reported()));
+        consumer
+    }
+
+    /// How far each consumer is, in the order in which they registered.
+    ///
+    /// ```
+    /// use signal::pipeline::broadcast::{Start, broadcast};
+    /// let (mut producer, consumers) = broadcast(8, 1);
+    /// let mut slow = consumers.register("slow", Start::Next);
+    /// producer.send(|words| words[0] = 1);
+    /// assert_eq!(consumers.progress()[0].behind, 1);
+    /// slow.try_receive(|words| words[0]);
+    /// assert_eq!((consumers.progress()[0].received, consumers.progress()[0].behind), (1, 0));
+    /// ```
+    pub fn progress(&self) -> Vec<Progress> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let living = all.iter().filter_map(Weak::upgrade);
+        living
+            .map(|one| {
+                let (received, missed, sequence) = one.get();
+                // Read later, so that no consumer is ahead of it.
+                let state = self.shared.state();
+                let behind = state.published.saturating_sub(sequence);
+                Progress {
+                    name: one.name().to_owned(),
+                    received,
+                    missed,
+                    behind,
+                    finished: state.finished && behind == 0,
+                }
+            })
+            .collect()
+    }
+}
+
+/// What a consumer says of itself, on a cache line of its own.
+#[derive(Debug)]
+pub(super) struct Reported {
+    name: String,
+    /// The sequence number that the consumer began behind.
+    start: u64,
+    counts: CachePadded<Counts>,
+}
+
+#[derive(Debug)]
+struct Counts {
+    missed: AtomicU64,
+    sequence: AtomicU64,
+}
+
+impl Reported {
+    pub(super) fn new(name: &str, start: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            start,
+            counts: CachePadded::new(Counts {
+                missed: AtomicU64::new(0),
+                sequence: AtomicU64::new(start),
+            }),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    #[inline]
+    pub(super) fn set(&self, missed: u64, sequence: u64) {
+        self.counts.missed.store(missed, Ordering::Relaxed);
+        // Who sees it sees what the consumer did with the message, and a count
+        // of missed ones that is no older.
+        self.counts.sequence.store(sequence, Ordering::Release);
+    }
+
+    /// Received, missed, and the number of the last of either.
+    fn get(&self) -> (u64, u64, u64) {
+        let sequence = self.counts.sequence.load(Ordering::Acquire);
+        let missed = self.counts.missed.load(Ordering::Relaxed);
+        let received = (sequence - self.start).saturating_sub(missed);
+        (received, missed, sequence)
+    }
+}

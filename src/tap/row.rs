@@ -1,0 +1,99 @@
+//! One event as a line of a capture, see [`replay`](crate::replay) for the
+//! columns.
+
+use std::fmt::Write;
+
+use crate::abi::{self, EventKind, LEVELS, SIDE_BUY, SIDE_SELL};
+use crate::stages::RawEvent;
+
+/// The line that names the columns.
+pub(super) fn header() -> String {
+    let mut line = String::from(
+        "type,ts_ns,symbol,recv_ns,seq,exchange,instrument_type,trade_id,price,qty,side,\
+         bid_px,bid_qty,ask_px,ask_qty",
+    );
+    for side in SIDES {
+        for level in 1..=LEVELS {
+            let _ = write!(line, ",{side}_{level}");
+        }
+    }
+    line.push('\n');
+    line
+}
+
+/// In the order in which a Depth's values lie in a raw event.
+const SIDES: [&str; 4] = ["bid_px", "ask_px", "bid_sz", "ask_sz"];
+
+/// Adds one event's line.
+///
+/// Numbers are written so that they are read back to the last bit, and symbols
+/// in lower case, which the reader takes as they are. What the pipeline does not
+/// carry is 0 (a trade's id) or empty (deeper levels).
+pub(super) fn write(line: &mut Vec<u8>, raw: &RawEvent<'_>, levels: usize, recv_ns: i64) {
+    let head = raw.head;
+    let kind = EventKind::ALL[usize::from(head.kind)];
+    let name = match kind {
+        EventKind::Depth => "depth",
+        EventKind::Ticker => "ticker",
+        EventKind::Trade => "trade",
+        EventKind::IndexPrice => "index",
+    };
+    put(line, format_args!("{name},{},", head.timestamp));
+    text(line, &abi::text(&head.symbol).to_ascii_lowercase());
+    put(line, format_args!(",{recv_ns},{},", head.sequence));
+    text(line, abi::text(&head.exchange));
+    put(line, format_args!(",{}", head.instrument_type));
+    let values = raw.values;
+    match kind {
+        EventKind::Depth => {
+            line.extend_from_slice(b",,,,,,,,");
+            for side in values[..4 * levels].chunks_exact(levels) {
+                for value in side {
+                    put(line, format_args!(",{value:?}"));
+                }
+                line.resize(line.len() + LEVELS - levels, b',');
+            }
+        }
+        EventKind::Ticker => {
+            let [bid, ask, bid_size, ask_size] = [0, 1, 2, 3].map(|place| values[place]);
+            let best = format_args!(",,,,,{bid:?},{bid_size:?},{ask:?},{ask_size:?}");
+            put(line, best);
+        }
+        EventKind::Trade => {
+            put(line, format_args!(",0,{:?},{:?},", values[0], values[1]));
+            match head.side {
+                SIDE_BUY => line.extend_from_slice(b"buy"),
+                SIDE_SELL => line.extend_from_slice(b"sell"),
+                other => put(line, format_args!("{other}")),
+            }
+            line.extend_from_slice(b",,,,");
+        }
+        EventKind::IndexPrice => put(line, format_args!(",,{:?},,,,,,", values[0])),
+    }
+    if kind != EventKind::Depth {
+        line.resize(line.len() + SIDES.len() * LEVELS, b',');
+    }
+    line.push(b'\n');
+}
+
+fn put(line: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
+    // A Vec takes everything.
+    let _ = std::io::Write::write_fmt(line, what);
+}
+
+/// Any bytes, in quotes where CSV asks for them.
+fn text(line: &mut Vec<u8>, bytes: &[u8]) {
+    let plain = |byte: &u8| !matches!(byte, b',' | b'"' | b'\n' | b'\r');
+    if bytes.iter().all(plain) {
+        line.extend_from_slice(bytes);
+        return;
+    }
+    line.push(b'"');
+    for &byte in bytes {
+        if byte == b'"' {
+            line.push(b'"');
+        }
+        line.push(byte);
+    }
+    line.push(b'"');
+}

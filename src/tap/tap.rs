@@ -1,0 +1,66 @@
+//! Ingest's end of the capture tap.
+
+use crate::abi::EventKind;
+use crate::pipeline::broadcast::{self, Consumer, Producer, Start};
+use crate::pipeline::ring::WORDS_PER_LINE;
+use crate::pipeline::wire;
+use crate::stages::{RawEvent, RawHead};
+
+const HEAD_WORDS: usize = size_of::<RawHead>() / 8;
+
+/// Words that one event takes in the broadcast, its number included.
+pub(crate) fn words(levels: usize) -> usize {
+    (wire::raw_words(levels) + 1).next_multiple_of(WORDS_PER_LINE)
+}
+
+/// Publishes events to the writer. Belongs to the thread that runs ingest.
+pub(crate) struct Tap {
+    producer: Producer,
+    levels: usize,
+}
+
+impl Tap {
+    /// A tap that keeps the last `events` events of `levels` book levels, and
+    /// the writer's end.
+    pub(crate) fn new(events: usize, levels: usize) -> (Self, Consumer) {
+        let (producer, consumers) = broadcast::broadcast(events, wire::raw_words(levels));
+        let consumer = consumers.register("capture", Start::Next);
+        (Self { producer, levels }, consumer)
+    }
+
+    /// Records the event when what is returned is dropped: after the event has
+    /// been handed on, so that this is not on its way, and also if that panics.
+    #[inline]
+    pub(crate) fn recording<'a>(&'a mut self, raw: &'a RawEvent<'a>) -> Recording<'a> {
+        Recording { tap: self, raw }
+    }
+
+    #[inline]
+    fn record(&mut self, raw: &RawEvent<'_>) {
+        let values = match EventKind::ALL[usize::from(raw.head.kind)] {
+            EventKind::Depth => 4 * self.levels,
+            EventKind::Ticker => 4,
+            EventKind::Trade => 2,
+            EventKind::IndexPrice => 1,
+        };
+        let values: &[u64] = bytemuck::cast_slice(&raw.values[..values]);
+        let head: &[u64; HEAD_WORDS] = bytemuck::cast_ref(raw.head);
+        self.producer.send(|words| {
+            words[..HEAD_WORDS].copy_from_slice(head);
+            words[HEAD_WORDS..HEAD_WORDS + values.len()].copy_from_slice(values);
+        });
+    }
+}
+
+/// An event that is about to be recorded.
+pub(crate) struct Recording<'a> {
+    tap: &'a mut Tap,
+    raw: &'a RawEvent<'a>,
+}
+
+impl Drop for Recording<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.tap.record(self.raw);
+    }
+}
