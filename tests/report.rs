@@ -98,6 +98,12 @@ fn every_file_holds_every_message() {
         let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
         assert_eq!(summary["counters"]["delivered"], DEPTHS);
         assert_eq!(summary["configuration"]["placement"], placement);
+        let lanes = summary["lanes"].as_array().unwrap();
+        assert_eq!(lanes.len(), usize::from(placement == "fused"));
+        assert!(lanes.iter().all(|lane| lane["beats"].as_u64() > Some(0)));
+        assert_eq!(summary["rings"][0]["name"], "ingest");
+        assert!(summary["rings"][0]["high_water"].as_u64().unwrap() > 0);
+        assert_eq!(summary["incidents"].as_array().unwrap().len(), 0);
         let ticks = summary["machine"]["tsc_ticks_per_us"].as_f64().unwrap();
         assert!((100.0..20_000.0).contains(&ticks), "{ticks}");
         for row in summary["hops"].as_array().unwrap() {

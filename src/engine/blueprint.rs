@@ -201,6 +201,13 @@ impl Blueprint {
                 )));
             }
         }
+        let (lanes, models) = (self.config.placement.model_lanes(), self.infos.len());
+        if lanes > 1 && (self.config.callback != Callback::PerModel || models < lanes) {
+            return Err(Error::Config(format!(
+                "placement: {lanes} lanes share out the models; expected \"callback\": \"per-model\" \
+                 and at least as many models ({models} configured)"
+            )));
+        }
         for (bytes, what) in self.sizes() {
             if bytes > MAX_BYTES {
                 return Err(Error::Config(format!(
@@ -229,7 +236,7 @@ impl Blueprint {
                 instruments,
                 Ingest::pairs(instruments),
             ),
-            model: ModelStage::new(self.models, config.callback),
+            models: shares(self.models, config),
             egress: match config.overload.egress {
                 EgressOverload::Conflate => Egress::conflating(instruments, callbacks, outputs),
                 EgressOverload::DropNewest | EgressOverload::Block => Egress::default(),
@@ -241,6 +248,20 @@ impl Blueprint {
             outputs,
         })
     }
+}
+
+/// The model stage of each lane that has one: as many models as evenly as
+/// possible, in their order.
+fn shares(models: Vec<Box<dyn Model>>, config: &Config) -> Vec<ModelStage> {
+    let (lanes, total) = (config.placement.model_lanes(), models.len());
+    let mut models = models.into_iter();
+    (0..lanes)
+        .map(|lane| {
+            let (first, end) = (lane * total / lanes, (lane + 1) * total / lanes);
+            let share = models.by_ref().take(end - first).collect();
+            ModelStage::numbered_from(first, share, config.callback)
+        })
+        .collect()
 }
 
 /// Most memory that one ring, all factor states or all tables may take.

@@ -1,12 +1,14 @@
 //! The engine's state in a word, its lanes and its rings.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
 
 use crate::config;
 use crate::pipeline::control::Control;
-use crate::pipeline::counters::{Counter, Snapshot};
-use crate::pipeline::placement::{LanePlan, Stage};
+use crate::pipeline::counters::{Counter, Counters, Snapshot};
+use crate::pipeline::placement::LanePlan;
 use crate::pipeline::ring::Gauge;
 use crate::pipeline::vitals::Vitals;
 
@@ -64,7 +66,7 @@ impl fmt::Display for Health {
 }
 
 /// A lane and how it comes round.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LaneReport {
     /// The lane's stages, its core and what it does when idle, as in
     /// `ingest..egress@1(spin)`.
@@ -82,10 +84,11 @@ pub struct LaneReport {
 }
 
 /// A ring and how full it has been.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RingReport {
     /// `ingest` and `egress`, as in the configuration; `stage.NAME` for the ring
-    /// between lanes that leads to a stage.
+    /// between lanes that leads to a stage, with the lane's number behind it
+    /// where several lanes lead there.
     pub name: String,
     /// Messages that it can hold.
     pub capacity: usize,
@@ -93,11 +96,13 @@ pub struct RingReport {
     pub high_water: usize,
 }
 
-/// What is looked at, and what the last look found.
+/// What is looked at while the engine runs, and what the last look found.
 pub(crate) struct Monitor {
     config: config::Health,
+    counters: Vec<Arc<Counters>>,
+    control: Arc<Control>,
     lanes: Vec<(LanePlan, Vitals)>,
-    rings: Vec<(Option<Stage>, Gauge)>,
+    rings: Vec<(String, Gauge)>,
     last: Mutex<Look>,
 }
 
@@ -110,17 +115,31 @@ struct Look {
 }
 
 impl Monitor {
-    pub(super) fn new(config: config::Health, rings: Vec<(Option<Stage>, Gauge)>) -> Self {
+    pub(super) fn new(
+        config: config::Health,
+        counters: Vec<Arc<Counters>>,
+        control: Arc<Control>,
+        lanes: Vec<(LanePlan, Vitals)>,
+        rings: Vec<(String, Gauge)>,
+    ) -> Self {
         Self {
             config,
-            lanes: Vec::new(),
+            counters,
+            control,
+            lanes,
             rings,
             last: Mutex::default(),
         }
     }
 
-    pub(super) fn add_lane(&mut self, plan: &LanePlan, vitals: Vitals) {
-        self.lanes.push((plan.clone(), vitals));
+    pub(crate) fn counters(&self) -> Snapshot {
+        Snapshot::of(&self.counters)
+    }
+
+    /// What has been put in quarantine and why, a line each.
+    pub(crate) fn incidents(&self) -> impl Iterator<Item = String> + '_ {
+        let texts = (0..).map_while(|place| self.control.incident(place));
+        texts.map(|text| text.to_string_lossy().into_owned())
     }
 
     pub(crate) fn lanes(&self) -> Vec<LaneReport> {
@@ -136,30 +155,21 @@ impl Monitor {
     }
 
     pub(crate) fn rings(&self) -> Vec<RingReport> {
-        let report = |(stage, gauge): &(Option<Stage>, Gauge)| RingReport {
-            name: match stage {
-                None => "egress".to_owned(),
-                Some(Stage::Ingest) => "ingest".to_owned(),
-                Some(stage) => format!("stage.{}", stage.name()),
-            },
+        let report = |(name, gauge): &(String, Gauge)| RingReport {
+            name: name.clone(),
             capacity: gauge.capacity(),
             high_water: gauge.high_water(),
         };
         self.rings.iter().map(report).collect()
     }
 
-    pub(super) fn health(&self, counters: &Snapshot, control: &Control) -> Health {
+    pub(super) fn health(&self) -> Health {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (state, why) = self.look(&mut last, counters, control);
+        let (state, why) = self.look(&mut last, &self.counters());
         Health { state, why }
     }
 
-    fn look(
-        &self,
-        last: &mut Look,
-        counters: &Snapshot,
-        control: &Control,
-    ) -> (HealthState, String) {
+    fn look(&self, last: &mut Look, counters: &Snapshot) -> (HealthState, String) {
         let before = *last;
         let delivered = counters.get(Counter::Delivered);
         let lost = counters.lost();
@@ -168,8 +178,8 @@ impl Monitor {
         }
         (last.lost, last.delivered) = (lost, delivered);
 
-        if control.has_failed() {
-            let why = control.failure().unwrap_or("no reason is known");
+        if self.control.has_failed() {
+            let why = self.control.failure().unwrap_or("no reason is known");
             return (HealthState::Failed, why.to_owned());
         }
         let stall_ns = self.config.stall_us.saturating_mul(1000);
@@ -197,9 +207,8 @@ impl Monitor {
             return (HealthState::Silent, why);
         }
         if counters.get(Counter::Panics) > 0 {
-            let why = control.incident(0).map(|text| text.to_string_lossy());
-            let why = why.unwrap_or_default().into_owned();
-            return (HealthState::Quarantined, why);
+            let why = self.incidents().next();
+            return (HealthState::Quarantined, why.unwrap_or_default());
         }
         (HealthState::Ok, String::new())
     }

@@ -36,7 +36,7 @@ mod feeder;
 mod health;
 mod poller;
 
-use health::Monitor;
+pub(crate) use health::Monitor;
 
 pub use blueprint::{Blueprint, ModelInfo};
 pub use feeder::Feeder;
@@ -67,7 +67,6 @@ pub struct Engine {
 pub(crate) struct Base {
     lanes: Vec<Lane>,
     plan: Plan,
-    counters: Vec<Arc<Counters>>,
     control: Arc<Control>,
     clock: Clock,
     latency: Arc<Mutex<Latency>>,
@@ -75,7 +74,7 @@ pub(crate) struct Base {
     capture: Option<Writer>,
     about: String,
     models: Vec<ModelInfo>,
-    monitor: Monitor,
+    monitor: Arc<Monitor>,
 }
 
 impl Engine {
@@ -135,7 +134,7 @@ impl Engine {
         if let Some(file) = &config.capture.file {
             let (tap, events) = Tap::new(config.capture.buffer, levels);
             stages.tap = Some(tap);
-            captured = Some((file, events));
+            captured = Some((file, events, Counters::new()));
         }
         let clock = Clock::new(config.timing);
         let control = Arc::new(Control::default());
@@ -149,6 +148,9 @@ impl Engine {
         let host_counters = Counters::new();
         let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
         pipeline.counters.insert(0, host_counters.clone());
+        if let Some((_, _, counters)) = &captured {
+            pipeline.counters.push(counters.clone());
+        }
         pipeline.feeds.push(feed);
         let about = format!("{what} placement={} lanes={plan}", config.placement);
         let mut inline = if plan.is_inline() {
@@ -159,10 +161,24 @@ impl Engine {
         if let Some(work) = &mut inline {
             work.prime();
         }
+        let (pulses, vitals): (Vec<_>, Vec<_>) = plan
+            .lanes
+            .iter()
+            .map(|lane| {
+                let (pulse, vitals) = pulse(&clock, config.health.stall_us);
+                (pulse, (lane.clone(), vitals))
+            })
+            .unzip();
+        let monitor = Monitor::new(
+            config.health,
+            pipeline.counters,
+            control.clone(),
+            vitals,
+            pipeline.gauges,
+        );
         let mut base = Base {
             lanes: Vec::new(),
             plan,
-            counters: pipeline.counters,
             control: control.clone(),
             clock: clock.clone(),
             latency: Arc::new(Mutex::new(Latency::new(pipeline.feeds))),
@@ -170,20 +186,16 @@ impl Engine {
             capture: None,
             about,
             models,
-            monitor: Monitor::new(config.health, pipeline.gauges),
+            monitor: Arc::new(monitor),
         };
         // From here on, dropping `base` stops and joins what has been started.
-        for (index, work) in pipeline.works.into_iter().enumerate() {
+        for (index, (work, pulse)) in pipeline.works.into_iter().zip(pulses).enumerate() {
             let plan = &base.plan.lanes[index];
-            let (pulse, vitals) = pulse(&clock, config.health.stall_us);
             let lane =
                 Lane::start(index, plan, work, pulse, control.clone()).map_err(Error::Placement)?;
             base.lanes.push(lane);
-            base.monitor.add_lane(plan, vitals);
         }
-        if let Some((file, events)) = captured {
-            let counters = Counters::new();
-            base.counters.push(counters.clone());
+        if let Some((file, events, counters)) = captured {
             let aside = cores.aside(base.plan.lanes.iter().map(|lane| lane.core));
             let writer = Writer::start(file, events, levels, clock.clone(), counters, aside);
             base.capture = Some(writer.map_err(Error::Capture)?);
@@ -195,7 +207,7 @@ impl Engine {
                 config.latency.interval_ms,
                 base.latency.clone(),
                 clock.clone(),
-                base.counters.clone(),
+                base.monitor.clone(),
                 facts,
                 cores.aside(base.plan.lanes.iter().map(|lane| lane.core)),
             )
@@ -262,8 +274,7 @@ impl Engine {
     /// What has been put in quarantine and why, a line each, oldest first; at
     /// most the first 64. The counter `panics` counts all.
     pub fn incidents(&self) -> impl Iterator<Item = String> + '_ {
-        let texts = (0..).map_while(|place| self.base.incident(place));
-        texts.map(|text| text.to_string_lossy().into_owned())
+        self.base.monitor.incidents()
     }
 
     /// The engine's state in a word, and why. See [`Health`].
@@ -320,7 +331,7 @@ impl fmt::Debug for Engine {
 
 impl Base {
     pub(crate) fn counters(&self) -> Snapshot {
-        Snapshot::of(&self.counters)
+        self.monitor.counters()
     }
 
     pub(crate) fn failure(&self) -> Option<&str> {
@@ -332,7 +343,7 @@ impl Base {
     }
 
     pub(crate) fn health(&self) -> Health {
-        self.monitor.health(&self.counters(), &self.control)
+        self.monitor.health()
     }
 
     pub(crate) fn about(&self) -> &str {

@@ -1,21 +1,24 @@
 //! From a plan to rings, chains of stages and lanes.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::chain::{Accept, EgressNode, FactorNode, IngestNode, ModelNode};
+use super::broadcast::{Start, broadcast};
 use super::clock::Clock;
 use super::control::Control;
 use super::counters::Counters;
+use super::deal::{Dealer, Frame, LaneInlet, Tail};
 use super::hops::{self, Feed, Hop};
 use super::idle::Idle;
-use super::lane::{Turn, Work};
-use super::outlet::{HostOutlet, LaneOutlet};
+use super::inlet::Merge;
+use super::lane::Turn;
+use super::outlet::{HostOutlet, LaneOutlet, ModelsOutlet};
 use super::overload::{EgressOverload, Overload};
-use super::placement::{Plan, Stage};
+use super::placement::{LanePlan, Plan, Stage};
 use super::published::Published;
 use super::ring::{Gauge, Receiver, Sender, ring};
-use super::wire::{self, Encode, Events, FactorVectors, Predictions, RawEvents, Signals, Wire};
+use super::wire::{self, Encode, Events, FactorVectors, Predictions, Signals};
 use crate::stages::{Egress, Factor, Ingest, ModelStage, Names};
 use crate::tap::Tap;
 
@@ -25,7 +28,8 @@ pub(crate) struct Stages {
     /// Records what ingest takes, if anything does.
     pub(crate) tap: Option<Tap>,
     pub(crate) factor: Factor,
-    pub(crate) model: ModelStage,
+    /// One a lane that has models.
+    pub(crate) models: Vec<ModelStage>,
     pub(crate) egress: Egress,
     /// Of the instruments and of the models, for what is said of them.
     pub(crate) names: Arc<Names>,
@@ -56,9 +60,8 @@ pub(crate) struct Pipeline {
     pub(crate) works: Vec<Box<dyn Turn>>,
     pub(crate) counters: Vec<Arc<Counters>>,
     pub(crate) feeds: Vec<Feed>,
-    /// One a ring, in the order of the path: the stage that it leads to, `None`
-    /// for the host.
-    pub(crate) gauges: Vec<(Option<Stage>, Gauge)>,
+    /// One a ring, with its name, in the order of the path.
+    pub(crate) gauges: Vec<(String, Gauge)>,
 }
 
 /// Builds the pipeline. Nothing runs yet.
@@ -70,36 +73,32 @@ pub(crate) fn build(
     control: &Arc<Control>,
 ) -> Pipeline {
     let (events, inlet) = ring(rings.ingest, wire::raw_words(stages.levels));
-    let mut gauges = vec![(Some(Stage::Ingest), events.gauge())];
-    let mut inlet = Some(inlet);
+    let mut gauges = vec![(Stage::Ingest.name().to_owned(), events.gauge())];
+    // Of the lanes to come.
+    let mut inlets = VecDeque::from([LaneInlet::Ring(inlet)]);
+    let mut merged = Vec::new();
     let (to_host, signals) = ring(rings.egress, Signals::words(stages.outputs));
     let published = Arc::new(Published::default());
     let to_host_gauge = to_host.gauge();
     let mut to_host = Some(to_host);
-    let mut dealer = Dealer {
-        ingest: Some(stages.ingest),
-        tap: stages.tap,
-        factor: Some(stages.factor),
-        model: Some(stages.model),
-        egress: Some(stages.egress),
-        names: stages.names,
-        model_names: stages.model_names,
-    };
+    let shares = stages.models.len();
+    let (levels, factors, outputs) = (stages.levels, stages.factors, stages.outputs);
+    let mut dealer = Dealer::new(stages);
     let block = match rings.overload.egress {
         EgressOverload::Block => Some(Duration::from_millis(rings.overload.block_ms)),
         EgressOverload::Conflate | EgressOverload::DropNewest => None,
     };
-    let inline = [Stage::Ingest..=Stage::Egress];
-    let lanes: Vec<_> = if plan.is_inline() {
-        inline
-            .iter()
-            .map(|stages| (stages.clone(), Idle::Park))
-            .collect()
+    // Inline the host's thread runs all stages, as one lane would.
+    let inline = [LanePlan {
+        stages: Stage::Ingest..=Stage::Egress,
+        share: None,
+        core: 0,
+        idle: Idle::Park,
+    }];
+    let lanes = if plan.is_inline() {
+        &inline[..]
     } else {
-        plan.lanes
-            .iter()
-            .map(|lane| (lane.stages.clone(), lane.idle))
-            .collect()
+        &plan.lanes
     };
     let mut pipeline = Pipeline {
         events,
@@ -110,44 +109,64 @@ pub(crate) fn build(
         feeds: Vec::new(),
         gauges: Vec::new(),
     };
-    for (stages_of_lane, idle) in lanes {
-        let (first, last) = (*stages_of_lane.start(), *stages_of_lane.end());
+    for lane in lanes {
+        let (first, last) = (*lane.stages.start(), *lane.stages.end());
         let counters = Counters::new();
         let (recorder, feed) = hops::recorder(&hops_of(first, last), clock);
         pipeline.counters.push(counters.clone());
         pipeline.feeds.push(feed);
-        let lane_inlet = inlet
-            .take()
-            .expect("every lane but the last makes the next inlet");
+        let inlet = inlets
+            .pop_front()
+            .expect("the lanes before have made this lane's inlet");
         let tail = if last == Stage::Egress {
             Tail::Host(HostOutlet {
                 sender: to_host.take().expect("only the last lane has egress"),
                 published: published.clone(),
                 count: 0,
                 block,
-                idle,
+                idle: lane.idle,
                 counters: counters.clone(),
                 control: control.clone(),
             })
+        } else if last == Stage::Factor && shares > 1 {
+            let (producer, consumers) = broadcast(rings.stage, FactorVectors::words(factors));
+            for share in 0..shares {
+                let consumer = consumers.register(&format!("model#{share}"), Start::Next);
+                inlets.push_back(LaneInlet::Share(consumer));
+            }
+            Tail::Models(ModelsOutlet {
+                producer,
+                lanes: shares as u64,
+                counters: counters.clone(),
+            })
         } else {
-            let words = match last {
-                Stage::Ingest => Events::words(wire::event_values(stages.levels)),
-                Stage::Factor => FactorVectors::words(stages.factors),
-                Stage::Model | Stage::Egress => Predictions::words(stages.outputs),
+            let (words, to) = match last {
+                Stage::Ingest => (Events::words(wire::event_values(levels)), Stage::Factor),
+                Stage::Factor => (FactorVectors::words(factors), Stage::Model),
+                Stage::Model | Stage::Egress => (Predictions::words(outputs), Stage::Egress),
             };
             let (sender, next) = ring(rings.stage, words);
-            inlet = Some(next);
-            let to = Stage::ALL.into_iter().find(|&stage| stage > last);
-            gauges.push((to, sender.gauge()));
+            let mut name = format!("stage.{}", to.name());
+            if let Some(share) = lane.share {
+                name += &format!("#{share}");
+                merged.push(next);
+                if merged.len() == shares {
+                    let all = Merge::new(std::mem::take(&mut merged));
+                    inlets.push_back(LaneInlet::Merge(all));
+                }
+            } else {
+                inlets.push_back(LaneInlet::Ring(next));
+            }
+            gauges.push((name, sender.gauge()));
             Tail::Lane(LaneOutlet {
                 sender,
-                idle,
+                idle: lane.idle,
                 counters: counters.clone(),
                 control: control.clone(),
             })
         };
         let frame = Frame {
-            inlet: lane_inlet,
+            inlet,
             first,
             clock: clock.clone(),
             recorder,
@@ -156,7 +175,7 @@ pub(crate) fn build(
         };
         pipeline.works.push(dealer.work(frame, last, tail));
     }
-    gauges.push((None, to_host_gauge));
+    gauges.push((Stage::Egress.name().to_owned(), to_host_gauge));
     pipeline.gauges = gauges;
     pipeline
 }
@@ -173,138 +192,4 @@ fn hops_of(first: Stage, last: Stage) -> Vec<Hop> {
         }
     }
     hops
-}
-
-/// Where a lane's last stage sends.
-enum Tail {
-    Host(HostOutlet),
-    Lane(LaneOutlet),
-}
-
-/// What a lane needs besides its stages.
-struct Frame {
-    inlet: Receiver,
-    first: Stage,
-    clock: Clock,
-    recorder: hops::Recorder,
-    counters: Arc<Counters>,
-    control: Arc<Control>,
-}
-
-impl Frame {
-    fn work<W: Wire + 'static>(self, head: impl Accept<W> + Send + 'static) -> Box<dyn Turn> {
-        Box::new(Work::<W, _>::new(
-            self.inlet,
-            self.first,
-            head,
-            self.clock,
-            self.recorder,
-        ))
-    }
-}
-
-/// The stages that have not been given to a lane yet.
-struct Dealer {
-    ingest: Option<Ingest>,
-    tap: Option<Tap>,
-    factor: Option<Factor>,
-    model: Option<ModelStage>,
-    egress: Option<Egress>,
-    names: Arc<Names>,
-    model_names: Vec<String>,
-}
-
-const DEALT: &str = "a plan gives each stage to one lane";
-
-impl Dealer {
-    fn ingest<N>(&mut self, frame: &Frame, next: N) -> IngestNode<N> {
-        IngestNode {
-            stage: self.ingest.take().expect(DEALT),
-            last_sequence: 0,
-            tap: self.tap.take(),
-            counters: frame.counters.clone(),
-            next,
-        }
-    }
-
-    fn factor<N>(&mut self, frame: &Frame, next: N) -> FactorNode<N> {
-        FactorNode {
-            stage: self.factor.take().expect(DEALT),
-            names: self.names.clone(),
-            counters: frame.counters.clone(),
-            control: frame.control.clone(),
-            next,
-        }
-    }
-
-    fn model<N>(&mut self, frame: &Frame, next: N) -> ModelNode<N> {
-        ModelNode {
-            stage: self.model.take().expect(DEALT),
-            names: std::mem::take(&mut self.model_names),
-            counters: frame.counters.clone(),
-            control: frame.control.clone(),
-            next,
-        }
-    }
-
-    fn egress(&mut self, frame: &Frame, next: HostOutlet) -> EgressNode {
-        EgressNode {
-            stage: self.egress.take().expect(DEALT),
-            alone: frame.first == Stage::Egress,
-            counters: frame.counters.clone(),
-            next,
-        }
-    }
-
-    /// Composes the stages from the lane's first to its last.
-    fn work(&mut self, frame: Frame, last: Stage, tail: Tail) -> Box<dyn Turn> {
-        match tail {
-            Tail::Host(outlet) => {
-                let egress = self.egress(&frame, outlet);
-                if frame.first == Stage::Egress {
-                    return frame.work::<Predictions>(egress);
-                }
-                let model = self.model(&frame, egress);
-                self.prepend_to_model(frame, model)
-            }
-            Tail::Lane(outlet) => match last {
-                Stage::Ingest => {
-                    let ingest = self.ingest(&frame, outlet);
-                    frame.work::<RawEvents>(ingest)
-                }
-                Stage::Factor => {
-                    let factor = self.factor(&frame, outlet);
-                    self.prepend_to_factor(frame, factor)
-                }
-                Stage::Model | Stage::Egress => {
-                    let model = self.model(&frame, outlet);
-                    self.prepend_to_model(frame, model)
-                }
-            },
-        }
-    }
-
-    fn prepend_to_model<N: Accept<Predictions> + Send + 'static>(
-        &mut self,
-        frame: Frame,
-        model: ModelNode<N>,
-    ) -> Box<dyn Turn> {
-        if frame.first == Stage::Model {
-            return frame.work::<FactorVectors>(model);
-        }
-        let factor = self.factor(&frame, model);
-        self.prepend_to_factor(frame, factor)
-    }
-
-    fn prepend_to_factor<N: Accept<FactorVectors> + Send + 'static>(
-        &mut self,
-        frame: Frame,
-        factor: FactorNode<N>,
-    ) -> Box<dyn Turn> {
-        if frame.first == Stage::Factor {
-            return frame.work::<Events>(factor);
-        }
-        let ingest = self.ingest(&frame, factor);
-        frame.work::<RawEvents>(ingest)
-    }
 }

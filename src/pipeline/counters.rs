@@ -78,9 +78,16 @@ counters! {
     Updates = "updates",
     /// Factor vectors computed.
     Triggered = "triggered",
+    /// Factor vectors sent to the lanes that share out the models, once for each
+    /// lane.
+    ModelVectorsSent = "model_vectors_sent",
     /// Predictions made: one a factor vector, or with `"callback": "per-model"`
     /// one for each model.
     Predicted = "predicted",
+    /// Factor vectors that a lane with a share of the models has run them on.
+    ModelVectorsTaken = "model_vectors_taken",
+    /// Factor vectors that such a lane was too slow for.
+    ModelVectorsMissed = "model_vectors_missed",
     /// Signals made, dropped and conflated ones too.
     Signals = "signals",
     /// Events whose signals have all been made.
@@ -217,7 +224,12 @@ impl Snapshot {
     }
 
     /// Events that have not ended yet: not refused, not dropped, not applied
-    /// and not all their signals made.
+    /// and not all their signals made. Where lanes share out the models, an event
+    /// ends when its factor vectors have been sent to them; vectors that they
+    /// have not run on yet and predictions on their way are added.
+    ///
+    /// Where nothing is in flight, everything is counted: a counter is read
+    /// before those that were written before it.
     pub fn in_flight(&self) -> u64 {
         let ended: u64 = [
             Counter::RefusedBadSymbol,
@@ -236,7 +248,18 @@ impl Snapshot {
         .iter()
         .map(|&counter| self.get(counter))
         .sum();
-        self.events().saturating_sub(ended)
+        let at_models = self
+            .get(Counter::ModelVectorsSent)
+            .saturating_sub(self.get(Counter::ModelVectorsTaken))
+            .saturating_sub(self.get(Counter::ModelVectorsMissed));
+        let predicted = self
+            .get(Counter::Predicted)
+            .saturating_sub(self.get(Counter::Signals));
+        let behind_the_end = match self.get(Counter::ModelVectorsSent) {
+            0 => 0,
+            _ => at_models + predicted,
+        };
+        self.events().saturating_sub(ended) + behind_the_end
     }
 
     /// Signals that were made and are neither delivered nor lost.
@@ -253,6 +276,7 @@ impl Snapshot {
             Counter::DroppedIngestRingFull,
             Counter::DroppedIngestTimeout,
             Counter::DroppedStageStopped,
+            Counter::ModelVectorsMissed,
             Counter::DroppedEgressRingFull,
             Counter::DroppedEgressTimeout,
             Counter::DroppedEgressStopped,

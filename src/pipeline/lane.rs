@@ -13,8 +13,8 @@ use super::clock::Clock;
 use super::control::Control;
 use super::hops::Recorder;
 use super::idle::Waiter;
+use super::inlet::Inlet;
 use super::placement::{LanePlan, Stage};
-use super::ring::Receiver;
 use super::vitals::Pulse;
 use super::wire::Wire;
 use super::{cores, guest};
@@ -44,8 +44,8 @@ pub(crate) trait Turn: Send {
 
 /// An inlet, the stages behind it, and their hops; on cache lines of its own.
 #[repr(align(128))]
-pub(crate) struct Work<W, A> {
-    inlet: Receiver,
+pub(crate) struct Work<W, A, I> {
+    inlet: I,
     first: Stage,
     head: A,
     trace: Trace,
@@ -53,14 +53,8 @@ pub(crate) struct Work<W, A> {
     takes: PhantomData<fn(W)>,
 }
 
-impl<W: Wire, A: Accept<W>> Work<W, A> {
-    pub(crate) fn new(
-        inlet: Receiver,
-        first: Stage,
-        head: A,
-        clock: Clock,
-        recorder: Recorder,
-    ) -> Self {
+impl<W: Wire, A: Accept<W>, I: Inlet> Work<W, A, I> {
+    pub(crate) fn new(inlet: I, first: Stage, head: A, clock: Clock, recorder: Recorder) -> Self {
         Self {
             inlet,
             first,
@@ -72,7 +66,7 @@ impl<W: Wire, A: Accept<W>> Work<W, A> {
     }
 }
 
-impl<W: Wire, A: Accept<W> + Send> Turn for Work<W, A> {
+impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
     fn prime(&mut self) {
         self.head.prime();
     }

@@ -6,10 +6,13 @@
 //! | `broadcast` | one producer, several consumers that each see every message |
 //! | `wire` | how messages lie in a ring |
 //! | `chain` | stages on one lane, calling each other |
+//! | `inlet` | the receiving ends: from a ring, from several, from a broadcast |
 //! | `outlet` | the sending ends: to the next lane, to the host |
 //! | `published` | how many signals the host's thread may take |
 //! | `lane` | a pinned thread that polls its inlet and runs its stages |
 //! | `build` | from a plan to rings, chains and lanes |
+//! | `deal` | which stages go to which lane, composed |
+//! | `broadcast` | one producer, consumers that each see everything |
 //! | `overload` | what happens to a message for which a ring has no room |
 //! | `vitals` | whether a lane comes round |
 //! | `control` | the order to stop, the failure, the incidents |
@@ -29,9 +32,11 @@ pub mod clock;
 pub(crate) mod control;
 pub mod cores;
 pub mod counters;
+mod deal;
 pub mod guest;
 pub mod hops;
 pub mod idle;
+pub(crate) mod inlet;
 pub(crate) mod lane;
 pub(crate) mod outlet;
 pub mod overload;

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::broadcast::Producer;
 use super::chain::{Accept, Trace};
 use super::control::Control;
 use super::counters::{Counter, Counters};
 use super::idle::{Idle, Waiter};
 use super::published::Published;
 use super::ring::Sender;
-use super::wire::{Encode, Signals};
-use crate::stages::Signal;
+use super::wire::{Encode, FactorVectors, Signals};
+use crate::stages::{FactorVector, Signal};
 
 /// To the next lane. A full ring makes this lane wait, so that the ring before
 /// it fills: losses happen at the pipeline's two ends.
@@ -41,6 +42,31 @@ impl<W: Encode> Accept<W> for LaneOutlet {
                 return;
             }
             waiter.wait();
+        }
+    }
+}
+
+/// To the lanes that share out the models: each sees every factor vector, and a
+/// slow one never makes this lane wait.
+pub(crate) struct ModelsOutlet {
+    pub(crate) producer: Producer,
+    pub(crate) lanes: u64,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl Accept<FactorVectors> for ModelsOutlet {
+    #[inline]
+    fn accept(&mut self, vector: &FactorVector<'_>, trace: &mut Trace) {
+        self.counters.add(Counter::ModelVectorsSent, self.lanes);
+        // The event ends here: no one lane could tell when all have answered.
+        let message = FactorVector {
+            last: false,
+            ..*vector
+        };
+        self.producer
+            .send(|words| FactorVectors::encode(&message, trace.last(), words));
+        if vector.last {
+            self.counters.bump(Counter::Answered);
         }
     }
 }

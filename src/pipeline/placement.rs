@@ -51,7 +51,9 @@ pub enum Placement {
     /// One lane a stage.
     Split,
     /// Lanes as listed: each stage once, in the order of the path. Egress may
-    /// be left out and then runs on the last lane.
+    /// be left out and then runs on the last lane. The model stage may have
+    /// several lanes to itself, which share out the models; egress then has a
+    /// lane of its own.
     Lanes(Vec<Vec<Stage>>),
 }
 
@@ -64,6 +66,15 @@ impl Placement {
             Placement::Split => Stage::ALL.len(),
             Placement::Lanes(lanes) => lanes.len(),
         }
+    }
+
+    /// Lanes that share out the models; 1 where the model stage is not repeated.
+    pub fn model_lanes(&self) -> usize {
+        let Placement::Lanes(lanes) = self else {
+            return 1;
+        };
+        let alone = lanes.iter().filter(|lane| lane[..] == [Stage::Model]);
+        alone.count().max(1)
     }
 }
 
@@ -93,6 +104,9 @@ impl fmt::Display for Placement {
 pub struct LanePlan {
     /// First and last stage that the lane runs.
     pub stages: RangeInclusive<Stage>,
+    /// Which of the lanes that share out the models, from 0; `None` where there
+    /// is one lane for all.
+    pub share: Option<usize>,
     /// Core that it is pinned to.
     pub core: usize,
     /// What it does when idle; never [`Idle::Auto`].
@@ -104,6 +118,9 @@ impl fmt::Display for LanePlan {
         let (first, last) = (self.stages.start(), self.stages.end());
         if first == last {
             write!(f, "{}", first.name())?;
+            if let Some(share) = self.share {
+                write!(f, "#{share}")?;
+            }
         } else {
             write!(f, "{}..{}", first.name(), last.name())?;
         }
@@ -161,10 +178,20 @@ impl Plan {
             Idle::Auto => Idle::Spin,
             given => given,
         };
+        let several = placement.model_lanes() > 1;
+        let mut shares = 0..;
         let lanes = stages
             .into_iter()
             .zip(taken)
-            .map(|(stages, core)| LanePlan { stages, core, idle })
+            .map(|(stages, core)| {
+                let shares_models = several && stages == (Stage::Model..=Stage::Model);
+                LanePlan {
+                    share: shares_models.then(|| shares.next()).flatten(),
+                    stages,
+                    core,
+                    idle,
+                }
+            })
             .collect();
         Ok(Self { lanes })
     }
@@ -195,9 +222,13 @@ fn lanes_of(placement: &Placement) -> Result<Vec<RangeInclusive<Stage>>, String>
 }
 
 fn explicit(lanes: &[Vec<Stage>]) -> Result<Vec<RangeInclusive<Stage>>, String> {
-    let expected = "placement: expected every stage once, in the order ingest, factor, model, egress (egress may be left out), at least one on each lane";
-    let mut order: Vec<Stage> = lanes.iter().flatten().copied().collect();
-    if order.last() == Some(&Stage::Model) {
+    let expected = "placement: expected every stage once, in the order ingest, factor, model, egress (egress may be left out), at least one on each lane; \
+         or several lanes of model alone, with egress on a lane behind them";
+    // Lanes that share out the models stand side by side and count as one.
+    let mut distinct = lanes.to_vec();
+    distinct.dedup_by(|lane, before| lane[..] == [Stage::Model] && lane == before);
+    let mut order: Vec<Stage> = distinct.iter().flatten().copied().collect();
+    if distinct.len() == lanes.len() && order.last() == Some(&Stage::Model) {
         order.push(Stage::Egress);
     }
     if order != Stage::ALL || lanes.iter().any(Vec::is_empty) {
@@ -339,6 +370,39 @@ mod tests {
             plan(&lanes, &four),
             "ingest..factor@3(spin) model..egress@2(spin)"
         );
+    }
+
+    #[test]
+    fn models_can_have_several_lanes() {
+        let (front, model) = (vec![Stage::Ingest, Stage::Factor], vec![Stage::Model]);
+        let lanes = |lanes: &[&Vec<Stage>]| {
+            Placement::Lanes(lanes.iter().copied().cloned().collect::<Vec<_>>())
+        };
+        let eight = cores(&[0, 1, 2, 3, 4, 5, 6, 7], &[], Some(0));
+        let egress = vec![Stage::Egress];
+        assert_eq!(
+            plan(&lanes(&[&front, &model, &model, &egress]), &eight),
+            "ingest..factor@7(spin) model#0@6(spin) model#1@5(spin) egress@4(spin)"
+        );
+        let factor = vec![Stage::Factor];
+        for wrong in [
+            lanes(&[&front, &model, &model]),
+            lanes(&[&front, &model, &vec![Stage::Model, Stage::Egress]]),
+            lanes(&[&front, &model, &egress, &model]),
+            lanes(&[&front, &front, &model, &model, &egress]),
+            lanes(&[&front, &model, &factor, &model, &egress]),
+            lanes(&[&model, &model, &egress]),
+            lanes(&[
+                &vec![Stage::Ingest],
+                &vec![Stage::Ingest],
+                &factor,
+                &model,
+                &egress,
+            ]),
+        ] {
+            let refused = Plan::new(&wrong, None, Idle::Auto, &eight).unwrap_err();
+            assert!(refused.contains("several lanes of model"), "{refused}");
+        }
     }
 
     #[test]

@@ -17,9 +17,9 @@ use super::facts::Facts;
 use super::hgrm::write_hgrm;
 use super::latency::Latency;
 use super::summary::Summary;
+use crate::engine::Monitor;
 use crate::error::say;
 use crate::pipeline::clock::Clock;
-use crate::pipeline::counters::{Counters, Snapshot};
 use crate::pipeline::hops::Hop;
 use crate::pipeline::{cores, guest};
 
@@ -39,7 +39,7 @@ struct Job {
     interval: Duration,
     latency: Arc<Mutex<Latency>>,
     clock: Clock,
-    counters: Vec<Arc<Counters>>,
+    monitor: Arc<Monitor>,
     facts: Facts,
     started: SystemTime,
     started_ticks: u64,
@@ -56,7 +56,7 @@ impl Exporter {
         interval_ms: u64,
         latency: Arc<Mutex<Latency>>,
         clock: Clock,
-        counters: Vec<Arc<Counters>>,
+        monitor: Arc<Monitor>,
         facts: Facts,
         aside: Vec<usize>,
     ) -> Result<Self, String> {
@@ -97,7 +97,7 @@ impl Exporter {
             started: SystemTime::now(),
             started_ticks: clock.now(),
             clock,
-            counters,
+            monitor,
             facts,
             done: done.clone(),
         };
@@ -203,7 +203,7 @@ impl Job {
             since_epoch.as_secs_f64(),
             self.clock.nanos(self.started_ticks, self.clock.now()) as f64 / 1e9,
             latency.summaries(),
-            &Snapshot::of(&self.counters),
+            &self.monitor,
             &self.facts,
         );
         let mut out = BufWriter::new(File::create(self.dir.join("summary.json"))?);

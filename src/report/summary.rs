@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::facts::Facts;
 use super::latency::HopSummary;
-use crate::pipeline::counters::Snapshot;
+use crate::engine::{LaneReport, Monitor, RingReport};
 
 /// Changes whenever a field changes its meaning or goes.
 const FORMAT: u32 = 1;
@@ -18,6 +18,10 @@ pub(crate) struct Summary<'a> {
     seconds: f64,
     hops: Vec<HopSummary>,
     counters: BTreeMap<&'static str, u64>,
+    lanes: Vec<LaneReport>,
+    rings: Vec<RingReport>,
+    /// What has been put in quarantine and why.
+    incidents: Vec<String>,
     #[serde(flatten)]
     facts: &'a Facts,
 }
@@ -27,7 +31,7 @@ impl<'a> Summary<'a> {
         started_unix_s: f64,
         seconds: f64,
         hops: Vec<HopSummary>,
-        counters: &Snapshot,
+        monitor: &Monitor,
         facts: &'a Facts,
     ) -> Self {
         Self {
@@ -35,7 +39,10 @@ impl<'a> Summary<'a> {
             started_unix_s,
             seconds,
             hops,
-            counters: counters.iter().collect(),
+            counters: monitor.counters().iter().collect(),
+            lanes: monitor.lanes(),
+            rings: monitor.rings(),
+            incidents: monitor.incidents().collect(),
             facts,
         }
     }

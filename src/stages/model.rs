@@ -35,6 +35,8 @@ const PRIMING_TIME: Duration = Duration::from_millis(20);
 /// The model stage: every configured model sees every factor vector.
 pub struct ModelStage {
     models: Vec<Slot>,
+    /// Number of the first of them.
+    first: usize,
     messages: Vec<Message>,
     /// The last message that any model is left for.
     last_message: Option<usize>,
@@ -72,8 +74,18 @@ impl ModelStage {
     ///
     /// If there is no model, or more than [`ModelId::MAX`].
     pub fn new(models: Vec<Box<dyn Model>>, callback: Callback) -> Self {
+        Self::numbered_from(0, models, callback)
+    }
+
+    /// As [`new`](Self::new), for a share of the models: the first has this
+    /// number.
+    ///
+    /// # Panics
+    ///
+    /// If there is no model, or a number is not below [`ModelId::MAX`].
+    pub fn numbered_from(first: usize, models: Vec<Box<dyn Model>>, callback: Callback) -> Self {
         assert!(
-            (1..=ModelId::MAX).contains(&models.len()),
+            !models.is_empty() && first + models.len() <= ModelId::MAX,
             "the engine checks the number of models"
         );
         let inputs = models.iter().map(|model| model.inputs()).max().unwrap_or(0);
@@ -90,7 +102,7 @@ impl ModelStage {
                 }
             })
             .collect();
-        let id = |index: usize| Some(ModelId(index as u8));
+        let id = |index: usize| Some(ModelId((first + index) as u8));
         let messages = match callback {
             Callback::Concatenated => vec![Message {
                 model: if models.len() == 1 { id(0) } else { None },
@@ -109,6 +121,7 @@ impl ModelStage {
         };
         let mut stage = Self {
             models,
+            first,
             last_message: Some(messages.len() - 1),
             messages,
             inputs,
@@ -168,7 +181,7 @@ impl ModelStage {
                         slot.quarantined = true;
                         self.last_message = last_message(&self.messages, &self.models);
                         panicked(ModelPanic {
-                            model: ModelId(id as u8),
+                            model: ModelId((self.first + id) as u8),
                             payload,
                         });
                     }

@@ -25,6 +25,7 @@ const BAR_STEP: usize = 4_096;
 const BAR_GAP: Duration = Duration::from_millis(2);
 /// Ring sizes where the configuration names none.
 const DEFAULT_RING: u64 = 4_096;
+const DEFAULT_STAGE_RING: u64 = 1_024;
 
 /// How fast to play.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -126,7 +127,13 @@ pub fn window(config: Option<&Path>, models: usize) -> u64 {
     let config: Value = serde_json::from_slice(&text).unwrap_or_default();
     let ring = |name: &str| config["rings"][name].as_u64().unwrap_or(DEFAULT_RING);
     let egress = ring("egress") / models.max(1) as u64;
-    (ring("ingest").min(egress) / 4).clamp(1, 512)
+    let stage = config["rings"]["stage"]
+        .as_u64()
+        .unwrap_or(DEFAULT_STAGE_RING);
+    let window = ring("ingest").min(egress) / 4;
+    // A model lane that is further behind than its broadcast reaches back
+    // misses vectors.
+    window.min(stage / 2).clamp(1, 512)
 }
 
 /// Plays the feed in the host's order of calls, then waits for the rest.
@@ -252,6 +259,7 @@ mod tests {
         for (text, expected) in [
             (r#"{"rings": {"ingest": 64, "egress": 128}}"#, 16),
             (r#"{"rings": {"egress": 1}}"#, 1),
+            (r#"{"rings": {"stage": 8}}"#, 4),
             ("not JSON", 512),
         ] {
             std::fs::write(&file, text).expect("a file");

@@ -1,0 +1,92 @@
+//! Where a lane's messages come from.
+
+use std::sync::Arc;
+
+use super::broadcast::{Consumer, Received};
+use super::counters::{Counter, Counters};
+use super::ring::Receiver;
+
+/// The receiving end of a lane.
+pub(crate) trait Inlet: Send {
+    /// Hands the next message to `take`.
+    fn try_receive<R>(&mut self, take: impl FnOnce(&[u64]) -> R) -> Option<R>;
+
+    /// Raises the high-water mark, where there is one.
+    fn note_level(&mut self);
+}
+
+impl Inlet for Receiver {
+    #[inline]
+    fn try_receive<R>(&mut self, take: impl FnOnce(&[u64]) -> R) -> Option<R> {
+        Receiver::try_receive(self, take)
+    }
+
+    #[inline]
+    fn note_level(&mut self) {
+        Receiver::note_level(self);
+    }
+}
+
+/// The broadcast of factor vectors to the lanes that share out the models. A
+/// lane that is slow misses vectors, which are counted.
+pub(crate) struct Share {
+    pub(crate) consumer: Consumer,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl Inlet for Share {
+    #[inline]
+    fn try_receive<R>(&mut self, take: impl FnOnce(&[u64]) -> R) -> Option<R> {
+        let mut take = Some(take);
+        loop {
+            let found = self
+                .consumer
+                .try_receive(|words| take.take().map(|take| take(words)));
+            match found {
+                Received::Message(taken) => {
+                    // Behind what it led to: see `Snapshot::in_flight`.
+                    self.counters.bump(Counter::ModelVectorsTaken);
+                    return taken;
+                }
+                Received::Missed(count) => self.counters.add(Counter::ModelVectorsMissed, count),
+                Received::Empty | Received::Finished => return None,
+            }
+        }
+    }
+
+    fn note_level(&mut self) {}
+}
+
+/// The rings of several lanes, one after the other.
+pub(crate) struct Merge {
+    inlets: Vec<Receiver>,
+    next: usize,
+}
+
+impl Merge {
+    pub(crate) fn new(inlets: Vec<Receiver>) -> Self {
+        Self { inlets, next: 0 }
+    }
+}
+
+impl Inlet for Merge {
+    #[inline]
+    fn try_receive<R>(&mut self, take: impl FnOnce(&[u64]) -> R) -> Option<R> {
+        let mut take = Some(take);
+        for _ in 0..self.inlets.len() {
+            let place = self.next;
+            self.next = (place + 1) % self.inlets.len();
+            let taken = self.inlets[place].try_receive(|words| take.take().map(|take| take(words)));
+            if let Some(taken) = taken {
+                return taken;
+            }
+        }
+        None
+    }
+
+    fn note_level(&mut self) {
+        for inlet in &mut self.inlets {
+            inlet.note_level();
+        }
+    }
+}
