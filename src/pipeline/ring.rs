@@ -83,7 +83,8 @@ impl Gauge {
         if self.level.was_full.load(Ordering::Relaxed) {
             return self.capacity;
         }
-        self.level.most_lines.load(Ordering::Relaxed) / self.per_message
+        let messages = self.level.most_lines.load(Ordering::Relaxed) / self.per_message;
+        messages.min(self.capacity)
     }
 }
 
@@ -177,6 +178,7 @@ impl Sender {
     /// for _ in 0..3 {
     ///     sender.try_send(|words| words[0] = 7).unwrap();
     /// }
+    /// receiver.try_receive(|words| words[0]);
     /// receiver.note_level();
     /// assert_eq!((gauge.high_water(), gauge.capacity()), (3, 4));
     /// ```
@@ -204,11 +206,11 @@ impl Receiver {
         Some(taken)
     }
 
-    /// Raises the high-water mark if more messages wait than ever before. Costs
-    /// a load of the sender's position.
+    /// Raises the high-water mark if more messages wait than ever before, the
+    /// one counted that was received last. Costs a load of the sender's position.
     #[inline]
     pub fn note_level(&mut self) {
-        let lines = self.lines.slots();
+        let lines = self.lines.slots() + self.per_message;
         self.note_lines(lines);
     }
 
