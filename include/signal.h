@@ -1,9 +1,22 @@
 /*
  * The C interface of libsignal.so, a signal library for the Godzilla host.
  *
- * Threads: every function that takes a handle is called on one thread, the
- * host's. The library runs no host code on any other thread, and makes
- * callbacks from inside signal_poll_callbacks alone.
+ * Threads: signal_on_data, signal_poll_callbacks, signal_register_callback,
+ * signal_latency, signal_current_model and signal_destroy belong to one thread at
+ * a time, the host's; between calls a handle may move to another thread. A second
+ * such call on the same handle at the same time, from another thread or from a
+ * signal handler that interrupted the first, is refused and counted
+ * (refused_concurrent). All other functions may be called from any thread. The
+ * library runs no host code on any other thread, and makes callbacks from inside
+ * signal_poll_callbacks alone; from inside one every function may be called.
+ *
+ * Misuse: a handle is a number, never a pointer. NULL, a destroyed or foreign
+ * handle, or anything else is refused by every function: SIGNAL_ERROR_NULL or
+ * SIGNAL_ERROR_HANDLE, NULL, -1.0 or nothing, by its return type.
+ * signal_refused_handles counts the calls, signal_last_error names the reason.
+ *
+ * Processes: the child of a fork finds every handle made before refused, and may
+ * create its own; the parent's are unharmed. exit() needs no signal_destroy.
  *
  * Ownership: a handle belongs to the caller from signal_create until
  * signal_destroy. Everything the library hands out (symbol, values, texts,
@@ -25,7 +38,7 @@
 #define SIGNAL_HOP_NAME_LEN 24
 
 /*
- `signal_poll_callbacks` and others: the handle is null.
+ The handle, or another pointer that is needed, is null.
  */
 #define SIGNAL_ERROR_NULL -1
 
@@ -33,6 +46,17 @@
  `signal_poll_callbacks`: a lane has failed; see `signal_last_error`.
  */
 #define SIGNAL_ERROR_FAILED -2
+
+/*
+ The handle is none of this library's: foreign, destroyed, or made before
+ `fork`. Counted in `signal_refused_handles`.
+ */
+#define SIGNAL_ERROR_HANDLE -3
+
+/*
+ Another call on this handle is under way. Counted in `refused_concurrent`.
+ */
+#define SIGNAL_ERROR_BUSY -4
 
 /*
  `signal_value_name`: the model of values that are those of several models.
@@ -171,6 +195,10 @@ typedef struct {
    Events whose signals have all been numbered.
    */
   uint64_t answered;
+  /*
+   Calls refused because another call on the handle was under way: no events.
+   */
+  uint64_t refused_concurrent;
 } signal_stats_t;
 
 /*
@@ -244,44 +272,48 @@ void *signal_create(const char *config_json);
 
  # Safety
 
- `handle` is null or a live handle, on its thread. `user_data` stays valid
+ `cb` is null or a function that stays callable, and `user_data` stays valid,
  for as long as the callback is set.
  */
 void signal_register_callback(void *handle, signal_callback_t cb, void *user_data);
 
 /*
  Takes one event. Copies what it needs from `data` and returns: it takes no
- lock, allocates nothing, makes no system call and never waits. A null handle
- is ignored; null data, other types and bad content are counted.
+ lock, allocates nothing, makes no system call and never waits. A handle
+ that is none is refused and counted, null ignored; null data, other types and bad content are counted.
 
  # Safety
 
- `handle` is null or a live handle, on its thread. `data` is null or points
- to the struct of `type`, at any alignment, readable during the call.
+ `data` is null or points to the struct of `type`, at any alignment, readable
+ during the call.
  */
-void signal_on_data(void *handle, int type, const void *data);
+void signal_on_data(void *handle,
+                    int type,
+                    const void *data);
 
 /*
  Hands every signal that is ready to the callback, on this thread, oldest
  first; no other function and no other thread runs it. Returns how many
- callbacks were made, 0 inside a callback or without one, `SIGNAL_ERROR_NULL`
- for a null handle, and `SIGNAL_ERROR_FAILED` once the engine has failed and
- everything queued was handed out.
+ callbacks were made, 0 inside a callback or without one, `SIGNAL_ERROR_FAILED`
+ once the engine has failed and everything queued was handed out, or another
+ `SIGNAL_ERROR_` for a handle that it does not take.
 
  # Safety
 
- `handle` is null or a live handle, on its thread.
+ None is needed: a handle that is none is refused.
  */
 int signal_poll_callbacks(void *handle);
 
 /*
  Stops and joins the lanes, writes the latency report if one is configured,
  and frees the handle. Makes no callback: signals still queued are discarded.
- From inside a callback it takes effect when the poll ends. Null is ignored.
+ From inside a callback the handle is dead for every function at once, and its
+ end takes place when the poll ends. While another thread is inside a call on
+ the handle it is refused, and the handle lives on. Null is ignored.
 
  # Safety
 
- `handle` is null or a live handle, on its thread; it is dead afterwards.
+ None is needed: a handle that is none is refused.
  */
 void signal_destroy(void *handle);
 
@@ -298,22 +330,30 @@ const char *signal_version(void);
 const char *signal_last_error(void);
 
 /*
+ Calls that were refused because their handle is none of this library's:
+ foreign, destroyed, or made before `fork`. All handles, since the library was
+ loaded. Any thread.
+ */
+uint64_t signal_refused_handles(void);
+
+/*
  Fills in the counters while the engine runs. Returns 0, or -1 for a null
  pointer or a `size` too small for a single counter.
 
  # Safety
 
- `handle` is null or a live handle. `stats` is null or points to at least
+ `stats` is null or points to at least
  `stats->size` writable bytes.
  */
 int signal_stats(void *handle, signal_stats_t *stats);
 
 /*
- Number of models, in the order of the configuration; -1 for a null handle.
+ Number of models, in the order of the configuration; `SIGNAL_ERROR_NULL` or
+ `SIGNAL_ERROR_HANDLE` for a handle that is none.
 
  # Safety
 
- `handle` is null or a live handle.
+ None is needed: a handle that is none is refused.
  */
 int signal_models(void *handle);
 
@@ -323,7 +363,7 @@ int signal_models(void *handle);
 
  # Safety
 
- `handle` is null or a live handle.
+ None is needed: a handle that is none is refused.
  */
 const char *signal_model_name(void *handle, int model);
 
@@ -334,28 +374,30 @@ const char *signal_model_name(void *handle, int model);
 
  # Safety
 
- `handle` is null or a live handle.
+ None is needed: a handle that is none is refused.
  */
 const char *signal_value_name(void *handle, int model, int index);
 
 /*
  From inside a callback: the place of the model that the signal is from, or
  `SIGNAL_ALL_MODELS` if its values are those of several models.
- `SIGNAL_NO_MODEL` outside a callback, -1 for a null handle.
+ `SIGNAL_NO_MODEL` outside a callback, another `SIGNAL_ERROR_` for a handle that
+ it does not take.
 
  # Safety
 
- `handle` is null or a live handle, on its thread.
+ None is needed: a handle that is none is refused.
  */
 int signal_current_model(void *handle);
 
 /*
- What an inlined poll reads; give it to `signal_poll`. Owned by the handle
- and valid until `signal_destroy`; null for a null handle.
+ What an inlined poll reads; give it to `signal_poll`. Owned by the library and
+ readable for ever: after `signal_destroy` an inlined poll finds nothing in it,
+ or calls and is refused. Null for a handle that is none.
 
  # Safety
 
- `handle` is null or a live handle.
+ None is needed: a handle that is none is refused.
  */
 const signal_egress_t *signal_egress(void *handle);
 
@@ -366,18 +408,18 @@ const signal_egress_t *signal_egress(void *handle);
 
  # Safety
 
- `handle` is null or a live handle, on its thread. `hops` is null or has room
+ `hops` is null or has room
  for `max` elements.
  */
 int signal_latency(void *handle, signal_hop_t *hops, int max);
 
 /*
  What one clock stamp costs, ns, measured now in well under a millisecond;
- -1 for a null handle.
+ -1 for a handle that is none.
 
  # Safety
 
- `handle` is null or a live handle.
+ None is needed: a handle that is none is refused.
  */
 double signal_stamp_ns(void *handle);
 

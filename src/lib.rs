@@ -41,21 +41,27 @@
 //!   [`Engine::start`].
 
 pub mod abi;
+mod barrier;
 pub mod config;
 pub mod engine;
 mod error;
 pub mod factors;
+// Its table of handles is static, which loom's atomics cannot be.
+#[cfg(not(loom))]
 pub mod ffi;
 mod files;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod glibc;
 pub mod models;
+mod panic;
 pub mod pipeline;
 mod ranged;
 #[cfg(feature = "replay")]
 pub mod replay;
 pub mod report;
+mod seat;
 pub mod stages;
+mod sync;
 pub mod testing;
 
 pub use config::Config;

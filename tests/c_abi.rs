@@ -372,6 +372,7 @@ fn the_library_exports_the_c_abi_alone_and_is_never_unloaded() {
             "signal_models",
             "signal_on_data",
             "signal_poll_callbacks",
+            "signal_refused_handles",
             "signal_register_callback",
             "signal_stamp_ns",
             "signal_stats",

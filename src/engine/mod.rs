@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `blueprint` | what a configuration asks for, checked, before anything runs |
+//! | `memory` | whether there is enough of it |
 //! | `feeder` | where the host's events go in |
 //! | `poller` | where signals come out |
 
@@ -20,12 +21,14 @@ use crate::pipeline::hops::{self, Hop};
 use crate::pipeline::lane::{Control, Lane};
 use crate::pipeline::padded::Values;
 use crate::pipeline::placement::Plan;
+use crate::pipeline::word::Words;
 use crate::report::{Exporter, Facts, HopSummary, Latency};
 use crate::stages::{Name, Names, Signal};
 use crate::{factors, models};
 
 mod blueprint;
 mod feeder;
+pub(crate) mod memory;
 mod poller;
 
 pub use blueprint::{Blueprint, ModelInfo};
@@ -78,6 +81,12 @@ impl Engine {
         Self::start_with(config, &Registry::default())
     }
 
+    /// As [`Engine::start`], with the words of an inlined poll at a place of the
+    /// caller's.
+    pub(crate) fn start_at(config: &Config, words: Words) -> Result<Self, Error> {
+        Self::start_blueprint_at(Blueprint::new(config, &Registry::default())?, words)
+    }
+
     /// Starts an engine with factor sets and models of your own.
     ///
     /// # Errors
@@ -93,14 +102,13 @@ impl Engine {
     ///
     /// [`Error`], and nothing is left behind.
     pub fn start_blueprint(blueprint: Blueprint) -> Result<Self, Error> {
-        let names = Arc::new(Names::new(blueprint.config().instruments.max));
-        let config = &blueprint.config().clone();
-        let levels = blueprint.levels();
-        let outputs = blueprint.widest_signal();
-        let what = blueprint.to_string();
-        let models = blueprint.models().to_vec();
-        let stages = blueprint.stages(names.clone())?;
+        Self::start_blueprint_at(blueprint, Words::default())
+    }
+
+    fn start_blueprint_at(blueprint: Blueprint, words: Words) -> Result<Self, Error> {
+        memory::check("an engine", 0, 1)?;
         let cores = Cores::detect().map_err(Error::Placement)?;
+        let config = &blueprint.config().clone();
         let plan = Plan::new(
             &config.placement,
             config.cores.as_deref(),
@@ -108,6 +116,18 @@ impl Engine {
             &cores,
         )
         .map_err(Error::Placement)?;
+        let threads = plan.lanes.len() + usize::from(config.latency.dir.is_some());
+        memory::check(
+            "an engine of this configuration",
+            blueprint.bytes(),
+            threads,
+        )?;
+        let names = Arc::new(Names::new(blueprint.config().instruments.max));
+        let levels = blueprint.levels();
+        let outputs = blueprint.widest_signal();
+        let what = blueprint.to_string();
+        let models = blueprint.models().to_vec();
+        let stages = blueprint.stages(names.clone())?;
         let clock = Clock::new(config.timing);
         let control = Arc::new(Control::default());
         let sizes = RingSizes {
@@ -115,7 +135,7 @@ impl Engine {
             stage: config.rings.stage,
             egress: config.rings.egress,
         };
-        let mut pipeline = build::build(&plan, stages, sizes, &clock, &control);
+        let mut pipeline = build::build(&plan, stages, sizes, &clock, &control, &words.published);
         let host_counters = Counters::new();
         let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
         pipeline.counters.insert(0, host_counters.clone());
@@ -172,8 +192,7 @@ impl Engine {
             },
             poller: Poller {
                 signals: pipeline.signals,
-                published: pipeline.published,
-                taken: Arc::default(),
+                words,
                 next_sequence: 1,
                 names,
                 clock,
@@ -254,6 +273,11 @@ impl fmt::Debug for Engine {
 impl Base {
     pub(crate) fn counters(&self) -> Snapshot {
         Snapshot::of(&self.counters)
+    }
+
+    /// Tells the lanes to end; dropping joins them.
+    pub(crate) fn stop(&self) {
+        self.control.stop();
     }
 
     pub(crate) fn failure(&self) -> Option<&str> {

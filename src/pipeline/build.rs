@@ -1,9 +1,6 @@
 //! From a plan to rings, chains of stages and lanes.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-
-use crossbeam_utils::CachePadded;
 
 use super::chain::{Accept, EgressNode, FactorNode, IngestNode, ModelNode};
 use super::clock::Clock;
@@ -11,10 +8,11 @@ use super::counters::Counters;
 use super::hops::{self, Feed, Hop};
 use super::idle::Idle;
 use super::lane::{Control, Turn, Work};
-use super::outlet::{HostOutlet, LaneOutlet, Published};
+use super::outlet::{HostOutlet, LaneOutlet};
 use super::placement::{Plan, Stage};
 use super::ring::{Receiver, Sender, ring};
 use super::wire::{self, Encode, Events, FactorVectors, Predictions, RawEvents, Signals, Wire};
+use super::word::Word;
 use crate::stages::{Egress, Factor, Ingest, ModelStage};
 
 /// The stages of one engine, ready to be dealt out to lanes.
@@ -42,7 +40,6 @@ pub(crate) struct RingSizes {
 pub(crate) struct Pipeline {
     pub(crate) events: Sender,
     pub(crate) signals: Receiver,
-    pub(crate) published: Published,
     /// One a lane, in the order of the path; exactly one for `inline`.
     pub(crate) works: Vec<Box<dyn Turn>>,
     pub(crate) counters: Vec<Arc<Counters>>,
@@ -56,11 +53,11 @@ pub(crate) fn build(
     sizes: RingSizes,
     clock: &Clock,
     control: &Arc<Control>,
+    published: &Word,
 ) -> Pipeline {
     let (events, inlet) = ring(sizes.ingest, wire::raw_words(stages.levels));
     let mut inlet = Some(inlet);
     let (to_host, signals) = ring(sizes.egress, Signals::words(stages.outputs));
-    let published: Published = Arc::new(CachePadded::new(AtomicU64::new(0)));
     let mut to_host = Some(to_host);
     let mut dealer = Dealer {
         ingest: Some(stages.ingest),
@@ -82,7 +79,6 @@ pub(crate) fn build(
     let mut pipeline = Pipeline {
         events,
         signals,
-        published: published.clone(),
         works: Vec::new(),
         counters: Vec::new(),
         feeds: Vec::new(),

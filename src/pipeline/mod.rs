@@ -5,6 +5,7 @@
 //! | `ring` | the ring between two lanes |
 //! | `wire` | how messages lie in a ring |
 //! | `chain` | stages on one lane, calling each other |
+//! | `word` | the counters that an inlined poll reads |
 //! | `outlet` | the sending ends: to the next lane, to the host |
 //! | `lane` | a pinned thread that polls its inlet and runs its stages |
 //! | `build` | from a plan to rings, chains and lanes |
@@ -31,3 +32,4 @@ pub mod padded;
 pub mod placement;
 pub mod ring;
 pub mod wire;
+pub(crate) mod word;

@@ -1,9 +1,7 @@
 //! The sending ends of a lane: to the next lane, and to the host's thread.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use crossbeam_utils::CachePadded;
+use std::sync::atomic::Ordering;
 
 use super::chain::{Accept, Trace};
 use super::counters::{Counter, Counters};
@@ -11,6 +9,7 @@ use super::idle::{Idle, Waiter};
 use super::lane::Control;
 use super::ring::Sender;
 use super::wire::{Encode, Signals};
+use super::word::Word;
 use crate::stages::Signal;
 
 /// To the next lane. A full ring makes this lane wait: only the host's own
@@ -43,13 +42,10 @@ impl<W: Encode> Accept<W> for LaneOutlet {
     }
 }
 
-/// How many signals have been published to the host's thread.
-pub(crate) type Published = Arc<CachePadded<AtomicU64>>;
-
 /// To the host's thread.
 pub(crate) struct HostOutlet {
     pub(crate) sender: Sender,
-    pub(crate) published: Published,
+    pub(crate) published: Word,
     pub(crate) count: u64,
     pub(crate) counters: Arc<Counters>,
 }

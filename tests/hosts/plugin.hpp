@@ -155,10 +155,12 @@ struct Plugin {
   ENTRY(egress);
   ENTRY(latency);
   ENTRY(stamp_ns);
+  ENTRY(refused_handles);
 #undef ENTRY
 
-  explicit Plugin(int flags = RTLD_LAZY | RTLD_NODELETE) {
-    const char *path = std::getenv("SIGNAL_LIB_PATH");
+  explicit Plugin(int flags = RTLD_LAZY | RTLD_NODELETE)
+      : Plugin(std::getenv("SIGNAL_LIB_PATH"), flags) {}
+  Plugin(const char *path, int flags) {
     CHECK(path != nullptr);
     library = dlopen(path, flags);
     if (library == nullptr) std::fprintf(stderr, "dlopen: %s\n", dlerror());
@@ -182,6 +184,7 @@ struct Plugin {
     LOAD(egress);
     LOAD(latency);
     LOAD(stamp_ns);
+    LOAD(refused_handles);
 #undef LOAD
   }
   Plugin(const Plugin &) = delete;

@@ -42,7 +42,7 @@ stats! {
     refused_bad_size, refused_too_many_instruments, refused_failed,
     dropped_ingest_ring_full, dropped_egress_ring_full,
     ingest_gap, updates, triggered, predicted, signals, delivered, egress_gap, ring_waits,
-    in_flight, refused_not_an_asset, answered,
+    in_flight, refused_not_an_asset, answered, refused_concurrent,
 }
 
 /// One row of the hop table (`signal_hop_t`).
