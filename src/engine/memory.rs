@@ -4,6 +4,7 @@
 use std::io;
 
 use crate::error::Error;
+use crate::pipeline::guest::limit;
 
 const MIB: usize = 1 << 20;
 
@@ -77,17 +78,6 @@ fn can_map(bytes: usize) -> io::Result<()> {
         libc::munmap(at, bytes);
     }
     Ok(())
-}
-
-/// The process' soft limit, if there is one.
-pub(crate) fn limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
-    let mut limit = libc::rlimit {
-        rlim_cur: libc::RLIM_INFINITY,
-        rlim_max: libc::RLIM_INFINITY,
-    };
-    // SAFETY: `limit` is a valid place for the answer.
-    let read = unsafe { libc::getrlimit(resource, &mut limit) } == 0;
-    (read && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }
 
 #[cfg(test)]

@@ -265,6 +265,12 @@ std::uint64_t events(const signal_stats_t &stats);
 // Every event ended in exactly one way, and the signals went somewhere.
 void check_accounts(const signal_stats_t &stats, std::uint64_t queued = 0);
 std::vector<pid_t> threads();
+// What a process holds, to see that nothing is left behind.
+struct Footprint {
+  std::size_t threads, descriptors;
+  long resident_kib, allocated_kib;
+};
+Footprint footprint();
 double seconds();
 void sleep_us(unsigned us);
 // Runs until `done` holds; false after ten seconds.
