@@ -1,9 +1,22 @@
 /*
  * The C interface of libsignal.so, a signal library for the Godzilla host.
  *
- * Threads: every function that takes a handle is called on one thread, the
- * host's. The library runs no host code on any other thread, and makes
- * callbacks from inside signal_poll_callbacks alone.
+ * Threads: signal_on_data, signal_poll_callbacks, signal_register_callback,
+ * signal_latency, signal_current_model and signal_destroy belong to one thread at
+ * a time, the host's; between calls a handle may move to another thread. A second
+ * such call on the same handle at the same time, from another thread or from a
+ * signal handler that interrupted the first, is refused and counted
+ * (refused_concurrent). All other functions may be called from any thread. The
+ * library runs no host code on any other thread, and makes callbacks from inside
+ * signal_poll_callbacks alone; from inside one every function may be called.
+ *
+ * Misuse: a handle is a number, never a pointer. NULL, a destroyed or foreign
+ * handle, or anything else is refused by every function: SIGNAL_ERROR_NULL or
+ * SIGNAL_ERROR_HANDLE, NULL, -1.0 or nothing, by its return type.
+ * signal_refused_handles counts the calls, signal_last_error names the reason.
+ *
+ * Processes: the child of a fork finds every handle made before refused, and may
+ * create its own; the parent's are unharmed. exit() needs no signal_destroy.
  *
  * Ownership: a handle belongs to the caller from signal_create until
  * signal_destroy. Everything the library hands out (symbol, values, texts,
@@ -25,7 +38,44 @@
 #define SIGNAL_HOP_NAME_LEN 24
 
 /*
- `signal_poll_callbacks` and others: the handle is null.
+ Bytes of a lane's or ring's name, its NUL included.
+ */
+#define SIGNAL_NAME_LEN 64
+
+/*
+ `signal_health`: events go in, signals come out.
+ */
+#define SIGNAL_HEALTH_OK 0
+
+/*
+ A factor set's instrument or a model has been put in quarantine.
+ */
+#define SIGNAL_HEALTH_QUARANTINED 1
+
+/*
+ Events in, nothing out: `health.silent_events` events have come since the
+ last signal that the host took.
+ */
+#define SIGNAL_HEALTH_SILENT 2
+
+/*
+ Events or signals were dropped or conflated since the last look, or signals
+ wait for room now.
+ */
+#define SIGNAL_HEALTH_OVERLOADED 3
+
+/*
+ A lane has not come round for `health.stall_us`.
+ */
+#define SIGNAL_HEALTH_STALLED 4
+
+/*
+ A lane could not go on: events are counted and refused.
+ */
+#define SIGNAL_HEALTH_FAILED 5
+
+/*
+ The handle, or another pointer that is needed, is null.
  */
 #define SIGNAL_ERROR_NULL -1
 
@@ -33,6 +83,17 @@
  `signal_poll_callbacks`: a lane has failed; see `signal_last_error`.
  */
 #define SIGNAL_ERROR_FAILED -2
+
+/*
+ The handle is none of this library's: foreign, destroyed, or made before
+ `fork`. Counted in `signal_refused_handles`.
+ */
+#define SIGNAL_ERROR_HANDLE -3
+
+/*
+ Another call on this handle is under way. Counted in `refused_concurrent`.
+ */
+#define SIGNAL_ERROR_BUSY -4
 
 /*
  `signal_value_name`: the model of values that are those of several models.
@@ -207,6 +268,26 @@ typedef struct {
    Panics of factor sets and models; each put something in quarantine.
    */
   uint64_t panics;
+  /*
+   Calls refused because another call on the handle was under way: no events.
+   */
+  uint64_t refused_concurrent;
+  /*
+   Factor vectors that a lane with a share of the models was too slow for.
+   */
+  uint64_t model_vectors_missed;
+  /*
+   Events in the capture file.
+   */
+  uint64_t capture_written;
+  /*
+   Events that were overwritten before the capture's writer had read them.
+   */
+  uint64_t capture_missed;
+  /*
+   Events that are not in the capture file because of an error of its disk.
+   */
+  uint64_t capture_failed;
 } signal_stats_t;
 
 /*
@@ -254,6 +335,56 @@ typedef struct {
   uint64_t max_ns;
 } signal_hop_t;
 
+/*
+ A lane and how it comes round.
+ */
+typedef struct {
+  /*
+   Its stages, its core and what it does when idle, as in
+   `ingest..egress@1(spin)`; NUL-terminated.
+   */
+  char name[SIGNAL_NAME_LEN];
+  /*
+   The core that it is pinned to.
+   */
+  uint64_t core;
+  /*
+   The heartbeat's sequence: it grows for as long as the lane comes round.
+   */
+  uint64_t beats;
+  /*
+   The longest duty cycle, ns, without time given away on purpose.
+   */
+  uint64_t longest_duty_ns;
+  /*
+   Duty cycles longer than `health.stall_us`.
+   */
+  uint64_t stalls;
+  /*
+   Time since the last beat, ns.
+   */
+  uint64_t silence_ns;
+} signal_lane_t;
+
+/*
+ A ring and how full it has been.
+ */
+typedef struct {
+  /*
+   `ingest` and `egress`, as in the configuration; `stage.NAME` for the ring
+   between lanes that leads to a stage; NUL-terminated.
+   */
+  char name[SIGNAL_NAME_LEN];
+  /*
+   Messages that it can hold.
+   */
+  uint64_t capacity;
+  /*
+   Most messages that have waited in it at once.
+   */
+  uint64_t high_water;
+} signal_ring_t;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -280,44 +411,48 @@ void *signal_create(const char *config_json);
 
  # Safety
 
- `handle` is null or a live handle, on its thread. `user_data` stays valid
+ `cb` is null or a function that stays callable, and `user_data` stays valid,
  for as long as the callback is set.
  */
 void signal_register_callback(void *handle, signal_callback_t cb, void *user_data);
 
 /*
  Takes one event. Copies what it needs from `data` and returns: it takes no
- lock, allocates nothing, makes no system call and never waits. A null handle
- is ignored; null data, other types and bad content are counted.
+ lock, allocates nothing, makes no system call and never waits. A handle
+ that is none is refused and counted, null ignored; null data, other types and bad content are counted.
 
  # Safety
 
- `handle` is null or a live handle, on its thread. `data` is null or points
- to the struct of `type`, at any alignment, readable during the call.
+ `data` is null or points to the struct of `type`, at any alignment, readable
+ during the call.
  */
-void signal_on_data(void *handle, int type, const void *data);
+void signal_on_data(void *handle,
+                    int type,
+                    const void *data);
 
 /*
  Hands every signal that is ready to the callback, on this thread, oldest
  first; no other function and no other thread runs it. Returns how many
- callbacks were made, 0 inside a callback or without one, `SIGNAL_ERROR_NULL`
- for a null handle, and `SIGNAL_ERROR_FAILED` once the engine has failed and
- everything queued was handed out.
+ callbacks were made, 0 inside a callback or without one, `SIGNAL_ERROR_FAILED`
+ once the engine has failed and everything queued was handed out, or another
+ `SIGNAL_ERROR_` for a handle that it does not take.
 
  # Safety
 
- `handle` is null or a live handle, on its thread.
+ None is needed: a handle that is none is refused.
  */
 int signal_poll_callbacks(void *handle);
 
 /*
  Stops and joins the lanes, writes the latency report if one is configured,
  and frees the handle. Makes no callback: signals still queued are discarded.
- From inside a callback it takes effect when the poll ends. Null is ignored.
+ From inside a callback the handle is dead for every function at once, and its
+ end takes place when the poll ends. While another thread is inside a call on
+ the handle it is refused, and the handle lives on. Null is ignored.
 
  # Safety
 
- `handle` is null or a live handle, on its thread; it is dead afterwards.
+ None is needed: a handle that is none is refused.
  */
 void signal_destroy(void *handle);
 
@@ -327,11 +462,19 @@ void signal_destroy(void *handle);
 const char *signal_version(void);
 
 /*
- Why the last `signal_create` on this thread returned null, or why a poll
- returned `SIGNAL_ERROR_FAILED`; null if the last create succeeded. Valid
- until the next such call on this thread: copy it, never free it.
+ Why the last `signal_create` on this thread returned null, why a poll
+ returned `SIGNAL_ERROR_FAILED`, or what `signal_health` found; null if that
+ call had nothing to say. Valid until the next such call on this thread: copy
+ it, never free it.
  */
 const char *signal_last_error(void);
+
+/*
+ Calls that were refused because their handle is none of this library's:
+ foreign, destroyed, or made before `fork`. All handles, since the library was
+ loaded. Any thread.
+ */
+uint64_t signal_refused_handles(void);
 
 /*
  Fills in the counters while the engine runs. Returns 0, or -1 for a null
@@ -339,17 +482,18 @@ const char *signal_last_error(void);
 
  # Safety
 
- `handle` is null or a live handle. `stats` is null or points to at least
+ `stats` is null or points to at least
  `stats->size` writable bytes.
  */
 int signal_stats(void *handle, signal_stats_t *stats);
 
 /*
- Number of models, in the order of the configuration; -1 for a null handle.
+ Number of models, in the order of the configuration; `SIGNAL_ERROR_NULL` or
+ `SIGNAL_ERROR_HANDLE` for a handle that is none.
 
  # Safety
 
- `handle` is null or a live handle.
+ None is needed: a handle that is none is refused.
  */
 int signal_models(void *handle);
 
@@ -359,7 +503,7 @@ int signal_models(void *handle);
 
  # Safety
 
- `handle` is null or a live handle.
+ None is needed: a handle that is none is refused.
  */
 const char *signal_model_name(void *handle, int model);
 
@@ -370,28 +514,30 @@ const char *signal_model_name(void *handle, int model);
 
  # Safety
 
- `handle` is null or a live handle.
+ None is needed: a handle that is none is refused.
  */
 const char *signal_value_name(void *handle, int model, int index);
 
 /*
  From inside a callback: the place of the model that the signal is from, or
  `SIGNAL_ALL_MODELS` if its values are those of several models.
- `SIGNAL_NO_MODEL` outside a callback, -1 for a null handle.
+ `SIGNAL_NO_MODEL` outside a callback, another `SIGNAL_ERROR_` for a handle that
+ it does not take.
 
  # Safety
 
- `handle` is null or a live handle, on its thread.
+ None is needed: a handle that is none is refused.
  */
 int signal_current_model(void *handle);
 
 /*
- What an inlined poll reads; give it to `signal_poll`. Owned by the handle
- and valid until `signal_destroy`; null for a null handle.
+ What an inlined poll reads; give it to `signal_poll`. Owned by the library and
+ readable for ever: after `signal_destroy` an inlined poll finds nothing in it,
+ or calls and is refused. Null for a handle that is none.
 
  # Safety
 
- `handle` is null or a live handle.
+ None is needed: a handle that is none is refused.
  */
 const signal_egress_t *signal_egress(void *handle);
 
@@ -402,18 +548,62 @@ const signal_egress_t *signal_egress(void *handle);
 
  # Safety
 
- `handle` is null or a live handle, on its thread. `hops` is null or has room
+ `hops` is null or has room
  for `max` elements.
  */
 int signal_latency(void *handle, signal_hop_t *hops, int max);
 
 /*
- What one clock stamp costs, ns, measured now in well under a millisecond;
- -1 for a null handle.
+ The engine's state in a word, one of `SIGNAL_HEALTH_`: where several hold, the
+ greatest. `signal_last_error` then says on this thread what it is concluded
+ from, or is null for `SIGNAL_HEALTH_OK`. "Since the last look" is since the
+ last call on this handle, by whichever thread. Not for the hot path.
 
  # Safety
 
- `handle` is null or a live handle.
+ None is needed: a handle that is none is refused.
+ */
+int signal_health(void *handle);
+
+/*
+ What was put in quarantine as the `index`th, and why; null if fewer were, or
+ if it is beyond the 64 that are kept. Owned by the handle and valid until
+ `signal_destroy`.
+
+ # Safety
+
+ None is needed: a handle that is none is refused.
+ */
+const char *signal_incident(void *handle, int index);
+
+/*
+ Writes at most `max` lanes, in the order of the path, and returns how many;
+ a negative `SIGNAL_ERROR_` for a null pointer or a handle
+ that is none.
+
+ # Safety
+
+ `lanes` is null or has room for `max` elements.
+ */
+int signal_lanes(void *handle, signal_lane_t *lanes, int max);
+
+/*
+ Writes at most `max` rings, in the order of the path, and returns how many;
+ a negative `SIGNAL_ERROR_` for a null pointer or a handle that is none.
+
+ # Safety
+
+ `rings` is null or has room for `max` elements.
+ */
+int signal_rings(void *handle, signal_ring_t *rings, int max);
+
+/*
+ What one clock stamp costs, ns, measured now in well under a millisecond;
+ -1 for a handle that is none.
+
+ # Safety
+
+ None is needed: a handle that is none is refused.
  */
 double signal_stamp_ns(void *handle);
 

@@ -12,6 +12,9 @@ pub enum Error {
     /// A lane could not be placed or started: choose other cores or placement.
     #[error("placement: {0}")]
     Placement(String),
+    /// The process may not have the memory that the engine needs.
+    #[error("memory: {0}")]
+    Memory(String),
     /// The latency report's folder cannot be written.
     #[error("latency report: {0}")]
     Report(String),

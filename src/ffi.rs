@@ -1,22 +1,46 @@
 //! The C ABI: the host's five functions and what it may use if it finds them.
 //!
 //! `include/signal.h` is generated from this file. Thin on purpose: it turns
-//! pointers into Rust values and back, and stops panics at the boundary. All
-//! functions that take a handle belong to one thread, the host's.
+//! pointers into Rust values and back, and stops panics at the boundary.
 //!
-//! Each handle is its own world. The text of [`signal_last_error`] is kept per
-//! thread; the process as a whole keeps only the clock's calibration and the
-//! number that names the next report folder.
+//! | file | what |
+//! |---|---|
+//! | `slots` | where handles live: tokens, who is inside, forks |
+//! | `last_error` | the text of [`signal_last_error`] |
+//!
+//! # Threads
+//!
+//! [`signal_on_data`], [`signal_poll_callbacks`], [`signal_register_callback`],
+//! [`signal_latency`], [`signal_current_model`] and [`signal_destroy`] belong to
+//! one thread at a time, the host's. The handle may move from one thread to
+//! another between calls. Two of them at once on one handle, from two threads or
+//! from a signal handler that interrupted one, is not allowed: the second is
+//! refused, counted in `refused_concurrent`, and nothing else happens. All other
+//! functions may be called from any thread at any time.
+//!
+//! From inside a callback the thread that polls may call every function.
+//!
+//! # Processes
+//!
+//! The child of a `fork` has no lanes: it finds every handle that was made before
+//! refused, and may create one of its own. A child made by a bare `clone` or
+//! `_Fork`, which runs no `pthread_atfork` handlers, must not call this library.
 
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::abi::{EventKind, HostEvent};
 use crate::config::{self, Config};
-use crate::engine::{Base, Engine, Feeder, ModelInfo, Poller};
+use crate::engine::{Base, Engine, Feeder, HealthState, ModelInfo, Poller, Registry, memory};
 use crate::error::say;
+use crate::panic;
 use crate::pipeline::counters::{Counter, Snapshot};
+
+mod last_error;
+mod slots;
+
+use slots::{Inside, Refused, Reserved};
 
 /// Receives one signal on the host's own thread, from inside
 /// `signal_poll_callbacks`. `symbol` and `values` are valid during the call
@@ -131,6 +155,16 @@ pub struct signal_stats_t {
     pub queued: u64,
     /// Panics of factor sets and models; each put something in quarantine.
     pub panics: u64,
+    /// Calls refused because another call on the handle was under way: no events.
+    pub refused_concurrent: u64,
+    /// Factor vectors that a lane with a share of the models was too slow for.
+    pub model_vectors_missed: u64,
+    /// Events in the capture file.
+    pub capture_written: u64,
+    /// Events that were overwritten before the capture's writer had read them.
+    pub capture_missed: u64,
+    /// Events that are not in the capture file because of an error of its disk.
+    pub capture_failed: u64,
 }
 
 /// Bytes of a hop's name, its NUL included.
@@ -155,17 +189,74 @@ pub struct signal_hop_t {
     pub max_ns: u64,
 }
 
-/// `signal_poll_callbacks` and others: the handle is null.
+/// Bytes of a lane's or ring's name, its NUL included.
+pub const SIGNAL_NAME_LEN: usize = 64;
+
+/// A lane and how it comes round.
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct signal_lane_t {
+    /// Its stages, its core and what it does when idle, as in
+    /// `ingest..egress@1(spin)`; NUL-terminated.
+    pub name: [c_char; SIGNAL_NAME_LEN],
+    /// The core that it is pinned to.
+    pub core: u64,
+    /// The heartbeat's sequence: it grows for as long as the lane comes round.
+    pub beats: u64,
+    /// The longest duty cycle, ns, without time given away on purpose.
+    pub longest_duty_ns: u64,
+    /// Duty cycles longer than `health.stall_us`.
+    pub stalls: u64,
+    /// Time since the last beat, ns.
+    pub silence_ns: u64,
+}
+
+/// A ring and how full it has been.
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct signal_ring_t {
+    /// `ingest` and `egress`, as in the configuration; `stage.NAME` for the ring
+    /// between lanes that leads to a stage; NUL-terminated.
+    pub name: [c_char; SIGNAL_NAME_LEN],
+    /// Messages that it can hold.
+    pub capacity: u64,
+    /// Most messages that have waited in it at once.
+    pub high_water: u64,
+}
+
+/// `signal_health`: events go in, signals come out.
+pub const SIGNAL_HEALTH_OK: c_int = 0;
+/// A factor set's instrument or a model has been put in quarantine.
+pub const SIGNAL_HEALTH_QUARANTINED: c_int = 1;
+/// Events in, nothing out: `health.silent_events` events have come since the
+/// last signal that the host took.
+pub const SIGNAL_HEALTH_SILENT: c_int = 2;
+/// Events or signals were dropped or conflated since the last look, or signals
+/// wait for room now.
+pub const SIGNAL_HEALTH_OVERLOADED: c_int = 3;
+/// A lane has not come round for `health.stall_us`.
+pub const SIGNAL_HEALTH_STALLED: c_int = 4;
+/// A lane could not go on: events are counted and refused.
+pub const SIGNAL_HEALTH_FAILED: c_int = 5;
+
+/// The handle, or another pointer that is needed, is null.
 pub const SIGNAL_ERROR_NULL: c_int = -1;
 /// `signal_poll_callbacks`: a lane has failed; see `signal_last_error`.
 pub const SIGNAL_ERROR_FAILED: c_int = -2;
+/// The handle is none of this library's: foreign, destroyed, or made before
+/// `fork`. Counted in `signal_refused_handles`.
+pub const SIGNAL_ERROR_HANDLE: c_int = -3;
+/// Another call on this handle is under way. Counted in `refused_concurrent`.
+pub const SIGNAL_ERROR_BUSY: c_int = -4;
 
 /// `signal_value_name`: the model of values that are those of several models.
 pub const SIGNAL_ALL_MODELS: c_int = -10;
 /// `signal_current_model`: no callback is running.
 pub const SIGNAL_NO_MODEL: c_int = -11;
 
-/// What a handle points to. The host's thread alone uses it, but a callback may
+/// What a handle stands for. One thread at a time uses it, but a callback may
 /// call back in, so each part is borrowed for as short as possible. It lies on
 /// cache lines of its own.
 #[repr(align(128))]
@@ -173,14 +264,19 @@ struct Handle {
     feeder: UnsafeCell<Feeder>,
     poller: UnsafeCell<Poller>,
     callback: Cell<(signal_callback_t, *mut c_void)>,
-    polling: Cell<bool>,
     destroy_after_poll: Cell<bool>,
     /// The model of the signal that a callback has, else `SIGNAL_NO_MODEL`.
     current_model: Cell<c_int>,
-    egress: signal_egress_t,
     models: Vec<ModelNames>,
     // Last: it joins the lanes after both ends have been dropped.
     base: Base,
+}
+
+impl Handle {
+    /// Tells the lanes to end.
+    fn stop(&self) {
+        self.base.stop();
+    }
 }
 
 /// A model's name and its values' names, for C.
@@ -200,34 +296,10 @@ impl ModelNames {
     }
 }
 
-thread_local! {
-    static LAST_ERROR: RefCell<Option<CString>> = const { RefCell::new(None) };
-}
-
-fn set_last_error(message: Option<String>) {
-    // At process exit the thread's storage may be gone: then nobody reads it.
-    let _ = LAST_ERROR.try_with(|last| {
-        *last.borrow_mut() =
-            message.map(|text| CString::new(text.replace('\0', " ")).unwrap_or_default());
-    });
-}
-
 /// Runs `body`; a panic becomes `default` and never reaches the host.
 #[inline]
 fn guarded<R>(default: R, body: impl FnOnce() -> R) -> R {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(default)
-}
-
-/// The handle's value, if it is one.
-///
-/// # Safety
-///
-/// `handle` is null or came from `signal_create` and was not destroyed.
-#[inline]
-unsafe fn handle<'a>(handle: *mut c_void) -> Option<&'a Handle> {
-    // SAFETY: the caller upholds it; a handle is only ever shared, its parts
-    // are cells.
-    unsafe { handle.cast::<Handle>().as_ref() }
 }
 
 /// Makes an engine and starts its lanes.
@@ -243,37 +315,70 @@ unsafe fn handle<'a>(handle: *mut c_void) -> Option<&'a Handle> {
 /// `config_json` is null or points to a NUL-terminated string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_create(config_json: *const c_char) -> *mut c_void {
-    let result = guarded(Err("a panic while the engine was made".to_owned()), || {
-        let text = if config_json.is_null() {
-            None
-        } else {
-            // SAFETY: the caller passes a NUL-terminated string.
-            let text = unsafe { CStr::from_ptr(config_json) };
-            Some(text.to_str().map_err(|error| {
-                format!("configuration: the string given to signal_create is not UTF-8: {error}")
-            })?)
-        };
-        create(text)
+    // SAFETY: the caller passes null or a NUL-terminated string.
+    unsafe { create_with(config_json, &Registry::default()) }
+}
+
+/// What [`signal_create`] does, with factor sets and models of your own: for a
+/// library that brings some and exports the C ABI under names of its own. Not
+/// part of the C ABI.
+///
+/// # Safety
+///
+/// `config_json` is null or points to a NUL-terminated string.
+pub unsafe fn create_with(config_json: *const c_char, registry: &Registry) -> *mut c_void {
+    panic::keep_quiet(slots::this_thread_is_inside);
+    if !memory::is_enough_to_start() {
+        const WHY: &CStr = c"memory: a handle needs 82 MiB of address space to begin with, which cannot be had (see RLIMIT_AS and RLIMIT_DATA)";
+        say(WHY.to_str().unwrap_or_default());
+        last_error::set_static(WHY);
+        return std::ptr::null_mut();
+    }
+    let made = panic::quietly(|| {
+        catch_unwind(AssertUnwindSafe(|| {
+            let text = if config_json.is_null() {
+                None
+            } else {
+                // SAFETY: the caller passes a NUL-terminated string.
+                let text = unsafe { CStr::from_ptr(config_json) };
+                Some(text.to_str().map_err(|error| {
+                    format!(
+                        "configuration: the string given to signal_create is not UTF-8: {error}"
+                    )
+                })?)
+            };
+            create(text, registry)
+        }))
+    });
+    let result = made.unwrap_or_else(|panic| {
+        Err(format!(
+            "a panic while the engine was made: {}",
+            panic::describe(&*panic)
+        ))
     });
     match result {
         Ok(handle) => {
-            set_last_error(None);
-            Box::into_raw(handle).cast()
+            last_error::clear();
+            handle
         }
         Err(why) => {
             say(&why);
-            set_last_error(Some(why));
+            last_error::set(why);
             std::ptr::null_mut()
         }
     }
 }
 
-fn create(text: Option<&str>) -> Result<Box<Handle>, String> {
+fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String> {
+    slots::watch_forks()?;
+    let reserved = Reserved::new()?;
     let (mut config, origin) = Config::for_host(text).map_err(|error| error.to_string())?;
     config::add_latency_dir(&mut config);
-    let engine = Engine::start(&config).map_err(|error| match &origin.file {
-        Some(file) => format!("{error} ({} file {})", config::ENV_CONFIG, file.display()),
-        None => error.to_string(),
+    let engine = Engine::start_at(&config, registry, reserved.words()).map_err(|error| {
+        match &origin.file {
+            Some(file) => format!("{error} ({} file {})", config::ENV_CONFIG, file.display()),
+            None => error.to_string(),
+        }
     })?;
     let hint = if origin.given || origin.file.is_some() {
         String::new()
@@ -290,18 +395,20 @@ fn create(text: Option<&str>) -> Result<Box<Handle>, String> {
     ));
     let models = engine.models().iter().map(ModelNames::new).collect();
     let (feeder, poller, base) = engine.into_parts();
-    let (published, taken) = poller.progress();
-    Ok(Box::new(Handle {
+    let handle = Box::new(Handle {
         feeder: UnsafeCell::new(feeder),
         poller: UnsafeCell::new(poller),
         callback: Cell::new((None, std::ptr::null_mut())),
-        polling: Cell::new(false),
         destroy_after_poll: Cell::new(false),
         current_model: Cell::new(SIGNAL_NO_MODEL),
-        egress: signal_egress_t { published, taken },
         models,
         base,
-    }))
+    });
+    let handle = reserved.publish(handle);
+    if handle.is_null() {
+        return Err("this process was forked while the engine was made: create one here".into());
+    }
+    Ok(handle)
 }
 
 /// Sets the callback and what it gets as `user_data`, in place of an earlier
@@ -310,7 +417,7 @@ fn create(text: Option<&str>) -> Result<Box<Handle>, String> {
 ///
 /// # Safety
 ///
-/// `handle` is null or a live handle, on its thread. `user_data` stays valid
+/// `cb` is null or a function that stays callable, and `user_data` stays valid,
 /// for as long as the callback is set.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_register_callback(
@@ -318,29 +425,29 @@ pub unsafe extern "C" fn signal_register_callback(
     cb: signal_callback_t,
     user_data: *mut c_void,
 ) {
-    // SAFETY: the caller passes null or a live handle.
-    if let Some(handle) = unsafe { self::handle(handle) } {
-        handle.callback.set((cb, user_data));
+    if let Ok(inside) = slots::enter(handle) {
+        inside.handle().callback.set((cb, user_data));
     }
 }
 
 /// Takes one event. Copies what it needs from `data` and returns: it takes no
-/// lock, allocates nothing, makes no system call and never waits. A null handle
-/// is ignored; null data, other types and bad content are counted.
+/// lock, allocates nothing, makes no system call and never waits. A handle
+/// that is none is refused and counted, null ignored; null data, other types and bad content are counted.
 ///
 /// # Safety
 ///
-/// `handle` is null or a live handle, on its thread. `data` is null or points
-/// to the struct of `type`, at any alignment, readable during the call.
+/// `data` is null or points to the struct of `type`, at any alignment, readable
+/// during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_on_data(handle: *mut c_void, r#type: c_int, data: *const c_void) {
-    // SAFETY: the caller passes null or a live handle.
-    let Some(handle) = (unsafe { self::handle(handle) }) else {
+    let Ok(inside) = slots::enter(handle) else {
         return;
     };
+    let handle = inside.handle();
     guarded((), || {
-        // SAFETY: only the host's thread uses the feeder, and nothing that runs
-        // while it is borrowed calls back into the host.
+        // SAFETY: this thread is inside the handle's seat, outside any callback
+        // made from here: nothing that runs while the feeder is borrowed calls
+        // back into the host.
         let feeder = unsafe { &mut *handle.feeder.get() };
         if data.is_null() {
             feeder.refuse(Counter::RefusedNullData);
@@ -367,27 +474,30 @@ pub unsafe extern "C" fn signal_on_data(handle: *mut c_void, r#type: c_int, data
 
 /// Hands every signal that is ready to the callback, on this thread, oldest
 /// first; no other function and no other thread runs it. Returns how many
-/// callbacks were made, 0 inside a callback or without one, `SIGNAL_ERROR_NULL`
-/// for a null handle, and `SIGNAL_ERROR_FAILED` once the engine has failed and
-/// everything queued was handed out.
+/// callbacks were made, 0 inside a callback or without one, `SIGNAL_ERROR_FAILED`
+/// once the engine has failed and everything queued was handed out, or another
+/// `SIGNAL_ERROR_` for a handle that it does not take.
 ///
 /// # Safety
 ///
-/// `handle` is null or a live handle, on its thread.
+/// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_int {
-    // SAFETY: the caller passes null or a live handle.
-    let Some(this) = (unsafe { self::handle(handle) }) else {
-        return SIGNAL_ERROR_NULL;
+    let inside = match slots::enter(handle) {
+        Ok(inside) => inside,
+        Err(refused) => return refused.code(),
     };
-    if this.polling.replace(true) {
+    if inside.is_nested() {
         return 0;
     }
     // Ends the poll also when an exception passes through.
-    let _end = EndPoll(handle);
+    let poll = Poll(Some(inside));
+    let Some(inside) = &poll.0 else { return 0 };
+    let this = inside.handle();
     // Before the signals are counted: a failed lane publishes nothing more.
     let failed = this.base.failure().is_some();
-    // SAFETY: `polling` is set, so this is the only use of the poller.
+    // SAFETY: this thread is inside the handle's seat, in its outermost poll, and
+    // no callback runs.
     let ready = unsafe { &mut *this.poller.get() }.begin();
     let mut made = 0;
     for _ in 0..ready {
@@ -397,10 +507,11 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
         let Some(signal) = take(this) else { break };
         made += 1;
         this.current_model.set(signal.model);
+        let calling = inside.call_back();
         // SAFETY: the host registered the callback for this. Nothing of the
         // engine is borrowed while it runs; symbol and values lie in memory
-        // that stays unchanged until the next take, which `polling` keeps from
-        // happening, and destroy is put off until the poll ends.
+        // that stays unchanged until the next take, which only the outermost
+        // poll does, and destroy is put off until that ends.
         unsafe {
             callback(
                 signal.symbol,
@@ -410,12 +521,17 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
                 user_data,
             );
         }
-        if this.destroy_after_poll.get() {
-            break;
+        drop(calling);
+        // Destroyed, or this is the child of a fork.
+        if !inside.is_live() {
+            return made;
         }
     }
     if made == 0 && failed {
-        set_last_error(this.base.failure().map(str::to_owned));
+        match this.base.failure() {
+            Some(why) => last_error::set(why.to_owned()),
+            None => last_error::clear(),
+        }
         return SIGNAL_ERROR_FAILED;
     }
     made
@@ -434,8 +550,8 @@ struct CSignal {
 fn take(handle: &Handle) -> Option<CSignal> {
     guarded(None, || {
         let mut taken = None;
-        // SAFETY: `polling` is set by the one caller, so this is the only use
-        // of the poller, and it ends before the callback runs.
+        // SAFETY: the one caller is the outermost poll, inside the handle's seat,
+        // and this use of the poller ends before the callback runs.
         let poller = unsafe { &mut *handle.poller.get() };
         poller.take(|name, signal| {
             taken = Some(CSignal {
@@ -452,49 +568,46 @@ fn take(handle: &Handle) -> Option<CSignal> {
     })
 }
 
-/// Marks the poll as ended, and destroys the handle if a callback asked for it.
-struct EndPoll(*mut c_void);
+/// An outermost poll. When it ends, also by an exception, it destroys the handle
+/// if a callback asked for it.
+struct Poll(Option<Inside>);
 
-impl Drop for EndPoll {
+impl Drop for Poll {
+    #[inline]
     fn drop(&mut self) {
-        // SAFETY: the handle is alive: destroy is put off while `polling` is
-        // set. The shared borrow ends before the handle is dropped.
-        let destroy = unsafe { self::handle(self.0) }.is_some_and(|handle| {
-            // SAFETY: `polling` is still set, so this is the only use of the
-            // poller.
-            guarded((), || unsafe { &mut *handle.poller.get() }.record_last());
-            handle.current_model.set(SIGNAL_NO_MODEL);
-            handle.polling.set(false);
-            handle.destroy_after_poll.get()
-        });
-        if destroy {
-            // SAFETY: as above; the host has given the handle up.
-            unsafe { signal_destroy(self.0) };
+        let Some(inside) = self.0.take() else { return };
+        let this = inside.handle();
+        // SAFETY: inside the handle's seat, no callback runs any more.
+        guarded((), || unsafe { &mut *this.poller.get() }.record_last());
+        // SAFETY: as above; nothing that runs here calls back into the host.
+        guarded((), || unsafe { &mut *this.feeder.get() }.publish_held());
+        this.current_model.set(SIGNAL_NO_MODEL);
+        if this.destroy_after_poll.get() {
+            inside.destroy();
         }
     }
 }
 
 /// Stops and joins the lanes, writes the latency report if one is configured,
 /// and frees the handle. Makes no callback: signals still queued are discarded.
-/// From inside a callback it takes effect when the poll ends. Null is ignored.
+/// From inside a callback the handle is dead for every function at once, and its
+/// end takes place when the poll ends. While another thread is inside a call on
+/// the handle it is refused, and the handle lives on. Null is ignored.
 ///
 /// # Safety
 ///
-/// `handle` is null or a live handle, on its thread; it is dead afterwards.
+/// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_destroy(handle: *mut c_void) {
-    // SAFETY: the caller passes null or a live handle.
-    let Some(this) = (unsafe { self::handle(handle) }) else {
+    let Ok(inside) = slots::enter(handle) else {
         return;
     };
-    if this.polling.get() {
-        this.destroy_after_poll.set(true);
+    inside.take_down();
+    if inside.is_nested() {
+        inside.handle().destroy_after_poll.set(true);
         return;
     }
-    // SAFETY: the handle came from `Box::into_raw` in `signal_create`, and the
-    // caller gives it up.
-    let owned = unsafe { Box::from_raw(handle.cast::<Handle>()) };
-    guarded((), || drop(owned));
+    inside.destroy();
 }
 
 /// The library's version, `MAJOR.MINOR.PATCH`. Static: never free it.
@@ -508,18 +621,21 @@ pub extern "C" fn signal_version() -> *const c_char {
     VERSION.as_ptr()
 }
 
-/// Why the last `signal_create` on this thread returned null, or why a poll
-/// returned `SIGNAL_ERROR_FAILED`; null if the last create succeeded. Valid
-/// until the next such call on this thread: copy it, never free it.
+/// Why the last `signal_create` on this thread returned null, why a poll
+/// returned `SIGNAL_ERROR_FAILED`, or what `signal_health` found; null if that
+/// call had nothing to say. Valid until the next such call on this thread: copy
+/// it, never free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_last_error() -> *const c_char {
-    LAST_ERROR
-        .try_with(|last| {
-            last.borrow()
-                .as_ref()
-                .map_or(std::ptr::null(), |text| text.as_ptr())
-        })
-        .unwrap_or(std::ptr::null())
+    last_error::get()
+}
+
+/// Calls that were refused because their handle is none of this library's:
+/// foreign, destroyed, or made before `fork`. All handles, since the library was
+/// loaded. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn signal_refused_handles() -> u64 {
+    slots::refused()
 }
 
 /// Fills in the counters while the engine runs. Returns 0, or -1 for a null
@@ -527,14 +643,10 @@ pub extern "C" fn signal_last_error() -> *const c_char {
 ///
 /// # Safety
 ///
-/// `handle` is null or a live handle. `stats` is null or points to at least
+/// `stats` is null or points to at least
 /// `stats->size` writable bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_stats(handle: *mut c_void, stats: *mut signal_stats_t) -> c_int {
-    // SAFETY: the caller passes null or a live handle.
-    let Some(this) = (unsafe { self::handle(handle) }) else {
-        return SIGNAL_ERROR_NULL;
-    };
     if stats.is_null() {
         return SIGNAL_ERROR_NULL;
     }
@@ -543,10 +655,10 @@ pub unsafe extern "C" fn signal_stats(handle: *mut c_void, stats: *mut signal_st
     if given < 2 * size_of::<u64>() as u64 {
         return SIGNAL_ERROR_NULL;
     }
-    guarded(SIGNAL_ERROR_NULL, || {
+    let read = slots::read(handle, |this, slot| {
         let known = size_of::<signal_stats_t>();
         let size = usize::try_from(given).map_or(known, |given| given.min(known));
-        let values = stats_of(&this.base.counters(), size as u64);
+        let values = stats_of(&this.base.counters(), slot.refused(), size as u64);
         // SAFETY: the caller has `given` writable bytes there, and `size` is at
         // most that and at most the source's size.
         unsafe {
@@ -557,10 +669,11 @@ pub unsafe extern "C" fn signal_stats(handle: *mut c_void, stats: *mut signal_st
             );
         }
         0
-    })
+    });
+    read.unwrap_or_else(Refused::code)
 }
 
-fn stats_of(counters: &Snapshot, size: u64) -> signal_stats_t {
+fn stats_of(counters: &Snapshot, refused_concurrent: u64, size: u64) -> signal_stats_t {
     let count = |counter| counters.get(counter);
     signal_stats_t {
         size,
@@ -596,18 +709,23 @@ fn stats_of(counters: &Snapshot, size: u64) -> signal_stats_t {
         conflated_egress: count(Counter::ConflatedEgress),
         queued: counters.queued(),
         panics: count(Counter::Panics),
+        refused_concurrent,
+        model_vectors_missed: count(Counter::ModelVectorsMissed),
+        capture_written: count(Counter::CaptureWritten),
+        capture_missed: count(Counter::CaptureMissed),
+        capture_failed: count(Counter::CaptureFailed),
     }
 }
 
-/// Number of models, in the order of the configuration; -1 for a null handle.
+/// Number of models, in the order of the configuration; `SIGNAL_ERROR_NULL` or
+/// `SIGNAL_ERROR_HANDLE` for a handle that is none.
 ///
 /// # Safety
 ///
-/// `handle` is null or a live handle.
+/// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_models(handle: *mut c_void) -> c_int {
-    // SAFETY: the caller passes null or a live handle.
-    unsafe { self::handle(handle) }.map_or(SIGNAL_ERROR_NULL, |this| this.models.len() as c_int)
+    slots::read(handle, |this, _| this.models.len() as c_int).unwrap_or_else(Refused::code)
 }
 
 /// The name of a model, by its place from 0. Owned by the handle and valid until
@@ -615,13 +733,16 @@ pub unsafe extern "C" fn signal_models(handle: *mut c_void) -> c_int {
 ///
 /// # Safety
 ///
-/// `handle` is null or a live handle.
+/// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_model_name(handle: *mut c_void, model: c_int) -> *const c_char {
-    // SAFETY: the caller passes null or a live handle.
-    unsafe { self::handle(handle) }
-        .and_then(|this| this.models.get(usize::try_from(model).ok()?))
-        .map_or(std::ptr::null(), |names| names.name.as_ptr())
+    slots::read(handle, |this, _| {
+        let names = this.models.get(usize::try_from(model).ok()?)?;
+        Some(names.name.as_ptr())
+    })
+    .ok()
+    .flatten()
+    .unwrap_or(std::ptr::null())
 }
 
 /// The name of `values[index]` in a callback with this model's values, or with
@@ -630,54 +751,55 @@ pub unsafe extern "C" fn signal_model_name(handle: *mut c_void, model: c_int) ->
 ///
 /// # Safety
 ///
-/// `handle` is null or a live handle.
+/// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_value_name(
     handle: *mut c_void,
     model: c_int,
     index: c_int,
 ) -> *const c_char {
-    // SAFETY: the caller passes null or a live handle.
-    let name = unsafe { self::handle(handle) }.and_then(|this| {
+    slots::read(handle, |this, _| {
         let index = usize::try_from(index).ok()?;
-        if model == SIGNAL_ALL_MODELS {
-            return this
-                .models
-                .iter()
-                .flat_map(|names| &names.values)
-                .nth(index);
-        }
-        this.models
-            .get(usize::try_from(model).ok()?)?
-            .values
-            .get(index)
-    });
-    name.map_or(std::ptr::null(), |name| name.as_ptr())
+        let name = if model == SIGNAL_ALL_MODELS {
+            let mut all = this.models.iter().flat_map(|names| &names.values);
+            all.nth(index)
+        } else {
+            let names = this.models.get(usize::try_from(model).ok()?)?;
+            names.values.get(index)
+        };
+        Some(name?.as_ptr())
+    })
+    .ok()
+    .flatten()
+    .unwrap_or(std::ptr::null())
 }
 
 /// From inside a callback: the place of the model that the signal is from, or
 /// `SIGNAL_ALL_MODELS` if its values are those of several models.
-/// `SIGNAL_NO_MODEL` outside a callback, -1 for a null handle.
+/// `SIGNAL_NO_MODEL` outside a callback, another `SIGNAL_ERROR_` for a handle that
+/// it does not take.
 ///
 /// # Safety
 ///
-/// `handle` is null or a live handle, on its thread.
+/// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_current_model(handle: *mut c_void) -> c_int {
-    // SAFETY: the caller passes null or a live handle.
-    unsafe { self::handle(handle) }.map_or(SIGNAL_ERROR_NULL, |this| this.current_model.get())
+    match slots::enter(handle) {
+        Ok(inside) => inside.handle().current_model.get(),
+        Err(refused) => refused.code(),
+    }
 }
 
-/// What an inlined poll reads; give it to `signal_poll`. Owned by the handle
-/// and valid until `signal_destroy`; null for a null handle.
+/// What an inlined poll reads; give it to `signal_poll`. Owned by the library and
+/// readable for ever: after `signal_destroy` an inlined poll finds nothing in it,
+/// or calls and is refused. Null for a handle that is none.
 ///
 /// # Safety
 ///
-/// `handle` is null or a live handle.
+/// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_egress(handle: *mut c_void) -> *const signal_egress_t {
-    // SAFETY: the caller passes null or a live handle.
-    unsafe { self::handle(handle) }.map_or(std::ptr::null(), |this| &raw const this.egress)
+    slots::read(handle, |_, slot| slot.egress()).unwrap_or(std::ptr::null())
 }
 
 /// Writes at most `max` hops that have been timed, in the order of the path,
@@ -686,7 +808,7 @@ pub unsafe extern "C" fn signal_egress(handle: *mut c_void) -> *const signal_egr
 ///
 /// # Safety
 ///
-/// `handle` is null or a live handle, on its thread. `hops` is null or has room
+/// `hops` is null or has room
 /// for `max` elements.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_latency(
@@ -694,56 +816,172 @@ pub unsafe extern "C" fn signal_latency(
     hops: *mut signal_hop_t,
     max: c_int,
 ) -> c_int {
-    // SAFETY: the caller passes null or a live handle.
-    let Some(this) = (unsafe { self::handle(handle) }) else {
-        return SIGNAL_ERROR_NULL;
-    };
     if hops.is_null() {
         return SIGNAL_ERROR_NULL;
     }
-    if this.polling.get() {
+    let inside = match slots::enter(handle) {
+        Ok(inside) => inside,
+        Err(refused) => return refused.code(),
+    };
+    if inside.is_nested() {
         return 0;
     }
+    let this = inside.handle();
     guarded(SIGNAL_ERROR_NULL, || {
-        // SAFETY: only the host's thread uses feeder and poller, no poll is
-        // under way, and nothing called here calls back into the host.
+        // SAFETY: this thread is inside the handle's seat, no poll is under way,
+        // and nothing called here calls back into the host.
         let (feeder, poller) = unsafe { (&mut *this.feeder.get(), &mut *this.poller.get()) };
         let rows = this.base.latency(feeder, poller);
-        let count = rows.len().min(usize::try_from(max).unwrap_or(0));
-        for (index, row) in rows[..count].iter().enumerate() {
-            let mut name = [0; SIGNAL_HOP_NAME_LEN];
-            for (to, from) in name[..SIGNAL_HOP_NAME_LEN - 1]
-                .iter_mut()
-                .zip(row.hop.name().bytes())
-            {
-                *to = from as c_char;
-            }
-            let hop = signal_hop_t {
-                name,
-                count: row.count,
-                p50_ns: row.p50_ns,
-                p99_ns: row.p99_ns,
-                p999_ns: row.p999_ns,
-                max_ns: row.max_ns,
-            };
-            // SAFETY: `index` is below `max`, for which the caller has room.
-            unsafe { hops.add(index).write_unaligned(hop) };
-        }
-        count as c_int
+        let rows = rows.iter().map(|row| signal_hop_t {
+            name: c_name(row.hop.name()),
+            count: row.count,
+            p50_ns: row.p50_ns,
+            p99_ns: row.p99_ns,
+            p999_ns: row.p999_ns,
+            max_ns: row.max_ns,
+        });
+        // SAFETY: the caller has room for `max` hops.
+        unsafe { write_rows(rows, hops, max) }
     })
 }
 
-/// What one clock stamp costs, ns, measured now in well under a millisecond;
-/// -1 for a null handle.
+/// The engine's state in a word, one of `SIGNAL_HEALTH_`: where several hold, the
+/// greatest. `signal_last_error` then says on this thread what it is concluded
+/// from, or is null for `SIGNAL_HEALTH_OK`. "Since the last look" is since the
+/// last call on this handle, by whichever thread. Not for the hot path.
 ///
 /// # Safety
 ///
-/// `handle` is null or a live handle.
+/// None is needed: a handle that is none is refused.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_health(handle: *mut c_void) -> c_int {
+    let found = slots::read(handle, |this, _| {
+        let health = this.base.health();
+        match health.state {
+            HealthState::Ok => last_error::clear(),
+            _ => last_error::set(health.to_string()),
+        }
+        match health.state {
+            HealthState::Ok => SIGNAL_HEALTH_OK,
+            HealthState::Quarantined => SIGNAL_HEALTH_QUARANTINED,
+            HealthState::Silent => SIGNAL_HEALTH_SILENT,
+            HealthState::Overloaded => SIGNAL_HEALTH_OVERLOADED,
+            HealthState::Stalled => SIGNAL_HEALTH_STALLED,
+            HealthState::Failed => SIGNAL_HEALTH_FAILED,
+        }
+    });
+    found.unwrap_or_else(Refused::code)
+}
+
+/// What was put in quarantine as the `index`th, and why; null if fewer were, or
+/// if it is beyond the 64 that are kept. Owned by the handle and valid until
+/// `signal_destroy`.
+///
+/// # Safety
+///
+/// None is needed: a handle that is none is refused.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_incident(handle: *mut c_void, index: c_int) -> *const c_char {
+    slots::read(handle, |this, _| {
+        let incident = this.base.incident(usize::try_from(index).ok()?)?;
+        Some(incident.as_ptr())
+    })
+    .ok()
+    .flatten()
+    .unwrap_or(std::ptr::null())
+}
+
+/// Writes at most `max` lanes, in the order of the path, and returns how many;
+/// a negative `SIGNAL_ERROR_` for a null pointer or a handle
+/// that is none.
+///
+/// # Safety
+///
+/// `lanes` is null or has room for `max` elements.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_lanes(
+    handle: *mut c_void,
+    lanes: *mut signal_lane_t,
+    max: c_int,
+) -> c_int {
+    if lanes.is_null() {
+        return SIGNAL_ERROR_NULL;
+    }
+    let written = slots::read(handle, |this, _| {
+        let rows = this.base.monitor().lanes();
+        let rows = rows.iter().map(|lane| signal_lane_t {
+            name: c_name(&lane.name),
+            core: lane.core as u64,
+            beats: lane.beats,
+            longest_duty_ns: lane.longest_duty_ns,
+            stalls: lane.stalls,
+            silence_ns: lane.silence_ns,
+        });
+        // SAFETY: the caller has room for `max` lanes.
+        unsafe { write_rows(rows, lanes, max) }
+    });
+    written.unwrap_or_else(Refused::code)
+}
+
+/// Writes at most `max` rings, in the order of the path, and returns how many;
+/// a negative `SIGNAL_ERROR_` for a null pointer or a handle that is none.
+///
+/// # Safety
+///
+/// `rings` is null or has room for `max` elements.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_rings(
+    handle: *mut c_void,
+    rings: *mut signal_ring_t,
+    max: c_int,
+) -> c_int {
+    if rings.is_null() {
+        return SIGNAL_ERROR_NULL;
+    }
+    let written = slots::read(handle, |this, _| {
+        let rows = this.base.monitor().rings();
+        let rows = rows.iter().map(|ring| signal_ring_t {
+            name: c_name(&ring.name),
+            capacity: ring.capacity as u64,
+            high_water: ring.high_water as u64,
+        });
+        // SAFETY: the caller has room for `max` rings.
+        unsafe { write_rows(rows, rings, max) }
+    });
+    written.unwrap_or_else(Refused::code)
+}
+
+/// A name as a NUL-terminated field; what is too long is cut.
+fn c_name<const LEN: usize>(name: &str) -> [c_char; LEN] {
+    let mut field = [0; LEN];
+    for (to, from) in field[..LEN - 1].iter_mut().zip(name.bytes()) {
+        *to = from as c_char;
+    }
+    field
+}
+
+/// Writes at most `max` rows; how many.
+///
+/// # Safety
+///
+/// `out` has room for `max` rows, at any alignment.
+unsafe fn write_rows<T>(rows: impl Iterator<Item = T>, out: *mut T, max: c_int) -> c_int {
+    let mut count = 0;
+    for row in rows.take(usize::try_from(max).unwrap_or(0)) {
+        // SAFETY: `count` is below `max`, for which the caller has room.
+        unsafe { out.add(count).write_unaligned(row) };
+        count += 1;
+    }
+    count as c_int
+}
+
+/// What one clock stamp costs, ns, measured now in well under a millisecond;
+/// -1 for a handle that is none.
+///
+/// # Safety
+///
+/// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_stamp_ns(handle: *mut c_void) -> f64 {
-    // SAFETY: the caller passes null or a live handle.
-    let Some(this) = (unsafe { self::handle(handle) }) else {
-        return -1.0;
-    };
-    guarded(-1.0, || this.base.stamp_cost_ns())
+    slots::read(handle, |this, _| this.base.stamp_cost_ns()).unwrap_or(-1.0)
 }

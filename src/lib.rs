@@ -41,10 +41,13 @@
 //!   [`Engine::start`].
 
 pub mod abi;
+mod barrier;
 pub mod config;
 pub mod engine;
 mod error;
 pub mod factors;
+// Its table of handles is static, which loom's atomics cannot be.
+#[cfg(not(loom))]
 pub mod ffi;
 mod files;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
@@ -56,6 +59,7 @@ mod ranged;
 #[cfg(feature = "replay")]
 pub mod replay;
 pub mod report;
+mod seat;
 pub mod stages;
 mod sync;
 mod tap;

@@ -1,16 +1,108 @@
-//! What a caught panic says.
+//! What became of a panic on a thread of ours: one message, with its place, for
+//! whoever asks. The C library keeps the standard hook's many lines off the
+//! host's stderr.
 
 use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::panic::PanicHookInfo;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What `catch_unwind` gives.
 pub type Payload = Box<dyn Any + Send>;
 
-/// The panic's message.
-pub(crate) fn describe(payload: &(dyn Any + Send)) -> String {
-    payload
+/// What the names of all threads of this library begin with.
+const THREAD_NAME: &str = "signal-";
+
+thread_local! {
+    static LAST_PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Sets a hook that says nothing of panics that we catch, and remembers where
+/// they were. Others go to the hook that was set before. The first call does it;
+/// `more` tells of further calls during which a panic is ours.
+pub(crate) fn keep_quiet(more: fn() -> bool) {
+    static SET: AtomicBool = AtomicBool::new(false);
+    if SET.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+        let ours = std::thread::current()
+            .name()
+            .is_some_and(|name| name.starts_with(THREAD_NAME))
+            || QUIET.try_with(Cell::get).unwrap_or(false)
+            || more();
+        if !ours {
+            return before(info);
+        }
+        let place = info
+            .location()
+            .map(|at| format!("{}:{}", at.file(), at.line()));
+        let _ = LAST_PLACE.try_with(|last| *last.borrow_mut() = place);
+    }));
+}
+
+/// Runs `body`; a panic in it is ours.
+pub(crate) fn quietly<R>(body: impl FnOnce() -> R) -> R {
+    struct Loud(bool);
+    impl Drop for Loud {
+        fn drop(&mut self) {
+            let _ = QUIET.try_with(|quiet| quiet.set(self.0));
+        }
+    }
+    let _loud = Loud(QUIET.try_with(|quiet| quiet.replace(true)).unwrap_or(false));
+    body()
+}
+
+/// Where this thread's last panic that was kept quiet happened, `file:line`;
+/// told once.
+pub(crate) fn last_panic_location() -> Option<String> {
+    LAST_PLACE
+        .try_with(|last| last.borrow_mut().take())
+        .ok()
+        .flatten()
+}
+
+/// A caught panic's message, with its place where that is known:
+/// `index out of bounds (src/models/x.rs:12)`. On the thread that panicked.
+pub(crate) fn describe(panic: &(dyn Any + Send)) -> String {
+    let message = panic
         .downcast_ref::<&str>()
         .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message")
-        .to_owned()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a message");
+    match last_panic_location() {
+        Some(place) => format!("{message} ({place})"),
+        None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[test]
+    fn our_panics_have_a_place_and_it_is_told_once() {
+        keep_quiet(|| false);
+        let panic = catch_unwind(|| quietly(|| panic!("number {}", 7))).unwrap_err();
+        let told = describe(&*panic);
+        assert!(told.starts_with("number 7 (src/panic.rs:"), "{told}");
+        assert_eq!(describe(&*panic), "number 7");
+        assert!(!QUIET.get());
+        let other = std::panic::catch_unwind(|| std::panic::panic_any(1)).unwrap_err();
+        assert_eq!(describe(&*other), "a panic without a message");
+    }
+
+    #[test]
+    fn threads_of_ours_are_quiet_by_their_name() {
+        keep_quiet(|| false);
+        let told = crate::pipeline::guest::spawn(format!("{THREAD_NAME}test"), || {
+            describe(&*catch_unwind(|| panic!("on a lane")).unwrap_err())
+        });
+        let told = told.unwrap().join().unwrap();
+        assert!(told.starts_with("on a lane (src/panic.rs:"), "{told}");
+    }
 }

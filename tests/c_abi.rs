@@ -193,6 +193,27 @@ scenarios! {
     thread_guest_of_a_masked_host,
     thread_guest_reports,
     process_signals,
+    dead_handles,
+    foreign_handles,
+    too_many_handles,
+    handle_moves_between_threads,
+    threads_at_once,
+    destroy_beside_calls,
+    visitors_during_a_callback,
+    callback_calls_everything,
+    destroy_in_a_callback,
+    handlers_call_in,
+    fork_and_go_on,
+    fork_in_a_callback,
+    fork_beside_calls,
+    signals_during_calls,
+    load_and_unload,
+    two_copies,
+    limited_address_space,
+    limited_threads,
+    limited_locked_memory,
+    limited_files,
+    cores_that_are_not_there,
 }
 
 /// The host leaves while lanes spin: at once, and with its own exit code.
@@ -215,6 +236,7 @@ exits! {
     quick_exit_without_destroy,
     return_from_main_without_destroy,
     dlclose_without_destroy,
+    calls_at_exit,
 }
 
 #[test]
@@ -372,6 +394,7 @@ fn the_library_exports_the_c_abi_alone_and_is_never_unloaded() {
             "signal_models",
             "signal_on_data",
             "signal_poll_callbacks",
+            "signal_refused_handles",
             "signal_register_callback",
             "signal_stamp_ns",
             "signal_stats",

@@ -31,7 +31,10 @@ impl Model for Slow {
     }
 }
 
-fn by_model(received: &[Received]) -> BTreeMap<u8, Vec<(u64, String, i64, Vec<u64>)>> {
+/// Input sequence, symbol, time, value bits.
+type Said = (u64, String, i64, Vec<u64>);
+
+fn by_model(received: &[Received]) -> BTreeMap<u8, Vec<Said>> {
     let mut models: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (_, input, model, symbol, time, values) in received.iter().cloned() {
         let of_model = models.entry(model.unwrap().0).or_default();

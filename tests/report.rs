@@ -98,7 +98,7 @@ fn every_file_holds_every_message() {
         let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
         assert_eq!(summary["counters"]["delivered"], DEPTHS);
         assert_eq!(summary["configuration"]["placement"], placement);
-        let lanes = summary["lanes"].as_array().unwrap();
+        let lanes = summary["vitals"].as_array().unwrap();
         assert_eq!(lanes.len(), usize::from(placement == "fused"));
         assert!(lanes.iter().all(|lane| lane["beats"].as_u64() > Some(0)));
         assert_eq!(summary["rings"][0]["name"], "ingest");

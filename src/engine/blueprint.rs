@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Registry;
+use super::{Registry, memory};
 use crate::config::{Config, ModelEntry};
 use crate::error::Error;
 use crate::factors::{Entry, Prepared};
@@ -52,11 +52,15 @@ impl Blueprint {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`], naming the key and what was expected.
+    /// [`Error::Config`], naming the key and what was expected, or
+    /// [`Error::Memory`] if there is not enough to read the model files.
     pub fn new(config: &Config, registry: &Registry) -> Result<Self, Error> {
         let disabled = Disabled::new(config, registry)?;
         let sets = sets(config, registry, &disabled)?;
         let (factors, selection) = disabled.select(&sets)?;
+        let files = config.models.iter().filter_map(|entry| entry.file.as_ref());
+        let bytes = files.filter_map(|file| Some(std::fs::metadata(file).ok()?.len()));
+        memory::check_reading(bytes.fold(0, u64::saturating_add))?;
         let mut models = Vec::new();
         let mut infos = Vec::new();
         for entry in &disabled.models(config) {

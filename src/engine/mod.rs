@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `blueprint` | what a configuration asks for, checked, before anything runs |
+//! | `memory` | whether there is enough of it |
 //! | `feeder` | where the host's events go in |
 //! | `poller` | where signals come out |
 //! | `health` | the engine's state in a word, its lanes and rings |
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use crate::abi::HostEvent;
 use crate::config::Config;
 use crate::error::Error;
-use crate::panic::describe;
+use crate::panic::{describe, quietly};
 use crate::pipeline::build::{self, RingPlan};
 use crate::pipeline::clock::Clock;
 use crate::pipeline::control::Control;
@@ -26,6 +27,7 @@ use crate::pipeline::lane::Lane;
 use crate::pipeline::padded::Values;
 use crate::pipeline::placement::Plan;
 use crate::pipeline::vitals::pulse;
+use crate::pipeline::word::Words;
 use crate::report::{Exporter, Facts, HopSummary, Latency};
 use crate::stages::{Name, Names, Signal};
 use crate::tap::{Tap, Writer};
@@ -34,6 +36,7 @@ use crate::{factors, models};
 mod blueprint;
 mod feeder;
 mod health;
+pub(crate) mod memory;
 mod poller;
 
 pub(crate) use health::Monitor;
@@ -90,6 +93,16 @@ impl Engine {
         Self::start_with(config, &Registry::default())
     }
 
+    /// As [`Engine::start_with`], with the words of an inlined poll at a place of the
+    /// caller's.
+    pub(crate) fn start_at(
+        config: &Config,
+        registry: &Registry,
+        words: Words,
+    ) -> Result<Self, Error> {
+        Self::start_blueprint_at(Blueprint::new(config, registry)?, words)
+    }
+
     /// Starts an engine with factor sets and models of your own.
     ///
     /// # Errors
@@ -105,8 +118,13 @@ impl Engine {
     ///
     /// [`Error`], and nothing is left behind.
     pub fn start_blueprint(blueprint: Blueprint) -> Result<Self, Error> {
+        Self::start_blueprint_at(blueprint, Words::default())
+    }
+
+    fn start_blueprint_at(blueprint: Blueprint, words: Words) -> Result<Self, Error> {
         // Factor sets and models run here for the first time.
-        catch_unwind(AssertUnwindSafe(|| Self::build(blueprint))).unwrap_or_else(|panic| {
+        let build = || quietly(|| Self::build(blueprint, words));
+        catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|panic| {
             Err(Error::Config(format!(
                 "a factor set or model panicked before the first event: {}",
                 describe(&*panic)
@@ -114,15 +132,10 @@ impl Engine {
         })
     }
 
-    fn build(blueprint: Blueprint) -> Result<Self, Error> {
-        let names = Arc::new(Names::new(blueprint.config().instruments.max));
-        let config = &blueprint.config().clone();
-        let levels = blueprint.levels();
-        let outputs = blueprint.widest_signal();
-        let what = blueprint.to_string();
-        let models = blueprint.models().to_vec();
-        let mut stages = blueprint.stages(names.clone())?;
+    fn build(blueprint: Blueprint, words: Words) -> Result<Self, Error> {
+        memory::check("an engine", 0, 1)?;
         let cores = Cores::detect().map_err(Error::Placement)?;
+        let config = &blueprint.config().clone();
         let plan = Plan::new(
             &config.placement,
             config.cores.as_deref(),
@@ -130,6 +143,20 @@ impl Engine {
             &cores,
         )
         .map_err(Error::Placement)?;
+        let threads = plan.lanes.len()
+            + usize::from(config.latency.dir.is_some())
+            + usize::from(config.capture.file.is_some());
+        memory::check(
+            "an engine of this configuration",
+            blueprint.bytes(),
+            threads,
+        )?;
+        let names = Arc::new(Names::new(blueprint.config().instruments.max));
+        let levels = blueprint.levels();
+        let outputs = blueprint.widest_signal();
+        let what = blueprint.to_string();
+        let models = blueprint.models().to_vec();
+        let mut stages = blueprint.stages(names.clone())?;
         let mut captured = None;
         if let Some(file) = &config.capture.file {
             let (tap, events) = Tap::new(config.capture.buffer, levels);
@@ -144,7 +171,7 @@ impl Engine {
             egress: config.rings.egress,
             overload: config.overload,
         };
-        let mut pipeline = build::build(&plan, stages, rings, &clock, &control);
+        let mut pipeline = build::build(&plan, stages, rings, &clock, &control, &words.published);
         let host_counters = Counters::new();
         let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
         pipeline.counters.insert(0, host_counters.clone());
@@ -227,8 +254,7 @@ impl Engine {
             },
             poller: Poller {
                 signals: pipeline.signals,
-                published: pipeline.published,
-                taken: Arc::default(),
+                words,
                 next_sequence: 1,
                 names,
                 clock,
@@ -334,8 +360,17 @@ impl Base {
         self.monitor.counters()
     }
 
+    /// Tells the lanes to end; dropping joins them.
+    pub(crate) fn stop(&self) {
+        self.control.stop();
+    }
+
     pub(crate) fn failure(&self) -> Option<&str> {
         self.control.failure()
+    }
+
+    pub(crate) fn monitor(&self) -> &Monitor {
+        &self.monitor
     }
 
     pub(crate) fn incident(&self, place: usize) -> Option<&CStr> {

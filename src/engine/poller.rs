@@ -2,24 +2,21 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use crossbeam_utils::CachePadded;
+use std::sync::atomic::Ordering;
 
 use crate::pipeline::clock::Clock;
 use crate::pipeline::counters::{Counter, Counters};
 use crate::pipeline::hops::{Hop, Recorder};
 use crate::pipeline::padded::Values;
-use crate::pipeline::published::Published;
 use crate::pipeline::ring::Receiver;
 use crate::pipeline::wire::{Signals, Wire};
+use crate::pipeline::word::Words;
 use crate::stages::{Name, Names, Signal};
 
 /// Where signals come out. Belongs to the host's thread.
 pub struct Poller {
     pub(super) signals: Receiver,
-    pub(super) published: Arc<Published>,
-    pub(super) taken: Arc<CachePadded<AtomicU64>>,
+    pub(super) words: Words,
     pub(super) next_sequence: u64,
     pub(super) names: Arc<Names>,
     pub(super) clock: Clock,
@@ -67,8 +64,8 @@ impl Poller {
     /// Signals that are ready now.
     #[inline]
     pub fn ready(&self) -> usize {
-        let published = self.published.get();
-        published.wrapping_sub(self.taken.load(Ordering::Relaxed)) as usize
+        let published = self.words.published.load(Ordering::Acquire);
+        published.wrapping_sub(self.words.taken.load(Ordering::Relaxed)) as usize
     }
 
     /// Takes the oldest signal out of the ring, then hands it on, so that it is
@@ -87,8 +84,9 @@ impl Poller {
             return false;
         };
         let now = self.clock.stamp();
-        self.taken.store(
-            self.taken.load(Ordering::Relaxed).wrapping_add(1),
+        let taken = &self.words.taken;
+        taken.store(
+            taken.load(Ordering::Relaxed).wrapping_add(1),
             Ordering::Relaxed,
         );
         self.counters.bump(Counter::Delivered);
@@ -131,12 +129,6 @@ impl Poller {
             recorder.record(Hop::TickToCallback, stamps.arrival, stamps.taken);
             recorder.hand_over();
         }
-    }
-
-    /// The words that an inlined poll compares: how many signals have been
-    /// published, and how many taken.
-    pub(crate) fn progress(&self) -> (*const u64, *const u64) {
-        (self.published.address(), self.taken.as_ptr())
     }
 
     fn finish(&mut self) {

@@ -16,9 +16,9 @@ use super::lane::Turn;
 use super::outlet::{HostOutlet, LaneOutlet, ModelsOutlet};
 use super::overload::{EgressOverload, Overload};
 use super::placement::{LanePlan, Plan, Stage};
-use super::published::Published;
 use super::ring::{Gauge, Receiver, Sender, ring};
 use super::wire::{self, Encode, Events, FactorVectors, Predictions, Signals};
+use super::word::Word;
 use crate::stages::{Egress, Factor, Ingest, ModelStage, Names};
 use crate::tap::Tap;
 
@@ -55,7 +55,6 @@ pub(crate) struct RingPlan {
 pub(crate) struct Pipeline {
     pub(crate) events: Sender,
     pub(crate) signals: Receiver,
-    pub(crate) published: Arc<Published>,
     /// One a lane, in the order of the path; exactly one for `inline`.
     pub(crate) works: Vec<Box<dyn Turn>>,
     pub(crate) counters: Vec<Arc<Counters>>,
@@ -71,6 +70,7 @@ pub(crate) fn build(
     rings: RingPlan,
     clock: &Clock,
     control: &Arc<Control>,
+    published: &Word,
 ) -> Pipeline {
     let (events, inlet) = ring(rings.ingest, wire::raw_words(stages.levels));
     let mut gauges = vec![(Stage::Ingest.name().to_owned(), events.gauge())];
@@ -78,7 +78,6 @@ pub(crate) fn build(
     let mut inlets = VecDeque::from([LaneInlet::Ring(inlet)]);
     let mut merged = Vec::new();
     let (to_host, signals) = ring(rings.egress, Signals::words(stages.outputs));
-    let published = Arc::new(Published::default());
     let to_host_gauge = to_host.gauge();
     let mut to_host = Some(to_host);
     let shares = stages.models.len();
@@ -103,7 +102,6 @@ pub(crate) fn build(
     let mut pipeline = Pipeline {
         events,
         signals,
-        published: published.clone(),
         works: Vec::new(),
         counters: Vec::new(),
         feeds: Vec::new(),

@@ -44,17 +44,7 @@ impl Cores {
             [only] => (Some(only.id), true),
             _ => (current(), false),
         };
-        let probe = guest::spawn("signal-probe".into(), || {
-            widen_own_mask();
-            core_affinity::get_core_ids().unwrap_or_default()
-        })
-        .map_err(|error| format!("cannot start a thread: {error}"))?;
-        let allowed: Vec<usize> = probe
-            .join()
-            .unwrap_or_default()
-            .iter()
-            .map(|core| core.id)
-            .collect();
+        let allowed = allowed()?;
         if allowed.is_empty() {
             return Err(format!(
                 "cannot read which cores this process may use (machines with more than {MAX_CORES} cores are not supported)"
@@ -105,6 +95,17 @@ impl Cores {
     }
 }
 
+/// The cores that a thread of this process can be pinned to now.
+fn allowed() -> Result<Vec<usize>, String> {
+    let probe = guest::spawn("signal-probe".into(), || {
+        widen_own_mask();
+        core_affinity::get_core_ids().unwrap_or_default()
+    })
+    .map_err(|error| format!("cannot start a thread: {error}"))?;
+    let cores = probe.join().unwrap_or_default();
+    Ok(cores.iter().map(|core| core.id).collect())
+}
+
 /// Pins the calling thread and confirms it.
 ///
 /// # Errors
@@ -117,7 +118,11 @@ pub fn pin(core: usize) -> Result<(), String> {
         ));
     }
     if !core_affinity::set_for_current(CoreId { id: core }) {
-        return Err(format!("the kernel refused to pin a lane to core {core}"));
+        // It may have gone since it was chosen.
+        return Err(format!(
+            "the kernel refused to pin a lane to core {core}; expected one of {:?}",
+            allowed()?
+        ));
     }
     match core_affinity::get_core_ids().as_deref() {
         Some([only]) if only.id == core => Ok(()),
@@ -244,6 +249,16 @@ mod tests {
         })
         .join()
         .unwrap();
+    }
+
+    #[test]
+    fn a_core_that_is_gone_is_an_error_that_lists_the_others() {
+        let allowed = Cores::detect().unwrap().allowed;
+        let gone = (0..MAX_CORES).find(|core| !allowed.contains(core)).unwrap();
+        let error = pin(gone).unwrap_err();
+        assert!(error.contains(&format!("core {gone};")), "{error}");
+        assert!(error.ends_with(&format!("{allowed:?}")), "{error}");
+        assert_eq!(Cores::detect().unwrap().allowed, allowed);
     }
 
     #[test]

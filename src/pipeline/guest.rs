@@ -12,13 +12,39 @@ use std::thread::{Builder, JoinHandle};
 ///
 /// # Errors
 ///
-/// What the system says when it refuses a thread.
+/// What the system says when it refuses a thread, and the process' limits.
 pub fn spawn<T: Send + 'static>(
     name: String,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     let _masked = AllSignalsBlocked::new();
-    Builder::new().name(name).spawn(run)
+    Builder::new().name(name).spawn(run).map_err(refused)
+}
+
+/// Adds the limits that a thread may have met.
+fn refused(error: io::Error) -> io::Error {
+    let limits: Vec<_> = [
+        ("RLIMIT_NPROC", libc::RLIMIT_NPROC),
+        ("RLIMIT_AS", libc::RLIMIT_AS),
+    ]
+    .into_iter()
+    .filter_map(|(name, resource)| Some(format!("{name} is {}", limit(resource)?)))
+    .collect();
+    if limits.is_empty() {
+        return error;
+    }
+    io::Error::new(error.kind(), format!("{error} ({})", limits.join(", ")))
+}
+
+/// The process' soft limit, if there is one.
+pub(crate) fn limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
+    let mut limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: `limit` is a valid place for the answer.
+    let read = unsafe { libc::getrlimit(resource, &mut limit) } == 0;
+    (read && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }
 
 /// Blocks all signals of the calling thread until it is dropped.

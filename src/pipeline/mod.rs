@@ -7,12 +7,11 @@
 //! | `wire` | how messages lie in a ring |
 //! | `chain` | stages on one lane, calling each other |
 //! | `inlet` | the receiving ends: from a ring, from several, from a broadcast |
+//! | `word` | the counters that an inlined poll reads |
 //! | `outlet` | the sending ends: to the next lane, to the host |
-//! | `published` | how many signals the host's thread may take |
 //! | `lane` | a pinned thread that polls its inlet and runs its stages |
 //! | `build` | from a plan to rings, chains and lanes |
 //! | `deal` | which stages go to which lane, composed |
-//! | `broadcast` | one producer, consumers that each see everything |
 //! | `overload` | what happens to a message for which a ring has no room |
 //! | `vitals` | whether a lane comes round |
 //! | `control` | the order to stop, the failure, the incidents |
@@ -42,7 +41,7 @@ pub(crate) mod outlet;
 pub mod overload;
 pub mod padded;
 pub mod placement;
-pub(crate) mod published;
 pub mod ring;
 pub mod vitals;
 pub mod wire;
+pub(crate) mod word;

@@ -1,6 +1,7 @@
 //! The sending ends of a lane: to the next lane, and to the host's thread.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::broadcast::Producer;
@@ -8,9 +9,9 @@ use super::chain::{Accept, Trace};
 use super::control::Control;
 use super::counters::{Counter, Counters};
 use super::idle::{Idle, Waiter};
-use super::published::Published;
 use super::ring::Sender;
 use super::wire::{Encode, FactorVectors, Signals};
+use super::word::Word;
 use crate::stages::{FactorVector, Signal};
 
 /// To the next lane. A full ring makes this lane wait, so that the ring before
@@ -74,7 +75,7 @@ impl Accept<FactorVectors> for ModelsOutlet {
 /// To the host's thread.
 pub(crate) struct HostOutlet {
     pub(crate) sender: Sender,
-    pub(crate) published: Arc<Published>,
+    pub(crate) published: Word,
     pub(crate) count: u64,
     /// How long to wait for room; `None` gives up at once.
     pub(crate) block: Option<Duration>,
@@ -93,7 +94,7 @@ impl HostOutlet {
         self.count += 1;
         // The last store on the path: it makes the signal visible to an inlined
         // poll, which looks at nothing else.
-        self.published.set(self.count);
+        self.published.store(self.count, Ordering::Release);
         self.counters.bump(Counter::Published);
         Ok(())
     }

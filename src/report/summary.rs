@@ -18,7 +18,8 @@ pub(crate) struct Summary<'a> {
     seconds: f64,
     hops: Vec<HopSummary>,
     counters: BTreeMap<&'static str, u64>,
-    lanes: Vec<LaneReport>,
+    /// Of the lanes: heartbeat, longest duty cycle, stalls.
+    vitals: Vec<LaneReport>,
     rings: Vec<RingReport>,
     /// What has been put in quarantine and why.
     incidents: Vec<String>,
@@ -40,7 +41,7 @@ impl<'a> Summary<'a> {
             seconds,
             hops,
             counters: monitor.counters().iter().collect(),
-            lanes: monitor.lanes(),
+            vitals: monitor.lanes(),
             rings: monitor.rings(),
             incidents: monitor.incidents().collect(),
             facts,

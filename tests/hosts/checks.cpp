@@ -3,6 +3,7 @@
 #include "plugin.hpp"
 
 #include <dirent.h>
+#include <malloc.h>
 #include <time.h>
 
 #include <algorithm>
@@ -38,6 +39,30 @@ std::vector<pid_t> threads() {
   closedir(tasks);
   std::sort(ids.begin(), ids.end());
   return ids;
+}
+
+static std::size_t descriptors() {
+  DIR *open = opendir("/proc/self/fd");
+  CHECK(open != nullptr);
+  std::size_t count = 0;
+  while (readdir(open) != nullptr) ++count;
+  closedir(open);
+  return count;
+}
+
+Footprint footprint() {
+  // "0 0" is what a kernel without statm would give.
+  long pages = 0, resident = 0;
+  std::FILE *statm = std::fopen("/proc/self/statm", "r");
+  CHECK(statm != nullptr);
+  CHECK_EQ(std::fscanf(statm, "%ld %ld", &pages, &resident), 2);
+  std::fclose(statm);
+  long allocated = 0;
+#if __GLIBC_PREREQ(2, 33)
+  const auto heap = mallinfo2();
+  allocated = static_cast<long>((heap.uordblks + heap.hblkhd) / 1024);
+#endif
+  return {threads().size(), descriptors(), resident * sysconf(_SC_PAGESIZE) / 1024, allocated};
 }
 
 std::uint64_t events(const signal_stats_t &stats) {

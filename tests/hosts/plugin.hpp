@@ -155,10 +155,12 @@ struct Plugin {
   ENTRY(egress);
   ENTRY(latency);
   ENTRY(stamp_ns);
+  ENTRY(refused_handles);
 #undef ENTRY
 
-  explicit Plugin(int flags = RTLD_LAZY | RTLD_NODELETE) {
-    const char *path = std::getenv("SIGNAL_LIB_PATH");
+  explicit Plugin(int flags = RTLD_LAZY | RTLD_NODELETE)
+      : Plugin(std::getenv("SIGNAL_LIB_PATH"), flags) {}
+  Plugin(const char *path, int flags) {
     CHECK(path != nullptr);
     library = dlopen(path, flags);
     if (library == nullptr) std::fprintf(stderr, "dlopen: %s\n", dlerror());
@@ -182,6 +184,7 @@ struct Plugin {
     LOAD(egress);
     LOAD(latency);
     LOAD(stamp_ns);
+    LOAD(refused_handles);
 #undef LOAD
   }
   Plugin(const Plugin &) = delete;
@@ -262,6 +265,12 @@ std::uint64_t events(const signal_stats_t &stats);
 // Every event ended in exactly one way, and the signals went somewhere.
 void check_accounts(const signal_stats_t &stats, std::uint64_t queued = 0);
 std::vector<pid_t> threads();
+// What a process holds, to see that nothing is left behind.
+struct Footprint {
+  std::size_t threads, descriptors;
+  long resident_kib, allocated_kib;
+};
+Footprint footprint();
 double seconds();
 void sleep_us(unsigned us);
 // Runs until `done` holds; false after ten seconds.

@@ -1,0 +1,473 @@
+//! Where handles live: a table that is never freed.
+//!
+//! What the host holds is no pointer but a token: 12 bits that say it is ours,
+//! 16 that tell copies of this library in one process apart, 26 that count a
+//! slot's handles, and the slot. A token is compared before anything is read
+//! through it, so what is foreign, garbage or dead is refused and never
+//! followed. What a host may look at or run into too late (the seat, the words
+//! of the inlined poll) lies in the table itself.
+
+use std::ffi::{c_int, c_void};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::time::{Duration, Instant};
+
+use crossbeam_utils::CachePadded;
+
+use super::{Handle, SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL, last_error};
+use crate::barrier;
+use crate::pipeline::word::{Word, Words};
+use crate::seat::{CallingBack, Entered, Seat};
+
+/// Handles that can live at once.
+pub(super) const SLOTS: usize = 256;
+
+const SLOT_BITS: u32 = 10;
+const GENERATION_BITS: u32 = 26;
+const COPY_BITS: u32 = 16;
+const TAG: u64 = 0x534;
+const _: () = assert!(SLOTS <= 1 << SLOT_BITS);
+const _: () = assert!(TAG < 1 << (64 - SLOT_BITS - GENERATION_BITS - COPY_BITS));
+
+/// A slot's states.
+const FREE: u8 = 0;
+const MAKING: u8 = 1;
+const LIVE: u8 = 2;
+/// Never used again: what it held may still be in use.
+const BURIED: u8 = 3;
+
+/// How long destroying a handle waits for other threads that read from it. They
+/// take a millisecond at most, unless destroy interrupted them.
+const READERS: Duration = Duration::from_secs(1);
+
+/// What `signal_egress_t` is, as words that may be read at any time.
+#[repr(C)]
+struct Egress {
+    published: AtomicPtr<u64>,
+    taken: AtomicPtr<u64>,
+}
+
+/// One handle's place. The host's words, the lane's and the rest have cache
+/// lines of their own.
+#[repr(C, align(128))]
+pub(super) struct Slot {
+    /// The token of the handle that lives here; 0 for none.
+    token: AtomicU64,
+    value: AtomicPtr<Handle>,
+    seat: Seat,
+    egress: CachePadded<Egress>,
+    taken: CachePadded<AtomicU64>,
+    published: CachePadded<AtomicU64>,
+    state: CachePadded<AtomicU8>,
+    generation: AtomicU32,
+    /// Functions of any thread that read from the handle now.
+    readers: AtomicU32,
+    /// Calls refused because another was under way.
+    refused: AtomicU64,
+    /// The token of the handle that lived here when this process was forked.
+    before_fork: AtomicU64,
+}
+
+static TABLE: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
+/// Slots that were ever used are below this one.
+static USED: AtomicUsize = AtomicUsize::new(0);
+/// Calls with a handle that is none.
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+
+/// Why a handle was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Null,
+    Dead,
+    Busy,
+}
+
+impl Refused {
+    pub(super) fn code(self) -> c_int {
+        match self {
+            Self::Null => SIGNAL_ERROR_NULL,
+            Self::Dead => SIGNAL_ERROR_HANDLE,
+            Self::Busy => SIGNAL_ERROR_BUSY,
+        }
+    }
+}
+
+/// A thread inside a handle's seat.
+pub(super) struct Inside {
+    // No reference: it would outlive what `destroy` frees.
+    handle: NonNull<Handle>,
+    slot: &'static Slot,
+    token: u64,
+    entered: Entered<'static>,
+}
+
+impl Inside {
+    #[inline]
+    pub(super) fn handle(&self) -> &Handle {
+        // SAFETY: `enter` saw the token of this handle while inside its seat, and
+        // only `destroy`, which takes this value, frees it.
+        unsafe { self.handle.as_ref() }
+    }
+
+    /// Whether this is from inside a callback.
+    #[inline]
+    pub(super) fn is_nested(&self) -> bool {
+        self.entered.is_nested()
+    }
+
+    /// Lets this thread enter again until the value is dropped.
+    #[inline]
+    pub(super) fn call_back(&self) -> CallingBack<'_> {
+        self.entered.call_back()
+    }
+
+    /// Whether the handle still is one: a callback may have destroyed it, or
+    /// forked this process.
+    #[inline]
+    pub(super) fn is_live(&self) -> bool {
+        self.slot.token.load(Ordering::Relaxed) == self.token
+    }
+
+    /// Makes the handle none: from now on every function refuses it.
+    pub(super) fn take_down(&self) {
+        self.slot.token.store(0, Ordering::SeqCst);
+    }
+
+    /// Ends a handle that was taken down, and frees its slot.
+    pub(super) fn destroy(self) {
+        let slot = self.slot;
+        if !slot.wait_for_readers() {
+            crate::error::say(
+                "a handle was destroyed while a call on it was interrupted: its memory is kept",
+            );
+            self.handle().stop();
+            slot.state.store(BURIED, Ordering::Release);
+            return;
+        }
+        let value = slot.value.swap(std::ptr::null_mut(), Ordering::Relaxed);
+        // SAFETY: `value` came from `Box::into_raw` in `Reserved::publish` and is
+        // taken out once. Nobody else reads through it: this thread is inside the
+        // seat, the token is down and there are no readers.
+        let owned = unsafe { Box::from_raw(value) };
+        super::guarded((), || drop(owned));
+        slot.empty_words();
+        drop(self.entered);
+        slot.state.store(FREE, Ordering::Release);
+    }
+}
+
+/// A slot for a handle that is being made; given back when dropped.
+pub(super) struct Reserved(&'static Slot, usize);
+
+impl Reserved {
+    /// # Errors
+    ///
+    /// A sentence that says that the table is full.
+    pub(super) fn new() -> Result<Self, String> {
+        let biased = barrier::available();
+        // One thread's own seats are the faster ones.
+        for wants_own in [true, false] {
+            for (index, slot) in TABLE.iter().enumerate() {
+                if wants_own && biased && slot.seat.is_shared() {
+                    continue;
+                }
+                if slot
+                    .state
+                    .compare_exchange(FREE, MAKING, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok()
+                {
+                    USED.fetch_max(index + 1, Ordering::Relaxed);
+                    if !biased {
+                        slot.seat.share();
+                    }
+                    slot.prepare();
+                    return Ok(Self(slot, index));
+                }
+            }
+        }
+        Err(format!(
+            "there are {SLOTS} handles already, the most that can be; destroy one first"
+        ))
+    }
+
+    /// The words for an engine that will live here.
+    pub(super) fn words(&self) -> Words {
+        Words {
+            published: Word::Static(&self.0.published),
+            taken: Word::Static(&self.0.taken),
+        }
+    }
+
+    /// Puts the handle into the slot; null if this process was forked meanwhile.
+    pub(super) fn publish(self, handle: Box<Handle>) -> *mut c_void {
+        let (slot, index) = (self.0, self.1);
+        std::mem::forget(self);
+        slot.value.store(Box::into_raw(handle), Ordering::Relaxed);
+        if slot
+            .state
+            .compare_exchange(MAKING, LIVE, Ordering::Relaxed, Ordering::Relaxed)
+            .is_err()
+        {
+            return std::ptr::null_mut();
+        }
+        let generation = slot.generation.fetch_add(1, Ordering::Relaxed);
+        let token = token(index, generation);
+        slot.token.store(token, Ordering::SeqCst);
+        std::ptr::without_provenance_mut(token as usize)
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        let _ = self
+            .0
+            .state
+            .compare_exchange(MAKING, FREE, Ordering::Release, Ordering::Relaxed);
+    }
+}
+
+/// The token of a slot's next handle. Where it starts counting depends on the
+/// copy of the library, so two copies' tokens differ in more than 16 bits.
+fn token(index: usize, generation: u32) -> u64 {
+    let mut hash = (&raw const TABLE).addr() as u64;
+    for _ in 0..2 {
+        hash = (hash ^ (hash >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+    let copy = hash >> (64 - COPY_BITS);
+    let generation = (u64::from(generation) + (hash & 0xffff_ffff)) & ((1 << GENERATION_BITS) - 1);
+    (((TAG << COPY_BITS | copy) << GENERATION_BITS | generation) << SLOT_BITS) | index as u64
+}
+
+/// What no other living thread is called.
+#[inline]
+fn thread() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let name: u64;
+        // SAFETY: on x86-64 Linux the word at fs:0 is the thread control block's
+        // own address (System V ABI, TLS variant II); reading it changes nothing.
+        unsafe {
+            std::arch::asm!("mov {}, fs:[0]", out(reg) name,
+                options(pure, readonly, nostack, preserves_flags));
+        }
+        name
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        thread_local!(static HERE: u8 = const { 0 });
+        HERE.with(|here| std::ptr::from_ref(here).addr() as u64)
+    }
+}
+
+#[inline]
+fn find(handle: *mut c_void) -> Result<(&'static Slot, u64), Refused> {
+    let token = handle.addr() as u64;
+    let index = (token & ((1 << SLOT_BITS) - 1)) as usize;
+    match TABLE.get(index) {
+        Some(slot) if slot.token.load(Ordering::Acquire) == token && token != 0 => {
+            Ok((slot, token))
+        }
+        _ => Err(refuse(token)),
+    }
+}
+
+/// For the functions that belong to the host's thread: gets this thread in.
+#[inline]
+pub(super) fn enter(handle: *mut c_void) -> Result<Inside, Refused> {
+    let (slot, token) = find(handle)?;
+    let Ok(entered) = slot.seat.enter(thread()) else {
+        return Err(slot.refuse_busy());
+    };
+    // It may have been destroyed on the way in.
+    if slot.token.load(Ordering::Relaxed) != token {
+        return Err(refuse(token));
+    }
+    let Some(handle) = NonNull::new(slot.value.load(Ordering::Relaxed)) else {
+        return Err(refuse(token));
+    };
+    Ok(Inside {
+        handle,
+        slot,
+        token,
+        entered,
+    })
+}
+
+/// For the functions that any thread may call: keeps the handle from being
+/// freed while `body` runs.
+pub(super) fn read<R>(
+    handle: *mut c_void,
+    body: impl FnOnce(&Handle, &'static Slot) -> R,
+) -> Result<R, Refused> {
+    struct Reading(&'static Slot);
+    impl Drop for Reading {
+        fn drop(&mut self) {
+            self.0.readers.fetch_sub(1, Ordering::Release);
+        }
+    }
+    let (slot, token) = find(handle)?;
+    slot.readers.fetch_add(1, Ordering::SeqCst);
+    let _reading = Reading(slot);
+    // With the fence in `wait_for_readers`: either this sees that the token is
+    // down, or destroy sees this reader.
+    fence(Ordering::SeqCst);
+    if slot.token.load(Ordering::SeqCst) != token {
+        return Err(refuse(token));
+    }
+    // SAFETY: the slot holds this token's handle, and destroy waits for readers
+    // before it frees anything.
+    let handle = unsafe { &*slot.value.load(Ordering::Relaxed) };
+    super::guarded(None, || Some(body(handle, slot))).ok_or(Refused::Null)
+}
+
+/// Counts a handle that is none, and says so where `signal_last_error` finds it.
+#[cold]
+#[inline(never)]
+fn refuse(token: u64) -> Refused {
+    if token == 0 {
+        return Refused::Null;
+    }
+    REFUSED.fetch_add(1, Ordering::Relaxed);
+    let before_fork = TABLE
+        .get((token & ((1 << SLOT_BITS) - 1)) as usize)
+        .is_some_and(|slot| slot.before_fork.load(Ordering::Relaxed) == token);
+    last_error::set_static(if before_fork {
+        c"the handle was made before fork(): it belongs to the parent process; create one here"
+    } else {
+        c"not a live handle of this library: expected what signal_create returned, before signal_destroy"
+    });
+    Refused::Dead
+}
+
+/// Calls refused for their handle.
+pub(super) fn refused() -> u64 {
+    REFUSED.load(Ordering::Relaxed)
+}
+
+/// Whether this thread is inside a handle's function, outside any callback.
+pub(super) fn this_thread_is_inside() -> bool {
+    let used = USED.load(Ordering::Relaxed).min(SLOTS);
+    let me = thread();
+    TABLE[..used].iter().any(|slot| slot.seat.runs(me))
+}
+
+/// Has every handle of the process refused in a child that is forked from it: the
+/// child has none of its threads.
+///
+/// # Errors
+///
+/// A sentence that says what failed.
+pub(super) fn watch_forks() -> Result<(), String> {
+    static WATCHED: AtomicU8 = AtomicU8::new(0);
+    extern "C" fn in_child() {
+        let used = USED.load(Ordering::Relaxed).min(SLOTS);
+        for slot in &TABLE[..used] {
+            slot.leave_to_parent();
+        }
+    }
+    if WATCHED.swap(1, Ordering::Relaxed) == 1 {
+        return Ok(());
+    }
+    // SAFETY: the handler stores into atomics of a static table and nothing else,
+    // and this library is never unloaded (`build.rs`).
+    match unsafe { libc::pthread_atfork(None, None, Some(in_child)) } {
+        0 => Ok(()),
+        error => {
+            WATCHED.store(0, Ordering::Relaxed);
+            let error = std::io::Error::from_raw_os_error(error);
+            Err(format!("cannot watch for fork(): {error}"))
+        }
+    }
+}
+
+impl Slot {
+    const fn new() -> Self {
+        Self {
+            token: AtomicU64::new(0),
+            value: AtomicPtr::new(std::ptr::null_mut()),
+            seat: Seat::new(),
+            egress: CachePadded::new(Egress {
+                published: AtomicPtr::new(std::ptr::null_mut()),
+                taken: AtomicPtr::new(std::ptr::null_mut()),
+            }),
+            taken: CachePadded::new(AtomicU64::new(0)),
+            published: CachePadded::new(AtomicU64::new(0)),
+            state: CachePadded::new(AtomicU8::new(FREE)),
+            generation: AtomicU32::new(0),
+            readers: AtomicU32::new(0),
+            refused: AtomicU64::new(0),
+            before_fork: AtomicU64::new(0),
+        }
+    }
+
+    fn prepare(&self) {
+        self.refused.store(0, Ordering::Relaxed);
+        self.empty_words();
+        let egress = &self.egress;
+        egress
+            .published
+            .store(self.published.as_ptr(), Ordering::Relaxed);
+        egress.taken.store(self.taken.as_ptr(), Ordering::Relaxed);
+    }
+
+    /// An inlined poll finds nothing here.
+    fn empty_words(&self) {
+        self.published.store(0, Ordering::Relaxed);
+        self.taken.store(0, Ordering::Relaxed);
+    }
+
+    /// The words of the inlined poll, valid for ever.
+    pub(super) fn egress(&self) -> *const super::signal_egress_t {
+        (&raw const *self.egress).cast()
+    }
+
+    /// Calls on this slot's handle that were refused because another was under
+    /// way.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse_busy(&self) -> Refused {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        last_error::set_static(
+            c"another call on this handle is under way: expected one thread at a time",
+        );
+        Refused::Busy
+    }
+
+    fn wait_for_readers(&self) -> bool {
+        fence(Ordering::SeqCst);
+        let start = Instant::now();
+        while self.readers.load(Ordering::SeqCst) != 0 {
+            if start.elapsed() > READERS {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+        true
+    }
+
+    /// In the child of a fork: the handle is the parent's. Its memory stays, for
+    /// the fork may have come from inside one of its callbacks.
+    fn leave_to_parent(&self) {
+        let state = self.state.load(Ordering::Relaxed);
+        if state == FREE || state == BURIED {
+            return;
+        }
+        let token = self.token.swap(0, Ordering::Relaxed);
+        if token != 0 {
+            self.before_fork.store(token, Ordering::Relaxed);
+        }
+        self.empty_words();
+        let unused = state == LIVE
+            && token != 0
+            && self.seat.is_empty()
+            && self.readers.load(Ordering::Relaxed) == 0;
+        self.state
+            .store(if unused { FREE } else { BURIED }, Ordering::Relaxed);
+    }
+}
+
+const _: () = assert!(size_of::<Egress>() == size_of::<super::signal_egress_t>());

@@ -1,0 +1,206 @@
+use super::*;
+
+const ME: u64 = 0x1000;
+const YOU: u64 = 0x2000;
+
+#[cfg(not(loom))]
+mod alone {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn the_owner_enters_again_from_callbacks_only() {
+        let seat = Seat::new();
+        for _ in 0..2 {
+            assert!(seat.is_empty());
+            let outer = seat.enter(ME).unwrap();
+            assert!(!outer.is_nested() && seat.runs(ME) && !seat.runs(YOU));
+            assert_eq!(seat.enter(ME).unwrap_err(), Taken);
+            let calling = outer.call_back();
+            assert!(!seat.runs(ME) && !seat.is_empty());
+            assert!(seat.enter(ME).unwrap().is_nested());
+            assert_eq!(seat.enter(YOU).unwrap_err(), Taken);
+            assert!(seat.enter(ME).is_ok());
+            drop(calling);
+            assert_eq!(seat.enter(ME).unwrap_err(), Taken);
+            drop(outer);
+            seat.share();
+        }
+    }
+
+    #[test]
+    fn a_seat_changes_hands_without_end_and_is_shared_in_the_end() {
+        assert!(barrier::available(), "the kernel has no membarrier");
+        let seat = Seat::new();
+        for turn in 0..3 * ROUNDS as u64 {
+            let entered = seat.enter(ME + 64 * turn).unwrap();
+            assert_eq!(seat.enter(YOU << 20).unwrap_err(), Taken);
+            let calling = entered.call_back();
+            assert!(seat.enter(ME + 64 * turn).unwrap().is_nested());
+            drop(calling);
+            drop(entered);
+            assert!(seat.is_empty());
+            assert_eq!(seat.is_shared(), turn >= ROUNDS as u64);
+        }
+    }
+
+    #[test]
+    fn a_seat_that_is_shared_from_the_start_works_alike() {
+        let seat = Seat::new();
+        seat.share();
+        let entered = seat.enter(ME).unwrap();
+        assert!(seat.runs(ME));
+        assert_eq!(seat.enter(ME).unwrap_err(), Taken);
+        assert_eq!(seat.enter(YOU).unwrap_err(), Taken);
+        drop(entered);
+        assert!(seat.enter(YOU).is_ok());
+    }
+
+    #[test]
+    fn an_unwinding_call_leaves() {
+        let seat = Seat::new();
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let outer = seat.enter(ME).unwrap();
+            let _calling = outer.call_back();
+            panic!("on purpose");
+        }));
+        assert!(result.is_err());
+        assert!(seat.is_empty());
+        assert!(!seat.enter(ME).unwrap().is_nested());
+    }
+
+    /// Real threads, the kernel's barrier: never two inside, and both get in.
+    #[test]
+    fn threads_that_fight_are_never_both_inside() {
+        assert!(barrier::available(), "the kernel has no membarrier");
+        for _ in 0..50 {
+            let seat = Seat::new();
+            let inside = AtomicBool::new(false);
+            let entries = [AtomicUsize::new(0), AtomicUsize::new(0)];
+            thread::scope(|scope| {
+                for (index, me) in [ME, YOU].into_iter().enumerate() {
+                    let (seat, inside, entries) = (&seat, &inside, &entries);
+                    scope.spawn(move || {
+                        while entries[index].load(SeqCst) < 500 {
+                            let Ok(_entered) = seat.enter(me) else {
+                                thread::yield_now();
+                                continue;
+                            };
+                            assert!(!inside.swap(true, SeqCst));
+                            entries[index].fetch_add(1, SeqCst);
+                            inside.store(false, SeqCst);
+                        }
+                    });
+                }
+            });
+        }
+    }
+}
+
+/// Every order in which threads can meet, as far as loom's bounds go.
+#[cfg(loom)]
+mod all_orders {
+    use loom::cell::UnsafeCell;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    /// What the seat guards: loom fails if two threads touch it at once, or one
+    /// without having seen what the other did.
+    struct Guarded {
+        seat: Seat,
+        value: UnsafeCell<u32>,
+    }
+
+    // SAFETY: that `value` is used by one thread at a time is what is tested.
+    unsafe impl Sync for Guarded {}
+
+    impl Guarded {
+        fn new() -> Arc<Self> {
+            Arc::new(Self {
+                seat: Seat::new(),
+                value: UnsafeCell::new(0),
+            })
+        }
+
+        fn try_use(&self, me: u64) -> bool {
+            let Ok(_entered) = self.seat.enter(me) else {
+                return false;
+            };
+            // SAFETY: inside the seat.
+            self.value.with_mut(|value| unsafe { *value += 1 });
+            true
+        }
+
+        fn uses(&self) -> u32 {
+            // SAFETY: all other threads have been joined.
+            self.value.with(|value| unsafe { *value })
+        }
+    }
+
+    fn check(body: impl Fn() + Sync + Send + 'static) {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(body);
+    }
+
+    #[test]
+    fn loom_an_owner_and_a_thread_that_claims() {
+        check(|| {
+            let guarded = Guarded::new();
+            assert!(guarded.try_use(ME));
+            let other = {
+                let guarded = guarded.clone();
+                thread::spawn(move || u32::from(guarded.try_use(YOU)))
+            };
+            let mine = u32::from(guarded.try_use(ME)) + u32::from(guarded.try_use(ME));
+            let theirs = other.join().unwrap();
+            assert!(mine + theirs > 0);
+            assert_eq!(guarded.uses(), 1 + mine + theirs);
+            // One at a time, everybody gets in.
+            assert!(guarded.try_use(YOU) && guarded.try_use(ME));
+        });
+    }
+
+    #[test]
+    fn loom_two_threads_claim_until_the_seat_is_shared() {
+        check(|| {
+            let guarded = Guarded::new();
+            assert!(guarded.try_use(ME));
+            let others: Vec<_> = [YOU, YOU + 64]
+                .into_iter()
+                .map(|name| {
+                    let guarded = guarded.clone();
+                    thread::spawn(move || u32::from(guarded.try_use(name)))
+                })
+                .collect();
+            let mine = u32::from(guarded.try_use(ME));
+            let theirs: u32 = others.into_iter().map(|other| other.join().unwrap()).sum();
+            assert_eq!(guarded.uses(), 1 + mine + theirs);
+            assert!(guarded.try_use(ME) && guarded.try_use(YOU));
+        });
+    }
+
+    #[test]
+    fn loom_an_owner_inside_a_callback_is_never_shut_out_by_a_claim() {
+        check(|| {
+            let guarded = Guarded::new();
+            let outer = guarded.seat.enter(ME).unwrap();
+            let other = {
+                let guarded = guarded.clone();
+                thread::spawn(move || guarded.try_use(YOU))
+            };
+            let calling = outer.call_back();
+            // Refused only while the other holds the claim for longer than this
+            // thread has patience, and then it is the other that is refused too.
+            let nested = guarded.try_use(ME);
+            drop(calling);
+            drop(outer);
+            let theirs = other.join().unwrap();
+            assert_eq!(guarded.uses(), u32::from(nested) + u32::from(theirs));
+        });
+    }
+}

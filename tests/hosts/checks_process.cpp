@@ -1,0 +1,470 @@
+// What happens to the process: exits, forks, signals, unloading, a second copy
+// of the library, and limits on memory, threads and files.
+#include "plugin.hpp"
+
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#include <atomic>
+#include <csignal>
+#include <fstream>
+#include <functional>
+#include <thread>
+
+using namespace host;
+
+namespace {
+
+constexpr int kHandle = SIGNAL_ERROR_HANDLE;
+
+void ignore(const char *, long long, const double *, int, void *) {}
+
+// Makes a handle, sends so many Depths through it and destroys it.
+void use(const Plugin &plugin, const char *config, int depths = 10) {
+  Engine engine(plugin, config);
+  for (int event = 0; event < depths; ++event) engine.feed(depth("btc_usdt", event, 10.0, 11.0));
+  engine.drain();
+  CHECK_EQ(engine.got.size(), static_cast<std::size_t>(depths));
+  check_accounts(engine.stats());
+}
+
+// Runs `body` in a child made by fork; it must leave with this code.
+void in_child(int code, const std::function<void()> &body) {
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    // A child that hangs ends by itself and fails the check.
+    alarm(30);
+    body();
+    _exit(99);
+  }
+  int status = 0;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  if (WIFSIGNALED(status)) std::fprintf(stderr, "the child ended by signal %d\n", WTERMSIG(status));
+  CHECK(WIFEXITED(status));
+  CHECK_EQ(WEXITSTATUS(status), code);
+}
+
+void check_before_fork(const Plugin &plugin, void *handle, const signal_egress_t *egress) {
+  const std::uint64_t before = plugin.refused_handles();
+  const Depth d = depth("btc_usdt", 1, 10.0, 11.0);
+  signal_stats_t stats{};
+  stats.size = sizeof stats;
+  signal_hop_t hops[4];
+  plugin.on_data(handle, kDepth, &d);
+  CHECK(std::strstr(plugin.last_error(), "before fork") != nullptr);
+  plugin.register_callback(handle, ignore, nullptr);
+  CHECK_EQ(plugin.poll_callbacks(handle), kHandle);
+  CHECK_EQ(signal_poll(handle, egress, plugin.poll_callbacks), 0);
+  CHECK_EQ(plugin.stats(handle, &stats), kHandle);
+  CHECK_EQ(plugin.models(handle), kHandle);
+  CHECK(plugin.egress(handle) == nullptr);
+  CHECK_EQ(plugin.latency(handle, hops, 4), kHandle);
+  plugin.destroy(handle);
+  plugin.destroy(handle);
+  CHECK_EQ(plugin.refused_handles() - before, 9u);
+}
+
+struct Forking {
+  const Plugin *plugin;
+  void *handle;
+  const signal_egress_t *egress;
+  pid_t child = -1;
+  int calls = 0;
+};
+
+void forking(const char *, long long, const double *, int, void *user_data) {
+  auto *self = static_cast<Forking *>(user_data);
+  if (++self->calls != 2) return;
+  self->child = fork();
+  CHECK(self->child >= 0);
+  if (self->child != 0) return;
+  alarm(30);
+  check_before_fork(*self->plugin, self->handle, self->egress);
+  use(*self->plugin, "{}");
+}
+
+long kib(const char *name) {
+  std::ifstream status("/proc/self/status");
+  std::string line;
+  while (std::getline(status, line)) {
+    if (line.rfind(name, 0) == 0) return std::atol(line.c_str() + std::strlen(name) + 1);
+  }
+  CHECK(false);
+  return 0;
+}
+
+void limit(__rlimit_resource resource, rlim_t most) {
+  rlimit now{};
+  CHECK_EQ(getrlimit(resource, &now), 0);
+  now.rlim_cur = most < now.rlim_max ? most : now.rlim_max;
+  CHECK_EQ(setrlimit(resource, &now), 0);
+}
+
+// Under a limit: a handle that works, or null, a reason and nothing left behind.
+// Returns whether a handle was made.
+bool try_create(const Plugin &plugin, const char *config, const char *reason) {
+  const std::size_t threads_before = threads().size();
+  const std::size_t open_before = footprint().descriptors;
+  void *handle = plugin.create(config);
+  if (handle == nullptr) {
+    const char *why = plugin.last_error();
+    CHECK(why != nullptr);
+    if (std::strstr(why, reason) == nullptr) std::fprintf(stderr, "\"%s\" does not name %s\n", why, reason);
+    CHECK(std::strstr(why, reason) != nullptr);
+  } else {
+    plugin.register_callback(handle, ignore, nullptr);
+    signal_stats_t stats{};
+    stats.size = sizeof stats;
+    for (int event = 0; event < 10; ++event) {
+      const Depth d = depth("btc_usdt", event, 10.0, 11.0);
+      plugin.on_data(handle, kDepth, &d);
+    }
+    CHECK(wait_for([&] { return plugin.stats(handle, &stats) == 0 && stats.in_flight == 0; }));
+    CHECK_EQ(plugin.poll_callbacks(handle), 10);
+    plugin.destroy(handle);
+  }
+  CHECK(wait_for([&] { return threads().size() == threads_before; }));
+  CHECK_EQ(footprint().descriptors, open_before);
+  return handle != nullptr;
+}
+
+constexpr const char *kConfigs[] = {R"({"placement":"inline"})", R"({"placement":"fused"})",
+                                    R"({"placement":"split"})"};
+
+// What an atexit handler finds.
+const Plugin *leaving_plugin = nullptr;
+void *leaving_handle = nullptr;
+
+void call_at_exit() {
+  const Depth d = depth("btc_usdt", 1, 10.0, 11.0);
+  leaving_plugin->on_data(leaving_handle, kDepth, &d);
+  CHECK(leaving_plugin->poll_callbacks(leaving_handle) >= 0);
+  signal_stats_t stats{};
+  stats.size = sizeof stats;
+  CHECK_EQ(leaving_plugin->stats(leaving_handle, &stats), 0);
+  CHECK_EQ(leaving_plugin->poll_callbacks(&leaving_plugin), kHandle);
+  leaving_plugin->last_error();
+  void *other = leaving_plugin->create("{}");
+  CHECK(other != nullptr);
+  leaving_plugin->destroy(other);
+}
+
+void destroy_at_exit() {
+  leaving_plugin->destroy(leaving_handle);
+  CHECK_EQ(leaving_plugin->poll_callbacks(leaving_handle), kHandle);
+}
+
+volatile sig_atomic_t alarms = 0;
+void count_alarm(int) { alarms = alarms + 1; }
+
+}  // namespace
+
+SCENARIO(calls_at_exit) {
+  // First in, last called: behind whatever the library may have registered.
+  std::atexit(destroy_at_exit);
+  std::atexit(call_at_exit);
+  leaving_plugin = new Plugin;
+  leaving_handle = leaving_plugin->create(R"({"placement":"fused","idle":"spin"})");
+  CHECK(leaving_handle != nullptr);
+  leaving_plugin->register_callback(leaving_handle, ignore, nullptr);
+  std::atexit(call_at_exit);
+  std::exit(42);
+}
+
+SCENARIO(fork_and_go_on) {
+  Plugin plugin;
+  for (const char *config : kConfigs) {
+    Engine engine(plugin, config);
+    const signal_egress_t *egress = plugin.egress(engine.handle);
+    for (int round = 0; round < 10; ++round) {
+      // Some signals wait in the ring while it forks.
+      for (int event = 0; event < 5; ++event) engine.feed(depth("btc_usdt", round, 10.0, 11.0));
+      engine.settle();
+      in_child(17, [&] {
+        check_before_fork(plugin, engine.handle, egress);
+        // The child has no lanes; a handle of its own does.
+        for (const char *own : kConfigs) use(plugin, own);
+        check_before_fork(plugin, engine.handle, egress);
+        // A child of the child.
+        Engine second(plugin, config);
+        in_child(18, [&] {
+          check_before_fork(plugin, second.handle, egress);
+          use(plugin, config);
+          std::exit(18);
+        });
+        second.feed(depth("btc_usdt", 1, 10.0, 11.0));
+        second.drain();
+        CHECK_EQ(second.got.size(), 1u);
+        // With one handle left behind and one alive, either way.
+        round % 2 == 0 ? std::exit(17) : _exit(17);
+      });
+      while (engine.poll() > 0) {
+      }
+      CHECK_EQ(engine.got.size(), 5u * (static_cast<std::size_t>(round) + 1));
+    }
+    engine.drain();
+    CHECK_EQ(plugin.refused_handles(), 0u);
+    check_accounts(engine.stats());
+  }
+  return 0;
+}
+
+SCENARIO(fork_in_a_callback) {
+  Plugin plugin;
+  for (const char *config : kConfigs) {
+    Engine engine(plugin, config);
+    Forking state{&plugin, engine.handle, plugin.egress(engine.handle)};
+    plugin.register_callback(engine.handle, forking, &state);
+    for (int event = 0; event < 5; ++event) engine.feed(depth("btc_usdt", event, 10.0, 11.0));
+    engine.settle();
+    const int made = plugin.poll_callbacks(engine.handle);
+    if (state.child == 0) {
+      // The rest of the signals is the parent's.
+      CHECK_EQ(made, 2);
+      check_before_fork(plugin, state.handle, state.egress);
+      use(plugin, config);
+      _exit(17);
+    }
+    CHECK_EQ(made, 5);
+    int status = 0;
+    CHECK_EQ(waitpid(state.child, &status, 0), state.child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 17);
+    engine.feed(depth("btc_usdt", 9, 10.0, 11.0));
+    engine.settle();
+    CHECK_EQ(plugin.poll_callbacks(engine.handle), 1);
+    check_accounts(engine.stats());
+  }
+  return 0;
+}
+
+// Handles come and go on another thread while this one forks.
+SCENARIO(fork_beside_calls) {
+  Plugin plugin;
+  use(plugin, "{}");
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    for (int round = 0; !stop; ++round) use(plugin, kConfigs[round % 3]);
+  });
+  for (int round = 0; round < 40; ++round) {
+    in_child(17, [&] {
+      void *handle = plugin.create(kConfigs[0]);
+      CHECK(handle != nullptr);
+      plugin.destroy(handle);
+      _exit(17);
+    });
+  }
+  stop = true;
+  other.join();
+  CHECK_EQ(plugin.refused_handles(), 0u);
+  return 0;
+}
+
+// Signals of the host hit every call, system calls of create and destroy too.
+SCENARIO(signals_during_calls) {
+  Plugin plugin;
+  use(plugin, "{}");
+  struct sigaction action {};
+  action.sa_handler = count_alarm;  // Without SA_RESTART: system calls are interrupted.
+  CHECK_EQ(sigaction(SIGALRM, &action, nullptr), 0);
+  const itimerval often{{0, 100}, {0, 100}}, never{};
+  CHECK_EQ(setitimer(ITIMER_REAL, &often, nullptr), 0);
+  char directory[] = "/tmp/signal-checks-XXXXXX";
+  CHECK(mkdtemp(directory) != nullptr);
+  const std::string reports = std::string(R"({"latency":{"interval_ms":20,"dir":")") + directory + "\"}}";
+  for (int round = 0; round < 40; ++round) {
+    const int kind = round % 4;
+    Engine engine(plugin, kind == 3 ? reports.c_str() : kConfigs[kind]);
+    signal_hop_t hops[32];
+    for (int event = 0; event < 2000; ++event) {
+      engine.feed(depth("btc_usdt", event, 10.0, 11.0));
+      engine.poll();
+    }
+    engine.drain();
+    CHECK(plugin.latency(engine.handle, hops, 32) > 0);
+    CHECK(plugin.stamp_ns(engine.handle) > 0.0);
+    CHECK_EQ(engine.got.size() + engine.stats().dropped_ingest_ring_full, 2000u);
+    CHECK_EQ(engine.stats().refused_concurrent, 0u);
+    check_accounts(engine.stats());
+  }
+  CHECK_EQ(setitimer(ITIMER_REAL, &never, nullptr), 0);
+  std::fprintf(stderr, "%d signals\n", static_cast<int>(alarms));
+  CHECK(alarms > 100);
+  const std::string remove = std::string("rm -r ") + directory;
+  CHECK_EQ(std::system(remove.c_str()), 0);
+  return 0;
+}
+
+// Loaded, used and unloaded a thousand times, as either kind of host does it.
+SCENARIO(load_and_unload) {
+  const auto rounds = [](int from, int to) {
+    for (int round = from; round < to; ++round) {
+      Plugin plugin(round % 2 == 0 ? RTLD_LAZY : RTLD_LAZY | RTLD_NODELETE);
+      use(plugin, kConfigs[round % 3], 2);
+      CHECK_EQ(dlclose(plugin.library), 0);
+    }
+  };
+  rounds(0, 100);
+  CHECK(wait_for([] { return threads().size() == 1; }));
+  const Footprint before = footprint();
+  rounds(100, 1000);
+  CHECK(wait_for([] { return threads().size() == 1; }));
+  const Footprint after = footprint();
+  std::fprintf(stderr, "resident %ld -> %ld KiB, allocated %ld -> %ld KiB\n", before.resident_kib,
+               after.resident_kib, before.allocated_kib, after.allocated_kib);
+  CHECK_EQ(after.descriptors, before.descriptors);
+  CHECK(after.allocated_kib - before.allocated_kib < 64);
+  CHECK(after.resident_kib - before.resident_kib < 4096);
+  return 0;
+}
+
+SCENARIO(two_copies) {
+  const char *path = std::getenv("SIGNAL_LIB_PATH");
+  CHECK(path != nullptr);
+  char directory[] = "/tmp/signal-checks-XXXXXX";
+  CHECK(mkdtemp(directory) != nullptr);
+  const std::string copy = std::string(directory) + "/libother.so";
+  std::ofstream(copy, std::ios::binary) << std::ifstream(path, std::ios::binary).rdbuf();
+  Plugin first(RTLD_LAZY | RTLD_NODELETE), second(copy.c_str(), RTLD_LAZY | RTLD_NODELETE);
+  CHECK(first.create != second.create);
+  for (const char *config : kConfigs) {
+    Engine left(first, config), right(second, config);
+    for (int event = 0; event < 100; ++event) {
+      left.feed(depth("btc_usdt", event, 10.0, 11.0));
+      right.feed(depth("eth_usdt", event, 10.0, 11.0));
+      // The other copy's handle is none of theirs.
+      const Depth d = depth("xrp_usdt", event, 10.0, 11.0);
+      first.on_data(right.handle, kDepth, &d);
+      second.on_data(left.handle, kDepth, &d);
+      CHECK_EQ(first.poll_callbacks(right.handle), kHandle);
+      CHECK_EQ(second.poll_callbacks(left.handle), kHandle);
+      first.destroy(right.handle);
+      second.destroy(left.handle);
+    }
+    left.drain();
+    right.drain();
+    CHECK_EQ(left.got.size(), 100u);
+    CHECK_EQ(right.got.size(), 100u);
+    for (const Got &got : left.got) CHECK_EQ(got.symbol, "BTCUSDT");
+    for (const Got &got : right.got) CHECK_EQ(got.symbol, "ETHUSDT");
+    check_accounts(left.stats());
+    check_accounts(right.stats());
+  }
+  CHECK_EQ(first.refused_handles(), 900u);
+  CHECK_EQ(second.refused_handles(), 900u);
+  CHECK_EQ(unlink(copy.c_str()), 0);
+  CHECK_EQ(rmdir(directory), 0);
+  return 0;
+}
+
+// From too little to enough, each in a process that has not used the library.
+SCENARIO(limited_address_space) {
+  constexpr long kEnough = 480;
+  for (const char *config : kConfigs) {
+    int made = 0, refused = 0;
+    for (long mib = 0; mib <= kEnough; mib += mib < 8 ? 1 : mib < 120 ? 14 : 60) {
+      std::fflush(nullptr);
+      const pid_t child = fork();
+      CHECK(child >= 0);
+      if (child == 0) {
+        alarm(30);
+        Plugin plugin;
+        limit(RLIMIT_AS, static_cast<rlim_t>(kib("VmSize:") / 1024 + mib) << 20);
+        const bool created = try_create(plugin, config, "memory");
+        // Once there is enough again, nothing is in the way.
+        limit(RLIMIT_AS, RLIM_INFINITY);
+        use(plugin, config);
+        _exit(created ? 21 : 20);
+      }
+      int status = 0;
+      CHECK_EQ(waitpid(child, &status, 0), child);
+      if (!WIFEXITED(status)) std::fprintf(stderr, "%s with %ld MiB: signal %d\n", config, mib, WTERMSIG(status));
+      CHECK(WIFEXITED(status));
+      const int code = WEXITSTATUS(status);
+      CHECK(code == 20 || code == 21);
+      ++(code == 21 ? made : refused);
+      CHECK(code == 21 ? mib > 50 : mib < kEnough);
+    }
+    std::fprintf(stderr, "%s: %d made, %d refused\n", config, made, refused);
+    CHECK(made > 0 && refused > 0);
+  }
+  return 0;
+}
+
+// Threads are refused to a user who has so many; root may have any number.
+SCENARIO(limited_threads) {
+  int made = 0, refused = 0;
+  for (const char *config : kConfigs) {
+    for (rlim_t most = 1; most <= 6; ++most) {
+      std::fflush(nullptr);
+      const pid_t child = fork();
+      CHECK(child >= 0);
+      if (child == 0) {
+        alarm(30);
+        Plugin plugin;
+        // A user of whom nothing else runs.
+        if (geteuid() == 0) CHECK_EQ(setuid(64321), 0);
+        limit(RLIMIT_NPROC, most);
+        const bool created = try_create(plugin, config, "RLIMIT_NPROC");
+        _exit(created ? 21 : 20);
+      }
+      int status = 0;
+      CHECK_EQ(waitpid(child, &status, 0), child);
+      CHECK(WIFEXITED(status));
+      const int code = WEXITSTATUS(status);
+      CHECK(code == 20 || code == 21);
+      ++(code == 21 ? made : refused);
+    }
+  }
+  std::fprintf(stderr, "%d made, %d refused\n", made, refused);
+  // Any other user has processes already, and is refused each time.
+  CHECK(refused > 0 && (made > 0 || geteuid() != 0));
+  return 0;
+}
+
+// The library locks no memory, so it does not mind.
+SCENARIO(limited_locked_memory) {
+  Plugin plugin;
+  limit(RLIMIT_MEMLOCK, 0);
+  for (const char *config : kConfigs) CHECK(try_create(plugin, config, "nothing"));
+  return 0;
+}
+
+SCENARIO(limited_files) {
+  Plugin plugin;
+  char directory[] = "/tmp/signal-checks-XXXXXX";
+  CHECK(mkdtemp(directory) != nullptr);
+  const std::string reports = std::string(R"({"latency":{"dir":")") + directory + "\"}}";
+  rlimit before{};
+  CHECK_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  for (rlim_t most = 0; most < 8; ++most) {
+    for (const char *config : {kConfigs[0], kConfigs[1], kConfigs[2], reports.c_str()}) {
+      const std::size_t threads_before = threads().size();
+      limit(RLIMIT_NOFILE, most);
+      void *handle = plugin.create(config);
+      limit(RLIMIT_NOFILE, before.rlim_cur);
+      if (handle == nullptr) CHECK(std::strstr(plugin.last_error(), "Too many open files") != nullptr);
+      plugin.destroy(handle);
+      CHECK(wait_for([&] { return threads().size() == threads_before; }));
+    }
+  }
+  use(plugin, reports.c_str());
+  const std::string remove = std::string("rm -r ") + directory;
+  CHECK_EQ(std::system(remove.c_str()), 0);
+  return 0;
+}
+
+// A core outside the set of this process: an error that names it and those that
+// are allowed, and a process that works as before.
+SCENARIO(cores_that_are_not_there) {
+  Plugin plugin;
+  const std::size_t threads_before = threads().size();
+  CHECK(plugin.create(R"({"placement":"fused","cores":[1000]})") == nullptr);
+  const std::string why = plugin.last_error();
+  CHECK(why.find("1000") != std::string::npos && why.find("expected some of [") != std::string::npos);
+  CHECK(wait_for([&] { return threads().size() == threads_before; }));
+  use(plugin, "{}");
+  return 0;
+}
