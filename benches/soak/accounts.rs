@@ -180,7 +180,14 @@ pub fn check(case: &Case, counters: &Counters, given: &Given, received: u64) -> 
         wrong.push("events in, nothing out".to_owned());
     }
     for (name, _) in counters.iter() {
-        let beginnings = ["refused_", "dropped_", "conflated_egress", "high_water"];
+        let beginnings = [
+            "refused_",
+            "dropped_ingest_",
+            "dropped_stage_",
+            "dropped_egress_",
+            "conflated_egress",
+            "high_water",
+        ];
         let known = [&EVENT_ENDS[..], &OTHERS, &["delivered", "queued"]];
         if !known.iter().any(|names| names.contains(&name))
             && !beginnings

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(&args) {
+    match process::without_malloc_caches().and_then(|()| run(&args)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -131,9 +131,12 @@ fn play(
     wrong: &mut Vec<String>,
 ) -> Vec<Round> {
     let start = Instant::now();
-    // It never grows: what it takes is no part of what the rounds leave behind.
+    // All of it is there from the start: it is no part of what rounds leave behind.
     let most = cases.len() + (args.duration.as_nanos() / length.as_nanos()) as usize;
     let mut rounds = Vec::with_capacity(most);
+    for place in rounds.spare_capacity_mut() {
+        *place = std::mem::MaybeUninit::zeroed();
+    }
     while rounds.len() < cases.len() || start.elapsed() + length <= args.duration {
         let place = rounds.len() % cases.len();
         let (number, case) = (rounds.len() + 1, &cases[place]);

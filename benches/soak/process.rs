@@ -1,6 +1,9 @@
 //! What this process holds: memory, threads, descriptors.
 
+use std::env;
 use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -58,6 +61,30 @@ impl Footprint {
             "descriptors": self.descriptors,
         })
     }
+}
+
+/// Starts this program anew, once, without `malloc`'s caches of small pieces: what
+/// lies in them counts as handed out, which would hide a small leak.
+pub fn without_malloc_caches() -> Result<(), String> {
+    const VARIABLE: &str = "GLIBC_TUNABLES";
+    const OFF: &str = "glibc.malloc.tcache_count=0";
+    let tunables = env::var(VARIABLE).unwrap_or_default();
+    if tunables.split(':').any(|tunable| tunable == OFF) {
+        return Ok(());
+    }
+    let more = if tunables.is_empty() { "" } else { ":" };
+    let program = env::current_exe().map_err(|error| error.to_string())?;
+    let error = Command::new(program)
+        .args(env::args_os().skip(1))
+        .env(VARIABLE, format!("{tunables}{more}{OFF}"))
+        .exec();
+    Err(format!("cannot start itself anew: {error}"))
+}
+
+/// Gives back to the system what `malloc` keeps for later.
+pub fn trim() {
+    // SAFETY: has no demands.
+    unsafe { libc::malloc_trim(0) };
 }
 
 /// What `malloc` has handed out, in all arenas; 0 before glibc 2.33.

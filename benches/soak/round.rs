@@ -12,7 +12,7 @@ use crate::cases::Case;
 use crate::feed::{Call, Feed, Given};
 use crate::library::{Api, Handle};
 use crate::probe::Probe;
-use crate::process::Footprint;
+use crate::process::{self, Footprint};
 
 /// Longest stall of the host.
 const STALL: Duration = Duration::from_secs(1);
@@ -67,6 +67,7 @@ pub fn run(
     let before = Footprint::now();
     let mut round = live(api, case, seed, length, folder)?;
     // Handle, feed and probe are gone.
+    process::trim();
     round.after = Footprint::once_threads_are(before.threads);
     for (what, was, is) in [
         ("threads", before.threads, round.after.threads),
