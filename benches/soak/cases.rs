@@ -87,7 +87,7 @@ pub fn all() -> Vec<Case> {
             json!({"placement": "fused", "idle": "park", "models": "none"})),
         case("fused, yield", 50_000, 10, Constants, json!({"placement": "fused", "idle": "yield"})),
         case("split", 50_000, 10, Market, market("none", "split")),
-        case("split, stage rings of 2", 50_000, 10, Test0000,
+        case("split, stage rings of 2", 10_000, 10, Test0000,
             json!({"placement": "split", "rings": {"stage": 2}, "models": "none"})),
         case("two lanes, onnx", 20_000, 20, Finite,
             json!({"factors": "market", "models": model("move.onnx"), "placement": lanes})),

@@ -133,6 +133,8 @@ struct Trampoline {
 };
 Trampoline trampolines[4096];
 
+void inside_a_callback();
+
 void dispatch(const char *symbol, long long time, const double *values, int count, void *user_data) {
   ++found.callbacks;
   const bool foreign = this_thread != main_thread;
@@ -149,6 +151,7 @@ void dispatch(const char *symbol, long long time, const double *values, int coun
       place.strategy()->on_factor(symbol, time, values, count);
     }
   }
+  if (!foreign) inside_a_callback();
 }
 
 // The host's five functions, and the counters where there are any.
@@ -216,7 +219,7 @@ public:
       for (int event = 0; event < 512; ++event) step();
     }
     if (trampoline_ == nullptr) set_callback();
-    account(depths - depths_before, found.callbacks - callbacks_before);
+    account(depths_before, callbacks_before);
     // Signals may be queued and the strategies are on their way out, as when the
     // host stops.
     for (int event = 0; event < 100; ++event) feed();
@@ -225,6 +228,13 @@ public:
     handle_ = nullptr;
     make(places[0], number_++);
     drop_trampoline();
+  }
+
+  // A strategy that is called may end another one, or have the host go on.
+  void inside() {
+    if (random_.below(64) != 0) return;
+    CHECK_EQ(library_.poll_callbacks(handle_), 0);
+    replace(places[random_.below(kPlaces)]);
   }
 
 private:
@@ -293,7 +303,7 @@ private:
   }
 
   // Lets everything arrive; then each event has ended and each signal has come.
-  void account(std::uint64_t given, std::uint64_t callbacks) {
+  void account(std::uint64_t depths_before, std::uint64_t callbacks_before) {
     if (library_.stats == nullptr) return;
     signal_stats_t stats{};
     const double start = now();
@@ -302,12 +312,11 @@ private:
       const std::uint64_t before = found.callbacks;
       const int arrived = poll();
       CHECK_EQ(found.callbacks - before, static_cast<std::uint64_t>(arrived));
-      callbacks += static_cast<std::uint64_t>(arrived);
       stats.size = sizeof stats;
       CHECK_EQ(library_.stats(handle_, &stats), 0);
     } while (stats.in_flight != 0 || stats.delivered + lost(stats) < stats.signals);
-    CHECK_EQ(stats.events_depth, given);
-    CHECK_EQ(stats.delivered, callbacks);
+    CHECK_EQ(stats.events_depth, depths - depths_before);
+    CHECK_EQ(stats.delivered, found.callbacks - callbacks_before);
     CHECK_EQ(stats.signals, stats.answered);
     CHECK_EQ(stats.signals, stats.delivered + lost(stats));
     CHECK_EQ(stats.events_depth + stats.events_trade,
@@ -316,6 +325,10 @@ private:
     delivered += stats.delivered;
   }
 };
+
+Host *running = nullptr;
+
+void inside_a_callback() { running->inside(); }
 
 }  // namespace
 
@@ -339,6 +352,7 @@ int main(int argc, char **argv) {
       R"({"placement":"fused","idle":"park","rings":{"ingest":64,"egress":64}})"};
   Library library;
   Host host(library);
+  running = &host;
   const double start = now();
   // A few hundred lives of a handle in 20 s, and some long ones.
   for (std::size_t life = 0; now() < start + seconds; ++life) {
