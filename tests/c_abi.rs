@@ -1,136 +1,16 @@
 //! The built `libsignal.so` as a C++ host sees it: each test runs one scenario
 //! of `tests/hosts/` in a process of its own.
 
+mod support;
+
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const TIMEOUT: Duration = Duration::from_secs(60);
-const CPP_FLAGS: [&str; 6] = [
-    "-std=c++17",
-    "-O1",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-    "-pthread",
-];
-
-/// Whether a tool is there. Without it a test is skipped, unless
-/// `SIGNAL_REQUIRE_TOOLS=1` makes that a failure.
-fn has_tool(tool: &str) -> bool {
-    let found = Command::new(tool)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !found {
-        assert!(
-            std::env::var_os("SIGNAL_REQUIRE_TOOLS").is_none_or(|value| value != "1"),
-            "{tool} not found, and SIGNAL_REQUIRE_TOOLS=1"
-        );
-        println!("SKIP: {tool} not found");
-    }
-    found
-}
-
-/// The cdylib that was built beside this test.
-fn library() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let deps = test.parent().unwrap();
-    let newest = [deps.parent().unwrap(), deps]
-        .into_iter()
-        .map(|folder| folder.join("libsignal.so"))
-        // `cargo test` refreshes the one in deps, `cargo build` both.
-        .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
-        .max();
-    newest.expect("libsignal.so beside this test").1
-}
-
-struct Output {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-    took: Duration,
-}
-
-/// Runs a program to its end, or kills it after [`TIMEOUT`].
-fn run(command: &mut Command) -> Output {
-    // Lanes spin: hosts that run at once would take each other's cores.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let folder = tempfile::tempdir().unwrap();
-    let (out, err) = (folder.path().join("stdout"), folder.path().join("stderr"));
-    let start = Instant::now();
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(File::create(&out).unwrap())
-        .stderr(File::create(&err).unwrap())
-        .spawn()
-        .unwrap();
-    let status = loop {
-        match child.try_wait().unwrap() {
-            Some(status) => break Some(status),
-            None if start.elapsed() > TIMEOUT => {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                break None;
-            }
-            None => std::thread::sleep(Duration::from_millis(2)),
-        }
-    };
-    let took = start.elapsed();
-    let text = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
-    let (stdout, stderr) = (text(&out), text(&err));
-    let Some(status) = status else {
-        panic!("killed after {TIMEOUT:?}: {command:?}\nstdout:\n{stdout}\nstderr:\n{stderr}");
-    };
-    if status.code().is_none() {
-        println!("{command:?} ended by a signal: {status}");
-    }
-    Output {
-        code: status.code(),
-        stdout,
-        stderr,
-        took,
-    }
-}
-
-impl Output {
-    fn expect_code(&self, code: i32) {
-        assert_eq!(
-            self.code,
-            Some(code),
-            "exit code\nstdout:\n{}\nstderr:\n{}",
-            self.stdout,
-            self.stderr
-        );
-    }
-}
-
-fn compile(sources: &[PathBuf], program: &Path) {
-    run(Command::new("g++")
-        .args(CPP_FLAGS)
-        .args(sources)
-        .arg("-o")
-        .arg(program)
-        .arg("-ldl"))
-    .expect_code(0);
-}
-
-/// A host's command line, with none of this process' settings for the library.
-fn host(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.env("SIGNAL_LIB_PATH", library());
-    for variable in ["SIGNAL_CONFIG", "SIGNAL_CORES", "SIGNAL_LATENCY_DIR"] {
-        command.env_remove(variable);
-    }
-    command
-}
+use support::host::{Output, ROOT, compile, has_tool, host, library, run};
 
 /// Compiles `tests/hosts/*.cpp`, once for all tests.
 fn checks() -> &'static Path {

@@ -1,5 +1,6 @@
 //! `libsignal.so` as the host loads it: `dlopen` with the host's flags, C
 //! functions looked up by name.
+#![allow(dead_code, reason = "each bench uses what it needs")]
 
 use std::env;
 use std::ffi::{CString, c_int, c_void};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 #[path = "../../src/bin/signal/mirror.rs"]
 mod mirror;
 
-use mirror::{Callback, Egress, Functions, Hop};
+use mirror::{Callback, Egress, Functions, Hop, Stats};
 
 /// The functions, looked up.
 #[derive(Clone, Copy)]
@@ -128,6 +129,48 @@ impl Handle {
             published.load(Ordering::Acquire) != taken.load(Ordering::Relaxed)
         };
         if news { self.poll_call() } else { 0 }
+    }
+
+    /// `signal_on_data`
+    ///
+    /// # Safety
+    /// `data` is null or points to the struct of `kind`.
+    #[inline(always)]
+    pub unsafe fn on_data(&self, kind: c_int, data: *const c_void) {
+        // SAFETY: the handle is live; the caller vouches for the data.
+        unsafe { (self.api.on_data)(self.pointer, kind, data) }
+    }
+
+    /// `signal_current_model`
+    #[inline(always)]
+    pub fn current_model(&self) -> c_int {
+        // SAFETY: the handle is live and is used on the thread that created it.
+        unsafe { (self.api.current_model)(self.pointer) }
+    }
+
+    /// `signal_models`
+    pub fn models(&self) -> usize {
+        // SAFETY: the handle is live.
+        let count = unsafe { (self.api.models)(self.pointer) };
+        usize::try_from(count).unwrap_or(0)
+    }
+
+    /// `signal_stats`
+    pub fn stats(&self) -> Result<Vec<(&'static str, u64)>, String> {
+        let mut stats = Stats {
+            size: size_of::<Stats>() as u64,
+            ..Stats::default()
+        };
+        // SAFETY: the handle is live and the struct has room for `size` bytes.
+        match unsafe { (self.api.stats)(self.pointer, &mut stats) } {
+            0 => Ok(stats.named()),
+            code => Err(format!("signal_stats returned {code}")),
+        }
+    }
+
+    /// `signal_last_error`
+    pub fn last_error(&self) -> String {
+        self.api.last_error()
     }
 
     /// The library's own hop table, if it keeps one.

@@ -1,4 +1,5 @@
 //! Cores and the facts of the machine that a figure depends on.
+#![allow(dead_code, reason = "each bench uses what it needs")]
 
 use std::fs;
 

@@ -1,10 +1,13 @@
-//! What several tests need: recorded data and Python, where they are there.
+//! What several tests need: recorded data, Python and C++ hosts, where they are
+//! there.
 //!
 //! Each test program uses a part of it.
 #![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+pub mod host;
 
 /// Whether an absent tool is a failure rather than a reason to skip.
 fn tools_are_required() -> bool {

@@ -1,0 +1,149 @@
+//! The configurations that take turns, each with its load.
+
+use serde_json::{Value, json};
+use signal::abi::EventKind;
+
+/// Whether the library knows the key `overload`.
+const OVERLOAD: bool = false;
+
+/// What a signal's values must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Finite.
+    Finite,
+    /// The model `test0000`'s constants.
+    Constants,
+    /// Spread, mid price and best bid of the Depth with the signal's time.
+    Test0000,
+    /// Spread and mid price of that Depth, then more.
+    Market,
+}
+
+/// A configuration and its load.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What the report calls it.
+    pub name: &'static str,
+    /// What `signal_create` gets.
+    pub config: Value,
+    /// Events a second, on average.
+    pub rate: u32,
+    /// Instruments that the events are of.
+    pub instruments: u32,
+    /// An event that triggers.
+    pub trigger: EventKind,
+    /// What values are right.
+    pub expect: Expect,
+    /// Signals of an event that triggers; `None` if that varies.
+    pub signals: Option<u64>,
+    /// What each callback takes the host, us.
+    pub callback_us: u32,
+    /// Whether the handle writes a latency report.
+    pub latency_report: bool,
+}
+
+/// A case that triggers on Depth, with one signal an event.
+fn case(name: &'static str, rate: u32, instruments: u32, expect: Expect, config: Value) -> Case {
+    Case {
+        name,
+        config,
+        rate,
+        instruments,
+        trigger: EventKind::Depth,
+        expect,
+        signals: Some(1),
+        callback_us: 0,
+        latency_report: false,
+    }
+}
+
+/// A model file of the examples.
+fn model(file: &str) -> String {
+    format!("{}/examples/models/{file}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All four model files.
+fn models() -> Value {
+    json!([
+        model("move.json"),
+        { "file": model("move.onnx"), "name": "network" },
+        { "file": model("move.txt"), "name": "trees" },
+        { "file": model("move.xgb.json"), "name": "boosted" }
+    ])
+}
+
+/// All cases, in the order of a cycle.
+#[rustfmt::skip]
+pub fn all() -> Vec<Case> {
+    use Expect::{Constants, Finite, Market, Test0000};
+    let lanes = json!([["ingest", "factor"], ["model"]]);
+    let market = |model: &str, placement: &str| json!({"factors": "market", "models": model, "placement": placement});
+    let mut cases = vec![
+        case("defaults", 100_000, 8, Constants, json!({})),
+        case("inline", 200_000, 100, Test0000, json!({"placement": "inline", "models": "none"})),
+        case("fused, spin", 200_000, 10, Test0000,
+            json!({"placement": "fused", "idle": "spin", "models": "none"})),
+        case("fused, park", 50_000, 10, Test0000,
+            json!({"placement": "fused", "idle": "park", "models": "none"})),
+        case("fused, yield", 50_000, 10, Constants, json!({"placement": "fused", "idle": "yield"})),
+        case("split", 50_000, 10, Market, market("none", "split")),
+        case("split, stage rings of 2", 10_000, 10, Test0000,
+            json!({"placement": "split", "rings": {"stage": 2}, "models": "none"})),
+        case("two lanes, onnx", 20_000, 20, Finite,
+            json!({"factors": "market", "models": model("move.onnx"), "placement": lanes})),
+        case("market, linear", 100_000, 50, Finite, market(&model("move.json"), "fused")),
+        case("market, lightgbm, inline", 100_000, 50, Finite, market(&model("move.txt"), "inline")),
+        case("four models, concatenated", 50_000, 10, Finite,
+            json!({"factors": "market", "models": models()})),
+        Case {
+            signals: Some(4),
+            ..case("four models, per-model", 50_000, 10, Finite,
+                json!({"factors": "market", "models": models(), "callback": "per-model"}))
+        },
+        Case {
+            signals: Some(4),
+            ..case("four models, per-model, egress ring of 64", 50_000, 10, Finite,
+                json!({"factors": "market", "models": models(), "callback": "per-model", "rings": {"egress": 64}}))
+        },
+        case("two sets", 50_000, 10, Test0000,
+            json!({"factors": ["test0000", {"set": "market", "window": 4096}], "models": "none"})),
+        case("rings of 16", 100_000, 10, Test0000,
+            json!({"models": "none", "placement": "fused", "rings": {"ingest": 16, "egress": 16}})),
+        Case {
+            trigger: EventKind::Trade,
+            ..case("trigger ticker and trade", 100_000, 10, Finite,
+                json!({"factors": "market", "models": "none", "trigger": ["ticker", "trade"]}))
+        },
+        Case {
+            trigger: EventKind::IndexPrice,
+            signals: None,
+            ..case("trigger depth and index price", 50_000, 10, Finite,
+                json!({"factors": "market", "models": "none", "trigger": ["depth", "index_price"]}))
+        },
+        case("assets", 100_000, 100, Constants,
+            json!({"assets": ["S0000USDT", "s0001_usdt", "S0077USDT"]})),
+        case("1,000 instruments", 100_000, 1000, Market, market("none", "fused")),
+        case("one instrument", 100_000, 1, Market, market("none", "fused")),
+        case("too many instruments", 50_000, 200, Constants, json!({"instruments": {"max": 50}})),
+        case("timing off", 200_000, 10, Constants, json!({"timing": false})),
+        Case {
+            latency_report: true,
+            ..case("latency report", 50_000, 10, Constants, json!({"latency": {"interval_ms": 50}}))
+        },
+        Case { callback_us: 25, ..case("slow callbacks", 20_000, 10, Constants, json!({})) },
+    ];
+    if OVERLOAD {
+        let overload = |ingest: &str, stage: &str, egress: &str| json!({
+            "models": "none", "placement": "fused", "rings": {"ingest": 64, "egress": 64},
+            "overload": {"ingest": ingest, "stage": stage, "egress": egress, "block_ms": 20}
+        });
+        cases.extend([
+            case("overload: egress conflate", 100_000, 100, Test0000, overload("drop-newest", "block", "conflate")),
+            case("overload: egress drop-newest", 100_000, 100, Test0000, overload("drop-newest", "block", "drop-newest")),
+            case("overload: egress block", 100_000, 100, Test0000, overload("drop-newest", "block", "block")),
+            case("overload: ingest block", 100_000, 100, Test0000, overload("block", "block", "conflate")),
+            case("overload: block everywhere", 100_000, 100, Test0000, overload("block", "block", "block")),
+        ]);
+    }
+    cases
+}
