@@ -313,6 +313,7 @@ pub unsafe extern "C" fn signal_register_callback(
 /// `handle` is null or a live handle, on its thread. `data` is null or points
 /// to the struct of `type`, at any alignment, readable during the call.
 #[unsafe(no_mangle)]
+#[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
 pub unsafe extern "C" fn signal_on_data(handle: *mut c_void, r#type: c_int, data: *const c_void) {
     // SAFETY: the caller passes null or a live handle.
     let Some(handle) = (unsafe { self::handle(handle) }) else {
@@ -355,6 +356,7 @@ pub unsafe extern "C" fn signal_on_data(handle: *mut c_void, r#type: c_int, data
 ///
 /// `handle` is null or a live handle, on its thread.
 #[unsafe(no_mangle)]
+#[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
 pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_int {
     // SAFETY: the caller passes null or a live handle.
     let Some(this) = (unsafe { self::handle(handle) }) else {

@@ -271,7 +271,9 @@ impl Slot<'_> {
         let outermost = !self.polling.replace(true);
         let before = self.callbacks.get();
         // SAFETY: null or live.
-        let result = catch_unwind(AssertUnwindSafe(|| unsafe { signal_poll_callbacks(handle) }));
+        let result = catch_unwind(AssertUnwindSafe(|| unsafe {
+            signal_poll_callbacks(handle)
+        }));
         match result {
             Ok(made) if handle.is_null() => assert_eq!(made, SIGNAL_ERROR_NULL),
             Ok(made) if outermost => assert_eq!(made as u64, self.callbacks.get() - before),
@@ -290,7 +292,10 @@ impl Slot<'_> {
     fn stats(&self) -> signal_stats_t {
         let mut stats = sized();
         // SAFETY: live, and the size is right.
-        assert_eq!(unsafe { signal_stats(self.handle.get(), &raw mut stats) }, 0);
+        assert_eq!(
+            unsafe { signal_stats(self.handle.get(), &raw mut stats) },
+            0
+        );
         stats
     }
 
@@ -298,7 +303,10 @@ impl Slot<'_> {
     fn settle(&self) {
         let start = Instant::now();
         while !self.handle.get().is_null() && self.stats().in_flight > 0 {
-            assert!(start.elapsed() < Duration::from_secs(10), "events are stuck");
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "events are stuck"
+            );
             std::thread::yield_now();
         }
     }
@@ -306,9 +314,15 @@ impl Slot<'_> {
     /// What changes nothing.
     fn questions(&self, tape: &Tape<'_>) {
         let handle = self.handle.get();
-        let (model, index) = (c_int::from(tape.byte() as i8), c_int::from(tape.byte() as i8));
+        let (model, index) = (
+            c_int::from(tape.byte() as i8),
+            c_int::from(tape.byte() as i8),
+        );
         let mut hops = Vec::with_capacity(4);
-        let mut small = signal_stats_t { size: u64::from(tape.byte()), ..Default::default() };
+        let mut small = signal_stats_t {
+            size: u64::from(tape.byte()),
+            ..Default::default()
+        };
         // SAFETY: null or live; there is room for four hops, and for more bytes
         // than `size` says.
         unsafe {
@@ -410,5 +424,10 @@ unsafe extern "C-unwind" fn on_signal(
     // Whatever was called meanwhile, the values stay.
     // SAFETY: as above.
     let after = unsafe { std::slice::from_raw_parts(values, count as usize) };
-    assert!(before.iter().zip(after).all(|(b, a)| b.to_bits() == a.to_bits()));
+    assert!(
+        before
+            .iter()
+            .zip(after)
+            .all(|(b, a)| b.to_bits() == a.to_bits())
+    );
 }

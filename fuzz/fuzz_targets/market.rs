@@ -11,8 +11,22 @@ const KINDS: [(i32, usize); 4] = [(101, 393), (102, 105), (103, 131), (104, 57)]
 
 /// Numbers that are taken at face value; the last four may overflow a sum.
 const NUMBERS: [f64; 16] = [
-    0.0, 1.0, 2.5, 0.1, 100.0, 65_000.5, 1e-8, 1e9, -1.0, -0.0, f64::NAN, f64::INFINITY,
-    f64::MAX, f64::MIN_POSITIVE, 5e-324, 1e300,
+    0.0,
+    1.0,
+    2.5,
+    0.1,
+    100.0,
+    65_000.5,
+    1e-8,
+    1e9,
+    -1.0,
+    -0.0,
+    f64::NAN,
+    f64::INFINITY,
+    f64::MAX,
+    f64::MIN_POSITIVE,
+    5e-324,
+    1e300,
 ];
 const ORDINARY: usize = 12;
 

@@ -26,6 +26,7 @@ impl Feeder {
     /// the ring full the event is dropped and counted. With the `inline`
     /// placement all stages run here.
     #[inline]
+    #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on_event(&mut self, event: HostEvent<'_>) {
         let arrival = self.clock.stamp();
         self.counters.bump(event.kind().into());

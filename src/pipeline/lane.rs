@@ -104,6 +104,7 @@ impl<W: Wire, A: Accept<W> + Send> Turn for Work<W, A> {
     }
 
     #[inline]
+    #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     fn turn(&mut self) -> usize {
         let (head, trace) = (&mut self.head, &mut self.trace);
         for handled in 0..BATCH {

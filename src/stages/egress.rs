@@ -25,6 +25,7 @@ impl Egress {
     /// Numbers a prediction. The number is spent even if the signal is dropped
     /// behind this stage, so that its consumer sees the gap.
     #[inline]
+    #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on(&mut self, prediction: &Prediction<'_>, out: impl FnOnce(Signal<'_>)) {
         self.last += 1;
         out(Signal {

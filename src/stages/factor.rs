@@ -110,6 +110,7 @@ impl Factor {
     /// Updates the instrument's state; an event that triggers also computes its
     /// factors. An index price updates every instrument of its pair.
     #[inline]
+    #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on(&mut self, event: &Event<'_>, mut out: impl FnMut(FactorVector<'_>)) {
         let id = event.meta.instrument;
         if let Body::IndexPrice(index) = &event.body {

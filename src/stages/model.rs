@@ -119,6 +119,7 @@ impl ModelStage {
 
     /// Runs the models; `out` gets one prediction, or one a model.
     #[inline]
+    #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on(&mut self, vector: &FactorVector<'_>, mut out: impl FnMut(Prediction<'_>)) {
         let last = self.messages.len() - 1;
         for (index, message) in self.messages.iter().enumerate() {
