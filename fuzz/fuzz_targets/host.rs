@@ -25,15 +25,17 @@ const CONFIGS: [&str; 12] = [
     r#"{"placement": "inline", "factors": "market", "model": "none", "timing": false}"#,
     r#"{"placement": "inline", "factors": ["market", "test0000"], "models": ["none", "test0000"],
         "callback": "per-model", "trigger": ["depth", "ticker", "trade", "index_price"]}"#,
-    r#"{"placement": "inline", "assets": ["btc_usdt"], "timing": false, "rings": {"egress": 1}}"#,
+    r#"{"placement": "inline", "assets": ["btc_usdt"], "timing": false, "rings": {"egress": 2}}"#,
     r#"{"placement": "fused", "idle": "park", "timing": false, "rings": {"ingest": 2, "egress": 2}}"#,
-    r#"{"placement": "split", "idle": "yield", "rings": {"ingest": 4, "stage": 1, "egress": 4}}"#,
+    r#"{"placement": "split", "idle": "yield", "rings": {"ingest": 4, "stage": 2, "egress": 4}}"#,
     r#"{"placement": [["ingest"], ["factor", "model"]], "idle": "park", "timing": false}"#,
     r#"{"placement": "nowhere"}"#,
     r#"{"rings": {"egress": 0}}"#,
     "{",
     "",
 ];
+/// The first of those that are refused.
+const REFUSED: usize = 8;
 
 /// Bytes that are read once, by the host and by its callbacks in turn.
 struct Tape<'a> {
@@ -221,6 +223,7 @@ impl Slot<'_> {
         // SAFETY: null or NUL-terminated.
         let handle = unsafe { signal_create(text) };
         assert_eq!(handle.is_null(), !signal_last_error().is_null());
+        assert_eq!(handle.is_null(), (REFUSED..CONFIGS.len()).contains(&config));
         self.handle.set(handle);
         for count in [&self.events, &self.nulls, &self.unknown, &self.callbacks] {
             count.set(0);
