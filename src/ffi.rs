@@ -439,6 +439,7 @@ pub unsafe extern "C" fn signal_register_callback(
 /// `data` is null or points to the struct of `type`, at any alignment, readable
 /// during the call.
 #[unsafe(no_mangle)]
+#[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
 pub unsafe extern "C" fn signal_on_data(handle: *mut c_void, r#type: c_int, data: *const c_void) {
     let Ok(inside) = slots::enter(handle) else {
         return;
@@ -482,6 +483,7 @@ pub unsafe extern "C" fn signal_on_data(handle: *mut c_void, r#type: c_int, data
 ///
 /// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
+#[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
 pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_int {
     let inside = match slots::enter(handle) {
         Ok(inside) => inside,

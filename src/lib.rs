@@ -40,6 +40,10 @@
 //! - `quanta` calibrates once a process, for up to 200 ms, in the first
 //!   [`Engine::start`].
 
+// `.ci/sanitize realtime`: what the host's thread and the lanes run must not
+// allocate, lock or call the system.
+#![cfg_attr(realtime_sanitizer, feature(sanitize))]
+
 pub mod abi;
 mod barrier;
 pub mod config;

@@ -9,6 +9,13 @@ use signal::models::{Check, LightGbm, Linear, Onnx, Test0000, XgBoost};
 #[path = "../fuzz/fuzz_targets/exercise.rs"]
 mod exercise;
 
+#[path = "../fuzz/fuzz_targets/host.rs"]
+mod host;
+#[path = "../fuzz/fuzz_targets/market.rs"]
+mod market;
+#[path = "../fuzz/fuzz_targets/recording.rs"]
+mod recording;
+
 use exercise::exercise;
 
 /// The files of a folder, at least one.
@@ -54,4 +61,30 @@ fn models_and_checks() {
             let _ = check.run(&mut Test0000::new(1));
         }
     });
+}
+
+#[test]
+fn calls() {
+    for file in files("fuzz/seeds/calls") {
+        println!("calls of {}", file.display());
+        host::calls(&fs::read(&file).unwrap());
+    }
+}
+
+#[test]
+fn events() {
+    for file in files("fuzz/seeds/events") {
+        println!("events of {}", file.display());
+        market::events(&fs::read(&file).unwrap());
+    }
+}
+
+#[test]
+fn captures() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in files("fuzz/seeds/capture") {
+        println!("capture {}", file.display());
+        let copy = folder.path().join("capture.csv");
+        recording::capture(&fs::read(&file).unwrap(), &copy);
+    }
 }

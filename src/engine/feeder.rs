@@ -32,6 +32,7 @@ impl Feeder {
     /// waits for room, at most `overload.block_ms`. With the `inline` placement
     /// all stages run here.
     #[inline]
+    #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on_event(&mut self, event: HostEvent<'_>) {
         let arrival = self.clock.stamp();
         self.counters.bump(event.kind().into());

@@ -39,6 +39,7 @@ impl Poller {
     /// returns how many. With nothing new it is one acquire load and a compare,
     /// inlined into the caller.
     #[inline]
+    #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn poll(&mut self, mut on_signal: impl FnMut(&Name, Signal<'_>)) -> usize {
         let ready = self.begin();
         for _ in 0..ready {
@@ -71,6 +72,7 @@ impl Poller {
     /// Takes the oldest signal out of the ring, then hands it on, so that it is
     /// not taken again should `on_signal` unwind.
     #[inline]
+    #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub(crate) fn take<R>(&mut self, on_signal: impl FnOnce(&Name, Signal<'_>) -> R) -> bool {
         self.record_last();
         let values = &mut self.values;

@@ -51,7 +51,10 @@ impl Control {
 
     /// Why the engine failed.
     pub(crate) fn failure(&self) -> Option<&str> {
-        self.failure.get().map(String::as_str)
+        // What `fail` stores last is read first.
+        self.has_failed()
+            .then(|| self.failure.get().map(String::as_str))
+            .flatten()
     }
 
     /// The first reason stays.

@@ -72,6 +72,7 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
     }
 
     #[inline]
+    #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     fn turn(&mut self) -> usize {
         let (head, trace) = (&mut self.head, &mut self.trace);
         let mut handled = 0;

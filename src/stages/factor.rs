@@ -145,6 +145,7 @@ impl Factor {
     /// A panic of a factor set ends here: `panicked` hears of it once, and the
     /// instrument's later events end as [`Applied::Quarantined`].
     #[inline]
+    #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on(
         &mut self,
         event: &Event<'_>,

@@ -168,6 +168,7 @@ impl Ingest {
     ///
     /// The [`Refusal`]; `out` is not called then.
     #[inline]
+    #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on(&mut self, raw: &RawEvent<'_>, out: impl FnOnce(Event<'_>)) -> Result<(), Refusal> {
         let head = raw.head;
         let body = body(head, raw.values, self.levels)?;

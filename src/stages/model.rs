@@ -158,6 +158,7 @@ impl ModelStage {
     ///
     /// A panic of a model ends here: `panicked` hears of it once.
     #[inline]
+    #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on(
         &mut self,
         vector: &FactorVector<'_>,

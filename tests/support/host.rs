@@ -126,8 +126,11 @@ pub fn compile(sources: &[PathBuf], program: &Path) {
 
 /// Compiles C++ with more flags than a host needs.
 pub fn compile_with(flags: &[&str], sources: &[PathBuf], program: &Path) {
+    // `.ci/sanitize` builds the hosts as it builds the library.
+    let more = std::env::var("SIGNAL_HOST_FLAGS").unwrap_or_default();
     run(Command::new("g++")
         .args(CPP_FLAGS)
+        .args(more.split_whitespace())
         .args(flags)
         .args(sources)
         .arg("-o")

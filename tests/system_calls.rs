@@ -1,0 +1,215 @@
+//! Neither the host's thread nor a lane calls the system, over a million events
+//! in each placement: `strace` watches all threads of a program.
+//!
+//! The program is this one, started again with arguments. It says where the
+//! counted stretch begins and ends with a call that a trace shows and that does
+//! nothing: it writes to no file.
+
+use std::env;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use signal::factors::{Depth, FactorSet, NoParams};
+use signal::pipeline::idle::Idle;
+use signal::pipeline::placement::Placement;
+use signal::{Engine, Registry};
+
+#[path = "support/feeds.rs"]
+mod feeds;
+mod support;
+
+use feeds::{Feeds, configurations, drain};
+
+const BEGIN: &str = "the counted stretch begins";
+const END: &str = "the counted stretch ends";
+/// What a plant calls, and nothing else here does.
+const PLANTED: &str = "getppid";
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let [child, placement, what] = &arguments[..]
+        && child == "traced"
+    {
+        return traced(placement, what);
+    }
+    if Command::new("strace").arg("--version").output().is_err() {
+        return support::skip("strace");
+    }
+    for placement in ["inline", "fused", "split"] {
+        for what in ["smallest", "everything"] {
+            let trace = trace(placement, what);
+            assert!(
+                trace.calls.is_empty(),
+                "{}: {:#?}",
+                trace.about,
+                trace.calls
+            );
+            println!("{}: no system call in {} events", trace.about, trace.events);
+        }
+    }
+    // The trace sees the host's thread and the lanes.
+    for (placement, what) in [("inline", "host"), ("fused", "lane"), ("split", "lane")] {
+        let trace = trace(placement, what);
+        let planted = |call: &&String| call.contains(PLANTED);
+        assert_eq!(
+            trace.calls.iter().filter(planted).count(),
+            1,
+            "{what}: {:?}",
+            trace.calls
+        );
+        assert_eq!(trace.calls.len(), 1, "{what}: {:?}", trace.calls);
+        let by_host = trace.calls[0].starts_with(&format!("{} ", trace.host));
+        assert_eq!(by_host, what == "host", "{:?}", trace.calls);
+    }
+    println!("system calls that were planted on the host's thread and on lanes were seen");
+}
+
+/// What happened between the marks, on any thread.
+struct Trace {
+    about: String,
+    events: String,
+    host: String,
+    calls: Vec<String>,
+}
+
+fn trace(placement: &str, what: &str) -> Trace {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let output = Command::new("strace")
+        .args(["-f", "-qq", "-s", "64", "-o"])
+        .arg(&log)
+        .arg(env::current_exe().unwrap())
+        .args(["traced", placement, what])
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "{placement}, {what}: {stdout}{stderr}"
+    );
+    let mut said = stdout.lines();
+    let mut say = || said.next().unwrap_or_default().to_owned();
+    let log = fs::read_to_string(&log).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    let at = |mark: &str| {
+        let mut places = (0..lines.len()).filter(|&line| lines[line].contains(mark));
+        let place = places
+            .next()
+            .unwrap_or_else(|| panic!("no {mark:?} in {log}"));
+        assert!(places.next().is_none(), "{mark:?} twice in {log}");
+        place
+    };
+    let (begin, end) = (at(BEGIN), at(END));
+    Trace {
+        about: say(),
+        events: say(),
+        host: lines[begin]
+            .split(' ')
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+        calls: lines[begin + 1..end]
+            .iter()
+            .map(|&line| line.to_owned())
+            .collect(),
+    }
+}
+
+fn mark(text: &str) {
+    // SAFETY: the text is readable for its length; there is no such file.
+    unsafe { libc::write(-1, text.as_ptr().cast(), text.len()) };
+}
+
+fn plant() {
+    // SAFETY: it takes nothing and cannot fail.
+    unsafe { libc::getppid() };
+}
+
+/// The program that is traced.
+fn traced(placement: &str, what: &str) {
+    let (mut config, signals) = match what {
+        "everything" => configurations()[1].clone(),
+        _ => configurations()[0].clone(),
+    };
+    config.placement = match placement {
+        "inline" => Placement::Inline,
+        "fused" => Placement::Fused,
+        _ => Placement::Split,
+    };
+    config.idle = Idle::Spin;
+    // On few cores the lanes take turns of milliseconds: there is to be work for
+    // a whole turn, and no full ring, where a lane would wait.
+    for ring in [
+        &mut config.rings.ingest,
+        &mut config.rings.stage,
+        &mut config.rings.egress,
+    ] {
+        *ring = 1 << 15;
+    }
+    let mut registry = Registry::default();
+    registry.factors.add::<Caller, _>();
+    if what == "lane" {
+        config.factors[0].set = Caller::NAME.to_owned();
+        config.models[0] = signal::config::ModelEntry::builtin("none");
+    }
+    let rounds = match what {
+        "smallest" => 250_000,
+        "everything" => 5_000,
+        _ => 20_000,
+    };
+    let mut engine = Engine::start_with(&config, &registry).unwrap();
+    let mut feeds = Feeds::new();
+    // Around all rings and more. Lanes that have just started still sleep or
+    // take pages.
+    let warm = feed(&mut engine, &mut feeds, 0..20_000);
+    assert_eq!(warm, 20_000 * signals);
+    std::thread::sleep(Duration::from_millis(50));
+    mark(BEGIN);
+    let received = feed(&mut engine, &mut feeds, 20_000..20_000 + rounds);
+    if what == "host" {
+        plant();
+    }
+    mark(END);
+    assert_eq!(received, rounds as usize * signals);
+    println!("{}\n{}", engine.about(), rounds * 4);
+}
+
+fn feed(engine: &mut Engine, feeds: &mut Feeds, rounds: std::ops::Range<i64>) -> usize {
+    let mut received = 0;
+    for time in rounds {
+        feeds.at(time);
+        for event in feeds.events() {
+            engine.on_event(event);
+        }
+        if time % 64 == 0 {
+            received += drain(engine, 1_024);
+        }
+    }
+    received + drain(engine, 0)
+}
+
+/// A factor set that calls the system, once, after the warm-up.
+#[derive(Default)]
+struct Caller;
+
+impl FactorSet<3> for Caller {
+    const NAME: &'static str = "caller";
+    const FACTORS: [&'static str; 3] = ["a", "b", "c"];
+    const LEVELS: usize = 1;
+    type Params = NoParams;
+    fn new(_: &NoParams) -> Self {
+        Self
+    }
+    fn on_depth(&mut self, depth: &Depth<'_>) {
+        if depth.timestamp == 30_000 {
+            plant();
+        }
+    }
+    fn write(&mut self, out: &mut [f64; 3]) {
+        out.fill(1.0);
+    }
+}
