@@ -266,3 +266,52 @@ fn a_file_that_cannot_be_written_is_an_error_that_names_it() {
     let small = Config::from_json(r#"{"capture": {"buffer": 1}}"#).unwrap_err();
     assert!(small.to_string().contains("from 2 to 1048576"), "{small}");
 }
+
+#[derive(Default)]
+struct Bomb;
+
+impl signal::factors::FactorSet<1> for Bomb {
+    const NAME: &'static str = "bomb";
+    const FACTORS: [&'static str; 1] = ["none"];
+    const LEVELS: usize = 1;
+    type Params = signal::factors::NoParams;
+    fn new(_: &signal::factors::NoParams) -> Self {
+        Self
+    }
+    fn on_depth(&mut self, depth: &signal::factors::Depth<'_>) {
+        assert!(depth.timestamp != 3, "the bomb went off");
+    }
+    fn write(&mut self, out: &mut [f64; 1]) {
+        out[0] = 1.0;
+    }
+}
+
+#[test]
+fn the_event_that_makes_a_factor_set_panic_is_in_the_capture() {
+    let mut registry = signal::Registry::default();
+    registry.factors.add::<Bomb, _>();
+    let dir = tempfile::tempdir().unwrap();
+    for placement in ["inline", "fused"] {
+        let file = dir.path().join(placement);
+        let config = format!(
+            r#"{{"factors": "bomb", "model": "none", "placement": "{placement}",
+                "capture": {{"file": {file:?}}}}}"#
+        );
+        let config = Config::from_json(&config).unwrap();
+        let mut engine = Engine::start_with(&config, &registry).unwrap();
+        for time in 1..=3 {
+            engine.on_event(depth("btc_usdt", time, 100.0).event());
+        }
+        wait(&engine, 3);
+        drop(engine);
+        let times: Vec<_> = replay::read(&[&file])
+            .unwrap()
+            .iter()
+            .map(|event| match event {
+                HostEvent::Depth(depth) => depth.data_time.get(),
+                _ => 0,
+            })
+            .collect();
+        assert_eq!(times, [1, 2, 3]);
+    }
+}
