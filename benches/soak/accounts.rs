@@ -18,11 +18,15 @@ pub struct Counters {
 const MOST: usize = 64;
 
 /// Refused, but no event: not among the events given.
-const NO_EVENTS: [&str; 2] = ["refused_null_data", "refused_unknown_type"];
+const NO_EVENTS: [&str; 3] = [
+    "refused_null_data",
+    "refused_unknown_type",
+    "refused_concurrent",
+];
 /// Where an event that went all the way ends.
 const EVENT_ENDS: [&str; 2] = ["updates", "answered"];
 /// Counters in which no message ends.
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 16] = [
     "events_depth",
     "events_ticker",
     "events_trade",
@@ -34,6 +38,11 @@ const OTHERS: [&str; 11] = [
     "egress_gap",
     "ring_waits",
     "in_flight",
+    "panics",
+    "model_vectors_missed",
+    "capture_written",
+    "capture_missed",
+    "capture_failed",
 ];
 /// These may go down.
 const LEVELS: [&str; 2] = ["in_flight", "queued"];

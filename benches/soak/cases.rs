@@ -3,9 +3,6 @@
 use serde_json::{Value, json};
 use signal::abi::EventKind;
 
-/// Whether the library knows the key `overload`.
-const OVERLOAD: bool = false;
-
 /// What a signal's values must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
@@ -78,7 +75,12 @@ pub fn all() -> Vec<Case> {
     use Expect::{Constants, Finite, Market, Test0000};
     let lanes = json!([["ingest", "factor"], ["model"]]);
     let market = |model: &str, placement: &str| json!({"factors": "market", "models": model, "placement": placement});
-    let mut cases = vec![
+    let overload = |ingest: &str, egress: &str| json!({
+        "models": "none", "placement": "fused", "rings": {"ingest": 64, "egress": 64},
+        "overload": {"ingest": ingest, "stage": "block", "egress": egress, "block_ms": 20}
+    });
+    let shared = json!([["ingest", "factor"], ["model"], ["model"], ["egress"]]);
+    vec![
         case("defaults", 100_000, 8, Constants, json!({})),
         case("inline", 200_000, 100, Test0000, json!({"placement": "inline", "models": "none"})),
         case("fused, spin", 200_000, 10, Test0000,
@@ -131,19 +133,15 @@ pub fn all() -> Vec<Case> {
             ..case("latency report", 50_000, 10, Constants, json!({"latency": {"interval_ms": 50}}))
         },
         Case { callback_us: 25, ..case("slow callbacks", 20_000, 10, Constants, json!({})) },
-    ];
-    if OVERLOAD {
-        let overload = |ingest: &str, stage: &str, egress: &str| json!({
-            "models": "none", "placement": "fused", "rings": {"ingest": 64, "egress": 64},
-            "overload": {"ingest": ingest, "stage": stage, "egress": egress, "block_ms": 20}
-        });
-        cases.extend([
-            case("overload: egress conflate", 100_000, 100, Test0000, overload("drop-newest", "block", "conflate")),
-            case("overload: egress drop-newest", 100_000, 100, Test0000, overload("drop-newest", "block", "drop-newest")),
-            case("overload: egress block", 100_000, 100, Test0000, overload("drop-newest", "block", "block")),
-            case("overload: ingest block", 100_000, 100, Test0000, overload("block", "block", "conflate")),
-            case("overload: block everywhere", 100_000, 100, Test0000, overload("block", "block", "block")),
-        ]);
-    }
-    cases
+        case("overload: egress conflate", 100_000, 100, Test0000, overload("drop-newest", "conflate")),
+        case("overload: egress drop-newest", 100_000, 100, Test0000, overload("drop-newest", "drop-newest")),
+        case("overload: egress block", 100_000, 100, Test0000, overload("drop-newest", "block")),
+        case("overload: ingest block", 100_000, 100, Test0000, overload("block", "conflate")),
+        case("overload: block everywhere", 100_000, 100, Test0000, overload("block", "block")),
+        Case {
+            signals: None,
+            ..case("two lanes for the models", 20_000, 10, Finite,
+                json!({"models": ["none", "test0000"], "callback": "per-model", "placement": shared}))
+        },
+    ]
 }

@@ -13,13 +13,9 @@ use std::time::{Duration, Instant};
 
 use signal::ffi::*;
 
-/// Whether dead handles and pointers that never were handles are used, too: the
-/// library must then tell them from live ones.
-const FOREIGN_HANDLES: bool = false;
-
 const SLOTS: usize = 3;
 /// Mostly without lanes: those take their time to start.
-const CONFIGS: [&str; 12] = [
+const CONFIGS: [&str; 14] = [
     r#"{"placement": "inline", "timing": false, "instruments": {"max": 2}}"#,
     r#"{"placement": "inline", "timing": false, "rings": {"egress": 2}}"#,
     r#"{"placement": "inline", "factors": "market", "model": "none", "timing": false}"#,
@@ -29,13 +25,16 @@ const CONFIGS: [&str; 12] = [
     r#"{"placement": "fused", "idle": "park", "timing": false, "rings": {"ingest": 2, "egress": 2}}"#,
     r#"{"placement": "split", "idle": "yield", "rings": {"ingest": 4, "stage": 2, "egress": 4}}"#,
     r#"{"placement": [["ingest"], ["factor", "model"]], "idle": "park", "timing": false}"#,
+    r#"{"placement": "fused", "idle": "park", "timing": false, "rings": {"ingest": 2, "egress": 2},
+        "overload": {"ingest": "block", "egress": "block", "block_ms": 1}}"#,
+    r#"{"placement": "inline", "timing": false, "rings": {"egress": 2}, "overload": {"egress": "drop-newest"}}"#,
     r#"{"placement": "nowhere"}"#,
     r#"{"rings": {"egress": 0}}"#,
     "{",
     "",
 ];
 /// The first of those that are refused.
-const REFUSED: usize = 8;
+const REFUSED: usize = 10;
 
 /// Bytes that are read once, by the host and by its callbacks in turn.
 struct Tape<'a> {
@@ -168,18 +167,16 @@ impl Host<'_> {
 
     /// Calls with what is no handle.
     fn elsewhere(&self) {
-        let mut handle = null_mut();
         let mut local = [0u64; 64];
-        if FOREIGN_HANDLES {
-            handle = match self.tape.byte() {
-                0..=99 => self.slots[self.tape.below(SLOTS)].dead.get(),
-                100..=149 => local.as_mut_ptr().cast(),
-                150..=199 => local.as_mut_ptr().wrapping_byte_add(3).cast(),
-                other => std::ptr::without_provenance_mut(usize::from(other - 199)),
-            };
-            if self.slots.iter().any(|slot| slot.handle.get() == handle) {
-                return;
-            }
+        let handle = match self.tape.byte() {
+            0..=99 => self.slots[self.tape.below(SLOTS)].dead.get(),
+            100..=149 => local.as_mut_ptr().cast(),
+            150..=199 => local.as_mut_ptr().wrapping_byte_add(3).cast(),
+            200 => null_mut(),
+            other => std::ptr::without_provenance_mut(usize::from(other - 200)),
+        };
+        if self.slots.iter().any(|slot| slot.handle.get() == handle) {
+            return;
         }
         let mut stats = sized();
         // SAFETY: null is allowed; what is no live handle is refused.
@@ -295,10 +292,8 @@ impl Slot<'_> {
     fn stats(&self) -> signal_stats_t {
         let mut stats = sized();
         // SAFETY: live, and the size is right.
-        assert_eq!(
-            unsafe { signal_stats(self.handle.get(), &raw mut stats) },
-            0
-        );
+        let code = unsafe { signal_stats(self.handle.get(), &raw mut stats) };
+        assert_eq!(code, 0);
         stats
     }
 
@@ -326,7 +321,7 @@ impl Slot<'_> {
             size: u64::from(tape.byte()),
             ..Default::default()
         };
-        // SAFETY: null or live; there is room for four hops, and for more bytes
+        // SAFETY: null or live; there is room for four rows each, and for more bytes
         // than `size` says.
         unsafe {
             signal_stats(handle, &raw mut small);
@@ -335,6 +330,14 @@ impl Slot<'_> {
             signal_value_name(handle, model, index);
             let inside = signal_current_model(handle) != SIGNAL_NO_MODEL;
             assert!(!handle.is_null() || inside);
+            let mut lanes = Vec::with_capacity(4);
+            let mut rings = Vec::with_capacity(4);
+            assert!(signal_lanes(handle, lanes.as_mut_ptr(), c_int::from(tape.byte() % 5)) <= 4);
+            assert!(signal_rings(handle, rings.as_mut_ptr(), c_int::from(tape.byte() % 5)) <= 4);
+            signal_incident(handle, index);
+            if signal_health(handle) > SIGNAL_HEALTH_OK {
+                assert!(!signal_last_error().is_null());
+            }
             let count = signal_latency(handle, hops.as_mut_ptr(), c_int::from(tape.byte() % 5));
             assert!(count <= 4);
             let egress = signal_egress(handle);
@@ -367,12 +370,19 @@ impl Slot<'_> {
         self.settle();
         // The callback stays the host's, but its program has ended.
         self.register(true);
+        let start = Instant::now();
         loop {
             let before = self.callbacks.get();
             self.poll();
-            if self.callbacks.get() == before {
+            // A lane publishes what waited for room in its own time.
+            if self.callbacks.get() == before && self.stats().queued == 0 {
                 break;
             }
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "signals are stuck: {:?}",
+                self.stats()
+            );
         }
         let s = self.stats();
         let events = s.events_depth + s.events_ticker + s.events_trade + s.events_index_price;
@@ -386,12 +396,15 @@ impl Slot<'_> {
             + s.refused_too_many_instruments
             + s.refused_not_an_asset
             + s.refused_failed;
-        let ended = refused + s.dropped_ingest_ring_full + s.updates + s.answered;
+        let dropped = s.dropped_ingest_ring_full + s.dropped_ingest_timeout;
+        let ended = refused + dropped + s.updates + s.answered;
         assert_eq!(events, ended, "{s:?}");
-        assert_eq!(s.signals, s.delivered + s.dropped_egress_ring_full, "{s:?}");
+        let lost = s.dropped_egress_ring_full + s.dropped_egress_timeout + s.conflated_egress;
+        assert_eq!(s.signals, s.delivered + lost, "{s:?}");
         assert_eq!(s.predicted, s.signals, "{s:?}");
-        assert!(s.ingest_gap <= s.dropped_ingest_ring_full, "{s:?}");
-        assert!(s.egress_gap <= s.dropped_egress_ring_full, "{s:?}");
+        assert!(s.ingest_gap <= dropped, "{s:?}");
+        assert!(s.egress_gap <= lost, "{s:?}");
+        assert_eq!((s.panics, s.refused_concurrent), (0, 0), "{s:?}");
         self.destroy();
     }
 }

@@ -66,14 +66,18 @@ pub fn events(bytes: &[u8]) {
         }
     }
     taken += poll(&mut engine, ordinary);
+    while engine.counters().queued() > 0 {
+        taken += poll(&mut engine, ordinary);
+    }
     let counters = engine.counters();
     let count = |counter| counters.get(counter);
     assert!(engine.failure().is_none(), "{:?}", engine.failure());
     assert_eq!((counters.events(), counters.in_flight()), (given, 0));
     assert_eq!(count(Counter::Delivered), taken);
-    let dropped = count(Counter::DroppedEgressRingFull);
-    assert_eq!(count(Counter::Signals), taken + dropped);
-    assert!(count(Counter::EgressGap) <= dropped);
+    let conflated = count(Counter::ConflatedEgress);
+    assert_eq!(count(Counter::Signals), taken + conflated);
+    assert_eq!((counters.lost(), count(Counter::Panics)), (conflated, 0));
+    assert!(count(Counter::EgressGap) <= conflated);
     assert_eq!(count(Counter::IngestGap), 0);
 }
 

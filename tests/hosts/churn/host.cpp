@@ -188,7 +188,10 @@ struct Random {
 };
 
 // Signals that were numbered and will never be delivered.
-std::uint64_t lost(const signal_stats_t &stats) { return stats.dropped_egress_ring_full; }
+std::uint64_t lost(const signal_stats_t &stats) {
+  return stats.conflated_egress + stats.dropped_egress_ring_full + stats.dropped_egress_timeout +
+         stats.dropped_egress_stopped;
+}
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
