@@ -295,10 +295,8 @@ impl Slot<'_> {
     fn stats(&self) -> signal_stats_t {
         let mut stats = sized();
         // SAFETY: live, and the size is right.
-        assert_eq!(
-            unsafe { signal_stats(self.handle.get(), &raw mut stats) },
-            0
-        );
+        let answer = unsafe { signal_stats(self.handle.get(), &raw mut stats) };
+        assert_eq!(answer, 0);
         stats
     }
 
