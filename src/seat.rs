@@ -274,7 +274,8 @@ struct Claim<'a>(&'a AtomicBool);
 impl<'a> Claim<'a> {
     fn new(claim: &'a AtomicBool) -> Result<Self, Taken> {
         for _ in 0..PATIENCE {
-            if !claim.swap(true, Ordering::Acquire) {
+            let held = claim.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
+            if held.is_ok() {
                 return Ok(Self(claim));
             }
             #[cfg(not(loom))]
