@@ -492,9 +492,6 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
     if inside.is_nested() {
         return 0;
     }
-    // Ends the poll also when an exception passes through.
-    let poll = Poll(Some(inside));
-    let Some(inside) = &poll.0 else { return 0 };
     let this = inside.handle();
     // Before the signals are counted: a failed lane publishes nothing more.
     let failed = this.base.failure().is_some();
@@ -572,20 +569,19 @@ fn take(handle: &Handle) -> Option<CSignal> {
 
 /// An outermost poll. When it ends, also by an exception, it destroys the handle
 /// if a callback asked for it.
-struct Poll(Option<Inside>);
+struct Poll<'a>(&'a Inside);
 
-impl Drop for Poll {
+impl Drop for Poll<'_> {
     #[inline]
     fn drop(&mut self) {
-        let Some(inside) = self.0.take() else { return };
-        let this = inside.handle();
+        let this = self.0.handle();
         // SAFETY: inside the handle's seat, no callback runs any more.
         guarded((), || unsafe { &mut *this.poller.get() }.record_last());
         // SAFETY: as above; nothing that runs here calls back into the host.
         guarded((), || unsafe { &mut *this.feeder.get() }.publish_held());
         this.current_model.set(SIGNAL_NO_MODEL);
         if this.destroy_after_poll.get() {
-            inside.destroy();
+            self.0.destroy();
         }
     }
 }

@@ -88,7 +88,7 @@ impl Seat {
     /// # Errors
     ///
     /// [`Taken`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enter(&self, me: u64) -> Result<Entered<'_>, Taken> {
         let owner = self.owner.load(Ordering::Relaxed);
         if owner & THREAD == me {
@@ -220,16 +220,17 @@ fn round(owner: u64) -> usize {
 #[derive(Debug)]
 pub(crate) struct Entered<'a> {
     inside: &'a AtomicU8,
-    before: u8,
+    // A byte would leave a hole, and moving holes costs more than it holds.
+    before: u64,
     holder: Option<&'a AtomicU64>,
 }
 
 impl<'a> Entered<'a> {
-    #[inline]
+    #[inline(always)]
     fn new(inside: &'a AtomicU8, before: u8, holder: Option<&'a AtomicU64>) -> Self {
         Self {
             inside,
-            before,
+            before: u64::from(before),
             holder,
         }
     }
@@ -243,7 +244,7 @@ impl<'a> Entered<'a> {
     /// Lets this thread enter again until the value is dropped.
     #[inline]
     pub(crate) fn call_back(&self) -> CallingBack<'_> {
-        self.inside.store(self.before + 2, Ordering::Relaxed);
+        self.inside.store(self.before as u8 + 2, Ordering::Relaxed);
         CallingBack(self)
     }
 }
@@ -251,7 +252,7 @@ impl<'a> Entered<'a> {
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.inside.store(self.before, Ordering::Release);
+        self.inside.store(self.before as u8, Ordering::Release);
         if let Some(holder) = self.holder {
             holder.store(0, Ordering::Release);
         }
@@ -264,7 +265,9 @@ pub(crate) struct CallingBack<'a>(&'a Entered<'a>);
 impl Drop for CallingBack<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.0.inside.store(self.0.before + 1, Ordering::Relaxed);
+        self.0
+            .inside
+            .store(self.0.before as u8 + 1, Ordering::Relaxed);
     }
 }
 
@@ -274,7 +277,8 @@ struct Claim<'a>(&'a AtomicBool);
 impl<'a> Claim<'a> {
     fn new(claim: &'a AtomicBool) -> Result<Self, Taken> {
         for _ in 0..PATIENCE {
-            if !claim.swap(true, Ordering::Acquire) {
+            let held = claim.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
+            if held.is_ok() {
                 return Ok(Self(claim));
             }
             #[cfg(not(loom))]

@@ -185,7 +185,7 @@ mod all_orders {
     }
 
     #[test]
-    fn loom_an_owner_inside_a_callback_is_never_shut_out_by_a_claim() {
+    fn loom_a_claim_around_a_callback() {
         check(|| {
             let guarded = Guarded::new();
             let outer = guarded.seat.enter(ME).unwrap();
@@ -194,8 +194,8 @@ mod all_orders {
                 thread::spawn(move || guarded.try_use(YOU))
             };
             let calling = outer.call_back();
-            // Refused only while the other holds the claim for longer than this
-            // thread has patience, and then it is the other that is refused too.
+            // Refused if the other holds the claim for longer than this thread has
+            // patience.
             let nested = guarded.try_use(ME);
             drop(calling);
             drop(outer);

@@ -7,6 +7,7 @@
 //! followed. What a host may look at or run into too late (the seat, the words
 //! of the inlined poll) lies in the table itself.
 
+use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
@@ -99,13 +100,28 @@ pub(super) struct Inside {
     slot: &'static Slot,
     token: u64,
     entered: Entered<'static>,
+    // After `entered`: whoever gets the slot next finds the seat empty.
+    freed: Freed,
+}
+
+/// Frees a slot when dropped, if there is one to free.
+#[derive(Default)]
+struct Freed(Cell<Option<&'static Slot>>);
+
+impl Drop for Freed {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(slot) = self.0.get() {
+            slot.state.store(FREE, Ordering::Release);
+        }
+    }
 }
 
 impl Inside {
     #[inline]
     pub(super) fn handle(&self) -> &Handle {
         // SAFETY: `enter` saw the token of this handle while inside its seat, and
-        // only `destroy`, which takes this value, frees it.
+        // only `destroy`, the last thing done with this value, frees it.
         unsafe { self.handle.as_ref() }
     }
 
@@ -133,8 +149,11 @@ impl Inside {
         self.slot.token.store(0, Ordering::SeqCst);
     }
 
-    /// Ends a handle that was taken down, and frees its slot.
-    pub(super) fn destroy(self) {
+    /// Ends a handle that was taken down; its slot is free when this value is
+    /// dropped, and [`Inside::handle`] must not be called any more.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn destroy(&self) {
         let slot = self.slot;
         if !slot.wait_for_readers() {
             crate::error::say(
@@ -151,8 +170,7 @@ impl Inside {
         let owned = unsafe { Box::from_raw(value) };
         super::guarded((), || drop(owned));
         slot.empty_words();
-        drop(self.entered);
-        slot.state.store(FREE, Ordering::Release);
+        self.freed.0.set(Some(slot));
     }
 }
 
@@ -239,7 +257,7 @@ fn token(index: usize, generation: u32) -> u64 {
 }
 
 /// What no other living thread is called.
-#[inline]
+#[inline(always)]
 fn thread() -> u64 {
     #[cfg(target_arch = "x86_64")]
     {
@@ -259,7 +277,7 @@ fn thread() -> u64 {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn find(handle: *mut c_void) -> Result<(&'static Slot, u64), Refused> {
     let token = handle.addr() as u64;
     let index = (token & ((1 << SLOT_BITS) - 1)) as usize;
@@ -272,7 +290,8 @@ fn find(handle: *mut c_void) -> Result<(&'static Slot, u64), Refused> {
 }
 
 /// For the functions that belong to the host's thread: gets this thread in.
-#[inline]
+// Called, it would hand its result over through memory, at more than its cost.
+#[inline(always)]
 pub(super) fn enter(handle: *mut c_void) -> Result<Inside, Refused> {
     let (slot, token) = find(handle)?;
     let Ok(entered) = slot.seat.enter(thread()) else {
@@ -290,6 +309,7 @@ pub(super) fn enter(handle: *mut c_void) -> Result<Inside, Refused> {
         slot,
         token,
         entered,
+        freed: Freed::default(),
     })
 }
 
