@@ -498,6 +498,11 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
     // SAFETY: this thread is inside the handle's seat, in its outermost poll, and
     // no callback runs.
     let ready = unsafe { &mut *this.poller.get() }.begin();
+    if ready == 0 && !failed {
+        return 0;
+    }
+    // Ends the poll also when an exception passes through.
+    let _poll = Poll(&inside);
     let mut made = 0;
     for _ in 0..ready {
         let (Some(callback), user_data) = this.callback.get() else {
