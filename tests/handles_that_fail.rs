@@ -1,0 +1,254 @@
+//! Handles whose factor sets and models fail, through the C ABI: what a host
+//! with a library of its own sets and models sees.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
+use std::ptr::null_mut;
+use std::time::{Duration, Instant};
+
+use signal::Registry;
+use signal::abi::Depth;
+use signal::factors::{FactorSet, NoParams};
+use signal::ffi::*;
+
+#[path = "support/events.rs"]
+mod events;
+
+use events::put;
+
+const FATAL: i64 = 666;
+
+/// Panics at a Depth of the fatal time.
+struct Bomb;
+
+impl FactorSet<1> for Bomb {
+    const NAME: &'static str = "bomb";
+    const FACTORS: [&'static str; 1] = ["one"];
+    const LEVELS: usize = 1;
+    type Params = NoParams;
+    fn new(_: &NoParams) -> Self {
+        Self
+    }
+    fn on_depth(&mut self, depth: &signal::factors::Depth<'_>) {
+        assert!(depth.timestamp != FATAL, "the bomb went off");
+    }
+    fn write(&mut self, out: &mut [f64; 1]) {
+        out[0] = 1.0;
+    }
+}
+
+/// What it panics with panics when it is thrown away: no catch holds that.
+struct Dirty;
+
+impl FactorSet<1> for Dirty {
+    const NAME: &'static str = "dirty";
+    const FACTORS: [&'static str; 1] = ["one"];
+    const LEVELS: usize = 1;
+    type Params = NoParams;
+    fn new(_: &NoParams) -> Self {
+        Self
+    }
+    fn on_depth(&mut self, depth: &signal::factors::Depth<'_>) {
+        struct Again;
+        impl Drop for Again {
+            fn drop(&mut self) {
+                panic!("and again");
+            }
+        }
+        if depth.timestamp == FATAL {
+            std::panic::panic_any(Again);
+        }
+    }
+    fn write(&mut self, out: &mut [f64; 1]) {
+        out[0] = 1.0;
+    }
+}
+
+struct Host(*mut c_void);
+
+impl Host {
+    fn new(factors: &str, placement: &str) -> Self {
+        let mut registry = Registry::default();
+        registry.factors.add::<Bomb, _>();
+        registry.factors.add::<Dirty, _>();
+        let config =
+            format!(r#"{{"factors": "{factors}", "model": "none", "placement": "{placement}"}}"#);
+        let config = CString::new(config).unwrap();
+        // SAFETY: NUL-terminated.
+        let handle = unsafe { create_with(config.as_ptr(), &registry) };
+        assert!(!handle.is_null(), "{}", last_error());
+        Self(handle)
+    }
+
+    fn depth(&self, symbol: &str, time: i64) {
+        let mut depth: Depth = bytemuck::Zeroable::zeroed();
+        put(&mut depth.symbol, symbol);
+        depth.data_time = time.into();
+        depth.bid_price[0] = 9.0.into();
+        depth.ask_price[0] = 10.0.into();
+        // SAFETY: a Depth, as the type says.
+        unsafe { signal_on_data(self.0, 101, (&raw const depth).cast()) };
+    }
+
+    fn poll(&self) -> c_int {
+        // SAFETY: none is needed.
+        unsafe { signal_poll_callbacks(self.0) }
+    }
+
+    fn health(&self) -> c_int {
+        // SAFETY: none is needed.
+        unsafe { signal_health(self.0) }
+    }
+
+    fn stats(&self) -> signal_stats_t {
+        let mut stats = signal_stats_t {
+            size: size_of::<signal_stats_t>() as u64,
+            ..Default::default()
+        };
+        // SAFETY: the size is right.
+        assert_eq!(unsafe { signal_stats(self.0, &raw mut stats) }, 0);
+        stats
+    }
+
+    fn until(&self, done: impl Fn(&Self) -> bool) {
+        let limit = Instant::now() + Duration::from_secs(20);
+        while !done(self) {
+            assert!(Instant::now() < limit, "{:?}", self.stats());
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // SAFETY: none is needed.
+        unsafe { signal_destroy(self.0) };
+    }
+}
+
+fn last_error() -> String {
+    let text = signal_last_error();
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: valid until the next call on this thread.
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+unsafe extern "C-unwind" fn count(
+    _: *const c_char,
+    _: c_longlong,
+    _: *const f64,
+    _: c_int,
+    calls: *mut c_void,
+) {
+    // SAFETY: what was registered; it outlives the handle.
+    unsafe { *calls.cast::<u64>() += 1 };
+}
+
+#[test]
+fn a_failed_engine_delivers_what_was_queued_and_says_why() {
+    for placement in ["inline", "fused", "split"] {
+        let mut calls = 0u64;
+        let host = Host::new("dirty", placement);
+        // SAFETY: `calls` outlives the handle.
+        unsafe { signal_register_callback(host.0, Some(count), (&raw mut calls).cast()) };
+        host.depth("btc_usdt", 1);
+        host.depth("btc_usdt", 2);
+        host.until(|host| host.stats().queued == 2);
+        assert_eq!(host.health(), SIGNAL_HEALTH_OK);
+        assert_eq!(last_error(), "");
+        host.depth("btc_usdt", FATAL);
+        host.until(|host| host.health() == SIGNAL_HEALTH_FAILED);
+        host.depth("btc_usdt", 4);
+        assert_eq!(host.stats().refused_failed, 1);
+        assert_eq!(host.poll(), 2, "{placement}");
+        assert_eq!(calls, 2);
+        assert_eq!(host.poll(), SIGNAL_ERROR_FAILED);
+        assert!(last_error().contains("and again"), "{}", last_error());
+        assert_eq!(host.poll(), SIGNAL_ERROR_FAILED);
+        assert_eq!(host.health(), SIGNAL_HEALTH_FAILED);
+        assert!(last_error().starts_with("failed: "), "{}", last_error());
+    }
+}
+
+#[test]
+fn a_quarantine_can_be_read_with_its_place_in_the_source() {
+    for placement in ["inline", "fused", "split"] {
+        let mut calls = 0u64;
+        let host = Host::new("bomb", placement);
+        // SAFETY: `calls` outlives the handle.
+        unsafe { signal_register_callback(host.0, Some(count), (&raw mut calls).cast()) };
+        let incident = |index| {
+            // SAFETY: none is needed; the text lives as long as the handle.
+            let text = unsafe { signal_incident(host.0, index) };
+            // SAFETY: NUL-terminated and alive.
+            (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_str().unwrap())
+        };
+        assert_eq!(incident(0), None);
+        host.depth("btc_usdt", FATAL);
+        host.depth("btc_usdt", 2);
+        host.depth("eth_usdt", 3);
+        host.until(|host| host.stats().queued == 1);
+        assert_eq!(host.poll(), 1);
+        let text = incident(0).unwrap();
+        assert!(text.contains("instrument BTCUSDT"), "{text}");
+        assert!(
+            text.contains("the bomb went off (tests/handles_that_fail.rs:"),
+            "{text}"
+        );
+        assert_eq!(incident(1), None);
+        assert_eq!(incident(-1), None);
+        let stats = host.stats();
+        assert_eq!((stats.panics, stats.refused_quarantined), (1, 2));
+        assert_eq!(host.health(), SIGNAL_HEALTH_QUARANTINED);
+        assert!(last_error().contains(text), "{}", last_error());
+    }
+}
+
+#[test]
+fn lanes_and_rings_can_be_read() {
+    let text = |name: &[c_char]| {
+        let bytes: Vec<u8> = name.iter().map(|&byte| byte as u8).collect();
+        let text = CStr::from_bytes_until_nul(&bytes).unwrap();
+        text.to_str().unwrap().to_owned()
+    };
+    let host = Host::new("test0000", "split");
+    host.depth("btc_usdt", 1);
+    host.until(|host| host.stats().queued == 1);
+    let mut lanes = Vec::with_capacity(8);
+    let mut rings = Vec::with_capacity(8);
+    // SAFETY: there is room for eight of each, and as many are there as is said.
+    unsafe {
+        let count = signal_lanes(host.0, lanes.as_mut_ptr(), 8);
+        lanes.set_len(count as usize);
+        let count = signal_rings(host.0, rings.as_mut_ptr(), 8);
+        rings.set_len(count as usize);
+        assert_eq!(signal_rings(host.0, rings.as_mut_ptr(), 2), 2);
+        assert_eq!(signal_rings(host.0, null_mut(), 2), SIGNAL_ERROR_NULL);
+        assert_eq!(
+            signal_lanes(null_mut(), lanes.as_mut_ptr(), 8),
+            SIGNAL_ERROR_NULL
+        );
+    }
+    let lanes: Vec<signal_lane_t> = lanes;
+    let rings: Vec<signal_ring_t> = rings;
+    assert_eq!(lanes.len(), 4);
+    assert!(text(&lanes[0].name).starts_with("ingest@"));
+    assert!(lanes.iter().all(|lane| lane.beats > 0));
+    let names: Vec<_> = rings.iter().map(|ring| text(&ring.name)).collect();
+    assert_eq!(
+        names,
+        [
+            "ingest",
+            "stage.factor",
+            "stage.model",
+            "stage.egress",
+            "egress"
+        ]
+    );
+    let marks: Vec<_> = rings.iter().map(|ring| ring.high_water).collect();
+    assert_eq!(marks[..4], [1, 1, 1, 1]);
+    assert_eq!(rings[0].capacity, 4096);
+}
