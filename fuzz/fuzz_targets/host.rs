@@ -269,6 +269,7 @@ impl Slot<'_> {
     fn poll(&self) {
         let handle = self.handle.get();
         let outermost = !self.polling.replace(true);
+        let doomed = self.doomed.get();
         let before = self.callbacks.get();
         // SAFETY: null or live.
         let result = catch_unwind(AssertUnwindSafe(|| unsafe {
@@ -276,6 +277,7 @@ impl Slot<'_> {
         }));
         match result {
             Ok(made) if handle.is_null() => assert_eq!(made, SIGNAL_ERROR_NULL),
+            Ok(made) if doomed => assert_eq!(made, SIGNAL_ERROR_HANDLE),
             Ok(made) if outermost => assert_eq!(made as u64, self.callbacks.get() - before),
             Ok(made) => assert_eq!(made, 0),
             Err(thrown) if thrown.is::<Thrown>() => {}
@@ -289,6 +291,11 @@ impl Slot<'_> {
         }
     }
 
+    /// Destroyed inside a callback, a handle is refused though its poll goes on.
+    fn is_live(&self) -> bool {
+        !self.handle.get().is_null() && !self.doomed.get()
+    }
+
     fn stats(&self) -> signal_stats_t {
         let mut stats = sized();
         // SAFETY: live, and the size is right.
@@ -300,7 +307,7 @@ impl Slot<'_> {
     /// Waits until every event has ended.
     fn settle(&self) {
         let start = Instant::now();
-        while !self.handle.get().is_null() && self.stats().in_flight > 0 {
+        while self.is_live() && self.stats().in_flight > 0 {
             assert!(
                 start.elapsed() < Duration::from_secs(10),
                 "events are stuck"
@@ -364,7 +371,7 @@ impl Slot<'_> {
 
     /// Everything that was given must be somewhere; then the handle goes.
     fn close(&self) {
-        if self.handle.get().is_null() {
+        if !self.is_live() {
             return;
         }
         self.settle();
