@@ -142,7 +142,8 @@ pub struct signal_stats_t {
     pub refused_quarantined: u64,
     /// Events dropped because `overload.ingest` `block` found no room in time.
     pub dropped_ingest_timeout: u64,
-    /// Messages between lanes dropped because the engine ended or had failed.
+    /// Events that ended between lanes because the engine ended or had failed:
+    /// their last message was dropped.
     pub dropped_stage_stopped: u64,
     /// Signals dropped because `overload.egress` `block` found no room in time.
     pub dropped_egress_timeout: u64,
@@ -165,6 +166,12 @@ pub struct signal_stats_t {
     pub capture_missed: u64,
     /// Events that are not in the capture file because of an error of its disk.
     pub capture_failed: u64,
+    /// Events dropped in the ring to ingest because the engine ended or had
+    /// failed.
+    pub dropped_ingest_stopped: u64,
+    /// Messages between lanes, not the last of their event, that were dropped
+    /// because the engine ended or had failed.
+    pub lost_stage_parts: u64,
 }
 
 /// Bytes of a hop's name, its NUL included.
@@ -299,7 +306,11 @@ impl ModelNames {
 /// Runs `body`; a panic becomes `default` and never reaches the host.
 #[inline]
 fn guarded<R>(default: R, body: impl FnOnce() -> R) -> R {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or(default)
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+        // It might panic again when it is dropped.
+        std::mem::forget(panic);
+        default
+    })
 }
 
 /// Makes an engine and starts its lanes.
@@ -353,7 +364,7 @@ pub unsafe fn create_with(config_json: *const c_char, registry: &Registry) -> *m
     let result = made.unwrap_or_else(|panic| {
         Err(format!(
             "a panic while the engine was made: {}",
-            panic::describe(&*panic)
+            panic::told(panic)
         ))
     });
     match result {
@@ -430,6 +441,18 @@ pub unsafe extern "C" fn signal_register_callback(
     }
 }
 
+/// Makes the lane that runs ingest fail, for tests. Not part of the C ABI.
+#[doc(hidden)]
+pub fn break_lane(handle: *mut c_void) {
+    if let Ok(inside) = slots::enter(handle) {
+        // SAFETY: this thread is inside the handle's seat; nothing called here
+        // calls back into the host.
+        guarded((), || {
+            unsafe { &mut *inside.handle().feeder.get() }.break_lane()
+        });
+    }
+}
+
 /// Takes one event. Copies what it needs from `data` and returns: it takes no
 /// lock, allocates nothing, makes no system call and never waits. A handle
 /// that is none is refused and counted, null ignored; null data, other types and bad content are counted.
@@ -493,8 +516,8 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
         return 0;
     }
     let this = inside.handle();
-    // Before the signals are counted: a failed lane publishes nothing more.
-    let failed = this.base.failure().is_some();
+    // Before the signals are counted.
+    let failed = this.base.has_failed_for_good();
     // SAFETY: this thread is inside the handle's seat, in its outermost poll, and
     // no callback runs.
     let ready = unsafe { &mut *this.poller.get() }.begin();
@@ -531,7 +554,7 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
             return made;
         }
     }
-    if made == 0 && failed {
+    if ready == 0 && failed {
         match this.base.failure() {
             Some(why) => last_error::set(why.to_owned()),
             None => last_error::clear(),
@@ -717,6 +740,8 @@ fn stats_of(counters: &Snapshot, refused_concurrent: u64, size: u64) -> signal_s
         capture_written: count(Counter::CaptureWritten),
         capture_missed: count(Counter::CaptureMissed),
         capture_failed: count(Counter::CaptureFailed),
+        dropped_ingest_stopped: count(Counter::DroppedIngestStopped),
+        lost_stage_parts: count(Counter::LostStageParts),
     }
 }
 

@@ -64,6 +64,14 @@ pub(crate) fn last_panic_location() -> Option<String> {
         .flatten()
 }
 
+/// A caught panic's message, as [`describe`] gives it. The payload is forgotten:
+/// it is the panicking code's, and might panic when it is dropped.
+pub(crate) fn told(panic: Payload) -> String {
+    let message = describe(&*panic);
+    std::mem::forget(panic);
+    message
+}
+
 /// A caught panic's message, with its place where that is known:
 /// `index out of bounds (src/models/x.rs:12)`. On the thread that panicked.
 pub(crate) fn describe(panic: &(dyn Any + Send)) -> String {

@@ -4,15 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytemuck::Zeroable;
+
 use crate::abi::HostEvent;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::control::Control;
 use crate::pipeline::counters::{Counter, Counters};
-use crate::pipeline::idle::{Idle, Waiter};
 use crate::pipeline::lane::{self, Turn};
 use crate::pipeline::overload::{IngestOverload, Overload};
 use crate::pipeline::ring::Sender;
 use crate::pipeline::wire;
+
+/// Spins of a blocked `on_event` between two offers of the core.
+const SPINS_PER_YIELD: u32 = 128;
 
 /// Where events go in. Belongs to the host's thread.
 pub struct Feeder {
@@ -23,6 +27,7 @@ pub struct Feeder {
     pub(super) counters: Arc<Counters>,
     pub(super) control: Arc<Control>,
     pub(super) overload: Overload,
+    pub(super) unread_counted: bool,
     pub(super) inline: Option<Box<dyn Turn>>,
 }
 
@@ -37,7 +42,7 @@ impl Feeder {
         let arrival = self.clock.stamp();
         self.counters.bump(event.kind().into());
         if self.control.has_failed() {
-            self.counters.bump(Counter::RefusedFailed);
+            self.refuse_failed();
             return;
         }
         self.sequence += 1;
@@ -61,8 +66,7 @@ impl Feeder {
         }
         self.counters.bump(Counter::RingWaits);
         let longest = Duration::from_millis(self.overload.block_ms);
-        // On one core the lane must get it to make room.
-        let (start, mut waiter) = (Instant::now(), Waiter::new(Idle::Park));
+        let (start, mut spins) = (Instant::now(), 0u32);
         let (levels, sequence) = (self.levels, self.sequence);
         loop {
             let sent = self
@@ -72,15 +76,48 @@ impl Feeder {
                 return;
             }
             if self.control.has_failed() {
-                self.counters.bump(Counter::RefusedFailed);
+                self.refuse_failed();
                 return;
             }
             if start.elapsed() > longest {
                 self.counters.bump(Counter::DroppedIngestTimeout);
                 return;
             }
-            waiter.wait();
+            spins = spins.wrapping_add(1);
+            if spins.is_multiple_of(SPINS_PER_YIELD) {
+                // Where there is one core, the lane needs it to make room.
+                std::thread::yield_now();
+            } else {
+                std::hint::spin_loop();
+            }
         }
+    }
+
+    /// Counts an event that comes after the failure, and once those that a lane
+    /// did not see before it ended.
+    #[cold]
+    fn refuse_failed(&mut self) {
+        self.counters.bump(Counter::RefusedFailed);
+        if self.inline.is_none() && !self.unread_counted && self.control.have_ended_before(1) {
+            self.unread_counted = true;
+            let unread = self.sender.waiting() as u64;
+            self.counters.add(Counter::DroppedIngestStopped, unread);
+        }
+    }
+
+    /// Sends what no host can send, for tests: the lane that runs ingest fails.
+    #[doc(hidden)]
+    pub fn break_lane(&mut self) {
+        let event = crate::abi::IndexPrice::zeroed();
+        self.counters.bump(Counter::EventsIndexPrice);
+        self.sequence += 1;
+        let (levels, sequence) = (self.levels, self.sequence);
+        let sent = self.sender.try_send(|words| {
+            wire::carry(&HostEvent::IndexPrice(&event), levels, sequence, 0, words);
+            wire::spoil(words);
+        });
+        assert!(sent.is_ok(), "the ring to ingest is full");
+        self.publish_held();
     }
 
     /// Publishes the signals that wait for room, where this thread runs the

@@ -23,8 +23,8 @@ pub enum HealthState {
     /// Events in, nothing out: `health.silent_events` events have come since
     /// the last signal that the host took.
     Silent,
-    /// Events or signals were dropped or conflated since the last look, or
-    /// signals wait for room now.
+    /// Events or signals were dropped or conflated, or lanes waited for room,
+    /// since the last look; or signals wait for room now.
     Overloaded,
     /// A lane has not come round for `health.stall_us`.
     Stalled,
@@ -75,7 +75,8 @@ pub struct LaneReport {
     pub core: usize,
     /// The heartbeat's sequence.
     pub beats: u64,
-    /// The longest duty cycle, ns, without time given away on purpose.
+    /// The longest duty cycle, ns, without time given away on purpose or spent
+    /// waiting for room.
     pub longest_duty_ns: u64,
     /// Duty cycles longer than `health.stall_us`.
     pub stalls: u64,
@@ -110,6 +111,7 @@ pub(crate) struct Monitor {
 struct Look {
     lost: u64,
     delivered: u64,
+    waited_ns: u64,
     /// Events that had come when the last new signal was seen.
     events_at_signal: u64,
 }
@@ -176,14 +178,20 @@ impl Monitor {
         if delivered != before.delivered {
             last.events_at_signal = counters.events();
         }
-        (last.lost, last.delivered) = (lost, delivered);
+        let waited_ns = self
+            .lanes
+            .iter()
+            .map(|(_, vitals)| vitals.waited_ns())
+            .sum();
+        (last.lost, last.delivered, last.waited_ns) = (lost, delivered, waited_ns);
 
         if self.control.has_failed() {
             let why = self.control.failure().unwrap_or("no reason is known");
             return (HealthState::Failed, why.to_owned());
         }
         let stall_ns = self.config.stall_us.saturating_mul(1000);
-        for lane in self.lanes() {
+        // Those before the last one that stands still may only wait for it.
+        for lane in self.lanes().iter().rev() {
             if lane.silence_ns > stall_ns {
                 let why = format!(
                     "lane {} has not come round for {} us",
@@ -194,9 +202,11 @@ impl Monitor {
             }
         }
         let held = counters.get(Counter::Held);
-        if lost > before.lost || held > 0 {
+        let newly_waited_us = (waited_ns - before.waited_ns) / 1000;
+        if lost > before.lost || held > 0 || newly_waited_us > 0 {
             let why = format!(
-                "{} messages were dropped or conflated since the last look, {held} signals wait for room",
+                "since the last look {} messages were dropped or conflated and lanes waited {newly_waited_us} us for room; \
+                 {held} signals wait for room",
                 lost - before.lost
             );
             return (HealthState::Overloaded, why);

@@ -12,14 +12,15 @@ use std::ffi::CStr;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use crate::abi::HostEvent;
 use crate::config::Config;
 use crate::error::Error;
-use crate::panic::{describe, quietly};
+use crate::panic::{quietly, told};
 use crate::pipeline::build::{self, RingPlan};
 use crate::pipeline::clock::Clock;
-use crate::pipeline::control::Control;
+use crate::pipeline::control::{Control, LONGEST_FAREWELL};
 use crate::pipeline::cores::Cores;
 use crate::pipeline::counters::{Counters, Snapshot};
 use crate::pipeline::hops::{self, Hop};
@@ -127,7 +128,7 @@ impl Engine {
         catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|panic| {
             Err(Error::Config(format!(
                 "a factor set or model panicked before the first event: {}",
-                describe(&*panic)
+                told(panic)
             )))
         })
     }
@@ -164,14 +165,25 @@ impl Engine {
             captured = Some((file, events, Counters::new()));
         }
         let clock = Clock::new(config.timing);
-        let control = Arc::new(Control::default());
+        let control = Arc::new(Control::new(plan.lanes.len()));
+        let (pulses, vitals): (Vec<_>, Vec<_>) = (0..plan.lanes.len().max(1))
+            .map(|_| pulse(&clock, config.health.stall_us))
+            .unzip();
         let rings = RingPlan {
             ingest: config.rings.ingest,
             stage: config.rings.stage,
             egress: config.rings.egress,
             overload: config.overload,
         };
-        let mut pipeline = build::build(&plan, stages, rings, &clock, &control, &words.published);
+        let mut pipeline = build::build(
+            &plan,
+            stages,
+            rings,
+            &clock,
+            &control,
+            &words.published,
+            &vitals,
+        );
         let host_counters = Counters::new();
         let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
         pipeline.counters.insert(0, host_counters.clone());
@@ -188,19 +200,11 @@ impl Engine {
         if let Some(work) = &mut inline {
             work.prime();
         }
-        let (pulses, vitals): (Vec<_>, Vec<_>) = plan
-            .lanes
-            .iter()
-            .map(|lane| {
-                let (pulse, vitals) = pulse(&clock, config.health.stall_us);
-                (pulse, (lane.clone(), vitals))
-            })
-            .unzip();
         let monitor = Monitor::new(
             config.health,
             pipeline.counters,
             control.clone(),
-            vitals,
+            plan.lanes.iter().cloned().zip(vitals).collect(),
             pipeline.gauges,
         );
         let mut base = Base {
@@ -250,6 +254,7 @@ impl Engine {
                 counters: host_counters.clone(),
                 control,
                 overload: config.overload,
+                unread_counted: false,
                 inline,
             },
             poller: Poller {
@@ -360,6 +365,20 @@ impl Base {
         self.monitor.counters()
     }
 
+    /// Ends the lanes. Whether all came back; one that did not still uses what it
+    /// was given.
+    pub(crate) fn end_lanes(&mut self) -> bool {
+        self.control.stop();
+        let deadline = Instant::now() + LONGEST_FAREWELL;
+        let lanes = self.lanes.drain(..);
+        lanes.fold(true, |all, lane| lane.join(deadline) && all)
+    }
+
+    /// Whether the engine has failed and nothing more will be published.
+    pub(crate) fn has_failed_for_good(&self) -> bool {
+        self.control.has_failed_for_good()
+    }
+
     /// Tells the lanes to end; dropping joins them.
     pub(crate) fn stop(&self) {
         self.control.stop();
@@ -409,10 +428,7 @@ impl Base {
 
 impl Drop for Base {
     fn drop(&mut self) {
-        self.control.stop();
-        for lane in self.lanes.drain(..) {
-            lane.join();
-        }
+        self.end_lanes();
         if let Some(capture) = self.capture.take() {
             capture.finish();
         }

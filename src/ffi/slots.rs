@@ -167,8 +167,14 @@ impl Inside {
         // SAFETY: `value` came from `Box::into_raw` in `Reserved::publish` and is
         // taken out once. Nobody else reads through it: this thread is inside the
         // seat, the token is down and there are no readers.
-        let owned = unsafe { Box::from_raw(value) };
+        let mut owned = unsafe { Box::from_raw(value) };
+        let all = super::guarded(false, || owned.base.end_lanes());
         super::guarded((), || drop(owned));
+        if !all {
+            // A lane that was left behind may still write the slot's words.
+            slot.state.store(BURIED, Ordering::Release);
+            return;
+        }
         slot.empty_words();
         self.freed.0.set(Some(slot));
     }

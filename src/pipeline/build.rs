@@ -17,6 +17,7 @@ use super::outlet::{HostOutlet, LaneOutlet, ModelsOutlet};
 use super::overload::{EgressOverload, Overload};
 use super::placement::{LanePlan, Plan, Stage};
 use super::ring::{Gauge, Receiver, Sender, ring};
+use super::vitals::Vitals;
 use super::wire::{self, Encode, Events, FactorVectors, Predictions, Signals};
 use super::word::Word;
 use crate::stages::{Egress, Factor, Ingest, ModelStage, Names};
@@ -63,7 +64,8 @@ pub(crate) struct Pipeline {
     pub(crate) gauges: Vec<(String, Gauge)>,
 }
 
-/// Builds the pipeline. Nothing runs yet.
+/// Builds the pipeline. Nothing runs yet. There is one of `vitals` for each lane,
+/// and for `inline` one.
 pub(crate) fn build(
     plan: &Plan,
     stages: Stages,
@@ -71,6 +73,7 @@ pub(crate) fn build(
     clock: &Clock,
     control: &Arc<Control>,
     published: &Word,
+    vitals: &[Vitals],
 ) -> Pipeline {
     let (events, inlet) = ring(rings.ingest, wire::raw_words(stages.levels));
     let mut gauges = vec![(Stage::Ingest.name().to_owned(), events.gauge())];
@@ -107,7 +110,7 @@ pub(crate) fn build(
         feeds: Vec::new(),
         gauges: Vec::new(),
     };
-    for lane in lanes {
+    for (lane, vitals) in lanes.iter().zip(vitals) {
         let (first, last) = (*lane.stages.start(), *lane.stages.end());
         let counters = Counters::new();
         let (recorder, feed) = hops::recorder(&hops_of(first, last), clock);
@@ -123,6 +126,7 @@ pub(crate) fn build(
                 count: 0,
                 block,
                 idle: lane.idle,
+                patience: vitals.patience(),
                 counters: counters.clone(),
                 control: control.clone(),
             })
@@ -159,6 +163,7 @@ pub(crate) fn build(
             Tail::Lane(LaneOutlet {
                 sender,
                 idle: lane.idle,
+                patience: vitals.patience(),
                 counters: counters.clone(),
                 control: control.clone(),
             })

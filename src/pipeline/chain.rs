@@ -13,7 +13,7 @@ use super::hops::{Hop, Recorder};
 use super::outlet::HostOutlet;
 use super::placement::Stage;
 use super::wire::{Events, FactorVectors, Predictions, RawEvents, Wire};
-use crate::panic::describe;
+use crate::panic::told;
 use crate::stages::{
     Applied, Egress, Event, Factor, FactorPanic, FactorVector, Ingest, ModelPanic, ModelStage,
     Names, Prediction, RawEvent, Sent,
@@ -27,8 +27,11 @@ pub(crate) trait Accept<W: Wire> {
     /// Warms what is cold before the first message.
     fn prime(&mut self) {}
 
-    /// Publishes what waits for room, as far as there is any.
-    fn flush(&mut self, _trace: &mut Trace) {}
+    /// Publishes what waits for room, as far as there is any. Whether some still
+    /// waits.
+    fn flush(&mut self, _trace: &mut Trace) -> bool {
+        false
+    }
 
     /// Counts what will never be published.
     fn finish(&mut self, _trace: &mut Trace) {}
@@ -147,8 +150,8 @@ impl<N: Accept<Events>> Accept<RawEvents> for IngestNode<N> {
     }
 
     #[inline]
-    fn flush(&mut self, trace: &mut Trace) {
-        self.next.flush(trace);
+    fn flush(&mut self, trace: &mut Trace) -> bool {
+        self.next.flush(trace)
     }
 
     fn finish(&mut self, trace: &mut Trace) {
@@ -195,8 +198,8 @@ impl<N: Accept<FactorVectors>> Accept<Events> for FactorNode<N> {
     }
 
     #[inline]
-    fn flush(&mut self, trace: &mut Trace) {
-        self.next.flush(trace);
+    fn flush(&mut self, trace: &mut Trace) -> bool {
+        self.next.flush(trace)
     }
 
     fn finish(&mut self, trace: &mut Trace) {
@@ -218,7 +221,7 @@ fn quarantined_instrument(
     control.report(format!(
         "instrument {name} is in quarantine: factor set {} panicked: {}",
         panic.set,
-        describe(&*panic.payload)
+        told(panic.payload)
     ));
 }
 
@@ -255,8 +258,8 @@ impl<N: Accept<Predictions>> Accept<FactorVectors> for ModelNode<N> {
     }
 
     #[inline]
-    fn flush(&mut self, trace: &mut Trace) {
-        self.next.flush(trace);
+    fn flush(&mut self, trace: &mut Trace) -> bool {
+        self.next.flush(trace)
     }
 
     fn finish(&mut self, trace: &mut Trace) {
@@ -270,7 +273,7 @@ fn quarantined_model(names: &[String], panic: ModelPanic, counters: &Counters, c
     let name = names.get(panic.model.index()).map_or("?", String::as_str);
     control.report(format!(
         "model {name} is in quarantine: it panicked: {}",
-        describe(&*panic.payload)
+        told(panic.payload)
     ));
 }
 
@@ -314,10 +317,11 @@ impl Accept<Predictions> for EgressNode {
     }
 
     #[inline]
-    fn flush(&mut self, trace: &mut Trace) {
+    fn flush(&mut self, trace: &mut Trace) -> bool {
         if self.stage.held() > 0 {
             self.publish_held(trace);
         }
+        self.stage.held() > 0
     }
 
     fn finish(&mut self, trace: &mut Trace) {

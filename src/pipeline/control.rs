@@ -3,12 +3,17 @@
 
 use std::ffi::{CStr, CString};
 use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
 
 use crate::error::say;
 use crate::sync::{AtomicBool, OnceLock, Ordering};
 
 /// Incidents of which the text is kept and said.
 pub(crate) const MAX_INCIDENTS: usize = 64;
+
+/// How long a lane that was told to stop may take for the message it is at, and
+/// a lane that has failed may be waited for.
+pub(crate) const LONGEST_FAREWELL: Duration = Duration::from_secs(5);
 
 /// Written at the end of an engine's life and when something goes wrong only,
 /// so that its cache line stays with every reader.
@@ -18,16 +23,22 @@ pub(crate) struct Control {
     stop: AtomicBool,
     failed: AtomicBool,
     failure: OnceLock<String>,
+    failed_at: std::sync::OnceLock<Instant>,
+    /// Lanes that have ended, in the order of the path.
+    ended: Box<[AtomicBool]>,
     incidents: [std::sync::OnceLock<CString>; MAX_INCIDENTS],
     incident_count: AtomicUsize,
 }
 
-impl Default for Control {
-    fn default() -> Self {
+impl Control {
+    /// For so many lanes.
+    pub(crate) fn new(lanes: usize) -> Self {
         Self {
             stop: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             failure: OnceLock::default(),
+            failed_at: std::sync::OnceLock::new(),
+            ended: (0..lanes).map(|_| AtomicBool::new(false)).collect(),
             incidents: [const { std::sync::OnceLock::new() }; MAX_INCIDENTS],
             incident_count: AtomicUsize::new(0),
         }
@@ -41,7 +52,36 @@ impl Control {
 
     #[inline]
     pub(crate) fn must_stop(&self) -> bool {
-        self.stop.load(Ordering::Acquire) || self.has_failed()
+        self.is_stopped() || self.has_failed()
+    }
+
+    #[inline]
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Whether a lane must not wait for others any longer: it was told to stop,
+    /// or has waited since the failure for long enough.
+    #[cold]
+    pub(crate) fn must_give_up(&self) -> bool {
+        let enough = |at: &Instant| at.elapsed() > LONGEST_FAREWELL;
+        self.is_stopped() || self.failed_at.get().is_some_and(enough)
+    }
+
+    /// A lane has done all that it will ever do.
+    pub(crate) fn lane_has_ended(&self, lane: usize) {
+        self.ended[lane].store(true, Ordering::Release);
+    }
+
+    /// Whether no message will come to this lane any more.
+    pub(crate) fn have_ended_before(&self, lane: usize) -> bool {
+        let mut before = self.ended[..lane].iter();
+        before.all(|ended| ended.load(Ordering::Acquire))
+    }
+
+    /// Whether the engine has failed and nothing more will be published.
+    pub(crate) fn has_failed_for_good(&self) -> bool {
+        self.has_failed() && (self.have_ended_before(self.ended.len()) || self.must_give_up())
     }
 
     #[inline]
@@ -60,6 +100,7 @@ impl Control {
     /// The first reason stays.
     pub(crate) fn fail(&self, why: String) {
         say(&format!("the engine has failed: {why}"));
+        let _ = self.failed_at.set(Instant::now());
         let _ = self.failure.set(why);
         self.failed.store(true, Ordering::Release);
     }
@@ -91,7 +132,7 @@ mod models {
     #[test]
     fn loom_who_sees_a_failure_sees_why() {
         loom::model(|| {
-            let control = Arc::new(Control::default());
+            let control = Arc::new(Control::new(0));
             let lanes = ["one", "two"].map(|why| {
                 let control = control.clone();
                 loom::thread::spawn(move || control.fail(why.to_owned()))

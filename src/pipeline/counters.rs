@@ -70,8 +70,15 @@ counters! {
     DroppedIngestRingFull = "dropped_ingest_ring_full",
     /// Events dropped because `overload.ingest` `block` found no room in time.
     DroppedIngestTimeout = "dropped_ingest_timeout",
-    /// Messages between lanes dropped because the engine ended or had failed.
+    /// Events dropped in the ring to ingest because the engine ended or had
+    /// failed.
+    DroppedIngestStopped = "dropped_ingest_stopped",
+    /// Events that ended between lanes because the engine ended or had failed:
+    /// their last message was dropped.
     DroppedStageStopped = "dropped_stage_stopped",
+    /// Messages between lanes, not the last of their event, that were dropped
+    /// because the engine ended or had failed.
+    LostStageParts = "lost_stage_parts",
     /// Input sequence numbers that ingest missed.
     IngestGap = "ingest_gap",
     /// Events that only updated state.
@@ -101,10 +108,11 @@ counters! {
     /// Signals replaced by a newer one of their instrument while the ring to
     /// the host was full.
     ConflatedEgress = "conflated_egress",
-    /// Signals that wait for room in the ring to the host, now.
-    Held = "held",
     /// Signals that went into the ring to the host.
     Published = "published",
+    /// Signals that wait for room in the ring to the host, now. Read before
+    /// `published`, which grows before this falls.
+    Held = "held",
     /// Signals that the host's thread took.
     Delivered = "delivered",
     /// Signal numbers that the host's thread missed.
@@ -241,6 +249,7 @@ impl Snapshot {
             Counter::RefusedQuarantined,
             Counter::DroppedIngestRingFull,
             Counter::DroppedIngestTimeout,
+            Counter::DroppedIngestStopped,
             Counter::DroppedStageStopped,
             Counter::Updates,
             Counter::Answered,
@@ -275,7 +284,9 @@ impl Snapshot {
         [
             Counter::DroppedIngestRingFull,
             Counter::DroppedIngestTimeout,
+            Counter::DroppedIngestStopped,
             Counter::DroppedStageStopped,
+            Counter::LostStageParts,
             Counter::ModelVectorsMissed,
             Counter::DroppedEgressRingFull,
             Counter::DroppedEgressTimeout,

@@ -51,18 +51,18 @@ impl Frame {
             inlet: impl Inlet + 'static,
             first: Stage,
             head: impl Accept<W> + Send + 'static,
-            clock: Clock,
-            recorder: hops::Recorder,
+            (clock, recorder, counters): (Clock, hops::Recorder, Arc<Counters>),
         ) -> Box<dyn Turn> {
-            Box::new(Work::<W, _, _>::new(inlet, first, head, clock, recorder))
+            let work = Work::<W, _, _>::new(inlet, first, head, clock, recorder, counters);
+            Box::new(work)
         }
-        let (first, clock, recorder) = (self.first, self.clock, self.recorder);
+        let counters = self.counters.clone();
+        let rest = (self.clock, self.recorder, self.counters);
         match self.inlet {
-            LaneInlet::Ring(ring) => boxed(ring, first, head, clock, recorder),
-            LaneInlet::Merge(merge) => boxed(merge, first, head, clock, recorder),
+            LaneInlet::Ring(ring) => boxed(ring, self.first, head, rest),
+            LaneInlet::Merge(merge) => boxed(merge, self.first, head, rest),
             LaneInlet::Share(consumer) => {
-                let counters = self.counters;
-                boxed(Share { consumer, counters }, first, head, clock, recorder)
+                boxed(Share { consumer, counters }, self.first, head, rest)
             }
         }
     }

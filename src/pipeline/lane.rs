@@ -10,24 +10,24 @@ use std::time::{Duration, Instant};
 
 use super::chain::{Accept, Trace};
 use super::clock::Clock;
-use super::control::Control;
+use super::control::{Control, LONGEST_FAREWELL};
+use super::counters::{Counter, Counters};
 use super::hops::Recorder;
 use super::idle::Waiter;
 use super::inlet::Inlet;
+use super::outlet::dropped_between_lanes;
 use super::placement::{LanePlan, Stage};
 use super::vitals::Pulse;
 use super::wire::Wire;
 use super::{cores, guest};
 use crate::error::say;
-use crate::panic::describe;
+use crate::panic::told;
 
 /// Messages that a lane handles before it looks at anything else.
 const BATCH: usize = 64;
 /// Empty turns of a spinning lane between two beats: a beat takes a stamp,
 /// which costs as much as a look at the inlet.
 const TURNS_PER_BEAT: u32 = 16;
-/// How long a lane that was told to stop may take for the message it is at.
-const LONGEST_FAREWELL: Duration = Duration::from_secs(5);
 
 /// A lane's work, whatever stages it has.
 pub(crate) trait Turn: Send {
@@ -36,6 +36,10 @@ pub(crate) trait Turn: Send {
     /// Handles at most a batch of messages and publishes what waits for room;
     /// returns how many messages it handled.
     fn turn(&mut self) -> usize;
+    /// Publishes what waits for room; whether some still waits.
+    fn flush(&mut self) -> bool;
+    /// Throws the messages in the inlet away and counts them; returns how many.
+    fn discard(&mut self) -> usize;
     /// Hands the histograms over if they were asked for.
     fn hand_over(&mut self);
     /// Hands over what is left.
@@ -50,17 +54,26 @@ pub(crate) struct Work<W, A, I> {
     head: A,
     trace: Trace,
     recorder: Recorder,
+    counters: Arc<Counters>,
     takes: PhantomData<fn(W)>,
 }
 
 impl<W: Wire, A: Accept<W>, I: Inlet> Work<W, A, I> {
-    pub(crate) fn new(inlet: I, first: Stage, head: A, clock: Clock, recorder: Recorder) -> Self {
+    pub(crate) fn new(
+        inlet: I,
+        first: Stage,
+        head: A,
+        clock: Clock,
+        recorder: Recorder,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
             inlet,
             first,
             head,
             trace: Trace::new(clock),
             recorder,
+            counters,
             takes: PhantomData,
         }
     }
@@ -85,14 +98,31 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
             });
             let Some(published) = published else { break };
             trace.record(self.first, published, &mut self.recorder);
+            if handled == 0 {
+                // The batch is longest when it begins.
+                self.inlet.note_level();
+            }
             handled += 1;
-        }
-        if handled > 0 {
-            // What came while the batch was handled waits now.
-            self.inlet.note_level();
         }
         head.flush(trace);
         handled
+    }
+
+    fn flush(&mut self) -> bool {
+        self.head.flush(&mut self.trace)
+    }
+
+    fn discard(&mut self) -> usize {
+        let first = self.first;
+        let mut count = 0;
+        while let Some(counter) = self.inlet.try_receive(|words| match first {
+            Stage::Ingest => Counter::DroppedIngestStopped,
+            _ => dropped_between_lanes::<W>(&W::decode(words).0),
+        }) {
+            self.counters.bump(counter);
+            count += 1;
+        }
+        count
     }
 
     #[inline]
@@ -101,6 +131,7 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
     }
 
     fn finish(mut self: Box<Self>) {
+        self.discard();
         self.head.finish(&mut self.trace);
         self.recorder.finish();
     }
@@ -131,7 +162,7 @@ impl Lane {
                 prime().map_err(|panic| {
                     format!(
                         "lane {index} panicked before the first event: {}",
-                        describe(&*panic)
+                        told(panic)
                     )
                 })
             });
@@ -154,38 +185,52 @@ impl Lane {
         }
     }
 
-    /// Waits for a lane that was told to stop.
-    ///
-    /// A factor set or model that never returns must not keep the host from
-    /// ending: its lane is left behind, with all that it uses.
-    pub(crate) fn join(self) {
-        let start = Instant::now();
+    /// Waits for a lane that was told to stop. Whether it came back: a factor set
+    /// or model that never returns must not keep the host from ending, and its
+    /// lane is left behind with all that it uses.
+    pub(crate) fn join(self, deadline: Instant) -> bool {
         while !self.thread.is_finished() {
-            if start.elapsed() > LONGEST_FAREWELL {
+            if Instant::now() > deadline {
                 let name = self.thread.thread().name().unwrap_or("a lane").to_owned();
                 say(&format!(
                     "{name} has not come back from a factor set or model for {} s and is left behind",
                     LONGEST_FAREWELL.as_secs()
                 ));
-                return;
+                return false;
             }
             std::thread::sleep(Duration::from_micros(50));
         }
         // A panic was caught on the lane and reported there.
-        let _ = self.thread.join();
+        if let Err(panic) = self.thread.join() {
+            std::mem::forget(panic);
+        }
+        true
     }
 }
 
 /// Runs a turn on the host's own thread, for the `inline` placement. A panic
-/// ends in a failed engine, as it does on a lane.
+/// ends in a failed engine, as it does on a lane; what waits for room is then
+/// still published.
 #[inline]
 pub(crate) fn turn_inline(work: &mut dyn Turn, control: &Control) {
     let result = catch_unwind(AssertUnwindSafe(|| {
+        if control.has_failed() {
+            work.flush();
+            return;
+        }
         work.turn();
         work.hand_over();
     }));
     if let Err(panic) = result {
-        control.fail(format!("on the host's thread: {}", describe(&*panic)));
+        control.fail(format!("on the host's thread: {}", told(panic)));
+        forget(catch_unwind(AssertUnwindSafe(|| work.discard())));
+    }
+}
+
+/// What became of a last attempt, whose panic has nobody to tell.
+fn forget<T>(result: std::thread::Result<T>) {
+    if let Err(panic) = result {
+        std::mem::forget(panic);
     }
 }
 
@@ -196,8 +241,8 @@ fn run(
     mut pulse: Pulse,
     control: &Control,
 ) {
+    let mut waiter = Waiter::new(plan.idle);
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let mut waiter = Waiter::new(plan.idle);
         let mut empty_turns = 0u32;
         pulse.resume();
         while !control.must_stop() {
@@ -217,11 +262,35 @@ fn run(
             }
             work.hand_over();
         }
-        // Another lane has failed: what it had sent is still worth delivering.
-        while control.has_failed() && work.turn() > 0 {}
+        // Another lane has failed: what it had sent is still delivered.
+        while !control.must_give_up() {
+            let is_last = control.have_ended_before(index);
+            if work.turn() == 0 {
+                if is_last && !work.flush() {
+                    break;
+                }
+                waiter.wait();
+            }
+            pulse.beat();
+        }
     }));
     if let Err(panic) = result {
-        control.fail(format!("lane {index}: {}", describe(&*panic)));
+        control.fail(format!("lane {index}: {}", told(panic)));
+        // What still comes from the lanes before must count somewhere, and what
+        // waits for room is still delivered.
+        forget(catch_unwind(AssertUnwindSafe(|| {
+            while !control.must_give_up() {
+                let is_last = control.have_ended_before(index);
+                if work.discard() == 0 {
+                    if is_last && !work.flush() {
+                        break;
+                    }
+                    waiter.wait();
+                }
+                pulse.beat();
+            }
+        })));
     }
-    work.finish();
+    forget(catch_unwind(AssertUnwindSafe(|| work.finish())));
+    control.lane_has_ended(index);
 }

@@ -10,7 +10,8 @@ use super::control::Control;
 use super::counters::{Counter, Counters};
 use super::idle::{Idle, Waiter};
 use super::ring::Sender;
-use super::wire::{Encode, FactorVectors, Signals};
+use super::vitals::Patience;
+use super::wire::{Encode, FactorVectors, Signals, Wire};
 use super::word::Word;
 use crate::stages::{FactorVector, Signal};
 
@@ -19,6 +20,7 @@ use crate::stages::{FactorVector, Signal};
 pub(crate) struct LaneOutlet {
     pub(crate) sender: Sender,
     pub(crate) idle: Idle,
+    pub(crate) patience: Patience,
     pub(crate) counters: Arc<Counters>,
     pub(crate) control: Arc<Control>,
 }
@@ -37,13 +39,23 @@ impl<W: Encode> Accept<W> for LaneOutlet {
         }
         self.counters.bump(Counter::RingWaits);
         let mut waiter = Waiter::new(self.idle);
+        self.patience.begin();
         while !send(&mut self.sender) {
-            if self.control.must_stop() {
-                self.counters.bump(Counter::DroppedStageStopped);
+            if self.control.must_give_up() {
+                self.counters.bump(dropped_between_lanes::<W>(message));
                 return;
             }
             waiter.wait();
+            self.patience.wait();
         }
+    }
+}
+
+/// Where a message counts that was dropped between lanes.
+pub(crate) fn dropped_between_lanes<W: Wire>(message: &W::View<'_>) -> Counter {
+    match W::is_last(message) {
+        true => Counter::DroppedStageStopped,
+        false => Counter::LostStageParts,
     }
 }
 
@@ -80,6 +92,7 @@ pub(crate) struct HostOutlet {
     /// How long to wait for room; `None` gives up at once.
     pub(crate) block: Option<Duration>,
     pub(crate) idle: Idle,
+    pub(crate) patience: Patience,
     pub(crate) counters: Arc<Counters>,
     pub(crate) control: Arc<Control>,
 }
@@ -113,14 +126,16 @@ impl HostOutlet {
         };
         self.counters.bump(Counter::RingWaits);
         let (start, mut waiter) = (Instant::now(), Waiter::new(self.idle));
+        self.patience.begin();
         while !self.try_send(signal, stamp) {
-            if self.control.must_stop() {
+            if self.control.must_give_up() {
                 return Err(Counter::DroppedEgressStopped);
             }
             if start.elapsed() > longest {
                 return Err(Counter::DroppedEgressTimeout);
             }
             waiter.wait();
+            self.patience.wait();
         }
         Ok(())
     }

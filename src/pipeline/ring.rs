@@ -170,6 +170,11 @@ impl Sender {
         self.lines.buffer().capacity() / self.per_message
     }
 
+    /// Messages that have not been received yet.
+    pub fn waiting(&self) -> usize {
+        self.capacity() - self.lines.slots() / self.per_message
+    }
+
     /// Reads the ring's high-water mark.
     ///
     /// ```

@@ -14,6 +14,7 @@ struct Cells {
     last_beat: AtomicU64,
     longest: AtomicU64,
     stalls: AtomicU64,
+    waited: AtomicU64,
 }
 
 /// The writing side: belongs to the lane.
@@ -29,6 +30,33 @@ pub struct Pulse {
     began: u64,
     beats: u64,
     longest: u64,
+    waited: u64,
+}
+
+/// Tells a lane's pulse of the time in which it waited for room: that is no part
+/// of its duty, and no stall. Belongs to the lane, too.
+#[derive(Debug)]
+pub struct Patience {
+    cells: Arc<CachePadded<Cells>>,
+    clock: Clock,
+    since: u64,
+}
+
+impl Patience {
+    /// Begins to wait.
+    pub fn begin(&mut self) {
+        self.since = self.clock.now();
+    }
+
+    /// Still waits.
+    pub fn wait(&mut self) {
+        let now = self.clock.now();
+        let waited = self.cells.waited.load(Ordering::Relaxed);
+        let more = now.saturating_sub(self.since);
+        self.cells.waited.store(waited + more, Ordering::Relaxed);
+        self.cells.last_beat.store(now, Ordering::Relaxed);
+        self.since = now;
+    }
 }
 
 /// The reading side of one [`Pulse`].
@@ -62,6 +90,7 @@ pub fn pulse(clock: &Clock, stall_us: u64) -> (Pulse, Vitals) {
         began: now,
         beats: 0,
         longest: 0,
+        waited: 0,
     };
     let vitals = Vitals {
         cells,
@@ -76,7 +105,11 @@ impl Pulse {
     pub fn beat(&mut self) {
         let now = self.clock.now();
         // Stamps of two cores may differ by a few ticks: a thread can move.
-        let took = now.saturating_sub(self.began);
+        let waited = self.cells.waited.load(Ordering::Relaxed);
+        let took = now
+            .saturating_sub(self.began)
+            .saturating_sub(waited - self.waited);
+        self.waited = waited;
         self.began = now;
         self.beats += 1;
         self.cells.beats.store(self.beats, Ordering::Relaxed);
@@ -119,6 +152,21 @@ impl Vitals {
     /// Duty cycles longer than the threshold.
     pub fn stalls(&self) -> u64 {
         self.cells.stalls.load(Ordering::Relaxed)
+    }
+
+    /// Time in which the lane has waited for room, ns.
+    pub fn waited_ns(&self) -> u64 {
+        self.clock
+            .nanos(0, self.cells.waited.load(Ordering::Relaxed))
+    }
+
+    /// What tells the pulse of time waited. One for each lane.
+    pub fn patience(&self) -> Patience {
+        Patience {
+            cells: self.cells.clone(),
+            clock: self.clock.clone(),
+            since: 0,
+        }
     }
 
     /// Time since the last beat, ns.

@@ -72,6 +72,11 @@ pub trait Wire {
     /// Reads the message and the stamp of its publication in TSC ticks, 0 with
     /// timing off.
     fn decode(words: &[u64]) -> (Self::View<'_>, u64);
+
+    /// Whether the message is the last of its event.
+    fn is_last(_message: &Self::View<'_>) -> bool {
+        true
+    }
 }
 
 /// A message that a lane can send. [`carry`] writes the one that it cannot.
@@ -187,6 +192,13 @@ pub fn carry(event: &HostEvent<'_>, levels: usize, sequence: u64, arrival: u64, 
             values[0] = index.price.get();
         }
     }
+}
+
+/// Makes of a raw event what no [`carry`] writes, for tests.
+pub(crate) fn spoil(words: &mut [u64]) {
+    let head = &mut bytemuck::cast_slice_mut::<u64, RawHead>(&mut words[..RAW_HEAD_WORDS])[0];
+    head.kind = u8::MAX;
+    head.symbol = [b'X'; SYMBOL_LEN];
 }
 
 /// Words of a raw event when `levels` book levels are read.
@@ -341,6 +353,10 @@ impl Wire for FactorVectors {
         };
         (vector, head.published)
     }
+
+    fn is_last(message: &Self::View<'_>) -> bool {
+        message.last
+    }
 }
 
 impl Encode for FactorVectors {
@@ -367,6 +383,10 @@ impl Wire for Predictions {
             values,
         };
         (prediction, head.published)
+    }
+
+    fn is_last(message: &Self::View<'_>) -> bool {
+        message.last
     }
 }
 

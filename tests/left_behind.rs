@@ -1,0 +1,119 @@
+//! A lane that was left behind harms no later handle.
+
+use std::ffi::{CString, c_char, c_int, c_longlong, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use signal::Registry;
+use signal::abi::Depth;
+use signal::ffi::*;
+use signal::models::Model;
+
+#[path = "support/events.rs"]
+mod events;
+
+use events::put;
+
+static RELEASED: AtomicBool = AtomicBool::new(false);
+static CAME_BACK: AtomicBool = AtomicBool::new(false);
+
+/// Does not come back from the price 666 before it is released.
+struct Stuck(Vec<String>);
+
+impl Model for Stuck {
+    fn inputs(&self) -> usize {
+        3
+    }
+    fn outputs(&self) -> &[String] {
+        &self.0
+    }
+    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+        out[0] = factors[2];
+        while factors[2] == 666.0 && !RELEASED.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if factors[2] == 666.0 {
+            CAME_BACK.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+fn create() -> *mut c_void {
+    let mut registry = Registry::default();
+    registry
+        .models
+        .add("stuck", |_| Box::new(Stuck(vec!["bid".to_owned()])));
+    let config = CString::new(r#"{"model": "stuck", "placement": "fused"}"#).unwrap();
+    // SAFETY: NUL-terminated.
+    let handle = unsafe { create_with(config.as_ptr(), &registry) };
+    assert!(!handle.is_null());
+    handle
+}
+
+fn depth(handle: *mut c_void, bid: f64) {
+    let mut depth: Depth = bytemuck::Zeroable::zeroed();
+    put(&mut depth.symbol, "btc_usdt");
+    depth.bid_price[0] = bid.into();
+    depth.ask_price[0] = (bid + 1.0).into();
+    // SAFETY: a Depth, as the type says.
+    unsafe { signal_on_data(handle, 101, (&raw const depth).cast()) };
+}
+
+fn queued(handle: *mut c_void) -> u64 {
+    let mut stats = signal_stats_t {
+        size: size_of::<signal_stats_t>() as u64,
+        ..Default::default()
+    };
+    // SAFETY: the size is right.
+    assert_eq!(unsafe { signal_stats(handle, &raw mut stats) }, 0);
+    stats.queued
+}
+
+fn until(done: impl Fn() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < limit);
+        std::thread::yield_now();
+    }
+}
+
+unsafe extern "C-unwind" fn count(
+    _: *const c_char,
+    _: c_longlong,
+    _: *const f64,
+    _: c_int,
+    calls: *mut c_void,
+) {
+    // SAFETY: what was registered; it outlives the handle.
+    unsafe { *calls.cast::<u64>() += 1 };
+}
+
+#[test]
+fn a_lane_that_was_left_behind_writes_into_no_later_handle() {
+    let old = create();
+    depth(old, 9.0);
+    until(|| queued(old) == 1);
+    depth(old, 666.0);
+    let start = Instant::now();
+    // SAFETY: none is needed.
+    unsafe { signal_destroy(old) };
+    assert!(start.elapsed() < Duration::from_secs(25));
+
+    let mut calls = 0u64;
+    let new = create();
+    // SAFETY: `calls` outlives the handle.
+    unsafe { signal_register_callback(new, Some(count), (&raw mut calls).cast()) };
+    for bid in [1.0, 2.0, 3.0] {
+        depth(new, bid);
+    }
+    until(|| queued(new) == 3);
+    RELEASED.store(true, Ordering::Relaxed);
+    until(|| CAME_BACK.load(Ordering::Relaxed));
+    // The old lane publishes its signal right after it came back.
+    std::thread::sleep(Duration::from_millis(50));
+    // SAFETY: none is needed.
+    assert_eq!(unsafe { signal_poll_callbacks(new) }, 3);
+    assert_eq!(calls, 3);
+    // SAFETY: none is needed.
+    unsafe { signal_destroy(new) };
+}
