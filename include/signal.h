@@ -244,7 +244,8 @@ typedef struct {
    */
   uint64_t dropped_ingest_timeout;
   /*
-   Messages between lanes dropped because the engine ended or had failed.
+   Events that ended between lanes because the engine ended or had failed:
+   their last message was dropped.
    */
   uint64_t dropped_stage_stopped;
   /*
@@ -288,6 +289,16 @@ typedef struct {
    Events that are not in the capture file because of an error of its disk.
    */
   uint64_t capture_failed;
+  /*
+   Events dropped in the ring to ingest because the engine ended or had
+   failed.
+   */
+  uint64_t dropped_ingest_stopped;
+  /*
+   Messages between lanes, not the last of their event, that were dropped
+   because the engine ended or had failed.
+   */
+  uint64_t lost_stage_parts;
 } signal_stats_t;
 
 /*

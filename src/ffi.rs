@@ -445,10 +445,11 @@ pub unsafe extern "C" fn signal_register_callback(
 #[doc(hidden)]
 pub fn break_lane(handle: *mut c_void) {
     if let Ok(inside) = slots::enter(handle) {
-        // SAFETY: this thread is inside the handle's seat; nothing called here
-        // calls back into the host.
         guarded((), || {
-            unsafe { &mut *inside.handle().feeder.get() }.break_lane()
+            // SAFETY: this thread is inside the handle's seat; nothing called
+            // here calls back into the host.
+            let feeder = unsafe { &mut *inside.handle().feeder.get() };
+            feeder.break_lane();
         });
     }
 }

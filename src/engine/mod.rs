@@ -370,8 +370,11 @@ impl Base {
     pub(crate) fn end_lanes(&mut self) -> bool {
         self.control.stop();
         let deadline = Instant::now() + LONGEST_FAREWELL;
-        let lanes = self.lanes.drain(..);
-        lanes.fold(true, |all, lane| lane.join(deadline) && all)
+        let mut all = true;
+        for lane in self.lanes.drain(..) {
+            all &= lane.join(deadline);
+        }
+        all
     }
 
     /// Whether the engine has failed and nothing more will be published.
