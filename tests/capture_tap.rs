@@ -12,7 +12,7 @@ use signal::{Config, Engine};
 #[path = "support/events.rs"]
 mod events;
 
-use events::{Owned, PLACEMENTS, depth, feed, put, run};
+use events::{LIMIT, Owned, PLACEMENTS, depth, feed, put, run};
 
 /// All four feeds, of instruments that differ in exchange, symbol or type alone,
 /// with events among them that ingest refuses, and numbers that only an exact
@@ -219,7 +219,7 @@ fn what_the_writer_misses_is_counted_and_the_pipeline_goes_on() {
 
 /// Waits until the writer has dealt with so many; written, missed, failed.
 fn wait(engine: &Engine, events: u64) -> [u64; 3] {
-    let limit = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let limit = std::time::Instant::now() + LIMIT;
     loop {
         let counters = engine.counters();
         let counts = [

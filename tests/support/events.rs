@@ -28,6 +28,9 @@ impl Owned {
     }
 }
 
+/// How long a test waits for what must come: only a hang takes so long.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
 pub fn put(field: &mut [u8], text: &str) {
     field[..text.len()].copy_from_slice(text.as_bytes());
 }
@@ -74,7 +77,7 @@ pub fn run(config: &str, feed: &Feed) -> (Vec<Received>, Engine) {
 }
 
 pub fn settle(engine: &mut Engine, received: &mut Vec<Received>) {
-    let limit = Instant::now() + Duration::from_secs(20);
+    let limit = Instant::now() + LIMIT;
     while engine.counters().in_flight() > 0 {
         assert!(
             Instant::now() < limit,
