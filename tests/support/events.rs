@@ -64,7 +64,14 @@ pub type Received = (u64, u64, Option<ModelId>, String, i64, Vec<u64>);
 
 /// Feeds everything losslessly and returns what came back.
 pub fn run(config: &str, feed: &Feed) -> (Vec<Received>, Engine) {
-    let mut engine = Engine::start(&Config::from_json(config).unwrap()).unwrap();
+    play(
+        Engine::start(&Config::from_json(config).unwrap()).unwrap(),
+        feed,
+    )
+}
+
+/// As [`run`], with an engine that runs already.
+pub fn play(mut engine: Engine, feed: &Feed) -> (Vec<Received>, Engine) {
     let mut received = Vec::new();
     for (index, event) in feed.iter().enumerate() {
         engine.on_event(event);
