@@ -70,8 +70,10 @@ impl Host {
         let mut registry = Registry::default();
         registry.factors.add::<Bomb, _>();
         registry.factors.add::<Dirty, _>();
-        let config =
-            format!(r#"{{"factors": "{factors}", "model": "none", "placement": "{placement}"}}"#);
+        // A lane that the system keeps waiting is no finding of these tests.
+        let config = format!(
+            r#"{{"factors": "{factors}", "model": "none", "placement": "{placement}", "health": {{"stall_us": 60000000}}}}"#
+        );
         let config = CString::new(config).unwrap();
         // SAFETY: NUL-terminated.
         let handle = unsafe { create_with(config.as_ptr(), &registry) };

@@ -12,9 +12,11 @@ use signal::{Config, Engine, Registry};
 #[path = "support/events.rs"]
 mod events;
 
-use events::{Owned, Received, collect, depth, put, settle};
+use events::{LIMIT, Owned, Received, collect, depth, put, settle};
 
 const PLACEMENTS: [&str; 3] = ["inline", "fused", "split"];
+/// A lane that the system keeps waiting is no finding of these tests.
+const NO_STALL: &str = r#""health": {"stall_us": 60000000}"#;
 /// What sets the bombs off.
 const FATAL: i64 = 666;
 
@@ -40,7 +42,8 @@ impl FactorSet<1> for Bomb {
     }
 }
 
-/// What it panics with panics when it is thrown away: no catch holds that.
+/// What it panics with panics when it is thrown away; at a time after the fatal
+/// one with the like of itself.
 struct Dirty;
 
 impl FactorSet<1> for Dirty {
@@ -58,8 +61,16 @@ impl FactorSet<1> for Dirty {
                 panic!("and again");
             }
         }
-        if depth.timestamp == FATAL {
-            std::panic::panic_any(Again);
+        struct ForEver;
+        impl Drop for ForEver {
+            fn drop(&mut self) {
+                std::panic::panic_any(ForEver);
+            }
+        }
+        match depth.timestamp - FATAL {
+            0 => std::panic::panic_any(Again),
+            1 => std::panic::panic_any(ForEver),
+            _ => {}
         }
     }
     fn write(&mut self, out: &mut [f64; 1]) {
@@ -163,7 +174,7 @@ fn feed(engine: &mut Engine, events: &[Owned]) -> Vec<Received> {
     }
     settle(engine, &mut received);
     // What an event made before it met a panic may come behind its end.
-    let limit = Instant::now() + Duration::from_secs(10);
+    let limit = Instant::now() + LIMIT;
     let on_their_way = |engine: &Engine| {
         let counters = engine.counters();
         counters.get(Counter::Predicted) - counters.get(Counter::Delivered)
@@ -199,7 +210,7 @@ fn values(signal: &Received) -> Vec<f64> {
 fn the_instrument_of_a_factor_set_that_panics_is_put_in_quarantine() {
     for placement in PLACEMENTS {
         let mut engine = start(&format!(
-            r#"{{"factors": ["test0000", "bomb"], "model": "none", "placement": "{placement}"}}"#
+            r#"{{"factors": ["test0000", "bomb"], "model": "none", "placement": "{placement}", {NO_STALL}}}"#
         ))
         .unwrap();
         let received = feed(
@@ -227,6 +238,41 @@ fn the_instrument_of_a_factor_set_that_panics_is_put_in_quarantine() {
         let health = engine.health();
         assert_eq!(health.state, HealthState::Quarantined, "{health}");
         assert!(health.why.contains("BTCUSDT"));
+    }
+}
+
+#[test]
+fn what_a_factor_set_panics_with_is_never_thrown_away() {
+    for placement in PLACEMENTS {
+        let mut engine = start(&format!(
+            r#"{{"factors": "dirty", "model": "none", "placement": "{placement}", {NO_STALL}}}"#
+        ))
+        .unwrap();
+        let received = feed(
+            &mut engine,
+            &[
+                depth("btc_usdt", 1, 9.0),
+                depth("btc_usdt", FATAL, 9.0),
+                depth("eth_usdt", FATAL + 1, 9.0),
+                depth("btc_usdt", 4, 9.0),
+                depth("eth_usdt", 5, 9.0),
+                depth("sol_usdt", 6, 9.0),
+            ],
+        );
+        assert_eq!(engine.failure(), None, "{placement}");
+        let seen: Vec<_> = received.iter().map(|s| (s.3.as_str(), s.4)).collect();
+        assert_eq!(seen, [("BTCUSDT", 1), ("SOLUSDT", 6)]);
+        let counters = engine.counters();
+        assert_eq!(counters.get(Counter::RefusedQuarantined), 4);
+        assert_eq!(counters.get(Counter::Panics), 2);
+        assert_eq!(counters.in_flight(), 0);
+        let incidents: Vec<_> = engine.incidents().collect();
+        assert_eq!(incidents.len(), 2, "{incidents:?}");
+        for (incident, name) in incidents.iter().zip(["BTCUSDT", "ETHUSDT"]) {
+            let begin = format!("instrument {name} is in quarantine: factor set dirty panicked");
+            assert!(incident.starts_with(&begin), "{incident}");
+        }
+        assert_eq!(engine.health().state, HealthState::Quarantined);
     }
 }
 
@@ -317,7 +363,8 @@ fn a_model_that_panics_is_put_in_quarantine() {
 fn without_any_model_left_events_end_and_silence_is_named() {
     for placement in PLACEMENTS {
         let mut engine = start(&format!(
-            r#"{{"models": "picky", "placement": "{placement}", "health": {{"silent_events": 10}}}}"#
+            r#"{{"models": "picky", "placement": "{placement}",
+                "health": {{"silent_events": 10, "stall_us": 60000000}}}}"#
         ))
         .unwrap();
         feed(&mut engine, &[depth("btc_usdt", 1, 9.0)]);
@@ -348,7 +395,7 @@ fn a_lane_that_cannot_go_on_ends_as_a_failed_engine() {
         for time in [1, 2, FATAL] {
             engine.on_event(depth("btc_usdt", time, 100.0).event());
         }
-        let limit = Instant::now() + Duration::from_secs(10);
+        let limit = Instant::now() + LIMIT;
         while engine.failure().is_none() {
             assert!(Instant::now() < limit);
             std::thread::yield_now();
@@ -373,10 +420,12 @@ fn a_model_that_never_returns_is_a_stall_and_does_not_keep_the_host() {
             .unwrap();
     let beats = |engine: &Engine| engine.lanes()[0].beats;
     let before = beats(&engine);
-    std::thread::sleep(Duration::from_millis(20));
-    assert!(beats(&engine) > before, "the heart beats");
+    let limit = Instant::now() + LIMIT;
+    while beats(&engine) == before {
+        assert!(Instant::now() < limit, "the heart beats");
+    }
     engine.on_event(depth("btc_usdt", 1, FATAL as f64).event());
-    let limit = Instant::now() + Duration::from_secs(20);
+    let limit = Instant::now() + LIMIT;
     let health = loop {
         let health = engine.health();
         if health.state == HealthState::Stalled {
@@ -387,10 +436,7 @@ fn a_model_that_never_returns_is_a_stall_and_does_not_keep_the_host() {
     assert!(health.why.contains("ingest..egress@"), "{health}");
     let start = Instant::now();
     drop(engine);
-    assert!(
-        start.elapsed() < Duration::from_secs(20),
-        "destroy came back"
-    );
+    assert!(start.elapsed() < LIMIT, "destroy came back");
     RELEASED.store(true, Ordering::Relaxed);
 }
 
@@ -406,7 +452,7 @@ fn a_stall_that_is_over_is_counted() {
         let stalls = engine.lanes()[0].stalls;
         feed(&mut engine, &[depth("btc_usdt", 1, FATAL as f64)]);
         // The lane beats after it has answered.
-        let limit = Instant::now() + Duration::from_secs(20);
+        let limit = Instant::now() + LIMIT;
         while engine.lanes()[0].stalls == stalls {
             assert!(Instant::now() < limit, "{:?}", engine.lanes());
         }

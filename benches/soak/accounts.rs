@@ -103,6 +103,18 @@ impl Counters {
         self.get("in_flight") == 0 && self.get("queued") == 0 && arrived >= self.get("signals")
     }
 
+    /// Whether the capture's writer has dealt with every event that ingest took.
+    pub fn captured(&self) -> bool {
+        self.sum("capture_") == self.taken()
+    }
+
+    /// Events that ingest took, at rest: what went all the way, and what met a
+    /// quarantine.
+    fn taken(&self) -> u64 {
+        let through: u64 = EVENT_ENDS.iter().map(|name| self.get(name)).sum();
+        through + self.get("refused_quarantined")
+    }
+
     /// What is below an earlier reading though it only ever counts up.
     pub fn gone_back(&self, earlier: &Counters) -> Vec<String> {
         let both = self.iter().zip(earlier.iter());
@@ -161,13 +173,21 @@ pub fn check(case: &Case, counters: &Counters, given: &Given, received: u64) -> 
         get("ingest_gap"),
         counters.sum("dropped_ingest_"),
     );
-    if let Some(signals) = case.signals {
-        equal(
-            "signals = answered x signals an event",
-            get("signals"),
-            get("answered") * signals,
-        );
+    equal(
+        "signals + missed by lanes of models = triggered x signals a vector",
+        get("signals") + get("model_vectors_missed"),
+        get("triggered") * case.signals,
+    );
+    if case.one_vector {
+        equal("answered = triggered", get("answered"), get("triggered"));
     }
+    let captured = if case.capture { counters.taken() } else { 0 };
+    equal(
+        "captured + missed + failed = taken by ingest",
+        counters.sum("capture_"),
+        captured,
+    );
+    equal("capture_failed = 0", get("capture_failed"), 0);
     for (name, bad) in [
         ("refused_bad_symbol", given.bad_symbol),
         ("refused_bad_price", given.bad_price),

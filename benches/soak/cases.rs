@@ -31,12 +31,17 @@ pub struct Case {
     pub trigger: EventKind,
     /// What values are right.
     pub expect: Expect,
-    /// Signals of an event that triggers; `None` if that varies.
-    pub signals: Option<u64>,
+    /// Signals of a factor vector.
+    pub signals: u64,
+    /// Whether an event that triggers makes one factor vector: an index price makes
+    /// one of each instrument of its pair.
+    pub one_vector: bool,
     /// What each callback takes the host, us.
     pub callback_us: u32,
     /// Whether the handle writes a latency report.
     pub latency_report: bool,
+    /// Whether the handle writes its events to a file.
+    pub capture: bool,
 }
 
 /// A case that triggers on Depth, with one signal an event.
@@ -48,9 +53,11 @@ fn case(name: &'static str, rate: u32, instruments: u32, expect: Expect, config:
         instruments,
         trigger: EventKind::Depth,
         expect,
-        signals: Some(1),
+        signals: 1,
+        one_vector: true,
         callback_us: 0,
         latency_report: false,
+        capture: false,
     }
 }
 
@@ -93,17 +100,21 @@ pub fn all() -> Vec<Case> {
             json!({"placement": "split", "rings": {"stage": 2}, "models": "none"})),
         case("two lanes, onnx", 20_000, 20, Finite,
             json!({"factors": "market", "models": model("move.onnx"), "placement": lanes})),
+        case("two lanes, ingest alone", 20_000, 20, Market,
+            json!({"factors": "market", "models": "none", "placement": [["ingest"], ["factor", "model"]]})),
+        case("two lanes, egress alone", 20_000, 20, Test0000,
+            json!({"models": "none", "placement": [["ingest", "factor", "model"], ["egress"]]})),
         case("market, linear", 100_000, 50, Finite, market(&model("move.json"), "fused")),
         case("market, lightgbm, inline", 100_000, 50, Finite, market(&model("move.txt"), "inline")),
         case("four models, concatenated", 50_000, 10, Finite,
             json!({"factors": "market", "models": models()})),
         Case {
-            signals: Some(4),
+            signals: 4,
             ..case("four models, per-model", 50_000, 10, Finite,
                 json!({"factors": "market", "models": models(), "callback": "per-model"}))
         },
         Case {
-            signals: Some(4),
+            signals: 4,
             ..case("four models, per-model, egress ring of 64", 50_000, 10, Finite,
                 json!({"factors": "market", "models": models(), "callback": "per-model", "rings": {"egress": 64}}))
         },
@@ -118,7 +129,7 @@ pub fn all() -> Vec<Case> {
         },
         Case {
             trigger: EventKind::IndexPrice,
-            signals: None,
+            one_vector: false,
             ..case("trigger depth and index price", 50_000, 10, Finite,
                 json!({"factors": "market", "models": "none", "trigger": ["depth", "index_price"]}))
         },
@@ -132,6 +143,11 @@ pub fn all() -> Vec<Case> {
             latency_report: true,
             ..case("latency report", 50_000, 10, Constants, json!({"latency": {"interval_ms": 50}}))
         },
+        Case {
+            capture: true,
+            ..case("capture", 5_000, 10, Test0000,
+                json!({"models": "none", "placement": "fused", "capture": {"buffer": 1024}}))
+        },
         Case { callback_us: 25, ..case("slow callbacks", 20_000, 10, Constants, json!({})) },
         case("overload: egress conflate", 100_000, 100, Test0000, overload("drop-newest", "conflate")),
         case("overload: egress drop-newest", 100_000, 100, Test0000, overload("drop-newest", "drop-newest")),
@@ -139,9 +155,10 @@ pub fn all() -> Vec<Case> {
         case("overload: ingest block", 100_000, 100, Test0000, overload("block", "conflate")),
         case("overload: block everywhere", 100_000, 100, Test0000, overload("block", "block")),
         Case {
-            signals: None,
+            signals: 2,
             ..case("two lanes for the models", 20_000, 10, Finite,
-                json!({"models": ["none", "test0000"], "callback": "per-model", "placement": shared}))
+                json!({"models": ["none", "test0000"], "callback": "per-model", "placement": shared,
+                    "rings": {"stage": 64}}))
         },
     ]
 }

@@ -37,7 +37,7 @@ impl Probe {
             // SAFETY: has no demands.
             thread: unsafe { libc::pthread_self() },
             expect: case.expect,
-            strictly_later: case.signals.is_some(),
+            strictly_later: case.one_vector,
             takes: Duration::from_micros(case.callback_us.into()),
             models,
             last_times: RefCell::new(vec![i64::MIN; case.instruments as usize * models]),

@@ -34,7 +34,7 @@ pub struct Run<'a> {
 /// Below this share of the rate wanted, a round is marked.
 const REACHED: f64 = 0.95;
 
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 17] = [
     "round",
     "configuration",
     "events/s wanted",
@@ -47,13 +47,14 @@ const COLUMNS: [&str; 16] = [
     "delivered",
     "dropped signals",
     "conflated",
+    "health",
     "tick to callback p50 / p99 / p99.9 / max, us",
     "RSS MiB, handle alive / destroyed",
     "heap KiB",
     "threads, descriptors",
 ];
 
-fn row(number: usize, case: &Case, round: &Round) -> [String; 16] {
+fn row(number: usize, case: &Case, round: &Round) -> [String; 17] {
     let counters = &round.counters;
     let by_name = |beginning: &str| {
         let some = counters
@@ -93,6 +94,7 @@ fn row(number: usize, case: &Case, round: &Round) -> [String; 16] {
         counters.get("delivered").to_string(),
         counters.sum("dropped_egress_").to_string(),
         counters.sum("conflated_egress").to_string(),
+        round.health.to_owned(),
         latency,
         format!(
             "{} / {}",
@@ -119,6 +121,7 @@ pub fn line(number: usize, case: &Case, round: &Round) -> String {
         delivered,
         lost,
         conflated,
+        health,
         latency,
         rss,
         heap,
@@ -126,7 +129,7 @@ pub fn line(number: usize, case: &Case, round: &Round) -> String {
     ] = row(number, case, round);
     format!(
         "{number:>4} {name:<42} events {events:>9}, a second {reached:>7}, dropped {dropped:>7}; signals delivered {delivered:>9}, \
-         dropped {lost:>7}, conflated {conflated:>7}; {latency} us; {rss} MiB, heap {heap} KiB"
+         dropped {lost:>7}, conflated {conflated:>7}; {health}; {latency} us; {rss} MiB, heap {heap} KiB"
     )
 }
 
@@ -248,6 +251,7 @@ pub fn to_json(run: &Run<'_>) -> Value {
                 "configuration": case.name,
                 "rate_wanted": case.rate,
                 "rate": round.rate,
+                "health": round.health,
                 "stalls": round.stalls.0,
                 "longest_stall_ms": round.stalls.1,
                 "counters": named(round.counters.iter().collect()),

@@ -1,6 +1,8 @@
 //! One round: a handle, open-loop load with bursts, bad events and a host that
 //! stalls, and at the end the books.
 
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -34,6 +36,8 @@ pub struct Round {
     /// p50, p99, p99.9 and greatest time from tick to callback, ns; `None` with
     /// timing off.
     pub latency: Option<[u64; 4]>,
+    /// What `signal_health` said at the end.
+    pub health: &'static str,
     /// Stalls of the host, and the longest, ms.
     pub stalls: (u32, u64),
     /// What the process held just before the handle was destroyed.
@@ -51,6 +55,7 @@ struct Host<'a> {
     feed: Feed,
     rng: Rng,
     length: Duration,
+    capture: bool,
     stalls: (u32, u64),
     seen: Counters,
     wrong: Vec<String>,
@@ -93,6 +98,10 @@ fn live(
     if case.latency_report {
         config["latency"]["dir"] = json!(folder);
     }
+    let captured = folder.join("events.csv");
+    if case.capture {
+        config["capture"]["file"] = json!(captured);
+    }
     let handle = api.create(&config)?;
     let probe = Probe::new(case, handle.models());
     probe.register(&handle);
@@ -102,6 +111,7 @@ fn live(
         feed: Feed::new(seed, case.instruments),
         rng: Rng::with_seed(!seed),
         length,
+        capture: case.capture,
         stalls: (0, 0),
         seen: Counters::new(&[]),
         wrong: Vec::new(),
@@ -129,8 +139,15 @@ fn live(
     if latency.is_some() != timing {
         wrong.push(format!("timing is {timing}, latencies: {latency:?}"));
     }
+    let health = handle.health()?;
+    if health == "failed" {
+        wrong.push(format!("the engine has failed: {}", handle.last_error()));
+    }
     let full = Footprint::now();
     drop(handle);
+    if case.capture {
+        wrong.extend(check_capture(&captured, &counters));
+    }
     if case.latency_report {
         wrong.extend(check_report(folder, &counters));
     }
@@ -140,6 +157,7 @@ fn live(
         given: feed.given,
         counters,
         latency,
+        health,
         stalls,
         full,
         after: Footprint::default(),
@@ -231,7 +249,8 @@ impl Host<'_> {
         loop {
             let made = self.probe.poll(self.handle, false)?;
             let counters = Counters::new(&self.handle.stats()?);
-            if made == 0 && counters.at_rest() {
+            let written = !self.capture || counters.captured();
+            if made == 0 && counters.at_rest() && written {
                 return Ok(());
             }
             if start.elapsed() > REST {
@@ -269,11 +288,24 @@ fn tick_to_callback(hops: &[Value]) -> Option<[u64; 4]> {
     Some(["p50_ns", "p99_ns", "p999_ns", "max_ns"].map(ns))
 }
 
+/// The file has a line for each event that was counted as written; then it is
+/// removed.
+fn check_capture(file: &Path, counters: &Counters) -> Vec<String> {
+    let lines = File::open(file).map(|file| BufReader::new(file).split(b'\n').count() as u64);
+    let wrong = |what: String| vec![format!("{}: {what}", file.display())];
+    let expected = counters.get("capture_written") + 1;
+    match lines.and_then(|lines| fs::remove_file(file).map(|()| lines)) {
+        Ok(lines) if lines == expected => Vec::new(),
+        Ok(lines) => wrong(format!("{lines} lines instead of {expected}")),
+        Err(error) => wrong(error.to_string()),
+    }
+}
+
 /// The report that the handle has written has its counters; then it is removed.
 fn check_report(folder: &Path, counters: &Counters) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut found = 0;
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         let file = if path.is_dir() {
             path.join("summary.json")
@@ -281,7 +313,7 @@ fn check_report(folder: &Path, counters: &Counters) -> Vec<String> {
             path
         };
         if file.file_name() == Some("summary.json".as_ref()) {
-            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            let text = fs::read_to_string(&file).unwrap_or_default();
             let summary: Value = serde_json::from_str(&text).unwrap_or_default();
             for name in ["events_depth", "signals", "delivered"] {
                 if summary["counters"][name] != json!(counters.get(name)) {
@@ -292,9 +324,9 @@ fn check_report(folder: &Path, counters: &Counters) -> Vec<String> {
             found += 1;
         }
         let remove = if entry.path().is_dir() {
-            std::fs::remove_dir_all(entry.path())
+            fs::remove_dir_all(entry.path())
         } else {
-            std::fs::remove_file(entry.path())
+            fs::remove_file(entry.path())
         };
         if let Err(error) = remove {
             wrong.push(format!("{}: {error}", entry.path().display()));

@@ -168,6 +168,24 @@ impl Handle {
         }
     }
 
+    /// `signal_health`, in a word.
+    pub fn health(&self) -> Result<&'static str, String> {
+        const WORDS: [&str; 6] = [
+            "ok",
+            "quarantined",
+            "silent",
+            "overloaded",
+            "stalled",
+            "failed",
+        ];
+        // SAFETY: the handle is live.
+        let code = unsafe { (self.api.health)(self.pointer) };
+        usize::try_from(code)
+            .ok()
+            .and_then(|code| WORDS.get(code).copied())
+            .ok_or_else(|| format!("signal_health returned {code}: {}", self.last_error()))
+    }
+
     /// `signal_last_error`
     pub fn last_error(&self) -> String {
         self.api.last_error()

@@ -168,17 +168,31 @@ mod tests {
             sorted(schema_keys(&schema)),
             sorted(known_keys(r#"{"?": 1}"#))
         );
-        for (section, name) in [
-            ("rings", "Rings"),
-            ("latency", "Latency"),
-            ("capture", "Capture"),
-        ] {
+        // Each key that holds an object of further keys, so that none is forgotten.
+        let properties = schema["properties"].as_object().unwrap();
+        let sections = properties.iter().filter_map(|(section, value)| {
+            let name = value["$ref"].as_str()?.strip_prefix("#/$defs/")?;
+            let object = &schema["$defs"][name];
+            object.get("properties").map(|_| (section, object))
+        });
+        let mut compared = Vec::new();
+        for (section, object) in sections {
             assert_eq!(
-                sorted(schema_keys(&schema["$defs"][name])),
+                sorted(schema_keys(object)),
                 sorted(known_keys(&format!(r#"{{"{section}": {{"?": 1}}}}"#))),
+                "{section}"
             );
+            compared.push(section.clone());
         }
-        assert_eq!(schema_keys(&schema["$defs"]["Instruments"]), ["max"]);
+        let all = [
+            "capture",
+            "health",
+            "instruments",
+            "latency",
+            "overload",
+            "rings",
+        ];
+        assert_eq!(sorted(compared), all);
     }
 
     #[test]

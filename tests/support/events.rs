@@ -28,6 +28,9 @@ impl Owned {
     }
 }
 
+/// How long a test waits for what must come: only a hang takes so long.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
 pub fn put(field: &mut [u8], text: &str) {
     field[..text.len()].copy_from_slice(text.as_bytes());
 }
@@ -61,7 +64,14 @@ pub type Received = (u64, u64, Option<ModelId>, String, i64, Vec<u64>);
 
 /// Feeds everything losslessly and returns what came back.
 pub fn run(config: &str, feed: &Feed) -> (Vec<Received>, Engine) {
-    let mut engine = Engine::start(&Config::from_json(config).unwrap()).unwrap();
+    play(
+        Engine::start(&Config::from_json(config).unwrap()).unwrap(),
+        feed,
+    )
+}
+
+/// As [`run`], with an engine that runs already.
+pub fn play(mut engine: Engine, feed: &Feed) -> (Vec<Received>, Engine) {
     let mut received = Vec::new();
     for (index, event) in feed.iter().enumerate() {
         engine.on_event(event);
@@ -74,7 +84,7 @@ pub fn run(config: &str, feed: &Feed) -> (Vec<Received>, Engine) {
 }
 
 pub fn settle(engine: &mut Engine, received: &mut Vec<Received>) {
-    let limit = Instant::now() + Duration::from_secs(20);
+    let limit = Instant::now() + LIMIT;
     while engine.counters().in_flight() > 0 {
         assert!(
             Instant::now() < limit,

@@ -128,6 +128,8 @@ pub struct Functions {
     pub last_error: unsafe extern "C" fn() -> *const c_char,
     /// `signal_stats`.
     pub stats: unsafe extern "C" fn(*mut c_void, *mut Stats) -> c_int,
+    /// `signal_health`.
+    pub health: unsafe extern "C" fn(*mut c_void) -> c_int,
     /// `signal_models`.
     pub models: unsafe extern "C" fn(*mut c_void) -> c_int,
     /// `signal_model_name`.
@@ -170,6 +172,7 @@ impl Functions {
             version: find!("signal_version"),
             last_error: find!("signal_last_error"),
             stats: find!("signal_stats"),
+            health: find!("signal_health"),
             models: find!("signal_models"),
             model_name: find!("signal_model_name"),
             value_name: find!("signal_value_name"),
