@@ -26,7 +26,7 @@ const NO_EVENTS: [&str; 3] = [
 /// Where an event that went all the way ends.
 const EVENT_ENDS: [&str; 2] = ["updates", "answered"];
 /// Counters in which no message ends.
-const OTHERS: [&str; 16] = [
+const OTHERS: [&str; 17] = [
     "events_depth",
     "events_ticker",
     "events_trade",
@@ -43,6 +43,7 @@ const OTHERS: [&str; 16] = [
     "capture_written",
     "capture_missed",
     "capture_failed",
+    "failed",
 ];
 /// These may go down.
 const LEVELS: [&str; 2] = ["in_flight", "queued"];
