@@ -33,7 +33,10 @@ fn every_fault_has_a_test() {
     }
     let matrix = fs::read_to_string(root.join("docs/faults.md")).unwrap();
     let (mut rows, mut missing) = (0, BTreeSet::new());
-    for line in matrix.lines().take_while(|line| *line != "## What proves the rest") {
+    for line in matrix
+        .lines()
+        .take_while(|line| *line != "## What proves the rest")
+    {
         let cells: Vec<_> = line.split(" | ").collect();
         let [_, _, tests] = cells[..] else { continue };
         if tests.starts_with("tested by") || tests.starts_with("---") {
