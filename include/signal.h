@@ -2,8 +2,9 @@
  * The C interface of libsignal.so, a signal library for the Godzilla host.
  *
  * Threads: signal_on_data, signal_poll_callbacks, signal_register_callback,
- * signal_latency, signal_current_model and signal_destroy belong to one thread at
- * a time, the host's; between calls a handle may move to another thread. A second
+ * signal_latency, signal_current_model, signal_current_sequence and signal_destroy
+ * belong to one thread at a time, the host's; between calls a handle may move to
+ * another thread, whose first call costs some microseconds. A second
  * such call on the same handle at the same time, from another thread or from a
  * signal handler that interrupted the first, is refused and counted
  * (refused_concurrent). All other functions may be called from any thread. The
@@ -12,11 +13,12 @@
  *
  * Misuse: a handle is a number, never a pointer. NULL, a destroyed or foreign
  * handle, or anything else is refused by every function: SIGNAL_ERROR_NULL or
- * SIGNAL_ERROR_HANDLE, NULL, -1.0 or nothing, by its return type.
+ * SIGNAL_ERROR_HANDLE, NULL, -1.0, 0 or nothing, by its return type.
  * signal_refused_handles counts the calls, signal_last_error names the reason.
  *
  * Processes: the child of a fork finds every handle made before refused, and may
- * create its own; the parent's are unharmed. exit() needs no signal_destroy.
+ * create its own (unless it was forked during another thread's first
+ * signal_create); the parent's are unharmed. exit() needs no signal_destroy.
  *
  * Ownership: a handle belongs to the caller from signal_create until
  * signal_destroy. Everything the library hands out (symbol, values, texts,
@@ -299,6 +301,11 @@ typedef struct {
    because the engine ended or had failed.
    */
   uint64_t lost_stage_parts;
+  /*
+   1 once a lane could not go on, else 0: `signal_last_error` says why after a
+   poll that returned `SIGNAL_ERROR_FAILED` or after `signal_health`.
+   */
+  uint64_t failed;
 } signal_stats_t;
 
 /*
@@ -429,17 +436,18 @@ void signal_register_callback(void *handle, signal_callback_t cb, void *user_dat
 
 /*
  Takes one event. Copies what it needs from `data` and returns: it takes no
- lock, allocates nothing, makes no system call and never waits. A handle
- that is none is refused and counted, null ignored; null data, other types and bad content are counted.
+ lock, allocates nothing, makes no system call and never waits. With
+ `overload.ingest` `block` alone it does wait for room, spinning, for
+ `overload.block_ms` at most; placed `inline` it computes before it returns.
+ A handle that is none is refused and counted, null ignored; null data, other
+ types and bad content are counted.
 
  # Safety
 
  `data` is null or points to the struct of `type`, at any alignment, readable
  during the call.
  */
-void signal_on_data(void *handle,
-                    int type,
-                    const void *data);
+void signal_on_data(void *handle, int type, const void *data);
 
 /*
  Hands every signal that is ready to the callback, on this thread, oldest
@@ -488,8 +496,10 @@ const char *signal_last_error(void);
 uint64_t signal_refused_handles(void);
 
 /*
- Fills in the counters while the engine runs. Returns 0, or -1 for a null
- pointer or a `size` too small for a single counter.
+ Fills in the counters while the engine runs. Returns 0; `SIGNAL_ERROR_NULL`
+ for a null handle, null `stats` or a `size` too small for a single counter;
+ `SIGNAL_ERROR_HANDLE` for any other handle that is none. `stats` is then left
+ as it was.
 
  # Safety
 
@@ -540,6 +550,18 @@ const char *signal_value_name(void *handle, int model, int index);
  None is needed: a handle that is none is refused.
  */
 int signal_current_model(void *handle);
+
+/*
+ From inside a callback: the number of the signal, from 1 and one more for each
+ that the engine makes. Numbers of dropped and conflated signals are skipped, so
+ each gap shows where signals were lost, and how many. 0 outside a callback and
+ for a handle that it does not take.
+
+ # Safety
+
+ None is needed: a handle that is none is refused.
+ */
+uint64_t signal_current_sequence(void *handle);
 
 /*
  What an inlined poll reads; give it to `signal_poll`. Owned by the library and

@@ -7,24 +7,32 @@
 //! |---|---|
 //! | `slots` | where handles live: tokens, who is inside, forks |
 //! | `last_error` | the text of [`signal_last_error`] |
+//! | `calibration` | the clock's, and a fork into it |
 //!
 //! # Threads
 //!
 //! [`signal_on_data`], [`signal_poll_callbacks`], [`signal_register_callback`],
-//! [`signal_latency`], [`signal_current_model`] and [`signal_destroy`] belong to
-//! one thread at a time, the host's. The handle may move from one thread to
+//! [`signal_latency`], [`signal_current_model`], [`signal_current_sequence`] and
+//! [`signal_destroy`] belong to one thread at a time, the host's. The handle may move from one thread to
 //! another between calls. Two of them at once on one handle, from two threads or
 //! from a signal handler that interrupted one, is not allowed: the second is
 //! refused, counted in `refused_concurrent`, and nothing else happens. All other
 //! functions may be called from any thread at any time.
+//!
+//! The first call after a move to another thread asks the kernel for a barrier on
+//! the threads of the process (`membarrier`, some microseconds): move seldom. A
+//! handle that has moved 64 times pays a locked instruction a call instead.
 //!
 //! From inside a callback the thread that polls may call every function.
 //!
 //! # Processes
 //!
 //! The child of a `fork` has no lanes: it finds every handle that was made before
-//! refused, and may create one of its own. A child made by a bare `clone` or
-//! `_Fork`, which runs no `pthread_atfork` handlers, must not call this library.
+//! refused, and may create one of its own. One exception: forked while another
+//! thread is in the process' first [`signal_create`], which calibrates the clock
+//! for up to 200 ms, the child's own creates return null and say so. A child made
+//! by a bare `clone` or `_Fork`, which runs no `pthread_atfork` handlers, must not
+//! call this library.
 
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
@@ -37,6 +45,7 @@ use crate::error::say;
 use crate::panic;
 use crate::pipeline::counters::{Counter, Snapshot};
 
+mod calibration;
 mod last_error;
 mod slots;
 
@@ -172,6 +181,9 @@ pub struct signal_stats_t {
     /// Messages between lanes, not the last of their event, that were dropped
     /// because the engine ended or had failed.
     pub lost_stage_parts: u64,
+    /// 1 once a lane could not go on, else 0: `signal_last_error` says why after a
+    /// poll that returned `SIGNAL_ERROR_FAILED` or after `signal_health`.
+    pub failed: u64,
 }
 
 /// Bytes of a hop's name, its NUL included.
@@ -274,6 +286,8 @@ struct Handle {
     destroy_after_poll: Cell<bool>,
     /// The model of the signal that a callback has, else `SIGNAL_NO_MODEL`.
     current_model: Cell<c_int>,
+    /// That signal's number, else 0.
+    current_sequence: Cell<u64>,
     models: Vec<ModelNames>,
     // Last: it joins the lanes after both ends have been dropped.
     base: Base,
@@ -385,6 +399,7 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
     let reserved = Reserved::new()?;
     let (mut config, origin) = Config::for_host(text).map_err(|error| error.to_string())?;
     config::add_latency_dir(&mut config);
+    calibration::begin()?;
     let engine = Engine::start_at(&config, registry, reserved.words()).map_err(|error| {
         match &origin.file {
             Some(file) => format!("{error} ({} file {})", config::ENV_CONFIG, file.display()),
@@ -412,6 +427,7 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
         callback: Cell::new((None, std::ptr::null_mut())),
         destroy_after_poll: Cell::new(false),
         current_model: Cell::new(SIGNAL_NO_MODEL),
+        current_sequence: Cell::new(0),
         models,
         base,
     });
@@ -455,8 +471,11 @@ pub fn break_lane(handle: *mut c_void) {
 }
 
 /// Takes one event. Copies what it needs from `data` and returns: it takes no
-/// lock, allocates nothing, makes no system call and never waits. A handle
-/// that is none is refused and counted, null ignored; null data, other types and bad content are counted.
+/// lock, allocates nothing, makes no system call and never waits. With
+/// `overload.ingest` `block` alone it does wait for room, spinning, for
+/// `overload.block_ms` at most; placed `inline` it computes before it returns.
+/// A handle that is none is refused and counted, null ignored; null data, other
+/// types and bad content are counted.
 ///
 /// # Safety
 ///
@@ -535,6 +554,7 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
         let Some(signal) = take(this) else { break };
         made += 1;
         this.current_model.set(signal.model);
+        this.current_sequence.set(signal.sequence);
         let calling = inside.call_back();
         // SAFETY: the host registered the callback for this. Nothing of the
         // engine is borrowed while it runs; symbol and values lie in memory
@@ -570,6 +590,7 @@ struct CSignal {
     symbol: *const c_char,
     timestamp: c_longlong,
     model: c_int,
+    sequence: u64,
     values: *const f64,
     count: c_int,
 }
@@ -588,6 +609,7 @@ fn take(handle: &Handle) -> Option<CSignal> {
                 model: signal
                     .model
                     .map_or(SIGNAL_ALL_MODELS, |id| c_int::from(id.0)),
+                sequence: signal.sequence,
                 values: signal.values.as_ptr(),
                 count: signal.values.len() as c_int,
             });
@@ -609,6 +631,7 @@ impl Drop for Poll<'_> {
         // SAFETY: as above; nothing that runs here calls back into the host.
         guarded((), || unsafe { &mut *this.feeder.get() }.publish_held());
         this.current_model.set(SIGNAL_NO_MODEL);
+        this.current_sequence.set(0);
         if this.destroy_after_poll.get() {
             self.0.destroy();
         }
@@ -665,8 +688,10 @@ pub extern "C" fn signal_refused_handles() -> u64 {
     slots::refused()
 }
 
-/// Fills in the counters while the engine runs. Returns 0, or -1 for a null
-/// pointer or a `size` too small for a single counter.
+/// Fills in the counters while the engine runs. Returns 0; `SIGNAL_ERROR_NULL`
+/// for a null handle, null `stats` or a `size` too small for a single counter;
+/// `SIGNAL_ERROR_HANDLE` for any other handle that is none. `stats` is then left
+/// as it was.
 ///
 /// # Safety
 ///
@@ -685,7 +710,9 @@ pub unsafe extern "C" fn signal_stats(handle: *mut c_void, stats: *mut signal_st
     let read = slots::read(handle, |this, slot| {
         let known = size_of::<signal_stats_t>();
         let size = usize::try_from(given).map_or(known, |given| given.min(known));
-        let values = stats_of(&this.base.counters(), slot.refused(), size as u64);
+        // Before the counters: what is counted as failed has failed.
+        let failed = this.base.failure().is_some();
+        let values = stats_of(&this.base.counters(), slot.refused(), failed, size as u64);
         // SAFETY: the caller has `given` writable bytes there, and `size` is at
         // most that and at most the source's size.
         unsafe {
@@ -700,7 +727,12 @@ pub unsafe extern "C" fn signal_stats(handle: *mut c_void, stats: *mut signal_st
     read.unwrap_or_else(Refused::code)
 }
 
-fn stats_of(counters: &Snapshot, refused_concurrent: u64, size: u64) -> signal_stats_t {
+fn stats_of(
+    counters: &Snapshot,
+    refused_concurrent: u64,
+    failed: bool,
+    size: u64,
+) -> signal_stats_t {
     let count = |counter| counters.get(counter);
     signal_stats_t {
         size,
@@ -743,6 +775,7 @@ fn stats_of(counters: &Snapshot, refused_concurrent: u64, size: u64) -> signal_s
         capture_failed: count(Counter::CaptureFailed),
         dropped_ingest_stopped: count(Counter::DroppedIngestStopped),
         lost_stage_parts: count(Counter::LostStageParts),
+        failed: u64::from(failed),
     }
 }
 
@@ -817,6 +850,19 @@ pub unsafe extern "C" fn signal_current_model(handle: *mut c_void) -> c_int {
         Ok(inside) => inside.handle().current_model.get(),
         Err(refused) => refused.code(),
     }
+}
+
+/// From inside a callback: the number of the signal, from 1 and one more for each
+/// that the engine makes. Numbers of dropped and conflated signals are skipped, so
+/// each gap shows where signals were lost, and how many. 0 outside a callback and
+/// for a handle that it does not take.
+///
+/// # Safety
+///
+/// None is needed: a handle that is none is refused.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_current_sequence(handle: *mut c_void) -> u64 {
+    slots::enter(handle).map_or(0, |inside| inside.handle().current_sequence.get())
 }
 
 /// What an inlined poll reads; give it to `signal_poll`. Owned by the library and

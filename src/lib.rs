@@ -60,6 +60,7 @@ pub mod models;
 mod panic;
 pub mod pipeline;
 mod ranged;
+mod readers;
 #[cfg(feature = "replay")]
 pub mod replay;
 pub mod report;

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use support::host::{Output, ROOT, compile, has_tool, host, library, run};
+use support::host::{Output, ROOT, compile, has_tool, host, library, run, run_for};
 
 /// Compiles `tests/hosts/*.cpp`, once for all tests.
 fn checks() -> &'static Path {
@@ -33,10 +33,14 @@ fn checks() -> &'static Path {
 }
 
 fn scenario(name: &str, code: i32) -> Option<Output> {
+    scenario_for(name, code, Duration::from_secs(60))
+}
+
+fn scenario_for(name: &str, code: i32, timeout: Duration) -> Option<Output> {
     if !has_tool("g++") {
         return None;
     }
-    let output = run(host(checks()).arg(name));
+    let output = run_for(host(checks()).arg(name), timeout);
     output.expect_code(code);
     Some(output)
 }
@@ -68,6 +72,7 @@ scenarios! {
     inline_poll,
     latency,
     models,
+    numbers_show_each_gap,
     thread_guest,
     thread_guest_of_a_pinned_host,
     thread_guest_of_a_masked_host,
@@ -85,15 +90,22 @@ scenarios! {
     handlers_call_in,
     fork_and_go_on,
     fork_in_a_callback,
+    destroy_and_fork_in_a_callback,
+    fork_beside_the_first_create,
     fork_beside_calls,
     signals_during_calls,
-    load_and_unload,
     two_copies,
     limited_address_space,
     limited_threads,
     limited_locked_memory,
     limited_files,
     cores_that_are_not_there,
+}
+
+/// A thousand handles, loaded and unloaded: slow under a sanitizer.
+#[test]
+fn load_and_unload() {
+    scenario_for("load_and_unload", 0, Duration::from_secs(300));
 }
 
 /// The host leaves while lanes spin: at once, and with its own exit code.
@@ -266,6 +278,7 @@ fn the_library_exports_the_c_abi_alone_and_is_never_unloaded() {
         [
             "signal_create",
             "signal_current_model",
+            "signal_current_sequence",
             "signal_destroy",
             "signal_egress",
             "signal_health",

@@ -12,8 +12,11 @@ use signal::ffi::*;
 
 #[path = "support/events.rs"]
 mod events;
+#[path = "support/meters.rs"]
+mod meters;
 
 use events::put;
+use meters::calls_of_thread;
 
 const FATAL: i64 = 666;
 
@@ -160,6 +163,7 @@ fn a_failed_engine_delivers_what_was_queued_and_says_why() {
         host.depth("btc_usdt", 2);
         host.until(|host| host.stats().queued == 2);
         assert_eq!(host.health(), SIGNAL_HEALTH_OK);
+        assert_eq!(host.stats().failed, 0);
         assert_eq!(last_error(), "");
         host.depth("btc_usdt", FATAL);
         host.until(|host| host.health() == SIGNAL_HEALTH_FAILED);
@@ -167,6 +171,7 @@ fn a_failed_engine_delivers_what_was_queued_and_says_why() {
         assert_eq!(host.stats().refused_failed, 1);
         assert_eq!(host.poll(), 2, "{placement}");
         assert_eq!(calls, 2);
+        assert_eq!(host.stats().failed, 1);
         assert_eq!(host.poll(), SIGNAL_ERROR_FAILED);
         assert!(last_error().contains("and again"), "{}", last_error());
         assert_eq!(host.poll(), SIGNAL_ERROR_FAILED);
@@ -253,4 +258,31 @@ fn lanes_and_rings_can_be_read() {
     let marks: Vec<_> = rings.iter().map(|ring| ring.high_water).collect();
     assert_eq!(marks[..4], [1, 1, 1, 1]);
     assert_eq!(rings[0].capacity, 4096);
+}
+
+/// It may come from a signal handler that interrupted the allocator.
+#[test]
+fn a_call_that_is_refused_takes_and_frees_no_memory() {
+    let refused = || {
+        let garbage = std::ptr::without_provenance_mut(64);
+        let before = calls_of_thread();
+        // SAFETY: none is needed.
+        let code = unsafe { signal_poll_callbacks(garbage) };
+        (code, calls_of_thread() - before)
+    };
+    // Also the first call of a thread.
+    let elsewhere = std::thread::spawn(move || {
+        calls_of_thread();
+        refused()
+    });
+    assert_eq!(elsewhere.join().unwrap(), (SIGNAL_ERROR_HANDLE, 0));
+    // And one that comes after a text that was made for the occasion.
+    // SAFETY: NUL-terminated.
+    assert!(unsafe { signal_create(c"{".as_ptr()) }.is_null());
+    assert!(last_error().starts_with("configuration: "));
+    assert_eq!(refused(), (SIGNAL_ERROR_HANDLE, 0));
+    assert!(last_error().starts_with("not a live handle"));
+    // SAFETY: as above.
+    assert!(unsafe { signal_create(c"[".as_ptr()) }.is_null());
+    assert!(last_error().starts_with("configuration: "));
 }

@@ -26,7 +26,7 @@ const NO_EVENTS: [&str; 3] = [
 /// Where an event that went all the way ends.
 const EVENT_ENDS: [&str; 2] = ["updates", "answered"];
 /// Counters in which no message ends.
-const OTHERS: [&str; 17] = [
+const OTHERS: [&str; 18] = [
     "events_depth",
     "events_ticker",
     "events_trade",
@@ -44,6 +44,7 @@ const OTHERS: [&str; 17] = [
     "capture_missed",
     "capture_failed",
     "lost_stage_parts",
+    "failed",
 ];
 /// These may go down.
 const LEVELS: [&str; 2] = ["in_flight", "queued"];

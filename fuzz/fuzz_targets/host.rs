@@ -179,6 +179,12 @@ impl Host<'_> {
             return;
         }
         let mut stats = sized();
+        let (mut hops, mut lanes, mut rings) = (
+            Vec::with_capacity(1),
+            Vec::with_capacity(1),
+            Vec::with_capacity(1),
+        );
+        let before = signal_refused_handles();
         // SAFETY: null is allowed; what is no live handle is refused.
         unsafe {
             signal_on_data(handle, 101, [0u8; 393].as_ptr().cast());
@@ -187,9 +193,21 @@ impl Host<'_> {
             assert!(signal_stats(handle, &raw mut stats) < 0);
             assert!(signal_models(handle) < 0);
             assert!(signal_model_name(handle, 0).is_null());
+            assert!(signal_value_name(handle, 0, 0).is_null());
+            assert!(signal_current_model(handle) != SIGNAL_NO_MODEL);
+            assert_eq!(signal_current_sequence(handle), 0);
             assert!(signal_egress(handle).is_null());
+            assert!(signal_latency(handle, hops.as_mut_ptr(), 1) < 0);
+            assert!(signal_health(handle) < 0);
+            assert!(signal_incident(handle, 0).is_null());
+            assert!(signal_lanes(handle, lanes.as_mut_ptr(), 1) < 0);
+            assert!(signal_rings(handle, rings.as_mut_ptr(), 1) < 0);
+            assert!(signal_stamp_ns(handle) < 0.0);
             signal_destroy(handle);
         }
+        // Null is no mistake worth counting. Other hosts of the process count too.
+        let calls = if handle.is_null() { 0 } else { 17 };
+        assert!(signal_refused_handles() - before >= calls);
     }
 }
 
@@ -337,6 +355,10 @@ impl Slot<'_> {
             signal_value_name(handle, model, index);
             let inside = signal_current_model(handle) != SIGNAL_NO_MODEL;
             assert!(!handle.is_null() || inside);
+            assert_eq!(
+                signal_current_sequence(handle) > 0,
+                self.polling.get() && self.is_live()
+            );
             let mut lanes = Vec::with_capacity(4);
             let mut rings = Vec::with_capacity(4);
             assert!(signal_lanes(handle, lanes.as_mut_ptr(), c_int::from(tape.byte() % 5)) <= 4);

@@ -1,51 +1,53 @@
 //! What `signal_last_error` says, one text a thread.
+//!
+//! A call that is refused may come from a signal handler, in the middle of
+//! anything: it stores one pointer, takes no memory and gives none back.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char};
+use std::ptr::null;
 
-enum Text {
-    Static(&'static CStr),
-    Owned(CString),
+/// The text that had to be made, kept until the next one.
+struct Made(RefCell<CString>);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // Calls may come later than a thread's storage goes, from `atexit`.
+        if SAID.get() == self.0.get_mut().as_ptr() {
+            SAID.set(null());
+        }
+    }
 }
 
 thread_local! {
-    static LAST: RefCell<Option<Text>> = const { RefCell::new(None) };
-}
-
-fn put(text: Option<Text>) {
-    // At process exit the thread's storage may be gone, and a signal handler may
-    // come while it is being written: then nobody reads it.
-    let before = LAST.try_with(|last| {
-        last.try_borrow_mut()
-            .ok()
-            .map(|mut last| std::mem::replace(&mut *last, text))
-    });
-    drop(before);
+    // Nothing to drop: its first use registers no destructor, which would allocate.
+    static SAID: Cell<*const c_char> = const { Cell::new(null()) };
+    static MADE: Made = Made(RefCell::default());
 }
 
 pub(super) fn set(message: String) {
-    put(Some(Text::Owned(
-        CString::new(message.replace('\0', " ")).unwrap_or_default(),
-    )));
+    // Nobody reads it while the text is exchanged, nor if the storage is gone.
+    SAID.set(null());
+    let text = CString::new(message.replace('\0', " ")).unwrap_or_default();
+    let kept = MADE.try_with(|made| {
+        let mut made = made.0.try_borrow_mut().ok()?;
+        let before = std::mem::replace(&mut *made, text);
+        Some((made.as_ptr(), before))
+    });
+    if let Ok(Some((text, _before))) = kept {
+        SAID.set(text);
+    }
 }
 
-/// Takes no memory: for calls that are refused.
+/// For calls that are refused.
 pub(super) fn set_static(message: &'static CStr) {
-    put(Some(Text::Static(message)));
+    SAID.set(message.as_ptr());
 }
 
 pub(super) fn clear() {
-    put(None);
+    SAID.set(null());
 }
 
 pub(super) fn get() -> *const c_char {
-    LAST.try_with(|last| match last.try_borrow() {
-        Ok(last) => match &*last {
-            Some(Text::Static(text)) => text.as_ptr(),
-            Some(Text::Owned(text)) => text.as_ptr(),
-            None => std::ptr::null(),
-        },
-        Err(_) => std::ptr::null(),
-    })
-    .unwrap_or(std::ptr::null())
+    SAID.get()
 }

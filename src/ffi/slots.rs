@@ -10,14 +10,17 @@
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
-use super::{Handle, SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL, last_error};
+use super::{
+    Handle, SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL, calibration, last_error,
+};
 use crate::barrier;
 use crate::pipeline::word::{Word, Words};
+use crate::readers::{Readers, Token};
 use crate::seat::{CallingBack, Entered, Seat};
 
 /// Handles that can live at once.
@@ -53,7 +56,7 @@ struct Egress {
 #[repr(C, align(128))]
 pub(super) struct Slot {
     /// The token of the handle that lives here; 0 for none.
-    token: AtomicU64,
+    token: Token,
     value: AtomicPtr<Handle>,
     seat: Seat,
     egress: CachePadded<Egress>,
@@ -62,7 +65,7 @@ pub(super) struct Slot {
     state: CachePadded<AtomicU8>,
     generation: AtomicU32,
     /// Functions of any thread that read from the handle now.
-    readers: AtomicU32,
+    readers: Readers,
     /// Calls refused because another was under way.
     refused: AtomicU64,
     /// The token of the handle that lived here when this process was forked.
@@ -141,12 +144,12 @@ impl Inside {
     /// forked this process.
     #[inline]
     pub(super) fn is_live(&self) -> bool {
-        self.slot.token.load(Ordering::Relaxed) == self.token
+        self.slot.token.is(self.token)
     }
 
     /// Makes the handle none: from now on every function refuses it.
     pub(super) fn take_down(&self) {
-        self.slot.token.store(0, Ordering::SeqCst);
+        self.slot.token.take_down();
     }
 
     /// Ends a handle that was taken down; its slot is free when this value is
@@ -155,6 +158,10 @@ impl Inside {
     #[inline(never)]
     pub(super) fn destroy(&self) {
         let slot = self.slot;
+        // A fork between taking down and here: the lanes are the parent's.
+        if slot.state.load(Ordering::Relaxed) == BURIED {
+            return;
+        }
         if !slot.wait_for_readers() {
             crate::error::say(
                 "a handle was destroyed while a call on it was interrupted: its memory is kept",
@@ -236,7 +243,7 @@ impl Reserved {
         }
         let generation = slot.generation.fetch_add(1, Ordering::Relaxed);
         let token = token(index, generation);
-        slot.token.store(token, Ordering::SeqCst);
+        slot.token.put_up(token);
         std::ptr::without_provenance_mut(token as usize)
     }
 }
@@ -288,9 +295,7 @@ fn find(handle: *mut c_void) -> Result<(&'static Slot, u64), Refused> {
     let token = handle.addr() as u64;
     let index = (token & ((1 << SLOT_BITS) - 1)) as usize;
     match TABLE.get(index) {
-        Some(slot) if slot.token.load(Ordering::Acquire) == token && token != 0 => {
-            Ok((slot, token))
-        }
+        Some(slot) if slot.token.is(token) && token != 0 => Ok((slot, token)),
         _ => Err(refuse(token)),
     }
 }
@@ -304,7 +309,7 @@ pub(super) fn enter(handle: *mut c_void) -> Result<Inside, Refused> {
         return Err(slot.refuse_busy());
     };
     // It may have been destroyed on the way in.
-    if slot.token.load(Ordering::Relaxed) != token {
+    if !slot.token.is(token) {
         return Err(refuse(token));
     }
     let Some(handle) = NonNull::new(slot.value.load(Ordering::Relaxed)) else {
@@ -325,21 +330,10 @@ pub(super) fn read<R>(
     handle: *mut c_void,
     body: impl FnOnce(&Handle, &'static Slot) -> R,
 ) -> Result<R, Refused> {
-    struct Reading(&'static Slot);
-    impl Drop for Reading {
-        fn drop(&mut self) {
-            self.0.readers.fetch_sub(1, Ordering::Release);
-        }
-    }
     let (slot, token) = find(handle)?;
-    slot.readers.fetch_add(1, Ordering::SeqCst);
-    let _reading = Reading(slot);
-    // With the fence in `wait_for_readers`: either this sees that the token is
-    // down, or destroy sees this reader.
-    fence(Ordering::SeqCst);
-    if slot.token.load(Ordering::SeqCst) != token {
+    let Some(_reading) = slot.readers.begin(&slot.token, token) else {
         return Err(refuse(token));
-    }
+    };
     // SAFETY: the slot holds this token's handle, and destroy waits for readers
     // before it frees anything.
     let handle = unsafe { &*slot.value.load(Ordering::Relaxed) };
@@ -390,11 +384,12 @@ pub(super) fn watch_forks() -> Result<(), String> {
         for slot in &TABLE[..used] {
             slot.leave_to_parent();
         }
+        calibration::leave_to_parent();
     }
     if WATCHED.swap(1, Ordering::Relaxed) == 1 {
         return Ok(());
     }
-    // SAFETY: the handler stores into atomics of a static table and nothing else,
+    // SAFETY: the handler stores into static atomics and does nothing else,
     // and this library is never unloaded (`build.rs`).
     match unsafe { libc::pthread_atfork(None, None, Some(in_child)) } {
         0 => Ok(()),
@@ -409,7 +404,7 @@ pub(super) fn watch_forks() -> Result<(), String> {
 impl Slot {
     const fn new() -> Self {
         Self {
-            token: AtomicU64::new(0),
+            token: Token::new(),
             value: AtomicPtr::new(std::ptr::null_mut()),
             seat: Seat::new(),
             egress: CachePadded::new(Egress {
@@ -420,7 +415,7 @@ impl Slot {
             published: CachePadded::new(AtomicU64::new(0)),
             state: CachePadded::new(AtomicU8::new(FREE)),
             generation: AtomicU32::new(0),
-            readers: AtomicU32::new(0),
+            readers: Readers::new(),
             refused: AtomicU64::new(0),
             before_fork: AtomicU64::new(0),
         }
@@ -464,9 +459,8 @@ impl Slot {
     }
 
     fn wait_for_readers(&self) -> bool {
-        fence(Ordering::SeqCst);
         let start = Instant::now();
-        while self.readers.load(Ordering::SeqCst) != 0 {
+        while self.readers.any() {
             if start.elapsed() > READERS {
                 return false;
             }
@@ -482,15 +476,12 @@ impl Slot {
         if state == FREE || state == BURIED {
             return;
         }
-        let token = self.token.swap(0, Ordering::Relaxed);
+        let token = self.token.take_down();
         if token != 0 {
             self.before_fork.store(token, Ordering::Relaxed);
         }
         self.empty_words();
-        let unused = state == LIVE
-            && token != 0
-            && self.seat.is_empty()
-            && self.readers.load(Ordering::Relaxed) == 0;
+        let unused = state == LIVE && token != 0 && self.seat.is_empty() && !self.readers.any();
         self.state
             .store(if unused { FREE } else { BURIED }, Ordering::Relaxed);
     }

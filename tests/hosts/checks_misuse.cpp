@@ -45,8 +45,15 @@ void check_refused(const Plugin &plugin, void *handle, const char *why) {
   CHECK(plugin.egress(handle) == nullptr);
   CHECK_EQ(plugin.latency(handle, hops, 4), kHandle);
   CHECK(plugin.stamp_ns(handle) == -1.0);
+  signal_lane_t lanes[4];
+  signal_ring_t rings[4];
+  CHECK_EQ(plugin.current_sequence(handle), 0u);
+  CHECK_EQ(plugin.health(handle), kHandle);
+  CHECK(plugin.incident(handle, 0) == nullptr);
+  CHECK_EQ(plugin.lanes(handle, lanes, 4), kHandle);
+  CHECK_EQ(plugin.rings(handle, rings, 4), kHandle);
   plugin.destroy(handle);
-  CHECK_EQ(plugin.refused_handles() - before, 12u);
+  CHECK_EQ(plugin.refused_handles() - before, 17u);
 }
 
 // Runs `body` on a thread of its own, beside the caller.
@@ -101,6 +108,13 @@ void everything(const char *, long long timestamp, const double *, int, void *us
     CHECK_EQ(std::string(plugin.model_name(self->handle, 0)), "test0000");
     CHECK(plugin.value_name(self->handle, SIGNAL_ALL_MODELS, 0) != nullptr);
     CHECK(plugin.stamp_ns(self->handle) > 0.0);
+    signal_lane_t lanes[4];
+    signal_ring_t rings[8];
+    CHECK_EQ(plugin.current_sequence(self->handle), static_cast<std::uint64_t>(self->first.size()));
+    CHECK(plugin.health(self->handle) >= SIGNAL_HEALTH_OK && plugin.health(self->handle) < SIGNAL_HEALTH_FAILED);
+    CHECK(plugin.incident(self->handle, 0) == nullptr);
+    CHECK(plugin.lanes(self->handle, lanes, 4) >= 0);
+    CHECK(plugin.rings(self->handle, rings, 8) > 0);
   }
   plugin.on_data(self->handle, kDepth, &more);
   // Another handle, from beginning to end.
@@ -416,6 +430,7 @@ SCENARIO(callback_calls_everything) {
     CHECK_EQ(plugin.poll_callbacks(engine.handle), 3);
     CHECK((busy.second == std::vector<long long>{3, 1001, 1002}));
     CHECK_EQ(plugin.current_model(engine.handle), SIGNAL_NO_MODEL);
+    CHECK_EQ(plugin.current_sequence(engine.handle), 0u);
     CHECK_EQ(engine.stats().refused_concurrent, 0u);
     check_accounts(engine.stats());
   }

@@ -1,4 +1,4 @@
-// Several models: each callback can ask whose signal it has.
+// Several models: each callback can ask whose signal it has, and which number.
 #include "plugin.hpp"
 
 using namespace host;
@@ -49,6 +49,20 @@ Seen run(const Plugin &plugin, const char *config) {
   return seen;
 }
 
+struct Numbers {
+  const Plugin *plugin;
+  void *handle;
+  std::uint64_t last = 0, skipped = 0;
+};
+
+void number(const char *, long long, const double *, int, void *user_data) {
+  auto *seen = static_cast<Numbers *>(user_data);
+  const std::uint64_t now = seen->plugin->current_sequence(seen->handle);
+  CHECK(now > seen->last);
+  seen->skipped += now - seen->last - 1;
+  seen->last = now;
+}
+
 }  // namespace
 
 SCENARIO(models) {
@@ -66,6 +80,42 @@ SCENARIO(models) {
     const Seen each = run(plugin, (keys + R"(,"callback":"per-model"})").c_str());
     CHECK((each.models == std::vector<int>{0, 1}));
     CHECK((each.values == std::vector<std::vector<double>>{{1.0, 10.5, 10.0}, {1.0, confidence}}));
+  }
+  return 0;
+}
+
+// A host that stops polling for a while: what it lost shows in the numbers.
+SCENARIO(numbers_show_each_gap) {
+  const Plugin plugin;
+  CHECK_EQ(plugin.current_sequence(nullptr), 0u);
+  for (const char *policy : {"conflate", "drop-newest"}) {
+    for (const char *placement : {"inline", "fused", "split"}) {
+      const std::string config = std::string(R"({"rings":{"egress":4},"overload":{"egress":")") + policy +
+                                 R"("},"placement":")" + placement + "\"}";
+      Numbers seen{&plugin, plugin.create(config.c_str())};
+      CHECK(seen.handle != nullptr);
+      plugin.register_callback(seen.handle, number, &seen);
+      signal_stats_t stats{};
+      stats.size = sizeof stats;
+      for (int burst = 0; burst < 50; ++burst) {
+        // A little fits, more does not; the last burst shows the gap before it.
+        for (int event = 0; event < (burst == 49 ? 1 : burst % 20); ++event) {
+          const Depth d = depth(event % 3 == 0 ? "btc_usdt" : "eth_usdt", event, 10.0, 11.0);
+          plugin.on_data(seen.handle, kDepth, &d);
+        }
+        CHECK(wait_for([&] { return plugin.stats(seen.handle, &stats) == 0 && stats.in_flight == 0; }));
+        CHECK(wait_for([&] {
+          plugin.poll_callbacks(seen.handle);
+          return plugin.stats(seen.handle, &stats) == 0 && stats.queued == 0;
+        }));
+        CHECK_EQ(seen.skipped, stats.egress_gap);
+        CHECK_EQ(plugin.current_sequence(seen.handle), 0u);
+      }
+      CHECK(seen.skipped > 0);
+      CHECK_EQ(seen.last, stats.signals);
+      CHECK_EQ(seen.skipped, stats.conflated_egress + stats.dropped_egress_ring_full);
+      plugin.destroy(seen.handle);
+    }
   }
   return 0;
 }

@@ -152,10 +152,15 @@ struct Plugin {
   ENTRY(model_name);
   ENTRY(value_name);
   ENTRY(current_model);
+  ENTRY(current_sequence);
   ENTRY(egress);
   ENTRY(latency);
   ENTRY(stamp_ns);
   ENTRY(refused_handles);
+  ENTRY(health);
+  ENTRY(incident);
+  ENTRY(lanes);
+  ENTRY(rings);
 #undef ENTRY
 
   explicit Plugin(int flags = RTLD_LAZY | RTLD_NODELETE)
@@ -181,10 +186,15 @@ struct Plugin {
     LOAD(model_name);
     LOAD(value_name);
     LOAD(current_model);
+    LOAD(current_sequence);
     LOAD(egress);
     LOAD(latency);
     LOAD(stamp_ns);
     LOAD(refused_handles);
+    LOAD(health);
+    LOAD(incident);
+    LOAD(lanes);
+    LOAD(rings);
 #undef LOAD
   }
   Plugin(const Plugin &) = delete;

@@ -1,0 +1,42 @@
+//! The clock's calibration, once a process, and a fork into it.
+//!
+//! Threads that make their first handles wait for the one that calibrates. In a
+//! child forked meanwhile that thread is not there: nobody must wait for it.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crate::pipeline::clock::Clock;
+
+const NOT_YET: u8 = 0;
+const UNDER_WAY: u8 = 1;
+const DONE: u8 = 2;
+/// Begun by a thread of the parent, and never done here.
+const LOST: u8 = 3;
+
+static STATE: AtomicU8 = AtomicU8::new(NOT_YET);
+
+/// Calibrates the clock, unless another thread does so already.
+///
+/// # Errors
+///
+/// A sentence that says that this process has no clock.
+pub(super) fn begin() -> Result<(), String> {
+    match STATE.compare_exchange(NOT_YET, UNDER_WAY, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => {
+            Clock::new(false);
+            STATE.store(DONE, Ordering::Relaxed);
+            Ok(())
+        }
+        Err(LOST) => Err(
+            "this process was forked while another thread made the parent's first handle and \
+             calibrated the clock, and can make none: fork before that or after it"
+                .into(),
+        ),
+        Err(_) => Ok(()),
+    }
+}
+
+/// In the child of a fork.
+pub(super) fn leave_to_parent() {
+    let _ = STATE.compare_exchange(UNDER_WAY, LOST, Ordering::Relaxed, Ordering::Relaxed);
+}

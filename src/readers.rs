@@ -1,0 +1,185 @@
+//! Readers of something that may end: who reads keeps it, who ends it waits.
+//!
+//! What can be read goes by a token. A reader counts itself in and then looks
+//! whether the token still is up; whoever ends the thing takes the token down and
+//! then looks for readers. Each stores before it looks, with a full fence between
+//! the two: one of them sees the other, or both do.
+
+use crate::sync::{AtomicU64, Ordering, fence};
+
+/// What goes by a token, or by none: 0.
+#[derive(Debug)]
+pub(crate) struct Token(AtomicU64);
+
+impl Token {
+    /// None.
+    #[cfg(not(loom))]
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// None.
+    #[cfg(loom)]
+    fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Whether it goes by this token. What was stored before the token was put up
+    /// is there.
+    #[inline(always)]
+    pub(crate) fn is(&self, token: u64) -> bool {
+        self.0.load(Ordering::Acquire) == token
+    }
+
+    /// Puts the token up: from now on there are readers.
+    pub(crate) fn put_up(&self, token: u64) {
+        self.0.store(token, Ordering::SeqCst);
+    }
+
+    /// Takes the token down: readers that come now are turned away. Which it was.
+    pub(crate) fn take_down(&self) -> u64 {
+        self.0.swap(0, Ordering::SeqCst)
+    }
+}
+
+/// How many read now.
+#[derive(Debug)]
+pub(crate) struct Readers(AtomicU64);
+
+impl Readers {
+    /// Nobody.
+    #[cfg(not(loom))]
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Nobody.
+    #[cfg(loom)]
+    fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Begins to read what goes by `mine`, unless that has been taken down: until
+    /// the value is dropped, [`Readers::any`] says so.
+    pub(crate) fn begin(&self, token: &Token, mine: u64) -> Option<Reading<'_>> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let reading = Reading(self);
+        fence(Ordering::SeqCst);
+        token.is(mine).then_some(reading)
+    }
+
+    /// Whether anybody reads what was taken down. Once nobody does, all that the
+    /// readers did is done.
+    pub(crate) fn any(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.0.load(Ordering::SeqCst) != 0
+    }
+}
+
+/// Reading; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Reading<'a>(&'a Readers);
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// Every order in which threads can meet, as far as loom's bounds go.
+#[cfg(all(test, loom))]
+mod all_orders {
+    use loom::cell::UnsafeCell;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    /// What goes by the token: loom fails if it is read while it is being ended,
+    /// or before it is there.
+    struct Slot {
+        token: Token,
+        readers: Readers,
+        value: UnsafeCell<u32>,
+    }
+
+    // SAFETY: that nobody reads `value` while it is written is what is tested.
+    unsafe impl Sync for Slot {}
+
+    impl Slot {
+        fn new() -> Arc<Self> {
+            Arc::new(Self {
+                token: Token::new(),
+                readers: Readers::new(),
+                value: UnsafeCell::new(0),
+            })
+        }
+
+        fn write(&self, to: u32) {
+            // SAFETY: the token is down and nobody reads.
+            self.value.with_mut(|value| unsafe { *value = to });
+        }
+
+        fn read(&self, token: u64) -> Option<u32> {
+            let _reading = self.readers.begin(&self.token, token)?;
+            // SAFETY: whoever writes waits for readers.
+            Some(self.value.with(|value| unsafe { *value }))
+        }
+
+        fn end(&self) {
+            self.token.take_down();
+            while self.readers.any() {
+                thread::yield_now();
+            }
+        }
+    }
+
+    fn check(body: impl Fn() + Sync + Send + 'static) {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(body);
+    }
+
+    #[test]
+    fn loom_what_is_read_is_neither_ended_nor_another() {
+        check(|| {
+            let slot = Slot::new();
+            slot.write(70);
+            slot.token.put_up(7);
+            let reader = {
+                let slot = slot.clone();
+                thread::spawn(move || (slot.read(7), slot.read(8)))
+            };
+            slot.end();
+            // The next one has the same place and another token.
+            slot.write(80);
+            slot.token.put_up(8);
+            let (old, new) = reader.join().unwrap();
+            assert!(matches!(old, None | Some(70)), "{old:?}");
+            assert!(matches!(new, None | Some(80)), "{new:?}");
+            assert_eq!(slot.read(7), None);
+            assert_eq!(slot.read(8), Some(80));
+        });
+    }
+
+    #[test]
+    fn loom_an_end_waits_for_all_readers() {
+        check(|| {
+            let slot = Slot::new();
+            slot.write(70);
+            slot.token.put_up(7);
+            let readers: Vec<_> = (0..2)
+                .map(|_| {
+                    let slot = slot.clone();
+                    thread::spawn(move || slot.read(7))
+                })
+                .collect();
+            slot.end();
+            slot.write(0);
+            for reader in readers {
+                let read = reader.join().unwrap();
+                assert!(matches!(read, None | Some(70)), "{read:?}");
+            }
+        });
+    }
+}
