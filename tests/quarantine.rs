@@ -386,34 +386,6 @@ fn without_any_model_left_events_end_and_silence_is_named() {
 }
 
 #[test]
-fn a_lane_that_cannot_go_on_ends_as_a_failed_engine() {
-    for placement in PLACEMENTS {
-        let mut engine = start(&format!(
-            r#"{{"factors": "dirty", "model": "none", "placement": "{placement}"}}"#
-        ))
-        .unwrap();
-        for time in [1, 2, FATAL] {
-            engine.on_event(depth("btc_usdt", time, 100.0).event());
-        }
-        let limit = Instant::now() + LIMIT;
-        while engine.failure().is_none() {
-            assert!(Instant::now() < limit);
-            std::thread::yield_now();
-        }
-        assert!(engine.failure().unwrap().contains("and again"));
-        assert_eq!(engine.health().state, HealthState::Failed);
-        engine.on_event(depth("btc_usdt", 4, 100.0).event());
-        assert_eq!(engine.counters().get(Counter::RefusedFailed), 1);
-        // What was on its way behind the failed lane is still delivered.
-        let mut received = Vec::new();
-        while received.len() < 2 {
-            assert!(Instant::now() < limit);
-            collect(&mut engine, &mut received);
-        }
-    }
-}
-
-#[test]
 fn a_model_that_never_returns_is_a_stall_and_does_not_keep_the_host() {
     let mut engine =
         start(r#"{"models": "endless", "placement": "fused", "health": {"stall_us": 50000}}"#)
