@@ -97,7 +97,13 @@ counters! {
     ModelVectorsMissed = "model_vectors_missed",
     /// Signals made, dropped and conflated ones too.
     Signals = "signals",
-    /// Events whose signals have all been made.
+    /// Signals that went into the ring to the host.
+    Published = "published",
+    /// Signals that wait for room in the ring to the host, now. Read before
+    /// `published`, which grows before this falls.
+    Held = "held",
+    /// Events whose signals have all been made. Read before `published` and
+    /// `held`: where all events have ended, all signals are among them.
     Answered = "answered",
     /// Signals dropped because the ring to the host was full.
     DroppedEgressRingFull = "dropped_egress_ring_full",
@@ -108,11 +114,6 @@ counters! {
     /// Signals replaced by a newer one of their instrument while the ring to
     /// the host was full.
     ConflatedEgress = "conflated_egress",
-    /// Signals that went into the ring to the host.
-    Published = "published",
-    /// Signals that wait for room in the ring to the host, now. Read before
-    /// `published`, which grows before this falls.
-    Held = "held",
     /// Signals that the host's thread took.
     Delivered = "delivered",
     /// Signal numbers that the host's thread missed.
@@ -348,6 +349,27 @@ mod models {
             reader.join().unwrap();
             lane.join().unwrap();
             assert_eq!(Snapshot::of(&writers).events(), 1);
+        });
+    }
+
+    /// A signal waits for room, then goes into the ring: whoever sees its event
+    /// ended sees it held or published.
+    #[test]
+    fn loom_no_signal_is_missed_once_its_event_has_ended() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(|| {
+            let lane = Counters::new();
+            let writers = [lane.clone()];
+            let reader = loom::thread::spawn(move || {
+                let snapshot = Snapshot::of(&writers);
+                assert!(snapshot.get(Counter::Answered) <= snapshot.queued());
+            });
+            lane.set(Counter::Held, 1);
+            lane.bump(Counter::Answered);
+            lane.bump(Counter::Published);
+            lane.set(Counter::Held, 0);
+            reader.join().unwrap();
         });
     }
 }
