@@ -1,65 +1,172 @@
-//! The hot path takes no memory and causes no page fault after warm-up.
+//! The hot path takes no memory and causes no page fault after warm-up, through
+//! the C ABI, as a host uses it.
 //!
 //! One test in a program of its own: the counting allocator sees the whole
 //! process, lanes and host's thread alike.
 
-use signal::Engine;
-use signal::pipeline::placement::Placement;
+use std::path::Path;
+
+use signal::abi::EventKind;
+use signal::ffi::signal_stats_t;
+use signal::pipeline::placement::{Placement, Stage};
+use signal::stages::Callback;
+use signal::{Config, Registry};
 
 #[path = "support/feeds.rs"]
 mod feeds;
+#[path = "support/handle.rs"]
+mod handle;
 #[path = "support/meters.rs"]
 mod meters;
 
-use feeds::{Feeds, configurations, feed};
-use meters::{Of, calls_of_process, page_faults};
+use feeds::{Feeds, configurations};
+use handle::Handle;
+use meters::{Of, calls_of_process, calls_of_thread, page_faults};
 
-/// What the process takes while `run` runs: calls of the allocator, page faults.
-fn taken<R>(run: impl FnOnce() -> R) -> (R, u64, i64) {
-    let (calls, faults) = (calls_of_process(), page_faults(Of::Process));
-    let result = run();
-    (
-        result,
-        calls_of_process() - calls,
-        page_faults(Of::Process) - faults,
-    )
+const NEW_INSTRUMENTS: usize = 500;
+
+/// What is measured, and how.
+struct Case {
+    name: &'static str,
+    config: Config,
+    rounds: i64,
+    /// Rounds from poll to poll.
+    stride: i64,
+    /// Whose memory and page faults: the whole process', but where a thread
+    /// beside the path writes files.
+    of: Of,
+    /// What the counters must show besides.
+    check: fn(&signal_stats_t),
 }
 
 fn main() {
-    // A million events and more over all cases.
-    const ROUNDS: i64 = 42_000;
-    const NEW_INSTRUMENTS: usize = 500;
-    for placement in [Placement::Inline, Placement::Fused, Placement::Split] {
-        for (mut config, signals) in configurations() {
-            config.placement = placement.clone();
-            let mut engine = Engine::start(&config).unwrap();
-            let mut feeds = Feeds::new();
-            // Around all rings and more.
-            feed(&mut engine, &mut feeds, ROUNDS / 4);
-            let (received, calls, faults) = taken(|| feed(&mut engine, &mut feeds, ROUNDS));
-            assert_eq!(received, ROUNDS as usize * signals, "{}", engine.about());
-            assert_eq!(
-                (calls, faults),
-                (0, 0),
-                "{}: allocations, page faults",
-                engine.about()
-            );
-            // Instruments that have not been heard of take no memory either.
-            let (received, calls, faults) = taken(|| {
-                let mut received = 0;
-                for number in 0..NEW_INSTRUMENTS {
-                    feeds.rename(number);
-                    received += feed(&mut engine, &mut feeds, 1);
-                }
-                received
-            });
-            let about = engine.about();
-            assert_eq!(received, NEW_INSTRUMENTS * signals, "{about}");
-            assert_eq!((calls, faults), (0, 0), "{about}: new instruments");
-            println!(
-                "{about}: no allocation and no page fault in {} events and {NEW_INSTRUMENTS} new instruments",
-                4 * ROUNDS
-            );
-        }
+    for variable in ["SIGNAL_CONFIG", "SIGNAL_CORES", "SIGNAL_LATENCY_DIR"] {
+        // SAFETY: this is the only thread.
+        unsafe { std::env::remove_var(variable) };
     }
+    let folder = tempfile::tempdir().unwrap();
+    for case in cases(folder.path()) {
+        let events = run(&case);
+        println!(
+            "{}, {}: no allocation and no page fault in {events} events and {NEW_INSTRUMENTS} new instruments",
+            case.name, case.config.placement
+        );
+    }
+}
+
+fn cases(folder: &Path) -> Vec<Case> {
+    let [(smallest, _), (everything, _)] = configurations();
+    let case = |name, config: &Config, placement, rounds| Case {
+        name,
+        config: Config {
+            placement,
+            ..config.clone()
+        },
+        rounds,
+        stride: 1,
+        of: Of::Process,
+        check: lossless,
+    };
+    // A million events.
+    let mut cases = vec![case("defaults", &smallest, Placement::Fused, 250_000)];
+    for placement in [Placement::Inline, Placement::Fused, Placement::Split] {
+        cases.push(case("defaults", &smallest, placement.clone(), 10_000));
+        cases.push(case("everything", &everything, placement.clone(), 2_000));
+        // Four signals fit: of the rest each instrument's newest is held back.
+        let mut conflated = case("conflated", &smallest, placement, 10_000);
+        conflated.config.rings.egress = 4;
+        conflated.stride = 16;
+        conflated.check = |stats| {
+            assert!(stats.conflated_egress > 0, "{stats:?}");
+            assert_eq!(stats.signals, stats.delivered + stats.conflated_egress);
+            assert_eq!(stats.signals, stats.triggered);
+        };
+        cases.push(conflated);
+    }
+    let mut shared = case(
+        "models shared out",
+        &everything,
+        Placement::Lanes(vec![
+            vec![Stage::Ingest, Stage::Factor],
+            vec![Stage::Model],
+            vec![Stage::Model],
+            vec![Stage::Egress],
+        ]),
+        2_000,
+    );
+    shared.config.callback = Callback::PerModel;
+    shared.config.models.truncate(2);
+    shared.check = |stats| {
+        assert_eq!(stats.signals, stats.delivered);
+        let made = stats.signals + stats.model_vectors_missed;
+        assert_eq!(made, 2 * stats.triggered, "{stats:?}");
+    };
+    cases.push(shared);
+    // The capture's writer may do as it likes: all stages run on the host's thread,
+    // and that is what is looked at.
+    let mut captured = case("captured", &smallest, Placement::Inline, 10_000);
+    captured.config.trigger = EventKind::ALL.to_vec();
+    captured.config.capture.file = Some(folder.join("capture.csv"));
+    captured.of = Of::Thread;
+    captured.check = |stats| {
+        lossless(stats);
+        assert!(stats.capture_written > 0, "{stats:?}");
+    };
+    cases.push(captured);
+    cases
+}
+
+/// Each computation reached the callback.
+fn lossless(stats: &signal_stats_t) {
+    assert!(stats.signals > 0);
+    assert_eq!(stats.signals, stats.delivered, "{stats:?}");
+    assert_eq!(stats.predicted, stats.delivered, "{stats:?}");
+    assert_eq!(stats.model_vectors_missed, 0, "{stats:?}");
+}
+
+/// What `run` takes: calls of the allocator, page faults.
+fn taken(of: Of, run: impl FnOnce()) -> (u64, i64) {
+    let calls = || match of {
+        Of::Process => calls_of_process(),
+        Of::Thread => calls_of_thread(),
+    };
+    let before = (calls(), page_faults(of));
+    run();
+    (calls() - before.0, page_faults(of) - before.1)
+}
+
+/// Runs a case; how many events were counted.
+fn run(case: &Case) -> i64 {
+    let handle = Handle::new(&case.config, &Registry::default());
+    let mut feeds = Feeds::new();
+    let about = format!("{}, {}", case.name, case.config.placement);
+    // Around all rings and more.
+    let warm = case.rounds.min(10_000);
+    handle.feed(&mut feeds, 0, warm, case.stride);
+    let before = (handle.received(), handle.stats());
+    let counted = taken(case.of, || {
+        handle.feed(&mut feeds, warm, case.rounds, case.stride);
+    });
+    assert_eq!(counted, (0, 0), "{about}: allocations, page faults");
+    let (received, stats) = (handle.received(), handle.stats());
+    assert!(received > before.0, "{about}");
+    let events = |stats: &signal_stats_t| {
+        stats.events_depth + stats.events_ticker + stats.events_trade + stats.events_index_price
+    };
+    let fed = events(&stats) - events(&before.1);
+    assert_eq!(fed, 4 * case.rounds as u64, "{about}");
+    // Instruments that have not been heard of take no memory either.
+    let counted = taken(case.of, || {
+        for number in 0..NEW_INSTRUMENTS {
+            feeds.rename(number);
+            handle.feed(&mut feeds, 0, 1, 1);
+        }
+    });
+    assert_eq!(counted, (0, 0), "{about}: new instruments");
+    let stats = handle.settle();
+    assert_eq!(stats.delivered, handle.received(), "{about}");
+    let ended = stats.updates + stats.answered;
+    assert_eq!(events(&stats), ended, "{about}: {stats:?}");
+    (case.check)(&stats);
+    4 * case.rounds
 }

@@ -1,5 +1,6 @@
 //! Neither the host's thread nor a lane calls the system, over a million events
-//! in each placement: `strace` watches all threads of a program.
+//! in each placement, through the C ABI as a host uses it: `strace` watches all
+//! threads of a program.
 //!
 //! The program is this one, started again with arguments. It says where the
 //! counted stretch begins and ends with a call that a trace shows and that does
@@ -10,21 +11,30 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use signal::Registry;
+use signal::config::ModelEntry;
 use signal::factors::{Depth, FactorSet, NoParams};
 use signal::pipeline::idle::Idle;
 use signal::pipeline::placement::Placement;
-use signal::{Engine, Registry};
 
 #[path = "support/feeds.rs"]
 mod feeds;
+#[path = "support/handle.rs"]
+mod handle;
 mod support;
 
-use feeds::{Feeds, configurations, drain};
+use feeds::{Feeds, configurations};
+use handle::Handle;
 
 const BEGIN: &str = "the counted stretch begins";
 const END: &str = "the counted stretch ends";
 /// What a plant calls, and nothing else here does.
 const PLANTED: &str = "getppid";
+/// Rounds before those that are counted.
+const WARM_UP: i64 = 20_000;
+/// Rounds from poll to poll: lanes that take turns on few cores are to have work
+/// for a whole turn.
+const STRIDE: i64 = 64;
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -37,7 +47,7 @@ fn main() {
         return support::skip("strace");
     }
     for placement in ["inline", "fused", "split"] {
-        for what in ["smallest", "everything"] {
+        for what in ["smallest", "everything", "conflated"] {
             let trace = trace(placement, what);
             assert!(
                 trace.calls.is_empty(),
@@ -81,6 +91,9 @@ fn trace(placement: &str, what: &str) -> Trace {
         .arg(&log)
         .arg(env::current_exe().unwrap())
         .args(["traced", placement, what])
+        .env_remove("SIGNAL_CONFIG")
+        .env_remove("SIGNAL_CORES")
+        .env_remove("SIGNAL_LATENCY_DIR")
         .output()
         .unwrap();
     let (stdout, stderr) = (
@@ -154,42 +167,39 @@ fn traced(placement: &str, what: &str) {
     registry.factors.add::<Caller, _>();
     if what == "lane" {
         config.factors[0].set = Caller::NAME.to_owned();
-        config.models[0] = signal::config::ModelEntry::builtin("none");
+        config.models[0] = ModelEntry::builtin("none");
     }
     let rounds = match what {
         "smallest" => 250_000,
         "everything" => 5_000,
         _ => 20_000,
     };
-    let mut engine = Engine::start_with(&config, &registry).unwrap();
+    if what == "conflated" {
+        // Four signals fit: of the rest each instrument's newest is held back.
+        config.rings.egress = 4;
+    }
+    let handle = Handle::new(&config, &registry);
     let mut feeds = Feeds::new();
     // Around all rings and more. Lanes that have just started still sleep or
     // take pages.
-    let warm = feed(&mut engine, &mut feeds, 0..20_000);
-    assert_eq!(warm, 20_000 * signals);
+    handle.feed(&mut feeds, 0, WARM_UP, STRIDE);
     std::thread::sleep(Duration::from_millis(50));
+    let before = handle.received();
     mark(BEGIN);
-    let received = feed(&mut engine, &mut feeds, 20_000..20_000 + rounds);
+    handle.feed(&mut feeds, WARM_UP, rounds, STRIDE);
     if what == "host" {
         plant();
     }
     mark(END);
-    assert_eq!(received, rounds as usize * signals);
-    println!("{}\n{}", engine.about(), rounds * 4);
-}
-
-fn feed(engine: &mut Engine, feeds: &mut Feeds, rounds: std::ops::Range<i64>) -> usize {
-    let mut received = 0;
-    for time in rounds {
-        feeds.at(time);
-        for event in feeds.events() {
-            engine.on_event(event);
-        }
-        if time % 64 == 0 {
-            received += drain(engine, 1_024);
-        }
+    let received = handle.received() - before;
+    let stats = handle.stats();
+    if what == "conflated" {
+        assert!(stats.conflated_egress > 0 && received > 0, "{stats:?}");
+        assert_eq!(stats.signals, stats.delivered + stats.conflated_egress);
+    } else {
+        assert_eq!(received, rounds as u64 * signals as u64);
     }
-    received + drain(engine, 0)
+    println!("{what}, {placement}\n{}", rounds * 4);
 }
 
 /// A factor set that calls the system, once, after the warm-up.

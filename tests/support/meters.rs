@@ -84,6 +84,7 @@ pub fn peak<R>(run: impl FnOnce() -> R) -> (R, usize) {
 }
 
 /// Whose page faults.
+#[derive(Clone, Copy)]
 pub enum Of {
     Thread,
     Process,
