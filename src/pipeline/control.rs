@@ -147,4 +147,30 @@ mod models {
             assert!(control.has_failed() && control.failure().is_some());
         });
     }
+
+    /// A lane that looks whether those before it have ended, then at its inlet,
+    /// leaves no message behind.
+    #[test]
+    fn loom_a_lane_ends_behind_the_last_message() {
+        loom::model(|| {
+            let control = Arc::new(Control::new(2));
+            let ring = Arc::new(crate::sync::AtomicU64::new(0));
+            let (sending, sent) = (control.clone(), ring.clone());
+            let sender = loom::thread::spawn(move || {
+                sent.store(1, Ordering::Release);
+                sent.store(2, Ordering::Release);
+                sending.lane_has_ended(0);
+            });
+            let received = loop {
+                let is_last = control.have_ended_before(1);
+                let received = ring.load(Ordering::Acquire);
+                if is_last {
+                    break received;
+                }
+                loom::thread::yield_now();
+            };
+            assert_eq!(received, 2);
+            sender.join().unwrap();
+        });
+    }
 }
