@@ -4,38 +4,28 @@
 use std::time::{Duration, Instant};
 
 use signal::engine::HealthState;
-use signal::models::Model;
 use signal::pipeline::counters::{Counter, Snapshot};
 use signal::{Config, Engine, Registry};
 
 #[path = "support/events.rs"]
 mod events;
+#[path = "support/models.rs"]
+mod models;
 
 use events::{Received, collect, depth};
+use models::model;
 
 /// The mid price, after a while.
-struct Slow(Vec<String>);
-
-impl Model for Slow {
-    fn inputs(&self) -> usize {
-        3
+fn slow(factors: &[f64]) -> f64 {
+    if factors[1] != 0.0 {
+        std::thread::sleep(Duration::from_millis(5));
     }
-    fn outputs(&self) -> &[String] {
-        &self.0
-    }
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
-        if factors[1] != 0.0 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        out[0] = factors[1];
-    }
+    factors[1]
 }
 
 fn start(models: &str, rest: &str) -> Engine {
     let mut registry = Registry::default();
-    registry
-        .models
-        .add("slow", |_| Box::new(Slow(vec!["mid".to_owned()])));
+    registry.models.add("slow", |_| model(slow));
     let config = format!(r#"{{"models": {models}, {rest}}}"#);
     Engine::start_with(&Config::from_json(&config).unwrap(), &registry).unwrap()
 }

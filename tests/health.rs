@@ -4,39 +4,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use signal::engine::{Health, HealthState};
-use signal::models::Model;
 use signal::{Config, Engine, Registry};
 
 #[path = "support/events.rs"]
 mod events;
+#[path = "support/models.rs"]
+mod models;
 
 use events::depth;
+use models::model;
 
 static RELEASED: AtomicBool = AtomicBool::new(false);
 
 /// Stays at the bid 666 until it is released.
-struct Stuck(Vec<String>);
-
-impl Model for Stuck {
-    fn inputs(&self) -> usize {
-        3
+fn stuck(factors: &[f64]) -> f64 {
+    while factors[2] == 666.0 && !RELEASED.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(1));
     }
-    fn outputs(&self) -> &[String] {
-        &self.0
-    }
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
-        out[0] = factors[2];
-        while factors[2] == 666.0 && !RELEASED.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
+    factors[2]
 }
 
 fn start(config: &str) -> Engine {
     let mut registry = Registry::default();
-    registry
-        .models
-        .add("stuck", |_| Box::new(Stuck(vec!["bid".to_owned()])));
+    registry.models.add("stuck", |_| model(stuck));
     Engine::start_with(&Config::from_json(config).unwrap(), &registry).unwrap()
 }
 

@@ -7,42 +7,32 @@ use std::time::{Duration, Instant};
 use signal::Registry;
 use signal::abi::Depth;
 use signal::ffi::*;
-use signal::models::Model;
 
 #[path = "support/events.rs"]
 mod events;
+#[path = "support/models.rs"]
+mod models;
 
 use events::put;
+use models::model;
 
 static RELEASED: AtomicBool = AtomicBool::new(false);
 static CAME_BACK: AtomicBool = AtomicBool::new(false);
 
-/// Does not come back from the price 666 before it is released.
-struct Stuck(Vec<String>);
-
-impl Model for Stuck {
-    fn inputs(&self) -> usize {
-        3
+/// Does not come back from the bid 666 before it is released.
+fn stuck(factors: &[f64]) -> f64 {
+    while factors[2] == 666.0 && !RELEASED.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(1));
     }
-    fn outputs(&self) -> &[String] {
-        &self.0
+    if factors[2] == 666.0 {
+        CAME_BACK.store(true, Ordering::Relaxed);
     }
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
-        out[0] = factors[2];
-        while factors[2] == 666.0 && !RELEASED.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        if factors[2] == 666.0 {
-            CAME_BACK.store(true, Ordering::Relaxed);
-        }
-    }
+    factors[2]
 }
 
 fn create() -> *mut c_void {
     let mut registry = Registry::default();
-    registry
-        .models
-        .add("stuck", |_| Box::new(Stuck(vec!["bid".to_owned()])));
+    registry.models.add("stuck", |_| model(stuck));
     let config = CString::new(r#"{"model": "stuck", "placement": "fused"}"#).unwrap();
     // SAFETY: NUL-terminated.
     let handle = unsafe { create_with(config.as_ptr(), &registry) };

@@ -5,35 +5,27 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use signal::models::Model;
 use signal::pipeline::counters::Counter;
 use signal::{Config, Engine, Registry};
 
 #[path = "support/events.rs"]
 mod events;
+#[path = "support/models.rs"]
+mod models;
 
 use events::{LIMIT, Owned, Received, collect, depth, feed, run, settle};
+use models::model;
 
 const SHARED: &str = r#"[["ingest","factor"],["model"],["model"],["egress"]]"#;
 
 static HOLD: AtomicBool = AtomicBool::new(false);
 
 /// Does not come back while it is held.
-struct Slow(Vec<String>);
-
-impl Model for Slow {
-    fn inputs(&self) -> usize {
-        3
+fn slow(factors: &[f64]) -> f64 {
+    while HOLD.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(1));
     }
-    fn outputs(&self) -> &[String] {
-        &self.0
-    }
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
-        while HOLD.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        out[0] = factors[1];
-    }
+    factors[1]
 }
 
 /// Input sequence, symbol, time, value bits.
@@ -84,9 +76,7 @@ fn each_model_says_the_same_on_a_lane_of_its_own() {
 #[test]
 fn a_slow_model_misses_vectors_and_stops_nobody() {
     let mut registry = Registry::default();
-    registry
-        .models
-        .add("slow", |_| Box::new(Slow(vec!["mid".to_owned()])));
+    registry.models.add("slow", |_| model(slow));
     let config = format!(
         r#"{{"models": ["slow", "none"], "callback": "per-model", "rings": {{"stage": 16}},
             "placement": {SHARED}}}"#

@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use serde_json::Value;
-use signal::models::Model;
 use signal::pipeline::counters::{Counter, Snapshot};
 use signal::{Config, Engine, Registry};
 
 #[path = "support/events.rs"]
 mod events;
+#[path = "support/models.rs"]
+mod models;
 
 use events::{LIMIT, Owned, Received, collect, depth, settle};
+use models::model;
 
 fn engine(config: &str) -> Engine {
     Engine::start(&Config::from_json(config).unwrap()).unwrap()
@@ -280,32 +282,20 @@ static RELEASED: AtomicBool = AtomicBool::new(false);
 const HELD: f64 = 666.0;
 
 /// Keeps its lane at that bid until it is released.
-struct Gate(Vec<String>);
-
-impl Model for Gate {
-    fn inputs(&self) -> usize {
-        3
-    }
-    fn outputs(&self) -> &[String] {
-        &self.0
-    }
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
-        if factors[2] == HELD {
-            ENTERED.store(true, Ordering::Relaxed);
-            while !RELEASED.load(Ordering::Relaxed) {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+fn gate(factors: &[f64]) -> f64 {
+    if factors[2] == HELD {
+        ENTERED.store(true, Ordering::Relaxed);
+        while !RELEASED.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
         }
-        out[0] = 0.0;
     }
+    0.0
 }
 
 #[test]
 fn what_came_while_the_lane_was_at_one_message_is_in_the_high_water_mark() {
     let mut registry = Registry::default();
-    registry
-        .models
-        .add("gate", |_| Box::new(Gate(vec!["value".to_owned()])));
+    registry.models.add("gate", |_| model(gate));
     let config = r#"{"models": "gate", "placement": "fused", "rings": {"ingest": 64}}"#;
     let mut engine = Engine::start_with(&Config::from_json(config).unwrap(), &registry).unwrap();
     let mut received = Vec::new();

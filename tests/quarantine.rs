@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use signal::engine::HealthState;
 use signal::factors::{Depth, FactorSet, IndexPrice, NoParams};
-use signal::models::Model;
 use signal::pipeline::counters::Counter;
 use signal::{Config, Engine, Registry};
 
 #[path = "support/events.rs"]
 mod events;
+#[path = "support/models.rs"]
+mod models;
 
 use events::{LIMIT, Owned, Received, collect, depth, put, settle};
+use models::model;
 
 const PLACEMENTS: [&str; 3] = ["inline", "fused", "split"];
 /// A lane that the system keeps waiting is no finding of these tests.
@@ -79,91 +81,43 @@ impl FactorSet<1> for Dirty {
 }
 
 /// The best bid; panics when it is the fatal one.
-struct Picky(Vec<String>);
-
-impl Model for Picky {
-    fn inputs(&self) -> usize {
-        3
-    }
-    fn outputs(&self) -> &[String] {
-        &self.0
-    }
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
-        assert!(factors[2] != FATAL as f64, "a bid of {FATAL}");
-        out[0] = factors[2];
-    }
+fn picky(factors: &[f64]) -> f64 {
+    assert!(factors[2] != FATAL as f64, "a bid of {FATAL}");
+    factors[2]
 }
 
 static RELEASED: AtomicBool = AtomicBool::new(false);
 
 /// Never comes back from the fatal bid, until it is released.
-struct Endless(Vec<String>);
-
-impl Model for Endless {
-    fn inputs(&self) -> usize {
-        3
+fn endless(factors: &[f64]) -> f64 {
+    while factors[2] == FATAL as f64 && !RELEASED.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(1));
     }
-    fn outputs(&self) -> &[String] {
-        &self.0
-    }
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
-        while factors[2] == FATAL as f64 && !RELEASED.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        out[0] = 0.0;
-    }
+    0.0
 }
 
 /// Takes a while for the fatal bid.
-struct Slow(Vec<String>);
-
-impl Model for Slow {
-    fn inputs(&self) -> usize {
-        3
+fn slow(factors: &[f64]) -> f64 {
+    if factors[2] == FATAL as f64 {
+        std::thread::sleep(SLOW);
     }
-    fn outputs(&self) -> &[String] {
-        &self.0
-    }
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
-        if factors[2] == FATAL as f64 {
-            std::thread::sleep(SLOW);
-        }
-        out[0] = 0.0;
-    }
+    0.0
 }
 
 const SLOW: Duration = Duration::from_millis(60);
 
-struct Unprimed(Vec<String>);
-
-impl Model for Unprimed {
-    fn inputs(&self) -> usize {
-        3
-    }
-    fn outputs(&self) -> &[String] {
-        &self.0
-    }
-    fn run(&mut self, _: &[f64], _: &mut [f64]) {
-        panic!("it cannot run at all");
-    }
+fn unprimed(_: &[f64]) -> f64 {
+    panic!("it cannot run at all");
 }
 
 fn start(config: &str) -> Result<Engine, signal::Error> {
     let mut registry = Registry::default();
     registry.factors.add::<Bomb, _>();
     registry.factors.add::<Dirty, _>();
-    registry
-        .models
-        .add("slow", |_| Box::new(Slow(vec!["value".to_owned()])));
-    registry
-        .models
-        .add("picky", |_| Box::new(Picky(vec!["value".to_owned()])));
-    registry
-        .models
-        .add("endless", |_| Box::new(Endless(vec!["value".to_owned()])));
-    registry
-        .models
-        .add("unprimed", |_| Box::new(Unprimed(vec!["value".to_owned()])));
+    registry.models.add("slow", |_| model(slow));
+    registry.models.add("picky", |_| model(picky));
+    registry.models.add("endless", |_| model(endless));
+    registry.models.add("unprimed", |_| model(unprimed));
     Engine::start_with(&Config::from_json(config).unwrap(), &registry)
 }
 

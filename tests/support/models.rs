@@ -1,0 +1,25 @@
+//! Models that a test makes of a function.
+
+use signal::models::Model;
+
+/// What the model makes of the factors of `test0000`.
+type Run = fn(&[f64]) -> f64;
+
+struct OfFunction(Run, [String; 1]);
+
+/// A model of the three factors of `test0000`, with one value.
+pub fn model(run: Run) -> Box<dyn Model> {
+    Box::new(OfFunction(run, ["value".to_owned()]))
+}
+
+impl Model for OfFunction {
+    fn inputs(&self) -> usize {
+        3
+    }
+    fn outputs(&self) -> &[String] {
+        &self.1
+    }
+    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+        out[0] = (self.0)(factors);
+    }
+}
