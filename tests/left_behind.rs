@@ -17,10 +17,12 @@ use events::put;
 use models::model;
 
 static RELEASED: AtomicBool = AtomicBool::new(false);
+static ENTERED: AtomicBool = AtomicBool::new(false);
 static CAME_BACK: AtomicBool = AtomicBool::new(false);
 
 /// Does not come back from the bid 666 before it is released.
 fn stuck(factors: &[f64]) -> f64 {
+    ENTERED.store(factors[2] == 666.0, Ordering::Relaxed);
     while factors[2] == 666.0 && !RELEASED.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -84,6 +86,7 @@ fn a_lane_that_was_left_behind_writes_into_no_later_handle() {
     depth(old, 9.0);
     until(|| queued(old) == 1);
     depth(old, 666.0);
+    until(|| ENTERED.load(Ordering::Relaxed));
     let start = Instant::now();
     // SAFETY: none is needed.
     unsafe { signal_destroy(old) };
