@@ -321,8 +321,7 @@ impl ModelNames {
 #[inline]
 fn guarded<R>(default: R, body: impl FnOnce() -> R) -> R {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
-        // It might panic again when it is dropped.
-        std::mem::forget(panic);
+        panic::discard(panic);
         default
     })
 }

@@ -64,12 +64,19 @@ pub(crate) fn last_panic_location() -> Option<String> {
         .flatten()
 }
 
-/// A caught panic's message, as [`describe`] gives it. The payload is forgotten:
-/// it is the panicking code's, and might panic when it is dropped.
+/// A caught panic's message, as [`describe`] gives it; then [`discard`]s it.
 pub(crate) fn told(panic: Payload) -> String {
     let message = describe(&*panic);
-    std::mem::forget(panic);
+    discard(panic);
     message
+}
+
+/// Ends what a panic carries. What is no text is forgotten: it is the panicking
+/// code's, and might panic when it is dropped.
+pub(crate) fn discard(panic: Payload) {
+    if !panic.is::<&str>() && !panic.is::<String>() {
+        std::mem::forget(panic);
+    }
 }
 
 /// A caught panic's message, with its place where that is known:

@@ -21,7 +21,7 @@ use super::vitals::Pulse;
 use super::wire::Wire;
 use super::{cores, guest};
 use crate::error::say;
-use crate::panic::told;
+use crate::panic::{discard, told};
 
 /// Messages that a lane handles before it looks at anything else.
 const BATCH: usize = 64;
@@ -201,9 +201,7 @@ impl Lane {
             std::thread::sleep(Duration::from_micros(50));
         }
         // A panic was caught on the lane and reported there.
-        if let Err(panic) = self.thread.join() {
-            std::mem::forget(panic);
-        }
+        forget(self.thread.join());
         true
     }
 }
@@ -230,7 +228,7 @@ pub(crate) fn turn_inline(work: &mut dyn Turn, control: &Control) {
 /// What became of a last attempt, whose panic has nobody to tell.
 fn forget<T>(result: std::thread::Result<T>) {
     if let Err(panic) = result {
-        std::mem::forget(panic);
+        discard(panic);
     }
 }
 
