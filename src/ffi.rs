@@ -797,13 +797,10 @@ pub unsafe extern "C" fn signal_models(handle: *mut c_void) -> c_int {
 /// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_model_name(handle: *mut c_void, model: c_int) -> *const c_char {
-    slots::read(handle, |this, _| {
+    text(handle, |this| {
         let names = this.models.get(usize::try_from(model).ok()?)?;
-        Some(names.name.as_ptr())
+        Some(&names.name)
     })
-    .ok()
-    .flatten()
-    .unwrap_or(std::ptr::null())
 }
 
 /// The name of `values[index]` in a callback with this model's values, or with
@@ -819,7 +816,7 @@ pub unsafe extern "C" fn signal_value_name(
     model: c_int,
     index: c_int,
 ) -> *const c_char {
-    slots::read(handle, |this, _| {
+    text(handle, |this| {
         let index = usize::try_from(index).ok()?;
         let name = if model == SIGNAL_ALL_MODELS {
             let mut all = this.models.iter().flat_map(|names| &names.values);
@@ -828,11 +825,8 @@ pub unsafe extern "C" fn signal_value_name(
             let names = this.models.get(usize::try_from(model).ok()?)?;
             names.values.get(index)
         };
-        Some(name?.as_ptr())
+        name.map(CString::as_c_str)
     })
-    .ok()
-    .flatten()
-    .unwrap_or(std::ptr::null())
 }
 
 /// From inside a callback: the place of the model that the signal is from, or
@@ -931,9 +925,10 @@ pub unsafe extern "C" fn signal_latency(
 pub unsafe extern "C" fn signal_health(handle: *mut c_void) -> c_int {
     let found = slots::read(handle, |this, _| {
         let health = this.base.health();
-        match health.state {
-            HealthState::Ok => last_error::clear(),
-            _ => last_error::set(health.to_string()),
+        if health.state == HealthState::Ok {
+            last_error::clear();
+        } else {
+            last_error::set(health.to_string());
         }
         match health.state {
             HealthState::Ok => SIGNAL_HEALTH_OK,
@@ -956,13 +951,9 @@ pub unsafe extern "C" fn signal_health(handle: *mut c_void) -> c_int {
 /// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_incident(handle: *mut c_void, index: c_int) -> *const c_char {
-    slots::read(handle, |this, _| {
-        let incident = this.base.incident(usize::try_from(index).ok()?)?;
-        Some(incident.as_ptr())
+    text(handle, |this| {
+        this.base.incident(usize::try_from(index).ok()?)
     })
-    .ok()
-    .flatten()
-    .unwrap_or(std::ptr::null())
 }
 
 /// Writes at most `max` lanes, in the order of the path, and returns how many;
@@ -1023,6 +1014,15 @@ pub unsafe extern "C" fn signal_rings(
         unsafe { write_rows(rows, rings, max) }
     });
     written.unwrap_or_else(Refused::code)
+}
+
+/// A text that the handle owns, or null.
+fn text(
+    handle: *mut c_void,
+    of: impl for<'a> FnOnce(&'a Handle) -> Option<&'a CStr>,
+) -> *const c_char {
+    let found = slots::read(handle, |this, _| of(this).map(CStr::as_ptr));
+    found.ok().flatten().unwrap_or(std::ptr::null())
 }
 
 /// A name as a NUL-terminated field; what is too long is cut.

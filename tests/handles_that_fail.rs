@@ -7,37 +7,18 @@ use std::time::{Duration, Instant};
 
 use signal::Registry;
 use signal::abi::Depth;
-use signal::factors::{FactorSet, NoParams};
 use signal::ffi::*;
 
+#[path = "support/bomb.rs"]
+mod bomb;
 #[path = "support/events.rs"]
 mod events;
 #[path = "support/meters.rs"]
 mod meters;
 
+use bomb::{Bomb, FATAL};
 use events::put;
 use meters::calls_of_thread;
-
-const FATAL: i64 = 666;
-
-/// Panics at a Depth of the fatal time.
-struct Bomb;
-
-impl FactorSet<1> for Bomb {
-    const NAME: &'static str = "bomb";
-    const FACTORS: [&'static str; 1] = ["one"];
-    const LEVELS: usize = 1;
-    type Params = NoParams;
-    fn new(_: &NoParams) -> Self {
-        Self
-    }
-    fn on_depth(&mut self, depth: &signal::factors::Depth<'_>) {
-        assert!(depth.timestamp != FATAL, "the bomb went off");
-    }
-    fn write(&mut self, out: &mut [f64; 1]) {
-        out[0] = 1.0;
-    }
-}
 
 struct Host(*mut c_void);
 
@@ -179,7 +160,7 @@ fn a_quarantine_can_be_read_with_its_place_in_the_source() {
         let text = incident(0).unwrap();
         assert!(text.contains("instrument BTCUSDT"), "{text}");
         assert!(
-            text.contains("the bomb went off (tests/handles_that_fail.rs:"),
+            text.contains("the bomb went off (tests/support/bomb.rs:"),
             "{text}"
         );
         assert_eq!(incident(1), None);

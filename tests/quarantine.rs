@@ -4,46 +4,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use signal::engine::HealthState;
-use signal::factors::{Depth, FactorSet, IndexPrice, NoParams};
+use signal::factors::{Depth, FactorSet, NoParams};
 use signal::pipeline::counters::Counter;
 use signal::{Config, Engine, Registry};
 
+#[path = "support/bomb.rs"]
+mod bomb;
 #[path = "support/events.rs"]
 mod events;
 #[path = "support/models.rs"]
 mod models;
 
+use bomb::{Bomb, FATAL};
 use events::{LIMIT, Owned, Received, collect, depth, put, settle};
 use models::model;
 
 const PLACEMENTS: [&str; 3] = ["inline", "fused", "split"];
 /// A lane that the system keeps waiting is no finding of these tests.
 const NO_STALL: &str = r#""health": {"stall_us": 60000000}"#;
-/// What sets the bombs off.
-const FATAL: i64 = 666;
-
-/// Panics at a Depth of the fatal time, and at an index price of that price.
-struct Bomb;
-
-impl FactorSet<1> for Bomb {
-    const NAME: &'static str = "bomb";
-    const FACTORS: [&'static str; 1] = ["one"];
-    const LEVELS: usize = 1;
-    type Params = NoParams;
-    fn new(_: &NoParams) -> Self {
-        Self
-    }
-    fn on_depth(&mut self, depth: &Depth<'_>) {
-        assert!(depth.timestamp != FATAL, "the bomb went off");
-    }
-    fn on_index_price(&mut self, index: &IndexPrice) {
-        assert!(index.price != FATAL as f64, "the index bomb went off");
-    }
-    fn write(&mut self, out: &mut [f64; 1]) {
-        out[0] = 1.0;
-    }
-}
-
 /// What it panics with panics when it is thrown away; at a time after the fatal
 /// one with the like of itself.
 struct Dirty;

@@ -13,7 +13,7 @@ use super::clock::Clock;
 use super::control::{Control, LONGEST_FAREWELL};
 use super::counters::{Counter, Counters};
 use super::hops::Recorder;
-use super::idle::Waiter;
+use super::idle::{Idle, Waiter};
 use super::inlet::Inlet;
 use super::outlet::dropped_between_lanes;
 use super::placement::{LanePlan, Stage};
@@ -232,6 +232,29 @@ fn forget<T>(result: std::thread::Result<T>) {
     }
 }
 
+/// Takes what still comes, once the engine has failed: until the lanes before
+/// have ended, the inlet is empty and nothing waits for room.
+fn empty(
+    index: usize,
+    work: &mut dyn Turn,
+    take: fn(&mut dyn Turn) -> usize,
+    pulse: &mut Pulse,
+    idle: Idle,
+    control: &Control,
+) {
+    let mut waiter = Waiter::new(idle);
+    while !control.must_give_up() {
+        let is_last = control.have_ended_before(index);
+        if take(work) == 0 {
+            if is_last && !work.flush() {
+                break;
+            }
+            waiter.wait();
+        }
+        pulse.beat();
+    }
+}
+
 fn run(
     index: usize,
     plan: &LanePlan,
@@ -239,8 +262,8 @@ fn run(
     mut pulse: Pulse,
     control: &Control,
 ) {
-    let mut waiter = Waiter::new(plan.idle);
     let result = catch_unwind(AssertUnwindSafe(|| {
+        let mut waiter = Waiter::new(plan.idle);
         let mut empty_turns = 0u32;
         pulse.resume();
         while !control.must_stop() {
@@ -261,32 +284,28 @@ fn run(
             work.hand_over();
         }
         // Another lane has failed: what it had sent is still delivered.
-        while !control.must_give_up() {
-            let is_last = control.have_ended_before(index);
-            if work.turn() == 0 {
-                if is_last && !work.flush() {
-                    break;
-                }
-                waiter.wait();
-            }
-            pulse.beat();
-        }
+        empty(
+            index,
+            &mut *work,
+            |work| work.turn(),
+            &mut pulse,
+            plan.idle,
+            control,
+        );
     }));
     if let Err(panic) = result {
         control.fail(format!("lane {index}: {}", told(panic)));
         // What still comes from the lanes before must count somewhere, and what
         // waits for room is still delivered.
         forget(catch_unwind(AssertUnwindSafe(|| {
-            while !control.must_give_up() {
-                let is_last = control.have_ended_before(index);
-                if work.discard() == 0 {
-                    if is_last && !work.flush() {
-                        break;
-                    }
-                    waiter.wait();
-                }
-                pulse.beat();
-            }
+            empty(
+                index,
+                &mut *work,
+                |work| work.discard(),
+                &mut pulse,
+                plan.idle,
+                control,
+            );
         })));
     }
     forget(catch_unwind(AssertUnwindSafe(|| work.finish())));
