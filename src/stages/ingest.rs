@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
 
+use super::routes::{INDEX_PRICE, Route, Routes, Spelling};
 use super::{Body, Event, InstrumentId, Meta, Name, Names, PairId, RawEvent, RawHead};
-use crate::abi::{self, EXCHANGE_LEN, EventKind, SYMBOL_LEN};
+use crate::abi::{self, EXCHANGE_LEN, EventKind};
 use crate::factors::{Depth, IndexPrice, Ticker, Trade};
 
 /// Why ingest refused an event. A refused event touches no state.
@@ -49,24 +50,6 @@ impl Assets {
     }
 }
 
-/// Where an event of a known spelling goes.
-#[derive(Clone, Copy)]
-enum Route {
-    To(InstrumentId, PairId),
-    NotAnAsset,
-}
-
-/// The host's spelling of an instrument, with what follows a NUL cleared.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct HostKey {
-    symbol: [u64; SYMBOL_LEN / 8],
-    exchange: [u64; EXCHANGE_LEN / 8],
-    /// [`INDEX_PRICE`] for an index price, which belongs to no instrument.
-    instrument_type: i16,
-}
-
-const INDEX_PRICE: i16 = i16::MAX;
-
 /// An exchange and a symbol, whatever its spelling.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct PairKey {
@@ -81,7 +64,7 @@ const OTHER_SPELLINGS: usize = 4096;
 /// The ingest stage.
 pub struct Ingest {
     levels: usize,
-    by_spelling: HashMap<HostKey, Route, FxBuildHasher>,
+    by_spelling: Routes,
     by_pair: HashMap<PairKey, PairId, FxBuildHasher>,
     by_instrument: HashMap<(PairId, i8), InstrumentId, FxBuildHasher>,
     /// Pairs that an index price named first.
@@ -109,18 +92,9 @@ impl Ingest {
             spellings: max * 4,
             others: OTHER_SPELLINGS,
         };
-        let mut by_spelling =
-            HashMap::with_capacity_and_hasher(room.spellings + room.others, FxBuildHasher);
+        let by_spelling = Routes::new(room.spellings + room.others);
         let mut by_pair = HashMap::with_capacity_and_hasher(Self::pairs(max), FxBuildHasher);
         let mut by_instrument = HashMap::with_capacity_and_hasher(max, FxBuildHasher);
-        touch(&mut by_spelling, |number| {
-            let key = HostKey {
-                symbol: [number; SYMBOL_LEN / 8],
-                exchange: [0; EXCHANGE_LEN / 8],
-                instrument_type: 0,
-            };
-            (key, Route::NotAnAsset)
-        });
         let name = Name::from_symbol(b"-").expect("it is visible ASCII");
         touch(&mut by_pair, |number| {
             let key = PairKey {
@@ -151,7 +125,7 @@ impl Ingest {
         fn table<Entry>(entries: usize) -> usize {
             (entries * 8 / 7).next_power_of_two() * (size_of::<Entry>() + 1)
         }
-        table::<(HostKey, Route)>(instruments * 4 + OTHER_SPELLINGS)
+        Routes::bytes(instruments * 4 + OTHER_SPELLINGS)
             + table::<(PairKey, PairId)>(Self::pairs(instruments))
             + table::<((PairId, i8), InstrumentId)>(instruments)
     }
@@ -167,7 +141,7 @@ impl Ingest {
     /// # Errors
     ///
     /// The [`Refusal`]; `out` is not called then.
-    #[inline]
+    #[inline(always)]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on(&mut self, raw: &RawEvent<'_>, out: impl FnOnce(Event<'_>)) -> Result<(), Refusal> {
         let head = raw.head;
@@ -191,13 +165,13 @@ impl Ingest {
         self.by_instrument.len()
     }
 
-    #[inline]
+    #[inline(always)]
     fn intern(
         &mut self,
         head: &RawHead,
         is_index: bool,
     ) -> Result<(InstrumentId, PairId), Refusal> {
-        let key = HostKey {
+        let key = Spelling {
             symbol: up_to_nul(&head.symbol),
             exchange: up_to_nul(&head.exchange),
             instrument_type: if is_index {
@@ -207,7 +181,7 @@ impl Ingest {
             },
         };
         match self.by_spelling.get(&key) {
-            Some(&Route::To(id, pair)) => Ok((id, pair)),
+            Some(Route::To(id, pair)) => Ok((id, pair)),
             Some(Route::NotAnAsset) => Err(Refusal::NotAnAsset),
             None => self.intern_new_spelling(head, key, is_index),
         }
@@ -217,7 +191,7 @@ impl Ingest {
     fn intern_new_spelling(
         &mut self,
         head: &RawHead,
-        host_key: HostKey,
+        host_key: Spelling,
         is_index: bool,
     ) -> Result<(InstrumentId, PairId), Refusal> {
         let name = Name::from_symbol(abi::text(&head.symbol)).ok_or(Refusal::BadSymbol)?;
@@ -239,14 +213,14 @@ impl Ingest {
     }
 
     /// Spellings beyond the table's room take the slower way each time.
-    fn remember(&mut self, key: HostKey, route: Route) {
+    fn remember(&mut self, key: Spelling, route: Route) {
         let room = match route {
             Route::To(..) => &mut self.room.spellings,
             Route::NotAnAsset => &mut self.room.others,
         };
         if *room > 0 {
             *room -= 1;
-            self.by_spelling.insert(key, route);
+            self.by_spelling.insert(&key, route);
         }
     }
 
@@ -332,7 +306,7 @@ fn up_to_nul<const BYTES: usize, const WORDS: usize>(field: &[u8; BYTES]) -> [u6
     words
 }
 
-#[inline]
+#[inline(always)]
 fn body<'a>(head: &RawHead, values: &'a [f64], levels: usize) -> Result<Body<'a>, Refusal> {
     let timestamp = head.timestamp;
     // The host's thread wrote `kind` from an `EventKind`.
@@ -367,8 +341,52 @@ fn body<'a>(head: &RawHead, values: &'a [f64], levels: usize) -> Result<Body<'a>
 
 /// The best level must be there; a deeper one may be absent, that is all zero,
 /// because thin books have fewer levels than the host's struct.
-#[inline]
+#[inline(always)]
 fn check_side(prices: &[f64], sizes: &[f64]) -> Result<(), Refusal> {
+    if prices[0] > 0.0 && are_levels(prices, sizes) {
+        Ok(())
+    } else {
+        refuse_side(prices, sizes)
+    }
+}
+
+/// Sums side by side: as many as a vector of the oldest x86-64 holds.
+const LANES: usize = 2;
+
+/// Whether all levels are in order, without a branch for each: no number is
+/// negative, the sum of all is finite, and no level has a size without a price.
+/// False also where sums of finite numbers overflow: look again then.
+#[inline(always)]
+fn are_levels(prices: &[f64], sizes: &[f64]) -> bool {
+    let (mut sum, mut least, mut orphans) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+    let mut add = |lane: usize, price: f64, size: f64| {
+        sum[lane] += price + size;
+        let less = if price < size { price } else { size };
+        least[lane] = if less < least[lane] {
+            less
+        } else {
+            least[lane]
+        };
+        orphans[lane] += if price == 0.0 { size } else { 0.0 };
+    };
+    let (mut prices, mut sizes) = (prices.chunks_exact(LANES), sizes.chunks_exact(LANES));
+    for (price, size) in prices.by_ref().zip(sizes.by_ref()) {
+        for lane in 0..LANES {
+            add(lane, price[lane], size[lane]);
+        }
+    }
+    if let ([price], [size]) = (prices.remainder(), sizes.remainder()) {
+        add(0, *price, *size);
+    }
+    // NaN or infinite if any number is.
+    let sum = sum[0] + sum[1];
+    (sum * 0.0 == 0.0) & (least[0] == 0.0) & (least[1] == 0.0) & (orphans[0] + orphans[1] == 0.0)
+}
+
+/// Says what is wrong first.
+#[cold]
+#[inline(never)]
+fn refuse_side(prices: &[f64], sizes: &[f64]) -> Result<(), Refusal> {
     check_price(prices[0])?;
     check_size(sizes[0])?;
     for (&price, &size) in prices[1..].iter().zip(&sizes[1..]) {
@@ -382,25 +400,28 @@ fn check_side(prices: &[f64], sizes: &[f64]) -> Result<(), Refusal> {
 
 #[inline]
 fn check_price(price: f64) -> Result<(), Refusal> {
-    if price > 0.0 && price < f64::INFINITY {
-        Ok(())
-    } else {
-        Err(Refusal::BadPrice)
-    }
+    is_price(price).then_some(()).ok_or(Refusal::BadPrice)
+}
+
+#[inline]
+fn is_price(price: f64) -> bool {
+    (price > 0.0) & (price < f64::INFINITY)
 }
 
 #[inline]
 fn check_size(size: f64) -> Result<(), Refusal> {
-    if (0.0..f64::INFINITY).contains(&size) {
-        Ok(())
-    } else {
-        Err(Refusal::BadSize)
-    }
+    is_size(size).then_some(()).ok_or(Refusal::BadSize)
+}
+
+#[inline]
+fn is_size(size: f64) -> bool {
+    (0.0..f64::INFINITY).contains(&size)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::abi::SYMBOL_LEN;
     use bytemuck::Zeroable;
     use proptest::prelude::*;
 
@@ -567,7 +588,24 @@ mod tests {
         assert_eq!(ingest.instruments(), 1);
     }
 
+    /// What books are made of, and what spoils them.
+    fn number() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            8 => 0.001..1e6f64,
+            2 => prop::sample::select(vec![0.0, -0.0, f64::MIN_POSITIVE / 2.0, f64::MAX]),
+            1 => prop::sample::select(vec![-1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY]),
+        ]
+    }
+
     proptest! {
+        #[test]
+        fn a_side_is_refused_as_level_by_level(
+            levels in prop::collection::vec((number(), number()), 1..=10)
+        ) {
+            let (prices, sizes): (Vec<f64>, Vec<f64>) = levels.into_iter().unzip();
+            prop_assert_eq!(check_side(&prices, &sizes), refuse_side(&prices, &sizes));
+        }
+
         #[test]
         fn masking_equals_a_plain_search_for_the_nul(field in any::<[u8; SYMBOL_LEN]>()) {
             let mut expected = [0u8; SYMBOL_LEN];

@@ -11,6 +11,7 @@
 //! | `egress` | number the signals | [`Prediction`] | [`Signal`] |
 //! | `held` | signals for which there is no room | | |
 //! | `names` | instrument names, shared with the host's thread | | |
+//! | `routes` | from the host's spelling of an instrument to its numbers | | |
 
 use bytemuck::{Pod, Zeroable};
 
@@ -23,6 +24,7 @@ mod held;
 mod ingest;
 mod model;
 mod names;
+mod routes;
 
 pub use egress::{Egress, Sent};
 pub use factor::{Applied, Factor, FactorPanic, Triggers};
