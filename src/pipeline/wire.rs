@@ -5,7 +5,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::abi::{EXCHANGE_LEN, EventKind, HostEvent, PackedF64, SYMBOL_LEN};
+use crate::abi::{self, EXCHANGE_LEN, EventKind, HostEvent, LEVELS, PackedF64, SYMBOL_LEN};
 use crate::factors::{Depth, IndexPrice, Ticker, Trade};
 use crate::stages::{
     Body, Event, FactorVector, InstrumentId, Meta, ModelId, PairId, Prediction, RawEvent, RawHead,
@@ -141,16 +141,12 @@ pub fn carry(event: &HostEvent<'_>, levels: usize, sequence: u64, arrival: u64, 
                 depth.instrument_type,
                 0,
             );
-            let sides: [&[PackedF64]; VALUES_PER_LEVEL] = [
-                &depth.bid_price[..levels],
-                &depth.ask_price[..levels],
-                &depth.bid_volume[..levels],
-                &depth.ask_volume[..levels],
-            ];
-            for (side, out) in sides.iter().zip(values.chunks_exact_mut(levels)) {
-                for (value, out) in side.iter().zip(out) {
-                    *out = value.get();
-                }
+            // Known lengths: else each side is a call of memcpy.
+            match levels {
+                1 => carry_book::<1>(depth, values),
+                5 => carry_book::<5>(depth, values),
+                LEVELS => carry_book::<LEVELS>(depth, values),
+                _ => carry_levels(depth, levels, values),
             }
         }
         HostEvent::Ticker(ticker) => {
@@ -194,6 +190,42 @@ pub fn carry(event: &HostEvent<'_>, levels: usize, sequence: u64, arrival: u64, 
     }
 }
 
+#[inline(always)]
+fn carry_book<const CARRIED: usize>(depth: &abi::Depth, values: &mut [f64]) {
+    carry_levels(depth, CARRIED, &mut values[..VALUES_PER_LEVEL * CARRIED]);
+}
+
+#[inline(always)]
+fn carry_levels(depth: &abi::Depth, levels: usize, values: &mut [f64]) {
+    let sides: [&[PackedF64]; VALUES_PER_LEVEL] = [
+        &depth.bid_price[..levels],
+        &depth.ask_price[..levels],
+        &depth.bid_volume[..levels],
+        &depth.ask_volume[..levels],
+    ];
+    for (side, out) in sides.iter().zip(values.chunks_exact_mut(levels)) {
+        for (value, out) in side.iter().zip(out) {
+            *out = value.get();
+        }
+    }
+}
+
+/// Copies values, of which there are seldom more than a model's two outputs: a
+/// call of memcpy would cost more.
+#[inline(always)]
+pub(crate) fn copy(from: &[f64], to: &mut [f64]) {
+    match *from {
+        [] => {}
+        [only] => to[0] = only,
+        [first, second] => {
+            let to = &mut to[..2];
+            to[0] = first;
+            to[1] = second;
+        }
+        _ => to[..from.len()].copy_from_slice(from),
+    }
+}
+
 /// Makes of a raw event what no [`carry`] writes, for tests.
 pub(crate) fn spoil(words: &mut [u64]) {
     let head = &mut bytemuck::cast_slice_mut::<u64, RawHead>(&mut words[..RAW_HEAD_WORDS])[0];
@@ -220,7 +252,7 @@ pub fn raw_event(words: &[u64]) -> RawEvent<'_> {
 fn put(head: Head, values: &[f64], words: &mut [u64]) {
     let (head_words, value_words) = words.split_at_mut(HEAD_WORDS);
     bytemuck::cast_slice_mut::<u64, Head>(head_words)[0] = head;
-    bytemuck::cast_slice_mut::<u64, f64>(value_words)[..values.len()].copy_from_slice(values);
+    copy(values, bytemuck::cast_slice_mut(value_words));
 }
 
 #[inline]
