@@ -309,8 +309,8 @@ typedef struct {
 } signal_stats_t;
 
 /*
- Two counters that tell an inlined poll whether anything is new. Read both
- through `signal_poll`; never write them.
+ What tells an inlined poll whether anything is new. Read it through
+ `signal_poll`; never write it.
  */
 typedef struct {
   /*
@@ -321,6 +321,11 @@ typedef struct {
    Signals that poll has taken. The host's own thread writes it.
    */
   const uint64_t *taken;
+  /*
+   Where the next signal will lie: for a prefetch, not to be read through.
+   The host's own thread writes it.
+   */
+  const void *const *next;
 } signal_egress_t;
 
 /*
@@ -644,7 +649,7 @@ double signal_stamp_ns(void *handle);
 }  // extern "C"
 #endif  // __cplusplus
 
-/* The inlined poll: one acquire load and a compare; calls into the library only
+/* The inlined poll: one acquire load, a compare and a prefetch; calls into the library only
  * when something is new. `egress` comes from signal_egress(handle), `poll` is
  * signal_poll_callbacks, as dlsym found it. Returns what `poll` returns, or 0.
  *
@@ -653,6 +658,8 @@ double signal_stamp_ns(void *handle);
 static inline int signal_poll(void *handle, const signal_egress_t *egress,
                               int (*poll)(void *handle)) {
   if (__atomic_load_n(egress->published, __ATOMIC_ACQUIRE) == *egress->taken) {
+    /* So that the signal comes along with the news of it. */
+    __builtin_prefetch(*egress->next);
     return 0;
   }
   return poll(handle);

@@ -67,8 +67,8 @@ pub type signal_callback_t = Option<
     ),
 >;
 
-/// Two counters that tell an inlined poll whether anything is new. Read both
-/// through `signal_poll`; never write them.
+/// What tells an inlined poll whether anything is new. Read it through
+/// `signal_poll`; never write it.
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -77,6 +77,9 @@ pub struct signal_egress_t {
     pub published: *const u64,
     /// Signals that poll has taken. The host's own thread writes it.
     pub taken: *const u64,
+    /// Where the next signal will lie: for a prefetch, not to be read through.
+    /// The host's own thread writes it.
+    pub next: *const *const c_void,
 }
 
 /// Counters of one handle. Set `size` to `sizeof(signal_stats_t)` first: a

@@ -11,6 +11,7 @@
 use std::ffi::CStr;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -28,7 +29,7 @@ use crate::pipeline::lane::Lane;
 use crate::pipeline::padded::Values;
 use crate::pipeline::placement::Plan;
 use crate::pipeline::vitals::pulse;
-use crate::pipeline::word::Words;
+use crate::pipeline::word::AtHost;
 use crate::report::{Exporter, Facts, HopSummary, Latency};
 use crate::stages::{Name, Names, Signal};
 use crate::tap::{Tap, Writer};
@@ -99,7 +100,7 @@ impl Engine {
     pub(crate) fn start_at(
         config: &Config,
         registry: &Registry,
-        words: Words,
+        words: AtHost,
     ) -> Result<Self, Error> {
         Self::start_blueprint_at(Blueprint::new(config, registry)?, words)
     }
@@ -119,10 +120,10 @@ impl Engine {
     ///
     /// [`Error`], and nothing is left behind.
     pub fn start_blueprint(blueprint: Blueprint) -> Result<Self, Error> {
-        Self::start_blueprint_at(blueprint, Words::default())
+        Self::start_blueprint_at(blueprint, AtHost::default())
     }
 
-    fn start_blueprint_at(blueprint: Blueprint, words: Words) -> Result<Self, Error> {
+    fn start_blueprint_at(blueprint: Blueprint, words: AtHost) -> Result<Self, Error> {
         // Factor sets and models run here for the first time.
         let build = || quietly(|| Self::build(blueprint, words));
         catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|panic| {
@@ -133,7 +134,7 @@ impl Engine {
         })
     }
 
-    fn build(blueprint: Blueprint, words: Words) -> Result<Self, Error> {
+    fn build(blueprint: Blueprint, words: AtHost) -> Result<Self, Error> {
         memory::check("an engine", 0, 1)?;
         let cores = Cores::detect().map_err(Error::Placement)?;
         let config = &blueprint.config().clone();
@@ -175,15 +176,8 @@ impl Engine {
             egress: config.rings.egress,
             overload: config.overload,
         };
-        let mut pipeline = build::build(
-            &plan,
-            stages,
-            rings,
-            &clock,
-            &control,
-            &words.published,
-            &vitals,
-        );
+        let mut pipeline =
+            build::build(&plan, stages, rings, &clock, &control, &words.ring, &vitals);
         let host_counters = Counters::new();
         let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
         pipeline.counters.insert(0, host_counters.clone());
@@ -245,6 +239,8 @@ impl Engine {
             .map_err(Error::Report)?;
             base.exporter = Some(exporter);
         }
+        let next = pipeline.signals.next().addr() as u64;
+        words.next.store(next, Ordering::Relaxed);
         Ok(Self {
             feeder: Feeder {
                 sender: pipeline.events,
@@ -259,7 +255,7 @@ impl Engine {
             },
             poller: Poller {
                 signals: pipeline.signals,
-                words,
+                next: words.next,
                 next_sequence: 1,
                 names,
                 clock,

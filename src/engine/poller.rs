@@ -9,14 +9,15 @@ use crate::pipeline::counters::{Counter, Counters};
 use crate::pipeline::hops::{Hop, Recorder};
 use crate::pipeline::padded::Values;
 use crate::pipeline::ring::Receiver;
-use crate::pipeline::wire::{Signals, Wire};
-use crate::pipeline::word::Words;
+use crate::pipeline::wire::{self, Signals, Wire};
+use crate::pipeline::word::Word;
 use crate::stages::{Name, Names, Signal};
 
 /// Where signals come out. Belongs to the host's thread.
 pub struct Poller {
     pub(super) signals: Receiver,
-    pub(super) words: Words,
+    /// Where an inlined poll learns where the next signal will lie.
+    pub(super) next: Word,
     pub(super) next_sequence: u64,
     pub(super) names: Arc<Names>,
     pub(super) clock: Clock,
@@ -55,9 +56,11 @@ impl Poller {
     /// too.
     #[inline]
     pub(crate) fn begin(&mut self) -> usize {
-        let ready = self.ready();
+        let ready = self.signals.look();
         if ready > 0 {
             self.signals.note_waiting(ready);
+        } else {
+            self.signals.prefetch();
         }
         ready
     }
@@ -65,8 +68,7 @@ impl Poller {
     /// Signals that are ready now.
     #[inline]
     pub fn ready(&self) -> usize {
-        let published = self.words.published.load(Ordering::Acquire);
-        published.wrapping_sub(self.words.taken.load(Ordering::Relaxed)) as usize
+        self.signals.waiting()
     }
 
     /// Takes the oldest signal out of the ring, then hands it on, so that it is
@@ -79,18 +81,15 @@ impl Poller {
         let received = self.signals.try_receive(|words| {
             let (signal, published) = Signals::decode(words);
             let count = signal.values.len().min(values.len());
-            values[..count].copy_from_slice(&signal.values[..count]);
+            wire::copy(&signal.values[..count], values);
             (signal.sequence, signal.meta, signal.model, count, published)
         });
         let Some((sequence, meta, model, count, published)) = received else {
             return false;
         };
         let now = self.clock.stamp();
-        let taken = &self.words.taken;
-        taken.store(
-            taken.load(Ordering::Relaxed).wrapping_add(1),
-            Ordering::Relaxed,
-        );
+        self.next
+            .store(self.signals.next().addr() as u64, Ordering::Relaxed);
         self.counters.bump(Counter::Delivered);
         if sequence != self.next_sequence {
             self.counters.add(

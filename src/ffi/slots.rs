@@ -19,7 +19,7 @@ use super::{
     Handle, SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL, calibration, last_error,
 };
 use crate::barrier;
-use crate::pipeline::word::{Word, Words};
+use crate::pipeline::word::{AtHost, Word, Words};
 use crate::readers::{Readers, Token};
 use crate::seat::{CallingBack, Entered, Seat};
 
@@ -49,6 +49,13 @@ const READERS: Duration = Duration::from_secs(1);
 struct Egress {
     published: AtomicPtr<u64>,
     taken: AtomicPtr<u64>,
+    next: AtomicPtr<u64>,
+}
+
+/// Words that the host's thread writes.
+struct Hosts {
+    taken: AtomicU64,
+    next: AtomicU64,
 }
 
 /// One handle's place. The host's words, the lane's and the rest have cache
@@ -60,7 +67,7 @@ pub(super) struct Slot {
     value: AtomicPtr<Handle>,
     seat: Seat,
     egress: CachePadded<Egress>,
-    taken: CachePadded<AtomicU64>,
+    hosts: CachePadded<Hosts>,
     published: CachePadded<AtomicU64>,
     state: CachePadded<AtomicU8>,
     generation: AtomicU32,
@@ -222,10 +229,13 @@ impl Reserved {
     }
 
     /// The words for an engine that will live here.
-    pub(super) fn words(&self) -> Words {
-        Words {
-            published: Word::Static(&self.0.published),
-            taken: Word::Static(&self.0.taken),
+    pub(super) fn words(&self) -> AtHost {
+        AtHost {
+            ring: Words {
+                published: Word::at(&self.0.published),
+                taken: Word::at(&self.0.hosts.taken),
+            },
+            next: Word::at(&self.0.hosts.next),
         }
     }
 
@@ -410,8 +420,12 @@ impl Slot {
             egress: CachePadded::new(Egress {
                 published: AtomicPtr::new(std::ptr::null_mut()),
                 taken: AtomicPtr::new(std::ptr::null_mut()),
+                next: AtomicPtr::new(std::ptr::null_mut()),
             }),
-            taken: CachePadded::new(AtomicU64::new(0)),
+            hosts: CachePadded::new(Hosts {
+                taken: AtomicU64::new(0),
+                next: AtomicU64::new(0),
+            }),
             published: CachePadded::new(AtomicU64::new(0)),
             state: CachePadded::new(AtomicU8::new(FREE)),
             generation: AtomicU32::new(0),
@@ -428,13 +442,15 @@ impl Slot {
         egress
             .published
             .store(self.published.as_ptr(), Ordering::Relaxed);
-        egress.taken.store(self.taken.as_ptr(), Ordering::Relaxed);
+        let hosts = &self.hosts;
+        egress.taken.store(hosts.taken.as_ptr(), Ordering::Relaxed);
+        egress.next.store(hosts.next.as_ptr(), Ordering::Relaxed);
     }
 
     /// An inlined poll finds nothing here.
     fn empty_words(&self) {
         self.published.store(0, Ordering::Relaxed);
-        self.taken.store(0, Ordering::Relaxed);
+        self.hosts.taken.store(0, Ordering::Relaxed);
     }
 
     /// The words of the inlined poll, valid for ever.

@@ -16,10 +16,10 @@ use super::lane::Turn;
 use super::outlet::{HostOutlet, LaneOutlet, ModelsOutlet};
 use super::overload::{EgressOverload, Overload};
 use super::placement::{LanePlan, Plan, Stage};
-use super::ring::{Gauge, Receiver, Sender, ring};
+use super::ring::{Gauge, Receiver, Sender, ring, ring_at};
 use super::vitals::Vitals;
 use super::wire::{self, Encode, Events, FactorVectors, Predictions, Signals};
-use super::word::Word;
+use super::word::Words;
 use crate::stages::{Egress, Factor, Ingest, ModelStage, Names};
 use crate::tap::Tap;
 
@@ -72,7 +72,7 @@ pub(crate) fn build(
     rings: RingPlan,
     clock: &Clock,
     control: &Arc<Control>,
-    published: &Word,
+    to_host: &Words,
     vitals: &[Vitals],
 ) -> Pipeline {
     let (events, inlet) = ring(rings.ingest, wire::raw_words(stages.levels));
@@ -80,7 +80,11 @@ pub(crate) fn build(
     // Of the lanes to come.
     let mut inlets = VecDeque::from([LaneInlet::Ring(inlet)]);
     let mut merged = Vec::new();
-    let (to_host, signals) = ring(rings.egress, Signals::words(stages.outputs));
+    let (to_host, signals) = ring_at(
+        to_host.clone(),
+        rings.egress,
+        Signals::words(stages.outputs),
+    );
     let to_host_gauge = to_host.gauge();
     let mut to_host = Some(to_host);
     let shares = stages.models.len();
@@ -122,8 +126,6 @@ pub(crate) fn build(
         let tail = if last == Stage::Egress {
             Tail::Host(HostOutlet {
                 sender: to_host.take().expect("only the last lane has egress"),
-                published: published.clone(),
-                count: 0,
                 block,
                 idle: lane.idle,
                 patience: vitals.patience(),

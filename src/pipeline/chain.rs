@@ -125,7 +125,7 @@ pub(crate) struct IngestNode<N> {
 }
 
 impl<N: Accept<Events>> Accept<RawEvents> for IngestNode<N> {
-    #[inline]
+    #[inline(always)]
     fn accept(&mut self, raw: &RawEvent<'_>, trace: &mut Trace) {
         let sequence = raw.head.sequence;
         let missed = sequence.wrapping_sub(self.last_sequence).wrapping_sub(1);
@@ -168,7 +168,7 @@ pub(crate) struct FactorNode<N> {
 }
 
 impl<N: Accept<FactorVectors>> Accept<Events> for FactorNode<N> {
-    #[inline]
+    #[inline(always)]
     fn accept(&mut self, event: &Event<'_>, trace: &mut Trace) {
         let (next, counters) = (&mut self.next, &self.counters);
         let applied = self.stage.on(
@@ -235,7 +235,7 @@ pub(crate) struct ModelNode<N> {
 }
 
 impl<N: Accept<Predictions>> Accept<FactorVectors> for ModelNode<N> {
-    #[inline]
+    #[inline(always)]
     fn accept(&mut self, vector: &FactorVector<'_>, trace: &mut Trace) {
         let (next, counters) = (&mut self.next, &self.counters);
         let answered = self.stage.on(
@@ -287,7 +287,7 @@ pub(crate) struct EgressNode {
 }
 
 impl Accept<Predictions> for EgressNode {
-    #[inline]
+    #[inline(always)]
     fn accept(&mut self, prediction: &Prediction<'_>, trace: &mut Trace) {
         if self.alone {
             trace.mark(Stage::Egress);

@@ -13,6 +13,9 @@ pub(crate) trait Inlet: Send {
 
     /// Raises the high-water mark, where there is one.
     fn note_level(&mut self);
+
+    /// Asks for the next message's lines, before it is there.
+    fn prefetch(&self);
 }
 
 impl Inlet for Receiver {
@@ -24,6 +27,11 @@ impl Inlet for Receiver {
     #[inline]
     fn note_level(&mut self) {
         Receiver::note_level(self);
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        Receiver::prefetch(self);
     }
 }
 
@@ -55,6 +63,8 @@ impl Inlet for Share {
     }
 
     fn note_level(&mut self) {}
+
+    fn prefetch(&self) {}
 }
 
 /// The rings of several lanes, one after the other.
@@ -87,6 +97,13 @@ impl Inlet for Merge {
     fn note_level(&mut self) {
         for inlet in &mut self.inlets {
             inlet.note_level();
+        }
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        for inlet in &self.inlets {
+            inlet.prefetch();
         }
     }
 }

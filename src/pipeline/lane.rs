@@ -105,6 +105,9 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
             handled += 1;
         }
         head.flush(trace);
+        if handled == 0 {
+            self.inlet.prefetch();
+        }
         handled
     }
 

@@ -3,11 +3,12 @@
 //! | file | what |
 //! |---|---|
 //! | `ring` | the ring between two lanes |
+//! | `slots` | a ring's memory |
 //! | `broadcast` | one producer, several consumers that each see every message |
 //! | `wire` | how messages lie in a ring |
 //! | `chain` | stages on one lane, calling each other |
 //! | `inlet` | the receiving ends: from a ring, from several, from a broadcast |
-//! | `word` | the counters that an inlined poll reads |
+//! | `word` | a ring's two words, which an inlined poll may read |
 //! | `outlet` | the sending ends: to the next lane, to the host |
 //! | `lane` | a pinned thread that polls its inlet and runs its stages |
 //! | `build` | from a plan to rings, chains and lanes |
@@ -42,6 +43,7 @@ pub mod overload;
 pub mod padded;
 pub mod placement;
 pub mod ring;
+mod slots;
 pub mod vitals;
 pub mod wire;
 pub(crate) mod word;

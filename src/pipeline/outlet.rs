@@ -1,7 +1,6 @@
 //! The sending ends of a lane: to the next lane, and to the host's thread.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::broadcast::Producer;
@@ -12,7 +11,6 @@ use super::idle::{Idle, Waiter};
 use super::ring::Sender;
 use super::vitals::Patience;
 use super::wire::{Encode, FactorVectors, Signals, Wire};
-use super::word::Word;
 use crate::stages::{FactorVector, Signal};
 
 /// To the next lane. A full ring makes this lane wait, so that the ring before
@@ -26,7 +24,7 @@ pub(crate) struct LaneOutlet {
 }
 
 impl<W: Encode> Accept<W> for LaneOutlet {
-    #[inline]
+    #[inline(always)]
     fn accept(&mut self, message: &W::View<'_>, trace: &mut Trace) {
         let published = trace.last();
         let send = |sender: &mut Sender| {
@@ -68,7 +66,7 @@ pub(crate) struct ModelsOutlet {
 }
 
 impl Accept<FactorVectors> for ModelsOutlet {
-    #[inline]
+    #[inline(always)]
     fn accept(&mut self, vector: &FactorVector<'_>, trace: &mut Trace) {
         self.counters.add(Counter::ModelVectorsSent, self.lanes);
         // The event ends here: no one lane could tell when all have answered.
@@ -87,8 +85,6 @@ impl Accept<FactorVectors> for ModelsOutlet {
 /// To the host's thread.
 pub(crate) struct HostOutlet {
     pub(crate) sender: Sender,
-    pub(crate) published: Word,
-    pub(crate) count: u64,
     /// How long to wait for room; `None` gives up at once.
     pub(crate) block: Option<Duration>,
     pub(crate) idle: Idle,
@@ -104,10 +100,6 @@ impl HostOutlet {
         if !self.try_send(signal, stamp) {
             self.no_room(signal, stamp)?;
         }
-        self.count += 1;
-        // The last store on the path: it makes the signal visible to an inlined
-        // poll, which looks at nothing else.
-        self.published.store(self.count, Ordering::Release);
         self.counters.bump(Counter::Published);
         Ok(())
     }

@@ -1,13 +1,21 @@
-//! The ring between two lanes: `rtrb`, in units of cache lines.
+//! The ring between two lanes: bounded, wait-free, one sender, one receiver, in
+//! units of cache lines.
 //!
 //! A message takes a fixed number of 64-byte lines, set when the ring is made,
 //! so that it is as small as the configured factor sets allow without the
 //! message's size being part of a type. Messages never wrap around the ring's
 //! end, because the capacity is a multiple of the message's size.
 //!
-//! Publication is `rtrb`'s: the payload is written first, then one release
-//! store of the tail makes it visible; the receiver reads the tail with
-//! acquire. Both operations are wait-free.
+//! Two words make the protocol: messages sent, written by the sender, and
+//! messages received, written by the receiver; each has cache lines of its own.
+//! The payload is written first, then one release store of `sent` makes it
+//! visible; the receiver reads `sent` with acquire. A slot is written again once
+//! `received` says so, in the same way. Each end keeps what it last read of the
+//! other's word, so a full or an empty ring alone makes it look again.
+//!
+//! A receiver that waits also asks for the lines of the message to come
+//! ([`Receiver::prefetch`]): once `sent` tells of it the message is on its way
+//! already, so that a message of several lines takes little longer than the word.
 //!
 //! A ring keeps its high-water mark: the receiver notes how many messages it
 //! finds, the sender that there was no room. Each has a cell of its own.
@@ -16,17 +24,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use bytemuck::{Pod, Zeroable};
 use crossbeam_utils::CachePadded;
-use rtrb::{Consumer, Producer, RingBuffer};
 
-/// 64-bit words in a cache line.
-pub const WORDS_PER_LINE: usize = 8;
+use super::slots::Slots;
+use super::word::Words;
 
-/// One cache line of a message.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Line([u64; WORDS_PER_LINE]);
+pub use super::slots::WORDS_PER_LINE;
 
 /// The ring has no room for one more message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,23 +45,37 @@ impl std::error::Error for Full {}
 
 /// The writing end of a ring. One thread at a time.
 pub struct Sender {
-    lines: Producer<Line>,
-    per_message: usize,
+    slots: Slots,
+    /// Where the next message goes.
+    place: usize,
+    /// Messages sent.
+    sent: u64,
+    /// Messages that could have been sent when `received` was last read.
+    limit: u64,
+    words: Words,
+    capacity: usize,
     level: Arc<Level>,
 }
 
 /// The reading end of a ring. One thread at a time.
 pub struct Receiver {
-    lines: Consumer<Line>,
-    per_message: usize,
-    most_lines: usize,
+    slots: Slots,
+    /// Where the next message comes.
+    place: usize,
+    /// Messages received.
+    received: u64,
+    /// Messages that had been sent when `sent` was last read.
+    known: u64,
+    words: Words,
+    capacity: usize,
+    most: usize,
     level: Arc<Level>,
 }
 
 /// How full a ring has been. One writer a cell.
 #[derive(Debug, Default)]
 struct Level {
-    most_lines: CachePadded<AtomicUsize>,
+    most: CachePadded<AtomicUsize>,
     was_full: CachePadded<AtomicBool>,
 }
 
@@ -66,7 +83,6 @@ struct Level {
 #[derive(Clone, Debug)]
 pub struct Gauge {
     capacity: usize,
-    per_message: usize,
     level: Arc<Level>,
 }
 
@@ -83,8 +99,7 @@ impl Gauge {
         if self.level.was_full.load(Ordering::Relaxed) {
             return self.capacity;
         }
-        let messages = self.level.most_lines.load(Ordering::Relaxed) / self.per_message;
-        messages.min(self.capacity)
+        self.level.most.load(Ordering::Relaxed).min(self.capacity)
     }
 }
 
@@ -104,34 +119,37 @@ impl Gauge {
 /// assert_eq!(receiver.try_receive(|words| words[0]), None);
 /// ```
 pub fn ring(messages: usize, words: usize) -> (Sender, Receiver) {
+    ring_at(Words::default(), messages, words)
+}
+
+/// As [`ring`], with the ring's two words at a place of the caller's. Both are 0.
+pub(crate) fn ring_at(at: Words, messages: usize, words: usize) -> (Sender, Receiver) {
     assert!(
         messages > 0 && words > 0,
         "a ring needs at least one message of one word"
     );
-    let per_message = words.div_ceil(WORDS_PER_LINE);
-    let capacity = messages * per_message;
-    let (mut producer, mut consumer) = RingBuffer::new(capacity);
-    if let Ok(chunk) = producer.write_chunk_uninit(capacity) {
-        let filled = chunk.fill_from_iter(std::iter::repeat_n(Line::zeroed(), capacity));
-        debug_assert_eq!(filled, capacity);
-    }
-    if let Ok(chunk) = consumer.read_chunk(capacity) {
-        chunk.commit_all();
-    }
+    let slots = Slots::new(messages, words.div_ceil(WORDS_PER_LINE));
     let level = Arc::<Level>::default();
-    (
-        Sender {
-            lines: producer,
-            per_message,
-            level: level.clone(),
-        },
-        Receiver {
-            lines: consumer,
-            per_message,
-            most_lines: 0,
-            level,
-        },
-    )
+    let sender = Sender {
+        slots: slots.clone(),
+        place: 0,
+        sent: 0,
+        limit: messages as u64,
+        words: at.clone(),
+        capacity: messages,
+        level: level.clone(),
+    };
+    let receiver = Receiver {
+        slots,
+        place: 0,
+        received: 0,
+        known: 0,
+        words: at,
+        capacity: messages,
+        most: 0,
+        level,
+    };
+    (sender, receiver)
 }
 
 impl Sender {
@@ -139,40 +157,45 @@ impl Sender {
     ///
     /// `fill` gets the whole message, at least as many words as the ring was
     /// made for. It holds an older message's words: write every word that the
-    /// receiver reads.
+    /// receiver reads. Should it panic, nothing is published.
     ///
     /// # Errors
     ///
     /// [`Full`], and `fill` is not called.
     #[inline]
     pub fn try_send(&mut self, fill: impl FnOnce(&mut [u64])) -> Result<(), Full> {
-        let Ok(mut chunk) = self.lines.write_chunk_uninit(self.per_message) else {
-            // Written once, so that a sender that tries again and again keeps
-            // its line.
-            if !self.level.was_full.load(Ordering::Relaxed) {
-                self.level.was_full.store(true, Ordering::Relaxed);
-            }
+        if self.sent == self.limit && !self.look_for_room() {
             return Err(Full);
-        };
-        let (slots, wrapped) = chunk.as_mut_slices();
-        debug_assert!(wrapped.is_empty());
-        // SAFETY: every slot of the ring was initialised by `ring` and holds
-        // plain data ever since: nothing in this file moves a value out.
-        let lines = unsafe { &mut *(std::ptr::from_mut(slots) as *mut [Line]) };
-        fill(bytemuck::cast_slice_mut(lines));
-        // SAFETY: as above, all slots of the chunk are initialised.
-        unsafe { chunk.commit_all() };
+        }
+        // SAFETY: the message at `place` is free: its receiver has said so with
+        // `received`, or it was never sent. This is the one sender.
+        unsafe { self.slots.write(self.place, fill) };
+        self.place = self.slots.after(self.place);
+        self.sent += 1;
+        self.words.published.store(self.sent, Ordering::Release);
         Ok(())
+    }
+
+    #[cold]
+    fn look_for_room(&mut self) -> bool {
+        self.limit = self.words.taken.load(Ordering::Acquire) + self.capacity as u64;
+        let room = self.sent != self.limit;
+        // Written once, so that a sender that tries again and again keeps
+        // its line.
+        if !room && !self.level.was_full.load(Ordering::Relaxed) {
+            self.level.was_full.store(true, Ordering::Relaxed);
+        }
+        room
     }
 
     /// Messages that the ring can hold.
     pub fn capacity(&self) -> usize {
-        self.lines.buffer().capacity() / self.per_message
+        self.capacity
     }
 
     /// Messages that have not been received yet.
     pub fn waiting(&self) -> usize {
-        self.capacity() - self.lines.slots() / self.per_message
+        (self.sent - self.words.taken.load(Ordering::Acquire)) as usize
     }
 
     /// Reads the ring's high-water mark.
@@ -189,8 +212,7 @@ impl Sender {
     /// ```
     pub fn gauge(&self) -> Gauge {
         Gauge {
-            capacity: self.capacity(),
-            per_message: self.per_message,
+            capacity: self.capacity,
             level: self.level.clone(),
         }
     }
@@ -203,40 +225,74 @@ impl Receiver {
     /// message stays.
     #[inline]
     pub fn try_receive<R>(&mut self, take: impl FnOnce(&[u64]) -> R) -> Option<R> {
-        let chunk = self.lines.read_chunk(self.per_message).ok()?;
-        let (lines, wrapped) = chunk.as_slices();
-        debug_assert!(wrapped.is_empty());
-        let taken = take(bytemuck::cast_slice(lines));
-        chunk.commit_all();
+        if self.received == self.known && self.look() == 0 {
+            return None;
+        }
+        if self.received + 1 < self.known {
+            self.slots.prefetch(self.slots.after(self.place));
+        }
+        // SAFETY: `sent` has told of the message at `place`, and it is not
+        // written again before `release`. This is the one receiver.
+        let taken = unsafe { self.slots.read(self.place, take) };
+        self.release(1);
         Some(taken)
     }
 
+    /// Messages that wait. Costs a load of the sender's word.
+    #[inline]
+    pub fn waiting(&self) -> usize {
+        (self.words.published.load(Ordering::Acquire) - self.received) as usize
+    }
+
+    /// As [`waiting`](Self::waiting), and remembers it.
+    #[inline]
+    pub(crate) fn look(&mut self) -> usize {
+        self.known = self.words.published.load(Ordering::Acquire);
+        (self.known - self.received) as usize
+    }
+
+    /// Asks for the lines of the next message, before it is there. Only a hint:
+    /// call it on each look that finds nothing.
+    #[inline]
+    pub fn prefetch(&self) {
+        self.slots.prefetch(self.place);
+    }
+
+    /// Where the next message will lie, for a prefetch elsewhere.
+    #[inline]
+    pub(crate) fn next(&self) -> *const u8 {
+        self.slots.address(self.place)
+    }
+
+    /// Frees the slots of the oldest messages.
+    #[inline]
+    fn release(&mut self, messages: u64) {
+        self.place = self.slots.behind(self.place, messages as usize);
+        self.received += messages;
+        self.words.taken.store(self.received, Ordering::Release);
+    }
+
     /// Raises the high-water mark if more messages wait than ever before, the
-    /// one counted that was received last. Costs a load of the sender's position.
+    /// one counted that was received last. Costs a load of the sender's word.
     #[inline]
     pub fn note_level(&mut self) {
-        let lines = self.lines.slots() + self.per_message;
-        self.note_lines(lines);
+        let waiting = self.look() + 1;
+        self.note_waiting(waiting);
     }
 
     /// As [`note_level`](Self::note_level), for a receiver that knows how many
     /// messages wait.
     #[inline]
     pub fn note_waiting(&mut self, messages: usize) {
-        self.note_lines(messages * self.per_message);
-    }
-
-    #[inline]
-    fn note_lines(&mut self, lines: usize) {
-        if lines > self.most_lines {
-            self.most_lines = lines;
-            self.level.most_lines.store(lines, Ordering::Relaxed);
+        if messages > self.most {
+            self.most = messages;
+            self.level.most.store(messages, Ordering::Relaxed);
         }
     }
 
     /// Messages that the ring can hold.
     pub fn capacity(&self) -> usize {
-        self.lines.buffer().capacity() / self.per_message
+        self.capacity
     }
 }
 
@@ -244,8 +300,8 @@ impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender")
             .field("capacity", &self.capacity())
-            .field("lines_per_message", &self.per_message)
-            .finish()
+            .field("sent", &self.sent)
+            .finish_non_exhaustive()
     }
 }
 
@@ -253,7 +309,60 @@ impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver")
             .field("capacity", &self.capacity())
-            .field("lines_per_message", &self.per_message)
-            .finish()
+            .field("received", &self.received)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+
+    /// More messages than slots: each comes whole, once and in order, and no slot
+    /// is written while it is read, which loom watches (`slots`).
+    #[test]
+    fn loom_messages_come_whole_once_and_in_order() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(|| {
+            let (mut sender, mut receiver) = ring(2, 1);
+            let lane = loom::thread::spawn(move || {
+                for number in 0..3 {
+                    while sender.try_send(|words| words[0] = number).is_err() {
+                        loom::thread::yield_now();
+                    }
+                }
+            });
+            for expected in 0..3 {
+                let received = loop {
+                    match receiver.try_receive(|words| words[0]) {
+                        Some(received) => break received,
+                        None => loom::thread::yield_now(),
+                    }
+                };
+                assert_eq!(received, expected);
+            }
+            lane.join().unwrap();
+            assert_eq!(receiver.try_receive(|words| words[0]), None);
+        });
+    }
+
+    /// As many as an inlined poll has been told of are there.
+    #[test]
+    fn loom_what_is_published_is_in_the_ring() {
+        loom::model(|| {
+            let words = Words::default();
+            let (mut sender, mut receiver) = ring_at(words.clone(), 2, 1);
+            let lane = loom::thread::spawn(move || {
+                for number in 0..2 {
+                    sender.try_send(|words| words[0] = number).unwrap();
+                }
+            });
+            let told = words.published.load(Ordering::Acquire);
+            for expected in 0..told {
+                assert_eq!(receiver.try_receive(|words| words[0]), Some(expected));
+            }
+            lane.join().unwrap();
+        });
     }
 }

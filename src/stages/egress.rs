@@ -64,7 +64,7 @@ impl Egress {
     ///
     /// A signal that is lost spends a number, so that the consumer sees a gap
     /// in the place where it was lost: numbers are dense over published and lost.
-    #[inline]
+    #[inline(always)]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on(
         &mut self,

@@ -144,7 +144,7 @@ impl Factor {
     ///
     /// A panic of a factor set ends here: `panicked` hears of it once, and the
     /// instrument's later events end as [`Applied::Quarantined`].
-    #[inline]
+    #[inline(always)]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on(
         &mut self,

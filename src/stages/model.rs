@@ -157,7 +157,7 @@ impl ModelStage {
     /// it are in quarantine.
     ///
     /// A panic of a model ends here: `panicked` hears of it once.
-    #[inline]
+    #[inline(always)]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on(
         &mut self,

@@ -98,6 +98,8 @@ pub struct Egress {
     pub published: *const AtomicU64,
     /// Signals taken.
     pub taken: *const AtomicU64,
+    /// Where the next signal will lie.
+    pub next: *const AtomicU64,
 }
 
 /// `SIGNAL_ALL_MODELS`.
