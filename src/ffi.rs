@@ -606,7 +606,7 @@ fn take(handle: &Handle) -> Option<CSignal> {
         let poller = unsafe { &mut *handle.poller.get() };
         poller.take(|name, signal| {
             taken = Some(CSignal {
-                symbol: name.as_c_str().as_ptr(),
+                symbol: name.as_ptr(),
                 timestamp: signal.meta.timestamp,
                 model: signal
                     .model

@@ -73,6 +73,7 @@ struct InstrumentsLayer {
 struct LatencyLayer {
     dir: Option<PathBuf>,
     interval_ms: Option<Ranged<10, 3_600_000>>,
+    work_every: Option<Ranged<1, 1_000_000>>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -143,6 +144,10 @@ impl Layer {
         set(
             &mut config.latency.interval_ms,
             latency.interval_ms.map(Ranged::get),
+        );
+        set(
+            &mut config.latency.work_every,
+            latency.work_every.map(|every| every.get() as u32),
         );
         if let Some(dir) = latency.dir {
             config.latency.dir = Some(folder.join(dir));

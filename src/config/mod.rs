@@ -188,6 +188,11 @@ pub struct Latency {
     /// Length of the log's intervals, ms, 10 to 3,600,000. Default 1,000.
     #[cfg_attr(feature = "cli", schemars(range(min = 10, max = 3_600_000)))]
     pub interval_ms: u64,
+    /// A lane of several stages times each of them in one message of so many,
+    /// drawn at random, 1 to 1,000,000; what waits in rings and the way from end to
+    /// end are timed in every message. Default 16; 1 costs a tick some 15 ns.
+    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 1_000_000)))]
+    pub work_every: u32,
 }
 
 /// The capture: the events that ingest takes, written to a file that
@@ -253,6 +258,7 @@ impl Default for Latency {
         Self {
             dir: None,
             interval_ms: 1000,
+            work_every: 16,
         }
     }
 }

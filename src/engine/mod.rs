@@ -175,6 +175,7 @@ impl Engine {
             stage: config.rings.stage,
             egress: config.rings.egress,
             overload: config.overload,
+            work_every: config.latency.work_every,
         };
         let mut pipeline =
             build::build(&plan, stages, rings, &clock, &control, &words.ring, &vitals);

@@ -77,6 +77,9 @@ impl Poller {
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub(crate) fn take<R>(&mut self, on_signal: impl FnOnce(&Name, Signal<'_>) -> R) -> bool {
         self.record_last();
+        // Before the signal is read, which takes as long as the stamp: the two
+        // then take place at once.
+        let now = self.clock.stamp();
         let values = &mut self.values;
         let received = self.signals.try_receive(|words| {
             let (signal, published) = Signals::decode(words);
@@ -87,7 +90,6 @@ impl Poller {
         let Some((sequence, meta, model, count, published)) = received else {
             return false;
         };
-        let now = self.clock.stamp();
         self.next
             .store(self.signals.next().addr() as u64, Ordering::Relaxed);
         self.counters.bump(Counter::Delivered);
@@ -123,9 +125,16 @@ impl Poller {
 
     /// Records the hops of the signal taken last: after its callback, so that
     /// the histograms' cost is not on its way.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record_last(&mut self) {
-        if let (Some(stamps), Some(recorder)) = (self.pending.take(), &mut self.recorder) {
+        if let Some(stamps) = self.pending.take() {
+            self.record(stamps);
+        }
+    }
+
+    #[inline(never)]
+    fn record(&mut self, stamps: Taken) {
+        if let Some(recorder) = &mut self.recorder {
             recorder.record(Hop::HostWait, stamps.published, stamps.taken);
             recorder.record(Hop::TickToCallback, stamps.arrival, stamps.taken);
             recorder.hand_over();

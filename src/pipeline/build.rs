@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::broadcast::{Start, broadcast};
+use super::chain::Trace;
 use super::clock::Clock;
 use super::control::Control;
 use super::counters::Counters;
@@ -50,6 +51,8 @@ pub(crate) struct RingPlan {
     pub(crate) stage: usize,
     pub(crate) egress: usize,
     pub(crate) overload: Overload,
+    /// Lanes of several stages time each in one message of so many.
+    pub(crate) work_every: u32,
 }
 
 /// A built pipeline: both of its ends, and the lanes' work in between.
@@ -173,7 +176,7 @@ pub(crate) fn build(
         let frame = Frame {
             inlet,
             first,
-            clock: clock.clone(),
+            trace: Trace::new(clock.clone(), first, last, rings.work_every),
             recorder,
             counters,
             control: control.clone(),

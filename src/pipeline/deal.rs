@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use super::broadcast::Consumer;
 use super::build::Stages;
-use super::chain::{Accept, EgressNode, FactorNode, IngestNode, ModelNode};
-use super::clock::Clock;
+use super::chain::{Accept, EgressNode, FactorNode, IngestNode, ModelNode, Trace};
 use super::control::Control;
 use super::counters::Counters;
 use super::hops;
@@ -38,7 +37,7 @@ pub(super) enum LaneInlet {
 pub(super) struct Frame {
     pub(super) inlet: LaneInlet,
     pub(super) first: Stage,
-    pub(super) clock: Clock,
+    pub(super) trace: Trace,
     pub(super) recorder: hops::Recorder,
     pub(super) counters: Arc<Counters>,
     pub(super) control: Arc<Control>,
@@ -51,13 +50,13 @@ impl Frame {
             inlet: impl Inlet + 'static,
             first: Stage,
             head: impl Accept<W> + Send + 'static,
-            (clock, recorder, counters): (Clock, hops::Recorder, Arc<Counters>),
+            (trace, recorder, counters): (Trace, hops::Recorder, Arc<Counters>),
         ) -> Box<dyn Turn> {
-            let work = Work::<W, _, _>::new(inlet, first, head, clock, recorder, counters);
+            let work = Work::<W, _, _>::new(inlet, first, head, trace, recorder, counters);
             Box::new(work)
         }
         let counters = self.counters.clone();
-        let rest = (self.clock, self.recorder, self.counters);
+        let rest = (self.trace, self.recorder, self.counters);
         match self.inlet {
             LaneInlet::Ring(ring) => boxed(ring, self.first, head, rest),
             LaneInlet::Merge(merge) => boxed(merge, self.first, head, rest),

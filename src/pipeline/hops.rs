@@ -34,7 +34,8 @@ pub enum Hop {
     EgressWork,
     /// Published to the host until poll takes it.
     HostWait,
-    /// End to end: arrival in `on_data` until just before the callback.
+    /// End to end: arrival in `on_data` until poll takes the signal, a few
+    /// nanoseconds before the callback.
     TickToCallback,
 }
 

@@ -9,7 +9,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::chain::{Accept, Trace};
-use super::clock::Clock;
 use super::control::{Control, LONGEST_FAREWELL};
 use super::counters::{Counter, Counters};
 use super::hops::Recorder;
@@ -63,7 +62,7 @@ impl<W: Wire, A: Accept<W>, I: Inlet> Work<W, A, I> {
         inlet: I,
         first: Stage,
         head: A,
-        clock: Clock,
+        trace: Trace,
         recorder: Recorder,
         counters: Arc<Counters>,
     ) -> Self {
@@ -71,7 +70,7 @@ impl<W: Wire, A: Accept<W>, I: Inlet> Work<W, A, I> {
             inlet,
             first,
             head,
-            trace: Trace::new(clock),
+            trace,
             recorder,
             counters,
             takes: PhantomData,

@@ -162,7 +162,7 @@ impl Sender {
     /// # Errors
     ///
     /// [`Full`], and `fill` is not called.
-    #[inline]
+    #[inline(always)]
     pub fn try_send(&mut self, fill: impl FnOnce(&mut [u64])) -> Result<(), Full> {
         if self.sent == self.limit && !self.look_for_room() {
             return Err(Full);
@@ -223,7 +223,7 @@ impl Receiver {
     ///
     /// The slot is freed only after `take` has returned: should it panic, the
     /// message stays.
-    #[inline]
+    #[inline(always)]
     pub fn try_receive<R>(&mut self, take: impl FnOnce(&[u64]) -> R) -> Option<R> {
         if self.received == self.known && self.look() == 0 {
             return None;

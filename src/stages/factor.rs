@@ -56,6 +56,8 @@ pub struct FactorPanic {
 /// The factor stage: every configured set, their vectors one after the other.
 pub struct Factor {
     banks: Vec<Box<dyn FactorBank>>,
+    /// Of each bank.
+    widths: Box<[usize]>,
     /// The bank at work.
     at: usize,
     values: Values,
@@ -107,7 +109,8 @@ impl Factor {
         instruments: usize,
         pairs: usize,
     ) -> Self {
-        let width = banks.iter().map(|bank| bank.width()).sum();
+        let widths: Box<[usize]> = banks.iter().map(|bank| bank.width()).collect();
+        let width = widths.iter().sum();
         let selection: Option<Box<[usize]>> = selection.map(Into::into);
         if let Some(places) = &selection {
             assert!(places.iter().all(|&place| place < width));
@@ -123,6 +126,7 @@ impl Factor {
         };
         Self {
             banks,
+            widths,
             at: 0,
             values: Values::new(width),
             selection,
@@ -296,9 +300,9 @@ impl Factor {
     #[inline]
     fn compute(&mut self, id: InstrumentId) {
         let mut rest = &mut self.values[..];
-        for (place, bank) in self.banks.iter_mut().enumerate() {
+        for (place, (bank, &width)) in self.banks.iter_mut().zip(&self.widths).enumerate() {
             self.at = place;
-            let (values, tail) = rest.split_at_mut(bank.width());
+            let (values, tail) = rest.split_at_mut(width);
             bank.write(id, values);
             rest = tail;
         }

@@ -1,6 +1,6 @@
 //! Instrument names: written once by ingest, read by the host's thread.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char};
 use std::sync::OnceLock;
 
 use super::InstrumentId;
@@ -50,6 +50,12 @@ impl Name {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..usize::from(self.len)])
             .expect("names are made of ASCII alone")
+    }
+
+    /// The name for a C host, without a look for its end.
+    #[inline]
+    pub fn as_ptr(&self) -> *const c_char {
+        self.bytes.as_ptr().cast()
     }
 
     /// The name for a C host.
