@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use crossbeam_utils::CachePadded;
 use latency_bench::echo::Trips;
 use latency_bench::machine::pin;
 use latency_bench::series::{Series, Stamps};
@@ -31,9 +32,14 @@ pub fn latency<const W: usize>(
     (mut outlet, mut back): (impl Tx<W>, impl Rx<W>),
 ) -> Outcome {
     let (stamps, lane) = (setting.stamps, setting.lane);
-    let given_up = AtomicBool::new(false);
+    // On a line of its own: the echo thread reads it at every empty look, and the
+    // host writes what lies around it.
+    let given_up = CachePadded::new(AtomicBool::new(false));
     thread::scope(|scope| {
-        let echo = scope.spawn(|| {
+        let given_up = &given_up;
+        // The ends move to their threads' stacks: beside each other they would share
+        // lines, which each side writes at every message.
+        let echo = scope.spawn(move || {
             // Even a thread that could not be pinned answers, so that the host's
             // side ends.
             let pinned = pin(lane);

@@ -30,6 +30,20 @@ struct Verdict {
     peer: &'static str,
     /// Of each repetition ours divided by the peer, median.
     ratio: f64,
+    /// The least and the greatest of these.
+    range: (f64, f64),
+}
+
+impl Verdict {
+    /// In words. A difference that not even all repetitions agree on is none.
+    fn words(&self, less_is_better: bool) -> &'static str {
+        let (low, high) = self.range;
+        match (low > 1.0, high < 1.0, less_is_better) {
+            (false, false, _) => "no difference that every repetition shows",
+            (_, true, true) | (true, _, false) => "ours is faster",
+            _ => "the peer is faster",
+        }
+    }
 }
 
 impl Size {
@@ -123,17 +137,19 @@ impl Size {
         };
         let (ours, peer) = (best(true)?, best(false)?);
         let pairs = values(ours).into_iter().zip(values(peer));
+        let mut ratios: Vec<f64> = pairs.map(|(ours, peer)| ours / peer).collect();
         Some(Verdict {
             ours: ours.entry.name,
             peer: peer.entry.name,
-            ratio: median(&mut pairs.map(|(ours, peer)| ours / peer).collect::<Vec<_>>()),
+            ratio: median(&mut ratios),
+            range: (*ratios.first()?, *ratios.last()?),
         })
     }
 
     fn to_json(&self) -> Value {
         let verdict = |verdict: Option<Verdict>| {
             verdict.map(|verdict| {
-                json!({ "ours": verdict.ours, "best_peer": verdict.peer, "ours_to_peer": verdict.ratio })
+                json!({ "ours": verdict.ours, "best_peer": verdict.peer, "ours_to_peer": verdict.ratio, "min": verdict.range.0, "max": verdict.range.1 })
             })
         };
         let rows = |figures: &[Figures]| -> Vec<Value> {
@@ -231,19 +247,18 @@ pub fn verdicts(sizes: &[Size]) {
             } else {
                 size.throughput()
             };
-            let Some(Verdict { ours, peer, ratio }) = verdict else {
+            let Some(verdict) = verdict else {
                 println!("  {:>4} B  no peer was measured", size.bytes);
                 continue;
             };
-            let ahead = (ratio <= 1.0) == less_is_better;
+            let (low, high) = verdict.range;
             println!(
-                "  {:>4} B  {ours} / {peer} = {ratio:.3}: {}",
+                "  {:>4} B  {} / {} = {:.3} ({low:.3} .. {high:.3}): {}",
                 size.bytes,
-                if ahead {
-                    "ours is fastest"
-                } else {
-                    "the peer is faster"
-                }
+                verdict.ours,
+                verdict.peer,
+                verdict.ratio,
+                verdict.words(less_is_better)
             );
         }
     }
@@ -300,12 +315,24 @@ mod tests {
         let latency = size.latency().unwrap();
         assert_eq!((latency.ours, latency.peer), ("ours, in place", "rtrb"));
         assert!((latency.ratio - 1.2).abs() < 1e-12);
+        assert_eq!(latency.range, (0.9, 1.3));
+        assert!(latency.words(true).starts_with("no difference"));
         let throughput = size.throughput().unwrap();
         assert_eq!(
             (throughput.ours, throughput.peer),
             ("ours, copied out", "disruptor")
         );
         assert!((throughput.ratio - 2.0).abs() < 1e-12);
+        for (range, less, more) in [
+            ((0.8, 0.9), "ours is faster", "the peer is faster"),
+            ((1.1, 1.2), "the peer is faster", "ours is faster"),
+        ] {
+            let verdict = Verdict {
+                range,
+                ..size.latency().unwrap()
+            };
+            assert_eq!((verdict.words(true), verdict.words(false)), (less, more));
+        }
         assert!((size.to_line(&size.contenders[ours].latency) - 1.2).abs() < 1e-12);
     }
 

@@ -36,8 +36,11 @@ pub fn throughput<const W: usize>(
     let warm_up = setting.messages / 10;
     let all = warm_up + setting.messages;
     thread::scope(|scope| {
-        let receiver = scope.spawn(|| {
-            let pinned = pin(setting.lane);
+        let (lane, received, given_up) = (setting.lane, &received, &given_up);
+        // The receiving end moves to its thread's stack: beside the sending end it
+        // would share lines with it, which each side writes at every message.
+        let receiver = scope.spawn(move || {
+            let pinned = pin(lane);
             let (mut next, mut wrong) = (0, None);
             while next < all {
                 let drained = rx.drain(|message| {
