@@ -12,7 +12,7 @@ use crate::contenders::{Rx, Tx};
 use crate::message;
 
 /// Until the last message must have come.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 20 });
 
 /// What stays the same for all contenders.
 pub struct Setting<'a> {
@@ -87,4 +87,66 @@ pub fn throughput<const W: usize>(
             arrived => Err(format!("{all} messages were sent, {arrived} came")),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{SyncSender, sync_channel};
+
+    use latency_bench::machine::allowed;
+
+    use super::*;
+
+    /// What happens to the message with this number.
+    #[derive(Clone, Copy)]
+    enum Fault {
+        None,
+        Lost(u64),
+        Torn(u64),
+    }
+
+    struct Faulty(SyncSender<[u64; 8]>, Fault);
+    struct Received(std::sync::mpsc::Receiver<[u64; 8]>);
+
+    impl Tx<8> for Faulty {
+        fn try_send(&mut self, message: &[u64; 8]) -> bool {
+            let mut message = *message;
+            match self.1 {
+                Fault::Lost(number) if number == message[0] => return true,
+                Fault::Torn(number) if number == message[0] => message[7] += 1,
+                _ => {}
+            }
+            self.0.try_send(message).is_ok()
+        }
+    }
+
+    impl Rx<8> for Received {
+        fn try_receive<R>(&mut self, take: impl FnOnce(&[u64; 8]) -> R) -> Option<R> {
+            self.0.try_recv().ok().map(|message| take(&message))
+        }
+    }
+
+    fn with(fault: Fault) -> Outcome {
+        let (tx, rx) = sync_channel(64);
+        let setting = Setting {
+            stamps: &Stamps::new(),
+            lane: allowed()[0],
+            messages: 1000,
+        };
+        throughput(&setting, (Faulty(tx, fault), Received(rx)))
+    }
+
+    #[test]
+    fn a_lost_or_torn_message_is_found() {
+        assert!(with(Fault::None).unwrap() > 0.0);
+        let lost = with(Fault::Lost(500)).unwrap_err();
+        assert!(
+            lost.contains("message 500 was expected, message 501 came"),
+            "{lost}"
+        );
+        let last = with(Fault::Lost(1099)).unwrap_err();
+        assert_eq!(last, "1100 messages were sent, 1099 came");
+        let torn = with(Fault::Torn(7)).unwrap_err();
+        assert!(torn.contains("message 7 was expected"), "{torn}");
+    }
 }
