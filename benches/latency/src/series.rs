@@ -16,6 +16,12 @@ pub struct Stamps {
     granule: u64,
 }
 
+impl Default for Stamps {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Stamps {
     /// Calibrates the clock and finds its smallest step.
     pub fn new() -> Self {
@@ -97,6 +103,12 @@ fn granule(clock: &Clock) -> u64 {
 
 /// Single trips, in clock ticks.
 pub struct Series(Histogram<u32>);
+
+impl Default for Series {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Series {
     /// An empty series. The histogram's bounds are fixed: recording never allocates.
@@ -204,5 +216,76 @@ pub fn median(values: &mut [f64]) -> f64 {
         0 => 0.0,
         n if n % 2 == 1 => values[n / 2],
         n => (values[n / 2 - 1] + values[n / 2]) / 2.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A clock of 1 ns ticks that steps by `granule` of them.
+    fn stamps(granule: u64) -> Stamps {
+        Stamps {
+            clock: Clock::new(),
+            ns_per_tick: 1.0,
+            granule,
+        }
+    }
+
+    fn series(trips: &[u64]) -> Series {
+        let mut series = Series::new();
+        for &trip in trips {
+            series.record(1_000, 1_000 + trip);
+        }
+        series
+    }
+
+    #[test]
+    fn the_median_of_many_and_of_none() {
+        assert_eq!(median(&mut []), 0.0);
+        assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&mut [4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+
+    #[test]
+    fn percentiles_are_of_the_trips() {
+        let trips: Vec<u64> = (1..=1000).collect();
+        let figures = series(&trips).figures(&stamps(1));
+        assert_eq!(figures.count, 1000);
+        assert!((figures.p50 - 500.0).abs() <= 1.0, "{}", figures.p50);
+        assert_eq!(figures.p99, Some(990.0));
+        assert_eq!(figures.p999, Some(999.0));
+        assert_eq!(figures.max, Some(1000.0));
+    }
+
+    #[test]
+    fn a_median_lies_within_the_clocks_step_where_the_half_is() {
+        // A quarter below the step around 130, half in it, a quarter above.
+        let mut trips = vec![104; 25];
+        trips.extend(vec![130; 50]);
+        trips.extend(vec![156; 25]);
+        assert_eq!(series(&trips).figures(&stamps(26)).p50, 130.0);
+        // All but a few of the half are in the step: near its upper end.
+        let mut trips = vec![104; 5];
+        trips.extend(vec![130; 50]);
+        trips.extend(vec![156; 45]);
+        let p50 = series(&trips).figures(&stamps(26)).p50;
+        assert!((p50 - (117.0 + 26.0 * 0.9)).abs() < 1e-9, "{p50}");
+    }
+
+    #[test]
+    fn stamps_that_run_backwards_count_as_no_time() {
+        let mut series = Series::new();
+        series.record(2_000, 1_000);
+        let figures = series.figures(&stamps(1));
+        assert_eq!((figures.count, figures.max), (1, Some(0.0)));
+    }
+
+    #[test]
+    fn a_batch_is_a_mean_of_whole_thousands() {
+        let mut calls = 0;
+        let figures = batched(&Stamps::new(), 1500, || calls += 1);
+        assert_eq!((calls, figures.count), (2000, 2000));
+        assert!(figures.p50 >= 0.0 && figures.p99.is_none());
     }
 }
