@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
+use std::{env, fs, io};
 
 use crate::baseline::{Baseline, Counts};
 use crate::cases;
@@ -19,8 +19,8 @@ pub fn count(lib: &Path, only: &str) -> Result<Baseline, String> {
         );
     }
     let version = version()?;
-    let folder = tempfile::tempdir().map_err(|error| format!("no folder for dumps: {error}"))?;
-    let failed = |what: &str, error: std::io::Error| format!("{what}: {error}");
+    let folder = Folder::new().map_err(|error| format!("no folder for dumps: {error}"))?;
+    let failed = |what: &str, error: io::Error| format!("{what}: {error}");
     // What the loader finds on the stack moves everything below it, so that the
     // names in there must not depend on where this checkout lies.
     let program = env::current_exe().map_err(|error| failed("this program", error))?;
@@ -28,9 +28,9 @@ pub fn count(lib: &Path, only: &str) -> Result<Baseline, String> {
         .canonicalize()
         .map_err(|error| failed(&lib.display().to_string(), error))?;
     for (target, name) in [(&program, PROGRAM), (&lib, cases::LIBRARY)] {
-        symlink(target, folder.path().join(name)).map_err(|error| failed(name, error))?;
+        symlink(target, folder.0.join(name)).map_err(|error| failed(name, error))?;
     }
-    cases::write_files(folder.path())?;
+    cases::write_files(&folder.0)?;
     let output = Command::new("valgrind")
         .args([
             "--tool=callgrind",
@@ -41,7 +41,7 @@ pub fn count(lib: &Path, only: &str) -> Result<Baseline, String> {
         ])
         .arg(format!("./{PROGRAM}"))
         .args(["--counted", "--only", only])
-        .current_dir(folder.path())
+        .current_dir(&folder.0)
         .env_clear()
         .envs(env::var_os("PATH").map(|path| ("PATH", path)))
         .output()
@@ -53,7 +53,7 @@ pub fn count(lib: &Path, only: &str) -> Result<Baseline, String> {
             String::from_utf8_lossy(&output.stderr)
         ));
     }
-    let totals = totals(folder.path())?;
+    let totals = totals(&folder.0)?;
     let mut counts = Counts::new();
     for case in cases::all().filter(|case| case.name.contains(only)) {
         let of = |calls: usize| {
@@ -73,6 +73,26 @@ pub fn count(lib: &Path, only: &str) -> Result<Baseline, String> {
 }
 
 const PROGRAM: &str = "counts";
+
+/// A folder for dumps, gone when it is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> io::Result<Self> {
+        let name = format!("signal-counts-{}", std::process::id());
+        let path = env::temp_dir().join(name);
+        // Fails if it is there: this process' dumps shall be the only ones.
+        fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left lies among other temporary files.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
 
 /// Instructions of one call, to a tenth.
 fn a_call(once: u64, twice: u64) -> f64 {
@@ -95,7 +115,7 @@ fn version() -> Result<String, String> {
 
 /// The totals of the first thread by the dumps' titles.
 fn totals(folder: &Path) -> Result<BTreeMap<String, u64>, String> {
-    let failed = |error: std::io::Error| format!("the dumps: {error}");
+    let failed = |error: io::Error| format!("the dumps: {error}");
     let mut totals = BTreeMap::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;

@@ -103,24 +103,38 @@ unsafe extern "C-unwind" fn callback(
 
 /// A call hands in one event of each of these kinds.
 fn on_data(config: Value, kinds: &[EventKind]) -> Made {
-    Ok(Box::new(OnData {
-        handle: handle(&config)?,
-        events: kinds.iter().map(|&kind| (kind, events::of(kind))).collect(),
-    }))
+    Ok(Box::new(OnData::new(&config, kinds)?))
 }
 
+/// The loop does as little as it can beside the calls: it is counted, too.
 struct OnData {
     handle: Handle,
-    events: Vec<(EventKind, Vec<Owned>)>,
+    /// Each kind's message type and where its events are.
+    kinds: Vec<(c_int, [*const c_void; DIFFERENT])>,
+    _events: Vec<Vec<Owned>>,
 }
 
 impl OnData {
+    fn new(config: &Value, kinds: &[EventKind]) -> Result<Self, String> {
+        let events: Vec<Vec<Owned>> = kinds.iter().map(|&kind| events::of(kind)).collect();
+        let address = |event: &Owned| event.bytes().as_ptr().cast();
+        let kinds = kinds.iter().zip(&events).map(|(kind, events)| {
+            let addresses = std::array::from_fn(|number| address(&events[number]));
+            (kind.message_type(), addresses)
+        });
+        Ok(Self {
+            handle: handle(config)?,
+            kinds: kinds.collect(),
+            _events: events,
+        })
+    }
+
     #[inline]
     fn give(&self, number: usize) {
-        for (kind, events) in &self.events {
-            let data = events[number % DIFFERENT].bytes().as_ptr().cast();
-            // SAFETY: the bytes are those of the kind's struct.
-            unsafe { self.handle.on_data(kind.message_type(), data) };
+        for (kind, events) in &self.kinds {
+            // SAFETY: the address is that of the kind's struct, which `_events` keeps
+            // and nobody changes.
+            unsafe { self.handle.on_data(*kind, events[number % DIFFERENT]) };
         }
     }
 }
@@ -175,10 +189,7 @@ fn poll(config: &Value) -> Made {
         }
     }
 
-    let source = OnData {
-        handle: handle(config)?,
-        events: vec![(EventKind::Depth, events::of(EventKind::Depth))],
-    };
+    let source = OnData::new(config, &[EventKind::Depth])?;
     source.give(0);
     thread::sleep(LONG);
     source.handle.poll_call();
