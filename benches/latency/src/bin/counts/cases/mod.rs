@@ -1,0 +1,80 @@
+//! What is counted.
+//!
+//! | file | what |
+//! |---|---|
+//! | `host` | the C functions, in `libsignal.so` as a host loads it |
+//! | `stages` | each stage alone |
+//! | `models` | each model alone |
+//! | `events` | what goes in |
+//! | `made` | models made up here |
+
+mod events;
+mod host;
+mod made;
+mod models;
+mod stages;
+
+use std::fs;
+use std::path::Path;
+
+/// The library, in the folder where the cases run.
+pub const LIBRARY: &str = "./libsignal.so";
+/// A linear model of the factor set `market`, in the same folder.
+const LINEAR: &str = "linear.json";
+
+/// Something that is done many times.
+pub trait Case {
+    /// What must be there before so many calls; it is not counted.
+    fn prepare(&mut self, _calls: usize) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Makes the calls.
+    fn run(&mut self, calls: usize);
+
+    /// Whether the calls did what they should; it is not counted.
+    fn settle(&mut self, _calls: usize) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// A case and how to make it. The name is in the baseline.
+pub struct Entry {
+    pub name: String,
+    pub make: Make,
+}
+
+type Made = Result<Box<dyn Case>, String>;
+type Make = Box<dyn Fn() -> Made>;
+
+/// All cases, in the order of the path.
+pub fn all() -> impl Iterator<Item = Entry> {
+    let all = [host::cases(), stages::cases(), models::cases()];
+    all.into_iter().flatten()
+}
+
+/// Writes what the cases read.
+pub fn write_files(folder: &Path) -> Result<(), String> {
+    fs::write(folder.join(LINEAR), models::linear_file())
+        .map_err(|error| format!("{LINEAR}: {error}"))
+}
+
+fn entry(name: impl Into<String>, make: impl Fn() -> Made + 'static) -> Entry {
+    Entry {
+        name: name.into(),
+        make: Box::new(make),
+    }
+}
+
+/// A case of which a call is a call of `call`, with its number.
+fn each(call: impl FnMut(usize) + 'static) -> Box<dyn Case> {
+    struct Each<F>(F);
+
+    impl<F: FnMut(usize)> Case for Each<F> {
+        fn run(&mut self, calls: usize) {
+            (0..calls).for_each(&mut self.0);
+        }
+    }
+
+    Box::new(Each(call))
+}

@@ -1,0 +1,190 @@
+//! Each stage alone, with an instrument that it knows.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use serde_json::Map;
+use signal::abi::{self, EventKind};
+use signal::factors::{self, Depth, IndexPrice, Ticker, Trade};
+use signal::models::{self, Model};
+use signal::pipeline::wire::{self, RawEvents, Wire};
+use signal::stages::{
+    Assets, Body, Callback, Egress, Event, Factor, FactorVector, Ingest, InstrumentId, Meta,
+    ModelId, ModelStage, Names, PairId, Prediction, Triggers,
+};
+
+use super::events::{self, DIFFERENT};
+use super::{Entry, Made, each, entry, models as kernels};
+
+const INSTRUMENTS: usize = 16;
+
+const META: Meta = Meta {
+    input_sequence: 1,
+    instrument: InstrumentId(0),
+    timestamp: 0,
+    arrival: 0,
+};
+
+pub fn cases() -> Vec<Entry> {
+    let mut cases = Vec::new();
+    let ingests = [
+        ("Depth, 1 level", EventKind::Depth, 1),
+        ("Depth, 10 levels", EventKind::Depth, abi::LEVELS),
+        ("Ticker", EventKind::Ticker, 1),
+        ("Trade", EventKind::Trade, 1),
+        ("IndexPrice", EventKind::IndexPrice, 1),
+    ];
+    for (what, kind, levels) in ingests {
+        cases.push(entry(format!("ingest, {what}"), move || {
+            Ok(ingest(kind, levels))
+        }));
+    }
+    for set in ["test0000", "market"] {
+        for kind in EventKind::ALL {
+            let name = format!("factor {set}, {}", events::word(kind));
+            cases.push(entry(name, move || factor(set, &[kind])));
+        }
+    }
+    // A book after a trade finds what is made of trades out of date.
+    cases.push(entry("factor market, Trade and Depth", || {
+        factor("market", &[EventKind::Trade, EventKind::Depth])
+    }));
+    cases.push(entry("model stage, test0000", || {
+        let make = models::Registry::builtin()
+            .get("test0000")
+            .ok_or("no model test0000")?;
+        Ok(model_stage(make(&[""; kernels::FACTORS])))
+    }));
+    cases.push(entry("model stage, linear", || {
+        Ok(model_stage(kernels::linear()?))
+    }));
+    cases.push(entry("egress", || Ok(egress())));
+    cases
+}
+
+fn ingest(kind: EventKind, levels: usize) -> Box<dyn super::Case> {
+    let events = raw(kind, levels);
+    let names = Arc::new(Names::new(INSTRUMENTS));
+    let mut ingest = Ingest::new(levels, names, Assets::default());
+    each(move |number| {
+        let (raw, _) = RawEvents::decode(&events[number % DIFFERENT]);
+        let result = ingest.on(&raw, |event| {
+            black_box(&event);
+        });
+        assert!(result.is_ok());
+    })
+}
+
+/// Events as the host's thread copies them.
+fn raw(kind: EventKind, levels: usize) -> Vec<Vec<u64>> {
+    let carry = |event: &events::Owned| {
+        let mut words = vec![0; wire::raw_words(levels)];
+        wire::carry(&event.event(), levels, 1, 0, &mut words);
+        words
+    };
+    events::of(kind).iter().map(carry).collect()
+}
+
+/// A call hands in one event of each of these kinds; a Depth triggers.
+fn factor(set: &str, kinds: &[EventKind]) -> Made {
+    let sets = factors::Registry::builtin();
+    let set = sets
+        .get(set)
+        .ok_or_else(|| format!("no factor set {set}"))?;
+    let mut factor = Factor::new(
+        vec![set.prepare(&Map::new())?.bank(INSTRUMENTS)],
+        None,
+        Triggers::new(&[EventKind::Depth]),
+        INSTRUMENTS,
+        Ingest::pairs(INSTRUMENTS),
+    );
+    let events: Vec<Vec<Event<'static>>> = kinds
+        .iter()
+        .map(|&kind| checked(kind, set.levels))
+        .collect();
+    let mut give = move |event: &Event<'static>| {
+        factor.on(
+            event,
+            |vector| {
+                black_box(&vector);
+            },
+            |panic| panic!("{} panicked", panic.set),
+        );
+    };
+    // An index price is for instruments that have been heard of.
+    give(&checked(EventKind::Depth, set.levels)[0]);
+    Ok(each(move |number| {
+        for events in &events {
+            give(&events[number % DIFFERENT]);
+        }
+    }))
+}
+
+/// Events as ingest hands them on. Their numbers stay for as long as the program
+/// runs, which is not for long.
+fn checked(kind: EventKind, levels: usize) -> Vec<Event<'static>> {
+    let check = |words: Vec<u64>| {
+        let words: &'static [u64] = words.leak();
+        let (raw, _) = RawEvents::decode(words);
+        let time = raw.head.timestamp;
+        let values = raw.values;
+        let body = match kind {
+            EventKind::Depth => Body::Depth(Depth::from_values(time, &values[..4 * levels])),
+            EventKind::Ticker => Body::Ticker(Ticker::from_values(time, values)),
+            EventKind::Trade => Body::Trade(Trade::from_values(time, raw.head.side, values)),
+            EventKind::IndexPrice => Body::IndexPrice(IndexPrice { price: values[0] }),
+        };
+        let meta = match kind {
+            EventKind::IndexPrice => Meta {
+                instrument: InstrumentId::NONE,
+                ..META
+            },
+            _ => Meta {
+                timestamp: time,
+                ..META
+            },
+        };
+        Event {
+            meta,
+            pair: PairId(0),
+            body,
+        }
+    };
+    raw(kind, levels).into_iter().map(check).collect()
+}
+
+fn model_stage(model: Box<dyn Model>) -> Box<dyn super::Case> {
+    let rows = kernels::rows();
+    let mut stage = ModelStage::new(vec![model], Callback::default());
+    each(move |number| {
+        let vector = FactorVector {
+            meta: META,
+            last: true,
+            values: &rows[number % DIFFERENT],
+        };
+        stage.on(
+            &vector,
+            |prediction| {
+                black_box(&prediction);
+            },
+            |panic| panic!("{:?} panicked", panic.model),
+        );
+    })
+}
+
+fn egress() -> Box<dyn super::Case> {
+    let values = [1.0; 2];
+    let mut egress = Egress::conflating(INSTRUMENTS, 1, values.len());
+    each(move |_| {
+        let prediction = Prediction {
+            meta: META,
+            model: Some(ModelId(0)),
+            last: true,
+            values: &values,
+        };
+        egress.on(&prediction, |signal| {
+            black_box(signal);
+            true
+        });
+    })
+}

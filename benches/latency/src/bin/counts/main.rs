@@ -1,0 +1,110 @@
+//! Counts instructions and compares them with the committed counts: does a
+//! change make the hot path longer?
+//!
+//! The program runs each case under callgrind and counts what a call costs. An
+//! instruction count is the same on every run and every machine that has AVX2,
+//! so 3 % more is a fact about the code, where 3 % more time would be weather.
+//!
+//! | file | what |
+//! |---|---|
+//! | `cases` | what is counted |
+//! | `counted` | the side under valgrind: runs the cases, dumps the counts |
+//! | `requests` | what a program can ask of callgrind |
+//! | `callgrind` | the other side: starts valgrind, reads the dumps |
+//! | `baseline` | the committed counts |
+//! | `compare` | the verdict and its table |
+//!
+//! Why not `gungraun`, which does much the same: its baselines are callgrind's own
+//! dumps in the build folder, so there is no file to commit and to review; it
+//! needs a runner of its exact version installed beside it, minutes of a CI run;
+//! and it starts valgrind once a case, with calibration each time.
+
+mod baseline;
+mod callgrind;
+mod cases;
+mod compare;
+mod counted;
+mod requests;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use latency_bench::library;
+
+use baseline::Baseline;
+use compare::Comparison;
+
+/// The baseline of this source tree.
+const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.json");
+
+/// Counts instructions a call under callgrind and compares them with the
+/// committed counts. Exits with 1 if a count grew by 3 % or more, or if the cases
+/// are not those of the baseline.
+#[derive(Parser)]
+#[command(version = None)]
+struct Args {
+    /// Writes the counts to the baseline instead of comparing with it
+    #[arg(long)]
+    bless: bool,
+    /// The baseline to compare with [default: the source tree's counts.json]
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Only cases whose name contains this; those left out are not missed
+    #[arg(long, value_name = "TEXT", conflicts_with = "bless")]
+    only: Option<String>,
+    /// The library to count in [default: SIGNAL_LIB_PATH, else the one that Cargo built]
+    #[arg(long, value_name = "PATH")]
+    lib: Option<PathBuf>,
+    /// Names the cases and ends
+    #[arg(long)]
+    list: bool,
+    /// Set by the program when it starts itself again under valgrind
+    #[arg(long, hide = true)]
+    counted: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let only = args.only.as_deref().unwrap_or("");
+    if args.list {
+        for case in cases::all().filter(|case| case.name.contains(only)) {
+            println!("{}", case.name);
+        }
+        return ExitCode::SUCCESS;
+    }
+    let done = if args.counted {
+        counted::run(only).map(|()| true)
+    } else {
+        compare(&args, only)
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("counts: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether the counts are fine.
+fn compare(args: &Args, only: &str) -> Result<bool, String> {
+    let path = args.baseline.clone().unwrap_or_else(|| COMMITTED.into());
+    // Before the work: a file that cannot be read must not cost a minute first.
+    let before = match args.bless {
+        true => None,
+        false => Some(Baseline::read(&path)?),
+    };
+    let lib = library::find(args.lib.as_deref())?;
+    let now = callgrind::count(&lib, only)?;
+    let Some(mut before) = before else {
+        now.write(&path)?;
+        println!("{} counts written to {}", now.counts.len(), path.display());
+        return Ok(true);
+    };
+    before.counts.retain(|(name, _)| name.contains(only));
+    let comparison = Comparison::of(&before, &now);
+    print!("{comparison}");
+    Ok(comparison.is_fine())
+}
