@@ -207,7 +207,7 @@ fn hops_are_counted_where_they_happen() {
         ),
     ] {
         let (_, mut engine) = run(
-            &format!(r#"{{"placement": "{placement}"}}"#),
+            &format!(r#"{{"placement": "{placement}", "latency": {{"work_every": 1}}}}"#),
             &feed(&events),
         );
         let rows = engine.latency();
@@ -215,6 +215,13 @@ fn hops_are_counted_where_they_happen() {
         assert_eq!(names, hops);
         assert!(rows.iter().all(|row| row.count == 500), "{rows:?}");
         assert!(rows.iter().all(|row| row.p50_ns <= row.max_ns));
+    }
+    // In a sample of the messages: of 500, 31 are expected.
+    let (_, mut sampled) = run(r#"{"placement": "fused"}"#, &feed(&events));
+    for row in sampled.latency() {
+        let is_inner = row.hop.name().ends_with(".work");
+        assert_eq!(row.count < 100, is_inner, "{row:?}");
+        assert!(row.count > 0, "{row:?}");
     }
     let (_, mut untimed) = run(r#"{"timing": false}"#, &feed(&events));
     assert_eq!(untimed.latency(), []);

@@ -25,7 +25,7 @@ fn depth() -> Depth {
 /// Runs an engine over several intervals and leaves its report in `dir`.
 fn make_report(dir: &Path, placement: &str) {
     let config = format!(
-        r#"{{"placement": "{placement}", "latency": {{"dir": {}, "interval_ms": 20}}}}"#,
+        r#"{{"placement": "{placement}", "latency": {{"dir": {}, "interval_ms": 20, "work_every": 1}}}}"#,
         serde_json::to_string(dir).unwrap()
     );
     let mut engine = Engine::start(&Config::from_json(&config).unwrap()).unwrap();
@@ -137,7 +137,7 @@ fn every_file_holds_every_message() {
 fn a_snapshot_is_whole_while_a_report_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let json = format!(
-        r#"{{"placement": "fused", "latency": {{"dir": {}, "interval_ms": 10}}}}"#,
+        r#"{{"placement": "fused", "latency": {{"dir": {}, "interval_ms": 10, "work_every": 1}}}}"#,
         serde_json::to_string(dir.path()).unwrap()
     );
     let mut engine = Engine::start(&Config::from_json(&json).unwrap()).unwrap();
