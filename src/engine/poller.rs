@@ -24,6 +24,17 @@ pub struct Poller {
     pub(super) pending: Option<Taken>,
     pub(super) counters: Arc<Counters>,
     pub(super) values: Values,
+    /// Signals that a batch has handed out and that still lie in the ring.
+    pub(super) lent: Lent,
+}
+
+/// The signals of the batch handed out last, oldest in the ring.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lent {
+    pub(super) count: usize,
+    /// When they were taken, TSC ticks.
+    pub(super) taken: u64,
+    pub(super) recorded: bool,
 }
 
 /// The stamps of a signal that was taken and not recorded yet, TSC ticks.
@@ -55,6 +66,7 @@ impl Poller {
     /// too.
     #[inline]
     pub(crate) fn begin(&mut self) -> usize {
+        self.free_batch();
         let ready = self.ready();
         if ready > 0 {
             self.signals.note_waiting(ready);
@@ -86,19 +98,8 @@ impl Poller {
             return false;
         };
         let now = self.clock.stamp();
-        let taken = &self.words.taken;
-        taken.store(
-            taken.load(Ordering::Relaxed).wrapping_add(1),
-            Ordering::Relaxed,
-        );
-        self.counters.bump(Counter::Delivered);
-        if sequence != self.next_sequence {
-            self.counters.add(
-                Counter::EgressGap,
-                sequence.wrapping_sub(self.next_sequence),
-            );
-        }
-        self.next_sequence = sequence.wrapping_add(1);
+        self.count_taken(1);
+        self.note_gap(sequence);
         if self.clock.is_on() {
             self.pending = Some(Taken {
                 arrival: meta.arrival,
@@ -122,6 +123,28 @@ impl Poller {
         true
     }
 
+    #[inline]
+    pub(super) fn count_taken(&mut self, signals: u64) {
+        let taken = &self.words.taken;
+        taken.store(
+            taken.load(Ordering::Relaxed).wrapping_add(signals),
+            Ordering::Relaxed,
+        );
+        self.counters.add(Counter::Delivered, signals);
+    }
+
+    /// Counts the numbers between the last signal's and this one's.
+    #[inline]
+    pub(super) fn note_gap(&mut self, sequence: u64) {
+        if sequence != self.next_sequence {
+            self.counters.add(
+                Counter::EgressGap,
+                sequence.wrapping_sub(self.next_sequence),
+            );
+        }
+        self.next_sequence = sequence.wrapping_add(1);
+    }
+
     /// Records the hops of the signal taken last: after its callback, so that
     /// the histograms' cost is not on its way.
     #[inline]
@@ -135,6 +158,7 @@ impl Poller {
 
     fn finish(&mut self) {
         self.record_last();
+        self.free_batch();
         if let Some(recorder) = self.recorder.take() {
             recorder.finish();
         }

@@ -13,6 +13,7 @@
 //! finds, the sender that there was no room. Each has a cell of its own.
 
 use std::fmt;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -50,10 +51,16 @@ pub struct Sender {
 /// The reading end of a ring. One thread at a time.
 pub struct Receiver {
     lines: Consumer<Line>,
+    /// The ring's first line, to look at messages beyond the oldest.
+    start: NonNull<Line>,
     per_message: usize,
     most_lines: usize,
     level: Arc<Level>,
 }
+
+// SAFETY: `start` points into the ring's memory, which `lines` keeps alive and
+// which only the receiver reads; `Consumer<Line>` is `Send` itself.
+unsafe impl Send for Receiver {}
 
 /// How full a ring has been. One writer a cell.
 #[derive(Debug, Default)]
@@ -115,9 +122,10 @@ pub fn ring(messages: usize, words: usize) -> (Sender, Receiver) {
         let filled = chunk.fill_from_iter(std::iter::repeat_n(Line::zeroed(), capacity));
         debug_assert_eq!(filled, capacity);
     }
-    if let Ok(chunk) = consumer.read_chunk(capacity) {
-        chunk.commit_all();
-    }
+    let chunk = consumer.read_chunk(capacity);
+    let chunk = chunk.expect("the ring has just been filled");
+    let start = NonNull::from(&chunk.as_slices().0[0]);
+    chunk.commit_all();
     let level = Arc::<Level>::default();
     (
         Sender {
@@ -127,6 +135,7 @@ pub fn ring(messages: usize, words: usize) -> (Sender, Receiver) {
         },
         Receiver {
             lines: consumer,
+            start,
             per_message,
             most_lines: 0,
             level,
@@ -211,6 +220,45 @@ impl Receiver {
         Some(taken)
     }
 
+    /// The `nth` message that waits, the oldest being the 0th, in place; `None` if
+    /// fewer wait. It stays until it is received or released.
+    ///
+    /// ```
+    /// let (mut sender, mut receiver) = signal::pipeline::ring::ring(4, 1);
+    /// for word in [7, 8, 9] {
+    ///     sender.try_send(|words| words[0] = word).unwrap();
+    /// }
+    /// assert_eq!((receiver.peek(1).unwrap()[0], receiver.peek(3)), (8, None));
+    /// receiver.release(2);
+    /// assert_eq!(receiver.try_receive(|words| words[0]), Some(9));
+    /// ```
+    #[inline]
+    pub fn peek(&self, nth: usize) -> Option<&[u64]> {
+        let oldest = self.lines.peek().ok()?;
+        let behind = nth.checked_mul(self.per_message)?;
+        if behind >= self.lines.slots() {
+            return None;
+        }
+        let start = self.start.as_ptr().cast_const();
+        // SAFETY: both point into the ring's one block of lines, `start` to the
+        // first of them.
+        let place = unsafe { std::ptr::from_ref(oldest).offset_from(start) } as usize;
+        let place = (place + behind) % self.lines.buffer().capacity();
+        // SAFETY: a message of whole lines begins at `place`, does not wrap around
+        // the end, and has been published: `slots` says so with acquire. The sender
+        // writes there again only after it has been freed, which takes `&mut self`.
+        let lines = unsafe { std::slice::from_raw_parts(start.add(place), self.per_message) };
+        Some(bytemuck::cast_slice(lines))
+    }
+
+    /// Frees the oldest `messages`, all at once; if fewer wait, none.
+    #[inline]
+    pub fn release(&mut self, messages: usize) {
+        if let Ok(chunk) = self.lines.read_chunk(messages * self.per_message) {
+            chunk.commit_all();
+        }
+    }
+
     /// Raises the high-water mark if more messages wait than ever before, the
     /// one counted that was received last. Costs a load of the sender's position.
     #[inline]
@@ -255,5 +303,38 @@ impl fmt::Debug for Receiver {
             .field("capacity", &self.capacity())
             .field("lines_per_message", &self.per_message)
             .finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_seen_in_place_around_the_end() {
+        // Three lines a message, four messages: the end is passed again and again.
+        let (mut sender, mut receiver) = ring(4, 20);
+        let (mut sent, mut freed) = (0u64, 0u64);
+        for step in 0..1000u64 {
+            while sender.try_send(|words| words[..20].fill(sent)).is_ok() {
+                sent += 1;
+            }
+            assert_eq!(sent - freed, 4);
+            for nth in 0..4 {
+                let words = receiver.peek(nth).unwrap();
+                assert_eq!(words[..20], [freed + nth as u64; 20]);
+            }
+            assert!(receiver.peek(4).is_none());
+            assert!(receiver.peek(usize::MAX).is_none());
+            // More than wait: nothing is freed.
+            receiver.release(5);
+            let free = step % 4 + 1;
+            receiver.release(free as usize - 1);
+            let received = receiver.try_receive(|words| words[19]);
+            assert_eq!(received, Some(freed + free - 1));
+            freed += free;
+        }
+        // The last step has freed all four.
+        assert!(receiver.peek(0).is_none());
     }
 }
