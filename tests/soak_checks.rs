@@ -8,7 +8,7 @@ mod accounts;
 mod cases;
 #[path = "../benches/soak/feed.rs"]
 mod feed;
-#[path = "../benches/tick_to_callback/library.rs"]
+#[path = "../benches/latency/src/library.rs"]
 mod library;
 #[path = "../benches/soak/memory.rs"]
 mod memory;

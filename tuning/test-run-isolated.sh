@@ -132,7 +132,7 @@ mkdir "$work/bin"
 # shellcheck disable=SC2016
 printf '#!/bin/sh\necho "$@"\nsed -n "s/^Cpus_allowed_list:[[:space:]]*/mask /p" /proc/self/status\n' >"$work/bin/a_bench"
 # shellcheck disable=SC2016
-printf '#!/bin/sh\nprintf "%%s\\n" \x27{"reason":"compiler-artifact","target":{"kind":["bench"],"name":"a_bench"},"executable":"%s"}\x27\n' \
+printf '#!/bin/sh\nprintf "%%s\\n" \x27{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"a_bench"},"executable":"%s"}\x27\n' \
   "$work/bin/a_bench" >"$work/bin/cargo"
 chmod +x "$work/bin"/*
 check 'bench --bin: runs' exits 0 "${on[@]}" --out "$work/bench" --bin "$work/bin/a_bench" bench -- --iterations 5

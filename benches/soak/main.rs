@@ -18,9 +18,9 @@ mod accounts;
 mod args;
 mod cases;
 mod feed;
-#[path = "../tick_to_callback/library.rs"]
+#[path = "../latency/src/library.rs"]
 mod library;
-#[path = "../tick_to_callback/machine.rs"]
+#[path = "../latency/src/machine.rs"]
 mod machine;
 mod memory;
 mod probe;

@@ -71,13 +71,22 @@ pub fn allowed() -> Vec<usize> {
     cores
 }
 
+/// Whether a thread may be pinned to this core, tried out on a thread of its own:
+/// isolated cores are usable although they are not [`allowed`] by default.
+pub fn may_use(core: usize) -> Result<(), String> {
+    let tried = std::thread::spawn(move || pin(core)).join();
+    tried.unwrap_or_else(|_| Err(format!("cannot try core {core}: the thread panicked")))
+}
+
 /// Pins the calling thread, and confirms that it runs there.
 pub fn pin(core: usize) -> Result<(), String> {
     // Beyond this the kernel's fixed-size mask ends and the crate would panic.
     let known = core < libc::CPU_SETSIZE as usize;
     if !known || !core_affinity::set_for_current(CoreId { id: core }) {
         return Err(format!(
-            "cannot pin a thread to core {core}: the machine does not have it, or this process may not use it"
+            "cannot pin a thread to core {core}: the machine does not have it, or this process may \
+             not use it (allowed: {})",
+            list(&allowed())
         ));
     }
     // SAFETY: takes no argument and only reads the number of the current core.
@@ -100,6 +109,8 @@ pub fn preemptions() -> i64 {
 /// What the machine says about itself and these cores.
 pub fn facts(cores: &Cores) -> Value {
     let cpuinfo = read("/proc/cpuinfo");
+    let flags = field(&cpuinfo, "flags");
+    let has = |wanted: &str| flags.split(' ').any(|flag| flag == wanted);
     let all: Vec<usize> = std::iter::once(cores.host)
         .chain(cores.lanes.iter().copied())
         .collect();
@@ -121,7 +132,14 @@ pub fn facts(cores: &Cores) -> Value {
         .any(|&lane| siblings(lane).contains(&cores.host));
     json!({
         "cpu": field(&cpuinfo, "model name"),
-        "hypervisor": field(&cpuinfo, "flags").split(' ').any(|flag| flag == "hypervisor"),
+        "hypervisor": has("hypervisor"),
+        "tsc": {
+            "invariant": has("constant_tsc") && has("nonstop_tsc"),
+            "clocksource": or(
+                read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+                "unknown",
+            ),
+        },
         "kernel": read("/proc/sys/kernel/osrelease"),
         "allowed_cores": allowed(),
         "host_core": cores.host,
@@ -133,6 +151,44 @@ pub fn facts(cores: &Cores) -> Value {
         "governors": governors,
         "load_average": read("/proc/loadavg").split(' ').next().unwrap_or_default(),
     })
+}
+
+/// [`facts`] for a reader, as names and texts.
+pub fn describe(facts: &Value) -> [(&'static str, String); 2] {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let if_true = |value: &Value, text: &'static str| if *value == true { text } else { "" };
+    let machine = format!(
+        "{}{}, kernel {}, load average {}, TSC {}",
+        text(&facts["cpu"]),
+        if_true(
+            &facts["hypervisor"],
+            " (virtual: the hypervisor may move or stop a core)"
+        ),
+        text(&facts["kernel"]),
+        text(&facts["load_average"]),
+        if facts["tsc"]["invariant"] == true {
+            "invariant"
+        } else {
+            "NOT invariant"
+        },
+    );
+    let cores = format!(
+        "host {}, others {}; isolated: {}, nohz_full: {}, governors: {}{}",
+        facts["host_core"],
+        facts["lane_cores"],
+        if facts["isolated"] == true {
+            "yes"
+        } else {
+            "no"
+        },
+        text(&facts["nohz_full"]),
+        facts["governors"],
+        if_true(
+            &facts["host_and_lane_share_a_physical_core"],
+            "; host and lane are two threads of ONE physical core"
+        ),
+    );
+    [("machine", machine), ("cores", cores)]
 }
 
 /// The threads of the physical core that this one belongs to, itself included.

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
-#[path = "../../src/bin/signal/mirror.rs"]
+#[path = "../../../src/bin/signal/mirror.rs"]
 mod mirror;
 
 use mirror::{Callback, Egress, Functions, Hop, Stats};
@@ -28,12 +28,13 @@ pub fn find(flag: Option<&Path>) -> Result<PathBuf, String> {
         return Ok(path.into());
     }
     let program = env::current_exe().map_err(|error| error.to_string())?;
-    // A bench lies in target/release/deps, and so does the library that was built with it.
-    program
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|folder| folder.join("libsignal.so"))
+    let folder = program.parent().unwrap_or(Path::new("."));
+    // `deps` first: Cargo writes each build of the library there, and links it into
+    // the folder above only when the library itself was asked for. What lies above
+    // may be older than this program.
+    ["deps/libsignal.so", "libsignal.so", "../libsignal.so"]
+        .iter()
+        .map(|place| folder.join(place))
         .find(|path| path.is_file())
         .ok_or_else(|| {
             "no libsignal.so beside this program: build it, or name it with --lib or SIGNAL_LIB_PATH"

@@ -32,6 +32,11 @@ impl Trips {
     pub fn warm_up(self) -> usize {
         self.count / 10
     }
+
+    /// Trips in all.
+    pub fn in_all(self) -> u64 {
+        (self.warm_up() + self.count) as u64
+    }
 }
 
 /// One cache line to the other core and back, into `series`.

@@ -5,12 +5,12 @@ use std::ffi::{c_char, c_double, c_int, c_longlong, c_void};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use bytemuck::Zeroable;
 use signal::abi::{Depth, Trade};
 
 use crate::echo::Trips;
 use crate::library::Handle;
 use crate::series::{Figures, Series, Stamps, batched};
+use crate::workload;
 
 /// What the callback leaves for the sender. Both run on the host's thread.
 struct Probe<'a> {
@@ -62,7 +62,7 @@ impl<'a> Ticks<'a> {
         Self {
             handle,
             probe,
-            depth: depth(),
+            depth: workload::depth(),
             trade: None,
         }
     }
@@ -70,13 +70,7 @@ impl<'a> Ticks<'a> {
     /// A trade goes before each Depth, so that what a factor set computes from
     /// trades is never up to date already.
     pub fn with_trades(mut self) -> Self {
-        self.trade = Some(Trade {
-            symbol: self.depth.symbol,
-            exchange_id: self.depth.exchange_id,
-            instrument_type: self.depth.instrument_type,
-            volume: 0.5.into(),
-            ..Trade::zeroed()
-        });
+        self.trade = Some(workload::trade(&self.depth));
         self
     }
 
@@ -178,21 +172,4 @@ pub fn empty_poll_inlined(stamps: &Stamps, handle: &Handle, calls: usize) -> Fig
     batched(stamps, calls, || {
         black_box(handle.poll_inlined());
     })
-}
-
-/// A book of ten levels around 101.
-fn depth() -> Depth {
-    let mut depth = Depth::zeroed();
-    depth.source_id[..7].copy_from_slice(b"binance");
-    depth.symbol[..8].copy_from_slice(b"btc_usdt");
-    depth.exchange_id[..7].copy_from_slice(b"binance");
-    depth.instrument_type = 7;
-    for level in 0..signal::abi::LEVELS {
-        let step = level as f64;
-        depth.bid_price[level] = (100.0 - step).into();
-        depth.ask_price[level] = (102.0 + step).into();
-        depth.bid_volume[level] = (1.0 + step).into();
-        depth.ask_volume[level] = (2.0 + step).into();
-    }
-    depth
 }

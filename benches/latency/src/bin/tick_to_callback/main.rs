@@ -1,0 +1,140 @@
+//! What a tick costs from `signal_on_data` to the callback, beside what the
+//! machine asks for crossing to another core at all.
+//!
+//! Everything is measured in turn on the same two cores, repetition after
+//! repetition, so that a ratio is formed of figures from the same moment. What
+//! exactly is timed: `benches/README.md`. `--help` lists the flags.
+//!
+//! | file | what |
+//! |---|---|
+//! | `rows` | the rows of the table, one repetition of them |
+//! | `cases` | the library's configurations and which rows each gives |
+//! | `goals` | the goals |
+//! | `report` | the header, the table, the JSON |
+
+mod args;
+mod cases;
+mod goals;
+mod report;
+mod rows;
+
+use std::hint::black_box;
+use std::process::ExitCode;
+
+use clap::Parser;
+use latency_bench::bench::{self, Bench, Library};
+use latency_bench::echo::{self, Trips};
+use latency_bench::series::{Series, batched};
+use latency_bench::workload;
+
+use args::Args;
+use cases::{Case, Setting};
+use report::Hops;
+use rows::{Repetition, What};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    bench::exit("tick_to_callback", run(&args))
+}
+
+fn run(args: &Args) -> Result<(), String> {
+    let bench = Bench::start("tick_to_callback", &args.common)?;
+    let library = Library::load(&args.subject)?;
+    let against = args
+        .against
+        .clone()
+        .map(Library::load_from)
+        .transpose()
+        .map_err(|error| format!("--against: {error}"))?;
+    report::header(args, &bench, &library, against.as_ref());
+
+    let model = workload::linear_model()?;
+    let setting = Setting {
+        stamps: &bench.stamps,
+        cores: &bench.cores,
+        placement: &args.subject.placement,
+        model: model.path(),
+        trips: Trips {
+            count: args.iterations(),
+            gap: bench.stamps.ticks(args.gap_ns),
+        },
+    };
+    let mut repetitions = Vec::with_capacity(args.repetitions());
+    let mut hops = Hops::default();
+    for number in 0..args.repetitions() {
+        // Who goes first changes, so that what one leaves behind meets both.
+        let other_first = number % 2 == 1;
+        let repetition = repeat(
+            &bench,
+            &setting,
+            &library,
+            against.as_ref(),
+            other_first,
+            &mut hops,
+        )?;
+        repetitions.push(repetition);
+    }
+    report::table(&bench, &repetitions, &hops);
+    bench.write(report::to_json(
+        args,
+        &library,
+        against.as_ref(),
+        &repetitions,
+        &hops,
+    ))
+}
+
+/// Measures everything once. The echo threads and the libraries' lanes take turns
+/// on the lane's core: a handle lives only while it is measured.
+fn repeat(
+    bench: &Bench,
+    setting: &Setting,
+    library: &Library,
+    against: Option<&Library>,
+    other_first: bool,
+    hops: &mut Hops,
+) -> Result<Repetition, String> {
+    let (stamps, lane, trips) = (setting.stamps, bench.lane(), setting.trips);
+    let half = Trips {
+        count: trips.count / 2,
+        ..trips
+    };
+    let mut repetition = Repetition::default();
+    let stamp = batched(stamps, trips.count, || {
+        black_box(stamps.raw());
+    });
+    let ring64 = echo::ring::<8>(stamps, lane, trips)?.figures(stamps);
+    let ring448 = echo::ring::<56>(stamps, lane, trips)?.figures(stamps);
+    repetition.rows.insert(What::Stamp, stamp);
+    repetition.rows.insert(What::Ring64, ring64);
+    repetition.rows.insert(What::Ring448, ring448);
+
+    let mut line = Series::new();
+    echo::line(stamps, lane, half, &mut line)?;
+    for case in Case::ALL {
+        let mut other = || -> Result<(), String> {
+            if let Some(against) = against {
+                let measured = case.measure(setting, &against.api);
+                let measured = measured.map_err(|error| format!("--against: {error}"))?;
+                repetition.against.extend(measured.rows);
+            }
+            Ok(())
+        };
+        if other_first {
+            other()?;
+        }
+        let measured = case.measure(setting, &library.api)?;
+        if !other_first {
+            other()?;
+        }
+        repetition.rows.extend(measured.rows);
+        match case {
+            Case::Timed => hops.test0000 = measured.hops,
+            Case::Market => hops.market = measured.hops,
+            _ => {}
+        }
+    }
+    echo::line(stamps, lane, half, &mut line)?;
+    repetition.rows.insert(What::Line, line.figures(stamps));
+    Ok(repetition)
+}

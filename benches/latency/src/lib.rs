@@ -1,0 +1,25 @@
+//! What the latency benches share: one program a question, in `src/bin`.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`args`] | flags |
+//! | [`bench`] | from the flags to pinned cores and a clock; the printed header, the JSON |
+//! | [`machine`] | cores, and the facts of the machine that a figure depends on |
+//! | [`series`] | stamps and what is read off many of them |
+//! | [`echo`] | a cache line there and back: the floor under every hop |
+//! | [`library`] | `libsignal.so` as a host loads it |
+//! | [`workload`] | configurations, the linear model, a book and a trade |
+//! | [`ticks`] | what the library costs on the host's thread |
+//! | [`table`] | columns of figures |
+//!
+//! What each bench times, and how to read it: `benches/README.md`.
+
+pub mod args;
+pub mod bench;
+pub mod echo;
+pub mod library;
+pub mod machine;
+pub mod series;
+pub mod table;
+pub mod ticks;
+pub mod workload;
