@@ -250,7 +250,7 @@ fn all_signals_of_an_event_are_waited_for() {
         if whole[0] > 0 && whole[1] > 1 {
             return;
         }
-        for kind in 0..2 {
+        for (kind, whole) in whole.iter_mut().enumerate() {
             feeds.depth.instrument_type = (round % 2) as i8;
             let event = match kind {
                 0 => HostEvent::Depth(&feeds.depth),
@@ -259,7 +259,7 @@ fn all_signals_of_an_event_are_waited_for() {
             let expected = if kind == 0 || round == 0 { 3 } else { 6 };
             let mut seen = Vec::new();
             give(&mut engine, event, &mut seen);
-            whole[kind] += usize::from(seen.len() == expected);
+            *whole += usize::from(seen.len() == expected);
             settle(&engine);
             engine.poll(|_, signal| seen.push(signal.sequence));
             assert_eq!(seen.len(), expected);

@@ -40,3 +40,26 @@ fn a_host_that_is_linked_with_the_library() {
     holds(&["-std=c++17", "-DLINKED"], &[source(), library()]);
     holds(&["-std=c++20", "-DLINKED"], &[source(), library()]);
 }
+
+#[test]
+fn the_example_host_runs() {
+    if !has_tool("g++") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("host");
+    let example = Path::new(ROOT).join("examples/host_hpp.cpp");
+    compile_with(&STRICT, &[example], &program);
+    let output = run(&mut host(&program));
+    output.expect_code(0);
+    for expected in [
+        "BTCUSDT at 1720000000000000002: 0.5 62000.25 62000",
+        "ETHUSDT at 1720000000000000002: 0.25 3400.125 3400",
+        "3 callbacks, 3 in a batch",
+    ] {
+        assert!(output.stdout.contains(expected), "{}", output.stdout);
+    }
+    let missing = run(host(&program).env("SIGNAL_LIB_PATH", "/nowhere"));
+    missing.expect_code(1);
+    assert!(missing.stderr.contains("/nowhere"), "{}", missing.stderr);
+}

@@ -108,12 +108,14 @@ pub fn crossing(args: &Args, models: &[Model]) {
             |model| read(&model.ways[way]),
             |model| read(&model.ways[0]),
         );
+        let (left, right) = (names[way], names[0]);
+        let first = models.first().map(|model| model.work_ns);
         match found {
-            Some(work) => println!(
-                "{what}: {} overtakes {} where the model costs {work:.0} ns",
-                names[way], names[0]
-            ),
-            None => println!("{what}: {} stays behind {}", names[way], names[0]),
+            Some(work) if Some(work) == first => {
+                println!("{what}: {left} is ahead of {right} at every cost");
+            }
+            Some(work) => println!("{what}: {left} overtakes {right} at {work:.0} ns"),
+            None => println!("{what}: {left} stays behind {right} at every cost"),
         }
     };
     one("one Depth at a time", 1, crate::crossing::Cost::single_ns);
