@@ -1,15 +1,16 @@
 /*
  * The C interface of libsignal.so, a signal library for the Godzilla host.
  *
- * Threads: signal_on_data, signal_poll_callbacks, signal_register_callback,
- * signal_latency, signal_current_model, signal_current_sequence and signal_destroy
- * belong to one thread at a time, the host's; between calls a handle may move to
- * another thread, whose first call costs some microseconds. A second
- * such call on the same handle at the same time, from another thread or from a
- * signal handler that interrupted the first, is refused and counted
- * (refused_concurrent). All other functions may be called from any thread. The
- * library runs no host code on any other thread, and makes callbacks from inside
- * signal_poll_callbacks alone; from inside one every function may be called.
+ * Threads: signal_on_data, signal_poll_callbacks, signal_poll_batch,
+ * signal_register_callback, signal_latency, signal_current_model,
+ * signal_current_sequence and signal_destroy belong to one thread at a time, the
+ * host's; between calls a handle may move to another thread, whose first call
+ * costs some microseconds. A second such call on the same handle at the same
+ * time, from another thread or from a signal handler that interrupted the first,
+ * is refused and counted (refused_concurrent). All other functions may be called
+ * from any thread. The library runs no host code on any other thread, and makes
+ * callbacks from inside signal_poll_callbacks alone, or with "deliver": "on_data"
+ * also from inside signal_on_data; from inside one every function may be called.
  *
  * Misuse: a handle is a number, never a pointer. NULL, a destroyed or foreign
  * handle, or anything else is refused by every function: SIGNAL_ERROR_NULL or
@@ -22,7 +23,9 @@
  *
  * Ownership: a handle belongs to the caller from signal_create until
  * signal_destroy. Everything the library hands out (symbol, values, texts,
- * signal_egress_t) stays the library's.
+ * signal_egress_t, what signal_result_t points to) stays the library's.
+ *
+ * C++: signal.hpp beside this file wraps it.
  *
  * Include it by its path, or with -iquote: with -I its folder would come before
  * the system's own <signal.h>.
@@ -109,16 +112,54 @@
 
 /*
  Receives one signal on the host's own thread, from inside
- `signal_poll_callbacks`. `symbol` and `values` are valid during the call
- only. A C++ exception may leave it: it passes through
- `signal_poll_callbacks`, that signal counts as delivered and the rest waits
- for the next poll.
+ `signal_poll_callbacks`, or with `deliver` `on_data` from inside
+ `signal_on_data`. `symbol` and `values` are valid during the call only. A C++
+ exception may leave it: it passes through the function that made the call,
+ that signal counts as delivered and the rest waits for the next poll.
  */
 typedef void (*signal_callback_t)(const char *symbol,
                                   long long timestamp,
                                   const double *values,
                                   int count,
                                   void *user_data);
+
+/*
+ One signal of a batch. `symbol` and `values` lie in the library's memory, the
+ values in the very slot of the ring that they came through, and are valid until
+ the batch is freed: see `signal_poll_batch`.
+ */
+typedef struct {
+  /*
+   The signal's number, as `signal_current_sequence` says it.
+   */
+  uint64_t sequence;
+  /*
+   The instrument's symbol, NUL-terminated.
+   */
+  const char *symbol;
+  /*
+   The event's own time, ns since the Unix epoch.
+   */
+  long long timestamp;
+  /*
+   From `signal_on_data` until it was taken by this batch, ns; 0 with timing
+   off.
+   */
+  uint64_t age_ns;
+  /*
+   The values, aligned to 8 bytes.
+   */
+  const double *values;
+  /*
+   How many values.
+   */
+  int count;
+  /*
+   The place of the model that it is from, `SIGNAL_ALL_MODELS` if the values
+   are those of several.
+   */
+  int model;
+} signal_result_t;
 
 /*
  Counters of one handle. Set `size` to `sizeof(signal_stats_t)` first: a
@@ -447,6 +488,12 @@ void signal_register_callback(void *handle, signal_callback_t cb, void *user_dat
  A handle that is none is refused and counted, null ignored; null data, other
  types and bad content are counted.
 
+ With `deliver` `on_data` it then makes callbacks, as `signal_poll_callbacks`
+ does: of what is ready, and, if the event triggers, of what comes within
+ `deliver_budget_us`, for which it spins. It makes none inside a callback or
+ without one. An exception that leaves a callback passes through; the event has
+ been taken then.
+
  # Safety
 
  `data` is null or points to the struct of `type`, at any alignment, readable
@@ -456,10 +503,12 @@ void signal_on_data(void *handle, int type, const void *data);
 
 /*
  Hands every signal that is ready to the callback, on this thread, oldest
- first; no other function and no other thread runs it. Returns how many
- callbacks were made, 0 inside a callback or without one, `SIGNAL_ERROR_FAILED`
- once the engine has failed and everything queued was handed out, or another
- `SIGNAL_ERROR_` for a handle that it does not take.
+ first. No other thread ever runs the callback, and no other function but
+ `signal_on_data` with `deliver` `on_data`. Returns how many callbacks were
+ made, 0 inside a callback or without one, `SIGNAL_ERROR_FAILED` once the engine
+ has failed and everything queued was handed out, or another `SIGNAL_ERROR_` for
+ a handle that it does not take. It frees the batch that `signal_poll_batch` has
+ handed out.
 
  # Safety
 
@@ -468,10 +517,30 @@ void signal_on_data(void *handle, int type, const void *data);
 int signal_poll_callbacks(void *handle);
 
 /*
+ Writes at most `max` of the signals that are ready into `results`, oldest
+ first, without copying their values, and returns how many. For hosts that want
+ no callback; no callback is made. The signals count as delivered.
+
+ The batch is freed, and its pointers die, at the next `signal_poll_batch`,
+ `signal_poll_callbacks` or `signal_destroy` on this handle, and with `deliver`
+ `on_data` and a callback at the next `signal_on_data`. Until then its slots
+ are not free for new signals. `max` 0 or less only frees.
+
+ 0 inside a callback; `SIGNAL_ERROR_NULL` for null `results`, and nothing is
+ freed; `SIGNAL_ERROR_FAILED` once the engine has failed and everything queued
+ was handed out; another `SIGNAL_ERROR_` for a handle that it does not take.
+
+ # Safety
+
+ `results` is null or has room for `max` elements, at any alignment.
+ */
+int signal_poll_batch(void *handle, signal_result_t *results, int max);
+
+/*
  Stops and joins the lanes, writes the latency report if one is configured,
  and frees the handle. Makes no callback: signals still queued are discarded.
  From inside a callback the handle is dead for every function at once, and its
- end takes place when the poll ends. While another thread is inside a call on
+ end takes place when the poll, or `signal_on_data`, ends. While another thread is inside a call on
  the handle it is refused, and the handle lives on. Null is ignored.
 
  # Safety

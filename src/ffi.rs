@@ -8,10 +8,11 @@
 //! | `slots` | where handles live: tokens, who is inside, forks |
 //! | `last_error` | the text of [`signal_last_error`] |
 //! | `calibration` | the clock's, and a fork into it |
+//! | `results` | signals in place: [`signal_poll_batch`] |
 //!
 //! # Threads
 //!
-//! [`signal_on_data`], [`signal_poll_callbacks`], [`signal_register_callback`],
+//! [`signal_on_data`], [`signal_poll_callbacks`], [`signal_poll_batch`], [`signal_register_callback`],
 //! [`signal_latency`], [`signal_current_model`], [`signal_current_sequence`] and
 //! [`signal_destroy`] belong to one thread at a time, the host's. The handle may move from one thread to
 //! another between calls. Two of them at once on one handle, from two threads or
@@ -40,22 +41,26 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::abi::{EventKind, HostEvent};
 use crate::config::{self, Config};
-use crate::engine::{Base, Engine, Feeder, HealthState, ModelInfo, Poller, Registry, memory};
+use crate::engine::{
+    Base, Deliver, Engine, Feeder, HealthState, ModelInfo, Poller, Registry, Wait, memory,
+};
 use crate::error::say;
 use crate::panic;
 use crate::pipeline::counters::{Counter, Snapshot};
+use crate::stages::ModelId;
 
 mod calibration;
 mod last_error;
+mod results;
 mod slots;
 
 use slots::{Inside, Refused, Reserved};
 
 /// Receives one signal on the host's own thread, from inside
-/// `signal_poll_callbacks`. `symbol` and `values` are valid during the call
-/// only. A C++ exception may leave it: it passes through
-/// `signal_poll_callbacks`, that signal counts as delivered and the rest waits
-/// for the next poll.
+/// `signal_poll_callbacks`, or with `deliver` `on_data` from inside
+/// `signal_on_data`. `symbol` and `values` are valid during the call only. A C++
+/// exception may leave it: it passes through the function that made the call,
+/// that signal counts as delivered and the rest waits for the next poll.
 #[allow(non_camel_case_types)]
 pub type signal_callback_t = Option<
     unsafe extern "C-unwind" fn(
@@ -189,6 +194,31 @@ pub struct signal_stats_t {
     pub failed: u64,
 }
 
+/// One signal of a batch. `symbol` and `values` lie in the library's memory, the
+/// values in the very slot of the ring that they came through, and are valid until
+/// the batch is freed: see `signal_poll_batch`.
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct signal_result_t {
+    /// The signal's number, as `signal_current_sequence` says it.
+    pub sequence: u64,
+    /// The instrument's symbol, NUL-terminated.
+    pub symbol: *const c_char,
+    /// The event's own time, ns since the Unix epoch.
+    pub timestamp: c_longlong,
+    /// From `signal_on_data` until it was taken by this batch, ns; 0 with timing
+    /// off.
+    pub age_ns: u64,
+    /// The values, aligned to 8 bytes.
+    pub values: *const f64,
+    /// How many values.
+    pub count: c_int,
+    /// The place of the model that it is from, `SIGNAL_ALL_MODELS` if the values
+    /// are those of several.
+    pub model: c_int,
+}
+
 /// Bytes of a hop's name, its NUL included.
 pub const SIGNAL_HOP_NAME_LEN: usize = 24;
 
@@ -287,6 +317,8 @@ struct Handle {
     poller: UnsafeCell<Poller>,
     callback: Cell<(signal_callback_t, *mut c_void)>,
     destroy_after_poll: Cell<bool>,
+    /// Whether `signal_on_data` makes callbacks, too.
+    delivers_on_data: bool,
     /// The model of the signal that a callback has, else `SIGNAL_NO_MODEL`.
     current_model: Cell<c_int>,
     /// That signal's number, else 0.
@@ -424,6 +456,7 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
     let models = engine.models().iter().map(ModelNames::new).collect();
     let (feeder, poller, base) = engine.into_parts();
     let handle = Box::new(Handle {
+        delivers_on_data: config.deliver == Deliver::OnData,
         feeder: UnsafeCell::new(feeder),
         poller: UnsafeCell::new(poller),
         callback: Cell::new((None, std::ptr::null_mut())),
@@ -479,29 +512,39 @@ pub fn break_lane(handle: *mut c_void) {
 /// A handle that is none is refused and counted, null ignored; null data, other
 /// types and bad content are counted.
 ///
+/// With `deliver` `on_data` it then makes callbacks, as `signal_poll_callbacks`
+/// does: of what is ready, and, if the event triggers, of what comes within
+/// `deliver_budget_us`, for which it spins. It makes none inside a callback or
+/// without one. An exception that leaves a callback passes through; the event has
+/// been taken then.
+///
 /// # Safety
 ///
 /// `data` is null or points to the struct of `type`, at any alignment, readable
 /// during the call.
 #[unsafe(no_mangle)]
 #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
-pub unsafe extern "C" fn signal_on_data(handle: *mut c_void, r#type: c_int, data: *const c_void) {
+pub unsafe extern "C-unwind" fn signal_on_data(
+    handle: *mut c_void,
+    r#type: c_int,
+    data: *const c_void,
+) {
     let Ok(inside) = slots::enter(handle) else {
         return;
     };
-    let handle = inside.handle();
-    guarded((), || {
+    let this = inside.handle();
+    let taken = guarded(None, || {
         // SAFETY: this thread is inside the handle's seat, outside any callback
         // made from here: nothing that runs while the feeder is borrowed calls
         // back into the host.
-        let feeder = unsafe { &mut *handle.feeder.get() };
+        let feeder = unsafe { &mut *this.feeder.get() };
         if data.is_null() {
             feeder.refuse(Counter::RefusedNullData);
-            return;
+            return None;
         }
         let Some(kind) = EventKind::from_type(r#type) else {
             feeder.refuse(Counter::RefusedUnknownType);
-            return;
+            return None;
         };
         // SAFETY: the caller says that `data` points to the struct of `type`;
         // host structs have alignment 1 and any bytes are valid for them. The
@@ -514,15 +557,54 @@ pub unsafe extern "C" fn signal_on_data(handle: *mut c_void, r#type: c_int, data
                 EventKind::IndexPrice => HostEvent::IndexPrice(&*data.cast()),
             }
         };
-        feeder.on_event(event);
+        feeder.on_event(event).then_some(kind)
     });
+    if this.delivers_on_data {
+        deliver(&inside, taken);
+    }
+}
+
+/// Delivers from `signal_on_data`, behind an event of this kind if it was taken.
+#[inline(never)]
+fn deliver(inside: &Inside, taken: Option<EventKind>) {
+    let this = inside.handle();
+    if inside.is_nested() || this.callback.get().0.is_none() {
+        return;
+    }
+    results::free(this);
+    // SAFETY: this thread is inside the handle's seat; nothing called here calls
+    // back into the host.
+    let sequence = unsafe { &*this.feeder.get() }.sequence();
+    let mut wait = this.base.delivery().wait(taken, sequence);
+    let mut ready = ready_in_time(this, &mut wait);
+    if ready == 0 {
+        return;
+    }
+    // Ends the delivery also when an exception passes through.
+    let _poll = Poll(inside);
+    while ready > 0 {
+        let made = hand_out(inside, ready, |signal| wait.taken(signal.input));
+        // Destroyed, or the callback was taken away.
+        if made < ready || !inside.is_live() || wait.is_over() {
+            return;
+        }
+        ready = ready_in_time(this, &mut wait);
+    }
+}
+
+fn ready_in_time(this: &Handle, wait: &mut Wait<'_>) -> usize {
+    // SAFETY: this thread is inside the handle's seat, in its outermost delivery,
+    // and no callback runs.
+    guarded(0, || wait.ready(unsafe { &mut *this.poller.get() }))
 }
 
 /// Hands every signal that is ready to the callback, on this thread, oldest
-/// first; no other function and no other thread runs it. Returns how many
-/// callbacks were made, 0 inside a callback or without one, `SIGNAL_ERROR_FAILED`
-/// once the engine has failed and everything queued was handed out, or another
-/// `SIGNAL_ERROR_` for a handle that it does not take.
+/// first. No other thread ever runs the callback, and no other function but
+/// `signal_on_data` with `deliver` `on_data`. Returns how many callbacks were
+/// made, 0 inside a callback or without one, `SIGNAL_ERROR_FAILED` once the engine
+/// has failed and everything queued was handed out, or another `SIGNAL_ERROR_` for
+/// a handle that it does not take. It frees the batch that `signal_poll_batch` has
+/// handed out.
 ///
 /// # Safety
 ///
@@ -538,6 +620,7 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
         return 0;
     }
     let this = inside.handle();
+    results::free(this);
     // Before the signals are counted.
     let failed = this.base.has_failed_for_good();
     // SAFETY: this thread is inside the handle's seat, in its outermost poll, and
@@ -548,6 +631,17 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
     }
     // Ends the poll also when an exception passes through.
     let _poll = Poll(&inside);
+    if ready == 0 {
+        return say_why_failed(this);
+    }
+    hand_out(&inside, ready, |_| ()) as c_int
+}
+
+/// Hands `ready` signals to the callback; how many it got: fewer if the handle
+/// was destroyed, this is the child of a fork, or there is no callback any more.
+#[inline]
+fn hand_out(inside: &Inside, ready: usize, mut taken: impl FnMut(&CSignal)) -> usize {
+    let this = inside.handle();
     let mut made = 0;
     for _ in 0..ready {
         let (Some(callback), user_data) = this.callback.get() else {
@@ -555,13 +649,14 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
         };
         let Some(signal) = take(this) else { break };
         made += 1;
+        taken(&signal);
         this.current_model.set(signal.model);
         this.current_sequence.set(signal.sequence);
         let calling = inside.call_back();
         // SAFETY: the host registered the callback for this. Nothing of the
         // engine is borrowed while it runs; symbol and values lie in memory
         // that stays unchanged until the next take, which only the outermost
-        // poll does, and destroy is put off until that ends.
+        // delivery does, and destroy is put off until that ends.
         unsafe {
             callback(
                 signal.symbol,
@@ -574,17 +669,57 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
         drop(calling);
         // Destroyed, or this is the child of a fork.
         if !inside.is_live() {
-            return made;
+            break;
         }
-    }
-    if ready == 0 && failed {
-        match this.base.failure() {
-            Some(why) => last_error::set(why.to_owned()),
-            None => last_error::clear(),
-        }
-        return SIGNAL_ERROR_FAILED;
     }
     made
+}
+
+/// For a poll that finds nothing once the engine has failed.
+#[cold]
+fn say_why_failed(this: &Handle) -> c_int {
+    match this.base.failure() {
+        Some(why) => last_error::set(why.to_owned()),
+        None => last_error::clear(),
+    }
+    SIGNAL_ERROR_FAILED
+}
+
+/// Writes at most `max` of the signals that are ready into `results`, oldest
+/// first, without copying their values, and returns how many. For hosts that want
+/// no callback; no callback is made. The signals count as delivered.
+///
+/// The batch is freed, and its pointers die, at the next `signal_poll_batch`,
+/// `signal_poll_callbacks` or `signal_destroy` on this handle, and with `deliver`
+/// `on_data` and a callback at the next `signal_on_data`. Until then its slots
+/// are not free for new signals. `max` 0 or less only frees.
+///
+/// 0 inside a callback; `SIGNAL_ERROR_NULL` for null `results`, and nothing is
+/// freed; `SIGNAL_ERROR_FAILED` once the engine has failed and everything queued
+/// was handed out; another `SIGNAL_ERROR_` for a handle that it does not take.
+///
+/// # Safety
+///
+/// `results` is null or has room for `max` elements, at any alignment.
+#[unsafe(no_mangle)]
+#[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
+pub unsafe extern "C" fn signal_poll_batch(
+    handle: *mut c_void,
+    results: *mut signal_result_t,
+    max: c_int,
+) -> c_int {
+    let inside = match slots::enter(handle) {
+        Ok(inside) => inside,
+        Err(refused) => return refused.code(),
+    };
+    if results.is_null() {
+        return SIGNAL_ERROR_NULL;
+    }
+    if inside.is_nested() {
+        return 0;
+    }
+    // SAFETY: the caller has room for `max` results.
+    unsafe { results::fill(&inside, results, max) }
 }
 
 /// One signal as the callback wants it.
@@ -593,25 +728,32 @@ struct CSignal {
     timestamp: c_longlong,
     model: c_int,
     sequence: u64,
+    /// Number of the event that it is from.
+    input: u64,
     values: *const f64,
     count: c_int,
+}
+
+/// A signal's model as C hosts know it.
+#[inline]
+fn model_place(model: Option<ModelId>) -> c_int {
+    model.map_or(SIGNAL_ALL_MODELS, |id| c_int::from(id.0))
 }
 
 #[inline]
 fn take(handle: &Handle) -> Option<CSignal> {
     guarded(None, || {
         let mut taken = None;
-        // SAFETY: the one caller is the outermost poll, inside the handle's seat,
+        // SAFETY: the one caller is the outermost delivery, inside the handle's seat,
         // and this use of the poller ends before the callback runs.
         let poller = unsafe { &mut *handle.poller.get() };
         poller.take(|name, signal| {
             taken = Some(CSignal {
                 symbol: name.as_ptr(),
                 timestamp: signal.meta.timestamp,
-                model: signal
-                    .model
-                    .map_or(SIGNAL_ALL_MODELS, |id| c_int::from(id.0)),
+                model: model_place(signal.model),
                 sequence: signal.sequence,
+                input: signal.meta.input_sequence,
                 values: signal.values.as_ptr(),
                 count: signal.values.len() as c_int,
             });
@@ -620,8 +762,8 @@ fn take(handle: &Handle) -> Option<CSignal> {
     })
 }
 
-/// An outermost poll. When it ends, also by an exception, it destroys the handle
-/// if a callback asked for it.
+/// An outermost delivery, from poll or `on_data`. When it ends, also by an
+/// exception, it destroys the handle if a callback asked for it.
 struct Poll<'a>(&'a Inside);
 
 impl Drop for Poll<'_> {
@@ -643,7 +785,7 @@ impl Drop for Poll<'_> {
 /// Stops and joins the lanes, writes the latency report if one is configured,
 /// and frees the handle. Makes no callback: signals still queued are discarded.
 /// From inside a callback the handle is dead for every function at once, and its
-/// end takes place when the poll ends. While another thread is inside a call on
+/// end takes place when the poll, or `signal_on_data`, ends. While another thread is inside a call on
 /// the handle it is refused, and the handle lives on. Null is ignored.
 ///
 /// # Safety

@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use signal::abi::EventKind;
+use signal::engine::Deliver;
 use signal::ffi::signal_stats_t;
 use signal::pipeline::placement::{Placement, Stage};
 use signal::stages::Callback;
@@ -35,6 +36,8 @@ struct Case {
     /// Whose memory and page faults: the whole process', but where a thread
     /// beside the path writes files.
     of: Of,
+    /// Whether signals are taken in batches instead of callbacks.
+    in_batches: bool,
     /// What the counters must show besides.
     check: fn(&signal_stats_t),
 }
@@ -65,6 +68,7 @@ fn cases(folder: &Path) -> Vec<Case> {
         rounds,
         stride: 1,
         of: Of::Process,
+        in_batches: false,
         check: lossless,
     };
     // A million events.
@@ -72,6 +76,13 @@ fn cases(folder: &Path) -> Vec<Case> {
     for placement in [Placement::Inline, Placement::Fused, Placement::Split] {
         cases.push(case("defaults", &smallest, placement.clone(), 10_000));
         cases.push(case("everything", &everything, placement.clone(), 2_000));
+        let mut delivered = case("from on_data", &everything, placement.clone(), 2_000);
+        delivered.config.deliver = Deliver::OnData;
+        cases.push(delivered);
+        let mut batches = case("in batches", &everything, placement.clone(), 2_000);
+        batches.in_batches = true;
+        batches.stride = 8;
+        cases.push(batches);
         // Four signals fit: of the rest each instrument's newest is held back.
         let mut conflated = case("conflated", &smallest, placement, 10_000);
         conflated.config.rings.egress = 4;
@@ -137,7 +148,11 @@ fn taken(of: Of, run: impl FnOnce()) -> (u64, i64) {
 
 /// Runs a case; how many events were counted.
 fn run(case: &Case) -> i64 {
-    let handle = Handle::new(&case.config, &Registry::default());
+    let make = match case.in_batches {
+        true => Handle::in_batches,
+        false => Handle::new,
+    };
+    let handle = make(&case.config, &Registry::default());
     let mut feeds = Feeds::new();
     let about = format!("{}, {}", case.name, case.config.placement);
     // Around all rings and more.

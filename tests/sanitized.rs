@@ -3,6 +3,7 @@
 //! tested that the sanitizer sees what is planted.
 
 use std::ffi::{CString, c_char, c_int, c_longlong, c_void};
+use std::mem::MaybeUninit;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -86,20 +87,62 @@ fn every_placement_set_and_model() {
                     "callback": "per-model", "rings": {{"stage": 8192, "egress": 8192}},
                     "trigger": ["depth", "ticker", "trade", "index_price"]}}"#
             );
-            drive(&config, ROUNDS, a_round * ROUNDS as u64);
+            drive(&config, ROUNDS, a_round * ROUNDS as u64, false);
         }
     }
 }
 
-fn drive(config: &str, rounds: i64, expected: u64) {
+#[test]
+fn every_placement_delivers_from_on_data_and_in_batches() {
+    const ROUNDS: i64 = 300;
+    for placement in events::PLACEMENTS {
+        for (deliver, in_batches) in [("on_data", false), ("poll", true)] {
+            let config = format!(
+                r#"{{"placement": {placement}, "deliver": "{deliver}", "factors": "market",
+                    "models": ["none", "test0000"],
+                    "callback": "per-model", "rings": {{"stage": 8192, "egress": 8192}},
+                    "trigger": ["depth", "ticker", "trade", "index_price"]}}"#
+            );
+            drive(&config, ROUNDS, 8 * ROUNDS as u64, in_batches);
+        }
+    }
+}
+
+/// Takes what is ready in batches; how many signals.
+fn take_batches(handle: *mut c_void) -> u64 {
+    let (mut results, mut taken) = ([const { MaybeUninit::<signal_result_t>::uninit() }; 16], 0);
+    loop {
+        // SAFETY: the handle is live and there is room for 16.
+        let count = unsafe { signal_poll_batch(handle, results.as_mut_ptr().cast(), 16) };
+        for result in &results[..usize::try_from(count).unwrap()] {
+            // SAFETY: it was written, and the batch is out.
+            unsafe {
+                let result = result.assume_init_ref();
+                assert!(*result.symbol != 0);
+                for index in 0..result.count as usize {
+                    std::hint::black_box(*result.values.add(index));
+                }
+            }
+            taken += 1;
+        }
+        if count == 0 {
+            return taken;
+        }
+    }
+}
+
+fn drive(config: &str, rounds: i64, expected: u64, in_batches: bool) {
     let text = CString::new(config).unwrap();
     let mut feeds = Feeds::new();
     let mut counted = 0u64;
     // SAFETY: the text is NUL-terminated.
     let handle = unsafe { signal_create(text.as_ptr()) };
     assert!(!handle.is_null(), "{config}");
-    // SAFETY: the handle is live, `counted` outlives it.
-    unsafe { signal_register_callback(handle, Some(count), (&raw mut counted).cast()) };
+    if !in_batches {
+        // SAFETY: the handle is live, `counted` outlives it.
+        unsafe { signal_register_callback(handle, Some(count), (&raw mut counted).cast()) };
+    }
+    let mut in_all = 0;
     for time in 0..rounds {
         feeds.at(time);
         if time % 50 == 49 {
@@ -107,6 +150,9 @@ fn drive(config: &str, rounds: i64, expected: u64) {
         }
         for event in feeds.events() {
             on_data(handle, event);
+        }
+        if in_batches {
+            in_all += take_batches(handle);
         }
         // SAFETY: the handle is live.
         unsafe { signal_poll_callbacks(handle) };
@@ -116,12 +162,15 @@ fn drive(config: &str, rounds: i64, expected: u64) {
         assert!(Instant::now() < limit, "{:?}", stats(handle));
         std::thread::yield_now();
     }
+    if in_batches {
+        in_all += take_batches(handle);
+    }
     // SAFETY: the handle is live, and dead after the second call.
     unsafe {
         signal_poll_callbacks(handle);
         signal_destroy(handle);
     }
-    assert_eq!(counted, expected, "{config}");
+    assert_eq!(counted + in_all, expected, "{config}");
 }
 
 const PLANT: &str = "SIGNAL_PLANT";

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use signal::Registry;
 use signal::config::ModelEntry;
+use signal::engine::Deliver;
 use signal::factors::{Depth, FactorSet, NoParams};
 use signal::pipeline::idle::Idle;
 use signal::pipeline::placement::Placement;
@@ -47,7 +48,13 @@ fn main() {
         return support::skip("strace");
     }
     for placement in ["inline", "fused", "split"] {
-        for what in ["smallest", "everything", "conflated"] {
+        for what in [
+            "smallest",
+            "everything",
+            "conflated",
+            "from on_data",
+            "in batches",
+        ] {
             let trace = trace(placement, what);
             assert!(
                 trace.calls.is_empty(),
@@ -174,11 +181,17 @@ fn traced(placement: &str, what: &str) {
         "everything" => 5_000,
         _ => 20_000,
     };
+    if what == "from on_data" {
+        config.deliver = Deliver::OnData;
+    }
     if what == "conflated" {
         // Four signals fit: of the rest each instrument's newest is held back.
         config.rings.egress = 4;
     }
-    let handle = Handle::new(&config, &registry);
+    let handle = match what {
+        "in batches" => Handle::in_batches(&config, &registry),
+        _ => Handle::new(&config, &registry),
+    };
     let mut feeds = Feeds::new();
     // Around all rings and more. Lanes that have just started still sleep or
     // take pages.

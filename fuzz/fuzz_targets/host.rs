@@ -15,7 +15,7 @@ use signal::ffi::*;
 
 const SLOTS: usize = 3;
 /// Mostly without lanes: those take their time to start.
-const CONFIGS: [&str; 14] = [
+const CONFIGS: [&str; 17] = [
     r#"{"placement": "inline", "timing": false, "instruments": {"max": 2}}"#,
     r#"{"placement": "inline", "timing": false, "rings": {"egress": 2}}"#,
     r#"{"placement": "inline", "factors": "market", "model": "none", "timing": false}"#,
@@ -28,13 +28,19 @@ const CONFIGS: [&str; 14] = [
     r#"{"placement": "fused", "idle": "park", "timing": false, "rings": {"ingest": 2, "egress": 2},
         "overload": {"ingest": "block", "egress": "block", "block_ms": 1}}"#,
     r#"{"placement": "inline", "timing": false, "rings": {"egress": 2}, "overload": {"egress": "drop-newest"}}"#,
+    r#"{"placement": "inline", "deliver": "on_data", "timing": false, "rings": {"egress": 2}}"#,
+    r#"{"placement": "inline", "deliver": "on_data", "models": ["none", "test0000"], "callback": "per-model",
+        "trigger": ["depth", "index_price"]}"#,
+    r#"{"placement": "fused", "deliver": "on_data", "deliver_budget_us": 20, "rings": {"ingest": 2, "egress": 2}}"#,
     r#"{"placement": "nowhere"}"#,
     r#"{"rings": {"egress": 0}}"#,
     "{",
     "",
 ];
 /// Those that are refused. An empty text is an empty object.
-const REFUSED: std::ops::Range<usize> = 10..13;
+const REFUSED: std::ops::Range<usize> = 13..16;
+/// Those of which `on_data` makes callbacks, too.
+const DELIVERS: std::ops::Range<usize> = 10..13;
 
 /// Bytes that are read once, by the host and by its callbacks in turn.
 struct Tape<'a> {
@@ -68,6 +74,7 @@ struct Slot<'a> {
     handle: Cell<*mut c_void>,
     dead: Cell<*mut c_void>,
     polling: Cell<bool>,
+    delivers: Cell<bool>,
     doomed: Cell<bool>,
     events: Cell<u64>,
     nulls: Cell<u64>,
@@ -95,6 +102,7 @@ pub fn calls(bytes: &[u8]) {
         handle: Cell::new(null_mut()),
         dead: Cell::new(null_mut()),
         polling: Cell::new(false),
+        delivers: Cell::new(false),
         doomed: Cell::new(false),
         events: Cell::default(),
         nulls: Cell::default(),
@@ -131,7 +139,8 @@ impl Host<'_> {
             3 => slot.register(false),
             4 => self.raw(slot),
             5..=8 => self.good(slot),
-            9 | 10 => slot.poll(),
+            9 => slot.poll(),
+            10 => slot.batch(self.tape.byte()),
             11 if self.tape.below(4) == 0 => slot.destroy(),
             11 => slot.settle(),
             12 => slot.questions(&self.tape),
@@ -179,7 +188,8 @@ impl Host<'_> {
             return;
         }
         let mut stats = sized();
-        let (mut hops, mut lanes, mut rings) = (
+        let (mut hops, mut lanes, mut rings, mut results) = (
+            Vec::with_capacity(1),
             Vec::with_capacity(1),
             Vec::with_capacity(1),
             Vec::with_capacity(1),
@@ -190,6 +200,7 @@ impl Host<'_> {
             signal_on_data(handle, 101, [0u8; 393].as_ptr().cast());
             signal_register_callback(handle, None, null_mut());
             assert!(signal_poll_callbacks(handle) < 0);
+            assert!(signal_poll_batch(handle, results.as_mut_ptr(), 1) < 0);
             assert!(signal_stats(handle, &raw mut stats) < 0);
             assert!(signal_models(handle) < 0);
             assert!(signal_model_name(handle, 0).is_null());
@@ -206,7 +217,7 @@ impl Host<'_> {
             signal_destroy(handle);
         }
         // Null is no mistake worth counting. Other hosts of the process count too.
-        let calls = if handle.is_null() { 0 } else { 17 };
+        let calls = if handle.is_null() { 0 } else { 18 };
         assert!(signal_refused_handles() - before >= calls);
     }
 }
@@ -240,6 +251,7 @@ impl Slot<'_> {
         assert_eq!(handle.is_null(), !signal_last_error().is_null());
         assert_eq!(handle.is_null(), REFUSED.contains(&config));
         self.handle.set(handle);
+        self.delivers.set(DELIVERS.contains(&config));
         for count in [&self.events, &self.nulls, &self.unknown, &self.callbacks] {
             count.set(0);
         }
@@ -261,8 +273,29 @@ impl Slot<'_> {
         } else {
             bump(&self.unknown);
         }
-        // SAFETY: null or live; the payload is null or as long as its type.
-        unsafe { signal_on_data(self.handle.get(), kind, payload.cast()) };
+        let before = self.callbacks.get();
+        self.call(|| {
+            // SAFETY: null or live; the payload is null or as long as its type.
+            unsafe { signal_on_data(self.handle.get(), kind, payload.cast()) };
+        });
+        assert!(self.callbacks.get() == before || self.delivers.get());
+    }
+
+    /// A call that may make callbacks, which may throw; whether it returned.
+    fn call(&self, call: impl FnOnce()) -> bool {
+        let outermost = !self.polling.replace(true);
+        let result = catch_unwind(AssertUnwindSafe(call));
+        if outermost {
+            self.polling.set(false);
+            if self.doomed.take() {
+                self.dead.set(self.handle.replace(null_mut()));
+            }
+        }
+        match result {
+            Ok(()) => true,
+            Err(thrown) if thrown.is::<Thrown>() => false,
+            Err(panic) => resume_unwind(panic),
+        }
     }
 
     fn good(&self, what: u8, price: f64) {
@@ -286,26 +319,43 @@ impl Slot<'_> {
 
     fn poll(&self) {
         let handle = self.handle.get();
-        let outermost = !self.polling.replace(true);
-        let doomed = self.doomed.get();
+        let (nested, doomed) = (self.polling.get(), self.doomed.get());
         let before = self.callbacks.get();
+        let mut made = 0;
         // SAFETY: null or live.
-        let result = catch_unwind(AssertUnwindSafe(|| unsafe {
-            signal_poll_callbacks(handle)
-        }));
-        match result {
-            Ok(made) if handle.is_null() => assert_eq!(made, SIGNAL_ERROR_NULL),
-            Ok(made) if doomed => assert_eq!(made, SIGNAL_ERROR_HANDLE),
-            Ok(made) if outermost => assert_eq!(made as u64, self.callbacks.get() - before),
-            Ok(made) => assert_eq!(made, 0),
-            Err(thrown) if thrown.is::<Thrown>() => {}
-            Err(panic) => resume_unwind(panic),
+        let returned = self.call(|| made = unsafe { signal_poll_callbacks(handle) });
+        match made {
+            _ if !returned => {}
+            made if handle.is_null() => assert_eq!(made, SIGNAL_ERROR_NULL),
+            made if doomed => assert_eq!(made, SIGNAL_ERROR_HANDLE),
+            made if nested => assert_eq!(made, 0),
+            made => assert_eq!(made as u64, self.callbacks.get() - before),
         }
-        if outermost {
-            self.polling.set(false);
-            if self.doomed.take() {
-                self.dead.set(self.handle.replace(null_mut()));
-            }
+    }
+
+    /// Takes some signals without a callback.
+    fn batch(&self, max: u8) {
+        let (handle, max) = (self.handle.get(), c_int::from(max as i8 % 8));
+        let mut results = Vec::<signal_result_t>::with_capacity(8);
+        // SAFETY: null or live; there is room for eight.
+        let count = unsafe { signal_poll_batch(handle, results.as_mut_ptr(), max) };
+        match count {
+            count if handle.is_null() => return assert_eq!(count, SIGNAL_ERROR_NULL),
+            count if self.doomed.get() => return assert_eq!(count, SIGNAL_ERROR_HANDLE),
+            count if self.polling.get() => return assert_eq!(count, 0),
+            count => assert!((0..=max.max(0)).contains(&count)),
+        }
+        // SAFETY: so many were written.
+        unsafe { results.set_len(count as usize) };
+        for result in &results {
+            bump(&self.callbacks);
+            // SAFETY: the batch is out.
+            let (symbol, values) = unsafe {
+                let values = std::slice::from_raw_parts(result.values, result.count as usize);
+                (std::ffi::CStr::from_ptr(result.symbol), values)
+            };
+            assert!(!symbol.is_empty() && !values.is_empty());
+            std::hint::black_box(values.iter().sum::<f64>());
         }
     }
 

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::forms::{CoreNumber, FactorsEntry, ModelEntry, OneOrMany, PlacementKey, RingSize};
 use super::{Config, MAX_INSTRUMENTS};
 use crate::abi::EventKind;
+use crate::engine::Deliver;
 use crate::error::Error;
 use crate::pipeline::idle::Idle;
 use crate::pipeline::overload::{EgressOverload, IngestOverload, StageOverload};
@@ -26,6 +27,8 @@ pub(super) struct Layer {
     assets: Option<OneOrMany<String>>,
     disabled_factors: Option<OneOrMany<String>>,
     disabled_models: Option<OneOrMany<String>>,
+    deliver: Option<Deliver>,
+    deliver_budget_us: Option<Ranged<1, 10_000>>,
     placement: Option<PlacementKey>,
     cores: Option<Vec<CoreNumber>>,
     idle: Option<Idle>,
@@ -105,6 +108,11 @@ impl Layer {
         set(&mut config.assets, all(self.assets));
         set(&mut config.disabled_factors, all(self.disabled_factors));
         set(&mut config.disabled_models, all(self.disabled_models));
+        set(&mut config.deliver, self.deliver);
+        set(
+            &mut config.deliver_budget_us,
+            self.deliver_budget_us.map(Ranged::get),
+        );
         set(
             &mut config.placement,
             self.placement.map(|PlacementKey(placement)| placement),

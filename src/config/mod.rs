@@ -18,6 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use crate::abi::EventKind;
+use crate::engine::Deliver;
 use crate::error::Error;
 use crate::files;
 use crate::pipeline::cores::{MAX_CORES, parse_list};
@@ -93,6 +94,12 @@ pub struct Config {
     /// are sent. Default: none.
     #[cfg_attr(feature = "cli", schemars(with = "schema::OneOrMany<String>"))]
     pub disabled_models: Vec<String>,
+    /// From which of the host's calls callbacks are made. Default `poll`.
+    pub deliver: Deliver,
+    /// With `deliver` `on_data`: how long `signal_on_data` waits at most for the
+    /// signals of the event that it was given, us, 1 to 10,000. Default 5.
+    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 10_000)))]
+    pub deliver_budget_us: u64,
     /// Which stages share a lane. Default `auto`.
     #[serde(serialize_with = "write_placement")]
     #[cfg_attr(feature = "cli", schemars(with = "schema::PlacementKey"))]
@@ -223,6 +230,8 @@ impl Default for Config {
             assets: Vec::new(),
             disabled_factors: Vec::new(),
             disabled_models: Vec::new(),
+            deliver: Deliver::Poll,
+            deliver_budget_us: 5,
             placement: Placement::Auto,
             cores: None,
             idle: Idle::Auto,
@@ -460,6 +469,7 @@ mod tests {
                 "assets": "btc_usdt", "disabled_factors": ["a"], "disabled_models": "none",
                 "placement": [["ingest","factor"],["model"]],
                 "cores": [1, 2], "idle": "yield", "timing": false,
+                "deliver": "on_data", "deliver_budget_us": 20,
                 "rings": {"ingest": 8, "stage": 4, "egress": 2}, "instruments": {"max": 9},
                 "overload": {"ingest": "block", "egress": "drop-newest", "block_ms": 5},
                 "health": {"stall_us": 20, "silent_events": 3}}"#,
@@ -474,6 +484,8 @@ mod tests {
         assert_eq!(config.assets, ["btc_usdt"]);
         assert_eq!(config.placement.to_string(), "ingest+factor | model");
         assert_eq!(config.cores, Some(vec![1, 2]));
+        assert_eq!(config.deliver, Deliver::OnData);
+        assert_eq!(config.deliver_budget_us, 20);
         assert_eq!(config.rings.stage, 4);
         assert_eq!(config.instruments.max, 9);
         assert!(!config.timing);
@@ -529,6 +541,18 @@ mod tests {
         assert!(refusal("{\"rings\": {\"egress\": 1}}").contains("rings.egress: invalid value: integer `1`, expected a whole number from 2 to 1048576 at line 1"));
         assert!(refusal("{\"cores\": [1024]}").contains("a whole number from 0 to 1023"));
         assert!(refusal("{\"cores\": [-1]}").contains("cores[0]"));
+        assert!(
+            refusal("{\"deliver\": \"soon\"}")
+                .contains("deliver: unknown variant `soon`, expected `poll` or `on_data`")
+        );
+        for budget in ["0", "10001", "-1", "2.5"] {
+            let refusal = refusal(&format!("{{\"deliver_budget_us\": {budget}}}"));
+            assert!(
+                refusal.contains("deliver_budget_us: invalid")
+                    && refusal.contains("a whole number from 1 to 10000"),
+                "{refusal}"
+            );
+        }
         assert!(refusal("{} x").contains("line 1"));
         assert!(refusal("7").contains("top level"));
         assert!(refusal("{\"factors\": [\"a\", \"a\"]}").contains("twice"));

@@ -122,7 +122,7 @@ impl Blueprint {
     }
 
     /// Callbacks that one factor vector makes.
-    fn callbacks(&self) -> usize {
+    pub(super) fn callbacks(&self) -> usize {
         match self.config.callback {
             Callback::Concatenated => 1,
             Callback::PerModel => self.infos.len(),

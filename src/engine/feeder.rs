@@ -36,33 +36,42 @@ impl Feeder {
     /// the event is dropped and counted; only with `overload.ingest` `block` it
     /// waits for room, at most `overload.block_ms`. With the `inline` placement
     /// all stages run here.
+    ///
+    /// Returns whether the event went on its way: not if it was dropped, or came
+    /// after the engine had failed.
     #[inline]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
-    pub fn on_event(&mut self, event: HostEvent<'_>) {
+    pub fn on_event(&mut self, event: HostEvent<'_>) -> bool {
         let arrival = self.clock.stamp();
         self.counters.bump(event.kind().into());
         if self.control.has_failed() {
             self.refuse_failed();
-            return;
+            return false;
         }
         self.sequence += 1;
         let (levels, sequence) = (self.levels, self.sequence);
         let sent = self
             .sender
             .try_send(|words| wire::carry(&event, levels, sequence, arrival, words));
-        if sent.is_err() {
-            self.no_room(&event, arrival);
-        }
+        let taken = sent.is_ok() || self.no_room(&event, arrival);
         if let Some(work) = &mut self.inline {
             lane::turn_inline(work.as_mut(), &self.control);
         }
+        taken
     }
 
+    /// Number of the event that was handed in last.
+    #[inline]
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Whether there was room in the end.
     #[cold]
-    fn no_room(&mut self, event: &HostEvent<'_>, arrival: u64) {
+    fn no_room(&mut self, event: &HostEvent<'_>, arrival: u64) -> bool {
         if self.overload.ingest == IngestOverload::DropNewest {
             self.counters.bump(Counter::DroppedIngestRingFull);
-            return;
+            return false;
         }
         self.counters.bump(Counter::RingWaits);
         let longest = Duration::from_millis(self.overload.block_ms);
@@ -73,15 +82,15 @@ impl Feeder {
                 .sender
                 .try_send(|words| wire::carry(event, levels, sequence, arrival, words));
             if sent.is_ok() {
-                return;
+                return true;
             }
             if self.control.has_failed() {
                 self.refuse_failed();
-                return;
+                return false;
             }
             if start.elapsed() > longest {
                 self.counters.bump(Counter::DroppedIngestTimeout);
-                return;
+                return false;
             }
             spins = spins.wrapping_add(1);
             if spins.is_multiple_of(SPINS_PER_YIELD) {

@@ -138,6 +138,11 @@ impl Monitor {
         Snapshot::of(&self.counters)
     }
 
+    /// Whether a lane could not go on.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.control.has_failed()
+    }
+
     /// What has been put in quarantine and why, a line each.
     pub(crate) fn incidents(&self) -> impl Iterator<Item = String> + '_ {
         let texts = (0..).map_while(|place| self.control.incident(place));

@@ -6,6 +6,8 @@
 //! | `memory` | whether there is enough of it |
 //! | `feeder` | where the host's events go in |
 //! | `poller` | where signals come out |
+//! | `batch` | signals handed out in place |
+//! | `delivery` | how long the host waits for signals in `on_data` |
 //! | `health` | the engine's state in a word, its lanes and rings |
 
 use std::ffi::CStr;
@@ -35,15 +37,20 @@ use crate::stages::{Name, Names, Signal};
 use crate::tap::{Tap, Writer};
 use crate::{factors, models};
 
+mod batch;
 mod blueprint;
+mod delivery;
 mod feeder;
 mod health;
 pub(crate) mod memory;
 mod poller;
 
+pub(crate) use delivery::{Delivery, Wait};
 pub(crate) use health::Monitor;
 
+pub use batch::Batch;
 pub use blueprint::{Blueprint, ModelInfo};
+pub use delivery::Deliver;
 pub use feeder::Feeder;
 pub use health::{Health, HealthState, LaneReport, RingReport};
 pub use poller::Poller;
@@ -80,6 +87,7 @@ pub(crate) struct Base {
     about: String,
     models: Vec<ModelInfo>,
     monitor: Arc<Monitor>,
+    delivery: Delivery,
 }
 
 impl Engine {
@@ -158,6 +166,7 @@ impl Engine {
         let outputs = blueprint.widest_signal();
         let what = blueprint.to_string();
         let models = blueprint.models().to_vec();
+        let callbacks = blueprint.callbacks();
         let mut stages = blueprint.stages(names.clone())?;
         let mut captured = None;
         if let Some(file) = &config.capture.file {
@@ -177,8 +186,15 @@ impl Engine {
             overload: config.overload,
             work_every: config.latency.work_every,
         };
-        let mut pipeline =
-            build::build(&plan, stages, rings, &clock, &control, &words.ring, &vitals);
+        let mut pipeline = build::build(
+            &plan,
+            stages,
+            rings,
+            &clock,
+            &control,
+            words.ring(),
+            &vitals,
+        );
         let host_counters = Counters::new();
         let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
         pipeline.counters.insert(0, host_counters.clone());
@@ -186,7 +202,6 @@ impl Engine {
             pipeline.counters.push(counters.clone());
         }
         pipeline.feeds.push(feed);
-        let about = format!("{what} placement={} lanes={plan}", config.placement);
         let mut inline = if plan.is_inline() {
             pipeline.works.pop()
         } else {
@@ -202,6 +217,19 @@ impl Engine {
             plan.lanes.iter().cloned().zip(vitals).collect(),
             pipeline.gauges,
         );
+        let monitor = Arc::new(monitor);
+        let delivery = Delivery::new(
+            config,
+            &plan,
+            cores.allowed.len(),
+            callbacks,
+            &clock,
+            monitor.clone(),
+        );
+        let mut about = format!("{what} placement={} lanes={plan}", config.placement);
+        if config.deliver == Deliver::OnData {
+            about += &format!(" deliver={}", delivery.about());
+        }
         let mut base = Base {
             lanes: Vec::new(),
             plan,
@@ -212,7 +240,8 @@ impl Engine {
             capture: None,
             about,
             models,
-            monitor: Arc::new(monitor),
+            monitor,
+            delivery,
         };
         // From here on, dropping `base` stops and joins what has been started.
         for (index, (work, pulse)) in pipeline.works.into_iter().zip(pulses).enumerate() {
@@ -240,7 +269,7 @@ impl Engine {
             .map_err(Error::Report)?;
             base.exporter = Some(exporter);
         }
-        let next = pipeline.signals.next().addr() as u64;
+        let next = pipeline.signals.address(0).addr() as u64;
         words.next.store(next, Ordering::Relaxed);
         Ok(Self {
             feeder: Feeder {
@@ -256,7 +285,7 @@ impl Engine {
             },
             poller: Poller {
                 signals: pipeline.signals,
-                next: words.next,
+                at_host: words,
                 next_sequence: 1,
                 names,
                 clock,
@@ -264,6 +293,7 @@ impl Engine {
                 pending: None,
                 counters: host_counters,
                 values: Values::new(outputs),
+                lent: Default::default(),
             },
             base,
         })
@@ -271,8 +301,60 @@ impl Engine {
 
     /// Hands an event in. See [`Feeder::on_event`].
     #[inline]
-    pub fn on_event(&mut self, event: HostEvent<'_>) {
-        self.feeder.on_event(event);
+    pub fn on_event(&mut self, event: HostEvent<'_>) -> bool {
+        self.feeder.on_event(event)
+    }
+
+    /// Hands an event in, then takes what is ready. If the event triggers, it
+    /// first waits for its signals, spinning, for `deliver_budget_us` at most; not
+    /// where a lane sleeps when idle, nor on a single core. Returns how many
+    /// signals `on_signal` got. This is what `signal_on_data` does with `deliver`
+    /// `on_data`; the method does it whatever `deliver` says.
+    ///
+    /// ```
+    /// use signal::abi::{Depth, HostEvent};
+    /// use signal::{Config, Engine};
+    ///
+    /// let config = Config::from_json(r#"{"placement": "inline"}"#)?;
+    /// let mut engine = Engine::start(&config)?;
+    /// let mut depth: Depth = bytemuck::Zeroable::zeroed();
+    /// depth.symbol[..8].copy_from_slice(b"btc_usdt");
+    /// depth.bid_price[0] = 100.0.into();
+    /// depth.ask_price[0] = 101.0.into();
+    /// let mut seen = Vec::new();
+    /// let event = HostEvent::Depth(&depth);
+    /// let taken = engine.on_event_and_deliver(event, |name, _| seen.push(name.as_str().to_owned()));
+    /// assert_eq!((taken, seen), (1, vec!["BTCUSDT".to_owned()]));
+    /// # Ok::<(), signal::Error>(())
+    /// ```
+    #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
+    pub fn on_event_and_deliver(
+        &mut self,
+        event: HostEvent<'_>,
+        mut on_signal: impl FnMut(&Name, Signal<'_>),
+    ) -> usize {
+        let kind = event.kind();
+        let taken = self.feeder.on_event(event).then_some(kind);
+        let mut wait = self.base.delivery.wait(taken, self.feeder.sequence());
+        let mut delivered = 0;
+        loop {
+            let ready = wait.ready(&mut self.poller);
+            for _ in 0..ready {
+                self.poller.take(|name, signal| {
+                    wait.taken(signal.meta.input_sequence);
+                    on_signal(name, signal);
+                });
+            }
+            delivered += ready;
+            if ready == 0 || wait.is_over() {
+                break;
+            }
+        }
+        if delivered > 0 {
+            self.poller.record_last();
+            self.feeder.publish_held();
+        }
+        delivered
     }
 
     /// Takes what is ready. See [`Poller::poll`].
@@ -281,6 +363,14 @@ impl Engine {
         let delivered = self.poller.poll(on_signal);
         self.feeder.publish_held();
         delivered
+    }
+
+    /// Takes at most `max` of what is ready, in place. See [`Poller::poll_batch`].
+    #[inline]
+    pub fn poll_batch(&mut self, max: usize) -> Batch<'_> {
+        // The batch before has made room when it was dropped.
+        self.feeder.publish_held();
+        self.poller.poll_batch(max)
     }
 
     /// Both ends, to use one from within the other's callback.
@@ -408,6 +498,10 @@ impl Base {
         &self.models
     }
 
+    pub(crate) fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
     pub(crate) fn stamp_cost_ns(&self) -> f64 {
         self.clock.stamp_cost_ns()
     }
@@ -415,6 +509,7 @@ impl Base {
     pub(crate) fn latency(&self, feeder: &mut Feeder, poller: &mut Poller) -> Vec<HopSummary> {
         let mut latency = Latency::lock(&self.latency);
         latency.request();
+        poller.record_batch();
         if let Some(recorder) = &mut poller.recorder {
             recorder.hand_over();
         }

@@ -10,14 +10,13 @@ use crate::pipeline::hops::{Hop, Recorder};
 use crate::pipeline::padded::Values;
 use crate::pipeline::ring::Receiver;
 use crate::pipeline::wire::{self, Signals, Wire};
-use crate::pipeline::word::Word;
+use crate::pipeline::word::AtHost;
 use crate::stages::{Name, Names, Signal};
 
 /// Where signals come out. Belongs to the host's thread.
 pub struct Poller {
     pub(super) signals: Receiver,
-    /// Where an inlined poll learns where the next signal will lie.
-    pub(super) next: Word,
+    pub(super) at_host: AtHost,
     pub(super) next_sequence: u64,
     pub(super) names: Arc<Names>,
     pub(super) clock: Clock,
@@ -25,6 +24,17 @@ pub struct Poller {
     pub(super) pending: Option<Taken>,
     pub(super) counters: Arc<Counters>,
     pub(super) values: Values,
+    /// Signals that a batch has handed out and that still lie in the ring.
+    pub(super) lent: Lent,
+}
+
+/// The signals of the batch handed out last, oldest in the ring.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lent {
+    pub(super) count: usize,
+    /// When they were taken, TSC ticks.
+    pub(super) taken: u64,
+    pub(super) recorded: bool,
 }
 
 /// The stamps of a signal that was taken and not recorded yet, TSC ticks.
@@ -56,6 +66,7 @@ impl Poller {
     /// too.
     #[inline]
     pub(crate) fn begin(&mut self) -> usize {
+        self.free_batch();
         let ready = self.signals.look();
         if ready > 0 {
             self.signals.note_waiting(ready);
@@ -68,7 +79,8 @@ impl Poller {
     /// Signals that are ready now.
     #[inline]
     pub fn ready(&self) -> usize {
-        self.signals.waiting()
+        let published = self.at_host.published.load(Ordering::Acquire);
+        published.wrapping_sub(self.at_host.taken.load(Ordering::Relaxed)) as usize
     }
 
     /// Takes the oldest signal out of the ring, then hands it on, so that it is
@@ -90,16 +102,8 @@ impl Poller {
         let Some((sequence, meta, model, count, published)) = received else {
             return false;
         };
-        self.next
-            .store(self.signals.next().addr() as u64, Ordering::Relaxed);
-        self.counters.bump(Counter::Delivered);
-        if sequence != self.next_sequence {
-            self.counters.add(
-                Counter::EgressGap,
-                sequence.wrapping_sub(self.next_sequence),
-            );
-        }
-        self.next_sequence = sequence.wrapping_add(1);
+        self.count_taken(1);
+        self.note_gap(sequence);
         if self.clock.is_on() {
             self.pending = Some(Taken {
                 arrival: meta.arrival,
@@ -123,6 +127,32 @@ impl Poller {
         true
     }
 
+    #[inline]
+    pub(super) fn count_taken(&mut self, signals: u64) {
+        let taken = &self.at_host.taken;
+        taken.store(
+            taken.load(Ordering::Relaxed).wrapping_add(signals),
+            Ordering::Relaxed,
+        );
+        let next = self.signals.address(self.lent.count);
+        self.at_host
+            .next
+            .store(next.addr() as u64, Ordering::Relaxed);
+        self.counters.add(Counter::Delivered, signals);
+    }
+
+    /// Counts the numbers between the last signal's and this one's.
+    #[inline]
+    pub(super) fn note_gap(&mut self, sequence: u64) {
+        if sequence != self.next_sequence {
+            self.counters.add(
+                Counter::EgressGap,
+                sequence.wrapping_sub(self.next_sequence),
+            );
+        }
+        self.next_sequence = sequence.wrapping_add(1);
+    }
+
     /// Records the hops of the signal taken last: after its callback, so that
     /// the histograms' cost is not on its way.
     #[inline(always)]
@@ -143,6 +173,7 @@ impl Poller {
 
     fn finish(&mut self) {
         self.record_last();
+        self.free_batch();
         if let Some(recorder) = self.recorder.take() {
             recorder.finish();
         }

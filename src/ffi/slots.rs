@@ -19,7 +19,7 @@ use super::{
     Handle, SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL, calibration, last_error,
 };
 use crate::barrier;
-use crate::pipeline::word::{AtHost, Word, Words};
+use crate::pipeline::word::{AtHost, Word};
 use crate::readers::{Readers, Token};
 use crate::seat::{CallingBack, Entered, Seat};
 
@@ -231,10 +231,8 @@ impl Reserved {
     /// The words for an engine that will live here.
     pub(super) fn words(&self) -> AtHost {
         AtHost {
-            ring: Words {
-                published: Word::at(&self.0.published),
-                taken: Word::at(&self.0.hosts.taken),
-            },
+            published: Word::at(&self.0.published),
+            taken: Word::at(&self.0.hosts.taken),
             next: Word::at(&self.0.hosts.next),
         }
     }

@@ -75,7 +75,7 @@ pub(crate) fn build(
     rings: RingPlan,
     clock: &Clock,
     control: &Arc<Control>,
-    to_host: &Words,
+    to_host: Words,
     vitals: &[Vitals],
 ) -> Pipeline {
     let (events, inlet) = ring(rings.ingest, wire::raw_words(stages.levels));
@@ -83,11 +83,7 @@ pub(crate) fn build(
     // Of the lanes to come.
     let mut inlets = VecDeque::from([LaneInlet::Ring(inlet)]);
     let mut merged = Vec::new();
-    let (to_host, signals) = ring_at(
-        to_host.clone(),
-        rings.egress,
-        Signals::words(stages.outputs),
-    );
+    let (to_host, signals) = ring_at(to_host, rings.egress, Signals::words(stages.outputs));
     let to_host_gauge = to_host.gauge();
     let mut to_host = Some(to_host);
     let shares = stages.models.len();

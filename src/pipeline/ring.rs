@@ -72,6 +72,10 @@ pub struct Receiver {
     level: Arc<Level>,
 }
 
+// SAFETY: `start` points into the ring's memory, which `lines` keeps alive and
+// which only the receiver reads; `Consumer<Line>` is `Send` itself.
+unsafe impl Send for Receiver {}
+
 /// How full a ring has been. One writer a cell.
 #[derive(Debug, Default)]
 struct Level {
@@ -232,9 +236,9 @@ impl Receiver {
             self.slots.prefetch(self.slots.after(self.place));
         }
         // SAFETY: `sent` has told of the message at `place`, and it is not
-        // written again before `release`. This is the one receiver.
+        // written again before it is freed. This is the one receiver.
         let taken = unsafe { self.slots.read(self.place, take) };
-        self.release(1);
+        self.free(1);
         Some(taken)
     }
 
@@ -251,6 +255,37 @@ impl Receiver {
         (self.known - self.received) as usize
     }
 
+    /// The `nth` message that waits, the oldest being the 0th, in place; `None` if
+    /// fewer wait. It stays until it is received or released.
+    ///
+    /// ```
+    /// let (mut sender, mut receiver) = signal::pipeline::ring::ring(4, 1);
+    /// for word in [7, 8, 9] {
+    ///     sender.try_send(|words| words[0] = word).unwrap();
+    /// }
+    /// assert_eq!((receiver.peek(1).unwrap()[0], receiver.peek(3)), (8, None));
+    /// receiver.release(2);
+    /// assert_eq!(receiver.try_receive(|words| words[0]), Some(9));
+    /// ```
+    #[inline]
+    pub fn peek(&self, nth: usize) -> Option<&[u64]> {
+        if nth >= self.waiting() {
+            return None;
+        }
+        let place = self.slots.behind(self.place, nth);
+        // SAFETY: `published` has told of the message there, and it is not written
+        // again before it is freed, which takes `&mut self`.
+        Some(unsafe { self.slots.get(place) })
+    }
+
+    /// Frees the oldest `messages`, all at once; if fewer wait, none.
+    #[inline]
+    pub fn release(&mut self, messages: usize) {
+        if messages <= self.look() {
+            self.free(messages);
+        }
+    }
+
     /// Asks for the lines of the next message, before it is there. Only a hint:
     /// call it on each look that finds nothing.
     #[inline]
@@ -258,17 +293,17 @@ impl Receiver {
         self.slots.prefetch(self.place);
     }
 
-    /// Where the next message will lie, for a prefetch elsewhere.
+    /// Where the message `nth` from now will lie, for a prefetch elsewhere.
     #[inline]
-    pub(crate) fn next(&self) -> *const u8 {
-        self.slots.address(self.place)
+    pub(crate) fn address(&self, nth: usize) -> *const u8 {
+        self.slots.address(self.slots.behind(self.place, nth))
     }
 
-    /// Frees the slots of the oldest messages.
+    /// Frees the slots of the oldest messages, which have been told of.
     #[inline]
-    fn release(&mut self, messages: u64) {
-        self.place = self.slots.behind(self.place, messages as usize);
-        self.received += messages;
+    fn free(&mut self, messages: usize) {
+        self.place = self.slots.behind(self.place, messages);
+        self.received += messages as u64;
         self.words.taken.store(self.received, Ordering::Release);
     }
 
@@ -364,5 +399,38 @@ mod models {
             }
             lane.join().unwrap();
         });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_seen_in_place_around_the_end() {
+        // Three lines a message, four messages: the end is passed again and again.
+        let (mut sender, mut receiver) = ring(4, 20);
+        let (mut sent, mut freed) = (0u64, 0u64);
+        for step in 0..1000u64 {
+            while sender.try_send(|words| words[..20].fill(sent)).is_ok() {
+                sent += 1;
+            }
+            assert_eq!(sent - freed, 4);
+            for nth in 0..4 {
+                let words = receiver.peek(nth).unwrap();
+                assert_eq!(words[..20], [freed + nth as u64; 20]);
+            }
+            assert!(receiver.peek(4).is_none());
+            assert!(receiver.peek(usize::MAX).is_none());
+            // More than wait: nothing is freed.
+            receiver.release(5);
+            let free = step % 4 + 1;
+            receiver.release(free as usize - 1);
+            let received = receiver.try_receive(|words| words[19]);
+            assert_eq!(received, Some(freed + free - 1));
+            freed += free;
+        }
+        // The last step has freed all four.
+        assert!(receiver.peek(0).is_none());
     }
 }

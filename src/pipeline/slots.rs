@@ -115,15 +115,26 @@ impl Slots {
     /// message there.
     #[inline]
     pub(super) unsafe fn read<R>(&self, place: usize, take: impl FnOnce(&[u64]) -> R) -> R {
+        // SAFETY: what the caller promises lasts as long as the message is used.
+        let words = unsafe { self.get(place) };
+        #[cfg(loom)]
+        return self._owner.watched[place / self.per_message].with(|_| take(words));
+        #[cfg(not(loom))]
+        take(words)
+    }
+
+    /// The message at `place`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`read`](Self::read), for as long as the message is used.
+    #[inline]
+    pub(super) unsafe fn get(&self, place: usize) -> &[u64] {
         debug_assert!(place < self.lines && place.is_multiple_of(self.per_message));
         // SAFETY: the caller gives a place within the memory that nobody writes.
         let lines =
             unsafe { std::slice::from_raw_parts(self.base.add(place).as_ptr(), self.per_message) };
-        #[cfg(loom)]
-        return self._owner.watched[place / self.per_message]
-            .with(|_| take(bytemuck::cast_slice(lines)));
-        #[cfg(not(loom))]
-        take(bytemuck::cast_slice(lines))
+        bytemuck::cast_slice(lines)
     }
 
     /// Asks for the message's lines, whoever has them. Nothing is read.

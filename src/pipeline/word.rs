@@ -58,14 +58,27 @@ impl Deref for Word {
     }
 }
 
-/// What an inlined poll reads: the words of the ring to the host, and where the
-/// next signal will lie.
+/// What an inlined poll reads.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AtHost {
-    pub(crate) ring: Words,
-    /// An address for a prefetch, written by the host's thread; nothing is read
-    /// through it.
+    /// Signals published: a word of the ring to the host.
+    pub(crate) published: Word,
+    /// Signals taken. Not the ring's word: the slots of a batch are freed later.
+    /// Written by the host's thread.
+    pub(crate) taken: Word,
+    /// Where the next signal will lie: an address for a prefetch, nothing is read
+    /// through it. Written by the host's thread.
     pub(crate) next: Word,
+}
+
+impl AtHost {
+    /// The words of the ring to the host.
+    pub(crate) fn ring(&self) -> Words {
+        Words {
+            published: self.published.clone(),
+            taken: Word::default(),
+        }
+    }
 }
 
 /// Both words of one ring. They start at 0.

@@ -36,6 +36,8 @@ void check_refused(const Plugin &plugin, void *handle, const char *why) {
   CHECK(std::strstr(plugin.last_error(), why) != nullptr);
   plugin.register_callback(handle, ignore, nullptr);
   plugin.on_data(handle, kDepth, &d);
+  signal_result_t results[4];
+  CHECK_EQ(plugin.poll_batch(handle, results, 4), kHandle);
   CHECK_EQ(plugin.stats(handle, &stats), kHandle);
   CHECK_EQ(stats.events_depth, 0u);
   CHECK_EQ(plugin.models(handle), kHandle);
@@ -53,7 +55,7 @@ void check_refused(const Plugin &plugin, void *handle, const char *why) {
   CHECK_EQ(plugin.lanes(handle, lanes, 4), kHandle);
   CHECK_EQ(plugin.rings(handle, rings, 4), kHandle);
   plugin.destroy(handle);
-  CHECK_EQ(plugin.refused_handles() - before, 17u);
+  CHECK_EQ(plugin.refused_handles() - before, 18u);
 }
 
 // Runs `body` on a thread of its own, beside the caller.

@@ -144,6 +144,7 @@ struct Plugin {
   ENTRY(register_callback);
   ENTRY(on_data);
   ENTRY(poll_callbacks);
+  ENTRY(poll_batch);
   ENTRY(destroy);
   ENTRY(version);
   ENTRY(last_error);
@@ -178,6 +179,7 @@ struct Plugin {
     LOAD(register_callback);
     LOAD(on_data);
     LOAD(poll_callbacks);
+    LOAD(poll_batch);
     LOAD(destroy);
     LOAD(version);
     LOAD(last_error);

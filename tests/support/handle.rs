@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
+use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
 use signal::ffi::*;
@@ -15,6 +16,7 @@ use crate::feeds::Feeds;
 pub struct Handle {
     handle: *mut c_void,
     received: Box<Cell<u64>>,
+    in_batches: bool,
 }
 
 impl Handle {
@@ -28,7 +30,20 @@ impl Handle {
         let user_data = std::ptr::from_ref::<Cell<u64>>(&received).cast_mut();
         // SAFETY: the cell outlives the handle.
         unsafe { signal_register_callback(handle, Some(count), user_data.cast()) };
-        Self { handle, received }
+        Self {
+            handle,
+            received,
+            in_batches: false,
+        }
+    }
+
+    /// As [`Handle::new`], but signals are taken in batches instead of callbacks.
+    pub fn in_batches(config: &Config, registry: &Registry) -> Self {
+        let mut new = Self::new(config, registry);
+        // SAFETY: none is needed.
+        unsafe { signal_register_callback(new.handle, None, std::ptr::null_mut()) };
+        new.in_batches = true;
+        new
     }
 
     /// One event of each feed.
@@ -52,10 +67,31 @@ impl Handle {
             let egress = *signal_egress(self.handle);
             egress.published.read_volatile() != egress.taken.read_volatile()
         };
-        if news {
+        if news && self.in_batches {
+            while self.take_batch() {}
+        } else if news {
             // SAFETY: none is needed.
             assert!(unsafe { signal_poll_callbacks(self.handle) } >= 0);
         }
+    }
+
+    /// Whether there was anything to take.
+    fn take_batch(&self) -> bool {
+        const MOST: usize = 64;
+        let mut results = [const { MaybeUninit::<signal_result_t>::uninit() }; MOST];
+        let to = results.as_mut_ptr().cast();
+        // SAFETY: there is room for so many.
+        let count = unsafe { signal_poll_batch(self.handle, to, MOST as c_int) };
+        for result in &results[..usize::try_from(count).unwrap()] {
+            // SAFETY: one of those that were written; the batch is still out.
+            let (symbol, value) = unsafe {
+                let result = result.assume_init_ref();
+                (*result.symbol, *result.values)
+            };
+            std::hint::black_box((symbol, value));
+            self.received.set(self.received.get() + 1);
+        }
+        count > 0
     }
 
     pub fn stats(&self) -> signal_stats_t {

@@ -12,6 +12,7 @@ use serde_json::Value;
 const TICK_TO_CALLBACK: &str = env!("CARGO_BIN_EXE_tick_to_callback");
 const HOP: &str = env!("CARGO_BIN_EXE_hop");
 const BASE: &str = env!("CARGO_BIN_EXE_base");
+const DELIVERY: &str = env!("CARGO_BIN_EXE_delivery");
 
 /// One bench at a time: each wants both cores.
 static CORES: Mutex<()> = Mutex::new(());
@@ -184,9 +185,51 @@ fn base() {
 }
 
 #[test]
+fn delivery() {
+    if !two_cores() {
+        return;
+    }
+    let args = ["--rate", "50,100", "--duration", "200ms"];
+    let (out, result) = quick(DELIVERY, &args);
+    has_facts("delivery", &result);
+    assert!(out.contains("Godzilla's"), "{out}");
+    assert!(
+        out.contains("one Depth at a time: fused, on_data "),
+        "{out}"
+    );
+    let market = result["market"].as_array().unwrap();
+    assert_eq!(market.len(), 8);
+    for row in market {
+        assert!(is_positive(&row["p50_ns"]), "{row}");
+        let given = row["rate"].as_u64().unwrap() / 5;
+        let came = row["count"].as_u64().unwrap();
+        assert_eq!(came + row["left_behind"].as_u64().unwrap(), given, "{row}");
+        // The host's order of calls leaves the last one behind, inline for sure.
+        if row["way"] == "inline, poll" {
+            assert_eq!(row["left_behind"], 1);
+            // It has waited for the next Depth.
+            assert!(row["p50_ns"].as_f64().unwrap() > 5e6, "{row}");
+        }
+        if row["way"] == "inline, on_data" {
+            assert_eq!(row["left_behind"], 0);
+        }
+    }
+    let models = result["models"].as_array().unwrap();
+    assert_eq!(models.len(), 6);
+    for model in models {
+        for (name, way) in model["ways"].as_object().unwrap() {
+            for figure in ["tick_to_callback", "on_data", "last_of_burst"] {
+                assert_eq!(way[figure].as_array().unwrap().len(), 3);
+                assert!(is_positive(&way[figure][2]["p50_ns"]), "{name} {figure}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_measured_is_an_error_that_says_why() {
     let core = machine::allowed()[0].to_string();
-    for program in [TICK_TO_CALLBACK, HOP] {
+    for program in [TICK_TO_CALLBACK, HOP, DELIVERY] {
         for (args, code, said) in [
             (
                 vec!["--host-core", &core, "--lane-cores", &core],

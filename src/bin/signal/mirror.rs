@@ -117,7 +117,7 @@ pub struct Functions {
     /// `signal_register_callback`.
     pub register: unsafe extern "C" fn(*mut c_void, Callback, *mut c_void),
     /// `signal_on_data`.
-    pub on_data: unsafe extern "C" fn(*mut c_void, c_int, *const c_void),
+    pub on_data: unsafe extern "C-unwind" fn(*mut c_void, c_int, *const c_void),
     /// `signal_poll_callbacks`.
     pub poll: unsafe extern "C-unwind" fn(*mut c_void) -> c_int,
     /// `signal_destroy`.

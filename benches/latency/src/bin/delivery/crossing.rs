@@ -1,0 +1,231 @@
+//! Models of growing cost: on the host's own thread, and on a lane.
+
+use latency_bench::bench::{Bench, Library};
+use latency_bench::library::Handle;
+use latency_bench::series::{Figures, Series, median};
+use latency_bench::workload::ModelFile;
+use serde_json::{Map, Value, json};
+
+use crate::host::Host;
+use crate::{Args, Way, trees, way};
+
+/// Depths that come at once.
+pub const BURST: usize = 8;
+/// The ways, in the order of each model's figures.
+pub const WAYS: [Way; 3] = [
+    way("inline, on_data", "inline", "on_data"),
+    way("fused, on_data", "fused", "on_data"),
+    way("fused, spinning poll", "fused", "poll"),
+];
+const TREES: [usize; 6] = [0, 10, 30, 100, 300, 1000];
+
+/// One model's figures.
+pub struct Model {
+    /// As in the table.
+    pub name: String,
+    /// The model's own work, ns, as the library's hop says it, inline.
+    pub work_ns: f64,
+    /// One a way.
+    pub ways: [Cost; WAYS.len()],
+}
+
+/// What one way costs, ns: medians over the repetitions.
+#[derive(Clone, Debug, Default)]
+pub struct Cost {
+    /// Tick to callback, one Depth at a time: each repetition's.
+    single: Vec<Figures>,
+    /// From the host's call of on_data to its return.
+    call: Vec<Figures>,
+    /// From the burst's arrival to the callback of its last Depth.
+    burst: Vec<Figures>,
+}
+
+impl Cost {
+    pub fn single_ns(&self) -> f64 {
+        middle(&self.single)
+    }
+
+    pub fn call_ns(&self) -> f64 {
+        middle(&self.call)
+    }
+
+    pub fn burst_ns(&self) -> f64 {
+        middle(&self.burst)
+    }
+}
+
+fn middle(figures: &[Figures]) -> f64 {
+    let mut medians: Vec<f64> = figures.iter().map(|figures| figures.p50).collect();
+    median(&mut medians)
+}
+
+impl Model {
+    /// For the result.
+    pub fn to_json(&self) -> Value {
+        let ways = WAYS.iter().zip(&self.ways).map(|(way, cost)| {
+            let all = |figures: &[Figures]| -> Vec<Value> {
+                figures.iter().map(|figures| figures.to_json()).collect()
+            };
+            let cost = json!({
+                "tick_to_callback": all(&cost.single),
+                "on_data": all(&cost.call),
+                "last_of_burst": all(&cost.burst),
+            });
+            (way.name.to_owned(), cost)
+        });
+        json!({
+            "model": self.name,
+            "work_ns": self.work_ns,
+            "ways": ways.collect::<Map<_, _>>(),
+        })
+    }
+}
+
+pub fn measure(args: &Args, bench: &Bench, library: &Library) -> Result<Vec<Model>, String> {
+    let mut models = Vec::new();
+    for trees in TREES {
+        let file = (trees > 0).then(|| ModelFile::write(&trees::text(trees)));
+        let file = file
+            .transpose()
+            .map_err(|error| format!("cannot write a model: {error}"))?;
+        let mut model = Model {
+            name: match trees {
+                0 => "constant".to_owned(),
+                _ => format!("{trees} trees"),
+            },
+            work_ns: 0.0,
+            ways: Default::default(),
+        };
+        let mut work = Vec::new();
+        for _ in 0..args.repetitions() {
+            for (way, cost) in WAYS.iter().zip(&mut model.ways) {
+                let mut config = way.config(bench, args.budget_us);
+                config["factors"] = json!("market");
+                if let Some(file) = &file {
+                    config["model"] = json!({"name": "trees", "file": file.path()});
+                }
+                let handle = library.api.create(&config)?;
+                one(args, bench, &handle, cost)?;
+                if way.placement == "inline" {
+                    work.push(work_of(&handle));
+                }
+            }
+        }
+        model.work_ns = median(&mut work);
+        models.push(model);
+    }
+    Ok(models)
+}
+
+fn one(args: &Args, bench: &Bench, handle: &Handle, cost: &mut Cost) -> Result<(), String> {
+    let stamps = &bench.stamps;
+    let mut host = Host::new(handle, stamps);
+    let depths = args.iterations();
+    let mut calls = Series::new();
+    for number in 0..depths + depths / 10 {
+        if number == depths / 10 {
+            host.begin();
+            calls = Series::new();
+        }
+        let start = stamps.raw();
+        host.give();
+        calls.record(start, stamps.raw());
+        host.wait()?;
+    }
+    cost.single.push(host.series().figures(stamps));
+    cost.call.push(calls.figures(stamps));
+
+    let host_work = stamps.ticks(args.host_work_ns);
+    let mut last = Series::new();
+    for number in 0..(depths + depths / 10) / BURST {
+        if number == depths / 10 / BURST {
+            last = Series::new();
+        }
+        let start = stamps.raw();
+        for _ in 0..BURST {
+            // The host's order of calls, with a strategy that takes its time.
+            handle.poll_inlined();
+            stamps.pause(host_work);
+            host.give_due(start);
+        }
+        host.wait()?;
+        last.record(start, stamps.raw());
+    }
+    cost.burst.push(last.figures(stamps));
+    Ok(())
+}
+
+/// What the library says of its model's work, ns.
+fn work_of(handle: &Handle) -> f64 {
+    let hops = handle.hops();
+    let model = hops.iter().find(|hop| hop["hop"] == "model.work");
+    model.and_then(|hop| hop["p50_ns"].as_f64()).unwrap_or(0.0)
+}
+
+/// The cost of a model, ns, from which on `left` is below `right`; `None` if it
+/// never is. Between two models it lies on the line between their differences.
+pub fn crosses(
+    models: &[Model],
+    left: impl Fn(&Model) -> f64,
+    right: impl Fn(&Model) -> f64,
+) -> Option<f64> {
+    let ahead: Vec<(f64, f64)> = models
+        .iter()
+        .map(|model| (model.work_ns, right(model) - left(model)))
+        .collect();
+    let behind = ahead.iter().rposition(|(_, ahead)| *ahead <= 0.0);
+    match behind {
+        None => ahead.first().map(|(work, _)| *work),
+        Some(last) => {
+            let (from, to) = (ahead[last], ahead.get(last + 1)?);
+            Some(from.0 + (to.0 - from.0) * -from.1 / (to.1 - from.1))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn models(figures: &[(f64, f64, f64)]) -> Vec<Model> {
+        let figures_of = |p50| Figures {
+            p50,
+            p99: None,
+            p999: None,
+            max: None,
+            count: 1,
+        };
+        let model = |&(work_ns, left, right)| {
+            let cost = |p50| Cost {
+                single: vec![figures_of(p50)],
+                ..Cost::default()
+            };
+            Model {
+                name: String::new(),
+                work_ns,
+                ways: [cost(left), cost(right), Cost::default()],
+            }
+        };
+        figures.iter().map(model).collect()
+    }
+
+    #[test]
+    fn the_crossing_lies_between_two_models() {
+        let crossing = |figures: &[(f64, f64, f64)]| {
+            crosses(
+                &models(figures),
+                |model| model.ways[0].single_ns(),
+                |model| model.ways[1].single_ns(),
+            )
+        };
+        // Behind by 10, then ahead by 30: a quarter of the way.
+        let twice = [(100.0, 20.0, 10.0), (500.0, 10.0, 40.0)];
+        assert_eq!(crossing(&twice), Some(200.0));
+        assert_eq!(crossing(&twice[..1]), None);
+        assert_eq!(crossing(&twice[1..]), Some(500.0));
+        assert_eq!(crossing(&[]), None);
+        // From where on it stays ahead.
+        let back = [(1.0, 1.0, 2.0), (2.0, 2.0, 1.0), (3.0, 1.0, 2.0)];
+        assert_eq!(crossing(&back), Some(2.5));
+    }
+}

@@ -1,0 +1,145 @@
+//! A host that loads the library as Godzilla does. Its callback costs nothing but
+//! the stamp.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_char, c_double, c_int, c_longlong, c_void};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use latency_bench::library::Handle;
+use latency_bench::series::{Series, Stamps};
+use latency_bench::workload;
+use signal::abi::Depth;
+
+/// Depths whose starts are remembered.
+const REMEMBERED: usize = 1 << 12;
+
+/// What the callback looks at. It runs on the host's thread.
+struct Probe<'a> {
+    stamps: &'a Stamps,
+    /// When each Depth was given, or was to be given, by its number.
+    starts: Vec<Cell<u64>>,
+    /// Depths from this number on are measured.
+    first: Cell<u64>,
+    series: RefCell<Series>,
+    calls: Cell<u64>,
+}
+
+/// Takes the stamp that ends the trip, first of all.
+extern "C-unwind" fn on_signal(
+    _symbol: *const c_char,
+    timestamp: c_longlong,
+    values: *const c_double,
+    _count: c_int,
+    user_data: *mut c_void,
+) {
+    // SAFETY: registered with a Probe that outlives the handle's use.
+    let probe = unsafe { &*user_data.cast::<Probe>() };
+    let now = probe.stamps.raw();
+    let number = timestamp as u64;
+    if number >= probe.first.get() {
+        let start = probe.starts[number as usize % REMEMBERED].get();
+        probe.series.borrow_mut().record(start, now);
+    }
+    probe.calls.set(probe.calls.get() + 1);
+    black_box(values);
+}
+
+/// The host.
+pub struct Host<'a> {
+    pub handle: &'a Handle,
+    // Boxed: the library keeps a pointer to it.
+    probe: Box<Probe<'a>>,
+    depth: Depth,
+    given: u64,
+}
+
+impl<'a> Host<'a> {
+    /// Registers the callback.
+    pub fn new(handle: &'a Handle, stamps: &'a Stamps) -> Self {
+        let probe = Box::new(Probe {
+            stamps,
+            starts: vec![Cell::new(0); REMEMBERED],
+            first: Cell::new(0),
+            series: RefCell::new(Series::new()),
+            calls: Cell::new(0),
+        });
+        let user_data = std::ptr::from_ref(&*probe).cast_mut().cast();
+        // SAFETY: the probe is boxed and outlives the use of the handle through
+        // this struct; the callback only takes a shared reference to it.
+        unsafe { handle.register(on_signal, user_data) };
+        Self {
+            handle,
+            probe,
+            depth: workload::depth(),
+            given: 0,
+        }
+    }
+
+    /// The next Depth, from `start` on: the book moves.
+    #[inline(always)]
+    fn next(&mut self, start: u64) -> &Depth {
+        self.given += 1;
+        self.depth.data_time = (self.given as i64).into();
+        self.depth.bid_price[0] = (100.0 + (self.given % 16) as f64 / 16.0).into();
+        self.probe.starts[self.given as usize % REMEMBERED].set(start);
+        &self.depth
+    }
+
+    /// Gives a Depth now.
+    #[inline(always)]
+    pub fn give(&mut self) {
+        self.next(0);
+        let start = self.probe.stamps.raw();
+        self.probe.starts[self.given as usize % REMEMBERED].set(start);
+        self.handle.on_depth(&self.depth);
+    }
+
+    /// Gives a Depth that was to be given at `start`.
+    #[inline(always)]
+    pub fn give_due(&mut self, start: u64) {
+        self.next(start);
+        self.handle.on_depth(&self.depth);
+    }
+
+    /// Polls until every Depth has had its callback.
+    #[inline(always)]
+    pub fn wait(&self) -> Result<(), String> {
+        for _ in 0..1u32 << 20 {
+            if self.probe.calls.get() == self.given {
+                return Ok(());
+            }
+            self.handle.poll_inlined();
+        }
+        self.wait_long()
+    }
+
+    #[cold]
+    fn wait_long(&self) -> Result<(), String> {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(5) {
+            if self.probe.calls.get() == self.given {
+                return Ok(());
+            }
+            self.handle.poll_inlined();
+        }
+        let missing = self.given - self.probe.calls.get();
+        Err(format!("{missing} signals did not come within 5 s"))
+    }
+
+    /// Callbacks so far.
+    pub fn calls(&self) -> u64 {
+        self.probe.calls.get()
+    }
+
+    /// What comes from now on is measured.
+    pub fn begin(&self) {
+        self.probe.first.set(self.given + 1);
+        self.probe.series.replace(Series::new());
+    }
+
+    /// What was measured.
+    pub fn series(&self) -> Series {
+        self.probe.series.replace(Series::new())
+    }
+}

@@ -1,0 +1,179 @@
+//! Batches: signals handed out in place, in the ring that they came through.
+
+use std::fmt;
+
+use super::Poller;
+use super::poller::Lent;
+use crate::pipeline::hops::Hop;
+use crate::pipeline::wire::{Signals, Wire};
+use crate::stages::{Name, Signal};
+
+/// Signals that were ready, oldest first, in place: nothing is copied. Their
+/// slots in the ring are freed when the batch is dropped.
+///
+/// ```
+/// use signal::abi::{Depth, HostEvent};
+/// use signal::{Config, Engine};
+///
+/// let config = Config::from_json(r#"{"placement": "inline", "model": "none"}"#)?;
+/// let mut engine = Engine::start(&config)?;
+/// let mut depth: Depth = bytemuck::Zeroable::zeroed();
+/// depth.symbol[..8].copy_from_slice(b"btc_usdt");
+/// for bid in [100.0, 101.0, 102.0] {
+///     depth.bid_price[0] = bid.into();
+///     depth.ask_price[0] = (bid + 2.0).into();
+///     engine.on_event(HostEvent::Depth(&depth));
+/// }
+/// let batch = engine.poll_batch(2);
+/// let bids: Vec<f64> = batch.iter().map(|(_, signal)| signal.values[2]).collect();
+/// assert_eq!(bids, [100.0, 101.0]);
+/// let (name, signal) = batch.get(1).unwrap();
+/// assert_eq!((name.as_str(), signal.sequence), ("BTCUSDT", 2));
+/// drop(batch);
+/// assert_eq!(engine.poll_batch(usize::MAX).len(), 1);
+/// # Ok::<(), signal::Error>(())
+/// ```
+pub struct Batch<'a> {
+    poller: &'a mut Poller,
+}
+
+impl Poller {
+    /// Hands out at most `max` of the signals that are ready now, in place, and
+    /// frees the batch before. They count as delivered. With nothing new it is
+    /// one acquire load and a compare.
+    #[inline]
+    #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
+    pub fn poll_batch(&mut self, max: usize) -> Batch<'_> {
+        self.free_batch();
+        self.lend(max);
+        Batch { poller: self }
+    }
+
+    /// Takes at most `max` signals and leaves them in the ring; returns how many.
+    /// The batch before has been freed.
+    #[inline]
+    #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
+    pub(crate) fn lend(&mut self, max: usize) -> usize {
+        let ready = self.begin();
+        let count = ready.min(max);
+        if count == 0 {
+            return 0;
+        }
+        self.lent = Lent {
+            count,
+            taken: self.clock.stamp(),
+            recorded: false,
+        };
+        self.count_taken(count as u64);
+        for nth in 0..count {
+            if let Some(signal) = self.lent_signal(nth) {
+                let sequence = signal.sequence;
+                self.note_gap(sequence);
+            }
+        }
+        count
+    }
+
+    /// Of the batch handed out last, the `nth` signal.
+    #[inline]
+    fn lent_signal(&self, nth: usize) -> Option<Signal<'_>> {
+        self.signals.peek(nth).map(|words| Signals::decode(words).0)
+    }
+
+    /// Of the batch handed out last, the `nth` signal with its instrument's name,
+    /// and the ns from `on_event` until it was taken, 0 with timing off.
+    #[inline]
+    pub(crate) fn lent_at(&self, nth: usize) -> Option<(&Name, Signal<'_>, u64)> {
+        let signal = self.lent_signal(nth)?;
+        // Ingest named the instrument before it published its first message.
+        let name = self.names.get(signal.meta.instrument)?;
+        let age = self.clock.nanos(signal.meta.arrival, self.lent.taken);
+        Some((name, signal, age))
+    }
+
+    /// Frees the batch handed out last.
+    #[inline]
+    pub(crate) fn free_batch(&mut self) {
+        if self.lent.count > 0 {
+            self.free_lent();
+        }
+    }
+
+    /// Whether a batch is out.
+    #[inline]
+    pub(crate) fn has_lent(&self) -> bool {
+        self.lent.count > 0
+    }
+
+    #[inline(never)]
+    fn free_lent(&mut self) {
+        self.record_batch();
+        let count = std::mem::take(&mut self.lent).count;
+        self.signals.release(count);
+    }
+
+    /// Records the hops of the batch handed out last, once: when it is freed, so
+    /// that the histograms' cost is not on its signals' way.
+    pub(crate) fn record_batch(&mut self) {
+        if self.lent.recorded || !self.clock.is_on() {
+            return;
+        }
+        self.lent.recorded = true;
+        let Some(recorder) = &mut self.recorder else {
+            return;
+        };
+        for nth in 0..self.lent.count {
+            let Some(words) = self.signals.peek(nth) else {
+                break;
+            };
+            let (signal, published) = Signals::decode(words);
+            recorder.record(Hop::HostWait, published, self.lent.taken);
+            recorder.record(Hop::TickToCallback, signal.meta.arrival, self.lent.taken);
+        }
+        recorder.hand_over();
+    }
+}
+
+impl Batch<'_> {
+    /// Signals in the batch.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.poller.lent.count
+    }
+
+    /// Whether nothing was ready.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The `nth` signal with its instrument's name, the oldest being the 0th;
+    /// `None` if there are fewer.
+    #[inline]
+    pub fn get(&self, nth: usize) -> Option<(&Name, Signal<'_>)> {
+        if nth >= self.len() {
+            return None;
+        }
+        let (name, signal, _) = self.poller.lent_at(nth)?;
+        Some((name, signal))
+    }
+
+    /// All signals with their instruments' names, oldest first.
+    #[inline]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Name, Signal<'_>)> + '_ {
+        (0..self.len()).map(|nth| self.get(nth).expect("a batch's signals stay in the ring"))
+    }
+}
+
+impl Drop for Batch<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.poller.free_batch();
+    }
+}
+
+impl fmt::Debug for Batch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}

@@ -1,0 +1,292 @@
+//! Delivery from `on_data`: what is waited for and what is not, through the
+//! crate's API. What callbacks may do is shown by C++ hosts (`tests/c_abi.rs`).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use signal::abi::HostEvent;
+use signal::pipeline::counters::Counter;
+use signal::{Config, Engine, Registry};
+
+#[path = "support/bomb.rs"]
+mod bomb;
+#[path = "support/events.rs"]
+mod events;
+#[path = "support/feeds.rs"]
+mod feeds;
+#[path = "support/models.rs"]
+mod models;
+
+use bomb::{Bomb, FATAL};
+use events::{LIMIT, PLACEMENTS, depth};
+use feeds::Feeds;
+use models::model;
+
+/// Longest budget that can be configured.
+const BUDGET: Duration = Duration::from_millis(10);
+/// Often enough for one that the system did not hold up, on a busy machine too.
+const TRIES: usize = 500;
+
+/// Engines that run at once would take each other's cores.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a lane can have a core beside this thread's.
+fn lane_has_a_core() -> bool {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    if cores < 2 {
+        println!("SKIP: on a single core nobody waits");
+    }
+    cores > 1
+}
+
+/// An engine that waits as long as can be.
+fn start(placement: &str, more: &str) -> Engine {
+    let mut registry = Registry::default();
+    registry.factors.add::<Bomb, _>();
+    registry.models.add("gate", |_| model(gate));
+    registry.models.add("picky", |_| model(picky));
+    let config = Config::from_json(&format!(
+        r#"{{"placement": {placement}, "deliver_budget_us": 10000{more}}}"#
+    ));
+    Engine::start_with(&config.unwrap(), &registry).unwrap()
+}
+
+const FUSED: &str = r#""fused", "idle": "spin""#;
+
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Does not answer while it is closed.
+fn gate(factors: &[f64]) -> f64 {
+    let start = Instant::now();
+    while CLOSED.load(Ordering::Acquire) && start.elapsed() < LIMIT {
+        std::hint::spin_loop();
+    }
+    factors[2]
+}
+
+/// Panics at a bid.
+fn picky(factors: &[f64]) -> f64 {
+    assert!(factors[2] != FATAL as f64, "a bid of {FATAL}");
+    factors[2]
+}
+
+/// Gives an event; how many signals came, and how long it took.
+fn give(engine: &mut Engine, event: HostEvent<'_>, seen: &mut Vec<u64>) -> (usize, Duration) {
+    let start = Instant::now();
+    let count = engine.on_event_and_deliver(event, |_, signal| seen.push(signal.sequence));
+    (count, start.elapsed())
+}
+
+/// Tries until one ends long before the budget; how many tries it took.
+fn tries_until_short(mut run: impl FnMut() -> Duration) -> u64 {
+    let tries: Vec<_> = (0..TRIES)
+        .map(|_| run())
+        .take_while(|took| *took >= BUDGET / 2)
+        .collect();
+    assert!(tries.len() < TRIES, "always waited for: {tries:?}");
+    tries.len() as u64 + 1
+}
+
+/// The same where no try brings a signal.
+fn tries_without_a_signal(engine: &mut Engine, event: HostEvent<'_>) -> u64 {
+    tries_until_short(|| {
+        let (count, took) = give(engine, event, &mut Vec::new());
+        assert_eq!(count, 0);
+        took
+    })
+}
+
+fn settle(engine: &Engine) {
+    let limit = Instant::now() + LIMIT;
+    while engine.counters().in_flight() > 0 {
+        assert!(Instant::now() < limit, "{:?}", engine.counters());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn every_signal_is_delivered_once_and_in_order() {
+    let _alone = alone();
+    for placement in PLACEMENTS {
+        let mut engine = start(placement, "");
+        let mut seen = Vec::new();
+        for time in 0..500 {
+            let (count, _) = give(
+                &mut engine,
+                depth("btc_usdt", time, 10.0).event(),
+                &mut seen,
+            );
+            assert!(count == 1 || !placement.contains("inline"));
+        }
+        settle(&engine);
+        engine.poll(|_, signal| seen.push(signal.sequence));
+        assert_eq!(seen, (1..=500).collect::<Vec<_>>(), "{placement}");
+        let counters = engine.counters();
+        assert_eq!(counters.get(Counter::Delivered), 500);
+        assert_eq!(counters.get(Counter::EgressGap), 0);
+        let hops = engine.latency();
+        for hop in ["host.wait", "tick_to_callback"] {
+            let row = hops.iter().find(|row| row.hop.name() == hop);
+            assert_eq!(row.map(|row| row.count), Some(500), "{placement} {hop}");
+        }
+    }
+}
+
+#[test]
+fn a_slow_model_is_waited_for_no_longer_than_the_budget() {
+    let _alone = alone();
+    if !lane_has_a_core() {
+        return;
+    }
+    let mut engine = start(FUSED, r#", "model": "gate""#);
+    let mut seen = Vec::new();
+    CLOSED.store(true, Ordering::Release);
+    // It comes back although the model does not; then the others need not wait for
+    // the ring, but for a signal all the same.
+    for time in 0..3 {
+        let (count, took) = give(
+            &mut engine,
+            depth("btc_usdt", time, 10.0).event(),
+            &mut seen,
+        );
+        assert_eq!(count, 0);
+        assert!(took >= BUDGET / 2, "it waited {took:?} only");
+    }
+    CLOSED.store(false, Ordering::Release);
+    settle(&engine);
+    // Poll delivers what was late.
+    assert_eq!(engine.poll(|_, signal| seen.push(signal.sequence)), 3);
+    let (count, _) = give(&mut engine, depth("btc_usdt", 3, 10.0).event(), &mut seen);
+    settle(&engine);
+    assert_eq!(
+        count + engine.poll(|_, signal| seen.push(signal.sequence)),
+        1
+    );
+    assert_eq!(seen, [1, 2, 3, 4]);
+}
+
+#[test]
+fn what_cannot_bring_a_signal_is_not_waited_for() {
+    let _alone = alone();
+    if !lane_has_a_core() {
+        return;
+    }
+    let mut engine = start(FUSED, r#", "model": "gate", "rings": {"ingest": 64}"#);
+    let mut feeds = Feeds::new();
+    feeds.at(0);
+    CLOSED.store(true, Ordering::Release);
+    engine.on_event(HostEvent::Depth(&feeds.depth));
+    // The lane is stuck, so nobody but the host itself can tell.
+    tries_without_a_signal(&mut engine, HostEvent::Trade(&feeds.trade));
+    while engine.on_event(HostEvent::Trade(&feeds.trade)) {}
+    let dropped = tries_without_a_signal(&mut engine, HostEvent::Depth(&feeds.depth));
+    CLOSED.store(false, Ordering::Release);
+    settle(&engine);
+    let counters = engine.counters();
+    assert_eq!(counters.get(Counter::DroppedIngestRingFull), dropped + 1);
+    assert_eq!(engine.poll(|_, _| ()), 1);
+}
+
+#[test]
+fn an_event_that_ends_without_a_signal_is_noticed() {
+    let _alone = alone();
+    if !lane_has_a_core() {
+        return;
+    }
+    // Refused by ingest.
+    let mut engine = start(FUSED, r#", "assets": "eth_usdt""#);
+    let good = depth("btc_usdt", 1, 10.0);
+    let tries = tries_without_a_signal(&mut engine, good.event());
+    settle(&engine);
+    assert_eq!(engine.counters().get(Counter::RefusedNotAnAsset), tries);
+    // Its instrument is in quarantine.
+    let mut engine = start(FUSED, r#", "factors": "bomb", "model": "none""#);
+    let bomb = depth("btc_usdt", FATAL, 10.0);
+    engine.on_event(bomb.event());
+    settle(&engine);
+    let tries = tries_without_a_signal(&mut engine, bomb.event());
+    settle(&engine);
+    let quarantined = engine.counters().get(Counter::RefusedQuarantined);
+    assert_eq!(quarantined, tries + 1);
+    // One of two models is: the other's signal comes, and none behind it.
+    let models = r#", "models": ["picky", "test0000"], "callback": "per-model""#;
+    let mut engine = start(FUSED, models);
+    engine.on_event(depth("btc_usdt", 1, FATAL as f64).event());
+    settle(&engine);
+    let mut seen = Vec::new();
+    let tries = tries_until_short(|| give(&mut engine, good.event(), &mut seen).1);
+    settle(&engine);
+    engine.poll(|_, signal| seen.push(signal.sequence));
+    assert_eq!(seen, (1..=tries + 1).collect::<Vec<_>>());
+    // The engine has failed.
+    let mut engine = start(FUSED, "");
+    engine.ends().0.break_lane();
+    let limit = Instant::now() + LIMIT;
+    while engine.failure().is_none() {
+        assert!(Instant::now() < limit);
+        std::thread::yield_now();
+    }
+    tries_without_a_signal(&mut engine, good.event());
+}
+
+#[test]
+fn all_signals_of_an_event_are_waited_for() {
+    let _alone = alone();
+    if !lane_has_a_core() {
+        return;
+    }
+    // Three models, a signal each; an index price triggers both instruments.
+    let more = r#", "models": ["none", "test0000", {"name": "again", "kind": "test0000"}],
+        "callback": "per-model", "trigger": ["depth", "index_price"]"#;
+    let mut engine = start(FUSED, more);
+    let mut feeds = Feeds::new();
+    feeds.at(0);
+    let mut whole = [0, 0];
+    for round in 0..TRIES {
+        if whole[0] > 0 && whole[1] > 1 {
+            return;
+        }
+        for (kind, whole) in whole.iter_mut().enumerate() {
+            feeds.depth.instrument_type = (round % 2) as i8;
+            let event = match kind {
+                0 => HostEvent::Depth(&feeds.depth),
+                _ => HostEvent::IndexPrice(&feeds.index),
+            };
+            let expected = if kind == 0 || round == 0 { 3 } else { 6 };
+            let mut seen = Vec::new();
+            give(&mut engine, event, &mut seen);
+            *whole += usize::from(seen.len() == expected);
+            settle(&engine);
+            engine.poll(|_, signal| seen.push(signal.sequence));
+            assert_eq!(seen.len(), expected);
+            assert!(seen.is_sorted());
+        }
+    }
+    panic!("an event's signals were never waited for: {whole:?}");
+}
+
+#[test]
+fn a_lane_that_sleeps_is_not_waited_for() {
+    let _alone = alone();
+    let about = |config: &str| {
+        let config = Config::from_json(config).unwrap();
+        Engine::start(&config).unwrap().about().to_owned()
+    };
+    let sleeps = r#"{"deliver": "on_data", "placement": "fused", "idle": "park"}"#;
+    assert!(about(sleeps).contains("deliver=on_data(never waits"));
+    assert!(about(r#"{"deliver": "on_data", "placement": "inline"}"#).ends_with("deliver=on_data"));
+    assert!(!about(r#"{"deliver_budget_us": 10}"#).contains("deliver"));
+    let mut engine = start(r#""fused", "idle": "park""#, r#", "model": "gate""#);
+    CLOSED.store(true, Ordering::Release);
+    let tries = tries_without_a_signal(&mut engine, depth("btc_usdt", 1, 10.0).event());
+    CLOSED.store(false, Ordering::Release);
+    settle(&engine);
+    // The next event of any kind brings them all.
+    let (feeds, mut seen) = (Feeds::new(), Vec::new());
+    let (count, _) = give(&mut engine, HostEvent::Trade(&feeds.trade), &mut seen);
+    assert_eq!((count as u64, seen.len() as u64), (tries, tries));
+}
