@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::pipeline::idle::Idle;
 use crate::pipeline::overload::{EgressOverload, IngestOverload, StageOverload};
 use crate::ranged::Ranged;
-use crate::stages::Callback;
+use crate::stages::{Callback, Shards};
 
 /// One source's keys; what is absent is left as it was.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -27,6 +27,7 @@ pub(super) struct Layer {
     disabled_factors: Option<OneOrMany<String>>,
     disabled_models: Option<OneOrMany<String>>,
     placement: Option<PlacementKey>,
+    shards: Option<Ranged<1, { Shards::MAX as u64 }>>,
     cores: Option<Vec<CoreNumber>>,
     idle: Option<Idle>,
     rings: Option<RingsLayer>,
@@ -108,6 +109,7 @@ impl Layer {
             &mut config.placement,
             self.placement.map(|PlacementKey(placement)| placement),
         );
+        set(&mut config.shards, self.shards.map(Ranged::size));
         if let Some(cores) = self.cores {
             config.cores = Some(cores.into_iter().map(Ranged::size).collect());
         }

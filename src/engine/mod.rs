@@ -139,6 +139,7 @@ impl Engine {
         let config = &blueprint.config().clone();
         let plan = Plan::new(
             &config.placement,
+            config.shards,
             config.cores.as_deref(),
             config.idle,
             &cores,
@@ -157,7 +158,7 @@ impl Engine {
         let outputs = blueprint.widest_signal();
         let what = blueprint.to_string();
         let models = blueprint.models().to_vec();
-        let mut stages = blueprint.stages(names.clone())?;
+        let mut stages = blueprint.stages(names.clone(), plan.shards)?;
         let mut captured = None;
         if let Some(file) = &config.capture.file {
             let (tap, events) = Tap::new(config.capture.buffer, levels);
@@ -191,7 +192,8 @@ impl Engine {
             pipeline.counters.push(counters.clone());
         }
         pipeline.feeds.push(feed);
-        let about = format!("{what} placement={} lanes={plan}", config.placement);
+        let placement = plan.about(&config.placement, config.shards);
+        let about = format!("{what} placement={placement} lanes={plan}");
         let mut inline = if plan.is_inline() {
             pipeline.works.pop()
         } else {

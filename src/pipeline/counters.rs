@@ -79,6 +79,9 @@ counters! {
     /// Messages between lanes, not the last of their event, that were dropped
     /// because the engine ended or had failed.
     LostStageParts = "lost_stage_parts",
+    /// Copies of index prices for further shards: an index price goes to every
+    /// shard, and one of them stands for the event.
+    Copies = "index_copies",
     /// Input sequence numbers that ingest missed.
     IngestGap = "ingest_gap",
     /// Events that only updated state.
@@ -105,6 +108,9 @@ counters! {
     /// Events whose signals have all been made. Read before `published` and
     /// `held`: where all events have ended, all signals are among them.
     Answered = "answered",
+    /// Such copies that have been applied, and whose signals have all been made.
+    /// Read before all that they led to, and before `index_copies`.
+    CopiesEnded = "index_copies_ended",
     /// Signals dropped because the ring to the host was full.
     DroppedEgressRingFull = "dropped_egress_ring_full",
     /// Signals dropped because `overload.egress` `block` found no room in time.
@@ -235,7 +241,8 @@ impl Snapshot {
     /// Events that have not ended yet: not refused, not dropped, not applied
     /// and not all their signals made. Where lanes share out the models, an event
     /// ends when its factor vectors have been sent to them; vectors that they
-    /// have not run on yet and predictions on their way are added.
+    /// have not run on yet and predictions on their way are added. So are copies
+    /// of index prices that further shards have not dealt with.
     ///
     /// Where nothing is in flight, everything is counted: a counter is read
     /// before those that were written before it.
@@ -269,7 +276,10 @@ impl Snapshot {
             0 => 0,
             _ => at_models + predicted,
         };
-        self.events().saturating_sub(ended) + behind_the_end
+        let copies = self
+            .get(Counter::Copies)
+            .saturating_sub(self.get(Counter::CopiesEnded));
+        self.events().saturating_sub(ended) + behind_the_end + copies
     }
 
     /// Signals that were made and are neither delivered nor lost.

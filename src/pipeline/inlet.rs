@@ -60,12 +60,19 @@ impl Inlet for Share {
 /// The rings of several lanes, one after the other.
 pub(crate) struct Merge {
     inlets: Vec<Receiver>,
+    /// Whose turn is next: each gives one message, then it is another's turn.
     next: usize,
+    /// Which gave the last message.
+    last: usize,
 }
 
 impl Merge {
     pub(crate) fn new(inlets: Vec<Receiver>) -> Self {
-        Self { inlets, next: 0 }
+        Self {
+            inlets,
+            next: 0,
+            last: 0,
+        }
     }
 }
 
@@ -78,6 +85,7 @@ impl Inlet for Merge {
             self.next = (place + 1) % self.inlets.len();
             let taken = self.inlets[place].try_receive(|words| take.take().map(|take| take(words)));
             if let Some(taken) = taken {
+                self.last = place;
                 return taken;
             }
         }
@@ -85,8 +93,11 @@ impl Inlet for Merge {
     }
 
     fn note_level(&mut self) {
-        for inlet in &mut self.inlets {
-            inlet.note_level();
+        for (place, inlet) in self.inlets.iter_mut().enumerate() {
+            match place == self.last {
+                true => inlet.note_level(),
+                false => inlet.note_rest(),
+            }
         }
     }
 }

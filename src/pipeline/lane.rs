@@ -15,7 +15,7 @@ use super::counters::{Counter, Counters};
 use super::hops::Recorder;
 use super::idle::{Idle, Waiter};
 use super::inlet::Inlet;
-use super::outlet::dropped_between_lanes;
+use super::outlet::drop_between_lanes;
 use super::placement::{LanePlan, Stage};
 use super::vitals::Pulse;
 use super::wire::Wire;
@@ -113,13 +113,13 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
     }
 
     fn discard(&mut self) -> usize {
-        let first = self.first;
+        let (first, counters) = (self.first, &self.counters);
         let mut count = 0;
-        while let Some(counter) = self.inlet.try_receive(|words| match first {
-            Stage::Ingest => Counter::DroppedIngestStopped,
-            _ => dropped_between_lanes::<W>(&W::decode(words).0),
-        }) {
-            self.counters.bump(counter);
+        let mut discard = |words: &[u64]| match first {
+            Stage::Ingest => counters.bump(Counter::DroppedIngestStopped),
+            _ => drop_between_lanes::<W>(&W::decode(words).0, counters),
+        };
+        while self.inlet.try_receive(&mut discard).is_some() {
             count += 1;
         }
         count

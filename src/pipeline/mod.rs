@@ -9,6 +9,7 @@
 //! | `inlet` | the receiving ends: from a ring, from several, from a broadcast |
 //! | `word` | the counters that an inlined poll reads |
 //! | `outlet` | the sending ends: to the next lane, to the host |
+//! | `shards` | the sending end to lanes that each keep some of the instruments |
 //! | `lane` | a pinned thread that polls its inlet and runs its stages |
 //! | `build` | from a plan to rings, chains and lanes |
 //! | `deal` | which stages go to which lane, composed |
@@ -42,6 +43,7 @@ pub mod overload;
 pub mod padded;
 pub mod placement;
 pub mod ring;
+pub(crate) mod shards;
 pub mod vitals;
 pub mod wire;
 pub(crate) mod word;

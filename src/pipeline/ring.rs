@@ -219,6 +219,13 @@ impl Receiver {
         self.note_lines(lines);
     }
 
+    /// As [`note_level`](Self::note_level), where the last message came from
+    /// another ring.
+    #[inline]
+    pub fn note_rest(&mut self) {
+        self.note_lines(self.lines.slots());
+    }
+
     /// As [`note_level`](Self::note_level), for a receiver that knows how many
     /// messages wait.
     #[inline]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
 
-use super::{Body, Event, InstrumentId, Meta, Name, Names, PairId, RawEvent, RawHead};
+use super::{Body, Ends, Event, InstrumentId, Meta, Name, Names, PairId, RawEvent, RawHead};
 use crate::abi::{self, EXCHANGE_LEN, EventKind, SYMBOL_LEN};
 use crate::factors::{Depth, IndexPrice, Ticker, Trade};
 
@@ -181,6 +181,7 @@ impl Ingest {
                 arrival: head.arrival,
             },
             pair,
+            ends: Ends::Event,
             body,
         });
         Ok(())
