@@ -101,3 +101,39 @@ impl Inlet for Merge {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::pipeline::ring::ring;
+
+    #[test]
+    fn a_busy_ring_keeps_no_other_waiting() {
+        let (mut senders, receivers): (Vec<_>, Vec<_>) = (0..3).map(|_| ring(8, 1)).unzip();
+        let gauges: Vec<_> = senders.iter().map(|sender| sender.gauge()).collect();
+        let mut merge = Merge::new(receivers);
+        let mut send = |from: usize, count: usize| {
+            for _ in 0..count {
+                senders[from]
+                    .try_send(|words| words[0] = from as u64)
+                    .unwrap();
+            }
+        };
+        let mut take = |count: usize| -> Vec<u64> {
+            let taken = (0..count).map_while(|_| merge.try_receive(|words| words[0]));
+            let taken = taken.collect();
+            merge.note_level();
+            taken
+        };
+        send(0, 5);
+        assert_eq!(take(2), [0, 0]);
+        send(2, 2);
+        // Each that has something gives one in its turn.
+        assert_eq!(take(9), [2, 0, 2, 0, 0]);
+        send(1, 1);
+        assert_eq!(take(1), [1]);
+        let high_water: Vec<_> = gauges.iter().map(|gauge| gauge.high_water()).collect();
+        // As seen behind a batch, with the message taken last.
+        assert_eq!(high_water, [4, 1, 0]);
+    }
+}

@@ -564,6 +564,13 @@ mod tests {
         let mut busy = cores(&all[..7], &[], Some(0));
         busy.lanes = vec![5, 6];
         assert_eq!(sharded(&Placement::Auto, 4, &busy).shards, 2);
+        let about = |shards| {
+            let plan = sharded(&Placement::Auto, shards, &busy);
+            plan.about(&Placement::Auto, shards)
+        };
+        assert_eq!(about(1), "auto");
+        assert_eq!(about(2), "auto shards=2");
+        assert_eq!(about(4), "auto shards=2(too few cores for 4)");
         // Who asks for a placement gets it.
         let two = cores(&[0, 1], &[], Some(0));
         assert_eq!(
