@@ -157,6 +157,7 @@ impl Lane {
         let name = format!("{}{index}", cores::LANE_NAME);
         let core = plan.core;
         let thread = guest::spawn(name, move || {
+            touch_stack();
             let mut prime = || catch_unwind(AssertUnwindSafe(|| work.prime()));
             let result = cores::pin(plan.core).and_then(|()| {
                 prime().map_err(|panic| {
@@ -204,6 +205,13 @@ impl Lane {
         forget(self.thread.join());
         true
     }
+}
+
+/// Has the stack's pages there before the first event needs them.
+#[inline(never)]
+fn touch_stack() {
+    const BYTES: usize = 128 << 10;
+    std::hint::black_box(&mut [0u8; BYTES]);
 }
 
 /// Runs a turn on the host's own thread, for the `inline` placement. A panic
