@@ -362,6 +362,43 @@ mod models {
         });
     }
 
+    /// An index price goes to two shards: whoever sees nothing in flight sees that
+    /// the event has ended and that its copy has.
+    #[test]
+    fn loom_no_copy_is_forgotten() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(2);
+        builder.check(|| {
+            let (lane, further) = (Counters::new(), Counters::new());
+            let ring = Arc::new(AtomicU64::new(0));
+            let writers = [lane.clone(), further.clone()];
+            let inlet = ring.clone();
+            let shard = loom::thread::spawn(move || {
+                if inlet.load(Ordering::Acquire) == 1 {
+                    further.bump(Counter::Triggered);
+                    further.bump(Counter::CopiesEnded);
+                }
+            });
+            let reader = loom::thread::spawn(move || {
+                let snapshot = Snapshot::of(&writers);
+                assert!(snapshot.get(Counter::CopiesEnded) <= snapshot.get(Counter::Copies));
+                if snapshot.events() == 1 && snapshot.in_flight() == 0 {
+                    assert_eq!(snapshot.get(Counter::CopiesEnded), 1);
+                    assert_eq!(snapshot.get(Counter::Triggered), 2);
+                }
+            });
+            // One thread stands for the host's, ingest's and the first shard's: each
+            // goes on from what the one before has published.
+            lane.bump(Counter::EventsIndexPrice);
+            lane.bump(Counter::Copies);
+            ring.store(1, Ordering::Release);
+            lane.bump(Counter::Triggered);
+            lane.bump(Counter::Answered);
+            reader.join().unwrap();
+            shard.join().unwrap();
+        });
+    }
+
     /// A signal waits for room, then goes into the ring: whoever sees its event
     /// ended sees it held or published.
     #[test]
