@@ -115,11 +115,11 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
     fn discard(&mut self) -> usize {
         let (first, counters) = (self.first, &self.counters);
         let mut count = 0;
-        let mut discard = |words: &[u64]| match first {
+        let discard = |words: &[u64]| match first {
             Stage::Ingest => counters.bump(Counter::DroppedIngestStopped),
             _ => drop_between_lanes::<W>(&W::decode(words).0, counters),
         };
-        while self.inlet.try_receive(&mut discard).is_some() {
+        while self.inlet.try_receive(discard).is_some() {
             count += 1;
         }
         count
