@@ -202,9 +202,12 @@ public:
   // SIGNAL_ERROR_. One load and a compare when nothing is new: that an engine has
   // failed, health() says. What a callback throws comes out here.
   int poll() {
-    if (!has_news() && !lent_) return 0;
-    lent_ = false;
-    return library_.poll_callbacks(handle_);
+    if (lent_) {
+      lent_ = false;
+      return library_.poll_callbacks(handle_);
+    }
+    if (egress_ == nullptr) return 0;
+    return signal_poll(handle_, egress_, library_.poll_callbacks);
   }
 
   // Whether signals are ready.

@@ -59,6 +59,7 @@ macro_rules! scenarios {
 scenarios! {
     basic,
     placements,
+    shards,
     exception,
     reentrant,
     cycles,

@@ -50,12 +50,15 @@ fn assert_accounts(counters: &Snapshot) {
     );
 }
 
-const PLACEMENTS: [&str; 5] = [
+/// With the number of shards behind some.
+const PLACEMENTS: [&str; 7] = [
     r#""inline""#,
     r#""fused""#,
     r#""split""#,
     r#"[["ingest"],["factor","model","egress"]]"#,
     r#"[["ingest","factor"],["model"],["model"],["egress"]]"#,
+    r#""fused", "shards": 2"#,
+    r#""split", "shards": 3"#,
 ];
 
 #[test]

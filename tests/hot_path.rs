@@ -113,6 +113,13 @@ fn cases(folder: &Path) -> Vec<Case> {
         assert_eq!(made, 2 * stats.triggered, "{stats:?}");
     };
     cases.push(shared);
+    let everything_in_shards = Config {
+        shards: 3,
+        ..everything.clone()
+    };
+    for placement in [Placement::Fused, Placement::Split] {
+        cases.push(case("shards", &everything_in_shards, placement, 2_000));
+    }
     // The capture's writer may do as it likes: all stages run on the host's thread,
     // and that is what is looked at.
     let mut captured = case("captured", &smallest, Placement::Inline, 10_000);

@@ -320,12 +320,14 @@ proptest! {
     #[test]
     fn every_policy_accounts_for_everything(
         policy in prop::sample::select(vec!["conflate", "drop-newest"]),
-        placement in prop::sample::select(vec!["inline", "fused", "split"]),
+        placement in prop::sample::select(vec![
+            r#""inline""#, r#""fused""#, r#""split""#, r#""fused", "shards": 3"#,
+        ]),
         size in 2usize..6,
         steps in prop::collection::vec((0usize..5, any::<bool>()), 1..120),
     ) {
         let mut engine = engine(&format!(
-            r#"{{"placement": "{placement}", "rings": {{"egress": {size}, "ingest": 8}},
+            r#"{{"placement": {placement}, "rings": {{"egress": {size}, "ingest": 8}},
                 "idle": "yield", "overload": {{"egress": "{policy}"}}}}"#
         ));
         let mut received = Vec::new();

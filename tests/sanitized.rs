@@ -67,7 +67,8 @@ fn every_placement_set_and_model() {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/models");
     let file = |name: &str| format!("{:?}", models.join(name));
     let files = ["move.json", "move.onnx", "move.txt", "move.xgb.json"].map(file);
-    for placement in events::PLACEMENTS {
+    let shards = [r#""fused", "shards": 2"#, r#""split", "shards": 3"#];
+    for placement in events::PLACEMENTS.into_iter().chain(shards) {
         for (sets, models, a_round) in [
             (r#""test0000""#, r#"["test0000"]"#.to_owned(), 4),
             (

@@ -133,6 +133,16 @@ pub fn all() -> Vec<Case> {
             ..case("trigger depth and index price", 50_000, 10, Finite,
                 json!({"factors": "market", "models": "none", "trigger": ["depth", "index_price"]}))
         },
+        case("three shards", 50_000, 50, Market,
+            json!({"factors": "market", "models": "none", "placement": "fused", "shards": 3})),
+        Case {
+            trigger: EventKind::IndexPrice,
+            one_vector: false,
+            signals: 2,
+            ..case("two shards, split, stage rings of 16", 20_000, 10, Finite,
+                json!({"factors": "market", "models": [model("move.json"), "none"], "callback": "per-model",
+                    "trigger": ["depth", "index_price"], "placement": "split", "shards": 2, "rings": {"stage": 16}}))
+        },
         case("assets", 100_000, 100, Constants,
             json!({"assets": ["S0000USDT", "s0001_usdt", "S0077USDT"]})),
         case("1,000 instruments", 100_000, 1000, Market, market("none", "fused")),

@@ -15,7 +15,7 @@ use signal::ffi::*;
 
 const SLOTS: usize = 3;
 /// Mostly without lanes: those take their time to start.
-const CONFIGS: [&str; 17] = [
+const CONFIGS: [&str; 18] = [
     r#"{"placement": "inline", "timing": false, "instruments": {"max": 2}}"#,
     r#"{"placement": "inline", "timing": false, "rings": {"egress": 2}}"#,
     r#"{"placement": "inline", "factors": "market", "model": "none", "timing": false}"#,
@@ -36,6 +36,8 @@ const CONFIGS: [&str; 17] = [
     r#"{"rings": {"egress": 0}}"#,
     "{",
     "",
+    r#"{"placement": "fused", "shards": 2, "idle": "park", "trigger": ["depth", "index_price"],
+        "rings": {"ingest": 8, "stage": 2, "egress": 4}}"#,
 ];
 /// Those that are refused. An empty text is an empty object.
 const REFUSED: std::ops::Range<usize> = 13..16;

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::pipeline::idle::Idle;
 use crate::pipeline::overload::{EgressOverload, IngestOverload, StageOverload};
 use crate::ranged::Ranged;
-use crate::stages::Callback;
+use crate::stages::{Callback, Shards};
 
 /// One source's keys; what is absent is left as it was.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -30,6 +30,7 @@ pub(super) struct Layer {
     deliver: Option<Deliver>,
     deliver_budget_us: Option<Ranged<1, 10_000>>,
     placement: Option<PlacementKey>,
+    shards: Option<Ranged<1, { Shards::MAX as u64 }>>,
     cores: Option<Vec<CoreNumber>>,
     idle: Option<Idle>,
     rings: Option<RingsLayer>,
@@ -117,6 +118,7 @@ impl Layer {
             &mut config.placement,
             self.placement.map(|PlacementKey(placement)| placement),
         );
+        set(&mut config.shards, self.shards.map(Ranged::size));
         if let Some(cores) = self.cores {
             config.cores = Some(cores.into_iter().map(Ranged::size).collect());
         }

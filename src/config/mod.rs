@@ -104,6 +104,11 @@ pub struct Config {
     #[serde(serialize_with = "write_placement")]
     #[cfg_attr(feature = "cli", schemars(with = "schema::PlacementKey"))]
     pub placement: Placement,
+    /// How many times the lanes of factor and model are there, 1 to 16; instruments
+    /// are dealt out to them by their numbers. Each shard has models of its own.
+    /// With placement `auto` at most so many: as there are cores for. Default 1.
+    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 16)))]
+    pub shards: usize,
     /// Cores for the lanes, one each in their order. Default: chosen.
     #[cfg_attr(feature = "cli", schemars(inner(range(max = 1023))))]
     pub cores: Option<Vec<usize>>,
@@ -233,6 +238,7 @@ impl Default for Config {
             deliver: Deliver::Poll,
             deliver_budget_us: 5,
             placement: Placement::Auto,
+            shards: 1,
             cores: None,
             idle: Idle::Auto,
             rings: Rings::default(),
@@ -395,6 +401,9 @@ impl Config {
                 ModelId::MAX
             )));
         }
+        self.placement
+            .check_shards(self.shards)
+            .map_err(Error::Config)?;
         if self.placement == Placement::Inline && self.overload.egress == EgressOverload::Block {
             return Err(Error::Config(
                 "overload.egress: block cannot be used with placement inline, where the thread that \
@@ -467,7 +476,7 @@ mod tests {
                 "model": ["none", "dir/m.onnx", {"file": "x.txt", "name": "y", "kind": "lightgbm"}],
                 "callback": "per-model", "trigger": ["trade", "index_price"],
                 "assets": "btc_usdt", "disabled_factors": ["a"], "disabled_models": "none",
-                "placement": [["ingest","factor"],["model"]],
+                "placement": [["ingest"],["factor","model"],["egress"]], "shards": 3,
                 "cores": [1, 2], "idle": "yield", "timing": false,
                 "deliver": "on_data", "deliver_budget_us": 20,
                 "rings": {"ingest": 8, "stage": 4, "egress": 2}, "instruments": {"max": 9},
@@ -482,7 +491,11 @@ mod tests {
         assert_eq!(config.callback, Callback::PerModel);
         assert_eq!(config.trigger, [EventKind::Trade, EventKind::IndexPrice]);
         assert_eq!(config.assets, ["btc_usdt"]);
-        assert_eq!(config.placement.to_string(), "ingest+factor | model");
+        assert_eq!(
+            config.placement.to_string(),
+            "ingest | factor+model | egress"
+        );
+        assert_eq!(config.shards, 3);
         assert_eq!(config.cores, Some(vec![1, 2]));
         assert_eq!(config.deliver, Deliver::OnData);
         assert_eq!(config.deliver_budget_us, 20);
@@ -539,6 +552,18 @@ mod tests {
         assert!(refusal("{\"placement\": \"best\"}").contains("expected one of `auto`"));
         assert!(refusal("{\"placement\": [[\"egres\"]]}").contains("expected one of `ingest`"));
         assert!(refusal("{\"rings\": {\"egress\": 1}}").contains("rings.egress: invalid value: integer `1`, expected a whole number from 2 to 1048576 at line 1"));
+        for wrong in ["0", "17", "-1", "1.5", "\"2\""] {
+            let shards = refusal(&format!("{{\"shards\": {wrong}}}"));
+            assert!(
+                shards.contains("shards") && shards.contains("a whole number from 1 to 16"),
+                "{shards}"
+            );
+        }
+        let inline = refusal("{\"placement\": \"inline\", \"shards\": 2}");
+        assert!(
+            inline.contains("shards: 2 with placement inline") && inline.contains("expected"),
+            "{inline}"
+        );
         assert!(refusal("{\"cores\": [1024]}").contains("a whole number from 0 to 1023"));
         assert!(refusal("{\"cores\": [-1]}").contains("cores[0]"));
         assert!(

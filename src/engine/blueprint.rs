@@ -11,8 +11,9 @@ use crate::models::{self, Kind, Model};
 use crate::pipeline::build::Stages;
 use crate::pipeline::overload::EgressOverload;
 use crate::pipeline::ring::WORDS_PER_LINE;
+use crate::pipeline::shards::ShardsOutlet;
 use crate::pipeline::wire::{self, Encode, MAX_VALUES, Signals};
-use crate::stages::{Callback, Egress, Factor, Ingest, ModelStage, Names, Triggers};
+use crate::stages::{Callback, Egress, Factor, Ingest, ModelStage, Names, Shards, Triggers};
 use crate::tap;
 
 /// Factor sets and models of a configuration: found, read, matched with each
@@ -31,7 +32,8 @@ pub struct Blueprint {
     sets: Vec<(Entry, Prepared)>,
     factors: Vec<String>,
     selection: Option<Vec<usize>>,
-    models: Vec<Box<dyn Model>>,
+    /// Of each shard, in their order.
+    models: Vec<Vec<Box<dyn Model>>>,
     infos: Vec<ModelInfo>,
 }
 
@@ -55,23 +57,33 @@ impl Blueprint {
     /// [`Error::Config`], naming the key and what was expected, or
     /// [`Error::Memory`] if there is not enough to read the model files.
     pub fn new(config: &Config, registry: &Registry) -> Result<Self, Error> {
+        let shards = config.shards;
+        config
+            .placement
+            .check_shards(shards)
+            .map_err(Error::Config)?;
         let disabled = Disabled::new(config, registry)?;
         let sets = sets(config, registry, &disabled)?;
         let (factors, selection) = disabled.select(&sets)?;
         let files = config.models.iter().filter_map(|entry| entry.file.as_ref());
         let bytes = files.filter_map(|file| Some(std::fs::metadata(file).ok()?.len()));
-        memory::check_reading(bytes.fold(0, u64::saturating_add))?;
-        let mut models = Vec::new();
+        let bytes = bytes.fold(0, u64::saturating_add);
+        memory::check_reading(bytes.saturating_mul(shards as u64))?;
+        let mut models: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
         let mut infos = Vec::new();
         for entry in &disabled.models(config) {
-            let (kind, model) = model(entry, registry, &factors)?;
-            check_inputs(entry, model.as_ref(), &factors, &sets)?;
-            infos.push(ModelInfo {
-                name: entry.name.clone(),
-                kind,
-                outputs: model.outputs().to_vec(),
-            });
-            models.push(model);
+            let (kind, copies) = model_copies(entry, registry, &factors, shards)?;
+            for (place, (copy, of_shard)) in copies.into_iter().zip(&mut models).enumerate() {
+                check_inputs(entry, copy.as_ref(), &factors, &sets)?;
+                if place == 0 {
+                    infos.push(ModelInfo {
+                        name: entry.name.clone(),
+                        kind: kind.clone(),
+                        outputs: copy.outputs().to_vec(),
+                    });
+                }
+                of_shard.push(copy);
+            }
         }
         let blueprint = Self {
             config: config.clone(),
@@ -152,12 +164,16 @@ impl Blueprint {
             .max(self.factors.len())
             .max(self.widest_signal());
         let stage = ring("rings.stage", rings.stage, Signals::words(widest));
-        let between_lanes = self.config.placement.lanes().saturating_sub(1);
+        let between_lanes = self.config.placement.rings(self.config.shards);
         let state: usize = self
             .sets
             .iter()
             .fold(0, |sum, (_, set)| sum.saturating_add(set.state_bytes));
-        let instruments = self.config.instruments.max;
+        let (instruments, shards) = (self.config.instruments.max, self.config.shards);
+        let (share, pairs) = (
+            Shards::new(shards).share(instruments),
+            Ingest::pairs(instruments),
+        );
         let mut sizes = vec![
             ring("rings.ingest", rings.ingest, wire::raw_words(levels)),
             ring(
@@ -174,7 +190,8 @@ impl Blueprint {
             (
                 Ingest::bytes(instruments)
                     + Names::bytes(instruments)
-                    + Factor::bytes(instruments, Ingest::pairs(instruments)),
+                    + Factor::bytes(share, pairs).saturating_mul(shards)
+                    + ShardsOutlet::bytes(pairs),
                 format!("instruments.max: the tables of {instruments} instruments"),
             ),
         ];
@@ -222,29 +239,41 @@ impl Blueprint {
         Ok(())
     }
 
-    /// Makes the stages. All of their memory is taken here.
-    pub(super) fn stages(self, names: Arc<Names>) -> Result<Stages, Error> {
+    /// Makes the stages, of at most as many shards as are configured. All of their
+    /// memory is taken here.
+    pub(super) fn stages(mut self, names: Arc<Names>, shards: usize) -> Result<Stages, Error> {
         let config = &self.config;
         let (levels, outputs) = (self.levels(), self.widest_signal());
         let instruments = config.instruments.max;
         let callbacks = self.callbacks();
         let assets = config.assets()?;
-        let banks = self.sets.into_iter().map(|(_, set)| set.bank(instruments));
+        let (selection, triggers) = (self.selection.as_deref(), Triggers::new(&config.trigger));
+        let pairs = Ingest::pairs(instruments);
+        let factor = (0..shards).map(|shard| {
+            let shards = Shards::new(shards);
+            let share = shards.share(instruments);
+            let banks = self.sets.iter().map(|(_, set)| set.bank(share)).collect();
+            match shards.count() {
+                1 => Factor::new(banks, selection, triggers, instruments, pairs),
+                _ => {
+                    let place = (shards, shard);
+                    Factor::of_shard(place, banks, selection, triggers, instruments, pairs)
+                }
+            }
+        });
+        let factor = factor.collect();
+        self.models.truncate(shards);
+        let models = self.models.into_iter();
         Ok(Stages {
             ingest: Ingest::new(levels, names.clone(), assets),
             tap: None,
-            factor: Factor::new(
-                banks.collect(),
-                self.selection.as_deref(),
-                Triggers::new(&config.trigger),
-                instruments,
-                Ingest::pairs(instruments),
-            ),
-            models: shares(self.models, config),
+            factor,
+            models: models.flat_map(|all| shares(all, config)).collect(),
             egress: match config.overload.egress {
                 EgressOverload::Conflate => Egress::conflating(instruments, callbacks, outputs),
                 EgressOverload::DropNewest | EgressOverload::Block => Egress::default(),
             },
+            pairs,
             names,
             model_names: self.infos.into_iter().map(|info| info.name).collect(),
             levels,
@@ -410,11 +439,13 @@ fn sets(
     Ok(sets)
 }
 
-fn model(
+/// The model's kind, and the model itself, so many times.
+fn model_copies(
     entry: &ModelEntry,
     registry: &Registry,
     factors: &[String],
-) -> Result<(String, Box<dyn Model>), Error> {
+    copies: usize,
+) -> Result<(String, Vec<Box<dyn Model>>), Error> {
     let name = &entry.name;
     let wrong = |what: String| Error::Config(format!("models: {name}: {what}"));
     if let Some(file) = &entry.file {
@@ -430,8 +461,8 @@ fn model(
                     ))
                 })
         });
-        return models::load_with_kind(file, kind.transpose()?, &entry.outputs)
-            .map(|(kind, model)| (kind.name().to_owned(), model))
+        return models::load_copies(file, kind.transpose()?, &entry.outputs, copies)
+            .map(|(kind, models)| (kind.name().to_owned(), models))
             .map_err(|error| wrong(error.to_string()));
     }
     let kind = entry.kind.as_deref().unwrap_or(name);
@@ -448,7 +479,8 @@ fn model(
         ))
     })?;
     let names: Vec<&str> = factors.iter().map(String::as_str).collect();
-    Ok((kind.to_owned(), make(&names)))
+    let models = (0..copies).map(|_| make(&names)).collect();
+    Ok((kind.to_owned(), models))
 }
 
 /// The model must take exactly these factors.

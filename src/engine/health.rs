@@ -88,8 +88,8 @@ pub struct LaneReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RingReport {
     /// `ingest` and `egress`, as in the configuration; `stage.NAME` for the ring
-    /// between lanes that leads to a stage, with the lane's number behind it
-    /// where several lanes lead there.
+    /// between lanes that leads to a stage, with a number behind it where there
+    /// are several: of the lane that it comes from, or of the shard.
     pub name: String,
     /// Messages that it can hold.
     pub capacity: usize,

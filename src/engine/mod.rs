@@ -148,6 +148,7 @@ impl Engine {
         let config = &blueprint.config().clone();
         let plan = Plan::new(
             &config.placement,
+            config.shards,
             config.cores.as_deref(),
             config.idle,
             &cores,
@@ -167,7 +168,7 @@ impl Engine {
         let what = blueprint.to_string();
         let models = blueprint.models().to_vec();
         let callbacks = blueprint.callbacks();
-        let mut stages = blueprint.stages(names.clone())?;
+        let mut stages = blueprint.stages(names.clone(), plan.shards)?;
         let mut captured = None;
         if let Some(file) = &config.capture.file {
             let (tap, events) = Tap::new(config.capture.buffer, levels);
@@ -226,7 +227,8 @@ impl Engine {
             &clock,
             monitor.clone(),
         );
-        let mut about = format!("{what} placement={} lanes={plan}", config.placement);
+        let placement = plan.about(&config.placement, config.shards);
+        let mut about = format!("{what} placement={placement} lanes={plan}");
         if config.deliver == Deliver::OnData {
             about += &format!(" deliver={}", delivery.about());
         }

@@ -25,12 +25,12 @@ pub struct Entry {
 pub struct Prepared {
     /// Bytes of one instrument's state.
     pub state_bytes: usize,
-    make: Box<dyn FnOnce(usize) -> Box<dyn FactorBank>>,
+    make: Box<dyn Fn(usize) -> Box<dyn FactorBank>>,
 }
 
 impl Prepared {
-    /// States for so many instruments.
-    pub fn bank(self, instruments: usize) -> Box<dyn FactorBank> {
+    /// States for so many instruments; new ones at each call.
+    pub fn bank(&self, instruments: usize) -> Box<dyn FactorBank> {
         (self.make)(instruments)
     }
 }

@@ -94,15 +94,18 @@ pub fn load(
     kind: Option<Kind>,
     outputs: &[String],
 ) -> Result<Box<dyn Model>, ModelError> {
-    load_with_kind(path, kind, outputs).map(|(_, model)| model)
+    let (_, mut models) = load_copies(path, kind, outputs, 1)?;
+    Ok(models.swap_remove(0))
 }
 
-/// [`load`], and what the file turned out to be.
-pub(crate) fn load_with_kind(
+/// [`load`], so many times, at least once, from one reading of the file; and what
+/// the file turned out to be.
+pub(crate) fn load_copies(
     path: &Path,
     kind: Option<Kind>,
     outputs: &[String],
-) -> Result<(Kind, Box<dyn Model>), ModelError> {
+    copies: usize,
+) -> Result<(Kind, Vec<Box<dyn Model>>), ModelError> {
     let named = |error: ModelError| ModelError(format!("{}: {}", path.display(), shorten(error.0)));
     let bytes = files::read(path, MAX_FILE_BYTES)
         .map_err(ModelError)
@@ -131,7 +134,12 @@ pub(crate) fn load_with_kind(
         }
         model.reset();
     }
-    Ok((kind, model))
+    // The others are of the same bytes: what holds for one holds for all.
+    let mut models = vec![model];
+    for _ in 1..copies {
+        models.push(parse(outputs)?);
+    }
+    Ok((kind, models))
 }
 
 fn parse(kind: Kind, bytes: &[u8], outputs: &[String]) -> Result<Box<dyn Model>, ModelError> {

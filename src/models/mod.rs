@@ -25,7 +25,7 @@ mod xgboost;
 pub use check::Check;
 pub use lightgbm::LightGbm;
 pub use linear::Linear;
-pub(crate) use load::load_with_kind;
+pub(crate) use load::load_copies;
 pub use load::{Kind, MAX_FILE_BYTES, MAX_JSON_BYTES, load};
 pub use none::NoModel;
 pub use onnx::Onnx;
@@ -33,7 +33,8 @@ pub use test0000::Test0000;
 pub use xgboost::XgBoost;
 
 /// A model. It runs on one lane and may keep state, but not allocate, lock,
-/// log or wait in [`run`](Self::run).
+/// log or wait in [`run`](Self::run). With several shards there is one for each,
+/// which sees the factor vectors of its shard's instruments alone.
 pub trait Model: Send {
     /// Length of the factor vector that it takes.
     fn inputs(&self) -> usize;

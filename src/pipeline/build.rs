@@ -18,6 +18,7 @@ use super::outlet::{HostOutlet, LaneOutlet, ModelsOutlet};
 use super::overload::{EgressOverload, Overload};
 use super::placement::{LanePlan, Plan, Stage};
 use super::ring::{Gauge, Receiver, Sender, ring, ring_at};
+use super::shards::ShardsOutlet;
 use super::vitals::Vitals;
 use super::wire::{self, Encode, Events, FactorVectors, Predictions, Signals};
 use super::word::Words;
@@ -29,10 +30,13 @@ pub(crate) struct Stages {
     pub(crate) ingest: Ingest,
     /// Records what ingest takes, if anything does.
     pub(crate) tap: Option<Tap>,
-    pub(crate) factor: Factor,
+    /// One a shard.
+    pub(crate) factor: Vec<Factor>,
     /// One a lane that has models.
     pub(crate) models: Vec<ModelStage>,
     pub(crate) egress: Egress,
+    /// Most pairs of exchange and symbol.
+    pub(crate) pairs: usize,
     /// Of the instruments and of the models, for what is said of them.
     pub(crate) names: Arc<Names>,
     pub(crate) model_names: Vec<String>,
@@ -86,8 +90,10 @@ pub(crate) fn build(
     let (to_host, signals) = ring_at(to_host, rings.egress, Signals::words(stages.outputs));
     let to_host_gauge = to_host.gauge();
     let mut to_host = Some(to_host);
-    let shares = stages.models.len();
+    // Lanes with models, be they shares of the models or shards.
+    let model_lanes = stages.models.len();
     let (levels, factors, outputs) = (stages.levels, stages.factors, stages.outputs);
+    let pairs = stages.pairs;
     let mut dealer = Dealer::new(stages);
     let block = match rings.overload.egress {
         EgressOverload::Block => Some(Duration::from_millis(rings.overload.block_ms)),
@@ -97,6 +103,7 @@ pub(crate) fn build(
     let inline = [LanePlan {
         stages: Stage::Ingest..=Stage::Egress,
         share: None,
+        shard: None,
         core: 0,
         idle: Idle::Park,
     }];
@@ -131,15 +138,30 @@ pub(crate) fn build(
                 counters: counters.clone(),
                 control: control.clone(),
             })
-        } else if last == Stage::Factor && shares > 1 {
+        } else if last == Stage::Ingest && plan.shards > 1 {
+            let mut outlets = Vec::new();
+            for shard in 0..plan.shards {
+                let (sender, next) = ring(rings.stage, Events::words(wire::event_values(levels)));
+                gauges.push((format!("stage.factor#{shard}"), sender.gauge()));
+                inlets.push_back(LaneInlet::Ring(next));
+                outlets.push(LaneOutlet {
+                    sender,
+                    idle: lane.idle,
+                    patience: vitals.patience(),
+                    counters: counters.clone(),
+                    control: control.clone(),
+                });
+            }
+            Tail::Shards(ShardsOutlet::new(outlets, pairs, counters.clone()))
+        } else if last == Stage::Factor && plan.shards == 1 && model_lanes > 1 {
             let (producer, consumers) = broadcast(rings.stage, FactorVectors::words(factors));
-            for share in 0..shares {
+            for share in 0..model_lanes {
                 let consumer = consumers.register(&format!("model#{share}"), Start::Next);
                 inlets.push_back(LaneInlet::Share(consumer));
             }
             Tail::Models(ModelsOutlet {
                 producer,
-                lanes: shares as u64,
+                lanes: model_lanes as u64,
                 counters: counters.clone(),
             })
         } else {
@@ -150,10 +172,12 @@ pub(crate) fn build(
             };
             let (sender, next) = ring(rings.stage, words);
             let mut name = format!("stage.{}", to.name());
-            if let Some(share) = lane.share {
-                name += &format!("#{share}");
+            if let Some(number) = lane.number() {
+                name += &format!("#{number}");
+            }
+            if to == Stage::Egress && model_lanes > 1 {
                 merged.push(next);
-                if merged.len() == shares {
+                if merged.len() == model_lanes {
                     let all = Merge::new(std::mem::take(&mut merged));
                     inlets.push_back(LaneInlet::Merge(all));
                 }
@@ -173,6 +197,7 @@ pub(crate) fn build(
             inlet,
             first,
             trace: Trace::new(clock.clone(), first, last, rings.work_every),
+            shard: lane.shard,
             recorder,
             counters,
             control: control.clone(),

@@ -15,8 +15,8 @@ use super::placement::Stage;
 use super::wire::{Events, FactorVectors, Predictions, RawEvents, Wire};
 use crate::panic::told;
 use crate::stages::{
-    Applied, Egress, Event, Factor, FactorPanic, FactorVector, Ingest, ModelPanic, ModelStage,
-    Names, Prediction, RawEvent, Sent,
+    Applied, Egress, Ends, Event, Factor, FactorPanic, FactorVector, Ingest, ModelPanic,
+    ModelStage, Names, Prediction, RawEvent, Sent,
 };
 use crate::tap::Tap;
 
@@ -264,6 +264,7 @@ impl<N: Accept<FactorVectors>> Accept<Events> for FactorNode<N> {
         trace.mark(Stage::Factor);
         trace.updated_only = true;
         counters.bump(match applied {
+            _ if event.ends == Ends::Copy => Counter::CopiesEnded,
             Applied::Updated => Counter::Updates,
             _ => Counter::RefusedQuarantined,
         });
@@ -305,6 +306,8 @@ pub(crate) struct ModelNode<N> {
     pub(crate) stage: ModelStage,
     /// Of the models, in their order.
     pub(crate) names: Vec<String>,
+    /// Which of several shards this is.
+    pub(crate) shard: Option<usize>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) control: Arc<Control>,
     pub(crate) next: N,
@@ -321,10 +324,14 @@ impl<N: Accept<Predictions>> Accept<FactorVectors> for ModelNode<N> {
                 counters.bump(Counter::Predicted);
                 next.accept(&prediction, trace);
             },
-            |panic| quarantined_model(&self.names, panic, counters, &self.control),
+            |panic| quarantined_model(&self.names, self.shard, panic, counters, &self.control),
         );
-        if vector.last && !answered {
-            counters.bump(Counter::RefusedQuarantined);
+        if !answered {
+            match vector.ends {
+                Ends::Nothing => {}
+                Ends::Event => counters.bump(Counter::RefusedQuarantined),
+                Ends::Copy => counters.bump(Counter::CopiesEnded),
+            }
         }
     }
 
@@ -344,11 +351,18 @@ impl<N: Accept<Predictions>> Accept<FactorVectors> for ModelNode<N> {
 }
 
 #[cold]
-fn quarantined_model(names: &[String], panic: ModelPanic, counters: &Counters, control: &Control) {
+fn quarantined_model(
+    names: &[String],
+    shard: Option<usize>,
+    panic: ModelPanic,
+    counters: &Counters,
+    control: &Control,
+) {
     counters.bump(Counter::Panics);
     let name = names.get(panic.model.index()).map_or("?", String::as_str);
+    let of = shard.map_or(String::new(), |shard| format!(" of shard {shard}"));
     control.report(format!(
-        "model {name} is in quarantine: it panicked: {}",
+        "model {name}{of} is in quarantine: it panicked: {}",
         told(panic.payload)
     ));
 }
@@ -387,8 +401,10 @@ impl Accept<Predictions> for EgressNode {
             self.note_held();
         }
         self.counters.bump(Counter::Signals);
-        if prediction.last {
-            self.counters.bump(Counter::Answered);
+        match prediction.ends {
+            Ends::Nothing => {}
+            Ends::Event => self.counters.bump(Counter::Answered),
+            Ends::Copy => self.counters.bump(Counter::CopiesEnded),
         }
     }
 

@@ -79,6 +79,9 @@ counters! {
     /// Messages between lanes, not the last of their event, that were dropped
     /// because the engine ended or had failed.
     LostStageParts = "lost_stage_parts",
+    /// Copies of index prices for further shards: an index price goes to every
+    /// shard, and one of them stands for the event.
+    Copies = "index_copies",
     /// Input sequence numbers that ingest missed.
     IngestGap = "ingest_gap",
     /// Events that only updated state.
@@ -105,6 +108,9 @@ counters! {
     /// Events whose signals have all been made. Read before `published` and
     /// `held`: where all events have ended, all signals are among them.
     Answered = "answered",
+    /// Such copies that have been applied, and whose signals have all been made.
+    /// Read before all that they led to, and before `index_copies`.
+    CopiesEnded = "index_copies_ended",
     /// Signals dropped because the ring to the host was full.
     DroppedEgressRingFull = "dropped_egress_ring_full",
     /// Signals dropped because `overload.egress` `block` found no room in time.
@@ -235,7 +241,8 @@ impl Snapshot {
     /// Events that have not ended yet: not refused, not dropped, not applied
     /// and not all their signals made. Where lanes share out the models, an event
     /// ends when its factor vectors have been sent to them; vectors that they
-    /// have not run on yet and predictions on their way are added.
+    /// have not run on yet and predictions on their way are added. So are copies
+    /// of index prices that further shards have not dealt with.
     ///
     /// Where nothing is in flight, everything is counted: a counter is read
     /// before those that were written before it.
@@ -269,7 +276,10 @@ impl Snapshot {
             0 => 0,
             _ => at_models + predicted,
         };
-        self.events().saturating_sub(ended) + behind_the_end
+        let copies = self
+            .get(Counter::Copies)
+            .saturating_sub(self.get(Counter::CopiesEnded));
+        self.events().saturating_sub(ended) + behind_the_end + copies
     }
 
     /// Signals that were made and are neither delivered nor lost.
@@ -349,6 +359,43 @@ mod models {
             reader.join().unwrap();
             lane.join().unwrap();
             assert_eq!(Snapshot::of(&writers).events(), 1);
+        });
+    }
+
+    /// An index price goes to two shards: whoever sees nothing in flight sees that
+    /// the event has ended and that its copy has.
+    #[test]
+    fn loom_no_copy_is_forgotten() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(2);
+        builder.check(|| {
+            let (lane, further) = (Counters::new(), Counters::new());
+            let ring = Arc::new(AtomicU64::new(0));
+            let writers = [lane.clone(), further.clone()];
+            let inlet = ring.clone();
+            let shard = loom::thread::spawn(move || {
+                if inlet.load(Ordering::Acquire) == 1 {
+                    further.bump(Counter::Triggered);
+                    further.bump(Counter::CopiesEnded);
+                }
+            });
+            let reader = loom::thread::spawn(move || {
+                let snapshot = Snapshot::of(&writers);
+                assert!(snapshot.get(Counter::CopiesEnded) <= snapshot.get(Counter::Copies));
+                if snapshot.events() == 1 && snapshot.in_flight() == 0 {
+                    assert_eq!(snapshot.get(Counter::CopiesEnded), 1);
+                    assert_eq!(snapshot.get(Counter::Triggered), 2);
+                }
+            });
+            // One thread stands for the host's, ingest's and the first shard's: each
+            // goes on from what the one before has published.
+            lane.bump(Counter::EventsIndexPrice);
+            lane.bump(Counter::Copies);
+            ring.store(1, Ordering::Release);
+            lane.bump(Counter::Triggered);
+            lane.bump(Counter::Answered);
+            reader.join().unwrap();
+            shard.join().unwrap();
         });
     }
 

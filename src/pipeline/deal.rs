@@ -15,6 +15,7 @@ use super::lane::{Turn, Work};
 use super::outlet::{HostOutlet, LaneOutlet, ModelsOutlet};
 use super::placement::Stage;
 use super::ring::Receiver;
+use super::shards::ShardsOutlet;
 use super::wire::{Events, FactorVectors, Predictions, RawEvents, Wire};
 use crate::stages::{Egress, Factor, Ingest, ModelStage, Names};
 use crate::tap::Tap;
@@ -23,6 +24,7 @@ use crate::tap::Tap;
 pub(super) enum Tail {
     Host(HostOutlet),
     Lane(LaneOutlet),
+    Shards(ShardsOutlet),
     Models(ModelsOutlet),
 }
 
@@ -38,6 +40,8 @@ pub(super) struct Frame {
     pub(super) inlet: LaneInlet,
     pub(super) first: Stage,
     pub(super) trace: Trace,
+    /// Which of several shards.
+    pub(super) shard: Option<usize>,
     pub(super) recorder: hops::Recorder,
     pub(super) counters: Arc<Counters>,
     pub(super) control: Arc<Control>,
@@ -71,8 +75,8 @@ impl Frame {
 pub(super) struct Dealer {
     ingest: Option<Ingest>,
     tap: Option<Tap>,
-    factor: Option<Factor>,
-    /// In their order; a lane takes the first.
+    /// In their order, as the models; a lane takes the first.
+    factor: VecDeque<Factor>,
     models: VecDeque<ModelStage>,
     egress: Option<Egress>,
     names: Arc<Names>,
@@ -86,7 +90,7 @@ impl Dealer {
         Self {
             ingest: Some(stages.ingest),
             tap: stages.tap,
-            factor: Some(stages.factor),
+            factor: stages.factor.into(),
             models: stages.models.into(),
             egress: Some(stages.egress),
             names: stages.names,
@@ -106,7 +110,7 @@ impl Dealer {
 
     fn factor<N>(&mut self, frame: &Frame, next: N) -> FactorNode<N> {
         FactorNode {
-            stage: self.factor.take().expect(DEALT),
+            stage: self.factor.pop_front().expect(DEALT),
             names: self.names.clone(),
             counters: frame.counters.clone(),
             control: frame.control.clone(),
@@ -118,6 +122,7 @@ impl Dealer {
         ModelNode {
             stage: self.models.pop_front().expect(DEALT),
             names: self.model_names.clone(),
+            shard: frame.shard,
             counters: frame.counters.clone(),
             control: frame.control.clone(),
             next,
@@ -143,6 +148,10 @@ impl Dealer {
                 }
                 let model = self.model(&frame, egress);
                 self.prepend_to_model(frame, model)
+            }
+            Tail::Shards(outlet) => {
+                let ingest = self.ingest(&frame, outlet);
+                frame.work::<RawEvents>(ingest)
             }
             Tail::Models(outlet) => {
                 let factor = self.factor(&frame, outlet);

@@ -70,12 +70,19 @@ impl Inlet for Share {
 /// The rings of several lanes, one after the other.
 pub(crate) struct Merge {
     inlets: Vec<Receiver>,
+    /// Whose turn is next: each gives one message, then it is another's turn.
     next: usize,
+    /// Which gave the last message.
+    last: usize,
 }
 
 impl Merge {
     pub(crate) fn new(inlets: Vec<Receiver>) -> Self {
-        Self { inlets, next: 0 }
+        Self {
+            inlets,
+            next: 0,
+            last: 0,
+        }
     }
 }
 
@@ -88,6 +95,7 @@ impl Inlet for Merge {
             self.next = (place + 1) % self.inlets.len();
             let taken = self.inlets[place].try_receive(|words| take.take().map(|take| take(words)));
             if let Some(taken) = taken {
+                self.last = place;
                 return taken;
             }
         }
@@ -95,8 +103,11 @@ impl Inlet for Merge {
     }
 
     fn note_level(&mut self) {
-        for inlet in &mut self.inlets {
-            inlet.note_level();
+        for (place, inlet) in self.inlets.iter_mut().enumerate() {
+            match place == self.last {
+                true => inlet.note_level(),
+                false => inlet.note_rest(),
+            }
         }
     }
 
@@ -105,5 +116,41 @@ impl Inlet for Merge {
         for inlet in &self.inlets {
             inlet.prefetch();
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::pipeline::ring::ring;
+
+    #[test]
+    fn a_busy_ring_keeps_no_other_waiting() {
+        let (mut senders, receivers): (Vec<_>, Vec<_>) = (0..3).map(|_| ring(8, 1)).unzip();
+        let gauges: Vec<_> = senders.iter().map(|sender| sender.gauge()).collect();
+        let mut merge = Merge::new(receivers);
+        let mut send = |from: usize, count: usize| {
+            for _ in 0..count {
+                senders[from]
+                    .try_send(|words| words[0] = from as u64)
+                    .unwrap();
+            }
+        };
+        let mut take = |count: usize| -> Vec<u64> {
+            let taken = (0..count).map_while(|_| merge.try_receive(|words| words[0]));
+            let taken = taken.collect();
+            merge.note_level();
+            taken
+        };
+        send(0, 5);
+        assert_eq!(take(2), [0, 0]);
+        send(2, 2);
+        // Each that has something gives one in its turn.
+        assert_eq!(take(9), [2, 0, 2, 0, 0]);
+        send(1, 1);
+        assert_eq!(take(1), [1]);
+        let high_water: Vec<_> = gauges.iter().map(|gauge| gauge.high_water()).collect();
+        // As seen behind a batch, with the message taken last.
+        assert_eq!(high_water, [4, 1, 0]);
     }
 }

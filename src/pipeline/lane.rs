@@ -14,7 +14,7 @@ use super::counters::{Counter, Counters};
 use super::hops::Recorder;
 use super::idle::{Idle, Waiter};
 use super::inlet::Inlet;
-use super::outlet::dropped_between_lanes;
+use super::outlet::drop_between_lanes;
 use super::placement::{LanePlan, Stage};
 use super::vitals::Pulse;
 use super::wire::Wire;
@@ -115,13 +115,13 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
     }
 
     fn discard(&mut self) -> usize {
-        let first = self.first;
+        let (first, counters) = (self.first, &self.counters);
         let mut count = 0;
-        while let Some(counter) = self.inlet.try_receive(|words| match first {
-            Stage::Ingest => Counter::DroppedIngestStopped,
-            _ => dropped_between_lanes::<W>(&W::decode(words).0),
-        }) {
-            self.counters.bump(counter);
+        let discard = |words: &[u64]| match first {
+            Stage::Ingest => counters.bump(Counter::DroppedIngestStopped),
+            _ => drop_between_lanes::<W>(&W::decode(words).0, counters),
+        };
+        while self.inlet.try_receive(discard).is_some() {
             count += 1;
         }
         count
@@ -159,6 +159,7 @@ impl Lane {
         let name = format!("{}{index}", cores::LANE_NAME);
         let core = plan.core;
         let thread = guest::spawn(name, move || {
+            touch_stack();
             let mut prime = || catch_unwind(AssertUnwindSafe(|| work.prime()));
             let result = cores::pin(plan.core).and_then(|()| {
                 prime().map_err(|panic| {
@@ -206,6 +207,13 @@ impl Lane {
         forget(self.thread.join());
         true
     }
+}
+
+/// Has the stack's pages there before the first event needs them.
+#[inline(never)]
+fn touch_stack() {
+    const BYTES: usize = 128 << 10;
+    std::hint::black_box(&mut [0u8; BYTES]);
 }
 
 /// Runs a turn on the host's own thread, for the `inline` placement. A panic

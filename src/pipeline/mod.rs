@@ -10,6 +10,7 @@
 //! | `inlet` | the receiving ends: from a ring, from several, from a broadcast |
 //! | `word` | a ring's two words, which an inlined poll may read |
 //! | `outlet` | the sending ends: to the next lane, to the host |
+//! | `shards` | the sending end to lanes that each keep some of the instruments |
 //! | `lane` | a pinned thread that polls its inlet and runs its stages |
 //! | `build` | from a plan to rings, chains and lanes |
 //! | `deal` | which stages go to which lane, composed |
@@ -43,6 +44,7 @@ pub mod overload;
 pub mod padded;
 pub mod placement;
 pub mod ring;
+pub(crate) mod shards;
 mod slots;
 pub mod vitals;
 pub mod wire;

@@ -11,7 +11,7 @@ use super::idle::{Idle, Waiter};
 use super::ring::Sender;
 use super::vitals::Patience;
 use super::wire::{Encode, FactorVectors, Signals, Wire};
-use crate::stages::{FactorVector, Signal};
+use crate::stages::{Ends, FactorVector, Signal};
 
 /// To the next lane. A full ring makes this lane wait, so that the ring before
 /// it fills: losses happen at the pipeline's two ends.
@@ -40,7 +40,7 @@ impl<W: Encode> Accept<W> for LaneOutlet {
         self.patience.begin();
         while !send(&mut self.sender) {
             if self.control.must_give_up() {
-                self.counters.bump(dropped_between_lanes::<W>(message));
+                drop_between_lanes::<W>(message, &self.counters);
                 return;
             }
             waiter.wait();
@@ -49,11 +49,15 @@ impl<W: Encode> Accept<W> for LaneOutlet {
     }
 }
 
-/// Where a message counts that was dropped between lanes.
-pub(crate) fn dropped_between_lanes<W: Wire>(message: &W::View<'_>) -> Counter {
-    match W::is_last(message) {
-        true => Counter::DroppedStageStopped,
-        false => Counter::LostStageParts,
+/// Counts a message that was dropped between lanes.
+pub(crate) fn drop_between_lanes<W: Wire>(message: &W::View<'_>, counters: &Counters) {
+    match W::ends(message) {
+        Ends::Event => counters.bump(Counter::DroppedStageStopped),
+        Ends::Nothing => counters.bump(Counter::LostStageParts),
+        Ends::Copy => {
+            counters.bump(Counter::LostStageParts);
+            counters.bump(Counter::CopiesEnded);
+        }
     }
 }
 
@@ -71,12 +75,12 @@ impl Accept<FactorVectors> for ModelsOutlet {
         self.counters.add(Counter::ModelVectorsSent, self.lanes);
         // The event ends here: no one lane could tell when all have answered.
         let message = FactorVector {
-            last: false,
+            ends: Ends::Nothing,
             ..*vector
         };
         self.producer
             .send(|words| FactorVectors::encode(&message, trace.last(), words));
-        if vector.last {
+        if vector.ends != Ends::Nothing {
             self.counters.bump(Counter::Answered);
         }
     }

@@ -315,6 +315,14 @@ impl Receiver {
         self.note_waiting(waiting);
     }
 
+    /// As [`note_level`](Self::note_level), where the last message came from
+    /// another ring.
+    #[inline]
+    pub fn note_rest(&mut self) {
+        let waiting = self.look();
+        self.note_waiting(waiting);
+    }
+
     /// As [`note_level`](Self::note_level), for a receiver that knows how many
     /// messages wait.
     #[inline]

@@ -8,8 +8,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::abi::{self, EXCHANGE_LEN, EventKind, HostEvent, LEVELS, PackedF64, SYMBOL_LEN};
 use crate::factors::{Depth, IndexPrice, Ticker, Trade};
 use crate::stages::{
-    Body, Event, FactorVector, InstrumentId, Meta, ModelId, PairId, Prediction, RawEvent, RawHead,
-    Signal,
+    Body, Ends, Event, FactorVector, InstrumentId, Meta, ModelId, PairId, Prediction, RawEvent,
+    RawHead, Signal,
 };
 
 /// Values that any non-Depth event carries at most.
@@ -33,7 +33,7 @@ struct Head {
     instrument: u32,
     /// An event's kind; the model of a prediction or signal.
     tag: u8,
-    /// A trade's side; whether a vector or prediction is its event's last.
+    /// A trade's side; what ends with a vector, a prediction or an index price.
     detail: i8,
     count: u16,
 }
@@ -73,9 +73,9 @@ pub trait Wire {
     /// timing off.
     fn decode(words: &[u64]) -> (Self::View<'_>, u64);
 
-    /// Whether the message is the last of its event.
-    fn is_last(_message: &Self::View<'_>) -> bool {
-        true
+    /// What ends with the message.
+    fn ends(_message: &Self::View<'_>) -> Ends {
+        Ends::Event
     }
 }
 
@@ -311,27 +311,36 @@ impl Wire for Events {
     fn decode(words: &[u64]) -> (Event<'_>, u64) {
         let (head, values) = get(words);
         let timestamp = head.timestamp;
+        let mut ends = Ends::Event;
         let body = match EventKind::ALL[usize::from(head.tag)] {
             EventKind::Depth => Body::Depth(Depth::from_values(timestamp, values)),
             EventKind::Ticker => Body::Ticker(Ticker::from_values(timestamp, values)),
             EventKind::Trade => Body::Trade(Trade::from_values(timestamp, head.detail, values)),
-            EventKind::IndexPrice => Body::IndexPrice(IndexPrice { price: values[0] }),
+            EventKind::IndexPrice => {
+                ends = Ends::from_number(head.detail as u8);
+                Body::IndexPrice(IndexPrice { price: values[0] })
+            }
         };
         let event = Event {
             meta: head.meta(),
             pair: PairId(head.number as u32),
+            ends,
             body,
         };
         (event, head.published)
+    }
+
+    fn ends(message: &Self::View<'_>) -> Ends {
+        message.ends
     }
 }
 
 impl Encode for Events {
     fn encode(event: &Event<'_>, published: u64, words: &mut [u64]) {
-        let head = |kind: EventKind, side: i8, count: usize| Head {
+        let head = |kind: EventKind, detail: i8, count: usize| Head {
             number: event.pair.0.into(),
             tag: kind as u8,
-            detail: side,
+            detail,
             ..head(&event.meta, published, count)
         };
         match &event.body {
@@ -366,7 +375,8 @@ impl Encode for Events {
                 words,
             ),
             Body::IndexPrice(index) => {
-                put(head(EventKind::IndexPrice, 0, 1), &[index.price], words);
+                let ends = event.ends as i8;
+                put(head(EventKind::IndexPrice, ends, 1), &[index.price], words);
             }
         }
     }
@@ -380,14 +390,14 @@ impl Wire for FactorVectors {
         let (head, values) = get(words);
         let vector = FactorVector {
             meta: head.meta(),
-            last: head.detail != 0,
+            ends: Ends::from_number(head.detail as u8),
             values,
         };
         (vector, head.published)
     }
 
-    fn is_last(message: &Self::View<'_>) -> bool {
-        message.last
+    fn ends(message: &Self::View<'_>) -> Ends {
+        message.ends
     }
 }
 
@@ -395,7 +405,7 @@ impl Encode for FactorVectors {
     #[inline]
     fn encode(vector: &FactorVector<'_>, published: u64, words: &mut [u64]) {
         let head = Head {
-            detail: vector.last.into(),
+            detail: vector.ends as i8,
             ..head(&vector.meta, published, vector.values.len())
         };
         put(head, vector.values, words);
@@ -411,14 +421,14 @@ impl Wire for Predictions {
         let prediction = Prediction {
             meta: head.meta(),
             model: tagged_model(head.tag),
-            last: head.detail != 0,
+            ends: Ends::from_number(head.detail as u8),
             values,
         };
         (prediction, head.published)
     }
 
-    fn is_last(message: &Self::View<'_>) -> bool {
-        message.last
+    fn ends(message: &Self::View<'_>) -> Ends {
+        message.ends
     }
 }
 
@@ -427,7 +437,7 @@ impl Encode for Predictions {
     fn encode(prediction: &Prediction<'_>, published: u64, words: &mut [u64]) {
         let head = Head {
             tag: model_tag(prediction.model),
-            detail: prediction.last.into(),
+            detail: prediction.ends as i8,
             ..head(&prediction.meta, published, prediction.values.len())
         };
         put(head, prediction.values, words);

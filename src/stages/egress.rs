@@ -20,10 +20,10 @@ pub enum Sent {
 /// The egress stage.
 ///
 /// ```
-/// use signal::stages::{Egress, InstrumentId, Meta, Prediction, Sent};
+/// use signal::stages::{Egress, Ends, InstrumentId, Meta, Prediction, Sent};
 ///
 /// let meta = Meta { input_sequence: 9, instrument: InstrumentId(0), timestamp: 0, arrival: 0 };
-/// let prediction = Prediction { meta, model: None, last: true, values: &[1.0] };
+/// let prediction = Prediction { meta, model: None, ends: Ends::Event, values: &[1.0] };
 /// let mut egress = Egress::conflating(1, 1, 1);
 /// let mut numbers = Vec::new();
 /// // No room: the second takes the place of the first, whose number is spent.
@@ -153,7 +153,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::stages::{InstrumentId, Meta, ModelId};
+    use crate::stages::{Ends, InstrumentId, Meta, ModelId};
 
     fn prediction(instrument: u32, model: u8, value: &[f64]) -> Prediction<'_> {
         Prediction {
@@ -164,7 +164,7 @@ mod tests {
                 arrival: 0,
             },
             model: Some(ModelId(model)),
-            last: true,
+            ends: Ends::Event,
             values: value,
         }
     }

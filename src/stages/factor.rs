@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Body, Event, FactorVector, InstrumentId, Meta, PairId};
+use super::{Body, Event, FactorVector, InstrumentId, Meta, PairId, Shards};
 use crate::abi::EventKind;
 use crate::factors::{FactorBank, IndexPrice};
 use crate::panic::Payload;
@@ -65,8 +65,11 @@ pub struct Factor {
     selection: Option<Box<[usize]>>,
     selected: Values,
     triggers: Triggers,
+    /// By their places: without shards an instrument's place is its number.
     instruments: Items<Instrument>,
     pairs: Items<Pair>,
+    /// How instruments are dealt out, and which share is here; `None`: all are.
+    shard: Option<(Shards, usize)>,
 }
 
 /// What the stage itself keeps of an instrument.
@@ -134,6 +137,45 @@ impl Factor {
             triggers,
             instruments: Items::new(instruments, || unheard),
             pairs: Items::new(pairs, || pair),
+            shard: None,
+        }
+    }
+
+    /// As [`new`](Self::new), for the instruments of one of several shards: it has
+    /// room for that shard's share of `instruments`, as the banks must have.
+    ///
+    /// # Panics
+    ///
+    /// If a place lies outside the vector.
+    pub fn of_shard(
+        (shards, shard): (Shards, usize),
+        banks: Vec<Box<dyn FactorBank>>,
+        selection: Option<&[usize]>,
+        triggers: Triggers,
+        instruments: usize,
+        pairs: usize,
+    ) -> Self {
+        let share = shards.share(instruments);
+        Self {
+            shard: Some((shards, shard)),
+            ..Self::new(banks, selection, triggers, share, pairs)
+        }
+    }
+
+    /// The instrument's place here.
+    #[inline]
+    fn place(&self, id: InstrumentId) -> InstrumentId {
+        match self.shard {
+            None => id,
+            Some((shards, _)) => InstrumentId(shards.local(id)),
+        }
+    }
+
+    /// The number of the instrument that has this place here.
+    fn number(&self, place: InstrumentId) -> InstrumentId {
+        match self.shard {
+            None => place,
+            Some((shards, shard)) => shards.global(shard, place.0),
         }
     }
 
@@ -156,19 +198,16 @@ impl Factor {
         mut out: impl FnMut(FactorVector<'_>),
         panicked: impl FnMut(FactorPanic),
     ) -> Applied {
-        let Meta {
-            instrument: id,
-            timestamp,
-            ..
-        } = event.meta;
+        let timestamp = event.meta.timestamp;
         let kind = match &event.body {
             Body::Depth(_) => EventKind::Depth,
             Body::Ticker(_) => EventKind::Ticker,
             Body::Trade(_) => EventKind::Trade,
             Body::IndexPrice(index) => {
-                return self.on_index_price(event.meta, event.pair, index, out, panicked);
+                return self.on_index_price(event, index, out, panicked);
             }
         };
+        let id = self.place(event.meta.instrument);
         let instrument = &mut self.instruments[id.index()];
         if instrument.next == Next::Quarantined {
             return Applied::Quarantined;
@@ -193,7 +232,7 @@ impl Factor {
         }
         out(FactorVector {
             meta: event.meta,
-            last: true,
+            ends: event.ends,
             values: self.vector(),
         });
         Applied::HandedOn
@@ -242,7 +281,7 @@ impl Factor {
             place = &mut self.instruments[member.index()].next;
         }
         panicked(FactorPanic {
-            instrument: id,
+            instrument: self.number(id),
             set: self.banks[self.at].name(),
             payload,
         });
@@ -251,14 +290,12 @@ impl Factor {
     #[inline(never)]
     fn on_index_price(
         &mut self,
-        meta: Meta,
-        pair: PairId,
+        event: &Event<'_>,
         index: &IndexPrice,
         mut out: impl FnMut(FactorVector<'_>),
         mut panicked: impl FnMut(FactorPanic),
     ) -> Applied {
-        let pair_id = pair;
-        let pair = &mut self.pairs[pair.index()];
+        let pair = &mut self.pairs[event.pair.index()];
         pair.index = Some(*index);
         let triggered = self.triggers.has(EventKind::IndexPrice);
         let mut member = pair.first;
@@ -273,7 +310,7 @@ impl Factor {
             }));
             member = next;
             if let Err(payload) = caught {
-                self.quarantine(id, pair_id, payload, &mut panicked);
+                self.quarantine(id, event.pair, payload, &mut panicked);
                 // Its last vector would have been this one's.
                 if triggered && next == Next::End {
                     applied = Applied::Quarantined;
@@ -281,14 +318,14 @@ impl Factor {
                 continue;
             }
             if triggered {
-                let last = next == Next::End;
+                let ends = event.ends.if_last(next == Next::End);
                 out(FactorVector {
                     meta: Meta {
-                        instrument: id,
+                        instrument: self.number(id),
                         timestamp,
-                        ..meta
+                        ..event.meta
                     },
-                    last,
+                    ends,
                     values: self.vector(),
                 });
                 applied = Applied::HandedOn;
@@ -336,6 +373,7 @@ impl std::fmt::Debug for Factor {
 mod tests {
     use super::*;
     use crate::factors::{Entry, FactorSet, NoParams, Registry, Ticker, Trade};
+    use crate::stages::Ends;
 
     /// Last index price and number of trades.
     #[derive(Default)]
@@ -387,14 +425,14 @@ mod tests {
         Body::IndexPrice(IndexPrice { price })
     }
 
-    /// Instrument, time, whether it is the event's last, and values of each vector.
+    /// Instrument, time, what ends, and values of each vector.
     fn run(
         factor: &mut Factor,
         instrument: u32,
         pair: u32,
         timestamp: i64,
         body: Body<'_>,
-    ) -> Vec<(u32, i64, bool, Vec<f64>)> {
+    ) -> Vec<(u32, i64, Ends, Vec<f64>)> {
         let meta = Meta {
             input_sequence: 1,
             instrument: InstrumentId(instrument),
@@ -409,9 +447,16 @@ mod tests {
                 timestamp,
                 ..
             } = vector.meta;
-            seen.push((instrument.0, timestamp, vector.last, vector.values.to_vec()));
+            seen.push((instrument.0, timestamp, vector.ends, vector.values.to_vec()));
         };
-        factor.on(&Event { meta, pair, body }, take, |_| ());
+        let ends = Ends::Event;
+        let event = Event {
+            meta,
+            pair,
+            ends,
+            body,
+        };
+        factor.on(&event, take, |_| ());
         seen
     }
 
@@ -444,8 +489,32 @@ mod tests {
         assert_eq!(
             run(&mut factor, NONE, 0, 0, index(51.0)),
             [
-                (3, 2, false, vec![51.0, 1.0]),
-                (0, 1, true, vec![51.0, 1.0])
+                (3, 2, Ends::Nothing, vec![51.0, 1.0]),
+                (0, 1, Ends::Event, vec![51.0, 1.0])
+            ]
+        );
+    }
+
+    #[test]
+    fn a_shard_keeps_its_own_instruments_under_their_numbers() {
+        let shards = Shards::new(3);
+        let mut registry = Registry::builtin();
+        registry.add::<Seen, _>();
+        let prepared = registry.get("seen").unwrap().prepare(&Default::default());
+        let bank = prepared.unwrap().bank(shards.share(8));
+        let triggers = Triggers::new(&[EventKind::Trade, EventKind::IndexPrice]);
+        let mut factor = Factor::of_shard((shards, 1), vec![bank], None, triggers, 8, 2);
+        for (id, pair, trades) in [(1, 0, 1.0), (7, 0, 1.0), (4, 1, 1.0), (7, 0, 2.0)] {
+            assert_eq!(
+                run(&mut factor, id, pair, 1, TRADE),
+                [(id, 1, Ends::Event, vec![0.0, trades])]
+            );
+        }
+        assert_eq!(
+            run(&mut factor, NONE, 0, 0, index(50.0)),
+            [
+                (7, 1, Ends::Nothing, vec![50.0, 2.0]),
+                (1, 1, Ends::Event, vec![50.0, 1.0])
             ]
         );
     }
@@ -453,6 +522,9 @@ mod tests {
     #[test]
     fn a_selection_leaves_factors_out() {
         let mut factor = stage(&[EventKind::Trade], Some(&[1]));
-        assert_eq!(run(&mut factor, 0, 0, 1, TRADE), [(0, 1, true, vec![1.0])]);
+        assert_eq!(
+            run(&mut factor, 0, 0, 1, TRADE),
+            [(0, 1, Ends::Event, vec![1.0])]
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Signals for which the ring to the host had no room: the newest of each
 //! instrument, oldest place first.
 
-use super::{InstrumentId, Meta, ModelId, Prediction};
+use super::{Ends, InstrumentId, Meta, ModelId, Prediction};
 use crate::pipeline::padded::Items;
 
 /// A conflating queue. A newer value takes the place of the older one of its
@@ -22,7 +22,7 @@ pub(super) struct Held {
 struct Entry {
     meta: Meta,
     model: Option<ModelId>,
-    last: bool,
+    ends: Ends,
     count: u32,
     waits: bool,
 }
@@ -35,7 +35,7 @@ const EMPTY: Entry = Entry {
         arrival: 0,
     },
     model: None,
-    last: false,
+    ends: Ends::Nothing,
     count: 0,
     waits: false,
 };
@@ -82,7 +82,7 @@ impl Held {
         *entry = Entry {
             meta: prediction.meta,
             model: prediction.model,
-            last: prediction.last,
+            ends: prediction.ends,
             count: count as u32,
             waits: true,
         };
@@ -107,7 +107,7 @@ impl Held {
         Some(Prediction {
             meta: entry.meta,
             model: entry.model,
-            last: entry.last,
+            ends: entry.ends,
             values: &self.values[key * self.width..][..entry.count as usize],
         })
     }

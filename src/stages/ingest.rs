@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustc_hash::FxBuildHasher;
 
 use super::routes::{INDEX_PRICE, Route, Routes, Spelling};
-use super::{Body, Event, InstrumentId, Meta, Name, Names, PairId, RawEvent, RawHead};
+use super::{Body, Ends, Event, InstrumentId, Meta, Name, Names, PairId, RawEvent, RawHead};
 use crate::abi::{self, EXCHANGE_LEN, EventKind};
 use crate::factors::{Depth, IndexPrice, Ticker, Trade};
 
@@ -155,6 +155,7 @@ impl Ingest {
                 arrival: head.arrival,
             },
             pair,
+            ends: Ends::Event,
             body,
         });
         Ok(())

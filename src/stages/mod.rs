@@ -12,6 +12,7 @@
 //! | `held` | signals for which there is no room | | |
 //! | `names` | instrument names, shared with the host's thread | | |
 //! | `routes` | from the host's spelling of an instrument to its numbers | | |
+//! | `shards` | which of several factor stages keeps an instrument | | |
 
 use bytemuck::{Pod, Zeroable};
 
@@ -25,12 +26,14 @@ mod ingest;
 mod model;
 mod names;
 mod routes;
+mod shards;
 
 pub use egress::{Egress, Sent};
 pub use factor::{Applied, Factor, FactorPanic, Triggers};
 pub use ingest::{Assets, Ingest, Refusal};
 pub use model::{Callback, ModelPanic, ModelStage};
 pub use names::{Name, Names};
+pub use shards::Shards;
 
 /// An instrument's number: dense, from 0, in order of first appearance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,6 +77,43 @@ impl ModelId {
     #[inline]
     pub fn index(self) -> usize {
         usize::from(self.0)
+    }
+}
+
+/// What has ended once a message, and all that it makes, has gone its way.
+///
+/// An index price belongs to instruments that several shards may keep, so each
+/// shard gets a copy. One of them stands for the event; the others are counted
+/// apart, so that every event ends once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Ends {
+    /// Nothing: more messages come of the event.
+    Nothing,
+    /// The event.
+    Event,
+    /// A further shard's copy of the event.
+    Copy,
+}
+
+impl Ends {
+    /// This, if it is the last message; else nothing ends.
+    #[inline]
+    pub fn if_last(self, is_last: bool) -> Self {
+        match is_last {
+            true => self,
+            false => Ends::Nothing,
+        }
+    }
+
+    /// From the number of a variant; any other number is a copy's.
+    #[inline]
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            0 => Ends::Nothing,
+            1 => Ends::Event,
+            _ => Ends::Copy,
+        }
     }
 }
 
@@ -133,6 +173,8 @@ pub struct Event<'a> {
     pub meta: Meta,
     /// The instrument's exchange and symbol.
     pub pair: PairId,
+    /// What its last message ends: the event, or a further shard's copy of it.
+    pub ends: Ends,
     /// What happened.
     pub body: Body<'a>,
 }
@@ -155,9 +197,9 @@ pub enum Body<'a> {
 pub struct FactorVector<'a> {
     /// Of the event that triggered the computation.
     pub meta: Meta,
-    /// Whether it is the last that its event triggers: an index price triggers
-    /// one for each instrument of its pair.
-    pub last: bool,
+    /// What ends with it: an index price triggers a vector for each instrument
+    /// of its pair, and ends with the last.
+    pub ends: Ends,
     /// One value a factor, in the order of the configured sets.
     pub values: &'a [f64],
 }
@@ -169,8 +211,8 @@ pub struct Prediction<'a> {
     pub meta: Meta,
     /// The model; `None` if the values are those of several.
     pub model: Option<ModelId>,
-    /// Whether it is the last that comes of its event.
-    pub last: bool,
+    /// What ends with it: of several predictions of an event, the last ends it.
+    pub ends: Ends,
     /// The models' outputs, one model's after the other's.
     pub values: &'a [f64],
 }

@@ -193,7 +193,7 @@ impl ModelStage {
                 out(Prediction {
                     meta: vector.meta,
                     model: message.model,
-                    last: vector.last && answered,
+                    ends: vector.ends.if_last(answered),
                     values: &self.outputs[message.outputs.clone()],
                 });
             }
@@ -222,7 +222,7 @@ impl std::fmt::Debug for ModelStage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stages::{InstrumentId, Meta};
+    use crate::stages::{Ends, InstrumentId, Meta};
 
     struct Times(f64, Vec<String>);
 
@@ -238,7 +238,7 @@ mod tests {
         }
     }
 
-    fn predictions(callback: Callback) -> Vec<(Option<u8>, bool, Vec<f64>)> {
+    fn predictions(callback: Callback) -> Vec<(Option<u8>, Ends, Vec<f64>)> {
         let model = |factor, outputs| -> Box<dyn Model> {
             Box::new(Times(factor, vec![String::new(); outputs]))
         };
@@ -250,12 +250,12 @@ mod tests {
                 timestamp: 0,
                 arrival: 0,
             },
-            last: true,
+            ends: Ends::Copy,
             values: &[10.0],
         };
         let mut seen = Vec::new();
         let take = |p: Prediction<'_>| {
-            seen.push((p.model.map(|id| id.0), p.last, p.values.to_vec()));
+            seen.push((p.model.map(|id| id.0), p.ends, p.values.to_vec()));
         };
         stage.on(&vector, take, |_| ());
         seen
@@ -265,13 +265,13 @@ mod tests {
     fn every_model_sees_every_vector() {
         assert_eq!(
             predictions(Callback::Concatenated),
-            [(None, true, vec![20.0, 30.0, 30.0])]
+            [(None, Ends::Copy, vec![20.0, 30.0, 30.0])]
         );
         assert_eq!(
             predictions(Callback::PerModel),
             [
-                (Some(0), false, vec![20.0]),
-                (Some(1), true, vec![30.0, 30.0])
+                (Some(0), Ends::Nothing, vec![20.0]),
+                (Some(1), Ends::Copy, vec![30.0, 30.0])
             ]
         );
     }

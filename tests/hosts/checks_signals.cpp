@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 using namespace host;
@@ -168,6 +169,33 @@ SCENARIO(placements) {
     CHECK(!got.empty());
     check_same(got, expected);
   }
+  return 0;
+}
+
+// Each symbol's signals in order, one symbol after the other.
+std::vector<Got> by_symbol(std::vector<Got> signals) {
+  std::stable_sort(signals.begin(), signals.end(),
+                   [](const Got &left, const Got &right) { return left.symbol < right.symbol; });
+  return signals;
+}
+
+SCENARIO(shards) {
+  Plugin plugin;
+  std::vector<Got> expected;
+  for (const char *placement : {R"("inline")", R"("auto","shards":2)", R"("fused","shards":3)", R"("split","shards":2)",
+                                R"([["ingest"],["factor","model"],["egress"]],"shards":5,"idle":"yield")"}) {
+    std::fprintf(stderr, "placement %s\n", placement);
+    const std::vector<Got> got = stream(plugin, placement, expected);
+    CHECK(!got.empty());
+    check_same(by_symbol(got), by_symbol(expected));
+  }
+  Engine engine(plugin, R"({"placement":"fused","shards":2})");
+  signal_lane_t lanes[8];
+  CHECK_EQ(plugin.lanes(engine.handle, lanes, 8), 4);
+  CHECK(std::strncmp(lanes[2].name, "factor..model#1@", 16) == 0);
+  signal_ring_t rings[8];
+  CHECK_EQ(plugin.rings(engine.handle, rings, 8), 6);
+  CHECK_EQ(std::string(rings[2].name), "stage.factor#1");
   return 0;
 }
 

@@ -41,6 +41,7 @@ pub fn check(path: &Path) -> Result<()> {
     let cores = Cores::detect().map_err(|error| said(&error))?;
     let plan = Plan::new(
         &config.placement,
+        config.shards,
         config.cores.as_deref(),
         config.idle,
         &cores,
@@ -48,7 +49,7 @@ pub fn check(path: &Path) -> Result<()> {
     .map_err(|error| said(&error))?;
     let mut text = explain(path, &blueprint, &cores, &plan);
     if config.placement != Placement::Auto {
-        let auto = Plan::new(&Placement::Auto, None, config.idle, &cores);
+        let auto = Plan::new(&Placement::Auto, config.shards, None, config.idle, &cores);
         let auto = auto.map_err(|error| said(&error))?;
         text.push_str(&format!("auto       would choose: {auto}\n"));
     }
@@ -113,7 +114,13 @@ fn explain(path: &Path, blueprint: &Blueprint, cores: &Cores, plan: &Plan) -> St
             cores.allowed, cores.isolated
         ),
     );
-    row("placement", format!("{} here: {plan}", config.placement));
+    row(
+        "placement",
+        format!(
+            "{} here: {plan}",
+            plan.about(&config.placement, config.shards)
+        ),
+    );
     if let Some(cores) = std::env::var_os(ENV_CORES) {
         row(
             "",
