@@ -64,7 +64,7 @@ pub fn line(stamps: &Stamps, core: usize, trips: Trips, series: &mut Series) -> 
         let mut next = 1;
         let mut trip = || {
             stamps.pause(trips.gap);
-            let start = stamps.raw();
+            let start = stamps.start();
             line.store(next, Ordering::Release);
             while line.load(Ordering::Acquire) != next + 1 {}
             let end = stamps.raw();
@@ -101,7 +101,7 @@ pub fn ring<const WORDS: usize>(
     let mut trip = |number: u64| {
         message[0] = number;
         stamps.pause(trips.gap);
-        let start = stamps.raw();
+        let start = stamps.start();
         // One message is under way at a time: the ring has room.
         let _ = there.push(message);
         loop {

@@ -78,7 +78,7 @@ impl<'a> Ticks<'a> {
     /// callback takes first of all.
     pub fn tick_to_callback(&mut self, trips: Trips) -> Result<Series, String> {
         self.measure(trips, |ticks| {
-            let start = ticks.probe.stamps.raw();
+            let start = ticks.probe.stamps.start();
             ticks.handle.on_depth(&ticks.depth);
             ticks.wait()?;
             Ok((start, ticks.probe.received.get()))
@@ -89,7 +89,7 @@ impl<'a> Ticks<'a> {
     /// before the next: the ring never fills.
     pub fn on_data(&mut self, trips: Trips) -> Result<Series, String> {
         self.measure(trips, |ticks| {
-            let start = ticks.probe.stamps.raw();
+            let start = ticks.probe.stamps.start();
             ticks.handle.on_depth(&ticks.depth);
             let end = ticks.probe.stamps.raw();
             ticks.wait()?;

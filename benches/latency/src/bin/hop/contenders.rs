@@ -103,7 +103,13 @@ impl<const W: usize> Tx<W> for Sender {
 impl<const W: usize> Rx<W> for Receiver {
     #[inline(always)]
     fn try_receive<R>(&mut self, take: impl FnOnce(&[u64; W]) -> R) -> Option<R> {
-        self.try_receive(|words| take(words.try_into().expect("a message has W words")))
+        let received =
+            self.try_receive(|words| take(words.try_into().expect("a message has W words")));
+        if received.is_none() {
+            // As a lane does.
+            self.prefetch();
+        }
+        received
     }
 }
 
@@ -124,7 +130,10 @@ impl<const W: usize> Rx<W> for CopyingReceiver {
     #[inline(always)]
     fn try_receive<R>(&mut self, take: impl FnOnce(&[u64; W]) -> R) -> Option<R> {
         let copy = |words: &[u64]| Message::<W>(words.try_into().expect("a message has W words"));
-        let message = self.0.try_receive(copy)?;
+        let Some(message) = self.0.try_receive(copy) else {
+            self.0.prefetch();
+            return None;
+        };
         Some(take(&message.0))
     }
 }

@@ -60,7 +60,7 @@ pub fn latency<const W: usize>(
         let mut trip = |number: u64| {
             message::number(&mut buffer, number);
             stamps.pause(setting.trips.gap);
-            let start = stamps.raw();
+            let start = stamps.start();
             there.try_send(&buffer);
             for _ in 0..PATIENCE {
                 if let Some(whole) = back.try_receive(|answer| message::is(answer, number)) {

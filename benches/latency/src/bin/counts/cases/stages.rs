@@ -9,7 +9,7 @@ use signal::factors::{self, Depth, IndexPrice, Ticker, Trade};
 use signal::models::{self, Model};
 use signal::pipeline::wire::{self, RawEvents, Wire};
 use signal::stages::{
-    Assets, Body, Callback, Egress, Event, Factor, FactorVector, Ingest, InstrumentId, Meta,
+    Assets, Body, Callback, Egress, Ends, Event, Factor, FactorVector, Ingest, InstrumentId, Meta,
     ModelId, ModelStage, Names, PairId, Prediction, Triggers,
 };
 
@@ -147,6 +147,7 @@ fn checked(kind: EventKind, levels: usize) -> Vec<Event<'static>> {
         Event {
             meta,
             pair: PairId(0),
+            ends: Ends::Event,
             body,
         }
     };
@@ -159,7 +160,7 @@ fn model_stage(model: Box<dyn Model>) -> Box<dyn super::Case> {
     each(move |number| {
         let vector = FactorVector {
             meta: META,
-            last: true,
+            ends: Ends::Event,
             values: &rows[number % DIFFERENT],
         };
         stage.on(
@@ -179,7 +180,7 @@ fn egress() -> Box<dyn super::Case> {
         let prediction = Prediction {
             meta: META,
             model: Some(ModelId(0)),
-            last: true,
+            ends: Ends::Event,
             values: &values,
         };
         egress.on(&prediction, |signal| {
