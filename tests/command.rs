@@ -146,6 +146,19 @@ fn demo_loses_nothing_under_any_placement() {
         let last = out.lines().find(|line| line.starts_with("last signal"));
         lines.push(last.expect("a last signal").to_owned());
     }
+    // Whoever makes the callbacks.
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let config = dir.path().join("on_data.json");
+    std::fs::write(&config, r#"{"deliver": "on_data"}"#).expect("a file");
+    for placement in ["inline", "fused"] {
+        let args = ["demo", "--seed", "5", "--events", "20000", "--config"];
+        let args = [&args[..], &[path(&config), "--placement", placement]].concat();
+        let out = stdout(run(&args));
+        let depth = number(&out, "depth events");
+        assert_eq!(number(&out, "signals delivered"), depth, "{out}");
+        let last = out.lines().find(|line| line.starts_with("last signal"));
+        lines.push(last.expect("a last signal").to_owned());
+    }
     lines.dedup();
     assert_eq!(lines.len(), 1, "the same feed, other signals: {lines:?}");
 }

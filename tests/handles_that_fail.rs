@@ -2,6 +2,7 @@
 //! with a library of its own sets and models sees.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
+use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,13 @@ impl Host {
     fn poll(&self) -> c_int {
         // SAFETY: none is needed.
         unsafe { signal_poll_callbacks(self.0) }
+    }
+
+    /// A batch of at most two; how many, or the error.
+    fn batch(&self) -> c_int {
+        let mut results = [const { MaybeUninit::<signal_result_t>::uninit() }; 2];
+        // SAFETY: there is room for two.
+        unsafe { signal_poll_batch(self.0, results.as_mut_ptr().cast(), 2) }
     }
 
     fn health(&self) -> c_int {
@@ -135,6 +143,28 @@ fn a_failed_engine_delivers_what_was_queued_and_says_why() {
         assert_eq!(host.poll(), SIGNAL_ERROR_FAILED);
         assert_eq!(host.health(), SIGNAL_HEALTH_FAILED);
         assert!(last_error().starts_with("failed: "), "{}", last_error());
+    }
+}
+
+#[test]
+fn a_failed_engine_hands_out_what_was_queued_in_batches() {
+    for placement in ["inline", "fused", "split"] {
+        let host = Host::new("test0000", placement);
+        for time in 1..=3 {
+            host.depth("btc_usdt", time);
+        }
+        host.until(|host| host.stats().queued == 3);
+        break_lane(host.0);
+        host.until(|host| host.health() == SIGNAL_HEALTH_FAILED);
+        assert_eq!([host.batch(), host.batch()], [2, 1], "{placement}");
+        // Not before all lanes have ended.
+        host.until(|host| host.batch() == SIGNAL_ERROR_FAILED);
+        assert!(
+            last_error().contains("index out of bounds"),
+            "{}",
+            last_error()
+        );
+        assert_eq!(host.stats().delivered, 3);
     }
 }
 
