@@ -1,0 +1,290 @@
+//! The header, the table, the goals and the JSON.
+
+use latency_bench::bench::{Bench, Library};
+use latency_bench::schedule::{KEPT, Outcome, SHORT_QUEUE};
+use latency_bench::series::{Figures, median};
+use serde_json::{Value, json};
+
+use crate::args::{Args, Set};
+use crate::row::Row;
+
+/// Depths a second that must be sustained.
+const RATE_GOAL: f64 = 2_000_000.0;
+/// p99 at half of saturation, in line round trips.
+const P99_GOAL: f64 = 6.0;
+
+/// The rates of the table.
+pub struct Rates {
+    saturation: Option<f64>,
+    rates: Vec<f64>,
+}
+
+impl Rates {
+    /// 10 % to 100 % of the highest sustained rate, and the goal's where it is not above.
+    pub fn of_saturation(saturation: f64) -> Self {
+        let mut rates: Vec<f64> = (1..=10)
+            .map(|tenth| saturation * f64::from(tenth) / 10.0)
+            .collect();
+        if saturation >= RATE_GOAL {
+            rates.push(RATE_GOAL);
+            rates.sort_by(f64::total_cmp);
+        }
+        Self {
+            saturation: Some(saturation),
+            rates,
+        }
+    }
+
+    /// Those of the flag.
+    pub fn given(rates: &[u64]) -> Self {
+        Self {
+            saturation: None,
+            rates: rates.iter().map(|&rate| rate as f64).collect(),
+        }
+    }
+
+    /// All, in the order of the table.
+    pub fn all(&self) -> impl Iterator<Item = f64> + '_ {
+        self.rates.iter().copied()
+    }
+}
+
+/// Every rate once, and the line round trip around them.
+pub struct Repetition {
+    pub line: Figures,
+    pub rows: Vec<Row>,
+}
+
+/// Prints what is about to be timed, where.
+pub fn header(args: &Args, bench: &Bench, library: &Library) {
+    let set = match args.set {
+        Set::Test0000 => "factor set and model test0000",
+        Set::Market => "factor set market, a linear model of its 15 factors",
+    };
+    let trades = match args.trades {
+        0 => String::new(),
+        trades => format!(", {trades} trades sent before each Depth"),
+    };
+    let rates = if args.pace.rate.is_empty() {
+        format!(
+            "10 % to 100 % of the highest rate that 2 of 3 trials of {:?} sustain",
+            args.trial()
+        )
+    } else {
+        "those of --rate".to_owned()
+    };
+    bench.header(
+        "how long a Depth takes at a fixed rate, through the C ABI",
+        &[
+            ("library", library.describe()),
+            (
+                "timed",
+                format!(
+                    "on core {}, the host's thread: from the time at which a Depth was meant to be sent\n\
+                     (not when it was) to the first stamp in its callback; nothing is subtracted",
+                    bench.cores.host
+                ),
+            ),
+            (
+                "host",
+                "a Depth is due: inlined poll, signal_on_data; none is: inlined poll".to_owned(),
+            ),
+            (
+                "subject",
+                format!(
+                    "{set}, timing on, placement {}, {} instruments in turn{trades}",
+                    args.subject.placement, args.instruments
+                ),
+            ),
+            ("rates", rates),
+            (
+                "run",
+                format!(
+                    "{} repetitions, {:?} of each rate in each; the line is measured around them",
+                    args.repetitions(),
+                    args.duration()
+                ),
+            ),
+            (
+                "FAIL",
+                format!(
+                    "less than {:.0} % of the rate was sent, anything was dropped or conflated, or at\n\
+                     each send of the last quarter more than {SHORT_QUEUE} Depths were under way",
+                    100.0 * KEPT
+                ),
+            ),
+        ],
+    );
+}
+
+/// Median over the repetitions.
+fn over(repetitions: &[Repetition], read: impl Fn(&Repetition) -> f64) -> f64 {
+    median(&mut repetitions.iter().map(read).collect::<Vec<_>>())
+}
+
+fn p99(row: &Row) -> f64 {
+    row.figures.p99.unwrap_or_default()
+}
+
+/// Why the rate failed, in its first repetition that did, and in how many.
+fn failure(repetitions: &[Repetition], place: usize) -> Option<(usize, String)> {
+    let failed: Vec<Vec<String>> = repetitions
+        .iter()
+        .map(|repetition| repetition.rows[place].outcome.failures())
+        .filter(|failures| !failures.is_empty())
+        .collect();
+    Some((failed.len(), failed.first()?.join(", ")))
+}
+
+/// Prints the table and the goals.
+pub fn table(bench: &Bench, rates: &Rates, repetitions: &[Repetition]) {
+    let line = over(repetitions, |repetition| repetition.line.p50);
+    println!(
+        "line round trip: {line:.1} ns, median; all below in ns but where it says otherwise\n"
+    );
+    println!(
+        "{:>11} {:>6} {:>9} {:>8} {:>9} {:>8} {:>9} {:>10} {:>8} {:>10}  verdict",
+        "Depths/s",
+        "of max",
+        "median",
+        "x line",
+        "p99",
+        "x line",
+        "p99.9",
+        "max",
+        "deepest",
+        "count"
+    );
+    for (place, rate) in rates.all().enumerate() {
+        let read = |read: fn(&Row) -> f64| over(repetitions, |r| read(&r.rows[place]));
+        let ratio =
+            |read: fn(&Row) -> f64| over(repetitions, |r| read(&r.rows[place]) / r.line.p50);
+        let max = |read: fn(&Row) -> f64| {
+            let all = repetitions.iter().map(|r| read(&r.rows[place]));
+            all.fold(0.0, f64::max)
+        };
+        let share = rates.saturation.map(|saturation| rate / saturation);
+        let verdict = match failure(repetitions, place) {
+            None => "ok".to_owned(),
+            Some((count, why)) => format!("FAIL ({count} of {}): {why}", repetitions.len()),
+        };
+        println!(
+            "{rate:>11.0} {:>6} {:>9.0} {:>8.2} {:>9.0} {:>8.2} {:>9.0} {:>10.0} {:>8.0} {:>10.0}  {verdict}",
+            share.map_or("-".into(), |share| format!("{:.0} %", 100.0 * share)),
+            read(|row| row.figures.p50),
+            ratio(|row| row.figures.p50),
+            read(p99),
+            ratio(p99),
+            read(|row| row.figures.p999.unwrap_or_default()),
+            max(|row| row.figures.max.unwrap_or_default()),
+            max(|row| row.outcome.deepest as f64),
+            repetitions
+                .iter()
+                .map(|r| r.rows[place].figures.count as f64)
+                .sum::<f64>(),
+        );
+    }
+    println!();
+    bench.print_preemptions();
+    for goal in goals(rates, repetitions) {
+        let verdict = if goal.met { "met" } else { "MISSED" };
+        println!("{}: {verdict}", goal.text);
+    }
+}
+
+struct Goal {
+    text: String,
+    met: bool,
+}
+
+/// Both goals, where the rates were searched for.
+fn goals(rates: &Rates, repetitions: &[Repetition]) -> Vec<Goal> {
+    let Some(saturation) = rates.saturation else {
+        return Vec::new();
+    };
+    let place = |wanted: f64| {
+        let mut all = rates.all();
+        all.position(|rate| (rate / wanted - 1.0).abs() < 1e-9)
+    };
+    let mut goals = Vec::new();
+    let sustained = place(RATE_GOAL).map(|place| failure(repetitions, place));
+    let how = match &sustained {
+        None => "above saturation".to_owned(),
+        Some(None) => "every repetition sustained it".to_owned(),
+        Some(Some((count, why))) => {
+            format!("{count} of {} failed: {why}", repetitions.len())
+        }
+    };
+    goals.push(Goal {
+        text: format!(
+            "saturation {saturation:.0} Depths a second; {RATE_GOAL:.0} without a drop (goal): {how}"
+        ),
+        met: sustained == Some(None),
+    });
+    if let Some(place) = place(saturation / 2.0) {
+        let ratio = over(repetitions, |r| p99(&r.rows[place]) / r.line.p50);
+        goals.push(Goal {
+            text: format!(
+                "p99 at half of saturation, {ratio:.2} line round trips (goal < {P99_GOAL:.0})"
+            ),
+            met: ratio < P99_GOAL,
+        });
+    }
+    goals
+}
+
+/// Everything, for other programs.
+pub fn to_json(args: &Args, library: &Library, rates: &Rates, repetitions: &[Repetition]) -> Value {
+    let row = |row: &Row| {
+        let mut value = row.figures.to_json();
+        let Outcome {
+            rate,
+            sent,
+            received,
+            dropped,
+            conflated,
+            deepest,
+            short_at_end,
+            latest_ns,
+            ..
+        } = row.outcome;
+        let failures = row.outcome.failures();
+        value["rate"] = json!(rate);
+        value["achieved"] = json!(row.outcome.achieved());
+        value["sent"] = json!(sent);
+        value["received"] = json!(received);
+        value["dropped"] = json!(dropped);
+        value["conflated"] = json!(conflated);
+        value["deepest_queue"] = json!(deepest);
+        value["shortest_queue_in_the_last_quarter"] = json!(short_at_end);
+        value["latest_send_ns"] = json!(latest_ns);
+        value["passed"] = json!(failures.is_empty());
+        value["failures"] = json!(failures);
+        value
+    };
+    let repeated: Vec<Value> = repetitions
+        .iter()
+        .map(|repetition| {
+            json!({
+                "line_round_trip": repetition.line.to_json(),
+                "rows": repetition.rows.iter().map(row).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    let goals: Vec<Value> = goals(rates, repetitions)
+        .iter()
+        .map(|goal| json!({ "goal": goal.text, "met": goal.met }))
+        .collect();
+    json!({
+        "library": library.to_json(),
+        "placement": args.subject.placement,
+        "set": format!("{:?}", args.set).to_lowercase(),
+        "instruments": args.instruments,
+        "trades_per_depth": args.trades,
+        "duration_ms": args.duration().as_millis() as u64,
+        "repetitions": args.repetitions(),
+        "saturation": rates.saturation,
+        "goals": goals,
+        "per_repetition": repeated,
+    })
+}

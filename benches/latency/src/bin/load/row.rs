@@ -1,0 +1,212 @@
+//! One rate for some time.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_char, c_double, c_int, c_longlong, c_void};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use latency_bench::bench::{Bench, Library};
+use latency_bench::library::Handle;
+use latency_bench::schedule::{Outcome, Schedule};
+use latency_bench::series::{Figures, Series, Stamps};
+use latency_bench::workload;
+use serde_json::Value;
+use signal::abi::{Depth, Trade};
+
+/// How long signals may come after the last Depth.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What is loaded.
+pub struct Load<'a> {
+    pub bench: &'a Bench,
+    pub library: &'a Library,
+    pub config: Value,
+    pub instruments: usize,
+    /// Before each Depth.
+    pub trades: usize,
+}
+
+/// What one rate gave.
+pub struct Row {
+    pub figures: Figures,
+    pub outcome: Outcome,
+}
+
+/// What the callback leaves. It runs on the host's thread, inside poll.
+struct Probe<'a> {
+    stamps: &'a Stamps,
+    schedule: Schedule,
+    /// Numbers below it warm up.
+    first: u64,
+    received: Cell<u64>,
+    series: RefCell<Series>,
+}
+
+/// The signal's time is the number of its Depth.
+extern "C-unwind" fn on_signal(
+    _symbol: *const c_char,
+    timestamp: c_longlong,
+    values: *const c_double,
+    _count: c_int,
+    user_data: *mut c_void,
+) {
+    // SAFETY: registered with a Probe that outlives the polling.
+    let probe = unsafe { &*user_data.cast::<Probe>() };
+    let now = probe.stamps.raw();
+    let number = timestamp as u64 - 1;
+    if number >= probe.first {
+        let due = probe.schedule.due(number);
+        probe.series.borrow_mut().record(due, now);
+    }
+    probe.received.set(probe.received.get() + 1);
+    black_box(values);
+}
+
+impl Load<'_> {
+    /// Sends Depths at this rate for so long, on a handle of its own. A tenth more go
+    /// before, at the same rate, not in the histogram.
+    pub fn run(&self, rate: f64, duration: Duration) -> Result<Row, String> {
+        let stamps = &self.bench.stamps;
+        let handle = self.library.api.create(&self.config)?;
+        let mut books = books(self.instruments);
+        let measured = ((rate * duration.as_secs_f64()) as u64).max(100);
+        let warm_up = measured / 10;
+        let total = warm_up + measured;
+        let step = stamps.ticks(1_000_000_000) as f64 / rate;
+        self.introduce(&handle, &mut books)?;
+
+        // Time for the lane to fall idle, so that the first Depth is as any other.
+        let start = stamps.raw() + stamps.ticks(200_000);
+        let schedule = Schedule::new(start, step);
+        let probe = Box::new(Probe {
+            stamps,
+            schedule,
+            first: warm_up,
+            received: Cell::new(0),
+            series: RefCell::new(Series::new()),
+        });
+        let user_data = std::ptr::from_ref(&*probe).cast_mut().cast();
+        // SAFETY: the probe is boxed and outlives the last poll of the handle, below; the
+        // callback only takes a shared reference to it.
+        unsafe { handle.register(on_signal, user_data) };
+
+        let mut sending = Sending {
+            latest: 0,
+            deepest: 0,
+            short_at_end: u64::MAX,
+            end: start,
+        };
+        let quarter = total - total / 4;
+        let (mut next, mut book) = (0, 0);
+        while next < total {
+            let now = stamps.raw();
+            let due = schedule.due(next);
+            // As a host does: before each Depth, and while nothing is due.
+            handle.poll_inlined();
+            if now < due {
+                continue;
+            }
+            let (depth, trade) = &mut books[book];
+            book = if book + 1 == self.instruments {
+                0
+            } else {
+                book + 1
+            };
+            for _ in 0..self.trades {
+                handle.on_trade(trade);
+            }
+            next += 1;
+            depth.data_time = (next as i64).into();
+            depth.bid_price[0] = (100.0 + (next % 16) as f64 / 16.0).into();
+            handle.on_depth(depth);
+            let under_way = next - probe.received.get();
+            sending.latest = sending.latest.max(now - due);
+            sending.deepest = sending.deepest.max(under_way);
+            if next > quarter {
+                sending.short_at_end = sending.short_at_end.min(under_way);
+            }
+            sending.end = now;
+        }
+        drain(&handle, &probe, total);
+        let outcome = sending.outcome(rate, total, &handle, &probe, step)?;
+        let figures = probe.series.borrow().figures(stamps);
+        Ok(Row { figures, outcome })
+    }
+
+    /// Each instrument's first Depth, whose name is new, before anything is timed.
+    fn introduce(&self, handle: &Handle, books: &mut [(Depth, Trade)]) -> Result<(), String> {
+        for (depth, _) in books {
+            handle.on_depth(depth);
+            let start = Instant::now();
+            while handle.poll_inlined() == 0 {
+                if start.elapsed() > 5 * DRAIN {
+                    return Err("no signal came within 5 s of a Depth".to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the sender saw, in ticks and Depths.
+struct Sending {
+    latest: u64,
+    deepest: u64,
+    short_at_end: u64,
+    end: u64,
+}
+
+impl Sending {
+    fn outcome(
+        &self,
+        rate: f64,
+        sent: u64,
+        handle: &Handle,
+        probe: &Probe,
+        step: f64,
+    ) -> Result<Outcome, String> {
+        let stamps = probe.stamps;
+        let stats = handle.stats()?;
+        let sum = |wanted: fn(&str) -> bool| {
+            let named = stats.iter().filter(|(name, _)| wanted(name));
+            named.map(|(_, count)| count).sum()
+        };
+        let ticks = (self.end - probe.schedule.due(0)) as f64 + step;
+        Ok(Outcome {
+            rate,
+            sent,
+            seconds: stamps.ns(ticks) / 1e9,
+            received: probe.received.get(),
+            dropped: sum(|name| name.starts_with("dropped_")),
+            conflated: sum(|name| name == "conflated_egress"),
+            short_at_end: self.short_at_end,
+            deepest: self.deepest,
+            latest_ns: stamps.ns(self.latest as f64),
+        })
+    }
+}
+
+/// Polls until all have come, or nothing more does.
+fn drain(handle: &Handle, probe: &Probe, sent: u64) {
+    let (mut seen, mut since) = (probe.received.get(), Instant::now());
+    while probe.received.get() < sent && since.elapsed() < DRAIN / 10 {
+        handle.poll_inlined();
+        if probe.received.get() != seen {
+            (seen, since) = (probe.received.get(), Instant::now());
+        }
+    }
+}
+
+/// A book and a trade for each instrument.
+fn books(instruments: usize) -> Vec<(Depth, Trade)> {
+    (0..instruments)
+        .map(|number| {
+            let mut depth = workload::depth();
+            workload::name(&mut depth, number);
+            let mut trade = workload::trade(&depth);
+            trade.price = 101.0.into();
+            trade.trade_time = 1.into();
+            (depth, trade)
+        })
+        .collect()
+}
