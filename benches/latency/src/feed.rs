@@ -115,30 +115,39 @@ pub fn levels(depth: &Depth, levels: usize) -> Vec<f64> {
     values.map(|value| value.get()).collect()
 }
 
-/// Hands one event of each kind to instrument 0 of a bank.
-pub fn one_of_each(feed: &mut Feed, bank: &mut dyn FactorBank) {
-    let id = InstrumentId(0);
-    let ticker = feed.ticker();
+/// A ticker as factor sets get it.
+pub fn ticker(ticker: &Ticker) -> factors::Ticker {
     let values = [
         ticker.bid_price.get(),
         ticker.ask_price.get(),
         ticker.bid_volume.get(),
         ticker.ask_volume.get(),
     ];
-    let ticker = factors::Ticker::from_values(ticker.data_time.get(), &values);
-    bank.on_ticker(id, &ticker);
-    let trade = feed.trade();
+    factors::Ticker::from_values(ticker.data_time.get(), &values)
+}
+
+/// A trade as factor sets get it.
+pub fn trade(trade: &Trade) -> factors::Trade {
     let values = [trade.price.get(), trade.volume.get()];
-    let trade = factors::Trade::from_values(trade.trade_time.get(), trade.side, &values);
-    bank.on_trade(id, &trade);
-    let price = feed.index_price().price.get();
-    bank.on_index_price(id, &factors::IndexPrice { price });
+    factors::Trade::from_values(trade.trade_time.get(), trade.side, &values)
+}
+
+/// An index price as factor sets get it.
+pub fn index_price(index: &IndexPrice) -> factors::IndexPrice {
+    let price = index.price.get();
+    factors::IndexPrice { price }
+}
+
+/// Hands one event of each kind to instrument 0 of a bank.
+pub fn one_of_each(feed: &mut Feed, bank: &mut dyn FactorBank) {
+    let id = InstrumentId(0);
+    bank.on_ticker(id, &ticker(&feed.ticker()));
+    bank.on_trade(id, &trade(&feed.trade()));
+    bank.on_index_price(id, &index_price(&feed.index_price()));
     let depth = feed.depth();
     let values = levels(&depth, LEVELS);
-    bank.on_depth(
-        id,
-        &factors::Depth::from_values(depth.data_time.get(), &values),
-    );
+    let depth = factors::Depth::from_values(depth.data_time.get(), &values);
+    bank.on_depth(id, &depth);
 }
 
 /// Vectors of the factor set `market`, shuffled: neighbours in time are alike, and

@@ -13,6 +13,7 @@
 //! | [`table`] | columns of figures |
 //! | [`feed`] | a synthetic market |
 //! | [`forest`] | ensembles of trees to time |
+//! | [`wide`] | a factor set as wide as one likes |
 //! | [`schedule`] | open loop: when events are due, whether a rate was kept |
 //! | [`chart`] | line charts |
 //! | `hf_live` | the design that the library replaces, in C++ |
@@ -33,4 +34,5 @@ pub mod schedule;
 pub mod series;
 pub mod table;
 pub mod ticks;
+pub mod wide;
 pub mod workload;

@@ -11,8 +11,8 @@ pub struct Args {
     pub common: Common,
     #[command(flatten)]
     pub subject: Subject,
-    /// Trips a repetition of the library and of settings that spin; a twentieth of it
-    /// where threads sleep [default: 100000]
+    /// Trips a repetition of the library and of settings that spin; a fiftieth of it
+    /// where they sleep [default: 100000]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub iterations: Option<usize>,
 }

@@ -7,10 +7,15 @@ use latency_bench::hf_live::{Design, Setting};
 use latency_bench::library::{Api, Handle};
 use latency_bench::machine::Cores;
 use latency_bench::series::{Figures, Stamps};
-use latency_bench::ticks::Ticks;
+use latency_bench::ticks::{Host, Ticks};
 use latency_bench::workload;
 use serde_json::Value;
 use signal::models::{self, Model};
+
+/// Between two Depths, where threads sleep, ns.
+pub const GAP_NS: u64 = 200_000;
+/// So many times fewer of them.
+pub const APART: usize = 50;
 
 /// Factors and model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,21 +72,53 @@ impl Case {
 pub enum Contender {
     /// `libsignal.so`.
     Library,
+    /// The same, Depths as far apart as where threads wake.
+    LibraryApart,
     /// The design that it replaces.
     Design(Setting),
 }
 
 impl Contender {
-    /// The library first.
-    pub fn all() -> Vec<Contender> {
-        let designs = Setting::ALL.map(Contender::Design);
-        std::iter::once(Contender::Library).chain(designs).collect()
+    /// In the order of the table.
+    pub const ALL: [Contender; 6] = [
+        Contender::Library,
+        Contender::Design(Setting::SpinOne),
+        Contender::Design(Setting::Spin),
+        Contender::LibraryApart,
+        Contender::Design(Setting::Block),
+        Contender::Design(Setting::Sleep),
+    ];
+
+    /// Whether Depths come [`GAP_NS`] apart: a thread that sleeps should be asleep when
+    /// the next one comes, as it is when they come 10 to 100 times a second. Back to
+    /// back it would find the next Depth before it has gone to sleep.
+    pub fn is_apart(self) -> bool {
+        !matches!(
+            self,
+            Self::Library | Self::Design(Setting::Spin | Setting::SpinOne)
+        )
+    }
+
+    /// The library's row that this one is compared with.
+    pub fn rival(self) -> Contender {
+        if self.is_apart() {
+            Contender::LibraryApart
+        } else {
+            Contender::Library
+        }
+    }
+
+    /// Its place in the table.
+    pub fn place(self) -> usize {
+        let found = Self::ALL.iter().position(|&contender| contender == self);
+        found.expect("every contender is listed")
     }
 
     /// For tables and JSON.
     pub fn name(self) -> &'static str {
         match self {
             Contender::Library => "libsignal",
+            Contender::LibraryApart => "libsignal, apart",
             Contender::Design(setting) => setting.name(),
         }
     }
@@ -115,35 +152,39 @@ impl Setup<'_> {
 
     /// Tick to callback, closed loop.
     pub fn measure(&self, case: Case, contender: Contender) -> Result<Figures, String> {
-        let series = match contender {
-            Contender::Library => {
+        let trips = if contender.is_apart() {
+            Trips {
+                count: self.trips / APART,
+                gap: self.stamps.ticks(GAP_NS),
+            }
+        } else {
+            Trips {
+                count: self.trips,
+                gap: 0,
+            }
+        };
+        match contender {
+            Contender::Library | Contender::LibraryApart => {
                 let handle = self.handle(case)?;
-                let ticks = Ticks::new(&handle, self.stamps);
-                self.trips(case, ticks, self.trips)?
+                self.run(case, Ticks::new(&handle, self.stamps), trips)
             }
             Contender::Design(setting) => {
                 let design = self.design(case, setting)?;
-                let ticks = Ticks::new(&design, self.stamps);
-                // A trip takes some tens of microseconds where a thread must wake.
-                let wakes = matches!(setting, Setting::Sleep | Setting::Block);
-                let trips = if wakes { self.trips / 20 } else { self.trips };
-                let series = self.trips(case, ticks, trips)?;
-                if design.dropped() > 0 {
-                    return Err(format!("{}: results were dropped", contender.name()));
+                let figures = self.run(case, Ticks::new(&design, self.stamps), trips)?;
+                match design.dropped() {
+                    0 => Ok(figures),
+                    dropped => Err(format!("{}: {dropped} dropped", contender.name())),
                 }
-                series
             }
-        };
-        Ok(series)
+        }
     }
 
-    fn trips<H: latency_bench::ticks::Host>(
+    fn run<H: Host>(
         &self,
         case: Case,
         ticks: Ticks<'_, H>,
-        count: usize,
+        trips: Trips,
     ) -> Result<Figures, String> {
-        let trips = Trips { count, gap: 0 };
         let mut ticks = match case {
             Case::Test0000 => ticks,
             Case::Market => ticks.with_trades(),

@@ -34,8 +34,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), String> {
     let bench = Bench::start("hf_live_design", &args.common)?;
     let library = Library::load(&args.subject)?;
-    let contenders = Contender::all();
-    report::header(args, &bench, &library, &contenders);
+    report::header(args, &bench, &library);
     let model = workload::linear_model()?;
     let setup = Setup {
         api: &library.api,
@@ -46,7 +45,7 @@ fn run(args: &Args) -> Result<(), String> {
         trips: args.iterations(),
     };
     for case in Case::ALL {
-        agree::check(&setup, case, &contenders)?;
+        agree::check(&setup, case)?;
     }
     println!("values: equal to the library's, bit by bit, in every setting\n");
 
@@ -61,11 +60,11 @@ fn run(args: &Args) -> Result<(), String> {
         let mut measured = Vec::new();
         for case in Case::ALL {
             // Who begins changes, so that what one leaves behind meets each.
-            let count = contenders.len();
+            let count = Contender::ALL.len();
             let mut figures = vec![None; count];
             for turn in 0..count {
                 let place = (turn + number) % count;
-                figures[place] = Some(setup.measure(case, contenders[place])?);
+                figures[place] = Some(setup.measure(case, Contender::ALL[place])?);
             }
             measured.push(figures.into_iter().flatten().collect());
         }
@@ -75,6 +74,6 @@ fn run(args: &Args) -> Result<(), String> {
             measured,
         });
     }
-    report::tables(&bench, &contenders, &repetitions);
-    bench.write(report::to_json(args, &library, &contenders, &repetitions))
+    report::tables(&bench, &repetitions);
+    bench.write(report::to_json(args, &library, &repetitions))
 }

@@ -13,8 +13,10 @@ use latency_bench::workload;
 use serde_json::Value;
 use signal::abi::{Depth, Trade};
 
-/// How long signals may come after the last Depth.
-const DRAIN: Duration = Duration::from_secs(1);
+/// A signal that takes longer will not come.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// After the last signal, when some are missing: they were dropped.
+const SILENCE: Duration = Duration::from_millis(100);
 
 /// What is loaded.
 pub struct Load<'a> {
@@ -35,14 +37,14 @@ pub struct Row {
 /// What the callback leaves. It runs on the host's thread, inside poll.
 struct Probe<'a> {
     stamps: &'a Stamps,
-    schedule: Schedule,
-    /// Numbers below it warm up.
-    first: u64,
+    schedule: Cell<Schedule>,
+    /// Depths that warm up.
+    warm_up: i64,
     received: Cell<u64>,
     series: RefCell<Series>,
 }
 
-/// The signal's time is the number of its Depth.
+/// The signal's time is the number of its Depth, from 1; 0 introduces an instrument.
 extern "C-unwind" fn on_signal(
     _symbol: *const c_char,
     timestamp: c_longlong,
@@ -53,9 +55,8 @@ extern "C-unwind" fn on_signal(
     // SAFETY: registered with a Probe that outlives the polling.
     let probe = unsafe { &*user_data.cast::<Probe>() };
     let now = probe.stamps.raw();
-    let number = timestamp as u64 - 1;
-    if number >= probe.first {
-        let due = probe.schedule.due(number);
+    if timestamp > probe.warm_up {
+        let due = probe.schedule.get().due(timestamp as u64 - 1);
         probe.series.borrow_mut().record(due, now);
     }
     probe.received.set(probe.received.get() + 1);
@@ -73,15 +74,10 @@ impl Load<'_> {
         let warm_up = measured / 10;
         let total = warm_up + measured;
         let step = stamps.ticks(1_000_000_000) as f64 / rate;
-        self.introduce(&handle, &mut books)?;
-
-        // Time for the lane to fall idle, so that the first Depth is as any other.
-        let start = stamps.raw() + stamps.ticks(200_000);
-        let schedule = Schedule::new(start, step);
         let probe = Box::new(Probe {
             stamps,
-            schedule,
-            first: warm_up,
+            schedule: Cell::new(Schedule::new(0, step)),
+            warm_up: warm_up as i64,
             received: Cell::new(0),
             series: RefCell::new(Series::new()),
         });
@@ -89,7 +85,12 @@ impl Load<'_> {
         // SAFETY: the probe is boxed and outlives the last poll of the handle, below; the
         // callback only takes a shared reference to it.
         unsafe { handle.register(on_signal, user_data) };
+        introduce(&handle, &books, &probe)?;
 
+        // Time for the lane to fall idle, so that the first Depth is as any other.
+        let start = stamps.raw() + stamps.ticks(200_000);
+        let schedule = Schedule::new(start, step);
+        probe.schedule.set(schedule);
         let mut sending = Sending {
             latest: 0,
             deepest: 0,
@@ -132,20 +133,22 @@ impl Load<'_> {
         let figures = probe.series.borrow().figures(stamps);
         Ok(Row { figures, outcome })
     }
+}
 
-    /// Each instrument's first Depth, whose name is new, before anything is timed.
-    fn introduce(&self, handle: &Handle, books: &mut [(Depth, Trade)]) -> Result<(), String> {
-        for (depth, _) in books {
-            handle.on_depth(depth);
-            let start = Instant::now();
-            while handle.poll_inlined() == 0 {
-                if start.elapsed() > 5 * DRAIN {
-                    return Err("no signal came within 5 s of a Depth".to_owned());
-                }
+/// Each instrument's first Depth, whose name is new, before anything is timed.
+fn introduce(handle: &Handle, books: &[(Depth, Trade)], probe: &Probe) -> Result<(), String> {
+    for (number, (depth, _)) in books.iter().enumerate() {
+        handle.on_depth(depth);
+        let start = Instant::now();
+        while probe.received.get() <= number as u64 {
+            handle.poll_inlined();
+            if start.elapsed() > LONGEST_WAIT {
+                return Err(format!("no signal came within {LONGEST_WAIT:?} of a Depth"));
             }
         }
-        Ok(())
     }
+    probe.received.set(0);
+    Ok(())
 }
 
 /// What the sender saw, in ticks and Depths.
@@ -171,7 +174,7 @@ impl Sending {
             let named = stats.iter().filter(|(name, _)| wanted(name));
             named.map(|(_, count)| count).sum()
         };
-        let ticks = (self.end - probe.schedule.due(0)) as f64 + step;
+        let ticks = (self.end - probe.schedule.get().due(0)) as f64 + step;
         Ok(Outcome {
             rate,
             sent,
@@ -189,7 +192,7 @@ impl Sending {
 /// Polls until all have come, or nothing more does.
 fn drain(handle: &Handle, probe: &Probe, sent: u64) {
     let (mut seen, mut since) = (probe.received.get(), Instant::now());
-    while probe.received.get() < sent && since.elapsed() < DRAIN / 10 {
+    while probe.received.get() < sent && since.elapsed() < SILENCE {
         handle.poll_inlined();
         if probe.received.get() != seen {
             (seen, since) = (probe.received.get(), Instant::now());
