@@ -48,6 +48,8 @@ pub struct Outcome {
     pub deepest: u64,
     /// How long after its intended time the latest Depth was sent, ns.
     pub latest_ns: f64,
+    /// Times that the kernel took a core from a thread of this process meanwhile.
+    pub preempted: i64,
 }
 
 impl Outcome {
@@ -137,6 +139,7 @@ mod tests {
         short_at_end: 1,
         deepest: 5,
         latest_ns: 0.0,
+        preempted: 0,
     };
 
     #[test]

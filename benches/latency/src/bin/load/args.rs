@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 use latency_bench::args::{Common, Pace, Subject, positive};
 use latency_bench::machine::Cores;
 use latency_bench::workload;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How long a Depth takes from when it was meant to be sent, at fixed rates.
 ///
@@ -28,6 +28,9 @@ pub struct Args {
     /// Trades of the same instrument sent before each Depth; they are not in the rate
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub trades: usize,
+    /// Messages that the rings from and to the host hold [default: the library's]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub ring: Option<usize>,
     /// Factors and model
     #[arg(long, value_name = "SET", value_enum, default_value_t = Set::Market)]
     pub set: Set,
@@ -66,6 +69,9 @@ impl Args {
     pub fn config(&self, cores: &Cores, model: &Path) -> Value {
         let mut config = workload::config(&self.subject.placement, cores, true);
         config["instruments"]["max"] = self.instruments.into();
+        if let Some(ring) = self.ring {
+            config["rings"] = json!({ "ingest": ring, "egress": ring });
+        }
         match self.set {
             Set::Test0000 => config,
             Set::Market => workload::market(config, model),

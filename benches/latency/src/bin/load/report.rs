@@ -92,8 +92,11 @@ pub fn header(args: &Args, bench: &Bench, library: &Library) {
             (
                 "subject",
                 format!(
-                    "{set}, timing on, placement {}, {} instruments in turn{trades}",
-                    args.subject.placement, args.instruments
+                    "{set}, timing on, placement {}, {} instruments in turn{trades},\n\
+                     rings of {} messages",
+                    args.subject.placement,
+                    args.instruments,
+                    args.ring.map_or("the default number of".into(), |ring| ring.to_string()),
                 ),
             ),
             ("rates", rates),
@@ -128,12 +131,18 @@ fn p99(row: &Row) -> f64 {
 
 /// Why the rate failed, in its first repetition that did, and in how many.
 fn failure(repetitions: &[Repetition], place: usize) -> Option<(usize, String)> {
-    let failed: Vec<Vec<String>> = repetitions
+    let failed: Vec<&Outcome> = repetitions
         .iter()
-        .map(|repetition| repetition.rows[place].outcome.failures())
-        .filter(|failures| !failures.is_empty())
+        .map(|repetition| &repetition.rows[place].outcome)
+        .filter(|outcome| !outcome.passed())
         .collect();
-    Some((failed.len(), failed.first()?.join(", ")))
+    let first = failed.first()?;
+    let why = format!(
+        "{}; preempted {} times",
+        first.failures().join(", "),
+        first.preempted
+    );
+    Some((failed.len(), why))
 }
 
 /// Prints the table and the goals.
@@ -246,6 +255,7 @@ pub fn to_json(args: &Args, library: &Library, rates: &Rates, repetitions: &[Rep
             deepest,
             short_at_end,
             latest_ns,
+            preempted,
             ..
         } = row.outcome;
         let failures = row.outcome.failures();
@@ -258,6 +268,7 @@ pub fn to_json(args: &Args, library: &Library, rates: &Rates, repetitions: &[Rep
         value["deepest_queue"] = json!(deepest);
         value["shortest_queue_in_the_last_quarter"] = json!(short_at_end);
         value["latest_send_ns"] = json!(latest_ns);
+        value["preempted"] = json!(preempted);
         value["passed"] = json!(failures.is_empty());
         value["failures"] = json!(failures);
         value
@@ -281,6 +292,7 @@ pub fn to_json(args: &Args, library: &Library, rates: &Rates, repetitions: &[Rep
         "set": format!("{:?}", args.set).to_lowercase(),
         "instruments": args.instruments,
         "trades_per_depth": args.trades,
+        "ring": args.ring,
         "duration_ms": args.duration().as_millis() as u64,
         "repetitions": args.repetitions(),
         "saturation": rates.saturation,

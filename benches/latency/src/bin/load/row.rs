@@ -91,6 +91,7 @@ impl Load<'_> {
         let start = stamps.raw() + stamps.ticks(200_000);
         let schedule = Schedule::new(start, step);
         probe.schedule.set(schedule);
+        let preemptions = self.bench.preemptions();
         let mut sending = Sending {
             latest: 0,
             deepest: 0,
@@ -113,6 +114,7 @@ impl Load<'_> {
             } else {
                 book + 1
             };
+            trade.trade_time = (next as i64 * 10_000_000).into();
             for _ in 0..self.trades {
                 handle.on_trade(trade);
             }
@@ -129,7 +131,10 @@ impl Load<'_> {
             sending.end = now;
         }
         drain(&handle, &probe, total);
-        let outcome = sending.outcome(rate, total, &handle, &probe, step)?;
+        let outcome = Outcome {
+            preempted: self.bench.preemptions() - preemptions,
+            ..sending.outcome(rate, total, &handle, &probe, step)?
+        };
         let figures = probe.series.borrow().figures(stamps);
         Ok(Row { figures, outcome })
     }
@@ -185,6 +190,7 @@ impl Sending {
             short_at_end: self.short_at_end,
             deepest: self.deepest,
             latest_ns: stamps.ns(self.latest as f64),
+            preempted: 0,
         })
     }
 }
@@ -208,7 +214,6 @@ fn books(instruments: usize) -> Vec<(Depth, Trade)> {
             workload::name(&mut depth, number);
             let mut trade = workload::trade(&depth);
             trade.price = 101.0.into();
-            trade.trade_time = 1.into();
             (depth, trade)
         })
         .collect()

@@ -91,7 +91,7 @@ impl Material {
         let sizes = Axis::Factors.sizes().iter();
         let wide = sizes.map(|&size| {
             let weights: Vec<f64> = (0..size).map(|place| 1.0 - place as f64 / 64.0).collect();
-            Ok((size, file(&json!({ "weights": weights }).to_string())?))
+            Ok((size, file(&json!({ "weights": weights, "bias": 0 }).to_string())?))
         });
         let mut feed = Feed::new(3);
         Ok(Self {
@@ -188,7 +188,10 @@ impl Setup<'_> {
         let warm_up = self.iterations / 10;
         for number in 0..warm_up + self.iterations {
             if trades {
-                subject.on_trade(&material.trades[number % EVENTS]);
+                let mut trade = material.trades[number % EVENTS];
+                // Market time goes on: a hundred trades a second.
+                trade.trade_time = (number as i64 * 10_000_000).into();
+                subject.on_trade(&trade);
                 stamps.pause(stamps.ticks(1_000));
             }
             let start = stamps.raw();

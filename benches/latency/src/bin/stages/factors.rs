@@ -12,7 +12,8 @@ use signal::stages::InstrumentId;
 
 use crate::Row;
 
-pub const ABOUT: &str = "one instrument; 64 different events in turn, read and checked beforehand";
+pub const ABOUT: &str = "one instrument; 64 different events in turn, read and checked beforehand; trades 10 ms of\n\
+    market time apart";
 
 /// Events of each kind; a power of two.
 const EVENTS: usize = 64;
@@ -53,6 +54,14 @@ impl Events {
 fn depth(books: &[(i64, Vec<f64>)], number: usize) -> Depth<'_> {
     let (time, values) = &books[number % EVENTS];
     Depth::from_values(*time, values)
+}
+
+/// Market time goes on: a hundred trades a second.
+fn trade(trades: &[Trade], number: usize) -> Trade {
+    Trade {
+        timestamp: number as i64 * 10_000_000,
+        ..trades[number % EVENTS]
+    }
 }
 
 fn bank(registry: &Registry, set: &str) -> Result<Box<dyn FactorBank>, String> {
@@ -111,7 +120,7 @@ pub fn rows() -> Result<Vec<Row>, String> {
         "market: Trade",
         started("market")?,
         |bank, events, _, number| {
-            bank.on_trade(ONE, &events.trades[number % EVENTS]);
+            bank.on_trade(ONE, &trade(&events.trades, number));
         },
     );
     add(
@@ -133,11 +142,18 @@ pub fn rows() -> Result<Vec<Row>, String> {
         "market: Trade, Depth, factors",
         started("market")?,
         |bank, events, out, number| {
-            bank.on_trade(ONE, &events.trades[number % EVENTS]);
+            bank.on_trade(ONE, &trade(&events.trades, number));
             bank.on_depth(ONE, &depth(&events.books, number));
             bank.write(ONE, out);
         },
     );
+    // Whose time steps back: the set then looks through all times that it has kept.
+    let late = "market: Trade of an earlier time, Depth, factors";
+    add(late, started("market")?, |bank, events, out, number| {
+        bank.on_trade(ONE, &trade(&events.trades, number % EVENTS));
+        bank.on_depth(ONE, &depth(&events.books, number));
+        bank.write(ONE, out);
+    });
     let mut registry = Registry::builtin();
     registry.add::<Wide<4>, _>();
     let narrow = bank(&registry, "wide")?;

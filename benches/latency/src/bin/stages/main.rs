@@ -112,13 +112,13 @@ fn medians(row: &Row) -> (f64, f64, f64) {
 
 fn table(rows: &[Row]) {
     println!(
-        "{:<44} {:>8} {:>18} {:>12}",
+        "{:<50} {:>8} {:>18} {:>12}",
         "", "ns", "min .. max", "calls/s"
     );
     for row in rows {
         let (middle, least, most) = medians(row);
         println!(
-            "{:<44} {middle:>8.1} {:>18} {:>10.2} M",
+            "{:<50} {middle:>8.1} {:>18} {:>10.2} M",
             row.title,
             format!("{least:.1} .. {most:.1}"),
             1000.0 / middle
