@@ -7,6 +7,7 @@
 //! | [`machine`] | cores, and the facts of the machine that a figure depends on |
 //! | [`series`] | stamps and what is read off many of them |
 //! | [`echo`] | a cache line there and back: the floor under every hop |
+//! | [`jitter`] | what the machine takes of its cores' time |
 //! | [`library`] | `libsignal.so` as a host loads it |
 //! | [`workload`] | configurations, the linear model, a book and a trade |
 //! | [`ticks`] | what the library costs on the host's thread |
@@ -28,6 +29,7 @@ pub mod feed;
 pub mod forest;
 #[cfg(feature = "hf-live")]
 pub mod hf_live;
+pub mod jitter;
 pub mod library;
 pub mod machine;
 pub mod schedule;

@@ -1,5 +1,7 @@
 //! Open loop: when each event is meant to be sent, and whether a rate was kept.
 
+use crate::series::median;
+
 /// Intended send times, evenly spread, in clock ticks.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
@@ -88,6 +90,20 @@ impl Outcome {
     pub fn passed(&self) -> bool {
         self.failures().is_empty()
     }
+}
+
+/// The median over windows of `size` latencies of each window's 99th percentile; zeros
+/// are no latencies. None without a whole window.
+pub fn windows_p99(latencies: &[u32], size: usize) -> Option<f64> {
+    let mut tails: Vec<f64> = latencies
+        .chunks_exact(size)
+        .filter_map(|window| {
+            let mut window: Vec<u32> = window.iter().copied().filter(|&l| l > 0).collect();
+            let place = (window.len() * 99).div_ceil(100).checked_sub(1)?;
+            Some(f64::from(*window.select_nth_unstable(place).1))
+        })
+        .collect();
+    (!tails.is_empty()).then(|| median(&mut tails))
 }
 
 /// The highest rate that `sustains`, to `precision` (0.02: 2 %), by halving the ratio
@@ -209,6 +225,21 @@ mod tests {
             assert!(failures[0].starts_with(expected), "{failures:?}");
             assert!(!outcome.passed());
         }
+    }
+
+    #[test]
+    fn a_stall_is_in_its_own_window_alone() {
+        let mut latencies: Vec<u32> = (0..1000).map(|number| 1 + number % 100).collect();
+        assert_eq!(windows_p99(&latencies, 100), Some(99.0));
+        // Two windows of ten are all stall.
+        latencies[300..500].fill(1_000_000);
+        assert_eq!(windows_p99(&latencies, 100), Some(99.0));
+        // Half of a window's signals are lost: it is those that came.
+        latencies[700..750].fill(0);
+        assert_eq!(windows_p99(&latencies[700..], 100), Some(99.0));
+        assert_eq!(windows_p99(&latencies[700..800], 100), Some(100.0));
+        assert_eq!(windows_p99(&latencies[..99], 100), None);
+        assert_eq!(windows_p99(&[0; 300], 100), None);
     }
 
     #[test]

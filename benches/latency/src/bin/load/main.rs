@@ -18,9 +18,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use latency_bench::bench::{self, Bench, Library};
 use latency_bench::echo::{self, Trips};
-use latency_bench::schedule;
 use latency_bench::series::Series;
 use latency_bench::workload;
+use latency_bench::{jitter, schedule};
 
 use args::Args;
 use report::{Rates, Repetition};
@@ -92,6 +92,7 @@ fn run(args: &Args) -> Result<(), String> {
             .collect::<Result<_, _>>()?;
         echo::line(&bench.stamps, bench.lane(), trips, &mut line)?;
         repetitions.push(Repetition {
+            lost: jitter::measure(&bench.stamps, bench.lane(), args.trial())?,
             line: line.figures(&bench.stamps),
             rows,
         });

@@ -1,13 +1,13 @@
 //! One rate for some time.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ffi::{c_char, c_double, c_int, c_longlong, c_void};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use latency_bench::bench::{Bench, Library};
 use latency_bench::library::Handle;
-use latency_bench::schedule::{Outcome, Schedule};
+use latency_bench::schedule::{Outcome, Schedule, windows_p99};
 use latency_bench::series::{Figures, Series, Stamps};
 use latency_bench::workload;
 use serde_json::Value;
@@ -15,6 +15,10 @@ use signal::abi::{Depth, Trade};
 
 /// A signal that takes longer will not come.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Length of the windows that have a p99 of their own.
+pub const WINDOW: Duration = Duration::from_millis(2);
+/// Fewest Depths in a window.
+const LEAST_IN_WINDOW: usize = 100;
 /// After the last signal, when some are missing: they were dropped.
 const SILENCE: Duration = Duration::from_millis(100);
 
@@ -31,6 +35,9 @@ pub struct Load<'a> {
 /// What one rate gave.
 pub struct Row {
     pub figures: Figures,
+    /// The median over windows of [`WINDOW`] of each window's p99: what it is while
+    /// nothing takes a core away. None where a window has too few Depths.
+    pub window_p99_ns: Option<f64>,
     pub outcome: Outcome,
 }
 
@@ -41,7 +48,9 @@ struct Probe<'a> {
     /// Depths that warm up.
     warm_up: i64,
     received: Cell<u64>,
-    series: RefCell<Series>,
+    /// In ticks, by number; 0 where no signal came. Looked at when all is over, so that
+    /// a callback writes four bytes and no more.
+    latencies: Vec<Cell<u32>>,
 }
 
 /// The signal's time is the number of its Depth, from 1; 0 introduces an instrument.
@@ -57,7 +66,11 @@ extern "C-unwind" fn on_signal(
     let now = probe.stamps.raw();
     if timestamp > probe.warm_up {
         let due = probe.schedule.get().due(timestamp as u64 - 1);
-        probe.series.borrow_mut().record(due, now);
+        let latency = u32::try_from(now.saturating_sub(due)).unwrap_or(u32::MAX);
+        let place = (timestamp - probe.warm_up - 1) as usize;
+        if let Some(cell) = probe.latencies.get(place) {
+            cell.set(latency.max(1));
+        }
     }
     probe.received.set(probe.received.get() + 1);
     black_box(values);
@@ -79,7 +92,8 @@ impl Load<'_> {
             schedule: Cell::new(Schedule::new(0, step)),
             warm_up: warm_up as i64,
             received: Cell::new(0),
-            series: RefCell::new(Series::new()),
+            // Written, so that its pages are there.
+            latencies: vec![Cell::new(1); measured as usize],
         });
         let user_data = std::ptr::from_ref(&*probe).cast_mut().cast();
         // SAFETY: the probe is boxed and outlives the last poll of the handle, below; the
@@ -91,6 +105,7 @@ impl Load<'_> {
         let start = stamps.raw() + stamps.ticks(200_000);
         let schedule = Schedule::new(start, step);
         probe.schedule.set(schedule);
+        probe.latencies.iter().for_each(|cell| cell.set(0));
         let preemptions = self.bench.preemptions();
         let mut sending = Sending {
             latest: 0,
@@ -114,8 +129,8 @@ impl Load<'_> {
             } else {
                 book + 1
             };
-            trade.trade_time = (next as i64 * 10_000_000).into();
             for _ in 0..self.trades {
+                trade.trade_time = (next as i64 * 10_000_000).into();
                 handle.on_trade(trade);
             }
             next += 1;
@@ -135,8 +150,18 @@ impl Load<'_> {
             preempted: self.bench.preemptions() - preemptions,
             ..sending.outcome(rate, total, &handle, &probe, step)?
         };
-        let figures = probe.series.borrow().figures(stamps);
-        Ok(Row { figures, outcome })
+        let latencies: Vec<u32> = probe.latencies.iter().map(Cell::get).collect();
+        let mut series = Series::new();
+        for &latency in latencies.iter().filter(|&&latency| latency > 0) {
+            series.record(0, latency.into());
+        }
+        let window = (WINDOW.as_secs_f64() * rate) as usize;
+        Ok(Row {
+            figures: series.figures(stamps),
+            window_p99_ns: windows_p99(&latencies, window.max(LEAST_IN_WINDOW))
+                .map(|ticks| stamps.ns(ticks)),
+            outcome,
+        })
     }
 }
 

@@ -91,7 +91,10 @@ impl Material {
         let sizes = Axis::Factors.sizes().iter();
         let wide = sizes.map(|&size| {
             let weights: Vec<f64> = (0..size).map(|place| 1.0 - place as f64 / 64.0).collect();
-            Ok((size, file(&json!({ "weights": weights, "bias": 0 }).to_string())?))
+            Ok((
+                size,
+                file(&json!({ "weights": weights, "bias": 0 }).to_string())?,
+            ))
         });
         let mut feed = Feed::new(3);
         Ok(Self {
