@@ -79,6 +79,20 @@ impl Bench {
     /// host's and calibrates the clock.
     pub fn start(name: &'static str, common: &Common) -> Result<Self, String> {
         let cores = machine::choose(common.host_core, &common.lane_cores)?;
+        Self::start_on(name, common, cores)
+    }
+
+    /// The same for a bench of one thread: there need not be a second core.
+    pub fn start_alone(name: &'static str, common: &Common) -> Result<Self, String> {
+        let host = common
+            .host_core
+            .or_else(|| machine::allowed().last().copied())
+            .ok_or("cannot tell which cores this process may use; name one with --host-core")?;
+        let lanes = Vec::new();
+        Self::start_on(name, common, Cores { host, lanes })
+    }
+
+    fn start_on(name: &'static str, common: &Common, cores: Cores) -> Result<Self, String> {
         for &core in &cores.lanes {
             machine::may_use(core)?;
         }

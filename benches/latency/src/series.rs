@@ -16,6 +16,12 @@ pub struct Stamps {
     granule: u64,
 }
 
+impl Default for Stamps {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Stamps {
     /// Calibrates the clock and finds its smallest step.
     pub fn new() -> Self {
@@ -97,6 +103,12 @@ fn granule(clock: &Clock) -> u64 {
 
 /// Single trips, in clock ticks.
 pub struct Series(Histogram<u32>);
+
+impl Default for Series {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Series {
     /// An empty series. The histogram's bounds are fixed: recording never allocates.

@@ -1,12 +1,14 @@
 //! What the library is asked to do: configurations, a model's file, events.
 
+use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::{env, process};
 
 use bytemuck::Zeroable;
 use serde_json::{Value, json};
 use signal::abi::{Depth, LEVELS, Trade};
-use tempfile::NamedTempFile;
 
 use crate::machine::Cores;
 
@@ -35,7 +37,7 @@ pub fn market(mut config: Value, model: &Path) -> Value {
 }
 
 /// A linear model with a weight, a mean and a scale for each factor of `market`.
-pub fn linear_model() -> Result<NamedTempFile, String> {
+pub fn linear_model() -> Result<ModelFile, String> {
     let numbers = |start: f64| {
         (0..MARKET_FACTORS)
             .map(|place| start + place as f64)
@@ -44,12 +46,42 @@ pub fn linear_model() -> Result<NamedTempFile, String> {
     let (weights, mean, scale): (Vec<f64>, Vec<f64>, Vec<f64>) =
         (numbers(-7.0), numbers(0.0), numbers(1.0));
     let json = json!({"weights": weights, "bias": 0.5, "mean": mean, "scale": scale});
-    let write = || {
-        let mut file = NamedTempFile::new()?;
-        write!(file, "{json}")?;
-        Ok(file)
-    };
-    write().map_err(|error: std::io::Error| format!("cannot write a model file: {error}"))
+    ModelFile::write(&json.to_string()).map_err(|error| {
+        format!(
+            "cannot write a model file in {}: {error}",
+            env::temp_dir().display()
+        )
+    })
+}
+
+/// A model's file, deleted on drop.
+#[derive(Debug)]
+pub struct ModelFile(PathBuf);
+
+impl ModelFile {
+    /// Writes `text` to a new file in the system's folder for such.
+    pub fn write(text: &str) -> std::io::Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("signal-bench-{}-{number}.json", process::id());
+        let path = env::temp_dir().join(name);
+        let mut file = File::create_new(&path)?;
+        let model = Self(path);
+        file.write_all(text.as_bytes())?;
+        Ok(model)
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for ModelFile {
+    fn drop(&mut self) {
+        // A file that stays behind in the system's folder does no harm.
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 /// A book of ten levels around 101.
@@ -107,5 +139,17 @@ mod tests {
             name(&mut depth, number);
             assert_eq!(signal::abi::text(&depth.symbol), expected.as_bytes());
         }
+    }
+
+    #[test]
+    fn a_model_file_is_a_model_and_goes_when_dropped() {
+        let (first, second) = (linear_model().unwrap(), linear_model().unwrap());
+        assert_ne!(first.path(), second.path());
+        let text = fs::read_to_string(first.path()).unwrap();
+        let json: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["weights"].as_array().unwrap().len(), MARKET_FACTORS);
+        let path = first.path().to_owned();
+        drop(first);
+        assert!(!path.exists() && second.path().exists());
     }
 }

@@ -1,19 +1,18 @@
 //! What grows, its steps, and one measurement of a step.
 
-use std::io::Write;
 use std::path::Path;
 
 use clap::ValueEnum;
 use fastrand::Rng;
 use latency_bench::bench::{Bench, Library};
 use latency_bench::feed::{self, Feed};
+use latency_bench::forest;
 use latency_bench::series::{Figures, Series};
 use latency_bench::wide::Wide;
-use latency_bench::{forest, workload};
+use latency_bench::workload::{self, ModelFile};
 use serde_json::{Value, json};
 use signal::abi::{Depth, Trade};
 use signal::{Config, Engine, Registry};
-use tempfile::NamedTempFile;
 
 use crate::subject::{Hops, InLibrary, InProcess, Subject};
 
@@ -70,11 +69,11 @@ pub struct Measured {
 
 /// Models and events, made once.
 pub struct Material {
-    linear: NamedTempFile,
+    linear: ModelFile,
     /// By the number of trees.
-    forests: Vec<(usize, NamedTempFile)>,
+    forests: Vec<(usize, ModelFile)>,
     /// By the number of factors.
-    wide: Vec<(usize, NamedTempFile)>,
+    wide: Vec<(usize, ModelFile)>,
     books: Vec<Depth>,
     trades: Vec<Trade>,
 }
@@ -107,16 +106,11 @@ impl Material {
     }
 }
 
-fn file(text: &str) -> Result<NamedTempFile, String> {
-    let write = || {
-        let mut file = NamedTempFile::new()?;
-        file.write_all(text.as_bytes())?;
-        Ok(file)
-    };
-    write().map_err(|error: std::io::Error| format!("cannot write a model file: {error}"))
+fn file(text: &str) -> Result<ModelFile, String> {
+    ModelFile::write(text).map_err(|error| format!("cannot write a model file: {error}"))
 }
 
-fn of(files: &[(usize, NamedTempFile)], size: usize) -> Result<&Path, String> {
+fn of(files: &[(usize, ModelFile)], size: usize) -> Result<&Path, String> {
     let found = files.iter().find(|(known, _)| *known == size);
     let (_, file) = found.ok_or_else(|| format!("no model of size {size}"))?;
     Ok(file.path())

@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), String> {
-    let bench = Bench::start("stages", &args.common)?;
+    let bench = Bench::start_alone("stages", &args.common)?;
     let repetitions = args.common.repetitions(5);
     let calls = args.calls.unwrap_or(args.common.pick(100_000, 2_000));
     bench.header(

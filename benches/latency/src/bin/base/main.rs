@@ -1,0 +1,58 @@
+//! What measuring itself costs, on one core. What exactly is timed:
+//! `benches/README.md`.
+//!
+//! | file | what |
+//! |---|---|
+//! | `rows` | what is called |
+//! | `report` | the header, the table, the JSON |
+
+mod report;
+mod rows;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use latency_bench::args::{Common, positive};
+use latency_bench::bench::{self, Bench};
+
+/// What measuring itself costs: stamps, histograms, the loop around them.
+#[derive(Debug, Parser)]
+#[command(name = "base")]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Calls a repetition and row, rounded up to thousands [default: 1000000]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    iterations: Option<usize>,
+}
+
+impl Args {
+    fn iterations(&self) -> usize {
+        let default = self.common.pick(1_000_000, 20_000);
+        self.iterations.unwrap_or(default)
+    }
+
+    fn repetitions(&self) -> usize {
+        self.common.repetitions(7)
+    }
+}
+
+fn main() -> ExitCode {
+    bench::exit("base", run(&Args::parse()))
+}
+
+fn run(args: &Args) -> Result<(), String> {
+    let bench = Bench::start_alone("base", &args.common)?;
+    report::header(args, &bench);
+    let mut rows = rows::all();
+    for _ in 0..args.repetitions() {
+        for row in &mut rows {
+            let figures = (row.measure)(&bench.stamps, args.iterations());
+            row.figures.push(figures);
+        }
+    }
+    let step = rows::step(args.iterations());
+    report::table(&rows, &step, &bench);
+    bench.print_preemptions();
+    bench.write(report::to_json(args, &rows, &step, &bench))
+}

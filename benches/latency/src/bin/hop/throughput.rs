@@ -1,0 +1,87 @@
+//! One way, as fast as it goes: the sender spins when there is no room.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_utils::CachePadded;
+use latency_bench::machine::pin;
+use latency_bench::series::Stamps;
+
+use crate::contenders::{Rx, Tx};
+use crate::message;
+
+/// Until the last message must have come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What stays the same for all contenders.
+pub struct Setting<'a> {
+    pub stamps: &'a Stamps,
+    pub lane: usize,
+    /// Messages that count. A tenth of as many go before.
+    pub messages: u64,
+}
+
+/// Million messages a second, or what went wrong.
+pub type Outcome = Result<f64, String>;
+
+/// From before the first send to after the receiver has said that it checked the
+/// last message, both on the host's core.
+pub fn throughput<const W: usize>(
+    setting: &Setting,
+    (mut tx, mut rx): (impl Tx<W>, impl Rx<W>),
+) -> Outcome {
+    let received = CachePadded::new(AtomicU64::new(0));
+    let given_up = CachePadded::new(AtomicBool::new(false));
+    let warm_up = setting.messages / 10;
+    let all = warm_up + setting.messages;
+    thread::scope(|scope| {
+        let receiver = scope.spawn(|| {
+            let pinned = pin(setting.lane);
+            let (mut next, mut wrong) = (0, None);
+            while next < all {
+                let drained = rx.drain(|message| {
+                    if !message::is(message, next) && wrong.is_none() {
+                        wrong = Some((next, message[0]));
+                    }
+                    next += 1;
+                });
+                if drained == 0 && given_up.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+            received.store(next, Ordering::Release);
+            pinned?;
+            match wrong {
+                None => Ok(()),
+                Some((expected, got)) => Err(format!(
+                    "message {expected} was expected, message {got} came, or parts of it"
+                )),
+            }
+        });
+        let mut buffer = [0; W];
+        let mut send = |from: u64, to: u64| {
+            for number in from..to {
+                message::number(&mut buffer, number);
+                while !tx.try_send(&buffer) {}
+            }
+        };
+        send(0, warm_up);
+        let start = setting.stamps.raw();
+        send(warm_up, all);
+        let waiting = Instant::now();
+        while received.load(Ordering::Acquire) < all && waiting.elapsed() < PATIENCE {}
+        let end = setting.stamps.raw();
+        given_up.store(true, Ordering::Relaxed);
+        receiver
+            .join()
+            .map_err(|_| "the receiving thread panicked")??;
+        match received.load(Ordering::Acquire) {
+            arrived if arrived == all => {
+                let nanos = setting.stamps.ns(end.saturating_sub(start) as f64);
+                Ok(setting.messages as f64 / nanos * 1e3)
+            }
+            arrived => Err(format!("{all} messages were sent, {arrived} came")),
+        }
+    })
+}

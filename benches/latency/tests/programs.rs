@@ -1,0 +1,397 @@
+//! Every bench runs, says what it times, and writes what `benches/README.md` says.
+//!
+//! Figures are not judged: this is no place to measure.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
+
+use latency_bench::machine;
+use serde_json::Value;
+
+const TICK_TO_CALLBACK: &str = env!("CARGO_BIN_EXE_tick_to_callback");
+const HOP: &str = env!("CARGO_BIN_EXE_hop");
+const BASE: &str = env!("CARGO_BIN_EXE_base");
+const LOAD: &str = env!("CARGO_BIN_EXE_load");
+const STAGES: &str = env!("CARGO_BIN_EXE_stages");
+const SCALE: &str = env!("CARGO_BIN_EXE_scale");
+
+/// One bench at a time: each wants both cores.
+static CORES: Mutex<()> = Mutex::new(());
+
+fn run(program: &str, args: &[&str]) -> Output {
+    let _alone = CORES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut command = Command::new(program);
+    // The library beside the program, not one that this shell happens to name.
+    command.env_remove("SIGNAL_LIB_PATH").args(args);
+    command.output().expect("the bench can be started")
+}
+
+fn two_cores() -> bool {
+    let enough = machine::allowed().len() >= 2;
+    if !enough {
+        println!("skipped: needs two cores, this process may use one");
+    }
+    enough
+}
+
+/// Runs a bench shortened; what it printed and what it wrote.
+fn quick(program: &str, more: &[&str]) -> (String, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("result.json");
+    let mut args = vec!["--quick", "--json", file.to_str().unwrap()];
+    args.extend(more);
+    let output = run(program, &args);
+    let (out, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{program}: {out}{err}");
+    let text = std::fs::read_to_string(&file).expect("--json wrote the file");
+    (out, serde_json::from_str(&text).expect("the file is JSON"))
+}
+
+fn texts(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// What every bench writes.
+fn has_facts(name: &str, result: &Value) {
+    assert_eq!(result["bench"], name);
+    assert!(result["version"].is_string());
+    assert!(
+        result["flags"]
+            .as_array()
+            .unwrap()
+            .contains(&"--quick".into())
+    );
+    assert!(result["clock_step_ns"].as_f64().unwrap() > 0.0);
+    assert!(result["preemptions"].is_i64());
+    let machine = &result["machine"];
+    for key in ["cpu", "kernel", "nohz_full", "load_average"] {
+        assert!(machine[key].is_string(), "machine.{key}");
+    }
+    for key in ["allowed_cores", "lane_cores", "isolated_cores", "governors"] {
+        assert!(machine[key].is_array(), "machine.{key}");
+    }
+    assert!(machine["tsc"]["invariant"].is_boolean());
+    assert!(machine["host_core"].is_u64());
+}
+
+fn is_positive(value: &Value) -> bool {
+    value.as_f64().is_some_and(|number| number > 0.0)
+}
+
+#[test]
+fn tick_to_callback() {
+    if !two_cores() {
+        return;
+    }
+    let (out, result) = quick(TICK_TO_CALLBACK, &["--iterations", "1000"]);
+    has_facts("tick_to_callback", &result);
+    assert!(out.contains("stamp before signal_on_data(Depth)"), "{out}");
+    assert_eq!(result["repetitions"], 3);
+    let repetitions = result["per_repetition"].as_array().unwrap();
+    assert_eq!(repetitions.len(), 3);
+    for row in [
+        "line_round_trip",
+        "on_data",
+        "empty_poll_inlined",
+        "tick_to_callback",
+        "tick_to_callback_market_linear_timing_off",
+        "inline_market_linear",
+    ] {
+        assert!(is_positive(&repetitions[2][row]["p50_ns"]), "{row}");
+        assert!(is_positive(&result["median_ratio_to_line"][row]), "{row}");
+    }
+    for goal in [
+        "tick_to_line",
+        "market_to_line",
+        "p99_to_median",
+        "timing_percent",
+    ] {
+        assert!(result["goals"][goal]["met"].is_boolean(), "{goal}");
+    }
+    assert_eq!(result["against"], Value::Null);
+    // The one that Cargo built with this program.
+    let beside = Path::new(TICK_TO_CALLBACK).with_file_name("deps/libsignal.so");
+    assert_eq!(result["library"]["path"], beside.to_str().unwrap());
+}
+
+#[test]
+fn tick_to_callback_against_another_library() {
+    if !two_cores() {
+        return;
+    }
+    let beside = Path::new(TICK_TO_CALLBACK).with_file_name("deps/libsignal.so");
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.so");
+    std::fs::copy(&beside, &other).unwrap();
+    let other = other.to_str().unwrap();
+    let args = ["--iterations", "1000", "--against", other];
+    let (out, result) = quick(TICK_TO_CALLBACK, &args);
+    assert!(out.contains("against/library"), "{out}");
+    assert_eq!(result["against"]["path"], other);
+    assert!(is_positive(
+        &result["median_ratio_against"]["tick_to_callback"]
+    ));
+    let row = &result["per_repetition"][0]["against"]["on_data"];
+    assert!(is_positive(&row["p50_ns"]) && is_positive(&row["ratio_to_library"]));
+}
+
+#[test]
+fn hop() {
+    if !two_cores() {
+        return;
+    }
+    let (out, result) = quick(HOP, &[]);
+    has_facts("hop", &result);
+    assert!(out.contains("ours / best peer"), "{out}");
+    let sizes = result["sizes"].as_array().unwrap();
+    let bytes: Vec<_> = sizes.iter().map(|size| size["bytes"].as_u64()).collect();
+    assert_eq!(bytes, [Some(64), Some(128), Some(448)]);
+    for size in sizes {
+        let contenders = size["contenders"].as_array().unwrap();
+        assert_eq!(contenders.len(), 7);
+        for contender in contenders {
+            let name = &contender["name"];
+            assert!(
+                is_positive(&contender["there_and_back"][2]["p50_ns"]),
+                "{name}"
+            );
+            assert!(
+                is_positive(&contender["million_messages_per_s"][2]),
+                "{name}"
+            );
+            assert!(is_positive(&contender["median_ratio_to_line"]), "{name}");
+        }
+        assert!(is_positive(&size["latency"]["ours_to_peer"]));
+        assert!(is_positive(&size["throughput"]["ours_to_peer"]));
+    }
+}
+
+#[test]
+fn base() {
+    // One core is enough.
+    let (out, result) = quick(BASE, &[]);
+    has_facts("base", &result);
+    assert!(out.contains("less the loop"), "{out}");
+    for row in [
+        "quanta_raw",
+        "stamp_pair",
+        "record_u64_2",
+        "recorder_record",
+        "callback",
+    ] {
+        assert!(is_positive(&result["rows"][row]["median_ns"]), "{row}");
+    }
+    assert!(is_positive(&result["rdtsc"]["usual_step_ns"]));
+}
+
+#[cfg(feature = "hf-live")]
+#[test]
+fn hf_live_design() {
+    if !two_cores() {
+        return;
+    }
+    let program = env!("CARGO_BIN_EXE_hf_live_design");
+    let (out, result) = quick(program, &["--iterations", "1000"]);
+    has_facts("hf_live_design", &result);
+    assert!(out.contains("equal to the library's, bit by bit"), "{out}");
+    for case in ["test0000", "market_linear"] {
+        let repetition = &result["per_repetition"][2];
+        for row in [
+            "libsignal",
+            "libsignal, apart",
+            "spin-one",
+            "spin",
+            "block",
+            "sleep",
+        ] {
+            assert!(is_positive(&repetition[case][row]["p99_ns"]), "{row}");
+            assert!(
+                is_positive(&result["times_the_library"][case][row]["p50"]),
+                "{row}"
+            );
+        }
+        assert_eq!(result["times_the_library"][case]["libsignal"]["p50"], 1.0);
+        for goal in result["goals"][case].as_array().unwrap() {
+            assert!(
+                goal["met"].is_boolean() && is_positive(&goal["times"]),
+                "{goal}"
+            );
+        }
+    }
+}
+
+#[test]
+fn load_at_given_rates() {
+    if !two_cores() {
+        return;
+    }
+    // The second is more than a core can send: the row must fail.
+    let args = [
+        "--rate",
+        "2000,1_000_000_000",
+        "--duration",
+        "2ms",
+        "--trades",
+        "1",
+    ];
+    let (out, result) = quick(LOAD, &args);
+    has_facts("load", &result);
+    assert!(
+        out.contains("meant to be sent") && out.contains("FAIL"),
+        "{out}"
+    );
+    for repetition in result["per_repetition"].as_array().unwrap() {
+        assert!(is_positive(&repetition["line_round_trip"]["p50_ns"]));
+        assert!(repetition["lost_by_host_and_lane"][1]["share"].is_f64());
+        let rows = repetition["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), 2);
+        for row in rows {
+            assert!(is_positive(&row["p50_ns"]) && is_positive(&row["window_p99_ns"]));
+            let count = |name: &str| row[name].as_u64().unwrap();
+            let ended = count("received") + count("dropped") + count("conflated");
+            assert_eq!(ended, count("sent"));
+        }
+        assert_eq!(rows[1]["passed"], false);
+        let failures = rows[1]["failures"].to_string();
+        assert!(
+            failures.contains("missed") || failures.contains("dropped"),
+            "{failures}"
+        );
+    }
+    assert_eq!(result["saturation"], Value::Null);
+}
+
+#[test]
+fn load_looks_for_saturation() {
+    if !two_cores() {
+        return;
+    }
+    let (out, result) = quick(LOAD, &["--set", "test0000", "--duration", "5ms"]);
+    assert!(is_positive(&result["saturation"]), "{out}");
+    let rows = result["per_repetition"][0]["rows"].as_array().unwrap();
+    assert!(rows.len() >= 10);
+    let goals = result["goals"].as_array().unwrap();
+    assert_eq!(goals.len(), 3);
+    assert!(goals.iter().all(|goal| goal["met"].is_boolean()));
+}
+
+#[test]
+fn stages() {
+    let (out, result) = quick(STAGES, &["--calls", "1000"]);
+    has_facts("stages", &result);
+    let rows = result["rows"].as_array().unwrap();
+    for wanted in ["market: Trade", "linear", "500 trees", "own set of 64"] {
+        let title = |row: &&Value| row["row"].as_str().unwrap().starts_with(wanted);
+        let row = rows
+            .iter()
+            .find(title)
+            .unwrap_or_else(|| panic!("{wanted}: {out}"));
+        assert!(is_positive(&row["ns"]) && is_positive(&row["calls_per_s"]));
+    }
+}
+
+#[test]
+fn scale() {
+    if !two_cores() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let charts = folder.path().join("new/charts");
+    let out = ["--out", charts.to_str().unwrap(), "--iterations", "200"];
+    let (_, result) = quick(SCALE, &out);
+    has_facts("scale", &result);
+    let steps = [
+        ("instruments", 9),
+        ("factors", 7),
+        ("burst", 10),
+        ("model", 8),
+    ];
+    for (axis, (name, count)) in result["axes"].as_array().unwrap().iter().zip(steps) {
+        assert_eq!(axis["axis"], name);
+        let steps = axis["steps"].as_array().unwrap();
+        assert_eq!(steps.len(), count);
+        for step in steps {
+            assert!(is_positive(&step["p50_ns"]) && is_positive(&step["ratio_to_line"]));
+            assert!(is_positive(
+                &step["per_repetition"][2]["hops_p50_ns"]["factor.work"]
+            ));
+        }
+        let text = |end: &str| std::fs::read_to_string(charts.join(format!("{name}.{end}")));
+        // A line a step, and two above them.
+        assert_eq!(text("md").unwrap().lines().count(), count + 2);
+        assert!(text("svg").unwrap().contains("tick to callback") || name == "burst");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_an_error() {
+    if !two_cores() {
+        return;
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let output = run(SCALE, &["--quick", "--out", file.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(texts(&output).1.contains("--out"));
+}
+
+#[test]
+fn what_cannot_be_measured_is_an_error_that_says_why() {
+    let core = machine::allowed()[0].to_string();
+    for program in [TICK_TO_CALLBACK, HOP, LOAD, SCALE] {
+        for (args, code, said) in [
+            (
+                vec!["--host-core", &core, "--lane-cores", &core],
+                1,
+                "each needs its own",
+            ),
+            (
+                vec!["--host-core", &core, "--lane-cores", "99999"],
+                1,
+                "core 99999",
+            ),
+            (
+                vec!["--host-core", "99999", "--lane-cores", &core],
+                1,
+                "core 99999",
+            ),
+            (vec!["--fast"], 2, "--fast"),
+            (vec!["--repetitions", "0"], 2, "at least 1"),
+        ] {
+            let output = run(program, &args);
+            let (out, err) = texts(&output);
+            assert_eq!(output.status.code(), Some(code), "{args:?}: {out}{err}");
+            assert!(err.contains(said), "{args:?}: {err}");
+        }
+    }
+    if two_cores() {
+        let missing = ["--quick", "--against", "/no/such/libsignal.so"];
+        let output = run(TICK_TO_CALLBACK, &missing);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(texts(&output).1.contains("--against: cannot load /no/such"));
+        let output = run(HOP, &["--json", "/no/such/folder/result.json"]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(texts(&output).1.contains("cannot write /no/such"));
+    }
+}
+
+#[test]
+fn one_core_is_too_few_for_a_hop() {
+    let core = machine::allowed()[0].to_string();
+    let _alone = CORES.lock().unwrap_or_else(PoisonError::into_inner);
+    let output = Command::new("taskset")
+        .args(["-c", &core, HOP, "--quick"])
+        .output();
+    let Ok(output) = output else {
+        assert!(
+            std::env::var_os("SIGNAL_REQUIRE_TOOLS").is_none_or(|value| value != "1"),
+            "taskset is missing, and SIGNAL_REQUIRE_TOOLS=1"
+        );
+        println!("skipped: taskset is missing");
+        return;
+    };
+    assert_eq!(output.status.code(), Some(1));
+    let (_, err) = texts(&output);
+    assert!(err.contains("two cores are needed"), "{err}");
+}
