@@ -250,8 +250,8 @@ fn load_at_given_rates() {
         for row in rows {
             assert!(is_positive(&row["p50_ns"]) && is_positive(&row["window_p99_ns"]));
             let count = |name: &str| row[name].as_u64().unwrap();
-            let ended = count("received") + count("dropped") + count("conflated");
-            assert_eq!(ended, count("sent"));
+            let lost = count("sent") - count("received");
+            assert!(count("dropped") + count("conflated") >= lost, "{row}");
         }
         assert_eq!(rows[1]["passed"], false);
         let failures = rows[1]["failures"].to_string();

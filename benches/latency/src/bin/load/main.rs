@@ -68,12 +68,14 @@ fn run(args: &Args) -> Result<(), String> {
             Ok(kept >= NEEDED)
         })?;
         if found == 0.0 {
-            return Err(format!(
-                "not even {SLOWEST:.0} Depths a second were sustained"
-            ));
+            println!(
+                "saturation: not even {SLOWEST:.0} Depths a second were sustained; measured up to there\n"
+            );
+            Rates::below(SLOWEST)
+        } else {
+            println!("saturation: {found:.0} Depths a second\n");
+            Rates::of_saturation(found)
         }
-        println!("saturation: {found:.0} Depths a second\n");
-        Rates::of_saturation(found)
     } else {
         Rates::given(&args.pace.rate)
     };

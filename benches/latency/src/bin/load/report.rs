@@ -17,6 +17,8 @@ const P99_GOAL: f64 = 6.0;
 /// The rates of the table.
 pub struct Rates {
     saturation: Option<f64>,
+    /// Whether the search found a rate that sustains.
+    found: bool,
     rates: Vec<f64>,
 }
 
@@ -32,7 +34,16 @@ impl Rates {
         }
         Self {
             saturation: Some(saturation),
+            found: true,
             rates,
+        }
+    }
+
+    /// Where not even the slowest rate that is tried sustains: 10 % to 100 % of it.
+    pub fn below(slowest: f64) -> Self {
+        Self {
+            found: false,
+            ..Self::of_saturation(slowest)
         }
     }
 
@@ -40,6 +51,7 @@ impl Rates {
     pub fn given(rates: &[u64]) -> Self {
         Self {
             saturation: None,
+            found: false,
             rates: rates.iter().map(|&rate| rate as f64).collect(),
         }
     }
@@ -252,7 +264,7 @@ fn goals(rates: &Rates, repetitions: &[Repetition]) -> Vec<Goal> {
         text: format!(
             "saturation {saturation:.0} Depths a second; {RATE_GOAL:.0} without a drop (goal): {how}"
         ),
-        met: sustained == Some(None),
+        met: rates.found && sustained == Some(None),
     });
     if let Some(place) = place(saturation / 2.0) {
         for (what, read) in [
@@ -325,6 +337,7 @@ pub fn to_json(args: &Args, library: &Library, rates: &Rates, repetitions: &[Rep
         "duration_ms": args.duration().as_millis() as u64,
         "repetitions": args.repetitions(),
         "saturation": rates.saturation,
+        "saturation_found": rates.found,
         "goals": goals,
         "per_repetition": repeated,
     })

@@ -147,6 +147,7 @@ impl Load<'_> {
         }
         drain(&handle, &probe, total);
         let outcome = Outcome {
+            trades: total * self.trades as u64,
             preempted: self.bench.preemptions() - preemptions,
             ..sending.outcome(rate, total, &handle, &probe, step)?
         };
@@ -210,6 +211,7 @@ impl Sending {
             sent,
             seconds: stamps.ns(ticks) / 1e9,
             received: probe.received.get(),
+            trades: 0,
             dropped: sum(|name| name.starts_with("dropped_")),
             conflated: sum(|name| name == "conflated_egress"),
             short_at_end: self.short_at_end,
