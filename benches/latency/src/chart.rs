@@ -63,7 +63,7 @@ fn draw(words: Words, lines: &[Line]) -> Result<String, Box<dyn std::error::Erro
             .margin(14)
             .x_label_area_size(44)
             .y_label_area_size(66)
-            .build_cartesian_2d(x, 0.0..top * 1.08)?;
+            .build_cartesian_2d(x, 0.0..top * 1.1)?;
         chart
             .configure_mesh()
             .x_desc(words.x)
@@ -84,13 +84,22 @@ fn draw(words: Words, lines: &[Line]) -> Result<String, Box<dyn std::error::Erro
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
+            .position(free_corner(lines))
             .background_style(WHITE.mix(0.85))
             .border_style(RGBColor(190, 190, 190))
             .draw()?;
         root.present()?;
     }
     Ok(text)
+}
+
+/// The upper corner that the first line, the highest, leaves free.
+fn free_corner(lines: &[Line]) -> SeriesLabelPosition {
+    let points = lines.first().map_or(&[][..], |line| &line.points);
+    match (points.first(), points.last()) {
+        (Some(first), Some(last)) if first.1 > last.1 => SeriesLabelPosition::UpperRight,
+        _ => SeriesLabelPosition::UpperLeft,
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +123,20 @@ mod tests {
             assert!(text.contains(word), "{word}");
         }
         assert_eq!(text.matches("<circle").count(), 6);
+    }
+
+    #[test]
+    fn the_legend_keeps_out_of_the_way() {
+        let corner = |points: [(f64, f64); 2]| {
+            let name = String::new();
+            let points = points.to_vec();
+            match free_corner(&[Line { name, points }]) {
+                SeriesLabelPosition::UpperRight => "right",
+                _ => "left",
+            }
+        };
+        assert_eq!(corner([(1.0, 9.0), (2.0, 1.0)]), "right");
+        assert_eq!(corner([(1.0, 1.0), (2.0, 9.0)]), "left");
     }
 
     #[test]

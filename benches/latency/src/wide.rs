@@ -18,6 +18,17 @@ const NAMES: [&str; 64] = [
     "w54", "w55", "w56", "w57", "w58", "w59", "w60", "w61", "w62", "w63",
 ];
 
+/// What a new book weighs in each factor.
+const WEIGHTS: [f64; 64] = {
+    let mut weights = [0.0; 64];
+    let mut place = 0;
+    while place < weights.len() {
+        weights[place] = 1.0 / (place + 2) as f64;
+        place += 1;
+    }
+    weights
+};
+
 impl<const N: usize> FactorSet<N> for Wide<N> {
     const NAME: &'static str = "wide";
     const FACTORS: [&'static str; N] = {
@@ -43,9 +54,11 @@ impl<const N: usize> FactorSet<N> for Wide<N> {
         for (imbalance, (bid, ask)) in imbalances.iter_mut().zip(sizes) {
             *imbalance = (bid - ask) / (bid + ask).max(f64::MIN_POSITIVE);
         }
-        for (place, mean) in self.0.iter_mut().enumerate() {
-            let weight = 1.0 / (place + 2) as f64;
-            *mean += weight * (imbalances[place % READ] - *mean);
+        // Level by level round the factors, without a division for each.
+        for (means, weights) in self.0.chunks_mut(READ).zip(WEIGHTS.chunks(READ)) {
+            for ((mean, weight), imbalance) in means.iter_mut().zip(weights).zip(&imbalances) {
+                *mean += weight * (imbalance - *mean);
+            }
         }
     }
 

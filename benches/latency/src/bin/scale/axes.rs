@@ -122,13 +122,18 @@ pub struct Setup<'a> {
     pub library: &'a Library,
     pub placement: &'a Value,
     pub material: &'a Material,
+    /// The ring from the host, if not as by default.
+    pub ring: Option<usize>,
     pub iterations: usize,
 }
 
 impl Setup<'_> {
     /// One step, on a handle or an engine of its own.
     pub fn measure(&self, axis: Axis, size: usize) -> Result<Measured, String> {
-        let config = workload::config(self.placement, &self.bench.cores, true);
+        let mut config = workload::config(self.placement, &self.bench.cores, true);
+        if let Some(ring) = self.ring {
+            config["rings"] = json!({ "ingest": ring });
+        }
         let linear = self.material.linear.path();
         match axis {
             Axis::Instruments => {

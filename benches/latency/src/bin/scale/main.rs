@@ -36,6 +36,9 @@ struct Args {
     /// Trips a repetition and step [default: 40000]
     #[arg(long, value_name = "N", value_parser = positive)]
     iterations: Option<usize>,
+    /// Messages that the ring from the host holds [default: the library's]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    ring: Option<usize>,
     /// What grows; all of them one after the other, if left out
     #[arg(long, value_enum, value_name = "AXIS", value_delimiter = ',')]
     only: Vec<Axis>,
@@ -71,6 +74,7 @@ fn run(args: &Args) -> Result<(), String> {
         library: &library,
         placement: &args.subject.placement,
         material: &material,
+        ring: args.ring,
         iterations,
     };
     let mut results = Vec::new();
@@ -102,6 +106,7 @@ fn run(args: &Args) -> Result<(), String> {
     bench.write(report::to_json(
         &library,
         &args.subject.placement,
+        args.ring,
         iterations,
         &results,
     ))

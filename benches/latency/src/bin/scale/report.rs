@@ -214,6 +214,7 @@ pub fn files(result: &Grown, folder: &Path) -> Result<(), String> {
 pub fn to_json(
     library: &Library,
     placement: &Value,
+    ring: Option<usize>,
     iterations: usize,
     results: &[Grown],
 ) -> Value {
@@ -245,6 +246,7 @@ pub fn to_json(
     json!({
         "library": library.to_json(),
         "placement": placement,
+        "ring": ring,
         "iterations": iterations,
         "axes": results.iter().map(axis).collect::<Vec<_>>(),
     })
