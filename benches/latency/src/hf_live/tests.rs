@@ -1,5 +1,7 @@
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_double, c_longlong};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -119,6 +121,48 @@ fn a_full_queue_drops_the_newest_and_counts_them() {
         list.borrow().len() == RESULTS + 10
     });
     assert_eq!(list.borrow()[RESULTS].1, 5000);
+}
+
+/// Runs only once the gate is open.
+struct Gated(Arc<AtomicBool>, Vec<String>);
+
+impl Model for Gated {
+    fn inputs(&self) -> usize {
+        3
+    }
+    fn outputs(&self) -> &[String] {
+        &self.1
+    }
+    fn run(&mut self, _: &[f64], out: &mut [f64]) {
+        wait("the gate", || self.0.load(Ordering::Relaxed));
+        out.fill(0.0);
+    }
+}
+
+#[test]
+fn a_thread_that_is_overtaken_goes_on_with_what_is_left_and_the_rest_is_counted() {
+    let gate = Arc::new(AtomicBool::new(false));
+    let model = Box::new(Gated(gate.clone(), vec!["out".to_owned()]));
+    let design = Design::start(Setting::SpinOne, &[], "test0000", 1, model).unwrap();
+    let list = Box::new(Results::default());
+    // SAFETY: the list lives for as long as this polls.
+    unsafe { design.register(keep, ptr::from_ref(&*list).cast_mut().cast()) };
+    let sent = RESULTS as i64 + 1000;
+    send(&design, 0..sent);
+    gate.store(true, Ordering::Relaxed);
+    // The results' queue may overflow by one, too, if this thread is kept from polling.
+    wait("every event's end", || {
+        design.poll();
+        list.borrow().len() as u64 + design.dropped() == sent as u64
+    });
+    assert!(
+        (999..=1001).contains(&design.dropped()),
+        "{}",
+        design.dropped()
+    );
+    assert!(list.borrow().is_sorted_by(|a, b| a.1 < b.1));
+    // What was left begins where the buffer did.
+    assert_eq!(list.borrow()[1].1, sent - RESULTS as i64);
 }
 
 #[test]
