@@ -7,6 +7,8 @@ use fastrand::Rng;
 
 /// Leaves of each tree: LightGBM's default.
 pub const LEAVES: usize = 31;
+/// Thresholds that a feature can have: LightGBM's default `max_bin`.
+const BINS: usize = 255;
 
 /// Children of a split: a split's number, or a leaf's complement.
 #[derive(Clone, Copy)]
@@ -17,7 +19,7 @@ struct Split {
 }
 
 /// So many trees of [`LEAVES`] leaves, as LightGBM's `save_model` writes them. A split's
-/// threshold is a value that its feature has in one of the `rows`.
+/// threshold is a value that its feature has in one of the first 255 `rows`.
 ///
 /// # Panics
 ///
@@ -71,7 +73,7 @@ fn grow(rows: &[Vec<f64>], rng: &mut Rng) -> Vec<Split> {
         }
         splits.push(Split {
             feature,
-            threshold: rows[rng.usize(..rows.len())][feature],
+            threshold: rows[rng.usize(..rows.len().min(BINS))][feature],
             children: [!(leaf as i64), !(leaves.len() as i64)],
         });
         leaves[leaf] = Some((split, 0));
