@@ -7,19 +7,34 @@
 //! | [`machine`] | cores, and the facts of the machine that a figure depends on |
 //! | [`series`] | stamps and what is read off many of them |
 //! | [`echo`] | a cache line there and back: the floor under every hop |
+//! | [`jitter`] | what the machine takes of its cores' time |
 //! | [`library`] | `libsignal.so` as a host loads it |
 //! | [`workload`] | configurations, the linear model, a book and a trade |
 //! | [`ticks`] | what the library costs on the host's thread |
 //! | [`table`] | columns of figures |
+//! | [`feed`] | a synthetic market |
+//! | [`forest`] | ensembles of trees to time |
+//! | [`wide`] | a factor set as wide as one likes |
+//! | [`schedule`] | open loop: when events are due, whether a rate was kept |
+//! | [`chart`] | line charts |
+//! | `hf_live` | the design that the library replaces, in C++ |
 //!
 //! What each bench times, and how to read it: `benches/README.md`.
 
 pub mod args;
 pub mod bench;
+pub mod chart;
 pub mod echo;
+pub mod feed;
+pub mod forest;
+#[cfg(feature = "hf-live")]
+pub mod hf_live;
+pub mod jitter;
 pub mod library;
 pub mod machine;
+pub mod schedule;
 pub mod series;
 pub mod table;
 pub mod ticks;
+pub mod wide;
 pub mod workload;

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 #[path = "../../../src/bin/signal/mirror.rs"]
 mod mirror;
 
-use mirror::{Callback, Egress, Functions, Hop, Stats};
+pub use mirror::Callback;
+use mirror::{Egress, Functions, Hop, Stats};
 
 /// The functions, looked up.
 #[derive(Clone, Copy)]

@@ -8,9 +8,47 @@ use std::time::{Duration, Instant};
 use signal::abi::{Depth, Trade};
 
 use crate::echo::Trips;
-use crate::library::Handle;
+use crate::library::{Callback, Handle};
 use crate::series::{Figures, Series, Stamps, batched};
 use crate::workload;
+
+/// What is given events and polled on the host's thread.
+pub trait Host {
+    /// Names the callback.
+    ///
+    /// # Safety
+    ///
+    /// `user_data` must be what `callback` expects for as long as this is polled.
+    unsafe fn register(&self, callback: Callback, user_data: *mut c_void);
+    /// Hands a Depth in.
+    fn on_depth(&self, depth: &Depth);
+    /// Hands a trade in.
+    fn on_trade(&self, trade: &Trade);
+    /// Runs the callback for what is ready, as cheaply as the host can ask.
+    fn poll(&self);
+}
+
+impl Host for Handle {
+    unsafe fn register(&self, callback: Callback, user_data: *mut c_void) {
+        // SAFETY: the caller vouches for it.
+        unsafe { Handle::register(self, callback, user_data) }
+    }
+
+    #[inline(always)]
+    fn on_depth(&self, depth: &Depth) {
+        Handle::on_depth(self, depth);
+    }
+
+    #[inline(always)]
+    fn on_trade(&self, trade: &Trade) {
+        Handle::on_trade(self, trade);
+    }
+
+    #[inline(always)]
+    fn poll(&self) {
+        self.poll_inlined();
+    }
+}
 
 /// What the callback leaves for the sender. Both run on the host's thread.
 struct Probe<'a> {
@@ -38,8 +76,8 @@ extern "C-unwind" fn on_signal(
 const TRADE_GAP_NS: u64 = 1_000;
 
 /// One Depth under way at a time, the host spinning on the inlined poll.
-pub struct Ticks<'a> {
-    handle: &'a Handle,
+pub struct Ticks<'a, H = Handle> {
+    handle: &'a H,
     // Boxed: the library keeps a pointer to it.
     probe: Box<Probe<'a>>,
     depth: Depth,
@@ -47,9 +85,9 @@ pub struct Ticks<'a> {
     trade: Option<Trade>,
 }
 
-impl<'a> Ticks<'a> {
+impl<'a, H: Host> Ticks<'a, H> {
     /// Registers the callback.
-    pub fn new(handle: &'a Handle, stamps: &'a Stamps) -> Self {
+    pub fn new(handle: &'a H, stamps: &'a Stamps) -> Self {
         let probe = Box::new(Probe {
             stamps,
             received: Cell::new(0),
@@ -136,7 +174,7 @@ impl<'a> Ticks<'a> {
     fn wait(&self) -> Result<(), String> {
         let before = self.probe.calls.get();
         for _ in 0..1u32 << 20 {
-            self.handle.poll_inlined();
+            self.handle.poll();
             if self.probe.calls.get() != before {
                 return Ok(());
             }
@@ -149,7 +187,7 @@ impl<'a> Ticks<'a> {
     fn wait_long(&self, before: u64) -> Result<(), String> {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(5) {
-            self.handle.poll_inlined();
+            self.handle.poll();
             if self.probe.calls.get() != before {
                 return Ok(());
             }

@@ -101,6 +101,18 @@ pub fn depth() -> Depth {
     depth
 }
 
+/// Gives a book the name of the instrument of this number, below 100,000.
+#[inline]
+pub fn name(depth: &mut Depth, number: usize) {
+    let mut symbol = *b"i00000_usdt";
+    let mut rest = number;
+    for digit in symbol[1..6].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    depth.symbol[..symbol.len()].copy_from_slice(&symbol);
+}
+
 /// A trade in the instrument of that book.
 pub fn trade(depth: &Depth) -> Trade {
     Trade {
@@ -115,6 +127,19 @@ pub fn trade(depth: &Depth) -> Trade {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_instrument_has_its_name() {
+        let mut depth = depth();
+        for (number, expected) in [
+            (0, "i00000_usdt"),
+            (42, "i00042_usdt"),
+            (99_999, "i99999_usdt"),
+        ] {
+            name(&mut depth, number);
+            assert_eq!(signal::abi::text(&depth.symbol), expected.as_bytes());
+        }
+    }
 
     #[test]
     fn a_model_file_is_a_model_and_goes_when_dropped() {

@@ -13,6 +13,9 @@ const TICK_TO_CALLBACK: &str = env!("CARGO_BIN_EXE_tick_to_callback");
 const HOP: &str = env!("CARGO_BIN_EXE_hop");
 const BASE: &str = env!("CARGO_BIN_EXE_base");
 const DELIVERY: &str = env!("CARGO_BIN_EXE_delivery");
+const LOAD: &str = env!("CARGO_BIN_EXE_load");
+const STAGES: &str = env!("CARGO_BIN_EXE_stages");
+const SCALE: &str = env!("CARGO_BIN_EXE_scale");
 
 /// One bench at a time: each wants both cores.
 static CORES: Mutex<()> = Mutex::new(());
@@ -184,6 +187,156 @@ fn base() {
     assert!(is_positive(&result["rdtsc"]["usual_step_ns"]));
 }
 
+#[cfg(feature = "hf-live")]
+#[test]
+fn hf_live_design() {
+    if !two_cores() {
+        return;
+    }
+    let program = env!("CARGO_BIN_EXE_hf_live_design");
+    let (out, result) = quick(program, &["--iterations", "1000"]);
+    has_facts("hf_live_design", &result);
+    assert!(out.contains("equal to the library's, bit by bit"), "{out}");
+    for case in ["test0000", "market_linear"] {
+        let repetition = &result["per_repetition"][2];
+        for row in [
+            "libsignal",
+            "libsignal, apart",
+            "spin-one",
+            "spin",
+            "block",
+            "sleep",
+        ] {
+            assert!(is_positive(&repetition[case][row]["p99_ns"]), "{row}");
+            assert!(
+                is_positive(&result["times_the_library"][case][row]["p50"]),
+                "{row}"
+            );
+        }
+        assert_eq!(result["times_the_library"][case]["libsignal"]["p50"], 1.0);
+        for goal in result["goals"][case].as_array().unwrap() {
+            assert!(
+                goal["met"].is_boolean() && is_positive(&goal["times"]),
+                "{goal}"
+            );
+        }
+    }
+}
+
+#[test]
+fn load_at_given_rates() {
+    if !two_cores() {
+        return;
+    }
+    // The second is more than a core can send: the row must fail.
+    let args = [
+        "--rate",
+        "2000,1_000_000_000",
+        "--duration",
+        "2ms",
+        "--trades",
+        "1",
+    ];
+    let (out, result) = quick(LOAD, &args);
+    has_facts("load", &result);
+    assert!(
+        out.contains("meant to be sent") && out.contains("FAIL"),
+        "{out}"
+    );
+    for repetition in result["per_repetition"].as_array().unwrap() {
+        assert!(is_positive(&repetition["line_round_trip"]["p50_ns"]));
+        assert!(repetition["lost_by_host_and_lane"][1]["share"].is_f64());
+        let rows = repetition["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), 2);
+        for row in rows {
+            assert!(is_positive(&row["p50_ns"]) && is_positive(&row["window_p99_ns"]));
+            let count = |name: &str| row[name].as_u64().unwrap();
+            let lost = count("sent") - count("received");
+            assert!(count("dropped") + count("conflated") >= lost, "{row}");
+        }
+        assert_eq!(rows[1]["passed"], false);
+        let failures = rows[1]["failures"].to_string();
+        assert!(
+            failures.contains("missed") || failures.contains("dropped"),
+            "{failures}"
+        );
+    }
+    assert_eq!(result["saturation"], Value::Null);
+}
+
+#[test]
+fn load_looks_for_saturation() {
+    if !two_cores() {
+        return;
+    }
+    let (out, result) = quick(LOAD, &["--set", "test0000", "--duration", "5ms"]);
+    assert!(is_positive(&result["saturation"]), "{out}");
+    let rows = result["per_repetition"][0]["rows"].as_array().unwrap();
+    assert!(rows.len() >= 10);
+    let goals = result["goals"].as_array().unwrap();
+    assert_eq!(goals.len(), 3);
+    assert!(goals.iter().all(|goal| goal["met"].is_boolean()));
+}
+
+#[test]
+fn stages() {
+    let (out, result) = quick(STAGES, &["--calls", "1000"]);
+    has_facts("stages", &result);
+    let rows = result["rows"].as_array().unwrap();
+    for wanted in ["market: Trade", "linear", "500 trees", "own set of 64"] {
+        let title = |row: &&Value| row["row"].as_str().unwrap().starts_with(wanted);
+        let row = rows
+            .iter()
+            .find(title)
+            .unwrap_or_else(|| panic!("{wanted}: {out}"));
+        assert!(is_positive(&row["ns"]) && is_positive(&row["calls_per_s"]));
+    }
+}
+
+#[test]
+fn scale() {
+    if !two_cores() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let charts = folder.path().join("new/charts");
+    let out = ["--out", charts.to_str().unwrap(), "--iterations", "200"];
+    let (_, result) = quick(SCALE, &out);
+    has_facts("scale", &result);
+    let steps = [
+        ("instruments", 9),
+        ("factors", 7),
+        ("burst", 10),
+        ("model", 8),
+    ];
+    for (axis, (name, count)) in result["axes"].as_array().unwrap().iter().zip(steps) {
+        assert_eq!(axis["axis"], name);
+        let steps = axis["steps"].as_array().unwrap();
+        assert_eq!(steps.len(), count);
+        for step in steps {
+            assert!(is_positive(&step["p50_ns"]) && is_positive(&step["ratio_to_line"]));
+            assert!(is_positive(
+                &step["per_repetition"][2]["hops_p50_ns"]["factor.work"]
+            ));
+        }
+        let text = |end: &str| std::fs::read_to_string(charts.join(format!("{name}.{end}")));
+        // A line a step, and two above them.
+        assert_eq!(text("md").unwrap().lines().count(), count + 2);
+        assert!(text("svg").unwrap().contains("tick to callback") || name == "burst");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_an_error() {
+    if !two_cores() {
+        return;
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let output = run(SCALE, &["--quick", "--out", file.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(texts(&output).1.contains("--out"));
+}
+
 #[test]
 fn delivery() {
     if !two_cores() {
@@ -229,7 +382,7 @@ fn delivery() {
 #[test]
 fn what_cannot_be_measured_is_an_error_that_says_why() {
     let core = machine::allowed()[0].to_string();
-    for program in [TICK_TO_CALLBACK, HOP, DELIVERY] {
+    for program in [TICK_TO_CALLBACK, HOP, DELIVERY, LOAD, SCALE] {
         for (args, code, said) in [
             (
                 vec!["--host-core", &core, "--lane-cores", &core],

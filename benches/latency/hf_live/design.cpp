@@ -1,0 +1,257 @@
+// The design that this library replaces, with its known faults mended: what is
+// compared is how work is handed on, not bugs.
+//
+// Per event: a copy on the heap behind a shared_ptr, put into a broadcast buffer
+// under a mutex. A tick thread scans the buffer and computes factors; a model thread
+// gets them in a vector through a queue. Each result owns its symbol as a string and
+// its values as a vector, and waits in a queue of 4096 for the host's poll.
+
+#include "design.hpp"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <atomic>
+#include <cctype>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "broadcast.hpp"
+#include "queue.hpp"
+
+namespace hf_live {
+namespace {
+
+constexpr int kDepth = 101, kTrade = 103;
+constexpr std::size_t kEvents = 4096, kVectors = 4096, kResults = 4096;
+
+#pragma pack(push, 1)
+struct Depth {
+  char source_id[16], symbol[32], exchange_id[16];
+  std::int64_t data_time;
+  std::int8_t instrument_type;
+  double levels[40];
+};
+struct Trade {
+  char client_id[32], symbol[32], exchange_id[16];
+  std::int8_t instrument_type;
+  std::int64_t trade_id, ask_id, bid_id;
+  double price, volume;
+  std::int8_t side, position_side;
+  std::int64_t trade_time;
+};
+#pragma pack(pop)
+static_assert(sizeof(Depth) == 393 && sizeof(Trade) == 131, "as the host lays them out");
+
+struct Event {
+  int type = 0;
+  std::shared_ptr<const void> data;
+};
+
+/// Factors on their way to the model.
+struct Vector {
+  std::string symbol;
+  std::int64_t timestamp = 0;
+  std::vector<double> factors;
+};
+
+struct Result {
+  std::string symbol;
+  std::int64_t timestamp = 0;
+  std::vector<double> values;
+};
+
+/// `btc_usdt`, which need not end in a NUL, as `BTCUSDT`.
+std::string normalised(const char (&symbol)[32]) {
+  std::string text;
+  for (std::size_t at = 0; at < sizeof symbol && symbol[at] != '\0'; ++at)
+    if (symbol[at] != '_')
+      text.push_back(static_cast<char>(std::toupper(static_cast<unsigned char>(symbol[at]))));
+  return text;
+}
+
+class Design {
+public:
+  Design(const hf_live_settings &settings, const hf_live_compute &compute)
+      : settings_(settings), compute_(compute), events_(kEvents),
+        vectors_(kVectors, settings.model_wait == HF_LIVE_BLOCK), results_(kResults, false),
+        token_(events_.add_consumer()) {
+    try {
+      tick_ = std::thread([this] { tick(); });
+      pin(tick_, settings.tick_core);
+      if (settings.model_wait != HF_LIVE_NO_THREAD) {
+        model_ = std::thread([this] { model(); });
+        pin(model_, settings.model_core);
+      }
+    } catch (...) {
+      end();
+      throw;
+    }
+  }
+
+  ~Design() { end(); }
+
+  void on_data(int type, const void *data) {
+    Event event;
+    event.type = type;
+    if (type == kDepth)
+      event.data = std::make_shared<const Depth>(*static_cast<const Depth *>(data));
+    else if (type == kTrade)
+      event.data = std::make_shared<const Trade>(*static_cast<const Trade *>(data));
+    else
+      return;
+    events_.push(std::move(event));
+  }
+
+  int poll() {
+    int delivered = 0;
+    Result result;
+    while (results_.try_pop(result)) {
+      if (callback_ != nullptr)
+        callback_(result.symbol.c_str(), result.timestamp, result.values.data(),
+                  static_cast<int>(result.values.size()), user_data_);
+      ++delivered;
+    }
+    return delivered;
+  }
+
+  void register_callback(hf_live_callback callback, void *user_data) {
+    callback_ = callback;
+    user_data_ = user_data;
+  }
+
+  std::uint64_t dropped() const {
+    return events_.missed() + vectors_.dropped() + results_.dropped();
+  }
+
+private:
+  static void pin(std::thread &thread, int core) {
+    if (core < 0)
+      return;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (core < CPU_SETSIZE)
+      CPU_SET(core, &set);
+    const int error = pthread_setaffinity_np(thread.native_handle(), sizeof set, &set);
+    if (error != 0)
+      throw std::system_error(error, std::generic_category());
+  }
+
+  static void wait(std::int32_t how) {
+    if (how == HF_LIVE_YIELD)
+      sched_yield();
+    else if (how == HF_LIVE_SLEEP)
+      std::this_thread::sleep_for(std::chrono::microseconds(1));
+  }
+
+  void tick() {
+    Event event;
+    std::uint64_t read = 0;
+    while (!stop_.load(std::memory_order_relaxed)) {
+      if (!events_.pop(token_, read, event)) {
+        wait(settings_.tick_wait);
+        continue;
+      }
+      if (event.type == kDepth) {
+        const auto &depth = *static_cast<const Depth *>(event.data.get());
+        compute(event, depth.symbol, depth.data_time);
+      } else {
+        const auto &trade = *static_cast<const Trade *>(event.data.get());
+        compute(event, trade.symbol, trade.trade_time);
+      }
+    }
+  }
+
+  void compute(const Event &event, const char (&field)[32], std::int64_t timestamp) {
+    Vector vector;
+    vector.symbol = normalised(field);
+    const auto next = static_cast<std::uint32_t>(instruments_.size());
+    const std::uint32_t instrument = instruments_.emplace(vector.symbol, next).first->second;
+    vector.timestamp = timestamp;
+    vector.factors.resize(static_cast<std::size_t>(compute_.factors));
+    if (compute_.on_event(compute_.factor_context, instrument, event.type, event.data.get(),
+                          vector.factors.data()) == 0)
+      return;
+    if (settings_.model_wait == HF_LIVE_NO_THREAD)
+      predict(std::move(vector));
+    else
+      vectors_.push(std::move(vector));
+  }
+
+  void model() {
+    Vector vector;
+    while (!stop_.load(std::memory_order_relaxed)) {
+      if (settings_.model_wait == HF_LIVE_BLOCK) {
+        if (!vectors_.wait_pop(vector))
+          return;
+      } else if (!vectors_.try_pop(vector)) {
+        wait(settings_.model_wait);
+        continue;
+      }
+      predict(std::move(vector));
+    }
+  }
+
+  void predict(Vector vector) {
+    Result result;
+    result.symbol = std::move(vector.symbol);
+    result.timestamp = vector.timestamp;
+    result.values.resize(static_cast<std::size_t>(compute_.outputs));
+    compute_.run(compute_.model_context, vector.factors.data(), result.values.data());
+    results_.push(std::move(result));
+  }
+
+  void end() {
+    stop_.store(true, std::memory_order_relaxed);
+    vectors_.close();
+    if (tick_.joinable())
+      tick_.join();
+    if (model_.joinable())
+      model_.join();
+  }
+
+  const hf_live_settings settings_;
+  const hf_live_compute compute_;
+  Broadcast<Event> events_;
+  Queue<Vector> vectors_;
+  Queue<Result> results_;
+  const std::size_t token_;
+  std::unordered_map<std::string, std::uint32_t> instruments_;
+  hf_live_callback callback_ = nullptr;
+  void *user_data_ = nullptr;
+  std::atomic<bool> stop_{false};
+  std::thread tick_, model_;
+};
+
+} // namespace
+} // namespace hf_live
+
+using hf_live::Design;
+
+void *hf_live_create(const hf_live_settings *settings, const hf_live_compute *compute) {
+  try {
+    return new Design(*settings, *compute);
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+void hf_live_register_callback(void *handle, hf_live_callback callback, void *user_data) {
+  static_cast<Design *>(handle)->register_callback(callback, user_data);
+}
+
+void hf_live_on_data(void *handle, int type, const void *data) {
+  static_cast<Design *>(handle)->on_data(type, data);
+}
+
+int hf_live_poll_callbacks(void *handle) { return static_cast<Design *>(handle)->poll(); }
+
+void hf_live_destroy(void *handle) { delete static_cast<Design *>(handle); }
+
+std::uint64_t hf_live_dropped(void *handle) { return static_cast<Design *>(handle)->dropped(); }

@@ -1,0 +1,192 @@
+//! A small synthetic market: books, trades, tickers and index prices around a random
+//! walk, from a seed.
+
+use bytemuck::Zeroable;
+use fastrand::Rng;
+use serde_json::Map;
+use signal::abi::{Depth, IndexPrice, LEVELS, Ticker, Trade};
+use signal::factors::{self, FactorBank, Registry};
+use signal::stages::InstrumentId;
+
+use crate::workload;
+
+/// Between two events of a kind, ns of market time.
+const STEP_NS: i64 = 10_000_000;
+
+/// The events' source.
+#[derive(Debug)]
+pub struct Feed {
+    rng: Rng,
+    mid: f64,
+    time: i64,
+}
+
+impl Feed {
+    /// The same seed gives the same events.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            rng: Rng::with_seed(seed),
+            mid: 100.0,
+            time: 1_700_000_000_000_000_000,
+        }
+    }
+
+    fn step(&mut self) {
+        self.time += STEP_NS;
+        let next = self.mid + (self.rng.f64() - 0.5) * 0.1;
+        self.mid = next.clamp(80.0, 120.0);
+    }
+
+    fn size(&mut self) -> f64 {
+        0.1 + self.rng.f64() * 10.0
+    }
+
+    fn half_spread(&mut self) -> f64 {
+        0.01 * (1 + self.rng.u32(..3)) as f64
+    }
+
+    /// The next book.
+    pub fn depth(&mut self) -> Depth {
+        self.step();
+        let half = self.half_spread();
+        let mut depth = workload::depth();
+        depth.data_time = self.time.into();
+        for level in 0..LEVELS {
+            let away = half + 0.01 * level as f64;
+            depth.bid_price[level] = (self.mid - away).into();
+            depth.ask_price[level] = (self.mid + away).into();
+            depth.bid_volume[level] = self.size().into();
+            depth.ask_volume[level] = self.size().into();
+        }
+        depth
+    }
+
+    /// The next trade, in the same instrument.
+    pub fn trade(&mut self) -> Trade {
+        self.step();
+        let mut trade = workload::trade(&workload::depth());
+        trade.price = (self.mid + (self.rng.f64() - 0.5) * 0.04).into();
+        trade.volume = self.size().into();
+        trade.side = self.rng.i8(0..2);
+        trade.trade_time = self.time.into();
+        trade
+    }
+
+    /// The next ticker, in the same instrument.
+    pub fn ticker(&mut self) -> Ticker {
+        self.step();
+        let (book, half) = (workload::depth(), self.half_spread());
+        Ticker {
+            symbol: book.symbol,
+            exchange_id: book.exchange_id,
+            instrument_type: book.instrument_type,
+            data_time: self.time.into(),
+            bid_price: (self.mid - half).into(),
+            ask_price: (self.mid + half).into(),
+            bid_volume: self.size().into(),
+            ask_volume: self.size().into(),
+            ..Ticker::zeroed()
+        }
+    }
+
+    /// The next index price, of the same exchange and symbol.
+    pub fn index_price(&mut self) -> IndexPrice {
+        self.step();
+        let book = workload::depth();
+        IndexPrice {
+            symbol: book.symbol,
+            exchange_id: book.exchange_id,
+            instrument_type: book.instrument_type,
+            price: (self.mid + (self.rng.f64() - 0.5) * 0.1).into(),
+        }
+    }
+}
+
+/// A book as factor sets get it: these levels of the host's struct, one side after
+/// the other.
+pub fn levels(depth: &Depth, levels: usize) -> Vec<f64> {
+    let sides = [
+        &depth.bid_price,
+        &depth.ask_price,
+        &depth.bid_volume,
+        &depth.ask_volume,
+    ];
+    let values = sides.iter().flat_map(|side| &side[..levels]);
+    values.map(|value| value.get()).collect()
+}
+
+/// A ticker as factor sets get it.
+pub fn ticker(ticker: &Ticker) -> factors::Ticker {
+    let values = [
+        ticker.bid_price.get(),
+        ticker.ask_price.get(),
+        ticker.bid_volume.get(),
+        ticker.ask_volume.get(),
+    ];
+    factors::Ticker::from_values(ticker.data_time.get(), &values)
+}
+
+/// A trade as factor sets get it.
+pub fn trade(trade: &Trade) -> factors::Trade {
+    let values = [trade.price.get(), trade.volume.get()];
+    factors::Trade::from_values(trade.trade_time.get(), trade.side, &values)
+}
+
+/// An index price as factor sets get it.
+pub fn index_price(index: &IndexPrice) -> factors::IndexPrice {
+    let price = index.price.get();
+    factors::IndexPrice { price }
+}
+
+/// Hands one event of each kind to instrument 0 of a bank.
+pub fn one_of_each(feed: &mut Feed, bank: &mut dyn FactorBank) {
+    let id = InstrumentId(0);
+    bank.on_ticker(id, &ticker(&feed.ticker()));
+    bank.on_trade(id, &trade(&feed.trade()));
+    bank.on_index_price(id, &index_price(&feed.index_price()));
+    let depth = feed.depth();
+    let values = levels(&depth, LEVELS);
+    let depth = factors::Depth::from_values(depth.data_time.get(), &values);
+    bank.on_depth(id, &depth);
+}
+
+/// Vectors of the factor set `market`, shuffled: neighbours in time are alike, and
+/// apart they are harder on a branch predictor.
+pub fn market_rows(count: usize, seed: u64) -> Result<Vec<Vec<f64>>, String> {
+    let registry = Registry::builtin();
+    let set = registry.get("market").ok_or("there is no set market")?;
+    let mut bank = set.prepare(&Map::new())?.bank(1);
+    let mut feed = Feed::new(seed);
+    let mut rows = Vec::with_capacity(count);
+    for _ in 0..count {
+        one_of_each(&mut feed, bank.as_mut());
+        let mut row = vec![0.0; bank.width()];
+        bank.write(InstrumentId(0), &mut row);
+        rows.push(row);
+    }
+    feed.rng.shuffle(&mut rows);
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seed_decides() {
+        let bytes = |seed| bytemuck::bytes_of(&Feed::new(seed).depth()).to_vec();
+        assert_eq!(bytes(1), bytes(1));
+        assert_ne!(bytes(1), bytes(2));
+    }
+
+    #[test]
+    fn every_factor_of_market_moves() {
+        let rows = market_rows(200, 1).unwrap();
+        assert_eq!(rows.len(), 200);
+        for factor in 0..rows[0].len() {
+            let first = rows[0][factor];
+            assert!(rows.iter().any(|row| row[factor] != first), "{factor}");
+            assert!(rows.iter().all(|row| row[factor].is_finite()), "{factor}");
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The design that the library replaces, in C++ (`hf_live/design.cpp`): a heap
+//! copy for each event, mutexes, strings and vectors, threads that scan.
+//!
+//! Its factors and its model are this library's own code, called back from its
+//! threads, so that only the way in which work is handed on differs.
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::slice;
+
+use serde_json::{Map, Value};
+use signal::abi::{self, Depth, LEVELS, Trade};
+use signal::factors::{self, FactorBank};
+use signal::models::Model;
+use signal::stages::InstrumentId;
+
+use crate::library::Callback;
+use crate::ticks::Host;
+
+/// How its threads wait, and how many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// Its usual: the tick thread scans and sleeps, the model's thread blocks on a
+    /// condition variable.
+    Sleep,
+    /// The tick thread spins, the model's thread blocks on a condition variable.
+    Block,
+    /// Both spin. Where they share a core, they offer it to each other.
+    Spin,
+    /// One thread spins and does both: no hand-over between factors and model.
+    SpinOne,
+}
+
+impl Setting {
+    /// All, slowest first.
+    pub const ALL: [Setting; 4] = [Self::Sleep, Self::Block, Self::Spin, Self::SpinOne];
+
+    /// The word in tables and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sleep => "sleep",
+            Self::Block => "block",
+            Self::Spin => "spin",
+            Self::SpinOne => "spin-one",
+        }
+    }
+
+    /// What its threads do while there is nothing for them.
+    pub fn about(self, cores: &[usize]) -> String {
+        let shared = if cores.len() > 1 {
+            "a core each"
+        } else {
+            "one core for both: each offers it after a look in vain"
+        };
+        match self {
+            Self::Sleep => {
+                "usual: tick thread sleeps 1 us between scans, model thread on a condition variable"
+                    .into()
+            }
+            Self::Block => "tick thread spins, model thread on a condition variable".into(),
+            Self::Spin => format!("tick and model thread spin, {shared}"),
+            Self::SpinOne => "one spinning thread does factors and model".into(),
+        }
+    }
+
+    fn waits(self, cores: &[usize]) -> (i32, i32) {
+        const SPIN: i32 = 0;
+        const YIELD: i32 = 1;
+        const SLEEP: i32 = 2;
+        const BLOCK: i32 = 3;
+        const NO_THREAD: i32 = -1;
+        match self {
+            Self::Sleep => (SLEEP, BLOCK),
+            Self::Block => (if cores.len() > 1 { SPIN } else { YIELD }, BLOCK),
+            Self::Spin if cores.len() > 1 => (SPIN, SPIN),
+            Self::Spin => (YIELD, YIELD),
+            Self::SpinOne => (SPIN, NO_THREAD),
+        }
+    }
+}
+
+#[repr(C)]
+struct Settings {
+    tick_wait: i32,
+    model_wait: i32,
+    tick_core: i32,
+    model_core: i32,
+}
+
+#[repr(C)]
+struct Compute {
+    factor_context: *mut c_void,
+    on_event: unsafe extern "C" fn(*mut c_void, u32, i32, *const c_void, *mut f64) -> i32,
+    factors: i32,
+    model_context: *mut c_void,
+    run: unsafe extern "C" fn(*mut c_void, *const f64, *mut f64),
+    outputs: i32,
+}
+
+unsafe extern "C-unwind" {
+    fn hf_live_create(settings: *const Settings, compute: *const Compute) -> *mut c_void;
+    fn hf_live_register_callback(handle: *mut c_void, callback: Callback, user_data: *mut c_void);
+    fn hf_live_on_data(handle: *mut c_void, kind: c_int, data: *const c_void);
+    fn hf_live_poll_callbacks(handle: *mut c_void) -> c_int;
+    fn hf_live_destroy(handle: *mut c_void);
+    fn hf_live_dropped(handle: *mut c_void) -> u64;
+}
+
+/// What the tick thread computes with.
+struct Factors {
+    bank: Box<dyn FactorBank>,
+    levels: usize,
+    book: [f64; 4 * LEVELS],
+    width: usize,
+}
+
+/// What the model's thread computes with.
+struct Prediction {
+    model: Box<dyn Model>,
+}
+
+/// A running design. Dropping it joins its threads.
+pub struct Design {
+    handle: *mut c_void,
+    factors: *mut Factors,
+    prediction: *mut Prediction,
+}
+
+impl Design {
+    /// Starts its threads on these cores: the tick thread on the first, the model's on
+    /// the second where there is one.
+    ///
+    /// # Errors
+    ///
+    /// An unknown factor set, a model of another number of factors, a core that this
+    /// process may not use.
+    pub fn start(
+        setting: Setting,
+        cores: &[usize],
+        set: &str,
+        instruments: usize,
+        model: Box<dyn Model>,
+    ) -> Result<Self, String> {
+        let registry = factors::Registry::builtin();
+        let entry = registry
+            .get(set)
+            .ok_or_else(|| format!("there is no factor set {set:?}"))?;
+        let bank = entry
+            .prepare(&Map::<String, Value>::new())?
+            .bank(instruments);
+        let width = bank.width();
+        if model.inputs() != width {
+            return Err(format!(
+                "the model takes {} factors, but {set} gives {width}",
+                model.inputs()
+            ));
+        }
+        let outputs = model.outputs().len();
+        let core = |place: usize| {
+            let core = cores.get(place).or(cores.first());
+            core.map_or(-1, |&core| i32::try_from(core).unwrap_or(i32::MAX))
+        };
+        let (tick_wait, model_wait) = setting.waits(cores);
+        let settings = Settings {
+            tick_wait,
+            model_wait,
+            tick_core: core(0),
+            model_core: core(1),
+        };
+        let factors = Box::into_raw(Box::new(Factors {
+            bank,
+            levels: entry.levels,
+            book: [0.0; 4 * LEVELS],
+            width,
+        }));
+        let prediction = Box::into_raw(Box::new(Prediction { model }));
+        let mut design = Self {
+            handle: ptr::null_mut(),
+            factors,
+            prediction,
+        };
+        let compute = Compute {
+            factor_context: factors.cast(),
+            on_event,
+            factors: width as i32,
+            model_context: prediction.cast(),
+            run,
+            outputs: outputs as i32,
+        };
+        // SAFETY: both structs outlive the call, which copies them; the contexts live
+        // until the threads that use them have been joined, in drop.
+        design.handle = unsafe { hf_live_create(&settings, &compute) };
+        if design.handle.is_null() {
+            return Err(format!(
+                "the hf-live design cannot start or pin its threads on cores {cores:?}"
+            ));
+        }
+        Ok(design)
+    }
+
+    /// Events, vectors and results that found no room.
+    pub fn dropped(&self) -> u64 {
+        // SAFETY: the handle is live.
+        unsafe { hf_live_dropped(self.handle) }
+    }
+}
+
+impl Host for Design {
+    unsafe fn register(&self, callback: Callback, user_data: *mut c_void) {
+        // SAFETY: the handle is live; the caller vouches for the rest.
+        unsafe { hf_live_register_callback(self.handle, callback, user_data) }
+    }
+
+    #[inline(always)]
+    fn on_depth(&self, depth: &Depth) {
+        let data = ptr::from_ref(depth).cast();
+        // SAFETY: the handle is live, the payload is a whole Depth, copied by the call.
+        unsafe { hf_live_on_data(self.handle, abi::TYPE_DEPTH, data) }
+    }
+
+    #[inline(always)]
+    fn on_trade(&self, trade: &Trade) {
+        let data = ptr::from_ref(trade).cast();
+        // SAFETY: the handle is live, the payload is a whole Trade, copied by the call.
+        unsafe { hf_live_on_data(self.handle, abi::TYPE_TRADE, data) }
+    }
+
+    #[inline(always)]
+    fn poll(&self) {
+        // SAFETY: the handle is live and polled on one thread: it is not Sync.
+        unsafe { hf_live_poll_callbacks(self.handle) };
+    }
+}
+
+impl Drop for Design {
+    fn drop(&mut self) {
+        if !self.handle.is_null() {
+            // SAFETY: made by `hf_live_create` and destroyed once.
+            unsafe { hf_live_destroy(self.handle) }
+        }
+        // SAFETY: both come from `Box::into_raw`, and the threads that used them have
+        // been joined.
+        unsafe {
+            drop(Box::from_raw(self.factors));
+            drop(Box::from_raw(self.prediction));
+        }
+    }
+}
+
+/// # Safety
+///
+/// `context` is a live [`Factors`] that only the calling thread uses; `data` points to
+/// the struct of `kind`; `out` has room for all factors.
+unsafe extern "C" fn on_event(
+    context: *mut c_void,
+    instrument: u32,
+    kind: i32,
+    data: *const c_void,
+    out: *mut f64,
+) -> i32 {
+    // SAFETY: the design calls this on its tick thread alone, with the context that
+    // `start` gave it.
+    let factors = unsafe { &mut *context.cast::<Factors>() };
+    let id = InstrumentId(instrument);
+    if kind == abi::TYPE_DEPTH {
+        // SAFETY: the design copied a whole Depth; the struct's alignment is 1.
+        let depth = unsafe { &*data.cast::<Depth>() };
+        let levels = factors.levels;
+        let sides = [
+            &depth.bid_price,
+            &depth.ask_price,
+            &depth.bid_volume,
+            &depth.ask_volume,
+        ];
+        for (part, side) in factors.book.chunks_exact_mut(levels).zip(sides) {
+            for (value, packed) in part.iter_mut().zip(side) {
+                *value = packed.get();
+            }
+        }
+        let book = &factors.book[..4 * levels];
+        let depth = factors::Depth::from_values(depth.data_time.get(), book);
+        factors.bank.on_depth(id, &depth);
+        // SAFETY: the design sized its vector by the `factors` that `start` gave it.
+        let out = unsafe { slice::from_raw_parts_mut(out, factors.width) };
+        factors.bank.write(id, out);
+        return 1;
+    }
+    // SAFETY: the design takes Depths and trades alone, and copied a whole one.
+    let trade = unsafe { &*data.cast::<Trade>() };
+    let values = [trade.price.get(), trade.volume.get()];
+    let trade = factors::Trade::from_values(trade.trade_time.get(), trade.side, &values);
+    factors.bank.on_trade(id, &trade);
+    0
+}
+
+/// # Safety
+///
+/// `context` is a live [`Prediction`] that only the calling thread uses; `factors` and
+/// `outputs` point to as many values as its model takes and writes.
+unsafe extern "C" fn run(context: *mut c_void, factors: *const f64, outputs: *mut f64) {
+    // SAFETY: the design calls this on one thread alone, with the context that `start`
+    // gave it.
+    let model = unsafe { &mut (*context.cast::<Prediction>()).model };
+    // SAFETY: the design sized both vectors by the widths that `start` gave it.
+    let (factors, outputs) = unsafe {
+        (
+            slice::from_raw_parts(factors, model.inputs()),
+            slice::from_raw_parts_mut(outputs, model.outputs().len()),
+        )
+    };
+    model.run(factors, outputs);
+}
+
+#[cfg(test)]
+mod tests;
