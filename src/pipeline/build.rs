@@ -9,7 +9,7 @@ use super::chain::Trace;
 use super::clock::Clock;
 use super::control::Control;
 use super::counters::Counters;
-use super::deal::{Dealer, Frame, LaneInlet, Tail};
+use super::deal::{Dealer, Frame, LaneInlet, Rest, Tail};
 use super::hops::{self, Feed, Hop};
 use super::idle::Idle;
 use super::inlet::Merge;
@@ -193,8 +193,7 @@ pub(crate) fn build(
                 control: control.clone(),
             })
         };
-        let frame = Frame {
-            inlet,
+        let rest = Rest {
             first,
             trace: Trace::new(clock.clone(), first, last, rings.work_every),
             shard: lane.shard,
@@ -202,6 +201,7 @@ pub(crate) fn build(
             counters,
             control: control.clone(),
         };
+        let frame = Frame { inlet, rest };
         pipeline.works.push(dealer.work(frame, last, tail));
     }
     gauges.push((Stage::Egress.name().to_owned(), to_host_gauge));

@@ -38,6 +38,11 @@ pub(super) enum LaneInlet {
 /// What a lane needs besides its stages.
 pub(super) struct Frame {
     pub(super) inlet: LaneInlet,
+    pub(super) rest: Rest,
+}
+
+/// All of it but the inlet.
+pub(super) struct Rest {
     pub(super) first: Stage,
     pub(super) trace: Trace,
     /// Which of several shards.
@@ -47,27 +52,53 @@ pub(super) struct Frame {
     pub(super) control: Arc<Control>,
 }
 
+const INLETS: &str = "several lanes come before egress alone, a broadcast before models alone";
+
 impl Frame {
-    /// The lane's work. Each kind of inlet has code of its own.
+    /// The work of a lane behind a ring. Code for inlets that a stage never has
+    /// would keep the compiler from making one piece of the stages.
     fn work<W: Wire + 'static>(self, head: impl Accept<W> + Send + 'static) -> Box<dyn Turn> {
-        fn boxed<W: Wire + 'static>(
-            inlet: impl Inlet + 'static,
-            first: Stage,
-            head: impl Accept<W> + Send + 'static,
-            (trace, recorder, counters): (Trace, hops::Recorder, Arc<Counters>),
-        ) -> Box<dyn Turn> {
-            let work = Work::<W, _, _>::new(inlet, first, head, trace, recorder, counters);
-            Box::new(work)
-        }
-        let counters = self.counters.clone();
-        let rest = (self.trace, self.recorder, self.counters);
         match self.inlet {
-            LaneInlet::Ring(ring) => boxed(ring, self.first, head, rest),
-            LaneInlet::Merge(merge) => boxed(merge, self.first, head, rest),
-            LaneInlet::Share(consumer) => {
-                boxed(Share { consumer, counters }, self.first, head, rest)
-            }
+            LaneInlet::Ring(ring) => self.rest.boxed(ring, head),
+            LaneInlet::Share(_) | LaneInlet::Merge(_) => unreachable!("{INLETS}"),
         }
+    }
+
+    fn work_of_models(self, head: impl Accept<FactorVectors> + Send + 'static) -> Box<dyn Turn> {
+        match self.inlet {
+            LaneInlet::Ring(ring) => self.rest.boxed(ring, head),
+            LaneInlet::Share(consumer) => {
+                let counters = self.rest.counters.clone();
+                self.rest.boxed(Share { consumer, counters }, head)
+            }
+            LaneInlet::Merge(_) => unreachable!("{INLETS}"),
+        }
+    }
+
+    fn work_of_egress(self, head: impl Accept<Predictions> + Send + 'static) -> Box<dyn Turn> {
+        match self.inlet {
+            LaneInlet::Ring(ring) => self.rest.boxed(ring, head),
+            LaneInlet::Merge(merge) => self.rest.boxed(merge, head),
+            LaneInlet::Share(_) => unreachable!("{INLETS}"),
+        }
+    }
+}
+
+impl Rest {
+    fn boxed<W: Wire + 'static>(
+        self,
+        inlet: impl Inlet + 'static,
+        head: impl Accept<W> + Send + 'static,
+    ) -> Box<dyn Turn> {
+        let Self {
+            first,
+            trace,
+            recorder,
+            counters,
+            ..
+        } = self;
+        let work = Work::<W, _, _>::new(inlet, first, head, trace, recorder, counters);
+        Box::new(work)
     }
 }
 
@@ -103,7 +134,7 @@ impl Dealer {
             stage: self.ingest.take().expect(DEALT),
             last_sequence: 0,
             tap: self.tap.take(),
-            counters: frame.counters.clone(),
+            counters: frame.rest.counters.clone(),
             next,
         }
     }
@@ -112,8 +143,8 @@ impl Dealer {
         FactorNode {
             stage: self.factor.pop_front().expect(DEALT),
             names: self.names.clone(),
-            counters: frame.counters.clone(),
-            control: frame.control.clone(),
+            counters: frame.rest.counters.clone(),
+            control: frame.rest.control.clone(),
             next,
         }
     }
@@ -122,9 +153,9 @@ impl Dealer {
         ModelNode {
             stage: self.models.pop_front().expect(DEALT),
             names: self.model_names.clone(),
-            shard: frame.shard,
-            counters: frame.counters.clone(),
-            control: frame.control.clone(),
+            shard: frame.rest.shard,
+            counters: frame.rest.counters.clone(),
+            control: frame.rest.control.clone(),
             next,
         }
     }
@@ -132,8 +163,8 @@ impl Dealer {
     fn egress(&mut self, frame: &Frame, next: HostOutlet) -> EgressNode {
         EgressNode {
             stage: self.egress.take().expect(DEALT),
-            alone: frame.first == Stage::Egress,
-            counters: frame.counters.clone(),
+            alone: frame.rest.first == Stage::Egress,
+            counters: frame.rest.counters.clone(),
             next,
         }
     }
@@ -143,8 +174,8 @@ impl Dealer {
         match tail {
             Tail::Host(outlet) => {
                 let egress = self.egress(&frame, outlet);
-                if frame.first == Stage::Egress {
-                    return frame.work::<Predictions>(egress);
+                if frame.rest.first == Stage::Egress {
+                    return frame.work_of_egress(egress);
                 }
                 let model = self.model(&frame, egress);
                 self.prepend_to_model(frame, model)
@@ -179,8 +210,8 @@ impl Dealer {
         frame: Frame,
         model: ModelNode<N>,
     ) -> Box<dyn Turn> {
-        if frame.first == Stage::Model {
-            return frame.work::<FactorVectors>(model);
+        if frame.rest.first == Stage::Model {
+            return frame.work_of_models(model);
         }
         let factor = self.factor(&frame, model);
         self.prepend_to_factor(frame, factor)
@@ -191,7 +222,7 @@ impl Dealer {
         frame: Frame,
         factor: FactorNode<N>,
     ) -> Box<dyn Turn> {
-        if frame.first == Stage::Factor {
+        if frame.rest.first == Stage::Factor {
             return frame.work::<Events>(factor);
         }
         let ingest = self.ingest(&frame, factor);

@@ -196,7 +196,7 @@ impl Factor {
         &mut self,
         event: &Event<'_>,
         mut out: impl FnMut(FactorVector<'_>),
-        panicked: impl FnMut(FactorPanic),
+        mut panicked: impl FnMut(FactorPanic),
     ) -> Applied {
         let timestamp = event.meta.timestamp;
         let kind = match &event.body {
@@ -204,7 +204,7 @@ impl Factor {
             Body::Ticker(_) => EventKind::Ticker,
             Body::Trade(_) => EventKind::Trade,
             Body::IndexPrice(index) => {
-                return self.on_index_price(event, index, out, panicked);
+                return self.on_index_price(event, index, &mut out, &mut panicked);
             }
         };
         let id = self.place(event.meta.instrument);
@@ -224,7 +224,7 @@ impl Factor {
             }
         }));
         if let Err(payload) = caught {
-            self.quarantine(id, event.pair, payload, panicked);
+            self.quarantine(id, event.pair, payload, &mut panicked);
             return Applied::Quarantined;
         }
         if !triggered {
@@ -269,7 +269,7 @@ impl Factor {
         id: InstrumentId,
         pair: PairId,
         payload: Payload,
-        mut panicked: impl FnMut(FactorPanic),
+        panicked: &mut dyn FnMut(FactorPanic),
     ) {
         let after = std::mem::replace(&mut self.instruments[id.index()].next, Next::Quarantined);
         let mut place = &mut self.pairs[pair.index()].first;
@@ -292,8 +292,8 @@ impl Factor {
         &mut self,
         event: &Event<'_>,
         index: &IndexPrice,
-        mut out: impl FnMut(FactorVector<'_>),
-        mut panicked: impl FnMut(FactorPanic),
+        out: &mut dyn FnMut(FactorVector<'_>),
+        panicked: &mut dyn FnMut(FactorPanic),
     ) -> Applied {
         let pair = &mut self.pairs[event.pair.index()];
         pair.index = Some(*index);
@@ -310,7 +310,7 @@ impl Factor {
             }));
             member = next;
             if let Err(payload) = caught {
-                self.quarantine(id, event.pair, payload, &mut panicked);
+                self.quarantine(id, event.pair, payload, panicked);
                 // Its last vector would have been this one's.
                 if triggered && next == Next::End {
                     applied = Applied::Quarantined;

@@ -286,7 +286,7 @@ impl std::fmt::Debug for Ingest {
 }
 
 /// A text field as words, zero from its first NUL on.
-#[inline]
+#[inline(always)]
 fn up_to_nul<const BYTES: usize, const WORDS: usize>(field: &[u8; BYTES]) -> [u64; WORDS] {
     const { assert!(WORDS * 8 == BYTES) };
     const LOW: u64 = 0x0101_0101_0101_0101;
@@ -298,8 +298,8 @@ fn up_to_nul<const BYTES: usize, const WORDS: usize>(field: &[u8; BYTES]) -> [u6
         // Hacks", S. E. Anderson, "Determine if a word has a zero byte".
         let zeros = value.wrapping_sub(LOW) & !value & HIGH;
         if zeros != 0 {
-            let kept = (zeros.trailing_zeros() / 8) * 8;
-            *word = value & ((1u64 << kept) - 1);
+            // What lies below that bit, but for the 7 bits of its own byte.
+            *word = value & ((zeros & zeros.wrapping_neg()) - 1) >> 7;
             break;
         }
         *word = value;
