@@ -75,7 +75,9 @@ pub fn of(kind: EventKind) -> Vec<Owned> {
 }
 
 fn one(kind: EventKind, number: usize, random: &mut Random) -> Owned {
-    let time = 1_700_000_000_000_000_000 + number as i64 * 10_000_000;
+    // All at one moment: the events are given again and again, and a time that steps
+    // back takes `market`'s slow way.
+    let time = 1_700_000_000_000_000_000i64;
     let tick = 0.01;
     let bid = 100.0 + (random.below(100) as f64) * tick;
     let mut size = || (1.0 + random.number()).into();
