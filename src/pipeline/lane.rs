@@ -24,6 +24,8 @@ use crate::panic::{discard, told};
 
 /// Messages that a lane handles before it looks at anything else.
 const BATCH: usize = 64;
+/// Looks in vain for each that asks for the next message's lines.
+const LOOKS_PER_PREFETCH: u32 = 2;
 /// Empty turns of a spinning lane between two beats: a beat takes a stamp,
 /// which costs as much as a look at the inlet.
 const TURNS_PER_BEAT: u32 = 16;
@@ -54,6 +56,8 @@ pub(crate) struct Work<W, A, I> {
     trace: Trace,
     recorder: Recorder,
     counters: Arc<Counters>,
+    /// Looks in vain.
+    looks: u32,
     takes: PhantomData<fn(W)>,
 }
 
@@ -73,6 +77,7 @@ impl<W: Wire, A: Accept<W>, I: Inlet> Work<W, A, I> {
             trace,
             recorder,
             counters,
+            looks: 0,
             takes: PhantomData,
         }
     }
@@ -105,7 +110,11 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
         }
         head.flush(trace);
         if handled == 0 {
-            self.inlet.prefetch();
+            // Not each time: it would often take a line away in the middle of a message.
+            self.looks = self.looks.wrapping_add(1);
+            if self.looks.is_multiple_of(LOOKS_PER_PREFETCH) {
+                self.inlet.prefetch();
+            }
         }
         handled
     }
