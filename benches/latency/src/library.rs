@@ -5,6 +5,7 @@
 use std::env;
 use std::ffi::{CString, c_int, c_void};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
@@ -67,13 +68,20 @@ impl Api {
         }
         // SAFETY: the handle is live; what comes back is valid until it is destroyed.
         let egress = unsafe { (self.0.egress)(pointer) };
-        let handle = Handle {
+        let mut handle = Handle {
             api: self.0,
             pointer,
             egress,
+            copied: None,
         };
         if egress.is_null() {
             return Err("signal_egress returned NULL".to_owned());
+        }
+        if !self.0.egress_has_next {
+            // SAFETY: this library's struct has the two words.
+            let copied = Rc::new(unsafe { Egress::without_next(egress) });
+            handle.egress = Rc::as_ptr(&copied);
+            handle.copied = Some(copied);
         }
         Ok(handle)
     }
@@ -84,6 +92,9 @@ pub struct Handle {
     api: Functions,
     pointer: *mut c_void,
     egress: *const Egress,
+    /// Where `egress` points to with a library of before: as far away as the library's
+    /// own would be, so that a poll costs the same.
+    copied: Option<Rc<Egress>>,
 }
 
 impl Handle {
@@ -231,5 +242,24 @@ impl Drop for Handle {
     fn drop(&mut self) {
         // SAFETY: created by this library and destroyed once.
         unsafe { (self.api.destroy)(self.pointer) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    #[test]
+    fn a_struct_of_two_words_is_not_read_beyond_them() {
+        let (published, taken) = (AtomicU64::new(3), AtomicU64::new(2));
+        let shorter: [*const AtomicU64; 2] = [&published, &taken];
+        // SAFETY: both words are there.
+        let egress = unsafe { Egress::without_next(shorter.as_ptr().cast()) };
+        assert_eq!([egress.published, egress.taken], shorter);
+        // SAFETY: a word of the program's own.
+        let line = unsafe { (*egress.next).load(Ordering::Relaxed) };
+        assert_eq!(line, egress.next as u64);
     }
 }
