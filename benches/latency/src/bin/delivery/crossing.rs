@@ -127,8 +127,7 @@ fn one(args: &Args, bench: &Bench, handle: &Handle, cost: &mut Cost) -> Result<(
             host.begin();
             calls = Series::new();
         }
-        let start = stamps.raw();
-        host.give();
+        let start = host.give();
         calls.record(start, stamps.raw());
         host.wait()?;
     }
@@ -141,7 +140,7 @@ fn one(args: &Args, bench: &Bench, handle: &Handle, cost: &mut Cost) -> Result<(
         if number == depths / 10 / BURST {
             last = Series::new();
         }
-        let start = stamps.raw();
+        let start = stamps.start();
         for _ in 0..BURST {
             // The host's order of calls, with a strategy that takes its time.
             handle.poll_inlined();

@@ -86,13 +86,14 @@ impl<'a> Host<'a> {
         &self.depth
     }
 
-    /// Gives a Depth now.
+    /// Gives a Depth now; the stamp just before the call.
     #[inline(always)]
-    pub fn give(&mut self) {
+    pub fn give(&mut self) -> u64 {
         self.next(0);
-        let start = self.probe.stamps.raw();
+        let start = self.probe.stamps.start();
         self.probe.starts[self.given as usize % REMEMBERED].set(start);
         self.handle.on_depth(&self.depth);
+        start
     }
 
     /// Gives a Depth that was to be given at `start`.

@@ -196,7 +196,7 @@ impl Setup<'_> {
                 subject.on_trade(&trade);
                 stamps.pause(stamps.ticks(1_000));
             }
-            let start = stamps.raw();
+            let start = stamps.start();
             subject.on_depth(&material.books[number % EVENTS]);
             let end = subject.wait(number as u64 + 1)?;
             if number >= warm_up {
@@ -221,7 +221,7 @@ impl Setup<'_> {
             workload::name(&mut depth, order[number % count]);
             depth.data_time = (number as i64 + 1).into();
             depth.bid_price[0] = (100.0 + (number % 16) as f64 / 16.0).into();
-            let start = stamps.raw();
+            let start = stamps.start();
             subject.on_depth(&depth);
             let end = subject.wait(number as u64 + 1)?;
             if number >= warm_up {
@@ -242,7 +242,7 @@ impl Setup<'_> {
         for burst in 0..warm_up + bursts {
             // The lane has fallen idle.
             stamps.pause(stamps.ticks(1_000));
-            let start = stamps.raw();
+            let start = stamps.start();
             for _ in 0..size {
                 subject.poll();
                 subject.on_depth(&books[sent % EVENTS]);
