@@ -2,7 +2,7 @@
 //!
 //! Figures are not judged: this is no place to measure.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
@@ -26,6 +26,11 @@ fn run(program: &str, args: &[&str]) -> Output {
     // The library beside the program, not one that this shell happens to name.
     command.env_remove("SIGNAL_LIB_PATH").args(args);
     command.output().expect("the bench can be started")
+}
+
+/// The library that the programs find: the one that Cargo built with them.
+fn library_beside() -> PathBuf {
+    Path::new(TICK_TO_CALLBACK).with_file_name("deps/libsignal.so")
 }
 
 fn two_cores() -> bool {
@@ -113,8 +118,10 @@ fn tick_to_callback() {
     }
     assert_eq!(result["against"], Value::Null);
     // The one that Cargo built with this program.
-    let beside = Path::new(TICK_TO_CALLBACK).with_file_name("deps/libsignal.so");
-    assert_eq!(result["library"]["path"], beside.to_str().unwrap());
+    assert_eq!(
+        result["library"]["path"],
+        library_beside().to_str().unwrap()
+    );
 }
 
 #[test]
@@ -122,10 +129,9 @@ fn tick_to_callback_against_another_library() {
     if !two_cores() {
         return;
     }
-    let beside = Path::new(TICK_TO_CALLBACK).with_file_name("deps/libsignal.so");
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("other.so");
-    std::fs::copy(&beside, &other).unwrap();
+    std::fs::copy(library_beside(), &other).unwrap();
     let other = other.to_str().unwrap();
     let args = ["--iterations", "1000", "--against", other];
     let (out, result) = quick(TICK_TO_CALLBACK, &args);
@@ -136,6 +142,32 @@ fn tick_to_callback_against_another_library() {
     ));
     let row = &result["per_repetition"][0]["against"]["on_data"];
     assert!(is_positive(&row["p50_ns"]) && is_positive(&row["ratio_to_library"]));
+}
+
+/// A library without `signal_poll_batch`: its `signal_egress_t` has two words.
+#[test]
+fn tick_to_callback_against_a_library_of_before() {
+    if !two_cores() {
+        return;
+    }
+    const NAME: &[u8] = b"\0signal_poll_batch\0";
+    let mut library = std::fs::read(library_beside()).unwrap();
+    let places = library.windows(NAME.len()).enumerate();
+    let named = places.filter(|(_, bytes)| *bytes == NAME);
+    let places: Vec<usize> = named.map(|(place, _)| place).collect();
+    assert!(!places.is_empty(), "the library exports signal_poll_batch");
+    for place in places {
+        library[place + NAME.len() - 2] = b'_';
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("before.so");
+    std::fs::write(&other, library).unwrap();
+    let other = other.to_str().unwrap();
+    let args = ["--iterations", "1000", "--against", other];
+    let (_, result) = quick(TICK_TO_CALLBACK, &args);
+    let ratios = &result["median_ratio_against"];
+    assert!(is_positive(&ratios["tick_to_callback"]));
+    assert!(is_positive(&ratios["empty_poll_inlined"]));
 }
 
 #[test]
@@ -151,7 +183,7 @@ fn hop() {
     assert_eq!(bytes, [Some(64), Some(128), Some(448)]);
     for size in sizes {
         let contenders = size["contenders"].as_array().unwrap();
-        assert_eq!(contenders.len(), 7);
+        assert_eq!(contenders.len(), 9);
         for contender in contenders {
             let name = &contender["name"];
             assert!(
@@ -309,7 +341,9 @@ fn scale() {
         ("burst", 10),
         ("model", 8),
     ];
-    for (axis, (name, count)) in result["axes"].as_array().unwrap().iter().zip(steps) {
+    let axes = result["axes"].as_array().unwrap();
+    assert_eq!(axes.len(), steps.len());
+    for (axis, (name, count)) in axes.iter().zip(steps) {
         assert_eq!(axis["axis"], name);
         let steps = axis["steps"].as_array().unwrap();
         assert_eq!(steps.len(), count);
