@@ -92,7 +92,7 @@ impl Way {
     /// The configuration; lanes spin.
     pub fn config(self, bench: &Bench, budget_us: u64) -> Value {
         let mut config =
-            latency_bench::workload::config(&json!(self.placement), &bench.cores, true);
+            latency_bench::workload::config(&json!(self.placement), 1, &bench.cores, true);
         config["deliver"] = json!(self.deliver);
         config["deliver_budget_us"] = json!(budget_us);
         config

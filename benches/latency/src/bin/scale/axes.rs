@@ -121,6 +121,7 @@ pub struct Setup<'a> {
     pub bench: &'a Bench,
     pub library: &'a Library,
     pub placement: &'a Value,
+    pub shards: usize,
     pub material: &'a Material,
     /// The ring from the host, if not as by default.
     pub ring: Option<usize>,
@@ -130,7 +131,7 @@ pub struct Setup<'a> {
 impl Setup<'_> {
     /// One step, on a handle or an engine of its own.
     pub fn measure(&self, axis: Axis, size: usize) -> Result<Measured, String> {
-        let mut config = workload::config(self.placement, &self.bench.cores, true);
+        let mut config = workload::config(self.placement, self.shards, &self.bench.cores, true);
         if let Some(ring) = self.ring {
             config["rings"] = json!({ "ingest": ring });
         }
