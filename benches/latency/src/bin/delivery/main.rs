@@ -7,14 +7,12 @@
 //! | `host` | a host in Godzilla's order of calls |
 //! | `market` | Depths at a fixed rate |
 //! | `crossing` | models of growing cost on the host's thread and on a lane |
-//! | `trees` | a model of so many trees |
 //! | `report` | the header, the tables, the JSON |
 
 mod crossing;
 mod host;
 mod market;
 mod report;
-mod trees;
 
 use std::process::ExitCode;
 use std::time::Duration;
