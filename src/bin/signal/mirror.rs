@@ -237,3 +237,20 @@ pub fn text(string: *const c_char) -> Option<String> {
     let text = unsafe { CStr::from_ptr(string) };
     Some(text.to_string_lossy().into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_struct_of_two_words_is_not_read_beyond_them() {
+        let (published, taken) = (AtomicU64::new(3), AtomicU64::new(2));
+        let shorter: [*const AtomicU64; 2] = [&published, &taken];
+        // SAFETY: both words are there.
+        let egress = unsafe { Egress::without_next(shorter.as_ptr().cast()) };
+        assert_eq!([egress.published, egress.taken], shorter);
+        // SAFETY: a word of the program's own.
+        let line = unsafe { (*egress.next).load(Ordering::Relaxed) };
+        assert_eq!(line, egress.next as u64);
+    }
+}
