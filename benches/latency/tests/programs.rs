@@ -144,32 +144,6 @@ fn tick_to_callback_against_another_library() {
     assert!(is_positive(&row["p50_ns"]) && is_positive(&row["ratio_to_library"]));
 }
 
-/// A library without `signal_poll_batch`: its `signal_egress_t` has two words.
-#[test]
-fn tick_to_callback_against_a_library_of_before() {
-    if !two_cores() {
-        return;
-    }
-    const NAME: &[u8] = b"\0signal_poll_batch\0";
-    let mut library = std::fs::read(library_beside()).unwrap();
-    let places = library.windows(NAME.len()).enumerate();
-    let named = places.filter(|(_, bytes)| *bytes == NAME);
-    let places: Vec<usize> = named.map(|(place, _)| place).collect();
-    assert!(!places.is_empty(), "the library exports signal_poll_batch");
-    for place in places {
-        library[place + NAME.len() - 2] = b'_';
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let other = folder.path().join("before.so");
-    std::fs::write(&other, library).unwrap();
-    let other = other.to_str().unwrap();
-    let args = ["--iterations", "1000", "--against", other];
-    let (_, result) = quick(TICK_TO_CALLBACK, &args);
-    let ratios = &result["median_ratio_against"];
-    assert!(is_positive(&ratios["tick_to_callback"]));
-    assert!(is_positive(&ratios["empty_poll_inlined"]));
-}
-
 #[test]
 fn hop() {
     if !two_cores() {
@@ -443,6 +417,10 @@ fn what_cannot_be_measured_is_an_error_that_says_why() {
         }
     }
     if two_cores() {
+        let shards = ["--quick", "--shards", "2"];
+        let output = run(TICK_TO_CALLBACK, &shards);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(texts(&output).1.contains("1 given for 4 lanes"));
         let missing = ["--quick", "--against", "/no/such/libsignal.so"];
         let output = run(TICK_TO_CALLBACK, &missing);
         assert_eq!(output.status.code(), Some(1));
