@@ -48,9 +48,22 @@ pub struct Subject {
     /// fused, split, inline, auto, or lanes such as [["ingest"],["factor","model"]]
     #[arg(long, value_name = "P", default_value = "fused", value_parser = placement)]
     pub placement: Value,
+    /// Lanes of factor and model that share out the instruments; each needs a core of --lane-cores
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
+    pub shards: usize,
     /// libsignal.so to measure [default: SIGNAL_LIB_PATH, else the one built with this program]
     #[arg(long, value_name = "PATH")]
     pub lib: Option<PathBuf>,
+}
+
+impl Subject {
+    /// Placement and shards, for the header.
+    pub fn describe(&self) -> String {
+        match self.shards {
+            1 => format!("placement {}", self.placement),
+            shards => format!("placement {}, {shards} shards", self.placement),
+        }
+    }
 }
 
 /// How fast events are sent and for how long, where that is not "as fast as answers come".
@@ -135,7 +148,7 @@ mod tests {
     fn every_flag_is_read() {
         let all = parse(
             "--host-core 3 --lane-cores 4,5 --repetitions 9 --json out.json --rate 1_000,2000 \
-             --duration 1.5s --placement [[\"ingest\"],[\"factor\",\"model\"]] --lib l.so",
+             --duration 1.5s --placement [[\"ingest\"],[\"factor\",\"model\"]] --lib l.so --shards 2",
         )
         .unwrap();
         assert_eq!(all.common.host_core, Some(3));
@@ -148,6 +161,8 @@ mod tests {
             all.subject.placement,
             json!([["ingest"], ["factor", "model"]])
         );
+        assert_eq!(all.subject.shards, 2);
+        assert!(all.subject.describe().ends_with(", 2 shards"));
         assert_eq!(all.subject.lib.unwrap().to_str(), Some("l.so"));
     }
 
@@ -156,6 +171,7 @@ mod tests {
         let all = parse("").unwrap();
         assert_eq!(all.common.repetitions(7), 7);
         assert_eq!(all.subject.placement, "fused");
+        assert_eq!(all.subject.describe(), "placement \"fused\"");
         let quick = parse("--quick").unwrap().common;
         assert_eq!(quick.repetitions(7), QUICK_REPETITIONS);
         assert_eq!(quick.pick(20, 2), 2);
@@ -174,6 +190,7 @@ mod tests {
             ("--duration 0s", "--duration", "500ms"),
             ("--duration 3x", "--duration", "500ms"),
             ("--placement [oops", "--placement", "expected"),
+            ("--shards 0", "--shards", "at least 1"),
             ("--fast", "--fast", "unexpected argument"),
         ] {
             let error = parse(words).unwrap_err();

@@ -144,25 +144,46 @@ pub fn one_of_each(feed: &mut Feed, bank: &mut dyn FactorBank) {
     bank.on_ticker(id, &ticker(&feed.ticker()));
     bank.on_trade(id, &trade(&feed.trade()));
     bank.on_index_price(id, &index_price(&feed.index_price()));
-    let depth = feed.depth();
-    let values = levels(&depth, LEVELS);
+    on_depth(&feed.depth(), bank);
+}
+
+fn on_depth(depth: &Depth, bank: &mut dyn FactorBank) {
+    let values = levels(depth, LEVELS);
     let depth = factors::Depth::from_values(depth.data_time.get(), &values);
-    bank.on_depth(id, &depth);
+    bank.on_depth(InstrumentId(0), &depth);
+}
+
+/// Vectors of the factor set `market` where these Depths come, and nothing else.
+pub fn rows_of(depths: impl IntoIterator<Item = Depth>) -> Result<Vec<Vec<f64>>, String> {
+    let mut bank = market()?;
+    let row = |depth| {
+        on_depth(&depth, bank.as_mut());
+        vector(bank.as_mut())
+    };
+    Ok(depths.into_iter().map(row).collect())
+}
+
+fn market() -> Result<Box<dyn FactorBank>, String> {
+    let registry = Registry::builtin();
+    let set = registry.get("market").ok_or("there is no set market")?;
+    Ok(set.prepare(&Map::new())?.bank(1))
+}
+
+fn vector(bank: &mut dyn FactorBank) -> Vec<f64> {
+    let mut row = vec![0.0; bank.width()];
+    bank.write(InstrumentId(0), &mut row);
+    row
 }
 
 /// Vectors of the factor set `market`, shuffled: neighbours in time are alike, and
 /// apart they are harder on a branch predictor.
 pub fn market_rows(count: usize, seed: u64) -> Result<Vec<Vec<f64>>, String> {
-    let registry = Registry::builtin();
-    let set = registry.get("market").ok_or("there is no set market")?;
-    let mut bank = set.prepare(&Map::new())?.bank(1);
+    let mut bank = market()?;
     let mut feed = Feed::new(seed);
     let mut rows = Vec::with_capacity(count);
     for _ in 0..count {
         one_of_each(&mut feed, bank.as_mut());
-        let mut row = vec![0.0; bank.width()];
-        bank.write(InstrumentId(0), &mut row);
-        rows.push(row);
+        rows.push(vector(bank.as_mut()));
     }
     feed.rng.shuffle(&mut rows);
     Ok(rows)

@@ -57,7 +57,14 @@ impl Setting {
                 "usual: tick thread sleeps 1 us between scans, model thread on a condition variable"
                     .into()
             }
-            Self::Block => "tick thread spins, model thread on a condition variable".into(),
+            Self::Block if cores.len() > 1 => {
+                "tick thread spins, model thread on a condition variable".into()
+            }
+            Self::Block => {
+                "tick thread spins, and offers the core to the model's after a look in vain; model thread\n\
+                 on a condition variable"
+                    .into()
+            }
             Self::Spin => format!("tick and model thread spin, {shared}"),
             Self::SpinOne => "one spinning thread does factors and model".into(),
         }

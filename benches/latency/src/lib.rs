@@ -31,6 +31,8 @@ pub mod forest;
 pub mod hf_live;
 pub mod jitter;
 pub mod library;
+#[cfg(test)]
+mod library_tests;
 pub mod machine;
 pub mod schedule;
 pub mod series;

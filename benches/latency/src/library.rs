@@ -5,6 +5,7 @@
 use std::env;
 use std::ffi::{CString, c_int, c_void};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
@@ -67,13 +68,20 @@ impl Api {
         }
         // SAFETY: the handle is live; what comes back is valid until it is destroyed.
         let egress = unsafe { (self.0.egress)(pointer) };
-        let handle = Handle {
+        let mut handle = Handle {
             api: self.0,
             pointer,
             egress,
+            copied: None,
         };
         if egress.is_null() {
             return Err("signal_egress returned NULL".to_owned());
+        }
+        if !self.0.egress_has_next {
+            // SAFETY: this library's struct has the two words.
+            let copied = Rc::new(unsafe { Egress::without_next(egress) });
+            handle.egress = Rc::as_ptr(&copied);
+            handle.copied = Some(copied);
         }
         Ok(handle)
     }
@@ -84,6 +92,9 @@ pub struct Handle {
     api: Functions,
     pointer: *mut c_void,
     egress: *const Egress,
+    /// Where `egress` points to with a library of before: as far away as the library's
+    /// own would be, so that a poll costs the same.
+    copied: Option<Rc<Egress>>,
 }
 
 impl Handle {
@@ -153,6 +164,11 @@ impl Handle {
     pub unsafe fn on_data(&self, kind: c_int, data: *const c_void) {
         // SAFETY: the handle is live; the caller vouches for the data.
         unsafe { (self.api.on_data)(self.pointer, kind, data) }
+    }
+
+    /// Whether the inlined poll reads a struct of our own, because the library's is shorter.
+    pub fn egress_is_own(&self) -> bool {
+        self.copied.is_some()
     }
 
     /// `signal_current_model`

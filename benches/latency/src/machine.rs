@@ -21,13 +21,7 @@ pub struct Cores {
 pub fn choose(host: Option<usize>, lanes: &[usize]) -> Result<Cores, String> {
     let allowed = allowed();
     let mut lanes = lanes.to_vec();
-    let free = |taken: &[usize], avoid: &[usize]| {
-        allowed
-            .iter()
-            .rev()
-            .copied()
-            .find(|core| !taken.contains(core) && !avoid.contains(core))
-    };
+    let free = |taken: &[usize], avoid: &[usize]| last_free(&allowed, taken, avoid);
     let too_few = || {
         format!(
             "two cores are needed, one for the host's thread and one for the lane; \
@@ -58,6 +52,18 @@ pub fn choose(host: Option<usize>, lanes: &[usize]) -> Result<Cores, String> {
         ));
     }
     Ok(Cores { host, lanes })
+}
+
+/// Another core that this process may use and nobody has yet: of a physical core of its
+/// own where that can be had.
+pub fn another(taken: &[usize]) -> Option<usize> {
+    let avoid: Vec<usize> = taken.iter().flat_map(|&core| siblings(core)).collect();
+    last_free(&allowed(), taken, &avoid).or_else(|| last_free(&allowed(), taken, &[]))
+}
+
+fn last_free(allowed: &[usize], taken: &[usize], avoid: &[usize]) -> Option<usize> {
+    let free = |core: &usize| !taken.contains(core) && !avoid.contains(core);
+    allowed.iter().rev().copied().find(free)
 }
 
 /// Cores that this process may use, in order.
@@ -236,5 +242,17 @@ fn or(text: String, instead: &str) -> String {
         instead.to_owned()
     } else {
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_free_core_that_need_not_be_avoided() {
+        assert_eq!(last_free(&[0, 1, 2, 3], &[3], &[2, 3]), Some(1));
+        assert_eq!(last_free(&[0, 1], &[1], &[0, 1]), None);
+        assert_eq!(last_free(&[0, 1], &[1], &[]), Some(0));
     }
 }

@@ -15,13 +15,17 @@ use crate::machine::Cores;
 /// Values in the factor vector of the set `market`.
 const MARKET_FACTORS: usize = 15;
 
-/// Lanes that spin on these cores; everything else as by default.
-pub fn config(placement: &Value, cores: &Cores, timing: bool) -> Value {
+/// Lanes that spin on these cores; everything else as by default. One shard is what the
+/// library has without the key: one of before does not know it.
+pub fn config(placement: &Value, shards: usize, cores: &Cores, timing: bool) -> Value {
     let mut config = json!({
         "placement": placement,
         "idle": "spin",
         "timing": timing,
     });
+    if shards > 1 {
+        config["shards"] = json!(shards);
+    }
     // Inline has no lane to pin.
     if placement != "inline" {
         config["cores"] = json!(cores.lanes);

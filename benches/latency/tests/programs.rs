@@ -2,7 +2,7 @@
 //!
 //! Figures are not judged: this is no place to measure.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
@@ -26,6 +26,11 @@ fn run(program: &str, args: &[&str]) -> Output {
     // The library beside the program, not one that this shell happens to name.
     command.env_remove("SIGNAL_LIB_PATH").args(args);
     command.output().expect("the bench can be started")
+}
+
+/// The library that the programs find: the one that Cargo built with them.
+fn library_beside() -> PathBuf {
+    Path::new(TICK_TO_CALLBACK).with_file_name("deps/libsignal.so")
 }
 
 fn two_cores() -> bool {
@@ -113,8 +118,10 @@ fn tick_to_callback() {
     }
     assert_eq!(result["against"], Value::Null);
     // The one that Cargo built with this program.
-    let beside = Path::new(TICK_TO_CALLBACK).with_file_name("deps/libsignal.so");
-    assert_eq!(result["library"]["path"], beside.to_str().unwrap());
+    assert_eq!(
+        result["library"]["path"],
+        library_beside().to_str().unwrap()
+    );
 }
 
 #[test]
@@ -122,10 +129,9 @@ fn tick_to_callback_against_another_library() {
     if !two_cores() {
         return;
     }
-    let beside = Path::new(TICK_TO_CALLBACK).with_file_name("deps/libsignal.so");
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("other.so");
-    std::fs::copy(&beside, &other).unwrap();
+    std::fs::copy(library_beside(), &other).unwrap();
     let other = other.to_str().unwrap();
     let args = ["--iterations", "1000", "--against", other];
     let (out, result) = quick(TICK_TO_CALLBACK, &args);
@@ -151,7 +157,7 @@ fn hop() {
     assert_eq!(bytes, [Some(64), Some(128), Some(448)]);
     for size in sizes {
         let contenders = size["contenders"].as_array().unwrap();
-        assert_eq!(contenders.len(), 7);
+        assert_eq!(contenders.len(), 9);
         for contender in contenders {
             let name = &contender["name"];
             assert!(
@@ -309,7 +315,9 @@ fn scale() {
         ("burst", 10),
         ("model", 8),
     ];
-    for (axis, (name, count)) in result["axes"].as_array().unwrap().iter().zip(steps) {
+    let axes = result["axes"].as_array().unwrap();
+    assert_eq!(axes.len(), steps.len());
+    for (axis, (name, count)) in axes.iter().zip(steps) {
         assert_eq!(axis["axis"], name);
         let steps = axis["steps"].as_array().unwrap();
         assert_eq!(steps.len(), count);
@@ -409,6 +417,10 @@ fn what_cannot_be_measured_is_an_error_that_says_why() {
         }
     }
     if two_cores() {
+        let shards = ["--quick", "--shards", "2"];
+        let output = run(TICK_TO_CALLBACK, &shards);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(texts(&output).1.contains("1 given for 4 lanes"));
         let missing = ["--quick", "--against", "/no/such/libsignal.so"];
         let output = run(TICK_TO_CALLBACK, &missing);
         assert_eq!(output.status.code(), Some(1));

@@ -4,7 +4,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_longlong, c_void};
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use libloading::os::unix::{Library, RTLD_LAZY};
 
@@ -92,14 +92,39 @@ impl Hop {
 }
 
 /// What an inlined poll reads (`signal_egress_t`).
+#[derive(Debug)]
 #[repr(C)]
 pub struct Egress {
     /// Signals published.
     pub published: *const AtomicU64,
     /// Signals taken.
     pub taken: *const AtomicU64,
-    /// Where the next signal will lie.
+    /// Where the next signal will lie. A library without `signal_poll_batch` does
+    /// not have it.
     pub next: *const AtomicU64,
+}
+
+impl Egress {
+    /// What an inlined poll may read instead where the struct ends after `taken`.
+    ///
+    /// # Safety
+    ///
+    /// `shorter` points to the two words that every library has.
+    pub unsafe fn without_next(shorter: *const Egress) -> Egress {
+        // It names a line that is there: a prefetch of null would walk the page
+        // tables in vain at each look.
+        static NOWHERE: AtomicU64 = AtomicU64::new(0);
+        let here = std::ptr::from_ref(&NOWHERE);
+        NOWHERE.store(here.expose_provenance() as u64, Ordering::Relaxed);
+        // SAFETY: the caller vouches for the two words; the third is not read.
+        unsafe {
+            Egress {
+                published: (&raw const (*shorter).published).read(),
+                taken: (&raw const (*shorter).taken).read(),
+                next: here,
+            }
+        }
+    }
 }
 
 /// `SIGNAL_ALL_MODELS`.
@@ -144,6 +169,9 @@ pub struct Functions {
     pub latency: unsafe extern "C" fn(*mut c_void, *mut Hop, c_int) -> c_int,
     /// `signal_stamp_ns`.
     pub stamp_ns: unsafe extern "C" fn(*mut c_void) -> f64,
+    /// Whether `signal_egress_t` has its third word: it came with
+    /// `signal_poll_batch`.
+    pub egress_has_next: bool,
 }
 
 impl Functions {
@@ -181,6 +209,8 @@ impl Functions {
             current_model: find!("signal_current_model"),
             latency: find!("signal_latency"),
             stamp_ns: find!("signal_stamp_ns"),
+            // SAFETY: only looked for, never called.
+            egress_has_next: unsafe { object.get::<*const c_void>(b"signal_poll_batch") }.is_ok(),
         })
     }
 
@@ -206,4 +236,21 @@ pub fn text(string: *const c_char) -> Option<String> {
     // SAFETY: the library's strings end with a NUL and live on.
     let text = unsafe { CStr::from_ptr(string) };
     Some(text.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_struct_of_two_words_is_not_read_beyond_them() {
+        let (published, taken) = (AtomicU64::new(3), AtomicU64::new(2));
+        let shorter: [*const AtomicU64; 2] = [&published, &taken];
+        // SAFETY: both words are there.
+        let egress = unsafe { Egress::without_next(shorter.as_ptr().cast()) };
+        assert_eq!([egress.published, egress.taken], shorter);
+        // SAFETY: a word of the program's own.
+        let line = unsafe { (*egress.next).load(Ordering::Relaxed) };
+        assert_eq!(line, egress.next as u64);
+    }
 }

@@ -56,6 +56,14 @@ fn start(setting: Setting) -> (Design, Box<Results>) {
     (design, list)
 }
 
+#[test]
+fn where_threads_share_a_core_the_one_that_spins_says_that_it_offers_it() {
+    for setting in [Setting::Block, Setting::Spin] {
+        assert!(setting.about(&[3]).contains("offers"), "{setting:?}");
+        assert!(!setting.about(&[3, 5]).contains("offers"), "{setting:?}");
+    }
+}
+
 fn wait(what: &str, done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {

@@ -1,13 +1,15 @@
 //! Models of growing cost: on the host's own thread, and on a lane.
 
 use latency_bench::bench::{Bench, Library};
+use latency_bench::feed;
+use latency_bench::forest;
 use latency_bench::library::Handle;
 use latency_bench::series::{Figures, Series, median};
 use latency_bench::workload::ModelFile;
 use serde_json::{Map, Value, json};
 
-use crate::host::Host;
-use crate::{Args, Way, trees, way};
+use crate::host::{self, Host};
+use crate::{Args, Way, way};
 
 /// Depths that come at once.
 pub const BURST: usize = 8;
@@ -82,9 +84,10 @@ impl Model {
 }
 
 pub fn measure(args: &Args, bench: &Bench, library: &Library) -> Result<Vec<Model>, String> {
+    let rows = feed::rows_of(host::books())?;
     let mut models = Vec::new();
     for trees in TREES {
-        let file = (trees > 0).then(|| ModelFile::write(&trees::text(trees)));
+        let file = (trees > 0).then(|| ModelFile::write(&forest::lightgbm(trees, &rows, 1)));
         let file = file
             .transpose()
             .map_err(|error| format!("cannot write a model: {error}"))?;
@@ -102,7 +105,8 @@ pub fn measure(args: &Args, bench: &Bench, library: &Library) -> Result<Vec<Mode
                 let mut config = way.config(bench, args.budget_us);
                 config["factors"] = json!("market");
                 if let Some(file) = &file {
-                    config["model"] = json!({"name": "trees", "file": file.path()});
+                    config["model"] =
+                        json!({"name": "trees", "file": file.path(), "check_names": false});
                 }
                 let handle = library.api.create(&config)?;
                 one(args, bench, &handle, cost)?;
@@ -127,8 +131,7 @@ fn one(args: &Args, bench: &Bench, handle: &Handle, cost: &mut Cost) -> Result<(
             host.begin();
             calls = Series::new();
         }
-        let start = stamps.raw();
-        host.give();
+        let start = host.give();
         calls.record(start, stamps.raw());
         host.wait()?;
     }
@@ -141,7 +144,7 @@ fn one(args: &Args, bench: &Bench, handle: &Handle, cost: &mut Cost) -> Result<(
         if number == depths / 10 / BURST {
             last = Series::new();
         }
-        let start = stamps.raw();
+        let start = stamps.start();
         for _ in 0..BURST {
             // The host's order of calls, with a strategy that takes its time.
             handle.poll_inlined();

@@ -45,6 +45,25 @@ extern "C-unwind" fn on_signal(
     black_box(values);
 }
 
+/// The books are so many, in turn.
+const BOOKS: u64 = 16;
+
+/// Makes it the Depth with this number.
+#[inline(always)]
+fn turn(depth: &mut Depth, number: u64) {
+    depth.data_time = (number as i64).into();
+    depth.bid_price[0] = (100.0 + (number % BOOKS) as f64 / BOOKS as f64).into();
+}
+
+/// All books that the host gives.
+pub fn books() -> impl Iterator<Item = Depth> {
+    (1..=BOOKS).map(|number| {
+        let mut depth = workload::depth();
+        turn(&mut depth, number);
+        depth
+    })
+}
+
 /// The host.
 pub struct Host<'a> {
     pub handle: &'a Handle,
@@ -80,19 +99,19 @@ impl<'a> Host<'a> {
     #[inline(always)]
     fn next(&mut self, start: u64) -> &Depth {
         self.given += 1;
-        self.depth.data_time = (self.given as i64).into();
-        self.depth.bid_price[0] = (100.0 + (self.given % 16) as f64 / 16.0).into();
+        turn(&mut self.depth, self.given);
         self.probe.starts[self.given as usize % REMEMBERED].set(start);
         &self.depth
     }
 
-    /// Gives a Depth now.
+    /// Gives a Depth now; the stamp just before the call.
     #[inline(always)]
-    pub fn give(&mut self) {
+    pub fn give(&mut self) -> u64 {
         self.next(0);
-        let start = self.probe.stamps.raw();
+        let start = self.probe.stamps.start();
         self.probe.starts[self.given as usize % REMEMBERED].set(start);
         self.handle.on_depth(&self.depth);
+        start
     }
 
     /// Gives a Depth that was to be given at `start`.
@@ -141,5 +160,32 @@ impl<'a> Host<'a> {
     /// What was measured.
     pub fn series(&self) -> Series {
         self.probe.series.replace(Series::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use latency_bench::{feed, forest};
+    use signal::models::{LightGbm, Model};
+
+    use super::*;
+
+    #[test]
+    fn trees_of_the_hosts_books_tell_them_apart() {
+        let rows = feed::rows_of(books()).unwrap();
+        assert_eq!(rows.len() as u64, BOOKS);
+        let text = forest::lightgbm(20, &rows, 1);
+        let mut model = LightGbm::parse(text.as_bytes()).unwrap();
+        let mut outputs: Vec<u64> = rows
+            .iter()
+            .map(|row| {
+                let mut out = [0.0];
+                model.run(row, &mut out);
+                out[0].to_bits()
+            })
+            .collect();
+        outputs.sort_unstable();
+        outputs.dedup();
+        assert!(outputs.len() as u64 > BOOKS / 2, "{}", outputs.len());
     }
 }

@@ -7,14 +7,12 @@
 //! | `host` | a host in Godzilla's order of calls |
 //! | `market` | Depths at a fixed rate |
 //! | `crossing` | models of growing cost on the host's thread and on a lane |
-//! | `trees` | a model of so many trees |
 //! | `report` | the header, the tables, the JSON |
 
 mod crossing;
 mod host;
 mod market;
 mod report;
-mod trees;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -92,7 +90,7 @@ impl Way {
     /// The configuration; lanes spin.
     pub fn config(self, bench: &Bench, budget_us: u64) -> Value {
         let mut config =
-            latency_bench::workload::config(&json!(self.placement), &bench.cores, true);
+            latency_bench::workload::config(&json!(self.placement), 1, &bench.cores, true);
         config["deliver"] = json!(self.deliver);
         config["deliver_budget_us"] = json!(budget_us);
         config

@@ -1,12 +1,12 @@
 //! The header, the tables.
 
 use latency_bench::bench::{Bench, Library};
+use latency_bench::forest::LEAVES;
 use latency_bench::series::Figures;
 
 use crate::Args;
 use crate::crossing::{BURST, Model, WAYS, crosses};
 use crate::market::Row;
-use crate::trees::LEAVES;
 
 /// Prints what is about to be timed, where.
 pub fn header(args: &Args, bench: &Bench, library: &Library) {

@@ -129,7 +129,10 @@ pub struct Setup<'a> {
     pub api: &'a Api,
     pub stamps: &'a Stamps,
     pub cores: &'a Cores,
+    /// The design's threads', in their order.
+    pub design_cores: &'a [usize],
     pub placement: &'a Value,
+    pub shards: usize,
     pub model: &'a Path,
     pub trips: usize,
 }
@@ -137,7 +140,7 @@ pub struct Setup<'a> {
 impl Setup<'_> {
     /// The library's handle for a case, timing on.
     pub fn handle(&self, case: Case) -> Result<Handle, String> {
-        let config = workload::config(self.placement, self.cores, true);
+        let config = workload::config(self.placement, self.shards, self.cores, true);
         self.api.create(&match case {
             Case::Test0000 => config,
             Case::Market => workload::market(config, self.model),
@@ -147,7 +150,7 @@ impl Setup<'_> {
     /// The design for a case.
     pub fn design(&self, case: Case, setting: Setting) -> Result<Design, String> {
         let model = case.model(self.model)?;
-        Design::start(setting, &self.cores.lanes, case.set(), 1, model)
+        Design::start(setting, self.design_cores, case.set(), 1, model)
     }
 
     /// Tick to callback, closed loop.

@@ -34,13 +34,16 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), String> {
     let bench = Bench::start("hf_live_design", &args.common)?;
     let library = Library::load(&args.subject)?;
-    report::header(args, &bench, &library);
+    let design_cores = args.design_cores(&bench.cores);
+    report::header(args, &bench, &library, &design_cores);
     let model = workload::linear_model()?;
     let setup = Setup {
         api: &library.api,
         stamps: &bench.stamps,
         cores: &bench.cores,
+        design_cores: &design_cores,
         placement: &args.subject.placement,
+        shards: args.subject.shards,
         model: model.path(),
         trips: args.iterations(),
     };
@@ -75,5 +78,5 @@ fn run(args: &Args) -> Result<(), String> {
         });
     }
     report::tables(&bench, &repetitions);
-    bench.write(report::to_json(args, &library, &repetitions))
+    bench.write(report::to_json(args, &library, &design_cores, &repetitions))
 }

@@ -23,20 +23,24 @@ pub struct Repetition {
 }
 
 /// Prints what is about to be timed, where.
-pub fn header(args: &Args, bench: &Bench, library: &Library) {
+pub fn header(args: &Args, bench: &Bench, library: &Library, design_cores: &[usize]) {
     let (cores, iterations) = (&bench.cores, args.iterations());
     let mut lines = vec![
         ("library", library.describe()),
         (
             "libsignal",
-            format!("placement {}, idle spin, timing on", args.subject.placement),
+            format!("{}, idle spin, timing on", args.subject.describe()),
         ),
     ];
     for contender in Contender::ALL {
         if let Contender::Design(setting) = contender {
-            lines.push((setting.name(), setting.about(&cores.lanes)));
+            lines.push((setting.name(), setting.about(design_cores)));
         }
     }
+    lines.push((
+        "its cores",
+        format!("{design_cores:?}: the tick thread's first"),
+    ));
     lines.push((
         "timed",
         format!(
@@ -49,9 +53,11 @@ pub fn header(args: &Args, bench: &Bench, library: &Library) {
         "run",
         format!(
             "{} repetitions of {iterations} trips, all in turn; where threads sleep {}, {} us apart,\n\
-             compared with libsignal at the same gap; market gets a trade, untimed, 1 us before",
+             compared with libsignal at the same gap; market gets a trade, untimed, 1 us before each Depth,\n\
+             in the rows apart {} us before",
             args.repetitions(),
             iterations / APART,
+            GAP_NS / 1000,
             GAP_NS / 1000,
         ),
     ));
@@ -182,7 +188,12 @@ pub fn tables(bench: &Bench, repetitions: &[Repetition]) {
 }
 
 /// Everything, for other programs.
-pub fn to_json(args: &Args, library: &Library, repetitions: &[Repetition]) -> Value {
+pub fn to_json(
+    args: &Args,
+    library: &Library,
+    design_cores: &[usize],
+    repetitions: &[Repetition],
+) -> Value {
     let per_case = |value: &dyn Fn(usize) -> Value| -> Map<String, Value> {
         let cases = Case::ALL.iter().enumerate();
         cases
@@ -224,6 +235,8 @@ pub fn to_json(args: &Args, library: &Library, repetitions: &[Repetition]) -> Va
     json!({
         "library": library.to_json(),
         "placement": args.subject.placement,
+        "shards": args.subject.shards,
+        "design_cores": design_cores,
         "iterations": args.iterations(),
         "repetitions": args.repetitions(),
         "goals": goals,

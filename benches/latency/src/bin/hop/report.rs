@@ -229,7 +229,7 @@ pub fn header(args: &Args, bench: &Bench, size: &Size) {
     ];
     bench.header("what one hop between two cores costs", &lines);
     for contender in &size.contenders {
-        println!("  {:<18} {}", contender.entry.name, contender.entry.how);
+        println!("  {:<19} {}", contender.entry.name, contender.entry.how);
     }
     println!();
 }
@@ -304,7 +304,7 @@ mod tests {
             contender.latency = vec![figures(900.0), figures(1800.0), figures(900.0)];
             contender.rates = vec![1.0; 3];
         }
-        let (ours, rtrb) = (at("ours, in place", &size), at("rtrb", &size));
+        let (ours, rtrb) = (at("ours, in place", &size), at("rtrb, copied out", &size));
         size.contenders[ours].latency = vec![figures(120.0), figures(260.0), figures(90.0)];
         size.contenders[rtrb].latency = vec![figures(100.0), figures(200.0), figures(100.0)];
         let copied = at("ours, copied out", &size);
@@ -313,7 +313,10 @@ mod tests {
         size.contenders[disruptor].rates = vec![10.0, 10.0, 40.0];
 
         let latency = size.latency().unwrap();
-        assert_eq!((latency.ours, latency.peer), ("ours, in place", "rtrb"));
+        assert_eq!(
+            (latency.ours, latency.peer),
+            ("ours, in place", "rtrb, copied out")
+        );
         assert!((latency.ratio - 1.2).abs() < 1e-12);
         assert_eq!(latency.range, (0.9, 1.3));
         assert!(latency.words(true).starts_with("no difference"));

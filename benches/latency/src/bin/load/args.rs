@@ -67,7 +67,8 @@ impl Args {
 
     /// The library's configuration: timing on, a table for all instruments.
     pub fn config(&self, cores: &Cores, model: &Path) -> Value {
-        let mut config = workload::config(&self.subject.placement, cores, true);
+        let mut config =
+            workload::config(&self.subject.placement, self.subject.shards, cores, true);
         config["instruments"]["max"] = self.instruments.into();
         if let Some(ring) = self.ring {
             config["rings"] = json!({ "ingest": ring, "egress": ring });

@@ -107,9 +107,9 @@ pub fn header(args: &Args, bench: &Bench, library: &Library) {
             (
                 "subject",
                 format!(
-                    "{set}, timing on, placement {}, {} instruments in turn{trades},\n\
+                    "{set}, timing on, {}, {} instruments in turn{trades},\n\
                      rings of {} messages",
-                    args.subject.placement,
+                    args.subject.describe(),
                     args.instruments,
                     args.ring.map_or("the default number of".into(), |ring| ring.to_string()),
                 ),
@@ -330,6 +330,7 @@ pub fn to_json(args: &Args, library: &Library, rates: &Rates, repetitions: &[Rep
     json!({
         "library": library.to_json(),
         "placement": args.subject.placement,
+        "shards": args.subject.shards,
         "set": format!("{:?}", args.set).to_lowercase(),
         "instruments": args.instruments,
         "trades_per_depth": args.trades,

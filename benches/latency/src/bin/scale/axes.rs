@@ -121,6 +121,7 @@ pub struct Setup<'a> {
     pub bench: &'a Bench,
     pub library: &'a Library,
     pub placement: &'a Value,
+    pub shards: usize,
     pub material: &'a Material,
     /// The ring from the host, if not as by default.
     pub ring: Option<usize>,
@@ -130,7 +131,7 @@ pub struct Setup<'a> {
 impl Setup<'_> {
     /// One step, on a handle or an engine of its own.
     pub fn measure(&self, axis: Axis, size: usize) -> Result<Measured, String> {
-        let mut config = workload::config(self.placement, &self.bench.cores, true);
+        let mut config = workload::config(self.placement, self.shards, &self.bench.cores, true);
         if let Some(ring) = self.ring {
             config["rings"] = json!({ "ingest": ring });
         }
@@ -196,7 +197,7 @@ impl Setup<'_> {
                 subject.on_trade(&trade);
                 stamps.pause(stamps.ticks(1_000));
             }
-            let start = stamps.raw();
+            let start = stamps.start();
             subject.on_depth(&material.books[number % EVENTS]);
             let end = subject.wait(number as u64 + 1)?;
             if number >= warm_up {
@@ -221,7 +222,7 @@ impl Setup<'_> {
             workload::name(&mut depth, order[number % count]);
             depth.data_time = (number as i64 + 1).into();
             depth.bid_price[0] = (100.0 + (number % 16) as f64 / 16.0).into();
-            let start = stamps.raw();
+            let start = stamps.start();
             subject.on_depth(&depth);
             let end = subject.wait(number as u64 + 1)?;
             if number >= warm_up {
@@ -242,7 +243,7 @@ impl Setup<'_> {
         for burst in 0..warm_up + bursts {
             // The lane has fallen idle.
             stamps.pause(stamps.ticks(1_000));
-            let start = stamps.raw();
+            let start = stamps.start();
             for _ in 0..size {
                 subject.poll();
                 subject.on_depth(&books[sent % EVENTS]);

@@ -61,18 +61,13 @@ fn run(args: &Args) -> Result<(), String> {
         fs::create_dir_all(folder)
             .map_err(|error| format!("--out {}: {error}", folder.display()))?;
     }
-    report::header(
-        &bench,
-        &library,
-        &args.subject.placement,
-        repetitions,
-        iterations,
-    );
+    report::header(&bench, &library, &args.subject, repetitions, iterations);
     let material = Material::new()?;
     let setup = Setup {
         bench: &bench,
         library: &library,
         placement: &args.subject.placement,
+        shards: args.subject.shards,
         material: &material,
         ring: args.ring,
         iterations,
@@ -105,7 +100,7 @@ fn run(args: &Args) -> Result<(), String> {
     bench.print_preemptions();
     bench.write(report::to_json(
         &library,
-        &args.subject.placement,
+        &args.subject,
         args.ring,
         iterations,
         &results,

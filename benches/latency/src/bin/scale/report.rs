@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use latency_bench::args::Subject;
 use latency_bench::bench::{Bench, Library};
 use latency_bench::chart::{self, Line, Words};
 use latency_bench::series::{Figures, median};
@@ -149,14 +150,14 @@ impl Grown {
 pub fn header(
     bench: &Bench,
     library: &Library,
-    placement: &Value,
+    subject: &Subject,
     repetitions: usize,
     iterations: usize,
 ) {
     bench.header(
         "what a tick costs as the work grows",
         &[
-            ("library", format!("{}; placement {placement}, idle spin, timing on", library.describe())),
+            ("library", format!("{}; {}, idle spin, timing on", library.describe(), subject.describe())),
             (
                 "timed",
                 format!(
@@ -213,7 +214,7 @@ pub fn files(result: &Grown, folder: &Path) -> Result<(), String> {
 /// Everything, for other programs.
 pub fn to_json(
     library: &Library,
-    placement: &Value,
+    subject: &Subject,
     ring: Option<usize>,
     iterations: usize,
     results: &[Grown],
@@ -245,7 +246,8 @@ pub fn to_json(
     };
     json!({
         "library": library.to_json(),
-        "placement": placement,
+        "placement": subject.placement,
+        "shards": subject.shards,
         "ring": ring,
         "iterations": iterations,
         "axes": results.iter().map(axis).collect::<Vec<_>>(),

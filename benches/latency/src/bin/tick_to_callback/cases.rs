@@ -45,6 +45,8 @@ pub struct Setting<'a> {
     pub cores: &'a Cores,
     /// Of the cases that are not inline.
     pub placement: &'a Value,
+    /// Of the same.
+    pub shards: usize,
     /// A linear model's file.
     pub model: &'a Path,
     /// How many trips.
@@ -86,11 +88,11 @@ impl Case {
 
     fn config(self, setting: &Setting) -> Value {
         let inline = json!("inline");
-        let placement = match self {
-            Case::Inline | Case::InlineMarket => &inline,
-            _ => setting.placement,
+        let (placement, shards) = match self {
+            Case::Inline | Case::InlineMarket => (&inline, 1),
+            _ => (setting.placement, setting.shards),
         };
-        let config = workload::config(placement, setting.cores, self.is_timed());
+        let config = workload::config(placement, shards, setting.cores, self.is_timed());
         if self.is_market() {
             workload::market(config, setting.model)
         } else {

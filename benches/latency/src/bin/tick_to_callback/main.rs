@@ -53,6 +53,7 @@ fn run(args: &Args) -> Result<(), String> {
         stamps: &bench.stamps,
         cores: &bench.cores,
         placement: &args.subject.placement,
+        shards: args.subject.shards,
         model: model.path(),
         trips: Trips {
             count: args.iterations(),

@@ -54,8 +54,8 @@ pub fn header(args: &Args, bench: &Bench, library: &Library, against: Option<&Li
             "tick",
             format!(
                 "stamp before signal_on_data(Depth) to first stamp in the callback; one Depth\n\
-                 under way, the host spins on the inlined poll; placement {}, idle spin",
-                args.subject.placement
+                 under way, the host spins on the inlined poll; {}, idle spin",
+                args.subject.describe()
             ),
         ),
         (
@@ -177,6 +177,7 @@ pub fn to_json(
         "library": library.to_json(),
         "against": against.map(Library::to_json),
         "placement": args.subject.placement,
+        "shards": args.subject.shards,
         "repetitions": args.repetitions(),
         "iterations": args.iterations(),
         "gap_ns": args.gap_ns,
