@@ -524,7 +524,9 @@ int signal_poll_callbacks(void *handle);
  The batch is freed, and its pointers die, at the next `signal_poll_batch`,
  `signal_poll_callbacks` or `signal_destroy` on this handle, and with `deliver`
  `on_data` and a callback at the next `signal_on_data`. Until then its slots
- are not free for new signals. `max` 0 or less only frees.
+ are not free for new signals, but for one: a batch is at most `rings.egress`
+ less one, so that there is always room for the news that makes an inlined poll
+ call again. `max` 0 or less only frees.
 
  0 inside a callback; `SIGNAL_ERROR_NULL` for null `results`, and nothing is
  freed; `SIGNAL_ERROR_FAILED` once the engine has failed and everything queued
