@@ -115,7 +115,8 @@
  `signal_poll_callbacks`, or with `deliver` `on_data` from inside
  `signal_on_data`. `symbol` and `values` are valid during the call only. A C++
  exception may leave it: it passes through the function that made the call,
- that signal counts as delivered and the rest waits for the next poll.
+ that signal counts as delivered and the rest waits for the next poll, or with
+ `deliver` `on_data` for the next `signal_on_data`.
  */
 typedef void (*signal_callback_t)(const char *symbol,
                                   long long timestamp,
@@ -254,11 +255,11 @@ typedef struct {
    */
   uint64_t signals;
   /*
-   Signals taken by poll.
+   Signals that the host took: by poll, from `signal_on_data` or in batches.
    */
   uint64_t delivered;
   /*
-   Signal numbers that poll missed.
+   Signal numbers that the host missed.
    */
   uint64_t egress_gap;
   /*
@@ -347,6 +348,15 @@ typedef struct {
    poll that returned `SIGNAL_ERROR_FAILED` or after `signal_health`.
    */
   uint64_t failed;
+  /*
+   Copies of index prices for further shards: an index price goes to every
+   shard, and one of them stands for the event.
+   */
+  uint64_t index_copies;
+  /*
+   Such copies that have been dealt with; the rest is part of `in_flight`.
+   */
+  uint64_t index_copies_ended;
 } signal_stats_t;
 
 /*
@@ -359,7 +369,7 @@ typedef struct {
    */
   const uint64_t *published;
   /*
-   Signals that poll has taken. The host's own thread writes it.
+   Signals that the host has taken. Its own thread writes it.
    */
   const uint64_t *taken;
   /*
@@ -524,7 +534,9 @@ int signal_poll_callbacks(void *handle);
  The batch is freed, and its pointers die, at the next `signal_poll_batch`,
  `signal_poll_callbacks` or `signal_destroy` on this handle, and with `deliver`
  `on_data` and a callback at the next `signal_on_data`. Until then its slots
- are not free for new signals. `max` 0 or less only frees.
+ are not free for new signals, but for one: a batch is at most `rings.egress`
+ less one, so that there is always room for the news that makes an inlined poll
+ call again. `max` 0 or less only frees.
 
  0 inside a callback; `SIGNAL_ERROR_NULL` for null `results`, and nothing is
  freed; `SIGNAL_ERROR_FAILED` once the engine has failed and everything queued

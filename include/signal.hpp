@@ -204,7 +204,11 @@ public:
   int poll() {
     if (lent_) {
       lent_ = false;
-      return library_.poll_callbacks(handle_);
+      const int count = library_.poll_callbacks(handle_);
+      // A call that was refused has freed nothing. Only then is this object sure
+      // to live: no callback has run that could have destroyed it.
+      if (count < 0) lent_ = true;
+      return count;
     }
     if (egress_ == nullptr) return 0;
     return signal_poll(handle_, egress_, library_.poll_callbacks);
@@ -234,8 +238,9 @@ public:
   // At most `max` of the signals that are ready, oldest first, their values in
   // place. Valid until the next poll_batch or poll, and with "deliver": "on_data"
   // and a callback until the next on_data. Allocates when `max` is greater than
-  // ever before. One load and a compare when nothing is new. Throws
-  // std::runtime_error that says what the library refused.
+  // ever before. One load and a compare when nothing is new: that an engine has
+  // failed, health() says. Throws std::runtime_error that says what the library
+  // refused.
   span<const signal_result_t> poll_batch(std::size_t max = 256) {
     if (!has_news() && !lent_) return {};
     constexpr std::size_t kMost = 1u << 20;
@@ -243,8 +248,8 @@ public:
     if (results_.size() < max) results_.resize(max);
     signal_result_t none;
     const int count = library_.poll_batch(handle_, max > 0 ? results_.data() : &none, static_cast<int>(max));
-    lent_ = count > 0;
     if (count < 0) throw std::runtime_error(why(library_, "signal_poll_batch: not a live handle"));
+    lent_ = count > 0;
     return {results_.data(), static_cast<std::size_t>(count)};
   }
 

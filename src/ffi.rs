@@ -60,7 +60,8 @@ use slots::{Inside, Refused, Reserved};
 /// `signal_poll_callbacks`, or with `deliver` `on_data` from inside
 /// `signal_on_data`. `symbol` and `values` are valid during the call only. A C++
 /// exception may leave it: it passes through the function that made the call,
-/// that signal counts as delivered and the rest waits for the next poll.
+/// that signal counts as delivered and the rest waits for the next poll, or with
+/// `deliver` `on_data` for the next `signal_on_data`.
 #[allow(non_camel_case_types)]
 pub type signal_callback_t = Option<
     unsafe extern "C-unwind" fn(
@@ -80,7 +81,7 @@ pub type signal_callback_t = Option<
 pub struct signal_egress_t {
     /// Signals published to the host. Another thread writes it.
     pub published: *const u64,
-    /// Signals that poll has taken. The host's own thread writes it.
+    /// Signals that the host has taken. Its own thread writes it.
     pub taken: *const u64,
     /// Where the next signal will lie: for a prefetch, not to be read through.
     /// The host's own thread writes it.
@@ -142,9 +143,9 @@ pub struct signal_stats_t {
     pub predicted: u64,
     /// Signals made, dropped and conflated ones too.
     pub signals: u64,
-    /// Signals taken by poll.
+    /// Signals that the host took: by poll, from `signal_on_data` or in batches.
     pub delivered: u64,
-    /// Signal numbers that poll missed.
+    /// Signal numbers that the host missed.
     pub egress_gap: u64,
     /// Times that a ring was full and its sender waited.
     pub ring_waits: u64,
@@ -192,6 +193,11 @@ pub struct signal_stats_t {
     /// 1 once a lane could not go on, else 0: `signal_last_error` says why after a
     /// poll that returned `SIGNAL_ERROR_FAILED` or after `signal_health`.
     pub failed: u64,
+    /// Copies of index prices for further shards: an index price goes to every
+    /// shard, and one of them stands for the event.
+    pub index_copies: u64,
+    /// Such copies that have been dealt with; the rest is part of `in_flight`.
+    pub index_copies_ended: u64,
 }
 
 /// One signal of a batch. `symbol` and `values` lie in the library's memory, the
@@ -692,7 +698,9 @@ fn say_why_failed(this: &Handle) -> c_int {
 /// The batch is freed, and its pointers die, at the next `signal_poll_batch`,
 /// `signal_poll_callbacks` or `signal_destroy` on this handle, and with `deliver`
 /// `on_data` and a callback at the next `signal_on_data`. Until then its slots
-/// are not free for new signals. `max` 0 or less only frees.
+/// are not free for new signals, but for one: a batch is at most `rings.egress`
+/// less one, so that there is always room for the news that makes an inlined poll
+/// call again. `max` 0 or less only frees.
 ///
 /// 0 inside a callback; `SIGNAL_ERROR_NULL` for null `results`, and nothing is
 /// freed; `SIGNAL_ERROR_FAILED` once the engine has failed and everything queued
@@ -920,6 +928,8 @@ fn stats_of(
         dropped_ingest_stopped: count(Counter::DroppedIngestStopped),
         lost_stage_parts: count(Counter::LostStageParts),
         failed: u64::from(failed),
+        index_copies: count(Counter::Copies),
+        index_copies_ended: count(Counter::CopiesEnded),
     }
 }
 

@@ -82,6 +82,7 @@ scenarios! {
     deliver_fork_in_a_callback,
     batch_in_place,
     batch_stays_until_freed,
+    batch_leaves_room_for_news,
     batch_misuse,
     thread_guest,
     thread_guest_of_a_pinned_host,

@@ -313,7 +313,9 @@ fn lanes_rings_and_hops_are_named() {
             10,
         ),
     ] {
-        let config = format!(r#"{{"placement": "{placement}", "shards": 2, "idle": "yield"}}"#);
+        let config = format!(
+            r#"{{"placement": "{placement}", "shards": 2, "idle": "yield", "latency": {{"work_every": 1}}}}"#
+        );
         let (_, mut engine) = run(&config, &feed(&events));
         let name = |name: &str| name.split('@').next().unwrap().to_owned();
         let names: Vec<_> = engine.lanes().iter().map(|lane| name(&lane.name)).collect();

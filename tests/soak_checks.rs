@@ -35,7 +35,7 @@ const GIVEN: Given = Given {
     bad_price: 2,
     bad_size: 0,
 };
-const BALANCED: [(&str, u64); 16] = [
+const BALANCED: [(&str, u64); 18] = [
     ("events_depth", 100),
     ("events_trade", 20),
     ("refused_null_data", 2),
@@ -52,6 +52,8 @@ const BALANCED: [(&str, u64); 16] = [
     ("egress_gap", 4),
     ("in_flight", 0),
     ("triggered", 90),
+    ("index_copies", 3),
+    ("index_copies_ended", 3),
 ];
 const CALLBACKS: u64 = 86;
 

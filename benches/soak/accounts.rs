@@ -26,7 +26,7 @@ const NO_EVENTS: [&str; 3] = [
 /// Where an event that went all the way ends.
 const EVENT_ENDS: [&str; 2] = ["updates", "answered"];
 /// Counters in which no message ends.
-const OTHERS: [&str; 18] = [
+const OTHERS: [&str; 20] = [
     "events_depth",
     "events_ticker",
     "events_trade",
@@ -45,6 +45,8 @@ const OTHERS: [&str; 18] = [
     "capture_failed",
     "lost_stage_parts",
     "failed",
+    "index_copies",
+    "index_copies_ended",
 ];
 /// These may go down.
 const LEVELS: [&str; 2] = ["in_flight", "queued"];
@@ -157,6 +159,11 @@ pub fn check(case: &Case, counters: &Counters, given: &Given, received: u64) -> 
     );
     equal("events = their endings", given.events(), counters.ended());
     equal("in_flight at rest = 0", get("in_flight"), 0);
+    equal(
+        "index_copies = ended ones",
+        get("index_copies"),
+        get("index_copies_ended"),
+    );
     let ends = get("delivered") + counters.lost_signals() + get("queued");
     equal(
         "signals = delivered + dropped + conflated + queued",

@@ -39,23 +39,27 @@ pub struct Batch<'a> {
 
 impl Poller {
     /// Hands out at most `max` of the signals that are ready now, in place, and
-    /// frees the batch before. They count as delivered. With nothing new it is
-    /// one acquire load and a compare.
+    /// frees the batch before. They count as delivered. One slot of the ring is
+    /// never lent: where as many are ready as the ring holds, one of them is left
+    /// for the next batch. With nothing new it is one acquire load and a compare.
     #[inline]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn poll_batch(&mut self, max: usize) -> Batch<'_> {
-        self.free_batch();
         self.lend(max);
         Batch { poller: self }
     }
 
-    /// Takes at most `max` signals and leaves them in the ring; returns how many.
-    /// The batch before has been freed.
+    /// Frees the batch before, takes at most `max` signals and leaves them in the
+    /// ring; returns how many.
     #[inline]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub(crate) fn lend(&mut self, max: usize) -> usize {
         let ready = self.begin();
-        let count = ready.min(max);
+        // A host that polls on news alone would never come back to free a ring
+        // that is lent out whole: nothing can be published into it.
+        // A ring of one, which no JSON can ask for, has none to leave.
+        let most = (self.signals.capacity() - 1).max(1);
+        let count = ready.min(max).min(most);
         if count == 0 {
             return 0;
         }

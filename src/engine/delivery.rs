@@ -30,9 +30,11 @@ pub enum Deliver {
     OnData,
 }
 
-/// First look at the counters, ns after the event was given; the next ones come
-/// after twice the time each. A look costs the lanes their counters' cache lines,
-/// so an event that is answered as fast as usual should need none.
+/// First look at the counters, ns for each lane after the event was given; the next
+/// ones come after twice the time each. A look takes from each lane the cache lines
+/// of its counters, which it then waits for with the event in hand, and the look
+/// itself takes as long: so an event that is answered as fast as usual should need
+/// none, and an event usually takes the longer the more lanes it passes.
 const FIRST_LOOK_NS: u64 = 500;
 /// Looks at the ring between two at the clock, which costs as much as several.
 const TURNS_PER_STAMP: u32 = 8;
@@ -81,7 +83,7 @@ impl Delivery {
             is_inline: plan.is_inline(),
             budget_us: config.deliver_budget_us,
             budget: clock.ticks(config.deliver_budget_us * 1000),
-            first_look: clock.ticks(FIRST_LOOK_NS),
+            first_look: clock.ticks(FIRST_LOOK_NS * plan.lanes.len().max(1) as u64),
             signals,
         }
     }
@@ -137,24 +139,25 @@ impl Wait<'_> {
                 return ready;
             }
             turns = turns.wrapping_add(1);
-            if turns.is_multiple_of(TURNS_PER_STAMP) && self.is_late() {
-                return 0;
+            if turns.is_multiple_of(TURNS_PER_STAMP) {
+                self.look_at_clock();
             }
         }
     }
 
-    /// Whether the budget is spent. Looks at the counters where it is time to.
+    /// Ends the wait once the budget is spent. Looks at the counters where it is
+    /// time to.
     #[inline]
-    fn is_late(&mut self) -> bool {
+    fn look_at_clock(&mut self) {
         let delivery = self.delivery;
         let waited = delivery.clock.now().saturating_sub(self.started);
         if waited > delivery.budget {
-            return true;
-        }
-        if waited > self.look {
+            // One more look at the ring: what came during the last one, or while
+            // this thread was away, would else wait for the next event.
+            self.missing = 0;
+        } else if waited > self.look {
             self.look_at_counters(waited);
         }
-        false
     }
 
     /// Refused, dropped or conflated events and those of quarantines never make

@@ -89,8 +89,9 @@ impl Poller {
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub(crate) fn take<R>(&mut self, on_signal: impl FnOnce(&Name, Signal<'_>) -> R) -> bool {
         self.record_last();
-        // Before the signal is read, which takes as long as the stamp: the two
-        // then take place at once.
+        // Once poll has found the signal and before its payload is read, which takes
+        // as long as the stamp: the two then take place at once, as a stamp is not a
+        // barrier.
         let now = self.clock.stamp();
         let values = &mut self.values;
         let received = self.signals.try_receive(|words| {

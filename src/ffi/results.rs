@@ -30,7 +30,7 @@ pub(super) unsafe fn fill(inside: &Inside, results: *mut signal_result_t, max: c
         };
         let result = signal_result_t {
             sequence: signal.sequence,
-            symbol: name.as_c_str().as_ptr(),
+            symbol: name.as_ptr(),
             timestamp: signal.meta.timestamp,
             age_ns,
             values: signal.values.as_ptr(),
@@ -43,8 +43,9 @@ pub(super) unsafe fn fill(inside: &Inside, results: *mut signal_result_t, max: c
     count as c_int
 }
 
-/// Frees the batch before; what waited for its room is published where this
-/// thread runs the stages.
+/// Frees the batch before. Every poll of the engine does so by itself; this is for
+/// `publish_held`: where this thread runs the stages, what waited for the batch's
+/// room is published before the poll counts what is ready.
 #[inline]
 pub(super) fn free(this: &Handle) {
     guarded((), || {

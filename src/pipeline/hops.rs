@@ -32,10 +32,12 @@ pub enum Hop {
     EgressWait,
     /// Egress, where it has a lane of its own.
     EgressWork,
-    /// Published to the host until poll takes it.
+    /// Published to the host until poll finds the signal, before its payload is
+    /// read; a stamp is not a barrier.
     HostWait,
-    /// End to end: arrival in `on_data` until poll takes the signal, a few
-    /// nanoseconds before the callback.
+    /// End to end: arrival in `on_data` until poll finds the signal, before its
+    /// payload is read and so some nanoseconds before the callback; a stamp is not
+    /// a barrier.
     TickToCallback,
 }
 

@@ -61,7 +61,8 @@ pub enum Placement {
 }
 
 impl Placement {
-    /// Number of lanes; with several shards, at most so many.
+    /// Number of lanes; with several shards, at most so many. No shards count as
+    /// one.
     pub fn lanes(&self, shards: usize) -> usize {
         let once = match self {
             Placement::Inline => return 0,
@@ -71,15 +72,16 @@ impl Placement {
             Placement::Lanes(lanes) => lanes.len(),
         };
         // All but ingest's and egress's are repeated.
-        once + once.saturating_sub(2) * (shards - 1)
+        once + once.saturating_sub(2) * shards.saturating_sub(1)
     }
 
-    /// Rings between lanes; with several shards, at most so many.
+    /// Rings between lanes; with several shards, at most so many. No shards count
+    /// as one.
     pub fn rings(&self, shards: usize) -> usize {
         let lanes = self.lanes(shards);
         match shards {
             // One leads to each lane but ingest's.
-            1 => lanes.saturating_sub(1),
+            0 | 1 => lanes.saturating_sub(1),
             // One leads to each shard's lanes, and one from each shard to egress.
             _ => lanes.saturating_sub(2) + shards,
         }
@@ -548,6 +550,10 @@ mod tests {
             (Placement::Fused.rings(1), Placement::Split.rings(1)),
             (0, 3)
         );
+        for placement in [Placement::Inline, Placement::Fused, Placement::Split] {
+            assert_eq!(placement.lanes(0), placement.lanes(1));
+            assert_eq!(placement.rings(0), placement.rings(1));
+        }
     }
 
     #[test]

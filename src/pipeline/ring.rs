@@ -72,10 +72,6 @@ pub struct Receiver {
     level: Arc<Level>,
 }
 
-// SAFETY: `start` points into the ring's memory, which `lines` keeps alive and
-// which only the receiver reads; `Consumer<Line>` is `Send` itself.
-unsafe impl Send for Receiver {}
-
 /// How full a ring has been. One writer a cell.
 #[derive(Debug, Default)]
 struct Level {
@@ -387,6 +383,40 @@ mod models {
             }
             lane.join().unwrap();
             assert_eq!(receiver.try_receive(|words| words[0]), None);
+        });
+    }
+
+    /// What is peeked at stays as it is until it is released, all at once, as a
+    /// batch is; then its slots are free.
+    #[test]
+    fn loom_a_batch_stays_until_it_is_released() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(|| {
+            let (mut sender, mut receiver) = ring(2, 1);
+            let lane = loom::thread::spawn(move || {
+                for number in 0..3 {
+                    while sender.try_send(|words| words[0] = number).is_err() {
+                        loom::thread::yield_now();
+                    }
+                }
+            });
+            while receiver.waiting() < 2 {
+                loom::thread::yield_now();
+            }
+            for nth in 0..2 {
+                assert_eq!(receiver.peek(nth).map(|words| words[0]), Some(nth as u64));
+            }
+            assert!(receiver.peek(2).is_none());
+            receiver.release(2);
+            let third = loop {
+                match receiver.try_receive(|words| words[0]) {
+                    Some(received) => break received,
+                    None => loom::thread::yield_now(),
+                }
+            };
+            assert_eq!(third, 2);
+            lane.join().unwrap();
         });
     }
 

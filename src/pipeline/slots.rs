@@ -131,6 +131,9 @@ impl Slots {
     #[inline]
     pub(super) unsafe fn get(&self, place: usize) -> &[u64] {
         debug_assert!(place < self.lines && place.is_multiple_of(self.per_message));
+        // Loom sees when the use begins; when it ends, the caller alone knows.
+        #[cfg(loom)]
+        self._owner.watched[place / self.per_message].with(|_| ());
         // SAFETY: the caller gives a place within the memory that nobody writes.
         let lines =
             unsafe { std::slice::from_raw_parts(self.base.add(place).as_ptr(), self.per_message) };

@@ -160,7 +160,8 @@ impl Vitals {
             .nanos(0, self.cells.waited.load(Ordering::Relaxed))
     }
 
-    /// What tells the pulse of time waited. One for each lane.
+    /// What tells the pulse of time waited. Any number of them, all used on the
+    /// lane's thread.
     pub fn patience(&self) -> Patience {
         Patience {
             cells: self.cells.clone(),

@@ -12,7 +12,8 @@ use crossbeam_utils::CachePadded;
 
 use crate::sync::AtomicU64;
 
-/// A counter on cache lines of its own.
+/// A counter that one thread writes and others read. A ring's two have cache lines
+/// of their own each.
 #[derive(Clone, Debug)]
 pub(crate) struct Word {
     at: NonNull<AtomicU64>,
@@ -27,7 +28,8 @@ unsafe impl Send for Word {}
 unsafe impl Sync for Word {}
 
 impl Word {
-    /// A word in a table that is never freed. Nobody else has lines beside it.
+    /// A word in a table that is never freed. Only words of the same writer may
+    /// share its cache line.
     #[cfg(not(loom))]
     pub(crate) fn at(place: &'static AtomicU64) -> Self {
         Self {
@@ -58,7 +60,8 @@ impl Deref for Word {
     }
 }
 
-/// What an inlined poll reads.
+/// What an inlined poll reads. `taken` and `next` may share a cache line: the
+/// host's thread writes both.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AtHost {
     /// Signals published: a word of the ring to the host.

@@ -78,6 +78,7 @@ void check_accounts(const signal_stats_t &stats, std::uint64_t queued) {
                               stats.dropped_ingest_timeout + stats.dropped_stage_stopped + stats.updates +
                               stats.answered;
   CHECK_EQ(events(stats), ended);
+  CHECK_EQ(stats.index_copies_ended, stats.index_copies);
   CHECK_EQ(stats.queued, queued);
   CHECK_EQ(stats.signals, stats.delivered + stats.conflated_egress + stats.dropped_egress_ring_full +
                               stats.dropped_egress_timeout + stats.dropped_egress_stopped + queued);

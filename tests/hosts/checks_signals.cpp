@@ -196,6 +196,12 @@ SCENARIO(shards) {
   signal_ring_t rings[8];
   CHECK_EQ(plugin.rings(engine.handle, rings, 8), 6);
   CHECK_EQ(std::string(rings[2].name), "stage.factor#1");
+  // An index price goes to both shards and counts as one event.
+  for (int round = 0; round < 3; ++round) engine.feed(index_price("btc_usdt", 10.0 + round));
+  const signal_stats_t stats = engine.settle();
+  CHECK_EQ(stats.events_index_price, 3u);
+  CHECK_EQ(stats.index_copies, 3u);
+  check_accounts(stats);
   return 0;
 }
 
