@@ -19,8 +19,10 @@ mod args;
 mod cases;
 mod feed;
 #[path = "../latency/src/library.rs"]
+#[allow(unused_imports, reason = "its tests run in their own package")]
 mod library;
 #[path = "../latency/src/machine.rs"]
+#[allow(unused_imports, reason = "as above")]
 mod machine;
 mod memory;
 mod probe;
