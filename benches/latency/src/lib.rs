@@ -10,6 +10,7 @@
 //! | [`jitter`] | what the machine takes of its cores' time |
 //! | [`library`] | `libsignal.so` as a host loads it |
 //! | [`workload`] | configurations, the linear model, a book and a trade |
+//! | [`probe`] | the callback, and the wait for it |
 //! | [`ticks`] | what the library costs on the host's thread |
 //! | [`table`] | columns of figures |
 //! | [`feed`] | a synthetic market |
@@ -34,6 +35,7 @@ pub mod library;
 #[cfg(test)]
 mod library_tests;
 pub mod machine;
+pub mod probe;
 pub mod schedule;
 pub mod series;
 pub mod table;

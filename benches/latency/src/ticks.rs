@@ -1,14 +1,13 @@
 //! What the library costs, through the C ABI, on the host's thread.
 
-use std::cell::Cell;
-use std::ffi::{c_char, c_double, c_int, c_longlong, c_void};
+use std::ffi::c_void;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
 
 use signal::abi::{Depth, Trade};
 
 use crate::echo::Trips;
 use crate::library::{Callback, Handle};
+use crate::probe::{self, LONGEST_WAIT, Last, wait_until};
 use crate::series::{Figures, Series, Stamps, batched};
 use crate::workload;
 
@@ -50,28 +49,6 @@ impl Host for Handle {
     }
 }
 
-/// What the callback leaves for the sender. Both run on the host's thread.
-struct Probe<'a> {
-    stamps: &'a Stamps,
-    received: Cell<u64>,
-    calls: Cell<u64>,
-}
-
-/// The callback: takes the stamp that ends the trip, first of all.
-extern "C-unwind" fn on_signal(
-    _symbol: *const c_char,
-    _timestamp: c_longlong,
-    values: *const c_double,
-    _count: c_int,
-    user_data: *mut c_void,
-) {
-    // SAFETY: registered with a Probe that outlives the polling.
-    let probe = unsafe { &*user_data.cast::<Probe>() };
-    probe.received.set(probe.stamps.raw());
-    probe.calls.set(probe.calls.get() + 1);
-    black_box(values);
-}
-
 /// Between a trade and the Depth that follows it, ns.
 const TRADE_GAP_NS: u64 = 1_000;
 
@@ -79,7 +56,7 @@ const TRADE_GAP_NS: u64 = 1_000;
 pub struct Ticks<'a, H = Handle> {
     handle: &'a H,
     // Boxed: the library keeps a pointer to it.
-    probe: Box<Probe<'a>>,
+    probe: Box<Last<'a>>,
     depth: Depth,
     /// Handed in, unmeasured, before each trip.
     trade: Option<Trade>,
@@ -88,15 +65,9 @@ pub struct Ticks<'a, H = Handle> {
 impl<'a, H: Host> Ticks<'a, H> {
     /// Registers the callback.
     pub fn new(handle: &'a H, stamps: &'a Stamps) -> Self {
-        let probe = Box::new(Probe {
-            stamps,
-            received: Cell::new(0),
-            calls: Cell::new(0),
-        });
-        let user_data = std::ptr::from_ref(&*probe).cast_mut().cast();
-        // SAFETY: the probe is boxed and polled through this struct alone; the
-        // callback only takes a shared reference to it.
-        unsafe { handle.register(on_signal, user_data) };
+        let probe = Box::new(Last::new(stamps));
+        // SAFETY: the probe is boxed, and the handle polled through this struct alone.
+        unsafe { probe::register(handle, &*probe) };
         Self {
             handle,
             probe,
@@ -119,7 +90,7 @@ impl<'a, H: Host> Ticks<'a, H> {
             let start = ticks.probe.stamps.start();
             ticks.handle.on_depth(&ticks.depth);
             ticks.wait()?;
-            Ok((start, ticks.probe.received.get()))
+            Ok((start, ticks.probe.received()))
         })
     }
 
@@ -137,7 +108,7 @@ impl<'a, H: Host> Ticks<'a, H> {
 
     /// Signals that came.
     pub fn received(&self) -> u64 {
-        self.probe.calls.get()
+        self.probe.calls()
     }
 
     fn measure(
@@ -172,29 +143,17 @@ impl<'a, H: Host> Ticks<'a, H> {
     /// Spins on the inlined poll until the next callback.
     #[inline(always)]
     fn wait(&self) -> Result<(), String> {
-        let before = self.probe.calls.get();
-        for _ in 0..1u32 << 20 {
+        let before = self.probe.calls();
+        let came = wait_until(|| {
             self.handle.poll();
-            if self.probe.calls.get() != before {
-                return Ok(());
-            }
+            self.probe.calls() != before
+        });
+        match came {
+            true => Ok(()),
+            false => Err(format!(
+                "no signal came within {LONGEST_WAIT:?} of a Depth (after {before} that did)"
+            )),
         }
-        self.wait_long(before)
-    }
-
-    /// The lane has been away for a while: goes on, and gives up in the end.
-    #[cold]
-    fn wait_long(&self, before: u64) -> Result<(), String> {
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(5) {
-            self.handle.poll();
-            if self.probe.calls.get() != before {
-                return Ok(());
-            }
-        }
-        Err(format!(
-            "no signal came within 5 s of a Depth (after {before} that did)"
-        ))
     }
 }
 

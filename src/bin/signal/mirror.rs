@@ -240,10 +240,10 @@ pub fn text(string: *const c_char) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn a_struct_of_two_words_is_not_read_beyond_them() {
+        // Here: the soak, a program without a test harness, has this module without the test.
+        use super::{AtomicU64, Egress, Ordering};
         let (published, taken) = (AtomicU64::new(3), AtomicU64::new(2));
         let shorter: [*const AtomicU64; 2] = [&published, &taken];
         // SAFETY: both words are there.

@@ -2,11 +2,9 @@
 //! the stamp.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{c_char, c_double, c_int, c_longlong, c_void};
-use std::hint::black_box;
-use std::time::{Duration, Instant};
 
 use latency_bench::library::Handle;
+use latency_bench::probe::{self, LONGEST_WAIT, wait_until};
 use latency_bench::series::{Series, Stamps};
 use latency_bench::workload;
 use signal::abi::Depth;
@@ -25,24 +23,17 @@ struct Probe<'a> {
     calls: Cell<u64>,
 }
 
-/// Takes the stamp that ends the trip, first of all.
-extern "C-unwind" fn on_signal(
-    _symbol: *const c_char,
-    timestamp: c_longlong,
-    values: *const c_double,
-    _count: c_int,
-    user_data: *mut c_void,
-) {
-    // SAFETY: registered with a Probe that outlives the handle's use.
-    let probe = unsafe { &*user_data.cast::<Probe>() };
-    let now = probe.stamps.raw();
-    let number = timestamp as u64;
-    if number >= probe.first.get() {
-        let start = probe.starts[number as usize % REMEMBERED].get();
-        probe.series.borrow_mut().record(start, now);
+impl probe::Probe for Probe<'_> {
+    #[inline(always)]
+    fn take(&self, timestamp: i64) {
+        let now = self.stamps.raw();
+        let number = timestamp as u64;
+        if number >= self.first.get() {
+            let start = self.starts[number as usize % REMEMBERED].get();
+            self.series.borrow_mut().record(start, now);
+        }
+        self.calls.set(self.calls.get() + 1);
     }
-    probe.calls.set(probe.calls.get() + 1);
-    black_box(values);
 }
 
 /// The books are so many, in turn.
@@ -83,10 +74,8 @@ impl<'a> Host<'a> {
             series: RefCell::new(Series::new()),
             calls: Cell::new(0),
         });
-        let user_data = std::ptr::from_ref(&*probe).cast_mut().cast();
-        // SAFETY: the probe is boxed and outlives the use of the handle through
-        // this struct; the callback only takes a shared reference to it.
-        unsafe { handle.register(on_signal, user_data) };
+        // SAFETY: the probe is boxed and outlives the use of the handle through this struct.
+        unsafe { probe::register(handle, &*probe) };
         Self {
             handle,
             probe,
@@ -124,26 +113,22 @@ impl<'a> Host<'a> {
     /// Polls until every Depth has had its callback.
     #[inline(always)]
     pub fn wait(&self) -> Result<(), String> {
-        for _ in 0..1u32 << 20 {
-            if self.probe.calls.get() == self.given {
-                return Ok(());
+        let came = wait_until(|| {
+            let all = self.probe.calls.get() == self.given;
+            if !all {
+                self.handle.poll_inlined();
             }
-            self.handle.poll_inlined();
-        }
-        self.wait_long()
-    }
-
-    #[cold]
-    fn wait_long(&self) -> Result<(), String> {
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(5) {
-            if self.probe.calls.get() == self.given {
-                return Ok(());
+            all
+        });
+        match came {
+            true => Ok(()),
+            false => {
+                let missing = self.given - self.probe.calls.get();
+                Err(format!(
+                    "{missing} signals did not come within {LONGEST_WAIT:?}"
+                ))
             }
-            self.handle.poll_inlined();
         }
-        let missing = self.given - self.probe.calls.get();
-        Err(format!("{missing} signals did not come within 5 s"))
     }
 
     /// Callbacks so far.

@@ -1,20 +1,17 @@
 //! One rate for some time.
 
 use std::cell::Cell;
-use std::ffi::{c_char, c_double, c_int, c_longlong, c_void};
-use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use latency_bench::bench::{Bench, Library};
 use latency_bench::library::Handle;
+use latency_bench::probe::{self, LONGEST_WAIT, wait_until};
 use latency_bench::schedule::{Outcome, Schedule, windows_p99};
 use latency_bench::series::{Figures, Series, Stamps};
 use latency_bench::workload;
 use serde_json::Value;
 use signal::abi::{Depth, Trade};
 
-/// A signal that takes longer will not come.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Length of the windows that have a p99 of their own.
 pub const WINDOW: Duration = Duration::from_millis(2);
 /// Fewest Depths in a window.
@@ -53,27 +50,21 @@ struct Probe<'a> {
     latencies: Vec<Cell<u32>>,
 }
 
-/// The signal's time is the number of its Depth, from 1; 0 introduces an instrument.
-extern "C-unwind" fn on_signal(
-    _symbol: *const c_char,
-    timestamp: c_longlong,
-    values: *const c_double,
-    _count: c_int,
-    user_data: *mut c_void,
-) {
-    // SAFETY: registered with a Probe that outlives the polling.
-    let probe = unsafe { &*user_data.cast::<Probe>() };
-    let now = probe.stamps.raw();
-    if timestamp > probe.warm_up {
-        let due = probe.schedule.get().due(timestamp as u64 - 1);
-        let latency = u32::try_from(now.saturating_sub(due)).unwrap_or(u32::MAX);
-        let place = (timestamp - probe.warm_up - 1) as usize;
-        if let Some(cell) = probe.latencies.get(place) {
-            cell.set(latency.max(1));
+impl probe::Probe for Probe<'_> {
+    /// The signal's time is the number of its Depth, from 1; 0 introduces an instrument.
+    #[inline(always)]
+    fn take(&self, timestamp: i64) {
+        let now = self.stamps.raw();
+        if timestamp > self.warm_up {
+            let due = self.schedule.get().due(timestamp as u64 - 1);
+            let latency = u32::try_from(now.saturating_sub(due)).unwrap_or(u32::MAX);
+            let place = (timestamp - self.warm_up - 1) as usize;
+            if let Some(cell) = self.latencies.get(place) {
+                cell.set(latency.max(1));
+            }
         }
+        self.received.set(self.received.get() + 1);
     }
-    probe.received.set(probe.received.get() + 1);
-    black_box(values);
 }
 
 impl Load<'_> {
@@ -95,10 +86,8 @@ impl Load<'_> {
             // Written, so that its pages are there.
             latencies: vec![Cell::new(1); measured as usize],
         });
-        let user_data = std::ptr::from_ref(&*probe).cast_mut().cast();
-        // SAFETY: the probe is boxed and outlives the last poll of the handle, below; the
-        // callback only takes a shared reference to it.
-        unsafe { handle.register(on_signal, user_data) };
+        // SAFETY: the probe is boxed and outlives the last poll of the handle, below.
+        unsafe { probe::register(&handle, &*probe) };
         introduce(&handle, &books, &probe)?;
 
         // Time for the lane to fall idle, so that the first Depth is as any other.
@@ -170,12 +159,12 @@ impl Load<'_> {
 fn introduce(handle: &Handle, books: &[(Depth, Trade)], probe: &Probe) -> Result<(), String> {
     for (number, (depth, _)) in books.iter().enumerate() {
         handle.on_depth(depth);
-        let start = Instant::now();
-        while probe.received.get() <= number as u64 {
+        let came = wait_until(|| {
             handle.poll_inlined();
-            if start.elapsed() > LONGEST_WAIT {
-                return Err(format!("no signal came within {LONGEST_WAIT:?} of a Depth"));
-            }
+            probe.received.get() > number as u64
+        });
+        if !came {
+            return Err(format!("no signal came within {LONGEST_WAIT:?} of a Depth"));
         }
     }
     probe.received.set(0);

@@ -1,18 +1,13 @@
 //! What is driven, on the host's thread.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::ffi::{c_char, c_double, c_int, c_longlong, c_void};
 use std::hint::black_box;
-use std::time::{Duration, Instant};
 
 use latency_bench::library::Handle;
+use latency_bench::probe::{self, Last, Probe as _, wait_until};
 use latency_bench::series::Stamps;
 use signal::Engine;
 use signal::abi::{Depth, HostEvent, Trade};
-
-/// A signal that takes longer will not come.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Medians of the library's own hops, ns.
 pub type Hops = BTreeMap<String, f64>;
@@ -30,70 +25,32 @@ pub trait Subject {
     /// Polls until so many callbacks have been made in all; the last one's stamp.
     #[inline(always)]
     fn wait(&mut self, calls: u64) -> Result<u64, String> {
-        for _ in 0..1u32 << 20 {
-            let (made, stamp) = self.seen();
-            if made >= calls {
-                return Ok(stamp);
+        let came = wait_until(|| {
+            let all = self.seen().0 >= calls;
+            if !all {
+                self.poll();
             }
-            self.poll();
+            all
+        });
+        match (came, self.seen()) {
+            (true, (_, stamp)) => Ok(stamp),
+            (false, (made, _)) => Err(format!("{calls} signals were expected, {made} came")),
         }
-        let start = Instant::now();
-        while self.seen().0 < calls {
-            if start.elapsed() > LONGEST_WAIT {
-                let made = self.seen().0;
-                return Err(format!("{calls} signals were expected, {made} came"));
-            }
-            self.poll();
-        }
-        Ok(self.seen().1)
     }
-}
-
-struct Probe<'a> {
-    stamps: &'a Stamps,
-    calls: Cell<u64>,
-    last: Cell<u64>,
-}
-
-impl Probe<'_> {
-    #[inline(always)]
-    fn note(&self) {
-        self.last.set(self.stamps.raw());
-        self.calls.set(self.calls.get() + 1);
-    }
-}
-
-extern "C-unwind" fn on_signal(
-    _symbol: *const c_char,
-    _timestamp: c_longlong,
-    values: *const c_double,
-    _count: c_int,
-    user_data: *mut c_void,
-) {
-    // SAFETY: registered with a Probe that lives as long as the handle is polled.
-    let probe = unsafe { &*user_data.cast::<Probe>() };
-    probe.note();
-    black_box(values);
 }
 
 /// The library through its C ABI.
 pub struct InLibrary<'a> {
     handle: Handle,
     // Boxed: the library keeps a pointer to it.
-    probe: Box<Probe<'a>>,
+    probe: Box<Last<'a>>,
 }
 
 impl<'a> InLibrary<'a> {
     pub fn new(handle: Handle, stamps: &'a Stamps) -> Self {
-        let probe = Box::new(Probe {
-            stamps,
-            calls: Cell::new(0),
-            last: Cell::new(0),
-        });
-        let user_data = std::ptr::from_ref(&*probe).cast_mut().cast();
-        // SAFETY: the probe is boxed and polled through this struct alone; the callback
-        // only takes a shared reference to it.
-        unsafe { handle.register(on_signal, user_data) };
+        let probe = Box::new(Last::new(stamps));
+        // SAFETY: the probe is boxed, and the handle polled through this struct alone.
+        unsafe { probe::register(&handle, &*probe) };
         Self { handle, probe }
     }
 }
@@ -116,7 +73,7 @@ impl Subject for InLibrary<'_> {
 
     #[inline(always)]
     fn seen(&self) -> (u64, u64) {
-        (self.probe.calls.get(), self.probe.last.get())
+        (self.probe.calls(), self.probe.received())
     }
 
     fn hops(&mut self) -> Hops {
@@ -132,16 +89,12 @@ impl Subject for InLibrary<'_> {
 /// The engine in this process: what needs a factor set that the library does not have.
 pub struct InProcess<'a> {
     engine: Engine,
-    probe: Probe<'a>,
+    probe: Last<'a>,
 }
 
 impl<'a> InProcess<'a> {
     pub fn new(engine: Engine, stamps: &'a Stamps) -> Self {
-        let probe = Probe {
-            stamps,
-            calls: Cell::new(0),
-            last: Cell::new(0),
-        };
+        let probe = Last::new(stamps);
         Self { engine, probe }
     }
 }
@@ -161,14 +114,14 @@ impl Subject for InProcess<'_> {
     fn poll(&mut self) {
         let probe = &self.probe;
         self.engine.poll(|_, signal| {
-            probe.note();
+            probe.take(signal.meta.timestamp);
             black_box(signal.values);
         });
     }
 
     #[inline(always)]
     fn seen(&self) -> (u64, u64) {
-        (self.probe.calls.get(), self.probe.last.get())
+        (self.probe.calls(), self.probe.received())
     }
 
     fn hops(&mut self) -> Hops {
