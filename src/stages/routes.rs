@@ -118,7 +118,9 @@ impl Routes {
 
     /// Dense, for it is read at random: an eighth stays free.
     fn places(spellings: usize) -> usize {
-        (spellings.saturating_mul(8) / 7 + 1).next_power_of_two()
+        // Two at least: with one, the shift would take all of the hash away.
+        let places = (spellings.saturating_mul(8) / 7 + 1).next_power_of_two();
+        places.max(2)
     }
 
     /// Where events of this spelling go, if that is known.
