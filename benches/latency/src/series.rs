@@ -136,6 +136,13 @@ impl Series {
         self.0.saturating_record(to.saturating_sub(from));
     }
 
+    /// Adds another's trips.
+    pub fn add(&mut self, other: &Series) {
+        self.0
+            .add(&other.0)
+            .expect("all series have the same bounds");
+    }
+
     /// The series' figures.
     pub fn figures(&self, stamps: &Stamps) -> Figures {
         let quantile = |q| stamps.ns(self.0.value_at_quantile(q) as f64);

@@ -32,6 +32,9 @@ use cases::{Case, Setting};
 use report::Hops;
 use rows::{Repetition, What};
 
+/// Repetitions that are thrown away at most, for each that is wanted.
+const MOST_MOVED: usize = 3;
+
 fn main() -> ExitCode {
     let args = Args::parse();
     bench::exit("tick_to_callback", run(&args))
@@ -62,9 +65,10 @@ fn run(args: &Args) -> Result<(), String> {
     };
     let mut repetitions = Vec::with_capacity(args.repetitions());
     let mut hops = Hops::default();
-    for number in 0..args.repetitions() {
+    let mut moved = 0;
+    while repetitions.len() < args.repetitions() {
         // Who goes first changes, so that what one leaves behind meets both.
-        let other_first = number % 2 == 1;
+        let other_first = repetitions.len() % 2 == 1;
         let repetition = repeat(
             &bench,
             &setting,
@@ -73,14 +77,20 @@ fn run(args: &Args) -> Result<(), String> {
             other_first,
             &mut hops,
         )?;
-        repetitions.push(repetition);
+        // Its ratios would be of figures from two machines.
+        if repetition.moved() && moved < MOST_MOVED * args.repetitions() {
+            moved += 1;
+        } else {
+            repetitions.push(repetition);
+        }
     }
-    report::table(&bench, &repetitions, &hops);
+    report::table(&bench, &repetitions, moved, &hops);
     bench.write(report::to_json(
         args,
         &library,
         against.as_ref(),
         &repetitions,
+        moved,
         &hops,
     ))
 }
@@ -96,8 +106,8 @@ fn repeat(
     hops: &mut Hops,
 ) -> Result<Repetition, String> {
     let (stamps, lane, trips) = (setting.stamps, bench.lane(), setting.trips);
-    let half = Trips {
-        count: trips.count / 2,
+    let piece = Trips {
+        count: trips.count / (Case::ALL.len() + 1),
         ..trips
     };
     let mut repetition = Repetition::default();
@@ -111,7 +121,14 @@ fn repeat(
     repetition.rows.insert(What::Ring448, ring448);
 
     let mut line = Series::new();
-    echo::line(stamps, lane, half, &mut line)?;
+    let mut cross = |repetition: &mut Repetition| -> Result<(), String> {
+        let mut series = Series::new();
+        echo::line(stamps, lane, piece, &mut series)?;
+        repetition.lines.push(series.figures(stamps).p50);
+        line.add(&series);
+        Ok(())
+    };
+    cross(&mut repetition)?;
     for case in Case::ALL {
         let mut other = || -> Result<(), String> {
             if let Some(against) = against {
@@ -134,8 +151,8 @@ fn repeat(
             Case::Market => hops.market = measured.hops,
             _ => {}
         }
+        cross(&mut repetition)?;
     }
-    echo::line(stamps, lane, half, &mut line)?;
     repetition.rows.insert(What::Line, line.figures(stamps));
     Ok(repetition)
 }

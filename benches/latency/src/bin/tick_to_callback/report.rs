@@ -65,8 +65,8 @@ pub fn header(args: &Args, bench: &Bench, library: &Library, against: Option<&Li
         (
             "run",
             format!(
-                "{} repetitions of {} trips, gap {} ns; the line is measured half before, half\n\
-                 after the library in each repetition",
+                "{} repetitions of {} trips, gap {} ns; the line is measured before, between\n\
+                 and after the library's rows; a repetition in which it changes is repeated",
                 args.repetitions(),
                 args.iterations(),
                 args.gap_ns
@@ -77,7 +77,7 @@ pub fn header(args: &Args, bench: &Bench, library: &Library, against: Option<&Li
 }
 
 /// Prints the table, the library's own hops and the verdicts.
-pub fn table(bench: &Bench, repetitions: &[Repetition], hops: &Hops) {
+pub fn table(bench: &Bench, repetitions: &[Repetition], moved: usize, hops: &Hops) {
     table::head(WIDTH);
     for what in What::ALL {
         let figures = repetitions.iter().filter_map(|r| r.rows.get(&what));
@@ -107,6 +107,13 @@ pub fn table(bench: &Bench, repetitions: &[Repetition], hops: &Hops) {
     }
     println!();
     bench.print_preemptions();
+    if moved > 0 {
+        println!("{moved} more repetitions were thrown away: the cores were moved while they ran");
+    }
+    let left = repetitions.iter().filter(|r| r.moved()).count();
+    if left > 0 {
+        println!("the cores were moved in {left} of the repetitions shown: do not trust ratios");
+    }
     println!("\ngoals, medians over the repetitions:");
     for goal in goals(repetitions) {
         goal.print();
@@ -163,6 +170,7 @@ pub fn to_json(
     library: &Library,
     against: Option<&Library>,
     repetitions: &[Repetition],
+    moved: usize,
     hops: &Hops,
 ) -> Value {
     let over = |read: fn(&Repetition, What) -> Option<f64>| -> Map<String, Value> {
@@ -179,6 +187,7 @@ pub fn to_json(
         "placement": args.subject.placement,
         "shards": args.subject.shards,
         "repetitions": args.repetitions(),
+        "thrown_away": moved,
         "iterations": args.iterations(),
         "gap_ns": args.gap_ns,
         "ring_slots": RING,

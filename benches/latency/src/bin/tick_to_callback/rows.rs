@@ -100,9 +100,22 @@ pub struct Repetition {
     pub rows: BTreeMap<What, Figures>,
     /// Of the library that it is measured against.
     pub against: BTreeMap<What, Figures>,
+    /// Medians of the line before, between and after the library's rows, ns.
+    pub lines: Vec<f64>,
 }
 
+/// A line that changes by more than this while a repetition runs, its longest by its
+/// shortest, is another line: the hypervisor has moved the cores.
+const MOVED: f64 = 1.3;
+
 impl Repetition {
+    /// Whether the cores were moved while it ran.
+    pub fn moved(&self) -> bool {
+        let longest = self.lines.iter().copied().fold(0.0, f64::max);
+        let shortest = self.lines.iter().copied().fold(f64::INFINITY, f64::min);
+        longest > MOVED * shortest
+    }
+
     /// A median in line round trips of this repetition.
     pub fn to_line(&self, what: What) -> Option<f64> {
         self.median_to(what, What::Line)
