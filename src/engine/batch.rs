@@ -41,7 +41,8 @@ impl Poller {
     /// Hands out at most `max` of the signals that are ready now, in place, and
     /// frees the batch before. They count as delivered. One slot of the ring is
     /// never lent: where as many are ready as the ring holds, one of them is left
-    /// for the next batch. With nothing new it is one acquire load and a compare.
+    /// for the next batch. With nothing new it is one acquire load, a compare
+    /// and a prefetch.
     #[inline]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn poll_batch(&mut self, max: usize) -> Batch<'_> {

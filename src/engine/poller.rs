@@ -47,8 +47,8 @@ pub(super) struct Taken {
 
 impl Poller {
     /// Hands every signal that is ready now to `on_signal`, oldest first, and
-    /// returns how many. With nothing new it is one acquire load and a compare,
-    /// inlined into the caller.
+    /// returns how many. With nothing new it is one acquire load, a compare and a
+    /// prefetch, inlined into the caller.
     #[inline]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn poll(&mut self, mut on_signal: impl FnMut(&Name, Signal<'_>)) -> usize {

@@ -63,7 +63,8 @@ fn draw(words: Words, lines: &[Line]) -> Result<String, Box<dyn std::error::Erro
             .margin(14)
             .x_label_area_size(44)
             .y_label_area_size(66)
-            .build_cartesian_2d(x, 0.0..top * 1.1)?;
+            // Room for the legend above the highest line.
+            .build_cartesian_2d(x, 0.0..top * 1.5)?;
         chart
             .configure_mesh()
             .x_desc(words.x)
