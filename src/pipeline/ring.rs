@@ -357,29 +357,42 @@ impl fmt::Debug for Receiver {
 mod models {
     use super::*;
 
+    /// A lane that sends 0, 1 and 2, more than the ring has slots, and its other end.
+    fn lane_of_three() -> (loom::thread::JoinHandle<()>, Receiver) {
+        let (mut sender, receiver) = ring(2, 1);
+        let lane = loom::thread::spawn(move || {
+            for number in 0..3 {
+                while sender.try_send(|words| words[0] = number).is_err() {
+                    loom::thread::yield_now();
+                }
+            }
+        });
+        (lane, receiver)
+    }
+
+    fn next(receiver: &mut Receiver) -> u64 {
+        loop {
+            match receiver.try_receive(|words| words[0]) {
+                Some(received) => return received,
+                None => loom::thread::yield_now(),
+            }
+        }
+    }
+
+    fn check(model: impl Fn() + Sync + Send + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(model);
+    }
+
     /// More messages than slots: each comes whole, once and in order, and no slot
     /// is written while it is read, which loom watches (`slots`).
     #[test]
     fn loom_messages_come_whole_once_and_in_order() {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
-        builder.check(|| {
-            let (mut sender, mut receiver) = ring(2, 1);
-            let lane = loom::thread::spawn(move || {
-                for number in 0..3 {
-                    while sender.try_send(|words| words[0] = number).is_err() {
-                        loom::thread::yield_now();
-                    }
-                }
-            });
+        check(|| {
+            let (lane, mut receiver) = lane_of_three();
             for expected in 0..3 {
-                let received = loop {
-                    match receiver.try_receive(|words| words[0]) {
-                        Some(received) => break received,
-                        None => loom::thread::yield_now(),
-                    }
-                };
-                assert_eq!(received, expected);
+                assert_eq!(next(&mut receiver), expected);
             }
             lane.join().unwrap();
             assert_eq!(receiver.try_receive(|words| words[0]), None);
@@ -390,17 +403,8 @@ mod models {
     /// batch is; then its slots are free.
     #[test]
     fn loom_a_batch_stays_until_it_is_released() {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
-        builder.check(|| {
-            let (mut sender, mut receiver) = ring(2, 1);
-            let lane = loom::thread::spawn(move || {
-                for number in 0..3 {
-                    while sender.try_send(|words| words[0] = number).is_err() {
-                        loom::thread::yield_now();
-                    }
-                }
-            });
+        check(|| {
+            let (lane, mut receiver) = lane_of_three();
             while receiver.waiting() < 2 {
                 loom::thread::yield_now();
             }
@@ -409,13 +413,7 @@ mod models {
             }
             assert!(receiver.peek(2).is_none());
             receiver.release(2);
-            let third = loop {
-                match receiver.try_receive(|words| words[0]) {
-                    Some(received) => break received,
-                    None => loom::thread::yield_now(),
-                }
-            };
-            assert_eq!(third, 2);
+            assert_eq!(next(&mut receiver), 2);
             lane.join().unwrap();
         });
     }
