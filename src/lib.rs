@@ -45,7 +45,6 @@
 #![cfg_attr(realtime_sanitizer, feature(sanitize))]
 
 pub mod abi;
-mod barrier;
 pub mod config;
 pub mod engine;
 mod error;
@@ -60,13 +59,12 @@ pub mod models;
 mod panic;
 pub mod pipeline;
 mod ranged;
-mod readers;
 #[cfg(feature = "replay")]
 pub mod replay;
 pub mod report;
-mod seat;
 pub mod stages;
-mod sync;
+#[doc(hidden)]
+pub mod sync;
 mod tap;
 pub mod testing;
 

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use signal::abi::{EventKind, HostEvent, IndexPrice, SIDE_BUY, SIDE_SELL, Ticker, Trade};
 use signal::pipeline::counters::Counter;
-use signal::pipeline::ring::ring;
 use signal::replay::Feed;
+use signal::sync::ring::ring;
 use signal::{Config, Engine};
 
 #[path = "support/events.rs"]

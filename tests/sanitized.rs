@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use signal::abi::HostEvent;
 use signal::ffi::*;
-use signal::pipeline::ring::{Sender, ring};
+use signal::sync::ring::{Sender, ring};
 use signal::{Config, Engine, Registry};
 
 #[path = "support/events.rs"]

@@ -10,10 +10,10 @@ use crate::factors::{Entry, Prepared};
 use crate::models::{self, Kind, Model};
 use crate::pipeline::build::Stages;
 use crate::pipeline::overload::EgressOverload;
-use crate::pipeline::ring::WORDS_PER_LINE;
 use crate::pipeline::shards::ShardsOutlet;
 use crate::pipeline::wire::{self, Encode, MAX_VALUES, Signals};
 use crate::stages::{Callback, Egress, Factor, Ingest, ModelStage, Names, Shards, Triggers};
+use crate::sync::ring::WORDS_PER_LINE;
 use crate::tap;
 
 /// Factor sets and models of a configuration: found, read, matched with each

@@ -12,8 +12,8 @@ use crate::pipeline::control::Control;
 use crate::pipeline::counters::{Counter, Counters};
 use crate::pipeline::lane::{self, Turn};
 use crate::pipeline::overload::{IngestOverload, Overload};
-use crate::pipeline::ring::Sender;
 use crate::pipeline::wire;
+use crate::sync::ring::Sender;
 
 /// Spins of a blocked `on_event` between two offers of the core.
 const SPINS_PER_YIELD: u32 = 128;

@@ -9,8 +9,8 @@ use crate::config;
 use crate::pipeline::control::Control;
 use crate::pipeline::counters::{Counter, Counters, Snapshot};
 use crate::pipeline::placement::LanePlan;
-use crate::pipeline::ring::Gauge;
 use crate::pipeline::vitals::Vitals;
+use crate::sync::ring::Gauge;
 
 /// The engine's state in a word. Where several hold, the one further down the
 /// list is given.

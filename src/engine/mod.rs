@@ -28,12 +28,12 @@ use crate::pipeline::cores::Cores;
 use crate::pipeline::counters::{Counters, Snapshot};
 use crate::pipeline::hops::{self, Hop};
 use crate::pipeline::lane::Lane;
-use crate::pipeline::padded::Values;
 use crate::pipeline::placement::Plan;
 use crate::pipeline::vitals::pulse;
-use crate::pipeline::word::AtHost;
 use crate::report::{Exporter, Facts, HopSummary, Latency};
 use crate::stages::{Name, Names, Signal};
+use crate::sync::padded::Values;
+use crate::sync::ring::cursors::AtHost;
 use crate::tap::{Tap, Writer};
 use crate::{factors, models};
 

@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::counters::{Counter, Counters};
 use crate::pipeline::hops::{Hop, Recorder};
-use crate::pipeline::padded::Values;
-use crate::pipeline::ring::Receiver;
 use crate::pipeline::wire::{self, Signals, Wire};
-use crate::pipeline::word::AtHost;
 use crate::stages::{Name, Names, Signal};
+use crate::sync::padded::Values;
+use crate::sync::ring::Receiver;
+use crate::sync::ring::cursors::AtHost;
 
 /// Where signals come out. Belongs to the host's thread.
 pub struct Poller {

@@ -1,8 +1,8 @@
 //! One factor set's states for all instruments.
 
 use super::{Depth, FactorSet, IndexPrice, Ticker, Trade};
-use crate::pipeline::padded::Items;
 use crate::stages::InstrumentId;
+use crate::sync::padded::Items;
 
 /// The states of one factor set, one an instrument.
 pub trait FactorBank: Send {

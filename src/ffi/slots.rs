@@ -18,10 +18,10 @@ use crossbeam_utils::CachePadded;
 use super::{
     Handle, SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL, calibration, last_error,
 };
-use crate::barrier;
-use crate::pipeline::word::{AtHost, Word};
-use crate::readers::{Readers, Token};
-use crate::seat::{CallingBack, Entered, Seat};
+use crate::sync::biased_lock::{CallingBack, Entered, Seat};
+use crate::sync::membarrier;
+use crate::sync::read_gate::{Readers, Token};
+use crate::sync::ring::cursors::{AtHost, Word};
 
 /// Handles that can live at once.
 pub(super) const SLOTS: usize = 256;
@@ -202,7 +202,7 @@ impl Reserved {
     ///
     /// A sentence that says that the table is full.
     pub(super) fn new() -> Result<Self, String> {
-        let biased = barrier::available();
+        let biased = membarrier::available();
         // One thread's own seats are the faster ones.
         for wants_own in [true, false] {
             for (index, slot) in TABLE.iter().enumerate() {

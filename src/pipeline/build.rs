@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::broadcast::{Start, broadcast};
 use super::chain::Trace;
 use super::clock::Clock;
 use super::control::Control;
@@ -17,12 +16,13 @@ use super::lane::Turn;
 use super::outlet::{HostOutlet, LaneOutlet, ModelsOutlet};
 use super::overload::{EgressOverload, Overload};
 use super::placement::{LanePlan, Plan, Stage};
-use super::ring::{Gauge, Receiver, Sender, ring, ring_at};
 use super::shards::ShardsOutlet;
 use super::vitals::Vitals;
 use super::wire::{self, Encode, Events, FactorVectors, Predictions, Signals};
-use super::word::Words;
 use crate::stages::{Egress, Factor, Ingest, ModelStage, Names};
+use crate::sync::broadcast::{Start, broadcast};
+use crate::sync::ring::cursors::Words;
+use crate::sync::ring::{Gauge, Receiver, Sender, ring, ring_at};
 use crate::tap::Tap;
 
 /// The stages of one engine, ready to be dealt out to lanes.

@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::broadcast::Consumer;
 use super::build::Stages;
 use super::chain::{Accept, EgressNode, FactorNode, IngestNode, ModelNode, Trace};
 use super::control::Control;
@@ -14,10 +13,11 @@ use super::inlet::{Inlet, Merge, Share};
 use super::lane::{Turn, Work};
 use super::outlet::{HostOutlet, LaneOutlet, ModelsOutlet};
 use super::placement::Stage;
-use super::ring::Receiver;
 use super::shards::ShardsOutlet;
 use super::wire::{Events, FactorVectors, Predictions, RawEvents, Wire};
 use crate::stages::{Egress, Factor, Ingest, ModelStage, Names};
+use crate::sync::broadcast::Consumer;
+use crate::sync::ring::Receiver;
 use crate::tap::Tap;
 
 /// Where a lane's last stage sends.

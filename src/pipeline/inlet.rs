@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::broadcast::{Consumer, Received};
 use super::counters::{Counter, Counters};
-use super::ring::Receiver;
+use crate::sync::broadcast::{Consumer, Received};
+use crate::sync::ring::Receiver;
 
 /// The receiving end of a lane.
 pub(crate) trait Inlet: Send {
@@ -126,7 +126,7 @@ impl Inlet for Merge {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::pipeline::ring::ring;
+    use crate::sync::ring::ring;
 
     #[test]
     fn a_busy_ring_keeps_no_other_waiting() {

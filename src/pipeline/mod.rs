@@ -2,13 +2,9 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `ring` | the ring between two lanes |
-//! | `slots` | a ring's memory |
-//! | `broadcast` | one producer, several consumers that each see every message |
 //! | `wire` | how messages lie in a ring |
 //! | `chain` | stages on one lane, calling each other |
 //! | `inlet` | the receiving ends: from a ring, from several, from a broadcast |
-//! | `word` | a ring's two words, which an inlined poll may read |
 //! | `outlet` | the sending ends: to the next lane, to the host |
 //! | `shards` | the sending end to lanes that each keep some of the instruments |
 //! | `lane` | a pinned thread that polls its inlet and runs its stages |
@@ -21,12 +17,10 @@
 //! | `cores` | what cores this process may use |
 //! | `idle` | what a lane does when it has nothing to do |
 //! | `guest` | threads that block all signals |
-//! | `padded` | buffers that share no cache line |
 //! | `clock` | stamps in TSC ticks |
 //! | `hops` | one histogram a hop, handed over whole |
 //! | `counters` | counters, one writer each |
 
-pub mod broadcast;
 pub(crate) mod build;
 pub(crate) mod chain;
 pub mod clock;
@@ -41,11 +35,7 @@ pub(crate) mod inlet;
 pub(crate) mod lane;
 pub(crate) mod outlet;
 pub mod overload;
-pub mod padded;
 pub mod placement;
-pub mod ring;
 pub(crate) mod shards;
-mod slots;
 pub mod vitals;
 pub mod wire;
-pub(crate) mod word;

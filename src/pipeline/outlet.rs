@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::broadcast::Producer;
 use super::chain::{Accept, Trace};
 use super::control::Control;
 use super::counters::{Counter, Counters};
 use super::idle::{Idle, Waiter};
-use super::ring::Sender;
 use super::vitals::Patience;
 use super::wire::{Encode, FactorVectors, Signals, Wire};
 use crate::stages::{Ends, FactorVector, Signal};
+use crate::sync::broadcast::Producer;
+use crate::sync::ring::Sender;
 
 /// To the next lane. A full ring makes this lane wait, so that the ring before
 /// it fills: losses happen at the pipeline's two ends.

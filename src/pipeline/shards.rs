@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::chain::{Accept, Trace};
 use super::counters::{Counter, Counters};
 use super::outlet::LaneOutlet;
-use super::padded::Items;
 use super::wire::Events;
 use crate::stages::{Body, Ends, Event, InstrumentId, PairId, Shards};
+use crate::sync::padded::Items;
 
 /// Deals events out by their instruments, so that each instrument's stay in
 /// order. An index price goes to every shard: those that have none of its pair's
@@ -100,10 +100,10 @@ mod tests {
     use crate::pipeline::counters::Snapshot;
     use crate::pipeline::idle::Idle;
     use crate::pipeline::placement::Stage;
-    use crate::pipeline::ring::{Receiver, ring};
     use crate::pipeline::vitals::pulse;
     use crate::pipeline::wire::{Encode, Wire};
     use crate::stages::Meta;
+    use crate::sync::ring::{Receiver, ring};
 
     /// An outlet to shards with rings of that size, and their other ends.
     fn outlet(shards: usize, size: usize) -> (ShardsOutlet, Vec<Receiver>, Arc<Control>) {

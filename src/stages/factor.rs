@@ -9,7 +9,7 @@ use super::{Body, Event, FactorVector, InstrumentId, Meta, PairId, Shards};
 use crate::abi::EventKind;
 use crate::factors::{FactorBank, IndexPrice};
 use crate::panic::Payload;
-use crate::pipeline::padded::{Items, Values};
+use crate::sync::padded::{Items, Values};
 
 /// Which kinds of event make the engine compute a factor vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! instrument, oldest place first.
 
 use super::{Ends, InstrumentId, Meta, ModelId, Prediction};
-use crate::pipeline::padded::Items;
+use crate::sync::padded::Items;
 
 /// A conflating queue. A newer value takes the place of the older one of its
 /// key, so that no instrument waits longer because it is busy.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{FactorVector, ModelId, Prediction};
 use crate::models::Model;
 use crate::panic::Payload;
-use crate::pipeline::padded::Values;
+use crate::sync::padded::Values;
 
 /// How the outputs of several models reach the callback.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,10 @@
 //! Ingest's end of the capture tap.
 
 use crate::abi::EventKind;
-use crate::pipeline::broadcast::{self, Consumer, Producer, Start};
-use crate::pipeline::ring::WORDS_PER_LINE;
 use crate::pipeline::wire;
 use crate::stages::{RawEvent, RawHead};
+use crate::sync::broadcast::{self, Consumer, Producer, Start};
+use crate::sync::ring::WORDS_PER_LINE;
 
 const HEAD_WORDS: usize = size_of::<RawHead>() / 8;
 

@@ -13,10 +13,10 @@ use crossbeam_utils::sync::{Parker, Unparker};
 
 use super::row;
 use crate::error::say;
-use crate::pipeline::broadcast::{Consumer, Received};
 use crate::pipeline::clock::Clock;
 use crate::pipeline::counters::{Counter, Counters};
 use crate::pipeline::{cores, guest, wire};
+use crate::sync::broadcast::{Consumer, Received};
 
 /// Lines are written together up to so many bytes.
 const TOGETHER: usize = 1 << 16;

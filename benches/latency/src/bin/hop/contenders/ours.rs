@@ -1,6 +1,6 @@
 //! The library's ring.
 
-use signal::pipeline::ring::{Receiver, Sender, ring};
+use signal::sync::ring::{Receiver, Sender, ring};
 
 use super::{Contender, Message, Rx, SLOTS, Tx};
 
@@ -8,7 +8,7 @@ pub struct OursInPlace;
 
 impl<const W: usize> Contender<W> for OursInPlace {
     const NAME: &'static str = "ours, in place";
-    const HOW: &'static str = "signal::pipeline::ring; read in its slot, which is freed afterwards; each look in vain \
+    const HOW: &'static str = "signal::sync::ring; read in its slot, which is freed afterwards; each look in vain \
          prefetches the next slot, a part of the ring's API that lanes use";
     const OURS: bool = true;
     fn make() -> (impl Tx<W>, impl Rx<W>) {

@@ -4,7 +4,7 @@
 //! The thread that used the seat last owns it: it enters with a plain store,
 //! then looks whether it still is the owner. Another thread claims the seat: it
 //! takes the owner's name away, puts a barrier between that and what comes next
-//! on every thread ([`barrier::heavy`]), and only then looks whether the former
+//! on every thread ([`membarrier::heavy`]), and only then looks whether the former
 //! owner is inside. If so the claim is given back and refused.
 //!
 //! Each owner has a word of its own to say that it is inside, so a thread that
@@ -16,8 +16,8 @@
 //! that function has called back into the host. So the owner may enter again
 //! from inside a callback, and may not from a signal handler that interrupted it.
 
-use crate::barrier;
-use crate::sync::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use super::membarrier;
+use super::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// Threads' names take the bits below this one, the round those above.
 const ROUND_SHIFT: u32 = 58;
@@ -99,7 +99,7 @@ impl Seat {
                 return Err(Taken);
             }
             inside.store(before + 1, Ordering::Relaxed);
-            barrier::light();
+            membarrier::light();
             if self.owner.load(Ordering::Relaxed) == owner {
                 return Ok(Entered::new(inside, before, None));
             }
@@ -126,7 +126,7 @@ impl Seat {
             _ if owner & THREAD == me => self.sit(round(owner)),
             _ => {
                 self.owner.store(CLAIMED, Ordering::Relaxed);
-                let seen = barrier::heavy();
+                let seen = membarrier::heavy();
                 // Acquires what the former owner did inside.
                 if !seen || self.inside[round(owner)].load(Ordering::Acquire) != 0 {
                     self.owner.store(owner, Ordering::Relaxed);
@@ -175,7 +175,7 @@ impl Seat {
 #[cfg(not(loom))]
 impl Seat {
     /// Shares an unused seat from the start: for a machine without
-    /// [`barrier::heavy`].
+    /// [`membarrier::heavy`].
     pub(crate) fn share(&self) {
         let _ = self
             .owner
@@ -298,5 +298,4 @@ impl Drop for Claim<'_> {
 }
 
 #[cfg(test)]
-#[path = "seat_tests.rs"]
 mod tests;

@@ -1,5 +1,22 @@
-//! Atomics of our own protocols: the standard library's, or loom's under
-//! `--cfg loom`, which then explores every order in which threads can meet.
+//! Every protocol between threads. The atomics are the standard library's, or
+//! loom's under `--cfg loom`, which then explores every order in which threads
+//! can meet.
+//!
+//! | file | what |
+//! |---|---|
+//! | `ring` | the ring between two lanes, its memory and its two words |
+//! | `broadcast` | one producer, several consumers that each see every message |
+//! | `biased_lock` | who is inside a handle: one thread at a time, cheap for the same one |
+//! | `membarrier` | a barrier on all threads, paid by the side that is rare |
+//! | `read_gate` | readers that may be inside while others are, and are waited for |
+//! | `padded` | buffers that share no cache line |
+
+pub(crate) mod biased_lock;
+pub mod broadcast;
+pub(crate) mod membarrier;
+pub mod padded;
+pub(crate) mod read_gate;
+pub mod ring;
 
 #[cfg(not(loom))]
 pub(crate) use std::sync::OnceLock;

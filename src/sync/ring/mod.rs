@@ -17,6 +17,11 @@
 //! ([`Receiver::prefetch`]): once `sent` tells of it the message is on its way
 //! already, so that a message of several lines takes little longer than the word.
 //!
+//! | file | what |
+//! |---|---|
+//! | `memory` | a ring's cache lines |
+//! | `cursors` | a ring's two words, which an inlined poll may read |
+//!
 //! A ring keeps its high-water mark: the receiver notes how many messages it
 //! finds, the sender that there was no room. Each has a cell of its own.
 
@@ -26,10 +31,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
 
-use super::slots::Slots;
-use super::word::Words;
+use cursors::Words;
+use memory::Slots;
 
-pub use super::slots::WORDS_PER_LINE;
+pub(crate) mod cursors;
+mod memory;
+
+pub use memory::WORDS_PER_LINE;
 
 /// The ring has no room for one more message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -58,7 +58,7 @@ use std::sync::Arc;
 
 mod consumer;
 #[cfg(all(test, loom))]
-mod models;
+mod loom_tests;
 mod producer;
 mod registry;
 mod shared;

@@ -8,7 +8,7 @@ use crate::sync::{AtomicU64, Ordering, fence};
 
 /// Words in a slot's line. loom explores each word: there it is a small one.
 #[cfg(not(loom))]
-pub(super) const LINE: usize = crate::pipeline::ring::WORDS_PER_LINE;
+pub(super) const LINE: usize = crate::sync::ring::WORDS_PER_LINE;
 #[cfg(loom)]
 pub(super) const LINE: usize = 3;
 

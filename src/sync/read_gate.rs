@@ -5,7 +5,7 @@
 //! then looks for readers. Each stores before it looks, with a full fence between
 //! the two: one of them sees the other, or both do.
 
-use crate::sync::{AtomicU64, Ordering, fence};
+use super::{AtomicU64, Ordering, fence};
 
 /// What goes by a token, or by none: 0.
 #[derive(Debug)]

@@ -8,7 +8,7 @@
 #[cfg(not(loom))]
 use std::sync::atomic::compiler_fence;
 
-use crate::sync::{Ordering, fence};
+use super::{Ordering, fence};
 
 /// Between a store and a load, on the frequent side.
 #[cfg(not(loom))]
