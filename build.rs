@@ -4,7 +4,7 @@
 use std::env;
 use std::process::Command;
 
-/// Functions whose calls go to the trampolines of `src/glibc.rs`.
+/// Functions whose calls go to the trampolines of `src/os/glibc.rs`.
 const OLD_GLIBC: &[&str] = &[
     "dlsym",
     "fstat64",

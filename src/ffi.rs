@@ -42,10 +42,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::abi::{EventKind, HostEvent};
 use crate::config::{self, Config};
 use crate::engine::{
-    Base, Deliver, Engine, Feeder, HealthState, ModelInfo, Poller, Registry, Wait, memory,
+    Base, Deliver, Engine, Feeder, HealthState, ModelInfo, Poller, Registry, Wait,
 };
-use crate::error::say;
-use crate::panic;
+use crate::os::memory;
+use crate::os::panic;
+use crate::os::stderr::say;
 use crate::pipeline::counters::{Counter, Snapshot};
 use crate::stages::ModelId;
 

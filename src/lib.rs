@@ -52,11 +52,9 @@ pub mod factors;
 // Its table of handles is static, which loom's atomics cannot be.
 #[cfg(not(loom))]
 pub mod ffi;
-mod files;
-#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
-mod glibc;
 pub mod models;
-mod panic;
+#[doc(hidden)]
+pub mod os;
 pub mod pipeline;
 mod ranged;
 #[cfg(feature = "replay")]

@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::pipeline::cores::MAX_CORES;
+use crate::os::cores::MAX_CORES;
 use crate::pipeline::placement::{Placement, Stage};
 use crate::ranged::Ranged;
 

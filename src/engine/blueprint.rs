@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Registry, memory};
+use super::Registry;
 use crate::config::{Config, ModelEntry};
 use crate::error::Error;
 use crate::factors::{Entry, Prepared};
 use crate::models::{self, Kind, Model};
+use crate::os::memory;
 use crate::pipeline::build::Stages;
 use crate::pipeline::overload::EgressOverload;
 use crate::pipeline::shards::ShardsOutlet;

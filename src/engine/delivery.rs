@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Monitor, Poller};
 use crate::abi::EventKind;
 use crate::config::Config;
-use crate::pipeline::clock::Clock;
+use crate::os::clock::Clock;
 use crate::pipeline::idle::Idle;
 use crate::pipeline::placement::Plan;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytemuck::Zeroable;
 
 use crate::abi::HostEvent;
-use crate::pipeline::clock::Clock;
+use crate::os::clock::Clock;
 use crate::pipeline::control::Control;
 use crate::pipeline::counters::{Counter, Counters};
 use crate::pipeline::lane::{self, Turn};

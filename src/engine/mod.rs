@@ -3,7 +3,6 @@
 //! | file | what |
 //! |---|---|
 //! | `blueprint` | what a configuration asks for, checked, before anything runs |
-//! | `memory` | whether there is enough of it |
 //! | `feeder` | where the host's events go in |
 //! | `poller` | where signals come out |
 //! | `batch` | signals handed out in place |
@@ -20,11 +19,12 @@ use std::time::Instant;
 use crate::abi::HostEvent;
 use crate::config::Config;
 use crate::error::Error;
-use crate::panic::{quietly, told};
+use crate::os::clock::Clock;
+use crate::os::cores::Cores;
+use crate::os::memory;
+use crate::os::panic::{quietly, told};
 use crate::pipeline::build::{self, RingPlan};
-use crate::pipeline::clock::Clock;
 use crate::pipeline::control::{Control, LONGEST_FAREWELL};
-use crate::pipeline::cores::Cores;
 use crate::pipeline::counters::{Counters, Snapshot};
 use crate::pipeline::hops::{self, Hop};
 use crate::pipeline::lane::Lane;
@@ -42,7 +42,6 @@ mod blueprint;
 mod delivery;
 mod feeder;
 mod health;
-pub(crate) mod memory;
 mod poller;
 
 pub(crate) use delivery::{Delivery, Wait};

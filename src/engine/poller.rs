@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::pipeline::clock::Clock;
+use crate::os::clock::Clock;
 use crate::pipeline::counters::{Counter, Counters};
 use crate::pipeline::hops::{Hop, Recorder};
 use crate::pipeline::wire::{self, Signals, Wire};

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::pipeline::clock::Clock;
+use crate::os::clock::Clock;
 
 const NOT_YET: u8 = 0;
 const UNDER_WAY: u8 = 1;

@@ -170,7 +170,7 @@ impl Inside {
             return;
         }
         if !slot.wait_for_readers() {
-            crate::error::say(
+            crate::os::stderr::say(
                 "a handle was destroyed while a call on it was interrupted: its memory is kept",
             );
             self.handle().stop();

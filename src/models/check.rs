@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::load::{self, MAX_JSON_BYTES};
 use super::{Model, ModelError};
-use crate::files;
+use crate::os::files;
 
 /// What `MODEL_FILE.check.json` holds: factor vectors, the outputs that the
 /// model's trainer computed for them, and how far ours may be off.

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::files;
+use crate::os::files;
 
 use super::{Check, LightGbm, Linear, Model, ModelError, XgBoost, onnx};
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::chain::Trace;
-use super::clock::Clock;
 use super::control::Control;
 use super::counters::Counters;
 use super::deal::{Dealer, Frame, LaneInlet, Rest, Tail};
@@ -19,6 +18,7 @@ use super::placement::{LanePlan, Plan, Stage};
 use super::shards::ShardsOutlet;
 use super::vitals::Vitals;
 use super::wire::{self, Encode, Events, FactorVectors, Predictions, Signals};
+use crate::os::clock::Clock;
 use crate::stages::{Egress, Factor, Ingest, ModelStage, Names};
 use crate::sync::broadcast::{Start, broadcast};
 use crate::sync::ring::cursors::Words;

@@ -6,14 +6,14 @@
 
 use std::sync::Arc;
 
-use super::clock::Clock;
 use super::control::Control;
 use super::counters::{Counter, Counters};
 use super::hops::{Hop, Recorder};
 use super::outlet::HostOutlet;
 use super::placement::Stage;
 use super::wire::{Events, FactorVectors, Predictions, RawEvents, Wire};
-use crate::panic::told;
+use crate::os::clock::Clock;
+use crate::os::panic::told;
 use crate::stages::{
     Applied, Egress, Ends, Event, Factor, FactorPanic, FactorVector, Ingest, ModelPanic,
     ModelStage, Names, Prediction, RawEvent, Sent,

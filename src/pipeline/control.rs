@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use crate::error::say;
+use crate::os::stderr::say;
 use crate::sync::{AtomicBool, OnceLock, Ordering};
 
 /// Incidents of which the text is kept and said.

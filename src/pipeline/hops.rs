@@ -7,8 +7,8 @@
 use hdrhistogram::Histogram;
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use super::clock::Clock;
 use super::placement::Stage;
+use crate::os::clock::Clock;
 
 /// A timed stretch of a message's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

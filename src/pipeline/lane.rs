@@ -18,9 +18,9 @@ use super::outlet::drop_between_lanes;
 use super::placement::{LanePlan, Stage};
 use super::vitals::Pulse;
 use super::wire::Wire;
-use super::{cores, guest};
-use crate::error::say;
-use crate::panic::{discard, told};
+use crate::os::panic::{discard, told};
+use crate::os::stderr::say;
+use crate::os::{cores, threads};
 
 /// Messages that a lane handles before it looks at anything else.
 const BATCH: usize = 64;
@@ -167,7 +167,7 @@ impl Lane {
         let plan = plan.clone();
         let name = format!("{}{index}", cores::LANE_NAME);
         let core = plan.core;
-        let thread = guest::spawn(name, move || {
+        let thread = threads::spawn(name, move || {
             touch_stack();
             let mut prime = || catch_unwind(AssertUnwindSafe(|| work.prime()));
             let result = cores::pin(plan.core).and_then(|()| {

@@ -14,21 +14,15 @@
 //! | `vitals` | whether a lane comes round |
 //! | `control` | the order to stop, the failure, the incidents |
 //! | `placement` | which stages share a lane, and on which core |
-//! | `cores` | what cores this process may use |
 //! | `idle` | what a lane does when it has nothing to do |
-//! | `guest` | threads that block all signals |
-//! | `clock` | stamps in TSC ticks |
 //! | `hops` | one histogram a hop, handed over whole |
 //! | `counters` | counters, one writer each |
 
 pub(crate) mod build;
 pub(crate) mod chain;
-pub mod clock;
 pub(crate) mod control;
-pub mod cores;
 pub mod counters;
 mod deal;
-pub mod guest;
 pub mod hops;
 pub mod idle;
 pub(crate) mod inlet;

@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::cores::Cores;
 use super::idle::Idle;
+use crate::os::cores::Cores;
 use crate::stages::Shards;
 
 /// A stage, in the order of the path.

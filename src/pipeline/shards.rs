@@ -95,7 +95,7 @@ impl Accept<Events> for ShardsOutlet {
 mod tests {
     use super::*;
     use crate::factors::{IndexPrice, Trade};
-    use crate::pipeline::clock::Clock;
+    use crate::os::clock::Clock;
     use crate::pipeline::control::Control;
     use crate::pipeline::counters::Snapshot;
     use crate::pipeline::idle::Idle;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 
-use super::clock::Clock;
+use crate::os::clock::Clock;
 
 #[derive(Debug, Default)]
 struct Cells {

@@ -18,10 +18,10 @@ use super::hgrm::write_hgrm;
 use super::latency::Latency;
 use super::summary::Summary;
 use crate::engine::Monitor;
-use crate::error::say;
-use crate::pipeline::clock::Clock;
+use crate::os::clock::Clock;
+use crate::os::stderr::say;
+use crate::os::{cores, threads};
 use crate::pipeline::hops::Hop;
-use crate::pipeline::{cores, guest};
 
 /// How long lanes get to hand over at the end of an interval.
 const HAND_OVER: Duration = Duration::from_millis(2);
@@ -101,7 +101,7 @@ impl Exporter {
             facts,
             done: done.clone(),
         };
-        let thread = guest::spawn("signal-report".into(), move || {
+        let thread = threads::spawn("signal-report".into(), move || {
             cores::step_aside(&aside);
             job.run(file, &parker)
         })

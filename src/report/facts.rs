@@ -6,8 +6,8 @@ use std::fs;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::pipeline::clock::Clock;
-use crate::pipeline::cores::Cores;
+use crate::os::clock::Clock;
+use crate::os::cores::Cores;
 use crate::pipeline::placement::Plan;
 
 /// What a report says of where it was made.

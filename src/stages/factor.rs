@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::{Body, Event, FactorVector, InstrumentId, Meta, PairId, Shards};
 use crate::abi::EventKind;
 use crate::factors::{FactorBank, IndexPrice};
-use crate::panic::Payload;
+use crate::os::panic::Payload;
 use crate::sync::padded::{Items, Values};
 
 /// Which kinds of event make the engine compute a factor vector.

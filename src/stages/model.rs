@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FactorVector, ModelId, Prediction};
 use crate::models::Model;
-use crate::panic::Payload;
+use crate::os::panic::Payload;
 use crate::sync::padded::Values;
 
 /// How the outputs of several models reach the callback.

@@ -12,10 +12,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crossbeam_utils::sync::{Parker, Unparker};
 
 use super::row;
-use crate::error::say;
-use crate::pipeline::clock::Clock;
+use crate::os::clock::Clock;
+use crate::os::stderr::say;
+use crate::os::{cores, threads};
 use crate::pipeline::counters::{Counter, Counters};
-use crate::pipeline::{cores, guest, wire};
+use crate::pipeline::wire;
 use crate::sync::broadcast::{Consumer, Received};
 
 /// Lines are written together up to so many bytes.
@@ -89,7 +90,7 @@ impl Writer {
         let wake = parker.unparker().clone();
         let done = Arc::new(AtomicBool::new(false));
         let ending = done.clone();
-        let thread = guest::spawn("signal-capture".into(), move || {
+        let thread = threads::spawn("signal-capture".into(), move || {
             cores::step_aside(&aside);
             job.run(&parker, &ending);
             job

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
-use signal::pipeline::clock::Clock;
+use signal::os::clock::Clock;
 
 /// Longest single trip that is told apart, in clock ticks (seconds on any machine).
 const MAX_TICKS: u64 = 1 << 36;

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use signal::config::{ENV_CORES, schema};
 use signal::engine::Blueprint;
-use signal::pipeline::cores::Cores;
+use signal::os::cores::Cores;
 use signal::pipeline::placement::{Placement, Plan};
 use signal::stages::Callback;
 use signal::{Config, Registry};

@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn threads_of_ours_are_quiet_by_their_name() {
         keep_quiet(|| false);
-        let told = crate::pipeline::guest::spawn(format!("{THREAD_NAME}test"), || {
+        let told = crate::os::threads::spawn(format!("{THREAD_NAME}test"), || {
             describe(&*catch_unwind(|| panic!("on a lane")).unwrap_err())
         });
         let told = told.unwrap().join().unwrap();

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use core_affinity::CoreId;
 
-use super::guest;
+use super::threads;
 
 /// Core ids at and above this abort the process in `core_affinity`.
 pub const MAX_CORES: usize = libc::CPU_SETSIZE as usize;
@@ -97,7 +97,7 @@ impl Cores {
 
 /// The cores that a thread of this process can be pinned to now.
 fn allowed() -> Result<Vec<usize>, String> {
-    let probe = guest::spawn("signal-probe".into(), || {
+    let probe = threads::spawn("signal-probe".into(), || {
         widen_own_mask();
         core_affinity::get_core_ids().unwrap_or_default()
     })

@@ -3,8 +3,8 @@
 
 use std::io;
 
+use super::threads::limit;
 use crate::error::Error;
-use crate::pipeline::guest::limit;
 
 const MIB: usize = 1 << 20;
 

@@ -1,0 +1,22 @@
+//! All that is asked of Linux and of the process.
+//!
+//! | file | what |
+//! |---|---|
+//! | `clock` | stamps in TSC ticks |
+//! | `cores` | what cores this process may use |
+//! | `threads` | threads that block all signals |
+//! | `memory` | whether there is enough of it |
+//! | `files` | files, read whole and within a limit |
+//! | `stderr` | lines on stderr |
+//! | `panic` | panics that are caught and told |
+//! | `glibc` | symbol versions of the host's glibc |
+
+pub mod clock;
+pub mod cores;
+pub(crate) mod files;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod glibc;
+pub(crate) mod memory;
+pub(crate) mod panic;
+pub(crate) mod stderr;
+pub mod threads;
