@@ -52,6 +52,8 @@ pub mod factors;
 // Its table of handles is static, which loom's atomics cannot be.
 #[cfg(not(loom))]
 pub mod ffi;
+#[doc(hidden)]
+pub mod messages;
 pub mod models;
 #[doc(hidden)]
 pub mod os;

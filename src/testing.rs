@@ -23,8 +23,9 @@ use serde_json::{Map, Value};
 
 use crate::abi::{EventKind, HostEvent};
 use crate::factors::{FactorSet, Registry};
-use crate::pipeline::wire::{self, RawEvents, Wire};
-use crate::stages::{Assets, Factor, FactorVector, Ingest, Name, Names, Triggers};
+use crate::messages::wire::{self, RawEvents, Wire};
+use crate::messages::{Name, Names};
+use crate::stages::{Assets, Factor, FactorVector, Ingest, Triggers};
 
 /// Most instruments in one [`run`].
 const INSTRUMENTS: usize = 64;

@@ -4,9 +4,10 @@ use std::fmt;
 
 use super::Poller;
 use super::poller::Lent;
+use crate::messages::Name;
+use crate::messages::wire::{Signals, Wire};
 use crate::pipeline::hops::Hop;
-use crate::pipeline::wire::{Signals, Wire};
-use crate::stages::{Name, Signal};
+use crate::stages::Signal;
 
 /// Signals that were ready, oldest first, in place: nothing is copied. Their
 /// slots in the ring are freed when the batch is dropped.

@@ -7,13 +7,14 @@ use super::Registry;
 use crate::config::{Config, ModelEntry};
 use crate::error::Error;
 use crate::factors::{Entry, Prepared};
+use crate::messages::Names;
+use crate::messages::wire::{self, Encode, MAX_VALUES, Signals};
 use crate::models::{self, Kind, Model};
 use crate::os::memory;
 use crate::pipeline::build::Stages;
 use crate::pipeline::overload::EgressOverload;
 use crate::pipeline::shards::ShardsOutlet;
-use crate::pipeline::wire::{self, Encode, MAX_VALUES, Signals};
-use crate::stages::{Callback, Egress, Factor, Ingest, ModelStage, Names, Shards, Triggers};
+use crate::stages::{Callback, Egress, Factor, Ingest, ModelStage, Shards, Triggers};
 use crate::sync::ring::WORDS_PER_LINE;
 use crate::tap;
 

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use bytemuck::Zeroable;
 
 use crate::abi::HostEvent;
+use crate::messages::wire;
 use crate::os::clock::Clock;
 use crate::pipeline::control::Control;
 use crate::pipeline::counters::{Counter, Counters};
 use crate::pipeline::lane::{self, Turn};
 use crate::pipeline::overload::{IngestOverload, Overload};
-use crate::pipeline::wire;
 use crate::sync::ring::Sender;
 
 /// Spins of a blocked `on_event` between two offers of the core.

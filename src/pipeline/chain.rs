@@ -11,12 +11,13 @@ use super::counters::{Counter, Counters};
 use super::hops::{Hop, Recorder};
 use super::outlet::HostOutlet;
 use super::placement::Stage;
-use super::wire::{Events, FactorVectors, Predictions, RawEvents, Wire};
+use crate::messages::Names;
+use crate::messages::wire::{Events, FactorVectors, Predictions, RawEvents, Wire};
 use crate::os::clock::Clock;
 use crate::os::panic::told;
 use crate::stages::{
     Applied, Egress, Ends, Event, Factor, FactorPanic, FactorVector, Ingest, ModelPanic,
-    ModelStage, Names, Prediction, RawEvent, Sent,
+    ModelStage, Prediction, RawEvent, Sent,
 };
 use crate::tap::Tap;
 

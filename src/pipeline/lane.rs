@@ -17,7 +17,7 @@ use super::inlet::Inlet;
 use super::outlet::drop_between_lanes;
 use super::placement::{LanePlan, Stage};
 use super::vitals::Pulse;
-use super::wire::Wire;
+use crate::messages::wire::Wire;
 use crate::os::panic::{discard, told};
 use crate::os::stderr::say;
 use crate::os::{cores, threads};

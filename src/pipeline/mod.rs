@@ -2,7 +2,6 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `wire` | how messages lie in a ring |
 //! | `chain` | stages on one lane, calling each other |
 //! | `inlet` | the receiving ends: from a ring, from several, from a broadcast |
 //! | `outlet` | the sending ends: to the next lane, to the host |
@@ -32,4 +31,3 @@ pub mod overload;
 pub mod placement;
 pub(crate) mod shards;
 pub mod vitals;
-pub mod wire;

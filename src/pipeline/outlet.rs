@@ -8,7 +8,7 @@ use super::control::Control;
 use super::counters::{Counter, Counters};
 use super::idle::{Idle, Waiter};
 use super::vitals::Patience;
-use super::wire::{Encode, FactorVectors, Signals, Wire};
+use crate::messages::wire::{Encode, FactorVectors, Signals, Wire};
 use crate::stages::{Ends, FactorVector, Signal};
 use crate::sync::broadcast::Producer;
 use crate::sync::ring::Sender;

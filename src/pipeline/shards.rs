@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::chain::{Accept, Trace};
 use super::counters::{Counter, Counters};
 use super::outlet::LaneOutlet;
-use super::wire::Events;
+use crate::messages::wire::Events;
 use crate::stages::{Body, Ends, Event, InstrumentId, PairId, Shards};
 use crate::sync::padded::Items;
 
@@ -95,13 +95,13 @@ impl Accept<Events> for ShardsOutlet {
 mod tests {
     use super::*;
     use crate::factors::{IndexPrice, Trade};
+    use crate::messages::wire::{Encode, Wire};
     use crate::os::clock::Clock;
     use crate::pipeline::control::Control;
     use crate::pipeline::counters::Snapshot;
     use crate::pipeline::idle::Idle;
     use crate::pipeline::placement::Stage;
     use crate::pipeline::vitals::pulse;
-    use crate::pipeline::wire::{Encode, Wire};
     use crate::stages::Meta;
     use crate::sync::ring::{Receiver, ring};
 

@@ -10,7 +10,6 @@
 //! | `model` | run the models | [`FactorVector`] | [`Prediction`] |
 //! | `egress` | number the signals | [`Prediction`] | [`Signal`] |
 //! | `held` | signals for which there is no room | | |
-//! | `names` | instrument names, shared with the host's thread | | |
 //! | `routes` | from the host's spelling of an instrument to its numbers | | |
 //! | `shards` | which of several factor stages keeps an instrument | | |
 
@@ -24,7 +23,6 @@ mod factor;
 mod held;
 mod ingest;
 mod model;
-mod names;
 mod routes;
 mod shards;
 
@@ -32,7 +30,6 @@ pub use egress::{Egress, Sent};
 pub use factor::{Applied, Factor, FactorPanic, Triggers};
 pub use ingest::{Assets, Ingest, Refusal};
 pub use model::{Callback, ModelPanic, ModelStage};
-pub use names::{Name, Names};
 pub use shards::Shards;
 
 /// An instrument's number: dense, from 0, in order of first appearance.

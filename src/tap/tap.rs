@@ -1,7 +1,7 @@
 //! Ingest's end of the capture tap.
 
 use crate::abi::EventKind;
-use crate::pipeline::wire;
+use crate::messages::wire;
 use crate::stages::{RawEvent, RawHead};
 use crate::sync::broadcast::{self, Consumer, Producer, Start};
 use crate::sync::ring::WORDS_PER_LINE;

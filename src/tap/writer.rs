@@ -12,11 +12,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crossbeam_utils::sync::{Parker, Unparker};
 
 use super::row;
+use crate::messages::wire;
 use crate::os::clock::Clock;
 use crate::os::stderr::say;
 use crate::os::{cores, threads};
 use crate::pipeline::counters::{Counter, Counters};
-use crate::pipeline::wire;
 use crate::sync::broadcast::{Consumer, Received};
 
 /// Lines are written together up to so many bytes.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use serde_json::Map;
 use signal::abi::{self, EventKind};
 use signal::factors::{self, Depth, IndexPrice, Ticker, Trade};
+use signal::messages::Names;
+use signal::messages::wire::{self, RawEvents, Wire};
 use signal::models::{self, Model};
-use signal::pipeline::wire::{self, RawEvents, Wire};
 use signal::stages::{
     Assets, Body, Callback, Egress, Ends, Event, Factor, FactorVector, Ingest, InstrumentId, Meta,
-    ModelId, ModelStage, Names, PairId, Prediction, Triggers,
+    ModelId, ModelStage, PairId, Prediction, Triggers,
 };
 
 use super::events::{self, DIFFERENT};

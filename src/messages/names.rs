@@ -3,14 +3,14 @@
 use std::ffi::{CStr, c_char};
 use std::sync::OnceLock;
 
-use super::InstrumentId;
 use crate::abi::SYMBOL_LEN;
+use crate::stages::InstrumentId;
 
 /// A symbol as strategies expect it: upper case, no underscore, at most
 /// 32 characters, with a NUL behind them.
 ///
 /// ```
-/// use signal::stages::Name;
+/// use signal::messages::Name;
 /// assert_eq!(Name::from_symbol(b"btc_usdt").unwrap().as_str(), "BTCUSDT");
 /// assert!(Name::from_symbol(b"\xff").is_none());
 /// assert!(Name::from_symbol(b"_").is_none());
