@@ -44,11 +44,11 @@ use crate::config::{self, Config};
 use crate::engine::{
     Base, Deliver, Engine, Feeder, HealthState, ModelInfo, Poller, Registry, Wait,
 };
+use crate::messages::ModelId;
 use crate::os::memory;
 use crate::os::panic;
 use crate::os::stderr::say;
 use crate::pipeline::counters::{Counter, Snapshot};
-use crate::stages::ModelId;
 
 mod calibration;
 mod last_error;

@@ -4,7 +4,8 @@
 //! look at [`vector`]. [`run`] feeds it a whole recording instead.
 //!
 //! ```
-//! use signal::factors::{FactorSet, Market, Trade};
+//! use signal::factors::{FactorSet, Market};
+//! use signal::messages::market::Trade;
 //! use signal::testing;
 //!
 //! let mut set = testing::instrument::<Market, _>(r#"{"window": 2}"#)?;
@@ -23,9 +24,10 @@ use serde_json::{Map, Value};
 
 use crate::abi::{EventKind, HostEvent};
 use crate::factors::{FactorSet, Registry};
+use crate::messages::FactorVector;
 use crate::messages::wire::{self, RawEvents, Wire};
 use crate::messages::{Name, Names};
-use crate::stages::{Assets, Factor, FactorVector, Ingest, Triggers};
+use crate::stages::{Assets, Factor, Ingest, Triggers};
 
 /// Most instruments in one [`run`].
 const INSTRUMENTS: usize = 64;

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use signal::abi::{HostEvent, IndexPrice, Ticker, Trade};
+use signal::messages::ModelId;
 use signal::pipeline::counters::{Counter, Snapshot};
 use signal::replay::{self, Feed};
-use signal::stages::ModelId;
 use signal::{Config, Engine};
 
 #[path = "support/events.rs"]

@@ -20,12 +20,13 @@ use serde::Serialize;
 use crate::abi::EventKind;
 use crate::engine::Deliver;
 use crate::error::Error;
+use crate::messages::ModelId;
 use crate::os::cores::{MAX_CORES, parse_list};
 use crate::os::files;
 use crate::pipeline::idle::Idle;
 use crate::pipeline::overload::{EgressOverload, Overload};
 use crate::pipeline::placement::Placement;
-use crate::stages::{Assets, Callback, ModelId};
+use crate::stages::{Assets, Callback};
 
 mod forms;
 mod layer;

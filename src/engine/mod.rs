@@ -19,6 +19,7 @@ use std::time::Instant;
 use crate::abi::HostEvent;
 use crate::config::Config;
 use crate::error::Error;
+use crate::messages::Signal;
 use crate::messages::{Name, Names};
 use crate::os::clock::Clock;
 use crate::os::cores::Cores;
@@ -32,7 +33,6 @@ use crate::pipeline::lane::Lane;
 use crate::pipeline::placement::Plan;
 use crate::pipeline::vitals::pulse;
 use crate::report::{Exporter, Facts, HopSummary, Latency};
-use crate::stages::Signal;
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::AtHost;
 use crate::tap::{Tap, Writer};
@@ -417,7 +417,7 @@ impl Engine {
         self.base.about()
     }
 
-    /// The models, in their order: a [`ModelId`](crate::stages::ModelId) is a
+    /// The models, in their order: a [`ModelId`](crate::messages::ModelId) is a
     /// place in it. A signal without a model has the values of all of them, one
     /// after the other.
     pub fn models(&self) -> &[ModelInfo] {

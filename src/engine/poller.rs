@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::messages::Signal;
 use crate::messages::wire::{self, Signals, Wire};
 use crate::messages::{Name, Names};
 use crate::os::clock::Clock;
 use crate::pipeline::counters::{Counter, Counters};
 use crate::pipeline::hops::{Hop, Recorder};
-use crate::stages::Signal;
 use crate::sync::padded::Values;
 use crate::sync::ring::Receiver;
 use crate::sync::ring::cursors::AtHost;

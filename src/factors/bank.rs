@@ -1,7 +1,7 @@
 //! One factor set's states for all instruments.
 
 use super::{Depth, FactorSet, IndexPrice, Ticker, Trade};
-use crate::stages::InstrumentId;
+use crate::messages::InstrumentId;
 use crate::sync::padded::Items;
 
 /// The states of one factor set, one an instrument.

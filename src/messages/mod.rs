@@ -2,10 +2,171 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `ids` | numbers of instruments, of their pairs and of models |
+//! | `market` | checked events as factor sets see them |
 //! | `names` | instrument names, shared with the host's thread |
 //! | `wire` | how messages lie in a ring |
 
+use bytemuck::{Pod, Zeroable};
+
+use crate::abi::{EXCHANGE_LEN, SYMBOL_LEN};
+
+mod ids;
+pub mod market;
 mod names;
 pub mod wire;
 
+pub use ids::{InstrumentId, ModelId, PairId};
+use market::{Depth, IndexPrice, Ticker, Trade};
 pub use names::{Name, Names};
+
+/// What has ended once a message, and all that it makes, has gone its way.
+///
+/// An index price belongs to instruments that several shards may keep, so each
+/// shard gets a copy. One of them stands for the event; the others are counted
+/// apart, so that every event ends once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Ends {
+    /// Nothing: more messages come of the event.
+    Nothing,
+    /// The event.
+    Event,
+    /// A further shard's copy of the event.
+    Copy,
+}
+
+impl Ends {
+    /// This, if it is the last message; else nothing ends.
+    #[inline]
+    pub fn if_last(self, is_last: bool) -> Self {
+        match is_last {
+            true => self,
+            false => Ends::Nothing,
+        }
+    }
+
+    /// From the number of a variant; any other number is a copy's.
+    #[inline]
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            0 => Ends::Nothing,
+            1 => Ends::Event,
+            _ => Ends::Copy,
+        }
+    }
+}
+
+/// What travels with a message from ingest to the callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Number of the event that the host gave, from 1.
+    pub input_sequence: u64,
+    /// The instrument; [`InstrumentId::NONE`] in an index price.
+    pub instrument: InstrumentId,
+    /// The event's own time, ns since the Unix epoch. An index price has none:
+    /// it is 0 there, and the instrument's last time in what it triggers.
+    pub timestamp: i64,
+    /// When the host handed the event over, TSC ticks; 0 with timing off.
+    pub arrival: u64,
+}
+
+/// The head of an event as the host's thread copied it, unchecked.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct RawHead {
+    /// Number of the event, from 1.
+    pub sequence: u64,
+    /// When it arrived, TSC ticks; 0 with timing off.
+    pub arrival: u64,
+    /// The event's own time, ns since the Unix epoch; 0 where it has none.
+    pub timestamp: i64,
+    /// An [`EventKind`](crate::abi::EventKind) as its number.
+    pub kind: u8,
+    /// The host's instrument type.
+    pub instrument_type: i8,
+    /// Aggressor side of a trade.
+    pub side: i8,
+    #[doc(hidden)]
+    pub _unused: [u8; 5],
+    /// Exchange, NUL-terminated unless full.
+    pub exchange: [u8; EXCHANGE_LEN],
+    /// Symbol, NUL-terminated unless full.
+    pub symbol: [u8; SYMBOL_LEN],
+}
+
+/// An event as the host's thread copied it, unchecked.
+#[derive(Clone, Copy, Debug)]
+pub struct RawEvent<'a> {
+    /// Everything but prices and sizes.
+    pub head: &'a RawHead,
+    /// Depth: the carried levels of bid prices, ask prices, bid sizes and ask
+    /// sizes, one after the other. Ticker: bid, ask, bid size, ask size.
+    /// Trade: price, size. Index price: price. Anything behind is unspecified.
+    pub values: &'a [f64],
+}
+
+/// A checked event of a known instrument.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Event<'a> {
+    /// Number, instrument and times.
+    pub meta: Meta,
+    /// The instrument's exchange and symbol.
+    pub pair: PairId,
+    /// What its last message ends: the event, or a further shard's copy of it.
+    pub ends: Ends,
+    /// What happened.
+    pub body: Body<'a>,
+}
+
+/// What an [`Event`] says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Body<'a> {
+    /// Levels of the order book.
+    Depth(Depth<'a>),
+    /// Best bid and ask.
+    Ticker(Ticker),
+    /// A trade.
+    Trade(Trade),
+    /// The index price.
+    IndexPrice(IndexPrice),
+}
+
+/// The factors of one instrument at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FactorVector<'a> {
+    /// Of the event that triggered the computation.
+    pub meta: Meta,
+    /// What ends with it: an index price triggers a vector for each instrument
+    /// of its pair, and ends with the last.
+    pub ends: Ends,
+    /// One value a factor, in the order of the configured sets.
+    pub values: &'a [f64],
+}
+
+/// What one model, or all of them, made of a factor vector.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction<'a> {
+    /// Of the event that triggered the computation.
+    pub meta: Meta,
+    /// The model; `None` if the values are those of several.
+    pub model: Option<ModelId>,
+    /// What ends with it: of several predictions of an event, the last ends it.
+    pub ends: Ends,
+    /// The models' outputs, one model's after the other's.
+    pub values: &'a [f64],
+}
+
+/// A numbered result, as the host's callback receives it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Signal<'a> {
+    /// Number of the signal, from 1: a gap means signals that were dropped or
+    /// conflated.
+    pub sequence: u64,
+    /// Of the event that triggered the computation.
+    pub meta: Meta,
+    /// The model that it is from; `None` if the values are those of several.
+    pub model: Option<ModelId>,
+    /// The values.
+    pub values: &'a [f64],
+}

@@ -3,8 +3,8 @@
 use std::ffi::{CStr, c_char};
 use std::sync::OnceLock;
 
+use super::InstrumentId;
 use crate::abi::SYMBOL_LEN;
-use crate::stages::InstrumentId;
 
 /// A symbol as strategies expect it: upper case, no underscore, at most
 /// 32 characters, with a NUL behind them.

@@ -1,16 +1,16 @@
 //! How messages lie in a ring: a fixed head, then the values as `f64`.
 //!
 //! Only messages that cross a core boundary are laid out; stages on one lane
-//! hand each other the typed messages of [`crate::stages`] by reference.
+//! hand each other the typed messages of [`crate::messages`] by reference.
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::abi::{self, EXCHANGE_LEN, EventKind, HostEvent, LEVELS, PackedF64, SYMBOL_LEN};
-use crate::factors::{Depth, IndexPrice, Ticker, Trade};
-use crate::stages::{
+use super::market::{Depth, IndexPrice, Ticker, Trade};
+use super::{
     Body, Ends, Event, FactorVector, InstrumentId, Meta, ModelId, PairId, Prediction, RawEvent,
     RawHead, Signal,
 };
+use crate::abi::{self, EXCHANGE_LEN, EventKind, HostEvent, LEVELS, PackedF64, SYMBOL_LEN};
 
 /// Values that any non-Depth event carries at most.
 const SMALL_EVENT_VALUES: usize = 4;

@@ -13,12 +13,10 @@ use super::outlet::HostOutlet;
 use super::placement::Stage;
 use crate::messages::Names;
 use crate::messages::wire::{Events, FactorVectors, Predictions, RawEvents, Wire};
+use crate::messages::{Ends, Event, FactorVector, Prediction, RawEvent};
 use crate::os::clock::Clock;
 use crate::os::panic::told;
-use crate::stages::{
-    Applied, Egress, Ends, Event, Factor, FactorPanic, FactorVector, Ingest, ModelPanic,
-    ModelStage, Prediction, RawEvent, Sent,
-};
+use crate::stages::{Applied, Egress, Factor, FactorPanic, Ingest, ModelPanic, ModelStage, Sent};
 use crate::tap::Tap;
 
 /// Something that takes messages of a kind: a node or an outlet.

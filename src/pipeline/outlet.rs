@@ -9,7 +9,7 @@ use super::counters::{Counter, Counters};
 use super::idle::{Idle, Waiter};
 use super::vitals::Patience;
 use crate::messages::wire::{Encode, FactorVectors, Signals, Wire};
-use crate::stages::{Ends, FactorVector, Signal};
+use crate::messages::{Ends, FactorVector, Signal};
 use crate::sync::broadcast::Producer;
 use crate::sync::ring::Sender;
 

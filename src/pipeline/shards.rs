@@ -6,7 +6,8 @@ use super::chain::{Accept, Trace};
 use super::counters::{Counter, Counters};
 use super::outlet::LaneOutlet;
 use crate::messages::wire::Events;
-use crate::stages::{Body, Ends, Event, InstrumentId, PairId, Shards};
+use crate::messages::{Body, Ends, Event, InstrumentId, PairId};
+use crate::stages::Shards;
 use crate::sync::padded::Items;
 
 /// Deals events out by their instruments, so that each instrument's stay in
@@ -94,7 +95,8 @@ impl Accept<Events> for ShardsOutlet {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::factors::{IndexPrice, Trade};
+    use crate::messages::Meta;
+    use crate::messages::market::{IndexPrice, Trade};
     use crate::messages::wire::{Encode, Wire};
     use crate::os::clock::Clock;
     use crate::pipeline::control::Control;
@@ -102,7 +104,6 @@ mod tests {
     use crate::pipeline::idle::Idle;
     use crate::pipeline::placement::Stage;
     use crate::pipeline::vitals::pulse;
-    use crate::stages::Meta;
     use crate::sync::ring::{Receiver, ring};
 
     /// An outlet to shards with rings of that size, and their other ends.

@@ -2,7 +2,7 @@
 //! there is no room for them.
 
 use super::held::Held;
-use super::{Prediction, Signal};
+use crate::messages::{Prediction, Signal};
 
 /// What became of a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,8 @@ pub enum Sent {
 /// The egress stage.
 ///
 /// ```
-/// use signal::stages::{Egress, Ends, InstrumentId, Meta, Prediction, Sent};
+/// use signal::stages::{Egress, Sent};
+/// use signal::messages::{Ends, InstrumentId, Meta, Prediction};
 ///
 /// let meta = Meta { input_sequence: 9, instrument: InstrumentId(0), timestamp: 0, arrival: 0 };
 /// let prediction = Prediction { meta, model: None, ends: Ends::Event, values: &[1.0] };
@@ -153,7 +154,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::stages::{Ends, InstrumentId, Meta, ModelId};
+    use crate::messages::{Ends, InstrumentId, Meta, ModelId};
 
     fn prediction(instrument: u32, model: u8, value: &[f64]) -> Prediction<'_> {
         Prediction {

@@ -5,9 +5,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Body, Event, FactorVector, InstrumentId, Meta, PairId, Shards};
+use super::Shards;
 use crate::abi::EventKind;
-use crate::factors::{FactorBank, IndexPrice};
+use crate::factors::FactorBank;
+use crate::messages::market::IndexPrice;
+use crate::messages::{Body, Event, FactorVector, InstrumentId, Meta, PairId};
 use crate::os::panic::Payload;
 use crate::sync::padded::{Items, Values};
 
@@ -372,8 +374,9 @@ impl std::fmt::Debug for Factor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::factors::{Entry, FactorSet, NoParams, Registry, Ticker, Trade};
-    use crate::stages::Ends;
+    use crate::factors::{Entry, FactorSet, NoParams, Registry};
+    use crate::messages::Ends;
+    use crate::messages::market::{Ticker, Trade};
 
     /// Last index price and number of trades.
     #[derive(Default)]

@@ -1,7 +1,7 @@
 //! Signals for which the ring to the host had no room: the newest of each
 //! instrument, oldest place first.
 
-use super::{Ends, InstrumentId, Meta, ModelId, Prediction};
+use crate::messages::{Ends, InstrumentId, Meta, ModelId, Prediction};
 use crate::sync::padded::Items;
 
 /// A conflating queue. A newer value takes the place of the older one of its

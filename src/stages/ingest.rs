@@ -7,9 +7,9 @@ use std::sync::Arc;
 use rustc_hash::FxBuildHasher;
 
 use super::routes::{INDEX_PRICE, Route, Routes, Spelling};
-use super::{Body, Ends, Event, InstrumentId, Meta, PairId, RawEvent, RawHead};
 use crate::abi::{self, EXCHANGE_LEN, EventKind};
-use crate::factors::{Depth, IndexPrice, Ticker, Trade};
+use crate::messages::market::{Depth, IndexPrice, Ticker, Trade};
+use crate::messages::{Body, Ends, Event, InstrumentId, Meta, PairId, RawEvent, RawHead};
 use crate::messages::{Name, Names};
 
 /// Why ingest refused an event. A refused event touches no state.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{FactorVector, ModelId, Prediction};
+use crate::messages::{FactorVector, ModelId, Prediction};
 use crate::models::Model;
 use crate::os::panic::Payload;
 use crate::sync::padded::Values;
@@ -222,7 +222,7 @@ impl std::fmt::Debug for ModelStage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stages::{Ends, InstrumentId, Meta};
+    use crate::messages::{Ends, InstrumentId, Meta};
 
     struct Times(f64, Vec<String>);
 

@@ -6,8 +6,8 @@
 //! registers. A general map takes two lines and twice the time. Entries are never
 //! taken out.
 
-use super::{InstrumentId, PairId};
 use crate::abi::{EXCHANGE_LEN, SYMBOL_LEN};
+use crate::messages::{InstrumentId, PairId};
 
 /// Where an event of a known spelling goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

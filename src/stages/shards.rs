@@ -1,11 +1,12 @@
 //! Shards: which of several equal factor stages keeps an instrument, and where.
 
-use super::InstrumentId;
+use crate::messages::InstrumentId;
 
 /// How instruments are dealt out to shards: in turn, by their numbers.
 ///
 /// ```
-/// use signal::stages::{InstrumentId, Shards};
+/// use signal::messages::InstrumentId;
+/// use signal::stages::Shards;
 /// let shards = Shards::new(4);
 /// assert_eq!(shards.shard(InstrumentId(6)), 2);
 /// assert_eq!(shards.local(InstrumentId(6)), 1);

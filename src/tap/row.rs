@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::abi::{self, EventKind, LEVELS, SIDE_BUY, SIDE_SELL};
-use crate::stages::RawEvent;
+use crate::messages::RawEvent;
 
 /// The line that names the columns.
 pub(super) fn header() -> String {

@@ -2,7 +2,7 @@
 
 use crate::abi::EventKind;
 use crate::messages::wire;
-use crate::stages::{RawEvent, RawHead};
+use crate::messages::{RawEvent, RawHead};
 use crate::sync::broadcast::{self, Consumer, Producer, Start};
 use crate::sync::ring::WORDS_PER_LINE;
 

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use signal::abi::{Depth, HostEvent, IndexPrice, Ticker, Trade};
+use signal::messages::ModelId;
 use signal::replay::Feed;
-use signal::stages::ModelId;
 use signal::{Config, Engine};
 
 /// Any host struct, owned.

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use serde_json::Map;
 use signal::abi::{Depth, IndexPrice, LEVELS, Ticker, Trade};
 use signal::factors::{self, FactorBank, Registry};
-use signal::stages::InstrumentId;
+use signal::messages::InstrumentId;
 
 use crate::workload;
 

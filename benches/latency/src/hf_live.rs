@@ -11,8 +11,8 @@ use std::slice;
 use serde_json::{Map, Value};
 use signal::abi::{self, Depth, LEVELS, Trade};
 use signal::factors::{self, FactorBank};
+use signal::messages::InstrumentId;
 use signal::models::Model;
-use signal::stages::InstrumentId;
 
 use crate::library::Callback;
 use crate::ticks::Host;

@@ -32,7 +32,7 @@ mod alone {
 
     #[test]
     fn a_seat_changes_hands_without_end_and_is_shared_in_the_end() {
-        assert!(barrier::available(), "the kernel has no membarrier");
+        assert!(membarrier::available(), "the kernel has no membarrier");
         let seat = Seat::new();
         for turn in 0..3 * ROUNDS as u64 {
             let entered = seat.enter(ME + 64 * turn).unwrap();
@@ -74,7 +74,7 @@ mod alone {
     /// Real threads, the kernel's barrier: never two inside, and both get in.
     #[test]
     fn threads_that_fight_are_never_both_inside() {
-        assert!(barrier::available(), "the kernel has no membarrier");
+        assert!(membarrier::available(), "the kernel has no membarrier");
         for _ in 0..50 {
             let seat = Seat::new();
             let inside = AtomicBool::new(false);

@@ -8,7 +8,7 @@ use latency_bench::wide::Wide;
 use serde_json::Map;
 use signal::abi::LEVELS;
 use signal::factors::{Depth, FactorBank, IndexPrice, Registry, Ticker, Trade};
-use signal::stages::InstrumentId;
+use signal::messages::InstrumentId;
 
 use crate::Row;
 

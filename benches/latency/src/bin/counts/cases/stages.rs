@@ -8,11 +8,11 @@ use signal::abi::{self, EventKind};
 use signal::factors::{self, Depth, IndexPrice, Ticker, Trade};
 use signal::messages::Names;
 use signal::messages::wire::{self, RawEvents, Wire};
-use signal::models::{self, Model};
-use signal::stages::{
-    Assets, Body, Callback, Egress, Ends, Event, Factor, FactorVector, Ingest, InstrumentId, Meta,
-    ModelId, ModelStage, PairId, Prediction, Triggers,
+use signal::messages::{
+    Body, Ends, Event, FactorVector, InstrumentId, Meta, ModelId, PairId, Prediction,
 };
+use signal::models::{self, Model};
+use signal::stages::{Assets, Callback, Egress, Factor, Ingest, ModelStage, Triggers};
 
 use super::events::{self, DIFFERENT};
 use super::{Entry, Made, each, entry, models as kernels};

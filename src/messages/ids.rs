@@ -1,0 +1,46 @@
+//! Numbers of instruments, of their pairs and of models.
+
+/// An instrument's number: dense, from 0, in order of first appearance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InstrumentId(pub u32);
+
+impl InstrumentId {
+    /// The number as an index.
+    #[inline]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl InstrumentId {
+    /// No instrument: an index price belongs to a [`PairId`].
+    pub const NONE: Self = Self(u32::MAX);
+}
+
+/// The number of an exchange and a symbol whatever the instrument type: what
+/// an index price belongs to. Dense, from 0, in order of first appearance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PairId(pub u32);
+
+impl PairId {
+    /// The number as an index.
+    #[inline]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The number of a configured model, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModelId(pub u8);
+
+impl ModelId {
+    /// Most models that one engine can run.
+    pub const MAX: usize = 64;
+
+    /// The number as an index.
+    #[inline]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
