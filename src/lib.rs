@@ -58,7 +58,6 @@ pub mod models;
 #[doc(hidden)]
 pub mod os;
 pub mod pipeline;
-mod ranged;
 #[cfg(feature = "replay")]
 pub mod replay;
 pub mod report;

@@ -8,9 +8,9 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::factors::Ranged;
 use crate::os::cores::MAX_CORES;
 use crate::pipeline::placement::{Placement, Stage};
-use crate::ranged::Ranged;
 
 pub(super) type CoreNumber = Ranged<0, { MAX_CORES as u64 - 1 }>;
 pub(super) type RingSize = Ranged<2, { 1 << 20 }>;

@@ -10,9 +10,9 @@ use super::{Config, MAX_INSTRUMENTS};
 use crate::abi::EventKind;
 use crate::engine::Deliver;
 use crate::error::Error;
+use crate::factors::Ranged;
 use crate::pipeline::idle::Idle;
 use crate::pipeline::overload::{EgressOverload, IngestOverload, StageOverload};
-use crate::ranged::Ranged;
 use crate::stages::{Callback, Shards};
 
 /// One source's keys; what is absent is left as it was.

@@ -124,13 +124,14 @@ use serde_json::{Map, Value};
 
 mod bank;
 mod market;
+mod ranged;
 mod registry;
 mod test0000;
 
 pub use crate::messages::market::{Depth, IndexPrice, Ticker, Trade};
-pub use crate::ranged::Ranged;
 pub use bank::FactorBank;
 pub use market::{Market, MarketParams};
+pub use ranged::Ranged;
 pub use registry::{Entry, Prepared, Registry};
 pub use test0000::Test0000;
 

@@ -13,9 +13,9 @@ mod window;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::ranged::Ranged;
 use super::{Depth, FactorSet, IndexPrice, Ticker, Trade};
 use crate::abi::{LEVELS, SIDE_BUY, SIDE_SELL};
-use crate::ranged::Ranged;
 use recent::Recent;
 use window::Window;
 
