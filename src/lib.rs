@@ -49,6 +49,9 @@ pub mod config;
 pub mod engine;
 mod error;
 pub mod factors;
+#[cfg(feature = "replay")]
+#[doc(hidden)]
+pub mod formats;
 // Its table of handles is static, which loom's atomics cannot be.
 #[cfg(not(loom))]
 pub mod ffi;
@@ -58,8 +61,6 @@ pub mod models;
 #[doc(hidden)]
 pub mod os;
 pub mod pipeline;
-#[cfg(feature = "replay")]
-pub mod replay;
 pub mod report;
 pub mod stages;
 #[doc(hidden)]
@@ -70,3 +71,6 @@ pub mod testing;
 pub use config::Config;
 pub use engine::{Engine, Registry};
 pub use error::Error;
+#[cfg(feature = "replay")]
+#[doc(inline)]
+pub use formats as replay;

@@ -9,7 +9,9 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::error::{Error, Result};
 use super::feed::{Event, Feed};
-use super::row::{Columns, Row};
+use row::{Columns, Row};
+
+mod row;
 
 /// Files further apart than this are not one recording.
 const MAX_GAP_NS: i64 = 3_600_000_000_000;
@@ -130,5 +132,4 @@ fn csv_failure(file: &Path, line: u64, error: &csv::Error) -> Error {
 }
 
 #[cfg(test)]
-#[path = "capture_tests.rs"]
 mod tests;

@@ -11,9 +11,9 @@ use crate::abi::{
 use bytemuck::Zeroable;
 use csv::ByteRecord;
 
-use super::error::{Error, Result};
-use super::feed::{EXCHANGE, Feed, INSTRUMENT_TYPE, fixed};
-use super::symbol::host_symbol;
+use crate::formats::error::{Error, Result};
+use crate::formats::feed::{EXCHANGE, Feed, INSTRUMENT_TYPE, fixed};
+use crate::formats::symbol::host_symbol;
 
 /// A column that rows ask for.
 pub struct Column {

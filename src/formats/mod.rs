@@ -22,8 +22,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `capture` | reads and merges files |
-//! | `row` | one line, read into the host's structs |
+//! | `csv` | reads and merges files; one line, read into the host's structs |
 //! | `feed` | events in their order of arrival |
 //! | `symbol` | from the exchange's spelling to the host's |
 //! | `error` | what is wrong with a file, and where |
@@ -50,13 +49,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod capture;
+mod csv;
 mod error;
 mod feed;
-mod row;
 mod symbol;
 
-pub use capture::read;
+pub use self::csv::read;
 pub use error::Error;
 pub use feed::{EXCHANGE, Event, Feed, INSTRUMENT_TYPE, fixed};
 pub use symbol::host_symbol;
