@@ -45,6 +45,7 @@
 #![cfg_attr(realtime_sanitizer, feature(sanitize))]
 
 pub mod abi;
+mod capture;
 pub mod config;
 pub mod engine;
 mod error;
@@ -65,7 +66,6 @@ pub mod report;
 pub mod stages;
 #[doc(hidden)]
 pub mod sync;
-mod tap;
 pub mod testing;
 
 pub use config::Config;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Registry;
+use crate::capture;
 use crate::config::{Config, ModelEntry};
 use crate::error::Error;
 use crate::factors::{Entry, Prepared};
@@ -16,7 +17,6 @@ use crate::pipeline::overload::EgressOverload;
 use crate::pipeline::shards::ShardsOutlet;
 use crate::stages::{Callback, Egress, Factor, Ingest, ModelStage, Shards, Triggers};
 use crate::sync::ring::WORDS_PER_LINE;
-use crate::tap;
 
 /// Factor sets and models of a configuration: found, read, matched with each
 /// other and within bounds. No thread, ring or clock has been made.
@@ -206,7 +206,7 @@ impl Blueprint {
         sizes.extend(std::iter::repeat_n(stage, between_lanes));
         if self.config.capture.file.is_some() {
             let events = self.config.capture.buffer;
-            sizes.push(ring("capture.buffer", events, tap::words(levels)));
+            sizes.push(ring("capture.buffer", events, capture::words(levels)));
         }
         sizes
     }

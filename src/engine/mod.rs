@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crate::abi::HostEvent;
+use crate::capture::{Tap, Writer};
 use crate::config::Config;
 use crate::error::Error;
 use crate::messages::Signal;
@@ -35,7 +36,6 @@ use crate::pipeline::vitals::pulse;
 use crate::report::{Exporter, Facts, HopSummary, Latency};
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::AtHost;
-use crate::tap::{Tap, Writer};
 use crate::{factors, models};
 
 mod batch;

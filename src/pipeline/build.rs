@@ -17,6 +17,7 @@ use super::overload::{EgressOverload, Overload};
 use super::placement::{LanePlan, Plan, Stage};
 use super::shards::ShardsOutlet;
 use super::vitals::Vitals;
+use crate::capture::Tap;
 use crate::messages::Names;
 use crate::messages::wire::{self, Encode, Events, FactorVectors, Predictions, Signals};
 use crate::os::clock::Clock;
@@ -24,7 +25,6 @@ use crate::stages::{Egress, Factor, Ingest, ModelStage};
 use crate::sync::broadcast::{Start, broadcast};
 use crate::sync::ring::cursors::Words;
 use crate::sync::ring::{Gauge, Receiver, Sender, ring, ring_at};
-use crate::tap::Tap;
 
 /// The stages of one engine, ready to be dealt out to lanes.
 pub(crate) struct Stages {

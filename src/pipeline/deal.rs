@@ -14,12 +14,12 @@ use super::lane::{Turn, Work};
 use super::outlet::{HostOutlet, LaneOutlet, ModelsOutlet};
 use super::placement::Stage;
 use super::shards::ShardsOutlet;
+use crate::capture::Tap;
 use crate::messages::Names;
 use crate::messages::wire::{Events, FactorVectors, Predictions, RawEvents, Wire};
 use crate::stages::{Egress, Factor, Ingest, ModelStage};
 use crate::sync::broadcast::Consumer;
 use crate::sync::ring::Receiver;
-use crate::tap::Tap;
 
 /// Where a lane's last stage sends.
 pub(super) enum Tail {

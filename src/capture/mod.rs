@@ -16,7 +16,6 @@
 //! | `row` | one event as a line of CSV |
 
 mod row;
-#[allow(clippy::module_inception)]
 mod tap;
 mod writer;
 
