@@ -9,8 +9,6 @@
 //! | `factor` | state per instrument, compute on a trigger | [`Event`] | [`FactorVector`] |
 //! | `model` | run the models | [`FactorVector`] | [`Prediction`] |
 //! | `egress` | number the signals | [`Prediction`] | [`Signal`] |
-//! | `held` | signals for which there is no room | | |
-//! | `routes` | from the host's spelling of an instrument to its numbers | | |
 //! | `shards` | which of several factor stages keeps an instrument | | |
 //!
 //! [`RawEvent`]: crate::messages::RawEvent
@@ -21,10 +19,8 @@
 
 mod egress;
 mod factor;
-mod held;
 mod ingest;
 mod model;
-mod routes;
 mod shards;
 
 pub use egress::{Egress, Sent};

@@ -1,4 +1,8 @@
 //! Ingest: decode, validate and intern what the host's thread copied.
+//!
+//! | file | what |
+//! |---|---|
+//! | `symbol_table` | from the host's spelling of an instrument to its numbers |
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -6,11 +10,13 @@ use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
 
-use super::routes::{INDEX_PRICE, Route, Routes, Spelling};
 use crate::abi::{self, EXCHANGE_LEN, EventKind};
 use crate::messages::market::{Depth, IndexPrice, Ticker, Trade};
 use crate::messages::{Body, Ends, Event, InstrumentId, Meta, PairId, RawEvent, RawHead};
 use crate::messages::{Name, Names};
+use symbol_table::{INDEX_PRICE, Route, Routes, Spelling};
+
+mod symbol_table;
 
 /// Why ingest refused an event. A refused event touches no state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

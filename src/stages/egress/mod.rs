@@ -1,8 +1,10 @@
 //! Egress: numbers the signals, and keeps the newest of each instrument while
-//! there is no room for them.
+//! there is no room for them (`conflation`).
 
-use super::held::Held;
 use crate::messages::{Prediction, Signal};
+use conflation::Held;
+
+mod conflation;
 
 /// What became of a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
