@@ -9,8 +9,9 @@ use std::path::Path;
 use signal::abi::EventKind;
 use signal::engine::Deliver;
 use signal::ffi::signal_stats_t;
-use signal::pipeline::placement::{Placement, Stage};
+use signal::pipeline::placement::Placement;
 use signal::stages::Callback;
+use signal::stages::Stage;
 use signal::{Config, Registry};
 
 #[path = "support/feeds.rs"]

@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::factors::Ranged;
 use crate::os::cores::MAX_CORES;
-use crate::pipeline::placement::{Placement, Stage};
+use crate::pipeline::placement::Placement;
+use crate::stages::Stage;
 
 pub(super) type CoreNumber = Ranged<0, { MAX_CORES as u64 - 1 }>;
 pub(super) type RingSize = Ranged<2, { 1 << 20 }>;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Config, FactorsEntry, ModelEntry};
 use crate::factors::Registry;
-use crate::pipeline::placement::Stage;
+use crate::stages::Stage;
 
 /// The JSON Schema (draft 2020-12) of a configuration file, for editors and
 /// other tools. It says what is a valid file; whether a factor set, a model file

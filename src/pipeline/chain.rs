@@ -10,13 +10,13 @@ use super::control::Control;
 use super::counters::{Counter, Counters};
 use super::hops::{Hop, Recorder};
 use super::outlet::HostOutlet;
-use super::placement::Stage;
 use crate::capture::Tap;
 use crate::messages::Names;
 use crate::messages::wire::{Events, FactorVectors, Predictions, RawEvents, Wire};
 use crate::messages::{Ends, Event, FactorVector, Prediction, RawEvent};
 use crate::os::clock::Clock;
 use crate::os::panic::told;
+use crate::stages::Stage;
 use crate::stages::{Applied, Egress, Factor, FactorPanic, Ingest, ModelPanic, ModelStage, Sent};
 
 /// Something that takes messages of a kind: a node or an outlet.

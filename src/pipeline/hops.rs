@@ -7,8 +7,8 @@
 use hdrhistogram::Histogram;
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use super::placement::Stage;
 use crate::os::clock::Clock;
+use crate::stages::Stage;
 
 /// A timed stretch of a message's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,12 +15,13 @@ use super::hops::Recorder;
 use super::idle::{Idle, Waiter};
 use super::inlet::Inlet;
 use super::outlet::drop_between_lanes;
-use super::placement::{LanePlan, Stage};
+use super::placement::LanePlan;
 use super::vitals::Pulse;
 use crate::messages::wire::Wire;
 use crate::os::panic::{discard, told};
 use crate::os::stderr::say;
 use crate::os::{cores, threads};
+use crate::stages::Stage;
 
 /// Messages that a lane handles before it looks at anything else.
 const BATCH: usize = 64;

@@ -102,8 +102,8 @@ mod tests {
     use crate::pipeline::control::Control;
     use crate::pipeline::counters::Snapshot;
     use crate::pipeline::idle::Idle;
-    use crate::pipeline::placement::Stage;
     use crate::pipeline::vitals::pulse;
+    use crate::stages::Stage;
     use crate::sync::ring::{Receiver, ring};
 
     /// An outlet to shards with rings of that size, and their other ends.

@@ -17,6 +17,8 @@
 //! [`Prediction`]: crate::messages::Prediction
 //! [`Signal`]: crate::messages::Signal
 
+use serde::{Deserialize, Serialize};
+
 mod egress;
 mod factor;
 mod ingest;
@@ -28,3 +30,33 @@ pub use factor::{Applied, Factor, FactorPanic, Triggers};
 pub use ingest::{Assets, Ingest, Refusal};
 pub use model::{Callback, ModelPanic, ModelStage};
 pub use shards::Shards;
+
+/// A stage, in the order of the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Decode, validate, intern.
+    Ingest,
+    /// Compute factors.
+    Factor,
+    /// Run the model.
+    Model,
+    /// Number the signals.
+    Egress,
+}
+
+impl Stage {
+    /// All stages, in the order of the path.
+    pub const ALL: [Stage; 4] = [Stage::Ingest, Stage::Factor, Stage::Model, Stage::Egress];
+
+    /// The name in configurations and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Ingest => "ingest",
+            Stage::Factor => "factor",
+            Stage::Model => "model",
+            Stage::Egress => "egress",
+        }
+    }
+}
