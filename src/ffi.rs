@@ -48,7 +48,7 @@ use crate::messages::ModelId;
 use crate::os::memory;
 use crate::os::panic;
 use crate::os::stderr::say;
-use crate::pipeline::counters::{Counter, Snapshot};
+use crate::telemetry::counters::{Counter, Snapshot};
 
 mod calibration;
 mod last_error;

@@ -66,6 +66,8 @@ pub mod report;
 pub mod stages;
 #[doc(hidden)]
 pub mod sync;
+#[doc(hidden)]
+pub mod telemetry;
 pub mod testing;
 
 pub use config::Config;

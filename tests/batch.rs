@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use signal::pipeline::counters::Counter;
+use signal::telemetry::counters::Counter;
 use signal::{Config, Engine};
 
 #[path = "support/events.rs"]

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use signal::abi::{HostEvent, IndexPrice, Ticker, Trade};
 use signal::messages::ModelId;
-use signal::pipeline::counters::{Counter, Snapshot};
 use signal::replay::{self, Feed};
+use signal::telemetry::counters::{Counter, Snapshot};
 use signal::{Config, Engine};
 
 #[path = "support/events.rs"]

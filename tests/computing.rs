@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use signal::abi::{EventKind, HostEvent, IndexPrice, Trade};
 use signal::config::ModelEntry;
 use signal::engine::Blueprint;
-use signal::pipeline::counters::Counter;
+use signal::telemetry::counters::Counter;
 use signal::{Config, Engine, Registry};
 
 #[path = "support/events.rs"]

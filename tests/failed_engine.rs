@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use signal::engine::HealthState;
-use signal::pipeline::counters::{Counter, Snapshot};
+use signal::telemetry::counters::{Counter, Snapshot};
 use signal::{Config, Engine, Registry};
 
 #[path = "support/events.rs"]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use serde_json::Value;
-use signal::pipeline::counters::{Counter, Snapshot};
+use signal::telemetry::counters::{Counter, Snapshot};
 use signal::{Config, Engine, Registry};
 
 #[path = "support/events.rs"]

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use signal::abi::{EventKind, HostEvent, IndexPrice, SIDE_BUY, SIDE_SELL, Ticker, Trade};
-use signal::pipeline::counters::Counter;
 use signal::replay::Feed;
 use signal::sync::ring::ring;
+use signal::telemetry::counters::Counter;
 use signal::{Config, Engine};
 
 #[path = "support/events.rs"]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use signal::engine::HealthState;
 use signal::factors::{Depth, FactorSet, NoParams};
-use signal::pipeline::counters::Counter;
+use signal::telemetry::counters::Counter;
 use signal::{Config, Engine, Registry};
 
 #[path = "support/bomb.rs"]

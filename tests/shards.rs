@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use signal::abi::{IndexPrice, SIDE_BUY, Ticker, Trade};
 use signal::engine::Blueprint;
-use signal::pipeline::counters::{Counter, Snapshot};
+use signal::telemetry::counters::{Counter, Snapshot};
 use signal::{Config, Engine, Registry};
 
 #[path = "support/bomb.rs"]

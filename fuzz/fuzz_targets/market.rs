@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use signal::abi::HostEvent;
-use signal::pipeline::counters::Counter;
+use signal::telemetry::counters::Counter;
 use signal::{Config, Engine};
 
 /// Bytes of each host struct.

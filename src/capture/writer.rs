@@ -16,8 +16,8 @@ use crate::messages::wire;
 use crate::os::clock::Clock;
 use crate::os::stderr::say;
 use crate::os::{cores, threads};
-use crate::pipeline::counters::{Counter, Counters};
 use crate::sync::broadcast::{Consumer, Received};
+use crate::telemetry::counters::{Counter, Counters};
 
 /// Lines are written together up to so many bytes.
 const TOGETHER: usize = 1 << 16;

@@ -7,7 +7,7 @@ use super::poller::Lent;
 use crate::messages::Name;
 use crate::messages::Signal;
 use crate::messages::wire::{Signals, Wire};
-use crate::pipeline::hops::Hop;
+use crate::telemetry::hops::Hop;
 
 /// Signals that were ready, oldest first, in place: nothing is copied. Their
 /// slots in the ring are freed when the batch is dropped.

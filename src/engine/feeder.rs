@@ -10,10 +10,10 @@ use crate::abi::HostEvent;
 use crate::messages::wire;
 use crate::os::clock::Clock;
 use crate::pipeline::control::Control;
-use crate::pipeline::counters::{Counter, Counters};
 use crate::pipeline::lane::{self, Turn};
 use crate::pipeline::overload::{IngestOverload, Overload};
 use crate::sync::ring::Sender;
+use crate::telemetry::counters::{Counter, Counters};
 
 /// Spins of a blocked `on_event` between two offers of the core.
 const SPINS_PER_YIELD: u32 = 128;

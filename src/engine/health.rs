@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::config;
 use crate::pipeline::control::Control;
-use crate::pipeline::counters::{Counter, Counters, Snapshot};
 use crate::pipeline::placement::LanePlan;
-use crate::pipeline::vitals::Vitals;
 use crate::sync::ring::Gauge;
+use crate::telemetry::counters::{Counter, Counters, Snapshot};
+use crate::telemetry::heartbeat::Vitals;
 
 /// The engine's state in a word. Where several hold, the one further down the
 /// list is given.

@@ -28,14 +28,14 @@ use crate::os::memory;
 use crate::os::panic::{quietly, told};
 use crate::pipeline::build::{self, RingPlan};
 use crate::pipeline::control::{Control, LONGEST_FAREWELL};
-use crate::pipeline::counters::{Counters, Snapshot};
-use crate::pipeline::hops::{self, Hop};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::placement::Plan;
-use crate::pipeline::vitals::pulse;
 use crate::report::{Exporter, Facts, HopSummary, Latency};
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::AtHost;
+use crate::telemetry::counters::{Counters, Snapshot};
+use crate::telemetry::heartbeat::pulse;
+use crate::telemetry::hops::{self, Hop};
 use crate::{factors, models};
 
 mod batch;

@@ -8,11 +8,11 @@ use crate::messages::Signal;
 use crate::messages::wire::{self, Signals, Wire};
 use crate::messages::{Name, Names};
 use crate::os::clock::Clock;
-use crate::pipeline::counters::{Counter, Counters};
-use crate::pipeline::hops::{Hop, Recorder};
 use crate::sync::padded::Values;
 use crate::sync::ring::Receiver;
 use crate::sync::ring::cursors::AtHost;
+use crate::telemetry::counters::{Counter, Counters};
+use crate::telemetry::hops::{Hop, Recorder};
 
 /// Where signals come out. Belongs to the host's thread.
 pub struct Poller {

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use super::chain::Trace;
 use super::control::Control;
-use super::counters::Counters;
 use super::deal::{Dealer, Frame, LaneInlet, Rest, Tail};
-use super::hops::{self, Feed, Hop};
 use super::idle::Idle;
 use super::inlet::Merge;
 use super::lane::Turn;
@@ -16,7 +14,6 @@ use super::outlet::{HostOutlet, LaneOutlet, ModelsOutlet};
 use super::overload::{EgressOverload, Overload};
 use super::placement::{LanePlan, Plan};
 use super::shards::ShardsOutlet;
-use super::vitals::Vitals;
 use crate::capture::Tap;
 use crate::messages::Names;
 use crate::messages::wire::{self, Encode, Events, FactorVectors, Predictions, Signals};
@@ -26,6 +23,9 @@ use crate::stages::{Egress, Factor, Ingest, ModelStage};
 use crate::sync::broadcast::{Start, broadcast};
 use crate::sync::ring::cursors::Words;
 use crate::sync::ring::{Gauge, Receiver, Sender, ring, ring_at};
+use crate::telemetry::counters::Counters;
+use crate::telemetry::heartbeat::Vitals;
+use crate::telemetry::hops::{self, Feed, Hop};
 
 /// The stages of one engine, ready to be dealt out to lanes.
 pub(crate) struct Stages {

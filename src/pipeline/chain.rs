@@ -7,8 +7,6 @@
 use std::sync::Arc;
 
 use super::control::Control;
-use super::counters::{Counter, Counters};
-use super::hops::{Hop, Recorder};
 use super::outlet::HostOutlet;
 use crate::capture::Tap;
 use crate::messages::Names;
@@ -18,6 +16,8 @@ use crate::os::clock::Clock;
 use crate::os::panic::told;
 use crate::stages::Stage;
 use crate::stages::{Applied, Egress, Factor, FactorPanic, Ingest, ModelPanic, ModelStage, Sent};
+use crate::telemetry::counters::{Counter, Counters};
+use crate::telemetry::hops::{Hop, Recorder};
 
 /// Something that takes messages of a kind: a node or an outlet.
 pub(crate) trait Accept<W: Wire> {

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use super::build::Stages;
 use super::chain::{Accept, EgressNode, FactorNode, IngestNode, ModelNode, Trace};
 use super::control::Control;
-use super::counters::Counters;
-use super::hops;
 use super::inlet::{Inlet, Merge, Share};
 use super::lane::{Turn, Work};
 use super::outlet::{HostOutlet, LaneOutlet, ModelsOutlet};
@@ -20,6 +18,8 @@ use crate::stages::Stage;
 use crate::stages::{Egress, Factor, Ingest, ModelStage};
 use crate::sync::broadcast::Consumer;
 use crate::sync::ring::Receiver;
+use crate::telemetry::counters::Counters;
+use crate::telemetry::hops;
 
 /// Where a lane's last stage sends.
 pub(super) enum Tail {

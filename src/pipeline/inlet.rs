@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::counters::{Counter, Counters};
 use crate::sync::broadcast::{Consumer, Received};
 use crate::sync::ring::Receiver;
+use crate::telemetry::counters::{Counter, Counters};
 
 /// The receiving end of a lane.
 pub(crate) trait Inlet: Send {

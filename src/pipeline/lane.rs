@@ -10,18 +10,18 @@ use std::time::{Duration, Instant};
 
 use super::chain::{Accept, Trace};
 use super::control::{Control, LONGEST_FAREWELL};
-use super::counters::{Counter, Counters};
-use super::hops::Recorder;
 use super::idle::{Idle, Waiter};
 use super::inlet::Inlet;
 use super::outlet::drop_between_lanes;
 use super::placement::LanePlan;
-use super::vitals::Pulse;
 use crate::messages::wire::Wire;
 use crate::os::panic::{discard, told};
 use crate::os::stderr::say;
 use crate::os::{cores, threads};
 use crate::stages::Stage;
+use crate::telemetry::counters::{Counter, Counters};
+use crate::telemetry::heartbeat::Pulse;
+use crate::telemetry::hops::Recorder;
 
 /// Messages that a lane handles before it looks at anything else.
 const BATCH: usize = 64;

@@ -10,19 +10,14 @@
 //! | `build` | from a plan to rings, chains and lanes |
 //! | `deal` | which stages go to which lane, composed |
 //! | `overload` | what happens to a message for which a ring has no room |
-//! | `vitals` | whether a lane comes round |
 //! | `control` | the order to stop, the failure, the incidents |
 //! | `placement` | which stages share a lane, and on which core |
 //! | `idle` | what a lane does when it has nothing to do |
-//! | `hops` | one histogram a hop, handed over whole |
-//! | `counters` | counters, one writer each |
 
 pub(crate) mod build;
 pub(crate) mod chain;
 pub(crate) mod control;
-pub mod counters;
 mod deal;
-pub mod hops;
 pub mod idle;
 pub(crate) mod inlet;
 pub(crate) mod lane;
@@ -30,4 +25,3 @@ pub(crate) mod outlet;
 pub mod overload;
 pub mod placement;
 pub(crate) mod shards;
-pub mod vitals;

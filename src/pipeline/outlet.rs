@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::chain::{Accept, Trace};
 use super::control::Control;
-use super::counters::{Counter, Counters};
 use super::idle::{Idle, Waiter};
-use super::vitals::Patience;
 use crate::messages::wire::{Encode, FactorVectors, Signals, Wire};
 use crate::messages::{Ends, FactorVector, Signal};
 use crate::sync::broadcast::Producer;
 use crate::sync::ring::Sender;
+use crate::telemetry::counters::{Counter, Counters};
+use crate::telemetry::heartbeat::Patience;
 
 /// To the next lane. A full ring makes this lane wait, so that the ring before
 /// it fills: losses happen at the pipeline's two ends.

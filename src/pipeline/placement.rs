@@ -3,8 +3,6 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
 use super::idle::Idle;
 use crate::os::cores::Cores;
 use crate::stages::{Shards, Stage};

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::chain::{Accept, Trace};
-use super::counters::{Counter, Counters};
 use super::outlet::LaneOutlet;
 use crate::messages::wire::Events;
 use crate::messages::{Body, Ends, Event, InstrumentId, PairId};
 use crate::stages::Shards;
 use crate::sync::padded::Items;
+use crate::telemetry::counters::{Counter, Counters};
 
 /// Deals events out by their instruments, so that each instrument's stay in
 /// order. An index price goes to every shard: those that have none of its pair's
@@ -100,11 +100,11 @@ mod tests {
     use crate::messages::wire::{Encode, Wire};
     use crate::os::clock::Clock;
     use crate::pipeline::control::Control;
-    use crate::pipeline::counters::Snapshot;
     use crate::pipeline::idle::Idle;
-    use crate::pipeline::vitals::pulse;
     use crate::stages::Stage;
     use crate::sync::ring::{Receiver, ring};
+    use crate::telemetry::counters::Snapshot;
+    use crate::telemetry::heartbeat::pulse;
 
     /// An outlet to shards with rings of that size, and their other ends.
     fn outlet(shards: usize, size: usize) -> (ShardsOutlet, Vec<Receiver>, Arc<Control>) {

@@ -21,7 +21,7 @@ use crate::engine::Monitor;
 use crate::os::clock::Clock;
 use crate::os::stderr::say;
 use crate::os::{cores, threads};
-use crate::pipeline::hops::Hop;
+use crate::telemetry::hops::Hop;
 
 /// How long lanes get to hand over at the end of an interval.
 const HAND_OVER: Duration = Duration::from_millis(2);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::pipeline::hops::{Feed, Hop, HopSet, histogram};
+use crate::telemetry::hops::{Feed, Hop, HopSet, histogram};
 
 /// Longest wait for lanes to hand their histograms over.
 const PATIENCE: Duration = Duration::from_millis(100);

@@ -7,7 +7,7 @@ use std::hint::black_box;
 use hdrhistogram::{Counter, Histogram};
 use latency_bench::series::{Figures, Stamps, batched};
 use signal::os::clock::Clock;
-use signal::pipeline::hops::{Hop, MAX_NS, recorder};
+use signal::telemetry::hops::{Hop, MAX_NS, recorder};
 
 /// A row of the table.
 pub struct Row {

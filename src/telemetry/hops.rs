@@ -174,7 +174,7 @@ pub struct Feed {
 ///
 /// ```
 /// use signal::pipeline::clock::Clock;
-/// use signal::pipeline::hops::{Hop, recorder};
+/// use signal::telemetry::hops::{Hop, recorder};
 ///
 /// let clock = Clock::new(true);
 /// let (mut recorder, mut feed) = recorder(&[Hop::ModelWork], &clock);
