@@ -14,7 +14,7 @@ use crate::models::{self, Kind, Model};
 use crate::os::memory;
 use crate::pipeline::build::Stages;
 use crate::pipeline::overload::EgressOverload;
-use crate::pipeline::shards::ShardsOutlet;
+use crate::pipeline::shard_outlet::ShardsOutlet;
 use crate::stages::{Callback, Egress, Factor, Ingest, ModelStage, Shards, Triggers};
 use crate::sync::ring::WORDS_PER_LINE;
 

@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::chain::Trace;
 use super::control::Control;
 use super::deal::{Dealer, Frame, LaneInlet, Rest, Tail};
 use super::idle::Idle;
 use super::inlet::Merge;
 use super::lane::Turn;
+use super::nodes::Trace;
 use super::outlet::{HostOutlet, LaneOutlet, ModelsOutlet};
 use super::overload::{EgressOverload, Overload};
 use super::placement::{LanePlan, Plan};
-use super::shards::ShardsOutlet;
+use super::shard_outlet::ShardsOutlet;
 use crate::capture::Tap;
 use crate::messages::Names;
 use crate::messages::wire::{self, Encode, Events, FactorVectors, Predictions, Signals};

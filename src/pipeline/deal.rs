@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::build::Stages;
-use super::chain::{Accept, EgressNode, FactorNode, IngestNode, ModelNode, Trace};
 use super::control::Control;
 use super::inlet::{Inlet, Merge, Share};
 use super::lane::{Turn, Work};
+use super::nodes::{Accept, EgressNode, FactorNode, IngestNode, ModelNode, Trace};
 use super::outlet::{HostOutlet, LaneOutlet, ModelsOutlet};
-use super::shards::ShardsOutlet;
+use super::shard_outlet::ShardsOutlet;
 use crate::capture::Tap;
 use crate::messages::Names;
 use crate::messages::wire::{Events, FactorVectors, Predictions, RawEvents, Wire};

@@ -8,10 +8,10 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::chain::{Accept, Trace};
 use super::control::{Control, LONGEST_FAREWELL};
 use super::idle::{Idle, Waiter};
 use super::inlet::Inlet;
+use super::nodes::{Accept, Trace};
 use super::outlet::drop_between_lanes;
 use super::placement::LanePlan;
 use crate::messages::wire::Wire;

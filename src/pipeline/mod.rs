@@ -2,10 +2,10 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `chain` | stages on one lane, calling each other |
+//! | `nodes` | stages on one lane, calling each other |
 //! | `inlet` | the receiving ends: from a ring, from several, from a broadcast |
 //! | `outlet` | the sending ends: to the next lane, to the host |
-//! | `shards` | the sending end to lanes that each keep some of the instruments |
+//! | `shard_outlet` | the sending end to lanes that each keep some of the instruments |
 //! | `lane` | a pinned thread that polls its inlet and runs its stages |
 //! | `build` | from a plan to rings, chains and lanes |
 //! | `deal` | which stages go to which lane, composed |
@@ -15,13 +15,13 @@
 //! | `idle` | what a lane does when it has nothing to do |
 
 pub(crate) mod build;
-pub(crate) mod chain;
 pub(crate) mod control;
 mod deal;
 pub mod idle;
 pub(crate) mod inlet;
 pub(crate) mod lane;
+pub(crate) mod nodes;
 pub(crate) mod outlet;
 pub mod overload;
 pub mod placement;
-pub(crate) mod shards;
+pub(crate) mod shard_outlet;

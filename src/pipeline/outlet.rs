@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::chain::{Accept, Trace};
 use super::control::Control;
 use super::idle::{Idle, Waiter};
+use super::nodes::{Accept, Trace};
 use crate::messages::wire::{Encode, FactorVectors, Signals, Wire};
 use crate::messages::{Ends, FactorVector, Signal};
 use crate::sync::broadcast::Producer;

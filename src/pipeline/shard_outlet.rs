@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::chain::{Accept, Trace};
+use super::nodes::{Accept, Trace};
 use super::outlet::LaneOutlet;
 use crate::messages::wire::Events;
 use crate::messages::{Body, Ends, Event, InstrumentId, PairId};
