@@ -24,9 +24,8 @@ use serde_json::{Map, Value};
 
 use crate::abi::{EventKind, HostEvent};
 use crate::factors::{FactorSet, Registry};
-use crate::messages::FactorVector;
 use crate::messages::wire::{self, RawEvents, Wire};
-use crate::messages::{Name, Names};
+use crate::messages::{FactorVector, Name, Names};
 use crate::stages::{Assets, Factor, Ingest, Triggers};
 
 /// Most instruments in one [`run`].

@@ -1,8 +1,7 @@
 //! Ingest's end of the capture tap.
 
 use crate::abi::EventKind;
-use crate::messages::wire;
-use crate::messages::{RawEvent, RawHead};
+use crate::messages::{RawEvent, RawHead, wire};
 use crate::sync::broadcast::{self, Consumer, Producer, Start};
 use crate::sync::ring::WORDS_PER_LINE;
 

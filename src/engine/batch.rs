@@ -4,9 +4,8 @@ use std::fmt;
 
 use super::Poller;
 use super::poller::Lent;
-use crate::messages::Name;
-use crate::messages::Signal;
 use crate::messages::wire::{Signals, Wire};
+use crate::messages::{Name, Signal};
 use crate::telemetry::hops::Hop;
 
 /// Signals that were ready, oldest first, in place: nothing is copied. Their

@@ -4,9 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::messages::Signal;
 use crate::messages::wire::{self, Signals, Wire};
-use crate::messages::{Name, Names};
+use crate::messages::{Name, Names, Signal};
 use crate::os::clock::Clock;
 use crate::sync::padded::Values;
 use crate::sync::ring::Receiver;

@@ -8,7 +8,6 @@
 //! | `shard_outlet` | the sending end to lanes that each keep some of the instruments |
 //! | `lane` | a pinned thread that polls its inlet and runs its stages |
 //! | `build` | from a plan to rings, chains and lanes |
-//! | `deal` | which stages go to which lane, composed |
 //! | `overload` | what happens to a message for which a ring has no room |
 //! | `control` | the order to stop, the failure, the incidents |
 //! | `placement` | which stages share a lane, and on which core |
@@ -16,7 +15,6 @@
 
 pub(crate) mod build;
 pub(crate) mod control;
-mod deal;
 pub mod idle;
 pub(crate) mod inlet;
 pub(crate) mod lane;

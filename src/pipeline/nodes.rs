@@ -9,13 +9,13 @@ use std::sync::Arc;
 use super::control::Control;
 use super::outlet::HostOutlet;
 use crate::capture::Tap;
-use crate::messages::Names;
 use crate::messages::wire::{Events, FactorVectors, Predictions, RawEvents, Wire};
-use crate::messages::{Ends, Event, FactorVector, Prediction, RawEvent};
+use crate::messages::{Ends, Event, FactorVector, Names, Prediction, RawEvent};
 use crate::os::clock::Clock;
 use crate::os::panic::told;
-use crate::stages::Stage;
-use crate::stages::{Applied, Egress, Factor, FactorPanic, Ingest, ModelPanic, ModelStage, Sent};
+use crate::stages::{
+    Applied, Egress, Factor, FactorPanic, Ingest, ModelPanic, ModelStage, Sent, Stage,
+};
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::hops::{Hop, Recorder};
 
