@@ -14,7 +14,7 @@ use crate::abi::EventKind;
 use crate::config::Config;
 use crate::os::clock::Clock;
 use crate::pipeline::idle::Idle;
-use crate::pipeline::placement::Plan;
+use crate::pipeline::plan::Plan;
 
 /// From which of the host's calls callbacks are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::config;
 use crate::pipeline::control::Control;
-use crate::pipeline::placement::LanePlan;
+use crate::pipeline::plan::LanePlan;
 use crate::sync::ring::Gauge;
 use crate::telemetry::counters::{Counter, Counters, Snapshot};
 use crate::telemetry::heartbeat::Vitals;

@@ -28,7 +28,7 @@ use crate::os::panic::{quietly, told};
 use crate::pipeline::build::{self, RingPlan};
 use crate::pipeline::control::{Control, LONGEST_FAREWELL};
 use crate::pipeline::lane::Lane;
-use crate::pipeline::placement::Plan;
+use crate::pipeline::plan::Plan;
 use crate::report::{Exporter, Facts, HopSummary, Latency};
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::AtHost;

@@ -5,15 +5,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accept::Accept;
 use super::control::Control;
 use super::idle::Idle;
 use super::inlet::{Inlet, Merge, Share};
 use super::lane::{Turn, Work};
-use super::nodes::{Accept, EgressNode, FactorNode, IngestNode, ModelNode, Trace};
+use super::nodes::{EgressNode, FactorNode, IngestNode, ModelNode};
 use super::outlet::{HostOutlet, LaneOutlet, ModelsOutlet};
 use super::overload::{EgressOverload, Overload};
-use super::placement::{LanePlan, Plan};
+use super::plan::{LanePlan, Plan};
 use super::shard_outlet::ShardsOutlet;
+use super::trace::Trace;
 use crate::capture::Tap;
 use crate::messages::Names;
 use crate::messages::wire::{

@@ -8,12 +8,13 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::accept::Accept;
 use super::control::{Control, LONGEST_FAREWELL};
 use super::idle::{Idle, Waiter};
 use super::inlet::Inlet;
-use super::nodes::{Accept, Trace};
 use super::outlet::drop_between_lanes;
-use super::placement::LanePlan;
+use super::plan::LanePlan;
+use super::trace::Trace;
 use crate::messages::wire::Wire;
 use crate::os::panic::{discard, told};
 use crate::os::stderr::say;

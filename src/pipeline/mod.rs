@@ -2,6 +2,8 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `accept` | what takes messages: a node or an outlet |
+//! | `trace` | the times of one message on its way through a lane |
 //! | `nodes` | stages on one lane, calling each other |
 //! | `inlet` | the receiving ends: from a ring, from several, from a broadcast |
 //! | `outlet` | the sending ends: to the next lane, to the host |
@@ -10,9 +12,11 @@
 //! | `build` | from a plan to rings, chains and lanes |
 //! | `overload` | what happens to a message for which a ring has no room |
 //! | `control` | the order to stop, the failure, the incidents |
-//! | `placement` | which stages share a lane, and on which core |
+//! | `placement` | which stages share a lane |
+//! | `plan` | which lanes there are, and on which cores |
 //! | `idle` | what a lane does when it has nothing to do |
 
+mod accept;
 pub(crate) mod build;
 pub(crate) mod control;
 pub mod idle;
@@ -22,4 +26,6 @@ pub(crate) mod nodes;
 pub(crate) mod outlet;
 pub mod overload;
 pub mod placement;
+pub mod plan;
 pub(crate) mod shard_outlet;
+mod trace;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::accept::Accept;
 use super::control::Control;
 use super::idle::{Idle, Waiter};
-use super::nodes::{Accept, Trace};
+use super::trace::Trace;
 use crate::messages::wire::{Encode, FactorVectors, Signals, Wire};
 use crate::messages::{Ends, FactorVector, Signal};
 use crate::sync::broadcast::Producer;

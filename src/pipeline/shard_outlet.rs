@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::nodes::{Accept, Trace};
+use super::accept::Accept;
 use super::outlet::LaneOutlet;
+use super::trace::Trace;
 use crate::messages::wire::Events;
 use crate::messages::{Body, Ends, Event, InstrumentId, PairId};
 use crate::stages::Shards;

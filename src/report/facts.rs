@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::os::clock::Clock;
 use crate::os::cores::Cores;
-use crate::pipeline::placement::Plan;
+use crate::pipeline::plan::Plan;
 
 /// What a report says of where it was made.
 #[derive(Clone, Debug, Serialize)]

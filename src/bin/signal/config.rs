@@ -7,7 +7,8 @@ use serde_json::Value;
 use signal::config::{ENV_CORES, schema};
 use signal::engine::Blueprint;
 use signal::os::cores::Cores;
-use signal::pipeline::placement::{Placement, Plan};
+use signal::pipeline::placement::Placement;
+use signal::pipeline::plan::Plan;
 use signal::stages::Callback;
 use signal::{Config, Registry};
 

@@ -1,0 +1,235 @@
+//! Tests of the plan.
+
+use super::*;
+
+fn cores(allowed: &[usize], isolated: &[usize], host: Option<usize>) -> Cores {
+    Cores {
+        allowed: allowed.to_vec(),
+        isolated: isolated.to_vec(),
+        host,
+        host_is_pinned: false,
+        lanes: vec![],
+        second_threads: vec![],
+    }
+}
+
+fn plan(placement: &Placement, cores: &Cores) -> String {
+    Plan::new(placement, 1, None, Idle::Auto, cores)
+        .unwrap()
+        .to_string()
+}
+
+#[test]
+fn auto_never_oversubscribes() {
+    let auto = Placement::Auto;
+    let one = cores(&[0], &[], Some(0));
+    assert_eq!(plan(&auto, &one), "ingest..egress@0(park)");
+    let two = cores(&[0, 1], &[], Some(1));
+    assert_eq!(plan(&auto, &two), "ingest..egress@0(spin)");
+    assert_eq!(
+        plan(&Placement::Split, &two),
+        "ingest@0(park) factor@0(park) model@0(park) egress@0(park)"
+    );
+}
+
+#[test]
+fn lanes_prefer_isolated_cores_and_leave_the_hosts() {
+    let eight = cores(&[0, 1, 2, 3, 4, 5, 6, 7], &[2, 3], Some(7));
+    assert_eq!(
+        plan(&Placement::Split, &eight),
+        "ingest@3(spin) factor@2(spin) model@6(spin) egress@5(spin)"
+    );
+}
+
+#[test]
+fn auto_keeps_off_other_lanes_and_hardware_threads_of_one_core() {
+    let mut four = cores(&[0, 1, 2, 3], &[], Some(0));
+    four.second_threads = vec![0, 1, 2];
+    assert_eq!(plan(&Placement::Auto, &four), "ingest..egress@3(spin)");
+    four.lanes = vec![3];
+    assert_eq!(plan(&Placement::Auto, &four), "ingest..egress@2(spin)");
+    let mut two = cores(&[0, 1], &[], Some(0));
+    two.lanes = vec![1];
+    assert_eq!(plan(&Placement::Auto, &two), "ingest..egress@1(park)");
+}
+
+#[test]
+fn auto_does_not_spin_on_a_core_that_the_host_is_pinned_to() {
+    let mut two = cores(&[0, 1], &[], Some(0));
+    let given = |cores: &Cores| {
+        Plan::new(&Placement::Fused, 1, Some(&[0]), Idle::Auto, cores)
+            .unwrap()
+            .to_string()
+    };
+    assert_eq!(given(&two), "ingest..egress@0(spin)");
+    two.host_is_pinned = true;
+    assert_eq!(given(&two), "ingest..egress@0(park)");
+}
+
+#[test]
+fn egress_joins_the_last_explicit_lane() {
+    let lanes = Placement::Lanes(vec![vec![Stage::Ingest, Stage::Factor], vec![Stage::Model]]);
+    let four = cores(&[0, 1, 2, 3], &[], Some(0));
+    assert_eq!(
+        plan(&lanes, &four),
+        "ingest..factor@3(spin) model..egress@2(spin)"
+    );
+}
+
+#[test]
+fn models_can_have_several_lanes() {
+    let (front, model) = (vec![Stage::Ingest, Stage::Factor], vec![Stage::Model]);
+    let lanes = |lanes: &[&Vec<Stage>]| {
+        Placement::Lanes(lanes.iter().copied().cloned().collect::<Vec<_>>())
+    };
+    let eight = cores(&[0, 1, 2, 3, 4, 5, 6, 7], &[], Some(0));
+    let egress = vec![Stage::Egress];
+    assert_eq!(
+        plan(&lanes(&[&front, &model, &model, &egress]), &eight),
+        "ingest..factor@7(spin) model#0@6(spin) model#1@5(spin) egress@4(spin)"
+    );
+    let factor = vec![Stage::Factor];
+    for wrong in [
+        lanes(&[&front, &model, &model]),
+        lanes(&[&front, &model, &vec![Stage::Model, Stage::Egress]]),
+        lanes(&[&front, &model, &egress, &model]),
+        lanes(&[&front, &front, &model, &model, &egress]),
+        lanes(&[&front, &model, &factor, &model, &egress]),
+        lanes(&[&model, &model, &egress]),
+        lanes(&[
+            &vec![Stage::Ingest],
+            &vec![Stage::Ingest],
+            &factor,
+            &model,
+            &egress,
+        ]),
+    ] {
+        let refused = Plan::new(&wrong, 1, None, Idle::Auto, &eight).unwrap_err();
+        assert!(refused.contains("several lanes of model"), "{refused}");
+    }
+}
+
+fn sharded(placement: &Placement, shards: usize, cores: &Cores) -> Plan {
+    Plan::new(placement, shards, None, Idle::Auto, cores).unwrap()
+}
+
+#[test]
+fn shards_repeat_the_lanes_between_ingest_and_egress() {
+    use Stage::{Egress, Factor, Ingest, Model};
+    let eight = cores(&[0, 1, 2, 3, 4, 5, 6, 7], &[], Some(0));
+    let fused = "ingest@7(spin) factor..model#0@6(spin) factor..model#1@5(spin) egress@4(spin)";
+    let split = "ingest@7(spin) factor#0@6(spin) factor#1@5(spin) model#0@4(spin) \
+                 model#1@3(spin) egress@2(spin)";
+    let lanes =
+        |lanes: &[&[Stage]]| Placement::Lanes(lanes.iter().map(|lane| lane.to_vec()).collect());
+    for (placement, expected) in [
+        (Placement::Auto, fused),
+        (Placement::Fused, fused),
+        (lanes(&[&[Ingest], &[Factor, Model], &[Egress]]), fused),
+        (Placement::Split, split),
+        (lanes(&[&[Ingest], &[Factor], &[Model], &[Egress]]), split),
+    ] {
+        let plan = sharded(&placement, 2, &eight);
+        assert_eq!(plan.to_string(), expected);
+        for shards in 2..=16 {
+            let plan = Plan::new(&placement, shards, Some(&[1; 40]), Idle::Park, &eight);
+            assert_eq!(plan.unwrap().lanes.len(), placement.lanes(shards));
+        }
+    }
+    assert_eq!(Placement::Fused.rings(4), 8);
+    assert_eq!(Placement::Split.rings(4), 12);
+    assert_eq!(
+        (Placement::Fused.rings(1), Placement::Split.rings(1)),
+        (0, 3)
+    );
+    for placement in [Placement::Inline, Placement::Fused, Placement::Split] {
+        assert_eq!(placement.lanes(0), placement.lanes(1));
+        assert_eq!(placement.rings(0), placement.rings(1));
+    }
+}
+
+#[test]
+fn auto_has_as_many_shards_as_there_are_cores_for() {
+    let all: Vec<usize> = (0..10).collect();
+    for (allowed, shards) in [(1, 1), (2, 1), (4, 1), (5, 2), (6, 3), (7, 4), (10, 4)] {
+        let some = cores(&all[..allowed], &[], Some(0));
+        let plan = sharded(&Placement::Auto, 4, &some);
+        assert_eq!(plan.shards, shards, "{allowed} cores");
+        let text = plan.to_string();
+        assert!(allowed == 1 || !text.contains("park"), "{text}");
+    }
+    // The cores of another handle's lanes are not for these.
+    let mut busy = cores(&all[..7], &[], Some(0));
+    busy.lanes = vec![5, 6];
+    assert_eq!(sharded(&Placement::Auto, 4, &busy).shards, 2);
+    let about = |shards| {
+        let plan = sharded(&Placement::Auto, shards, &busy);
+        plan.about(&Placement::Auto, shards)
+    };
+    assert_eq!(about(1), "auto");
+    assert_eq!(about(2), "auto shards=2");
+    assert_eq!(about(4), "auto shards=2(too few cores for 4)");
+    // Who asks for a placement gets it.
+    let two = cores(&[0, 1], &[], Some(0));
+    assert_eq!(
+        sharded(&Placement::Fused, 2, &two).to_string(),
+        "ingest@1(park) factor..model#0@1(park) factor..model#1@1(park) egress@1(park)"
+    );
+    let few = Plan::new(&Placement::Auto, 2, Some(&[1]), Idle::Auto, &two).unwrap_err();
+    assert!(few.contains("1 given for 4 lanes"), "{few}");
+}
+
+#[test]
+fn shards_that_cannot_be_are_refused_by_name() {
+    use Stage::{Egress, Factor, Ingest, Model};
+    let two = cores(&[0, 1], &[], Some(0));
+    let refusal = |placement: Placement, shards| {
+        Plan::new(&placement, shards, None, Idle::Auto, &two).unwrap_err()
+    };
+    for shards in [0, 17, usize::MAX] {
+        let why = refusal(Placement::Fused, shards);
+        assert!(why.contains("expected 1 to 16"), "{why}");
+    }
+    let why = refusal(Placement::Inline, 2);
+    assert!(why.starts_with("shards: 2 with placement inline"), "{why}");
+    for lanes in [
+        vec![vec![Ingest, Factor], vec![Model], vec![Egress]],
+        vec![vec![Ingest], vec![Factor, Model]],
+        vec![vec![Ingest], vec![Factor, Model, Egress]],
+        vec![
+            vec![Ingest],
+            vec![Factor],
+            vec![Model],
+            vec![Model],
+            vec![Egress],
+        ],
+        vec![Stage::ALL.to_vec()],
+        vec![],
+    ] {
+        let why = refusal(Placement::Lanes(lanes), 2);
+        assert!(why.starts_with("shards: 2 with placement"), "{why}");
+        assert!(why.contains("expected fused, split, auto"), "{why}");
+    }
+    let lanes = vec![vec![Ingest], vec![Model, Factor], vec![Egress]];
+    assert!(refusal(Placement::Lanes(lanes), 2).contains("every stage once"));
+}
+
+#[test]
+fn wrong_placements_and_cores_are_refused_by_name() {
+    let two = cores(&[0, 1], &[], Some(0));
+    let refuse = |lanes: Vec<Vec<Stage>>| {
+        Plan::new(&Placement::Lanes(lanes), 1, None, Idle::Auto, &two).unwrap_err()
+    };
+    assert!(refuse(vec![]).contains("every stage once"));
+    assert!(refuse(vec![vec![Stage::Ingest, Stage::Factor]]).contains("every stage once"));
+    assert!(
+        refuse(vec![vec![Stage::Factor], vec![Stage::Ingest, Stage::Model]])
+            .contains("factor | ingest+model")
+    );
+    assert!(refuse(vec![Stage::ALL.to_vec(), vec![]]).contains("at least one"));
+    let chosen = |chosen: &[usize], placement| {
+        Plan::new(&placement, 1, Some(chosen), Idle::Auto, &two).unwrap_err()
+    };
+    assert!(chosen(&[5], Placement::Fused).contains("core 5"));
+    assert!(chosen(&[1], Placement::Split).contains("4 lanes"));
+}
