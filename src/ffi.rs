@@ -40,10 +40,9 @@ use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::abi::{EventKind, HostEvent};
+use crate::config::Deliver;
 use crate::config::{self, Config};
-use crate::engine::{
-    Base, Deliver, Engine, Feeder, HealthState, ModelInfo, Poller, Registry, Wait,
-};
+use crate::engine::{Base, Engine, Feeder, HealthState, ModelInfo, Poller, Registry, Wait};
 use crate::messages::ModelId;
 use crate::os::memory;
 use crate::os::panic;

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use signal::abi::EventKind;
-use signal::engine::Deliver;
+use signal::config::Deliver;
 use signal::ffi::signal_stats_t;
 use signal::pipeline::placement::Placement;
 use signal::stages::Callback;

@@ -12,8 +12,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use signal::Registry;
+use signal::config::Deliver;
 use signal::config::ModelEntry;
-use signal::engine::Deliver;
 use signal::factors::{Depth, FactorSet, NoParams};
 use signal::pipeline::idle::Idle;
 use signal::pipeline::placement::Placement;

@@ -7,22 +7,19 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `sections` | keys that have keys of their own |
+//! | `source` | files and the environment |
 //! | `forms` | how values are written in JSON |
 //! | `layer` | one source's keys |
 //! | `schema` | the JSON Schema (feature `cli`) |
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::abi::EventKind;
-use crate::engine::Deliver;
 use crate::error::Error;
 use crate::messages::ModelId;
-use crate::os::cores::{MAX_CORES, parse_list};
-use crate::os::files;
 use crate::pipeline::idle::Idle;
 use crate::pipeline::overload::{EgressOverload, Overload};
 use crate::pipeline::placement::Placement;
@@ -32,25 +29,35 @@ mod forms;
 mod layer;
 #[cfg(feature = "cli")]
 mod schema;
+mod sections;
+mod source;
 
 pub use forms::{FactorsEntry, ModelEntry};
 #[cfg(feature = "cli")]
 pub use schema::schema;
+pub use sections::{Capture, Health, Instruments, Latency, Rings};
+pub(crate) use source::add_latency_dir;
+pub use source::{ENV_CONFIG, ENV_CORES, ENV_LATENCY_DIR, MAX_FILE_BYTES, Origin};
 
 use forms::write_placement;
 use layer::{Layer, parse};
 
-/// Names the configuration file.
-pub const ENV_CONFIG: &str = "SIGNAL_CONFIG";
-/// The lanes' cores, as a list: `2,3` or `2-3`.
-pub const ENV_CORES: &str = "SIGNAL_CORES";
-/// A folder in which each handle makes a folder for its latency report.
-pub const ENV_LATENCY_DIR: &str = "SIGNAL_LATENCY_DIR";
-
-/// Largest configuration file that is read.
-pub const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Most instruments that a configuration can ask for.
 pub const MAX_INSTRUMENTS: usize = 1_000_000;
+
+/// From which of the host's calls callbacks are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Deliver {
+    /// From `signal_poll_callbacks` alone.
+    #[default]
+    Poll,
+    /// Also from `signal_on_data`, which waits up to `deliver_budget_us` for the
+    /// signals of its event. What comes later is delivered by the next poll or
+    /// the next `signal_on_data`.
+    OnData,
+}
 
 /// Everything that can be configured.
 ///
@@ -131,98 +138,6 @@ pub struct Config {
     pub capture: Capture,
 }
 
-/// Where a host's configuration came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// The file that `SIGNAL_CONFIG` names.
-    pub file: Option<PathBuf>,
-    /// Whether the string given to `signal_create` had any key.
-    pub given: bool,
-}
-
-/// Ring sizes in messages, 2 to 1,048,576 each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
-pub struct Rings {
-    /// From the host to ingest. Default 4,096.
-    #[cfg_attr(feature = "cli", schemars(range(min = 2, max = 1_048_576)))]
-    pub ingest: usize,
-    /// Between two lanes. Default 1,024.
-    #[cfg_attr(feature = "cli", schemars(range(min = 2, max = 1_048_576)))]
-    pub stage: usize,
-    /// From egress to the host. Default 4,096.
-    #[cfg_attr(feature = "cli", schemars(range(min = 2, max = 1_048_576)))]
-    pub egress: usize,
-}
-
-/// Bounds of the instrument table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
-pub struct Instruments {
-    /// Most instruments, 1 to 1,000,000. Events of further ones are refused and
-    /// counted. Default 1,024.
-    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 1_000_000)))]
-    pub max: usize,
-}
-
-/// What counts as a stall and as silence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
-pub struct Health {
-    /// A lane that has gone this long without coming round stalls, us, 10 to
-    /// 60,000,000. Default 10,000.
-    #[cfg_attr(feature = "cli", schemars(range(min = 10, max = 60_000_000)))]
-    pub stall_us: u64,
-    /// So many events without a signal are silence, 1 to 1,000,000,000. Default
-    /// 10,000.
-    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 1_000_000_000)))]
-    pub silent_events: u64,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        Self {
-            stall_us: 10_000,
-            silent_events: 10_000,
-        }
-    }
-}
-
-/// The latency report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
-pub struct Latency {
-    /// The folder that gets it when the engine ends. Default: no report.
-    pub dir: Option<PathBuf>,
-    /// Length of the log's intervals, ms, 10 to 3,600,000. Default 1,000.
-    #[cfg_attr(feature = "cli", schemars(range(min = 10, max = 3_600_000)))]
-    pub interval_ms: u64,
-    /// A lane of several stages times each of them in one message of so many,
-    /// drawn at random, 1 to 1,000,000; what waits in rings and the way from end to
-    /// end are timed in every message. Default 16; 1 costs a tick some 15 ns.
-    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 1_000_000)))]
-    pub work_every: u32,
-}
-
-/// The capture: the events that ingest takes, written to a file that
-/// `signal replay` reads.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
-pub struct Capture {
-    /// The file, CSV; what is there is overwritten. Default: no capture.
-    pub file: Option<PathBuf>,
-    /// Events that may wait for the disk, 2 to 1,048,576. Full: the oldest are
-    /// missing in the file and counted; the pipeline never waits. Default
-    /// 16,384.
-    #[cfg_attr(feature = "cli", schemars(range(min = 2, max = 1_048_576)))]
-    pub buffer: usize,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -249,41 +164,6 @@ impl Default for Config {
             health: Health::default(),
             latency: Latency::default(),
             capture: Capture::default(),
-        }
-    }
-}
-
-impl Default for Rings {
-    fn default() -> Self {
-        Self {
-            ingest: 4096,
-            stage: 1024,
-            egress: 4096,
-        }
-    }
-}
-
-impl Default for Instruments {
-    fn default() -> Self {
-        Self { max: 1024 }
-    }
-}
-
-impl Default for Latency {
-    fn default() -> Self {
-        Self {
-            dir: None,
-            interval_ms: 1000,
-            work_every: 16,
-        }
-    }
-}
-
-impl Default for Capture {
-    fn default() -> Self {
-        Self {
-            file: None,
-            buffer: 16_384,
         }
     }
 }
@@ -316,50 +196,6 @@ impl Config {
         config.apply_file(path, &path.display().to_string())?;
         config.check()?;
         Ok(config)
-    }
-
-    /// The configuration of a host that passes `text` (`None` for a null
-    /// pointer), with the environment's additions, and where it came from.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] with the source, the key's path, line, column and what
-    /// was expected.
-    pub fn for_host(text: Option<&str>) -> Result<(Self, Origin), Error> {
-        let mut config = Self::default();
-        let path = env_path(ENV_CONFIG);
-        if let Some(path) = &path {
-            config.apply_file(path, &format!("{ENV_CONFIG} file {}", path.display()))?;
-        }
-        config.apply_cores_variable()?;
-        let text = text.map(str::trim).filter(|text| !text.is_empty());
-        let layer: Layer = parse("the string given to signal_create", text.unwrap_or("{}"))?;
-        let given = layer != Layer::default();
-        layer.apply(&mut config, Path::new(""));
-        config.check()?;
-        Ok((config, Origin { file: path, given }))
-    }
-
-    /// Sets the cores that `SIGNAL_CORES` names, if it is there.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] with what the variable holds and what was expected.
-    pub fn apply_cores_variable(&mut self) -> Result<(), Error> {
-        if let Some(list) = std::env::var_os(ENV_CORES) {
-            self.cores = Some(parse_cores(&list.to_string_lossy())?);
-        }
-        Ok(())
-    }
-
-    fn apply_file(&mut self, path: &Path, source: &str) -> Result<(), Error> {
-        let wrong = |what: String| Error::Config(format!("{source}: {what}"));
-        let bytes = files::read(path, MAX_FILE_BYTES).map_err(wrong)?;
-        let json = String::from_utf8(bytes)
-            .map_err(|error| wrong(format!("expected UTF-8 text: {error}")))?;
-        let layer: Layer = parse(source, &json)?;
-        layer.apply(self, path.parent().unwrap_or(Path::new("")));
-        Ok(())
     }
 
     /// What can be said of the values without knowing the factor sets and
@@ -424,41 +260,6 @@ impl Config {
             ))
         })
     }
-}
-
-/// Without a folder in the configuration, `SIGNAL_LATENCY_DIR` gives one: a new
-/// folder in it for each handle, so that processes do not overwrite each other.
-pub(crate) fn add_latency_dir(config: &mut Config) {
-    static HANDLES: AtomicU64 = AtomicU64::new(0);
-    let (None, Some(parent)) = (&config.latency.dir, env_path(ENV_LATENCY_DIR)) else {
-        return;
-    };
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let handle = HANDLES.fetch_add(1, Ordering::Relaxed);
-    let name = format!(
-        "{}-{}-{handle}",
-        since_epoch.as_millis(),
-        std::process::id()
-    );
-    config.latency.dir = Some(parent.join(name));
-}
-
-fn parse_cores(list: &str) -> Result<Vec<usize>, Error> {
-    parse_list(list)
-        .filter(|cores| !cores.is_empty())
-        .ok_or_else(|| {
-            Error::Config(format!(
-                "{ENV_CORES} is {list:?}; expected a list of cores below {MAX_CORES} such as 2,3 or 2-3"
-            ))
-        })
-}
-
-fn env_path(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
 }
 
 #[cfg(test)]
@@ -527,16 +328,6 @@ mod tests {
         assert_eq!(config.capture.file, Some(dir.path().join("c/events.csv")));
         let missing = Config::from_file(&dir.path().join("no.json")).unwrap_err();
         assert!(missing.to_string().contains("no.json: cannot read it"));
-    }
-
-    #[test]
-    fn lists_of_cores_are_read_strictly() {
-        assert_eq!(parse_cores("2, 4-5").unwrap(), [2, 4, 5]);
-        for wrong in [
-            "", "x", "2,x", "2-", "9999", "5-4", "3,5-4", "0,1-2-3", "2,,3",
-        ] {
-            assert!(parse_cores(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use crate::abi::HostEvent;
 use crate::capture::{Tap, Writer};
-use crate::config::Config;
+use crate::config::{Config, Deliver};
 use crate::error::Error;
 use crate::messages::{Name, Names, Signal};
 use crate::os::clock::Clock;
@@ -49,7 +49,6 @@ pub(crate) use health::Monitor;
 
 pub use batch::Batch;
 pub use blueprint::{Blueprint, ModelInfo};
-pub use delivery::Deliver;
 pub use feeder::Feeder;
 pub use health::{Health, HealthState, LaneReport, RingReport};
 pub use poller::Poller;

@@ -1,0 +1,125 @@
+//! Where a configuration comes from: files and the environment.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::Config;
+use super::layer::{Layer, parse};
+use crate::error::Error;
+use crate::os::cores::{MAX_CORES, parse_list};
+use crate::os::files;
+
+/// Names the configuration file.
+pub const ENV_CONFIG: &str = "SIGNAL_CONFIG";
+/// The lanes' cores, as a list: `2,3` or `2-3`.
+pub const ENV_CORES: &str = "SIGNAL_CORES";
+/// A folder in which each handle makes a folder for its latency report.
+pub const ENV_LATENCY_DIR: &str = "SIGNAL_LATENCY_DIR";
+
+/// Largest configuration file that is read.
+pub const MAX_FILE_BYTES: u64 = 1 << 20;
+/// Where a host's configuration came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The file that `SIGNAL_CONFIG` names.
+    pub file: Option<PathBuf>,
+    /// Whether the string given to `signal_create` had any key.
+    pub given: bool,
+}
+
+impl Config {
+    /// The configuration of a host that passes `text` (`None` for a null
+    /// pointer), with the environment's additions, and where it came from.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] with the source, the key's path, line, column and what
+    /// was expected.
+    pub fn for_host(text: Option<&str>) -> Result<(Self, Origin), Error> {
+        let mut config = Self::default();
+        let path = env_path(ENV_CONFIG);
+        if let Some(path) = &path {
+            config.apply_file(path, &format!("{ENV_CONFIG} file {}", path.display()))?;
+        }
+        config.apply_cores_variable()?;
+        let text = text.map(str::trim).filter(|text| !text.is_empty());
+        let layer: Layer = parse("the string given to signal_create", text.unwrap_or("{}"))?;
+        let given = layer != Layer::default();
+        layer.apply(&mut config, Path::new(""));
+        config.check()?;
+        Ok((config, Origin { file: path, given }))
+    }
+
+    /// Sets the cores that `SIGNAL_CORES` names, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] with what the variable holds and what was expected.
+    pub fn apply_cores_variable(&mut self) -> Result<(), Error> {
+        if let Some(list) = std::env::var_os(ENV_CORES) {
+            self.cores = Some(parse_cores(&list.to_string_lossy())?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn apply_file(&mut self, path: &Path, source: &str) -> Result<(), Error> {
+        let wrong = |what: String| Error::Config(format!("{source}: {what}"));
+        let bytes = files::read(path, MAX_FILE_BYTES).map_err(wrong)?;
+        let json = String::from_utf8(bytes)
+            .map_err(|error| wrong(format!("expected UTF-8 text: {error}")))?;
+        let layer: Layer = parse(source, &json)?;
+        layer.apply(self, path.parent().unwrap_or(Path::new("")));
+        Ok(())
+    }
+}
+
+/// Without a folder in the configuration, `SIGNAL_LATENCY_DIR` gives one: a new
+/// folder in it for each handle, so that processes do not overwrite each other.
+pub(crate) fn add_latency_dir(config: &mut Config) {
+    static HANDLES: AtomicU64 = AtomicU64::new(0);
+    let (None, Some(parent)) = (&config.latency.dir, env_path(ENV_LATENCY_DIR)) else {
+        return;
+    };
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let handle = HANDLES.fetch_add(1, Ordering::Relaxed);
+    let name = format!(
+        "{}-{}-{handle}",
+        since_epoch.as_millis(),
+        std::process::id()
+    );
+    config.latency.dir = Some(parent.join(name));
+}
+
+fn parse_cores(list: &str) -> Result<Vec<usize>, Error> {
+    parse_list(list)
+        .filter(|cores| !cores.is_empty())
+        .ok_or_else(|| {
+            Error::Config(format!(
+                "{ENV_CORES} is {list:?}; expected a list of cores below {MAX_CORES} such as 2,3 or 2-3"
+            ))
+        })
+}
+
+fn env_path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_cores_are_read_strictly() {
+        assert_eq!(parse_cores("2, 4-5").unwrap(), [2, 4, 5]);
+        for wrong in [
+            "", "x", "2,x", "2-", "9999", "5-4", "3,5-4", "0,1-2-3", "2,,3",
+        ] {
+            assert!(parse_cores(wrong).is_err(), "{wrong}");
+        }
+    }
+}
