@@ -42,11 +42,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::abi::{EventKind, HostEvent};
 use crate::config::Deliver;
 use crate::config::{self, Config};
-use crate::engine::{Base, Engine, Feeder, HealthState, ModelInfo, Poller, Registry, Wait};
+use crate::engine::{Base, Engine, Feeder, ModelInfo, Poller, Registry, Wait};
 use crate::messages::ModelId;
 use crate::os::memory;
 use crate::os::panic;
 use crate::os::stderr::say;
+use crate::report::HealthState;
 use crate::telemetry::counters::{Counter, Snapshot};
 
 mod calibration;

@@ -7,12 +7,13 @@
 
 use std::sync::Arc;
 
-use super::{Monitor, Poller};
+use super::Poller;
 use crate::abi::EventKind;
 use crate::config::Config;
 use crate::os::clock::Clock;
 use crate::pipeline::idle::Idle;
 use crate::pipeline::plan::Plan;
+use crate::report::Monitor;
 
 /// First look at the counters, ns for each lane after the event was given; the next
 /// ones come after twice the time each. A look takes from each lane the cache lines

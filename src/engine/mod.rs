@@ -7,7 +7,6 @@
 //! | `poller` | where signals come out |
 //! | `batch` | signals handed out in place |
 //! | `delivery` | how long the host waits for signals in `on_data` |
-//! | `health` | the engine's state in a word, its lanes and rings |
 
 use std::ffi::CStr;
 use std::fmt;
@@ -29,7 +28,8 @@ use crate::pipeline::build::{self, RingPlan};
 use crate::pipeline::control::{Control, LONGEST_FAREWELL};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::plan::Plan;
-use crate::report::{Exporter, Facts, HopSummary, Latency};
+use crate::report::{Exporter, Facts, HopSummary, Latency, Monitor};
+pub use crate::report::{Health, HealthState, LaneReport, RingReport};
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::AtHost;
 use crate::telemetry::counters::{Counters, Snapshot};
@@ -41,16 +41,13 @@ mod batch;
 mod blueprint;
 mod delivery;
 mod feeder;
-mod health;
 mod poller;
 
 pub(crate) use delivery::{Delivery, Wait};
-pub(crate) use health::Monitor;
 
 pub use batch::Batch;
 pub use blueprint::{Blueprint, ModelInfo};
 pub use feeder::Feeder;
-pub use health::{Health, HealthState, LaneReport, RingReport};
 pub use poller::Poller;
 
 /// The factor sets and models that a configuration can name.

@@ -1,7 +1,8 @@
-//! Latency reports: what the hops' histograms become.
+//! What is seen of an engine while it runs, and the latency report that it leaves.
 //!
 //! | file | what |
 //! |---|---|
+//! | `monitor` | the engine's state in a word, its lanes and rings |
 //! | `latency` | collects the histograms that recorders hand over |
 //! | `exporter` | the thread that writes the interval log, and the files at the end |
 //! | `hgrm` | percentile tables in HdrHistogram's text format |
@@ -12,6 +13,7 @@ mod exporter;
 mod facts;
 mod hgrm;
 mod latency;
+mod monitor;
 mod summary;
 
 pub(crate) use exporter::Exporter;
@@ -19,3 +21,5 @@ pub(crate) use facts::Facts;
 pub use hgrm::write_hgrm;
 pub use latency::HopSummary;
 pub(crate) use latency::Latency;
+pub(crate) use monitor::Monitor;
+pub use monitor::{Health, HealthState, LaneReport, RingReport};

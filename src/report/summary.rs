@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::facts::Facts;
 use super::latency::HopSummary;
-use crate::engine::{LaneReport, Monitor, RingReport};
+use super::monitor::{LaneReport, Monitor, RingReport};
 
 /// Changes whenever a field changes its meaning or goes.
 const FORMAT: u32 = 1;

@@ -117,7 +117,7 @@ struct Look {
 }
 
 impl Monitor {
-    pub(super) fn new(
+    pub(crate) fn new(
         config: config::Health,
         counters: Vec<Arc<Counters>>,
         control: Arc<Control>,
@@ -170,7 +170,7 @@ impl Monitor {
         self.rings.iter().map(report).collect()
     }
 
-    pub(super) fn health(&self) -> Health {
+    pub(crate) fn health(&self) -> Health {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let (state, why) = self.look(&mut last, &self.counters());
         Health { state, why }
