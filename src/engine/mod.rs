@@ -3,38 +3,24 @@
 //! | file | what |
 //! |---|---|
 //! | `blueprint` | what a configuration asks for, checked, before anything runs |
+//! | `start` | from a blueprint to a running engine |
+//! | `runtime` | lanes, counters and reports, while it runs |
 //! | `feeder` | where the host's events go in |
 //! | `poller` | where signals come out |
 //! | `batch` | signals handed out in place |
 //! | `delivery` | how long the host waits for signals in `on_data` |
 
-use std::ffi::CStr;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use crate::abi::HostEvent;
-use crate::capture::{Tap, Writer};
-use crate::config::{Config, Deliver};
+use crate::config::Config;
 use crate::error::Error;
-use crate::messages::{Name, Names, Signal};
-use crate::os::clock::Clock;
-use crate::os::cores::Cores;
-use crate::os::memory;
+use crate::messages::{Name, Signal};
 use crate::os::panic::{quietly, told};
-use crate::pipeline::build::{self, RingPlan};
-use crate::pipeline::control::{Control, LONGEST_FAREWELL};
-use crate::pipeline::lane::Lane;
-use crate::pipeline::plan::Plan;
-use crate::report::{Exporter, Facts, HopSummary, Latency, Monitor};
-pub use crate::report::{Health, HealthState, LaneReport, RingReport};
-use crate::sync::padded::Values;
+use crate::report::HopSummary;
 use crate::sync::ring::cursors::AtHost;
-use crate::telemetry::counters::{Counters, Snapshot};
-use crate::telemetry::heartbeat::pulse;
-use crate::telemetry::hops::{self, Hop};
+use crate::telemetry::counters::Snapshot;
 use crate::{factors, models};
 
 mod batch;
@@ -42,9 +28,13 @@ mod blueprint;
 mod delivery;
 mod feeder;
 mod poller;
+mod runtime;
+mod start;
 
-pub(crate) use delivery::{Delivery, Wait};
+pub(crate) use delivery::Wait;
+pub(crate) use runtime::Base;
 
+pub use crate::report::{Health, HealthState, LaneReport, RingReport};
 pub use batch::Batch;
 pub use blueprint::{Blueprint, ModelInfo};
 pub use feeder::Feeder;
@@ -68,21 +58,6 @@ pub struct Engine {
     feeder: Feeder,
     poller: Poller,
     base: Base,
-}
-
-/// The rest of an engine: lanes, counters and reports.
-pub(crate) struct Base {
-    lanes: Vec<Lane>,
-    plan: Plan,
-    control: Arc<Control>,
-    clock: Clock,
-    latency: Arc<Mutex<Latency>>,
-    exporter: Option<Exporter>,
-    capture: Option<Writer>,
-    about: String,
-    models: Vec<ModelInfo>,
-    monitor: Arc<Monitor>,
-    delivery: Delivery,
 }
 
 impl Engine {
@@ -134,165 +109,6 @@ impl Engine {
                 "a factor set or model panicked before the first event: {}",
                 told(panic)
             )))
-        })
-    }
-
-    fn build(blueprint: Blueprint, words: AtHost) -> Result<Self, Error> {
-        memory::check("an engine", 0, 1)?;
-        let cores = Cores::detect().map_err(Error::Placement)?;
-        let config = &blueprint.config().clone();
-        let plan = Plan::new(
-            &config.placement,
-            config.shards,
-            config.cores.as_deref(),
-            config.idle,
-            &cores,
-        )
-        .map_err(Error::Placement)?;
-        let threads = plan.lanes.len()
-            + usize::from(config.latency.dir.is_some())
-            + usize::from(config.capture.file.is_some());
-        memory::check(
-            "an engine of this configuration",
-            blueprint.bytes(),
-            threads,
-        )?;
-        let names = Arc::new(Names::new(blueprint.config().instruments.max));
-        let levels = blueprint.levels();
-        let outputs = blueprint.widest_signal();
-        let what = blueprint.to_string();
-        let models = blueprint.models().to_vec();
-        let callbacks = blueprint.callbacks();
-        let mut stages = blueprint.stages(names.clone(), plan.shards)?;
-        let mut captured = None;
-        if let Some(file) = &config.capture.file {
-            let (tap, events) = Tap::new(config.capture.buffer, levels);
-            stages.tap = Some(tap);
-            captured = Some((file, events, Counters::new()));
-        }
-        let clock = Clock::new(config.timing);
-        let control = Arc::new(Control::new(plan.lanes.len()));
-        let (pulses, vitals): (Vec<_>, Vec<_>) = (0..plan.lanes.len().max(1))
-            .map(|_| pulse(&clock, config.health.stall_us))
-            .unzip();
-        let rings = RingPlan {
-            ingest: config.rings.ingest,
-            stage: config.rings.stage,
-            egress: config.rings.egress,
-            overload: config.overload,
-            work_every: config.latency.work_every,
-        };
-        let mut pipeline = build::build(
-            &plan,
-            stages,
-            rings,
-            &clock,
-            &control,
-            words.ring(),
-            &vitals,
-        );
-        let host_counters = Counters::new();
-        let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
-        pipeline.counters.insert(0, host_counters.clone());
-        if let Some((_, _, counters)) = &captured {
-            pipeline.counters.push(counters.clone());
-        }
-        pipeline.feeds.push(feed);
-        let mut inline = if plan.is_inline() {
-            pipeline.works.pop()
-        } else {
-            None
-        };
-        if let Some(work) = &mut inline {
-            work.prime();
-        }
-        let monitor = Monitor::new(
-            config.health,
-            pipeline.counters,
-            control.clone(),
-            plan.lanes.iter().cloned().zip(vitals).collect(),
-            pipeline.gauges,
-        );
-        let monitor = Arc::new(monitor);
-        let delivery = Delivery::new(
-            config,
-            &plan,
-            cores.allowed.len(),
-            callbacks,
-            &clock,
-            monitor.clone(),
-        );
-        let placement = plan.about(&config.placement, config.shards);
-        let mut about = format!("{what} placement={placement} lanes={plan}");
-        if config.deliver == Deliver::OnData {
-            about += &format!(" deliver={}", delivery.about());
-        }
-        let mut base = Base {
-            lanes: Vec::new(),
-            plan,
-            control: control.clone(),
-            clock: clock.clone(),
-            latency: Arc::new(Mutex::new(Latency::new(pipeline.feeds))),
-            exporter: None,
-            capture: None,
-            about,
-            models,
-            monitor,
-            delivery,
-        };
-        // From here on, dropping `base` stops and joins what has been started.
-        for (index, (work, pulse)) in pipeline.works.into_iter().zip(pulses).enumerate() {
-            let plan = &base.plan.lanes[index];
-            let lane =
-                Lane::start(index, plan, work, pulse, control.clone()).map_err(Error::Placement)?;
-            base.lanes.push(lane);
-        }
-        if let Some((file, events, counters)) = captured {
-            let aside = cores.aside(base.plan.lanes.iter().map(|lane| lane.core));
-            let writer = Writer::start(file, events, levels, clock.clone(), counters, aside);
-            base.capture = Some(writer.map_err(Error::Capture)?);
-        }
-        if let Some(dir) = &config.latency.dir {
-            let facts = Facts::new(config, &base.plan, &cores, &clock);
-            let exporter = Exporter::start(
-                dir,
-                config.latency.interval_ms,
-                base.latency.clone(),
-                clock.clone(),
-                base.monitor.clone(),
-                facts,
-                cores.aside(base.plan.lanes.iter().map(|lane| lane.core)),
-            )
-            .map_err(Error::Report)?;
-            base.exporter = Some(exporter);
-        }
-        let next = pipeline.signals.address(0).addr() as u64;
-        words.next.store(next, Ordering::Relaxed);
-        Ok(Self {
-            feeder: Feeder {
-                sender: pipeline.events,
-                levels,
-                sequence: 0,
-                clock: clock.clone(),
-                counters: host_counters.clone(),
-                control,
-                overload: config.overload,
-                unread_counted: false,
-                inline,
-            },
-            poller: Poller {
-                signals: pipeline.signals,
-                at_host: words,
-                next_sequence: 1,
-                names,
-                clock,
-                recorder: Some(recorder),
-                pending: None,
-                counters: host_counters,
-                values: Values::new(outputs),
-                lent: Default::default(),
-            },
-            base,
         })
     }
 
@@ -441,93 +257,5 @@ impl fmt::Debug for Engine {
         f.debug_struct("Engine")
             .field("about", &self.base.about)
             .finish_non_exhaustive()
-    }
-}
-
-impl Base {
-    pub(crate) fn counters(&self) -> Snapshot {
-        self.monitor.counters()
-    }
-
-    /// Ends the lanes. Whether all came back; one that did not still uses what it
-    /// was given.
-    pub(crate) fn end_lanes(&mut self) -> bool {
-        self.control.stop();
-        let deadline = Instant::now() + LONGEST_FAREWELL;
-        let mut all = true;
-        for lane in self.lanes.drain(..) {
-            all &= lane.join(deadline);
-        }
-        all
-    }
-
-    /// Whether the engine has failed and nothing more will be published.
-    pub(crate) fn has_failed_for_good(&self) -> bool {
-        self.control.has_failed_for_good()
-    }
-
-    /// Tells the lanes to end; dropping joins them.
-    pub(crate) fn stop(&self) {
-        self.control.stop();
-    }
-
-    pub(crate) fn failure(&self) -> Option<&str> {
-        self.control.failure()
-    }
-
-    pub(crate) fn monitor(&self) -> &Monitor {
-        &self.monitor
-    }
-
-    pub(crate) fn incident(&self, place: usize) -> Option<&CStr> {
-        self.control.incident(place)
-    }
-
-    pub(crate) fn health(&self) -> Health {
-        self.monitor.health()
-    }
-
-    pub(crate) fn about(&self) -> &str {
-        &self.about
-    }
-
-    pub(crate) fn models(&self) -> &[ModelInfo] {
-        &self.models
-    }
-
-    pub(crate) fn delivery(&self) -> &Delivery {
-        &self.delivery
-    }
-
-    pub(crate) fn stamp_cost_ns(&self) -> f64 {
-        self.clock.stamp_cost_ns()
-    }
-
-    pub(crate) fn latency(&self, feeder: &mut Feeder, poller: &mut Poller) -> Vec<HopSummary> {
-        let mut latency = Latency::lock(&self.latency);
-        latency.request();
-        poller.record_batch();
-        if let Some(recorder) = &mut poller.recorder {
-            recorder.hand_over();
-        }
-        if let Some(work) = &mut feeder.inline {
-            work.hand_over();
-        }
-        latency.wait_for_lanes();
-        latency.summaries()
-    }
-}
-
-impl Drop for Base {
-    fn drop(&mut self) {
-        self.end_lanes();
-        if let Some(capture) = self.capture.take() {
-            capture.finish();
-        }
-        // The host's ends have been dropped by now and have sent their last
-        // histograms, as the lanes did when they ended.
-        if let Some(exporter) = self.exporter.take() {
-            exporter.finish();
-        }
     }
 }

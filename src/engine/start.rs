@@ -1,0 +1,189 @@
+//! From a blueprint to a running engine.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use super::Engine;
+use super::blueprint::Blueprint;
+use super::delivery::Delivery;
+use super::feeder::Feeder;
+use super::poller::Poller;
+use super::runtime::Base;
+use crate::capture::{Tap, Writer};
+use crate::config::Deliver;
+use crate::error::Error;
+use crate::messages::Names;
+use crate::os::clock::Clock;
+use crate::os::cores::Cores;
+use crate::os::memory;
+use crate::pipeline::build::{self, RingPlan};
+use crate::pipeline::control::Control;
+use crate::pipeline::lane::Lane;
+use crate::pipeline::plan::Plan;
+use crate::report::{Exporter, Facts, Latency, Monitor};
+use crate::sync::padded::Values;
+use crate::sync::ring::cursors::AtHost;
+use crate::telemetry::counters::Counters;
+use crate::telemetry::heartbeat::pulse;
+use crate::telemetry::hops::{self, Hop};
+
+impl Engine {
+    pub(super) fn build(blueprint: Blueprint, words: AtHost) -> Result<Self, Error> {
+        memory::check("an engine", 0, 1)?;
+        let cores = Cores::detect().map_err(Error::Placement)?;
+        let config = &blueprint.config().clone();
+        let plan = Plan::new(
+            &config.placement,
+            config.shards,
+            config.cores.as_deref(),
+            config.idle,
+            &cores,
+        )
+        .map_err(Error::Placement)?;
+        let threads = plan.lanes.len()
+            + usize::from(config.latency.dir.is_some())
+            + usize::from(config.capture.file.is_some());
+        memory::check(
+            "an engine of this configuration",
+            blueprint.bytes(),
+            threads,
+        )?;
+        let names = Arc::new(Names::new(blueprint.config().instruments.max));
+        let levels = blueprint.levels();
+        let outputs = blueprint.widest_signal();
+        let what = blueprint.to_string();
+        let models = blueprint.models().to_vec();
+        let callbacks = blueprint.callbacks();
+        let mut stages = blueprint.stages(names.clone(), plan.shards)?;
+        let mut captured = None;
+        if let Some(file) = &config.capture.file {
+            let (tap, events) = Tap::new(config.capture.buffer, levels);
+            stages.tap = Some(tap);
+            captured = Some((file, events, Counters::new()));
+        }
+        let clock = Clock::new(config.timing);
+        let control = Arc::new(Control::new(plan.lanes.len()));
+        let (pulses, vitals): (Vec<_>, Vec<_>) = (0..plan.lanes.len().max(1))
+            .map(|_| pulse(&clock, config.health.stall_us))
+            .unzip();
+        let rings = RingPlan {
+            ingest: config.rings.ingest,
+            stage: config.rings.stage,
+            egress: config.rings.egress,
+            overload: config.overload,
+            work_every: config.latency.work_every,
+        };
+        let mut pipeline = build::build(
+            &plan,
+            stages,
+            rings,
+            &clock,
+            &control,
+            words.ring(),
+            &vitals,
+        );
+        let host_counters = Counters::new();
+        let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
+        pipeline.counters.insert(0, host_counters.clone());
+        if let Some((_, _, counters)) = &captured {
+            pipeline.counters.push(counters.clone());
+        }
+        pipeline.feeds.push(feed);
+        let mut inline = if plan.is_inline() {
+            pipeline.works.pop()
+        } else {
+            None
+        };
+        if let Some(work) = &mut inline {
+            work.prime();
+        }
+        let monitor = Monitor::new(
+            config.health,
+            pipeline.counters,
+            control.clone(),
+            plan.lanes.iter().cloned().zip(vitals).collect(),
+            pipeline.gauges,
+        );
+        let monitor = Arc::new(monitor);
+        let delivery = Delivery::new(
+            config,
+            &plan,
+            cores.allowed.len(),
+            callbacks,
+            &clock,
+            monitor.clone(),
+        );
+        let placement = plan.about(&config.placement, config.shards);
+        let mut about = format!("{what} placement={placement} lanes={plan}");
+        if config.deliver == Deliver::OnData {
+            about += &format!(" deliver={}", delivery.about());
+        }
+        let mut base = Base {
+            lanes: Vec::new(),
+            plan,
+            control: control.clone(),
+            clock: clock.clone(),
+            latency: Arc::new(Mutex::new(Latency::new(pipeline.feeds))),
+            exporter: None,
+            capture: None,
+            about,
+            models,
+            monitor,
+            delivery,
+        };
+        // From here on, dropping `base` stops and joins what has been started.
+        for (index, (work, pulse)) in pipeline.works.into_iter().zip(pulses).enumerate() {
+            let plan = &base.plan.lanes[index];
+            let lane =
+                Lane::start(index, plan, work, pulse, control.clone()).map_err(Error::Placement)?;
+            base.lanes.push(lane);
+        }
+        if let Some((file, events, counters)) = captured {
+            let aside = cores.aside(base.plan.lanes.iter().map(|lane| lane.core));
+            let writer = Writer::start(file, events, levels, clock.clone(), counters, aside);
+            base.capture = Some(writer.map_err(Error::Capture)?);
+        }
+        if let Some(dir) = &config.latency.dir {
+            let facts = Facts::new(config, &base.plan, &cores, &clock);
+            let exporter = Exporter::start(
+                dir,
+                config.latency.interval_ms,
+                base.latency.clone(),
+                clock.clone(),
+                base.monitor.clone(),
+                facts,
+                cores.aside(base.plan.lanes.iter().map(|lane| lane.core)),
+            )
+            .map_err(Error::Report)?;
+            base.exporter = Some(exporter);
+        }
+        let next = pipeline.signals.address(0).addr() as u64;
+        words.next.store(next, Ordering::Relaxed);
+        Ok(Self {
+            feeder: Feeder {
+                sender: pipeline.events,
+                levels,
+                sequence: 0,
+                clock: clock.clone(),
+                counters: host_counters.clone(),
+                control,
+                overload: config.overload,
+                unread_counted: false,
+                inline,
+            },
+            poller: Poller {
+                signals: pipeline.signals,
+                at_host: words,
+                next_sequence: 1,
+                names,
+                clock,
+                recorder: Some(recorder),
+                pending: None,
+                counters: host_counters,
+                values: Values::new(outputs),
+                lent: Default::default(),
+            },
+            base,
+        })
+    }
+}
