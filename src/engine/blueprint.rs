@@ -4,19 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Registry;
-use crate::capture;
 use crate::config::{Config, ModelEntry};
 use crate::error::Error;
 use crate::factors::{Entry, Prepared};
 use crate::messages::Names;
-use crate::messages::wire::{self, Encode, MAX_VALUES, Signals};
 use crate::models::{self, Kind, Model};
 use crate::os::memory;
 use crate::pipeline::build::Stages;
 use crate::pipeline::overload::EgressOverload;
-use crate::pipeline::shard_outlet::ShardsOutlet;
 use crate::stages::{Callback, Egress, Factor, Ingest, ModelStage, Shards, Triggers};
-use crate::sync::ring::WORDS_PER_LINE;
+use selection::{Disabled, sets};
+
+mod selection;
+mod sizes;
 
 /// Factor sets and models of a configuration: found, read, matched with each
 /// other and within bounds. No thread, ring or clock has been made.
@@ -143,104 +143,6 @@ impl Blueprint {
         }
     }
 
-    /// Bytes that rings, tables and factor states take.
-    pub fn bytes(&self) -> usize {
-        self.sizes()
-            .iter()
-            .fold(0, |sum, (bytes, _)| sum.saturating_add(*bytes))
-    }
-
-    /// What takes memory in proportion to the configuration, and how it comes
-    /// to be so much.
-    fn sizes(&self) -> Vec<(usize, String)> {
-        let rings = &self.config.rings;
-        let ring = |key: &str, messages: usize, words: usize| {
-            let bytes = messages.saturating_mul(words.next_multiple_of(WORDS_PER_LINE) * 8);
-            (
-                bytes,
-                format!("{key}: {messages} messages of {words} words"),
-            )
-        };
-        let levels = self.levels();
-        let widest = wire::event_values(levels)
-            .max(self.factors.len())
-            .max(self.widest_signal());
-        let stage = ring("rings.stage", rings.stage, Signals::words(widest));
-        let between_lanes = self.config.placement.rings(self.config.shards);
-        let state: usize = self
-            .sets
-            .iter()
-            .fold(0, |sum, (_, set)| sum.saturating_add(set.state_bytes));
-        let (instruments, shards) = (self.config.instruments.max, self.config.shards);
-        let (share, pairs) = (
-            Shards::new(shards).share(instruments),
-            Ingest::pairs(instruments),
-        );
-        let mut sizes = vec![
-            ring("rings.ingest", rings.ingest, wire::raw_words(levels)),
-            ring(
-                "rings.egress",
-                rings.egress,
-                Signals::words(self.widest_signal()),
-            ),
-            (
-                instruments.saturating_mul(state),
-                format!(
-                    "instruments.max: {instruments} instruments with {state} bytes of factor state each"
-                ),
-            ),
-            (
-                Ingest::bytes(instruments)
-                    + Names::bytes(instruments)
-                    + Factor::bytes(share, pairs).saturating_mul(shards)
-                    + ShardsOutlet::bytes(pairs),
-                format!("instruments.max: the tables of {instruments} instruments"),
-            ),
-        ];
-        if self.config.overload.egress == EgressOverload::Conflate {
-            sizes.push((
-                Egress::bytes(instruments, self.callbacks(), self.widest_signal()),
-                format!("overload.egress conflate: a signal of each of {instruments} instruments"),
-            ));
-        }
-        sizes.extend(std::iter::repeat_n(stage, between_lanes));
-        if self.config.capture.file.is_some() {
-            let events = self.config.capture.buffer;
-            sizes.push(ring("capture.buffer", events, capture::words(levels)));
-        }
-        sizes
-    }
-
-    /// Refuses sizes that are fine one by one but whose product is not: a failed
-    /// allocation would end the host's process.
-    fn check_sizes(&self) -> Result<(), Error> {
-        for (values, what) in [
-            (self.factors.len(), "factors"),
-            (self.widest_signal(), "values in a callback"),
-        ] {
-            if values > MAX_VALUES {
-                return Err(Error::Config(format!(
-                    "models: {values} {what}; expected at most {MAX_VALUES}"
-                )));
-            }
-        }
-        let (lanes, models) = (self.config.placement.model_lanes(), self.infos.len());
-        if lanes > 1 && (self.config.callback != Callback::PerModel || models < lanes) {
-            return Err(Error::Config(format!(
-                "placement: {lanes} lanes share out the models; expected \"callback\": \"per-model\" \
-                 and at least as many models ({models} configured)"
-            )));
-        }
-        for (bytes, what) in self.sizes() {
-            if bytes > MAX_BYTES {
-                return Err(Error::Config(format!(
-                    "{what} take {bytes} bytes; expected at most {MAX_BYTES}"
-                )));
-            }
-        }
-        Ok(())
-    }
-
     /// Makes the stages, of at most as many shards as are configured. All of their
     /// memory is taken here.
     pub(super) fn stages(mut self, names: Arc<Names>, shards: usize) -> Result<Stages, Error> {
@@ -299,9 +201,6 @@ fn shares(models: Vec<Box<dyn Model>>, config: &Config) -> Vec<ModelStage> {
         .collect()
 }
 
-/// Most memory that one ring, all factor states or all tables may take.
-const MAX_BYTES: usize = 1 << 30;
-
 impl fmt::Display for Blueprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sets: Vec<_> = self.sets().collect();
@@ -317,128 +216,6 @@ impl fmt::Debug for Blueprint {
             .field("models", &self.infos)
             .finish_non_exhaustive()
     }
-}
-
-/// What the legacy keys `disabled_factors` and `disabled_models` leave out.
-struct Disabled<'a> {
-    factors: &'a [String],
-    models: &'a [String],
-}
-
-impl<'a> Disabled<'a> {
-    /// A name that nothing bears is a mistake: what it was meant for would stay
-    /// on. What is known but not configured may be named: it is off already.
-    fn new(config: &'a Config, registry: &Registry) -> Result<Self, Error> {
-        for name in &config.disabled_factors {
-            let known = registry.factors.iter().any(|set| {
-                let factor = name
-                    .strip_prefix(set.name)
-                    .and_then(|f| f.strip_prefix('.'));
-                *name == set.name || set.factors.contains(&factor.unwrap_or(name))
-            });
-            if !known {
-                return Err(Error::Config(format!(
-                    "disabled_factors names {name:?}; expected a factor set, a factor, or set.factor"
-                )));
-            }
-        }
-        for name in &config.disabled_models {
-            let configured = config.models.iter().any(|entry| entry.name == *name);
-            if !configured && registry.models.get(name).is_none() {
-                return Err(Error::Config(format!(
-                    "disabled_models names {name:?}; expected the name of a model"
-                )));
-            }
-        }
-        Ok(Self {
-            factors: &config.disabled_factors,
-            models: &config.disabled_models,
-        })
-    }
-
-    fn set(&self, set: &str) -> bool {
-        self.factors.iter().any(|name| name == set)
-    }
-
-    fn factor(&self, set: &str, factor: &str) -> bool {
-        self.factors.iter().any(|name| {
-            name == factor
-                || name
-                    .strip_prefix(set)
-                    .and_then(|rest| rest.strip_prefix('.'))
-                    == Some(factor)
-        })
-    }
-
-    /// The names of the factors that stay, and their places if not all do.
-    fn select(
-        &self,
-        sets: &[(Entry, Prepared)],
-    ) -> Result<(Vec<String>, Option<Vec<usize>>), Error> {
-        let all = sets
-            .iter()
-            .flat_map(|(set, _)| set.factors.iter().map(|factor| (set.name, *factor)));
-        let mut names = Vec::new();
-        let mut places = Vec::new();
-        let mut total = 0;
-        for (place, (set, factor)) in all.enumerate() {
-            total += 1;
-            if !self.factor(set, factor) {
-                places.push(place);
-                names.push(if sets.len() == 1 {
-                    factor.to_owned()
-                } else {
-                    format!("{set}.{factor}")
-                });
-            }
-        }
-        if names.is_empty() {
-            return Err(Error::Config(
-                "disabled_factors leaves no factor; expected at least one to stay".into(),
-            ));
-        }
-        Ok((names, (places.len() != total).then_some(places)))
-    }
-
-    /// The models that stay; without any the factors themselves are sent.
-    fn models(&self, config: &Config) -> Vec<ModelEntry> {
-        let stays = |entry: &&ModelEntry| !self.models.contains(&entry.name);
-        let models: Vec<_> = config.models.iter().filter(stays).cloned().collect();
-        if models.is_empty() {
-            return vec![ModelEntry::builtin("none")];
-        }
-        models
-    }
-}
-
-fn sets(
-    config: &Config,
-    registry: &Registry,
-    disabled: &Disabled<'_>,
-) -> Result<Vec<(Entry, Prepared)>, Error> {
-    let mut sets = Vec::new();
-    for (index, entry) in config.factors.iter().enumerate() {
-        let set = registry.factors.get(&entry.set).ok_or_else(|| {
-            let known: Vec<_> = registry.factors.names().collect();
-            Error::Config(format!(
-                "factors[{index}]: there is no factor set {:?}; expected one of {}",
-                entry.set,
-                known.join(", ")
-            ))
-        })?;
-        let prepared = set
-            .prepare(&entry.params)
-            .map_err(|error| Error::Config(format!("factors[{index}].{error}")))?;
-        if !disabled.set(set.name) {
-            sets.push((*set, prepared));
-        }
-    }
-    if sets.is_empty() {
-        return Err(Error::Config(
-            "disabled_factors leaves no factor set; expected at least one to stay".into(),
-        ));
-    }
-    Ok(sets)
 }
 
 /// The model's kind, and the model itself, so many times.

@@ -1,0 +1,128 @@
+//! Which of the factor sets, factors and models of a configuration stay.
+
+use crate::config::{Config, ModelEntry};
+use crate::engine::Registry;
+use crate::error::Error;
+use crate::factors::{Entry, Prepared};
+
+/// What the legacy keys `disabled_factors` and `disabled_models` leave out.
+pub(super) struct Disabled<'a> {
+    factors: &'a [String],
+    models: &'a [String],
+}
+
+impl<'a> Disabled<'a> {
+    /// A name that nothing bears is a mistake: what it was meant for would stay
+    /// on. What is known but not configured may be named: it is off already.
+    pub(super) fn new(config: &'a Config, registry: &Registry) -> Result<Self, Error> {
+        for name in &config.disabled_factors {
+            let known = registry.factors.iter().any(|set| {
+                let factor = name
+                    .strip_prefix(set.name)
+                    .and_then(|f| f.strip_prefix('.'));
+                *name == set.name || set.factors.contains(&factor.unwrap_or(name))
+            });
+            if !known {
+                return Err(Error::Config(format!(
+                    "disabled_factors names {name:?}; expected a factor set, a factor, or set.factor"
+                )));
+            }
+        }
+        for name in &config.disabled_models {
+            let configured = config.models.iter().any(|entry| entry.name == *name);
+            if !configured && registry.models.get(name).is_none() {
+                return Err(Error::Config(format!(
+                    "disabled_models names {name:?}; expected the name of a model"
+                )));
+            }
+        }
+        Ok(Self {
+            factors: &config.disabled_factors,
+            models: &config.disabled_models,
+        })
+    }
+
+    fn set(&self, set: &str) -> bool {
+        self.factors.iter().any(|name| name == set)
+    }
+
+    fn factor(&self, set: &str, factor: &str) -> bool {
+        self.factors.iter().any(|name| {
+            name == factor
+                || name
+                    .strip_prefix(set)
+                    .and_then(|rest| rest.strip_prefix('.'))
+                    == Some(factor)
+        })
+    }
+
+    /// The names of the factors that stay, and their places if not all do.
+    pub(super) fn select(
+        &self,
+        sets: &[(Entry, Prepared)],
+    ) -> Result<(Vec<String>, Option<Vec<usize>>), Error> {
+        let all = sets
+            .iter()
+            .flat_map(|(set, _)| set.factors.iter().map(|factor| (set.name, *factor)));
+        let mut names = Vec::new();
+        let mut places = Vec::new();
+        let mut total = 0;
+        for (place, (set, factor)) in all.enumerate() {
+            total += 1;
+            if !self.factor(set, factor) {
+                places.push(place);
+                names.push(if sets.len() == 1 {
+                    factor.to_owned()
+                } else {
+                    format!("{set}.{factor}")
+                });
+            }
+        }
+        if names.is_empty() {
+            return Err(Error::Config(
+                "disabled_factors leaves no factor; expected at least one to stay".into(),
+            ));
+        }
+        Ok((names, (places.len() != total).then_some(places)))
+    }
+
+    /// The models that stay; without any the factors themselves are sent.
+    pub(super) fn models(&self, config: &Config) -> Vec<ModelEntry> {
+        let stays = |entry: &&ModelEntry| !self.models.contains(&entry.name);
+        let models: Vec<_> = config.models.iter().filter(stays).cloned().collect();
+        if models.is_empty() {
+            return vec![ModelEntry::builtin("none")];
+        }
+        models
+    }
+}
+
+pub(super) fn sets(
+    config: &Config,
+    registry: &Registry,
+    disabled: &Disabled<'_>,
+) -> Result<Vec<(Entry, Prepared)>, Error> {
+    let mut sets = Vec::new();
+    for (index, entry) in config.factors.iter().enumerate() {
+        let set = registry.factors.get(&entry.set).ok_or_else(|| {
+            let known: Vec<_> = registry.factors.names().collect();
+            Error::Config(format!(
+                "factors[{index}]: there is no factor set {:?}; expected one of {}",
+                entry.set,
+                known.join(", ")
+            ))
+        })?;
+        let prepared = set
+            .prepare(&entry.params)
+            .map_err(|error| Error::Config(format!("factors[{index}].{error}")))?;
+        if !disabled.set(set.name) {
+            sets.push((*set, prepared));
+        }
+    }
+    if sets.is_empty() {
+        return Err(Error::Config(
+            "disabled_factors leaves no factor set; expected at least one to stay".into(),
+        ));
+    }
+    Ok(sets)
+}
