@@ -5,10 +5,10 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `slots` | where handles live: tokens, who is inside, forks |
+//! | `handle_table` | where handles live: tokens, who is inside, forks |
 //! | `last_error` | the text of [`signal_last_error`] |
 //! | `calibration` | the clock's, and a fork into it |
-//! | `results` | signals in place: [`signal_poll_batch`] |
+//! | `batch` | signals in place: [`signal_poll_batch`] |
 //!
 //! # Threads
 //!
@@ -49,12 +49,12 @@ use crate::panic;
 use crate::pipeline::counters::{Counter, Snapshot};
 use crate::stages::ModelId;
 
+mod batch;
 mod calibration;
+mod handle_table;
 mod last_error;
-mod results;
-mod slots;
 
-use slots::{Inside, Refused, Reserved};
+use handle_table::{Inside, Refused, Reserved};
 
 /// Receives one signal on the host's own thread, from inside
 /// `signal_poll_callbacks`, or with `deliver` `on_data` from inside
@@ -392,7 +392,7 @@ pub unsafe extern "C" fn signal_create(config_json: *const c_char) -> *mut c_voi
 ///
 /// `config_json` is null or points to a NUL-terminated string.
 pub unsafe fn create_with(config_json: *const c_char, registry: &Registry) -> *mut c_void {
-    panic::keep_quiet(slots::this_thread_is_inside);
+    panic::keep_quiet(handle_table::this_thread_is_inside);
     if !memory::is_enough_to_start() {
         const WHY: &CStr = c"memory: a handle needs 82 MiB of address space to begin with, which cannot be had (see RLIMIT_AS and RLIMIT_DATA)";
         say(WHY.to_str().unwrap_or_default());
@@ -435,7 +435,7 @@ pub unsafe fn create_with(config_json: *const c_char, registry: &Registry) -> *m
 }
 
 fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String> {
-    slots::watch_forks()?;
+    handle_table::watch_forks()?;
     let reserved = Reserved::new()?;
     let (mut config, origin) = Config::for_host(text).map_err(|error| error.to_string())?;
     config::add_latency_dir(&mut config);
@@ -493,7 +493,7 @@ pub unsafe extern "C" fn signal_register_callback(
     cb: signal_callback_t,
     user_data: *mut c_void,
 ) {
-    if let Ok(inside) = slots::enter(handle) {
+    if let Ok(inside) = handle_table::enter(handle) {
         inside.handle().callback.set((cb, user_data));
     }
 }
@@ -501,7 +501,7 @@ pub unsafe extern "C" fn signal_register_callback(
 /// Makes the lane that runs ingest fail, for tests. Not part of the C ABI.
 #[doc(hidden)]
 pub fn break_lane(handle: *mut c_void) {
-    if let Ok(inside) = slots::enter(handle) {
+    if let Ok(inside) = handle_table::enter(handle) {
         guarded((), || {
             // SAFETY: this thread is inside the handle's seat; nothing called
             // here calls back into the host.
@@ -535,7 +535,7 @@ pub unsafe extern "C-unwind" fn signal_on_data(
     r#type: c_int,
     data: *const c_void,
 ) {
-    let Ok(inside) = slots::enter(handle) else {
+    let Ok(inside) = handle_table::enter(handle) else {
         return;
     };
     let this = inside.handle();
@@ -577,7 +577,7 @@ fn deliver(inside: &Inside, taken: Option<EventKind>) {
     if inside.is_nested() || this.callback.get().0.is_none() {
         return;
     }
-    results::free(this);
+    batch::free(this);
     // SAFETY: this thread is inside the handle's seat; nothing called here calls
     // back into the host.
     let sequence = unsafe { &*this.feeder.get() }.sequence();
@@ -618,7 +618,7 @@ fn ready_in_time(this: &Handle, wait: &mut Wait<'_>) -> usize {
 #[unsafe(no_mangle)]
 #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
 pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_int {
-    let inside = match slots::enter(handle) {
+    let inside = match handle_table::enter(handle) {
         Ok(inside) => inside,
         Err(refused) => return refused.code(),
     };
@@ -626,7 +626,7 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
         return 0;
     }
     let this = inside.handle();
-    results::free(this);
+    batch::free(this);
     // Before the signals are counted.
     let failed = this.base.has_failed_for_good();
     // SAFETY: this thread is inside the handle's seat, in its outermost poll, and
@@ -716,7 +716,7 @@ pub unsafe extern "C" fn signal_poll_batch(
     results: *mut signal_result_t,
     max: c_int,
 ) -> c_int {
-    let inside = match slots::enter(handle) {
+    let inside = match handle_table::enter(handle) {
         Ok(inside) => inside,
         Err(refused) => return refused.code(),
     };
@@ -727,7 +727,7 @@ pub unsafe extern "C" fn signal_poll_batch(
         return 0;
     }
     // SAFETY: the caller has room for `max` results.
-    unsafe { results::fill(&inside, results, max) }
+    unsafe { batch::fill(&inside, results, max) }
 }
 
 /// One signal as the callback wants it.
@@ -801,7 +801,7 @@ impl Drop for Poll<'_> {
 /// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_destroy(handle: *mut c_void) {
-    let Ok(inside) = slots::enter(handle) else {
+    let Ok(inside) = handle_table::enter(handle) else {
         return;
     };
     inside.take_down();
@@ -837,7 +837,7 @@ pub extern "C" fn signal_last_error() -> *const c_char {
 /// loaded. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_refused_handles() -> u64 {
-    slots::refused()
+    handle_table::refused()
 }
 
 /// Fills in the counters while the engine runs. Returns 0; `SIGNAL_ERROR_NULL`
@@ -859,7 +859,7 @@ pub unsafe extern "C" fn signal_stats(handle: *mut c_void, stats: *mut signal_st
     if given < 2 * size_of::<u64>() as u64 {
         return SIGNAL_ERROR_NULL;
     }
-    let read = slots::read(handle, |this, slot| {
+    let read = handle_table::read(handle, |this, slot| {
         let known = size_of::<signal_stats_t>();
         let size = usize::try_from(given).map_or(known, |given| given.min(known));
         // Before the counters: what is counted as failed has failed.
@@ -941,7 +941,7 @@ fn stats_of(
 /// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_models(handle: *mut c_void) -> c_int {
-    slots::read(handle, |this, _| this.models.len() as c_int).unwrap_or_else(Refused::code)
+    handle_table::read(handle, |this, _| this.models.len() as c_int).unwrap_or_else(Refused::code)
 }
 
 /// The name of a model, by its place from 0. Owned by the handle and valid until
@@ -994,7 +994,7 @@ pub unsafe extern "C" fn signal_value_name(
 /// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_current_model(handle: *mut c_void) -> c_int {
-    match slots::enter(handle) {
+    match handle_table::enter(handle) {
         Ok(inside) => inside.handle().current_model.get(),
         Err(refused) => refused.code(),
     }
@@ -1010,7 +1010,7 @@ pub unsafe extern "C" fn signal_current_model(handle: *mut c_void) -> c_int {
 /// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_current_sequence(handle: *mut c_void) -> u64 {
-    slots::enter(handle).map_or(0, |inside| inside.handle().current_sequence.get())
+    handle_table::enter(handle).map_or(0, |inside| inside.handle().current_sequence.get())
 }
 
 /// What an inlined poll reads; give it to `signal_poll`. Owned by the library and
@@ -1022,7 +1022,7 @@ pub unsafe extern "C" fn signal_current_sequence(handle: *mut c_void) -> u64 {
 /// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_egress(handle: *mut c_void) -> *const signal_egress_t {
-    slots::read(handle, |_, slot| slot.egress()).unwrap_or(std::ptr::null())
+    handle_table::read(handle, |_, slot| slot.egress()).unwrap_or(std::ptr::null())
 }
 
 /// Writes at most `max` hops that have been timed, in the order of the path,
@@ -1042,7 +1042,7 @@ pub unsafe extern "C" fn signal_latency(
     if hops.is_null() {
         return SIGNAL_ERROR_NULL;
     }
-    let inside = match slots::enter(handle) {
+    let inside = match handle_table::enter(handle) {
         Ok(inside) => inside,
         Err(refused) => return refused.code(),
     };
@@ -1078,7 +1078,7 @@ pub unsafe extern "C" fn signal_latency(
 /// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_health(handle: *mut c_void) -> c_int {
-    let found = slots::read(handle, |this, _| {
+    let found = handle_table::read(handle, |this, _| {
         let health = this.base.health();
         if health.state == HealthState::Ok {
             last_error::clear();
@@ -1127,7 +1127,7 @@ pub unsafe extern "C" fn signal_lanes(
     if lanes.is_null() {
         return SIGNAL_ERROR_NULL;
     }
-    let written = slots::read(handle, |this, _| {
+    let written = handle_table::read(handle, |this, _| {
         let rows = this.base.monitor().lanes();
         let rows = rows.iter().map(|lane| signal_lane_t {
             name: c_name(&lane.name),
@@ -1158,7 +1158,7 @@ pub unsafe extern "C" fn signal_rings(
     if rings.is_null() {
         return SIGNAL_ERROR_NULL;
     }
-    let written = slots::read(handle, |this, _| {
+    let written = handle_table::read(handle, |this, _| {
         let rows = this.base.monitor().rings();
         let rows = rows.iter().map(|ring| signal_ring_t {
             name: c_name(&ring.name),
@@ -1176,7 +1176,7 @@ fn text(
     handle: *mut c_void,
     of: impl for<'a> FnOnce(&'a Handle) -> Option<&'a CStr>,
 ) -> *const c_char {
-    let found = slots::read(handle, |this, _| of(this).map(CStr::as_ptr));
+    let found = handle_table::read(handle, |this, _| of(this).map(CStr::as_ptr));
     found.ok().flatten().unwrap_or(std::ptr::null())
 }
 
@@ -1212,5 +1212,5 @@ unsafe fn write_rows<T>(rows: impl Iterator<Item = T>, out: *mut T, max: c_int) 
 /// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_stamp_ns(handle: *mut c_void) -> f64 {
-    slots::read(handle, |this, _| this.base.stamp_cost_ns()).unwrap_or(-1.0)
+    handle_table::read(handle, |this, _| this.base.stamp_cost_ns()).unwrap_or(-1.0)
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use super::slots::Inside;
+use super::handle_table::Inside;
 use super::{Handle, guarded, model_place, say_why_failed, signal_result_t};
 
 /// What `signal_poll_batch` does once it is inside, outside any callback.
