@@ -33,7 +33,7 @@
 #ifndef GODZILLA_SIGNAL_H
 #define GODZILLA_SIGNAL_H
 
-/* Generated from src/ffi.rs by cbindgen: change that file, not this one. */
+/* Generated from src/ffi.rs and src/ffi/ by cbindgen: change those files, not this one. */
 
 #include <stdint.h>
 
