@@ -15,9 +15,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
-use super::{
-    Handle, SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL, calibration, last_error,
-};
+use super::types::{SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL, signal_egress_t};
+use super::{Handle, calibration, last_error};
 use crate::barrier;
 use crate::pipeline::word::{AtHost, Word};
 use crate::readers::{Readers, Token};
@@ -452,7 +451,7 @@ impl Slot {
     }
 
     /// The words of the inlined poll, valid for ever.
-    pub(super) fn egress(&self) -> *const super::signal_egress_t {
+    pub(super) fn egress(&self) -> *const signal_egress_t {
         (&raw const *self.egress).cast()
     }
 
@@ -501,4 +500,4 @@ impl Slot {
     }
 }
 
-const _: () = assert!(size_of::<Egress>() == size_of::<super::signal_egress_t>());
+const _: () = assert!(size_of::<Egress>() == size_of::<signal_egress_t>());
