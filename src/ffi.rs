@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `types` | the callback, the structs, the codes |
 //! | `batch` | signals in place: [`signal_poll_batch`] |
+//! | `handle` | what a handle stands for, panics stopped |
 //! | `handle_table` | where handles live: tokens, who is inside, forks |
 //! | `last_error` | the text of [`signal_last_error`] |
 //! | `calibration` | the clock's, and a fork into it |
@@ -42,19 +43,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::abi::{EventKind, HostEvent};
 use crate::config::{self, Config};
-use crate::engine::{
-    Base, Deliver, Engine, Feeder, HealthState, ModelInfo, Poller, Registry, Wait, memory,
-};
+use crate::engine::{Deliver, Engine, HealthState, Registry, Wait, memory};
 use crate::error::say;
 use crate::panic;
 use crate::pipeline::counters::{Counter, Snapshot};
-use crate::stages::ModelId;
 
 mod batch;
 mod calibration;
+mod handle;
 mod handle_table;
 mod last_error;
 
+// In the order of `signal.h`: it has their contents as it meets them here.
 mod types;
 pub use types::{
     SIGNAL_ALL_MODELS, SIGNAL_ERROR_BUSY, SIGNAL_ERROR_FAILED, SIGNAL_ERROR_HANDLE,
@@ -64,60 +64,8 @@ pub use types::{
     signal_lane_t, signal_result_t, signal_ring_t, signal_stats_t,
 };
 
+use handle::{Handle, ModelNames, guarded, model_place, say_why_failed};
 use handle_table::{Inside, Refused, Reserved};
-
-/// What a handle stands for. One thread at a time uses it, but a callback may
-/// call back in, so each part is borrowed for as short as possible. It lies on
-/// cache lines of its own.
-#[repr(align(128))]
-struct Handle {
-    feeder: UnsafeCell<Feeder>,
-    poller: UnsafeCell<Poller>,
-    callback: Cell<(signal_callback_t, *mut c_void)>,
-    destroy_after_poll: Cell<bool>,
-    /// Whether `signal_on_data` makes callbacks, too.
-    delivers_on_data: bool,
-    /// The model of the signal that a callback has, else `SIGNAL_NO_MODEL`.
-    current_model: Cell<c_int>,
-    /// That signal's number, else 0.
-    current_sequence: Cell<u64>,
-    models: Vec<ModelNames>,
-    // Last: it joins the lanes after both ends have been dropped.
-    base: Base,
-}
-
-impl Handle {
-    /// Tells the lanes to end.
-    fn stop(&self) {
-        self.base.stop();
-    }
-}
-
-/// A model's name and its values' names, for C.
-struct ModelNames {
-    name: CString,
-    values: Vec<CString>,
-}
-
-impl ModelNames {
-    fn new(info: &ModelInfo) -> Self {
-        // Names come from JSON and model files, where a NUL is possible.
-        let c = |text: &str| CString::new(text.replace('\0', " ")).unwrap_or_default();
-        Self {
-            name: c(&info.name),
-            values: info.outputs.iter().map(|name| c(name)).collect(),
-        }
-    }
-}
-
-/// Runs `body`; a panic becomes `default` and never reaches the host.
-#[inline]
-fn guarded<R>(default: R, body: impl FnOnce() -> R) -> R {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
-        panic::discard(panic);
-        default
-    })
-}
 
 /// Makes an engine and starts its lanes.
 ///
@@ -433,16 +381,6 @@ fn hand_out(inside: &Inside, ready: usize, mut taken: impl FnMut(&CSignal)) -> u
     made
 }
 
-/// For a poll that finds nothing once the engine has failed.
-#[cold]
-fn say_why_failed(this: &Handle) -> c_int {
-    match this.base.failure() {
-        Some(why) => last_error::set(why.to_owned()),
-        None => last_error::clear(),
-    }
-    SIGNAL_ERROR_FAILED
-}
-
 /// Writes at most `max` of the signals that are ready into `results`, oldest
 /// first, without copying their values, and returns how many. For hosts that want
 /// no callback; no callback is made. The signals count as delivered.
@@ -492,12 +430,6 @@ struct CSignal {
     input: u64,
     values: *const f64,
     count: c_int,
-}
-
-/// A signal's model as C hosts know it.
-#[inline]
-fn model_place(model: Option<ModelId>) -> c_int {
-    model.map_or(SIGNAL_ALL_MODELS, |id| c_int::from(id.0))
 }
 
 #[inline]

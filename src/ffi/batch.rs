@@ -2,9 +2,9 @@
 
 use std::ffi::c_int;
 
+use super::handle::{Handle, guarded, model_place, say_why_failed};
 use super::handle_table::Inside;
 use super::types::signal_result_t;
-use super::{Handle, guarded, model_place, say_why_failed};
 
 /// What `signal_poll_batch` does once it is inside, outside any callback.
 ///

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
+use super::handle::{Handle, guarded};
 use super::types::{SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL, signal_egress_t};
-use super::{Handle, calibration, last_error};
+use super::{calibration, last_error};
 use crate::barrier;
 use crate::pipeline::word::{AtHost, Word};
 use crate::readers::{Readers, Token};
@@ -181,8 +182,8 @@ impl Inside {
         // taken out once. Nobody else reads through it: this thread is inside the
         // seat, the token is down and there are no readers.
         let mut owned = unsafe { Box::from_raw(value) };
-        let all = super::guarded(false, || owned.base.end_lanes());
-        super::guarded((), || drop(owned));
+        let all = guarded(false, || owned.base.end_lanes());
+        guarded((), || drop(owned));
         if !all {
             // A lane that was left behind may still write the slot's words.
             slot.state.store(BURIED, Ordering::Release);
@@ -344,7 +345,7 @@ pub(super) fn read<R>(
     // SAFETY: the slot holds this token's handle, and destroy waits for readers
     // before it frees anything.
     let handle = unsafe { &*slot.value.load(Ordering::Relaxed) };
-    super::guarded(None, || Some(body(handle, slot))).ok_or(Refused::Null)
+    guarded(None, || Some(body(handle, slot))).ok_or(Refused::Null)
 }
 
 /// Counts a handle that is none, and says so where `signal_last_error` finds it.
