@@ -163,6 +163,26 @@ typedef struct {
 } signal_result_t;
 
 /*
+ What tells an inlined poll whether anything is new. Read it through
+ `signal_poll`; never write it.
+ */
+typedef struct {
+  /*
+   Signals published to the host. Another thread writes it.
+   */
+  const uint64_t *published;
+  /*
+   Signals that the host has taken. Its own thread writes it.
+   */
+  const uint64_t *taken;
+  /*
+   Where the next signal will lie: for a prefetch, not to be read through.
+   The host's own thread writes it.
+   */
+  const void *const *next;
+} signal_egress_t;
+
+/*
  Counters of one handle. Set `size` to `sizeof(signal_stats_t)` first: a
  library that knows more fields leaves the rest out, one that knows fewer
  fills what it knows and sets `size` to that.
@@ -360,26 +380,6 @@ typedef struct {
 } signal_stats_t;
 
 /*
- What tells an inlined poll whether anything is new. Read it through
- `signal_poll`; never write it.
- */
-typedef struct {
-  /*
-   Signals published to the host. Another thread writes it.
-   */
-  const uint64_t *published;
-  /*
-   Signals that the host has taken. Its own thread writes it.
-   */
-  const uint64_t *taken;
-  /*
-   Where the next signal will lie: for a prefetch, not to be read through.
-   The host's own thread writes it.
-   */
-  const void *const *next;
-} signal_egress_t;
-
-/*
  One hop's latencies, in ns, since the handle was made.
  */
 typedef struct {
@@ -567,6 +567,41 @@ void signal_destroy(void *handle);
 const char *signal_version(void);
 
 /*
+ From inside a callback: the place of the model that the signal is from, or
+ `SIGNAL_ALL_MODELS` if its values are those of several models.
+ `SIGNAL_NO_MODEL` outside a callback, another `SIGNAL_ERROR_` for a handle that
+ it does not take.
+
+ # Safety
+
+ None is needed: a handle that is none is refused.
+ */
+int signal_current_model(void *handle);
+
+/*
+ From inside a callback: the number of the signal, from 1 and one more for each
+ that the engine makes. Numbers of dropped and conflated signals are skipped, so
+ each gap shows where signals were lost, and how many. 0 outside a callback and
+ for a handle that it does not take.
+
+ # Safety
+
+ None is needed: a handle that is none is refused.
+ */
+uint64_t signal_current_sequence(void *handle);
+
+/*
+ What an inlined poll reads; give it to `signal_poll`. Owned by the library and
+ readable for ever: after `signal_destroy` an inlined poll finds nothing in it,
+ or calls and is refused. Null for a handle that is none.
+
+ # Safety
+
+ None is needed: a handle that is none is refused.
+ */
+const signal_egress_t *signal_egress(void *handle);
+
+/*
  Why the last `signal_create` on this thread returned null, why a poll
  returned `SIGNAL_ERROR_FAILED`, or what `signal_health` found; null if that
  call had nothing to say. Valid until the next such call on this thread: copy
@@ -624,41 +659,6 @@ const char *signal_model_name(void *handle, int model);
  None is needed: a handle that is none is refused.
  */
 const char *signal_value_name(void *handle, int model, int index);
-
-/*
- From inside a callback: the place of the model that the signal is from, or
- `SIGNAL_ALL_MODELS` if its values are those of several models.
- `SIGNAL_NO_MODEL` outside a callback, another `SIGNAL_ERROR_` for a handle that
- it does not take.
-
- # Safety
-
- None is needed: a handle that is none is refused.
- */
-int signal_current_model(void *handle);
-
-/*
- From inside a callback: the number of the signal, from 1 and one more for each
- that the engine makes. Numbers of dropped and conflated signals are skipped, so
- each gap shows where signals were lost, and how many. 0 outside a callback and
- for a handle that it does not take.
-
- # Safety
-
- None is needed: a handle that is none is refused.
- */
-uint64_t signal_current_sequence(void *handle);
-
-/*
- What an inlined poll reads; give it to `signal_poll`. Owned by the library and
- readable for ever: after `signal_destroy` an inlined poll finds nothing in it,
- or calls and is refused. Null for a handle that is none.
-
- # Safety
-
- None is needed: a handle that is none is refused.
- */
-const signal_egress_t *signal_egress(void *handle);
 
 /*
  Writes at most `max` hops that have been timed, in the order of the path,
