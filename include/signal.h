@@ -125,6 +125,26 @@ typedef void (*signal_callback_t)(const char *symbol,
                                   void *user_data);
 
 /*
+ What tells an inlined poll whether anything is new. Read it through
+ `signal_poll`; never write it.
+ */
+typedef struct {
+  /*
+   Signals published to the host. Another thread writes it.
+   */
+  const uint64_t *published;
+  /*
+   Signals that the host has taken. Its own thread writes it.
+   */
+  const uint64_t *taken;
+  /*
+   Where the next signal will lie: for a prefetch, not to be read through.
+   The host's own thread writes it.
+   */
+  const void *const *next;
+} signal_egress_t;
+
+/*
  One signal of a batch. `symbol` and `values` lie in the library's memory, the
  values in the very slot of the ring that they came through, and are valid until
  the batch is freed: see `signal_poll_batch`.
@@ -161,26 +181,6 @@ typedef struct {
    */
   int model;
 } signal_result_t;
-
-/*
- What tells an inlined poll whether anything is new. Read it through
- `signal_poll`; never write it.
- */
-typedef struct {
-  /*
-   Signals published to the host. Another thread writes it.
-   */
-  const uint64_t *published;
-  /*
-   Signals that the host has taken. Its own thread writes it.
-   */
-  const uint64_t *taken;
-  /*
-   Where the next signal will lie: for a prefetch, not to be read through.
-   The host's own thread writes it.
-   */
-  const void *const *next;
-} signal_egress_t;
 
 /*
  Counters of one handle. Set `size` to `sizeof(signal_stats_t)` first: a
@@ -491,6 +491,24 @@ void *signal_create(const char *config_json);
 void signal_register_callback(void *handle, signal_callback_t cb, void *user_data);
 
 /*
+ Stops and joins the lanes, writes the latency report if one is configured,
+ and frees the handle. Makes no callback: signals still queued are discarded.
+ From inside a callback the handle is dead for every function at once, and its
+ end takes place when the poll, or `signal_on_data`, ends. While another thread is inside a call on
+ the handle it is refused, and the handle lives on. Null is ignored.
+
+ # Safety
+
+ None is needed: a handle that is none is refused.
+ */
+void signal_destroy(void *handle);
+
+/*
+ The library's version, `MAJOR.MINOR.PATCH`. Static: never free it.
+ */
+const char *signal_version(void);
+
+/*
  Takes one event. Copies what it needs from `data` and returns: it takes no
  lock, allocates nothing, makes no system call and never waits. With
  `overload.ingest` `block` alone it does wait for room, spinning, for
@@ -527,46 +545,6 @@ void signal_on_data(void *handle, int type, const void *data);
 int signal_poll_callbacks(void *handle);
 
 /*
- Writes at most `max` of the signals that are ready into `results`, oldest
- first, without copying their values, and returns how many. For hosts that want
- no callback; no callback is made. The signals count as delivered.
-
- The batch is freed, and its pointers die, at the next `signal_poll_batch`,
- `signal_poll_callbacks` or `signal_destroy` on this handle, and with `deliver`
- `on_data` and a callback at the next `signal_on_data`. Until then its slots
- are not free for new signals, but for one: a batch is at most `rings.egress`
- less one, so that there is always room for the news that makes an inlined poll
- call again. `max` 0 or less only frees.
-
- 0 inside a callback; `SIGNAL_ERROR_NULL` for null `results`, and nothing is
- freed; `SIGNAL_ERROR_FAILED` once the engine has failed and everything queued
- was handed out; another `SIGNAL_ERROR_` for a handle that it does not take.
-
- # Safety
-
- `results` is null or has room for `max` elements, at any alignment.
- */
-int signal_poll_batch(void *handle, signal_result_t *results, int max);
-
-/*
- Stops and joins the lanes, writes the latency report if one is configured,
- and frees the handle. Makes no callback: signals still queued are discarded.
- From inside a callback the handle is dead for every function at once, and its
- end takes place when the poll, or `signal_on_data`, ends. While another thread is inside a call on
- the handle it is refused, and the handle lives on. Null is ignored.
-
- # Safety
-
- None is needed: a handle that is none is refused.
- */
-void signal_destroy(void *handle);
-
-/*
- The library's version, `MAJOR.MINOR.PATCH`. Static: never free it.
- */
-const char *signal_version(void);
-
-/*
  From inside a callback: the place of the model that the signal is from, or
  `SIGNAL_ALL_MODELS` if its values are those of several models.
  `SIGNAL_NO_MODEL` outside a callback, another `SIGNAL_ERROR_` for a handle that
@@ -600,6 +578,28 @@ uint64_t signal_current_sequence(void *handle);
  None is needed: a handle that is none is refused.
  */
 const signal_egress_t *signal_egress(void *handle);
+
+/*
+ Writes at most `max` of the signals that are ready into `results`, oldest
+ first, without copying their values, and returns how many. For hosts that want
+ no callback; no callback is made. The signals count as delivered.
+
+ The batch is freed, and its pointers die, at the next `signal_poll_batch`,
+ `signal_poll_callbacks` or `signal_destroy` on this handle, and with `deliver`
+ `on_data` and a callback at the next `signal_on_data`. Until then its slots
+ are not free for new signals, but for one: a batch is at most `rings.egress`
+ less one, so that there is always room for the news that makes an inlined poll
+ call again. `max` 0 or less only frees.
+
+ 0 inside a callback; `SIGNAL_ERROR_NULL` for null `results`, and nothing is
+ freed; `SIGNAL_ERROR_FAILED` once the engine has failed and everything queued
+ was handed out; another `SIGNAL_ERROR_` for a handle that it does not take.
+
+ # Safety
+
+ `results` is null or has room for `max` elements, at any alignment.
+ */
+int signal_poll_batch(void *handle, signal_result_t *results, int max);
 
 /*
  Why the last `signal_create` on this thread returned null, why a poll

@@ -6,6 +6,8 @@
 //! | file | what |
 //! |---|---|
 //! | `types` | the callback, the structs, the codes |
+//! | `events` | [`signal_on_data`], and delivery from inside it |
+//! | `signals` | [`signal_poll_callbacks`], what a callback may ask |
 //! | `batch` | signals in place: [`signal_poll_batch`] |
 //! | `observe` | counters, latency, health, names, errors |
 //! | `handle` | what a handle stands for, panics stopped |
@@ -39,17 +41,14 @@
 //! call this library.
 
 use std::cell::{Cell, UnsafeCell};
-use std::ffi::{CStr, c_char, c_int, c_longlong, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::abi::{EventKind, HostEvent};
 use crate::config::{self, Config};
-use crate::engine::{Deliver, Engine, Registry, Wait, memory};
+use crate::engine::{Deliver, Engine, Registry, memory};
 use crate::error::say;
 use crate::panic;
-use crate::pipeline::counters::Counter;
 
-mod batch;
 mod calibration;
 mod handle;
 mod handle_table;
@@ -65,6 +64,17 @@ pub use types::{
     signal_lane_t, signal_result_t, signal_ring_t, signal_stats_t,
 };
 
+mod events;
+pub use events::signal_on_data;
+
+mod signals;
+pub use signals::{
+    signal_current_model, signal_current_sequence, signal_egress, signal_poll_callbacks,
+};
+
+mod batch;
+pub use batch::signal_poll_batch;
+
 mod observe;
 pub use observe::{
     signal_health, signal_incident, signal_lanes, signal_last_error, signal_latency,
@@ -72,8 +82,8 @@ pub use observe::{
     signal_stats, signal_value_name,
 };
 
-use handle::{Handle, ModelNames, guarded, model_place, say_why_failed};
-use handle_table::{Inside, Reserved};
+use handle::{Handle, ModelNames, guarded};
+use handle_table::Reserved;
 
 /// Makes an engine and starts its lanes.
 ///
@@ -219,269 +229,6 @@ pub fn break_lane(handle: *mut c_void) {
     }
 }
 
-/// Takes one event. Copies what it needs from `data` and returns: it takes no
-/// lock, allocates nothing, makes no system call and never waits. With
-/// `overload.ingest` `block` alone it does wait for room, spinning, for
-/// `overload.block_ms` at most; placed `inline` it computes before it returns.
-/// A handle that is none is refused and counted, null ignored; null data, other
-/// types and bad content are counted.
-///
-/// With `deliver` `on_data` it then makes callbacks, as `signal_poll_callbacks`
-/// does: of what is ready, and, if the event triggers, of what comes within
-/// `deliver_budget_us`, for which it spins. It makes none inside a callback or
-/// without one. An exception that leaves a callback passes through; the event has
-/// been taken then.
-///
-/// # Safety
-///
-/// `data` is null or points to the struct of `type`, at any alignment, readable
-/// during the call.
-#[unsafe(no_mangle)]
-#[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
-pub unsafe extern "C-unwind" fn signal_on_data(
-    handle: *mut c_void,
-    r#type: c_int,
-    data: *const c_void,
-) {
-    let Ok(inside) = handle_table::enter(handle) else {
-        return;
-    };
-    let this = inside.handle();
-    let taken = guarded(None, || {
-        // SAFETY: this thread is inside the handle's seat, outside any callback
-        // made from here: nothing that runs while the feeder is borrowed calls
-        // back into the host.
-        let feeder = unsafe { &mut *this.feeder.get() };
-        if data.is_null() {
-            feeder.refuse(Counter::RefusedNullData);
-            return None;
-        }
-        let Some(kind) = EventKind::from_type(r#type) else {
-            feeder.refuse(Counter::RefusedUnknownType);
-            return None;
-        };
-        // SAFETY: the caller says that `data` points to the struct of `type`;
-        // host structs have alignment 1 and any bytes are valid for them. The
-        // borrow ends with this call.
-        let event = unsafe {
-            match kind {
-                EventKind::Depth => HostEvent::Depth(&*data.cast()),
-                EventKind::Ticker => HostEvent::Ticker(&*data.cast()),
-                EventKind::Trade => HostEvent::Trade(&*data.cast()),
-                EventKind::IndexPrice => HostEvent::IndexPrice(&*data.cast()),
-            }
-        };
-        feeder.on_event(event).then_some(kind)
-    });
-    if this.delivers_on_data {
-        deliver(&inside, taken);
-    }
-}
-
-/// Delivers from `signal_on_data`, behind an event of this kind if it was taken.
-#[inline(never)]
-fn deliver(inside: &Inside, taken: Option<EventKind>) {
-    let this = inside.handle();
-    if inside.is_nested() || this.callback.get().0.is_none() {
-        return;
-    }
-    batch::free(this);
-    // SAFETY: this thread is inside the handle's seat; nothing called here calls
-    // back into the host.
-    let sequence = unsafe { &*this.feeder.get() }.sequence();
-    let mut wait = this.base.delivery().wait(taken, sequence);
-    let mut ready = ready_in_time(this, &mut wait);
-    if ready == 0 {
-        return;
-    }
-    // Ends the delivery also when an exception passes through.
-    let _poll = Poll(inside);
-    while ready > 0 {
-        let made = hand_out(inside, ready, |signal| wait.taken(signal.input));
-        // Destroyed, or the callback was taken away.
-        if made < ready || !inside.is_live() || wait.is_over() {
-            return;
-        }
-        ready = ready_in_time(this, &mut wait);
-    }
-}
-
-fn ready_in_time(this: &Handle, wait: &mut Wait<'_>) -> usize {
-    // SAFETY: this thread is inside the handle's seat, in its outermost delivery,
-    // and no callback runs.
-    guarded(0, || wait.ready(unsafe { &mut *this.poller.get() }))
-}
-
-/// Hands every signal that is ready to the callback, on this thread, oldest
-/// first. No other thread ever runs the callback, and no other function but
-/// `signal_on_data` with `deliver` `on_data`. Returns how many callbacks were
-/// made, 0 inside a callback or without one, `SIGNAL_ERROR_FAILED` once the engine
-/// has failed and everything queued was handed out, or another `SIGNAL_ERROR_` for
-/// a handle that it does not take. It frees the batch that `signal_poll_batch` has
-/// handed out.
-///
-/// # Safety
-///
-/// None is needed: a handle that is none is refused.
-#[unsafe(no_mangle)]
-#[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
-pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_int {
-    let inside = match handle_table::enter(handle) {
-        Ok(inside) => inside,
-        Err(refused) => return refused.code(),
-    };
-    if inside.is_nested() {
-        return 0;
-    }
-    let this = inside.handle();
-    batch::free(this);
-    // Before the signals are counted.
-    let failed = this.base.has_failed_for_good();
-    // SAFETY: this thread is inside the handle's seat, in its outermost poll, and
-    // no callback runs.
-    let ready = unsafe { &mut *this.poller.get() }.begin();
-    if ready == 0 && !failed {
-        return 0;
-    }
-    // Ends the poll also when an exception passes through.
-    let _poll = Poll(&inside);
-    if ready == 0 {
-        return say_why_failed(this);
-    }
-    hand_out(&inside, ready, |_| ()) as c_int
-}
-
-/// Hands `ready` signals to the callback; how many it got: fewer if the handle
-/// was destroyed, this is the child of a fork, or there is no callback any more.
-#[inline]
-fn hand_out(inside: &Inside, ready: usize, mut taken: impl FnMut(&CSignal)) -> usize {
-    let this = inside.handle();
-    let mut made = 0;
-    for _ in 0..ready {
-        let (Some(callback), user_data) = this.callback.get() else {
-            break;
-        };
-        let Some(signal) = take(this) else { break };
-        made += 1;
-        taken(&signal);
-        this.current_model.set(signal.model);
-        this.current_sequence.set(signal.sequence);
-        let calling = inside.call_back();
-        // SAFETY: the host registered the callback for this. Nothing of the
-        // engine is borrowed while it runs; symbol and values lie in memory
-        // that stays unchanged until the next take, which only the outermost
-        // delivery does, and destroy is put off until that ends.
-        unsafe {
-            callback(
-                signal.symbol,
-                signal.timestamp,
-                signal.values,
-                signal.count,
-                user_data,
-            );
-        }
-        drop(calling);
-        // Destroyed, or this is the child of a fork.
-        if !inside.is_live() {
-            break;
-        }
-    }
-    made
-}
-
-/// Writes at most `max` of the signals that are ready into `results`, oldest
-/// first, without copying their values, and returns how many. For hosts that want
-/// no callback; no callback is made. The signals count as delivered.
-///
-/// The batch is freed, and its pointers die, at the next `signal_poll_batch`,
-/// `signal_poll_callbacks` or `signal_destroy` on this handle, and with `deliver`
-/// `on_data` and a callback at the next `signal_on_data`. Until then its slots
-/// are not free for new signals, but for one: a batch is at most `rings.egress`
-/// less one, so that there is always room for the news that makes an inlined poll
-/// call again. `max` 0 or less only frees.
-///
-/// 0 inside a callback; `SIGNAL_ERROR_NULL` for null `results`, and nothing is
-/// freed; `SIGNAL_ERROR_FAILED` once the engine has failed and everything queued
-/// was handed out; another `SIGNAL_ERROR_` for a handle that it does not take.
-///
-/// # Safety
-///
-/// `results` is null or has room for `max` elements, at any alignment.
-#[unsafe(no_mangle)]
-#[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
-pub unsafe extern "C" fn signal_poll_batch(
-    handle: *mut c_void,
-    results: *mut signal_result_t,
-    max: c_int,
-) -> c_int {
-    let inside = match handle_table::enter(handle) {
-        Ok(inside) => inside,
-        Err(refused) => return refused.code(),
-    };
-    if results.is_null() {
-        return SIGNAL_ERROR_NULL;
-    }
-    if inside.is_nested() {
-        return 0;
-    }
-    // SAFETY: the caller has room for `max` results.
-    unsafe { batch::fill(&inside, results, max) }
-}
-
-/// One signal as the callback wants it.
-struct CSignal {
-    symbol: *const c_char,
-    timestamp: c_longlong,
-    model: c_int,
-    sequence: u64,
-    /// Number of the event that it is from.
-    input: u64,
-    values: *const f64,
-    count: c_int,
-}
-
-#[inline]
-fn take(handle: &Handle) -> Option<CSignal> {
-    guarded(None, || {
-        let mut taken = None;
-        // SAFETY: the one caller is the outermost delivery, inside the handle's seat,
-        // and this use of the poller ends before the callback runs.
-        let poller = unsafe { &mut *handle.poller.get() };
-        poller.take(|name, signal| {
-            taken = Some(CSignal {
-                symbol: name.as_ptr(),
-                timestamp: signal.meta.timestamp,
-                model: model_place(signal.model),
-                sequence: signal.sequence,
-                input: signal.meta.input_sequence,
-                values: signal.values.as_ptr(),
-                count: signal.values.len() as c_int,
-            });
-        });
-        taken
-    })
-}
-
-/// An outermost delivery, from poll or `on_data`. When it ends, also by an
-/// exception, it destroys the handle if a callback asked for it.
-struct Poll<'a>(&'a Inside);
-
-impl Drop for Poll<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        let this = self.0.handle();
-        // SAFETY: inside the handle's seat, no callback runs any more.
-        guarded((), || unsafe { &mut *this.poller.get() }.record_last());
-        // SAFETY: as above; nothing that runs here calls back into the host.
-        guarded((), || unsafe { &mut *this.feeder.get() }.publish_held());
-        this.current_model.set(SIGNAL_NO_MODEL);
-        this.current_sequence.set(0);
-        if this.destroy_after_poll.get() {
-            self.0.destroy();
-        }
-    }
-}
-
 /// Stops and joins the lanes, writes the latency report if one is configured,
 /// and frees the handle. Makes no callback: signals still queued are discarded.
 /// From inside a callback the handle is dead for every function at once, and its
@@ -513,45 +260,4 @@ pub extern "C" fn signal_version() -> *const c_char {
             Err(_) => c"",
         };
     VERSION.as_ptr()
-}
-
-/// From inside a callback: the place of the model that the signal is from, or
-/// `SIGNAL_ALL_MODELS` if its values are those of several models.
-/// `SIGNAL_NO_MODEL` outside a callback, another `SIGNAL_ERROR_` for a handle that
-/// it does not take.
-///
-/// # Safety
-///
-/// None is needed: a handle that is none is refused.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_current_model(handle: *mut c_void) -> c_int {
-    match handle_table::enter(handle) {
-        Ok(inside) => inside.handle().current_model.get(),
-        Err(refused) => refused.code(),
-    }
-}
-
-/// From inside a callback: the number of the signal, from 1 and one more for each
-/// that the engine makes. Numbers of dropped and conflated signals are skipped, so
-/// each gap shows where signals were lost, and how many. 0 outside a callback and
-/// for a handle that it does not take.
-///
-/// # Safety
-///
-/// None is needed: a handle that is none is refused.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_current_sequence(handle: *mut c_void) -> u64 {
-    handle_table::enter(handle).map_or(0, |inside| inside.handle().current_sequence.get())
-}
-
-/// What an inlined poll reads; give it to `signal_poll`. Owned by the library and
-/// readable for ever: after `signal_destroy` an inlined poll finds nothing in it,
-/// or calls and is refused. Null for a handle that is none.
-///
-/// # Safety
-///
-/// None is needed: a handle that is none is refused.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_egress(handle: *mut c_void) -> *const signal_egress_t {
-    handle_table::read(handle, |_, slot| slot.egress()).unwrap_or(std::ptr::null())
 }
