@@ -13,6 +13,7 @@
 //! | `observe` | counters, latency, health, names, errors |
 //! | `handle` | what a handle stands for, panics stopped |
 //! | `handle_table` | where handles live: tokens, who is inside, forks |
+//! | `slot` | one handle's place in that table |
 //! | `last_error` | the text of [`signal_last_error`] |
 //! | `calibration` | the clock's, and a fork into it |
 //!
@@ -45,6 +46,7 @@ mod calibration;
 mod handle;
 mod handle_table;
 mod last_error;
+mod slot;
 
 // `signal.h` has what these files hold in the order of these lines.
 mod types;
