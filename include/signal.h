@@ -33,7 +33,7 @@
 #ifndef GODZILLA_SIGNAL_H
 #define GODZILLA_SIGNAL_H
 
-/* Generated from src/ffi.rs by cbindgen: change that file, not this one. */
+/* Generated from src/ffi.rs and src/ffi/ by cbindgen: change those files, not this one. */
 
 #include <stdint.h>
 
@@ -123,6 +123,26 @@ typedef void (*signal_callback_t)(const char *symbol,
                                   const double *values,
                                   int count,
                                   void *user_data);
+
+/*
+ What tells an inlined poll whether anything is new. Read it through
+ `signal_poll`; never write it.
+ */
+typedef struct {
+  /*
+   Signals published to the host. Another thread writes it.
+   */
+  const uint64_t *published;
+  /*
+   Signals that the host has taken. Its own thread writes it.
+   */
+  const uint64_t *taken;
+  /*
+   Where the next signal will lie: for a prefetch, not to be read through.
+   The host's own thread writes it.
+   */
+  const void *const *next;
+} signal_egress_t;
 
 /*
  One signal of a batch. `symbol` and `values` lie in the library's memory, the
@@ -360,26 +380,6 @@ typedef struct {
 } signal_stats_t;
 
 /*
- What tells an inlined poll whether anything is new. Read it through
- `signal_poll`; never write it.
- */
-typedef struct {
-  /*
-   Signals published to the host. Another thread writes it.
-   */
-  const uint64_t *published;
-  /*
-   Signals that the host has taken. Its own thread writes it.
-   */
-  const uint64_t *taken;
-  /*
-   Where the next signal will lie: for a prefetch, not to be read through.
-   The host's own thread writes it.
-   */
-  const void *const *next;
-} signal_egress_t;
-
-/*
  One hop's latencies, in ns, since the handle was made.
  */
 typedef struct {
@@ -491,6 +491,24 @@ void *signal_create(const char *config_json);
 void signal_register_callback(void *handle, signal_callback_t cb, void *user_data);
 
 /*
+ Stops and joins the lanes, writes the latency report if one is configured,
+ and frees the handle. Makes no callback: signals still queued are discarded.
+ From inside a callback the handle is dead for every function at once, and its
+ end takes place when the poll, or `signal_on_data`, ends. While another thread is inside a call on
+ the handle it is refused, and the handle lives on. Null is ignored.
+
+ # Safety
+
+ None is needed: a handle that is none is refused.
+ */
+void signal_destroy(void *handle);
+
+/*
+ The library's version, `MAJOR.MINOR.PATCH`. Static: never free it.
+ */
+const char *signal_version(void);
+
+/*
  Takes one event. Copies what it needs from `data` and returns: it takes no
  lock, allocates nothing, makes no system call and never waits. With
  `overload.ingest` `block` alone it does wait for room, spinning, for
@@ -527,6 +545,41 @@ void signal_on_data(void *handle, int type, const void *data);
 int signal_poll_callbacks(void *handle);
 
 /*
+ From inside a callback: the place of the model that the signal is from, or
+ `SIGNAL_ALL_MODELS` if its values are those of several models.
+ `SIGNAL_NO_MODEL` outside a callback, another `SIGNAL_ERROR_` for a handle that
+ it does not take.
+
+ # Safety
+
+ None is needed: a handle that is none is refused.
+ */
+int signal_current_model(void *handle);
+
+/*
+ From inside a callback: the number of the signal, from 1 and one more for each
+ that the engine makes. Numbers of dropped and conflated signals are skipped, so
+ each gap shows where signals were lost, and how many. 0 outside a callback and
+ for a handle that it does not take.
+
+ # Safety
+
+ None is needed: a handle that is none is refused.
+ */
+uint64_t signal_current_sequence(void *handle);
+
+/*
+ What an inlined poll reads; give it to `signal_poll`. Owned by the library and
+ readable for ever: after `signal_destroy` an inlined poll finds nothing in it,
+ or calls and is refused. Null for a handle that is none.
+
+ # Safety
+
+ None is needed: a handle that is none is refused.
+ */
+const signal_egress_t *signal_egress(void *handle);
+
+/*
  Writes at most `max` of the signals that are ready into `results`, oldest
  first, without copying their values, and returns how many. For hosts that want
  no callback; no callback is made. The signals count as delivered.
@@ -547,24 +600,6 @@ int signal_poll_callbacks(void *handle);
  `results` is null or has room for `max` elements, at any alignment.
  */
 int signal_poll_batch(void *handle, signal_result_t *results, int max);
-
-/*
- Stops and joins the lanes, writes the latency report if one is configured,
- and frees the handle. Makes no callback: signals still queued are discarded.
- From inside a callback the handle is dead for every function at once, and its
- end takes place when the poll, or `signal_on_data`, ends. While another thread is inside a call on
- the handle it is refused, and the handle lives on. Null is ignored.
-
- # Safety
-
- None is needed: a handle that is none is refused.
- */
-void signal_destroy(void *handle);
-
-/*
- The library's version, `MAJOR.MINOR.PATCH`. Static: never free it.
- */
-const char *signal_version(void);
 
 /*
  Why the last `signal_create` on this thread returned null, why a poll
@@ -624,41 +659,6 @@ const char *signal_model_name(void *handle, int model);
  None is needed: a handle that is none is refused.
  */
 const char *signal_value_name(void *handle, int model, int index);
-
-/*
- From inside a callback: the place of the model that the signal is from, or
- `SIGNAL_ALL_MODELS` if its values are those of several models.
- `SIGNAL_NO_MODEL` outside a callback, another `SIGNAL_ERROR_` for a handle that
- it does not take.
-
- # Safety
-
- None is needed: a handle that is none is refused.
- */
-int signal_current_model(void *handle);
-
-/*
- From inside a callback: the number of the signal, from 1 and one more for each
- that the engine makes. Numbers of dropped and conflated signals are skipped, so
- each gap shows where signals were lost, and how many. 0 outside a callback and
- for a handle that it does not take.
-
- # Safety
-
- None is needed: a handle that is none is refused.
- */
-uint64_t signal_current_sequence(void *handle);
-
-/*
- What an inlined poll reads; give it to `signal_poll`. Owned by the library and
- readable for ever: after `signal_destroy` an inlined poll finds nothing in it,
- or calls and is refused. Null for a handle that is none.
-
- # Safety
-
- None is needed: a handle that is none is refused.
- */
-const signal_egress_t *signal_egress(void *handle);
 
 /*
  Writes at most `max` hops that have been timed, in the order of the path,

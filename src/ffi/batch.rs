@@ -1,9 +1,49 @@
 //! Batches for C: signals in place, many at once.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 
-use super::slots::Inside;
-use super::{Handle, guarded, model_place, say_why_failed, signal_result_t};
+use super::handle::{Handle, guarded, model_place, say_why_failed};
+use super::handle_table::{self, Inside};
+use super::types::{SIGNAL_ERROR_NULL, signal_result_t};
+
+/// Writes at most `max` of the signals that are ready into `results`, oldest
+/// first, without copying their values, and returns how many. For hosts that want
+/// no callback; no callback is made. The signals count as delivered.
+///
+/// The batch is freed, and its pointers die, at the next `signal_poll_batch`,
+/// `signal_poll_callbacks` or `signal_destroy` on this handle, and with `deliver`
+/// `on_data` and a callback at the next `signal_on_data`. Until then its slots
+/// are not free for new signals, but for one: a batch is at most `rings.egress`
+/// less one, so that there is always room for the news that makes an inlined poll
+/// call again. `max` 0 or less only frees.
+///
+/// 0 inside a callback; `SIGNAL_ERROR_NULL` for null `results`, and nothing is
+/// freed; `SIGNAL_ERROR_FAILED` once the engine has failed and everything queued
+/// was handed out; another `SIGNAL_ERROR_` for a handle that it does not take.
+///
+/// # Safety
+///
+/// `results` is null or has room for `max` elements, at any alignment.
+#[unsafe(no_mangle)]
+#[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
+pub unsafe extern "C" fn signal_poll_batch(
+    handle: *mut c_void,
+    results: *mut signal_result_t,
+    max: c_int,
+) -> c_int {
+    let inside = match handle_table::enter(handle) {
+        Ok(inside) => inside,
+        Err(refused) => return refused.code(),
+    };
+    if results.is_null() {
+        return SIGNAL_ERROR_NULL;
+    }
+    if inside.is_nested() {
+        return 0;
+    }
+    // SAFETY: the caller has room for `max` results.
+    unsafe { fill(&inside, results, max) }
+}
 
 /// What `signal_poll_batch` does once it is inside, outside any callback.
 ///
@@ -11,7 +51,7 @@ use super::{Handle, guarded, model_place, say_why_failed, signal_result_t};
 ///
 /// `results` has room for `max` elements, at any alignment.
 #[inline]
-pub(super) unsafe fn fill(inside: &Inside, results: *mut signal_result_t, max: c_int) -> c_int {
+unsafe fn fill(inside: &Inside, results: *mut signal_result_t, max: c_int) -> c_int {
     let this = inside.handle();
     free(this);
     // Before the signals are counted.

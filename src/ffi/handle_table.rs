@@ -10,18 +10,15 @@
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
-use crossbeam_utils::CachePadded;
-
-use super::{
-    Handle, SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL, calibration, last_error,
-};
-use crate::sync::biased_lock::{CallingBack, Entered, Seat};
-use crate::sync::membarrier;
-use crate::sync::read_gate::{Readers, Token};
-use crate::sync::ring::cursors::{AtHost, Word};
+use super::handle::{Handle, guarded};
+use super::slot::{BURIED, FREE, LIVE, MAKING, Slot};
+use super::types::{SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL};
+use super::{calibration, last_error};
+use crate::barrier;
+use crate::pipeline::word::{AtHost, Word};
+use crate::seat::{CallingBack, Entered};
 
 /// Handles that can live at once.
 pub(super) const SLOTS: usize = 256;
@@ -32,52 +29,6 @@ const COPY_BITS: u32 = 16;
 const TAG: u64 = 0x534;
 const _: () = assert!(SLOTS <= 1 << SLOT_BITS);
 const _: () = assert!(TAG < 1 << (64 - SLOT_BITS - GENERATION_BITS - COPY_BITS));
-
-/// A slot's states.
-const FREE: u8 = 0;
-const MAKING: u8 = 1;
-const LIVE: u8 = 2;
-/// Never used again: what it held may still be in use.
-const BURIED: u8 = 3;
-
-/// How long destroying a handle waits for other threads that read from it. They
-/// take a millisecond at most, unless destroy interrupted them.
-const READERS: Duration = Duration::from_secs(1);
-
-/// What `signal_egress_t` is, as words that may be read at any time.
-#[repr(C)]
-struct Egress {
-    published: AtomicPtr<u64>,
-    taken: AtomicPtr<u64>,
-    next: AtomicPtr<u64>,
-}
-
-/// Words that the host's thread writes.
-struct Hosts {
-    taken: AtomicU64,
-    next: AtomicU64,
-}
-
-/// One handle's place. The host's words, the lane's and the rest have cache
-/// lines of their own.
-#[repr(C, align(128))]
-pub(super) struct Slot {
-    /// The token of the handle that lives here; 0 for none.
-    token: Token,
-    value: AtomicPtr<Handle>,
-    seat: Seat,
-    egress: CachePadded<Egress>,
-    hosts: CachePadded<Hosts>,
-    published: CachePadded<AtomicU64>,
-    state: CachePadded<AtomicU8>,
-    generation: AtomicU32,
-    /// Functions of any thread that read from the handle now.
-    readers: Readers,
-    /// Calls refused because another was under way.
-    refused: AtomicU64,
-    /// The token of the handle that lived here when this process was forked.
-    before_fork: AtomicU64,
-}
 
 static TABLE: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
 /// Slots that were ever used are below this one.
@@ -182,8 +133,8 @@ impl Inside {
         // taken out once. Nobody else reads through it: this thread is inside the
         // seat, the token is down and there are no readers.
         let mut owned = unsafe { Box::from_raw(value) };
-        let all = super::guarded(false, || owned.base.end_lanes());
-        super::guarded((), || drop(owned));
+        let all = guarded(false, || owned.base.end_lanes());
+        guarded((), || drop(owned));
         if !all {
             // A lane that was left behind may still write the slot's words.
             slot.state.store(BURIED, Ordering::Release);
@@ -314,7 +265,7 @@ fn find(handle: *mut c_void) -> Result<(&'static Slot, u64), Refused> {
 pub(super) fn enter(handle: *mut c_void) -> Result<Inside, Refused> {
     let (slot, token) = find(handle)?;
     let Ok(entered) = slot.seat.enter(thread()) else {
-        return Err(slot.refuse_busy());
+        return Err(refuse_busy(slot));
     };
     // It may have been destroyed on the way in.
     if !slot.token.is(token) {
@@ -345,7 +296,7 @@ pub(super) fn read<R>(
     // SAFETY: the slot holds this token's handle, and destroy waits for readers
     // before it frees anything.
     let handle = unsafe { &*slot.value.load(Ordering::Relaxed) };
-    super::guarded(None, || Some(body(handle, slot))).ok_or(Refused::Null)
+    guarded(None, || Some(body(handle, slot))).ok_or(Refused::Null)
 }
 
 /// Counts a handle that is none, and says so where `signal_last_error` finds it.
@@ -365,6 +316,16 @@ fn refuse(token: u64) -> Refused {
         c"not a live handle of this library: expected what signal_create returned, before signal_destroy"
     });
     Refused::Dead
+}
+
+#[cold]
+#[inline(never)]
+fn refuse_busy(slot: &Slot) -> Refused {
+    slot.refused.fetch_add(1, Ordering::Relaxed);
+    last_error::set_static(
+        c"another call on this handle is under way: expected one thread at a time",
+    );
+    Refused::Busy
 }
 
 /// Calls refused for their handle.
@@ -408,97 +369,3 @@ pub(super) fn watch_forks() -> Result<(), String> {
         }
     }
 }
-
-impl Slot {
-    const fn new() -> Self {
-        Self {
-            token: Token::new(),
-            value: AtomicPtr::new(std::ptr::null_mut()),
-            seat: Seat::new(),
-            egress: CachePadded::new(Egress {
-                published: AtomicPtr::new(std::ptr::null_mut()),
-                taken: AtomicPtr::new(std::ptr::null_mut()),
-                next: AtomicPtr::new(std::ptr::null_mut()),
-            }),
-            hosts: CachePadded::new(Hosts {
-                taken: AtomicU64::new(0),
-                next: AtomicU64::new(0),
-            }),
-            published: CachePadded::new(AtomicU64::new(0)),
-            state: CachePadded::new(AtomicU8::new(FREE)),
-            generation: AtomicU32::new(0),
-            readers: Readers::new(),
-            refused: AtomicU64::new(0),
-            before_fork: AtomicU64::new(0),
-        }
-    }
-
-    fn prepare(&self) {
-        self.refused.store(0, Ordering::Relaxed);
-        self.empty_words();
-        let egress = &self.egress;
-        egress
-            .published
-            .store(self.published.as_ptr(), Ordering::Relaxed);
-        let hosts = &self.hosts;
-        egress.taken.store(hosts.taken.as_ptr(), Ordering::Relaxed);
-        egress.next.store(hosts.next.as_ptr(), Ordering::Relaxed);
-    }
-
-    /// An inlined poll finds nothing here.
-    fn empty_words(&self) {
-        self.published.store(0, Ordering::Relaxed);
-        self.hosts.taken.store(0, Ordering::Relaxed);
-    }
-
-    /// The words of the inlined poll, valid for ever.
-    pub(super) fn egress(&self) -> *const super::signal_egress_t {
-        (&raw const *self.egress).cast()
-    }
-
-    /// Calls on this slot's handle that were refused because another was under
-    /// way.
-    pub(super) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn refuse_busy(&self) -> Refused {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        last_error::set_static(
-            c"another call on this handle is under way: expected one thread at a time",
-        );
-        Refused::Busy
-    }
-
-    fn wait_for_readers(&self) -> bool {
-        let start = Instant::now();
-        while self.readers.any() {
-            if start.elapsed() > READERS {
-                return false;
-            }
-            std::thread::yield_now();
-        }
-        true
-    }
-
-    /// In the child of a fork: the handle is the parent's. Its memory stays, for
-    /// the fork may have come from inside one of its callbacks.
-    fn leave_to_parent(&self) {
-        let state = self.state.load(Ordering::Relaxed);
-        if state == FREE || state == BURIED {
-            return;
-        }
-        let token = self.token.take_down();
-        if token != 0 {
-            self.before_fork.store(token, Ordering::Relaxed);
-        }
-        self.empty_words();
-        let unused = state == LIVE && token != 0 && self.seat.is_empty() && !self.readers.any();
-        self.state
-            .store(if unused { FREE } else { BURIED }, Ordering::Relaxed);
-    }
-}
-
-const _: () = assert!(size_of::<Egress>() == size_of::<super::signal_egress_t>());

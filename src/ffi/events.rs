@@ -1,0 +1,104 @@
+//! Events go in, and with `deliver` `on_data` their signals come out.
+
+use std::ffi::{c_int, c_void};
+
+use super::batch;
+use super::handle::{Handle, guarded};
+use super::handle_table::{self, Inside};
+use super::signals::{Poll, hand_out};
+use crate::abi::{EventKind, HostEvent};
+use crate::engine::Wait;
+use crate::pipeline::counters::Counter;
+
+/// Takes one event. Copies what it needs from `data` and returns: it takes no
+/// lock, allocates nothing, makes no system call and never waits. With
+/// `overload.ingest` `block` alone it does wait for room, spinning, for
+/// `overload.block_ms` at most; placed `inline` it computes before it returns.
+/// A handle that is none is refused and counted, null ignored; null data, other
+/// types and bad content are counted.
+///
+/// With `deliver` `on_data` it then makes callbacks, as `signal_poll_callbacks`
+/// does: of what is ready, and, if the event triggers, of what comes within
+/// `deliver_budget_us`, for which it spins. It makes none inside a callback or
+/// without one. An exception that leaves a callback passes through; the event has
+/// been taken then.
+///
+/// # Safety
+///
+/// `data` is null or points to the struct of `type`, at any alignment, readable
+/// during the call.
+#[unsafe(no_mangle)]
+#[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
+pub unsafe extern "C-unwind" fn signal_on_data(
+    handle: *mut c_void,
+    r#type: c_int,
+    data: *const c_void,
+) {
+    let Ok(inside) = handle_table::enter(handle) else {
+        return;
+    };
+    let this = inside.handle();
+    let taken = guarded(None, || {
+        // SAFETY: this thread is inside the handle's seat, outside any callback
+        // made from here: nothing that runs while the feeder is borrowed calls
+        // back into the host.
+        let feeder = unsafe { &mut *this.feeder.get() };
+        if data.is_null() {
+            feeder.refuse(Counter::RefusedNullData);
+            return None;
+        }
+        let Some(kind) = EventKind::from_type(r#type) else {
+            feeder.refuse(Counter::RefusedUnknownType);
+            return None;
+        };
+        // SAFETY: the caller says that `data` points to the struct of `type`;
+        // host structs have alignment 1 and any bytes are valid for them. The
+        // borrow ends with this call.
+        let event = unsafe {
+            match kind {
+                EventKind::Depth => HostEvent::Depth(&*data.cast()),
+                EventKind::Ticker => HostEvent::Ticker(&*data.cast()),
+                EventKind::Trade => HostEvent::Trade(&*data.cast()),
+                EventKind::IndexPrice => HostEvent::IndexPrice(&*data.cast()),
+            }
+        };
+        feeder.on_event(event).then_some(kind)
+    });
+    if this.delivers_on_data {
+        deliver(&inside, taken);
+    }
+}
+
+/// Delivers from `signal_on_data`, behind an event of this kind if it was taken.
+#[inline(never)]
+fn deliver(inside: &Inside, taken: Option<EventKind>) {
+    let this = inside.handle();
+    if inside.is_nested() || this.callback.get().0.is_none() {
+        return;
+    }
+    batch::free(this);
+    // SAFETY: this thread is inside the handle's seat; nothing called here calls
+    // back into the host.
+    let sequence = unsafe { &*this.feeder.get() }.sequence();
+    let mut wait = this.base.delivery().wait(taken, sequence);
+    let mut ready = ready_in_time(this, &mut wait);
+    if ready == 0 {
+        return;
+    }
+    // Ends the delivery also when an exception passes through.
+    let _poll = Poll(inside);
+    while ready > 0 {
+        let made = hand_out(inside, ready, |signal| wait.taken(signal.input));
+        // Destroyed, or the callback was taken away.
+        if made < ready || !inside.is_live() || wait.is_over() {
+            return;
+        }
+        ready = ready_in_time(this, &mut wait);
+    }
+}
+
+fn ready_in_time(this: &Handle, wait: &mut Wait<'_>) -> usize {
+    // SAFETY: this thread is inside the handle's seat, in its outermost delivery,
+    // and no callback runs.
+    guarded(0, || wait.ready(unsafe { &mut *this.poller.get() }))
+}

@@ -1,0 +1,191 @@
+//! A handle's life: made, given its callback, destroyed.
+
+use std::cell::{Cell, UnsafeCell};
+use std::ffi::{CStr, c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::handle::{Handle, ModelNames, guarded};
+use super::handle_table::{self, Reserved};
+use super::types::{SIGNAL_NO_MODEL, signal_callback_t};
+use super::{calibration, last_error};
+use crate::config::{self, Config};
+use crate::engine::{Deliver, Engine, Registry, memory};
+use crate::error::say;
+use crate::panic;
+
+/// Makes an engine and starts its lanes.
+///
+/// `config_json` is NUL-terminated JSON, `"{}"` or null for the defaults; it is
+/// read during the call only. `SIGNAL_CONFIG` names a file with the real
+/// configuration; keys in `config_json` win over it. Returns a handle that the
+/// caller owns until `signal_destroy`, or null: `signal_last_error` then says
+/// why, as does one line on stderr. Takes up to 200 ms the first time.
+///
+/// # Safety
+///
+/// `config_json` is null or points to a NUL-terminated string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_create(config_json: *const c_char) -> *mut c_void {
+    // SAFETY: the caller passes null or a NUL-terminated string.
+    unsafe { create_with(config_json, &Registry::default()) }
+}
+
+/// What [`signal_create`] does, with factor sets and models of your own: for a
+/// library that brings some and exports the C ABI under names of its own. Not
+/// part of the C ABI.
+///
+/// # Safety
+///
+/// `config_json` is null or points to a NUL-terminated string.
+pub unsafe fn create_with(config_json: *const c_char, registry: &Registry) -> *mut c_void {
+    panic::keep_quiet(handle_table::this_thread_is_inside);
+    if !memory::is_enough_to_start() {
+        const WHY: &CStr = c"memory: a handle needs 82 MiB of address space to begin with, which cannot be had (see RLIMIT_AS and RLIMIT_DATA)";
+        say(WHY.to_str().unwrap_or_default());
+        last_error::set_static(WHY);
+        return std::ptr::null_mut();
+    }
+    let made = panic::quietly(|| {
+        catch_unwind(AssertUnwindSafe(|| {
+            let text = if config_json.is_null() {
+                None
+            } else {
+                // SAFETY: the caller passes a NUL-terminated string.
+                let text = unsafe { CStr::from_ptr(config_json) };
+                Some(text.to_str().map_err(|error| {
+                    format!(
+                        "configuration: the string given to signal_create is not UTF-8: {error}"
+                    )
+                })?)
+            };
+            create(text, registry)
+        }))
+    });
+    let result = made.unwrap_or_else(|panic| {
+        Err(format!(
+            "a panic while the engine was made: {}",
+            panic::told(panic)
+        ))
+    });
+    match result {
+        Ok(handle) => {
+            last_error::clear();
+            handle
+        }
+        Err(why) => {
+            say(&why);
+            last_error::set(why);
+            std::ptr::null_mut()
+        }
+    }
+}
+
+fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String> {
+    handle_table::watch_forks()?;
+    let reserved = Reserved::new()?;
+    let (mut config, origin) = Config::for_host(text).map_err(|error| error.to_string())?;
+    config::add_latency_dir(&mut config);
+    calibration::begin()?;
+    let engine = Engine::start_at(&config, registry, reserved.words()).map_err(|error| {
+        match &origin.file {
+            Some(file) => format!("{error} ({} file {})", config::ENV_CONFIG, file.display()),
+            None => error.to_string(),
+        }
+    })?;
+    let hint = if origin.given || origin.file.is_some() {
+        String::new()
+    } else {
+        format!(
+            "; these are defaults, set {}=/path/file.json to choose",
+            config::ENV_CONFIG
+        )
+    };
+    say(&format!(
+        "version {}, {}{hint}",
+        env!("CARGO_PKG_VERSION"),
+        engine.about()
+    ));
+    let models = engine.models().iter().map(ModelNames::new).collect();
+    let (feeder, poller, base) = engine.into_parts();
+    let handle = Box::new(Handle {
+        delivers_on_data: config.deliver == Deliver::OnData,
+        feeder: UnsafeCell::new(feeder),
+        poller: UnsafeCell::new(poller),
+        callback: Cell::new((None, std::ptr::null_mut())),
+        destroy_after_poll: Cell::new(false),
+        current_model: Cell::new(SIGNAL_NO_MODEL),
+        current_sequence: Cell::new(0),
+        models,
+        base,
+    });
+    let handle = reserved.publish(handle);
+    if handle.is_null() {
+        return Err("this process was forked while the engine was made: create one here".into());
+    }
+    Ok(handle)
+}
+
+/// Sets the callback and what it gets as `user_data`, in place of an earlier
+/// one. Null clears it: signals then wait in the ring. From inside a callback
+/// it takes effect after that callback.
+///
+/// # Safety
+///
+/// `cb` is null or a function that stays callable, and `user_data` stays valid,
+/// for as long as the callback is set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_register_callback(
+    handle: *mut c_void,
+    cb: signal_callback_t,
+    user_data: *mut c_void,
+) {
+    if let Ok(inside) = handle_table::enter(handle) {
+        inside.handle().callback.set((cb, user_data));
+    }
+}
+
+/// Stops and joins the lanes, writes the latency report if one is configured,
+/// and frees the handle. Makes no callback: signals still queued are discarded.
+/// From inside a callback the handle is dead for every function at once, and its
+/// end takes place when the poll, or `signal_on_data`, ends. While another thread is inside a call on
+/// the handle it is refused, and the handle lives on. Null is ignored.
+///
+/// # Safety
+///
+/// None is needed: a handle that is none is refused.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_destroy(handle: *mut c_void) {
+    let Ok(inside) = handle_table::enter(handle) else {
+        return;
+    };
+    inside.take_down();
+    if inside.is_nested() {
+        inside.handle().destroy_after_poll.set(true);
+        return;
+    }
+    inside.destroy();
+}
+
+/// The library's version, `MAJOR.MINOR.PATCH`. Static: never free it.
+#[unsafe(no_mangle)]
+pub extern "C" fn signal_version() -> *const c_char {
+    const VERSION: &CStr =
+        match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+            Ok(version) => version,
+            Err(_) => c"",
+        };
+    VERSION.as_ptr()
+}
+
+/// Makes the lane that runs ingest fail, for tests. Not part of the C ABI.
+#[doc(hidden)]
+pub fn break_lane(handle: *mut c_void) {
+    if let Ok(inside) = handle_table::enter(handle) {
+        guarded((), || {
+            // SAFETY: this thread is inside the handle's seat; nothing called
+            // here calls back into the host.
+            let feeder = unsafe { &mut *inside.handle().feeder.get() };
+            feeder.break_lane();
+        });
+    }
+}

@@ -1,0 +1,180 @@
+//! Signals go out, one callback each: poll, and what a callback may ask.
+
+use std::ffi::{c_char, c_int, c_longlong, c_void};
+
+use super::batch;
+use super::handle::{Handle, guarded, model_place, say_why_failed};
+use super::handle_table::{self, Inside};
+use super::types::{SIGNAL_NO_MODEL, signal_egress_t};
+
+/// Hands every signal that is ready to the callback, on this thread, oldest
+/// first. No other thread ever runs the callback, and no other function but
+/// `signal_on_data` with `deliver` `on_data`. Returns how many callbacks were
+/// made, 0 inside a callback or without one, `SIGNAL_ERROR_FAILED` once the engine
+/// has failed and everything queued was handed out, or another `SIGNAL_ERROR_` for
+/// a handle that it does not take. It frees the batch that `signal_poll_batch` has
+/// handed out.
+///
+/// # Safety
+///
+/// None is needed: a handle that is none is refused.
+#[unsafe(no_mangle)]
+#[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
+pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_int {
+    let inside = match handle_table::enter(handle) {
+        Ok(inside) => inside,
+        Err(refused) => return refused.code(),
+    };
+    if inside.is_nested() {
+        return 0;
+    }
+    let this = inside.handle();
+    batch::free(this);
+    // Before the signals are counted.
+    let failed = this.base.has_failed_for_good();
+    // SAFETY: this thread is inside the handle's seat, in its outermost poll, and
+    // no callback runs.
+    let ready = unsafe { &mut *this.poller.get() }.begin();
+    if ready == 0 && !failed {
+        return 0;
+    }
+    // Ends the poll also when an exception passes through.
+    let _poll = Poll(&inside);
+    if ready == 0 {
+        return say_why_failed(this);
+    }
+    hand_out(&inside, ready, |_| ()) as c_int
+}
+
+/// From inside a callback: the place of the model that the signal is from, or
+/// `SIGNAL_ALL_MODELS` if its values are those of several models.
+/// `SIGNAL_NO_MODEL` outside a callback, another `SIGNAL_ERROR_` for a handle that
+/// it does not take.
+///
+/// # Safety
+///
+/// None is needed: a handle that is none is refused.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_current_model(handle: *mut c_void) -> c_int {
+    match handle_table::enter(handle) {
+        Ok(inside) => inside.handle().current_model.get(),
+        Err(refused) => refused.code(),
+    }
+}
+
+/// From inside a callback: the number of the signal, from 1 and one more for each
+/// that the engine makes. Numbers of dropped and conflated signals are skipped, so
+/// each gap shows where signals were lost, and how many. 0 outside a callback and
+/// for a handle that it does not take.
+///
+/// # Safety
+///
+/// None is needed: a handle that is none is refused.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_current_sequence(handle: *mut c_void) -> u64 {
+    handle_table::enter(handle).map_or(0, |inside| inside.handle().current_sequence.get())
+}
+
+/// What an inlined poll reads; give it to `signal_poll`. Owned by the library and
+/// readable for ever: after `signal_destroy` an inlined poll finds nothing in it,
+/// or calls and is refused. Null for a handle that is none.
+///
+/// # Safety
+///
+/// None is needed: a handle that is none is refused.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_egress(handle: *mut c_void) -> *const signal_egress_t {
+    handle_table::read(handle, |_, slot| slot.egress()).unwrap_or(std::ptr::null())
+}
+
+/// Hands `ready` signals to the callback; how many it got: fewer if the handle
+/// was destroyed, this is the child of a fork, or there is no callback any more.
+#[inline]
+pub(super) fn hand_out(inside: &Inside, ready: usize, mut taken: impl FnMut(&CSignal)) -> usize {
+    let this = inside.handle();
+    let mut made = 0;
+    for _ in 0..ready {
+        let (Some(callback), user_data) = this.callback.get() else {
+            break;
+        };
+        let Some(signal) = take(this) else { break };
+        made += 1;
+        taken(&signal);
+        this.current_model.set(signal.model);
+        this.current_sequence.set(signal.sequence);
+        let calling = inside.call_back();
+        // SAFETY: the host registered the callback for this. Nothing of the
+        // engine is borrowed while it runs; symbol and values lie in memory
+        // that stays unchanged until the next take, which only the outermost
+        // delivery does, and destroy is put off until that ends.
+        unsafe {
+            callback(
+                signal.symbol,
+                signal.timestamp,
+                signal.values,
+                signal.count,
+                user_data,
+            );
+        }
+        drop(calling);
+        // Destroyed, or this is the child of a fork.
+        if !inside.is_live() {
+            break;
+        }
+    }
+    made
+}
+
+/// One signal as the callback wants it.
+pub(super) struct CSignal {
+    symbol: *const c_char,
+    timestamp: c_longlong,
+    model: c_int,
+    sequence: u64,
+    /// Number of the event that it is from.
+    pub(super) input: u64,
+    values: *const f64,
+    count: c_int,
+}
+
+#[inline]
+fn take(handle: &Handle) -> Option<CSignal> {
+    guarded(None, || {
+        let mut taken = None;
+        // SAFETY: the one caller is the outermost delivery, inside the handle's seat,
+        // and this use of the poller ends before the callback runs.
+        let poller = unsafe { &mut *handle.poller.get() };
+        poller.take(|name, signal| {
+            taken = Some(CSignal {
+                symbol: name.as_ptr(),
+                timestamp: signal.meta.timestamp,
+                model: model_place(signal.model),
+                sequence: signal.sequence,
+                input: signal.meta.input_sequence,
+                values: signal.values.as_ptr(),
+                count: signal.values.len() as c_int,
+            });
+        });
+        taken
+    })
+}
+
+/// An outermost delivery, from poll or `on_data`. When it ends, also by an
+/// exception, it destroys the handle if a callback asked for it.
+pub(super) struct Poll<'a>(pub(super) &'a Inside);
+
+impl Drop for Poll<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let this = self.0.handle();
+        // SAFETY: inside the handle's seat, no callback runs any more.
+        guarded((), || unsafe { &mut *this.poller.get() }.record_last());
+        // SAFETY: as above; nothing that runs here calls back into the host.
+        guarded((), || unsafe { &mut *this.feeder.get() }.publish_held());
+        this.current_model.set(SIGNAL_NO_MODEL);
+        this.current_sequence.set(0);
+        if this.destroy_after_poll.get() {
+            self.0.destroy();
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! One handle's place in the table: its states and its words.
+
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_utils::CachePadded;
+
+use super::handle::Handle;
+use super::types::signal_egress_t;
+use crate::readers::{Readers, Token};
+use crate::seat::Seat;
+
+/// A slot's states.
+pub(super) const FREE: u8 = 0;
+pub(super) const MAKING: u8 = 1;
+pub(super) const LIVE: u8 = 2;
+/// Never used again: what it held may still be in use.
+pub(super) const BURIED: u8 = 3;
+
+/// How long destroying a handle waits for other threads that read from it. They
+/// take a millisecond at most, unless destroy interrupted them.
+const READERS: Duration = Duration::from_secs(1);
+
+/// What `signal_egress_t` is, as words that may be read at any time.
+#[repr(C)]
+struct Egress {
+    published: AtomicPtr<u64>,
+    taken: AtomicPtr<u64>,
+    next: AtomicPtr<u64>,
+}
+
+/// Words that the host's thread writes.
+pub(super) struct Hosts {
+    pub(super) taken: AtomicU64,
+    pub(super) next: AtomicU64,
+}
+
+/// One handle's place. The host's words, the lane's and the rest have cache
+/// lines of their own.
+#[repr(C, align(128))]
+pub(super) struct Slot {
+    /// The token of the handle that lives here; 0 for none.
+    pub(super) token: Token,
+    pub(super) value: AtomicPtr<Handle>,
+    pub(super) seat: Seat,
+    egress: CachePadded<Egress>,
+    pub(super) hosts: CachePadded<Hosts>,
+    pub(super) published: CachePadded<AtomicU64>,
+    pub(super) state: CachePadded<AtomicU8>,
+    pub(super) generation: AtomicU32,
+    /// Functions of any thread that read from the handle now.
+    pub(super) readers: Readers,
+    /// Calls refused because another was under way.
+    pub(super) refused: AtomicU64,
+    /// The token of the handle that lived here when this process was forked.
+    pub(super) before_fork: AtomicU64,
+}
+
+impl Slot {
+    pub(super) const fn new() -> Self {
+        Self {
+            token: Token::new(),
+            value: AtomicPtr::new(std::ptr::null_mut()),
+            seat: Seat::new(),
+            egress: CachePadded::new(Egress {
+                published: AtomicPtr::new(std::ptr::null_mut()),
+                taken: AtomicPtr::new(std::ptr::null_mut()),
+                next: AtomicPtr::new(std::ptr::null_mut()),
+            }),
+            hosts: CachePadded::new(Hosts {
+                taken: AtomicU64::new(0),
+                next: AtomicU64::new(0),
+            }),
+            published: CachePadded::new(AtomicU64::new(0)),
+            state: CachePadded::new(AtomicU8::new(FREE)),
+            generation: AtomicU32::new(0),
+            readers: Readers::new(),
+            refused: AtomicU64::new(0),
+            before_fork: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn prepare(&self) {
+        self.refused.store(0, Ordering::Relaxed);
+        self.empty_words();
+        let egress = &self.egress;
+        egress
+            .published
+            .store(self.published.as_ptr(), Ordering::Relaxed);
+        let hosts = &self.hosts;
+        egress.taken.store(hosts.taken.as_ptr(), Ordering::Relaxed);
+        egress.next.store(hosts.next.as_ptr(), Ordering::Relaxed);
+    }
+
+    /// An inlined poll finds nothing here.
+    pub(super) fn empty_words(&self) {
+        self.published.store(0, Ordering::Relaxed);
+        self.hosts.taken.store(0, Ordering::Relaxed);
+    }
+
+    /// The words of the inlined poll, valid for ever.
+    pub(super) fn egress(&self) -> *const signal_egress_t {
+        (&raw const *self.egress).cast()
+    }
+
+    /// Calls on this slot's handle that were refused because another was under
+    /// way.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn wait_for_readers(&self) -> bool {
+        let start = Instant::now();
+        while self.readers.any() {
+            if start.elapsed() > READERS {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+        true
+    }
+
+    /// In the child of a fork: the handle is the parent's. Its memory stays, for
+    /// the fork may have come from inside one of its callbacks.
+    pub(super) fn leave_to_parent(&self) {
+        let state = self.state.load(Ordering::Relaxed);
+        if state == FREE || state == BURIED {
+            return;
+        }
+        let token = self.token.take_down();
+        if token != 0 {
+            self.before_fork.store(token, Ordering::Relaxed);
+        }
+        self.empty_words();
+        let unused = state == LIVE && token != 0 && self.seat.is_empty() && !self.readers.any();
+        self.state
+            .store(if unused { FREE } else { BURIED }, Ordering::Relaxed);
+    }
+}
+
+const _: () = assert!(size_of::<Egress>() == size_of::<signal_egress_t>());
