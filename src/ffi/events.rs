@@ -8,7 +8,7 @@ use super::handle_table::{self, Inside};
 use super::signals::{Poll, hand_out};
 use crate::abi::{EventKind, HostEvent};
 use crate::engine::Wait;
-use crate::pipeline::counters::Counter;
+use crate::telemetry::counters::Counter;
 
 /// Takes one event. Copies what it needs from `data` and returns: it takes no
 /// lock, allocates nothing, makes no system call and never waits. With

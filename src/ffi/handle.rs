@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::last_error;
 use super::types::{SIGNAL_ALL_MODELS, SIGNAL_ERROR_FAILED, signal_callback_t};
 use crate::engine::{Base, Feeder, ModelInfo, Poller};
-use crate::panic;
-use crate::stages::ModelId;
+use crate::messages::ModelId;
+use crate::os::panic;
 
 /// What a handle stands for. One thread at a time uses it, but a callback may
 /// call back in, so each part is borrowed for as short as possible. It lies on

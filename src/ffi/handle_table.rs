@@ -16,9 +16,9 @@ use super::handle::{Handle, guarded};
 use super::slot::{BURIED, FREE, LIVE, MAKING, Slot};
 use super::types::{SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL};
 use super::{calibration, last_error};
-use crate::barrier;
-use crate::pipeline::word::{AtHost, Word};
-use crate::seat::{CallingBack, Entered};
+use crate::sync::biased_lock::{CallingBack, Entered};
+use crate::sync::membarrier;
+use crate::sync::ring::cursors::{AtHost, Word};
 
 /// Handles that can live at once.
 pub(super) const SLOTS: usize = 256;

@@ -8,10 +8,12 @@ use super::handle::{Handle, ModelNames, guarded};
 use super::handle_table::{self, Reserved};
 use super::types::{SIGNAL_NO_MODEL, signal_callback_t};
 use super::{calibration, last_error};
+use crate::config::Deliver;
 use crate::config::{self, Config};
-use crate::engine::{Deliver, Engine, Registry, memory};
-use crate::error::say;
-use crate::panic;
+use crate::engine::{Engine, Registry};
+use crate::os::memory;
+use crate::os::panic;
+use crate::os::stderr::say;
 
 /// Makes an engine and starts its lanes.
 ///

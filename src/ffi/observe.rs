@@ -10,8 +10,8 @@ use super::types::{
     SIGNAL_HEALTH_OVERLOADED, SIGNAL_HEALTH_QUARANTINED, SIGNAL_HEALTH_SILENT,
     SIGNAL_HEALTH_STALLED, signal_hop_t, signal_lane_t, signal_ring_t, signal_stats_t,
 };
-use crate::engine::HealthState;
-use crate::pipeline::counters::{Counter, Snapshot};
+use crate::report::HealthState;
+use crate::telemetry::counters::{Counter, Snapshot};
 
 /// Why the last `signal_create` on this thread returned null, why a poll
 /// returned `SIGNAL_ERROR_FAILED`, or what `signal_health` found; null if that

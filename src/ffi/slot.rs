@@ -7,8 +7,8 @@ use crossbeam_utils::CachePadded;
 
 use super::handle::Handle;
 use super::types::signal_egress_t;
-use crate::readers::{Readers, Token};
-use crate::seat::Seat;
+use crate::sync::biased_lock::Seat;
+use crate::sync::read_gate::{Readers, Token};
 
 /// A slot's states.
 pub(super) const FREE: u8 = 0;

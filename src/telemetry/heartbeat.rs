@@ -70,7 +70,7 @@ pub struct Vitals {
 /// stall.
 ///
 /// ```
-/// use signal::pipeline::clock::Clock;
+/// use signal::os::clock::Clock;
 /// use signal::telemetry::heartbeat::pulse;
 ///
 /// let (mut pulse, vitals) = pulse(&Clock::new(false), 1_000);

@@ -173,7 +173,7 @@ pub struct Feed {
 /// Makes a recorder of these hops and its reading side.
 ///
 /// ```
-/// use signal::pipeline::clock::Clock;
+/// use signal::os::clock::Clock;
 /// use signal::telemetry::hops::{Hop, recorder};
 ///
 /// let clock = Clock::new(true);

@@ -5,7 +5,7 @@
 //! goes on behind the gap; numbers of messages make the gap visible, too.
 //!
 //! ```
-//! use signal::pipeline::broadcast::{Received, Start, broadcast};
+//! use signal::sync::broadcast::{Received, Start, broadcast};
 //!
 //! let (mut producer, consumers) = broadcast(4, 3);
 //! let mut one = consumers.register("one", Start::Next);

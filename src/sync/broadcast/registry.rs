@@ -61,7 +61,7 @@ impl Consumers {
     /// How far each consumer is, in the order in which they registered.
     ///
     /// ```
-    /// use signal::pipeline::broadcast::{Start, broadcast};
+    /// use signal::sync::broadcast::{Start, broadcast};
     /// let (mut producer, consumers) = broadcast(8, 1);
     /// let mut slow = consumers.register("slow", Start::Next);
     /// producer.send(|words| words[0] = 1);
