@@ -17,7 +17,7 @@ struct Block([f64; VALUES_PER_BLOCK]);
 /// lie in the heap beside another thread's, and both would fight for the line.
 ///
 /// ```
-/// let mut values = signal::pipeline::padded::Values::new(3);
+/// let mut values = signal::sync::padded::Values::new(3);
 /// values[2] = 1.0;
 /// assert_eq!(&values[..], [0.0, 0.0, 1.0]);
 /// ```
@@ -66,7 +66,7 @@ const MARGIN_BYTES: usize = 128;
 /// so that they share no cache line with anybody else's memory.
 ///
 /// ```
-/// let mut items = signal::pipeline::padded::Items::new(3, || 7u8);
+/// let mut items = signal::sync::padded::Items::new(3, || 7u8);
 /// items[2] = 1;
 /// assert_eq!(items[..], [7, 7, 1]);
 /// ```

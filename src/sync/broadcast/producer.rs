@@ -33,7 +33,7 @@ impl Producer {
     /// that a consumer reads. Should `fill` panic, nothing is published.
     ///
     /// ```
-    /// let (mut producer, _) = signal::pipeline::broadcast::broadcast(2, 1);
+    /// let (mut producer, _) = signal::sync::broadcast::broadcast(2, 1);
     /// assert_eq!(producer.send(|words| words[0] = 7), 1);
     /// assert_eq!(producer.send(|words| words[0] = 8), 2);
     /// ```

@@ -121,7 +121,7 @@ impl Gauge {
 /// If `messages` or `words` is 0.
 ///
 /// ```
-/// let (mut sender, mut receiver) = signal::pipeline::ring::ring(2, 3);
+/// let (mut sender, mut receiver) = signal::sync::ring::ring(2, 3);
 /// sender.try_send(|words| words[0] = 7).unwrap();
 /// assert_eq!(receiver.try_receive(|words| words[0]), Some(7));
 /// assert_eq!(receiver.try_receive(|words| words[0]), None);
@@ -209,7 +209,7 @@ impl Sender {
     /// Reads the ring's high-water mark.
     ///
     /// ```
-    /// let (mut sender, mut receiver) = signal::pipeline::ring::ring(4, 1);
+    /// let (mut sender, mut receiver) = signal::sync::ring::ring(4, 1);
     /// let gauge = sender.gauge();
     /// for _ in 0..3 {
     ///     sender.try_send(|words| words[0] = 7).unwrap();
@@ -263,7 +263,7 @@ impl Receiver {
     /// fewer wait. It stays until it is received or released.
     ///
     /// ```
-    /// let (mut sender, mut receiver) = signal::pipeline::ring::ring(4, 1);
+    /// let (mut sender, mut receiver) = signal::sync::ring::ring(4, 1);
     /// for word in [7, 8, 9] {
     ///     sender.try_send(|words| words[0] = word).unwrap();
     /// }
