@@ -12,8 +12,13 @@
 //! ever runs host code: signals wait in the ring to the host until the host's
 //! own thread polls.
 //!
-//! A C or C++ host loads the shared library and uses [`ffi`]; a Rust host uses
-//! [`Engine`]. What computes is a [factor set](factors) and a [model](models).
+//! A C or C++ host loads the shared library and uses what `include/signal.h`
+//! declares; a Rust host uses [`Engine`]. What computes is a [factor set](factors)
+//! and a [model](models).
+//!
+//! What is on this page is the Rust API that other crates may build on. Everything
+//! else that the crate shows is for its own tests, benches and command, and may
+//! change at any time.
 //!
 //! ```
 //! use signal::abi::{Depth, HostEvent};
@@ -47,22 +52,27 @@
 pub mod abi;
 mod capture;
 pub mod config;
+#[doc(hidden)]
 pub mod engine;
 mod error;
 pub mod factors;
+// Its table of handles is static, which loom's atomics cannot be.
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub mod ffi;
 #[cfg(feature = "replay")]
 #[doc(hidden)]
 pub mod formats;
-// Its table of handles is static, which loom's atomics cannot be.
-#[cfg(not(loom))]
-pub mod ffi;
 #[doc(hidden)]
 pub mod messages;
 pub mod models;
 #[doc(hidden)]
 pub mod os;
+#[doc(hidden)]
 pub mod pipeline;
+#[doc(hidden)]
 pub mod report;
+#[doc(hidden)]
 pub mod stages;
 #[doc(hidden)]
 pub mod sync;
@@ -71,8 +81,12 @@ pub mod telemetry;
 pub mod testing;
 
 pub use config::Config;
-pub use engine::{Engine, Registry};
+pub use engine::{Batch, Blueprint, Engine, Feeder, ModelInfo, Poller, Registry};
 pub use error::Error;
 #[cfg(feature = "replay")]
 #[doc(inline)]
 pub use formats as replay;
+pub use messages::{InstrumentId, Meta, ModelId, Name, Signal};
+pub use report::{Health, HealthState, HopSummary, LaneReport, RingReport};
+pub use telemetry::counters::{Counter, Snapshot};
+pub use telemetry::hops::Hop;

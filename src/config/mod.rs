@@ -20,10 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::abi::EventKind;
 use crate::error::Error;
 use crate::messages::ModelId;
-use crate::pipeline::idle::Idle;
-use crate::pipeline::overload::{EgressOverload, Overload};
-use crate::pipeline::placement::Placement;
-use crate::stages::{Assets, Callback};
+use crate::stages::Assets;
 
 mod forms;
 mod layer;
@@ -32,6 +29,10 @@ mod schema;
 mod sections;
 mod source;
 
+pub use crate::pipeline::idle::Idle;
+pub use crate::pipeline::overload::{EgressOverload, IngestOverload, Overload, StageOverload};
+pub use crate::pipeline::placement::Placement;
+pub use crate::stages::{Callback, Stage};
 pub use forms::{FactorsEntry, ModelEntry};
 #[cfg(feature = "cli")]
 pub use schema::schema;
@@ -265,7 +266,6 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::overload::IngestOverload;
 
     fn refusal(json: &str) -> String {
         Config::from_json(json).unwrap_err().to_string()

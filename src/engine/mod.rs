@@ -1,4 +1,4 @@
-//! The engine: what C hosts (through [`ffi`](crate::ffi)) and Rust hosts use.
+//! The engine: what C hosts (through `ffi`) and Rust hosts use.
 //!
 //! | file | what |
 //! |---|---|
@@ -228,7 +228,7 @@ impl Engine {
         self.base.about()
     }
 
-    /// The models, in their order: a [`ModelId`](crate::messages::ModelId) is a
+    /// The models, in their order: a [`ModelId`](crate::ModelId) is a
     /// place in it. A signal without a model has the values of all of them, one
     /// after the other.
     pub fn models(&self) -> &[ModelInfo] {
