@@ -18,7 +18,7 @@ use crate::pipeline::placement::Plan;
 
 /// From which of the host's calls callbacks are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Deliver {
     /// From `signal_poll_callbacks` alone.
