@@ -76,7 +76,7 @@ fn scenarios(text: &str) -> BTreeSet<&str> {
 fn every_fault_has_a_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (mut rust, mut cpp) = (String::new(), String::new());
-    for folder in ["src", "tests"] {
+    for folder in ["src", "tests", "benches/soak/tests"] {
         sources(&root.join(folder), &["rs"], &mut rust);
     }
     sources(&root.join("tests/hosts"), &["cpp"], &mut cpp);

@@ -11,7 +11,7 @@
 //! | `source` | files and the environment |
 //! | `forms` | how values are written in JSON |
 //! | `layer` | one source's keys |
-//! | `schema` | the JSON Schema (feature `cli`) |
+//! | `schema.json` | the JSON Schema; `schema` derives it from the types, to compare |
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ use crate::stages::Assets;
 
 mod forms;
 mod layer;
-#[cfg(feature = "cli")]
+#[cfg(test)]
 mod schema;
 mod sections;
 mod source;
@@ -34,11 +34,6 @@ pub use crate::pipeline::overload::{EgressOverload, IngestOverload, Overload, St
 pub use crate::pipeline::placement::Placement;
 pub use crate::stages::{Callback, Stage};
 pub use forms::{FactorsEntry, ModelEntry};
-#[cfg(feature = "cli")]
-pub use schema::schema;
-pub use sections::{Capture, Health, Instruments, Latency, Rings};
-pub(crate) use source::add_latency_dir;
-pub use source::{ENV_CONFIG, ENV_CORES, ENV_LATENCY_DIR, MAX_FILE_BYTES, Origin};
 
 use forms::write_placement;
 use layer::{Layer, parse};
@@ -71,55 +66,55 @@ pub enum Deliver {
 /// # Ok::<(), signal::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(default, deny_unknown_fields))]
 pub struct Config {
     /// Factor sets: a name, an object with the name in `set` and the set's
     /// parameters, or a list of them. Their vectors follow one another.
     /// Default `["test0000"]`.
-    #[cfg_attr(feature = "cli", schemars(with = "schema::OneOrMany<FactorsEntry>"))]
+    #[cfg_attr(test, schemars(with = "schema::OneOrMany<FactorsEntry>"))]
     pub factors: Vec<FactorsEntry>,
     /// Models: a name (`none` sends the factors themselves), a file's path, an
     /// object, or a list of them. Each sees every factor vector. Also accepted
     /// under the key `model`. Default `["test0000"]`.
-    #[cfg_attr(feature = "cli", schemars(with = "schema::OneOrMany<ModelEntry>"))]
+    #[cfg_attr(test, schemars(with = "schema::OneOrMany<ModelEntry>"))]
     pub models: Vec<ModelEntry>,
     /// How the values of several models reach the callback. Default
     /// `concatenated`.
     pub callback: Callback,
     /// Kinds of event that trigger a computation and a signal. Default
     /// `["depth"]`.
-    #[cfg_attr(feature = "cli", schemars(with = "schema::OneOrMany<EventKind>"))]
+    #[cfg_attr(test, schemars(with = "schema::OneOrMany<EventKind>"))]
     pub trigger: Vec<EventKind>,
     /// Symbols whose events are taken, in either spelling; those of others are
     /// refused and counted. Default: none named, all are taken.
-    #[cfg_attr(feature = "cli", schemars(with = "schema::OneOrMany<String>"))]
+    #[cfg_attr(test, schemars(with = "schema::OneOrMany<String>"))]
     pub assets: Vec<String>,
     /// Factors that are left out of the vector, by the factor's name (`spread`,
     /// or `market.spread`) or the set's. Default: none.
-    #[cfg_attr(feature = "cli", schemars(with = "schema::OneOrMany<String>"))]
+    #[cfg_attr(test, schemars(with = "schema::OneOrMany<String>"))]
     pub disabled_factors: Vec<String>,
     /// Models that are left out, by name; with none left the factors themselves
     /// are sent. Default: none.
-    #[cfg_attr(feature = "cli", schemars(with = "schema::OneOrMany<String>"))]
+    #[cfg_attr(test, schemars(with = "schema::OneOrMany<String>"))]
     pub disabled_models: Vec<String>,
     /// From which of the host's calls callbacks are made. Default `poll`.
     pub deliver: Deliver,
     /// With `deliver` `on_data`: how long `signal_on_data` waits at most for the
     /// signals of the event that it was given, us, 1 to 10,000. Default 5.
-    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 10_000)))]
+    #[cfg_attr(test, schemars(range(min = 1, max = 10_000)))]
     pub deliver_budget_us: u64,
     /// Which stages share a lane. Default `auto`.
     #[serde(serialize_with = "write_placement")]
-    #[cfg_attr(feature = "cli", schemars(with = "schema::PlacementKey"))]
+    #[cfg_attr(test, schemars(with = "schema::PlacementKey"))]
     pub placement: Placement,
     /// How many times the lanes of factor and model are there, 1 to 16; instruments
     /// are dealt out to them by their numbers. Each shard has models of its own.
     /// With placement `auto` at most so many: as there are cores for. Default 1.
-    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 16)))]
+    #[cfg_attr(test, schemars(range(min = 1, max = 16)))]
     pub shards: usize,
     /// Cores for the lanes, one each in their order. Default: chosen.
-    #[cfg_attr(feature = "cli", schemars(inner(range(max = 1023))))]
+    #[cfg_attr(test, schemars(inner(range(max = 1023))))]
     pub cores: Option<Vec<usize>>,
     /// What a lane does when it has nothing to do. Default `auto`.
     pub idle: Idle,
@@ -137,6 +132,98 @@ pub struct Config {
     pub latency: Latency,
     /// The capture of events.
     pub capture: Capture,
+}
+
+/// Where a host's configuration came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The file that `SIGNAL_CONFIG` names.
+    pub file: Option<PathBuf>,
+    /// Whether the string given to `signal_create` had any key.
+    pub given: bool,
+}
+
+/// Ring sizes in messages, 2 to 1,048,576 each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(default, deny_unknown_fields))]
+pub struct Rings {
+    /// From the host to ingest. Default 4,096.
+    #[cfg_attr(test, schemars(range(min = 2, max = 1_048_576)))]
+    pub ingest: usize,
+    /// Between two lanes. Default 1,024.
+    #[cfg_attr(test, schemars(range(min = 2, max = 1_048_576)))]
+    pub stage: usize,
+    /// From egress to the host. Default 4,096.
+    #[cfg_attr(test, schemars(range(min = 2, max = 1_048_576)))]
+    pub egress: usize,
+}
+
+/// Bounds of the instrument table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(default, deny_unknown_fields))]
+pub struct Instruments {
+    /// Most instruments, 1 to 1,000,000. Events of further ones are refused and
+    /// counted. Default 1,024.
+    #[cfg_attr(test, schemars(range(min = 1, max = 1_000_000)))]
+    pub max: usize,
+}
+
+/// What counts as a stall and as silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(default, deny_unknown_fields))]
+pub struct Health {
+    /// A lane that has gone this long without coming round stalls, us, 10 to
+    /// 60,000,000. Default 10,000.
+    #[cfg_attr(test, schemars(range(min = 10, max = 60_000_000)))]
+    pub stall_us: u64,
+    /// So many events without a signal are silence, 1 to 1,000,000,000. Default
+    /// 10,000.
+    #[cfg_attr(test, schemars(range(min = 1, max = 1_000_000_000)))]
+    pub silent_events: u64,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            stall_us: 10_000,
+            silent_events: 10_000,
+        }
+    }
+}
+
+/// The latency report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(default, deny_unknown_fields))]
+pub struct Latency {
+    /// The folder that gets it when the engine ends. Default: no report.
+    pub dir: Option<PathBuf>,
+    /// Length of the log's intervals, ms, 10 to 3,600,000. Default 1,000.
+    #[cfg_attr(test, schemars(range(min = 10, max = 3_600_000)))]
+    pub interval_ms: u64,
+    /// A lane of several stages times each of them in one message of so many,
+    /// drawn at random, 1 to 1,000,000; what waits in rings and the way from end to
+    /// end are timed in every message. Default 16; 1 costs a tick some 15 ns.
+    #[cfg_attr(test, schemars(range(min = 1, max = 1_000_000)))]
+    pub work_every: u32,
+}
+
+/// The capture: the events that ingest takes, written to a file that
+/// `signal replay` reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(default, deny_unknown_fields))]
+pub struct Capture {
+    /// The file, CSV; what is there is overwritten. Default: no capture.
+    pub file: Option<PathBuf>,
+    /// Events that may wait for the disk, 2 to 1,048,576. Full: the oldest are
+    /// missing in the file and counted; the pipeline never waits. Default
+    /// 16,384.
+    #[cfg_attr(test, schemars(range(min = 2, max = 1_048_576)))]
+    pub buffer: usize,
 }
 
 impl Default for Config {
@@ -261,6 +348,48 @@ impl Config {
             ))
         })
     }
+}
+
+/// Without a folder in the configuration, `SIGNAL_LATENCY_DIR` gives one: a new
+/// folder in it for each handle, so that processes do not overwrite each other.
+pub(crate) fn add_latency_dir(config: &mut Config) {
+    static HANDLES: AtomicU64 = AtomicU64::new(0);
+    let (None, Some(parent)) = (&config.latency.dir, env_path(ENV_LATENCY_DIR)) else {
+        return;
+    };
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let handle = HANDLES.fetch_add(1, Ordering::Relaxed);
+    let name = format!(
+        "{}-{}-{handle}",
+        since_epoch.as_millis(),
+        std::process::id()
+    );
+    config.latency.dir = Some(parent.join(name));
+}
+
+/// The JSON Schema (draft 2020-12) of a configuration file, for editors and
+/// other tools. It says what is a valid file; whether a factor set, a model file
+/// or a core is there, only the engine can say.
+pub fn schema() -> serde_json::Value {
+    serde_json::from_str(include_str!("schema.json")).expect("a test compares the file")
+}
+
+fn parse_cores(list: &str) -> Result<Vec<usize>, Error> {
+    parse_list(list)
+        .filter(|cores| !cores.is_empty())
+        .ok_or_else(|| {
+            Error::Config(format!(
+                "{ENV_CORES} is {list:?}; expected a list of cores below {MAX_CORES} such as 2,3 or 2-3"
+            ))
+        })
+}
+
+fn env_path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The JSON Schema of a configuration file.
+//! Derives the JSON Schema of a configuration file from the types. Only tests do:
+//! the library carries the outcome, `schema.json`.
 
 use std::borrow::Cow;
 
@@ -9,10 +10,8 @@ use super::{Config, FactorsEntry, ModelEntry};
 use crate::factors::Registry;
 use crate::stages::Stage;
 
-/// The JSON Schema (draft 2020-12) of a configuration file, for editors and
-/// other tools. It says what is a valid file; whether a factor set, a model file
-/// or a core is there, only the engine can say.
-pub fn schema() -> Value {
+/// What `schema.json` should hold.
+fn derived() -> Value {
     let mut schema = schemars::schema_for!(Config);
     // The same key under the name that it has for a single model.
     if let Some(Value::Object(properties)) = schema.get_mut("properties")
@@ -143,6 +142,23 @@ impl JsonSchema for ModelEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::schema;
+
+    /// Writes `schema.json` anew where this variable is set.
+    const RENEW: &str = "SIGNAL_RENEW_SCHEMA";
+
+    #[test]
+    fn the_file_is_what_the_types_say() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/schema.json");
+        let derived = format!("{:#}\n", derived());
+        if std::env::var_os(RENEW).is_some() {
+            std::fs::write(file, &derived).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(file).unwrap() == derived,
+            "src/config/schema.json is out of date: {RENEW}=1 cargo test --lib config::schema"
+        );
+    }
 
     /// The keys that a refusal of an unknown key lists.
     fn known_keys(json: &str) -> Vec<String> {

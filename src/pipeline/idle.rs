@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a lane waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Idle {
     /// `spin` for a lane that has a core to itself, else `park`.

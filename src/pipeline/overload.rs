@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// When the ring from the host to ingest is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum IngestOverload {
     /// The event is dropped and counted: the host never waits.
@@ -17,7 +17,7 @@ pub enum IngestOverload {
 
 /// When a ring between two lanes is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum StageOverload {
     /// The sending lane waits, so that the ring before it fills: losses happen
@@ -28,7 +28,7 @@ pub enum StageOverload {
 
 /// When the ring from egress to the host is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum EgressOverload {
     /// The newest signal of each instrument (and model, where each has its own
@@ -46,8 +46,8 @@ pub enum EgressOverload {
 
 /// The overload policy of each ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(default, deny_unknown_fields))]
 pub struct Overload {
     /// From the host to ingest: `drop-newest` or `block`. Default `drop-newest`.
     pub ingest: IngestOverload,
@@ -58,7 +58,7 @@ pub struct Overload {
     pub egress: EgressOverload,
     /// Longest wait of one message under `block` at ingest and egress, ms, 1 to
     /// 60,000. Default 1,000.
-    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 60_000)))]
+    #[cfg_attr(test, schemars(range(min = 1, max = 60_000)))]
     pub block_ms: u64,
 }
 

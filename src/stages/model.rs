@@ -16,7 +16,7 @@ use crate::sync::padded::Values;
 
 /// How the outputs of several models reach the callback.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Callback {
     /// One callback with all models' values, in the order of the models.

@@ -7,9 +7,9 @@ use std::time::SystemTime;
 use std::{env, fs};
 
 use serde_json::{Value, json};
+use signal_command::host::library::{self, Api};
 
 use crate::args::{Common, Subject};
-use crate::library::{self, Api};
 use crate::machine::{self, Cores};
 use crate::series::Stamps;
 

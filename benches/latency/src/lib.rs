@@ -8,12 +8,12 @@
 //! | [`series`] | stamps and what is read off many of them |
 //! | [`echo`] | a cache line there and back: the floor under every hop |
 //! | [`jitter`] | what the machine takes of its cores' time |
-//! | [`library`] | `libsignal.so` as a host loads it |
 //! | [`workload`] | configurations, the linear model, a book and a trade |
 //! | [`probe`] | the callback, and the wait for it |
 //! | [`ticks`] | what the library costs on the host's thread |
 //! | [`table`] | columns of figures |
 //! | [`feed`] | a synthetic market |
+//! | [`folder`] | a folder for the files of one run |
 //! | [`forest`] | ensembles of trees to time |
 //! | [`wide`] | a factor set as wide as one likes |
 //! | [`schedule`] | open loop: when events are due, whether a rate was kept |
@@ -27,13 +27,11 @@ pub mod bench;
 pub mod chart;
 pub mod echo;
 pub mod feed;
+pub mod folder;
 pub mod forest;
 #[cfg(feature = "hf-live")]
 pub mod hf_live;
 pub mod jitter;
-pub mod library;
-#[cfg(test)]
-mod library_tests;
 pub mod machine;
 pub mod probe;
 pub mod schedule;

@@ -1,5 +1,4 @@
 //! Cores and the facts of the machine that a figure depends on.
-#![allow(dead_code, reason = "each bench uses what it needs")]
 
 use std::fs;
 
@@ -247,10 +246,10 @@ fn or(text: String, instead: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::last_free;
+
     #[test]
     fn the_last_free_core_that_need_not_be_avoided() {
-        // Here: the soak, a program without a test harness, has this module without the test.
-        use super::last_free;
         assert_eq!(last_free(&[0, 1, 2, 3], &[3], &[2, 3]), Some(1));
         assert_eq!(last_free(&[0, 1], &[1], &[0, 1]), None);
         assert_eq!(last_free(&[0, 1], &[1], &[]), Some(0));

@@ -4,9 +4,9 @@ use std::ffi::c_void;
 use std::hint::black_box;
 
 use signal::abi::{Depth, Trade};
+use signal_command::host::library::{Callback, Handle};
 
 use crate::echo::Trips;
-use crate::library::{Callback, Handle};
 use crate::probe::{self, LONGEST_WAIT, Last, wait_until};
 use crate::series::{Figures, Series, Stamps, batched};
 use crate::workload;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::{env, fs, io};
+
+use latency_bench::folder::Folder;
 
 use crate::baseline::{Baseline, Counts};
 use crate::cases;
@@ -19,7 +21,7 @@ pub fn count(lib: &Path, only: &str) -> Result<Baseline, String> {
         );
     }
     let version = version()?;
-    let folder = Folder::new().map_err(|error| format!("no folder for dumps: {error}"))?;
+    let folder = Folder::new("counts").map_err(|error| format!("no folder for dumps: {error}"))?;
     let failed = |what: &str, error: io::Error| format!("{what}: {error}");
     // What the loader finds on the stack moves everything below it, so that the
     // names in there must not depend on where this checkout lies.
@@ -28,9 +30,9 @@ pub fn count(lib: &Path, only: &str) -> Result<Baseline, String> {
         .canonicalize()
         .map_err(|error| failed(&lib.display().to_string(), error))?;
     for (target, name) in [(&program, PROGRAM), (&lib, cases::LIBRARY)] {
-        symlink(target, folder.0.join(name)).map_err(|error| failed(name, error))?;
+        symlink(target, folder.path().join(name)).map_err(|error| failed(name, error))?;
     }
-    cases::write_files(&folder.0)?;
+    cases::write_files(folder.path())?;
     let output = Command::new("valgrind")
         .args([
             "--tool=callgrind",
@@ -41,7 +43,7 @@ pub fn count(lib: &Path, only: &str) -> Result<Baseline, String> {
         ])
         .arg(format!("./{PROGRAM}"))
         .args(["--counted", "--only", only])
-        .current_dir(&folder.0)
+        .current_dir(folder.path())
         .env_clear()
         .envs(env::var_os("PATH").map(|path| ("PATH", path)))
         .output()
@@ -53,7 +55,7 @@ pub fn count(lib: &Path, only: &str) -> Result<Baseline, String> {
             String::from_utf8_lossy(&output.stderr)
         ));
     }
-    let totals = totals(&folder.0)?;
+    let totals = totals(folder.path())?;
     let mut counts = Counts::new();
     for case in cases::all().filter(|case| case.name.contains(only)) {
         let of = |calls: usize| {
@@ -73,26 +75,6 @@ pub fn count(lib: &Path, only: &str) -> Result<Baseline, String> {
 }
 
 const PROGRAM: &str = "counts";
-
-/// A folder for dumps, gone when it is dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> io::Result<Self> {
-        let name = format!("signal-counts-{}", std::process::id());
-        let path = env::temp_dir().join(name);
-        // Fails if it is there: this process' dumps shall be the only ones.
-        fs::create_dir(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left lies among other temporary files.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Instructions of one call, to a tenth.
 fn a_call(once: u64, twice: u64) -> f64 {

@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use latency_bench::library;
+use signal_command::host::library;
 
 use baseline::Baseline;
 use compare::Comparison;

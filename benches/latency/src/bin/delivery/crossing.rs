@@ -3,10 +3,10 @@
 use latency_bench::bench::{Bench, Library};
 use latency_bench::feed;
 use latency_bench::forest;
-use latency_bench::library::Handle;
 use latency_bench::series::{Figures, Series, median};
 use latency_bench::workload::ModelFile;
 use serde_json::{Map, Value, json};
+use signal_command::host::library::Handle;
 
 use crate::host::{self, Host};
 use crate::{Args, Way, way};

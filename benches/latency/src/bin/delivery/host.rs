@@ -3,11 +3,11 @@
 
 use std::cell::{Cell, RefCell};
 
-use latency_bench::library::Handle;
 use latency_bench::probe::{self, LONGEST_WAIT, wait_until};
 use latency_bench::series::{Series, Stamps};
 use latency_bench::workload;
 use signal::abi::Depth;
+use signal_command::host::library::Handle;
 
 /// Depths whose starts are remembered.
 const REMEMBERED: usize = 1 << 12;

@@ -20,8 +20,8 @@ use std::time::Duration;
 use clap::Parser;
 use latency_bench::args::{Common, Pace, positive};
 use latency_bench::bench::{self, Bench, Library};
-use latency_bench::library;
 use serde_json::{Value, json};
+use signal_command::host::library;
 
 /// Tick to callback where the host polls once a Depth, with poll and with on_data.
 #[derive(Debug, Parser)]

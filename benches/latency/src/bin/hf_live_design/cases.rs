@@ -4,13 +4,13 @@ use std::path::Path;
 
 use latency_bench::echo::Trips;
 use latency_bench::hf_live::{Design, Setting};
-use latency_bench::library::{Api, Handle};
 use latency_bench::machine::Cores;
 use latency_bench::series::{Figures, Stamps};
 use latency_bench::ticks::{Host, Ticks};
 use latency_bench::workload;
 use serde_json::Value;
 use signal::models::{self, Model};
+use signal_command::host::library::{Api, Handle};
 
 /// Between two Depths, where threads sleep, ns.
 pub const GAP_NS: u64 = 200_000;

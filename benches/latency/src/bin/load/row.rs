@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use latency_bench::bench::{Bench, Library};
-use latency_bench::library::Handle;
 use latency_bench::probe::{self, LONGEST_WAIT, wait_until};
 use latency_bench::schedule::{Outcome, Schedule, windows_p99};
 use latency_bench::series::{Figures, Series, Stamps};
 use latency_bench::workload;
 use serde_json::Value;
 use signal::abi::{Depth, Trade};
+use signal_command::host::library::Handle;
 
 /// Length of the windows that have a p99 of their own.
 pub const WINDOW: Duration = Duration::from_millis(2);

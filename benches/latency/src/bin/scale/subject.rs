@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
-use latency_bench::library::Handle;
 use latency_bench::probe::{self, Last, Probe as _, wait_until};
 use latency_bench::series::Stamps;
 use signal::Engine;
 use signal::abi::{Depth, HostEvent, Trade};
+use signal_command::host::library::Handle;
 
 /// Medians of the library's own hops, ns.
 pub type Hops = BTreeMap<String, f64>;

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use latency_bench::echo::Trips;
-use latency_bench::library::Api;
 use latency_bench::machine::Cores;
 use latency_bench::series::{Figures, Stamps};
 use latency_bench::ticks::{Ticks, empty_poll_call, empty_poll_inlined};
 use latency_bench::workload;
 use serde_json::{Value, json};
+use signal_command::host::library::Api;
 
 use crate::rows::What;
 

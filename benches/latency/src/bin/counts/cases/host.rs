@@ -10,10 +10,10 @@ use std::ptr;
 use std::thread;
 use std::time::Duration;
 
-use latency_bench::library::{Api, Handle};
 use serde_json::{Value, json};
 use signal::abi::EventKind;
 use signal::{Config, Engine};
+use signal_command::host::library::{Api, Handle};
 
 use super::events::{self, DIFFERENT, Owned};
 use super::{Case, Entry, LIBRARY, LINEAR, Made, each, entry};

@@ -1,29 +1,12 @@
 //! The soak's own checks: books that do not balance and memory that grows are
-//! found out. The soak itself is `cargo bench --bench soak`.
-#![allow(dead_code, reason = "only the checks of the soak are used")]
+//! found out. The soak itself is the program `soak`.
 
-#[path = "../benches/soak/accounts.rs"]
-mod accounts;
-#[path = "../benches/soak/cases.rs"]
-mod cases;
-#[path = "../benches/soak/feed.rs"]
-mod feed;
-#[path = "../benches/latency/src/library.rs"]
-mod library;
-#[path = "../benches/soak/memory.rs"]
-mod memory;
-#[path = "../benches/soak/probe.rs"]
-mod probe;
-#[path = "../benches/soak/process.rs"]
-mod process;
-#[path = "../benches/soak/round.rs"]
-mod round;
-
-use accounts::Counters;
-use feed::{Call, Feed, Given};
-use memory::{CASE_KIB, HEAP_KIB, TREND_KIB};
-use process::Footprint;
-use round::Round;
+use soak_bench::accounts::{self, Counters};
+use soak_bench::cases;
+use soak_bench::feed::{self, Call, Feed, Given};
+use soak_bench::memory::{self, CASE_KIB, HEAP_KIB, TREND_KIB};
+use soak_bench::process::Footprint;
+use soak_bench::round::Round;
 
 /// A host that gave 100 depths and 20 trades: 3 events were refused, 7 dropped, and
 /// of the signals of 90 depths 4 were lost.
@@ -234,7 +217,7 @@ fn memory_that_grows_is_found() {
 fn the_feed_counts_what_it_makes_and_a_seed_makes_it_again() {
     let make = |seed| {
         let mut feed = Feed::new(seed, 7);
-        let calls: Vec<Call> = (0..20_000).map(|_| feed.next()).collect();
+        let calls: Vec<Call> = (0..20_000).map(|_| feed.next_call()).collect();
         let events = calls
             .iter()
             .filter(|call| !matches!(call, Call::Null | Call::Unknown(_)));

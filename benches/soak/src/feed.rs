@@ -94,7 +94,7 @@ impl Feed {
     }
 
     /// The next call: mostly good events, shares somewhat as in a market.
-    pub fn next(&mut self) -> Call {
+    pub fn next_call(&mut self) -> Call {
         if self.rng.u32(..BAD_ONE_IN) == 0 {
             return self.bad();
         }

@@ -6,43 +6,27 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `cases` | the configurations and their loads |
-//! | `feed` | the events |
-//! | `round` | a handle's life under load |
-//! | `probe` | the callback and what it insists on |
-//! | `accounts` | the books |
-//! | `process`, `memory` | what the process holds, and whether that grows |
+//! | `args` | the flags |
 //! | `report` | Markdown and JSON |
 
-mod accounts;
 mod args;
-mod cases;
-mod feed;
-#[path = "../latency/src/library.rs"]
-#[allow(unused_imports, reason = "its tests run in their own package")]
-mod library;
-#[path = "../latency/src/machine.rs"]
-#[allow(unused_imports, reason = "as above")]
-mod machine;
-mod memory;
-mod probe;
-mod process;
 mod report;
-mod round;
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
+use latency_bench::folder::Folder;
+use latency_bench::machine::{self, Cores};
 use serde_json::Value;
+use signal_command::host::library::{self, Api};
+use soak_bench::cases::{self, Case};
+use soak_bench::round::{self, Round};
+use soak_bench::{memory, process};
 
 use args::{Args, Command};
-use cases::Case;
-use library::Api;
-use machine::Cores;
 use report::Run;
-use round::Round;
 
 /// Length of a round unless something else asks for less.
 const ROUND: Duration = Duration::from_secs(20);
@@ -83,7 +67,7 @@ fn run(args: &Args) -> Result<bool, String> {
         }
     }
     let api = Api::load(&library::find(args.lib.as_deref())?)?;
-    let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
+    let folder = Folder::new("soak").map_err(|error| format!("no temporary folder: {error}"))?;
     let each = args.duration / (CYCLES * cases.len() as u32);
     let length = args.round.unwrap_or(ROUND.min(each));
     let version = api.version();

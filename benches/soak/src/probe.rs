@@ -4,9 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_char, c_int, c_longlong, c_void};
 use std::time::{Duration, Instant};
 
+use signal_command::host::library::Handle;
+
 use crate::cases::{Case, Expect};
 use crate::feed;
-use crate::library::Handle;
 
 /// Complaints that are kept.
 const KEEP: usize = 5;

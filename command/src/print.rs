@@ -8,8 +8,8 @@ use signal::replay::Feed;
 
 use crate::drive::{Outcome, Speed};
 use crate::failure::{Failure, Result};
-use crate::host::Library;
-use crate::mirror::Hop;
+use crate::host::bindings::Hop;
+use crate::plugin::Library;
 use crate::received::Received;
 
 /// Prints one line, or several.

@@ -61,9 +61,12 @@ fn case(name: &'static str, rate: u32, instruments: u32, expect: Expect, config:
     }
 }
 
+/// The repository.
+pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
 /// A model file of the examples.
 fn model(file: &str) -> String {
-    format!("{}/examples/models/{file}", env!("CARGO_MANIFEST_DIR"))
+    format!("{ROOT}/examples/models/{file}")
 }
 
 /// All four model files.

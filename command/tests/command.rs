@@ -1,5 +1,4 @@
 //! The `signal` command, run as a user runs it.
-#![cfg(feature = "cli")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,7 +7,18 @@ use std::process::{Command, Output, Stdio};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-mod support;
+/// The repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// A recorded capture, if the data is there: it is not part of the repository.
+fn recorded(file: &str) -> Option<PathBuf> {
+    let path = Path::new(ROOT).join("../shared/data/binance").join(file);
+    if path.exists() {
+        return Some(path);
+    }
+    println!("SKIP: there is no {}", path.display());
+    None
+}
 
 /// The command, free of what this process's environment says to the library.
 fn signal() -> Command {
@@ -389,8 +399,8 @@ fn a_closed_pipe_is_not_an_error() {
 #[test]
 fn replays_real_data_in_full() {
     let (Some(file), Some(other)) = (
-        support::recorded("s202407_usdm_BTCUSDT.csv.gz"),
-        support::recorded("s202407_usdm_ETHUSDT.csv.gz"),
+        recorded("s202407_usdm_BTCUSDT.csv.gz"),
+        recorded("s202407_usdm_ETHUSDT.csv.gz"),
     ) else {
         return;
     };
@@ -402,10 +412,10 @@ fn replays_real_data_in_full() {
 
 #[test]
 fn replays_real_data_through_the_example_models() {
-    let Some(file) = support::recorded("s202407_usdm_BTCUSDT.csv.gz") else {
+    let Some(file) = recorded("s202407_usdm_BTCUSDT.csv.gz") else {
         return;
     };
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let examples = Path::new(ROOT).join("examples");
     for (config, value) in [
         ("market-onnx.json", "variable "),
         ("market-linear.json", "confidence "),

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use serde_json::{Value, json};
+use signal_command::host::library::{Api, Handle};
 
 use crate::accounts::{self, Counters};
 use crate::cases::Case;
 use crate::feed::{Call, Feed, Given};
-use crate::library::{Api, Handle};
 use crate::probe::Probe;
 use crate::process::{self, Footprint};
 
@@ -210,7 +210,7 @@ impl Host<'_> {
                 _ => 1,
             };
             for _ in 0..burst {
-                let call = self.feed.next();
+                let call = self.feed.next_call();
                 if polls && matches!(call, Call::Depth(_)) {
                     self.probe.poll(self.handle, false)?;
                 }

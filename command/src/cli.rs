@@ -1,8 +1,4 @@
-//! The `signal` command: plays recorded or synthetic market data to
-//! `libsignal.so`, the way the Godzilla host does, and prints what came back.
-//!
-//! The command is a host, not a shortcut: it loads the built library with the
-//! host's `dlopen` flags and uses nothing but its C ABI.
+//! The command line, and what each of its commands does.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,22 +6,13 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Value, json};
 
-mod config;
-mod drive;
-mod failure;
-mod host;
-mod locate;
-mod mirror;
-mod print;
-mod received;
-mod synthetic;
-mod waiter;
-
-use drive::Speed;
-use failure::{Failure, Result};
-use host::{Library, Plugin};
 use signal::replay::{self, Feed};
-use waiter::Waiter;
+
+use crate::drive::{self, Speed};
+use crate::failure::{Failure, Result};
+use crate::plugin::{self, Library, Plugin};
+use crate::waiter::Waiter;
+use crate::{config, print, synthetic};
 
 /// Plays market data to libsignal.so in the Godzilla host's order of calls.
 #[derive(Parser)]
@@ -152,7 +139,7 @@ fn play(title: &str, feed: &Feed, common: &Common, config_file: Option<&Path>) -
     print::header(title, feed, &common.speed, &library, &config, config_file)?;
     // Before this thread leaves cores to the lanes: one that is left is its own.
     let waiter = Waiter::new();
-    host::keep_off(&common.cores);
+    plugin::keep_off(&common.cores);
     let plugin = Plugin::create(&library, &config.to_string(), common.signals.as_deref())?;
     let window = drive::window(config_file, plugin.models().len());
     let outcome = drive::run(&plugin, feed, common.speed, window, &waiter)?;
@@ -203,11 +190,12 @@ fn run(cli: Cli) -> Result<()> {
             (title, feed, common)
         }
     };
-    let config_file = host::set_config(common.config.as_deref())?;
+    let config_file = plugin::set_config(common.config.as_deref())?;
     play(&title, &feed, &common, config_file.as_deref())
 }
 
-fn main() -> ExitCode {
+/// Reads the command line and runs the command.
+pub fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the output has seen enough of it.

@@ -11,8 +11,8 @@ use signal::abi::EventKind;
 use signal::replay::Feed;
 
 use crate::failure::{Failure, Result};
-use crate::host::Plugin;
-use crate::mirror::Stats;
+use crate::host::bindings::Stats;
+use crate::plugin::Plugin;
 use crate::waiter::Waiter;
 
 /// How long the library may take over what is in flight at the end.

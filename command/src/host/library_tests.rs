@@ -1,11 +1,22 @@
-//! `library` is also part of the soak, which has no events of `workload`'s.
-
 use std::ffi::{c_char, c_int, c_longlong, c_void};
 
+use bytemuck::Zeroable;
 use serde_json::json;
+use signal::abi::Depth;
 
-use crate::library::{Api, find};
-use crate::workload;
+use super::library::{Api, find};
+
+/// A book of one level.
+fn depth() -> Depth {
+    let mut depth = Depth::zeroed();
+    depth.symbol[..8].copy_from_slice(b"btc_usdt");
+    depth.exchange_id[..7].copy_from_slice(b"binance");
+    depth.bid_price[0] = 100.0.into();
+    depth.ask_price[0] = 102.0.into();
+    depth.bid_volume[0] = 1.0.into();
+    depth.ask_volume[0] = 2.0.into();
+    depth
+}
 
 extern "C-unwind" fn nothing(
     _symbol: *const c_char,
@@ -40,7 +51,7 @@ fn a_library_of_before_is_driven_with_a_struct_of_our_own() {
         // SAFETY: the callback looks at nothing.
         unsafe { handle.register(nothing, std::ptr::null_mut()) };
         assert_eq!(handle.poll_inlined(), 0);
-        handle.on_depth(&workload::depth());
+        handle.on_depth(&depth());
         assert_eq!(handle.poll_inlined(), 1);
         assert_eq!(handle.poll_inlined(), 0);
     }

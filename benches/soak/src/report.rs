@@ -4,10 +4,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-
-use crate::cases::Case;
-use crate::memory::{CASE_KIB, Flatness, HEAP_KIB, TREND_KIB};
-use crate::round::Round;
+use soak_bench::cases::{Case, ROOT};
+use soak_bench::memory::{CASE_KIB, Flatness, HEAP_KIB, TREND_KIB};
+use soak_bench::round::Round;
 
 /// The whole run.
 pub struct Run<'a> {
@@ -222,9 +221,9 @@ pub fn markdown(run: &Run<'_>) -> String {
         text,
         "\n## Configurations\n\n| name | instruments | configuration |\n|---|---|---|"
     );
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let root = format!("{ROOT}/");
     for case in run.cases {
-        let config = case.config.to_string().replace(root, "");
+        let config = case.config.to_string().replace(&root, "");
         let _ = writeln!(
             text,
             "| {} | {} | `{config}` |",

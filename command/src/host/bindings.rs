@@ -1,6 +1,5 @@
 //! The library's C ABI, as a foreign host would declare it from `signal.h`, and
 //! how such a host loads it. The command and the benches are such hosts.
-#![allow(dead_code, reason = "each host uses what it needs")]
 
 use std::ffi::{CStr, c_char, c_int, c_longlong, c_void};
 use std::path::Path;
@@ -229,7 +228,7 @@ impl Functions {
 }
 
 /// Copies a C string of the library; `None` for null.
-pub fn text(string: *const c_char) -> Option<String> {
+pub(crate) fn text(string: *const c_char) -> Option<String> {
     if string.is_null() {
         return None;
     }
@@ -240,10 +239,10 @@ pub fn text(string: *const c_char) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn a_struct_of_two_words_is_not_read_beyond_them() {
-        // Here: the soak, a program without a test harness, has this module without the test.
-        use super::{AtomicU64, Egress, Ordering};
         let (published, taken) = (AtomicU64::new(3), AtomicU64::new(2));
         let shorter: [*const AtomicU64; 2] = [&published, &taken];
         // SAFETY: both words are there.

@@ -62,11 +62,8 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String>
             Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
             None => (word, None),
         };
-        match (flag.as_str(), &inline) {
-            ("--help" | "-h", None) => return Ok(Command::Help),
-            // Cargo adds it to every bench.
-            ("--bench", None) => continue,
-            _ => {}
+        if let ("--help" | "-h", None) = (flag.as_str(), &inline) {
+            return Ok(Command::Help);
         }
         let mut value = || {
             inline

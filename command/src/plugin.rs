@@ -1,14 +1,14 @@
 //! The library as the host sees it: `dlopen`, the C ABI, one handle.
 //!
-//! All unsafe code of the command is here and in `mirror`.
+//! All unsafe code of the command is here and in [`crate::host`].
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result};
+use crate::host::bindings::{self, Functions, Hop, Stats};
 use crate::locate;
-use crate::mirror::{self, Functions, Hop, Stats};
 use crate::received::{ModelNames, Received};
 
 /// More hops than any placement has.
@@ -129,10 +129,10 @@ impl<'a> Plugin<'a> {
         (0..count)
             .map(|model| {
                 // SAFETY: the handle is alive.
-                let name = mirror::text(unsafe { (functions.model_name)(handle, model) });
+                let name = bindings::text(unsafe { (functions.model_name)(handle, model) });
                 let values = (0..).map_while(|index| {
                     // SAFETY: the handle is alive; past the end comes null.
-                    mirror::text(unsafe { (functions.value_name)(handle, model, index) })
+                    bindings::text(unsafe { (functions.value_name)(handle, model, index) })
                 });
                 (name.unwrap_or_default(), values.collect())
             })

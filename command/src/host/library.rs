@@ -1,6 +1,5 @@
 //! `libsignal.so` as the host loads it: `dlopen` with the host's flags, C
 //! functions looked up by name.
-#![allow(dead_code, reason = "each bench uses what it needs")]
 
 use std::env;
 use std::ffi::{CString, c_int, c_void};
@@ -10,11 +9,8 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
-#[path = "../../../src/bin/signal/mirror.rs"]
-mod mirror;
-
-pub use mirror::Callback;
-use mirror::{Egress, Functions, Hop, Stats};
+pub use super::bindings::Callback;
+use super::bindings::{Egress, Functions, Hop, Stats};
 
 /// The functions, looked up.
 #[derive(Clone, Copy)]

@@ -1,0 +1,21 @@
+//! The `signal` command: plays recorded or synthetic market data to
+//! `libsignal.so`, the way the Godzilla host does, and prints what came back.
+//!
+//! The command is a host, not a shortcut: it loads the built library with the
+//! host's `dlopen` flags and uses nothing but its C ABI. Tests and benches load it
+//! through [`host`] too.
+
+pub mod host;
+
+mod cli;
+mod config;
+mod drive;
+mod failure;
+mod locate;
+mod plugin;
+mod print;
+mod received;
+mod synthetic;
+mod waiter;
+
+pub use cli::main;
