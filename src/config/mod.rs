@@ -34,6 +34,9 @@ pub use crate::pipeline::overload::{EgressOverload, IngestOverload, Overload, St
 pub use crate::pipeline::placement::Placement;
 pub use crate::stages::{Callback, Stage};
 pub use forms::{FactorsEntry, ModelEntry};
+pub use sections::{Capture, Health, Instruments, Latency, Rings};
+pub(crate) use source::add_latency_dir;
+pub use source::{ENV_CONFIG, ENV_CORES, ENV_LATENCY_DIR, MAX_FILE_BYTES, Origin};
 
 use forms::write_placement;
 use layer::{Layer, parse};
@@ -43,7 +46,7 @@ pub const MAX_INSTRUMENTS: usize = 1_000_000;
 
 /// From which of the host's calls callbacks are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Deliver {
     /// From `signal_poll_callbacks` alone.
@@ -132,98 +135,6 @@ pub struct Config {
     pub latency: Latency,
     /// The capture of events.
     pub capture: Capture,
-}
-
-/// Where a host's configuration came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// The file that `SIGNAL_CONFIG` names.
-    pub file: Option<PathBuf>,
-    /// Whether the string given to `signal_create` had any key.
-    pub given: bool,
-}
-
-/// Ring sizes in messages, 2 to 1,048,576 each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(default, deny_unknown_fields))]
-pub struct Rings {
-    /// From the host to ingest. Default 4,096.
-    #[cfg_attr(test, schemars(range(min = 2, max = 1_048_576)))]
-    pub ingest: usize,
-    /// Between two lanes. Default 1,024.
-    #[cfg_attr(test, schemars(range(min = 2, max = 1_048_576)))]
-    pub stage: usize,
-    /// From egress to the host. Default 4,096.
-    #[cfg_attr(test, schemars(range(min = 2, max = 1_048_576)))]
-    pub egress: usize,
-}
-
-/// Bounds of the instrument table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(default, deny_unknown_fields))]
-pub struct Instruments {
-    /// Most instruments, 1 to 1,000,000. Events of further ones are refused and
-    /// counted. Default 1,024.
-    #[cfg_attr(test, schemars(range(min = 1, max = 1_000_000)))]
-    pub max: usize,
-}
-
-/// What counts as a stall and as silence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(default, deny_unknown_fields))]
-pub struct Health {
-    /// A lane that has gone this long without coming round stalls, us, 10 to
-    /// 60,000,000. Default 10,000.
-    #[cfg_attr(test, schemars(range(min = 10, max = 60_000_000)))]
-    pub stall_us: u64,
-    /// So many events without a signal are silence, 1 to 1,000,000,000. Default
-    /// 10,000.
-    #[cfg_attr(test, schemars(range(min = 1, max = 1_000_000_000)))]
-    pub silent_events: u64,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        Self {
-            stall_us: 10_000,
-            silent_events: 10_000,
-        }
-    }
-}
-
-/// The latency report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(default, deny_unknown_fields))]
-pub struct Latency {
-    /// The folder that gets it when the engine ends. Default: no report.
-    pub dir: Option<PathBuf>,
-    /// Length of the log's intervals, ms, 10 to 3,600,000. Default 1,000.
-    #[cfg_attr(test, schemars(range(min = 10, max = 3_600_000)))]
-    pub interval_ms: u64,
-    /// A lane of several stages times each of them in one message of so many,
-    /// drawn at random, 1 to 1,000,000; what waits in rings and the way from end to
-    /// end are timed in every message. Default 16; 1 costs a tick some 15 ns.
-    #[cfg_attr(test, schemars(range(min = 1, max = 1_000_000)))]
-    pub work_every: u32,
-}
-
-/// The capture: the events that ingest takes, written to a file that
-/// `signal replay` reads.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(default, deny_unknown_fields))]
-pub struct Capture {
-    /// The file, CSV; what is there is overwritten. Default: no capture.
-    pub file: Option<PathBuf>,
-    /// Events that may wait for the disk, 2 to 1,048,576. Full: the oldest are
-    /// missing in the file and counted; the pipeline never waits. Default
-    /// 16,384.
-    #[cfg_attr(test, schemars(range(min = 2, max = 1_048_576)))]
-    pub buffer: usize,
 }
 
 impl Default for Config {
@@ -350,46 +261,11 @@ impl Config {
     }
 }
 
-/// Without a folder in the configuration, `SIGNAL_LATENCY_DIR` gives one: a new
-/// folder in it for each handle, so that processes do not overwrite each other.
-pub(crate) fn add_latency_dir(config: &mut Config) {
-    static HANDLES: AtomicU64 = AtomicU64::new(0);
-    let (None, Some(parent)) = (&config.latency.dir, env_path(ENV_LATENCY_DIR)) else {
-        return;
-    };
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let handle = HANDLES.fetch_add(1, Ordering::Relaxed);
-    let name = format!(
-        "{}-{}-{handle}",
-        since_epoch.as_millis(),
-        std::process::id()
-    );
-    config.latency.dir = Some(parent.join(name));
-}
-
 /// The JSON Schema (draft 2020-12) of a configuration file, for editors and
 /// other tools. It says what is a valid file; whether a factor set, a model file
 /// or a core is there, only the engine can say.
 pub fn schema() -> serde_json::Value {
     serde_json::from_str(include_str!("schema.json")).expect("a test compares the file")
-}
-
-fn parse_cores(list: &str) -> Result<Vec<usize>, Error> {
-    parse_list(list)
-        .filter(|cores| !cores.is_empty())
-        .ok_or_else(|| {
-            Error::Config(format!(
-                "{ENV_CORES} is {list:?}; expected a list of cores below {MAX_CORES} such as 2,3 or 2-3"
-            ))
-        })
-}
-
-fn env_path(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
 }
 
 #[cfg(test)]

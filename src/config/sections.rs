@@ -6,43 +6,43 @@ use serde::Serialize;
 
 /// Ring sizes in messages, 2 to 1,048,576 each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(default, deny_unknown_fields))]
 pub struct Rings {
     /// From the host to ingest. Default 4,096.
-    #[cfg_attr(feature = "cli", schemars(range(min = 2, max = 1_048_576)))]
+    #[cfg_attr(test, schemars(range(min = 2, max = 1_048_576)))]
     pub ingest: usize,
     /// Between two lanes. Default 1,024.
-    #[cfg_attr(feature = "cli", schemars(range(min = 2, max = 1_048_576)))]
+    #[cfg_attr(test, schemars(range(min = 2, max = 1_048_576)))]
     pub stage: usize,
     /// From egress to the host. Default 4,096.
-    #[cfg_attr(feature = "cli", schemars(range(min = 2, max = 1_048_576)))]
+    #[cfg_attr(test, schemars(range(min = 2, max = 1_048_576)))]
     pub egress: usize,
 }
 
 /// Bounds of the instrument table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(default, deny_unknown_fields))]
 pub struct Instruments {
     /// Most instruments, 1 to 1,000,000. Events of further ones are refused and
     /// counted. Default 1,024.
-    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 1_000_000)))]
+    #[cfg_attr(test, schemars(range(min = 1, max = 1_000_000)))]
     pub max: usize,
 }
 
 /// What counts as a stall and as silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(default, deny_unknown_fields))]
 pub struct Health {
     /// A lane that has gone this long without coming round stalls, us, 10 to
     /// 60,000,000. Default 10,000.
-    #[cfg_attr(feature = "cli", schemars(range(min = 10, max = 60_000_000)))]
+    #[cfg_attr(test, schemars(range(min = 10, max = 60_000_000)))]
     pub stall_us: u64,
     /// So many events without a signal are silence, 1 to 1,000,000,000. Default
     /// 10,000.
-    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 1_000_000_000)))]
+    #[cfg_attr(test, schemars(range(min = 1, max = 1_000_000_000)))]
     pub silent_events: u64,
 }
 
@@ -57,33 +57,33 @@ impl Default for Health {
 
 /// The latency report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(default, deny_unknown_fields))]
 pub struct Latency {
     /// The folder that gets it when the engine ends. Default: no report.
     pub dir: Option<PathBuf>,
     /// Length of the log's intervals, ms, 10 to 3,600,000. Default 1,000.
-    #[cfg_attr(feature = "cli", schemars(range(min = 10, max = 3_600_000)))]
+    #[cfg_attr(test, schemars(range(min = 10, max = 3_600_000)))]
     pub interval_ms: u64,
     /// A lane of several stages times each of them in one message of so many,
     /// drawn at random, 1 to 1,000,000; what waits in rings and the way from end to
     /// end are timed in every message. Default 16; 1 costs a tick some 15 ns.
-    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = 1_000_000)))]
+    #[cfg_attr(test, schemars(range(min = 1, max = 1_000_000)))]
     pub work_every: u32,
 }
 
 /// The capture: the events that ingest takes, written to a file that
 /// `signal replay` reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "cli", schemars(default, deny_unknown_fields))]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(default, deny_unknown_fields))]
 pub struct Capture {
     /// The file, CSV; what is there is overwritten. Default: no capture.
     pub file: Option<PathBuf>,
     /// Events that may wait for the disk, 2 to 1,048,576. Full: the oldest are
     /// missing in the file and counted; the pipeline never waits. Default
     /// 16,384.
-    #[cfg_attr(feature = "cli", schemars(range(min = 2, max = 1_048_576)))]
+    #[cfg_attr(test, schemars(range(min = 2, max = 1_048_576)))]
     pub buffer: usize,
 }
 

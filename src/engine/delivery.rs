@@ -12,21 +12,8 @@ use crate::abi::EventKind;
 use crate::config::Config;
 use crate::os::clock::Clock;
 use crate::pipeline::idle::Idle;
-use crate::pipeline::placement::Plan;
-
-/// From which of the host's calls callbacks are made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Deliver {
-    /// From `signal_poll_callbacks` alone.
-    #[default]
-    Poll,
-    /// Also from `signal_on_data`, which waits up to `deliver_budget_us` for the
-    /// signals of its event. What comes later is delivered by the next poll or
-    /// the next `signal_on_data`.
-    OnData,
-}
+use crate::pipeline::plan::Plan;
+use crate::report::Monitor;
 
 /// First look at the counters, ns for each lane after the event was given; the next
 /// ones come after twice the time each. A look takes from each lane the cache lines

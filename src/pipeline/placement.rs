@@ -2,41 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
-use super::cores::Cores;
-use super::idle::Idle;
-use crate::stages::Shards;
-
-/// A stage, in the order of the path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    /// Decode, validate, intern.
-    Ingest,
-    /// Compute factors.
-    Factor,
-    /// Run the model.
-    Model,
-    /// Number the signals.
-    Egress,
-}
-
-impl Stage {
-    /// All stages, in the order of the path.
-    pub const ALL: [Stage; 4] = [Stage::Ingest, Stage::Factor, Stage::Model, Stage::Egress];
-
-    /// The name in configurations and reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Stage::Ingest => "ingest",
-            Stage::Factor => "factor",
-            Stage::Model => "model",
-            Stage::Egress => "egress",
-        }
-    }
-}
+use crate::stages::{Shards, Stage};
 
 /// Which stages share a lane.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

@@ -13,7 +13,6 @@ use signal::abi::{self, Depth, LEVELS, Trade};
 use signal::factors::{self, FactorBank};
 use signal::messages::InstrumentId;
 use signal::models::Model;
-use signal::stages::InstrumentId;
 use signal_command::host::library::Callback;
 
 use crate::ticks::Host;
