@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::factors::Ranged;
-use crate::os::cores::MAX_CORES;
+use crate::os::machine::MAX_CORES;
 use crate::pipeline::placement::Placement;
 use crate::stages::Stage;
 

@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::Config;
 use super::layer::{Layer, parse};
 use crate::error::Error;
-use crate::os::cores::{MAX_CORES, parse_list};
 use crate::os::files;
+use crate::os::machine::{MAX_CORES, parse_list};
 
 /// Names the configuration file.
 pub const ENV_CONFIG: &str = "SIGNAL_CONFIG";

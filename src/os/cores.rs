@@ -1,14 +1,11 @@
 //! What cores this process may use, as the kernel says.
 
-use std::fs;
 use std::mem::MaybeUninit;
 
 use core_affinity::CoreId;
 
+use super::machine::{self, MAX_CORES};
 use super::threads;
-
-/// Core ids at and above this abort the process in `core_affinity`.
-pub const MAX_CORES: usize = libc::CPU_SETSIZE as usize;
 
 /// What the names of all lanes' threads begin with.
 pub(crate) const LANE_NAME: &str = "signal-lane-";
@@ -50,15 +47,12 @@ impl Cores {
                 "cannot read which cores this process may use (machines with more than {MAX_CORES} cores are not supported)"
             ));
         }
-        let isolated = fs::read_to_string("/sys/devices/system/cpu/isolated")
-            .ok()
-            .and_then(|text| parse_list(&text))
-            .unwrap_or_default();
+        let isolated = machine::isolated_cores();
         let second_threads = allowed
             .iter()
             .copied()
             .filter(|&core| {
-                let threads = threads_of(core);
+                let threads = machine::hardware_threads(core);
                 threads.iter().any(|&other| other > core)
                     || host.is_some_and(|host| host != core && threads.contains(&host))
             })
@@ -147,38 +141,13 @@ fn widen_own_mask() {
     }
 }
 
-/// The hardware threads of a core's physical core.
-fn threads_of(core: usize) -> Vec<usize> {
-    fs::read_to_string(format!(
-        "/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list"
-    ))
-    .ok()
-    .and_then(|text| parse_list(&text))
-    .unwrap_or_default()
-}
-
 /// Cores that lanes of this process are pinned to, of any handle and any copy
 /// of this library: the kernel knows, so no handle needs to.
 fn cores_of_lanes() -> Vec<usize> {
-    let Ok(threads) = fs::read_dir("/proc/self/task") else {
-        return Vec::new();
-    };
-    threads
-        .flatten()
-        .filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok())
-        .filter_map(|status| {
-            let value = |key: &str| {
-                Some(
-                    status
-                        .lines()
-                        .find_map(|line| line.strip_prefix(key))?
-                        .trim(),
-                )
-            };
-            value("Name:")?.starts_with(LANE_NAME).then_some(())?;
-            parse_list(value("Cpus_allowed_list:")?)
-        })
-        .flatten()
+    machine::threads()
+        .into_iter()
+        .filter(|thread| thread.name.starts_with(LANE_NAME))
+        .flat_map(|thread| thread.cores)
         .collect()
 }
 
@@ -207,34 +176,9 @@ fn current() -> Option<usize> {
     usize::try_from(unsafe { libc::sched_getcpu() }).ok()
 }
 
-/// Reads the kernel's list format, `0-2,5`; `None` for anything else. An empty
-/// text is an empty list.
-pub fn parse_list(text: &str) -> Option<Vec<usize>> {
-    let mut cores = Vec::new();
-    if text.trim().is_empty() {
-        return Some(cores);
-    }
-    for part in text.trim().split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        if last < first || last >= MAX_CORES {
-            return None;
-        }
-        cores.extend(first..=last);
-    }
-    Some(cores)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn kernel_lists_are_read() {
-        assert_eq!(parse_list("0-2,5\n"), Some(vec![0, 1, 2, 5]));
-        assert_eq!(parse_list("\n"), Some(vec![]));
-        assert_eq!(parse_list("2-1"), None);
-    }
 
     #[test]
     fn the_callers_own_mask_is_not_the_limit() {

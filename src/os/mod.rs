@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `clock` | stamps in TSC ticks |
 //! | `cores` | what cores this process may use |
+//! | `machine` | what `/proc` and `/sys` say |
 //! | `threads` | threads that block all signals |
 //! | `memory` | whether there is enough of it |
 //! | `files` | files, read whole and within a limit |
@@ -16,6 +17,7 @@ pub mod cores;
 pub(crate) mod files;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod glibc;
+pub mod machine;
 pub(crate) mod memory;
 pub(crate) mod panic;
 pub(crate) mod stderr;

@@ -1,13 +1,12 @@
 //! The facts of machine, build and configuration that make two reports
 //! comparable.
 
-use std::fs;
-
 use serde::Serialize;
 
 use crate::config::Config;
 use crate::os::clock::Clock;
 use crate::os::cores::Cores;
+use crate::os::machine::{self, CpuInfo};
 use crate::pipeline::plan::Plan;
 
 /// What a report says of where it was made.
@@ -65,36 +64,22 @@ impl Facts {
 
 impl Machine {
     fn read(cores: &Cores, clock: &Clock) -> Self {
-        let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let cpu_fact = |key: &str| {
-            cpu_info
-                .lines()
-                .find(|line| line.starts_with(key))
-                .and_then(|line| Some(line.split_once(':')?.1.trim().to_owned()))
-        };
-        let cpu = "/sys/devices/system/cpu";
+        let cpu = CpuInfo::read();
         // The more ticks it is made of, the less rounding; it overflows nothing.
         const TICKS: u64 = 1 << 40;
         Self {
-            cpu: cpu_fact("model name"),
-            hypervisor: cpu_fact("flags").is_some_and(|flags| flags.contains("hypervisor")),
-            kernel: fact("/proc/sys/kernel/osrelease"),
-            clocksource: fact("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+            cpu: cpu.model().map(str::to_owned),
+            hypervisor: cpu.has("hypervisor"),
+            kernel: machine::kernel(),
+            clocksource: machine::clocksource(),
             tsc_ticks_per_us: TICKS as f64 * 1e3 / clock.nanos(0, TICKS) as f64,
-            online: fact(&format!("{cpu}/online")),
-            isolated: fact(&format!("{cpu}/isolated")),
-            nohz_full: fact(&format!("{cpu}/nohz_full")),
+            online: machine::online(),
+            isolated: machine::isolated(),
+            nohz_full: machine::nohz_full(),
             allowed_cores: cores.allowed.clone(),
             host_core: cores.host,
-            governor: fact(&format!("{cpu}/cpu0/cpufreq/scaling_governor")),
-            transparent_hugepage: fact("/sys/kernel/mm/transparent_hugepage/enabled"),
+            governor: machine::governor(0),
+            transparent_hugepage: machine::transparent_hugepage(),
         }
     }
-}
-
-/// A kernel file's line; `None` where the kernel has no such file.
-fn fact(path: &str) -> Option<String> {
-    fs::read_to_string(path)
-        .ok()
-        .map(|text| text.trim().to_owned())
 }

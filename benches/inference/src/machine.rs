@@ -1,9 +1,8 @@
 //! The core, and the facts of the machine that a figure depends on.
 
-use std::fs;
-
 use core_affinity::CoreId;
 use serde_json::{Value, json};
+use signal::os::machine::{self, CpuInfo};
 
 /// Pins this thread to the core asked for, or to the last that it may use, and
 /// returns which.
@@ -41,34 +40,16 @@ pub fn preemptions() -> i64 {
 
 /// What the machine says about itself and this core.
 pub fn facts(core: usize) -> Value {
-    let cpuinfo = read("/proc/cpuinfo");
-    let flags = field(&cpuinfo, "flags");
-    let has = |flag: &str| flags.split(' ').any(|known| known == flag);
+    let cpu = CpuInfo::read();
     json!({
-        "cpu": field(&cpuinfo, "model name"),
-        "avx2": has("avx2"),
-        "fma": has("fma"),
-        "avx512f": has("avx512f"),
-        "hypervisor": has("hypervisor"),
-        "kernel": read("/proc/sys/kernel/osrelease"),
+        "cpu": cpu.model().unwrap_or_default(),
+        "avx2": cpu.has("avx2"),
+        "fma": cpu.has("fma"),
+        "avx512f": cpu.has("avx512f"),
+        "hypervisor": cpu.has("hypervisor"),
+        "kernel": machine::kernel().unwrap_or_default(),
         "core": core,
-        "isolated_cores": read("/sys/devices/system/cpu/isolated"),
-        "load_average": read("/proc/loadavg").split(' ').next().unwrap_or_default(),
+        "isolated_cores": machine::isolated().unwrap_or_default(),
+        "load_average": machine::load_average().unwrap_or_default(),
     })
-}
-
-fn field(cpuinfo: &str, name: &str) -> String {
-    cpuinfo
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(key, _)| key.trim() == name)
-        .map(|(_, value)| value.trim().to_owned())
-        .unwrap_or_default()
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(path)
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
 }

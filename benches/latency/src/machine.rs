@@ -1,9 +1,8 @@
 //! Cores and the facts of the machine that a figure depends on.
 
-use std::fs;
-
 use core_affinity::CoreId;
 use serde_json::{Value, json};
+use signal::os::machine::{self, CpuInfo, hardware_threads};
 
 /// The host's core and the lanes' cores.
 #[derive(Clone, Debug)]
@@ -32,14 +31,17 @@ pub fn choose(host: Option<usize>, lanes: &[usize]) -> Result<Cores, String> {
     };
     if lanes.is_empty() {
         let taken: Vec<usize> = host.into_iter().collect();
-        let avoid = host.map(siblings).unwrap_or_default();
+        let avoid = host.map(hardware_threads).unwrap_or_default();
         let lane = free(&taken, &avoid).or_else(|| free(&taken, &[]));
         lanes.push(lane.ok_or_else(too_few)?);
     }
     let host = match host {
         Some(host) => host,
         None => {
-            let avoid: Vec<usize> = lanes.iter().flat_map(|&lane| siblings(lane)).collect();
+            let avoid: Vec<usize> = lanes
+                .iter()
+                .flat_map(|&lane| hardware_threads(lane))
+                .collect();
             free(&lanes, &avoid)
                 .or_else(|| free(&lanes, &[]))
                 .ok_or_else(too_few)?
@@ -56,7 +58,10 @@ pub fn choose(host: Option<usize>, lanes: &[usize]) -> Result<Cores, String> {
 /// Another core that this process may use and nobody has yet: of a physical core of its
 /// own where that can be had.
 pub fn another(taken: &[usize]) -> Option<usize> {
-    let avoid: Vec<usize> = taken.iter().flat_map(|&core| siblings(core)).collect();
+    let avoid: Vec<usize> = taken
+        .iter()
+        .flat_map(|&core| hardware_threads(core))
+        .collect();
     last_free(&allowed(), taken, &avoid).or_else(|| last_free(&allowed(), taken, &[]))
 }
 
@@ -113,48 +118,36 @@ pub fn preemptions() -> i64 {
 
 /// What the machine says about itself and these cores.
 pub fn facts(cores: &Cores) -> Value {
-    let cpuinfo = read("/proc/cpuinfo");
-    let flags = field(&cpuinfo, "flags");
-    let has = |wanted: &str| flags.split(' ').any(|flag| flag == wanted);
+    let cpu = CpuInfo::read();
     let all: Vec<usize> = std::iter::once(cores.host)
         .chain(cores.lanes.iter().copied())
         .collect();
     let governors: Vec<String> = all
         .iter()
-        .map(|core| {
-            or(
-                read(&format!(
-                    "/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor"
-                )),
-                "unknown",
-            )
-        })
+        .map(|&core| or(machine::governor(core), "unknown"))
         .collect();
-    let isolated = numbers(&read("/sys/devices/system/cpu/isolated"));
+    let isolated = machine::isolated_cores();
     let smt = cores
         .lanes
         .iter()
-        .any(|&lane| siblings(lane).contains(&cores.host));
+        .any(|&lane| hardware_threads(lane).contains(&cores.host));
     json!({
-        "cpu": field(&cpuinfo, "model name"),
-        "hypervisor": has("hypervisor"),
+        "cpu": cpu.model().unwrap_or_default(),
+        "hypervisor": cpu.has("hypervisor"),
         "tsc": {
-            "invariant": has("constant_tsc") && has("nonstop_tsc"),
-            "clocksource": or(
-                read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
-                "unknown",
-            ),
+            "invariant": cpu.has("constant_tsc") && cpu.has("nonstop_tsc"),
+            "clocksource": or(machine::clocksource(), "unknown"),
         },
-        "kernel": read("/proc/sys/kernel/osrelease"),
+        "kernel": machine::kernel().unwrap_or_default(),
         "allowed_cores": allowed(),
         "host_core": cores.host,
         "lane_cores": cores.lanes,
         "host_and_lane_share_a_physical_core": smt,
         "isolated": all.iter().all(|core| isolated.contains(core)),
         "isolated_cores": isolated,
-        "nohz_full": or(read("/sys/devices/system/cpu/nohz_full"), "none"),
+        "nohz_full": or(machine::nohz_full(), "none"),
         "governors": governors,
-        "load_average": read("/proc/loadavg").split(' ').next().unwrap_or_default(),
+        "load_average": machine::load_average().unwrap_or_default(),
     })
 }
 
@@ -196,52 +189,15 @@ pub fn describe(facts: &Value) -> [(&'static str, String); 2] {
     [("machine", machine), ("cores", cores)]
 }
 
-/// The threads of the physical core that this one belongs to, itself included.
-fn siblings(core: usize) -> Vec<usize> {
-    numbers(&read(&format!(
-        "/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list"
-    )))
-}
-
-/// A kernel list such as `0-2,5` as numbers.
-fn numbers(text: &str) -> Vec<usize> {
-    text.split(',')
-        .filter_map(|part| {
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            Some(first.trim().parse::<usize>().ok()?..=last.trim().parse().ok()?)
-        })
-        .flatten()
-        .collect()
-}
-
 /// Numbers as text.
 pub fn list(cores: &[usize]) -> String {
     let texts: Vec<String> = cores.iter().map(usize::to_string).collect();
     texts.join(",")
 }
 
-fn field(cpuinfo: &str, name: &str) -> String {
-    cpuinfo
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(key, _)| key.trim() == name)
-        .map(|(_, value)| value.trim().to_owned())
-        .unwrap_or_default()
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(path)
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
-}
-
-fn or(text: String, instead: &str) -> String {
-    if text.is_empty() || text == "(null)" {
-        instead.to_owned()
-    } else {
-        text
-    }
+fn or(text: Option<String>, instead: &str) -> String {
+    text.filter(|text| !text.is_empty() && text != "(null)")
+        .unwrap_or_else(|| instead.to_owned())
 }
 
 #[cfg(test)]

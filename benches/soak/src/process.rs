@@ -1,12 +1,12 @@
 //! What this process holds: memory, threads, descriptors.
 
 use std::env;
-use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use signal::os::machine;
 
 /// What the process holds at one moment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,18 +24,11 @@ pub struct Footprint {
 impl Footprint {
     /// Looks.
     pub fn now() -> Self {
-        let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-        let pages: u64 = statm
-            .split(' ')
-            .nth(1)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0);
-        let entries = |folder| fs::read_dir(folder).map_or(0, |entries| entries.count() as u64);
         Self {
-            resident_kib: pages * 4,
+            resident_kib: machine::resident_pages().unwrap_or(0) * 4,
             heap_kib: heap_bytes() / 1024,
-            threads: entries("/proc/self/task"),
-            descriptors: entries("/proc/self/fd"),
+            threads: machine::thread_count(),
+            descriptors: machine::descriptors(),
         }
     }
 

@@ -1,0 +1,195 @@
+//! What `/proc` and `/sys` say of this machine and this process: the one reader for
+//! the placement, the report's facts and the benches.
+//!
+//! An answer that cannot be had is `None`, or an empty list.
+
+use std::fs;
+
+/// Core ids at and above this abort the process in `core_affinity`.
+pub const MAX_CORES: usize = libc::CPU_SETSIZE as usize;
+
+const CPU: &str = "/sys/devices/system/cpu";
+
+/// `/proc/cpuinfo`, read once.
+pub struct CpuInfo(String);
+
+impl CpuInfo {
+    /// Reads it.
+    pub fn read() -> Self {
+        Self(fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
+    }
+
+    /// The name of the first core's model.
+    pub fn model(&self) -> Option<&str> {
+        self.field("model name")
+    }
+
+    /// Whether the first core has this flag.
+    pub fn has(&self, flag: &str) -> bool {
+        let flags = self.field("flags").unwrap_or_default();
+        flags.split(' ').any(|known| known == flag)
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        self.0
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(key, _)| key.trim() == name)
+            .map(|(_, value)| value.trim())
+    }
+}
+
+/// The kernel's release.
+pub fn kernel() -> Option<String> {
+    line("/proc/sys/kernel/osrelease")
+}
+
+/// The kernel's clock source.
+pub fn clocksource() -> Option<String> {
+    line("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+}
+
+/// Cores that are online, as the kernel's list.
+pub fn online() -> Option<String> {
+    line(&format!("{CPU}/online"))
+}
+
+/// Cores that the kernel keeps free of other work (`isolcpus`), as its list.
+pub fn isolated() -> Option<String> {
+    line(&format!("{CPU}/isolated"))
+}
+
+/// [`isolated`], as numbers.
+pub fn isolated_cores() -> Vec<usize> {
+    isolated()
+        .and_then(|list| parse_list(&list))
+        .unwrap_or_default()
+}
+
+/// Cores whose tick the kernel stops, as its list; `(null)` on kernels that can but
+/// were not told to.
+pub fn nohz_full() -> Option<String> {
+    line(&format!("{CPU}/nohz_full"))
+}
+
+/// The frequency governor of a core.
+pub fn governor(core: usize) -> Option<String> {
+    line(&format!("{CPU}/cpu{core}/cpufreq/scaling_governor"))
+}
+
+/// Whether the kernel uses huge pages by itself.
+pub fn transparent_hugepage() -> Option<String> {
+    line("/sys/kernel/mm/transparent_hugepage/enabled")
+}
+
+/// The load average of the last minute.
+pub fn load_average() -> Option<String> {
+    let averages = line("/proc/loadavg")?;
+    averages.split(' ').next().map(str::to_owned)
+}
+
+/// The hardware threads of a core's physical core, the core itself included.
+pub fn hardware_threads(core: usize) -> Vec<usize> {
+    line(&format!("{CPU}/cpu{core}/topology/thread_siblings_list"))
+        .and_then(|list| parse_list(&list))
+        .unwrap_or_default()
+}
+
+/// A thread of this process.
+pub struct Thread {
+    /// Its name.
+    pub name: String,
+    /// Cores that it may run on.
+    pub cores: Vec<usize>,
+}
+
+/// The threads of this process.
+pub fn threads() -> Vec<Thread> {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else {
+        return Vec::new();
+    };
+    threads
+        .flatten()
+        .filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok())
+        .filter_map(|status| {
+            let value = |key: &str| {
+                let found = status.lines().find_map(|line| line.strip_prefix(key))?;
+                Some(found.trim())
+            };
+            Some(Thread {
+                name: value("Name:")?.to_owned(),
+                cores: parse_list(value("Cpus_allowed_list:")?)?,
+            })
+        })
+        .collect()
+}
+
+/// Number of threads of this process.
+pub fn thread_count() -> u64 {
+    entries("/proc/self/task")
+}
+
+/// Open descriptors of this process, the one that looks included.
+pub fn descriptors() -> u64 {
+    entries("/proc/self/fd")
+}
+
+/// Memory of this process that is in RAM, pages.
+pub fn resident_pages() -> Option<u64> {
+    line("/proc/self/statm")?.split(' ').nth(1)?.parse().ok()
+}
+
+fn entries(folder: &str) -> u64 {
+    fs::read_dir(folder).map_or(0, |entries| entries.count() as u64)
+}
+
+/// A kernel file's line; `None` where the kernel has no such file.
+fn line(path: &str) -> Option<String> {
+    fs::read_to_string(path)
+        .ok()
+        .map(|text| text.trim().to_owned())
+}
+
+/// Reads the kernel's list format, `0-2,5`; `None` for anything else. An empty
+/// text is an empty list.
+pub fn parse_list(text: &str) -> Option<Vec<usize>> {
+    let mut cores = Vec::new();
+    if text.trim().is_empty() {
+        return Some(cores);
+    }
+    for part in text.trim().split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if last < first || last >= MAX_CORES {
+            return None;
+        }
+        cores.extend(first..=last);
+    }
+    Some(cores)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_lists_are_read() {
+        assert_eq!(parse_list("0-2,5\n"), Some(vec![0, 1, 2, 5]));
+        assert_eq!(parse_list("\n"), Some(vec![]));
+        assert_eq!(parse_list("2-1"), None);
+    }
+
+    #[test]
+    fn a_flag_is_a_whole_word_and_a_field_a_whole_name() {
+        let info =
+            CpuInfo("vmx flags\t: vnmi\nflags\t\t: fpu avx512f\nmodel name\t: A CPU\n".into());
+        assert!(info.has("fpu") && !info.has("avx") && !info.has("vnmi"));
+        assert_eq!(info.model(), Some("A CPU"));
+    }
+
+    #[test]
+    fn this_process_is_there() {
+        assert!(thread_count() >= 1 && descriptors() >= 1 && resident_pages() > Some(0));
+        assert!(threads().iter().any(|thread| !thread.cores.is_empty()));
+    }
+}
