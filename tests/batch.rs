@@ -5,11 +5,7 @@ use std::time::Instant;
 
 use signal::pipeline::counters::Counter;
 use signal::{Config, Engine};
-
-#[path = "support/events.rs"]
-mod events;
-
-use events::{LIMIT, PLACEMENTS, depth};
+use support::events::{LIMIT, PLACEMENTS, depth};
 
 fn start(placement: &str, more: &str) -> Engine {
     let config = format!(r#"{{"placement": {placement}, "model": "none"{more}}}"#);

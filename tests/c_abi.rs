@@ -1,8 +1,6 @@
 //! The built `libsignal.so` as a C++ host sees it: each test runs one scenario
 //! of `tests/hosts/` in a process of its own.
 
-mod support;
-
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +8,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use support::host::{Output, ROOT, compile, has_tool, host, library, run, run_for};
+use support::ROOT;
+use support::host::{Output, compile, has_tool, host, library, run, run_for};
 
 /// Compiles `tests/hosts/*.cpp`, once for all tests.
 fn checks() -> &'static Path {

@@ -8,11 +8,7 @@ use signal::pipeline::counters::{Counter, Snapshot};
 use signal::replay::{self, Feed};
 use signal::stages::ModelId;
 use signal::{Config, Engine};
-
-#[path = "support/events.rs"]
-mod events;
-
-use events::{LIMIT, Owned, PLACEMENTS, depth, feed, play, put, run};
+use support::events::{LIMIT, Owned, PLACEMENTS, depth, feed, play, put, run};
 
 /// All four feeds, of instruments that differ in exchange, symbol or type alone,
 /// with events among them that ingest refuses, and numbers that only an exact

@@ -8,11 +8,7 @@ use signal::config::ModelEntry;
 use signal::engine::Blueprint;
 use signal::pipeline::counters::Counter;
 use signal::{Config, Engine, Registry};
-
-#[path = "support/events.rs"]
-mod events;
-
-use events::{Owned, depth, put};
+use support::events::{Owned, depth, put};
 
 fn inline(json: &str) -> Engine {
     Engine::start(&config(json)).unwrap()

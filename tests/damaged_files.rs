@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 
 use signal::Config;
 use signal::models::{Check, Kind, LightGbm, Linear, Onnx, Test0000, XgBoost, load};
+use support::fuzz::exercise::exercise;
+use support::meters::{self, Counting};
 
-#[path = "../fuzz/fuzz_targets/exercise.rs"]
-mod exercise;
-#[path = "support/meters.rs"]
-mod meters;
-
-use exercise::exercise;
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 type Read = fn(&[u8]);
 

@@ -8,11 +8,7 @@ use signal::factors::{FactorSet, Market};
 use signal::replay::{self, Feed};
 use signal::testing::{self, Vector};
 use signal::{Config, Engine};
-
-#[path = "support/capture.rs"]
-mod capture;
-mod support;
-
+use support::capture;
 use support::{SESSIONS, python, recorded, script};
 
 /// Largest relative error of each factor. Those of 0 are the same operations in

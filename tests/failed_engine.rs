@@ -6,14 +6,8 @@ use std::time::{Duration, Instant};
 use signal::engine::HealthState;
 use signal::pipeline::counters::{Counter, Snapshot};
 use signal::{Config, Engine, Registry};
-
-#[path = "support/events.rs"]
-mod events;
-#[path = "support/models.rs"]
-mod models;
-
-use events::{Received, collect, depth};
-use models::model;
+use support::events::{Received, collect, depth};
+use support::models::model;
 
 /// The mid price, after a while.
 fn slow(factors: &[f64]) -> f64 {

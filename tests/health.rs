@@ -5,14 +5,8 @@ use std::time::{Duration, Instant};
 
 use signal::engine::{Health, HealthState};
 use signal::{Config, Engine, Registry};
-
-#[path = "support/events.rs"]
-mod events;
-#[path = "support/models.rs"]
-mod models;
-
-use events::depth;
-use models::model;
+use support::events::depth;
+use support::models::model;
 
 static RELEASED: AtomicBool = AtomicBool::new(false);
 

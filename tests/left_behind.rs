@@ -7,14 +7,8 @@ use std::time::{Duration, Instant};
 use signal::Registry;
 use signal::abi::Depth;
 use signal::ffi::*;
-
-#[path = "support/events.rs"]
-mod events;
-#[path = "support/models.rs"]
-mod models;
-
-use events::put;
-use models::model;
+use support::events::put;
+use support::models::model;
 
 static RELEASED: AtomicBool = AtomicBool::new(false);
 static ENTERED: AtomicBool = AtomicBool::new(false);

@@ -7,14 +7,8 @@ use std::time::{Duration, Instant};
 
 use signal::pipeline::counters::Counter;
 use signal::{Config, Engine, Registry};
-
-#[path = "support/events.rs"]
-mod events;
-#[path = "support/models.rs"]
-mod models;
-
-use events::{LIMIT, Owned, Received, collect, depth, feed, run, settle};
-use models::model;
+use support::events::{LIMIT, Owned, Received, collect, depth, feed, run, settle};
+use support::models::model;
 
 const SHARED: &str = r#"[["ingest","factor"],["model"],["model"],["egress"]]"#;
 

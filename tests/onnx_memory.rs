@@ -2,10 +2,11 @@
 //!
 //! A program of its own, because it counts what the whole process holds.
 
-#[path = "support/meters.rs"]
-mod meters;
-
 use signal::models::{Model, ModelError, Onnx};
+use support::meters::{self, Counting};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 /// What any file may take: tables that do not depend on its size.
 const FLOOR: usize = 32 << 20;

@@ -1,15 +1,14 @@
 //! ONNX models against onnxruntime, and files that are no models.
 
-#[path = "support/meters.rs"]
-mod meters;
-mod support;
-#[path = "support/vectors.rs"]
-mod vectors;
-
 use std::path::Path;
 
 use serde::Deserialize;
 use signal::models::{Model, load};
+use support::meters::{self, Counting};
+use support::vectors;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 #[derive(Deserialize)]
 struct Cases {

@@ -8,14 +8,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 use signal::pipeline::counters::{Counter, Snapshot};
 use signal::{Config, Engine, Registry};
-
-#[path = "support/events.rs"]
-mod events;
-#[path = "support/models.rs"]
-mod models;
-
-use events::{LIMIT, Owned, Received, collect, depth, settle};
-use models::model;
+use support::events::{LIMIT, Owned, Received, collect, depth, settle};
+use support::models::model;
 
 fn engine(config: &str) -> Engine {
     Engine::start(&Config::from_json(config).unwrap()).unwrap()

@@ -6,13 +6,7 @@ use signal::pipeline::counters::Counter;
 use signal::pipeline::ring::ring;
 use signal::replay::Feed;
 use signal::{Config, Engine};
-
-#[path = "support/events.rs"]
-mod events;
-
-mod support;
-
-use events::{Owned, PLACEMENTS, collect, depth, feed, put, run, settle};
+use support::events::{Owned, PLACEMENTS, collect, depth, feed, put, run, settle};
 
 fn assert_all_placements_agree(feed: &Feed) {
     // Every kind of message: all kinds trigger, and each model sends its own.

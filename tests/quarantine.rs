@@ -7,17 +7,9 @@ use signal::engine::HealthState;
 use signal::factors::{Depth, FactorSet, NoParams};
 use signal::pipeline::counters::Counter;
 use signal::{Config, Engine, Registry};
-
-#[path = "support/bomb.rs"]
-mod bomb;
-#[path = "support/events.rs"]
-mod events;
-#[path = "support/models.rs"]
-mod models;
-
-use bomb::{Bomb, FATAL};
-use events::{LIMIT, Owned, Received, collect, depth, put, settle};
-use models::model;
+use support::bomb::{Bomb, FATAL};
+use support::events::{LIMIT, Owned, Received, collect, depth, put, settle};
+use support::models::model;
 
 const PLACEMENTS: [&str; 3] = ["inline", "fused", "split"];
 /// A lane that the system keeps waiting is no finding of these tests.

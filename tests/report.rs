@@ -10,8 +10,6 @@ use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use signal::abi::{Depth, HostEvent};
 use signal::{Config, Engine};
 
-mod support;
-
 const DEPTHS: u64 = 3_000;
 
 fn depth() -> Depth {

@@ -9,17 +9,9 @@ use signal::abi::{IndexPrice, SIDE_BUY, Ticker, Trade};
 use signal::engine::Blueprint;
 use signal::pipeline::counters::{Counter, Snapshot};
 use signal::{Config, Engine, Registry};
-
-#[path = "support/bomb.rs"]
-mod bomb;
-#[path = "support/events.rs"]
-mod events;
-#[path = "support/models.rs"]
-mod models;
-
-use bomb::{Bomb, FATAL};
-use events::{LIMIT, Owned, collect, depth, feed, put, run, settle};
-use models::model;
+use support::bomb::{Bomb, FATAL};
+use support::events::{LIMIT, Owned, collect, depth, feed, put, run, settle};
+use support::models::model;
 
 /// The placements that can have shards, each with as many as a test asks for.
 const PLACEMENTS: [&str; 5] = [

@@ -5,12 +5,11 @@
 //! a library that calls back from a thread of its own shows that it sees what it
 //! looks for.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use support::host::{Output, ROOT, compile, compile_with, has_tool, host, run_for};
+use support::ROOT;
+use support::host::{Output, compile, compile_with, has_tool, host, run_for};
 
 const SECONDS: u64 = 20;
 

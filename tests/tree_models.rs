@@ -1,14 +1,13 @@
 //! Tree models against the libraries that trained them, and their files against damage.
 
-#[path = "support/meters.rs"]
-mod meters;
-mod support;
-#[path = "support/vectors.rs"]
-mod vectors;
-
 use std::path::Path;
 
 use signal::models::{Kind, LightGbm, Model, ModelError, XgBoost, load};
+use support::meters::{self, Counting};
+use support::vectors;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 /// Most that reading a file may hold: some of its size, and the masks of the trees.
 fn bound(file: usize) -> usize {

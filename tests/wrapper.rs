@@ -1,10 +1,9 @@
 //! `include/signal.hpp`, as C++17 and as C++20 hosts use it: loaded and linked.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 
-use support::host::{ROOT, compile_with, has_tool, host, library, run};
+use support::ROOT;
+use support::host::{compile_with, has_tool, host, library, run};
 
 const STRICT: [&str; 3] = ["-O2", "-pedantic", "-Wshadow"];
 

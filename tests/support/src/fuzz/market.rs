@@ -82,11 +82,7 @@ pub fn events(bytes: &[u8]) {
 }
 
 fn config(choice: u8) -> Config {
-    let model = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .map(|folder| folder.join("examples/models/move.json"))
-        .find(|file| file.exists())
-        .unwrap();
+    let model = Path::new(crate::ROOT).join("examples/models/move.json");
     let window = [1, 2, 20, 64][usize::from(choice % 4)];
     let trigger = [
         r#""depth""#,

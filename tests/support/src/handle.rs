@@ -1,6 +1,5 @@
 //! A handle of the C ABI in this process, fed as a C host feeds it: slots, seats
 //! and callbacks are what is measured, not only the engine behind them.
-#![allow(dead_code)]
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
@@ -94,6 +93,7 @@ impl Handle {
         count > 0
     }
 
+    /// The handle's counters.
     pub fn stats(&self) -> signal_stats_t {
         let mut stats = signal_stats_t {
             size: size_of::<signal_stats_t>() as u64,

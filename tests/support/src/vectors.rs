@@ -7,8 +7,7 @@ use signal::factors::{FactorSet, Market};
 use signal::replay;
 use signal::testing;
 
-#[path = "capture.rs"]
-mod capture;
+use crate::capture;
 
 /// The session with index prices, which all 15 factors need.
 const SESSION: &str = "s2023_usdm_BTCUSDT.csv.gz";

@@ -1,5 +1,4 @@
 //! All four feeds of an instrument, and engines of every kind to feed with them.
-#![allow(dead_code)]
 
 use std::path::Path;
 
@@ -10,13 +9,24 @@ use signal::{Config, Engine};
 
 /// An instrument's four feeds; prices and times move.
 pub struct Feeds {
+    /// The book.
     pub depth: Depth,
+    /// The best bid and ask.
     pub ticker: Ticker,
+    /// The last trade.
     pub trade: Trade,
+    /// The index price.
     pub index: IndexPrice,
 }
 
+impl Default for Feeds {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Feeds {
+    /// Of `btc_usdt`, all numbers zero but the trade's volume.
     pub fn new() -> Self {
         let mut feeds = Self {
             depth: Depth::zeroed(),
@@ -107,7 +117,7 @@ pub fn drain(engine: &mut Engine, on_the_way: u64) -> usize {
 /// The smallest configuration, and one with every kind of factor set, model and
 /// trigger. The second value is the number of signals a round.
 pub fn configurations() -> [(Config, usize); 2] {
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let examples = Path::new(crate::ROOT).join("examples");
     let mut all = Config::from_file(&examples.join("market-models.json")).unwrap();
     all.callback = Callback::PerModel;
     all.trigger = EventKind::ALL.to_vec();

@@ -1,5 +1,4 @@
 //! Events made by hand, and engines fed with them.
-#![allow(dead_code)]
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +10,18 @@ use signal::{Config, Engine};
 /// Any host struct, owned.
 #[derive(Clone)]
 pub enum Owned {
+    /// Boxed: it is many times the others' size.
     Depth(Box<Depth>),
+    /// A best bid and ask.
     Ticker(Ticker),
+    /// A trade.
     Trade(Trade),
+    /// An index price.
     Index(IndexPrice),
 }
 
 impl Owned {
+    /// As the engine takes it.
     pub fn event(&self) -> HostEvent<'_> {
         match self {
             Owned::Depth(depth) => HostEvent::Depth(depth),
@@ -31,10 +35,12 @@ impl Owned {
 /// How long a test waits for what must come: only a hang takes so long.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
+/// Writes the text at the field's beginning.
 pub fn put(field: &mut [u8], text: &str) {
     field[..text.len()].copy_from_slice(text.as_bytes());
 }
 
+/// A book of ten levels a tenth apart, its ask a tenth above the bid.
 pub fn depth(symbol: &str, time: i64, bid: f64) -> Owned {
     let mut depth: Box<Depth> = Box::new(bytemuck::Zeroable::zeroed());
     put(&mut depth.symbol, symbol);
@@ -83,6 +89,7 @@ pub fn play(mut engine: Engine, feed: &Feed) -> (Vec<Received>, Engine) {
     (received, engine)
 }
 
+/// Collects until no event is on its way.
 pub fn settle(engine: &mut Engine, received: &mut Vec<Received>) {
     let limit = Instant::now() + LIMIT;
     while engine.counters().in_flight() > 0 {
@@ -97,6 +104,7 @@ pub fn settle(engine: &mut Engine, received: &mut Vec<Received>) {
     collect(engine, received);
 }
 
+/// Takes every signal that is ready.
 pub fn collect(engine: &mut Engine, received: &mut Vec<Received>) {
     engine.poll(|name, signal| {
         received.push((

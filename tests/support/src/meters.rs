@@ -1,6 +1,5 @@
 //! What a test program takes of memory: its allocator counts, page faults are the
 //! kernel's count.
-#![allow(dead_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -62,9 +61,6 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// Calls of the allocator by this thread so far.
 pub fn calls_of_thread() -> u64 {
     THREAD.get()
@@ -86,7 +82,9 @@ pub fn peak<R>(run: impl FnOnce() -> R) -> (R, usize) {
 /// Whose page faults.
 #[derive(Clone, Copy)]
 pub enum Of {
+    /// The calling thread's.
     Thread,
+    /// Those of all threads.
     Process,
 }
 

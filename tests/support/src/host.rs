@@ -6,8 +6,6 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The repository.
-pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// How long a host may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const CPP_FLAGS: [&str; 6] = [
