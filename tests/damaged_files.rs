@@ -54,7 +54,6 @@ fn survive(name: &str, bytes: &[u8], read: Read, longest: &mut Duration) {
     );
 }
 
-/// One test: the meters are the whole program's.
 #[test]
 fn every_kind_of_file_survives_damage() {
     let mut random = fastrand::Rng::with_seed(11);

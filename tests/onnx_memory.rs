@@ -1,6 +1,4 @@
 //! The memory that hostile ONNX files take to be read: a small multiple of the file.
-//!
-//! A program of its own, because it counts what the whole process holds.
 
 use signal::models::{Model, ModelError, Onnx};
 use support::meters::{self, Counting};

@@ -3,7 +3,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The system's allocator, counting. Zeroed memory is passed on as such: the
 /// system's comes untouched, and who relies on that must be seen to fault later.
@@ -11,10 +11,11 @@ pub struct Counting;
 
 thread_local! {
     static THREAD: Cell<u64> = const { Cell::new(0) };
+    // Below zero where the thread frees what others took.
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 static PROCESS: AtomicU64 = AtomicU64::new(0);
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 fn count() {
     // Fails while a thread ends, which is no concern of the tests.
@@ -24,13 +25,15 @@ fn count() {
 
 fn taken(bytes: usize) {
     count();
-    let held = HELD.fetch_add(bytes, Ordering::Relaxed) + bytes;
-    PEAK.fetch_max(held, Ordering::Relaxed);
+    let _ = HELD.try_with(|held| {
+        held.set(held.get() + bytes as isize);
+        let _ = PEAK.try_with(|peak| peak.set(peak.get().max(held.get())));
+    });
 }
 
 fn given(bytes: usize) {
     count();
-    HELD.fetch_sub(bytes, Ordering::Relaxed);
+    let _ = HELD.try_with(|held| held.set(held.get() - bytes as isize));
 }
 
 // SAFETY: every call is passed on to the system's allocator as it came.
@@ -71,12 +74,13 @@ pub fn calls_of_process() -> u64 {
     PROCESS.load(Ordering::Relaxed)
 }
 
-/// Most bytes that were held at once while `run` ran, beyond what was held before.
+/// Most bytes of this thread that were held at once while `run` ran, beyond what was
+/// held before: what other tests of the program hold meanwhile is not among them.
 pub fn peak<R>(run: impl FnOnce() -> R) -> (R, usize) {
-    let before = HELD.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
+    let before = HELD.get();
+    PEAK.set(before);
     let result = run();
-    (result, PEAK.load(Ordering::Relaxed).saturating_sub(before))
+    (result, (PEAK.get() - before).max(0).unsigned_abs())
 }
 
 /// Whose page faults.
