@@ -1,5 +1,5 @@
 //! Delivery from `on_data`: what is waited for and what is not, through the
-//! crate's API. What callbacks may do is shown by C++ hosts (`tests/c_abi.rs`).
+//! crate's API. What callbacks may do is shown by C++ hosts (`tests/c_abi/`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -4,11 +4,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 use signal::models::{Model, load};
-use support::meters::{self, Counting};
+use support::meters;
 use support::vectors;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[derive(Deserialize)]
 struct Cases {

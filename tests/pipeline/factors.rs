@@ -1,6 +1,5 @@
 //! The `market` factors against pandas and NumPy on recorded data, and against
 //! the engine.
-#![cfg(feature = "replay")]
 
 use std::path::Path;
 

@@ -48,7 +48,7 @@ fn tests(text: &str) -> BTreeSet<&str> {
     found
 }
 
-/// Scenarios that `tests/c_abi.rs` lists in its macros, which make a test of each.
+/// Scenarios that `tests/c_abi/` lists in its macros, which make a test of each.
 fn listed(text: &str) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     let mut inside = false;
@@ -75,12 +75,15 @@ fn scenarios(text: &str) -> BTreeSet<&str> {
 #[test]
 fn every_fault_has_a_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (mut rust, mut cpp) = (String::new(), String::new());
-    for folder in ["src", "tests"] {
-        sources(&root.join(folder), &["rs"], &mut rust);
+    let (mut rust, mut c_abi, mut cpp) = (String::new(), String::new(), String::new());
+    for folder in ["src", "tests", "command", "benches/soak"] {
+        let folder = root.join(folder);
+        if folder.exists() {
+            sources(&folder, &["rs"], &mut rust);
+        }
     }
+    sources(&root.join("tests/c_abi"), &["rs"], &mut c_abi);
     sources(&root.join("tests/hosts"), &["cpp"], &mut cpp);
-    let c_abi = fs::read_to_string(root.join("tests/c_abi.rs")).unwrap();
     let (tests, listed, scenarios) = (tests(&rust), listed(&c_abi), scenarios(&cpp));
     let matrix = fs::read_to_string(root.join("docs/faults.md")).unwrap();
     let (mut rows, mut missing) = (0, BTreeSet::new());
@@ -115,9 +118,9 @@ fn every_fault_has_a_test() {
 #[test]
 fn every_scenario_of_a_host_is_run() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let c_abi = fs::read_to_string(root.join("tests/c_abi.rs")).unwrap();
+    let (mut c_abi, mut cpp) = (String::new(), String::new());
+    sources(&root.join("tests/c_abi"), &["rs"], &mut c_abi);
     let (tests, listed) = (tests(&c_abi), listed(&c_abi));
-    let mut cpp = String::new();
     sources(&root.join("tests/hosts"), &["cpp"], &mut cpp);
     let scenarios = scenarios(&cpp);
     let idle: Vec<_> = scenarios

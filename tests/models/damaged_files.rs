@@ -7,10 +7,7 @@ use std::time::{Duration, Instant};
 use signal::Config;
 use signal::models::{Check, Kind, LightGbm, Linear, Onnx, Test0000, XgBoost, load};
 use support::fuzz::exercise::exercise;
-use support::meters::{self, Counting};
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use support::meters;
 
 type Read = fn(&[u8]);
 

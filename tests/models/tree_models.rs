@@ -3,11 +3,8 @@
 use std::path::Path;
 
 use signal::models::{Kind, LightGbm, Model, ModelError, XgBoost, load};
-use support::meters::{self, Counting};
+use support::meters;
 use support::vectors;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Most that reading a file may hold: some of its size, and the masks of the trees.
 fn bound(file: usize) -> usize {

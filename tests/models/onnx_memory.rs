@@ -1,10 +1,7 @@
 //! The memory that hostile ONNX files take to be read: a small multiple of the file.
 
 use signal::models::{Model, ModelError, Onnx};
-use support::meters::{self, Counting};
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use support::meters;
 
 /// What any file may take: tables that do not depend on its size.
 const FLOOR: usize = 32 << 20;

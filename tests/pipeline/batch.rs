@@ -1,4 +1,4 @@
-//! Batches: signals in place, through the crate's API. `tests/c_abi.rs` does the
+//! Batches: signals in place, through the crate's API. `tests/c_abi/` does the
 //! same as a C++ host.
 
 use std::time::Instant;
