@@ -1,5 +1,8 @@
 //! Handles whose factor sets and models fail, through the C ABI: what a host
 //! with a library of its own sets and models sees.
+//!
+//! A program of its own: the C ABI sets a panic hook for the whole process, which
+//! changes what `tests/faults/` is told of a panic.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
 use std::mem::MaybeUninit;
