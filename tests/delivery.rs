@@ -1,5 +1,5 @@
 //! Delivery from `on_data`: what is waited for and what is not, through the
-//! crate's API. What callbacks may do is shown by C++ hosts (`tests/c_abi.rs`).
+//! crate's API. What callbacks may do is shown by C++ hosts (`tests/c_abi/`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,20 +8,10 @@ use std::time::{Duration, Instant};
 use signal::abi::HostEvent;
 use signal::telemetry::counters::Counter;
 use signal::{Config, Engine, Registry};
-
-#[path = "support/bomb.rs"]
-mod bomb;
-#[path = "support/events.rs"]
-mod events;
-#[path = "support/feeds.rs"]
-mod feeds;
-#[path = "support/models.rs"]
-mod models;
-
-use bomb::{Bomb, FATAL};
-use events::{LIMIT, PLACEMENTS, depth};
-use feeds::Feeds;
-use models::model;
+use support::bomb::{Bomb, FATAL};
+use support::events::{LIMIT, PLACEMENTS, depth};
+use support::feeds::Feeds;
+use support::models::model;
 
 /// Longest budget that can be configured.
 const BUDGET: Duration = Duration::from_millis(10);

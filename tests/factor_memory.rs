@@ -3,11 +3,10 @@
 
 use signal::factors::{Depth, FactorSet, IndexPrice, Market, Ticker, Trade};
 use signal::testing;
+use support::meters::{Counting, Of, calls_of_thread, page_faults};
 
-#[path = "support/meters.rs"]
-mod meters;
-
-use meters::{Of, calls_of_thread, page_faults};
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 /// Every event once a round, factors now and then; times step back, too.
 fn feed(set: &mut Market, rounds: i64) -> f64 {

@@ -1,5 +1,8 @@
 //! Handles whose factor sets and models fail, through the C ABI: what a host
 //! with a library of its own sets and models sees.
+//!
+//! A program of its own: the C ABI sets a panic hook for the whole process, which
+//! changes what `tests/faults/` is told of a panic.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
 use std::mem::MaybeUninit;
@@ -9,17 +12,12 @@ use std::time::{Duration, Instant};
 use signal::Registry;
 use signal::abi::Depth;
 use signal::ffi::*;
+use support::bomb::{Bomb, FATAL};
+use support::events::put;
+use support::meters::{Counting, calls_of_thread};
 
-#[path = "support/bomb.rs"]
-mod bomb;
-#[path = "support/events.rs"]
-mod events;
-#[path = "support/meters.rs"]
-mod meters;
-
-use bomb::{Bomb, FATAL};
-use events::put;
-use meters::calls_of_thread;
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 struct Host(*mut c_void);
 
@@ -190,7 +188,7 @@ fn a_quarantine_can_be_read_with_its_place_in_the_source() {
         let text = incident(0).unwrap();
         assert!(text.contains("instrument BTCUSDT"), "{text}");
         assert!(
-            text.contains("the bomb went off (tests/support/bomb.rs:"),
+            text.contains("the bomb went off (tests/support/src/bomb.rs:"),
             "{text}"
         );
         assert_eq!(incident(1), None);

@@ -13,17 +13,12 @@ use signal::pipeline::placement::Placement;
 use signal::stages::Callback;
 use signal::stages::Stage;
 use signal::{Config, Registry};
+use support::feeds::{Feeds, configurations};
+use support::handle::Handle;
+use support::meters::{Counting, Of, calls_of_process, calls_of_thread, page_faults};
 
-#[path = "support/feeds.rs"]
-mod feeds;
-#[path = "support/handle.rs"]
-mod handle;
-#[path = "support/meters.rs"]
-mod meters;
-
-use feeds::{Feeds, configurations};
-use handle::Handle;
-use meters::{Of, calls_of_process, calls_of_thread, page_faults};
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 const NEW_INSTRUMENTS: usize = 500;
 

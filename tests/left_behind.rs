@@ -1,4 +1,7 @@
 //! A lane that was left behind harms no later handle.
+//!
+//! A program of its own: the later handle is to get the place that the old one had, and
+//! no other test is to be there first.
 
 use std::ffi::{CString, c_char, c_int, c_longlong, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,14 +10,8 @@ use std::time::{Duration, Instant};
 use signal::Registry;
 use signal::abi::Depth;
 use signal::ffi::*;
-
-#[path = "support/events.rs"]
-mod events;
-#[path = "support/models.rs"]
-mod models;
-
-use events::put;
-use models::model;
+use support::events::put;
+use support::models::model;
 
 static RELEASED: AtomicBool = AtomicBool::new(false);
 static ENTERED: AtomicBool = AtomicBool::new(false);

@@ -12,14 +12,9 @@ use signal::abi::HostEvent;
 use signal::ffi::*;
 use signal::sync::ring::{Sender, ring};
 use signal::{Config, Engine, Registry};
-
-#[path = "support/events.rs"]
-mod events;
-#[path = "support/feeds.rs"]
-mod feeds;
-mod support;
-
-use feeds::Feeds;
+use support::events;
+use support::feeds;
+use support::feeds::Feeds;
 
 /// Its callback counts and takes no memory: it runs inside the poll.
 unsafe extern "C-unwind" fn count(

@@ -5,18 +5,8 @@ use std::path::{Path, PathBuf};
 
 use signal::Config;
 use signal::models::{Check, LightGbm, Linear, Onnx, Test0000, XgBoost};
-
-#[path = "../fuzz/fuzz_targets/exercise.rs"]
-mod exercise;
-
-#[path = "../fuzz/fuzz_targets/host.rs"]
-mod host;
-#[path = "../fuzz/fuzz_targets/market.rs"]
-mod market;
-#[path = "../fuzz/fuzz_targets/recording.rs"]
-mod recording;
-
-use exercise::exercise;
+use support::fuzz::exercise::exercise;
+use support::fuzz::{host, market, recording};
 
 /// The files of a folder, at least one.
 fn files(folder: &str) -> Vec<PathBuf> {

@@ -17,15 +17,8 @@ use signal::config::ModelEntry;
 use signal::factors::{Depth, FactorSet, NoParams};
 use signal::pipeline::idle::Idle;
 use signal::pipeline::placement::Placement;
-
-#[path = "support/feeds.rs"]
-mod feeds;
-#[path = "support/handle.rs"]
-mod handle;
-mod support;
-
-use feeds::{Feeds, configurations};
-use handle::Handle;
+use support::feeds::{Feeds, configurations};
+use support::handle::Handle;
 
 const BEGIN: &str = "the counted stretch begins";
 const END: &str = "the counted stretch ends";

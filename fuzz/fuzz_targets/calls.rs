@@ -2,8 +2,7 @@
 //! thread inside a poll, and counters that add up.
 #![no_main]
 
-mod host;
-
 use libfuzzer_sys::fuzz_target;
+use support::fuzz::host;
 
 fuzz_target!(|bytes: &[u8]| host::calls(bytes));

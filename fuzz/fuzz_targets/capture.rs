@@ -1,12 +1,11 @@
 //! Any bytes as a capture file: an error, or events.
 #![no_main]
 
-mod recording;
-
 use std::path::Path;
 use std::process;
 
 use libfuzzer_sys::fuzz_target;
+use support::fuzz::recording;
 
 fuzz_target!(|bytes: &[u8]| {
     let name = format!("/dev/shm/signal-fuzz-{}.csv", process::id());

@@ -2,8 +2,7 @@
 //! factors of ordinary numbers.
 #![no_main]
 
-mod market;
-
 use libfuzzer_sys::fuzz_target;
+use support::fuzz::market;
 
 fuzz_target!(|bytes: &[u8]| market::events(bytes));

@@ -86,6 +86,53 @@ void check_accounts(const signal_stats_t &stats, std::uint64_t queued) {
   CHECK_EQ(stats.predicted, stats.signals);
 }
 
+signal_stats_t empty_stats() {
+  signal_stats_t stats{};
+  stats.size = sizeof stats;
+  return stats;
+}
+
+static void ignore(const char *, long long, const double *, int, void *) {}
+
+void check_refused(const Plugin &plugin, void *handle, const char *why) {
+  const std::uint64_t before = plugin.refused_handles();
+  const Depth d = depth("btc_usdt", 1, 10.0, 11.0);
+  signal_stats_t stats = empty_stats();
+  signal_hop_t hops[4];
+  CHECK_EQ(plugin.poll_callbacks(handle), SIGNAL_ERROR_HANDLE);
+  CHECK(std::strstr(plugin.last_error(), why) != nullptr);
+  plugin.register_callback(handle, ignore, nullptr);
+  plugin.on_data(handle, kDepth, &d);
+  signal_result_t results[4];
+  CHECK_EQ(plugin.poll_batch(handle, results, 4), SIGNAL_ERROR_HANDLE);
+  CHECK_EQ(plugin.stats(handle, &stats), SIGNAL_ERROR_HANDLE);
+  CHECK_EQ(stats.events_depth, 0u);
+  CHECK_EQ(plugin.models(handle), SIGNAL_ERROR_HANDLE);
+  CHECK(plugin.model_name(handle, 0) == nullptr);
+  CHECK(plugin.value_name(handle, 0, 0) == nullptr);
+  CHECK_EQ(plugin.current_model(handle), SIGNAL_ERROR_HANDLE);
+  CHECK(plugin.egress(handle) == nullptr);
+  CHECK_EQ(plugin.latency(handle, hops, 4), SIGNAL_ERROR_HANDLE);
+  CHECK(plugin.stamp_ns(handle) == -1.0);
+  signal_lane_t lanes[4];
+  signal_ring_t rings[4];
+  CHECK_EQ(plugin.current_sequence(handle), 0u);
+  CHECK_EQ(plugin.health(handle), SIGNAL_ERROR_HANDLE);
+  CHECK(plugin.incident(handle, 0) == nullptr);
+  CHECK_EQ(plugin.lanes(handle, lanes, 4), SIGNAL_ERROR_HANDLE);
+  CHECK_EQ(plugin.rings(handle, rings, 4), SIGNAL_ERROR_HANDLE);
+  plugin.destroy(handle);
+  CHECK_EQ(plugin.refused_handles() - before, 18u);
+}
+
+void use(const Plugin &plugin, const char *config, int depths) {
+  Engine engine(plugin, config);
+  for (int event = 0; event < depths; ++event) engine.feed(depth("btc_usdt", event, 10.0, 11.0));
+  engine.drain();
+  CHECK_EQ(engine.got.size(), static_cast<std::size_t>(depths));
+  check_accounts(engine.stats());
+}
+
 signal_stats_t Engine::settle() const {
   signal_stats_t last{};
   // A lane counts its own work after it has passed the signal on.

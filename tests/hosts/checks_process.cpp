@@ -1,8 +1,7 @@
-// What happens to the process: exits, forks, signals, unloading, a second copy
-// of the library, and limits on memory, threads and files.
+// What happens to the process: exits, forks, signals, unloading, and a second copy
+// of the library.
 #include "plugin.hpp"
 
-#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
@@ -20,15 +19,6 @@ namespace {
 constexpr int kHandle = SIGNAL_ERROR_HANDLE;
 
 void ignore(const char *, long long, const double *, int, void *) {}
-
-// Makes a handle, sends so many Depths through it and destroys it.
-void use(const Plugin &plugin, const char *config, int depths = 10) {
-  Engine engine(plugin, config);
-  for (int event = 0; event < depths; ++event) engine.feed(depth("btc_usdt", event, 10.0, 11.0));
-  engine.drain();
-  CHECK_EQ(engine.got.size(), static_cast<std::size_t>(depths));
-  check_accounts(engine.stats());
-}
 
 // Runs `body` in a child made by fork; it must leave with this code.
 void in_child(int code, const std::function<void()> &body) {
@@ -105,54 +95,6 @@ void destroying_and_forking(const char *, long long, const double *, int, void *
   CHECK(self->child >= 0);
   if (self->child == 0) alarm(30);
 }
-
-long kib(const char *name) {
-  std::ifstream status("/proc/self/status");
-  std::string line;
-  while (std::getline(status, line)) {
-    if (line.rfind(name, 0) == 0) return std::atol(line.c_str() + std::strlen(name) + 1);
-  }
-  CHECK(false);
-  return 0;
-}
-
-void limit(__rlimit_resource resource, rlim_t most) {
-  rlimit now{};
-  CHECK_EQ(getrlimit(resource, &now), 0);
-  now.rlim_cur = most < now.rlim_max ? most : now.rlim_max;
-  CHECK_EQ(setrlimit(resource, &now), 0);
-}
-
-// Under a limit: a handle that works, or null, a reason and nothing left behind.
-// Returns whether a handle was made.
-bool try_create(const Plugin &plugin, const char *config, const char *reason) {
-  const std::size_t threads_before = threads().size();
-  const std::size_t open_before = footprint().descriptors;
-  void *handle = plugin.create(config);
-  if (handle == nullptr) {
-    const char *why = plugin.last_error();
-    CHECK(why != nullptr);
-    if (std::strstr(why, reason) == nullptr) std::fprintf(stderr, "\"%s\" does not name %s\n", why, reason);
-    CHECK(std::strstr(why, reason) != nullptr);
-  } else {
-    plugin.register_callback(handle, ignore, nullptr);
-    signal_stats_t stats{};
-    stats.size = sizeof stats;
-    for (int event = 0; event < 10; ++event) {
-      const Depth d = depth("btc_usdt", event, 10.0, 11.0);
-      plugin.on_data(handle, kDepth, &d);
-    }
-    CHECK(wait_for([&] { return plugin.stats(handle, &stats) == 0 && stats.in_flight == 0; }));
-    CHECK_EQ(plugin.poll_callbacks(handle), 10);
-    plugin.destroy(handle);
-  }
-  CHECK(wait_for([&] { return threads().size() == threads_before; }));
-  CHECK_EQ(footprint().descriptors, open_before);
-  return handle != nullptr;
-}
-
-constexpr const char *kConfigs[] = {R"({"placement":"inline"})", R"({"placement":"fused"})",
-                                    R"({"placement":"split"})"};
 
 // What an atexit handler finds.
 const Plugin *leaving_plugin = nullptr;
@@ -451,115 +393,5 @@ SCENARIO(two_copies) {
   CHECK_EQ(second.refused_handles(), 900u);
   CHECK_EQ(unlink(copy.c_str()), 0);
   CHECK_EQ(rmdir(directory), 0);
-  return 0;
-}
-
-// From too little to enough, each in a process that has not used the library.
-SCENARIO(limited_address_space) {
-  constexpr long kEnough = 480;
-  for (const char *config : kConfigs) {
-    int made = 0, refused = 0;
-    for (long mib = 0; mib <= kEnough; mib += mib < 8 ? 1 : mib < 120 ? 14 : 60) {
-      std::fflush(nullptr);
-      const pid_t child = fork();
-      CHECK(child >= 0);
-      if (child == 0) {
-        alarm(30);
-        Plugin plugin;
-        limit(RLIMIT_AS, static_cast<rlim_t>(kib("VmSize:") / 1024 + mib) << 20);
-        const bool created = try_create(plugin, config, "memory");
-        // Once there is enough again, nothing is in the way.
-        limit(RLIMIT_AS, RLIM_INFINITY);
-        use(plugin, config);
-        _exit(created ? 21 : 20);
-      }
-      int status = 0;
-      CHECK_EQ(waitpid(child, &status, 0), child);
-      if (!WIFEXITED(status)) std::fprintf(stderr, "%s with %ld MiB: signal %d\n", config, mib, WTERMSIG(status));
-      CHECK(WIFEXITED(status));
-      const int code = WEXITSTATUS(status);
-      CHECK(code == 20 || code == 21);
-      ++(code == 21 ? made : refused);
-      CHECK(code == 21 ? mib > 50 : mib < kEnough);
-    }
-    std::fprintf(stderr, "%s: %d made, %d refused\n", config, made, refused);
-    CHECK(made > 0 && refused > 0);
-  }
-  return 0;
-}
-
-// Threads are refused to a user who has so many; root may have any number.
-SCENARIO(limited_threads) {
-  int made = 0, refused = 0;
-  for (const char *config : kConfigs) {
-    for (rlim_t most = 1; most <= 6; ++most) {
-      std::fflush(nullptr);
-      const pid_t child = fork();
-      CHECK(child >= 0);
-      if (child == 0) {
-        alarm(30);
-        Plugin plugin;
-        // A user of whom nothing else runs.
-        if (geteuid() == 0) CHECK_EQ(setuid(64321), 0);
-        limit(RLIMIT_NPROC, most);
-        const bool created = try_create(plugin, config, "RLIMIT_NPROC");
-        _exit(created ? 21 : 20);
-      }
-      int status = 0;
-      CHECK_EQ(waitpid(child, &status, 0), child);
-      CHECK(WIFEXITED(status));
-      const int code = WEXITSTATUS(status);
-      CHECK(code == 20 || code == 21);
-      ++(code == 21 ? made : refused);
-    }
-  }
-  std::fprintf(stderr, "%d made, %d refused\n", made, refused);
-  // Any other user has processes already, and is refused each time.
-  CHECK(refused > 0 && (made > 0 || geteuid() != 0));
-  return 0;
-}
-
-// The library locks no memory, so it does not mind.
-SCENARIO(limited_locked_memory) {
-  Plugin plugin;
-  limit(RLIMIT_MEMLOCK, 0);
-  for (const char *config : kConfigs) CHECK(try_create(plugin, config, "nothing"));
-  return 0;
-}
-
-SCENARIO(limited_files) {
-  Plugin plugin;
-  char directory[] = "/tmp/signal-checks-XXXXXX";
-  CHECK(mkdtemp(directory) != nullptr);
-  const std::string reports = std::string(R"({"latency":{"dir":")") + directory + "\"}}";
-  rlimit before{};
-  CHECK_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
-  for (rlim_t most = 0; most < 8; ++most) {
-    for (const char *config : {kConfigs[0], kConfigs[1], kConfigs[2], reports.c_str()}) {
-      const std::size_t threads_before = threads().size();
-      limit(RLIMIT_NOFILE, most);
-      void *handle = plugin.create(config);
-      limit(RLIMIT_NOFILE, before.rlim_cur);
-      if (handle == nullptr) CHECK(std::strstr(plugin.last_error(), "Too many open files") != nullptr);
-      plugin.destroy(handle);
-      CHECK(wait_for([&] { return threads().size() == threads_before; }));
-    }
-  }
-  use(plugin, reports.c_str());
-  const std::string remove = std::string("rm -r ") + directory;
-  CHECK_EQ(std::system(remove.c_str()), 0);
-  return 0;
-}
-
-// A core outside the set of this process: an error that names it and those that
-// are allowed, and a process that works as before.
-SCENARIO(cores_that_are_not_there) {
-  Plugin plugin;
-  const std::size_t threads_before = threads().size();
-  CHECK(plugin.create(R"({"placement":"fused","cores":[1000]})") == nullptr);
-  const std::string why = plugin.last_error();
-  CHECK(why.find("1000") != std::string::npos && why.find("expected some of [") != std::string::npos);
-  CHECK(wait_for([&] { return threads().size() == threads_before; }));
-  use(plugin, "{}");
   return 0;
 }

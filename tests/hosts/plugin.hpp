@@ -276,6 +276,13 @@ private:
 std::uint64_t events(const signal_stats_t &stats);
 // Every event ended in exactly one way, and the signals went somewhere.
 void check_accounts(const signal_stats_t &stats, std::uint64_t queued = 0);
+signal_stats_t empty_stats();
+// Every function refuses it, says why, and counts it.
+void check_refused(const Plugin &plugin, void *handle, const char *why);
+constexpr const char *kConfigs[] = {R"({"placement":"inline"})", R"({"placement":"fused"})",
+                                    R"({"placement":"split"})"};
+// Makes a handle, sends so many Depths through it and destroys it.
+void use(const Plugin &plugin, const char *config, int depths = 10);
 std::vector<pid_t> threads();
 // What a process holds, to see that nothing is left behind.
 struct Footprint {

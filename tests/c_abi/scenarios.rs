@@ -1,0 +1,338 @@
+//! The built `libsignal.so` as a C++ host sees it: each test runs one scenario
+//! of `tests/hosts/` in a process of its own.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use support::ROOT;
+use support::host::{Output, compile, has_tool, host, library, run, run_for};
+
+/// Compiles `tests/hosts/*.cpp`, once for all tests.
+fn checks() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        // A static is never dropped, so a temporary folder would stay behind.
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("checks");
+        let mut sources: Vec<PathBuf> = fs::read_dir(Path::new(ROOT).join("tests/hosts"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension() == Some(OsStr::new("cpp")))
+            .collect();
+        sources.sort();
+        // Renamed into place: a run beside this one may be using the old one.
+        let fresh = program.with_extension(std::process::id().to_string());
+        compile(&sources, &fresh);
+        fs::rename(&fresh, &program).unwrap();
+        program
+    })
+}
+
+fn scenario(name: &str, code: i32) -> Option<Output> {
+    scenario_for(name, code, Duration::from_secs(60))
+}
+
+fn scenario_for(name: &str, code: i32, timeout: Duration) -> Option<Output> {
+    if !has_tool("g++") {
+        return None;
+    }
+    let output = run_for(host(checks()).arg(name), timeout);
+    output.expect_code(code);
+    Some(output)
+}
+
+macro_rules! scenarios {
+    ($($name:ident,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                scenario(stringify!($name), 0);
+            }
+        )*
+    };
+}
+
+scenarios! {
+    basic,
+    placements,
+    shards,
+    exception,
+    reentrant,
+    cycles,
+    two_handles,
+    bad_input,
+    too_many_instruments,
+    bad_config,
+    full_log,
+    stops_polling,
+    stats_sizes,
+    inline_poll,
+    latency,
+    models,
+    numbers_show_each_gap,
+    deliver_from_on_data,
+    deliver_what_was_late,
+    deliver_exception,
+    deliver_nested,
+    deliver_destroy_in_a_callback,
+    deliver_fork_in_a_callback,
+    batch_in_place,
+    batch_stays_until_freed,
+    batch_leaves_room_for_news,
+    batch_misuse,
+    thread_guest,
+    thread_guest_of_a_pinned_host,
+    thread_guest_of_a_masked_host,
+    thread_guest_reports,
+    process_signals,
+    dead_handles,
+    foreign_handles,
+    too_many_handles,
+    handle_moves_between_threads,
+    threads_at_once,
+    destroy_beside_calls,
+    visitors_during_a_callback,
+    callback_calls_everything,
+    destroy_in_a_callback,
+    handlers_call_in,
+    fork_and_go_on,
+    fork_in_a_callback,
+    destroy_and_fork_in_a_callback,
+    fork_beside_the_first_create,
+    fork_beside_calls,
+    signals_during_calls,
+    two_copies,
+    limited_address_space,
+    limited_threads,
+    limited_locked_memory,
+    limited_files,
+    cores_that_are_not_there,
+}
+
+/// A thousand handles, loaded and unloaded: slow under a sanitizer.
+#[test]
+fn load_and_unload() {
+    scenario_for("load_and_unload", 0, Duration::from_secs(300));
+}
+
+/// The host leaves while lanes spin: at once, and with its own exit code.
+macro_rules! exits {
+    ($($name:ident,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                if let Some(output) = scenario(stringify!($name), 42) {
+                    assert!(output.took < Duration::from_secs(5), "took {:?}", output.took);
+                }
+            }
+        )*
+    };
+}
+
+exits! {
+    exit_without_destroy,
+    exit_from_callback,
+    quick_exit_without_destroy,
+    return_from_main_without_destroy,
+    dlclose_without_destroy,
+    calls_at_exit,
+}
+
+#[test]
+fn a_failed_check_fails_the_scenario() {
+    if !has_tool("g++") {
+        return;
+    }
+    run(host(checks()).arg("no_such_scenario")).expect_code(2);
+    let output = run(host(checks())
+        .arg("basic")
+        .env("SIGNAL_LIB_PATH", "/nowhere"));
+    output.expect_code(1);
+    assert!(output.stderr.contains("CHECK failed"), "{}", output.stderr);
+}
+
+#[test]
+fn the_environment_configures_a_host_that_passes_an_empty_object() {
+    if !has_tool("g++") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("signal.json");
+    // `basic` wants the default model's values, so with another it must fail.
+    for (text, code) in [
+        (r#"{"placement": "inline"}"#, 0),
+        (r#"{"model": "none"}"#, 1),
+        (r#"{"modle": "none"}"#, 1),
+        (r#"{"model": "nope"}"#, 1),
+    ] {
+        fs::write(&file, text).unwrap();
+        let output = run(host(checks()).arg("basic").env("SIGNAL_CONFIG", &file));
+        output.expect_code(code);
+        for wrong in ["modle", "nope"] {
+            if text.contains(wrong) {
+                assert!(output.stderr.contains(wrong), "{}", output.stderr);
+                assert!(output.stderr.contains("signal.json"), "{}", output.stderr);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_header_compiles_as_c_and_as_cpp() {
+    let folder = tempfile::tempdir().unwrap();
+    let header = Path::new(ROOT).join("include/signal.h");
+    // The system's header of the same name must stay usable beside ours.
+    let text = format!(
+        "#include \"{0}\"\n#include \"{0}\"\n#include <signal.h>\n\
+         int use(void *handle, const signal_egress_t *egress);\n\
+         int use(void *handle, const signal_egress_t *egress) {{\n\
+         signal_stats_t stats; stats.size = sizeof stats;\n\
+         return SIGINT + signal_poll(handle, egress, signal_poll_callbacks)\n\
+         + signal_stats(handle, &stats); }}\n",
+        header.display()
+    );
+    for (tool, standard, file) in [
+        ("gcc", "-std=c11", "use.c"),
+        ("g++", "-std=c++17", "use.cpp"),
+    ] {
+        if !has_tool(tool) {
+            continue;
+        }
+        let source = folder.path().join(file);
+        fs::write(&source, &text).unwrap();
+        run(Command::new(tool)
+            .args([standard, "-Wall", "-Wextra", "-Werror", "-pedantic"])
+            .arg("-fsyntax-only")
+            .arg(source))
+        .expect_code(0);
+    }
+}
+
+#[test]
+fn the_example_host_runs() {
+    if !has_tool("g++") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("host");
+    compile(&[Path::new(ROOT).join("examples/host.cpp")], &program);
+    let output = run(&mut host(&program));
+    output.expect_code(0);
+    for expected in [
+        "signal BTCUSDT at 1720000000100000000: 1, 0.800000011920929",
+        "signal ETHUSDT at 1720000000250000000: 1, 0.800000011920929",
+        "the strategy threw: it does not like DOGEUSDT",
+        "depth 6, ticker 2, trade 2, index price 1",
+        "signals 6, delivered 6",
+    ] {
+        assert!(
+            output.stdout.contains(expected),
+            "no {expected:?} in:\n{}\nstderr:\n{}",
+            output.stdout,
+            output.stderr
+        );
+    }
+    let missing = run(host(&program).env("SIGNAL_LIB_PATH", "/nowhere"));
+    missing.expect_code(1);
+    assert!(missing.stderr.contains("/nowhere"), "{}", missing.stderr);
+}
+
+fn readelf(option: &str) -> Option<String> {
+    if !has_tool("readelf") {
+        return None;
+    }
+    let output = run(Command::new("readelf")
+        .args(["-W", option])
+        .arg(library())
+        .env("LC_ALL", "C"));
+    output.expect_code(0);
+    Some(output.stdout)
+}
+
+#[test]
+fn the_library_loads_on_glibc_2_31() {
+    let Some(symbols) = readelf("--dyn-syms") else {
+        return;
+    };
+    let versions = |line: &str| {
+        let version = line.split("@GLIBC_").nth(1)?;
+        let version = version.split([' ', ')']).next()?;
+        let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
+        Some((parts.next()??, parts.next()??))
+    };
+    assert!(symbols.lines().filter_map(versions).count() > 10);
+    let too_new: Vec<&str> = symbols
+        .lines()
+        .filter(|line| versions(line).is_some_and(|version| version > (2, 31)))
+        .collect();
+    assert!(too_new.is_empty(), "newer than glibc 2.31: {too_new:#?}");
+}
+
+#[test]
+fn the_library_exports_the_c_abi_alone_and_is_never_unloaded() {
+    let (Some(symbols), Some(dynamic)) = (readelf("--dyn-syms"), readelf("--dynamic")) else {
+        return;
+    };
+    let mut exported: Vec<&str> = symbols
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|fields| fields.len() == 8 && fields[4] == "GLOBAL" && fields[6] != "UND")
+        .map(|fields| fields[7])
+        .collect();
+    exported.sort_unstable();
+    assert_eq!(
+        exported,
+        [
+            "signal_create",
+            "signal_current_model",
+            "signal_current_sequence",
+            "signal_destroy",
+            "signal_egress",
+            "signal_health",
+            "signal_incident",
+            "signal_lanes",
+            "signal_last_error",
+            "signal_latency",
+            "signal_model_name",
+            "signal_models",
+            "signal_on_data",
+            "signal_poll_batch",
+            "signal_poll_callbacks",
+            "signal_refused_handles",
+            "signal_register_callback",
+            "signal_rings",
+            "signal_stamp_ns",
+            "signal_stats",
+            "signal_value_name",
+            "signal_version",
+        ]
+    );
+    assert!(dynamic.contains("NODELETE"), "{dynamic}");
+    // The C library's parts and the shared unwinder: with an unwinder of its own
+    // a library broke the host's exceptions, and anything else may be missing.
+    let needed: Vec<&str> = dynamic
+        .lines()
+        .filter(|line| line.contains("(NEEDED)"))
+        .filter_map(|line| line.split(['[', ']']).nth(1))
+        .collect();
+    assert!(needed.contains(&"libgcc_s.so.1"), "{needed:?}");
+    let allowed = [
+        "libgcc_s",
+        "libc",
+        "libm",
+        "libpthread",
+        "libdl",
+        "ld-linux",
+    ];
+    for library in &needed {
+        assert!(
+            allowed.iter().any(|name| library
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['.', '-']))),
+            "needs {library}"
+        );
+    }
+}

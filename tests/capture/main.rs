@@ -1,0 +1,3 @@
+//! What an engine writes down of its events.
+
+mod tap;

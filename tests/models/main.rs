@@ -1,0 +1,12 @@
+//! Model files: models against the libraries that trained them, files that are
+//! damaged, and the memory that reading takes, counted per thread.
+
+mod damaged_files;
+mod onnx_memory;
+mod onnx_models;
+mod tree_models;
+
+use support::meters::Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;

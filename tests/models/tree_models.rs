@@ -1,0 +1,214 @@
+//! Tree models against the libraries that trained them, and their files against damage.
+
+use std::path::Path;
+
+use signal::models::{Kind, LightGbm, Model, ModelError, XgBoost, load};
+use support::meters;
+use support::vectors;
+
+/// Most that reading a file may hold: some of its size, and the masks of the trees.
+fn bound(file: usize) -> usize {
+    32 * file + (24 << 20)
+}
+
+/// A folder of models that Python trained on real data, or random data without it.
+fn trained() -> Option<tempfile::TempDir> {
+    let mut python = support::python("lightgbm, xgboost, pandas")?;
+    let folder = tempfile::tempdir().unwrap();
+    python
+        .args(["-W", "ignore"])
+        .arg(support::script("trees.py"))
+        .arg(folder.path())
+        .arg(vectors::write(folder.path(), support::recorded));
+    let output = python.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Some(folder)
+}
+
+fn numbers(path: &Path) -> Vec<f64> {
+    let bytes = std::fs::read(path).unwrap();
+    bytes
+        .chunks_exact(8)
+        .map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap()))
+        .collect()
+}
+
+/// How many numbers of the library's type lie between two.
+fn ulps(kind: Kind, a: f64, b: f64) -> u64 {
+    fn apart(a: i64, b: i64) -> u64 {
+        a.abs_diff(b)
+    }
+    match kind {
+        Kind::XgBoost => {
+            assert_eq!(f64::from(a as f32), a, "not an f32");
+            let ordered = |x: f64| {
+                let bits = (x as f32).to_bits() as i32;
+                i64::from(if bits < 0 { i32::MIN - bits } else { bits })
+            };
+            apart(ordered(a), ordered(b))
+        }
+        _ => {
+            let ordered = |x: f64| {
+                let bits = x.to_bits() as i64;
+                if bits < 0 { i64::MIN - bits } else { bits }
+            };
+            apart(ordered(a), ordered(b))
+        }
+    }
+}
+
+fn compare(folder: &Path, name: &str, file: &str, columns: usize, allowed: u64) {
+    let path = folder.join(file);
+    let kind = Kind::detect(&std::fs::read(&path).unwrap()).unwrap();
+    let expected_kind = if name.starts_with("xgboost") {
+        Kind::XgBoost
+    } else {
+        Kind::LightGbm
+    };
+    assert_eq!(kind, expected_kind, "{name}");
+    let mut model = load(&path, None, &[]).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert_eq!(model.inputs(), columns, "{name}");
+    let inputs = numbers(&folder.join(format!("{name}.x")));
+    let outputs = numbers(&folder.join(format!("{name}.y")));
+    assert!(outputs.len() >= 2000);
+    assert_eq!(inputs.len(), outputs.len() * columns, "{name}");
+    let mut out = [0.0];
+    let mut inexact = 0;
+    for (row, (input, &expected)) in inputs.chunks_exact(columns).zip(&outputs).enumerate() {
+        model.run(input, &mut out);
+        let off = ulps(kind, out[0], expected);
+        assert!(
+            off <= allowed,
+            "{name}, row {row}: {} instead of {expected}, {off} ulps off; {input:?}",
+            out[0]
+        );
+        inexact += u64::from(off > 0);
+    }
+    println!(
+        "{name}: {} rows, {inexact} of them off by 1 ulp",
+        outputs.len()
+    );
+}
+
+#[test]
+fn models_equal_their_libraries() {
+    let Some(folder) = trained() else { return };
+    let folder = folder.path();
+    let cases = std::fs::read_to_string(folder.join("cases.txt")).unwrap();
+    for case in cases.lines() {
+        let words: Vec<&str> = case.splitn(4, ' ').collect();
+        match words[..] {
+            ["refuse", file, ..] => {
+                let words = case.splitn(3, ' ').nth(2).unwrap();
+                let Err(error) = load(&folder.join(file), None, &[]) else {
+                    panic!("{file} was loaded; expected a refusal: {words}");
+                };
+                assert!(error.to_string().contains(words), "{error}");
+            }
+            [name, file, columns, allowed] => {
+                let columns = columns.parse().unwrap();
+                compare(folder, name, file, columns, allowed.parse().unwrap());
+            }
+            _ => panic!("{case:?} is not a case"),
+        }
+    }
+    let named = load(&folder.join("xgboost_100.json"), None, &[]).unwrap();
+    assert_eq!(named.input_names().len(), named.inputs());
+    let named = load(&folder.join("lightgbm_100.txt"), None, &[]).unwrap();
+    assert_eq!(named.input_names().len(), named.inputs());
+    let unnamed = load(&folder.join("lightgbm_500.txt"), None, &[]).unwrap();
+    assert!(unnamed.input_names().is_empty());
+    for (file, parse) in [
+        ("lightgbm_categories.txt", lightgbm as Parse),
+        ("xgboost_100.json", xgboost),
+    ] {
+        damage(&std::fs::read(folder.join(file)).unwrap(), parse);
+    }
+}
+
+type Parse = fn(&[u8]) -> Result<Box<dyn Model>, ModelError>;
+
+fn lightgbm(bytes: &[u8]) -> Result<Box<dyn Model>, ModelError> {
+    LightGbm::parse(bytes).map(|model| Box::new(model) as _)
+}
+
+fn xgboost(bytes: &[u8]) -> Result<Box<dyn Model>, ModelError> {
+    XgBoost::parse(bytes).map(|model| Box::new(model) as _)
+}
+
+/// Reads a damaged file: an error, or a model that runs. Says whether it was refused.
+fn survives(bytes: &[u8], parse: Parse) -> bool {
+    let read = || match parse(bytes) {
+        Ok(mut model) => {
+            let mut out = [0.0];
+            for x in [0.0, -1.0, 1e9, f64::NAN, f64::INFINITY] {
+                model.run(&vec![x; model.inputs()], &mut out);
+            }
+            false
+        }
+        Err(error) => {
+            let text = error.to_string();
+            assert!(!text.is_empty() && text.len() < 1000, "{text}");
+            true
+        }
+    };
+    let (refused, took) = meters::peak(read);
+    assert!(
+        took <= bound(bytes.len()),
+        "{took} bytes for a file of {}",
+        bytes.len()
+    );
+    refused
+}
+
+fn damage(bytes: &[u8], parse: Parse) {
+    assert!(!survives(bytes, parse));
+    // The last kibibytes of LightGBM's text say how it was trained: they may go.
+    let end = bytes
+        .windows(12)
+        .position(|line| line == b"end of trees")
+        .unwrap_or(bytes.len() - 1);
+    for length in (0..bytes.len()).step_by(1024) {
+        let refused = survives(&bytes[..length], parse);
+        assert!(refused || length > end, "cut at {length}");
+    }
+    let mut random = fastrand::Rng::with_seed(11);
+    for _ in 0..300 {
+        let mut damaged = bytes.to_vec();
+        for _ in 0..random.usize(1..4) {
+            damaged[random.usize(..bytes.len())] ^= 1 << random.u8(..8);
+        }
+        survives(&damaged, parse);
+    }
+    // A number that claims 4 GiB, in place of each kind of number.
+    let text = String::from_utf8_lossy(bytes);
+    for key in [
+        "num_leaves=",
+        "num_cat=",
+        "max_feature_idx=",
+        "left_child=",
+        "cat_boundaries=",
+        "\"num_class\":\"0\",\"num_feature\":\"",
+        "\"left_children\":[",
+        "\"split_indices\":[",
+    ] {
+        if let Some(at) = text.find(key) {
+            let (before, rest) = text.split_at(at + key.len());
+            let rest = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+            let damaged = format!("{before}4294967296{rest}");
+            assert!(survives(damaged.as_bytes(), parse), "{key}");
+        }
+    }
+    for at in (0..end).step_by(bytes.len() / 50) {
+        let mut damaged = bytes.to_vec();
+        damaged[at..]
+            .iter_mut()
+            .take(64)
+            .for_each(|byte| *byte = 0xff);
+        assert!(survives(&damaged, parse), "0xFF at {at}");
+    }
+}

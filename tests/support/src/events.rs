@@ -1,0 +1,129 @@
+//! Events made by hand, and engines fed with them.
+
+use std::time::{Duration, Instant};
+
+use signal::abi::{Depth, HostEvent, IndexPrice, Ticker, Trade};
+use signal::messages::ModelId;
+use signal::replay::Feed;
+use signal::{Config, Engine};
+
+/// Any host struct, owned.
+#[derive(Clone)]
+pub enum Owned {
+    /// Boxed: it is many times the others' size.
+    Depth(Box<Depth>),
+    /// A best bid and ask.
+    Ticker(Ticker),
+    /// A trade.
+    Trade(Trade),
+    /// An index price.
+    Index(IndexPrice),
+}
+
+impl Owned {
+    /// As the engine takes it.
+    pub fn event(&self) -> HostEvent<'_> {
+        match self {
+            Owned::Depth(depth) => HostEvent::Depth(depth),
+            Owned::Ticker(ticker) => HostEvent::Ticker(ticker),
+            Owned::Trade(trade) => HostEvent::Trade(trade),
+            Owned::Index(index) => HostEvent::IndexPrice(index),
+        }
+    }
+}
+
+/// How long a test waits for what must come: only a hang takes so long.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Writes the text at the field's beginning.
+pub fn put(field: &mut [u8], text: &str) {
+    field[..text.len()].copy_from_slice(text.as_bytes());
+}
+
+/// A book of ten levels a tenth apart, its ask a tenth above the bid.
+pub fn depth(symbol: &str, time: i64, bid: f64) -> Owned {
+    let mut depth: Box<Depth> = Box::new(bytemuck::Zeroable::zeroed());
+    put(&mut depth.symbol, symbol);
+    put(&mut depth.exchange_id, "binance");
+    depth.data_time = time.into();
+    for level in 0..10 {
+        let away = level as f64 / 10.0;
+        depth.bid_price[level] = (bid - away).into();
+        depth.ask_price[level] = (bid + 0.1 + away).into();
+        depth.bid_volume[level] = (1.0 + away).into();
+        depth.ask_volume[level] = (2.0 + away).into();
+    }
+    Owned::Depth(depth)
+}
+
+/// The events as a feed.
+pub fn feed(events: &[Owned]) -> Feed {
+    let mut feed = Feed::default();
+    for event in events {
+        feed.push(0, event.event());
+    }
+    feed
+}
+
+/// One received signal: sequence, input sequence, model, symbol, time, value bits.
+pub type Received = (u64, u64, Option<ModelId>, String, i64, Vec<u64>);
+
+/// Feeds everything losslessly and returns what came back.
+pub fn run(config: &str, feed: &Feed) -> (Vec<Received>, Engine) {
+    play(
+        Engine::start(&Config::from_json(config).unwrap()).unwrap(),
+        feed,
+    )
+}
+
+/// As [`run`], with an engine that runs already.
+pub fn play(mut engine: Engine, feed: &Feed) -> (Vec<Received>, Engine) {
+    let mut received = Vec::new();
+    for (index, event) in feed.iter().enumerate() {
+        engine.on_event(event);
+        if index % 64 == 63 {
+            settle(&mut engine, &mut received);
+        }
+    }
+    settle(&mut engine, &mut received);
+    (received, engine)
+}
+
+/// Collects until no event is on its way.
+pub fn settle(engine: &mut Engine, received: &mut Vec<Received>) {
+    let limit = Instant::now() + LIMIT;
+    while engine.counters().in_flight() > 0 {
+        assert!(
+            Instant::now() < limit,
+            "events are stuck: {:?}",
+            engine.counters()
+        );
+        collect(engine, received);
+        std::thread::yield_now();
+    }
+    collect(engine, received);
+}
+
+/// Takes every signal that is ready.
+pub fn collect(engine: &mut Engine, received: &mut Vec<Received>) {
+    engine.poll(|name, signal| {
+        received.push((
+            signal.sequence,
+            signal.meta.input_sequence,
+            signal.model,
+            name.as_str().to_owned(),
+            signal.meta.timestamp,
+            signal.values.iter().map(|value| value.to_bits()).collect(),
+        ));
+    });
+}
+
+/// All ways to deal the stages out to lanes.
+pub const PLACEMENTS: [&str; 6] = [
+    r#""inline""#,
+    r#""fused""#,
+    r#""split""#,
+    r#"[["ingest"],["factor","model"]]"#,
+    r#"[["ingest","factor"],["model"]]"#,
+    r#"[["ingest","factor","model"],["egress"]]"#,
+];

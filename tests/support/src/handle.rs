@@ -1,0 +1,184 @@
+//! A handle of the C ABI in this process, fed as a C host feeds it: slots, seats
+//! and callbacks are what is measured, not only the engine behind them.
+
+use std::cell::Cell;
+use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
+use std::mem::MaybeUninit;
+use std::time::{Duration, Instant};
+
+use signal::ffi::*;
+use signal::{Config, Registry};
+
+use crate::feeds::Feeds;
+
+/// A live handle; destroyed when dropped.
+pub struct Handle {
+    handle: *mut c_void,
+    received: Box<Cell<u64>>,
+    in_batches: bool,
+}
+
+impl Handle {
+    /// From the configuration's own text, with a callback that counts.
+    pub fn new(config: &Config, registry: &Registry) -> Self {
+        let text = CString::new(serde_json::to_string(config).unwrap()).unwrap();
+        // SAFETY: NUL-terminated.
+        let handle = unsafe { create_with(text.as_ptr(), registry) };
+        assert!(!handle.is_null(), "{}", last_error());
+        let received = Box::new(Cell::new(0));
+        let user_data = std::ptr::from_ref::<Cell<u64>>(&received).cast_mut();
+        // SAFETY: the cell outlives the handle.
+        unsafe { signal_register_callback(handle, Some(count), user_data.cast()) };
+        Self {
+            handle,
+            received,
+            in_batches: false,
+        }
+    }
+
+    /// As [`Handle::new`], but signals are taken in batches instead of callbacks.
+    pub fn in_batches(config: &Config, registry: &Registry) -> Self {
+        let mut new = Self::new(config, registry);
+        // SAFETY: none is needed.
+        unsafe { signal_register_callback(new.handle, None, std::ptr::null_mut()) };
+        new.in_batches = true;
+        new
+    }
+
+    /// One event of each feed.
+    pub fn give(&self, feeds: &Feeds) {
+        let events: [(c_int, *const c_void); 4] = [
+            (101, (&raw const feeds.depth).cast()),
+            (103, (&raw const feeds.trade).cast()),
+            (102, (&raw const feeds.ticker).cast()),
+            (104, (&raw const feeds.index).cast()),
+        ];
+        for (kind, data) in events {
+            // SAFETY: the struct of that type.
+            unsafe { signal_on_data(self.handle, kind, data) };
+        }
+    }
+
+    /// Polls, as one that is inlined does.
+    pub fn poll(&self) {
+        // SAFETY: the words are readable for ever.
+        let news = unsafe {
+            let egress = *signal_egress(self.handle);
+            egress.published.read_volatile() != egress.taken.read_volatile()
+        };
+        if news && self.in_batches {
+            while self.take_batch() {}
+        } else if news {
+            // SAFETY: none is needed.
+            assert!(unsafe { signal_poll_callbacks(self.handle) } >= 0);
+        }
+    }
+
+    /// Whether there was anything to take.
+    fn take_batch(&self) -> bool {
+        const MOST: usize = 64;
+        let mut results = [const { MaybeUninit::<signal_result_t>::uninit() }; MOST];
+        let to = results.as_mut_ptr().cast();
+        // SAFETY: there is room for so many.
+        let count = unsafe { signal_poll_batch(self.handle, to, MOST as c_int) };
+        for result in &results[..usize::try_from(count).unwrap()] {
+            // SAFETY: one of those that were written; the batch is still out.
+            let (symbol, value) = unsafe {
+                let result = result.assume_init_ref();
+                (*result.symbol, *result.values)
+            };
+            std::hint::black_box((symbol, value));
+            self.received.set(self.received.get() + 1);
+        }
+        count > 0
+    }
+
+    /// The handle's counters.
+    pub fn stats(&self) -> signal_stats_t {
+        let mut stats = signal_stats_t {
+            size: size_of::<signal_stats_t>() as u64,
+            ..Default::default()
+        };
+        // SAFETY: the size is right.
+        assert_eq!(unsafe { signal_stats(self.handle, &raw mut stats) }, 0);
+        stats
+    }
+
+    /// Signals that the callback has had.
+    pub fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// Polls until at most so many events are on their way. Waits by spinning.
+    pub fn drain(&self, on_the_way: u64) {
+        loop {
+            // First: what has ended by now has been published.
+            let ended = self.stats().in_flight <= on_the_way;
+            self.poll();
+            if ended {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Polls until nothing is on its way, and what waited for room has come too.
+    pub fn settle(&self) -> signal_stats_t {
+        let limit = Instant::now() + Duration::from_secs(60);
+        loop {
+            self.drain(0);
+            let stats = self.stats();
+            // A poll that finds nothing has no room to give.
+            // SAFETY: none is needed.
+            unsafe { signal_poll_callbacks(self.handle) };
+            if stats.queued == 0 {
+                return stats;
+            }
+            assert!(Instant::now() < limit, "{stats:?}");
+        }
+    }
+
+    /// So many rounds of all feeds, polling after every `stride` of them. Those
+    /// that time numbers from `first` on.
+    pub fn feed(&self, feeds: &mut Feeds, first: i64, rounds: i64, stride: i64) {
+        for time in first..first + rounds {
+            feeds.at(time);
+            self.give(feeds);
+            if time % stride == 0 {
+                self.drain(64 * stride as u64);
+            }
+        }
+        self.settle();
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: none is needed.
+        unsafe { signal_destroy(self.handle) };
+    }
+}
+
+fn last_error() -> String {
+    let text = signal_last_error();
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: valid until the next call on this thread.
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+unsafe extern "C-unwind" fn count(
+    symbol: *const c_char,
+    _: c_longlong,
+    values: *const f64,
+    _: c_int,
+    received: *mut c_void,
+) {
+    // SAFETY: what was registered, and what a callback is given.
+    let (received, symbol, value) = unsafe { (&*received.cast::<Cell<u64>>(), *symbol, *values) };
+    std::hint::black_box((symbol, value));
+    received.set(received.get() + 1);
+}

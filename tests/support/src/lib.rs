@@ -1,0 +1,71 @@
+//! What several tests need: events and engines to feed, meters, and recorded data,
+//! Python and C++ hosts where they are there.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub mod bomb;
+pub mod capture;
+pub mod events;
+pub mod feeds;
+pub mod fuzz;
+pub mod handle;
+pub mod host;
+pub mod meters;
+pub mod models;
+pub mod vectors;
+
+/// The repository.
+pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// Whether an absent tool is a failure rather than a reason to skip.
+fn tools_are_required() -> bool {
+    std::env::var_os("SIGNAL_REQUIRE_TOOLS").is_some_and(|value| value == "1")
+}
+
+/// Says why a test is skipped; fails where nothing may be missing.
+pub fn skip(missing: &str) {
+    assert!(
+        !tools_are_required(),
+        "{missing} is missing, and SIGNAL_REQUIRE_TOOLS=1"
+    );
+    println!("SKIP: {missing} is missing");
+}
+
+/// `python3`, if it has these modules (see `tests/python/requirements.txt`);
+/// else the test should return, and the reason has been said.
+pub fn python(modules: &str) -> Option<Command> {
+    let ready = Command::new("python3")
+        .args(["-c", &format!("import {modules}")])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if ready {
+        return Some(Command::new("python3"));
+    }
+    skip(&format!("python3 with {modules}"));
+    None
+}
+
+/// A script of `tests/python/`.
+pub fn script(name: &str) -> PathBuf {
+    Path::new(ROOT).join("tests/python").join(name)
+}
+
+/// A recorded capture, if the data is there. Its absence is never a failure:
+/// the data is not part of the repository.
+pub fn recorded(file: &str) -> Option<PathBuf> {
+    let path = Path::new(ROOT).join("../shared/data/binance").join(file);
+    if path.exists() {
+        return Some(path);
+    }
+    println!("SKIP: there is no {}", path.display());
+    None
+}
+
+/// The recorded sessions.
+pub const SESSIONS: [&str; 4] = [
+    "s2023_usdm_BTCUSDT.csv.gz",
+    "s202407_usdm_BTCUSDT.csv.gz",
+    "s202407_usdm_ETHUSDT.csv.gz",
+    "s202408_coinm_BTCUSD_PERP.csv.gz",
+];
