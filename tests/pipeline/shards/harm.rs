@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use signal::pipeline::counters::Counter;
+use signal::telemetry::counters::Counter;
 use signal::{Config, Engine, Registry};
 use support::bomb::{Bomb, FATAL};
 use support::events::{LIMIT, collect, depth, settle};
