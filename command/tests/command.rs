@@ -6,19 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-
-/// The repository.
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-
-/// A recorded capture, if the data is there: it is not part of the repository.
-fn recorded(file: &str) -> Option<PathBuf> {
-    let path = Path::new(ROOT).join("../shared/data/binance").join(file);
-    if path.exists() {
-        return Some(path);
-    }
-    println!("SKIP: there is no {}", path.display());
-    None
-}
+use support::{ROOT, recorded};
 
 /// The command, free of what this process's environment says to the library.
 fn signal() -> Command {

@@ -208,6 +208,7 @@ impl Snapshot {
     ///
     /// Counters from the path's end are read first, so what is still under way
     /// is never counted as ended before it has begun.
+    #[doc(hidden)]
     pub fn of(writers: &[Arc<Counters>]) -> Self {
         let mut totals = [0u64; COUNT];
         for (index, total) in totals.iter_mut().enumerate().rev() {

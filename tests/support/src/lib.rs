@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub mod api;
 pub mod bomb;
 pub mod capture;
 pub mod events;
@@ -11,8 +12,10 @@ pub mod feeds;
 pub mod fuzz;
 pub mod handle;
 pub mod host;
+pub mod imports;
 pub mod meters;
 pub mod models;
+pub mod source;
 pub mod vectors;
 
 /// The repository.

@@ -1,0 +1,333 @@
+//! The layers of the house: what each module of the library may import, from the
+//! library and from other crates; and that files stay small and are nobody else's.
+//!
+//! A module imports only from layers above its own in [`LAYERS`], never from its
+//! neighbours on the same line. Tests and links in documentation do not count.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use support::imports::{Imports, imports};
+
+/// Each line is a layer: its modules, and the crates that they use.
+const LAYERS: &[(&[&str], &[&str])] = &[
+    (&["abi", "error"], &["bytemuck", "serde", "thiserror"]),
+    (&["sync"], &["bytemuck", "crossbeam_utils", "libc", "loom"]),
+    (&["os"], &["core_affinity", "libc", "quanta"]),
+    (&["messages"], &["bytemuck"]),
+    (
+        &["formats", "state"],
+        &["bytemuck", "csv", "flate2", "thiserror"],
+    ),
+    (
+        &["factors", "models"],
+        &[
+            "bytemuck",
+            "rustc_hash",
+            "serde",
+            "serde_json",
+            "serde_path_to_error",
+            "thiserror",
+            "tract_onnx",
+        ],
+    ),
+    (&["stages"], &["rustc_hash", "serde"]),
+    (
+        &["telemetry", "testing"],
+        &[
+            "crossbeam_utils",
+            "hdrhistogram",
+            "rtrb",
+            "serde_json",
+            "serde_path_to_error",
+        ],
+    ),
+    (&["capture"], &["bytemuck", "crossbeam_utils", "libc"]),
+    (&["pipeline"], &["serde"]),
+    (&["config"], &["serde", "serde_json", "serde_path_to_error"]),
+    (&["doctor"], &[]),
+    (
+        &["report"],
+        &["crossbeam_utils", "hdrhistogram", "serde", "serde_json"],
+    ),
+    (&["engine"], &["bytemuck"]),
+    (&["ffi"], &["bytemuck", "crossbeam_utils", "libc"]),
+];
+
+/// The direct dependencies of the library without its features.
+const DEPENDENCIES: [&str; 12] = [
+    "bytemuck",
+    "core_affinity",
+    "crossbeam-utils",
+    "hdrhistogram",
+    "libc",
+    "quanta",
+    "rtrb",
+    "rustc-hash",
+    "serde",
+    "serde_json",
+    "serde_path_to_error",
+    "thiserror",
+];
+
+/// Most lines of a source file.
+const MOST_LINES: usize = 500;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The layer of each module, by its place in the list.
+fn layer(module: &str) -> Option<usize> {
+    LAYERS
+        .iter()
+        .position(|(modules, _)| modules.contains(&module))
+}
+
+/// The module at the library's root that a file belongs to.
+fn module_of(file: &Path) -> String {
+    let inside = file.strip_prefix(root().join("src")).unwrap();
+    let first = inside.components().next().unwrap();
+    let first = Path::new(&first).with_extension("");
+    first.to_string_lossy().into_owned()
+}
+
+fn metadata() -> serde_json::Value {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "cargo metadata: {output:?}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// An ordinary dependency of a package.
+struct Dependency {
+    name: String,
+    optional: bool,
+    target: Option<String>,
+    features: Vec<String>,
+    default_features: bool,
+}
+
+fn dependencies(package: &str) -> Vec<Dependency> {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().unwrap();
+    let package = packages
+        .iter()
+        .find(|found| found["name"] == package)
+        .unwrap_or_else(|| panic!("no package {package}"));
+    let all = package["dependencies"].as_array().unwrap().iter();
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    all.filter(|found| found["kind"].is_null())
+        .map(|found| Dependency {
+            name: text(&found["name"]).unwrap(),
+            optional: found["optional"] == true,
+            target: text(&found["target"]),
+            features: found["features"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(text)
+                .collect(),
+            default_features: found["uses_default_features"] == true,
+        })
+        .collect()
+}
+
+/// All Rust files below a folder, or the one file.
+fn sources(place: &Path) -> Vec<PathBuf> {
+    if place.is_file() {
+        let is_rust = place.extension().is_some_and(|ending| ending == "rs");
+        return is_rust.then(|| place.to_owned()).into_iter().collect();
+    }
+    if place.file_name().is_some_and(|name| name == "target") {
+        return Vec::new();
+    }
+    let entries = fs::read_dir(place).unwrap();
+    entries
+        .flat_map(|entry| sources(&entry.unwrap().path()))
+        .collect()
+}
+
+fn library() -> Imports {
+    let dependencies = dependencies("godzilla-signal");
+    let crates: Vec<String> = dependencies
+        .iter()
+        .map(|dependency| dependency.name.replace('-', "_"))
+        .collect();
+    let crates: Vec<&str> = crates.iter().map(String::as_str).collect();
+    imports(&root().join("src/lib.rs"), &crates)
+}
+
+#[test]
+fn modules_import_from_layers_above_alone() {
+    let (mut wrong, mut edges) = (Vec::new(), 0);
+    for (file, found) in library() {
+        let module = module_of(&file);
+        if module == "lib" {
+            continue;
+        }
+        let own = layer(&module).unwrap_or_else(|| panic!("{module} has no layer"));
+        for (_, other) in found.iter().filter(|(first, _)| first == "crate") {
+            edges += 1;
+            if *other != module && layer(other).is_none_or(|other| other >= own) {
+                wrong.push(format!("{} imports crate::{other}", file.display()));
+            }
+        }
+    }
+    assert!(edges > 250, "only {edges} imports were found");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn layers_use_the_crates_that_are_listed_alone() {
+    let mut used: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+    for (file, found) in library() {
+        if let Some(layer) = layer(&module_of(&file)) {
+            let crates = found.into_iter().map(|(first, _)| first);
+            used.entry(layer)
+                .or_default()
+                .extend(crates.filter(|first| first != "crate"));
+        }
+    }
+    let mut wrong = Vec::new();
+    for (layer, used) in used {
+        let (modules, listed) = LAYERS[layer];
+        let listed: BTreeSet<String> = listed.iter().map(|name| (*name).to_owned()).collect();
+        if used != listed {
+            wrong.push(format!(
+                "{modules:?} use {used:?}, and listed are {listed:?}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_library_depends_on_few_packages() {
+    let direct: BTreeSet<String> = dependencies("godzilla-signal")
+        .into_iter()
+        .filter(|dependency| !dependency.optional && dependency.target.is_none())
+        .map(|dependency| dependency.name)
+        .collect();
+    assert_eq!(direct, DEPENDENCIES.map(str::to_owned).into());
+}
+
+#[test]
+fn no_member_changes_the_library_that_is_built_with_it() {
+    for package in [
+        "signal-command",
+        "latency-bench",
+        "inference-bench",
+        "soak-bench",
+    ] {
+        let library = dependencies(package)
+            .into_iter()
+            .find(|dependency| dependency.name == "godzilla-signal");
+        let library = library.unwrap_or_else(|| panic!("{package} does not use the library"));
+        assert!(
+            library.features.is_empty() && library.default_features,
+            "{package} asks for {:?}",
+            library.features
+        );
+    }
+}
+
+#[test]
+fn what_drives_the_library_as_a_host_knows_its_abi_alone() {
+    let main = root().join("command/src/lib.rs");
+    let mut files = 0;
+    for (file, found) in imports(&main, &["signal"]) {
+        if !file.starts_with(root().join("command/src/host")) {
+            continue;
+        }
+        files += 1;
+        for (first, second) in found {
+            let known: &[&str] = if first == "signal" {
+                &["abi", "ffi"]
+            } else {
+                &["host"]
+            };
+            let name = file.display();
+            assert!(
+                known.contains(&second.as_str()),
+                "{name} imports {first}::{second}"
+            );
+        }
+    }
+    assert!(files > 2, "only {files} files of host/ were found");
+}
+
+#[test]
+fn no_program_includes_the_source_of_another_and_files_are_short() {
+    let (mut wrong, mut files) = (Vec::new(), 0);
+    for folder in [
+        "src", "command", "tests", "benches", "fuzz", "examples", "build.rs",
+    ] {
+        for file in sources(&root().join(folder)) {
+            files += 1;
+            let text = fs::read_to_string(&file).unwrap();
+            let lines = text.lines().count();
+            if lines > MOST_LINES {
+                wrong.push(format!("{} has {lines} lines", file.display()));
+            }
+            if text
+                .lines()
+                .any(|line| line.trim_start().starts_with("#[path"))
+            {
+                wrong.push(format!("{} includes a file by its path", file.display()));
+            }
+        }
+    }
+    assert!(files > 200, "only {files} files were found");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn paths_are_found_wherever_code_has_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let main = folder.path().join("lib.rs");
+    let text = "mod a; #[cfg(test)] mod gone; #[cfg(not(test))] mod b { use super::top::X; }";
+    fs::write(&main, text).unwrap();
+    let text = r#"
+        //! A link to [`crate::in_a_comment`].
+        use crate::{one::X, two::{self, Y as Z}};
+        use super::far;
+        use serde::Deserialize;
+        use csv::Own;
+        mod csv { pub struct Own; }
+        #[derive(libc::Derived)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
+        struct S { field: Vec<crate::three::T> }
+        fn f() { call!(crate::four::g(libc::now(), self.serde, other::libc::x)); }
+        #[cfg(all(test, unix))]
+        mod tests { use crate::in_a_test; }
+        #[cfg(test)]
+        fn helper() { crate::in_a_helper::g() }
+    "#;
+    fs::write(folder.path().join("a.rs"), text).unwrap();
+    let found = imports(&main, &["serde", "libc", "schemars", "csv"]);
+    let of = |name: &str| {
+        let found = found[&folder.path().join(name)].iter();
+        let names: Vec<_> = found
+            .map(|(first, second)| format!("{first}::{second}"))
+            .collect();
+        names.join(" ")
+    };
+    assert_eq!(of("lib.rs"), "crate::top");
+    assert_eq!(
+        of("a.rs"),
+        "crate::far crate::four crate::one crate::three crate::two libc::Derived libc::now \
+         serde::Deserialize"
+    );
+}
