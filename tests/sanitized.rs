@@ -180,7 +180,7 @@ fn the_sanitizer_sees_what_is_planted() {
     };
     let plants: &[(&str, &[&str])] = match sanitizer.as_str() {
         "address" => &[("short", &["heap-buffer-overflow", "wire::carry"])],
-        "thread" => &[("none", &[]), ("race", &["data race", "pipeline/ring.rs"])],
+        "thread" => &[("none", &[]), ("race", &["data race", "sync/ring/"])],
         "realtime" => &[
             ("none", &[]),
             ("allocation", &["malloc", "Hoarder"]),

@@ -104,7 +104,7 @@ mod tests {
         keep_quiet(|| false);
         let panic = catch_unwind(|| quietly(|| panic!("number {}", 7))).unwrap_err();
         let told = describe(&*panic);
-        assert!(told.starts_with("number 7 (src/panic.rs:"), "{told}");
+        assert!(told.starts_with("number 7 (src/os/panic.rs:"), "{told}");
         assert_eq!(describe(&*panic), "number 7");
         assert!(!QUIET.get());
         let other = std::panic::catch_unwind(|| std::panic::panic_any(1)).unwrap_err();
@@ -118,6 +118,6 @@ mod tests {
             describe(&*catch_unwind(|| panic!("on a lane")).unwrap_err())
         });
         let told = told.unwrap().join().unwrap();
-        assert!(told.starts_with("on a lane (src/panic.rs:"), "{told}");
+        assert!(told.starts_with("on a lane (src/os/panic.rs:"), "{told}");
     }
 }

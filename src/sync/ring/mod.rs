@@ -394,7 +394,7 @@ mod models {
     }
 
     /// More messages than slots: each comes whole, once and in order, and no slot
-    /// is written while it is read, which loom watches (`slots`).
+    /// is written while it is read, which loom watches (`memory`).
     #[test]
     fn loom_messages_come_whole_once_and_in_order() {
         check(|| {
