@@ -3,10 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use signal::engine::HealthState;
 use signal::factors::{Depth, FactorSet, NoParams};
-use signal::telemetry::counters::Counter;
-use signal::{Config, Engine, Registry};
+use signal::{Config, Counter, Engine, HealthState, LaneReport, Registry};
 use support::bomb::{Bomb, FATAL};
 use support::events::{LIMIT, Owned, Received, collect, depth, put, settle};
 use support::models::model;
@@ -344,14 +342,17 @@ fn a_stall_that_is_over_is_counted() {
         ))
         .unwrap();
         feed(&mut engine, &[depth("btc_usdt", 1, 9.0)]);
-        assert!(engine.lanes()[0].longest_duty_ns > 0);
+        // The lane beats after it has answered.
+        let wait_for = |engine: &Engine, beaten: &dyn Fn(&LaneReport) -> bool| {
+            let limit = Instant::now() + LIMIT;
+            while !beaten(&engine.lanes()[0]) {
+                assert!(Instant::now() < limit, "{:?}", engine.lanes());
+            }
+        };
+        wait_for(&engine, &|lane| lane.longest_duty_ns > 0);
         let stalls = engine.lanes()[0].stalls;
         feed(&mut engine, &[depth("btc_usdt", 1, FATAL as f64)]);
-        // The lane beats after it has answered.
-        let limit = Instant::now() + LIMIT;
-        while engine.lanes()[0].stalls == stalls {
-            assert!(Instant::now() < limit, "{:?}", engine.lanes());
-        }
+        wait_for(&engine, &|lane| lane.stalls > stalls);
         let lane = &engine.lanes()[0];
         assert!(
             u128::from(lane.longest_duty_ns) >= SLOW.as_nanos(),
