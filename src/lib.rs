@@ -16,9 +16,10 @@
 //! declares; a Rust host uses [`Engine`]. What computes is a [factor set](factors)
 //! and a [model](models).
 //!
-//! What is on this page is the Rust API that other crates may build on. Everything
-//! else that the crate shows is for its own tests, benches and command, and may
-//! change at any time.
+//! What is on this page is the Rust API that other crates may build on, and
+//! `ffi::create_with` for libraries with factor sets and models of their own.
+//! Everything else that the crate shows is for its own tests, benches and command,
+//! and may change at any time.
 //!
 //! ```
 //! use signal::abi::{Depth, HostEvent};
@@ -70,8 +71,7 @@ pub mod models;
 pub mod os;
 #[doc(hidden)]
 pub mod pipeline;
-#[doc(hidden)]
-pub mod report;
+mod report;
 #[doc(hidden)]
 pub mod stages;
 #[doc(hidden)]

@@ -4,8 +4,7 @@
 //! look at [`vector`]. [`run`] feeds it a whole recording instead.
 //!
 //! ```
-//! use signal::factors::{FactorSet, Market};
-//! use signal::messages::market::Trade;
+//! use signal::factors::{FactorSet, Market, Trade};
 //! use signal::testing;
 //!
 //! let mut set = testing::instrument::<Market, _>(r#"{"window": 2}"#)?;

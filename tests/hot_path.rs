@@ -7,11 +7,8 @@
 use std::path::Path;
 
 use signal::abi::EventKind;
-use signal::config::Deliver;
+use signal::config::{Callback, Deliver, Placement, Stage};
 use signal::ffi::signal_stats_t;
-use signal::pipeline::placement::Placement;
-use signal::stages::Callback;
-use signal::stages::Stage;
 use signal::{Config, Registry};
 use support::feeds::{Feeds, configurations};
 use support::handle::Handle;

@@ -12,9 +12,8 @@ use signal::abi::HostEvent;
 use signal::ffi::*;
 use signal::sync::ring::{Sender, ring};
 use signal::{Config, Engine, Registry};
-use support::events;
-use support::feeds;
 use support::feeds::Feeds;
+use support::{events, feeds};
 
 /// Its callback counts and takes no memory: it runs inside the poll.
 unsafe extern "C-unwind" fn count(

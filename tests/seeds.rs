@@ -1,4 +1,5 @@
-//! The fuzz targets' seeds, replayed: what fuzzing found stays found.
+//! The fuzz targets' seeds, replayed: what fuzzing found stays found. A program of
+//! its own, which AddressSanitizer runs whole.
 
 use std::fs;
 use std::path::{Path, PathBuf};

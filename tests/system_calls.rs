@@ -12,11 +12,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use signal::Registry;
-use signal::config::Deliver;
-use signal::config::ModelEntry;
+use signal::config::{Deliver, Idle, ModelEntry, Placement};
 use signal::factors::{Depth, FactorSet, NoParams};
-use signal::pipeline::idle::Idle;
-use signal::pipeline::placement::Placement;
 use support::feeds::{Feeds, configurations};
 use support::handle::Handle;
 

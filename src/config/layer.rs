@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::Deliver;
 use super::forms::{CoreNumber, FactorsEntry, ModelEntry, OneOrMany, PlacementKey, RingSize};
-use super::{Config, MAX_INSTRUMENTS};
+use super::{Config, Deliver, MAX_INSTRUMENTS};
 use crate::abi::EventKind;
 use crate::error::Error;
 use crate::factors::Ranged;

@@ -265,7 +265,7 @@ impl Config {
 /// other tools. It says what is a valid file; whether a factor set, a model file
 /// or a core is there, only the engine can say.
 pub fn schema() -> serde_json::Value {
-    serde_json::from_str(include_str!("schema.json")).expect("a test compares the file")
+    serde_json::from_str(include_str!("schema.json")).expect("it is JSON: a test reads it")
 }
 
 #[cfg(test)]

@@ -139,7 +139,6 @@ impl JsonSchema for ModelEntry {
     }
 }
 
-#[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::schema;

@@ -19,6 +19,7 @@ pub const ENV_LATENCY_DIR: &str = "SIGNAL_LATENCY_DIR";
 
 /// Largest configuration file that is read.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
+
 /// Where a host's configuration came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {

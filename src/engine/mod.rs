@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::messages::{Name, Signal};
 use crate::os::panic::{quietly, told};
-use crate::report::HopSummary;
+use crate::report::{Health, HopSummary, LaneReport, RingReport};
 use crate::sync::ring::cursors::AtHost;
 use crate::telemetry::counters::Snapshot;
 use crate::{factors, models};
@@ -34,7 +34,6 @@ mod start;
 pub(crate) use delivery::Wait;
 pub(crate) use runtime::Base;
 
-pub use crate::report::{Health, HealthState, LaneReport, RingReport};
 pub use batch::Batch;
 pub use blueprint::{Blueprint, ModelInfo};
 pub use feeder::Feeder;

@@ -1,4 +1,4 @@
-//! The rest of an engine: lanes, counters and reports.
+//! What an engine has besides its two ends, and how it ends.
 
 use std::ffi::CStr;
 use std::sync::{Arc, Mutex};

@@ -9,6 +9,7 @@
 //! | `test0000` | spread, mid and best bid, for wiring tests |
 //! | `market` | fifteen factors of book, trades, ticker and index |
 //! | `bank` | one set's states for all instruments |
+//! | `ranged` | whole numbers within bounds, for parameters |
 //! | `registry` | the sets that a configuration can name |
 //!
 //! ```

@@ -8,12 +8,10 @@ use super::handle::{Handle, ModelNames, guarded};
 use super::handle_table::{self, Reserved};
 use super::types::{SIGNAL_NO_MODEL, signal_callback_t};
 use super::{calibration, last_error};
-use crate::config::Deliver;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Deliver};
 use crate::engine::{Engine, Registry};
-use crate::os::memory;
-use crate::os::panic;
 use crate::os::stderr::say;
+use crate::os::{memory, panic};
 
 /// Makes an engine and starts its lanes.
 ///

@@ -10,7 +10,7 @@ use crate::abi::SYMBOL_LEN;
 /// 32 characters, with a NUL behind them.
 ///
 /// ```
-/// use signal::messages::Name;
+/// use signal::Name;
 /// assert_eq!(Name::from_symbol(b"btc_usdt").unwrap().as_str(), "BTCUSDT");
 /// assert!(Name::from_symbol(b"\xff").is_none());
 /// assert!(Name::from_symbol(b"_").is_none());

@@ -21,4 +21,4 @@ pub mod machine;
 pub(crate) mod memory;
 pub(crate) mod panic;
 pub(crate) mod stderr;
-pub mod threads;
+pub(crate) mod threads;

@@ -24,7 +24,7 @@ pub(crate) mod inlet;
 pub(crate) mod lane;
 pub(crate) mod nodes;
 pub(crate) mod outlet;
-pub mod overload;
+pub(crate) mod overload;
 pub mod placement;
 pub mod plan;
 pub(crate) mod shard_outlet;

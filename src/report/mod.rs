@@ -18,7 +18,6 @@ mod summary;
 
 pub(crate) use exporter::Exporter;
 pub(crate) use facts::Facts;
-pub use hgrm::write_hgrm;
 pub use latency::HopSummary;
 pub(crate) use latency::Latency;
 pub(crate) use monitor::Monitor;

@@ -16,8 +16,7 @@
 //! that function has called back into the host. So the owner may enter again
 //! from inside a callback, and may not from a signal handler that interrupted it.
 
-use super::membarrier;
-use super::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use super::{AtomicBool, AtomicU8, AtomicU64, Ordering, membarrier};
 
 /// Threads' names take the bits below this one, the round those above.
 const ROUND_SHIFT: u32 = 58;

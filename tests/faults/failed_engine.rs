@@ -3,9 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use signal::engine::HealthState;
 use signal::telemetry::counters::{Counter, Snapshot};
-use signal::{Config, Engine, Registry};
+use signal::{Config, Engine, HealthState, Registry};
 use support::events::{Received, collect, depth};
 use support::models::model;
 

@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use signal::engine::{Health, HealthState};
-use signal::{Config, Engine, Registry};
+use signal::{Config, Engine, Health, HealthState, Registry};
 use support::events::depth;
 use support::models::model;
 

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use signal::models::{Model, load};
-use support::meters;
-use support::vectors;
+use support::{meters, vectors};
 
 #[derive(Deserialize)]
 struct Cases {

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use signal::models::{Kind, LightGbm, Model, ModelError, XgBoost, load};
-use support::meters;
-use support::vectors;
+use support::{meters, vectors};
 
 /// Most that reading a file may hold: some of its size, and the masks of the trees.
 fn bound(file: usize) -> usize {

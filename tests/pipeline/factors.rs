@@ -7,8 +7,7 @@ use signal::factors::{FactorSet, Market};
 use signal::replay::{self, Feed};
 use signal::testing::{self, Vector};
 use signal::{Config, Engine};
-use support::capture;
-use support::{SESSIONS, python, recorded, script};
+use support::{SESSIONS, capture, python, recorded, script};
 
 /// Largest relative error of each factor. Those of 0 are the same operations in
 /// the same order on both sides; the others are sums, which the script takes

@@ -1,4 +1,5 @@
-//! A folder for the files of one run.
+//! A folder for the files of one run. `tempfile` would have Cargo build the library a
+//! second time: it asks its own packages for features that the library does not need.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io, process};

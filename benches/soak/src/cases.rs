@@ -66,7 +66,9 @@ pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// A model file of the examples.
 fn model(file: &str) -> String {
-    format!("{ROOT}/examples/models/{file}")
+    let path = format!("{ROOT}/examples/models/{file}");
+    // As a reader would write it.
+    std::fs::canonicalize(&path).map_or(path, |path| path.display().to_string())
 }
 
 /// All four model files.

@@ -1,3 +1,5 @@
+//! Tests of the library's driver, with the library that Cargo built beside them.
+
 use std::ffi::{c_char, c_int, c_longlong, c_void};
 
 use bytemuck::Zeroable;

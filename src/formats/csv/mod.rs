@@ -1,4 +1,5 @@
-//! Reads recorded market data: CSV with a header line, plain or gzip.
+//! Reads recorded market data: CSV with a header line, plain or gzip. `row` reads
+//! one line into the host's structs.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read};

@@ -5,9 +5,7 @@ use std::path::Path;
 
 use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{
-    Fields, ImplItem, Item, ItemImpl, ReturnType, Signature, TraitItem, Type, UseTree, Visibility,
-};
+use syn::{Fields, ImplItem, Item, ItemImpl, TraitItem, Type, UseTree, Visibility};
 
 use crate::source::{Module, attributes, is_hidden, modules};
 
@@ -178,13 +176,19 @@ fn define(modules: &[Module], at: &Module, item: &Item, name: &str, lines: &mut 
     match item {
         Item::Const(item) => add(format!("const {name}: {}", text(&item.ty))),
         Item::Type(item) => add(format!("type {name} = {}", text(&item.ty))),
-        Item::Fn(item) => add(function(name, &item.sig)),
+        Item::Fn(item) => add(format!("{name}: {}", text(&item.sig))),
         Item::Trait(item) => {
-            add(format!("trait {name}"));
+            add(format!(
+                "trait {name}{}: {}",
+                text(&item.generics),
+                text(&item.supertraits)
+            ));
             for item in &item.items {
                 match item {
                     TraitItem::Fn(item) => {
-                        add(function(&format!("{name}::{}", item.sig.ident), &item.sig));
+                        let own = format!("{name}::{}: {}", item.sig.ident, text(&item.sig));
+                        let has_default = item.default.is_some();
+                        add(own + if has_default { " by default" } else { "" });
                     }
                     TraitItem::Const(item) => {
                         add(format!("const {name}::{}: {}", item.ident, text(&item.ty)));
@@ -195,13 +199,13 @@ fn define(modules: &[Module], at: &Module, item: &Item, name: &str, lines: &mut 
             }
         }
         Item::Enum(item) => {
-            add(format!("enum {name}"));
+            add(format!("enum {name}{}", text(&item.generics)));
             for variant in &item.variants {
                 add(format!("variant {name}::{}", text(&variant_of(variant))));
             }
         }
         Item::Struct(item) => {
-            add(format!("struct {name}"));
+            add(format!("struct {name}{}", text(&item.generics)));
             for (place, field) in item.fields.iter().enumerate() {
                 let own = field
                     .ident
@@ -213,6 +217,11 @@ fn define(modules: &[Module], at: &Module, item: &Item, name: &str, lines: &mut 
             }
         }
         _ => {}
+    }
+    for attribute in attributes(item) {
+        if attribute.path().is_ident("derive") || attribute.path().is_ident("non_exhaustive") {
+            lines.insert(format!("{} on {name}", text(&attribute.meta)));
+        }
     }
     let own = public_name(item).expect("only public items are defined");
     // Its `impl`s are in its own room.
@@ -265,7 +274,7 @@ fn members(item: &ItemImpl, name: &str, lines: &mut BTreeSet<String>) {
     for item in &item.items {
         match item {
             ImplItem::Fn(item) if is_public(&item.vis) && !is_hidden(&item.attrs) => {
-                lines.insert(function(&format!("{name}::{}", item.sig.ident), &item.sig));
+                lines.insert(format!("{name}::{}: {}", item.sig.ident, text(&item.sig)));
             }
             ImplItem::Const(item) if is_public(&item.vis) && !is_hidden(&item.attrs) => {
                 lines.insert(format!("const {name}::{}: {}", item.ident, text(&item.ty)));
@@ -273,24 +282,6 @@ fn members(item: &ItemImpl, name: &str, lines: &mut BTreeSet<String>) {
             _ => {}
         }
     }
-}
-
-fn function(name: &str, signature: &Signature) -> String {
-    let inputs: Vec<String> = signature.inputs.iter().map(text).collect();
-    let output = match &signature.output {
-        ReturnType::Default => String::new(),
-        ReturnType::Type(_, of) => format!(" -> {}", text(of)),
-    };
-    let unsafety = if matches!(signature.safety, syn::Safety::Unsafe(_)) {
-        "unsafe "
-    } else {
-        ""
-    };
-    let generics = text(&signature.generics);
-    format!(
-        "{unsafety}fn {name}{generics}({}){output}",
-        inputs.join(", ")
-    )
 }
 
 /// Code as text, with as few spaces as a reader needs.

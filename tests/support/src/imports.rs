@@ -31,6 +31,12 @@ pub fn imports(main: &Path, crates: &[&str]) -> Imports {
         let found = found.entry(module.file.clone()).or_default();
         let mut note = |path: &[String]| found.extend(first_two(path, module, &known));
         for item in &module.items {
+            // Under another name its crate would not be known.
+            assert!(
+                !matches!(item, syn::Item::ExternCrate(_)),
+                "{}: extern crate",
+                module.file.display()
+            );
             read(item.to_token_stream(), &mut note);
         }
     }
@@ -44,10 +50,11 @@ fn first_two(
 ) -> Option<(String, String)> {
     let mut whole: Vec<&String> = Vec::new();
     match path.first()?.as_str() {
-        "super" => {
+        "super" | "self" => {
             whole.extend(&module.path);
             for name in path {
                 match name.as_str() {
+                    "self" => {}
                     "super" => drop(whole.pop()),
                     _ => whole.push(name),
                 }
@@ -60,7 +67,7 @@ fn first_two(
     Some((whole[0].clone(), second))
 }
 
-/// Finds the paths in a stretch of code.
+/// Finds the paths in a stretch of code, those that are text included.
 fn read(code: TokenStream, note: &mut impl FnMut(&[String])) {
     let tokens: Vec<TokenTree> = code.into_iter().collect();
     let mut place = 0;
@@ -78,6 +85,20 @@ fn read(code: TokenStream, note: &mut impl FnMut(&[String])) {
                 let end = end.map_or(tokens.len(), |length| place + length);
                 branch(&tokens[place + 1..end], &[], note);
                 place = end;
+            }
+            // A path in an attribute, such as serde's `with`.
+            TokenTree::Literal(text) => {
+                let text = text.to_string();
+                let names = text.trim_matches('"').split("::");
+                let path: Vec<String> = names.map(str::to_owned).collect();
+                let is_path = |name: &String| {
+                    name.chars()
+                        .all(|sign| sign.is_alphanumeric() || sign == '_')
+                };
+                if path.len() > 1 && path.iter().all(is_path) {
+                    note(&path);
+                }
+                place += 1;
             }
             TokenTree::Ident(first) if !continues(&tokens[..place]) => {
                 let mut path = vec![first.to_string()];
@@ -128,8 +149,12 @@ fn is(token: Option<&TokenTree>, sign: char) -> bool {
 /// field it is.
 fn continues(before: &[TokenTree]) -> bool {
     match before {
-        [.., one, two] if is(Some(one), ':') && is(Some(two), ':') => true,
-        [.., one] => is(Some(one), '.'),
+        // `::libc` is a path of its own, `other::libc` and `<T>::libc` are not.
+        [before @ .., one, two] if is(Some(one), ':') && is(Some(two), ':') => {
+            matches!(before.last(), Some(TokenTree::Ident(_))) || is(before.last(), '>')
+        }
+        // `..libc::N` is a range.
+        [before @ .., one] => is(Some(one), '.') && !is(before.last(), '.'),
         [] => false,
     }
 }

@@ -1,5 +1,16 @@
 //! What several tests need: events and engines to feed, meters, and recorded data,
 //! Python and C++ hosts where they are there.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`events`], [`feeds`] | events, and engines to feed with them |
+//! | [`handle`] | a handle of the C ABI, fed as a C host feeds it |
+//! | [`host`] | C++ hosts, compiled and run |
+//! | [`models`], [`bomb`] | models and factor sets that misbehave |
+//! | [`meters`] | what is allocated and faulted in |
+//! | [`capture`], [`vectors`] | captures, and factor vectors of recorded data |
+//! | [`fuzz`] | what the fuzz targets run |
+//! | [`source`], [`imports`], [`api`] | a crate's source, what it imports, what it promises |
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

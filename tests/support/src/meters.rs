@@ -75,7 +75,8 @@ pub fn calls_of_process() -> u64 {
 }
 
 /// Most bytes of this thread that were held at once while `run` ran, beyond what was
-/// held before: what other tests of the program hold meanwhile is not among them.
+/// held before: what other tests of the program hold meanwhile is not among
+/// them, nor what a thread holds that `run` starts.
 pub fn peak<R>(run: impl FnOnce() -> R) -> (R, usize) {
     let before = HELD.get();
     PEAK.set(before);

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use serde_json::Map;
 use signal::abi::{self, EventKind};
 use signal::factors::{self, Depth, IndexPrice, Ticker, Trade};
-use signal::messages::Names;
 use signal::messages::wire::{self, RawEvents, Wire};
 use signal::messages::{
-    Body, Ends, Event, FactorVector, InstrumentId, Meta, ModelId, PairId, Prediction,
+    Body, Ends, Event, FactorVector, InstrumentId, Meta, ModelId, Names, PairId, Prediction,
 };
 use signal::models::{self, Model};
 use signal::stages::{Assets, Callback, Egress, Factor, Ingest, ModelStage, Triggers};
