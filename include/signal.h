@@ -43,6 +43,13 @@
 #define SIGNAL_HOP_NAME_LEN 24
 
 /*
+ The bound of latencies, ns: 73 minutes. A percentile or maximum in
+ `signal_hop_t` that is equal to it took as long or longer, by how much nobody
+ knows; `latency_beyond` in `signal_stats_t` says how many did.
+ */
+#define SIGNAL_LATENCY_BOUND_NS 4398046511103
+
+/*
  Bytes of a lane's or ring's name, its NUL included.
  */
 #define SIGNAL_NAME_LEN 64
@@ -377,10 +384,16 @@ typedef struct {
    Such copies that have been dealt with; the rest is part of `in_flight`.
    */
   uint64_t index_copies_ended;
+  /*
+   Latencies, of all hops, that took `SIGNAL_LATENCY_BOUND_NS` or longer. As of
+   the last `signal_latency` or the last interval of the latency report.
+   */
+  uint64_t latency_beyond;
 } signal_stats_t;
 
 /*
- One hop's latencies, in ns, since the handle was made.
+ One hop's latencies, in ns, since the handle was made. What took longer than
+ `SIGNAL_LATENCY_BOUND_NS` counts as that.
  */
 typedef struct {
   /*
@@ -404,7 +417,7 @@ typedef struct {
    */
   uint64_t p999_ns;
   /*
-   Greatest, ns.
+   Greatest, ns; with `SIGNAL_LATENCY_BOUND_NS` that or more.
    */
   uint64_t max_ns;
 } signal_hop_t;
@@ -663,7 +676,8 @@ const char *signal_value_name(void *handle, int model, int index);
 /*
  Writes at most `max` hops that have been timed, in the order of the path,
  and returns how many; -1 for a null pointer. Not for the hot path: it waits
- up to 100 ms for the lanes. 0 inside a callback.
+ up to 100 ms for the lanes. 0 inside a callback. A value that is equal to
+ `SIGNAL_LATENCY_BOUND_NS` is a lower bound.
 
  # Safety
 

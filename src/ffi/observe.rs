@@ -12,6 +12,9 @@ use super::types::{
 };
 use crate::report::HealthState;
 use crate::telemetry::counters::{Counter, Snapshot};
+use crate::telemetry::hops::MAX_NS;
+
+const _: () = assert!(super::types::SIGNAL_LATENCY_BOUND_NS == MAX_NS);
 
 /// Why the last `signal_create` on this thread returned null, why a poll
 /// returned `SIGNAL_ERROR_FAILED`, or what `signal_health` found; null if that
@@ -120,6 +123,7 @@ fn stats_of(
         failed: u64::from(failed),
         index_copies: count(Counter::Copies),
         index_copies_ended: count(Counter::CopiesEnded),
+        latency_beyond: count(Counter::LatencyBeyond),
     }
 }
 
@@ -176,7 +180,8 @@ pub unsafe extern "C" fn signal_value_name(
 
 /// Writes at most `max` hops that have been timed, in the order of the path,
 /// and returns how many; -1 for a null pointer. Not for the hot path: it waits
-/// up to 100 ms for the lanes. 0 inside a callback.
+/// up to 100 ms for the lanes. 0 inside a callback. A value that is equal to
+/// `SIGNAL_LATENCY_BOUND_NS` is a lower bound.
 ///
 /// # Safety
 ///

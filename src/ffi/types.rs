@@ -144,6 +144,9 @@ pub struct signal_stats_t {
     pub index_copies: u64,
     /// Such copies that have been dealt with; the rest is part of `in_flight`.
     pub index_copies_ended: u64,
+    /// Latencies, of all hops, that took `SIGNAL_LATENCY_BOUND_NS` or longer. As of
+    /// the last `signal_latency` or the last interval of the latency report.
+    pub latency_beyond: u64,
 }
 
 /// One signal of a batch. `symbol` and `values` lie in the library's memory, the
@@ -174,7 +177,13 @@ pub struct signal_result_t {
 /// Bytes of a hop's name, its NUL included.
 pub const SIGNAL_HOP_NAME_LEN: usize = 24;
 
-/// One hop's latencies, in ns, since the handle was made.
+/// The bound of latencies, ns: 73 minutes. A percentile or maximum in
+/// `signal_hop_t` that is equal to it took as long or longer, by how much nobody
+/// knows; `latency_beyond` in `signal_stats_t` says how many did.
+pub const SIGNAL_LATENCY_BOUND_NS: u64 = 4_398_046_511_103;
+
+/// One hop's latencies, in ns, since the handle was made. What took longer than
+/// `SIGNAL_LATENCY_BOUND_NS` counts as that.
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -189,7 +198,7 @@ pub struct signal_hop_t {
     pub p99_ns: u64,
     /// 99.9th percentile, ns.
     pub p999_ns: u64,
-    /// Greatest, ns.
+    /// Greatest, ns; with `SIGNAL_LATENCY_BOUND_NS` that or more.
     pub max_ns: u64,
 }
 

@@ -21,7 +21,7 @@ use super::summary::Summary;
 use crate::os::clock::Clock;
 use crate::os::stderr::say;
 use crate::os::{cores, threads};
-use crate::telemetry::hops::Hop;
+use crate::telemetry::hops::{Hop, MAX_NS, beyond};
 
 /// How long lanes get to hand over at the end of an interval.
 const HAND_OVER: Duration = Duration::from_millis(2);
@@ -175,6 +175,13 @@ impl Job {
                 Hop::TickToCallback => None,
                 hop => Tag::new(hop.name()),
             };
+            let longer = beyond(&interval.histogram);
+            if longer > 0 {
+                log.write_comment(&format!(
+                    "[Beyond: {longer} of {} in the next interval took {MAX_NS} ns or longer]",
+                    interval.hop.name()
+                ))?;
+            }
             let nanos = |from, to| Duration::from_nanos(self.clock.nanos(from, to));
             log.write_histogram(
                 &interval.histogram,

@@ -5,10 +5,14 @@ use std::io::{self, Write};
 
 use hdrhistogram::Histogram;
 
+use crate::telemetry::hops::{MAX_NS, beyond};
+
 /// Steps per halving of the distance to 100 %, as HdrHistogram's tools use.
 const TICKS_PER_HALF_DISTANCE: u32 = 5;
 
-/// Writes a histogram of nanoseconds as a percentile table, values in ns.
+/// Writes a histogram of nanoseconds as a percentile table, values in ns. A line at
+/// the end says how many are at the histogram's bound, if any are: they took as long
+/// or longer, so maximum, mean and deviation are too low.
 ///
 /// # Errors
 ///
@@ -52,5 +56,12 @@ pub fn write_hgrm(out: &mut impl Write, histogram: &Histogram<u64>) -> io::Resul
         2 * 10_u32
             .pow(u32::from(histogram.sigfig()))
             .next_power_of_two()
-    )
+    )?;
+    match beyond(histogram) {
+        0 => Ok(()),
+        longer => writeln!(
+            out,
+            "#[Beyond  = {longer:>12}, all took {MAX_NS} or longer]"
+        ),
+    }
 }

@@ -1,12 +1,13 @@
 //! Collects the histograms that recorders hand over.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::telemetry::hops::{Feed, Hop, HopSet, histogram};
+use crate::telemetry::counters::{Counter, Counters};
+use crate::telemetry::hops::{Feed, Hop, HopSet, beyond, histogram};
 
 /// Longest wait for lanes to hand their histograms over.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -27,6 +28,10 @@ pub struct HopSummary {
     pub p999_ns: u64,
     /// Greatest, ns.
     pub max_ns: u64,
+    /// Messages that took 73 minutes or longer, which the histogram does not tell
+    /// apart: where this is not 0, `max_ns` is a lower bound, and so is each
+    /// percentile that is equal to it.
+    pub beyond: u64,
 }
 
 fn write_name<S: serde::Serializer>(hop: &Hop, serializer: S) -> Result<S::Ok, S::Error> {
@@ -49,15 +54,18 @@ pub(crate) struct Latency {
     totals: Vec<(Hop, Histogram<u64>)>,
     intervals: Vec<Interval>,
     keep_intervals: bool,
+    counters: Arc<Counters>,
 }
 
 impl Latency {
-    pub(crate) fn new(feeds: Vec<Feed>) -> Self {
+    /// `counters` are written under the lock alone, so they have one writer.
+    pub(crate) fn new(feeds: Vec<Feed>, counters: Arc<Counters>) -> Self {
         Self {
             feeds,
             totals: Hop::ALL.iter().map(|&hop| (hop, histogram())).collect(),
             intervals: Vec::new(),
             keep_intervals: false,
+            counters,
         }
     }
 
@@ -85,7 +93,9 @@ impl Latency {
         let (totals, intervals, keep) =
             (&mut self.totals, &mut self.intervals, self.keep_intervals);
         for feed in &mut self.feeds {
-            while feed.take(|set| add(set, totals, intervals, keep)).is_some() {}
+            while let Some(beyond) = feed.take(|set| add(set, totals, intervals, keep)) {
+                self.counters.add(Counter::LatencyBeyond, beyond);
+            }
         }
     }
 
@@ -126,18 +136,22 @@ impl Latency {
                 p99_ns: histogram.value_at_quantile(0.99),
                 p999_ns: histogram.value_at_quantile(0.999),
                 max_ns: histogram.max(),
+                beyond: beyond(histogram),
             })
             .collect()
     }
 }
 
+/// Adds up a set; how many of its latencies are beyond the histograms' bound.
 fn add(
     set: &HopSet,
     totals: &mut [(Hop, Histogram<u64>)],
     intervals: &mut Vec<Interval>,
     keep: bool,
-) {
+) -> u64 {
+    let mut longer = 0;
     for (hop, histogram) in set.iter().filter(|(_, histogram)| !histogram.is_empty()) {
+        longer += beyond(histogram);
         let (_, total) = &mut totals[hop as usize];
         total
             .add(histogram)
@@ -151,4 +165,5 @@ fn add(
             });
         }
     }
+    longer
 }

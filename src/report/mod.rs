@@ -15,6 +15,8 @@ mod hgrm;
 mod latency;
 mod monitor;
 mod summary;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 pub(crate) use exporter::Exporter;
 pub(crate) use facts::Facts;

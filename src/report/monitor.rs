@@ -100,10 +100,13 @@ pub struct RingReport {
 /// What is looked at while the engine runs, and what the last look found.
 pub(crate) struct Monitor {
     config: config::Health,
+    /// Those on the events' way first.
     counters: Vec<Arc<Counters>>,
     control: Arc<Control>,
     lanes: Vec<(LanePlan, Vitals)>,
     rings: Vec<(String, Gauge)>,
+    /// How many of `counters` are on the events' way.
+    on_the_way: usize,
     last: Mutex<Look>,
 }
 
@@ -117,25 +120,36 @@ struct Look {
 }
 
 impl Monitor {
+    /// `counters` are those on the events' way, `aside` those of the threads that
+    /// write files.
     pub(crate) fn new(
         config: config::Health,
-        counters: Vec<Arc<Counters>>,
+        mut counters: Vec<Arc<Counters>>,
+        aside: impl IntoIterator<Item = Arc<Counters>>,
         control: Arc<Control>,
         lanes: Vec<(LanePlan, Vitals)>,
         rings: Vec<(String, Gauge)>,
     ) -> Self {
+        let on_the_way = counters.len();
+        counters.extend(aside);
         Self {
             config,
             counters,
             control,
             lanes,
             rings,
+            on_the_way,
             last: Mutex::default(),
         }
     }
 
     pub(crate) fn counters(&self) -> Snapshot {
         Snapshot::of(&self.counters)
+    }
+
+    /// Only what is counted on the events' way: fewer to read.
+    pub(crate) fn counters_on_the_way(&self) -> Snapshot {
+        Snapshot::of(&self.counters[..self.on_the_way])
     }
 
     /// Whether a lane could not go on.

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 pub use super::bindings::Callback;
-use super::bindings::{Egress, Functions, Hop, Stats};
+use super::bindings::{Egress, Functions, Hop, LATENCY_BOUND_NS, Stats};
 
 /// The functions, looked up.
 #[derive(Clone, Copy)]
@@ -233,6 +233,8 @@ impl Handle {
                     "p99_ns": row.p99_ns,
                     "p999_ns": row.p999_ns,
                     "max_ns": row.max_ns,
+                    // Took `max_ns` or longer.
+                    "at_bound": row.max_ns >= LATENCY_BOUND_NS,
                 })
             })
             .collect()
