@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -177,4 +178,150 @@ fn what_is_beyond_the_histograms_is_counted_and_marked_in_every_file() {
             .sum();
         assert_eq!(noted, beyond, "{log}");
     }
+}
+
+/// Latencies of a few sizes: what a strategy sees in a microsecond, what a slow
+/// market makes of it, what nobody should see.
+fn make_report() -> tempfile::TempDir {
+    let mut report = Report::start();
+    for (hop, sizes) in [
+        (Hop::HostWait, [US, 20 * MS, 10 * S]),
+        (Hop::TickToCallback, [2 * US, 95 * S, 2 * 60 * MINUTE]),
+    ] {
+        for (nanos, times) in sizes.into_iter().zip([1_900u64, 90, 10]) {
+            for step in 0..times {
+                report.record(hop, nanos + nanos / 100 * (step % 7), 1);
+            }
+        }
+    }
+    report.finish().0
+}
+
+/// The four columns of a row, if hdr-plot 0.6.2 finds them:
+/// `\s+([0-9.]+)\s+([0-9.]+)\s+([0-9.]+)\s+([0-9.]+)` from the line's start.
+fn as_hdr_plot(line: &str) -> Option<[f64; 4]> {
+    line.starts_with(' ').then_some(())?;
+    let mut words = line.split_whitespace().map(|word| word.parse().ok());
+    let [value, quantile, count, inverse] = std::array::from_fn(|_| words.next().flatten());
+    Some([value?, quantile?, count?, inverse?])
+}
+
+#[test]
+fn columns_of_a_table_never_touch() {
+    for longest in [
+        US,
+        999 * US,
+        10 * MS,
+        20 * MS,
+        10 * S,
+        95 * S,
+        60 * MINUTE,
+        90 * MINUTE,
+    ] {
+        let mut histogram = hops::histogram();
+        for step in 1..=1_000 {
+            histogram.saturating_record(longest / 1_000 * step);
+        }
+        // More than a column of ten digits holds.
+        histogram.record_n(1, 20_000_000_000).unwrap();
+        let mut table = Vec::new();
+        super::write_hgrm(&mut table, &histogram).unwrap();
+        let table = String::from_utf8(table).unwrap();
+        let rows = table.lines().skip(2).filter(|line| !line.starts_with('#'));
+        let rows: Vec<_> = rows.collect();
+        let read: Vec<_> = rows.iter().filter_map(|row| as_hdr_plot(row)).collect();
+        // At 100 % the last column is left out, as HdrHistogram's own tools do.
+        assert_eq!(read.len(), rows.len() - 1, "{table}");
+        let most = read.iter().map(|row| row[0]).fold(0.0, f64::max);
+        assert_eq!(most as u64, histogram.max(), "{table}");
+        let widths = rows[..rows.len() - 1].iter().map(|row| row.len());
+        assert!(
+            widths
+                .clone()
+                .all(|width| Some(width) == widths.clone().next()),
+            "{table}"
+        );
+    }
+}
+
+#[test]
+fn python_reads_the_same_from_every_file() {
+    let Some(mut python) = tool("python3", &["-c", "import hdrh.log"], true) else {
+        return;
+    };
+    let dir = make_report();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/report.py");
+    let output = python.arg(script).arg(dir.path()).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let rows = rows(&summary(dir.path()));
+    let right = rows
+        .iter()
+        .map(|(hop, row)| format!("{hop} 2000 {}\n", row["max_ns"]));
+    assert_eq!(printed, right.collect::<String>(), "{said}");
+    assert_near(&rows["host.wait"]["max_ns"], 10 * S + 600 * MS);
+    assert_near(&rows["host.wait"]["p99_ns"], 20 * MS + 1_200 * US);
+    assert_near(&rows["tick_to_callback"]["p99_ns"], 95 * S + 5_700 * MS);
+    assert_eq!(rows["tick_to_callback"]["beyond"], 10);
+}
+
+#[test]
+fn java_reads_the_same_from_the_log() {
+    let jar = std::env::var("HDRHISTOGRAM_JAR");
+    let jar = jar.unwrap_or_else(|_| "/usr/share/java/hdrhistogram.jar".into());
+    // Debian's package libhdrhistogram-java has it.
+    if !Path::new(&jar).exists() || tool("java", &["-version"], false).is_none() {
+        println!("SKIP: there is no java, or no {jar} (or another that HDRHISTOGRAM_JAR names)");
+        return;
+    }
+    const READER: &str = "org.HdrHistogram.HistogramLogProcessor";
+    let dir = make_report();
+    let log = dir.path().join("latency.hlog");
+    for (hop, row) in rows(&summary(dir.path())) {
+        let mut java = Command::new("java");
+        java.args(["-cp", &jar, READER, "-outputValueUnitRatio", "1"]);
+        if hop != Hop::TickToCallback.name() {
+            java.args(["-tag", &hop]);
+        }
+        let output = java.arg("-i").arg(&log).output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let most = printed.lines().find(|line| line.starts_with("#[Max"));
+        let numbers = most
+            .unwrap_or_else(|| panic!("{output:?}"))
+            .split(['=', ',', ']']);
+        let numbers: Vec<f64> = numbers
+            .filter_map(|word| word.trim().parse().ok())
+            .collect();
+        let right = ["max_ns", "count"].map(|key| row[key].as_f64().unwrap());
+        assert_eq!(numbers, right, "{hop}: {printed}");
+        // Values and how many are not above them. A level on the edge between two
+        // values may be the one's or the other's: that is floating point.
+        let table = std::fs::read_to_string(dir.path().join(format!("{hop}.hgrm"))).unwrap();
+        let cells = |text: &str| {
+            let rows = text.lines().filter_map(|line| {
+                let words = line.split_whitespace().map(str::parse::<f64>);
+                let words: Vec<_> = words.collect::<Result<_, _>>().ok()?;
+                (words.len() >= 3).then(|| [words[0] as u64, words[2] as u64])
+            });
+            let mut rows: Vec<_> = rows.collect();
+            rows.dedup();
+            rows
+        };
+        let java_rows = cells(&printed);
+        assert!(java_rows.len() > 10, "{printed}");
+        assert_eq!(java_rows, cells(&table), "{hop}: {printed}");
+    }
+}
+
+/// A program, if it runs with these arguments; else the test should return, and the
+/// reason has been said.
+fn tool(program: &str, probe: &[&str], in_ci: bool) -> Option<Command> {
+    let ready = Command::new(program).args(probe).output();
+    if ready.is_ok_and(|output| output.status.success()) {
+        return Some(Command::new(program));
+    }
+    let required = std::env::var_os("SIGNAL_REQUIRE_TOOLS").is_some_and(|value| value == "1");
+    assert!(!(required && in_ci), "there is no {program} {probe:?}");
+    println!("SKIP: there is no {program} {probe:?}");
+    None
 }
