@@ -389,6 +389,11 @@ typedef struct {
    the last `signal_latency` or the last interval of the latency report.
    */
   uint64_t latency_beyond;
+  /*
+   1 once the latency report could no longer be written and has ended, else 0:
+   `signal_last_error` says why after `signal_health`.
+   */
+  uint64_t report_ended;
 } signal_stats_t;
 
 /*

@@ -124,6 +124,7 @@ fn stats_of(
         index_copies: count(Counter::Copies),
         index_copies_ended: count(Counter::CopiesEnded),
         latency_beyond: count(Counter::LatencyBeyond),
+        report_ended: count(Counter::ReportEnded),
     }
 }
 

@@ -147,6 +147,9 @@ pub struct signal_stats_t {
     /// Latencies, of all hops, that took `SIGNAL_LATENCY_BOUND_NS` or longer. As of
     /// the last `signal_latency` or the last interval of the latency report.
     pub latency_beyond: u64,
+    /// 1 once the latency report could no longer be written and has ended, else 0:
+    /// `signal_last_error` says why after `signal_health`.
+    pub report_ended: u64,
 }
 
 /// One signal of a batch. `symbol` and `values` lie in the library's memory, the

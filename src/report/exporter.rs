@@ -2,7 +2,8 @@
 //! the other files when the engine ends.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, LineWriter, Write};
+use std::io::{self, BufWriter, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -18,6 +19,7 @@ use super::hgrm::write_hgrm;
 use super::latency::Latency;
 use super::monitor::Monitor;
 use super::summary::Summary;
+use super::whole_lines::WholeLines;
 use crate::os::clock::Clock;
 use crate::os::stderr::say;
 use crate::os::{cores, threads};
@@ -28,10 +30,9 @@ const HAND_OVER: Duration = Duration::from_millis(2);
 
 /// A running exporter.
 pub(crate) struct Exporter {
-    thread: JoinHandle<io::Result<()>>,
+    thread: JoinHandle<()>,
     wake: Unparker,
     done: Arc<AtomicBool>,
-    dir: PathBuf,
 }
 
 struct Job {
@@ -46,7 +47,7 @@ struct Job {
     done: Arc<AtomicBool>,
 }
 
-type Log<'a, 'b> = IntervalLogWriter<'a, 'b, LineWriter<File>, V2DeflateSerializer>;
+type Log<'a, 'b> = IntervalLogWriter<'a, 'b, WholeLines, V2DeflateSerializer>;
 
 impl Exporter {
     /// Makes the folder and the log, then starts the thread on the `aside`
@@ -101,42 +102,38 @@ impl Exporter {
             facts,
             done: done.clone(),
         };
+        let (latency, monitor) = (job.latency.clone(), job.monitor.clone());
         let thread = threads::spawn("signal-report".into(), move || {
             cores::step_aside(&aside);
-            job.run(file, &parker)
+            let shown = job.dir.clone();
+            let result = match catch_unwind(AssertUnwindSafe(|| job.run(file, &parker))) {
+                Ok(result) => result.map_err(|error| error.to_string()),
+                Err(_) => Err("its thread panicked".to_owned()),
+            };
+            if let Err(why) = result {
+                let what = format!("cannot write the latency report in {}", shown.display());
+                say(&format!("{what}: {why}; it ends here, the engine goes on"));
+                monitor.report_has_ended(format!("{what}: {why}"));
+                // Last: who sees it counted can ask why.
+                Latency::lock(&latency).report_has_ended();
+            }
         })
         .map_err(|error| format!("cannot start the report thread: {error}"))?;
-        Ok(Self {
-            thread,
-            wake,
-            done,
-            dir: dir.to_path_buf(),
-        })
+        Ok(Self { thread, wake, done })
     }
 
-    /// Writes the rest of the report. Says so in one line on stderr if it could
-    /// not.
+    /// Writes the rest of the report, unless it has ended before.
     pub(crate) fn finish(self) {
         self.done.store(true, Ordering::Release);
         self.wake.unpark();
-        let result = match self.thread.join() {
-            Ok(result) => result.map_err(|error| error.to_string()),
-            Err(_) => Err("the report thread panicked".to_owned()),
-        };
-        if let Err(why) = result {
-            say(&format!(
-                "cannot write the latency report in {}: {why}",
-                self.dir.display()
-            ));
-        }
+        // The thread says itself what went wrong.
+        let _ = self.thread.join();
     }
 }
 
 impl Job {
     fn run(self, file: File, parker: &Parker) -> io::Result<()> {
-        // Whole lines reach the file, so a host that leaves without destroy
-        // leaves a log that can be read.
-        let mut file = LineWriter::new(file);
+        let mut file = WholeLines::new(file);
         let mut serializer = V2DeflateSerializer::new();
         let mut log = IntervalLogWriterBuilder::new()
             .add_comment("[Histogram log format version 1.3]")
@@ -197,10 +194,9 @@ impl Job {
     fn write_totals(&self) -> io::Result<()> {
         let latency = Latency::lock(&self.latency);
         for (hop, histogram) in latency.totals() {
-            let path = self.dir.join(format!("{}.hgrm", hop.name()));
-            let mut out = BufWriter::new(File::create(path)?);
-            write_hgrm(&mut out, histogram)?;
-            out.flush()?;
+            write_file(&self.dir.join(format!("{}.hgrm", hop.name())), |out| {
+                write_hgrm(out, histogram)
+            })?;
         }
         let since_epoch = self
             .started
@@ -213,9 +209,22 @@ impl Job {
             &self.monitor,
             &self.facts,
         );
-        let mut out = BufWriter::new(File::create(self.dir.join("summary.json"))?);
-        serde_json::to_writer_pretty(&mut out, &summary)?;
-        writeln!(out)?;
-        out.flush()
+        write_file(&self.dir.join("summary.json"), |out| {
+            serde_json::to_writer_pretty(&mut *out, &summary)?;
+            writeln!(out)
+        })
     }
+}
+
+/// Writes a file whole, or leaves none.
+fn write_file(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut out = BufWriter::new(File::create(path)?);
+    let written = write(&mut out).and_then(|()| out.flush());
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
 }

@@ -52,6 +52,7 @@ pub(crate) struct Interval {
 pub(crate) struct Latency {
     feeds: Vec<Feed>,
     totals: Vec<(Hop, Histogram<u64>)>,
+    /// Since the log took them last, one a hop at most.
     intervals: Vec<Interval>,
     keep_intervals: bool,
     counters: Arc<Counters>,
@@ -74,9 +75,16 @@ impl Latency {
         this.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps each interval until it is taken, for a log.
+    /// Keeps what comes until it is taken, for a log.
     pub(crate) fn keep_intervals(&mut self) {
         self.keep_intervals = true;
+    }
+
+    /// Nobody takes intervals any more, because the report could not be written.
+    pub(crate) fn report_has_ended(&mut self) {
+        self.keep_intervals = false;
+        self.intervals = Vec::new();
+        self.counters.set(Counter::ReportEnded, 1);
     }
 
     /// Asks every recorder for its histograms. Collects first: a recorder that
@@ -157,13 +165,33 @@ fn add(
             .add(histogram)
             .expect("all hop histograms have the same bounds");
         if keep {
-            intervals.push(Interval {
-                hop,
-                histogram: histogram.clone(),
-                started: set.started,
-                ended: set.ended,
-            });
+            keep_interval(intervals, hop, histogram, set);
         }
     }
     longer
+}
+
+/// Adds to the hop's interval that the log has not taken yet, or begins one: however
+/// often a host looks between two intervals of the log, they take one histogram a
+/// hop.
+fn keep_interval(
+    intervals: &mut Vec<Interval>,
+    hop: Hop,
+    histogram: &Histogram<u64>,
+    set: &HopSet,
+) {
+    let Some(kept) = intervals.iter_mut().find(|kept| kept.hop == hop) else {
+        intervals.push(Interval {
+            hop,
+            histogram: histogram.clone(),
+            started: set.started,
+            ended: set.ended,
+        });
+        return;
+    };
+    kept.histogram
+        .add(histogram)
+        .expect("all hop histograms have the same bounds");
+    kept.started = kept.started.min(set.started);
+    kept.ended = kept.ended.max(set.ended);
 }

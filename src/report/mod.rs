@@ -5,6 +5,7 @@
 //! | `monitor` | the engine's state in a word, its lanes and rings |
 //! | `latency` | collects the histograms that recorders hand over |
 //! | `exporter` | the thread that writes the interval log, and the files at the end |
+//! | `whole_lines` | the file of the interval log |
 //! | `hgrm` | percentile tables in HdrHistogram's text format |
 //! | `facts` | the facts of machine, build and configuration |
 //! | `summary` | the JSON summary |
@@ -17,6 +18,7 @@ mod monitor;
 mod summary;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod whole_lines;
 
 pub(crate) use exporter::Exporter;
 pub(crate) use facts::Facts;

@@ -1,7 +1,7 @@
 //! The engine's state in a word, its lanes and its rings.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::Serialize;
 
@@ -107,6 +107,8 @@ pub(crate) struct Monitor {
     rings: Vec<(String, Gauge)>,
     /// How many of `counters` are on the events' way.
     on_the_way: usize,
+    /// Why the latency report has ended.
+    report_end: OnceLock<String>,
     last: Mutex<Look>,
 }
 
@@ -139,6 +141,7 @@ impl Monitor {
             lanes,
             rings,
             on_the_way,
+            report_end: OnceLock::new(),
             last: Mutex::default(),
         }
     }
@@ -150,6 +153,11 @@ impl Monitor {
     /// Only what is counted on the events' way: fewer to read.
     pub(crate) fn counters_on_the_way(&self) -> Snapshot {
         Snapshot::of(&self.counters[..self.on_the_way])
+    }
+
+    /// The latency report has ended, and why. The first reason stays.
+    pub(crate) fn report_has_ended(&self, why: String) {
+        let _ = self.report_end.set(why);
     }
 
     /// Whether a lane could not go on.

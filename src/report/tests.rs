@@ -180,6 +180,27 @@ fn what_is_beyond_the_histograms_is_counted_and_marked_in_every_file() {
     }
 }
 
+#[test]
+fn many_looks_between_two_intervals_keep_one_histogram_a_hop_and_lose_nothing() {
+    let mut report = Report::start();
+    for look in 0..200 {
+        report.record(Hop::HostWait, US + look, 1);
+        report.record(Hop::TickToCallback, MS + look, 2);
+        report.look();
+    }
+    let kept = Latency::lock(&report.latency).take_intervals();
+    let kept: BTreeMap<_, _> = kept
+        .iter()
+        .map(|interval| (interval.hop.name(), interval.histogram.len()))
+        .collect();
+    assert_eq!(
+        kept,
+        BTreeMap::from([("host.wait", 200), ("tick_to_callback", 400)])
+    );
+    let (dir, _) = report.finish();
+    assert_eq!(rows(&summary(dir.path()))["host.wait"]["count"], 200);
+}
+
 /// Latencies of a few sizes: what a strategy sees in a microsecond, what a slow
 /// market makes of it, what nobody should see.
 fn make_report() -> tempfile::TempDir {

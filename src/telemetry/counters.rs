@@ -139,6 +139,8 @@ counters! {
     /// longer. As of the last interval of the latency report or the last look at the
     /// hops.
     LatencyBeyond = "latency_beyond",
+    /// 1 once the latency report could no longer be written and has ended, else 0.
+    ReportEnded = "report_ended",
 }
 
 const COUNT: usize = Counter::ALL.len();
@@ -330,7 +332,7 @@ mod tests {
         let snapshot = Snapshot::of(&[host, lane]);
         assert_eq!(snapshot.events(), 5);
         assert_eq!(snapshot.in_flight(), 1);
-        assert_eq!(Counter::ALL[COUNT - 1].name(), "latency_beyond");
+        assert_eq!(Counter::ALL[COUNT - 1].name(), "report_ended");
     }
 }
 

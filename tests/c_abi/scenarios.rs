@@ -110,6 +110,8 @@ scenarios! {
     limited_locked_memory,
     limited_files,
     cores_that_are_not_there,
+    latency_between_two_intervals,
+    report_on_a_full_disk,
 }
 
 /// A thousand handles, loaded and unloaded: slow under a sanitizer.
