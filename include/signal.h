@@ -56,6 +56,9 @@
 
 /*
  `signal_health`: events go in, signals come out.
+
+ The numbers of `SIGNAL_HEALTH_` are names, not an order. From best to worst:
+ `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`.
  */
 #define SIGNAL_HEALTH_OK 0
 
@@ -85,6 +88,14 @@
  A lane could not go on: events are counted and refused.
  */
 #define SIGNAL_HEALTH_FAILED 5
+
+/*
+ Signals come out, but something beside them is wrong: `health.refused_percent` of
+ the events since the last look were refused (but for `refused_not_an_asset`), the
+ latency report has ended, or events are missing in the capture. Only
+ `SIGNAL_HEALTH_OK` is better.
+ */
+#define SIGNAL_HEALTH_DEGRADED 6
 
 /*
  The handle, or another pointer that is needed, is null.
@@ -693,7 +704,8 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
 
 /*
  The engine's state in a word, one of `SIGNAL_HEALTH_`: where several hold, the
- greatest. `signal_last_error` then says on this thread what it is concluded
+ worst, which is not the greatest number: from best to worst `OK`, `DEGRADED`,
+ `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`. `signal_last_error` then says on this thread what it is concluded
  from, or is null for `SIGNAL_HEALTH_OK`. "Since the last look" is since the
  last call on this handle, by whichever thread. Not for the hot path.
 

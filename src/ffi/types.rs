@@ -243,6 +243,9 @@ pub struct signal_ring_t {
 }
 
 /// `signal_health`: events go in, signals come out.
+///
+/// The numbers of `SIGNAL_HEALTH_` are names, not an order. From best to worst:
+/// `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`.
 pub const SIGNAL_HEALTH_OK: c_int = 0;
 /// A factor set's instrument or a model has been put in quarantine.
 pub const SIGNAL_HEALTH_QUARANTINED: c_int = 1;
@@ -256,6 +259,11 @@ pub const SIGNAL_HEALTH_OVERLOADED: c_int = 3;
 pub const SIGNAL_HEALTH_STALLED: c_int = 4;
 /// A lane could not go on: events are counted and refused.
 pub const SIGNAL_HEALTH_FAILED: c_int = 5;
+/// Signals come out, but something beside them is wrong: `health.refused_percent` of
+/// the events since the last look were refused (but for `refused_not_an_asset`), the
+/// latency report has ended, or events are missing in the capture. Only
+/// `SIGNAL_HEALTH_OK` is better.
+pub const SIGNAL_HEALTH_DEGRADED: c_int = 6;
 
 /// The handle, or another pointer that is needed, is null.
 pub const SIGNAL_ERROR_NULL: c_int = -1;

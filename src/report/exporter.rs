@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -103,8 +103,10 @@ impl Exporter {
             done: done.clone(),
         };
         let (latency, monitor) = (job.latency.clone(), job.monitor.clone());
+        let (has_begun, begun) = mpsc::channel();
         let thread = threads::spawn("signal-report".into(), move || {
             cores::step_aside(&aside);
+            let _ = has_begun.send(());
             let shown = job.dir.clone();
             let result = match catch_unwind(AssertUnwindSafe(|| job.run(file, &parker))) {
                 Ok(result) => result.map_err(|error| error.to_string()),
@@ -119,6 +121,8 @@ impl Exporter {
             }
         })
         .map_err(|error| format!("cannot start the report thread: {error}"))?;
+        // When the engine has started, its thread is off the host's core.
+        let _ = begun.recv();
         Ok(Self { thread, wake, done })
     }
 

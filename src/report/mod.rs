@@ -2,7 +2,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `monitor` | the engine's state in a word, its lanes and rings |
+//! | `health` | the engine's state in a word |
+//! | `monitor` | what that is concluded from, lanes and rings |
 //! | `latency` | collects the histograms that recorders hand over |
 //! | `exporter` | the thread that writes the interval log, and the files at the end |
 //! | `whole_lines` | the file of the interval log |
@@ -12,6 +13,7 @@
 
 mod exporter;
 mod facts;
+mod health;
 mod hgrm;
 mod latency;
 mod monitor;
@@ -22,8 +24,9 @@ mod whole_lines;
 
 pub(crate) use exporter::Exporter;
 pub(crate) use facts::Facts;
+pub use health::{Health, HealthState};
 pub use hgrm::write_hgrm;
 pub use latency::HopSummary;
 pub(crate) use latency::Latency;
 pub(crate) use monitor::Monitor;
-pub use monitor::{Health, HealthState, LaneReport, RingReport};
+pub use monitor::{LaneReport, RingReport};

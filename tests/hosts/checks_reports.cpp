@@ -76,7 +76,13 @@ SCENARIO(report_on_a_full_disk) {
     std::ifstream file(std::string(folder.path) + "/latency.hlog");
     const std::string log{std::istreambuf_iterator<char>(file), {}};
     CHECK(log.size() > 1000 && log.size() <= 4096 && log.back() == '\n');
+    const auto ended = [&] {
+      return plugin.health(engine.handle) == SIGNAL_HEALTH_DEGRADED &&
+             std::strstr(plugin.last_error(), folder.path) != nullptr;
+    };
+    CHECK(wait_for(ended));
     CHECK(growth_of_looks(plugin, engine, 500) < 512);
+    CHECK(ended());
     const std::size_t taken = engine.got.size();
     engine.feed(depth("btc_usdt", 2, 10.0, 11.0));
     engine.drain();

@@ -196,13 +196,14 @@ impl Handle {
 
     /// `signal_health`, in a word.
     pub fn health(&self) -> Result<&'static str, String> {
-        const WORDS: [&str; 6] = [
+        const WORDS: [&str; 7] = [
             "ok",
             "quarantined",
             "silent",
             "overloaded",
             "stalled",
             "failed",
+            "degraded",
         ];
         // SAFETY: the handle is live.
         let code = unsafe { (self.api.health)(self.pointer) };
