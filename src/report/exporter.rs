@@ -27,6 +27,9 @@ use crate::telemetry::hops::{Hop, MAX_NS, beyond};
 
 /// How long lanes get to hand over at the end of an interval.
 const HAND_OVER: Duration = Duration::from_millis(2);
+/// The host's thread answers at its next poll: it is looked for twice as late each
+/// time, at last so often.
+const LATE_HAND_OVER: Duration = Duration::from_millis(100);
 
 /// A running exporter.
 pub(crate) struct Exporter {
@@ -149,15 +152,25 @@ impl Job {
             "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"",
         )?;
         let mut next = Instant::now() + self.interval;
+        // While recorders have not answered: how long to wait for them this time.
+        let mut patience = None::<Duration>;
         while !self.done.load(Ordering::Acquire) {
-            parker.park_deadline(next);
-            if Instant::now() < next {
-                continue;
+            let late = patience.map(|patience| Instant::now() + patience);
+            parker.park_deadline(late.map_or(next, |late| late.min(next)));
+            let now = Instant::now();
+            if now >= next {
+                next += self.interval;
+                Latency::lock(&self.latency).request();
+                self.monitor.ask_host();
+                patience = Some(HAND_OVER);
+            } else if let (Some(waited), Some(late)) = (patience, late)
+                && now >= late
+            {
+                // At once: a host that leaves before the next interval ends leaves
+                // this one in the log.
+                let whole = self.write_intervals(&mut log)?;
+                patience = (!whole).then(|| (waited * 2).min(LATE_HAND_OVER));
             }
-            next += self.interval;
-            Latency::lock(&self.latency).request();
-            std::thread::sleep(HAND_OVER);
-            self.write_intervals(&mut log)?;
         }
         self.write_intervals(&mut log)?;
         drop(log);
@@ -165,11 +178,12 @@ impl Job {
         self.write_totals()
     }
 
-    fn write_intervals(&self, log: &mut Log<'_, '_>) -> io::Result<()> {
-        let intervals = {
+    /// Writes what has come; whether every recorder has answered.
+    fn write_intervals(&self, log: &mut Log<'_, '_>) -> io::Result<bool> {
+        let (intervals, whole) = {
             let mut latency = Latency::lock(&self.latency);
             latency.collect();
-            latency.take_intervals()
+            (latency.take_intervals(), latency.has_every_answer())
         };
         for interval in intervals {
             let tag = match interval.hop {
@@ -192,7 +206,7 @@ impl Job {
             )
             .map_err(|error| io::Error::other(error.to_string()))?;
         }
-        Ok(())
+        Ok(whole)
     }
 
     fn write_totals(&self) -> io::Result<()> {

@@ -107,13 +107,18 @@ impl Latency {
         }
     }
 
+    /// Whether no request is open.
+    pub(crate) fn has_every_answer(&self) -> bool {
+        self.feeds.iter().all(|feed| !feed.is_open())
+    }
+
     /// Collects until every recorder has answered, for a tenth of a second at
     /// most: a recorder that nobody runs answers later.
     pub(crate) fn wait_for_lanes(&mut self) {
         let begin = Instant::now();
         loop {
             self.collect();
-            if self.feeds.iter().all(|feed| !feed.is_open()) || begin.elapsed() > PATIENCE {
+            if self.has_every_answer() || begin.elapsed() > PATIENCE {
                 return;
             }
             std::thread::sleep(Duration::from_micros(50));

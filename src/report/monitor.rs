@@ -117,6 +117,12 @@ impl Monitor {
         Snapshot::of(&self.counters[..self.on_the_way])
     }
 
+    /// Has the host's thread hand its hops over at its next poll, if that finds no
+    /// signal: with a signal it does so anyway.
+    pub(crate) fn ask_host(&self) {
+        self.control.ask_host();
+    }
+
     /// The latency report has ended, and why. The first reason stays.
     pub(crate) fn report_has_ended(&self, why: String) {
         let _ = self.report_end.set(why);

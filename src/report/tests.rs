@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -32,8 +33,12 @@ struct Report {
 }
 
 impl Report {
-    /// Intervals end when the test says so, and at the end.
+    /// Of one interval, which ends with the report.
     fn start() -> Self {
+        Self::with_intervals(Duration::from_secs(3_600))
+    }
+
+    fn with_intervals(length: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::new(true);
         let config = Config::from_json(r#"{"placement": "inline"}"#).unwrap();
@@ -54,7 +59,7 @@ impl Report {
         let latency = Arc::new(Mutex::new(Latency::new(vec![feed], counters)));
         let exporter = Exporter::start(
             dir.path(),
-            3_600_000,
+            length.as_millis() as u64,
             latency.clone(),
             clock.clone(),
             monitor.clone(),
@@ -199,6 +204,24 @@ fn many_looks_between_two_intervals_keep_one_histogram_a_hop_and_lose_nothing() 
     );
     let (dir, _) = report.finish();
     assert_eq!(rows(&summary(dir.path()))["host.wait"]["count"], 200);
+}
+
+#[test]
+fn a_late_answer_is_in_the_log_before_the_next_interval_ends() {
+    const INTERVAL: Duration = Duration::from_secs(2);
+    let begin = Instant::now();
+    let mut report = Report::with_intervals(INTERVAL);
+    report.record(Hop::HostWait, 20 * MS, 3);
+    // Long after lanes would have answered.
+    std::thread::sleep(INTERVAL + Duration::from_millis(100));
+    let log = report.dir.path().join("latency.hlog");
+    let lines = || std::fs::read_to_string(&log).unwrap();
+    while !lines().contains("Tag=host.wait,") {
+        report.recorder.hand_over();
+        assert!(begin.elapsed() < 2 * INTERVAL, "{}", lines());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    report.finish();
 }
 
 /// Latencies of a few sizes: what a strategy sees in a microsecond, what a slow

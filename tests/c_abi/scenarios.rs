@@ -12,7 +12,7 @@ use support::ROOT;
 use support::host::{Output, compile, has_tool, host, library, run, run_for};
 
 /// Compiles `tests/hosts/*.cpp`, once for all tests.
-fn checks() -> &'static Path {
+pub(super) fn checks() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         // A static is never dropped, so a temporary folder would stay behind.

@@ -1,8 +1,9 @@
-// Latency reports: what they keep in memory, and a disk that is full.
+// Latency reports: what they keep in memory, a disk that is full, a host that leaves.
 #include "plugin.hpp"
 
 #include <sys/resource.h>
 
+#include <csignal>
 #include <fstream>
 #include <iterator>
 
@@ -89,4 +90,36 @@ SCENARIO(report_on_a_full_disk) {
     CHECK_EQ(engine.got.size(), taken + 1);
   }
   return 0;
+}
+
+// Leaves without destroy, in the way that SIGNAL_CHECKS_END names, between two
+// intervals of a report in SIGNAL_CHECKS_FOLDER that has 200 signals in it. More are
+// under way: how many of them are in the log is chance.
+SCENARIO(report_left_behind) {
+  static Plugin plugin;
+  const std::string end = std::getenv("SIGNAL_CHECKS_END");
+  const std::string placement = std::getenv("SIGNAL_CHECKS_PLACEMENT");
+  const char *folder = std::getenv("SIGNAL_CHECKS_FOLDER");
+  auto *engine = new Engine(plugin, config_of(placement.c_str(), folder, 20).c_str());
+  const double start = seconds();
+  while (engine->got.size() < 200 || seconds() - start < 0.2) {
+    if (engine->got.size() < 200) engine->feed(depth("btc_usdt", 1, 10.0, 11.0));
+    engine->drain();
+    sleep_us(500);
+  }
+  // The host's thread hands its times over at a poll.
+  for (const double all = seconds(); seconds() - all < 0.2; sleep_us(500)) engine->poll();
+  for (int event = 0; event < 50; ++event) engine->feed(depth("btc_usdt", 2, 10.0, 11.0));
+  engine->poll();
+  // As the host's handlers do, for every signal but two.
+  for (const int number : {SIGHUP, SIGABRT, SIGSEGV}) std::signal(number, [](int) { std::exit(42); });
+  if (end == "exit") std::exit(42);
+  if (end == "_exit") _exit(42);
+  if (end == "hup") std::raise(SIGHUP);
+  if (end == "abort") std::abort();
+  if (end == "segv") std::raise(SIGSEGV);
+  if (end == "kill") std::raise(SIGKILL);
+  std::signal(SIGHUP, SIG_DFL);
+  if (end == "hup without a handler") std::raise(SIGHUP);
+  return 1;
 }

@@ -1,9 +1,11 @@
 """Reads a latency report as other people's tools do and compares its files.
 
     report.py FOLDER
+    report.py FOLDER/latency.hlog
 
 The tables are read with the pattern of hdr-plot 0.6.2, the log with the HdrHistogram
-package. Prints a line a hop: name, count, maximum.
+package. Prints a line a hop: name, count, maximum. Of a log alone, which a
+host that left without its destroy has left, it prints the same.
 """
 
 import glob
@@ -67,6 +69,10 @@ def check_table(path, histogram, row):
 
 def main():
     folder = sys.argv[1]
+    if folder.endswith(".hlog"):
+        for hop, histogram in sorted(read_log(folder).items()):
+            print(hop, histogram.get_total_count(), histogram.get_max_value())
+        return
     totals = read_log(os.path.join(folder, "latency.hlog"))
     summary = json.load(open(os.path.join(folder, "summary.json")))
     rows = {row["hop"]: row for row in summary["hops"]}
