@@ -43,12 +43,22 @@
 #define SIGNAL_HOP_NAME_LEN 24
 
 /*
+ The bound of latencies, ns: 73 minutes. A percentile or maximum in
+ `signal_hop_t` that is equal to it took as long or longer, by how much nobody
+ knows; `latency_beyond` in `signal_stats_t` says how many did.
+ */
+#define SIGNAL_LATENCY_BOUND_NS 4398046511103
+
+/*
  Bytes of a lane's or ring's name, its NUL included.
  */
 #define SIGNAL_NAME_LEN 64
 
 /*
  `signal_health`: events go in, signals come out.
+
+ The numbers of `SIGNAL_HEALTH_` are names, not an order. From best to worst:
+ `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`.
  */
 #define SIGNAL_HEALTH_OK 0
 
@@ -78,6 +88,14 @@
  A lane could not go on: events are counted and refused.
  */
 #define SIGNAL_HEALTH_FAILED 5
+
+/*
+ Signals come out, but something beside them is wrong: `health.refused_percent` of
+ the events since the last look were refused (but for `refused_not_an_asset`), the
+ latency report has ended, or events are missing in the capture. Only
+ `SIGNAL_HEALTH_OK` is better.
+ */
+#define SIGNAL_HEALTH_DEGRADED 6
 
 /*
  The handle, or another pointer that is needed, is null.
@@ -377,10 +395,21 @@ typedef struct {
    Such copies that have been dealt with; the rest is part of `in_flight`.
    */
   uint64_t index_copies_ended;
+  /*
+   Latencies, of all hops, that took `SIGNAL_LATENCY_BOUND_NS` or longer. As of
+   the last `signal_latency` or the last interval of the latency report.
+   */
+  uint64_t latency_beyond;
+  /*
+   1 once the latency report could no longer be written and has ended, else 0:
+   `signal_last_error` says why after `signal_health`.
+   */
+  uint64_t report_ended;
 } signal_stats_t;
 
 /*
- One hop's latencies, in ns, since the handle was made.
+ One hop's latencies, in ns, since the handle was made. What took longer than
+ `SIGNAL_LATENCY_BOUND_NS` counts as that.
  */
 typedef struct {
   /*
@@ -404,7 +433,7 @@ typedef struct {
    */
   uint64_t p999_ns;
   /*
-   Greatest, ns.
+   Greatest, ns; with `SIGNAL_LATENCY_BOUND_NS` that or more.
    */
   uint64_t max_ns;
 } signal_hop_t;
@@ -663,7 +692,8 @@ const char *signal_value_name(void *handle, int model, int index);
 /*
  Writes at most `max` hops that have been timed, in the order of the path,
  and returns how many; -1 for a null pointer. Not for the hot path: it waits
- up to 100 ms for the lanes. 0 inside a callback.
+ up to 100 ms for the lanes. 0 inside a callback. A value that is equal to
+ `SIGNAL_LATENCY_BOUND_NS` is a lower bound.
 
  # Safety
 
@@ -674,7 +704,8 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
 
 /*
  The engine's state in a word, one of `SIGNAL_HEALTH_`: where several hold, the
- greatest. `signal_last_error` then says on this thread what it is concluded
+ worst, which is not the greatest number: from best to worst `OK`, `DEGRADED`,
+ `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`. `signal_last_error` then says on this thread what it is concluded
  from, or is null for `SIGNAL_HEALTH_OK`. "Since the last look" is since the
  last call on this handle, by whichever thread. Not for the hot path.
 

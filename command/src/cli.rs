@@ -144,10 +144,12 @@ fn play(title: &str, feed: &Feed, common: &Common, config_file: Option<&Path>) -
     let window = drive::window(config_file, plugin.models().len());
     let outcome = drive::run(&plugin, feed, common.speed, window, &waiter)?;
     let (hops, stamp_ns) = (plugin.latency(), plugin.stamp_ns());
+    // Counted as the hops are looked at.
+    let beyond = plugin.stats()?.latency_beyond;
     let mut received = plugin.destroy();
     received.finish()?;
     print::outcome(feed, &outcome, &received)?;
-    print::latency(&hops, stamp_ns, common.speed)?;
+    print::latency(&hops, beyond, stamp_ns, common.speed)?;
     if let Some(dir) = &common.report {
         let summary = dir.join("summary.json");
         if !summary.is_file() {

@@ -8,7 +8,7 @@ use signal::replay::Feed;
 
 use crate::drive::{Outcome, Speed};
 use crate::failure::{Failure, Result};
-use crate::host::bindings::Hop;
+use crate::host::bindings::{Hop, LATENCY_BOUND_NS};
 use crate::plugin::Library;
 use crate::received::Received;
 
@@ -83,29 +83,12 @@ pub fn outcome(feed: &Feed, outcome: &Outcome, received: &Received) -> Result<()
     line(&text)
 }
 
-/// Prints the hop table.
-pub fn latency(hops: &[Hop], stamp_ns: f64, speed: Speed) -> Result<()> {
-    const TITLES: [&str; 6] = ["hop", "count", "p50", "p99", "p99.9", "max"];
+/// Prints the hop table; `beyond` is how many latencies are at the histograms' bound.
+pub fn latency(hops: &[Hop], beyond: u64, stamp_ns: f64, speed: Speed) -> Result<()> {
     if hops.is_empty() {
         return line("latency: no hop was timed");
     }
-    let mut rows = vec![TITLES.map(str::to_owned)];
-    for hop in hops {
-        let [count, p50, p99, p999, max] =
-            [hop.count, hop.p50_ns, hop.p99_ns, hop.p999_ns, hop.max_ns].map(number);
-        rows.push([hop.name(), count, p50, p99, p999, max]);
-    }
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: [usize; 6] = std::array::from_fn(width);
-    let mut text = "latency, ns\n".to_owned();
-    for row in &rows {
-        let mut printed = format!("{:<width$}", row[0], width = widths[0]);
-        for (cell, width) in row.iter().zip(widths).skip(1) {
-            printed.push_str(&format!("  {cell:>width$}"));
-        }
-        text.push_str(&printed);
-        text.push('\n');
-    }
+    let mut text = hop_table(hops, beyond);
     text.push_str(&format!("one clock stamp costs {stamp_ns:.1} ns\n"));
     text.push_str(match speed {
         Speed::Max => {
@@ -119,6 +102,38 @@ pub fn latency(hops: &[Hop], stamp_ns: f64, speed: Speed) -> Result<()> {
         }
     });
     line(&text)
+}
+
+/// The hops, aligned. A latency at the histograms' bound is shown as a lower bound.
+fn hop_table(hops: &[Hop], beyond: u64) -> String {
+    const TITLES: [&str; 6] = ["hop", "count", "p50", "p99", "p99.9", "max"];
+    let latency = |value| match value {
+        LATENCY_BOUND_NS.. => format!(">={}", number(value)),
+        _ => number(value),
+    };
+    let mut rows = vec![TITLES.map(str::to_owned)];
+    for hop in hops {
+        let [p50, p99, p999, max] = [hop.p50_ns, hop.p99_ns, hop.p999_ns, hop.max_ns].map(latency);
+        rows.push([hop.name(), number(hop.count), p50, p99, p999, max]);
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: [usize; 6] = std::array::from_fn(width);
+    let mut text = "latency, ns\n".to_owned();
+    for row in &rows {
+        let mut printed = format!("{:<width$}", row[0], width = widths[0]);
+        for (cell, width) in row.iter().zip(widths).skip(1) {
+            printed.push_str(&format!("  {cell:>width$}"));
+        }
+        text.push_str(&printed);
+        text.push('\n');
+    }
+    if beyond > 0 {
+        text.push_str(&format!(
+            "{} latencies, of all hops, took 73 minutes or longer and are not told apart\n",
+            number(beyond)
+        ));
+    }
+    text
 }
 
 /// Rows of a name and a number, aligned.
@@ -187,6 +202,34 @@ mod tests {
         ] {
             assert_eq!(number(value), text);
         }
+    }
+
+    #[test]
+    fn a_latency_at_the_bound_is_shown_as_a_lower_bound() {
+        let row = |max_ns| {
+            let mut hop = Hop {
+                count: 4,
+                p50_ns: 95_000_000_000,
+                p99_ns: max_ns,
+                p999_ns: max_ns,
+                max_ns,
+                ..Hop::EMPTY
+            };
+            hop.name[..9].copy_from_slice(b"host.wait");
+            hop
+        };
+        assert_eq!(
+            hop_table(&[row(LATENCY_BOUND_NS)], 2),
+            "latency, ns\n\
+             hop        count             p50                  p99                p99.9                  max\n\
+             host.wait      4  95,000,000,000  >=4,398,046,511,103  >=4,398,046,511,103  >=4,398,046,511,103\n\
+             2 latencies, of all hops, took 73 minutes or longer and are not told apart\n"
+        );
+        let longest = hop_table(&[row(LATENCY_BOUND_NS - 1)], 0);
+        assert!(
+            !longest.contains(">=") && longest.lines().count() == 3,
+            "{longest}"
+        );
     }
 
     #[test]

@@ -63,6 +63,7 @@ struct OverloadLayer {
 struct HealthLayer {
     stall_us: Option<Ranged<10, 60_000_000>>,
     silent_events: Option<Ranged<1, 1_000_000_000>>,
+    refused_percent: Option<Ranged<1, 100>>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -143,6 +144,10 @@ impl Layer {
         set(
             &mut config.health.silent_events,
             health.silent_events.map(Ranged::get),
+        );
+        set(
+            &mut config.health.refused_percent,
+            health.refused_percent.map(Ranged::get),
         );
         let instruments = self.instruments.unwrap_or_default();
         set(

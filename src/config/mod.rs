@@ -288,7 +288,7 @@ mod tests {
                 "deliver": "on_data", "deliver_budget_us": 20,
                 "rings": {"ingest": 8, "stage": 4, "egress": 2}, "instruments": {"max": 9},
                 "overload": {"ingest": "block", "egress": "drop-newest", "block_ms": 5},
-                "health": {"stall_us": 20, "silent_events": 3}}"#,
+                "health": {"stall_us": 20, "silent_events": 3, "refused_percent": 7}}"#,
         )
         .unwrap();
         assert_eq!(config.factors[0].set, "a");
@@ -316,6 +316,7 @@ mod tests {
             (config.health.stall_us, config.health.silent_events),
             (20, 3)
         );
+        assert_eq!(config.health.refused_percent, 7);
         let written = serde_json::to_string(&config).unwrap();
         assert_eq!(Config::from_json(&written).unwrap(), config);
     }

@@ -31,7 +31,7 @@ pub struct Instruments {
     pub max: usize,
 }
 
-/// What counts as a stall and as silence.
+/// What counts as a stall, as silence and as a feed gone wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(default, deny_unknown_fields))]
@@ -44,6 +44,10 @@ pub struct Health {
     /// 10,000.
     #[cfg_attr(test, schemars(range(min = 1, max = 1_000_000_000)))]
     pub silent_events: u64,
+    /// So many of a hundred events since the last look, refused, are too many, 1 to
+    /// 100. Default 10.
+    #[cfg_attr(test, schemars(range(min = 1, max = 100)))]
+    pub refused_percent: u64,
 }
 
 impl Default for Health {
@@ -51,6 +55,7 @@ impl Default for Health {
         Self {
             stall_us: 10_000,
             silent_events: 10_000,
+            refused_percent: 10,
         }
     }
 }

@@ -151,7 +151,7 @@ impl Wait<'_> {
     fn look_at_counters(&mut self, waited: u64) {
         self.look = waited.saturating_mul(2);
         let monitor = &self.delivery.monitor;
-        let counters = monitor.counters();
+        let counters = monitor.counters_on_the_way();
         let nothing_comes = counters.in_flight() == 0 && counters.queued() == 0;
         if nothing_comes || monitor.has_failed() {
             // What was published before has become visible: one more look.

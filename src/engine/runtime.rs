@@ -53,6 +53,21 @@ impl Base {
         self.control.has_failed_for_good()
     }
 
+    /// Whether [`Self::attend`] has something to do, or the engine has failed.
+    #[inline]
+    pub(crate) fn needs_attention(&self) -> bool {
+        self.control.needs_attention()
+    }
+
+    /// What the host's thread does beside looking for signals: hands its hops over if
+    /// the latency report has asked. Else those of the last signals would wait for
+    /// the next one, and be lost with a host that leaves before.
+    pub(crate) fn attend(&self, feeder: &mut Feeder, poller: &mut Poller) {
+        if self.control.take_wish() {
+            hand_over(feeder, poller);
+        }
+    }
+
     /// Tells the lanes to end; dropping joins them.
     pub(crate) fn stop(&self) {
         self.control.stop();
@@ -93,15 +108,20 @@ impl Base {
     pub(crate) fn latency(&self, feeder: &mut Feeder, poller: &mut Poller) -> Vec<HopSummary> {
         let mut latency = Latency::lock(&self.latency);
         latency.request();
-        poller.record_batch();
-        if let Some(recorder) = &mut poller.recorder {
-            recorder.hand_over();
-        }
-        if let Some(work) = &mut feeder.inline {
-            work.hand_over();
-        }
+        hand_over(feeder, poller);
         latency.wait_for_lanes();
         latency.summaries()
+    }
+}
+
+/// Hands over the hops of the host's thread, if they have been asked for.
+fn hand_over(feeder: &mut Feeder, poller: &mut Poller) {
+    poller.record_batch();
+    if let Some(recorder) = &mut poller.recorder {
+        recorder.hand_over();
+    }
+    if let Some(work) = &mut feeder.inline {
+        work.hand_over();
     }
 }
 

@@ -85,9 +85,9 @@ impl Engine {
         let host_counters = Counters::new();
         let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
         pipeline.counters.insert(0, host_counters.clone());
-        if let Some((_, _, counters)) = &captured {
-            pipeline.counters.push(counters.clone());
-        }
+        let report_counters = Counters::new();
+        let aside = captured.iter().map(|(_, _, counters)| counters.clone());
+        let aside: Vec<_> = aside.chain([report_counters.clone()]).collect();
         pipeline.feeds.push(feed);
         let mut inline = if plan.is_inline() {
             pipeline.works.pop()
@@ -100,6 +100,7 @@ impl Engine {
         let monitor = Monitor::new(
             config.health,
             pipeline.counters,
+            aside,
             control.clone(),
             plan.lanes.iter().cloned().zip(vitals).collect(),
             pipeline.gauges,
@@ -123,7 +124,7 @@ impl Engine {
             plan,
             control: control.clone(),
             clock: clock.clone(),
-            latency: Arc::new(Mutex::new(Latency::new(pipeline.feeds))),
+            latency: Arc::new(Mutex::new(Latency::new(pipeline.feeds, report_counters))),
             exporter: None,
             capture: None,
             about,

@@ -4,6 +4,7 @@ use std::ffi::{c_int, c_void};
 
 use super::handle::{Handle, guarded, model_place, say_why_failed};
 use super::handle_table::{self, Inside};
+use super::signals::attend;
 use super::types::{SIGNAL_ERROR_NULL, signal_result_t};
 
 /// Writes at most `max` of the signals that are ready into `results`, oldest
@@ -55,7 +56,7 @@ unsafe fn fill(inside: &Inside, results: *mut signal_result_t, max: c_int) -> c_
     let this = inside.handle();
     free(this);
     // Before the signals are counted.
-    let failed = this.base.has_failed_for_good();
+    let failed = this.base.needs_attention() && attend(this);
     let max = usize::try_from(max).unwrap_or(0);
     // SAFETY: this thread is inside the handle's seat, no callback runs, and
     // nothing called here calls back into the host.

@@ -6,12 +6,15 @@ use super::handle::{Handle, guarded};
 use super::handle_table::{self, Refused};
 use super::last_error;
 use super::types::{
-    SIGNAL_ALL_MODELS, SIGNAL_ERROR_NULL, SIGNAL_HEALTH_FAILED, SIGNAL_HEALTH_OK,
-    SIGNAL_HEALTH_OVERLOADED, SIGNAL_HEALTH_QUARANTINED, SIGNAL_HEALTH_SILENT,
+    SIGNAL_ALL_MODELS, SIGNAL_ERROR_NULL, SIGNAL_HEALTH_DEGRADED, SIGNAL_HEALTH_FAILED,
+    SIGNAL_HEALTH_OK, SIGNAL_HEALTH_OVERLOADED, SIGNAL_HEALTH_QUARANTINED, SIGNAL_HEALTH_SILENT,
     SIGNAL_HEALTH_STALLED, signal_hop_t, signal_lane_t, signal_ring_t, signal_stats_t,
 };
 use crate::report::HealthState;
 use crate::telemetry::counters::{Counter, Snapshot};
+use crate::telemetry::hops::MAX_NS;
+
+const _: () = assert!(super::types::SIGNAL_LATENCY_BOUND_NS == MAX_NS);
 
 /// Why the last `signal_create` on this thread returned null, why a poll
 /// returned `SIGNAL_ERROR_FAILED`, or what `signal_health` found; null if that
@@ -120,6 +123,8 @@ fn stats_of(
         failed: u64::from(failed),
         index_copies: count(Counter::Copies),
         index_copies_ended: count(Counter::CopiesEnded),
+        latency_beyond: count(Counter::LatencyBeyond),
+        report_ended: count(Counter::ReportEnded),
     }
 }
 
@@ -176,7 +181,8 @@ pub unsafe extern "C" fn signal_value_name(
 
 /// Writes at most `max` hops that have been timed, in the order of the path,
 /// and returns how many; -1 for a null pointer. Not for the hot path: it waits
-/// up to 100 ms for the lanes. 0 inside a callback.
+/// up to 100 ms for the lanes. 0 inside a callback. A value that is equal to
+/// `SIGNAL_LATENCY_BOUND_NS` is a lower bound.
 ///
 /// # Safety
 ///
@@ -218,7 +224,8 @@ pub unsafe extern "C" fn signal_latency(
 }
 
 /// The engine's state in a word, one of `SIGNAL_HEALTH_`: where several hold, the
-/// greatest. `signal_last_error` then says on this thread what it is concluded
+/// worst, which is not the greatest number: from best to worst `OK`, `DEGRADED`,
+/// `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`. `signal_last_error` then says on this thread what it is concluded
 /// from, or is null for `SIGNAL_HEALTH_OK`. "Since the last look" is since the
 /// last call on this handle, by whichever thread. Not for the hot path.
 ///
@@ -236,6 +243,7 @@ pub unsafe extern "C" fn signal_health(handle: *mut c_void) -> c_int {
         }
         match health.state {
             HealthState::Ok => SIGNAL_HEALTH_OK,
+            HealthState::Degraded => SIGNAL_HEALTH_DEGRADED,
             HealthState::Quarantined => SIGNAL_HEALTH_QUARANTINED,
             HealthState::Silent => SIGNAL_HEALTH_SILENT,
             HealthState::Overloaded => SIGNAL_HEALTH_OVERLOADED,

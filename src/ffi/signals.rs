@@ -31,7 +31,7 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
     let this = inside.handle();
     batch::free(this);
     // Before the signals are counted.
-    let failed = this.base.has_failed_for_good();
+    let failed = this.base.needs_attention() && attend(this);
     // SAFETY: this thread is inside the handle's seat, in its outermost poll, and
     // no callback runs.
     let ready = unsafe { &mut *this.poller.get() }.begin();
@@ -44,6 +44,18 @@ pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_
         return say_why_failed(this);
     }
     hand_out(&inside, ready, |_| ()) as c_int
+}
+
+/// Does what a poll does beside handing out signals, for a handle that this thread
+/// is inside of, in its outermost poll; whether the engine has failed for good.
+#[cold]
+#[inline(never)]
+pub(super) fn attend(this: &Handle) -> bool {
+    // SAFETY: this thread is inside the handle's seat, in its outermost poll: no
+    // callback runs, and nothing called here calls back into the host.
+    let (feeder, poller) = unsafe { (&mut *this.feeder.get(), &mut *this.poller.get()) };
+    this.base.attend(feeder, poller);
+    this.base.has_failed_for_good()
 }
 
 /// From inside a callback: the place of the model that the signal is from, or

@@ -144,6 +144,12 @@ pub struct signal_stats_t {
     pub index_copies: u64,
     /// Such copies that have been dealt with; the rest is part of `in_flight`.
     pub index_copies_ended: u64,
+    /// Latencies, of all hops, that took `SIGNAL_LATENCY_BOUND_NS` or longer. As of
+    /// the last `signal_latency` or the last interval of the latency report.
+    pub latency_beyond: u64,
+    /// 1 once the latency report could no longer be written and has ended, else 0:
+    /// `signal_last_error` says why after `signal_health`.
+    pub report_ended: u64,
 }
 
 /// One signal of a batch. `symbol` and `values` lie in the library's memory, the
@@ -174,7 +180,13 @@ pub struct signal_result_t {
 /// Bytes of a hop's name, its NUL included.
 pub const SIGNAL_HOP_NAME_LEN: usize = 24;
 
-/// One hop's latencies, in ns, since the handle was made.
+/// The bound of latencies, ns: 73 minutes. A percentile or maximum in
+/// `signal_hop_t` that is equal to it took as long or longer, by how much nobody
+/// knows; `latency_beyond` in `signal_stats_t` says how many did.
+pub const SIGNAL_LATENCY_BOUND_NS: u64 = 4_398_046_511_103;
+
+/// One hop's latencies, in ns, since the handle was made. What took longer than
+/// `SIGNAL_LATENCY_BOUND_NS` counts as that.
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -189,7 +201,7 @@ pub struct signal_hop_t {
     pub p99_ns: u64,
     /// 99.9th percentile, ns.
     pub p999_ns: u64,
-    /// Greatest, ns.
+    /// Greatest, ns; with `SIGNAL_LATENCY_BOUND_NS` that or more.
     pub max_ns: u64,
 }
 
@@ -231,6 +243,9 @@ pub struct signal_ring_t {
 }
 
 /// `signal_health`: events go in, signals come out.
+///
+/// The numbers of `SIGNAL_HEALTH_` are names, not an order. From best to worst:
+/// `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`.
 pub const SIGNAL_HEALTH_OK: c_int = 0;
 /// A factor set's instrument or a model has been put in quarantine.
 pub const SIGNAL_HEALTH_QUARANTINED: c_int = 1;
@@ -244,6 +259,11 @@ pub const SIGNAL_HEALTH_OVERLOADED: c_int = 3;
 pub const SIGNAL_HEALTH_STALLED: c_int = 4;
 /// A lane could not go on: events are counted and refused.
 pub const SIGNAL_HEALTH_FAILED: c_int = 5;
+/// Signals come out, but something beside them is wrong: `health.refused_percent` of
+/// the events since the last look were refused (but for `refused_not_an_asset`), the
+/// latency report has ended, or events are missing in the capture. Only
+/// `SIGNAL_HEALTH_OK` is better.
+pub const SIGNAL_HEALTH_DEGRADED: c_int = 6;
 
 /// The handle, or another pointer that is needed, is null.
 pub const SIGNAL_ERROR_NULL: c_int = -1;

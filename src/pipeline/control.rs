@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use crate::os::stderr::say;
-use crate::sync::{AtomicBool, OnceLock, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, OnceLock, Ordering};
 
 /// Incidents of which the text is kept and said.
 pub(crate) const MAX_INCIDENTS: usize = 64;
@@ -15,13 +15,20 @@ pub(crate) const MAX_INCIDENTS: usize = 64;
 /// a lane that has failed may be waited for.
 pub(crate) const LONGEST_FAREWELL: Duration = Duration::from_secs(5);
 
-/// Written at the end of an engine's life and when something goes wrong only,
-/// so that its cache line stays with every reader.
+/// What the host's thread and the lanes look at, in one word: a failure, and the
+/// report's wish that the host's thread hand over its hops.
+const FAILED: u64 = 1;
+const ASKED: u64 = 2;
+
+/// Written at the end of an engine's life, when something goes wrong and once an
+/// interval of the latency report only, so that its cache line stays with every
+/// reader.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Control {
     stop: AtomicBool,
-    failed: AtomicBool,
+    /// `FAILED`, `ASKED` or both.
+    attention: AtomicU64,
     failure: OnceLock<String>,
     failed_at: std::sync::OnceLock<Instant>,
     /// Lanes that have ended, in the order of the path.
@@ -35,7 +42,7 @@ impl Control {
     pub(crate) fn new(lanes: usize) -> Self {
         Self {
             stop: AtomicBool::new(false),
-            failed: AtomicBool::new(false),
+            attention: AtomicU64::new(0),
             failure: OnceLock::default(),
             failed_at: std::sync::OnceLock::new(),
             ended: (0..lanes).map(|_| AtomicBool::new(false)).collect(),
@@ -86,7 +93,26 @@ impl Control {
 
     #[inline]
     pub(crate) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+        self.attention.load(Ordering::Acquire) & FAILED != 0
+    }
+
+    /// Whether the host's thread has more to do than to look for signals: the engine
+    /// has failed, or [`Self::take_wish`] is due. As cheap as [`Self::has_failed`].
+    #[inline]
+    pub(crate) fn needs_attention(&self) -> bool {
+        self.attention.load(Ordering::Acquire) != 0
+    }
+
+    /// The latency report wants the hops of the host's thread.
+    pub(crate) fn ask_host(&self) {
+        self.attention.fetch_or(ASKED, Ordering::Release);
+    }
+
+    /// Whether the report has asked since the last call. The host's thread alone
+    /// calls it.
+    #[cold]
+    pub(crate) fn take_wish(&self) -> bool {
+        self.attention.fetch_and(!ASKED, Ordering::AcqRel) & ASKED != 0
     }
 
     /// Why the engine failed.
@@ -102,7 +128,7 @@ impl Control {
         say(&format!("the engine has failed: {why}"));
         let _ = self.failed_at.set(Instant::now());
         let _ = self.failure.set(why);
-        self.failed.store(true, Ordering::Release);
+        self.attention.fetch_or(FAILED, Ordering::Release);
     }
 
     /// Something was put in quarantine. Said on stderr, one line each, as long

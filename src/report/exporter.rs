@@ -2,9 +2,10 @@
 //! the other files when the engine ends.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, LineWriter, Write};
+use std::io::{self, BufWriter, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,20 +19,23 @@ use super::hgrm::write_hgrm;
 use super::latency::Latency;
 use super::monitor::Monitor;
 use super::summary::Summary;
+use super::whole_lines::WholeLines;
 use crate::os::clock::Clock;
 use crate::os::stderr::say;
 use crate::os::{cores, threads};
-use crate::telemetry::hops::Hop;
+use crate::telemetry::hops::{Hop, MAX_NS, beyond};
 
 /// How long lanes get to hand over at the end of an interval.
 const HAND_OVER: Duration = Duration::from_millis(2);
+/// The host's thread answers at its next poll: it is looked for twice as late each
+/// time, at last so often.
+const LATE_HAND_OVER: Duration = Duration::from_millis(100);
 
 /// A running exporter.
 pub(crate) struct Exporter {
-    thread: JoinHandle<io::Result<()>>,
+    thread: JoinHandle<()>,
     wake: Unparker,
     done: Arc<AtomicBool>,
-    dir: PathBuf,
 }
 
 struct Job {
@@ -46,7 +50,7 @@ struct Job {
     done: Arc<AtomicBool>,
 }
 
-type Log<'a, 'b> = IntervalLogWriter<'a, 'b, LineWriter<File>, V2DeflateSerializer>;
+type Log<'a, 'b> = IntervalLogWriter<'a, 'b, WholeLines, V2DeflateSerializer>;
 
 impl Exporter {
     /// Makes the folder and the log, then starts the thread on the `aside`
@@ -101,42 +105,42 @@ impl Exporter {
             facts,
             done: done.clone(),
         };
+        let (latency, monitor) = (job.latency.clone(), job.monitor.clone());
+        let (has_begun, begun) = mpsc::channel();
         let thread = threads::spawn("signal-report".into(), move || {
             cores::step_aside(&aside);
-            job.run(file, &parker)
+            let _ = has_begun.send(());
+            let shown = job.dir.clone();
+            let result = match catch_unwind(AssertUnwindSafe(|| job.run(file, &parker))) {
+                Ok(result) => result.map_err(|error| error.to_string()),
+                Err(_) => Err("its thread panicked".to_owned()),
+            };
+            if let Err(why) = result {
+                let what = format!("cannot write the latency report in {}", shown.display());
+                say(&format!("{what}: {why}; it ends here, the engine goes on"));
+                monitor.report_has_ended(format!("{what}: {why}"));
+                // Last: who sees it counted can ask why.
+                Latency::lock(&latency).report_has_ended();
+            }
         })
         .map_err(|error| format!("cannot start the report thread: {error}"))?;
-        Ok(Self {
-            thread,
-            wake,
-            done,
-            dir: dir.to_path_buf(),
-        })
+        // When the engine has started, its thread is off the host's core.
+        let _ = begun.recv();
+        Ok(Self { thread, wake, done })
     }
 
-    /// Writes the rest of the report. Says so in one line on stderr if it could
-    /// not.
+    /// Writes the rest of the report, unless it has ended before.
     pub(crate) fn finish(self) {
         self.done.store(true, Ordering::Release);
         self.wake.unpark();
-        let result = match self.thread.join() {
-            Ok(result) => result.map_err(|error| error.to_string()),
-            Err(_) => Err("the report thread panicked".to_owned()),
-        };
-        if let Err(why) = result {
-            say(&format!(
-                "cannot write the latency report in {}: {why}",
-                self.dir.display()
-            ));
-        }
+        // The thread says itself what went wrong.
+        let _ = self.thread.join();
     }
 }
 
 impl Job {
     fn run(self, file: File, parker: &Parker) -> io::Result<()> {
-        // Whole lines reach the file, so a host that leaves without destroy
-        // leaves a log that can be read.
-        let mut file = LineWriter::new(file);
+        let mut file = WholeLines::new(file);
         let mut serializer = V2DeflateSerializer::new();
         let mut log = IntervalLogWriterBuilder::new()
             .add_comment("[Histogram log format version 1.3]")
@@ -148,15 +152,25 @@ impl Job {
             "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"",
         )?;
         let mut next = Instant::now() + self.interval;
+        // While recorders have not answered: how long to wait for them this time.
+        let mut patience = None::<Duration>;
         while !self.done.load(Ordering::Acquire) {
-            parker.park_deadline(next);
-            if Instant::now() < next {
-                continue;
+            let late = patience.map(|patience| Instant::now() + patience);
+            parker.park_deadline(late.map_or(next, |late| late.min(next)));
+            let now = Instant::now();
+            if now >= next {
+                next += self.interval;
+                Latency::lock(&self.latency).request();
+                self.monitor.ask_host();
+                patience = Some(HAND_OVER);
+            } else if let (Some(waited), Some(late)) = (patience, late)
+                && now >= late
+            {
+                // At once: a host that leaves before the next interval ends leaves
+                // this one in the log.
+                let whole = self.write_intervals(&mut log)?;
+                patience = (!whole).then(|| (waited * 2).min(LATE_HAND_OVER));
             }
-            next += self.interval;
-            Latency::lock(&self.latency).request();
-            std::thread::sleep(HAND_OVER);
-            self.write_intervals(&mut log)?;
         }
         self.write_intervals(&mut log)?;
         drop(log);
@@ -164,17 +178,25 @@ impl Job {
         self.write_totals()
     }
 
-    fn write_intervals(&self, log: &mut Log<'_, '_>) -> io::Result<()> {
-        let intervals = {
+    /// Writes what has come; whether every recorder has answered.
+    fn write_intervals(&self, log: &mut Log<'_, '_>) -> io::Result<bool> {
+        let (intervals, whole) = {
             let mut latency = Latency::lock(&self.latency);
             latency.collect();
-            latency.take_intervals()
+            (latency.take_intervals(), latency.has_every_answer())
         };
         for interval in intervals {
             let tag = match interval.hop {
                 Hop::TickToCallback => None,
                 hop => Tag::new(hop.name()),
             };
+            let longer = beyond(&interval.histogram);
+            if longer > 0 {
+                log.write_comment(&format!(
+                    "[Beyond: {longer} of {} in the next interval took {MAX_NS} ns or longer]",
+                    interval.hop.name()
+                ))?;
+            }
             let nanos = |from, to| Duration::from_nanos(self.clock.nanos(from, to));
             log.write_histogram(
                 &interval.histogram,
@@ -184,16 +206,15 @@ impl Job {
             )
             .map_err(|error| io::Error::other(error.to_string()))?;
         }
-        Ok(())
+        Ok(whole)
     }
 
     fn write_totals(&self) -> io::Result<()> {
         let latency = Latency::lock(&self.latency);
         for (hop, histogram) in latency.totals() {
-            let path = self.dir.join(format!("{}.hgrm", hop.name()));
-            let mut out = BufWriter::new(File::create(path)?);
-            write_hgrm(&mut out, histogram)?;
-            out.flush()?;
+            write_file(&self.dir.join(format!("{}.hgrm", hop.name())), |out| {
+                write_hgrm(out, histogram)
+            })?;
         }
         let since_epoch = self
             .started
@@ -206,9 +227,22 @@ impl Job {
             &self.monitor,
             &self.facts,
         );
-        let mut out = BufWriter::new(File::create(self.dir.join("summary.json"))?);
-        serde_json::to_writer_pretty(&mut out, &summary)?;
-        writeln!(out)?;
-        out.flush()
+        write_file(&self.dir.join("summary.json"), |out| {
+            serde_json::to_writer_pretty(&mut *out, &summary)?;
+            writeln!(out)
+        })
     }
+}
+
+/// Writes a file whole, or leaves none.
+fn write_file(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut out = BufWriter::new(File::create(path)?);
+    let written = write(&mut out).and_then(|()| out.flush());
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
 }

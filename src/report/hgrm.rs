@@ -5,25 +5,36 @@ use std::io::{self, Write};
 
 use hdrhistogram::Histogram;
 
+use crate::telemetry::hops::{MAX_NS, beyond};
+
 /// Steps per halving of the distance to 100 %, as HdrHistogram's tools use.
 const TICKS_PER_HALF_DISTANCE: u32 = 5;
 
-/// Writes a histogram of nanoseconds as a percentile table, values in ns.
+/// Writes a histogram of nanoseconds as a percentile table, values in ns. A line at
+/// the end says how many are at the histogram's bound, if any are: they took as long
+/// or longer, so maximum, mean and deviation are too low.
+///
+/// Columns are as wide as in HdrHistogram's own tables, and wider where a number
+/// needs it: each has a space before it, the first one too, for readers that take
+/// rows apart at spaces.
 ///
 /// # Errors
 ///
 /// What the writer says.
-pub fn write_hgrm(out: &mut impl Write, histogram: &Histogram<u64>) -> io::Result<()> {
+pub(crate) fn write_hgrm(out: &mut impl Write, histogram: &Histogram<u64>) -> io::Result<()> {
+    let most = format!("{:.3}", histogram.max() as f64);
+    let value_width = most.len().max(11) + 1;
+    let count_width = histogram.len().to_string().len().max(10);
     writeln!(
         out,
-        "{:>12} {:>14} {:>10} {:>14}\n",
+        "{:>value_width$} {:>14} {:>count_width$} {:>14}\n",
         "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
     )?;
     for step in histogram.iter_quantiles(TICKS_PER_HALF_DISTANCE) {
         let quantile = step.quantile_iterated_to();
         write!(
             out,
-            "{:>12.3} {quantile:>2.12} {:>10}",
+            "{:>value_width$.3} {quantile:>14.12} {:>count_width$}",
             step.value_iterated_to() as f64,
             histogram.count_between(0, step.value_iterated_to()),
         )?;
@@ -52,5 +63,12 @@ pub fn write_hgrm(out: &mut impl Write, histogram: &Histogram<u64>) -> io::Resul
         2 * 10_u32
             .pow(u32::from(histogram.sigfig()))
             .next_power_of_two()
-    )
+    )?;
+    match beyond(histogram) {
+        0 => Ok(()),
+        longer => writeln!(
+            out,
+            "#[Beyond  = {longer:>12}, all took {MAX_NS} or longer]"
+        ),
+    }
 }

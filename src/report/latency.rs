@@ -1,12 +1,13 @@
 //! Collects the histograms that recorders hand over.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::telemetry::hops::{Feed, Hop, HopSet, histogram};
+use crate::telemetry::counters::{Counter, Counters};
+use crate::telemetry::hops::{Feed, Hop, HopSet, beyond, histogram};
 
 /// Longest wait for lanes to hand their histograms over.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -27,6 +28,10 @@ pub struct HopSummary {
     pub p999_ns: u64,
     /// Greatest, ns.
     pub max_ns: u64,
+    /// Messages that took 73 minutes or longer, which the histogram does not tell
+    /// apart: where this is not 0, `max_ns` is a lower bound, and so is each
+    /// percentile that is equal to it.
+    pub beyond: u64,
 }
 
 fn write_name<S: serde::Serializer>(hop: &Hop, serializer: S) -> Result<S::Ok, S::Error> {
@@ -47,17 +52,21 @@ pub(crate) struct Interval {
 pub(crate) struct Latency {
     feeds: Vec<Feed>,
     totals: Vec<(Hop, Histogram<u64>)>,
+    /// Since the log took them last, one a hop at most.
     intervals: Vec<Interval>,
     keep_intervals: bool,
+    counters: Arc<Counters>,
 }
 
 impl Latency {
-    pub(crate) fn new(feeds: Vec<Feed>) -> Self {
+    /// `counters` are written under the lock alone, so they have one writer.
+    pub(crate) fn new(feeds: Vec<Feed>, counters: Arc<Counters>) -> Self {
         Self {
             feeds,
             totals: Hop::ALL.iter().map(|&hop| (hop, histogram())).collect(),
             intervals: Vec::new(),
             keep_intervals: false,
+            counters,
         }
     }
 
@@ -66,9 +75,16 @@ impl Latency {
         this.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps each interval until it is taken, for a log.
+    /// Keeps what comes until it is taken, for a log.
     pub(crate) fn keep_intervals(&mut self) {
         self.keep_intervals = true;
+    }
+
+    /// Nobody takes intervals any more, because the report could not be written.
+    pub(crate) fn report_has_ended(&mut self) {
+        self.keep_intervals = false;
+        self.intervals = Vec::new();
+        self.counters.set(Counter::ReportEnded, 1);
     }
 
     /// Asks every recorder for its histograms. Collects first: a recorder that
@@ -85,8 +101,15 @@ impl Latency {
         let (totals, intervals, keep) =
             (&mut self.totals, &mut self.intervals, self.keep_intervals);
         for feed in &mut self.feeds {
-            while feed.take(|set| add(set, totals, intervals, keep)).is_some() {}
+            while let Some(beyond) = feed.take(|set| add(set, totals, intervals, keep)) {
+                self.counters.add(Counter::LatencyBeyond, beyond);
+            }
         }
+    }
+
+    /// Whether no request is open.
+    pub(crate) fn has_every_answer(&self) -> bool {
+        self.feeds.iter().all(|feed| !feed.is_open())
     }
 
     /// Collects until every recorder has answered, for a tenth of a second at
@@ -95,7 +118,7 @@ impl Latency {
         let begin = Instant::now();
         loop {
             self.collect();
-            if self.feeds.iter().all(|feed| !feed.is_open()) || begin.elapsed() > PATIENCE {
+            if self.has_every_answer() || begin.elapsed() > PATIENCE {
                 return;
             }
             std::thread::sleep(Duration::from_micros(50));
@@ -126,29 +149,54 @@ impl Latency {
                 p99_ns: histogram.value_at_quantile(0.99),
                 p999_ns: histogram.value_at_quantile(0.999),
                 max_ns: histogram.max(),
+                beyond: beyond(histogram),
             })
             .collect()
     }
 }
 
+/// Adds up a set; how many of its latencies are beyond the histograms' bound.
 fn add(
     set: &HopSet,
     totals: &mut [(Hop, Histogram<u64>)],
     intervals: &mut Vec<Interval>,
     keep: bool,
-) {
+) -> u64 {
+    let mut longer = 0;
     for (hop, histogram) in set.iter().filter(|(_, histogram)| !histogram.is_empty()) {
+        longer += beyond(histogram);
         let (_, total) = &mut totals[hop as usize];
         total
             .add(histogram)
             .expect("all hop histograms have the same bounds");
         if keep {
-            intervals.push(Interval {
-                hop,
-                histogram: histogram.clone(),
-                started: set.started,
-                ended: set.ended,
-            });
+            keep_interval(intervals, hop, histogram, set);
         }
     }
+    longer
+}
+
+/// Adds to the hop's interval that the log has not taken yet, or begins one: however
+/// often a host looks between two intervals of the log, they take one histogram a
+/// hop.
+fn keep_interval(
+    intervals: &mut Vec<Interval>,
+    hop: Hop,
+    histogram: &Histogram<u64>,
+    set: &HopSet,
+) {
+    let Some(kept) = intervals.iter_mut().find(|kept| kept.hop == hop) else {
+        intervals.push(Interval {
+            hop,
+            histogram: histogram.clone(),
+            started: set.started,
+            ended: set.ended,
+        });
+        return;
+    };
+    kept.histogram
+        .add(histogram)
+        .expect("all hop histograms have the same bounds");
+    kept.started = kept.started.min(set.started);
+    kept.ended = kept.ended.max(set.ended);
 }

@@ -2,23 +2,30 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `monitor` | the engine's state in a word, its lanes and rings |
+//! | `health` | the engine's state in a word |
+//! | `monitor` | what that is concluded from, lanes and rings |
 //! | `latency` | collects the histograms that recorders hand over |
 //! | `exporter` | the thread that writes the interval log, and the files at the end |
+//! | `whole_lines` | the file of the interval log |
 //! | `hgrm` | percentile tables in HdrHistogram's text format |
 //! | `facts` | the facts of machine, build and configuration |
 //! | `summary` | the JSON summary |
 
 mod exporter;
 mod facts;
+mod health;
 mod hgrm;
 mod latency;
 mod monitor;
 mod summary;
+#[cfg(all(test, not(loom)))]
+mod tests;
+mod whole_lines;
 
 pub(crate) use exporter::Exporter;
 pub(crate) use facts::Facts;
+pub use health::{Health, HealthState};
 pub use latency::HopSummary;
 pub(crate) use latency::Latency;
 pub(crate) use monitor::Monitor;
-pub use monitor::{Health, HealthState, LaneReport, RingReport};
+pub use monitor::{LaneReport, RingReport};

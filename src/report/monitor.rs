@@ -1,69 +1,17 @@
-//! The engine's state in a word, its lanes and its rings.
+//! What is looked at while the engine runs: its health, its lanes and its rings.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::Serialize;
 
+use super::health::{Health, HealthState};
 use crate::config;
 use crate::pipeline::control::Control;
 use crate::pipeline::plan::LanePlan;
 use crate::sync::ring::Gauge;
 use crate::telemetry::counters::{Counter, Counters, Snapshot};
 use crate::telemetry::heartbeat::Vitals;
-
-/// The engine's state in a word. Where several hold, the one further down the
-/// list is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum HealthState {
-    /// Events go in, signals come out.
-    Ok,
-    /// A factor set's instrument or a model has been put in quarantine.
-    Quarantined,
-    /// Events in, nothing out: `health.silent_events` events have come since
-    /// the last signal that the host took.
-    Silent,
-    /// Events or signals were dropped or conflated, or lanes waited for room,
-    /// since the last look; or signals wait for room now.
-    Overloaded,
-    /// A lane has not come round for `health.stall_us`.
-    Stalled,
-    /// A lane could not go on: events are counted and refused.
-    Failed,
-}
-
-impl HealthState {
-    /// The name in messages.
-    pub const fn name(self) -> &'static str {
-        match self {
-            HealthState::Ok => "ok",
-            HealthState::Quarantined => "quarantined",
-            HealthState::Silent => "silent",
-            HealthState::Overloaded => "overloaded",
-            HealthState::Stalled => "stalled",
-            HealthState::Failed => "failed",
-        }
-    }
-}
-
-/// What a look at the engine found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
-    /// The state.
-    pub state: HealthState,
-    /// What it is concluded from; empty for [`HealthState::Ok`].
-    pub why: String,
-}
-
-impl fmt::Display for Health {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.state.name())?;
-        if !self.why.is_empty() {
-            write!(f, ": {}", self.why)?;
-        }
-        Ok(())
-    }
-}
 
 /// A lane and how it comes round.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -100,42 +48,84 @@ pub struct RingReport {
 /// What is looked at while the engine runs, and what the last look found.
 pub(crate) struct Monitor {
     config: config::Health,
+    /// Those on the events' way first.
     counters: Vec<Arc<Counters>>,
     control: Arc<Control>,
     lanes: Vec<(LanePlan, Vitals)>,
     rings: Vec<(String, Gauge)>,
+    /// How many of `counters` are on the events' way.
+    on_the_way: usize,
+    /// Why the latency report has ended.
+    report_end: OnceLock<String>,
     last: Mutex<Look>,
 }
 
-#[derive(Clone, Copy, Default)]
+/// What the last look found.
 struct Look {
-    lost: u64,
-    delivered: u64,
+    counters: Snapshot,
     waited_ns: u64,
     /// Events that had come when the last new signal was seen.
     events_at_signal: u64,
 }
 
+/// Refused calls that are no events.
+const NO_EVENTS: [Counter; 2] = [Counter::RefusedNullData, Counter::RefusedUnknownType];
+
+/// Refusals that are not counted as a feed gone wrong: these were asked for, or are
+/// a state of their own.
+const EXPECTED: [Counter; 3] = [
+    Counter::RefusedNotAnAsset,
+    Counter::RefusedQuarantined,
+    Counter::RefusedFailed,
+];
+
 impl Monitor {
+    /// `counters` are those on the events' way, `aside` those of the threads that
+    /// write files.
     pub(crate) fn new(
         config: config::Health,
-        counters: Vec<Arc<Counters>>,
+        mut counters: Vec<Arc<Counters>>,
+        aside: impl IntoIterator<Item = Arc<Counters>>,
         control: Arc<Control>,
         lanes: Vec<(LanePlan, Vitals)>,
         rings: Vec<(String, Gauge)>,
     ) -> Self {
+        let on_the_way = counters.len();
+        counters.extend(aside);
         Self {
             config,
             counters,
             control,
             lanes,
             rings,
-            last: Mutex::default(),
+            on_the_way,
+            report_end: OnceLock::new(),
+            last: Mutex::new(Look {
+                counters: Snapshot::of(&[]),
+                waited_ns: 0,
+                events_at_signal: 0,
+            }),
         }
     }
 
     pub(crate) fn counters(&self) -> Snapshot {
         Snapshot::of(&self.counters)
+    }
+
+    /// Only what is counted on the events' way: fewer to read.
+    pub(crate) fn counters_on_the_way(&self) -> Snapshot {
+        Snapshot::of(&self.counters[..self.on_the_way])
+    }
+
+    /// Has the host's thread hand its hops over at its next poll, if that finds no
+    /// signal: with a signal it does so anyway.
+    pub(crate) fn ask_host(&self) {
+        self.control.ask_host();
+    }
+
+    /// The latency report has ended, and why. The first reason stays.
+    pub(crate) fn report_has_ended(&self, why: String) {
+        let _ = self.report_end.set(why);
     }
 
     /// Whether a lane could not go on.
@@ -172,23 +162,36 @@ impl Monitor {
 
     pub(crate) fn health(&self) -> Health {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (state, why) = self.look(&mut last, &self.counters());
-        Health { state, why }
+        let counters = self.counters();
+        let beside = self.beside(&last, &counters);
+        let (state, why) = self.look(&mut last, counters);
+        match (state, beside.is_empty()) {
+            (_, true) => Health { state, why },
+            (HealthState::Ok, false) => Health {
+                state: HealthState::Degraded,
+                why: beside,
+            },
+            (_, false) => Health {
+                state,
+                why: format!("{why}; besides, {beside}"),
+            },
+        }
     }
 
-    fn look(&self, last: &mut Look, counters: &Snapshot) -> (HealthState, String) {
-        let before = *last;
-        let delivered = counters.get(Counter::Delivered);
-        let lost = counters.lost();
-        if delivered != before.delivered {
-            last.events_at_signal = counters.events();
-        }
+    fn look(&self, last: &mut Look, counters: Snapshot) -> (HealthState, String) {
+        let since = |count: fn(&Snapshot) -> u64| count(&counters) - count(&last.counters);
+        let newly_lost = since(Snapshot::lost);
+        let signals = counters.get(Counter::Delivered) != last.counters.get(Counter::Delivered);
         let waited_ns = self
             .lanes
             .iter()
             .map(|(_, vitals)| vitals.waited_ns())
             .sum();
-        (last.lost, last.delivered, last.waited_ns) = (lost, delivered, waited_ns);
+        let newly_waited_us = (waited_ns - last.waited_ns) / 1000;
+        if signals {
+            last.events_at_signal = counters.events();
+        }
+        (last.counters, last.waited_ns) = (counters, waited_ns);
 
         if self.control.has_failed() {
             let why = self.control.failure().unwrap_or("no reason is known");
@@ -207,18 +210,19 @@ impl Monitor {
             }
         }
         let held = counters.get(Counter::Held);
-        let newly_waited_us = (waited_ns - before.waited_ns) / 1000;
-        if lost > before.lost || held > 0 || newly_waited_us > 0 {
+        if newly_lost > 0 || held > 0 || newly_waited_us > 0 {
             let why = format!(
-                "since the last look {} messages were dropped or conflated and lanes waited {newly_waited_us} us for room; \
-                 {held} signals wait for room",
-                lost - before.lost
+                "since the last look {newly_lost} messages were dropped or conflated and lanes waited {newly_waited_us} us for room; \
+                 {held} signals wait for room"
             );
             return (HealthState::Overloaded, why);
         }
         let silent = counters.events() - last.events_at_signal;
         if silent >= self.config.silent_events {
-            let why = format!("{silent} events in, nothing out: {}", whereabouts(counters));
+            let why = format!(
+                "{silent} events in, nothing out: {}",
+                whereabouts(&counters)
+            );
             return (HealthState::Silent, why);
         }
         if counters.get(Counter::Panics) > 0 {
@@ -227,6 +231,54 @@ impl Monitor {
         }
         (HealthState::Ok, String::new())
     }
+
+    /// What is wrong beside the way from events to signals; empty if nothing is.
+    fn beside(&self, last: &Look, counters: &Snapshot) -> String {
+        let since = |counter| counters.get(counter) - last.counters.get(counter);
+        let mut wrong = Vec::new();
+        wrong.extend(refused(since, self.config.refused_percent));
+        if counters.get(Counter::ReportEnded) > 0 {
+            wrong.extend(self.report_end.get().cloned());
+        }
+        let failed = counters.get(Counter::CaptureFailed);
+        if failed > 0 {
+            wrong.push(format!(
+                "the capture has ended: its file could not be written and lacks {failed} events"
+            ));
+        }
+        let missed = since(Counter::CaptureMissed);
+        if missed > 0 {
+            wrong.push(format!(
+                "since the last look the capture has missed {missed} events: its disk is slower than they came, \
+                 or capture.buffer too small"
+            ));
+        }
+        wrong.join("; ")
+    }
+}
+
+/// Says so if this share of the events since the last look was refused.
+fn refused(since: impl Fn(Counter) -> u64, percent: u64) -> Option<String> {
+    let is_refused = |counter: &Counter| counter.name().starts_with("refused_");
+    let reasons = Counter::ALL.iter().copied().filter(is_refused);
+    let reasons = reasons.filter(|counter| !NO_EVENTS.contains(counter));
+    let reasons = reasons.filter(|counter| !EXPECTED.contains(counter));
+    let refused: u64 = reasons.clone().map(&since).sum();
+    let taken = since(Counter::Updates) + since(Counter::Answered);
+    let all = refused + taken + EXPECTED.map(&since).iter().sum::<u64>();
+    if refused == 0 || u128::from(refused) * 100 < u128::from(all) * u128::from(percent) {
+        return None;
+    }
+    let most = reasons.max_by_key(|&counter| since(counter))?;
+    let cure = match most {
+        Counter::RefusedTooManyInstruments => ": instruments.max is too small for this feed",
+        _ => "",
+    };
+    Some(format!(
+        "since the last look {refused} of {all} events were refused, most as {} ({}){cure}",
+        most.name(),
+        since(most)
+    ))
 }
 
 /// Where most events or their signals have ended.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::facts::Facts;
 use super::latency::HopSummary;
 use super::monitor::{LaneReport, Monitor, RingReport};
+use crate::telemetry::hops::MAX_NS;
 
 /// Changes whenever a field changes its meaning or goes.
 const FORMAT: u32 = 1;
@@ -17,6 +18,8 @@ pub(crate) struct Summary<'a> {
     started_unix_s: f64,
     seconds: f64,
     hops: Vec<HopSummary>,
+    /// What takes as long or longer is not told apart.
+    latency_bound_ns: u64,
     counters: BTreeMap<&'static str, u64>,
     /// Of the lanes: heartbeat, longest duty cycle, stalls.
     vitals: Vec<LaneReport>,
@@ -40,6 +43,7 @@ impl<'a> Summary<'a> {
             started_unix_s,
             seconds,
             hops,
+            latency_bound_ns: MAX_NS,
             counters: monitor.counters().iter().collect(),
             vitals: monitor.lanes(),
             rings: monitor.rings(),

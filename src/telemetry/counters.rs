@@ -135,6 +135,12 @@ counters! {
     CaptureMissed = "capture_missed",
     /// Events that are not in the capture file because of an error of its disk.
     CaptureFailed = "capture_failed",
+    /// Latencies, of all hops, that are at the bound of the histograms: 73 minutes or
+    /// longer. As of the last interval of the latency report or the last look at the
+    /// hops.
+    LatencyBeyond = "latency_beyond",
+    /// 1 once the latency report could no longer be written and has ended, else 0.
+    ReportEnded = "report_ended",
 }
 
 const COUNT: usize = Counter::ALL.len();
@@ -326,7 +332,7 @@ mod tests {
         let snapshot = Snapshot::of(&[host, lane]);
         assert_eq!(snapshot.events(), 5);
         assert_eq!(snapshot.in_flight(), 1);
-        assert_eq!(Counter::ALL[COUNT - 1].name(), "capture_failed");
+        assert_eq!(Counter::ALL[COUNT - 1].name(), "report_ended");
     }
 }
 

@@ -95,9 +95,9 @@ impl Hop {
     }
 }
 
-/// Greatest latency that is told apart, ns: one minute. Longer ones count as
-/// this one.
-pub const MAX_NS: u64 = 60_000_000_000;
+/// The bound of the histograms, ns: 73 minutes, where the counts of a power of two
+/// end. What took as long or longer counts as this; [`beyond`] says how often.
+pub const MAX_NS: u64 = (1 << 42) - 1;
 /// Significant decimal digits of a recorded latency. Two keep a hop's counts
 /// small enough to stay in the first-level cache; the error is below 1 %.
 pub const DIGITS: u8 = 2;
@@ -105,6 +105,14 @@ pub const DIGITS: u8 = 2;
 /// A histogram of latencies in ns, of fixed size.
 pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, MAX_NS, DIGITS).expect("the bounds are valid constants")
+}
+
+/// Latencies that are at the bound: they took [`MAX_NS`], to the precision of the
+/// histogram, or longer, by how much nobody knows. Recording clamps to the bound, so
+/// its last place counts them, and they stay counted when histograms are added up
+/// or written to a log.
+pub fn beyond(histogram: &Histogram<u64>) -> u64 {
+    histogram.count_at(MAX_NS)
 }
 
 /// Histograms of one recorder over one interval.

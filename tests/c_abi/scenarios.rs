@@ -12,7 +12,7 @@ use support::ROOT;
 use support::host::{Output, compile, has_tool, host, library, run, run_for};
 
 /// Compiles `tests/hosts/*.cpp`, once for all tests.
-fn checks() -> &'static Path {
+pub(super) fn checks() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         // A static is never dropped, so a temporary folder would stay behind.
@@ -110,6 +110,8 @@ scenarios! {
     limited_locked_memory,
     limited_files,
     cores_that_are_not_there,
+    latency_between_two_intervals,
+    report_on_a_full_disk,
 }
 
 /// A thousand handles, loaded and unloaded: slow under a sanitizer.

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use signal::HealthState;
 use signal::abi::{HostEvent, IndexPrice, Ticker, Trade};
 use signal::messages::ModelId;
 use signal::replay::{self, Feed};
@@ -199,6 +200,11 @@ fn what_the_writer_misses_is_counted_and_the_pipeline_goes_on() {
     let counts = wait(&engine, 200_000);
     assert!(counts[1] > 0, "a buffer of two was enough");
     assert_eq!(counts[2], 0);
+    let health = engine.health();
+    assert_eq!(health.state, HealthState::Degraded, "{health}");
+    let missed = format!("the capture has missed {} events", counts[1]);
+    assert!(health.why.contains(&missed), "{health}");
+    assert_eq!(engine.health().state, HealthState::Ok);
     drop(engine);
     assert_eq!(lines(&file), counts[0]);
     // The numbers of the lines show the gaps.
@@ -250,6 +256,11 @@ fn a_full_disk_is_counted_and_the_pipeline_goes_on() {
     let taken = accepted(&engine.counters());
     assert!(!received.is_empty() && engine.failure().is_none());
     assert_eq!(wait(&engine, taken), [0, 0, taken]);
+    let health = engine.health();
+    assert_eq!(health.state, HealthState::Degraded, "{health}");
+    let lacks =
+        format!("the capture has ended: its file could not be written and lacks {taken} events");
+    assert!(health.why.contains(&lacks), "{health}");
 }
 
 #[test]

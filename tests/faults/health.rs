@@ -1,4 +1,4 @@
-//! What health says of lanes that wait and lanes that stand still.
+//! What health says of lanes that wait, lanes that stand still and feeds gone wrong.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -71,4 +71,99 @@ fn the_lane_that_stands_still_is_named_and_not_those_that_wait_for_it() {
     assert!(health.why.contains("lane model..egress@"), "{health}");
     RELEASED.store(true, Ordering::Relaxed);
     until(&engine, |health| health.state != HealthState::Stalled);
+}
+
+/// Gives so many events of an instrument and polls.
+fn give(engine: &mut Engine, symbol: &str, times: i64) {
+    for time in 0..times {
+        engine.on_event(depth(symbol, time, 100.0).event());
+        engine.poll(|_, _| {});
+    }
+}
+
+#[test]
+fn a_feed_of_which_too_much_is_refused_is_degraded_and_says_why() {
+    let mut engine = start(r#"{"placement": "inline", "instruments": {"max": 1}}"#);
+    give(&mut engine, "btc_usdt", 1);
+    assert_eq!(engine.health().state, HealthState::Ok);
+    give(&mut engine, "eth_usdt", 999);
+    let health = engine.health();
+    assert_eq!(health.state, HealthState::Degraded, "{health}");
+    assert_eq!(
+        health.to_string(),
+        "degraded: since the last look 999 of 999 events were refused, most as \
+         refused_too_many_instruments (999): instruments.max is too small for this feed"
+    );
+    // It is over when it is over.
+    give(&mut engine, "btc_usdt", 1);
+    assert_eq!(engine.health().state, HealthState::Ok);
+    // One in ten is too much, one in eleven is not.
+    for (taken, state) in [(9, HealthState::Degraded), (10, HealthState::Ok)] {
+        give(&mut engine, "btc_usdt", taken);
+        engine.on_event(depth("btc_usdt", 1, -1.0).event());
+        let health = engine.health();
+        assert_eq!(health.state, state, "{taken}: {health}");
+        let named =
+            health.why.contains("1 of 10 events") && health.why.contains("refused_bad_price (1)");
+        assert_eq!(named, taken == 9, "{health}");
+    }
+}
+
+#[test]
+fn how_much_may_be_refused_is_configured() {
+    for (percent, degraded) in [(1, true), (50, true), (51, false), (100, false)] {
+        let mut engine = start(&format!(
+            r#"{{"placement": "inline", "instruments": {{"max": 1}},
+                "health": {{"refused_percent": {percent}}}}}"#
+        ));
+        give(&mut engine, "btc_usdt", 5);
+        give(&mut engine, "eth_usdt", 5);
+        let health = engine.health();
+        assert_eq!(
+            health.state == HealthState::Degraded,
+            degraded,
+            "{percent}: {health}"
+        );
+    }
+}
+
+#[test]
+fn events_that_the_configuration_refuses_are_no_fault() {
+    let mut engine = start(r#"{"placement": "inline", "assets": "btc_usdt"}"#);
+    give(&mut engine, "btc_usdt", 1);
+    give(&mut engine, "eth_usdt", 999);
+    assert_eq!(engine.health().to_string(), "ok");
+}
+
+#[test]
+fn a_worse_state_is_given_and_what_is_wrong_besides_is_named() {
+    let mut engine = start(
+        r#"{"placement": "inline", "instruments": {"max": 1}, "health": {"silent_events": 100}}"#,
+    );
+    give(&mut engine, "btc_usdt", 1);
+    assert_eq!(engine.health().state, HealthState::Ok);
+    give(&mut engine, "eth_usdt", 200);
+    let health = engine.health();
+    assert_eq!(health.state, HealthState::Silent, "{health}");
+    assert!(
+        health
+            .why
+            .contains("besides, since the last look 200 of 200"),
+        "{health}"
+    );
+}
+
+#[test]
+fn states_are_in_the_order_of_severity() {
+    use HealthState::{Degraded, Failed, Ok, Overloaded, Quarantined, Silent, Stalled};
+    let worse = [
+        Ok,
+        Degraded,
+        Quarantined,
+        Silent,
+        Overloaded,
+        Stalled,
+        Failed,
+    ];
+    assert!(worse.is_sorted_by(|one, next| one < next));
 }

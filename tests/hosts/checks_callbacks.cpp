@@ -46,7 +46,7 @@ void everything(const char *, long long timestamp, const double *, int, void *us
     signal_lane_t lanes[4];
     signal_ring_t rings[8];
     CHECK_EQ(plugin.current_sequence(self->handle), static_cast<std::uint64_t>(self->first.size()));
-    CHECK(plugin.health(self->handle) >= SIGNAL_HEALTH_OK && plugin.health(self->handle) < SIGNAL_HEALTH_FAILED);
+    CHECK(plugin.health(self->handle) >= SIGNAL_HEALTH_OK && plugin.health(self->handle) != SIGNAL_HEALTH_FAILED);
     CHECK(plugin.incident(self->handle, 0) == nullptr);
     CHECK(plugin.lanes(self->handle, lanes, 4) >= 0);
     CHECK(plugin.rings(self->handle, rings, 8) > 0);

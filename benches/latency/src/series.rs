@@ -6,8 +6,8 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use signal::os::clock::Clock;
 
-/// Longest single trip that is told apart, in clock ticks (seconds on any machine).
-const MAX_TICKS: u64 = 1 << 36;
+/// Longest single trip that is told apart, in clock ticks: an hour on any machine.
+const MAX_TICKS: u64 = 1 << 44;
 
 /// The time-stamp counter, with its scale and granularity.
 pub struct Stamps {

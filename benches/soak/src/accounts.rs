@@ -26,7 +26,7 @@ const NO_EVENTS: [&str; 3] = [
 /// Where an event that went all the way ends.
 const EVENT_ENDS: [&str; 2] = ["updates", "answered"];
 /// Counters in which no message ends.
-const OTHERS: [&str; 20] = [
+const OTHERS: [&str; 22] = [
     "events_depth",
     "events_ticker",
     "events_trade",
@@ -47,6 +47,8 @@ const OTHERS: [&str; 20] = [
     "failed",
     "index_copies",
     "index_copies_ended",
+    "latency_beyond",
+    "report_ended",
 ];
 /// These may go down.
 const LEVELS: [&str; 2] = ["in_flight", "queued"];
@@ -196,6 +198,7 @@ pub fn check(case: &Case, counters: &Counters, given: &Given, received: u64) -> 
         captured,
     );
     equal("capture_failed = 0", get("capture_failed"), 0);
+    equal("report_ended = 0", get("report_ended"), 0);
     for (name, bad) in [
         ("refused_bad_symbol", given.bad_symbol),
         ("refused_bad_price", given.bad_price),

@@ -53,6 +53,7 @@ stats! {
     dropped_egress_timeout, dropped_egress_stopped, conflated_egress, queued, panics,
     refused_concurrent, model_vectors_missed, capture_written, capture_missed, capture_failed,
     dropped_ingest_stopped, lost_stage_parts, failed, index_copies, index_copies_ended,
+    latency_beyond, report_ended,
 }
 
 /// One row of the hop table (`signal_hop_t`).
@@ -72,6 +73,13 @@ pub struct Hop {
     /// Longest, ns.
     pub max_ns: u64,
 }
+
+// What of a row is at the bound is marked as such.
+const _: () = assert!(LATENCY_BOUND_NS == signal::ffi::SIGNAL_LATENCY_BOUND_NS);
+
+/// A latency that is equal to it took as long or longer
+/// (`SIGNAL_LATENCY_BOUND_NS`).
+pub const LATENCY_BOUND_NS: u64 = 4_398_046_511_103;
 
 impl Hop {
     /// A row to be filled in.

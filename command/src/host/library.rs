@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 pub use super::bindings::Callback;
-use super::bindings::{Egress, Functions, Hop, Stats};
+use super::bindings::{Egress, Functions, Hop, LATENCY_BOUND_NS, Stats};
 
 /// The functions, looked up.
 #[derive(Clone, Copy)]
@@ -196,13 +196,14 @@ impl Handle {
 
     /// `signal_health`, in a word.
     pub fn health(&self) -> Result<&'static str, String> {
-        const WORDS: [&str; 6] = [
+        const WORDS: [&str; 7] = [
             "ok",
             "quarantined",
             "silent",
             "overloaded",
             "stalled",
             "failed",
+            "degraded",
         ];
         // SAFETY: the handle is live.
         let code = unsafe { (self.api.health)(self.pointer) };
@@ -233,6 +234,8 @@ impl Handle {
                     "p99_ns": row.p99_ns,
                     "p999_ns": row.p999_ns,
                     "max_ns": row.max_ns,
+                    // Took `max_ns` or longer.
+                    "at_bound": row.max_ns >= LATENCY_BOUND_NS,
                 })
             })
             .collect()

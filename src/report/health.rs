@@ -1,0 +1,61 @@
+//! The engine's state in a word.
+
+use std::fmt;
+
+/// The engine's state in a word, from best to worst: where several hold, the one
+/// further down the list is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HealthState {
+    /// Events go in, signals come out.
+    Ok,
+    /// Signals come out, but something beside them is wrong: `health.refused_percent`
+    /// of the events since the last look were refused, the latency report has ended,
+    /// or events are missing in the capture.
+    Degraded,
+    /// A factor set's instrument or a model has been put in quarantine.
+    Quarantined,
+    /// Events in, nothing out: `health.silent_events` events have come since
+    /// the last signal that the host took.
+    Silent,
+    /// Events or signals were dropped or conflated, or lanes waited for room,
+    /// since the last look; or signals wait for room now.
+    Overloaded,
+    /// A lane has not come round for `health.stall_us`.
+    Stalled,
+    /// A lane could not go on: events are counted and refused.
+    Failed,
+}
+
+impl HealthState {
+    /// The name in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            HealthState::Ok => "ok",
+            HealthState::Degraded => "degraded",
+            HealthState::Quarantined => "quarantined",
+            HealthState::Silent => "silent",
+            HealthState::Overloaded => "overloaded",
+            HealthState::Stalled => "stalled",
+            HealthState::Failed => "failed",
+        }
+    }
+}
+
+/// What a look at the engine found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// The state.
+    pub state: HealthState,
+    /// What it is concluded from; empty for [`HealthState::Ok`].
+    pub why: String,
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.state.name())?;
+        if !self.why.is_empty() {
+            write!(f, ": {}", self.why)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,371 @@
+//! Reports of latencies that no test can wait for, read back from every file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{Exporter, Facts, Latency, Monitor};
+use crate::config::Config;
+use crate::os::clock::Clock;
+use crate::os::cores::Cores;
+use crate::pipeline::control::Control;
+use crate::pipeline::plan::Plan;
+use crate::telemetry::counters::{Counter, Counters};
+use crate::telemetry::hops::{self, Hop, MAX_NS, Recorder};
+
+const US: u64 = 1_000;
+const MS: u64 = 1_000 * US;
+const S: u64 = 1_000 * MS;
+const MINUTE: u64 = 60 * S;
+
+/// An exporter with a recorder that no engine feeds.
+struct Report {
+    exporter: Exporter,
+    recorder: Recorder,
+    latency: Arc<Mutex<Latency>>,
+    monitor: Arc<Monitor>,
+    clock: Clock,
+    dir: tempfile::TempDir,
+}
+
+impl Report {
+    /// Of one interval, which ends with the report.
+    fn start() -> Self {
+        Self::with_intervals(Duration::from_secs(3_600))
+    }
+
+    fn with_intervals(length: Duration) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::new(true);
+        let config = Config::from_json(r#"{"placement": "inline"}"#).unwrap();
+        let cores = Cores::detect().unwrap();
+        let plan = Plan::new(&config.placement, 1, None, config.idle, &cores).unwrap();
+        let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
+        let counters = Counters::new();
+        let control = Arc::new(Control::new(0));
+        let monitor = Monitor::new(
+            config.health,
+            vec![Counters::new()],
+            [counters.clone()],
+            control,
+            Vec::new(),
+            Vec::new(),
+        );
+        let monitor = Arc::new(monitor);
+        let latency = Arc::new(Mutex::new(Latency::new(vec![feed], counters)));
+        let exporter = Exporter::start(
+            dir.path(),
+            length.as_millis() as u64,
+            latency.clone(),
+            clock.clone(),
+            monitor.clone(),
+            Facts::new(&config, &plan, &cores, &clock),
+            Vec::new(),
+        );
+        Self {
+            exporter: exporter.unwrap(),
+            recorder,
+            latency,
+            monitor,
+            clock,
+            dir,
+        }
+    }
+
+    fn record(&mut self, hop: Hop, nanos: u64, times: u32) {
+        for _ in 0..times {
+            self.recorder.record(hop, 0, self.clock.ticks(nanos));
+        }
+    }
+
+    /// Collects what has been recorded, as `signal_latency` does.
+    fn look(&mut self) {
+        let mut latency = Latency::lock(&self.latency);
+        latency.request();
+        self.recorder.hand_over();
+        latency.wait_for_lanes();
+    }
+
+    /// Ends the report.
+    fn finish(self) -> (tempfile::TempDir, Arc<Monitor>) {
+        self.recorder.finish();
+        self.exporter.finish();
+        (self.dir, self.monitor)
+    }
+}
+
+fn summary(dir: &Path) -> Value {
+    let text = std::fs::read_to_string(dir.join("summary.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The rows of the summary by hop.
+fn rows(summary: &Value) -> BTreeMap<String, Value> {
+    let rows = summary["hops"].as_array().unwrap().iter();
+    rows.map(|row| (row["hop"].as_str().unwrap().to_owned(), row.clone()))
+        .collect()
+}
+
+fn assert_near(value: &Value, right: u64) {
+    let value = value.as_u64().unwrap();
+    assert!(value.abs_diff(right) <= right / 100, "{value} for {right}");
+}
+
+#[test]
+fn latencies_up_to_an_hour_are_exact_to_one_percent() {
+    for longest in [61 * S, 95 * S, 30 * MINUTE, 60 * MINUTE, 72 * MINUTE] {
+        let mut report = Report::start();
+        report.record(Hop::HostWait, longest / 2, 1);
+        report.record(Hop::HostWait, longest, 1);
+        let (dir, monitor) = report.finish();
+        let summary = summary(dir.path());
+        let row = &rows(&summary)["host.wait"];
+        assert_near(&row["max_ns"], longest);
+        assert_near(&row["p50_ns"], longest / 2);
+        assert_eq!(row["beyond"], 0);
+        assert_eq!(monitor.counters().get(Counter::LatencyBeyond), 0);
+        for file in ["host.wait.hgrm", "latency.hlog"] {
+            let text = std::fs::read_to_string(dir.path().join(file)).unwrap();
+            assert!(!text.contains("Beyond"), "{text}");
+        }
+        let table = std::fs::read_to_string(dir.path().join("host.wait.hgrm")).unwrap();
+        let mean = table
+            .lines()
+            .find(|line| line.starts_with("#[Mean"))
+            .unwrap();
+        let mean = mean.split(['=', ',']).nth(1).unwrap().trim();
+        let mean = mean.parse::<f64>().unwrap() as u64;
+        assert_near(&mean.into(), longest / 4 * 3);
+    }
+}
+
+#[test]
+fn what_is_beyond_the_histograms_is_counted_and_marked_in_every_file() {
+    let mut report = Report::start();
+    report.record(Hop::HostWait, 20 * MS, 10);
+    report.record(Hop::HostWait, 75 * MINUTE, 2);
+    report.look();
+    assert_eq!(report.monitor.counters().get(Counter::LatencyBeyond), 2);
+    let live = Latency::lock(&report.latency).summaries()[0];
+    assert_eq!((live.max_ns, live.beyond), (MAX_NS, 2));
+    report.record(Hop::HostWait, 1_000 * 60 * MINUTE, 1);
+    report.record(Hop::TickToCallback, 2 * 60 * MINUTE, 1);
+    let (dir, _) = report.finish();
+    let summary = summary(dir.path());
+    assert_eq!(summary["counters"]["latency_beyond"], 4);
+    assert_eq!(summary["latency_bound_ns"], MAX_NS);
+    let rows = rows(&summary);
+    for (hop, count, beyond) in [("host.wait", 13, 3), ("tick_to_callback", 1, 1)] {
+        let row = &rows[hop];
+        assert_eq!(
+            (&row["count"], &row["beyond"]),
+            (&count.into(), &beyond.into())
+        );
+        assert_eq!(row["max_ns"], MAX_NS);
+        let table = std::fs::read_to_string(dir.path().join(format!("{hop}.hgrm"))).unwrap();
+        let last = table.lines().last().unwrap();
+        let words: Vec<_> = last.split_whitespace().collect();
+        assert_eq!(
+            words[..3],
+            ["#[Beyond", "=", &format!("{beyond},")],
+            "{last}"
+        );
+        assert!(last.contains(&MAX_NS.to_string()), "{last}");
+        let log = std::fs::read_to_string(dir.path().join("latency.hlog")).unwrap();
+        let noted = log.lines().filter(|line| line.starts_with("#[Beyond: "));
+        let noted: u64 = noted
+            .filter(|line| line.contains(&format!(" of {hop} ")))
+            .map(|line| line.split(' ').nth(1).unwrap().parse::<u64>().unwrap())
+            .sum();
+        assert_eq!(noted, beyond, "{log}");
+    }
+}
+
+#[test]
+fn many_looks_between_two_intervals_keep_one_histogram_a_hop_and_lose_nothing() {
+    let mut report = Report::start();
+    for look in 0..200 {
+        report.record(Hop::HostWait, US + look, 1);
+        report.record(Hop::TickToCallback, MS + look, 2);
+        report.look();
+    }
+    let kept = Latency::lock(&report.latency).take_intervals();
+    let kept: BTreeMap<_, _> = kept
+        .iter()
+        .map(|interval| (interval.hop.name(), interval.histogram.len()))
+        .collect();
+    assert_eq!(
+        kept,
+        BTreeMap::from([("host.wait", 200), ("tick_to_callback", 400)])
+    );
+    let (dir, _) = report.finish();
+    assert_eq!(rows(&summary(dir.path()))["host.wait"]["count"], 200);
+}
+
+#[test]
+fn a_late_answer_is_in_the_log_before_the_next_interval_ends() {
+    const INTERVAL: Duration = Duration::from_secs(2);
+    let begin = Instant::now();
+    let mut report = Report::with_intervals(INTERVAL);
+    report.record(Hop::HostWait, 20 * MS, 3);
+    // Long after lanes would have answered.
+    std::thread::sleep(INTERVAL + Duration::from_millis(100));
+    let log = report.dir.path().join("latency.hlog");
+    let lines = || std::fs::read_to_string(&log).unwrap();
+    while !lines().contains("Tag=host.wait,") {
+        report.recorder.hand_over();
+        assert!(begin.elapsed() < 2 * INTERVAL, "{}", lines());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    report.finish();
+}
+
+/// Latencies of a few sizes: what a strategy sees in a microsecond, what a slow
+/// market makes of it, what nobody should see.
+fn make_report() -> tempfile::TempDir {
+    let mut report = Report::start();
+    for (hop, sizes) in [
+        (Hop::HostWait, [US, 20 * MS, 10 * S]),
+        (Hop::TickToCallback, [2 * US, 95 * S, 2 * 60 * MINUTE]),
+    ] {
+        for (nanos, times) in sizes.into_iter().zip([1_900u64, 90, 10]) {
+            for step in 0..times {
+                report.record(hop, nanos + nanos / 100 * (step % 7), 1);
+            }
+        }
+    }
+    report.finish().0
+}
+
+/// The four columns of a row, if hdr-plot 0.6.2 finds them:
+/// `\s+([0-9.]+)\s+([0-9.]+)\s+([0-9.]+)\s+([0-9.]+)` from the line's start.
+fn as_hdr_plot(line: &str) -> Option<[f64; 4]> {
+    line.starts_with(' ').then_some(())?;
+    let mut words = line.split_whitespace().map(|word| word.parse().ok());
+    let [value, quantile, count, inverse] = std::array::from_fn(|_| words.next().flatten());
+    Some([value?, quantile?, count?, inverse?])
+}
+
+#[test]
+fn columns_of_a_table_never_touch() {
+    for longest in [
+        US,
+        999 * US,
+        10 * MS,
+        20 * MS,
+        10 * S,
+        95 * S,
+        60 * MINUTE,
+        90 * MINUTE,
+    ] {
+        let mut histogram = hops::histogram();
+        for step in 1..=1_000 {
+            histogram.saturating_record(longest / 1_000 * step);
+        }
+        // More than a column of ten digits holds.
+        histogram.record_n(1, 20_000_000_000).unwrap();
+        let mut table = Vec::new();
+        super::hgrm::write_hgrm(&mut table, &histogram).unwrap();
+        let table = String::from_utf8(table).unwrap();
+        let rows = table.lines().skip(2).filter(|line| !line.starts_with('#'));
+        let rows: Vec<_> = rows.collect();
+        let read: Vec<_> = rows.iter().filter_map(|row| as_hdr_plot(row)).collect();
+        // At 100 % the last column is left out, as HdrHistogram's own tools do.
+        assert_eq!(read.len(), rows.len() - 1, "{table}");
+        let most = read.iter().map(|row| row[0]).fold(0.0, f64::max);
+        assert_eq!(most as u64, histogram.max(), "{table}");
+        let widths = rows[..rows.len() - 1].iter().map(|row| row.len());
+        assert!(
+            widths
+                .clone()
+                .all(|width| Some(width) == widths.clone().next()),
+            "{table}"
+        );
+    }
+}
+
+#[test]
+fn python_reads_the_same_from_every_file() {
+    let Some(mut python) = tool("python3", &["-c", "import hdrh.log"], true) else {
+        return;
+    };
+    let dir = make_report();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/report.py");
+    let output = python.arg(script).arg(dir.path()).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let rows = rows(&summary(dir.path()));
+    let right = rows
+        .iter()
+        .map(|(hop, row)| format!("{hop} 2000 {}\n", row["max_ns"]));
+    assert_eq!(printed, right.collect::<String>(), "{said}");
+    assert_near(&rows["host.wait"]["max_ns"], 10 * S + 600 * MS);
+    assert_near(&rows["host.wait"]["p99_ns"], 20 * MS + 1_200 * US);
+    assert_near(&rows["tick_to_callback"]["p99_ns"], 95 * S + 5_700 * MS);
+    assert_eq!(rows["tick_to_callback"]["beyond"], 10);
+}
+
+#[test]
+fn java_reads_the_same_from_the_log() {
+    let jar = std::env::var("HDRHISTOGRAM_JAR");
+    let jar = jar.unwrap_or_else(|_| "/usr/share/java/hdrhistogram.jar".into());
+    // Debian's package libhdrhistogram-java has it.
+    if !Path::new(&jar).exists() || tool("java", &["-version"], false).is_none() {
+        println!("SKIP: there is no java, or no {jar} (or another that HDRHISTOGRAM_JAR names)");
+        return;
+    }
+    const READER: &str = "org.HdrHistogram.HistogramLogProcessor";
+    let dir = make_report();
+    let log = dir.path().join("latency.hlog");
+    for (hop, row) in rows(&summary(dir.path())) {
+        let mut java = Command::new("java");
+        java.args(["-cp", &jar, READER, "-outputValueUnitRatio", "1"]);
+        if hop != Hop::TickToCallback.name() {
+            java.args(["-tag", &hop]);
+        }
+        let output = java.arg("-i").arg(&log).output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let most = printed.lines().find(|line| line.starts_with("#[Max"));
+        let numbers = most
+            .unwrap_or_else(|| panic!("{output:?}"))
+            .split(['=', ',', ']']);
+        let numbers: Vec<f64> = numbers
+            .filter_map(|word| word.trim().parse().ok())
+            .collect();
+        let right = ["max_ns", "count"].map(|key| row[key].as_f64().unwrap());
+        assert_eq!(numbers, right, "{hop}: {printed}");
+        // Values and how many are not above them. A level on the edge between two
+        // values may be the one's or the other's: that is floating point.
+        let table = std::fs::read_to_string(dir.path().join(format!("{hop}.hgrm"))).unwrap();
+        let cells = |text: &str| {
+            let rows = text.lines().filter_map(|line| {
+                let words = line.split_whitespace().map(str::parse::<f64>);
+                let words: Vec<_> = words.collect::<Result<_, _>>().ok()?;
+                (words.len() >= 3).then(|| [words[0] as u64, words[2] as u64])
+            });
+            let mut rows: Vec<_> = rows.collect();
+            rows.dedup();
+            rows
+        };
+        let java_rows = cells(&printed);
+        assert!(java_rows.len() > 10, "{printed}");
+        assert_eq!(java_rows, cells(&table), "{hop}: {printed}");
+    }
+}
+
+/// A program, if it runs with these arguments; else the test should return, and the
+/// reason has been said.
+fn tool(program: &str, probe: &[&str], in_ci: bool) -> Option<Command> {
+    let ready = Command::new(program).args(probe).output();
+    if ready.is_ok_and(|output| output.status.success()) {
+        return Some(Command::new(program));
+    }
+    let required = std::env::var_os("SIGNAL_REQUIRE_TOOLS").is_some_and(|value| value == "1");
+    assert!(!(required && in_ci), "there is no {program} {probe:?}");
+    println!("SKIP: there is no {program} {probe:?}");
+    None
+}

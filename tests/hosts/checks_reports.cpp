@@ -1,0 +1,125 @@
+// Latency reports: what they keep in memory, a disk that is full, a host that leaves.
+#include "plugin.hpp"
+
+#include <sys/resource.h>
+
+#include <csignal>
+#include <fstream>
+#include <iterator>
+
+using namespace host;
+
+namespace {
+
+// A folder of its own, gone at the end.
+struct Folder {
+  char path[32] = "/tmp/signal-checks-XXXXXX";
+  Folder() { CHECK(mkdtemp(path) != nullptr); }
+  ~Folder() { CHECK_EQ(std::system((std::string("rm -r ") + path).c_str()), 0); }
+};
+
+std::string config_of(const char *placement, const char *directory, int interval_ms) {
+  return std::string(R"({"placement":")") + placement + R"(","latency":{"dir":")" + directory +
+         R"(","interval_ms":)" + std::to_string(interval_ms) + "}}";
+}
+
+// Looks at the hops so often, with a signal between two looks, and says by how much
+// the heap has grown, KiB. Each look would keep 72 KiB and more for the log.
+long growth_of_looks(const Plugin &plugin, Engine &engine, int looks) {
+  signal_hop_t hops[32];
+  const auto look = [&](int times) {
+    for (int event = 0; event < times; ++event) {
+      engine.feed(depth("btc_usdt", event, 10.0, 11.0));
+      engine.drain();
+      CHECK(plugin.latency(engine.handle, hops, 32) > 0);
+    }
+  };
+  look(10);
+  const Footprint before = footprint();
+  look(looks);
+  const Footprint after = footprint();
+  std::fprintf(stderr, "resident %ld -> %ld KiB, allocated %ld -> %ld KiB\n", before.resident_kib,
+               after.resident_kib, before.allocated_kib, after.allocated_kib);
+  return after.allocated_kib - before.allocated_kib;
+}
+
+}  // namespace
+
+SCENARIO(latency_between_two_intervals) {
+  Plugin plugin;
+  for (const char *placement : {"inline", "fused"}) {
+    const Folder folder;
+    Engine engine(plugin, config_of(placement, folder.path, 3600000).c_str());
+    CHECK(growth_of_looks(plugin, engine, 500) < 512);
+    CHECK_EQ(engine.stats().report_ended, 0u);
+  }
+  return 0;
+}
+
+SCENARIO(report_on_a_full_disk) {
+  Plugin plugin;
+  // SIGXFSZ, which ends a process, must not come either.
+  rlimit most{};
+  CHECK_EQ(getrlimit(RLIMIT_FSIZE, &most), 0);
+  for (const char *placement : {"inline", "fused"}) {
+    const Folder folder;
+    Engine engine(plugin, config_of(placement, folder.path, 10).c_str());
+    const rlimit little{4096, most.rlim_max};
+    CHECK_EQ(setrlimit(RLIMIT_FSIZE, &little), 0);
+    CHECK(wait_for([&] {
+      engine.feed(depth("btc_usdt", 1, 10.0, 11.0));
+      sleep_us(1000);
+      engine.poll();
+      return engine.stats().report_ended == 1;
+    }));
+    CHECK_EQ(setrlimit(RLIMIT_FSIZE, &most), 0);
+    // What there was room for is whole lines.
+    std::ifstream file(std::string(folder.path) + "/latency.hlog");
+    const std::string log{std::istreambuf_iterator<char>(file), {}};
+    CHECK(log.size() > 1000 && log.size() <= 4096 && log.back() == '\n');
+    const auto ended = [&] {
+      return plugin.health(engine.handle) == SIGNAL_HEALTH_DEGRADED &&
+             std::strstr(plugin.last_error(), folder.path) != nullptr;
+    };
+    CHECK(wait_for(ended));
+    CHECK(growth_of_looks(plugin, engine, 500) < 512);
+    CHECK(ended());
+    const std::size_t taken = engine.got.size();
+    engine.feed(depth("btc_usdt", 2, 10.0, 11.0));
+    engine.drain();
+    CHECK_EQ(engine.got.size(), taken + 1);
+  }
+  return 0;
+}
+
+// Leaves without destroy, in the way that SIGNAL_CHECKS_END names, between two
+// intervals of a report in SIGNAL_CHECKS_FOLDER that has 200 signals in it. More are
+// under way: how many of them are in the log is chance.
+SCENARIO(report_left_behind) {
+  static Plugin plugin;
+  const std::string end = std::getenv("SIGNAL_CHECKS_END");
+  const std::string placement = std::getenv("SIGNAL_CHECKS_PLACEMENT");
+  const char *folder = std::getenv("SIGNAL_CHECKS_FOLDER");
+  auto *engine = new Engine(plugin, config_of(placement.c_str(), folder, 20).c_str());
+  const double start = seconds();
+  while (engine->got.size() < 200 || seconds() - start < 0.2) {
+    if (engine->got.size() < 200) engine->feed(depth("btc_usdt", 1, 10.0, 11.0));
+    engine->drain();
+    sleep_us(500);
+  }
+  // The host's thread hands its times over at a poll.
+  for (const double all = seconds(); seconds() - all < 0.2; sleep_us(500)) engine->poll();
+  for (int event = 0; event < 50; ++event) engine->feed(depth("btc_usdt", 2, 10.0, 11.0));
+  engine->poll();
+  // As the host's handlers do, for every signal but two.
+  for (const int number : {SIGHUP, SIGABRT, SIGSEGV}) std::signal(number, [](int) { std::exit(42); });
+  if (end == "exit") std::exit(42);
+  if (end == "_exit") _exit(42);
+  if (end == "hup") std::raise(SIGHUP);
+  if (end == "abort") std::abort();
+  if (end == "segv") std::raise(SIGSEGV);
+  if (end == "kill") std::raise(SIGKILL);
+  std::signal(SIGHUP, SIG_DFL);
+  if (end == "hup without a handler") std::raise(SIGHUP);
+  return 1;
+}
