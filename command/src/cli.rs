@@ -10,7 +10,9 @@ use signal::replay::{self, Feed};
 
 use crate::drive::{self, Speed};
 use crate::failure::{Failure, Result};
+use crate::outputs::Files;
 use crate::plugin::{self, Library, Plugin};
+use crate::received::Output;
 use crate::waiter::Waiter;
 use crate::{config, print, synthetic};
 
@@ -83,6 +85,12 @@ struct Common {
     /// Write the latency report into this directory.
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Overwrite a latency report that is there.
+    #[arg(long)]
+    force: bool,
+    /// Capture the events to this file instead of the configuration's capture.file (/dev/null: to none).
+    #[arg(long, value_name = "FILE")]
+    capture: Option<PathBuf>,
     /// Write every signal to this file, as CSV: symbol, time, model, values.
     #[arg(long, value_name = "FILE")]
     signals: Option<PathBuf>,
@@ -102,14 +110,22 @@ impl Common {
             config["cores"] = json!(self.cores);
         }
         if let Some(dir) = &self.report {
-            let dir = std::path::absolute(dir)
-                .map_err(|error| Failure::said(format!("--report {}: {error}", dir.display())))?;
-            let Some(dir) = dir.to_str() else {
-                return Err(Failure::said("--report: the path is not UTF-8"));
-            };
-            config["latency"] = json!({ "dir": dir });
+            config["latency"] = json!({ "dir": absolute("--report", dir)? });
+        }
+        if let Some(file) = &self.capture {
+            config["capture"] = json!({ "file": absolute("--capture", file)? });
         }
         Ok(config)
+    }
+}
+
+/// A path that means the same to the library.
+fn absolute(flag: &str, path: &Path) -> Result<String> {
+    let path = std::path::absolute(path)
+        .map_err(|error| Failure::said(format!("{flag} {}: {error}", path.display())))?;
+    match path.to_str() {
+        Some(path) => Ok(path.to_owned()),
+        None => Err(Failure::said(format!("{flag}: the path is not UTF-8"))),
     }
 }
 
@@ -133,14 +149,30 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
 }
 
 /// Loads the library, plays the feed and prints what came of it.
-fn play(title: &str, feed: &Feed, common: &Common, config_file: Option<&Path>) -> Result<()> {
+fn play(
+    title: &str,
+    feed: &Feed,
+    captures: &[PathBuf],
+    common: &Common,
+    config_file: Option<&Path>,
+) -> Result<()> {
     let config = common.create_json()?;
     let library = Library::open(common.lib.as_deref())?;
+    let files = Files {
+        captures,
+        config: config_file,
+        signals: common.signals.as_deref(),
+        report: common.report.as_deref(),
+        library: &library.path,
+        force: common.force,
+    };
+    files.check(&config)?;
     print::header(title, feed, &common.speed, &library, &config, config_file)?;
     // Before this thread leaves cores to the lanes: one that is left is its own.
     let waiter = Waiter::new();
     plugin::keep_off(&common.cores);
-    let plugin = Plugin::create(&library, &config.to_string(), common.signals.as_deref())?;
+    let signals = common.signals.as_deref().map(Output::open).transpose()?;
+    let plugin = Plugin::create(&library, &config.to_string(), signals)?;
     let window = drive::window(config_file, plugin.models().len());
     let outcome = drive::run(&plugin, feed, common.speed, window, &waiter)?;
     let (hops, stamp_ns) = (plugin.latency(), plugin.stamp_ns());
@@ -166,7 +198,7 @@ fn play(title: &str, feed: &Feed, common: &Common, config_file: Option<&Path>) -
 
 /// Runs the command.
 fn run(cli: Cli) -> Result<()> {
-    let (title, feed, common) = match cli.command {
+    let (title, feed, captures, common) = match cli.command {
         Command::Config(ConfigCommand::Check { file }) => return config::check(&file),
         Command::Config(ConfigCommand::Default) => return config::default(),
         Command::Config(ConfigCommand::Schema) => return config::print_schema(),
@@ -174,7 +206,7 @@ fn run(cli: Cli) -> Result<()> {
             let names = files.iter().map(|file| file.display().to_string());
             let names: Vec<_> = names.collect();
             let title = format!("replay {}", names.join(" "));
-            (title, replay::read(&files)?, common)
+            (title, replay::read(&files)?, files, common)
         }
         Command::Demo {
             seed,
@@ -187,11 +219,11 @@ fn run(cli: Cli) -> Result<()> {
                 None => synthetic::seconds(seed, seconds),
             };
             let title = format!("demo: a synthetic feed, random walks from seed {seed}");
-            (title, feed, common)
+            (title, feed, Vec::new(), common)
         }
     };
     let config_file = plugin::set_config(common.config.as_deref())?;
-    play(&title, &feed, &common, config_file.as_deref())
+    play(&title, &feed, &captures, &common, config_file.as_deref())
 }
 
 /// Reads the command line and runs the command.

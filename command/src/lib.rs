@@ -12,6 +12,7 @@ mod config;
 mod drive;
 mod failure;
 mod locate;
+mod outputs;
 mod plugin;
 mod print;
 mod received;

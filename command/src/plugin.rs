@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Failure, Result};
 use crate::host::bindings::{self, Functions, Hop, Stats};
 use crate::locate;
-use crate::received::{ModelNames, Received};
+use crate::received::{ModelNames, Output, Received};
 
 /// More hops than any placement has.
 const MAX_HOPS: usize = 64;
@@ -92,7 +92,7 @@ pub struct Plugin<'a> {
 impl<'a> Plugin<'a> {
     /// Creates a handle and registers the callback, as the host does at start.
     /// Every signal is also written to the file `signals`, if there is one.
-    pub fn create(library: &'a Library, config: &str, signals: Option<&Path>) -> Result<Self> {
+    pub fn create(library: &'a Library, config: &str, signals: Option<Output>) -> Result<Self> {
         let functions = library.functions;
         let json = CString::new(config).map_err(|_| Failure::said("NUL in the configuration"))?;
         // SAFETY: `json` is a NUL-terminated string that outlives the call.

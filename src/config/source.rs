@@ -48,6 +48,7 @@ impl Config {
         let given = layer != Layer::default();
         layer.apply(&mut config, Path::new(""));
         config.check()?;
+        config.check_paths(path.as_deref())?;
         Ok((config, Origin { file: path, given }))
     }
 

@@ -8,6 +8,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use support::{ROOT, recorded};
 
+mod outputs;
+
 /// The command, free of what this process's environment says to the library.
 fn signal() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_signal"));
