@@ -6,15 +6,17 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Value, json};
 
-use signal::replay::{self, Feed};
+use signal::replay::{ReadOptions, Reader};
 
 use crate::drive::{self, Speed};
 use crate::failure::{Failure, Result};
 use crate::outputs::Files;
 use crate::plugin::{self, Library, Plugin};
 use crate::received::Output;
+use crate::source::Source;
+use crate::synthetic::{Length, Market};
 use crate::waiter::Waiter;
-use crate::{config, print, synthetic};
+use crate::{config, print};
 
 /// Plays market data to libsignal.so in the Godzilla host's order of calls.
 #[derive(Parser)]
@@ -31,6 +33,12 @@ enum Command {
         /// Capture files.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// How many rows late a row may lie in its file and still be played in the order of seq.
+        #[arg(long, value_name = "ROWS", default_value_t = ReadOptions::default().window, value_parser = reorder)]
+        reorder: usize,
+        /// Stop at a row whose best price or size is absent or not finite; without it the library refuses and counts that event, as live.
+        #[arg(long)]
+        strict: bool,
         #[command(flatten)]
         common: Common,
     },
@@ -66,6 +74,9 @@ enum ConfigCommand {
     /// Print the JSON Schema of a file, for editors.
     Schema,
 }
+
+/// Most rows that wait for those before them; they take some 30 GB.
+const MOST_REORDERED: usize = 1 << 26;
 
 /// What both ways of playing understand.
 #[derive(Args)]
@@ -140,6 +151,14 @@ fn placement(text: &str) -> std::result::Result<Value, String> {
     }
 }
 
+/// Parses `--reorder`.
+fn reorder(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(rows) if rows <= MOST_REORDERED => Ok(rows),
+        _ => Err(format!("expected a number of rows up to {MOST_REORDERED}")),
+    }
+}
+
 /// Parses `--seconds`.
 fn seconds(text: &str) -> std::result::Result<f64, String> {
     match text.parse::<f64>() {
@@ -151,7 +170,7 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
 /// Loads the library, plays the feed and prints what came of it.
 fn play(
     title: &str,
-    feed: &Feed,
+    source: &mut Source,
     captures: &[PathBuf],
     common: &Common,
     config_file: Option<&Path>,
@@ -167,18 +186,18 @@ fn play(
         force: common.force,
     };
     files.check(&config)?;
-    print::header(title, feed, &common.speed, &library, &config, config_file)?;
+    print::header(title, &common.speed, &library, &config, config_file)?;
     // Before this thread leaves cores to the lanes: one that is left is its own.
     let waiter = Waiter::new();
     plugin::keep_off(&common.cores);
     let signals = common.signals.as_deref().map(Output::open).transpose()?;
     let plugin = Plugin::create(&library, &config.to_string(), signals)?;
     let window = drive::window(config_file, plugin.models().len());
-    let outcome = drive::run(&plugin, feed, common.speed, window, &waiter)?;
+    let outcome = drive::run(&plugin, source, common.speed, window, &waiter)?;
     let (hops, stamp_ns) = (plugin.latency(), plugin.stamp_ns());
     let mut received = plugin.destroy();
     received.finish()?;
-    print::outcome(feed, &outcome, &received)?;
+    print::outcome(&outcome, &received)?;
     print::latency(&hops, stamp_ns, common.speed)?;
     if let Some(dir) = &common.report {
         let summary = dir.join("summary.json");
@@ -193,20 +212,30 @@ fn play(
     if let Some(file) = &common.signals {
         print::line(&format!("\nsignals in {}", file.display()))?;
     }
-    outcome.verdict(feed, received.calls)
+    outcome.verdict(received.calls)
 }
 
 /// Runs the command.
 fn run(cli: Cli) -> Result<()> {
-    let (title, feed, captures, common) = match cli.command {
+    let (title, mut source, captures, common) = match cli.command {
         Command::Config(ConfigCommand::Check { file }) => return config::check(&file),
         Command::Config(ConfigCommand::Default) => return config::default(),
         Command::Config(ConfigCommand::Schema) => return config::print_schema(),
-        Command::Replay { files, common } => {
+        Command::Replay {
+            files,
+            reorder,
+            strict,
+            common,
+        } => {
             let names = files.iter().map(|file| file.display().to_string());
             let names: Vec<_> = names.collect();
             let title = format!("replay {}", names.join(" "));
-            (title, replay::read(&files)?, files, common)
+            let options = ReadOptions {
+                window: reorder,
+                strict,
+            };
+            let reader = Box::new(Reader::open(&files, &options)?);
+            (title, Source::Recorded(reader), files, common)
         }
         Command::Demo {
             seed,
@@ -214,16 +243,23 @@ fn run(cli: Cli) -> Result<()> {
             events,
             common,
         } => {
-            let feed = match events {
-                Some(events) => synthetic::events(seed, events),
-                None => synthetic::seconds(seed, seconds),
+            let length = match events {
+                Some(events) => Length::Events(events),
+                None => Length::Seconds(seconds),
             };
+            let market = Box::new(Market::new(seed, length));
             let title = format!("demo: a synthetic feed, random walks from seed {seed}");
-            (title, feed, Vec::new(), common)
+            (title, Source::Made(market), Vec::new(), common)
         }
     };
     let config_file = plugin::set_config(common.config.as_deref())?;
-    play(&title, &feed, &captures, &common, config_file.as_deref())
+    play(
+        &title,
+        &mut source,
+        &captures,
+        &common,
+        config_file.as_deref(),
+    )
 }
 
 /// Reads the command line and runs the command.

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use signal::abi::EventKind;
-use signal::replay::Feed;
 
 use crate::failure::{Failure, Result};
 use crate::host::bindings::Stats;
 use crate::plugin::Plugin;
+use crate::source::{Played, Source};
 use crate::waiter::Waiter;
 
 /// How long the library may take over what is in flight at the end.
@@ -20,9 +20,9 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 /// How long the library may take to make room while playing.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
 /// Events between two steps of the progress bar.
-const BAR_STEP: usize = 4_096;
-/// Gaps at least this long leave time for a step of the progress bar.
-const BAR_GAP: Duration = Duration::from_millis(2);
+const BAR_STEP: u64 = 1_024;
+/// Time between two steps where the pace is kept.
+const BAR_GAP: Duration = Duration::from_millis(100);
 /// Ring sizes where the configuration names none.
 const DEFAULT_RING: u64 = 4_096;
 const DEFAULT_STAGE_RING: u64 = 1_024;
@@ -69,11 +69,27 @@ pub struct Outcome {
     pub extra_polls: u64,
     /// How long playing took.
     pub took: Duration,
+    /// What was played.
+    pub played: Played,
+    /// Why it ended before the end of the events.
+    pub stopped: Option<Failure>,
 }
 
 impl Outcome {
-    /// A failure if something went missing on the way.
-    pub fn verdict(&self, feed: &Feed, callbacks: u64) -> Result<()> {
+    /// A failure if something went missing on the way, or not all was played.
+    pub fn verdict(self, callbacks: u64) -> Result<()> {
+        let missing = self.missing(callbacks);
+        match (self.stopped, missing) {
+            (Some(stopped), _) => Err(stopped),
+            (None, wrong) if wrong.is_empty() => Ok(()),
+            (None, wrong) => Err(Failure::said(format!(
+                "something is missing: {}",
+                wrong.join("; ")
+            ))),
+        }
+    }
+
+    fn missing(&self, callbacks: u64) -> Vec<String> {
         let stats = &self.stats;
         let mut wrong = Vec::new();
         let counted = [
@@ -83,7 +99,7 @@ impl Outcome {
             (EventKind::IndexPrice, stats.events_index_price),
         ];
         for (kind, counted) in counted {
-            let played = feed.count(kind);
+            let played = self.played.count(kind);
             if played != counted {
                 wrong.push(format!(
                     "{played} {kind:?} events played, {counted} counted"
@@ -106,13 +122,7 @@ impl Outcome {
                 stats.delivered
             ));
         }
-        match wrong.is_empty() {
-            true => Ok(()),
-            false => Err(Failure::said(format!(
-                "something is missing: {}",
-                wrong.join("; ")
-            ))),
-        }
+        wrong
     }
 }
 
@@ -136,42 +146,52 @@ pub fn window(config: Option<&Path>, models: usize) -> u64 {
     window.min(stage / 2).clamp(1, 512)
 }
 
-/// Plays the feed in the host's order of calls, then waits for the rest.
+/// Plays events in the host's order of calls, then waits for the rest. What ends the
+/// events early is in the outcome, which tells what came of them until then.
 pub fn run(
     plugin: &Plugin,
-    feed: &Feed,
+    source: &mut Source,
     speed: Speed,
     window: u64,
     waiter: &Waiter,
 ) -> Result<Outcome> {
-    let bar = progress(feed.events().len() as u64);
+    let bar = progress(source.progress().1);
     // Checked twice a window, so that at most one and a half are on their way.
-    let check = (window / 2).max(1) as usize;
-    let first_ns = feed.events().first().map_or(0, |event| event.recv_ns);
-    let mut extra_polls = 0;
+    let check = (window / 2).max(1);
+    let (mut played, mut extra_polls) = (Played::default(), 0);
+    let mut first_ns = None;
     let start = Instant::now();
-    for (number, event) in feed.events().iter().enumerate() {
-        match speed {
-            Speed::Max if number % check == 0 => extra_polls += make_room(plugin, window, waiter)?,
-            Speed::Max => {}
-            Speed::Times(times) => {
-                let ns = event.recv_ns.saturating_sub(first_ns).max(0) as f64 / times;
-                let due = start + Duration::from_nanos(ns as u64);
-                if due.saturating_duration_since(Instant::now()) >= BAR_GAP {
-                    bar.set_position(number as u64);
-                }
-                waiter.until(due);
-            }
+    let mut drawn = start;
+    let stopped = loop {
+        let number = played.events();
+        let shown = match speed {
+            Speed::Max => number.is_multiple_of(BAR_STEP),
+            Speed::Times(_) => drawn.elapsed() >= BAR_GAP,
+        };
+        if shown {
+            bar.set_position(source.progress().0);
+            drawn = Instant::now();
         }
-        if number % BAR_STEP == 0 {
-            bar.set_position(number as u64);
+        if speed == Speed::Max && number.is_multiple_of(check) {
+            extra_polls += make_room(plugin, window, waiter)?;
+        }
+        let event = match source.next() {
+            Ok(Some(event)) => event,
+            Ok(None) => break None,
+            Err(failure) => break Some(failure),
+        };
+        let first_ns = *first_ns.get_or_insert(event.recv_ns);
+        if let Speed::Times(times) = speed {
+            let ns = event.recv_ns.saturating_sub(first_ns).max(0) as f64 / times;
+            waiter.until(start + Duration::from_nanos(ns as u64));
         }
         if event.kind == EventKind::Depth {
             plugin.poll()?;
             // Here the host calls its strategy's on_depth.
         }
-        plugin.on_data(event.kind.message_type(), feed.payload(event));
-    }
+        plugin.on_data(event.kind.message_type(), event.payload);
+        played += (event.kind, event.recv_ns);
+    };
     let took = start.elapsed();
     bar.finish_and_clear();
     let (stats, last_polls) = drain(plugin, waiter)?;
@@ -180,6 +200,8 @@ pub fn run(
         last_polls,
         extra_polls,
         took,
+        played,
+        stopped,
     })
 }
 
@@ -226,14 +248,14 @@ fn drain(plugin: &Plugin, waiter: &Waiter) -> Result<(Stats, u64)> {
     }
 }
 
-/// A progress bar on standard error if that is a terminal.
-fn progress(events: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
+/// A progress bar on standard error if that is a terminal, and somebody knows how
+/// much there is.
+fn progress(whole: u64) -> ProgressBar {
+    if whole == 0 || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style =
-        ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} events, {eta} left");
-    ProgressBar::new(events).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let style = ProgressStyle::with_template("{wide_bar} {percent} %, {eta} left");
+    ProgressBar::new(whole).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 #[cfg(test)]

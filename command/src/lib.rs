@@ -16,6 +16,7 @@ mod outputs;
 mod plugin;
 mod print;
 mod received;
+mod source;
 mod synthetic;
 mod waiter;
 

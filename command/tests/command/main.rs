@@ -9,6 +9,7 @@ use flate2::write::GzEncoder;
 use support::{ROOT, recorded};
 
 mod outputs;
+mod streamed;
 
 /// The command, free of what this process's environment says to the library.
 fn signal() -> Command {
