@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Value, json};
 
+use signal::Config;
 use signal::replay::{ReadOptions, Reader};
 
-use crate::drive::{self, Speed};
+use crate::drive::{self, Limits, Speed};
 use crate::failure::{Failure, Result};
+use crate::interrupt::Interrupt;
 use crate::outputs::Files;
 use crate::plugin::{self, Library, Plugin};
 use crate::received::Output;
@@ -167,6 +169,17 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
+/// Least events that may wait for a capture's disk here: each time that it is full this
+/// command waits for the disk.
+const LEAST_BUFFER: usize = 16_384;
+
+/// The configuration that a library gets from this string and the environment, unless
+/// something is wrong with it.
+fn meant(create: &Value) -> Option<Config> {
+    let made = Config::for_host(Some(&create.to_string()));
+    made.ok().map(|(config, _)| config)
+}
+
 /// Loads the library, plays the feed and prints what came of it.
 fn play(
     title: &str,
@@ -175,7 +188,7 @@ fn play(
     common: &Common,
     config_file: Option<&Path>,
 ) -> Result<()> {
-    let config = common.create_json()?;
+    let mut config = common.create_json()?;
     let library = Library::open(common.lib.as_deref())?;
     let files = Files {
         captures,
@@ -185,15 +198,23 @@ fn play(
         library: &library.path,
         force: common.force,
     };
-    files.check(&config)?;
+    let as_given = meant(&config);
+    files.check(as_given.as_ref())?;
+    if let Some(meant) = as_given
+        && meant.capture.file.is_some()
+        && meant.capture.buffer < LEAST_BUFFER
+    {
+        config["capture"]["buffer"] = json!(LEAST_BUFFER);
+    }
     print::header(title, &common.speed, &library, &config, config_file)?;
     // Before this thread leaves cores to the lanes: one that is left is its own.
     let waiter = Waiter::new();
     plugin::keep_off(&common.cores);
+    let interrupt = Interrupt::watch()?;
     let signals = common.signals.as_deref().map(Output::open).transpose()?;
     let plugin = Plugin::create(&library, &config.to_string(), signals)?;
-    let window = drive::window(config_file, plugin.models().len());
-    let outcome = drive::run(&plugin, source, common.speed, window, &waiter)?;
+    let limits = Limits::new(&meant(&config).unwrap_or_default(), plugin.models().len());
+    let outcome = drive::run(&plugin, source, common.speed, limits, &waiter, &interrupt)?;
     let (hops, stamp_ns) = (plugin.latency(), plugin.stamp_ns());
     let mut received = plugin.destroy();
     received.finish()?;
@@ -271,7 +292,7 @@ pub fn main() -> ExitCode {
         Err(failure) => {
             use std::io::Write;
             let _ = writeln!(std::io::stderr(), "signal: {failure}");
-            ExitCode::FAILURE
+            ExitCode::from(failure.code())
         }
     }
 }

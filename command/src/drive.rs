@@ -1,16 +1,17 @@
 //! The host's loop: order of calls, pace, and back-pressure.
 
 use std::io::IsTerminal;
-use std::path::Path;
 use std::str::FromStr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::Value;
+use signal::Config;
 use signal::abi::EventKind;
 
 use crate::failure::{Failure, Result};
 use crate::host::bindings::Stats;
+use crate::interrupt::Interrupt;
 use crate::plugin::Plugin;
 use crate::source::{Played, Source};
 use crate::waiter::Waiter;
@@ -19,13 +20,12 @@ use crate::waiter::Waiter;
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 /// How long the library may take to make room while playing.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
+/// Sleep while only the capture's disk is waited for: its writer may need this core.
+const DISK_NAP: Duration = Duration::from_millis(1);
 /// Events between two steps of the progress bar.
 const BAR_STEP: u64 = 1_024;
 /// Time between two steps where the pace is kept.
 const BAR_GAP: Duration = Duration::from_millis(100);
-/// Ring sizes where the configuration names none.
-const DEFAULT_RING: u64 = 4_096;
-const DEFAULT_STAGE_RING: u64 = 1_024;
 
 /// How fast to play.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,6 +71,8 @@ pub struct Outcome {
     pub took: Duration,
     /// What was played.
     pub played: Played,
+    /// Events that the capture's writer has not dealt with.
+    pub uncaptured: u64,
     /// Why it ended before the end of the events.
     pub stopped: Option<Failure>,
 }
@@ -122,28 +124,77 @@ impl Outcome {
                 stats.delivered
             ));
         }
+        let lost = stats.capture_missed + stats.capture_failed + self.uncaptured;
+        if lost > 0 {
+            wrong.push(format!("{lost} events are not in the capture"));
+        }
         wrong
     }
 }
 
-/// Events and signals that may be on their way at speed max: a quarter of the
-/// smallest ring of the configuration file, where an event may make a signal
-/// for each of `models`.
-pub fn window(config: Option<&Path>, models: usize) -> u64 {
-    // A file that cannot be read is the library's to complain about.
-    let text = config
-        .and_then(|path| std::fs::read(path).ok())
-        .unwrap_or_default();
-    let config: Value = serde_json::from_slice(&text).unwrap_or_default();
-    let ring = |name: &str| config["rings"][name].as_u64().unwrap_or(DEFAULT_RING);
-    let egress = ring("egress") / models.max(1) as u64;
-    let stage = config["rings"]["stage"]
-        .as_u64()
-        .unwrap_or(DEFAULT_STAGE_RING);
-    let window = ring("ingest").min(egress) / 4;
-    // A model lane that is further behind than its broadcast reaches back
-    // misses vectors.
-    window.min(stage / 2).clamp(1, 512)
+/// How much may be on its way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Events and signals at speed max: a quarter of the smallest ring.
+    window: u64,
+    /// Events that may wait for the capture's writer, if there is a capture: the library
+    /// never waits for it, so this command does.
+    capture: Option<u64>,
+}
+
+impl Limits {
+    /// For a library of this configuration, where an event may make a signal for each
+    /// of `models`.
+    pub fn new(config: &Config, models: usize) -> Self {
+        let egress = config.rings.egress / models.max(1);
+        let window = config.rings.ingest.min(egress) / 4;
+        // A model lane that is further behind than its broadcast reaches back
+        // misses vectors.
+        let window = window.min(config.rings.stage / 2).clamp(1, 512);
+        let capture = config.capture.file.as_ref();
+        Self {
+            window: window as u64,
+            capture: capture.map(|_| config.capture.buffer as u64),
+        }
+    }
+
+    /// Events between two looks: at most one and a half windows are on their way, and
+    /// the capture's writer is never overtaken.
+    fn check(&self) -> u64 {
+        let capture = self.capture.map_or(u64::MAX, |events| events / 2);
+        (self.window / 2).min(capture).max(1)
+    }
+
+    /// Whether the capture's writer is as far as it must be at a look.
+    fn has_captured(&self, stats: &Stats) -> bool {
+        let most = |events: u64| events - self.check().min(events);
+        self.capture
+            .is_none_or(|events| uncaptured(stats) <= most(events))
+    }
+}
+
+/// Events that the library takes, or will, and that the capture's writer has not dealt
+/// with yet.
+fn uncaptured(stats: &Stats) -> u64 {
+    // These are no events, or were captured before.
+    const NOT_REFUSED_AT_INGEST: [&str; 4] = [
+        "refused_null_data",
+        "refused_unknown_type",
+        "refused_concurrent",
+        "refused_quarantined",
+    ];
+    let named = stats.named();
+    let sum = |which: &dyn Fn(&str) -> bool| -> u64 {
+        let chosen = named.iter().filter(|(name, _)| which(name));
+        chosen.map(|(_, count)| count).sum()
+    };
+    let given = sum(&|name| name.starts_with("events_"));
+    let ended = sum(&|name| {
+        name.starts_with("refused_") && !NOT_REFUSED_AT_INGEST.contains(&name)
+            || name.starts_with("dropped_ingest_")
+            || name.starts_with("capture_")
+    });
+    given.saturating_sub(ended)
 }
 
 /// Plays events in the host's order of calls, then waits for the rest. What ends the
@@ -152,12 +203,12 @@ pub fn run(
     plugin: &Plugin,
     source: &mut Source,
     speed: Speed,
-    window: u64,
+    limits: Limits,
     waiter: &Waiter,
+    interrupt: &Interrupt,
 ) -> Result<Outcome> {
     let bar = progress(source.progress().1);
-    // Checked twice a window, so that at most one and a half are on their way.
-    let check = (window / 2).max(1);
+    let check = limits.check();
     let (mut played, mut extra_polls) = (Played::default(), 0);
     let mut first_ns = None;
     let start = Instant::now();
@@ -172,8 +223,11 @@ pub fn run(
             bar.set_position(source.progress().0);
             drawn = Instant::now();
         }
-        if speed == Speed::Max && number.is_multiple_of(check) {
-            extra_polls += make_room(plugin, window, waiter)?;
+        if (speed == Speed::Max || limits.capture.is_some()) && number.is_multiple_of(check) {
+            extra_polls += make_room(plugin, speed, limits, waiter, interrupt)?;
+        }
+        if let Some(told) = interrupt.told() {
+            break Some(told);
         }
         let event = match source.next() {
             Ok(Some(event)) => event,
@@ -183,7 +237,10 @@ pub fn run(
         let first_ns = *first_ns.get_or_insert(event.recv_ns);
         if let Speed::Times(times) = speed {
             let ns = event.recv_ns.saturating_sub(first_ns).max(0) as f64 / times;
-            waiter.until(start + Duration::from_nanos(ns as u64));
+            waiter.until(start + Duration::from_nanos(ns as u64), interrupt);
+            if let Some(told) = interrupt.told() {
+                break Some(told);
+            }
         }
         if event.kind == EventKind::Depth {
             plugin.poll()?;
@@ -194,55 +251,73 @@ pub fn run(
     };
     let took = start.elapsed();
     bar.finish_and_clear();
-    let (stats, last_polls) = drain(plugin, waiter)?;
+    let (stats, last_polls) = drain(plugin, limits, waiter)?;
     Ok(Outcome {
         stats,
         last_polls,
         extra_polls,
         took,
         played,
+        uncaptured: limits.capture.map_or(0, |_| uncaptured(&stats)),
         stopped,
     })
 }
 
-/// Waits until less than `window` is on its way; the number of polls it took.
-fn make_room(plugin: &Plugin, window: u64, waiter: &Waiter) -> Result<u64> {
+/// Waits until so little is on its way as the speed asks for, or the run shall end; the
+/// number of polls it took.
+fn make_room(
+    plugin: &Plugin,
+    speed: Speed,
+    limits: Limits,
+    waiter: &Waiter,
+    interrupt: &Interrupt,
+) -> Result<u64> {
     let mut polls = 0;
     let since = Instant::now();
     loop {
         let stats = plugin.stats()?;
         let queued = stats.queued;
-        if stats.in_flight + queued < window {
+        let crowded = speed == Speed::Max && stats.in_flight + queued >= limits.window;
+        if !crowded && limits.has_captured(&stats) || interrupt.told().is_some() {
             return Ok(polls);
         }
         // Only signals are left: the host's next poll has too many to take.
-        if stats.in_flight == 0 {
+        if crowded && stats.in_flight == 0 {
             plugin.poll()?;
             polls += 1;
         }
         if since.elapsed() > STALL_LIMIT {
             return Err(Failure::said(format!(
-                "the library is stuck: {} events in flight and {queued} signals queued for {} s",
+                "the library is stuck: {} events in flight, {queued} signals queued and {} \
+                 events not captured for {} s",
                 stats.in_flight,
+                limits.capture.map_or(0, |_| uncaptured(&stats)),
                 STALL_LIMIT.as_secs()
             )));
         }
-        waiter.pause();
+        match crowded {
+            true => waiter.pause(),
+            false => thread::sleep(DISK_NAP),
+        }
     }
 }
 
 /// Waits for what is in flight, then takes the signals that the host's order
-/// of calls would leave behind. The counters, and how many signals came.
-fn drain(plugin: &Plugin, waiter: &Waiter) -> Result<(Stats, u64)> {
+/// of calls would leave behind, and waits for the capture. The counters, and how many
+/// signals came.
+fn drain(plugin: &Plugin, limits: Limits, waiter: &Waiter) -> Result<(Stats, u64)> {
     let deadline = Instant::now() + DRAIN_LIMIT;
     let mut taken = 0;
     loop {
         let stats = plugin.stats()?;
-        if stats.in_flight == 0 && stats.queued == 0 || Instant::now() > deadline {
+        let at_rest = stats.in_flight == 0 && stats.queued == 0;
+        let captured = limits.capture.is_none() || uncaptured(&stats) == 0;
+        if at_rest && captured || Instant::now() > deadline {
             return Ok((stats, taken));
         }
         match stats.in_flight {
-            0 => taken += plugin.poll()?,
+            0 if stats.queued > 0 => taken += plugin.poll()?,
+            0 => thread::sleep(DISK_NAP),
             _ => waiter.pause(),
         }
     }
@@ -273,19 +348,58 @@ mod tests {
     }
 
     #[test]
-    fn window_fits_the_smallest_ring() {
-        assert_eq!(window(None, 1), 512);
-        assert_eq!(window(None, 64), 16);
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let file = dir.path().join("config.json");
-        for (text, expected) in [
-            (r#"{"rings": {"ingest": 64, "egress": 128}}"#, 16),
-            (r#"{"rings": {"egress": 1}}"#, 1),
-            (r#"{"rings": {"stage": 8}}"#, 4),
-            ("not JSON", 512),
+    fn limits_fit_the_smallest_ring_and_the_capture() {
+        for (text, models, window, capture, check) in [
+            ("{}", 1, 512, None, 256),
+            ("{}", 64, 16, None, 8),
+            (
+                r#"{"rings": {"ingest": 64, "egress": 128}}"#,
+                1,
+                16,
+                None,
+                8,
+            ),
+            (r#"{"rings": {"egress": 2}}"#, 1, 1, None, 1),
+            (r#"{"rings": {"stage": 8}}"#, 1, 4, None, 2),
+            (r#"{"capture": {"file": "x"}}"#, 1, 512, Some(16_384), 256),
+            (
+                r#"{"capture": {"file": "x", "buffer": 9}}"#,
+                1,
+                512,
+                Some(9),
+                4,
+            ),
         ] {
-            std::fs::write(&file, text).expect("a file");
-            assert_eq!(window(Some(&file), 1), expected, "{text}");
+            let config = Config::from_json(text).expect("a configuration");
+            let limits = Limits::new(&config, models);
+            assert_eq!(limits, Limits { window, capture }, "{text}");
+            assert_eq!(limits.check(), check, "{text}");
         }
+    }
+
+    #[test]
+    fn what_waits_for_the_capture_is_what_ingest_takes() {
+        let stats = Stats {
+            events_depth: 100,
+            events_trade: 50,
+            refused_bad_price: 7,
+            refused_not_an_asset: 3,
+            // Captured before, and no event.
+            refused_quarantined: 20,
+            refused_null_data: 9,
+            dropped_ingest_ring_full: 10,
+            capture_written: 100,
+            capture_missed: 5,
+            capture_failed: 1,
+            ..Stats::default()
+        };
+        assert_eq!(uncaptured(&stats), 24);
+        let limits = |capture| Limits {
+            window: 512,
+            capture,
+        };
+        assert!(limits(None).has_captured(&stats));
+        assert!(limits(Some(48)).has_captured(&stats));
+        assert!(!limits(Some(46)).has_captured(&stats));
     }
 }

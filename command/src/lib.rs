@@ -11,6 +11,7 @@ mod cli;
 mod config;
 mod drive;
 mod failure;
+mod interrupt;
 mod locate;
 mod outputs;
 mod plugin;

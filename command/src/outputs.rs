@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
 use signal::Config;
 use signal::config::{Latency, NamedFile, check_apart};
 
@@ -27,15 +26,13 @@ pub struct Files<'a> {
 
 impl Files<'_> {
     /// Refuses a run that would destroy what it reads, or a report that is there.
-    /// `create` is the string for `signal_create`. Writes nothing.
+    /// `config` is what the library will run with, if it is a configuration at all:
+    /// what is wrong with one is the library's to say. Writes nothing.
     ///
     /// # Errors
     ///
     /// The file, what it is also, and what to do.
-    pub fn check(&self, create: &Value) -> Result<()> {
-        // What is wrong with a configuration is the library's to say.
-        let config = Config::for_host(Some(&create.to_string())).ok();
-        let config = config.map(|(config, _)| config);
+    pub fn check(&self, config: Option<&Config>) -> Result<()> {
         let captures = self.captures.iter();
         let mut inputs: Vec<_> = captures
             .map(|file| NamedFile::new("the capture", file))
@@ -46,7 +43,7 @@ impl Files<'_> {
         );
         inputs.push(NamedFile::new("the library", self.library));
         let mut outputs = Vec::new();
-        if let Some(config) = &config {
+        if let Some(config) = config {
             inputs.extend(config.inputs());
             outputs.extend(config.outputs());
         }
@@ -66,8 +63,8 @@ impl Files<'_> {
             let stream = NamedFile::new(what, stream);
             check_apart(&inputs, &[stream]).map_err(Failure::said)?;
         }
-        match config.and_then(|config| config.latency.dir) {
-            Some(dir) if !self.force => self.check_report(&dir),
+        match config.and_then(|config| config.latency.dir.as_ref()) {
+            Some(dir) if !self.force => self.check_report(dir),
             _ => Ok(()),
         }
     }

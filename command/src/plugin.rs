@@ -216,6 +216,17 @@ pub fn set_config(given: Option<&Path>) -> Result<Option<PathBuf>> {
     Ok(path)
 }
 
+/// Whether the process was started to ignore a signal.
+pub fn is_ignored(signal: c_int) -> bool {
+    // SAFETY: the struct is plain data, for which zeros are a value, and the system is
+    // only asked: a null action changes nothing.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
 /// Keeps this thread off the lanes' cores, where any others are left to it: a
 /// host and a lane that both busy-poll must not share a core.
 pub fn keep_off(cores: &[u32]) {
