@@ -98,10 +98,10 @@ impl<'a> Plugin<'a> {
         // SAFETY: `json` is a NUL-terminated string that outlives the call.
         let handle = unsafe { (functions.create)(json.as_ptr()) };
         if handle.is_null() {
-            let why = functions.last_error();
-            return Err(Failure::said(format!(
-                "the library refused to start: {why}"
-            )));
+            // The library has said why in a line of its own.
+            return Err(Failure::said(
+                "the library refused to start: it says why in its line above",
+            ));
         }
         let mut plugin = Self {
             functions,

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::Deliver;
 use super::forms::{CoreNumber, FactorsEntry, ModelEntry, OneOrMany, PlacementKey, RingSize};
-use super::{Config, MAX_INSTRUMENTS};
+use super::{Config, MAX_INSTRUMENTS, mistakes};
 use crate::abi::EventKind;
 use crate::error::Error;
 use crate::factors::Ranged;
@@ -175,12 +175,13 @@ impl Layer {
 pub(super) fn parse<T: DeserializeOwned>(source: &str, json: &str) -> Result<T, Error> {
     let mut reader = serde_json::Deserializer::from_str(json);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let key = if path == "." { "top level" } else { &path };
-        Error::Config(format!("{source}: {key}: {}", error.inner()))
+        let key = error.path().to_string();
+        let what = mistakes::explain(json, &key, error.inner());
+        Error::Config(format!("{source}: {what}"))
     })?;
-    reader
-        .end()
-        .map_err(|error| Error::Config(format!("{source}: {error}")))?;
+    reader.end().map_err(|error| {
+        let what = mistakes::explain(json, ".", &error);
+        Error::Config(format!("{source}: {what}"))
+    })?;
     Ok(value)
 }

@@ -11,6 +11,7 @@
 //! | `source` | files and the environment |
 //! | `forms` | how values are written in JSON |
 //! | `layer` | one source's keys |
+//! | `mistakes` | what is probably wrong with a file |
 //! | `paths` | files that are read and written |
 //! | `schema.json` | the JSON Schema; `schema` derives it from the types, to compare |
 
@@ -25,6 +26,7 @@ use crate::stages::Assets;
 
 mod forms;
 mod layer;
+mod mistakes;
 mod paths;
 #[cfg(test)]
 mod schema;
