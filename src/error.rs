@@ -20,3 +20,41 @@ pub enum Error {
     #[error("capture: {0}")]
     Capture(String),
 }
+
+/// The name of `known` that a misspelt one was probably meant to be, if any is near.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |name: &str| name.to_lowercase().replace(['_', '-'], "");
+    let name = plain(name);
+    let distance = |other: &str| strsim::damerau_levenshtein(&name, &plain(other));
+    let nearest = known.into_iter().map(|other| (distance(other), other));
+    let (distance, nearest) = nearest.min_by_key(|(distance, _)| *distance)?;
+    // A third of the letters may be wrong.
+    (distance * 3 <= name.chars().count()).then_some(nearest)
+}
+
+/// `; did you mean ...?`, or nothing where no name is near.
+pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, known).map_or_else(String::new, |meant| format!("; did you mean {meant:?}?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn only_what_is_near_is_suggested() {
+        let known = ["market", "test0000", "none", "per-model"];
+        for (name, meant) in [
+            ("markte", Some("market")),
+            ("Market", Some("market")),
+            ("per_model", Some("per-model")),
+            ("test000", Some("test0000")),
+            ("m", None),
+            ("momentum", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(name, known), meant, "{name}");
+        }
+        assert_eq!(nearest("market", []), None);
+    }
+}

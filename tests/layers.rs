@@ -13,7 +13,10 @@ use support::imports::{Imports, imports};
 
 /// Each line is a layer: its modules, and the crates that they use.
 const LAYERS: &[(&[&str], &[&str])] = &[
-    (&["abi", "error"], &["bytemuck", "serde", "thiserror"]),
+    (
+        &["abi", "error"],
+        &["bytemuck", "serde", "strsim", "thiserror"],
+    ),
     (&["sync"], &["bytemuck", "crossbeam_utils", "libc", "loom"]),
     (&["os"], &["core_affinity", "libc", "quanta"]),
     (&["messages"], &["bytemuck"]),
@@ -57,7 +60,7 @@ const LAYERS: &[(&[&str], &[&str])] = &[
 ];
 
 /// The direct dependencies of the library without its features.
-const DEPENDENCIES: [&str; 12] = [
+const DEPENDENCIES: [&str; 13] = [
     "bytemuck",
     "core_affinity",
     "crossbeam-utils",
@@ -69,6 +72,7 @@ const DEPENDENCIES: [&str; 12] = [
     "serde",
     "serde_json",
     "serde_path_to_error",
+    "strsim",
     "thiserror",
 ];
 

@@ -6,13 +6,19 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Value, json};
 
-use signal::replay::{self, Feed};
+use signal::Config;
+use signal::replay::{ReadOptions, Reader};
 
-use crate::drive::{self, Speed};
+use crate::drive::{self, Limits, Speed};
 use crate::failure::{Failure, Result};
+use crate::interrupt::Interrupt;
+use crate::outputs::Files;
 use crate::plugin::{self, Library, Plugin};
+use crate::received::Output;
+use crate::source::Source;
+use crate::synthetic::{Length, Market};
 use crate::waiter::Waiter;
-use crate::{config, print, synthetic};
+use crate::{config, print};
 
 /// Plays market data to libsignal.so in the Godzilla host's order of calls.
 #[derive(Parser)]
@@ -29,6 +35,12 @@ enum Command {
         /// Capture files.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// How many rows late a row may lie in its file and still be played in the order of seq.
+        #[arg(long, value_name = "ROWS", default_value_t = ReadOptions::default().window, value_parser = reorder)]
+        reorder: usize,
+        /// Stop at a row whose best price or size is absent or not finite; without it the library refuses and counts that event, as live.
+        #[arg(long)]
+        strict: bool,
         #[command(flatten)]
         common: Common,
     },
@@ -65,6 +77,9 @@ enum ConfigCommand {
     Schema,
 }
 
+/// Most rows that wait for those before them; they take some 30 GB.
+const MOST_REORDERED: usize = 1 << 26;
+
 /// What both ways of playing understand.
 #[derive(Args)]
 struct Common {
@@ -83,6 +98,12 @@ struct Common {
     /// Write the latency report into this directory.
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Overwrite a latency report that is there.
+    #[arg(long)]
+    force: bool,
+    /// Capture the events to this file instead of the configuration's capture.file (/dev/null: to none).
+    #[arg(long, value_name = "FILE")]
+    capture: Option<PathBuf>,
     /// Write every signal to this file, as CSV: symbol, time, model, values.
     #[arg(long, value_name = "FILE")]
     signals: Option<PathBuf>,
@@ -102,14 +123,22 @@ impl Common {
             config["cores"] = json!(self.cores);
         }
         if let Some(dir) = &self.report {
-            let dir = std::path::absolute(dir)
-                .map_err(|error| Failure::said(format!("--report {}: {error}", dir.display())))?;
-            let Some(dir) = dir.to_str() else {
-                return Err(Failure::said("--report: the path is not UTF-8"));
-            };
-            config["latency"] = json!({ "dir": dir });
+            config["latency"] = json!({ "dir": absolute("--report", dir)? });
+        }
+        if let Some(file) = &self.capture {
+            config["capture"] = json!({ "file": absolute("--capture", file)? });
         }
         Ok(config)
+    }
+}
+
+/// A path that means the same to the library.
+fn absolute(flag: &str, path: &Path) -> Result<String> {
+    let path = std::path::absolute(path)
+        .map_err(|error| Failure::said(format!("{flag} {}: {error}", path.display())))?;
+    match path.to_str() {
+        Some(path) => Ok(path.to_owned()),
+        None => Err(Failure::said(format!("{flag}: the path is not UTF-8"))),
     }
 }
 
@@ -124,6 +153,14 @@ fn placement(text: &str) -> std::result::Result<Value, String> {
     }
 }
 
+/// Parses `--reorder`.
+fn reorder(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(rows) if rows <= MOST_REORDERED => Ok(rows),
+        _ => Err(format!("expected a number of rows up to {MOST_REORDERED}")),
+    }
+}
+
 /// Parses `--seconds`.
 fn seconds(text: &str) -> std::result::Result<f64, String> {
     match text.parse::<f64>() {
@@ -132,23 +169,58 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
+/// Least events that may wait for a capture's disk here: each time that it is full this
+/// command waits for the disk.
+const LEAST_BUFFER: usize = 16_384;
+
+/// The configuration that a library gets from this string and the environment, unless
+/// something is wrong with it.
+fn meant(create: &Value) -> Option<Config> {
+    let made = Config::for_host(Some(&create.to_string()));
+    made.ok().map(|(config, _)| config)
+}
+
 /// Loads the library, plays the feed and prints what came of it.
-fn play(title: &str, feed: &Feed, common: &Common, config_file: Option<&Path>) -> Result<()> {
-    let config = common.create_json()?;
+fn play(
+    title: &str,
+    source: &mut Source,
+    captures: &[PathBuf],
+    common: &Common,
+    config_file: Option<&Path>,
+) -> Result<()> {
+    let mut config = common.create_json()?;
     let library = Library::open(common.lib.as_deref())?;
-    print::header(title, feed, &common.speed, &library, &config, config_file)?;
+    let files = Files {
+        captures,
+        config: config_file,
+        signals: common.signals.as_deref(),
+        report: common.report.as_deref(),
+        library: &library.path,
+        force: common.force,
+    };
+    let as_given = meant(&config);
+    files.check(as_given.as_ref())?;
+    if let Some(meant) = as_given
+        && meant.capture.file.is_some()
+        && meant.capture.buffer < LEAST_BUFFER
+    {
+        config["capture"]["buffer"] = json!(LEAST_BUFFER);
+    }
+    print::header(title, &common.speed, &library, &config, config_file)?;
     // Before this thread leaves cores to the lanes: one that is left is its own.
     let waiter = Waiter::new();
     plugin::keep_off(&common.cores);
-    let plugin = Plugin::create(&library, &config.to_string(), common.signals.as_deref())?;
-    let window = drive::window(config_file, plugin.models().len());
-    let outcome = drive::run(&plugin, feed, common.speed, window, &waiter)?;
+    let interrupt = Interrupt::watch()?;
+    let signals = common.signals.as_deref().map(Output::open).transpose()?;
+    let plugin = Plugin::create(&library, &config.to_string(), signals)?;
+    let limits = Limits::new(&meant(&config).unwrap_or_default(), plugin.models().len());
+    let outcome = drive::run(&plugin, source, common.speed, limits, &waiter, &interrupt)?;
     let (hops, stamp_ns) = (plugin.latency(), plugin.stamp_ns());
     // Counted as the hops are looked at.
     let beyond = plugin.stats()?.latency_beyond;
     let mut received = plugin.destroy();
     received.finish()?;
-    print::outcome(feed, &outcome, &received)?;
+    print::outcome(&outcome, &received)?;
     print::latency(&hops, beyond, stamp_ns, common.speed)?;
     if let Some(dir) = &common.report {
         let summary = dir.join("summary.json");
@@ -163,20 +235,30 @@ fn play(title: &str, feed: &Feed, common: &Common, config_file: Option<&Path>) -
     if let Some(file) = &common.signals {
         print::line(&format!("\nsignals in {}", file.display()))?;
     }
-    outcome.verdict(feed, received.calls)
+    outcome.verdict(received.calls)
 }
 
 /// Runs the command.
 fn run(cli: Cli) -> Result<()> {
-    let (title, feed, common) = match cli.command {
+    let (title, mut source, captures, common) = match cli.command {
         Command::Config(ConfigCommand::Check { file }) => return config::check(&file),
         Command::Config(ConfigCommand::Default) => return config::default(),
         Command::Config(ConfigCommand::Schema) => return config::print_schema(),
-        Command::Replay { files, common } => {
+        Command::Replay {
+            files,
+            reorder,
+            strict,
+            common,
+        } => {
             let names = files.iter().map(|file| file.display().to_string());
             let names: Vec<_> = names.collect();
             let title = format!("replay {}", names.join(" "));
-            (title, replay::read(&files)?, common)
+            let options = ReadOptions {
+                window: reorder,
+                strict,
+            };
+            let reader = Box::new(Reader::open(&files, &options)?);
+            (title, Source::Recorded(reader), files, common)
         }
         Command::Demo {
             seed,
@@ -184,16 +266,23 @@ fn run(cli: Cli) -> Result<()> {
             events,
             common,
         } => {
-            let feed = match events {
-                Some(events) => synthetic::events(seed, events),
-                None => synthetic::seconds(seed, seconds),
+            let length = match events {
+                Some(events) => Length::Events(events),
+                None => Length::Seconds(seconds),
             };
+            let market = Box::new(Market::new(seed, length));
             let title = format!("demo: a synthetic feed, random walks from seed {seed}");
-            (title, feed, common)
+            (title, Source::Made(market), Vec::new(), common)
         }
     };
     let config_file = plugin::set_config(common.config.as_deref())?;
-    play(&title, &feed, &common, config_file.as_deref())
+    play(
+        &title,
+        &mut source,
+        &captures,
+        &common,
+        config_file.as_deref(),
+    )
 }
 
 /// Reads the command line and runs the command.
@@ -205,7 +294,7 @@ pub fn main() -> ExitCode {
         Err(failure) => {
             use std::io::Write;
             let _ = writeln!(std::io::stderr(), "signal: {failure}");
-            ExitCode::FAILURE
+            ExitCode::from(failure.code())
         }
     }
 }

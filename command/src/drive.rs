@@ -1,31 +1,31 @@
 //! The host's loop: order of calls, pace, and back-pressure.
 
 use std::io::IsTerminal;
-use std::path::Path;
 use std::str::FromStr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::Value;
+use signal::Config;
 use signal::abi::EventKind;
-use signal::replay::Feed;
 
 use crate::failure::{Failure, Result};
 use crate::host::bindings::Stats;
+use crate::interrupt::Interrupt;
 use crate::plugin::Plugin;
+use crate::source::{Played, Source};
 use crate::waiter::Waiter;
 
 /// How long the library may take over what is in flight at the end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 /// How long the library may take to make room while playing.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
+/// Sleep while only the capture's disk is waited for: its writer may need this core.
+const DISK_NAP: Duration = Duration::from_millis(1);
 /// Events between two steps of the progress bar.
-const BAR_STEP: usize = 4_096;
-/// Gaps at least this long leave time for a step of the progress bar.
-const BAR_GAP: Duration = Duration::from_millis(2);
-/// Ring sizes where the configuration names none.
-const DEFAULT_RING: u64 = 4_096;
-const DEFAULT_STAGE_RING: u64 = 1_024;
+const BAR_STEP: u64 = 1_024;
+/// Time between two steps where the pace is kept.
+const BAR_GAP: Duration = Duration::from_millis(100);
 
 /// How fast to play.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,11 +69,29 @@ pub struct Outcome {
     pub extra_polls: u64,
     /// How long playing took.
     pub took: Duration,
+    /// What was played.
+    pub played: Played,
+    /// Events that the capture's writer has not dealt with.
+    pub uncaptured: u64,
+    /// Why it ended before the end of the events.
+    pub stopped: Option<Failure>,
 }
 
 impl Outcome {
-    /// A failure if something went missing on the way.
-    pub fn verdict(&self, feed: &Feed, callbacks: u64) -> Result<()> {
+    /// A failure if something went missing on the way, or not all was played.
+    pub fn verdict(self, callbacks: u64) -> Result<()> {
+        let missing = self.missing(callbacks);
+        match (self.stopped, missing) {
+            (Some(stopped), _) => Err(stopped),
+            (None, wrong) if wrong.is_empty() => Ok(()),
+            (None, wrong) => Err(Failure::said(format!(
+                "something is missing: {}",
+                wrong.join("; ")
+            ))),
+        }
+    }
+
+    fn missing(&self, callbacks: u64) -> Vec<String> {
         let stats = &self.stats;
         let mut wrong = Vec::new();
         let counted = [
@@ -83,7 +101,7 @@ impl Outcome {
             (EventKind::IndexPrice, stats.events_index_price),
         ];
         for (kind, counted) in counted {
-            let played = feed.count(kind);
+            let played = self.played.count(kind);
             if played != counted {
                 wrong.push(format!(
                     "{played} {kind:?} events played, {counted} counted"
@@ -106,134 +124,213 @@ impl Outcome {
                 stats.delivered
             ));
         }
-        match wrong.is_empty() {
-            true => Ok(()),
-            false => Err(Failure::said(format!(
-                "something is missing: {}",
-                wrong.join("; ")
-            ))),
+        let lost = stats.capture_missed + stats.capture_failed + self.uncaptured;
+        if lost > 0 {
+            wrong.push(format!("{lost} events are not in the capture"));
         }
+        wrong
     }
 }
 
-/// Events and signals that may be on their way at speed max: a quarter of the
-/// smallest ring of the configuration file, where an event may make a signal
-/// for each of `models`.
-pub fn window(config: Option<&Path>, models: usize) -> u64 {
-    // A file that cannot be read is the library's to complain about.
-    let text = config
-        .and_then(|path| std::fs::read(path).ok())
-        .unwrap_or_default();
-    let config: Value = serde_json::from_slice(&text).unwrap_or_default();
-    let ring = |name: &str| config["rings"][name].as_u64().unwrap_or(DEFAULT_RING);
-    let egress = ring("egress") / models.max(1) as u64;
-    let stage = config["rings"]["stage"]
-        .as_u64()
-        .unwrap_or(DEFAULT_STAGE_RING);
-    let window = ring("ingest").min(egress) / 4;
-    // A model lane that is further behind than its broadcast reaches back
-    // misses vectors.
-    window.min(stage / 2).clamp(1, 512)
+/// How much may be on its way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Events and signals at speed max: a quarter of the smallest ring.
+    window: u64,
+    /// Events that may wait for the capture's writer, if there is a capture: the library
+    /// never waits for it, so this command does.
+    capture: Option<u64>,
 }
 
-/// Plays the feed in the host's order of calls, then waits for the rest.
+impl Limits {
+    /// For a library of this configuration, where an event may make a signal for each
+    /// of `models`.
+    pub fn new(config: &Config, models: usize) -> Self {
+        let egress = config.rings.egress / models.max(1);
+        let window = config.rings.ingest.min(egress) / 4;
+        // A model lane that is further behind than its broadcast reaches back
+        // misses vectors.
+        let window = window.min(config.rings.stage / 2).clamp(1, 512);
+        let capture = config.capture.file.as_ref();
+        Self {
+            window: window as u64,
+            capture: capture.map(|_| config.capture.buffer as u64),
+        }
+    }
+
+    /// Events between two looks: at most one and a half windows are on their way, and
+    /// the capture's writer is never overtaken.
+    fn check(&self) -> u64 {
+        let capture = self.capture.map_or(u64::MAX, |events| events / 2);
+        (self.window / 2).min(capture).max(1)
+    }
+
+    /// Whether the capture's writer is as far as it must be at a look.
+    fn has_captured(&self, stats: &Stats) -> bool {
+        let most = |events: u64| events - self.check().min(events);
+        self.capture
+            .is_none_or(|events| uncaptured(stats) <= most(events))
+    }
+}
+
+/// Events that the library takes, or will, and that the capture's writer has not dealt
+/// with yet.
+fn uncaptured(stats: &Stats) -> u64 {
+    // These are no events, or were captured before.
+    const NOT_REFUSED_AT_INGEST: [&str; 4] = [
+        "refused_null_data",
+        "refused_unknown_type",
+        "refused_concurrent",
+        "refused_quarantined",
+    ];
+    let named = stats.named();
+    let sum = |which: &dyn Fn(&str) -> bool| -> u64 {
+        let chosen = named.iter().filter(|(name, _)| which(name));
+        chosen.map(|(_, count)| count).sum()
+    };
+    let given = sum(&|name| name.starts_with("events_"));
+    let ended = sum(&|name| {
+        name.starts_with("refused_") && !NOT_REFUSED_AT_INGEST.contains(&name)
+            || name.starts_with("dropped_ingest_")
+            || name.starts_with("capture_")
+    });
+    given.saturating_sub(ended)
+}
+
+/// Plays events in the host's order of calls, then waits for the rest. What ends the
+/// events early is in the outcome, which tells what came of them until then.
 pub fn run(
     plugin: &Plugin,
-    feed: &Feed,
+    source: &mut Source,
     speed: Speed,
-    window: u64,
+    limits: Limits,
     waiter: &Waiter,
+    interrupt: &Interrupt,
 ) -> Result<Outcome> {
-    let bar = progress(feed.events().len() as u64);
-    // Checked twice a window, so that at most one and a half are on their way.
-    let check = (window / 2).max(1) as usize;
-    let first_ns = feed.events().first().map_or(0, |event| event.recv_ns);
-    let mut extra_polls = 0;
+    let bar = progress(source.progress().1);
+    let check = limits.check();
+    let (mut played, mut extra_polls) = (Played::default(), 0);
+    let mut first_ns = None;
     let start = Instant::now();
-    for (number, event) in feed.events().iter().enumerate() {
-        match speed {
-            Speed::Max if number % check == 0 => extra_polls += make_room(plugin, window, waiter)?,
-            Speed::Max => {}
-            Speed::Times(times) => {
-                let ns = event.recv_ns.saturating_sub(first_ns).max(0) as f64 / times;
-                let due = start + Duration::from_nanos(ns as u64);
-                if due.saturating_duration_since(Instant::now()) >= BAR_GAP {
-                    bar.set_position(number as u64);
-                }
-                waiter.until(due);
-            }
+    let mut drawn = start;
+    let stopped = loop {
+        let number = played.events();
+        let shown = match speed {
+            Speed::Max => number.is_multiple_of(BAR_STEP),
+            Speed::Times(_) => drawn.elapsed() >= BAR_GAP,
+        };
+        if shown {
+            bar.set_position(source.progress().0);
+            drawn = Instant::now();
         }
-        if number % BAR_STEP == 0 {
-            bar.set_position(number as u64);
+        if (speed == Speed::Max || limits.capture.is_some()) && number.is_multiple_of(check) {
+            extra_polls += make_room(plugin, speed, limits, waiter, interrupt)?;
+        }
+        if let Some(told) = interrupt.told() {
+            break Some(told);
+        }
+        let event = match source.next() {
+            Ok(Some(event)) => event,
+            Ok(None) => break None,
+            Err(failure) => break Some(failure),
+        };
+        let first_ns = *first_ns.get_or_insert(event.recv_ns);
+        if let Speed::Times(times) = speed {
+            let ns = event.recv_ns.saturating_sub(first_ns).max(0) as f64 / times;
+            waiter.until(start + Duration::from_nanos(ns as u64), interrupt);
+            if let Some(told) = interrupt.told() {
+                break Some(told);
+            }
         }
         if event.kind == EventKind::Depth {
             plugin.poll()?;
             // Here the host calls its strategy's on_depth.
         }
-        plugin.on_data(event.kind.message_type(), feed.payload(event));
-    }
+        plugin.on_data(event.kind.message_type(), event.payload);
+        played += (event.kind, event.recv_ns);
+    };
     let took = start.elapsed();
     bar.finish_and_clear();
-    let (stats, last_polls) = drain(plugin, waiter)?;
+    let (stats, last_polls) = drain(plugin, limits, waiter)?;
     Ok(Outcome {
         stats,
         last_polls,
         extra_polls,
         took,
+        played,
+        uncaptured: limits.capture.map_or(0, |_| uncaptured(&stats)),
+        stopped,
     })
 }
 
-/// Waits until less than `window` is on its way; the number of polls it took.
-fn make_room(plugin: &Plugin, window: u64, waiter: &Waiter) -> Result<u64> {
+/// Waits until so little is on its way as the speed asks for, or the run shall end; the
+/// number of polls it took.
+fn make_room(
+    plugin: &Plugin,
+    speed: Speed,
+    limits: Limits,
+    waiter: &Waiter,
+    interrupt: &Interrupt,
+) -> Result<u64> {
     let mut polls = 0;
     let since = Instant::now();
     loop {
         let stats = plugin.stats()?;
         let queued = stats.queued;
-        if stats.in_flight + queued < window {
+        let crowded = speed == Speed::Max && stats.in_flight + queued >= limits.window;
+        if !crowded && limits.has_captured(&stats) || interrupt.told().is_some() {
             return Ok(polls);
         }
         // Only signals are left: the host's next poll has too many to take.
-        if stats.in_flight == 0 {
+        if crowded && stats.in_flight == 0 {
             plugin.poll()?;
             polls += 1;
         }
         if since.elapsed() > STALL_LIMIT {
             return Err(Failure::said(format!(
-                "the library is stuck: {} events in flight and {queued} signals queued for {} s",
+                "the library is stuck: {} events in flight, {queued} signals queued and {} \
+                 events not captured for {} s",
                 stats.in_flight,
+                limits.capture.map_or(0, |_| uncaptured(&stats)),
                 STALL_LIMIT.as_secs()
             )));
         }
-        waiter.pause();
+        match crowded {
+            true => waiter.pause(),
+            false => thread::sleep(DISK_NAP),
+        }
     }
 }
 
 /// Waits for what is in flight, then takes the signals that the host's order
-/// of calls would leave behind. The counters, and how many signals came.
-fn drain(plugin: &Plugin, waiter: &Waiter) -> Result<(Stats, u64)> {
+/// of calls would leave behind, and waits for the capture. The counters, and how many
+/// signals came.
+fn drain(plugin: &Plugin, limits: Limits, waiter: &Waiter) -> Result<(Stats, u64)> {
     let deadline = Instant::now() + DRAIN_LIMIT;
     let mut taken = 0;
     loop {
         let stats = plugin.stats()?;
-        if stats.in_flight == 0 && stats.queued == 0 || Instant::now() > deadline {
+        let at_rest = stats.in_flight == 0 && stats.queued == 0;
+        let captured = limits.capture.is_none() || uncaptured(&stats) == 0;
+        if at_rest && captured || Instant::now() > deadline {
             return Ok((stats, taken));
         }
         match stats.in_flight {
-            0 => taken += plugin.poll()?,
+            0 if stats.queued > 0 => taken += plugin.poll()?,
+            0 => thread::sleep(DISK_NAP),
             _ => waiter.pause(),
         }
     }
 }
 
-/// A progress bar on standard error if that is a terminal.
-fn progress(events: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
+/// A progress bar on standard error if that is a terminal, and somebody knows how
+/// much there is.
+fn progress(whole: u64) -> ProgressBar {
+    if whole == 0 || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style =
-        ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} events, {eta} left");
-    ProgressBar::new(events).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let style = ProgressStyle::with_template("{wide_bar} {percent} %, {eta} left");
+    ProgressBar::new(whole).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 #[cfg(test)]
@@ -251,19 +348,58 @@ mod tests {
     }
 
     #[test]
-    fn window_fits_the_smallest_ring() {
-        assert_eq!(window(None, 1), 512);
-        assert_eq!(window(None, 64), 16);
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let file = dir.path().join("config.json");
-        for (text, expected) in [
-            (r#"{"rings": {"ingest": 64, "egress": 128}}"#, 16),
-            (r#"{"rings": {"egress": 1}}"#, 1),
-            (r#"{"rings": {"stage": 8}}"#, 4),
-            ("not JSON", 512),
+    fn limits_fit_the_smallest_ring_and_the_capture() {
+        for (text, models, window, capture, check) in [
+            ("{}", 1, 512, None, 256),
+            ("{}", 64, 16, None, 8),
+            (
+                r#"{"rings": {"ingest": 64, "egress": 128}}"#,
+                1,
+                16,
+                None,
+                8,
+            ),
+            (r#"{"rings": {"egress": 2}}"#, 1, 1, None, 1),
+            (r#"{"rings": {"stage": 8}}"#, 1, 4, None, 2),
+            (r#"{"capture": {"file": "x"}}"#, 1, 512, Some(16_384), 256),
+            (
+                r#"{"capture": {"file": "x", "buffer": 9}}"#,
+                1,
+                512,
+                Some(9),
+                4,
+            ),
         ] {
-            std::fs::write(&file, text).expect("a file");
-            assert_eq!(window(Some(&file), 1), expected, "{text}");
+            let config = Config::from_json(text).expect("a configuration");
+            let limits = Limits::new(&config, models);
+            assert_eq!(limits, Limits { window, capture }, "{text}");
+            assert_eq!(limits.check(), check, "{text}");
         }
+    }
+
+    #[test]
+    fn what_waits_for_the_capture_is_what_ingest_takes() {
+        let stats = Stats {
+            events_depth: 100,
+            events_trade: 50,
+            refused_bad_price: 7,
+            refused_not_an_asset: 3,
+            // Captured before, and no event.
+            refused_quarantined: 20,
+            refused_null_data: 9,
+            dropped_ingest_ring_full: 10,
+            capture_written: 100,
+            capture_missed: 5,
+            capture_failed: 1,
+            ..Stats::default()
+        };
+        assert_eq!(uncaptured(&stats), 24);
+        let limits = |capture| Limits {
+            window: 512,
+            capture,
+        };
+        assert!(limits(None).has_captured(&stats));
+        assert!(limits(Some(48)).has_captured(&stats));
+        assert!(!limits(Some(46)).has_captured(&stats));
     }
 }

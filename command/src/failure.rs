@@ -14,6 +14,9 @@ pub enum Failure {
     /// A capture file that cannot be played.
     #[error(transparent)]
     Capture(#[from] signal::replay::Error),
+    /// Ctrl-C or SIGTERM, by the signal's number.
+    #[error("ended by signal {0}; what was written is complete up to there")]
+    Interrupted(u8),
     /// Nobody reads standard output any more.
     #[error("standard output is closed")]
     Pipe,
@@ -23,5 +26,13 @@ impl Failure {
     /// A failure with this text.
     pub fn said(text: impl Into<String>) -> Self {
         Self::Said(text.into())
+    }
+
+    /// The code that the command ends with, as a shell has it for signals.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Interrupted(signal) => 128 + signal,
+            _ => 1,
+        }
     }
 }

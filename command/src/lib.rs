@@ -11,10 +11,13 @@ mod cli;
 mod config;
 mod drive;
 mod failure;
+mod interrupt;
 mod locate;
+mod outputs;
 mod plugin;
 mod print;
 mod received;
+mod source;
 mod synthetic;
 mod waiter;
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Failure, Result};
 use crate::host::bindings::{self, Functions, Hop, Stats};
 use crate::locate;
-use crate::received::{ModelNames, Received};
+use crate::received::{ModelNames, Output, Received};
 
 /// More hops than any placement has.
 const MAX_HOPS: usize = 64;
@@ -92,16 +92,16 @@ pub struct Plugin<'a> {
 impl<'a> Plugin<'a> {
     /// Creates a handle and registers the callback, as the host does at start.
     /// Every signal is also written to the file `signals`, if there is one.
-    pub fn create(library: &'a Library, config: &str, signals: Option<&Path>) -> Result<Self> {
+    pub fn create(library: &'a Library, config: &str, signals: Option<Output>) -> Result<Self> {
         let functions = library.functions;
         let json = CString::new(config).map_err(|_| Failure::said("NUL in the configuration"))?;
         // SAFETY: `json` is a NUL-terminated string that outlives the call.
         let handle = unsafe { (functions.create)(json.as_ptr()) };
         if handle.is_null() {
-            let why = functions.last_error();
-            return Err(Failure::said(format!(
-                "the library refused to start: {why}"
-            )));
+            // The library has said why in a line of its own.
+            return Err(Failure::said(
+                "the library refused to start: it says why in its line above",
+            ));
         }
         let mut plugin = Self {
             functions,
@@ -214,6 +214,17 @@ pub fn set_config(given: Option<&Path>) -> Result<Option<PathBuf>> {
         unsafe { std::env::set_var(locate::CONFIG_VARIABLE, path) };
     }
     Ok(path)
+}
+
+/// Whether the process was started to ignore a signal.
+pub fn is_ignored(signal: c_int) -> bool {
+    // SAFETY: the struct is plain data, for which zeros are a value, and the system is
+    // only asked: a null action changes nothing.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0
+            && action.sa_sigaction == libc::SIG_IGN
+    }
 }
 
 /// Keeps this thread off the lanes' cores, where any others are left to it: a

@@ -4,7 +4,6 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use serde_json::Value;
-use signal::replay::Feed;
 
 use crate::drive::{Outcome, Speed};
 use crate::failure::{Failure, Result};
@@ -25,7 +24,6 @@ pub fn line(text: &str) -> Result<()> {
 /// Prints what is about to be played to what.
 pub fn header(
     title: &str,
-    feed: &Feed,
     speed: &Speed,
     library: &Library,
     config: &Value,
@@ -36,17 +34,14 @@ pub fn header(
     let file = file.unwrap_or_default();
     line(&format!(
         "{title}\n\
-         events    {} over {:.1} s\n\
          speed     {speed}\n\
          library   {version}, {path}\n\
-         config    {config}{file}\n",
-        number(feed.events().len() as u64),
-        feed.seconds(),
+         config    {config}{file}\n"
     ))
 }
 
 /// Prints the counters and the last signal.
-pub fn outcome(feed: &Feed, outcome: &Outcome, received: &Received) -> Result<()> {
+pub fn outcome(outcome: &Outcome, received: &Received) -> Result<()> {
     let stats = &outcome.stats;
     let mut rows: Vec<(&str, u64)> = vec![
         ("depth events", stats.events_depth),
@@ -70,9 +65,12 @@ pub fn outcome(feed: &Feed, outcome: &Outcome, received: &Received) -> Result<()
         .filter(|(name, value)| *value > 0 && !shown(name))
         .collect();
     let seconds = outcome.took.as_secs_f64();
-    let rate = feed.events().len() as f64 / seconds.max(1e-9);
+    let events = outcome.played.events();
+    let rate = events as f64 / seconds.max(1e-9);
     let mut text = format!(
-        "played in {seconds:.3} s, {} events a second\n\n{}\n\nother counters that are not zero\n{}\n",
+        "{} events over {:.1} s, played in {seconds:.3} s, {} a second\n\n{}\n\nother counters that are not zero\n{}\n",
+        number(events),
+        outcome.played.seconds(),
         number(rate as u64),
         table(&rows),
         table(&others),

@@ -35,7 +35,7 @@ pub struct Received {
 
 impl Received {
     /// Keeps the last signal, and writes every one to `file` if there is one.
-    pub fn new(models: ModelNames, file: Option<&Path>) -> Result<Self> {
+    pub fn new(models: ModelNames, file: Option<Output>) -> Result<Self> {
         let table = file.map(|file| Table::create(file, &models)).transpose()?;
         Ok(Self {
             calls: 0,
@@ -69,6 +69,49 @@ impl Received {
     }
 }
 
+/// The file of `--signals`, opened.
+pub struct Output {
+    path: PathBuf,
+    file: File,
+}
+
+impl Output {
+    /// Opens the file; what is in it stays until the first signal could come.
+    ///
+    /// # Errors
+    ///
+    /// The flag, the file and why.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(|error| failed(path, &error))?;
+        let path = path.to_owned();
+        Ok(Self { path, file })
+    }
+
+    /// Empties the file, if it is one.
+    fn empty(self) -> Result<(PathBuf, File)> {
+        let emptied = self
+            .file
+            .metadata()
+            .and_then(|about| match about.is_file() {
+                true => self.file.set_len(0),
+                false => Ok(()),
+            });
+        match emptied {
+            Ok(()) => Ok((self.path, self.file)),
+            Err(error) => Err(failed(&self.path, &error)),
+        }
+    }
+}
+
+fn failed(path: &Path, why: &dyn std::fmt::Display) -> Failure {
+    Failure::said(format!("--signals {}: {why}", path.display()))
+}
+
 /// A CSV file with a row a signal: symbol, time, model, and a column for each
 /// value of each model. Values of the models that a signal is not from stay
 /// empty.
@@ -82,9 +125,8 @@ struct Table {
 }
 
 impl Table {
-    fn create(path: &Path, models: &ModelNames) -> Result<Self> {
-        let file = File::create(path)
-            .map_err(|error| Failure::said(format!("--signals {}: {error}", path.display())))?;
+    fn create(output: Output, models: &ModelNames) -> Result<Self> {
+        let (path, file) = output.empty()?;
         let mut writer = csv::Writer::from_writer(BufWriter::new(file));
         let mut columns = vec!["symbol".to_owned(), "timestamp_ns".into(), "model".into()];
         let mut starts = vec![0];
@@ -97,7 +139,7 @@ impl Table {
         }
         let error = writer.write_record(&columns).err();
         Ok(Self {
-            path: path.to_owned(),
+            path,
             writer,
             starts,
             names: models.iter().map(|(name, _)| name.clone()).collect(),
@@ -130,10 +172,7 @@ impl Table {
         let flushed = self.writer.flush().map_err(csv::Error::from);
         match self.error.map_or(flushed, Err) {
             Ok(()) => Ok(()),
-            Err(error) => Err(Failure::said(format!(
-                "--signals {}: {error}",
-                self.path.display()
-            ))),
+            Err(error) => Err(failed(&self.path, &error)),
         }
     }
 }
@@ -150,7 +189,8 @@ mod tests {
             ("a".to_owned(), vec!["x".to_owned()]),
             ("b".to_owned(), vec!["y".to_owned(), "z".to_owned()]),
         ];
-        let mut received = Received::new(models, Some(&file)).expect("a file");
+        let mut received =
+            Received::new(models, Some(Output::open(&file).expect("opened"))).expect("a file");
         for (model, values) in [(None, vec![0.1, 2.0, 3.0]), (Some(1), vec![4.0, f64::NAN])] {
             received.last = Signal {
                 symbol: "BTCUSDT".into(),

@@ -6,9 +6,9 @@
 
 use bytemuck::Zeroable;
 use fastrand::Rng;
-use signal::abi::{Depth, HostEvent, IndexPrice, LEVELS, SIDE_BUY, SIDE_SELL, Ticker, Trade};
+use signal::abi::{Depth, EventKind, IndexPrice, LEVELS, SIDE_BUY, SIDE_SELL, Ticker, Trade};
 
-use signal::replay::{EXCHANGE, Feed, INSTRUMENT_TYPE, fixed};
+use signal::replay::{Arrival, EXCHANGE, INSTRUMENT_TYPE, fixed};
 
 /// Time of the first event, ns since the epoch.
 const START_NS: u64 = 1_700_000_000_000_000_000;
@@ -112,98 +112,144 @@ fn size(rng: &mut Rng) -> f64 {
     rng.u32(1..20_000) as f64 / 1_000.0
 }
 
-/// A feed of this many seconds.
-pub fn seconds(seed: u64, seconds: f64) -> Feed {
-    let end_ns = START_NS + (seconds * 1e9) as u64;
-    make(seed, |now_ns, _| now_ns >= end_ns)
+/// How much is made.
+#[derive(Clone, Copy, Debug)]
+pub enum Length {
+    /// So many seconds of market.
+    Seconds(f64),
+    /// So many events.
+    Events(u64),
 }
 
-/// A feed of this many events.
-pub fn events(seed: u64, events: u64) -> Feed {
-    make(seed, |_, made| made >= events)
+/// A market that goes on, one event after the other.
+pub struct Market {
+    rng: Rng,
+    instruments: [Instrument; INSTRUMENTS.len()],
+    length: Length,
+    made: u64,
+    /// Time of the event that was made last.
+    now_ns: u64,
+    payload: Vec<u8>,
 }
 
-/// Makes events until `enough(time of the next event, events so far)`.
-fn make(seed: u64, enough: impl Fn(u64, u64) -> bool) -> Feed {
-    let mut rng = Rng::with_seed(seed);
-    let mut instruments = INSTRUMENTS.map(|(name, ticks_per_unit, bid)| Instrument {
-        name,
-        ticks_per_unit: ticks_per_unit.into(),
-        bid,
-        spread: 1,
-        next_ns: START_NS + rng.u64(0..MEAN_GAP_NS),
-        trades: 0,
-    });
-    let mut feed = Feed::default();
-    let mut made = 0;
-    while let Some(instrument) = instruments.iter_mut().min_by_key(|one| one.next_ns) {
-        if enough(instrument.next_ns, made) {
-            break;
+impl Market {
+    /// The market of a seed.
+    pub fn new(seed: u64, length: Length) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let instruments = INSTRUMENTS.map(|(name, ticks_per_unit, bid)| Instrument {
+            name,
+            ticks_per_unit: ticks_per_unit.into(),
+            bid,
+            spread: 1,
+            next_ns: START_NS + rng.u64(0..MEAN_GAP_NS),
+            trades: 0,
+        });
+        Self {
+            rng,
+            instruments,
+            length,
+            made: 0,
+            now_ns: START_NS,
+            payload: Vec::new(),
         }
+    }
+
+    /// The next event, or `None` once all have been made.
+    pub fn next(&mut self) -> Option<Arrival<'_>> {
+        let instruments = self.instruments.iter_mut();
+        let instrument = instruments.min_by_key(|one| one.next_ns)?;
+        let enough = match self.length {
+            Length::Seconds(seconds) => instrument.next_ns >= START_NS + (seconds * 1e9) as u64,
+            Length::Events(events) => self.made >= events,
+        };
+        if enough {
+            return None;
+        }
+        let rng = &mut self.rng;
         let now_ns = instrument.next_ns as i64;
-        instrument.step(&mut rng);
+        instrument.step(rng);
+        self.payload.clear();
         // Shares as in recorded futures data.
-        match rng.u8(0..100) {
+        let kind = match rng.u8(0..100) {
             0..12 => {
-                let depth = instrument.depth(now_ns, &mut rng);
-                feed.push(now_ns, HostEvent::Depth(&depth));
+                let depth = instrument.depth(now_ns, rng);
+                self.payload.extend_from_slice(bytemuck::bytes_of(&depth));
+                EventKind::Depth
             }
             12..27 => {
-                let trade = instrument.trade(now_ns, &mut rng);
-                feed.push(now_ns, HostEvent::Trade(&trade));
+                let trade = instrument.trade(now_ns, rng);
+                self.payload.extend_from_slice(bytemuck::bytes_of(&trade));
+                EventKind::Trade
             }
             27..28 => {
-                let index = instrument.index(&mut rng);
-                feed.push(now_ns, HostEvent::IndexPrice(&index));
+                let index = instrument.index(rng);
+                self.payload.extend_from_slice(bytemuck::bytes_of(&index));
+                EventKind::IndexPrice
             }
             _ => {
-                let ticker = instrument.ticker(now_ns, &mut rng);
-                feed.push(now_ns, HostEvent::Ticker(&ticker));
+                let ticker = instrument.ticker(now_ns, rng);
+                self.payload.extend_from_slice(bytemuck::bytes_of(&ticker));
+                EventKind::Ticker
             }
-        }
+        };
+        self.now_ns = instrument.next_ns;
         instrument.next_ns += rng.u64(1..2 * MEAN_GAP_NS);
-        made += 1;
+        self.made += 1;
+        Some(Arrival {
+            recv_ns: now_ns,
+            kind,
+            payload: &self.payload,
+        })
     }
-    feed
+
+    /// How much has been made, and of how much: events, or ns of market.
+    pub fn progress(&self) -> (u64, u64) {
+        match self.length {
+            Length::Events(events) => (self.made, events),
+            Length::Seconds(seconds) => (self.now_ns - START_NS, (seconds * 1e9) as u64),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use signal::abi::EventKind;
-
     use super::*;
 
-    fn bytes(feed: &Feed) -> Vec<u8> {
-        let events = feed.events().iter();
-        events
-            .flat_map(|event| feed.payload(event).to_vec())
-            .collect()
+    /// Kinds, arrivals and payloads.
+    fn all(seed: u64, length: Length) -> Vec<(EventKind, i64, Vec<u8>)> {
+        let mut market = Market::new(seed, length);
+        let mut all = Vec::new();
+        while let Some(event) = market.next() {
+            all.push((event.kind, event.recv_ns, event.payload.to_vec()));
+        }
+        all
     }
 
     #[test]
     fn a_seed_makes_the_same_feed_each_time() {
-        assert_eq!(bytes(&events(7, 2_000)), bytes(&events(7, 2_000)));
-        assert_ne!(bytes(&events(7, 2_000)), bytes(&events(8, 2_000)));
+        let events = |seed| all(seed, Length::Events(2_000));
+        assert!(events(7) == events(7));
+        assert!(events(7) != events(8));
     }
 
     #[test]
     fn makes_what_was_asked_for() {
-        let feed = events(1, 1_000);
-        assert_eq!(feed.events().len(), 1_000);
+        let made = all(1, Length::Events(1_000));
+        assert_eq!(made.len(), 1_000);
         for kind in EventKind::ALL {
-            assert!(feed.count(kind) > 0, "{kind:?}");
+            assert!(made.iter().any(|event| event.0 == kind), "{kind:?}");
         }
-        let feed = seconds(1, 10.0);
-        assert!((9.5..=10.0).contains(&feed.seconds()));
-        assert!(feed.events().is_sorted_by_key(|event| event.recv_ns));
+        let made = all(1, Length::Seconds(10.0));
+        let seconds = (made[made.len() - 1].1 - made[0].1) as f64 / 1e9;
+        assert!((9.5..=10.0).contains(&seconds), "{seconds}");
+        assert!(made.is_sorted_by_key(|event| event.1));
     }
 
     #[test]
     fn books_are_never_crossed() {
-        let feed = events(3, 5_000);
-        for event in feed.events() {
-            if event.kind == EventKind::Depth {
-                let depth: Depth = *bytemuck::from_bytes(feed.payload(event));
+        for (kind, _, payload) in all(3, Length::Events(5_000)) {
+            if kind == EventKind::Depth {
+                let depth: Depth = bytemuck::pod_read_unaligned(&payload);
                 assert!(depth.bid_price[0].get() < depth.ask_price[0].get());
                 assert!(depth.bid_price[LEVELS - 1].get() > 0.0);
             }

@@ -2,7 +2,12 @@
 
 use std::hint;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use crate::interrupt::Interrupt;
+
+/// Longest sleep at a time: a signal ends none.
+const NAP: Duration = Duration::from_millis(50);
 
 /// Ways to wait that leave a lone core to the lanes.
 pub struct Waiter {
@@ -26,13 +31,15 @@ impl Waiter {
         }
     }
 
-    /// Waits for a moment; like the host, busily where there are cores to spare.
-    pub fn until(&self, due: Instant) {
+    /// Waits for a moment, or until the run shall end; like the host, busily where
+    /// there are cores to spare.
+    pub fn until(&self, due: Instant, interrupt: &Interrupt) {
         while let left = due.saturating_duration_since(Instant::now())
             && !left.is_zero()
+            && interrupt.told().is_none()
         {
             match self.one_core {
-                true => thread::sleep(left),
+                true => thread::sleep(left.min(NAP)),
                 false => hint::spin_loop(),
             }
         }

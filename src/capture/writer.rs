@@ -53,21 +53,31 @@ struct Job {
 }
 
 impl Writer {
-    /// Makes the file, then starts the thread on the `aside` cores.
+    /// Opens the file and locks it; what is in it stays.
+    pub(crate) fn open(path: &Path) -> Result<File, String> {
+        open(path).map_err(|error| {
+            format!(
+                "cannot write {}: {error}; expected a file that no other handle writes",
+                path.display()
+            )
+        })
+    }
+
+    /// Empties the opened file, then starts the thread on the `aside` cores.
     pub(crate) fn start(
         path: &Path,
+        file: File,
         events: Consumer,
         levels: usize,
         clock: Clock,
         counters: Arc<Counters>,
         aside: Vec<usize>,
     ) -> Result<Self, String> {
-        let file = open(path).map_err(|error| {
-            format!(
-                "cannot write {}: {error}; expected a file that no other handle writes",
-                path.display()
-            )
-        })?;
+        let emptied = file.metadata().and_then(|about| match about.is_file() {
+            true => file.set_len(0),
+            false => Ok(()),
+        });
+        emptied.map_err(|error| format!("cannot empty {}: {error}", path.display()))?;
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -137,9 +147,6 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)?;
     // Two engines that write one file would spoil each other's capture.
     file.try_lock().map_err(io::Error::from)?;
-    if file.metadata()?.is_file() {
-        file.set_len(0)?;
-    }
     Ok(file)
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::forms::{CoreNumber, FactorsEntry, ModelEntry, OneOrMany, PlacementKey, RingSize};
-use super::{Config, Deliver, MAX_INSTRUMENTS};
+use super::{Config, Deliver, MAX_INSTRUMENTS, mistakes};
 use crate::abi::EventKind;
 use crate::error::Error;
 use crate::factors::Ranged;
@@ -179,12 +179,13 @@ impl Layer {
 pub(super) fn parse<T: DeserializeOwned>(source: &str, json: &str) -> Result<T, Error> {
     let mut reader = serde_json::Deserializer::from_str(json);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let key = if path == "." { "top level" } else { &path };
-        Error::Config(format!("{source}: {key}: {}", error.inner()))
+        let key = error.path().to_string();
+        let what = mistakes::explain(json, &key, error.inner());
+        Error::Config(format!("{source}: {what}"))
     })?;
-    reader
-        .end()
-        .map_err(|error| Error::Config(format!("{source}: {error}")))?;
+    reader.end().map_err(|error| {
+        let what = mistakes::explain(json, ".", &error);
+        Error::Config(format!("{source}: {what}"))
+    })?;
     Ok(value)
 }

@@ -11,6 +11,8 @@
 //! | `source` | files and the environment |
 //! | `forms` | how values are written in JSON |
 //! | `layer` | one source's keys |
+//! | `mistakes` | what is probably wrong with a file |
+//! | `paths` | files that are read and written |
 //! | `schema.json` | the JSON Schema; `schema` derives it from the types, to compare |
 
 use std::path::Path;
@@ -24,6 +26,8 @@ use crate::stages::Assets;
 
 mod forms;
 mod layer;
+mod mistakes;
+mod paths;
 #[cfg(test)]
 mod schema;
 mod sections;
@@ -34,6 +38,8 @@ pub use crate::pipeline::overload::{EgressOverload, IngestOverload, Overload, St
 pub use crate::pipeline::placement::Placement;
 pub use crate::stages::{Callback, Stage};
 pub use forms::{FactorsEntry, ModelEntry};
+#[doc(hidden)]
+pub use paths::{NamedFile, check_apart};
 pub use sections::{Capture, Health, Instruments, Latency, Rings};
 pub(crate) use source::add_latency_dir;
 pub use source::{ENV_CONFIG, ENV_CORES, ENV_LATENCY_DIR, MAX_FILE_BYTES, Origin};
@@ -194,6 +200,7 @@ impl Config {
         let mut config = Self::default();
         config.apply_file(path, &path.display().to_string())?;
         config.check()?;
+        config.check_paths(Some(path))?;
         Ok(config)
     }
 

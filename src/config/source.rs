@@ -49,6 +49,7 @@ impl Config {
         let given = layer != Layer::default();
         layer.apply(&mut config, Path::new(""));
         config.check()?;
+        config.check_paths(path.as_deref())?;
         Ok((config, Origin { file: path, given }))
     }
 
@@ -69,7 +70,9 @@ impl Config {
         let bytes = files::read(path, MAX_FILE_BYTES).map_err(wrong)?;
         let json = String::from_utf8(bytes)
             .map_err(|error| wrong(format!("expected UTF-8 text: {error}")))?;
-        let layer: Layer = parse(source, &json)?;
+        // Some editors begin a file with a mark of its encoding.
+        let json = json.strip_prefix('\u{feff}').unwrap_or(&json);
+        let layer: Layer = parse(source, json)?;
         layer.apply(self, path.parent().unwrap_or(Path::new("")));
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Registry;
 use crate::config::{Config, ModelEntry};
-use crate::error::Error;
+use crate::error::{Error, suggestion};
 use crate::factors::{Entry, Prepared};
 use crate::messages::Names;
 use crate::models::{self, Kind, Model};
@@ -235,7 +235,8 @@ fn model_copies(
                 .ok_or_else(|| {
                     let known: Vec<_> = Kind::ALL.iter().map(|known| known.name()).collect();
                     wrong(format!(
-                        "there is no kind of model file {kind:?}; expected one of {}",
+                        "there is no kind of model file {kind:?}{}; expected one of {}",
+                        suggestion(kind, known.iter().copied()),
                         known.join(", ")
                     ))
                 })
@@ -253,7 +254,8 @@ fn model_copies(
     let make = registry.models.get(kind).ok_or_else(|| {
         let known: Vec<_> = registry.models.names().collect();
         wrong(format!(
-            "there is no model {kind:?}; expected one of {} or the path of a model file",
+            "there is no model {kind:?}{}; expected one of {} or the path of a model file",
+            suggestion(kind, known.iter().copied()),
             known.join(", ")
         ))
     })?;

@@ -32,6 +32,7 @@ impl Engine {
         memory::check("an engine", 0, 1)?;
         let cores = Cores::detect().map_err(Error::Placement)?;
         let config = &blueprint.config().clone();
+        config.check_paths(None)?;
         let plan = Plan::new(
             &config.placement,
             config.shards,
@@ -56,10 +57,13 @@ impl Engine {
         let callbacks = blueprint.callbacks();
         let mut stages = blueprint.stages(names.clone(), plan.shards)?;
         let mut captured = None;
+        // Opened before the report begins, and emptied after it could: what is refused
+        // destroys neither.
         if let Some(file) = &config.capture.file {
             let (tap, events) = Tap::new(config.capture.buffer, levels);
             stages.tap = Some(tap);
-            captured = Some((file, events, Counters::new()));
+            let opened = Writer::open(file).map_err(Error::Capture)?;
+            captured = Some((file, opened, events, Counters::new()));
         }
         let clock = Clock::new(config.timing);
         let control = Arc::new(Control::new(plan.lanes.len()));
@@ -86,7 +90,7 @@ impl Engine {
         let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
         pipeline.counters.insert(0, host_counters.clone());
         let report_counters = Counters::new();
-        let aside = captured.iter().map(|(_, _, counters)| counters.clone());
+        let aside = captured.iter().map(|(_, _, _, counters)| counters.clone());
         let aside: Vec<_> = aside.chain([report_counters.clone()]).collect();
         pipeline.feeds.push(feed);
         let mut inline = if plan.is_inline() {
@@ -139,11 +143,6 @@ impl Engine {
                 Lane::start(index, plan, work, pulse, control.clone()).map_err(Error::Placement)?;
             base.lanes.push(lane);
         }
-        if let Some((file, events, counters)) = captured {
-            let aside = cores.aside(base.plan.lanes.iter().map(|lane| lane.core));
-            let writer = Writer::start(file, events, levels, clock.clone(), counters, aside);
-            base.capture = Some(writer.map_err(Error::Capture)?);
-        }
         if let Some(dir) = &config.latency.dir {
             let facts = Facts::new(config, &base.plan, &cores, &clock);
             let exporter = Exporter::start(
@@ -157,6 +156,12 @@ impl Engine {
             )
             .map_err(Error::Report)?;
             base.exporter = Some(exporter);
+        }
+        if let Some((file, opened, events, counters)) = captured {
+            let aside = cores.aside(base.plan.lanes.iter().map(|lane| lane.core));
+            let writer =
+                Writer::start(file, opened, events, levels, clock.clone(), counters, aside);
+            base.capture = Some(writer.map_err(Error::Capture)?);
         }
         let next = pipeline.signals.address(0).addr() as u64;
         words.next.store(next, Ordering::Relaxed);

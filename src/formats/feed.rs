@@ -30,13 +30,7 @@ pub struct Feed {
 impl Feed {
     /// Adds an event behind the others; it arrived at `recv_ns`.
     pub fn push(&mut self, recv_ns: i64, event: HostEvent<'_>) {
-        let payload = match event {
-            HostEvent::Depth(depth) => bytemuck::bytes_of(depth),
-            HostEvent::Ticker(ticker) => bytemuck::bytes_of(ticker),
-            HostEvent::Trade(trade) => bytemuck::bytes_of(trade),
-            HostEvent::IndexPrice(index) => bytemuck::bytes_of(index),
-        };
-        self.push_bytes(event.kind(), recv_ns, payload);
+        self.push_bytes(event.kind(), recv_ns, payload_bytes(&event));
     }
 
     /// Adds an event whose payload is already bytes.
@@ -133,8 +127,18 @@ impl Feed {
     }
 }
 
+/// The host's packed struct of an event.
+pub(super) fn payload_bytes<'a>(event: &HostEvent<'a>) -> &'a [u8] {
+    match event {
+        HostEvent::Depth(depth) => bytemuck::bytes_of(*depth),
+        HostEvent::Ticker(ticker) => bytemuck::bytes_of(*ticker),
+        HostEvent::Trade(trade) => bytemuck::bytes_of(*trade),
+        HostEvent::IndexPrice(index) => bytemuck::bytes_of(*index),
+    }
+}
+
 /// Bytes in a payload of this kind.
-fn payload_len(kind: EventKind) -> usize {
+pub(super) fn payload_len(kind: EventKind) -> usize {
     match kind {
         EventKind::Depth => size_of::<Depth>(),
         EventKind::Ticker => size_of::<Ticker>(),

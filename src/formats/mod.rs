@@ -20,10 +20,21 @@
 //! by name and others are ignored. The last two are in captures that an engine
 //! wrote (`capture.file`).
 //!
+//! A best price or size that is absent or not finite is an error to [`read`] and, with
+//! [`ReadOptions::strict`], to [`Reader`]. Without it the event is handed out with what
+//! no engine takes (a price of 0, a size that is NaN), to be refused and counted as it
+//! would be live.
+//!
+//! Behind gzip data zeros are padding and further members follow on; other bytes are an
+//! error that shows them.
+//!
 //! | file | what |
 //! |---|---|
-//! | `csv` | reads and merges files; one line, read into the host's structs |
+//! | `csv` | reads and merges whole files; one line, read into the host's structs |
+//! | `gzip` | compressed files |
 //! | `feed` | events in their order of arrival |
+//! | `reader` | reads and merges files as they are played |
+//! | `window` | one such file, in its order |
 //! | `symbol` | from the exchange's spelling to the host's |
 //! | `error` | what is wrong with a file, and where |
 //!
@@ -52,9 +63,15 @@
 mod csv;
 mod error;
 mod feed;
+mod gzip;
+mod reader;
 mod symbol;
+#[cfg(test)]
+mod tests;
+mod window;
 
 pub use self::csv::read;
 pub use error::Error;
 pub use feed::{EXCHANGE, Event, Feed, INSTRUMENT_TYPE, fixed};
+pub use reader::{Arrival, ReadOptions, Reader};
 pub use symbol::host_symbol;

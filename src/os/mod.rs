@@ -7,7 +7,7 @@
 //! | `machine` | what `/proc` and `/sys` say |
 //! | `threads` | threads that block all signals |
 //! | `memory` | whether there is enough of it |
-//! | `files` | files, read whole and within a limit |
+//! | `files` | files, read whole and within a limit; which paths are one file |
 //! | `stderr` | lines on stderr |
 //! | `panic` | panics that are caught and told |
 //! | `glibc` | symbol versions of the host's glibc |

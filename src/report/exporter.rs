@@ -20,6 +20,7 @@ use super::latency::Latency;
 use super::monitor::Monitor;
 use super::summary::Summary;
 use super::whole_lines::WholeLines;
+use crate::config;
 use crate::os::clock::Clock;
 use crate::os::stderr::say;
 use crate::os::{cores, threads};
@@ -70,14 +71,15 @@ impl Exporter {
                 .write(true)
                 .create(true)
                 .truncate(false)
-                .open(dir.join("latency.hlog"))?;
+                .open(dir.join(config::Latency::LOG))?;
             // Two engines that write one file would spoil each other's report.
             file.try_lock().map_err(io::Error::from)?;
             file.set_len(0)?;
             // A run that ends without its files must not wear another's.
-            let stale = Hop::ALL.map(|hop| format!("{}.hgrm", hop.name()));
-            for name in stale.iter().map(String::as_str).chain(["summary.json"]) {
-                match fs::remove_file(dir.join(name)) {
+            let log = dir.join(config::Latency::LOG);
+            let files = config::Latency::files(dir);
+            for stale in files.iter().filter(|file| **file != log) {
+                match fs::remove_file(stale) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                     _ => {}
                 }
@@ -227,7 +229,7 @@ impl Job {
             &self.monitor,
             &self.facts,
         );
-        write_file(&self.dir.join("summary.json"), |out| {
+        write_file(&self.dir.join(config::Latency::SUMMARY), |out| {
             serde_json::to_writer_pretty(&mut *out, &summary)?;
             writeln!(out)
         })

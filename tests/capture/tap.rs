@@ -285,6 +285,28 @@ fn a_file_that_cannot_be_written_is_an_error_that_names_it() {
     assert!(small.to_string().contains("from 2 to 1048576"), "{small}");
 }
 
+#[test]
+fn an_engine_never_writes_over_what_it_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("summary.json");
+    let text = r#"{"weights": [1, 2, 3], "bias": 0}"#;
+    std::fs::write(&model, text).unwrap();
+    std::fs::hard_link(&model, dir.path().join("link.csv")).unwrap();
+    for output in [
+        format!(
+            r#""capture": {{"file": {:?}}}"#,
+            dir.path().join("link.csv")
+        ),
+        format!(r#""latency": {{"dir": {:?}}}"#, dir.path()),
+    ] {
+        let json = format!(r#"{{"model": {model:?}, {output}}}"#);
+        let config = Config::from_json(&json).unwrap();
+        let error = Engine::start(&config).unwrap_err().to_string();
+        assert!(error.contains("the same file as the model"), "{error}");
+        assert_eq!(std::fs::read_to_string(&model).unwrap(), text);
+    }
+}
+
 #[derive(Default)]
 struct Bomb;
 

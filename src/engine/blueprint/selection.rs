@@ -2,7 +2,7 @@
 
 use crate::config::{Config, ModelEntry};
 use crate::engine::Registry;
-use crate::error::Error;
+use crate::error::{Error, suggestion};
 use crate::factors::{Entry, Prepared};
 
 /// What the legacy keys `disabled_factors` and `disabled_models` leave out.
@@ -23,16 +23,26 @@ impl<'a> Disabled<'a> {
                 *name == set.name || set.factors.contains(&factor.unwrap_or(name))
             });
             if !known {
+                let sets = registry.factors.iter();
+                let named = sets.flat_map(|set| set.factors.iter().copied().chain([set.name]));
+                let meant = suggestion(name, named);
                 return Err(Error::Config(format!(
-                    "disabled_factors names {name:?}; expected a factor set, a factor, or set.factor"
+                    "disabled_factors names {name:?}{meant}; expected a factor set, a factor, \
+                     or set.factor"
                 )));
             }
         }
         for name in &config.disabled_models {
             let configured = config.models.iter().any(|entry| entry.name == *name);
             if !configured && registry.models.get(name).is_none() {
+                let configured = config.models.iter().map(|entry| entry.name.as_str());
+                let mut named: Vec<&str> = configured.collect();
+                for name in registry.models.names() {
+                    named.push(name);
+                }
+                let meant = suggestion(name, named);
                 return Err(Error::Config(format!(
-                    "disabled_models names {name:?}; expected the name of a model"
+                    "disabled_models names {name:?}{meant}; expected the name of a model"
                 )));
             }
         }
@@ -107,8 +117,9 @@ pub(super) fn sets(
         let set = registry.factors.get(&entry.set).ok_or_else(|| {
             let known: Vec<_> = registry.factors.names().collect();
             Error::Config(format!(
-                "factors[{index}]: there is no factor set {:?}; expected one of {}",
+                "factors[{index}]: there is no factor set {:?}{}; expected one of {}",
                 entry.set,
+                suggestion(&entry.set, known.iter().copied()),
                 known.join(", ")
             ))
         })?;

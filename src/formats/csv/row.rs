@@ -12,7 +12,7 @@ use bytemuck::Zeroable;
 use csv::ByteRecord;
 
 use crate::formats::error::{Error, Result};
-use crate::formats::feed::{EXCHANGE, Feed, INSTRUMENT_TYPE, fixed};
+use crate::formats::feed::{EXCHANGE, INSTRUMENT_TYPE, fixed};
 use crate::formats::symbol::host_symbol;
 
 /// A column that rows ask for.
@@ -88,6 +88,10 @@ pub struct Row<'a> {
     pub line: u64,
     /// Its fields.
     pub record: &'a ByteRecord,
+    /// Whether a best price or size that is absent or not finite is an error. If not
+    /// it comes out as what no engine takes, which refuses and counts the event as it
+    /// would one that came live.
+    pub strict: bool,
 }
 
 impl<'a> Row<'a> {
@@ -121,7 +125,7 @@ impl<'a> Row<'a> {
 
     fn float(&self, column: &Column) -> Result<f64> {
         let value: f64 = self.parse(column, "a number")?;
-        if !value.is_finite() {
+        if self.strict && !value.is_finite() {
             return Err(self.fail(
                 column,
                 format_args!("expected a finite number, found {value}"),
@@ -130,12 +134,43 @@ impl<'a> Row<'a> {
         Ok(value)
     }
 
-    /// A level's price or size; levels behind the first may be empty.
-    fn level(&self, column: &Column, level: usize) -> Result<f64> {
-        if level > 0 && self.text(column)?.is_empty() {
-            return Ok(0.0);
+    fn is_empty(&self, column: &Column) -> Result<bool> {
+        Ok(self.text(column)?.is_empty())
+    }
+
+    /// A price; what is not there is 0, as in the host's structs.
+    fn price(&self, column: &Column) -> Result<f64> {
+        match !self.strict && self.is_empty(column)? {
+            true => Ok(0.0),
+            false => self.float(column),
         }
-        self.float(column)
+    }
+
+    /// The size that belongs to a price. What is not there is no size, not a size of 0,
+    /// but where there is no price either.
+    fn size(&self, column: &Column, price: f64) -> Result<f64> {
+        match !self.strict && self.is_empty(column)? {
+            true if price == 0.0 => Ok(0.0),
+            true => Ok(f64::NAN),
+            false => self.float(column),
+        }
+    }
+
+    /// A level's price and size; levels behind the first may be empty.
+    fn level(&self, price: &Column, size: &Column, level: usize) -> Result<(f64, f64)> {
+        let or_zero = |column| match level > 0 && self.is_empty(column)? {
+            true => Ok(Some(0.0)),
+            false => Ok(None),
+        };
+        let value = match or_zero(price)? {
+            Some(zero) => zero,
+            None => self.price(price)?,
+        };
+        let amount = match or_zero(size)? {
+            Some(zero) => zero,
+            None => self.size(size, value)?,
+        };
+        Ok((value, amount))
     }
 
     fn symbol(&self, column: &Column) -> Result<[u8; SYMBOL_LEN]> {
@@ -175,8 +210,9 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Reads the row into `feed`; its place in the true order of arrival comes back.
-    pub fn read(&self, columns: &Columns, feed: &mut Feed) -> Result<i64> {
+    /// Hands the row to `take` with its time of arrival; its place in the true order
+    /// of arrival comes back.
+    pub fn read(&self, columns: &Columns, take: impl FnOnce(i64, HostEvent<'_>)) -> Result<i64> {
         let exchange_id = self.exchange(&columns.exchange)?;
         let instrument_type = match columns.instrument_type.place {
             Some(_) => self.parse(&columns.instrument_type, "a whole number, -128 to 127")?,
@@ -198,53 +234,56 @@ impl<'a> Row<'a> {
                 };
                 let [bid_px, ask_px, bid_sz, ask_sz] = &columns.book;
                 for level in 0..LEVELS {
-                    let number = |column: &[Column; LEVELS]| self.level(&column[level], level);
-                    depth.bid_price[level] = number(bid_px)?.into();
-                    depth.ask_price[level] = number(ask_px)?.into();
-                    depth.bid_volume[level] = number(bid_sz)?.into();
-                    depth.ask_volume[level] = number(ask_sz)?.into();
+                    let (bid, size) = self.level(&bid_px[level], &bid_sz[level], level)?;
+                    depth.bid_price[level] = bid.into();
+                    depth.bid_volume[level] = size.into();
+                    let (ask, size) = self.level(&ask_px[level], &ask_sz[level], level)?;
+                    depth.ask_price[level] = ask.into();
+                    depth.ask_volume[level] = size.into();
                 }
-                feed.push(recv_ns, HostEvent::Depth(&depth));
+                take(recv_ns, HostEvent::Depth(&depth));
             }
             "ticker" => {
                 let [bid_px, bid_qty, ask_px, ask_qty] = &columns.best;
+                let (bid, ask) = (self.price(bid_px)?, self.price(ask_px)?);
                 let ticker = Ticker {
                     symbol,
                     exchange_id,
                     data_time: ts_ns,
                     instrument_type,
-                    bid_price: self.float(bid_px)?.into(),
-                    bid_volume: self.float(bid_qty)?.into(),
-                    ask_price: self.float(ask_px)?.into(),
-                    ask_volume: self.float(ask_qty)?.into(),
+                    bid_price: bid.into(),
+                    bid_volume: self.size(bid_qty, bid)?.into(),
+                    ask_price: ask.into(),
+                    ask_volume: self.size(ask_qty, ask)?.into(),
                     ..Ticker::zeroed()
                 };
-                feed.push(recv_ns, HostEvent::Ticker(&ticker));
+                take(recv_ns, HostEvent::Ticker(&ticker));
             }
             "trade" => {
                 let side = self.side(&columns.side)?;
+                let price = self.price(&columns.price)?;
                 let trade = Trade {
                     symbol,
                     exchange_id,
                     instrument_type,
                     trade_id: self.int(&columns.trade_id)?.into(),
-                    price: self.float(&columns.price)?.into(),
-                    volume: self.float(&columns.qty)?.into(),
+                    price: price.into(),
+                    volume: self.size(&columns.qty, price)?.into(),
                     side,
                     trade_time: ts_ns,
                     ..Trade::zeroed()
                 };
-                feed.push(recv_ns, HostEvent::Trade(&trade));
+                take(recv_ns, HostEvent::Trade(&trade));
             }
             "index" => {
-                let price = self.float(&columns.price)?.into();
+                let price = self.price(&columns.price)?.into();
                 let index = IndexPrice {
                     symbol,
                     exchange_id,
                     instrument_type,
                     price,
                 };
-                feed.push(recv_ns, HostEvent::IndexPrice(&index));
+                take(recv_ns, HostEvent::IndexPrice(&index));
             }
             other => {
                 let what =

@@ -8,6 +8,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use support::{ROOT, recorded};
 
+mod interrupted;
+mod outputs;
+mod streamed;
+
 /// The command, free of what this process's environment says to the library.
 fn signal() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_signal"));
@@ -284,6 +288,31 @@ fn says_what_is_wrong_with_the_arguments() {
         err.contains("refused to start") && err.contains("placement"),
         "{err}"
     );
+    // The library says it, and this command not again.
+    assert_eq!(err.matches("nonsense").count(), 1, "{err}");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    for (text, once) in [
+        (r#"{"facters": "market"}"#, "did you mean `factors`?"),
+        (r#"{"factors": "markett"}"#, "did you mean \"market\"?"),
+        (r#"{"model": "non"}"#, "did you mean \"none\"?"),
+        (
+            r#"{"disabled_factors": "spred"}"#,
+            "did you mean \"spread\"?",
+        ),
+        (
+            r#"{"disabled_models": "test000"}"#,
+            "did you mean \"test0000\"?",
+        ),
+        ("", "it is empty"),
+        ("{\"timing\": true,}", "remove the comma"),
+    ] {
+        let config = write(dir.path(), "wrong.json", text.as_bytes());
+        for args in [["demo", "--config"], ["config", "check"]] {
+            let err = stderr(run(&[&args[..], &[path(&config)]].concat()), 1);
+            assert_eq!(err.matches(once).count(), 1, "{once:?} in {err}");
+            assert_eq!(err.matches("wrong.json").count(), 1, "{err}");
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,92 @@
+//! What a run would write: none of it may be what the run reads, and no report is
+//! overwritten unless that was asked for.
+
+use std::path::{Path, PathBuf};
+
+use signal::Config;
+use signal::config::{Latency, NamedFile, check_apart};
+
+use crate::failure::{Failure, Result};
+
+/// What a run reads and writes, as its flags say.
+pub struct Files<'a> {
+    /// The captures that are played.
+    pub captures: &'a [PathBuf],
+    /// The configuration file.
+    pub config: Option<&'a Path>,
+    /// `--signals`.
+    pub signals: Option<&'a Path>,
+    /// `--report`.
+    pub report: Option<&'a Path>,
+    /// The library that is loaded.
+    pub library: &'a Path,
+    /// `--force`.
+    pub force: bool,
+}
+
+impl Files<'_> {
+    /// Refuses a run that would destroy what it reads, or a report that is there.
+    /// `config` is what the library will run with, if it is a configuration at all:
+    /// what is wrong with one is the library's to say. Writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// The file, what it is also, and what to do.
+    pub fn check(&self, config: Option<&Config>) -> Result<()> {
+        let captures = self.captures.iter();
+        let mut inputs: Vec<_> = captures
+            .map(|file| NamedFile::new("the capture", file))
+            .collect();
+        inputs.extend(
+            self.config
+                .map(|file| NamedFile::new("the configuration", file)),
+        );
+        inputs.push(NamedFile::new("the library", self.library));
+        let mut outputs = Vec::new();
+        if let Some(config) = config {
+            inputs.extend(config.inputs());
+            outputs.extend(config.outputs());
+        }
+        outputs.extend(self.signals.map(|file| NamedFile::new("--signals", file)));
+        check_apart(&inputs, &outputs).map_err(|why| {
+            let hint = match why.starts_with("capture.file") {
+                true => ": --capture FILE names one for this run (/dev/null for none)",
+                false => "",
+            };
+            Failure::said(format!("{why}{hint}"))
+        })?;
+        // A shell's `>>` appends to what is read, and the end is never reached.
+        for (what, stream) in [
+            ("standard output", "/dev/stdout"),
+            ("standard error", "/dev/stderr"),
+        ] {
+            let stream = NamedFile::new(what, stream);
+            check_apart(&inputs, &[stream]).map_err(Failure::said)?;
+        }
+        match config.and_then(|config| config.latency.dir.as_ref()) {
+            Some(dir) if !self.force => self.check_report(dir),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a folder that has a report.
+    fn check_report(&self, dir: &Path) -> Result<()> {
+        let files = Latency::files(dir);
+        let Some(there) = files.iter().find(|file| file.symlink_metadata().is_ok()) else {
+            return Ok(());
+        };
+        let (named, other) = match (self.report, self.config) {
+            (Some(dir), _) => (format!("--report {}", dir.display()), ""),
+            (None, Some(file)) => (
+                format!("latency.dir {} of {}", dir.display(), file.display()),
+                " with --report",
+            ),
+            (None, None) => (format!("latency.dir {}", dir.display()), " with --report"),
+        };
+        Err(Failure::said(format!(
+            "{named}: there is a report already ({}); nothing was written; choose another \
+             folder{other}, or overwrite this one with --force",
+            there.display()
+        )))
+    }
+}

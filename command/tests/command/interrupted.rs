@@ -1,0 +1,121 @@
+//! Runs that a signal ends, and captures that lose nothing.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// Sends the signal once the child has said that the library runs, and a moment more.
+fn interrupt(child: &mut Child, err: &Path, signal: i32) {
+    let limit = Instant::now() + Duration::from_secs(60);
+    while !std::fs::read_to_string(err).is_ok_and(|text| text.contains("version")) {
+        assert!(Instant::now() < limit, "it never began");
+        assert!(child.try_wait().expect("a child").is_none(), "it has ended");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(400));
+    // SAFETY: it only sends a signal to a child that has not been waited for.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+}
+
+#[test]
+fn ctrl_c_and_sigterm_end_a_run_with_everything_written() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = write(dir.path(), "long.csv", capture(5_000).as_bytes());
+    let runs = [
+        vec!["demo", "--seconds", "86400", "--speed", "max"],
+        vec!["demo", "--speed", "1x"],
+        vec!["replay", path(&file), "--speed", "0.05x"],
+        // The next event is far away.
+        vec!["replay", path(&file), "--speed", "0.001x"],
+    ];
+    for (number, args) in runs.iter().enumerate() {
+        let (signal_number, code) = [(libc::SIGINT, 130), (libc::SIGTERM, 143)][number % 2];
+        let at = |name: &str| dir.path().join(format!("{number}.{name}"));
+        let (signals, report, events) = (at("csv"), at("report"), at("events.csv"));
+        let (out, err) = (at("out"), at("err"));
+        let mut command = signal();
+        command.args(args).args(["--placement", "inline"]);
+        command.args(["--signals", path(&signals), "--report", path(&report)]);
+        command.args(["--capture", path(&events)]);
+        command.stdout(std::fs::File::create(&out).expect("a file"));
+        command.stderr(std::fs::File::create(&err).expect("a file"));
+        let mut child = command.spawn().expect("runs");
+        interrupt(&mut child, &err, signal_number);
+        let sent = Instant::now();
+        let status = child.wait().expect("a child");
+        assert!(sent.elapsed() < Duration::from_secs(20), "{args:?}");
+        let err = std::fs::read_to_string(&err).expect("a file");
+        assert_eq!(status.code(), Some(code), "{args:?}: {err}");
+        assert!(err.contains(&format!("signal {signal_number}")), "{err}");
+        let out = std::fs::read_to_string(&out).expect("a file");
+        assert!(out.contains("latency report in"), "{out}");
+        let delivered = number_of_lines(&signals) - 1;
+        assert_eq!(super::number(&out, "signals delivered"), delivered, "{out}");
+        assert_eq!(super::number(&out, "depth events"), delivered, "{out}");
+        assert!(delivered > 0, "{args:?}: {out}");
+        let summary = std::fs::read(report.join("summary.json")).expect("summary.json");
+        let summary: serde_json::Value = serde_json::from_slice(&summary).expect("JSON");
+        assert_eq!(summary["counters"]["delivered"], delivered);
+        // What was captured is whole, too: it can be played.
+        let replayed = stdout(run(&["replay", path(&events), "--placement", "inline"]));
+        assert_eq!(super::number(&replayed, "signals delivered"), delivered);
+    }
+}
+
+fn number_of_lines(file: &Path) -> u64 {
+    let text = std::fs::read_to_string(file).expect("a file");
+    assert!(text.ends_with('\n'), "the last line is cut off");
+    text.lines().count() as u64
+}
+
+#[test]
+fn what_was_started_to_ignore_ctrl_c_goes_on() {
+    let mut command = Command::new("sh");
+    let program = env!("CARGO_BIN_EXE_signal");
+    let script = format!(
+        "trap '' INT; {program} demo --events 600 --speed 1x --placement inline & \
+         sleep 0.5; kill -INT $!; wait $!"
+    );
+    command.args(["-c", &script]);
+    for variable in ["LIB_PATH", "CONFIG", "CORES", "LATENCY_DIR"] {
+        command.env_remove(format!("SIGNAL_{variable}"));
+    }
+    let out = stdout(command.output().expect("runs"));
+    assert!(out.contains("600 events"), "{out}");
+}
+
+#[test]
+fn a_capture_of_a_replay_loses_nothing_and_its_figures_agree() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    // A buffer that any disk is too slow for.
+    let json =
+        br#"{"factors": ["test0000", "market"], "capture": {"file": "events.csv", "buffer": 2}}"#;
+    let config = write(dir.path(), "config.json", json);
+    let events = dir.path().join("events.csv");
+    for (number, placement) in ["inline", "fused"].into_iter().enumerate() {
+        let (signals, again) = (dir.path().join("signals.csv"), dir.path().join("again.csv"));
+        let report = dir.path().join(format!("report{number}"));
+        let mut args = vec!["demo", "--events", "30000", "--config", path(&config)];
+        args.extend(["--placement", placement, "--speed", "max"]);
+        args.extend(["--signals", path(&signals), "--report", path(&report)]);
+        let out = stdout(run(&args));
+        let played = 30_000;
+        assert_eq!(super::number(&out, "capture_written"), played, "{out}");
+        assert_eq!(number_of_lines(&events), played + 1);
+        let summary = std::fs::read(report.join("summary.json")).expect("summary.json");
+        let summary: serde_json::Value = serde_json::from_slice(&summary).expect("JSON");
+        assert_eq!(summary["counters"]["capture_written"], played);
+        assert_eq!(summary["counters"]["capture_missed"], 0);
+        let mut args = vec!["replay", path(&events), "--config", path(&config)];
+        args.extend(["--capture", "/dev/null", "--signals", path(&again)]);
+        stdout(run(&args));
+        let read = |file: &Path| std::fs::read(file).expect("a file");
+        assert!(read(&signals) == read(&again), "{placement} differs");
+    }
+    // A disk that takes nothing is told, not waited for.
+    let mut args = vec!["demo", "--events", "1000", "--speed", "max"];
+    args.extend(["--placement", "inline", "--capture", "/dev/full"]);
+    let err = stderr(run(&args), 1);
+    assert!(err.contains("1000 events are not in the capture"), "{err}");
+}

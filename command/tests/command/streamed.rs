@@ -1,0 +1,179 @@
+//! Files of any length, played as they are read; and rows that live would be refused.
+
+use std::io::BufWriter;
+use std::time::Duration;
+
+use ::signal::replay::{ReadOptions, Reader, read};
+
+use super::*;
+
+/// The most memory that the process ever had in use, KiB; it is looked at until it
+/// ends. What `wait4` says would have this test's own in it.
+fn peak_kib(mut child: std::process::Child) -> u64 {
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().expect("a child").is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        peak = peak.max(kib.unwrap_or(0));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(child.wait().expect("a child").success());
+    assert!(peak > 0, "it was never seen");
+    peak
+}
+
+/// A gzip capture of so many bytes of text, rows up to 400 places late; the number
+/// of rows.
+fn long_capture(file: &Path, bytes: u64) -> u64 {
+    let out = BufWriter::new(std::fs::File::create(file).expect("a file"));
+    let mut out = GzEncoder::new(out, Compression::fast());
+    let header = "type,ts_ns,symbol,bid_px,bid_qty,ask_px,ask_qty,recv_ns,seq\n";
+    out.write_all(header.as_bytes()).expect("written");
+    let (mut rows, mut written) = (0, 0);
+    while written < bytes {
+        let seq = rows - rows % 400 + (399 - rows % 400);
+        let time = 1_700_000_000_000_000_000_u64 + seq * 1_000_000;
+        let row = format!(
+            "ticker,{time},BTCUSDT,6400{}.5,1.25,64010.75,0.5,{time},{seq}\n",
+            seq % 10
+        );
+        out.write_all(row.as_bytes()).expect("written");
+        (rows, written) = (rows + 1, written + row.len() as u64);
+    }
+    let mut out = out.finish().expect("compressed");
+    out.flush().expect("written");
+    rows
+}
+
+/// The peak of a replay of so many bytes of text.
+fn peak_of(bytes: u64) -> u64 {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("long.csv.gz");
+    let rows = long_capture(&file, bytes);
+    let printed = dir.path().join("printed");
+    let mut command = signal();
+    command.args(["replay", path(&file), "--placement", "inline"]);
+    command.stdout(std::fs::File::create(&printed).expect("a file"));
+    let peak = peak_kib(command.spawn().expect("runs"));
+    let out = std::fs::read_to_string(&printed).expect("a file");
+    assert_eq!(number(&out, "ticker events"), rows, "{out}");
+    println!("{bytes} bytes, {rows} rows: {peak} KiB");
+    peak
+}
+
+#[track_caller]
+fn within_a_fifth(short: u64, long: u64) {
+    let (short, long) = (peak_of(short), peak_of(long));
+    assert!(long * 5 <= short * 6, "{long} KiB against {short} KiB");
+}
+
+#[test]
+fn a_longer_file_takes_no_more_memory() {
+    within_a_fifth(10_000_000, 40_000_000);
+}
+
+#[test]
+#[ignore = "minutes without optimisation: cargo test --release -p signal-command -- --ignored"]
+fn two_gigabytes_take_no_more_memory_than_twenty_megabytes() {
+    within_a_fifth(20_000_000, 2_000_000_000);
+}
+
+#[test]
+fn recorded_sessions_come_in_the_order_of_the_whole_files() {
+    let names = ["s202407_usdm_BTCUSDT.csv.gz", "s202407_usdm_ETHUSDT.csv.gz"];
+    let files: Vec<_> = names.iter().filter_map(|name| recorded(name)).collect();
+    // The rows lie up to 411 places late.
+    for (files, window) in [
+        (&files[..], 65_536),
+        (&files[..], 411),
+        (files.get(1..).unwrap_or_default(), 65_536),
+    ] {
+        let Some(feed) = (!files.is_empty()).then(|| read(files).expect("a feed")) else {
+            return;
+        };
+        let options = ReadOptions {
+            window,
+            strict: true,
+        };
+        let mut reader = Reader::open(files, &options).expect("a reader");
+        for event in feed.events() {
+            let next = reader.next().expect("no error").expect("an event");
+            assert_eq!((next.kind, next.recv_ns), (event.kind, event.recv_ns));
+            assert_eq!(next.payload, feed.payload(event));
+        }
+        assert!(reader.next().expect("no error").is_none());
+    }
+}
+
+#[test]
+fn a_row_that_comes_too_late_ends_the_replay_and_what_came_before_is_told() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    // The latest line comes first, in rounds of four.
+    let file = write(dir.path(), "late.csv", capture(50).as_bytes());
+    let signals = dir.path().join("signals.csv");
+    let args = ["replay", path(&file), "--signals", path(&signals)];
+    let err = stderr(run(&[&args[..], &["--reorder", "3"]].concat()), 1);
+    for part in ["late.csv: line 6, column `seq`", "--reorder"] {
+        assert!(err.contains(part), "{part:?} is not in {err}");
+    }
+    counts(
+        &stdout(run(&[&args[..], &["--reorder", "199"]].concat())),
+        [50; 4],
+    );
+    stderr(run(&[&args[..], &["--reorder", "-1"]].concat()), 2);
+
+    // Damage behind what has been played.
+    let mut text = String::from("type,ts_ns,symbol,price,recv_ns,seq\n");
+    for seq in 0..100 {
+        text += &format!("index,{seq},BTCUSDT,100.5,{seq},{seq}\n");
+    }
+    let file = write(dir.path(), "bad.csv", format!("{text}index,1\n").as_bytes());
+    let output = run(&["replay", path(&file), "--reorder", "10"]);
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(number(&out, "index price events"), 90, "{out}");
+    assert!(stderr(output, 1).contains("bad.csv: line 102"));
+}
+
+#[test]
+fn what_live_would_be_refused_is_counted_and_strict_stops_there() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    // The first best ask, the price of an index and a ticker's bid are not there.
+    let text = capture(10)
+        .replacen(",100.1,100.2,", ",,100.2,", 1)
+        .replacen(
+            "index,1700000000008000000,BTCUSDT,,100.2",
+            "index,1,BTCUSDT,,",
+            1,
+        )
+        .replacen("BTCUSDT,,,,,100.0,1.5", "BTCUSDT,,,,,NaN,1.5", 1);
+    let file = write(dir.path(), "odd.csv", text.as_bytes());
+    for placement in ["inline", "fused"] {
+        let out = stdout(run(&["replay", path(&file), "--placement", placement]));
+        assert_eq!(number(&out, "refused_bad_price"), 3, "{out}");
+        assert_eq!(number(&out, "depth events"), 10, "{out}");
+        assert_eq!(number(&out, "signals delivered"), 9, "{out}");
+    }
+    let err = stderr(run(&["replay", path(&file), "--strict"]), 1);
+    for part in ["odd.csv: line ", "column `", "number"] {
+        assert!(err.contains(part), "{part:?} is not in {err}");
+    }
+}
+
+#[test]
+fn bytes_behind_gzip_data_are_padding_or_named() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let bytes = gzip(capture(20).as_bytes());
+    let with = |tail: &[u8]| write(dir.path(), "tail.csv.gz", &[&bytes[..], tail].concat());
+    counts(&stdout(run(&["replay", path(&with(&[0; 512]))])), [20; 4]);
+    let err = stderr(run(&["replay", path(&with(b"trailing"))]), 1);
+    for part in [
+        "tail.csv.gz: line ",
+        "behind the end of the gzip data",
+        "trailing",
+    ] {
+        assert!(err.contains(part), "{part:?} is not in {err}");
+    }
+    assert!(!err.contains("cut off:"), "{err}");
+}

@@ -1,0 +1,219 @@
+//! What is probably wrong where JSON is: the mistakes that people make in a file.
+
+use serde_json::Value;
+use serde_json::error::Category;
+
+use super::schema;
+use crate::error::nearest;
+
+/// Says what is wrong with `text`: `key` is the path to where, if anyone knows.
+pub(super) fn explain(text: &str, key: &str, error: &serde_json::Error) -> String {
+    if text.trim().is_empty() {
+        return "it is empty; expected a JSON object, {} for the defaults".into();
+    }
+    if error.classify() == Category::Data {
+        let key = if key == "." { "top level" } else { key };
+        return format!("{key}: {}", with_suggestion(&error.to_string(), key));
+    }
+    if error.is_eof() {
+        return format!(
+            "the text ends too early, at line {} column {}: a quote, bracket or brace is never \
+             closed, or the file is cut off",
+            error.line(),
+            error.column()
+        );
+    }
+    match cause(text, error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+/// The likely cause of text that is no JSON.
+fn cause(text: &str, error: &serde_json::Error) -> Option<String> {
+    let said = error.to_string();
+    let line = text.lines().nth(error.line().checked_sub(1)?)?.as_bytes();
+    // A column counts bytes from 1; the byte that was one too many may be the next.
+    let place = error.column().saturating_sub(1).min(line.len());
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let before = line[..place].iter().rev().take_while(|byte| is_word(byte));
+    let begin = place - before.count();
+    let word: Vec<u8> = line[begin..].iter().copied().take_while(is_word).collect();
+    let word = String::from_utf8_lossy(&word).into_owned();
+    let here = line.get(begin).copied().unwrap_or(b' ');
+    let rest = &line[begin.min(line.len())..];
+    let cause = if said.starts_with("trailing comma") {
+        "remove the comma before the closing brace or bracket".into()
+    } else if rest.starts_with(b"//") || rest.starts_with(b"/*") || here == b'#' {
+        "JSON has no comments".into()
+    } else if here == b'\'' {
+        "JSON has double quotes around keys and text".into()
+    } else if ["nan", "inf", "infinity"].contains(&word.to_lowercase().as_str()) {
+        format!("{word} is not JSON, which has finite numbers alone")
+    } else if ["True", "False", "None"].contains(&word.as_str()) {
+        "JSON has true, false and null, in lower case".into()
+    } else if said.starts_with("key must be a string") {
+        "JSON has double quotes around keys".into()
+    } else if ["expected value", "expected ident"]
+        .iter()
+        .any(|start| said.starts_with(start))
+        && !word.is_empty()
+    {
+        format!("text needs double quotes: \"{word}\"")
+    } else if said.starts_with("expected `,` or") {
+        "a comma is missing before this, or a quote".into()
+    } else if said.starts_with("trailing characters") {
+        "there is more text behind the end of the object: expected one object".into()
+    } else {
+        return None;
+    };
+    Some(cause)
+}
+
+/// An unknown name with the one that was probably meant, instead of a list of all where
+/// the list is long.
+fn with_suggestion(said: &str, key: &str) -> String {
+    const NAMES_AT_ONCE: usize = 8;
+    let Some(rest) = said.strip_prefix("unknown ") else {
+        return said.to_owned();
+    };
+    let mut quoted = rest.split('`').skip(1).step_by(2);
+    let (Some(name), known) = (quoted.next(), quoted.collect::<Vec<_>>()) else {
+        return said.to_owned();
+    };
+    let is_field = rest.starts_with("field");
+    let meant = nearest(name, known.iter().copied())
+        .map(str::to_owned)
+        .or_else(|| is_field.then(|| elsewhere(name, key)).flatten());
+    let Some(meant) = meant else {
+        return said.to_owned();
+    };
+    let shown = format!("`{name}`");
+    let expected = match said.rsplit_once(" at line ") {
+        Some((before, _)) if known.len() <= NAMES_AT_ONCE => {
+            before.split_once(&shown).map_or("", |(_, after)| after)
+        }
+        _ => "",
+    };
+    let place = said.rsplit_once(" at line ");
+    let place = place.map_or_else(String::new, |(_, place)| format!(" at line {place}"));
+    let what = if is_field { "field" } else { "variant" };
+    format!("unknown {what} {shown}; did you mean `{meant}`?{expected}{place}")
+}
+
+/// The key of that name in another section.
+fn elsewhere(name: &str, key: &str) -> Option<String> {
+    let schema = schema();
+    let mut all = Vec::new();
+    keys(&schema, &schema["properties"], "", &mut all);
+    let last = |path: &'_ String| path.rsplit('.').next() == Some(name) && path != key;
+    all.into_iter().find(last)
+}
+
+/// The paths of all keys, as the schema has them.
+fn keys(schema: &Value, properties: &Value, path: &str, all: &mut Vec<String>) {
+    for (name, about) in properties.as_object().into_iter().flatten() {
+        let path = match path {
+            "" => name.clone(),
+            path => format!("{path}.{name}"),
+        };
+        let pointer = about["$ref"].as_str().and_then(|to| to.strip_prefix('#'));
+        if let Some(section) = pointer.and_then(|to| schema.pointer(to)) {
+            keys(schema, &section["properties"], &path, all);
+        }
+        all.push(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Config;
+
+    fn refusal(json: &str) -> String {
+        Config::from_json(json).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_typo_in_a_name_is_answered_with_the_name() {
+        for (json, meant) in [
+            (r#"{"facters": "market"}"#, "factors"),
+            (r#"{"Models": "none"}"#, "models"),
+            (r#"{"placment": "auto"}"#, "placement"),
+            (r#"{"call_back": "per-model"}"#, "callback"),
+            (r#"{"rings": {"ingst": 64}}"#, "ingest"),
+            (r#"{"latency": {"dri": "x"}}"#, "dir"),
+            (r#"{"placement": "inlin"}"#, "inline"),
+            (r#"{"trigger": ["depht"]}"#, "depth"),
+            (r#"{"models": [{"flie": "m.onnx"}]}"#, "file"),
+            // The right name in another section.
+            (r#"{"stall_us": 100}"#, "health.stall_us"),
+            (r#"{"rings": {"block_ms": 100}}"#, "overload.block_ms"),
+        ] {
+            let said = refusal(json);
+            assert!(said.contains(&format!("did you mean `{meant}`?")), "{said}");
+            assert!(said.contains("line 1"), "{said}");
+            assert_eq!(said.matches("did you mean").count(), 1, "{said}");
+        }
+        // One sentence, not a list of all keys.
+        assert!(refusal(r#"{"facters": 1}"#).len() < 120);
+        let short = refusal(r#"{"rings": {"stag": 1}}"#);
+        assert!(short.contains("expected one of `ingest`"), "{short}");
+        // Nothing is near.
+        let far = refusal(r#"{"xyzzy": 1}"#);
+        assert!(
+            !far.contains("did you mean") && far.contains("expected one of"),
+            "{far}"
+        );
+        let set = refusal(r#"{"rings": {"size": 4}}"#);
+        assert!(!set.contains("did you mean"), "{set}");
+    }
+
+    #[test]
+    fn the_likely_cause_of_text_that_is_no_json_is_named() {
+        for (json, parts) in [
+            ("", ["it is empty", "{} for the defaults"]),
+            (" \n\t", ["it is empty", "{} for the defaults"]),
+            ("{\"timing\": true,}", ["line 1", "remove the comma"]),
+            ("{\"cores\": [1, 2,],\n}", ["line 1", "remove the comma"]),
+            ("{\"timing\": true,\n}\n", ["line 2", "remove the comma"]),
+            ("{\"timing\": tru", ["ends too early", "line 1"]),
+            ("{\"rings\": {\"egress\": 4}", ["ends too early", "line 1"]),
+            ("{\"model", ["ends too early", "line 1"]),
+            ("{\n // mine\n \"timing\": true}", ["no comments", "line 2"]),
+            ("{\"timing\": true /* mine */}", ["no comments", "line 1"]),
+            ("# mine\n{}", ["no comments", "line 1"]),
+            ("{'timing': true}", ["double quotes", "line 1"]),
+            ("{\"model\": 'none'}", ["double quotes", "line 1"]),
+            ("{timing: true}", ["double quotes around keys", "line 1"]),
+            ("{\"model\": none}", ["double quotes", "line 1"]),
+            (
+                "{\"factors\": {\"set\": \"market\", \"window\": NaN}}",
+                ["NaN is not", "line 1"],
+            ),
+            ("{\"shards\": Infinity}", ["Infinity is not", "line 1"]),
+            ("{\"timing\": True}", ["lower case", "line 1"]),
+            (
+                "{\"timing\": true\n\"shards\": 1}",
+                ["comma is missing", "line 2"],
+            ),
+            ("{} {}", ["behind the end", "line 1"]),
+        ] {
+            let said = refusal(json);
+            for part in parts {
+                assert!(said.contains(part), "{json:?}: {part:?} is not in {said}");
+            }
+            assert!(!said.contains('?') && !said.contains("EOF"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_file_may_begin_with_a_byte_order_mark() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.json");
+        std::fs::write(&file, "\u{feff}{\"shards\": 2}").unwrap();
+        assert_eq!(Config::from_file(&file).unwrap().shards, 2);
+        std::fs::write(&file, "").unwrap();
+        let said = Config::from_file(&file).unwrap_err().to_string();
+        assert!(said.contains("config.json: it is empty"), "{said}");
+    }
+}

@@ -1,0 +1,168 @@
+//! Files that a configuration reads and writes: none may be both.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::{Config, Latency};
+use crate::error::Error;
+use crate::models::Check;
+use crate::os::files::Place;
+use crate::telemetry::hops::Hop;
+
+/// A file and what names it.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct NamedFile {
+    /// The key or flag, or what the file is.
+    pub what: String,
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl NamedFile {
+    /// A file that `what` names.
+    pub fn new(what: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        let (what, path) = (what.into(), path.into());
+        Self { what, path }
+    }
+}
+
+impl fmt::Display for NamedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.what, self.path.display())
+    }
+}
+
+impl Latency {
+    /// The files of a report in `dir`, whether they are there or not.
+    #[doc(hidden)]
+    pub fn files(dir: &Path) -> Vec<PathBuf> {
+        let hops = Hop::ALL.map(|hop| format!("{}.hgrm", hop.name()));
+        let names = [Self::LOG, Self::SUMMARY].map(str::to_owned);
+        let all = names.into_iter().chain(hops);
+        all.map(|name| dir.join(name)).collect()
+    }
+
+    /// The interval log's name in the folder.
+    pub(crate) const LOG: &'static str = "latency.hlog";
+    /// The summary's name in the folder.
+    pub(crate) const SUMMARY: &'static str = "summary.json";
+}
+
+impl Config {
+    /// The files that an engine of this configuration reads.
+    #[doc(hidden)]
+    pub fn inputs(&self) -> Vec<NamedFile> {
+        let models = self.models.iter().filter_map(|model| model.file.as_ref());
+        let both = models.flat_map(|file| {
+            [
+                NamedFile::new("the model", file),
+                NamedFile::new("the check file", Check::path(file)),
+            ]
+        });
+        both.collect()
+    }
+
+    /// The files that an engine of this configuration writes.
+    #[doc(hidden)]
+    pub fn outputs(&self) -> Vec<NamedFile> {
+        let capture = self.capture.file.iter();
+        let capture = capture.map(|file| NamedFile::new("capture.file", file));
+        let report = self.latency.dir.iter().flat_map(|dir| Latency::files(dir));
+        let report = report.map(|file| NamedFile::new("latency.dir's", file));
+        capture.chain(report).collect()
+    }
+
+    /// Refuses outputs that are inputs. Nothing has been written by then.
+    pub(crate) fn check_paths(&self, file: Option<&Path>) -> Result<(), Error> {
+        let outputs = self.outputs();
+        if outputs.is_empty() {
+            return Ok(());
+        }
+        let mut inputs = self.inputs();
+        inputs.extend(file.map(|file| NamedFile::new("the configuration", file)));
+        check_apart(&inputs, &outputs).map_err(Error::Config)
+    }
+}
+
+/// Refuses outputs that are an input or another output: one file by device and
+/// inode, or, where it is not there yet, by its resolved path.
+///
+/// # Errors
+///
+/// Both files with what names them, and what to do.
+#[doc(hidden)]
+pub fn check_apart(inputs: &[NamedFile], outputs: &[NamedFile]) -> Result<(), String> {
+    let place = |file: &NamedFile| Place::of(&file.path);
+    let read: Vec<_> = inputs.iter().map(place).collect();
+    let written: Vec<_> = outputs.iter().map(place).collect();
+    for (number, output) in outputs.iter().enumerate() {
+        let Some(here) = &written[number] else {
+            continue;
+        };
+        let at = |places: &[Option<Place>]| places.iter().position(|at| at.as_ref() == Some(here));
+        if let Some(input) = at(&read) {
+            return Err(format!(
+                "{output} is the same file as {}, which writing would destroy; nothing was \
+                 written; expected another file for {}",
+                inputs[input], output.what
+            ));
+        }
+        if let Some(other) = at(&written[..number]) {
+            return Err(format!(
+                "{output} is the same file as {}; nothing was written; expected a file for each",
+                outputs[other]
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_is_no_input_and_no_other_output() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let config = |json: &str| {
+            std::fs::write(at("summary.json"), json).unwrap();
+            Config::from_file(&at("summary.json"))
+        };
+        std::os::unix::fs::symlink("m.onnx", at("link")).unwrap();
+        for (json, parts) in [
+            (
+                r#"{"capture": {"file": "summary.json"}}"#,
+                ["capture.file", "the configuration"],
+            ),
+            (
+                r#"{"latency": {"dir": "."}}"#,
+                ["latency.dir's", "the configuration"],
+            ),
+            // What is not there yet may be by the time that it is read.
+            (
+                r#"{"model": "m.onnx", "capture": {"file": "link"}}"#,
+                ["capture.file", "the model"],
+            ),
+            (
+                r#"{"model": "m.onnx", "capture": {"file": "./m.onnx.check.json"}}"#,
+                ["capture.file", "the check file"],
+            ),
+            (
+                r#"{"latency": {"dir": "out"}, "capture": {"file": "out/latency.hlog"}}"#,
+                ["latency.dir's", "capture.file"],
+            ),
+        ] {
+            let error = config(json).unwrap_err().to_string();
+            for part in parts {
+                assert!(error.contains(part), "{part} is not in {error}");
+            }
+            assert!(error.contains("the same file"), "{error}");
+            let kept = std::fs::read_to_string(at("summary.json")).unwrap();
+            assert_eq!(kept, json, "it was overwritten");
+        }
+        config(r#"{"latency": {"dir": "out"}, "capture": {"file": "c.csv"}}"#).unwrap();
+        config(r#"{"model": "/dev/null", "capture": {"file": "/dev/null"}}"#).unwrap();
+    }
+}

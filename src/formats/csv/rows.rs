@@ -1,0 +1,160 @@
+//! The rows of one file, one after the other.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use csv::ByteRecord;
+
+use super::row::{Columns, Row};
+use crate::abi::HostEvent;
+use crate::formats::error::{Error, Result};
+use crate::formats::gzip::{self, Foreign, Gzip};
+
+/// Bytes that are read at once.
+const BUFFER: usize = 1 << 16;
+
+/// An open file and how far it has been read.
+pub struct Rows {
+    file: PathBuf,
+    text: csv::Reader<Box<dyn Read + Send>>,
+    columns: Columns,
+    record: ByteRecord,
+    line: u64,
+    strict: bool,
+    read: Arc<AtomicU64>,
+}
+
+/// Counts what is read.
+struct Counted {
+    file: File,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(out)?;
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+impl Rows {
+    /// Opens a file, plain or gzip by its content, and reads its header line. With
+    /// `strict` a best price or size that is absent or not finite is an error.
+    pub fn open(file: &Path, strict: bool) -> Result<Self> {
+        let fail = |what: String| Error::File {
+            file: file.to_owned(),
+            what,
+        };
+        let opened = File::open(file).map_err(|error| fail(error.to_string()))?;
+        let read = Arc::new(AtomicU64::new(0));
+        let counted = Counted {
+            file: opened,
+            read: read.clone(),
+        };
+        let mut plain = BufReader::with_capacity(BUFFER, counted);
+        let head = plain.fill_buf().map_err(|error| fail(error.to_string()))?;
+        if head.is_empty() {
+            let what = "the file is empty; expected CSV with a header line";
+            return Err(fail(what.to_owned()));
+        }
+        let text: Box<dyn Read + Send> = match gzip::is_gzip(head) {
+            true => Box::new(Gzip::new(plain)),
+            false => Box::new(plain),
+        };
+        let mut text = csv::ReaderBuilder::new()
+            .buffer_capacity(BUFFER)
+            .from_reader(text);
+        let header = text.byte_headers().cloned();
+        let header = header.map_err(|error| failure(file, 1, &error))?;
+        let columns = Columns::find(&header);
+        if let Some(column) = columns.missing() {
+            return Err(Error::Field {
+                file: file.to_owned(),
+                line: 1,
+                column: column.name.clone(),
+                what: "not in the header line; expected CSV (plain or gzip) whose first line \
+                       names the columns"
+                    .to_owned(),
+            });
+        }
+        Ok(Self {
+            file: file.to_owned(),
+            text,
+            columns,
+            record: ByteRecord::new(),
+            line: 1,
+            strict,
+            read,
+        })
+    }
+
+    /// Hands the next row to `take`, with its time of arrival; its place in the true
+    /// order of arrival comes back, or `None` at the end of the file.
+    pub fn next(&mut self, take: impl FnOnce(i64, HostEvent<'_>)) -> Result<Option<i64>> {
+        let line = self.text.position().line();
+        match self.text.read_byte_record(&mut self.record) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) => return Err(failure(&self.file, line, &error)),
+        }
+        let position = self.record.position();
+        self.line = position.map_or(line, |position| position.line());
+        let row = Row {
+            file: &self.file,
+            line: self.line,
+            record: &self.record,
+            strict: self.strict,
+        };
+        row.read(&self.columns, take).map(Some)
+    }
+
+    /// What is wrong with the row that came last as one of its file.
+    pub fn late(&self, what: String) -> Error {
+        Error::Field {
+            file: self.file.clone(),
+            line: self.line,
+            column: "seq".to_owned(),
+            what,
+        }
+    }
+
+    /// A file without any row.
+    pub fn none(&self) -> Error {
+        Error::File {
+            file: self.file.clone(),
+            what: "there is no event after the header line".to_owned(),
+        }
+    }
+
+    /// Bytes of the file that have been read.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+}
+
+/// Says what was wrong with the text itself.
+fn failure(file: &Path, line: u64, error: &csv::Error) -> Error {
+    let what = match error.kind() {
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => format!("expected {expected_len} fields as in the header line, found {len}"),
+        csv::ErrorKind::Io(io) if io.kind() == ErrorKind::UnexpectedEof => {
+            "the gzip data ends too early: the file is cut off".to_owned()
+        }
+        csv::ErrorKind::Io(io) if io.get_ref().is_some_and(|why| why.is::<Foreign>()) => {
+            io.to_string()
+        }
+        csv::ErrorKind::Io(io) => format!("cannot be read: {io}"),
+        _ => error.to_string(),
+    };
+    let line = error.position().map_or(line, |position| position.line());
+    Error::Line {
+        file: file.to_owned(),
+        line,
+        what,
+    }
+}

@@ -1,0 +1,213 @@
+//! Reads captures as they are played: any number of files, of any length.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::path::{Path, PathBuf};
+
+use super::csv::MAX_GAP_NS;
+use super::error::{Error, Result};
+use super::window::Window;
+use crate::abi::{EventKind, HostEvent};
+
+/// Files that stay open from the start; with more, those whose first event has not
+/// come yet are closed again.
+const MOST_OPEN: usize = 16;
+
+/// How captures are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// How many places late a row may lie in its file and still come in its turn. An
+    /// open file takes up to 450 bytes of memory a place. Default 65,536.
+    pub window: usize,
+    /// Whether a best price or size that is absent or not finite is an error, as in
+    /// [`read`](super::read). If not, the event is handed out for the engine to refuse
+    /// and count, as it would be live. Default false.
+    pub strict: bool,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            window: 65_536,
+            strict: false,
+        }
+    }
+}
+
+/// An event in its turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// When it arrived, ns; only differences mean anything.
+    pub recv_ns: i64,
+    /// What it is.
+    pub kind: EventKind,
+    /// The host's packed struct, at any alignment.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Arrival<'a> {
+    /// The event, typed.
+    ///
+    /// # Panics
+    ///
+    /// If the payload is not as long as its kind's struct, which a [`Reader`] never
+    /// hands out.
+    pub fn event(&self) -> HostEvent<'a> {
+        HostEvent::from_bytes(self.kind.message_type(), self.payload)
+            .expect("a payload is as long as its kind's struct")
+    }
+}
+
+/// Capture files, read as they are played: the events of [`read`](super::read) in its
+/// order, in memory that does not grow with the files.
+///
+/// ```
+/// use signal::replay::{ReadOptions, Reader};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("trades.csv");
+/// let text = "type,ts_ns,symbol,trade_id,price,qty,side,recv_ns,seq\n\
+///             trade,20,BTCUSDT,8,101.5,0.25,sell,200,2\n\
+///             trade,10,BTCUSDT,7,101.0,0.5,buy,100,1\n";
+/// std::fs::write(&path, text)?;
+///
+/// let mut reader = Reader::open(&[&path], &ReadOptions::default())?;
+/// let mut arrivals = Vec::new();
+/// while let Some(arrival) = reader.next()? {
+///     arrivals.push(arrival.recv_ns);
+/// }
+/// assert_eq!(arrivals, [100, 200]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Reader {
+    options: ReadOptions,
+    sources: Vec<Source>,
+    /// Files by their next event's turn.
+    turns: BinaryHeap<Reverse<(i64, usize)>>,
+    /// The file whose event was handed out last.
+    current: Option<usize>,
+    /// Arrival of the event before, if files are merged.
+    last_ns: Option<i64>,
+}
+
+struct Source {
+    file: PathBuf,
+    window: Option<Box<Window>>,
+    /// The latest arrival so far: a clock that steps back does not change the order.
+    latest: i64,
+    /// Bytes of a file that is closed.
+    read: u64,
+    len: u64,
+}
+
+impl Source {
+    fn open(file: &Path, options: &ReadOptions) -> Result<Self> {
+        let window = Window::open(file, options.window, options.strict)?;
+        let len = file.metadata().map_or(0, |about| about.len());
+        Ok(Self {
+            file: file.to_owned(),
+            latest: window.head().0,
+            window: Some(Box::new(window)),
+            read: 0,
+            len,
+        })
+    }
+}
+
+impl Reader {
+    /// Opens all files and reads each up to its first event.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](super::read), for what lies in that reach.
+    pub fn open(
+        files: &[impl AsRef<Path>],
+        options: &ReadOptions,
+    ) -> std::result::Result<Self, Error> {
+        let mut reader = Self {
+            options: options.clone(),
+            sources: Vec::with_capacity(files.len()),
+            turns: BinaryHeap::with_capacity(files.len()),
+            current: None,
+            last_ns: None,
+        };
+        for (number, file) in files.iter().enumerate() {
+            let file = file.as_ref();
+            let mut source = Source::open(file, options)?;
+            // A pipe cannot be opened again.
+            if number >= MOST_OPEN && file.is_file() {
+                source.window = None;
+            }
+            reader.turns.push(Reverse((source.latest, number)));
+            reader.sources.push(source);
+        }
+        Ok(reader)
+    }
+
+    /// The next event, or `None` after the last.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](super::read), and a row that lies later in its file than the window
+    /// reaches. Nothing more can be read then.
+    #[expect(clippy::should_implement_trait, reason = "what it returns is lent")]
+    pub fn next(&mut self) -> std::result::Result<Option<Arrival<'_>>, Error> {
+        if let Some(number) = self.current.take() {
+            let source = &mut self.sources[number];
+            if let Some(window) = &mut source.window {
+                if window.advance()? {
+                    source.latest = source.latest.max(window.head().0);
+                    self.turns.push(Reverse((source.latest, number)));
+                } else {
+                    source.read = window.bytes_read();
+                    source.window = None;
+                }
+            }
+        }
+        let Some(Reverse((_, number))) = self.turns.pop() else {
+            return Ok(None);
+        };
+        if self.sources[number].window.is_none() {
+            let (file, len) = (self.sources[number].file.clone(), self.sources[number].len);
+            self.sources[number] = Source::open(&file, &self.options)?;
+            self.sources[number].len = len;
+        }
+        self.current = Some(number);
+        let merged = self.sources.len() > 1;
+        let window = self.sources[number].window.as_ref();
+        let (recv_ns, kind, payload) = window.expect("it has just been opened").head();
+        if let Some(last) = self.last_ns.filter(|_| merged) {
+            let gap = recv_ns.saturating_sub(last);
+            if gap > MAX_GAP_NS {
+                return Err(Error::Sessions {
+                    gap_s: gap / 1_000_000_000,
+                });
+            }
+        }
+        self.last_ns = Some(recv_ns);
+        Ok(Some(Arrival {
+            recv_ns,
+            kind,
+            payload,
+        }))
+    }
+
+    /// Bytes of the files that have been read, and how many there are; 0 for a pipe.
+    pub fn bytes(&self) -> (u64, u64) {
+        let read = |source: &Source| match &source.window {
+            Some(window) => window.bytes_read(),
+            None => source.read,
+        };
+        let total = self.sources.iter().map(|source| source.len);
+        (self.sources.iter().map(read).sum(), total.sum())
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader")
+            .field("options", &self.options)
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}
