@@ -81,6 +81,9 @@ fn explain(path: &Path, blueprint: &Blueprint, cores: &Cores, plan: &Plan) -> St
             if index == 0 { "models" } else { "" },
             format!("{} ({}): {values}", model.name, model.kind),
         );
+        if let Some(note) = &model.note {
+            row("", format!("{}: {note}", model.name));
+        }
     }
     row(
         "callback",

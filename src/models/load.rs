@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::os::files;
 
-use super::{Check, LightGbm, Linear, Model, ModelError, XgBoost, onnx};
+use super::parsed::{Parsed, unsettled};
+use super::{Check, Iterations, LightGbm, Linear, Model, ModelError, XgBoost, onnx};
 
 /// Largest file of trees or ONNX that is read.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -84,7 +85,9 @@ fn is_xgboost(object: &[u8]) -> bool {
 /// chooses among the outputs of an ONNX model, all of them if it is empty; other
 /// kinds have no choice.
 ///
-/// If `FILE.check.json` lies beside the file, the model must pass it.
+/// If `FILE.check.json` lies beside the file, the model must pass it. A file that
+/// leaves open what the model predicts is refused without one. Of an ensemble as
+/// many iterations run as [`Iterations::Saved`] says.
 ///
 /// # Errors
 ///
@@ -94,60 +97,95 @@ pub fn load(
     kind: Option<Kind>,
     outputs: &[String],
 ) -> Result<Box<dyn Model>, ModelError> {
-    let (_, mut models) = load_copies(path, kind, outputs, 1)?;
-    Ok(models.swap_remove(0))
+    let wanted = Wanted {
+        kind,
+        outputs,
+        ..Wanted::default()
+    };
+    let mut loaded = load_copies(path, wanted, 1)?;
+    Ok(loaded.models.swap_remove(0))
 }
 
-/// [`load`], so many times, at least once, from one reading of the file; and what
-/// the file turned out to be.
+/// What a configuration asks of a model file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted<'a> {
+    /// What is in it; told from the content if absent.
+    pub(crate) kind: Option<Kind>,
+    /// Which outputs of an ONNX model; all if empty.
+    pub(crate) outputs: &'a [String],
+    pub(crate) iterations: Iterations,
+}
+
+/// What a model file turned out to be.
+pub(crate) struct Loaded {
+    pub(crate) kind: Kind,
+    pub(crate) models: Vec<Box<dyn Model>>,
+    /// What whoever starts the model should hear of it.
+    pub(crate) note: Option<String>,
+}
+
+/// [`load`], so many times, at least once, from one reading of the file.
 pub(crate) fn load_copies(
     path: &Path,
-    kind: Option<Kind>,
-    outputs: &[String],
+    wanted: Wanted<'_>,
     copies: usize,
-) -> Result<(Kind, Vec<Box<dyn Model>>), ModelError> {
+) -> Result<Loaded, ModelError> {
     let named = |error: ModelError| ModelError(format!("{}: {}", path.display(), shorten(error.0)));
     let bytes = files::read(path, MAX_FILE_BYTES)
         .map_err(ModelError)
         .map_err(named)?;
-    let kind = match kind {
+    let kind = match wanted.kind {
         Some(kind) => kind,
         None => Kind::detect(&bytes).map_err(named)?,
     };
-    if !outputs.is_empty() && kind != Kind::Onnx {
+    if !wanted.outputs.is_empty() && kind != Kind::Onnx {
         return Err(named(ModelError(format!(
             "a {} model has no outputs to choose from; leave outputs out",
             kind.name()
         ))));
     }
-    let parse = |outputs: &[String]| {
-        parse(kind, &bytes, outputs)
-            .map_err(|error| named(ModelError(format!("{} model: {error}", kind.name()))))
-    };
-    let mut model = parse(outputs)?;
-    if let Some(check) = Check::beside(path)? {
-        if outputs.is_empty() || check.outputs() == model.outputs().len() {
-            check.run(model.as_mut())?;
-        } else {
-            // The check file belongs to the model, whatever is chosen of it.
-            check.run(parse(&[])?.as_mut())?;
+    let of_kind = |error: ModelError| named(ModelError(format!("{} model: {error}", kind.name())));
+    let parse = |outputs| parse(kind, &bytes, Wanted { outputs, ..wanted }).map_err(of_kind);
+    let Parsed {
+        mut model,
+        doubt,
+        note,
+    } = parse(wanted.outputs)?;
+    match (Check::beside(path)?, doubt) {
+        (Some(check), _) => {
+            if wanted.outputs.is_empty() || check.outputs() == model.outputs().len() {
+                check.run(model.as_mut())?;
+            } else {
+                // The check file belongs to the model, whatever is chosen of it.
+                check.run(parse(&[])?.model.as_mut())?;
+            }
+            model.reset();
         }
-        model.reset();
+        (None, Some(doubt)) => return Err(of_kind(unsettled(&doubt))),
+        (None, None) => {}
     }
     // The others are of the same bytes: what holds for one holds for all.
     let mut models = vec![model];
     for _ in 1..copies {
-        models.push(parse(outputs)?);
+        models.push(parse(wanted.outputs)?.model);
     }
-    Ok((kind, models))
+    Ok(Loaded { kind, models, note })
 }
 
-fn parse(kind: Kind, bytes: &[u8], outputs: &[String]) -> Result<Box<dyn Model>, ModelError> {
+fn parse(
+    kind: Kind,
+    bytes: &[u8],
+    wanted: Wanted<'_>,
+) -> Result<Parsed<Box<dyn Model>>, ModelError> {
+    let iterations = wanted.iterations;
     match kind {
-        Kind::Linear => Linear::parse(bytes).map(|model| Box::new(model) as _),
-        Kind::LightGbm => LightGbm::parse(bytes).map(|model| Box::new(model) as _),
-        Kind::XgBoost => XgBoost::parse(bytes).map(|model| Box::new(model) as _),
-        Kind::Onnx => onnx::load(bytes, outputs),
+        Kind::LightGbm => LightGbm::read(bytes, iterations).map(Parsed::boxed),
+        Kind::XgBoost => XgBoost::read(bytes, iterations).map(Parsed::boxed),
+        Kind::Linear | Kind::Onnx if iterations != Iterations::Saved => Err(ModelError::new(
+            "it has no iterations; leave iterations out",
+        )),
+        Kind::Linear => Linear::parse(bytes).map(|model| Parsed::certain(model).boxed()),
+        Kind::Onnx => onnx::load(bytes, wanted.outputs).map(Parsed::certain),
     }
 }
 
@@ -168,13 +206,41 @@ pub(super) fn within(bytes: &[u8], limit: u64) -> Result<(), ModelError> {
     }
 }
 
+/// What serde says of JSON, in words for whoever has the file.
+fn plain(error: &str) -> String {
+    let unknown = error
+        .strip_prefix("unknown field `")
+        .and_then(|rest| rest.split_once("`, expected "));
+    let Some((key, known)) = unknown else {
+        return error.into();
+    };
+    let (names, place) = known.split_once(" at line").unwrap_or((known, ""));
+    let expected = match names.len() {
+        ..=200 => format!("expected {names}"),
+        _ => "expected what the library's save_model writes".into(),
+    };
+    format!(
+        "the key {:?} is not known and may change what the model predicts; {expected} at line{place}",
+        cut(key)
+    )
+}
+
+/// The beginning of a key or a path to it, which may be of any length.
+fn cut(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
 /// Reads JSON; an error names the key, the line and what was expected.
 pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ModelError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
-        let key = if path == "." { "top level" } else { &path };
-        ModelError(format!("{key}: {}", error.inner()))
+        let key = if path == "." {
+            "top level"
+        } else {
+            &cut(&path)
+        };
+        ModelError(format!("{key}: {}", plain(&error.inner().to_string())))
     })?;
     reader
         .end()

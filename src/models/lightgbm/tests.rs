@@ -163,6 +163,67 @@ fn a_random_forest_is_a_mean_and_a_constant_a_tree() {
 }
 
 #[test]
+fn keys_that_nobody_knows_are_refused() {
+    for (line, number) in [("label_index=0", 5), ("num_cat=0", 14)] {
+        let error = refusal(&with(line, &format!("tree_scale=2\n{line}")));
+        assert!(
+            error.contains(&format!(
+                "line {number}: the key \"tree_scale\" is not known"
+            )),
+            "{error}"
+        );
+    }
+    let after = |text: &str| with("end of trees\n", &format!("end of trees\n{text}"));
+    let error = refusal(&after("\ntransform:\nx=2\n"));
+    assert!(error.contains("line 27: the key \"transform:\""), "{error}");
+    let free = "\nfeature_importances:\nColumn_0=1\n\nparameters:\n[tree_scale: 2]\n\nx\n\
+                end of parameters\n\npandas_categorical:null\n";
+    for length in 0..=free.len() {
+        let whole = free[..length].ends_with('\n') || length == 0;
+        let known = LightGbm::parse(after(&free[..length]).as_bytes());
+        assert!(known.is_ok() || !whole, "{:?}", &free[..length]);
+    }
+    let error = refusal(&after(&format!("{free}tree_scale=2\n")));
+    assert!(error.contains("\"tree_scale=2\" is not known"), "{error}");
+    // What LightGBM's writers leave in a tree beside what the model needs.
+    let more = with(
+        "leaf_value=1 2 4",
+        "split_gain=1 1\nleaf_value=1 2 4\nleaf_weight=1 1 1\nleaf_count=1 1 1\n\
+         internal_value=0 0\ninternal_weight=1 1\ninternal_count=3 2",
+    );
+    assert_eq!(run(&more, [1.0, 0.0]), 4.0);
+}
+
+#[test]
+fn so_many_iterations_run() {
+    let second = "\nTree=1\nnum_leaves=1\nnum_cat=0\nleaf_value=8\n\nend of trees";
+    let file = with("end of trees", second).replacen("tree_sizes=1", "tree_sizes=1 1", 1);
+    let mean = file.replacen("objective", "average_output\nobjective", 1);
+    let take = |file: &str, wanted| {
+        let parsed = LightGbm::read(file.as_bytes(), wanted);
+        let mut parsed = parsed.map_err(|error| error.to_string())?;
+        let mut out = [0.0];
+        parsed.model.run(&[1.0, 0.0], &mut out);
+        Ok::<_, String>((out[0], parsed.note))
+    };
+    let first = |count| Iterations::First(std::num::NonZeroU32::new(count).unwrap());
+    let note = Some("1 of 2 iterations: as configured".to_owned());
+    assert_eq!(take(&file, Iterations::Saved), Ok((12.0, None)));
+    assert_eq!(take(&file, Iterations::All), Ok((12.0, None)));
+    assert_eq!(take(&file, first(2)), Ok((12.0, None)));
+    assert_eq!(take(&file, first(1)), Ok((4.0, note.clone())));
+    assert_eq!(take(&mean, Iterations::Saved), Ok((6.0, None)));
+    assert_eq!(take(&mean, first(1)), Ok((4.0, note)));
+    let error = take(&file, first(3)).unwrap_err();
+    assert!(
+        error.contains("iterations is 3, but the file has 2"),
+        "{error}"
+    );
+    let error = take(&file, Iterations::Best).unwrap_err();
+    assert!(error.contains("expected all or a number"), "{error}");
+}
+
+#[test]
 fn wrong_files_are_refused_by_name() {
     for (from, to, expected) in [
         (
