@@ -185,7 +185,7 @@ fn parse(
             "it has no iterations; leave iterations out",
         )),
         Kind::Linear => Linear::parse(bytes).map(|model| Parsed::certain(model).boxed()),
-        Kind::Onnx => onnx::load(bytes, wanted.outputs).map(Parsed::certain),
+        Kind::Onnx => onnx::load(bytes, wanted.outputs),
     }
 }
 

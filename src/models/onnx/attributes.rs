@@ -1,7 +1,8 @@
 //! A node's attributes. Each is asked for by name; what nobody asked for is
 //! refused, so nothing that changes a result is passed over.
 
-use super::proto::{self, Attribute, Tensor};
+use super::proto::{self, Attribute};
+use super::tensor::{self, Tensor};
 use super::wire::Span;
 use crate::models::ModelError;
 
@@ -85,7 +86,7 @@ impl<'a> Attributes<'a> {
     pub fn tensor(&mut self, name: &str) -> Result<Option<Tensor>, ModelError> {
         self.take(name)?
             .map(|attribute| match attribute.tensor {
-                Some(tensor) => proto::tensor(tensor),
+                Some(tensor) => tensor::tensor(tensor),
                 None => Err(wrong(name, "a tensor")),
             })
             .transpose()

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `wire` | protobuf, without copying and within bounds |
 //! | `proto` | the ONNX messages |
+//! | `tensor` | the tensors that a model stores |
 //! | `attributes` | a node's attributes, none passed over |
 //! | `order` | which nodes are needed, in which order |
 //! | `value` | shapes and types while compiling |
@@ -29,6 +30,7 @@ mod ops;
 mod order;
 mod plan;
 mod proto;
+mod tensor;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tract")]
@@ -41,18 +43,19 @@ use kernels::Isa;
 use plan::{Plan, Region};
 use value::Labels;
 
+use super::parsed::Parsed;
 use super::{Model, ModelError};
 
 pub(super) use proto::looks_like_model;
 
 /// Reads a model: [`Onnx`], or with the feature `tract`, if it needs an operator
 /// that our kernels do not have, one that tract runs.
-pub(super) fn load(bytes: &[u8], outputs: &[String]) -> Result<Box<dyn Model>, ModelError> {
+pub(super) fn load(bytes: &[u8], outputs: &[String]) -> Result<Parsed<Box<dyn Model>>, ModelError> {
     #[cfg(feature = "tract")]
     if let Some(model) = tract::Tract::if_needed(bytes, outputs)? {
-        return Ok(Box::new(model));
+        return Ok(model.boxed());
     }
-    Ok(Box::new(Onnx::parse(bytes, outputs)?))
+    Onnx::read(Isa::detect(), bytes, outputs).map(Parsed::boxed)
 }
 
 /// A model from an ONNX file, for one sample at a time.
@@ -116,12 +119,16 @@ impl Onnx {
     /// Where the bytes are no ONNX model; the name of an operator, attribute,
     /// tensor or output that does not fit, and what was expected.
     pub fn parse(bytes: &[u8], outputs: &[String]) -> Result<Self, ModelError> {
-        Self::parse_for(Isa::detect(), bytes, outputs)
+        Self::read(Isa::detect(), bytes, outputs)?.settled()
     }
 
-    fn parse_for(isa: Isa, bytes: &[u8], outputs: &[String]) -> Result<Self, ModelError> {
-        let compiled = compile(&proto::model(bytes)?, outputs, isa)?;
-        Ok(Self::new(compiled))
+    fn read(isa: Isa, bytes: &[u8], outputs: &[String]) -> Result<Parsed<Self>, ModelError> {
+        let mut compiled = compile(&proto::model(bytes)?, outputs, isa)?;
+        Ok(Parsed {
+            doubt: compiled.doubt.take(),
+            note: None,
+            model: Self::new(compiled),
+        })
     }
 
     fn new(compiled: Compiled) -> Self {
@@ -129,6 +136,7 @@ impl Onnx {
             plan,
             inputs,
             outputs,
+            doubt: _,
         } = compiled;
         let columns = inputs.len() > 1 && inputs.iter().all(|(_, region)| region.len == 1);
         let mut output_names = Vec::new();

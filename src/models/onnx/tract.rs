@@ -8,6 +8,7 @@ use super::lower;
 use super::order::Order;
 use super::proto;
 use super::value::Elem;
+use crate::models::parsed::Parsed;
 use crate::models::{Model, ModelError};
 
 /// A model that tract runs, optimised for a batch of one.
@@ -25,12 +26,17 @@ pub struct Tract {
 
 impl Tract {
     /// Reads a model if the chosen outputs need an operator that is not ours.
-    pub fn if_needed(bytes: &[u8], chosen: &[String]) -> Result<Option<Self>, ModelError> {
+    pub fn if_needed(bytes: &[u8], chosen: &[String]) -> Result<Option<Parsed<Self>>, ModelError> {
         let model = proto::model(bytes)?;
         let order = Order::new(&model.graph, chosen)?;
         let mut nodes = order.nodes.iter().map(|&index| &model.graph.nodes[index]);
         if nodes.all(lower::supported) {
             return Ok(None);
+        }
+        let mut doubt = model.too_new();
+        for &index in &order.nodes {
+            let of_node = lower::doubt(&model, &model.graph.nodes[index])?;
+            doubt = doubt.or(of_node);
         }
         let mut inputs = Vec::with_capacity(order.inputs.len());
         let mut width = 0;
@@ -61,7 +67,11 @@ impl Tract {
                     .extend((0..len).map(|i| format!("{name}[{i}]"))),
             }
         }
-        Ok(Some(model))
+        Ok(Some(Parsed {
+            model,
+            doubt,
+            note: None,
+        }))
     }
 
     fn read(
@@ -154,7 +164,10 @@ mod tests {
             .node("Sin", &["t"], &["y"], &[])
             .output("y")
             .output("t");
-        let mut model = Tract::if_needed(&graph.bytes(), &[]).unwrap().unwrap();
+        let mut model = Tract::if_needed(&graph.bytes(), &[])
+            .unwrap()
+            .unwrap()
+            .model;
         assert_eq!(model.inputs(), 2);
         assert_eq!(model.outputs(), ["y[0]", "y[1]", "t[0]", "t[1]"]);
         let mut out = [0.0; 4];
