@@ -2,6 +2,16 @@
 
 use super::{Model, ModelError};
 
+/// Whose reading of a file counts where runtimes differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// onnxruntime's.
+    #[default]
+    Runtime,
+    /// That of the standard's reference, which scikit-learn's models follow.
+    Reference,
+}
+
 /// A model as its parser leaves it.
 #[derive(Debug)]
 pub(super) struct Parsed<M> {

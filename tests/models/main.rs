@@ -4,6 +4,7 @@
 mod damaged_files;
 mod onnx_memory;
 mod onnx_models;
+mod onnx_operators;
 mod tree_models;
 
 use support::meters::Counting;

@@ -18,6 +18,7 @@ use super::tensor::{self, Numbers};
 use super::value::{Data, Elem, Labels, MAX_RANK, Value, size};
 use super::{fuse, ops::Op};
 use crate::models::ModelError;
+use crate::models::parsed::Reading;
 
 /// Most numbers in all tensors together: 256 MiB.
 const MAX_NUMBERS: usize = 64 << 20;
@@ -68,6 +69,8 @@ pub struct Slot {
 #[derive(Debug)]
 pub struct Compiler {
     isa: Isa,
+    /// Whose values count where runtimes differ.
+    pub reading: Reading,
     pub slots: Vec<Slot>,
     pub drafts: Vec<Draft>,
     numbers: usize,
@@ -76,11 +79,16 @@ pub struct Compiler {
 }
 
 /// Compiles a model with these outputs, all of the graph's if none is named.
-pub fn compile(model: &Model<'_>, chosen: &[String], isa: Isa) -> Result<Compiled, ModelError> {
+pub fn compile(
+    model: &Model<'_>,
+    chosen: &[String],
+    (isa, reading): (Isa, Reading),
+) -> Result<Compiled, ModelError> {
     let graph = &model.graph;
     let order = Order::new(graph, chosen)?;
     let mut compiler = Compiler {
         isa,
+        reading,
         slots: Vec::new(),
         drafts: Vec::new(),
         numbers: 0,

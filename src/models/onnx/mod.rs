@@ -43,19 +43,23 @@ use kernels::Isa;
 use plan::{Plan, Region};
 use value::Labels;
 
-use super::parsed::Parsed;
+use super::parsed::{Parsed, Reading};
 use super::{Model, ModelError};
 
 pub(super) use proto::looks_like_model;
 
 /// Reads a model: [`Onnx`], or with the feature `tract`, if it needs an operator
 /// that our kernels do not have, one that tract runs.
-pub(super) fn load(bytes: &[u8], outputs: &[String]) -> Result<Parsed<Box<dyn Model>>, ModelError> {
+pub(super) fn load(
+    bytes: &[u8],
+    outputs: &[String],
+    reading: Reading,
+) -> Result<Parsed<Box<dyn Model>>, ModelError> {
     #[cfg(feature = "tract")]
     if let Some(model) = tract::Tract::if_needed(bytes, outputs)? {
         return Ok(model.boxed());
     }
-    Onnx::read(Isa::detect(), bytes, outputs).map(Parsed::boxed)
+    Onnx::read((Isa::detect(), reading), bytes, outputs).map(Parsed::boxed)
 }
 
 /// A model from an ONNX file, for one sample at a time.
@@ -80,9 +84,13 @@ pub(super) fn load(bytes: &[u8], outputs: &[String]) -> Result<Parsed<Box<dyn Mo
 ///
 /// **Results** are compared with those of onnxruntime 1.31: trees to the bit where
 /// it runs on one thread, networks to 1e-5 of an output's magnitude. Models whose
-/// meaning is known to depend on the runtime are refused: transforms of a single
+/// meaning depends on the runtime are refused: transforms of a single
 /// score, labels where leaves vote for both of two classes, scores where some leaves
-/// vote for one of two classes only.
+/// vote for one of two classes only. Others are taken from a file with a check file
+/// that they meet: Normalizer MAX, SOFTMAX_ZERO of linear scores, one score for two
+/// classes without a transform if it may be negative, votes for the second of two
+/// classes alone, labels where no tree may have voted for a class, targets for which
+/// no tree may vote, BRANCH_NEQ.
 ///
 /// **Bounds.** 65,536 values of all inputs, and of all outputs; names of 512 bytes;
 /// 256 MiB of tensors; a run of about 16 million multiplications.
@@ -119,11 +127,15 @@ impl Onnx {
     /// Where the bytes are no ONNX model; the name of an operator, attribute,
     /// tensor or output that does not fit, and what was expected.
     pub fn parse(bytes: &[u8], outputs: &[String]) -> Result<Self, ModelError> {
-        Self::read(Isa::detect(), bytes, outputs)?.settled()
+        Self::read((Isa::detect(), Reading::default()), bytes, outputs)?.settled()
     }
 
-    fn read(isa: Isa, bytes: &[u8], outputs: &[String]) -> Result<Parsed<Self>, ModelError> {
-        let mut compiled = compile(&proto::model(bytes)?, outputs, isa)?;
+    fn read(
+        how: (Isa, Reading),
+        bytes: &[u8],
+        outputs: &[String],
+    ) -> Result<Parsed<Self>, ModelError> {
+        let mut compiled = compile(&proto::model(bytes)?, outputs, how)?;
         Ok(Parsed {
             doubt: compiled.doubt.take(),
             note: None,

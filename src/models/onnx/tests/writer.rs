@@ -202,7 +202,8 @@ impl Graph {
     /// What it makes, the same with and without AVX2.
     pub fn run(&self, x: &[f64]) -> Vec<f64> {
         let run = |isa| {
-            let mut model = Onnx::read(isa, &self.bytes(), &[]).unwrap().model;
+            let how = (isa, Default::default());
+            let mut model = Onnx::read(how, &self.bytes(), &[]).unwrap().model;
             let mut out = vec![f64::NAN; model.outputs().len()];
             model.run(x, &mut out);
             out
