@@ -19,7 +19,7 @@ use super::forest::{Builder, Forest};
 use super::parsed::Parsed;
 use super::{Iterations, Model, ModelError};
 
-/// An ensemble that LightGBM trained: its versions `v3` and `v4`, one output.
+/// An ensemble that LightGBM trained: its versions `v2` to `v4`, one output.
 ///
 /// The output is what `Booster.predict` gives: called `probability` for `binary` and
 /// `cross_entropy`, else `prediction`. Leaves are summed in `f64` in the order of the

@@ -195,6 +195,21 @@ fn keys_that_nobody_knows_are_refused() {
 }
 
 #[test]
+fn older_versions_mean_the_same() {
+    for version in ["v2", "v3", "v4"] {
+        let file = with("version=v4", &format!("version={version}"));
+        for x in [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [f64::NAN, f64::NAN]] {
+            assert_eq!(run(&file, x), run(FILE, x), "{version} {x:?}");
+        }
+    }
+    // As LightGBM 2.2 writes a tree: without weights and without `is_linear`.
+    let old = with("version=v4", "version=v2")
+        .replacen("is_linear=0\n", "", 1)
+        .replacen("leaf_value=1 2 4", "leaf_value=1 2 4\nleaf_count=1 1 1", 1);
+    assert_eq!(run(&old, [1.0, 0.0]), 4.0);
+}
+
+#[test]
 fn so_many_iterations_run() {
     let second = "\nTree=1\nnum_leaves=1\nnum_cat=0\nleaf_value=8\n\nend of trees";
     let file = with("end of trees", second).replacen("tree_sizes=1", "tree_sizes=1 1", 1);
@@ -228,8 +243,8 @@ fn wrong_files_are_refused_by_name() {
     for (from, to, expected) in [
         (
             "version=v4",
-            "version=v2",
-            "line 2: version is \"v2\"; expected v3 or v4",
+            "version=v5",
+            "line 2: version is \"v5\"; expected v2, v3 or v4",
         ),
         ("version=v4\n", "", "version is missing"),
         (

@@ -118,7 +118,7 @@ fn unknown(line: usize, key: &str) -> ModelError {
     let part: String = key.chars().take(40).collect();
     ModelError(format!(
         "line {line}: the key {part:?} is not known and may change what the model predicts; \
-         expected what LightGBM's save_model writes, in version v3 or v4"
+         expected what LightGBM's save_model writes, in version v2, v3 or v4"
     ))
 }
 
@@ -283,8 +283,9 @@ impl Header {
         }
         let section = sections.section(Section::new(HEADER, UNUSED_HEADER))?;
         let (line, version) = section.required(HeaderKey::Version)?;
-        if !["v3", "v4"].contains(&version) {
-            return Err(wrong(line, "version", version, "v3 or v4"));
+        // They are written alike, but that v2 says less of a tree's weights.
+        if !["v2", "v3", "v4"].contains(&version) {
+            return Err(wrong(line, "version", version, "v2, v3 or v4"));
         }
         for key in [HeaderKey::Classes, HeaderKey::PerIteration] {
             let count: u64 = section.number(key)?;
