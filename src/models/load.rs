@@ -123,6 +123,7 @@ struct Source<'a> {
     bytes: &'a [u8],
     wanted: Wanted<'a>,
     reading: Reading,
+    external: &'a onnx::External,
 }
 
 /// What a model file turned out to be.
@@ -154,7 +155,12 @@ pub(crate) fn load_copies(
         ))));
     }
     let of_kind = |error: ModelError| named(ModelError(format!("{} model: {error}", kind.name())));
+    let external = match kind {
+        Kind::Onnx => onnx::External::beside(path, &bytes).map_err(of_kind)?,
+        _ => onnx::External::default(),
+    };
     let mut source = Source {
+        external: &external,
         kind,
         bytes: &bytes,
         wanted,
@@ -201,7 +207,7 @@ impl Source<'_> {
                 "it has no iterations; leave iterations out",
             )),
             Kind::Linear => Linear::parse(bytes).map(|model| Parsed::certain(model).boxed()),
-            Kind::Onnx => onnx::load(bytes, outputs, self.reading),
+            Kind::Onnx => onnx::load(bytes, outputs, self.reading, self.external),
         }
     }
 

@@ -139,6 +139,15 @@ fn objectives_turn_the_sum_into_the_output() {
     );
     assert_eq!(of("objective=cross_entropy"), 1.0 / (1.0 + (-4f64).exp()));
     assert_eq!(of("objective=cross_entropy_lambda"), 4f64.exp().ln_1p());
+    for (old, new) in [
+        ("xentropy", "cross_entropy"),
+        ("xentlambda", "cross_entropy_lambda"),
+    ] {
+        assert_eq!(
+            of(&format!("objective={old}")),
+            of(&format!("objective={new}"))
+        );
+    }
     let negative = with("leaf_value=1 2 4", "leaf_value=1 2 -4").replacen(
         "objective=regression",
         "objective=regression sqrt",

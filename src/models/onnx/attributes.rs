@@ -1,6 +1,7 @@
 //! A node's attributes. Each is asked for by name; what nobody asked for is
 //! refused, so nothing that changes a result is passed over.
 
+use super::external::External;
 use super::proto::{self, Attribute};
 use super::tensor::{self, Tensor};
 use super::wire::Span;
@@ -86,7 +87,7 @@ impl<'a> Attributes<'a> {
     pub fn tensor(&mut self, name: &str) -> Result<Option<Tensor>, ModelError> {
         self.take(name)?
             .map(|attribute| match attribute.tensor {
-                Some(tensor) => tensor::tensor(tensor),
+                Some(tensor) => tensor::tensor(tensor, &External::default()),
                 None => Err(wrong(name, "a tensor")),
             })
             .transpose()

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 
+use super::external::External;
 use super::kernels::{Isa, LANES, Lanes, blocks, flat_mut};
 use super::lower;
 use super::order::{Order, Source};
@@ -78,17 +79,23 @@ pub struct Compiler {
     doubt: Option<String>,
 }
 
+/// How a model is read.
+#[derive(Clone, Copy)]
+pub struct How<'a> {
+    pub isa: Isa,
+    /// Whose values count where runtimes differ.
+    pub reading: Reading,
+    /// The files that its tensors are in.
+    pub external: &'a External,
+}
+
 /// Compiles a model with these outputs, all of the graph's if none is named.
-pub fn compile(
-    model: &Model<'_>,
-    chosen: &[String],
-    (isa, reading): (Isa, Reading),
-) -> Result<Compiled, ModelError> {
+pub fn compile(model: &Model<'_>, chosen: &[String], how: How<'_>) -> Result<Compiled, ModelError> {
     let graph = &model.graph;
     let order = Order::new(graph, chosen)?;
     let mut compiler = Compiler {
-        isa,
-        reading,
+        isa: how.isa,
+        reading: how.reading,
         slots: Vec::new(),
         drafts: Vec::new(),
         numbers: 0,
@@ -129,7 +136,7 @@ pub fn compile(
             if !values.contains_key(name)
                 && let Some(Source::Initializer(span)) = order.source(name)
             {
-                let stored = Value::constant(tensor::tensor(span)?)?;
+                let stored = Value::constant(tensor::tensor(span, how.external)?)?;
                 compiler.count(stored.len(), 0)?;
                 values.insert(name, stored);
             }
@@ -153,7 +160,7 @@ pub fn compile(
         if !values.contains_key(name)
             && let Some(Source::Initializer(span)) = order.source(name)
         {
-            values.insert(name, Value::constant(tensor::tensor(span)?)?);
+            values.insert(name, Value::constant(tensor::tensor(span, how.external)?)?);
         }
         let value = values
             .get(name)

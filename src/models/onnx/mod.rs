@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `wire` | protobuf, without copying and within bounds |
 //! | `proto` | the ONNX messages |
+//! | `external` | files beside the model that tensors are in |
 //! | `tensor` | the tensors that a model stores |
 //! | `attributes` | a node's attributes, none passed over |
 //! | `order` | which nodes are needed, in which order |
@@ -23,6 +24,7 @@
 
 mod attributes;
 mod compile;
+mod external;
 mod fuse;
 mod kernels;
 mod lower;
@@ -38,7 +40,7 @@ mod tract;
 mod value;
 mod wire;
 
-use compile::{Compiled, Output, compile};
+use compile::{Compiled, How, Output, compile};
 use kernels::Isa;
 use plan::{Plan, Region};
 use value::Labels;
@@ -46,6 +48,7 @@ use value::Labels;
 use super::parsed::{Parsed, Reading};
 use super::{Model, ModelError};
 
+pub(super) use external::External;
 pub(super) use proto::looks_like_model;
 
 /// Reads a model: [`Onnx`], or with the feature `tract`, if it needs an operator
@@ -54,12 +57,18 @@ pub(super) fn load(
     bytes: &[u8],
     outputs: &[String],
     reading: Reading,
+    external: &External,
 ) -> Result<Parsed<Box<dyn Model>>, ModelError> {
     #[cfg(feature = "tract")]
-    if let Some(model) = tract::Tract::if_needed(bytes, outputs)? {
+    if let Some(model) = tract::Tract::if_needed(bytes, outputs, external)? {
         return Ok(model.boxed());
     }
-    Onnx::read((Isa::detect(), reading), bytes, outputs).map(Parsed::boxed)
+    let how = How {
+        isa: Isa::detect(),
+        reading,
+        external,
+    };
+    Onnx::read(how, bytes, outputs).map(Parsed::boxed)
 }
 
 /// A model from an ONNX file, for one sample at a time.
@@ -91,6 +100,9 @@ pub(super) fn load(
 /// classes without a transform if it may be negative, votes for the second of two
 /// classes alone, labels where no tree may have voted for a class, targets for which
 /// no tree may vote, BRANCH_NEQ.
+///
+/// **External data.** Read from a file ([`load`](crate::models::load)), stored tensors
+/// may be in files of its folder, never outside of it.
 ///
 /// **Bounds.** 65,536 values of all inputs, and of all outputs; names of 512 bytes;
 /// 256 MiB of tensors; a run of about 16 million multiplications.
@@ -127,14 +139,15 @@ impl Onnx {
     /// Where the bytes are no ONNX model; the name of an operator, attribute,
     /// tensor or output that does not fit, and what was expected.
     pub fn parse(bytes: &[u8], outputs: &[String]) -> Result<Self, ModelError> {
-        Self::read((Isa::detect(), Reading::default()), bytes, outputs)?.settled()
+        let how = How {
+            isa: Isa::detect(),
+            reading: Reading::default(),
+            external: &External::default(),
+        };
+        Self::read(how, bytes, outputs)?.settled()
     }
 
-    fn read(
-        how: (Isa, Reading),
-        bytes: &[u8],
-        outputs: &[String],
-    ) -> Result<Parsed<Self>, ModelError> {
+    fn read(how: How<'_>, bytes: &[u8], outputs: &[String]) -> Result<Parsed<Self>, ModelError> {
         let mut compiled = compile(&proto::model(bytes)?, outputs, how)?;
         Ok(Parsed {
             doubt: compiled.doubt.take(),

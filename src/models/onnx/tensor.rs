@@ -1,5 +1,6 @@
 //! Tensors that a model stores: `TensorProto`.
 
+use super::external::{External, Place};
 use super::proto::MAX_ENTRIES;
 use super::value::MAX_RANK;
 use super::wire::{Span, packed};
@@ -63,11 +64,12 @@ pub fn elem_name(elem: i64) -> String {
         .map_or_else(|| format!("element type {elem}"), ToString::to_string)
 }
 
-/// Reads `TensorProto`. Takes memory for the numbers that are there, whatever
+/// Reads `TensorProto`, from these files where its numbers are not inside. Takes memory for the numbers that are there, whatever
 /// the dimensions say.
-pub fn tensor(mut span: Span<'_>) -> Result<Tensor, ModelError> {
+pub fn tensor<'a>(mut span: Span<'a>, external: &'a External) -> Result<Tensor, ModelError> {
     let at = span.at;
-    let (mut name, mut elem, mut raw, mut external) = ("", 0, None, false);
+    let (mut name, mut elem, mut raw) = ("", 0, None);
+    let (mut place, mut elsewhere) = (Place::default(), 0);
     let (mut dims, mut ints) = (Vec::new(), Vec::new());
     let (mut floats, mut doubles) = (Vec::new(), Vec::new());
     while let Some(field) = span.field()? {
@@ -79,8 +81,8 @@ pub fn tensor(mut span: Span<'_>) -> Result<Tensor, ModelError> {
             8 => name = field.text()?,
             9 => raw = Some(field.span()?),
             10 => field.doubles_into(&mut doubles)?,
-            13 => external = true,
-            14 => external |= field.int()? != 0,
+            13 => place.entry(field.span()?)?,
+            14 => elsewhere = field.int()?,
             3 => {
                 return Err(ModelError(format!(
                     "byte {at}: tensor '{name}' is a segment of a larger one; expected a whole one"
@@ -89,11 +91,17 @@ pub fn tensor(mut span: Span<'_>) -> Result<Tensor, ModelError> {
             _ => field.unused(UNUSED, "a tensor")?,
         }
     }
-    if external {
-        return Err(ModelError(format!(
-            "tensor '{name}': its numbers are in another file; \
-             expected them inside (save the model without external data)"
-        )));
+    match elsewhere {
+        0 => {}
+        1 => {
+            let bytes = external.bytes(name, &place)?;
+            raw = Some(Span { bytes, at });
+        }
+        other => {
+            return Err(ModelError(format!(
+                "byte {at}: tensor '{name}' has data_location {other}; expected 0 or 1"
+            )));
+        }
     }
     let numbers = match (elem, raw) {
         (1, None) => Numbers::F32(floats),

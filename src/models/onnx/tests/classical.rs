@@ -2,7 +2,7 @@
 
 use super::writer::*;
 use crate::models::Model;
-use crate::models::onnx::{Isa, Onnx, Reading};
+use crate::models::onnx::{External, How, Isa, Onnx, Reading};
 
 #[test]
 fn classical_operators() {
@@ -299,7 +299,12 @@ fn a_target_without_votes_has_no_base() {
 #[test]
 fn where_runtimes_differ_there_are_two_readings_and_a_doubt() {
     let read = |graph: &Graph, reading, x: &[f64]| {
-        let parsed = Onnx::read((Isa::detect(), reading), &graph.bytes(), &[]).unwrap();
+        let how = How {
+            isa: Isa::detect(),
+            reading,
+            external: &External::default(),
+        };
+        let parsed = Onnx::read(how, &graph.bytes(), &[]).unwrap();
         let mut model = parsed.model;
         let mut out = vec![0.0; model.outputs().len()];
         model.run(x, &mut out);

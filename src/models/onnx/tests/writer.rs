@@ -1,6 +1,6 @@
 //! Writes small ONNX models.
 
-use crate::models::onnx::{Isa, Model, Onnx};
+use crate::models::onnx::{External, How, Isa, Model, Onnx, Reading};
 
 /// Writes protobuf.
 #[derive(Clone, Default)]
@@ -202,7 +202,12 @@ impl Graph {
     /// What it makes, the same with and without AVX2.
     pub fn run(&self, x: &[f64]) -> Vec<f64> {
         let run = |isa| {
-            let how = (isa, Default::default());
+            let external = External::default();
+            let how = How {
+                isa,
+                reading: Reading::default(),
+                external: &external,
+            };
             let mut model = Onnx::read(how, &self.bytes(), &[]).unwrap().model;
             let mut out = vec![f64::NAN; model.outputs().len()];
             model.run(x, &mut out);
