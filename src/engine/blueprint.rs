@@ -50,6 +50,9 @@ pub struct ModelInfo {
     pub outputs: Vec<String>,
     /// What of its file was taken where that is open, such as how many iterations run.
     pub note: Option<String>,
+    /// Whether the order of its inputs could not be checked, because its file does not
+    /// name them.
+    pub unnamed: bool,
 }
 
 impl Blueprint {
@@ -85,6 +88,9 @@ impl Blueprint {
                         kind: made.kind.clone(),
                         outputs: copy.outputs().to_vec(),
                         note: made.note.clone(),
+                        unnamed: entry.file.is_some()
+                            && entry.check_names
+                            && copy.input_names().is_empty(),
                     });
                 }
                 of_shard.push(copy);

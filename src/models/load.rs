@@ -53,6 +53,11 @@ impl Kind {
             return Ok(Kind::LightGbm);
         }
         let start = bytes.trim_ascii_start();
+        if let Some(what) = no_model(start) {
+            return Err(ModelError(format!(
+                "{what}, which the library itself does not load either; expected what save_model writes"
+            )));
+        }
         if start.starts_with(b"{") {
             return Ok(if is_xgboost(start) {
                 Kind::XgBoost
@@ -67,6 +72,24 @@ impl Kind {
             "its kind cannot be told from its content; expected LightGBM's text, XGBoost's JSON, \
              an ONNX model or a linear model's JSON",
         ))
+    }
+}
+
+/// What is saved next to models, and is none.
+fn no_model(start: &[u8]) -> Option<&'static str> {
+    let has = |key: &str| start.windows(key.len()).any(|part| part == key.as_bytes());
+    match start.first()? {
+        b'[' if has("\"nodeid\"") => Some("it is a dump of XGBoost's trees (dump_model, get_dump)"),
+        b'b' if start.starts_with(b"booster[") => {
+            Some("it is a dump of XGBoost's trees (dump_model, get_dump)")
+        }
+        b'{' if has("\"tree_info\"") && has("\"tree_structure\"") => {
+            Some("it is a dump of LightGBM's trees (dump_model)")
+        }
+        b'{' if has("\"learner_train_param\"") && !has("\"left_children\"") => {
+            Some("it is a configuration of XGBoost (save_config), without trees")
+        }
+        _ => None,
     }
 }
 
@@ -244,7 +267,12 @@ fn plain(error: &str) -> String {
         .strip_prefix("unknown field `")
         .and_then(|rest| rest.split_once("`, expected "));
     let Some((key, known)) = unknown else {
-        return error.into();
+        return match error.strip_prefix("trailing comma") {
+            Some(place) => {
+                format!("a comma behind the last entry, which JSON does not have{place}")
+            }
+            None => error.into(),
+        };
     };
     let (names, place) = known.split_once(" at line").unwrap_or((known, ""));
     let expected = match names.len() {
@@ -262,20 +290,48 @@ fn cut(text: &str) -> String {
     text.chars().take(100).collect()
 }
 
-/// Reads JSON; an error names the key, the line and what was expected.
-pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ModelError> {
+/// Reads JSON; an error names the key, the line and what was expected. `nan` says
+/// what to do about NaN and infinities, which JSON does not have.
+pub(super) fn json<T: DeserializeOwned>(bytes: &[u8], nan: &str) -> Result<T, ModelError> {
+    if bytes.trim_ascii().is_empty() {
+        return Err(ModelError::new("it is empty; expected JSON"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
-        let key = if path == "." {
-            "top level"
-        } else {
-            &cut(&path)
+        let key = match path.as_str() {
+            "." | "?" => "top level",
+            path => &cut(path),
         };
-        ModelError(format!("{key}: {}", plain(&error.inner().to_string())))
+        let inner = error.inner();
+        let what = match word(bytes, inner) {
+            Some(word) => format!(
+                "{word}, which is not JSON; {nan}, at line {} column {}",
+                inner.line(),
+                inner.column()
+            ),
+            None => plain(&inner.to_string()),
+        };
+        ModelError(format!("{key}: {what}"))
     })?;
     reader
         .end()
         .map_err(|error| ModelError(error.to_string()))?;
     Ok(value)
+}
+
+/// The word for NaN or an infinity at which reading ended: Python's `json.dump` and
+/// XGBoost write them.
+fn word(bytes: &[u8], error: &serde_json::Error) -> Option<&'static str> {
+    let line = bytes
+        .split(|&byte| byte == b'\n')
+        .nth(error.line().checked_sub(1)?)?;
+    // The error is at the word's first byte, at its second, or at a sign before it.
+    let near = line.get(error.column().saturating_sub(2)..)?;
+    ["NaN", "Infinity", "nan", "inf"].into_iter().find(|word| {
+        (0..3).any(|skip| {
+            near.get(skip..)
+                .is_some_and(|rest| rest.starts_with(word.as_bytes()))
+        })
+    })
 }

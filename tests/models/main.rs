@@ -2,6 +2,7 @@
 //! damaged, and the memory that reading takes, counted per thread.
 
 mod damaged_files;
+mod messages;
 mod onnx_external;
 mod onnx_memory;
 mod onnx_models;

@@ -85,7 +85,10 @@ impl XgBoost {
                 "it is UBJSON; save it as JSON, to a file whose name ends in .json",
             ));
         }
-        let file: File = super::load::json(bytes)?;
+        let file: File = super::load::json(
+            bytes,
+            "up to version 3.0 that is the threshold of a categorical split, which is not supported",
+        )?;
         let doubt = file.doubt()?;
         let learner = file.learner;
         let param = learner.learner_model_param;

@@ -7,11 +7,13 @@
 //! | `shape` | Identity, Reshape, Flatten, Concat, Constant |
 //! | `classical` | Scaler, Normalizer, LinearRegressor, LinearClassifier |
 //! | `trees` | TreeEnsembleRegressor, TreeEnsembleClassifier |
+//! | `elsewhere` | those that tract has |
 //! | `nodes` | the lists of nodes that both have |
 
 mod classical;
 mod dense;
 mod elements;
+mod elsewhere;
 mod nodes;
 mod shape;
 mod trees;
@@ -262,7 +264,10 @@ fn unsupported(node: &Node<'_>) -> ModelError {
     };
     let hint = match node.op {
         "ZipMap" => "export the model with options={'zipmap': False}",
-        _ => "choose outputs that do not need it, or build with the feature `tract`",
+        op if elsewhere::tract_has(node.domain, op) => {
+            "choose outputs that do not need it, or build with the feature `tract`"
+        }
+        _ => "choose outputs that do not need it, or export the model without it",
     };
     ModelError(format!(
         "operator {domain}{} is not supported; {hint}",

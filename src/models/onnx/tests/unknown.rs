@@ -142,3 +142,20 @@ fn operator_sets_and_formats_that_nobody_knows_need_a_check_file() {
     import.more = Message::default().message(8, Message::default().text(1, "z").int(2, 99));
     assert_eq!(import.load().inputs(), 1);
 }
+
+#[test]
+fn tract_is_named_only_where_it_would_help() {
+    let hint = "build with the feature `tract`";
+    for op in ["Elu", "LayerNormalization", "Squeeze", "Clip"] {
+        let error = one(1, op, &[]).error();
+        assert!(cfg!(feature = "tract") || error.contains(hint), "{error}");
+    }
+    for op in ["NoSuchThing", "ml.SVMRegressor", "Elus", "ml.Elu"] {
+        let error = one(1, op, &[]).error();
+        assert!(
+            error.contains("is not supported; choose outputs"),
+            "{error}"
+        );
+        assert!(!error.contains(hint), "{error}");
+    }
+}
