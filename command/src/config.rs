@@ -81,6 +81,18 @@ fn explain(path: &Path, blueprint: &Blueprint, cores: &Cores, plan: &Plan) -> St
             if index == 0 { "models" } else { "" },
             format!("{} ({}): {values}", model.name, model.kind),
         );
+        if model.unnamed {
+            row(
+                "",
+                format!(
+                    "{}: its file does not name its inputs, so that their order could not be checked",
+                    model.name
+                ),
+            );
+        }
+        if let Some(note) = &model.note {
+            row("", format!("{}: {note}", model.name));
+        }
     }
     row(
         "callback",

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::factors::Ranged;
+use crate::models::Iterations;
 use crate::os::machine::MAX_CORES;
 use crate::pipeline::placement::Placement;
 use crate::stages::Stage;
@@ -136,6 +137,9 @@ pub struct ModelEntry {
     /// Whether a model that knows its inputs' names must find the factors under
     /// these names, in this order. Default true.
     pub check_names: bool,
+    /// How many iterations of an ensemble run. Default: as many as the class that
+    /// saved the file predicts with.
+    pub iterations: Iterations,
 }
 
 impl ModelEntry {
@@ -147,6 +151,7 @@ impl ModelEntry {
             file: None,
             outputs: Vec::new(),
             check_names: true,
+            iterations: Iterations::Saved,
         }
     }
 
@@ -159,6 +164,7 @@ impl ModelEntry {
             file: Some(path),
             outputs: Vec::new(),
             check_names: true,
+            iterations: Iterations::Saved,
         }
     }
 
@@ -196,6 +202,9 @@ impl Serialize for ModelEntry {
         if !self.check_names {
             map.serialize_entry("check_names", &self.check_names)?;
         }
+        if self.iterations != Iterations::Saved {
+            map.serialize_entry("iterations", &self.iterations)?;
+        }
         map.end()
     }
 }
@@ -211,6 +220,8 @@ impl<'de> Deserialize<'de> for ModelEntry {
             #[serde(default)]
             outputs: Vec<String>,
             check_names: Option<bool>,
+            #[serde(default)]
+            iterations: Iterations,
         }
         struct Visitor;
         impl<'de> de::Visitor<'de> for Visitor {
@@ -245,6 +256,7 @@ impl<'de> Deserialize<'de> for ModelEntry {
                     file: object.file,
                     outputs: object.outputs,
                     check_names: object.check_names.unwrap_or(true),
+                    iterations: object.iterations,
                 })
             }
         }

@@ -129,6 +129,13 @@ impl JsonSchema for ModelEntry {
                             "type": "boolean",
                             "default": true,
                             "description": "Whether a model that knows its inputs' names must find the factors under these names, in this order."
+                        },
+                        "iterations": {
+                            "anyOf": [
+                                {"enum": ["best", "all"]},
+                                {"type": "integer", "minimum": 1, "maximum": u32::MAX}
+                            ],
+                            "description": "How many iterations of an ensemble run. Default: as many as the class that saved the file predicts with."
                         }
                     },
                     "anyOf": [{"required": ["file"]}, {"required": ["kind"]}],

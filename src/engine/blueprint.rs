@@ -8,7 +8,7 @@ use crate::config::{Config, ModelEntry};
 use crate::error::{Error, suggestion};
 use crate::factors::{Entry, Prepared};
 use crate::messages::Names;
-use crate::models::{self, Kind, Model};
+use crate::models::{self, Iterations, Kind, Model, Wanted};
 use crate::os::memory;
 use crate::pipeline::build::Stages;
 use crate::pipeline::overload::EgressOverload;
@@ -48,6 +48,11 @@ pub struct ModelInfo {
     pub kind: String,
     /// Names of the values that it writes.
     pub outputs: Vec<String>,
+    /// What of its file was taken where that is open, such as how many iterations run.
+    pub note: Option<String>,
+    /// Whether the order of its inputs could not be checked, because its file does not
+    /// name them.
+    pub unnamed: bool,
 }
 
 impl Blueprint {
@@ -74,14 +79,18 @@ impl Blueprint {
         let mut models: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
         let mut infos = Vec::new();
         for entry in &disabled.models(config) {
-            let (kind, copies) = model_copies(entry, registry, &factors, shards)?;
-            for (place, (copy, of_shard)) in copies.into_iter().zip(&mut models).enumerate() {
+            let made = model_copies(entry, registry, &factors, shards)?;
+            for (place, (copy, of_shard)) in made.copies.into_iter().zip(&mut models).enumerate() {
                 check_inputs(entry, copy.as_ref(), &factors, &sets)?;
                 if place == 0 {
                     infos.push(ModelInfo {
                         name: entry.name.clone(),
-                        kind: kind.clone(),
+                        kind: made.kind.clone(),
                         outputs: copy.outputs().to_vec(),
+                        note: made.note.clone(),
+                        unnamed: entry.file.is_some()
+                            && entry.check_names
+                            && copy.input_names().is_empty(),
                     });
                 }
                 of_shard.push(copy);
@@ -204,7 +213,11 @@ fn shares(models: Vec<Box<dyn Model>>, config: &Config) -> Vec<ModelStage> {
 impl fmt::Display for Blueprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sets: Vec<_> = self.sets().collect();
-        let models: Vec<_> = self.infos.iter().map(|info| info.name.as_str()).collect();
+        let named = |info: &ModelInfo| match &info.note {
+            None => info.name.clone(),
+            Some(note) => format!("{}({note})", info.name),
+        };
+        let models: Vec<_> = self.infos.iter().map(named).collect();
         write!(f, "factors={} model={}", sets.join("+"), models.join("+"))
     }
 }
@@ -218,13 +231,20 @@ impl fmt::Debug for Blueprint {
     }
 }
 
-/// The model's kind, and the model itself, so many times.
+/// A model, as often as it is needed.
+struct Made {
+    kind: String,
+    copies: Vec<Box<dyn Model>>,
+    note: Option<String>,
+}
+
+/// The model, so many times.
 fn model_copies(
     entry: &ModelEntry,
     registry: &Registry,
     factors: &[String],
     copies: usize,
-) -> Result<(String, Vec<Box<dyn Model>>), Error> {
+) -> Result<Made, Error> {
     let name = &entry.name;
     let wrong = |what: String| Error::Config(format!("models: {name}: {what}"));
     if let Some(file) = &entry.file {
@@ -241,14 +261,28 @@ fn model_copies(
                     ))
                 })
         });
-        return models::load_copies(file, kind.transpose()?, &entry.outputs, copies)
-            .map(|(kind, models)| (kind.name().to_owned(), models))
-            .map_err(|error| wrong(error.to_string()));
+        let wanted = Wanted {
+            kind: kind.transpose()?,
+            outputs: &entry.outputs,
+            iterations: entry.iterations,
+        };
+        let loaded =
+            models::load_copies(file, wanted, copies).map_err(|error| wrong(error.to_string()))?;
+        return Ok(Made {
+            kind: loaded.kind.name().to_owned(),
+            copies: loaded.models,
+            note: loaded.note,
+        });
     }
     let kind = entry.kind.as_deref().unwrap_or(name);
     if !entry.outputs.is_empty() {
         return Err(wrong(format!(
             "model {kind} has no outputs to choose from; leave outputs out"
+        )));
+    }
+    if entry.iterations != Iterations::Saved {
+        return Err(wrong(format!(
+            "model {kind} has no iterations; leave iterations out"
         )));
     }
     let make = registry.models.get(kind).ok_or_else(|| {
@@ -260,8 +294,11 @@ fn model_copies(
         ))
     })?;
     let names: Vec<&str> = factors.iter().map(String::as_str).collect();
-    let models = (0..copies).map(|_| make(&names)).collect();
-    Ok((kind.to_owned(), models))
+    Ok(Made {
+        kind: kind.to_owned(),
+        copies: (0..copies).map(|_| make(&names)).collect(),
+        note: None,
+    })
 }
 
 /// The model must take exactly these factors.

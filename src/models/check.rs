@@ -75,7 +75,7 @@ impl Check {
     /// The key, the line, and what was expected.
     pub fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
         load::within(bytes, MAX_JSON_BYTES)?;
-        let file: File = load::json(bytes)?;
+        let file: File = load::json(bytes, "write null for NaN")?;
         if file.inputs.is_empty() || file.inputs.len() != file.outputs.len() {
             return Err(ModelError(format!(
                 "{} inputs and {} outputs; expected as many of both, and at least one",

@@ -56,7 +56,7 @@ impl Linear {
     /// The key, the line, and what was expected.
     pub fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
         load::within(bytes, MAX_JSON_BYTES)?;
-        let file: File = load::json(bytes)?;
+        let file: File = load::json(bytes, "expected a number: NaN is no weight")?;
         let count = file.weights.len();
         if count == 0 {
             return Err(ModelError::new(

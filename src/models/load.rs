@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::os::files;
 
-use super::{Check, LightGbm, Linear, Model, ModelError, XgBoost, onnx};
+use super::parsed::{Parsed, Reading, unsettled};
+use super::{Check, Iterations, LightGbm, Linear, Model, ModelError, XgBoost, onnx};
 
 /// Largest file of trees or ONNX that is read.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -52,6 +53,11 @@ impl Kind {
             return Ok(Kind::LightGbm);
         }
         let start = bytes.trim_ascii_start();
+        if let Some(what) = no_model(start) {
+            return Err(ModelError(format!(
+                "{what}, which the library itself does not load either; expected what save_model writes"
+            )));
+        }
         if start.starts_with(b"{") {
             return Ok(if is_xgboost(start) {
                 Kind::XgBoost
@@ -66,6 +72,24 @@ impl Kind {
             "its kind cannot be told from its content; expected LightGBM's text, XGBoost's JSON, \
              an ONNX model or a linear model's JSON",
         ))
+    }
+}
+
+/// What is saved next to models, and is none.
+fn no_model(start: &[u8]) -> Option<&'static str> {
+    let has = |key: &str| start.windows(key.len()).any(|part| part == key.as_bytes());
+    match start.first()? {
+        b'[' if has("\"nodeid\"") => Some("it is a dump of XGBoost's trees (dump_model, get_dump)"),
+        b'b' if start.starts_with(b"booster[") => {
+            Some("it is a dump of XGBoost's trees (dump_model, get_dump)")
+        }
+        b'{' if has("\"tree_info\"") && has("\"tree_structure\"") => {
+            Some("it is a dump of LightGBM's trees (dump_model)")
+        }
+        b'{' if has("\"learner_train_param\"") && !has("\"left_children\"") => {
+            Some("it is a configuration of XGBoost (save_config), without trees")
+        }
+        _ => None,
     }
 }
 
@@ -84,7 +108,9 @@ fn is_xgboost(object: &[u8]) -> bool {
 /// chooses among the outputs of an ONNX model, all of them if it is empty; other
 /// kinds have no choice.
 ///
-/// If `FILE.check.json` lies beside the file, the model must pass it.
+/// If `FILE.check.json` lies beside the file, the model must pass it. A file that
+/// leaves open what the model predicts is refused without one. Of an ensemble as
+/// many iterations run as [`Iterations::Saved`] says.
 ///
 /// # Errors
 ///
@@ -94,60 +120,127 @@ pub fn load(
     kind: Option<Kind>,
     outputs: &[String],
 ) -> Result<Box<dyn Model>, ModelError> {
-    let (_, mut models) = load_copies(path, kind, outputs, 1)?;
-    Ok(models.swap_remove(0))
+    let wanted = Wanted {
+        kind,
+        outputs,
+        ..Wanted::default()
+    };
+    let mut loaded = load_copies(path, wanted, 1)?;
+    Ok(loaded.models.swap_remove(0))
 }
 
-/// [`load`], so many times, at least once, from one reading of the file; and what
-/// the file turned out to be.
+/// What a configuration asks of a model file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted<'a> {
+    /// What is in it; told from the content if absent.
+    pub(crate) kind: Option<Kind>,
+    /// Which outputs of an ONNX model; all if empty.
+    pub(crate) outputs: &'a [String],
+    pub(crate) iterations: Iterations,
+}
+
+/// A file's content and what is asked of it.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    kind: Kind,
+    bytes: &'a [u8],
+    wanted: Wanted<'a>,
+    reading: Reading,
+    external: &'a onnx::External,
+}
+
+/// What a model file turned out to be.
+pub(crate) struct Loaded {
+    pub(crate) kind: Kind,
+    pub(crate) models: Vec<Box<dyn Model>>,
+    /// What whoever starts the model should hear of it.
+    pub(crate) note: Option<String>,
+}
+
+/// [`load`], so many times, at least once, from one reading of the file.
 pub(crate) fn load_copies(
     path: &Path,
-    kind: Option<Kind>,
-    outputs: &[String],
+    wanted: Wanted<'_>,
     copies: usize,
-) -> Result<(Kind, Vec<Box<dyn Model>>), ModelError> {
+) -> Result<Loaded, ModelError> {
     let named = |error: ModelError| ModelError(format!("{}: {}", path.display(), shorten(error.0)));
     let bytes = files::read(path, MAX_FILE_BYTES)
         .map_err(ModelError)
         .map_err(named)?;
-    let kind = match kind {
+    let kind = match wanted.kind {
         Some(kind) => kind,
         None => Kind::detect(&bytes).map_err(named)?,
     };
-    if !outputs.is_empty() && kind != Kind::Onnx {
+    if !wanted.outputs.is_empty() && kind != Kind::Onnx {
         return Err(named(ModelError(format!(
             "a {} model has no outputs to choose from; leave outputs out",
             kind.name()
         ))));
     }
-    let parse = |outputs: &[String]| {
-        parse(kind, &bytes, outputs)
-            .map_err(|error| named(ModelError(format!("{} model: {error}", kind.name()))))
+    let of_kind = |error: ModelError| named(ModelError(format!("{} model: {error}", kind.name())));
+    let external = match kind {
+        Kind::Onnx => onnx::External::beside(path, &bytes).map_err(of_kind)?,
+        _ => onnx::External::default(),
     };
-    let mut model = parse(outputs)?;
-    if let Some(check) = Check::beside(path)? {
-        if outputs.is_empty() || check.outputs() == model.outputs().len() {
-            check.run(model.as_mut())?;
-        } else {
-            // The check file belongs to the model, whatever is chosen of it.
-            check.run(parse(&[])?.as_mut())?;
+    let mut source = Source {
+        external: &external,
+        kind,
+        bytes: &bytes,
+        wanted,
+        reading: Reading::default(),
+    };
+    let Parsed {
+        mut model,
+        doubt,
+        mut note,
+    } = source.parse(wanted.outputs).map_err(of_kind)?;
+    match (Check::beside(path)?, doubt) {
+        (Some(check), doubt) => {
+            if let Err(error) = source.check(&check, model.as_mut()) {
+                // Where runtimes differ, the check file says whose values are right.
+                source.reading = Reading::Reference;
+                let parsed = source.parse(wanted.outputs).map_err(of_kind)?;
+                model = parsed.model;
+                if doubt.is_none() || source.check(&check, model.as_mut()).is_err() {
+                    return Err(error);
+                }
+                note =
+                    Some("as the standard's reference reads it, which its check file has".into());
+            }
+            model.reset();
         }
-        model.reset();
+        (None, Some(doubt)) => return Err(of_kind(unsettled(&doubt))),
+        (None, None) => {}
     }
     // The others are of the same bytes: what holds for one holds for all.
     let mut models = vec![model];
     for _ in 1..copies {
-        models.push(parse(outputs)?);
+        models.push(source.parse(wanted.outputs).map_err(of_kind)?.model);
     }
-    Ok((kind, models))
+    Ok(Loaded { kind, models, note })
 }
 
-fn parse(kind: Kind, bytes: &[u8], outputs: &[String]) -> Result<Box<dyn Model>, ModelError> {
-    match kind {
-        Kind::Linear => Linear::parse(bytes).map(|model| Box::new(model) as _),
-        Kind::LightGbm => LightGbm::parse(bytes).map(|model| Box::new(model) as _),
-        Kind::XgBoost => XgBoost::parse(bytes).map(|model| Box::new(model) as _),
-        Kind::Onnx => onnx::load(bytes, outputs),
+impl Source<'_> {
+    fn parse(&self, outputs: &[String]) -> Result<Parsed<Box<dyn Model>>, ModelError> {
+        let (bytes, iterations) = (self.bytes, self.wanted.iterations);
+        match self.kind {
+            Kind::LightGbm => LightGbm::read(bytes, iterations).map(Parsed::boxed),
+            Kind::XgBoost => XgBoost::read(bytes, iterations).map(Parsed::boxed),
+            Kind::Linear | Kind::Onnx if iterations != Iterations::Saved => Err(ModelError::new(
+                "it has no iterations; leave iterations out",
+            )),
+            Kind::Linear => Linear::parse(bytes).map(|model| Parsed::certain(model).boxed()),
+            Kind::Onnx => onnx::load(bytes, outputs, self.reading, self.external),
+        }
+    }
+
+    /// Runs the check file's rows.
+    fn check(&self, check: &Check, model: &mut dyn Model) -> Result<(), ModelError> {
+        if self.wanted.outputs.is_empty() || check.outputs() == model.outputs().len() {
+            return check.run(model);
+        }
+        // The check file belongs to the model, whatever is chosen of it.
+        check.run(self.parse(&[])?.model.as_mut())
     }
 }
 
@@ -168,16 +261,77 @@ pub(super) fn within(bytes: &[u8], limit: u64) -> Result<(), ModelError> {
     }
 }
 
-/// Reads JSON; an error names the key, the line and what was expected.
-pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ModelError> {
+/// What serde says of JSON, in words for whoever has the file.
+fn plain(error: &str) -> String {
+    let unknown = error
+        .strip_prefix("unknown field `")
+        .and_then(|rest| rest.split_once("`, expected "));
+    let Some((key, known)) = unknown else {
+        return match error.strip_prefix("trailing comma") {
+            Some(place) => {
+                format!("a comma behind the last entry, which JSON does not have{place}")
+            }
+            None => error.into(),
+        };
+    };
+    let (names, place) = known.split_once(" at line").unwrap_or((known, ""));
+    let expected = match names.len() {
+        ..=200 => format!("expected {names}"),
+        _ => "expected what the library's save_model writes".into(),
+    };
+    format!(
+        "the key {:?} is not known and may change what the model predicts; {expected} at line{place}",
+        cut(key)
+    )
+}
+
+/// The beginning of a key or a path to it, which may be of any length.
+fn cut(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+/// Reads JSON; an error names the key, the line and what was expected. `nan` says
+/// what to do about NaN and infinities, which JSON does not have.
+pub(super) fn json<T: DeserializeOwned>(bytes: &[u8], nan: &str) -> Result<T, ModelError> {
+    if bytes.trim_ascii().is_empty() {
+        return Err(ModelError::new("it is empty; expected JSON"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
-        let key = if path == "." { "top level" } else { &path };
-        ModelError(format!("{key}: {}", error.inner()))
+        let key = match path.as_str() {
+            "." | "?" => "top level",
+            path => &cut(path),
+        };
+        let inner = error.inner();
+        let what = match word(bytes, inner) {
+            Some(word) => format!(
+                "{word}, which is not JSON; {nan}, at line {} column {}",
+                inner.line(),
+                inner.column()
+            ),
+            None => plain(&inner.to_string()),
+        };
+        ModelError(format!("{key}: {what}"))
     })?;
     reader
         .end()
         .map_err(|error| ModelError(error.to_string()))?;
     Ok(value)
+}
+
+/// The word for NaN or an infinity at which reading ended: Python's `json.dump` and
+/// XGBoost write them.
+fn word(bytes: &[u8], error: &serde_json::Error) -> Option<&'static str> {
+    let line = bytes
+        .split(|&byte| byte == b'\n')
+        .nth(error.line().checked_sub(1)?)?;
+    // The error is at the word's first byte, at its second, or at a sign before it.
+    let near = line.get(error.column().saturating_sub(2)..)?;
+    ["NaN", "Infinity", "nan", "inf"].into_iter().find(|word| {
+        (0..3).any(|skip| {
+            near.get(skip..)
+                .is_some_and(|rest| rest.starts_with(word.as_bytes()))
+        })
+    })
 }

@@ -10,23 +10,28 @@
 //! | `xgboost` | trees, from XGBoost's JSON |
 //! | `onnx` | networks and classical models, from ONNX |
 //! | `load` | from a file to a model: kind, bounds, the check file |
+//! | `parsed` | a model, and what its file leaves open |
+//! | `iterations` | how many iterations of an ensemble run |
 //! | `check` | reference vectors beside a model file |
 
 mod check;
 mod forest;
+mod iterations;
 mod lightgbm;
 mod linear;
 mod load;
 mod none;
 mod onnx;
+mod parsed;
 mod test0000;
 mod xgboost;
 
 pub use check::Check;
+pub use iterations::Iterations;
 pub use lightgbm::LightGbm;
 pub use linear::Linear;
-pub(crate) use load::load_copies;
 pub use load::{Kind, MAX_FILE_BYTES, MAX_JSON_BYTES, load};
+pub(crate) use load::{Wanted, load_copies};
 pub use none::NoModel;
 pub use onnx::Onnx;
 pub use test0000::Test0000;

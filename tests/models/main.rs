@@ -2,8 +2,11 @@
 //! damaged, and the memory that reading takes, counted per thread.
 
 mod damaged_files;
+mod messages;
+mod onnx_external;
 mod onnx_memory;
 mod onnx_models;
+mod onnx_operators;
 mod tree_models;
 
 use support::meters::Counting;

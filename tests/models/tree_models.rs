@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use signal::models::{Kind, LightGbm, Model, ModelError, XgBoost, load};
+use signal::models::{Check, Kind, LightGbm, Model, ModelError, XgBoost, load};
+use signal::{Blueprint, Config, Registry};
 use support::{meters, vectors};
 
 /// Most that reading a file may hold: some of its size, and the masks of the trees.
@@ -127,6 +128,115 @@ fn models_equal_their_libraries() {
     ] {
         damage(&std::fs::read(folder.join(file)).unwrap(), parse);
     }
+}
+
+/// An XGBoost file of three trees that give 1, 10 and 100, of which early stopping
+/// found two worth keeping.
+fn stopped(version: &str, attributes: &str) -> String {
+    let tree = |leaf: u32| {
+        format!(
+            r#"{{"left_children": [-1], "right_children": [-1], "split_indices": [0],
+            "split_conditions": [{leaf}], "default_left": [0], "tree_param": {{}}}}"#
+        )
+    };
+    let trees = [1, 10, 100].map(tree).join(", ");
+    format!(
+        r#"{{"learner": {{"attributes": {{"best_iteration": "1"{attributes}}}, "gradient_booster":
+        {{"name": "gbtree", "model": {{"trees": [{trees}], "tree_info": [0, 0, 0]}}}},
+        "learner_model_param": {{"base_score": "0", "num_feature": "3"}},
+        "objective": {{"name": "reg:squarederror"}}}}, "version": {version}}}"#
+    )
+}
+
+#[test]
+fn a_version_that_nobody_knows_needs_a_check_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.json");
+    let check = Check::path(&path);
+    std::fs::write(&path, stopped("[9, 1, 0]", "")).unwrap();
+    let error = load(&path, None, &[]).err().unwrap().to_string();
+    for words in ["saved by XGBoost 9.1", "expected a check file", "m.json"] {
+        assert!(error.contains(words), "{error}");
+    }
+    for (output, good) in [(111, true), (11, false)] {
+        let json = format!(r#"{{"inputs": [[0, 0, 0]], "outputs": [[{output}]], "tolerance": 0}}"#);
+        std::fs::write(&check, json).unwrap();
+        assert_eq!(load(&path, None, &[]).is_ok(), good, "{output}");
+    }
+}
+
+#[test]
+fn the_configuration_says_how_many_iterations_and_the_start_line_which_were_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrapper = folder.path().join("wrapper.json");
+    let booster = folder.path().join("booster.json");
+    std::fs::write(&wrapper, stopped("[3, 2, 0]", r#", "scikit_learn": "{}""#)).unwrap();
+    std::fs::write(&booster, stopped("[3, 2, 0]", "")).unwrap();
+    let line = |file: &Path, iterations: &str| {
+        let json = format!(r#"{{"model": {{"name": "m", "file": {file:?} {iterations}}}}}"#);
+        let config = Config::from_json(&json).map_err(|error| error.to_string())?;
+        let again = Config::from_json(&serde_json::to_string(&config).unwrap()).unwrap();
+        assert_eq!(again.models, config.models);
+        let blueprint = Blueprint::new(&config, &Registry::default());
+        blueprint
+            .map(|blueprint| blueprint.to_string())
+            .map_err(|error| error.to_string())
+    };
+    for (file, iterations, expected) in [
+        (
+            &wrapper,
+            "",
+            "m(2 of 3 iterations: the best, as scikit-learn's predict takes them)",
+        ),
+        (
+            &booster,
+            "",
+            "m(all 3 iterations, as Booster.predict takes them; the best were 2)",
+        ),
+        (
+            &wrapper,
+            r#", "iterations": "all""#,
+            "m(all 3 iterations, as configured; the best were 2)",
+        ),
+        (
+            &booster,
+            r#", "iterations": "best""#,
+            "m(2 of 3 iterations: the best, as configured)",
+        ),
+        (
+            &booster,
+            r#", "iterations": 1"#,
+            "m(1 of 3 iterations: as configured)",
+        ),
+    ] {
+        let line = line(file, iterations).unwrap();
+        assert_eq!(line, format!("factors=test0000 model={expected}"));
+    }
+    for (iterations, expected) in [
+        ("4", "asks for 4 iterations, but the file has 3"),
+        (
+            "0",
+            "model.iterations: invalid value: integer `0`, expected best, all or a number from 1",
+        ),
+        ("\"worst\"", "expected best, all or a number from 1"),
+    ] {
+        let error = line(&booster, &format!(", \"iterations\": {iterations}")).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+    let linear = folder.path().join("linear.json");
+    std::fs::write(&linear, r#"{"weights": [1, 2, 3], "bias": 0}"#).unwrap();
+    let error = line(&linear, r#", "iterations": 1"#).unwrap_err();
+    assert!(
+        error.contains("it has no iterations; leave iterations out"),
+        "{error}"
+    );
+    let error = Config::from_json(r#"{"model": {"kind": "none", "iterations": "all"}}"#)
+        .map(|config| Blueprint::new(&config, &Registry::default()).unwrap_err())
+        .unwrap();
+    assert!(
+        error.to_string().contains("model none has no iterations"),
+        "{error}"
+    );
 }
 
 type Parse = fn(&[u8]) -> Result<Box<dyn Model>, ModelError>;

@@ -9,6 +9,7 @@ names a model that must be refused with these words.
 """
 
 import ctypes
+import json
 import os
 import re
 import sys
@@ -200,6 +201,32 @@ xgboost("xgboost_squaredlogerror", y=POSITIVE, objective="reg:squaredlogerror")
 xgboost("xgboost_logitraw", y=UP, objective="binary:logitraw")
 for objective, y in [("binary:logistic", UP), ("reg:logistic", UP), ("reg:gamma", POSITIVE), ("reg:tweedie", POSITIVE), ("count:poisson", np.floor(POSITIVE))]:
     xgboost(f"xgboost_{objective.replace(':', '_')}", x=HOLES, y=y, objective=objective, ulps=1)
+
+# Later versions call it gbtree and put the weights elsewhere: 3.3 beside the model, 3.4 into it.
+dart = json.loads((FOLDER / "xgboost_dart.json").read_text())
+booster = dart["learner"]["gradient_booster"]
+for name, place in [("xgboost_dart_33", lambda made: made), ("xgboost_dart_34", lambda made: made["model"])]:
+    made = {"name": "gbtree", "model": dict(booster["gbtree"]["model"])}
+    place(made)["weight_drop"] = booster["weight_drop"]
+    dart["learner"]["gradient_booster"] = made
+    (FOLDER / f"{name}.json").write_text(json.dumps(dart))
+    save(name, f"{name}.json", np.fromfile(FOLDER / "xgboost_dart.x").reshape(-1, COLUMNS), np.fromfile(FOLDER / "xgboost_dart.y"), 0)
+
+# Early stopping: the wrapper obeys best_iteration in what it saved, Booster does not.
+half, few = len(X) // 2, {"n_estimators": 200, "max_depth": 3, "n_jobs": 1, "learning_rate": 0.7}
+stopped = xgb.XGBRegressor(early_stopping_rounds=5, **few)
+stopped.fit(X[:half], Y[:half], eval_set=[(X[half:], Y[half:])], verbose=False)
+rounds = stopped.get_booster().num_boosted_rounds()
+assert stopped.best_iteration + 1 < rounds
+stopped.save_model(FOLDER / "xgboost_stopped_wrapper.json")
+stopped.get_booster().save_model(FOLDER / "xgboost_stopped_booster.json")
+x = rows(X, {}, infinite=False)
+wrapper = xgb.XGBRegressor()
+wrapper.load_model(FOLDER / "xgboost_stopped_wrapper.json")
+save("xgboost_stopped_wrapper", "xgboost_stopped_wrapper.json", x, wrapper.predict(x), 0)
+whole = xgb.Booster(model_file=FOLDER / "xgboost_stopped_booster.json").predict(xgb.DMatrix(x))
+save("xgboost_stopped_booster", "xgboost_stopped_booster.json", x, whole, 0)
+assert (wrapper.predict(x) != whole).any()
 
 xgb.train({"objective": "multi:softprob", "num_class": 3}, xgb.DMatrix(X, CLASSES), 2).save_model(FOLDER / "r4.json")
 refuse("r4.json", "several outputs")

@@ -16,17 +16,18 @@ use objective::Objective;
 use text::{Header, Sections, TreeKey};
 
 use super::forest::{Builder, Forest};
-use super::{Model, ModelError};
+use super::parsed::Parsed;
+use super::{Iterations, Model, ModelError};
 
-/// An ensemble that LightGBM trained: its versions `v3` and `v4`, one output.
+/// An ensemble that LightGBM trained: its versions `v2` to `v4`, one output.
 ///
 /// The output is what `Booster.predict` gives: called `probability` for `binary` and
 /// `cross_entropy`, else `prediction`. Leaves are summed in `f64` in the order of the
 /// trees, as LightGBM does, so the sum is the same to the last bit. Objectives:
 /// `regression`, `regression_l1`, `huber`, `fair`, `quantile`, `mape` (each with or
 /// without `sqrt`), `poisson`, `gamma`, `tweedie`, `binary`, `cross_entropy`,
-/// `cross_entropy_lambda`, and none. Linear trees and models with several classes are
-/// refused.
+/// `cross_entropy_lambda`, and none. Linear trees, models with several classes, and keys
+/// that LightGBM up to 4.7 does not write are refused.
 ///
 /// Missing values follow LightGBM's predictor: where a split knows none, NaN counts
 /// as 0; a categorical split sends NaN, negative and unknown categories right.
@@ -63,6 +64,22 @@ impl LightGbm {
     ///
     /// The line, the key and what was expected.
     pub fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
+        Self::read(bytes, Iterations::Saved)?.settled()
+    }
+
+    /// [`parse`](Self::parse), with so many iterations. LightGBM leaves out of the file what
+    /// came after the best, so its default is all.
+    pub(super) fn read(bytes: &[u8], wanted: Iterations) -> Result<Parsed<Self>, ModelError> {
+        let most = match wanted {
+            Iterations::Saved | Iterations::All => None,
+            Iterations::First(count) => Some(count.get() as usize),
+            Iterations::Best => {
+                return Err(ModelError::new(
+                    "iterations is best, but LightGBM does not write which that is: its save_model \
+                     leaves out what came after it; expected all or a number",
+                ));
+            }
+        };
         let mut sections = Sections::new(bytes);
         let header = Header::read(&mut sections)?;
         let mut builder = Builder::new(header.features);
@@ -76,9 +93,12 @@ impl LightGbm {
                 )));
             }
             let tree = tree::read(&section).map_err(named)?;
-            builder.add(tree.root, &tree.splits).map_err(named)?;
+            if most.is_none_or(|most| trees < most) {
+                builder.add(tree.root, &tree.splits).map_err(named)?;
+            }
             trees += 1;
         }
+        sections.finish()?;
         if header.trees.is_some_and(|said| said != trees) {
             return Err(ModelError(format!(
                 "there are {trees} trees, but tree_sizes has {} entries",
@@ -88,13 +108,25 @@ impl LightGbm {
         if trees == 0 {
             return Err(ModelError::new("it has no trees"));
         }
-        Ok(Self {
+        let taken = most.unwrap_or(trees);
+        if taken > trees {
+            return Err(ModelError(format!(
+                "iterations is {taken}, but the file has {trees}; expected at most as many"
+            )));
+        }
+        let note = (taken < trees).then(|| format!("{taken} of {trees} iterations: as configured"));
+        let model = Self {
             forest: builder.build(),
-            divisor: header.average.then_some(trees as f64),
+            divisor: header.average.then_some(taken as f64),
             outputs: [header.objective.output().into()],
             objective: header.objective,
             inputs: header.features,
             names: header.names,
+        };
+        Ok(Parsed {
+            model,
+            doubt: None,
+            note,
         })
     }
 }

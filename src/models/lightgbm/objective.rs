@@ -52,8 +52,9 @@ impl Objective {
             "binary" => Self::Sigmoid(
                 sigmoid.ok_or_else(|| ModelError::new("binary without sigmoid: is not known"))?,
             ),
-            "cross_entropy" => Self::Sigmoid(1.0),
-            "cross_entropy_lambda" => Self::Softplus,
+            // The short names are those of LightGBM 2.
+            "cross_entropy" | "xentropy" => Self::Sigmoid(1.0),
+            "cross_entropy_lambda" | "xentlambda" => Self::Softplus,
             _ => {
                 return Err(ModelError(format!(
                     "{name:?} is not supported; expected a regression or binary objective"

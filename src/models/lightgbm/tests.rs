@@ -139,6 +139,15 @@ fn objectives_turn_the_sum_into_the_output() {
     );
     assert_eq!(of("objective=cross_entropy"), 1.0 / (1.0 + (-4f64).exp()));
     assert_eq!(of("objective=cross_entropy_lambda"), 4f64.exp().ln_1p());
+    for (old, new) in [
+        ("xentropy", "cross_entropy"),
+        ("xentlambda", "cross_entropy_lambda"),
+    ] {
+        assert_eq!(
+            of(&format!("objective={old}")),
+            of(&format!("objective={new}"))
+        );
+    }
     let negative = with("leaf_value=1 2 4", "leaf_value=1 2 -4").replacen(
         "objective=regression",
         "objective=regression sqrt",
@@ -163,12 +172,88 @@ fn a_random_forest_is_a_mean_and_a_constant_a_tree() {
 }
 
 #[test]
+fn keys_that_nobody_knows_are_refused() {
+    for (line, number) in [("label_index=0", 5), ("num_cat=0", 14)] {
+        let error = refusal(&with(line, &format!("tree_scale=2\n{line}")));
+        assert!(
+            error.contains(&format!(
+                "line {number}: the key \"tree_scale\" is not known"
+            )),
+            "{error}"
+        );
+    }
+    let after = |text: &str| with("end of trees\n", &format!("end of trees\n{text}"));
+    let error = refusal(&after("\ntransform:\nx=2\n"));
+    assert!(error.contains("line 27: the key \"transform:\""), "{error}");
+    let free = "\nfeature_importances:\nColumn_0=1\n\nparameters:\n[tree_scale: 2]\n\nx\n\
+                end of parameters\n\npandas_categorical:null\n";
+    for length in 0..=free.len() {
+        let whole = free[..length].ends_with('\n') || length == 0;
+        let known = LightGbm::parse(after(&free[..length]).as_bytes());
+        assert!(known.is_ok() || !whole, "{:?}", &free[..length]);
+    }
+    let error = refusal(&after(&format!("{free}tree_scale=2\n")));
+    assert!(error.contains("\"tree_scale=2\" is not known"), "{error}");
+    // What LightGBM's writers leave in a tree beside what the model needs.
+    let more = with(
+        "leaf_value=1 2 4",
+        "split_gain=1 1\nleaf_value=1 2 4\nleaf_weight=1 1 1\nleaf_count=1 1 1\n\
+         internal_value=0 0\ninternal_weight=1 1\ninternal_count=3 2",
+    );
+    assert_eq!(run(&more, [1.0, 0.0]), 4.0);
+}
+
+#[test]
+fn older_versions_mean_the_same() {
+    for version in ["v2", "v3", "v4"] {
+        let file = with("version=v4", &format!("version={version}"));
+        for x in [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [f64::NAN, f64::NAN]] {
+            assert_eq!(run(&file, x), run(FILE, x), "{version} {x:?}");
+        }
+    }
+    // As LightGBM 2.2 writes a tree: without weights and without `is_linear`.
+    let old = with("version=v4", "version=v2")
+        .replacen("is_linear=0\n", "", 1)
+        .replacen("leaf_value=1 2 4", "leaf_value=1 2 4\nleaf_count=1 1 1", 1);
+    assert_eq!(run(&old, [1.0, 0.0]), 4.0);
+}
+
+#[test]
+fn so_many_iterations_run() {
+    let second = "\nTree=1\nnum_leaves=1\nnum_cat=0\nleaf_value=8\n\nend of trees";
+    let file = with("end of trees", second).replacen("tree_sizes=1", "tree_sizes=1 1", 1);
+    let mean = file.replacen("objective", "average_output\nobjective", 1);
+    let take = |file: &str, wanted| {
+        let parsed = LightGbm::read(file.as_bytes(), wanted);
+        let mut parsed = parsed.map_err(|error| error.to_string())?;
+        let mut out = [0.0];
+        parsed.model.run(&[1.0, 0.0], &mut out);
+        Ok::<_, String>((out[0], parsed.note))
+    };
+    let first = |count| Iterations::First(std::num::NonZeroU32::new(count).unwrap());
+    let note = Some("1 of 2 iterations: as configured".to_owned());
+    assert_eq!(take(&file, Iterations::Saved), Ok((12.0, None)));
+    assert_eq!(take(&file, Iterations::All), Ok((12.0, None)));
+    assert_eq!(take(&file, first(2)), Ok((12.0, None)));
+    assert_eq!(take(&file, first(1)), Ok((4.0, note.clone())));
+    assert_eq!(take(&mean, Iterations::Saved), Ok((6.0, None)));
+    assert_eq!(take(&mean, first(1)), Ok((4.0, note)));
+    let error = take(&file, first(3)).unwrap_err();
+    assert!(
+        error.contains("iterations is 3, but the file has 2"),
+        "{error}"
+    );
+    let error = take(&file, Iterations::Best).unwrap_err();
+    assert!(error.contains("expected all or a number"), "{error}");
+}
+
+#[test]
 fn wrong_files_are_refused_by_name() {
     for (from, to, expected) in [
         (
             "version=v4",
-            "version=v2",
-            "line 2: version is \"v2\"; expected v3 or v4",
+            "version=v5",
+            "line 2: version is \"v5\"; expected v2, v3 or v4",
         ),
         ("version=v4\n", "", "version is missing"),
         (

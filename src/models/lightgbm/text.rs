@@ -6,17 +6,51 @@ use std::str::FromStr;
 use super::objective::Objective;
 use crate::models::{MAX_FEATURES, ModelError};
 
-/// `key=value` lines up to an empty one. Only the keys that matter are kept.
+/// Keys before the trees that change no prediction.
+const UNUSED_HEADER: &[&str] = &["label_index", "monotone_constraints", "feature_infos"];
+
+/// Keys of a tree that change no prediction: those after `shrinkage`, which the
+/// leaves have in them, are of linear trees, which `is_linear` tells.
+const UNUSED_TREE: &[&str] = &[
+    "split_gain",
+    "leaf_weight",
+    "leaf_count",
+    "leaf_parent",
+    "internal_value",
+    "internal_weight",
+    "internal_count",
+    "shrinkage",
+    "leaf_const",
+    "num_features",
+    "leaf_features",
+    "leaf_coeff",
+];
+
+/// What may follow the trees and hold anything: each starts with such a line and ends
+/// with another, or with an empty one.
+const FREE_FORM: &[(&str, &str)] = &[
+    ("feature_importances:", ""),
+    ("feature importances:", ""),
+    ("parameters:", "end of parameters"),
+];
+
+/// The same, on one line.
+const FREE_LINE: &str = "pandas_categorical:";
+
+/// `key=value` lines up to an empty one. Only the keys that matter are kept; one that
+/// is not known not to matter is refused.
 #[derive(Debug)]
 pub(super) struct Section<'a, const N: usize> {
     keys: &'static [&'static str; N],
+    unused: &'static [&'static str],
     values: [Option<(usize, &'a str)>; N],
 }
 
 impl<'a, const N: usize> Section<'a, N> {
-    fn new(keys: &'static [&'static str; N]) -> Self {
+    fn new(keys: &'static [&'static str; N], unused: &'static [&'static str]) -> Self {
         Self {
             keys,
+            unused,
             values: [None; N],
         }
     }
@@ -24,7 +58,10 @@ impl<'a, const N: usize> Section<'a, N> {
     fn line(&mut self, number: usize, line: &'a str) -> Result<(), ModelError> {
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
         let Some(index) = self.keys.iter().position(|known| *known == key) else {
-            return Ok(());
+            return match self.unused.contains(&key) {
+                true => Ok(()),
+                false => Err(unknown(number, key)),
+            };
         };
         if let Some((before, _)) = self.values[index] {
             return Err(ModelError(format!(
@@ -75,6 +112,14 @@ impl<'a, const N: usize> Section<'a, N> {
         }
         Ok(numbers)
     }
+}
+
+fn unknown(line: usize, key: &str) -> ModelError {
+    let part: String = key.chars().take(40).collect();
+    ModelError(format!(
+        "line {line}: the key {part:?} is not known and may change what the model predicts; \
+         expected what LightGBM's save_model writes, in version v2, v3 or v4"
+    ))
 }
 
 fn parse<T: FromStr>(word: &str) -> Option<T> {
@@ -185,7 +230,7 @@ impl<'a> Sections<'a> {
                 return Ok(None);
             }
             if line.starts_with("Tree=") {
-                let mut section = Section::new(TREE);
+                let mut section = Section::new(TREE, UNUSED_TREE);
                 section.line(number, line)?;
                 return self.section(section).map(Some);
             }
@@ -194,6 +239,20 @@ impl<'a> Sections<'a> {
             }
         }
         Err(ended(self.line))
+    }
+
+    /// What follows the trees: nothing but what may hold anything.
+    pub(super) fn finish(mut self) -> Result<(), ModelError> {
+        while let Some((number, line)) = self.next()? {
+            if line.is_empty() || line.starts_with(FREE_LINE) {
+                continue;
+            }
+            let Some((_, end)) = FREE_FORM.iter().find(|(start, _)| *start == line) else {
+                return Err(unknown(number, line));
+            };
+            while self.next()?.is_some_and(|(_, line)| line != *end) {}
+        }
+        Ok(())
     }
 }
 
@@ -222,10 +281,11 @@ impl Header {
             Some((_, "tree")) => {}
             _ => return Err(ModelError::new("line 1: expected tree")),
         }
-        let section = sections.section(Section::new(HEADER))?;
+        let section = sections.section(Section::new(HEADER, UNUSED_HEADER))?;
         let (line, version) = section.required(HeaderKey::Version)?;
-        if !["v3", "v4"].contains(&version) {
-            return Err(wrong(line, "version", version, "v3 or v4"));
+        // They are written alike, but that v2 says less of a tree's weights.
+        if !["v2", "v3", "v4"].contains(&version) {
+            return Err(wrong(line, "version", version, "v2, v3 or v4"));
         }
         for key in [HeaderKey::Classes, HeaderKey::PerIteration] {
             let count: u64 = section.number(key)?;

@@ -1,7 +1,9 @@
 //! A node's attributes. Each is asked for by name; what nobody asked for is
 //! refused, so nothing that changes a result is passed over.
 
-use super::proto::{self, Attribute, Tensor};
+use super::external::External;
+use super::proto::{self, Attribute};
+use super::tensor::{self, Tensor};
 use super::wire::Span;
 use crate::models::ModelError;
 
@@ -85,7 +87,7 @@ impl<'a> Attributes<'a> {
     pub fn tensor(&mut self, name: &str) -> Result<Option<Tensor>, ModelError> {
         self.take(name)?
             .map(|attribute| match attribute.tensor {
-                Some(tensor) => proto::tensor(tensor),
+                Some(tensor) => tensor::tensor(tensor, &External::default()),
                 None => Err(wrong(name, "a tensor")),
             })
             .transpose()

@@ -6,16 +6,20 @@
 //! here.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::rc::Rc;
 
+use super::external::External;
 use super::kernels::{Isa, LANES, Lanes, blocks, flat_mut};
 use super::lower;
 use super::order::{Order, Source};
 use super::plan::{Plan, Region, Step};
-use super::proto::{self, Model, Numbers, Port};
+use super::proto::{Model, Port};
+use super::tensor::{self, Numbers};
 use super::value::{Data, Elem, Labels, MAX_RANK, Value, size};
 use super::{fuse, ops::Op};
 use crate::models::ModelError;
+use crate::models::parsed::Reading;
 
 /// Most numbers in all tensors together: 256 MiB.
 const MAX_NUMBERS: usize = 64 << 20;
@@ -34,6 +38,8 @@ pub struct Compiled {
     /// The graph's inputs in their order.
     pub inputs: Vec<(String, Region)>,
     pub outputs: Vec<Output>,
+    /// Why only a check file can tell what the model predicts.
+    pub doubt: Option<String>,
 }
 
 /// An output of the graph.
@@ -64,23 +70,41 @@ pub struct Slot {
 #[derive(Debug)]
 pub struct Compiler {
     isa: Isa,
+    /// Whose values count where runtimes differ.
+    pub reading: Reading,
     pub slots: Vec<Slot>,
     pub drafts: Vec<Draft>,
     numbers: usize,
     work: usize,
+    doubt: Option<String>,
+}
+
+/// How a model is read.
+#[derive(Clone, Copy)]
+pub struct How<'a> {
+    pub isa: Isa,
+    /// Whose values count where runtimes differ.
+    pub reading: Reading,
+    /// The files that its tensors are in.
+    pub external: &'a External,
 }
 
 /// Compiles a model with these outputs, all of the graph's if none is named.
-pub fn compile(model: &Model<'_>, chosen: &[String], isa: Isa) -> Result<Compiled, ModelError> {
+pub fn compile(model: &Model<'_>, chosen: &[String], how: How<'_>) -> Result<Compiled, ModelError> {
     let graph = &model.graph;
     let order = Order::new(graph, chosen)?;
     let mut compiler = Compiler {
-        isa,
+        isa: how.isa,
+        reading: how.reading,
         slots: Vec::new(),
         drafts: Vec::new(),
         numbers: 0,
         work: 0,
+        doubt: None,
     };
+    if let Some(doubt) = model.too_new() {
+        compiler.doubt(format_args!("{doubt}"));
+    }
     let mut values: HashMap<&str, Value> = HashMap::new();
     let mut inputs = Vec::new();
     let mut width = 0;
@@ -112,9 +136,9 @@ pub fn compile(model: &Model<'_>, chosen: &[String], isa: Isa) -> Result<Compile
             if !values.contains_key(name)
                 && let Some(Source::Initializer(span)) = order.source(name)
             {
-                let tensor = Value::constant(proto::tensor(span)?)?;
-                compiler.count(tensor.len(), 0)?;
-                values.insert(name, tensor);
+                let stored = Value::constant(tensor::tensor(span, how.external)?)?;
+                compiler.count(stored.len(), 0)?;
+                values.insert(name, stored);
             }
             let value = values.get(name).cloned();
             from.push(Some(value.ok_or_else(|| {
@@ -122,6 +146,7 @@ pub fn compile(model: &Model<'_>, chosen: &[String], isa: Isa) -> Result<Compile
             })?));
         }
         let wanted: Vec<bool> = node.outputs.iter().map(|name| order.wants(name)).collect();
+        lower::no_function(node, &model.functions).map_err(named)?;
         let made = lower::lower(&mut compiler, &opsets, node, &from, &wanted).map_err(named)?;
         for (name, value) in node.outputs.iter().zip(made) {
             if let Some(value) = value {
@@ -135,7 +160,7 @@ pub fn compile(model: &Model<'_>, chosen: &[String], isa: Isa) -> Result<Compile
         if !values.contains_key(name)
             && let Some(Source::Initializer(span)) = order.source(name)
         {
-            values.insert(name, Value::constant(proto::tensor(span)?)?);
+            values.insert(name, Value::constant(tensor::tensor(span, how.external)?)?);
         }
         let value = values
             .get(name)
@@ -147,6 +172,12 @@ pub fn compile(model: &Model<'_>, chosen: &[String], isa: Isa) -> Result<Compile
 }
 
 impl Compiler {
+    /// Notes why only a check file can tell what the model predicts. The first reason
+    /// is enough.
+    pub fn doubt(&mut self, why: fmt::Arguments<'_>) {
+        self.doubt.get_or_insert_with(|| why.to_string());
+    }
+
     /// Counts numbers and work against what is allowed.
     pub fn count(&mut self, numbers: usize, work: usize) -> Result<(), ModelError> {
         self.numbers = self.numbers.saturating_add(numbers);
@@ -312,6 +343,7 @@ impl Compiler {
             plan: Plan::new(self.isa, layout.buffer(slots), steps),
             inputs,
             outputs,
+            doubt: self.doubt,
         })
     }
 }
@@ -340,7 +372,7 @@ pub fn input(port: &Port<'_>) -> Result<(Vec<usize>, Elem), ModelError> {
         other => {
             return Err(ModelError(format!(
                 "input '{name}' is {}; expected float",
-                proto::elem_name(other)
+                tensor::elem_name(other)
             )));
         }
     };

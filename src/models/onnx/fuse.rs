@@ -3,7 +3,7 @@
 use super::compile::{Draft, Slot};
 use super::kernels::Activation;
 use super::ops::{Arithmetic, Op, Reach};
-use super::proto::Numbers;
+use super::tensor::Numbers;
 
 /// Fuses steps where nobody else reads what lies between them.
 pub fn fuse(drafts: &mut Vec<Draft>, slots: &[Slot], kept: &[usize]) {

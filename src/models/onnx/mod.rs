@@ -9,6 +9,8 @@
 //! |---|---|
 //! | `wire` | protobuf, without copying and within bounds |
 //! | `proto` | the ONNX messages |
+//! | `external` | files beside the model that tensors are in |
+//! | `tensor` | the tensors that a model stores |
 //! | `attributes` | a node's attributes, none passed over |
 //! | `order` | which nodes are needed, in which order |
 //! | `value` | shapes and types while compiling |
@@ -22,6 +24,7 @@
 
 mod attributes;
 mod compile;
+mod external;
 mod fuse;
 mod kernels;
 mod lower;
@@ -29,6 +32,7 @@ mod ops;
 mod order;
 mod plan;
 mod proto;
+mod tensor;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tract")]
@@ -36,23 +40,35 @@ mod tract;
 mod value;
 mod wire;
 
-use compile::{Compiled, Output, compile};
+use compile::{Compiled, How, Output, compile};
 use kernels::Isa;
 use plan::{Plan, Region};
 use value::Labels;
 
+use super::parsed::{Parsed, Reading};
 use super::{Model, ModelError};
 
+pub(super) use external::External;
 pub(super) use proto::looks_like_model;
 
 /// Reads a model: [`Onnx`], or with the feature `tract`, if it needs an operator
 /// that our kernels do not have, one that tract runs.
-pub(super) fn load(bytes: &[u8], outputs: &[String]) -> Result<Box<dyn Model>, ModelError> {
+pub(super) fn load(
+    bytes: &[u8],
+    outputs: &[String],
+    reading: Reading,
+    external: &External,
+) -> Result<Parsed<Box<dyn Model>>, ModelError> {
     #[cfg(feature = "tract")]
-    if let Some(model) = tract::Tract::if_needed(bytes, outputs)? {
-        return Ok(Box::new(model));
+    if let Some(model) = tract::Tract::if_needed(bytes, outputs, external)? {
+        return Ok(model.boxed());
     }
-    Ok(Box::new(Onnx::parse(bytes, outputs)?))
+    let how = How {
+        isa: Isa::detect(),
+        reading,
+        external,
+    };
+    Onnx::read(how, bytes, outputs).map(Parsed::boxed)
 }
 
 /// A model from an ONNX file, for one sample at a time.
@@ -77,9 +93,16 @@ pub(super) fn load(bytes: &[u8], outputs: &[String]) -> Result<Box<dyn Model>, M
 ///
 /// **Results** are compared with those of onnxruntime 1.31: trees to the bit where
 /// it runs on one thread, networks to 1e-5 of an output's magnitude. Models whose
-/// meaning is known to depend on the runtime are refused: transforms of a single
+/// meaning depends on the runtime are refused: transforms of a single
 /// score, labels where leaves vote for both of two classes, scores where some leaves
-/// vote for one of two classes only.
+/// vote for one of two classes only. Others are taken from a file with a check file
+/// that they meet: Normalizer MAX, SOFTMAX_ZERO of linear scores, one score for two
+/// classes without a transform if it may be negative, votes for the second of two
+/// classes alone, labels where no tree may have voted for a class, targets for which
+/// no tree may vote, BRANCH_NEQ.
+///
+/// **External data.** Read from a file ([`load`](crate::models::load)), stored tensors
+/// may be in files of its folder, never outside of it.
 ///
 /// **Bounds.** 65,536 values of all inputs, and of all outputs; names of 512 bytes;
 /// 256 MiB of tensors; a run of about 16 million multiplications.
@@ -116,12 +139,21 @@ impl Onnx {
     /// Where the bytes are no ONNX model; the name of an operator, attribute,
     /// tensor or output that does not fit, and what was expected.
     pub fn parse(bytes: &[u8], outputs: &[String]) -> Result<Self, ModelError> {
-        Self::parse_for(Isa::detect(), bytes, outputs)
+        let how = How {
+            isa: Isa::detect(),
+            reading: Reading::default(),
+            external: &External::default(),
+        };
+        Self::read(how, bytes, outputs)?.settled()
     }
 
-    fn parse_for(isa: Isa, bytes: &[u8], outputs: &[String]) -> Result<Self, ModelError> {
-        let compiled = compile(&proto::model(bytes)?, outputs, isa)?;
-        Ok(Self::new(compiled))
+    fn read(how: How<'_>, bytes: &[u8], outputs: &[String]) -> Result<Parsed<Self>, ModelError> {
+        let mut compiled = compile(&proto::model(bytes)?, outputs, how)?;
+        Ok(Parsed {
+            doubt: compiled.doubt.take(),
+            note: None,
+            model: Self::new(compiled),
+        })
     }
 
     fn new(compiled: Compiled) -> Self {
@@ -129,6 +161,7 @@ impl Onnx {
             plan,
             inputs,
             outputs,
+            doubt: _,
         } = compiled;
         let columns = inputs.len() > 1 && inputs.iter().all(|(_, region)| region.len == 1);
         let mut output_names = Vec::new();

@@ -5,16 +5,60 @@
 //!
 //! Source of the field numbers: `onnx.proto` of <https://github.com/onnx/onnx>.
 
+use super::tensor::tensor_name;
 use super::value::MAX_RANK;
-use super::wire::{Span, packed};
+use super::wire::Span;
 use crate::models::ModelError;
+
+/// Fields that change no number of what we run: who made the model, notes and metadata
+/// (which may hold anything), training, devices, and types that are told elsewhere. A
+/// field that is neither read nor here is refused.
+mod unused {
+    /// Producer, its version, domain, the model's version, documentation, metadata,
+    /// training, devices.
+    pub const MODEL: &[u32] = &[2, 3, 4, 5, 6, 14, 20, 26];
+    pub const OPSET: &[u32] = &[];
+    /// Name, documentation, types of what lies between, names of quantized tensors'
+    /// parameters, metadata.
+    pub const GRAPH: &[u32] = &[2, 10, 13, 14, 16];
+    /// Documentation, metadata, devices.
+    pub const NODE: &[u32] = &[6, 9, 10];
+    /// Documentation, metadata.
+    pub const PORT: &[u32] = &[3, 4];
+    /// What is no tensor, which is refused where it is needed; a denotation.
+    pub const TYPE: &[u32] = &[4, 5, 6, 7, 8, 9];
+    pub const TENSOR_TYPE: &[u32] = &[];
+    pub const SHAPE: &[u32] = &[];
+    /// A denotation.
+    pub const DIMENSION: &[u32] = &[3];
+    /// Documentation.
+    pub const ATTRIBUTE: &[u32] = &[13];
+}
+
+/// The newest `ir_version` that is known.
+const NEWEST_IR: i64 = 14;
 
 /// `ModelProto`.
 #[derive(Debug, Default)]
 pub struct Model<'a> {
+    pub ir_version: i64,
     /// Pairs of domain and version.
     pub opsets: Vec<(&'a str, i64)>,
+    /// Domain and name of each function that the model brings along.
+    pub functions: Vec<(&'a str, &'a str)>,
     pub graph: Graph<'a>,
+}
+
+impl Model<'_> {
+    /// Why only a check file can tell what the file means.
+    pub fn too_new(&self) -> Option<String> {
+        (self.ir_version > NEWEST_IR).then(|| {
+            format!(
+                "its ir_version is {}, and what such files mean is known up to {NEWEST_IR}",
+                self.ir_version
+            )
+        })
+    }
 }
 
 /// `GraphProto`.
@@ -33,6 +77,8 @@ pub struct Node<'a> {
     pub name: &'a str,
     pub op: &'a str,
     pub domain: &'a str,
+    /// Which of several functions of one name it calls.
+    pub overload: &'a str,
     pub inputs: Vec<&'a str>,
     pub outputs: Vec<&'a str>,
     pub attributes: Vec<Span<'a>>,
@@ -70,22 +116,6 @@ pub struct Attribute<'a> {
     pub other: bool,
 }
 
-/// `TensorProto`, its numbers decoded.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tensor {
-    pub dims: Vec<usize>,
-    pub numbers: Numbers,
-}
-
-/// What a constant tensor holds.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Numbers {
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-    /// `int32` or `int64`.
-    Int(Vec<i64>),
-}
-
 /// Whether these bytes look like an ONNX model: a message whose first field is
 /// `ir_version`, as every exporter writes it, or one that has it and a graph.
 pub fn looks_like_model(bytes: &[u8]) -> bool {
@@ -121,7 +151,14 @@ pub fn model(bytes: &[u8]) -> Result<Model<'_>, ModelError> {
                 )));
             }
             8 => model.opsets.push(opset(field.span()?)?),
-            _ => {}
+            25 if model.functions.len() == MAX_FUNCTIONS => {
+                return Err(ModelError(format!(
+                    "byte {}: more than {MAX_FUNCTIONS} functions; expected fewer",
+                    field.at
+                )));
+            }
+            25 => model.functions.push(function(field.span()?)?),
+            _ => field.unused(unused::MODEL, "a model")?,
         }
     }
     match ir_version {
@@ -135,7 +172,7 @@ pub fn model(bytes: &[u8]) -> Result<Model<'_>, ModelError> {
                 "ir_version is {version}; expected 3 or later"
             )));
         }
-        Some(_) => {}
+        Some(version) => model.ir_version = version,
     }
     if graphs != 1 {
         return Err(ModelError(format!("{graphs} graphs; expected 1")));
@@ -149,10 +186,27 @@ fn opset(mut span: Span<'_>) -> Result<(&str, i64), ModelError> {
         match field.number {
             1 => domain = field.text()?,
             2 => version = field.int()?,
-            _ => {}
+            _ => field.unused(unused::OPSET, "an operator set")?,
         }
     }
     Ok((domain, version))
+}
+
+/// Most functions: exporters write a few dozen.
+const MAX_FUNCTIONS: usize = 1 << 12;
+
+/// Reads a function's domain and name: nodes that call it are refused, so what it does
+/// does not matter.
+fn function(mut span: Span<'_>) -> Result<(&str, &str), ModelError> {
+    let (mut domain, mut name) = ("", "");
+    while let Some(field) = span.field()? {
+        match field.number {
+            1 => name = field.text()?,
+            10 => domain = field.text()?,
+            _ => {}
+        }
+    }
+    Ok((domain, name))
 }
 
 /// Most nodes, stored tensors, inputs and outputs of a graph: an empty message is
@@ -188,7 +242,7 @@ fn graph(mut span: Span<'_>) -> Result<Graph<'_>, ModelError> {
                     field.at
                 )));
             }
-            _ => {}
+            _ => field.unused(unused::GRAPH, "a graph")?,
         }
     }
     Ok(graph)
@@ -223,7 +277,8 @@ fn node<'a>(mut span: Span<'a>, names: &mut usize) -> Result<Node<'a>, ModelErro
             }
             5 => node.attributes.push(field.span()?),
             7 => node.domain = field.text()?,
-            _ => {}
+            8 => node.overload = field.text()?,
+            _ => field.unused(unused::NODE, "a node")?,
         }
     }
     Ok(node)
@@ -237,12 +292,13 @@ fn port(mut span: Span<'_>) -> Result<Port<'_>, ModelError> {
             2 => {
                 let mut kind = field.span()?;
                 while let Some(field) = kind.field()? {
-                    if field.number == 1 {
-                        port.tensor = Some(tensor_type(field.span()?)?);
+                    match field.number {
+                        1 => port.tensor = Some(tensor_type(field.span()?)?),
+                        _ => field.unused(unused::TYPE, "a type")?,
                     }
                 }
             }
-            _ => {}
+            _ => field.unused(unused::PORT, "an input or output")?,
         }
     }
     Ok(port)
@@ -257,13 +313,15 @@ fn tensor_type(mut span: Span<'_>) -> Result<TensorType, ModelError> {
                 let mut dims = Vec::new();
                 let mut shape = field.span()?;
                 while let Some(field) = shape.field()? {
-                    if field.number == 1 && dims.len() <= MAX_RANK {
-                        dims.push(dimension(field.span()?)?);
+                    match field.number {
+                        1 if dims.len() <= MAX_RANK => dims.push(dimension(field.span()?)?),
+                        1 => {}
+                        _ => field.unused(unused::SHAPE, "a shape")?,
                     }
                 }
                 tensor.dims = Some(dims);
             }
-            _ => {}
+            _ => field.unused(unused::TENSOR_TYPE, "a tensor's type")?,
         }
     }
     Ok(tensor)
@@ -275,7 +333,7 @@ fn dimension(mut span: Span<'_>) -> Result<Option<i64>, ModelError> {
         match field.number {
             1 => dim = Some(field.int()?),
             2 => dim = None,
-            _ => {}
+            _ => field.unused(unused::DIMENSION, "a dimension")?,
         }
     }
     Ok(dim)
@@ -294,7 +352,7 @@ pub fn attribute_name(mut span: Span<'_>) -> Result<&str, ModelError> {
 
 /// Most entries of a list, of trees' nodes above all. Some take a byte or two of
 /// the file and many more of memory.
-const MAX_ENTRIES: usize = 1 << 24;
+pub const MAX_ENTRIES: usize = 1 << 24;
 
 /// Reads `AttributeProto`.
 pub fn attribute(mut span: Span<'_>) -> Result<Attribute<'_>, ModelError> {
@@ -317,110 +375,8 @@ pub fn attribute(mut span: Span<'_>) -> Result<Attribute<'_>, ModelError> {
             9 => attribute.texts.push(field.span()?.bytes),
             20 => attribute.kind = field.int()?,
             6 | 10 | 11 | 14 | 15 | 21 | 22 | 23 => attribute.other = true,
-            _ => {}
+            _ => field.unused(unused::ATTRIBUTE, "an attribute")?,
         }
     }
     Ok(attribute)
-}
-
-fn tensor_name(mut span: Span<'_>) -> Result<&str, ModelError> {
-    let mut name = "";
-    while let Some(field) = span.field()? {
-        if field.number == 8 {
-            name = field.text()?;
-        }
-    }
-    Ok(name)
-}
-
-/// ONNX's name of an element type.
-pub fn elem_name(elem: i64) -> String {
-    let names = [
-        "undefined",
-        "float",
-        "uint8",
-        "int8",
-        "uint16",
-        "int16",
-        "int32",
-        "int64",
-        "string",
-        "bool",
-        "float16",
-        "double",
-        "uint32",
-        "uint64",
-        "complex64",
-        "complex128",
-        "bfloat16",
-    ];
-    usize::try_from(elem)
-        .ok()
-        .and_then(|index| names.get(index))
-        .map_or_else(|| format!("element type {elem}"), ToString::to_string)
-}
-
-/// Reads `TensorProto`. Takes memory for the numbers that are there, whatever
-/// the dimensions say.
-pub fn tensor(mut span: Span<'_>) -> Result<Tensor, ModelError> {
-    let at = span.at;
-    let (mut name, mut elem, mut raw, mut external) = ("", 0, None, false);
-    let (mut dims, mut ints) = (Vec::new(), Vec::new());
-    let (mut floats, mut doubles) = (Vec::new(), Vec::new());
-    while let Some(field) = span.field()? {
-        match field.number {
-            1 => field.ints_into(&mut dims, MAX_RANK)?,
-            2 => elem = field.int()?,
-            4 => field.floats_into(&mut floats)?,
-            5 | 7 => field.ints_into(&mut ints, MAX_ENTRIES)?,
-            8 => name = field.text()?,
-            9 => raw = Some(field.span()?),
-            10 => field.doubles_into(&mut doubles)?,
-            13 => external = true,
-            14 => external |= field.int()? != 0,
-            _ => {}
-        }
-    }
-    if external {
-        return Err(ModelError(format!(
-            "tensor '{name}': its numbers are in another file; \
-             expected them inside (save the model without external data)"
-        )));
-    }
-    let numbers = match (elem, raw) {
-        (1, None) => Numbers::F32(floats),
-        (1, Some(raw)) => Numbers::F32(packed(raw, f32::from_le_bytes)?.collect()),
-        (11, None) => Numbers::F64(doubles),
-        (11, Some(raw)) => Numbers::F64(packed(raw, f64::from_le_bytes)?.collect()),
-        (6 | 7, None) => Numbers::Int(ints),
-        (6, Some(raw)) => Numbers::Int(packed(raw, i32::from_le_bytes)?.map(i64::from).collect()),
-        (7, Some(raw)) => Numbers::Int(packed(raw, i64::from_le_bytes)?.collect()),
-        _ => {
-            return Err(ModelError(format!(
-                "byte {at}: tensor '{name}' has {}; expected float, double, int32 or int64",
-                elem_name(elem)
-            )));
-        }
-    };
-    let len = match &numbers {
-        Numbers::F32(numbers) => numbers.len(),
-        Numbers::F64(numbers) => numbers.len(),
-        Numbers::Int(numbers) => numbers.len(),
-    };
-    let sizes: Option<Vec<usize>> = dims.iter().map(|&dim| usize::try_from(dim).ok()).collect();
-    let product = |sizes: &[usize]| {
-        sizes
-            .iter()
-            .try_fold(1usize, |product, &dim| product.checked_mul(dim))
-    };
-    match sizes {
-        Some(sizes) if product(&sizes) == Some(len) => Ok(Tensor {
-            dims: sizes,
-            numbers,
-        }),
-        _ => Err(ModelError(format!(
-            "byte {at}: tensor '{name}' has dimensions {dims:?} and {len} numbers; \
-             expected as many numbers as the dimensions say"
-        ))),
-    }
 }

@@ -1,13 +1,16 @@
 //! Models with operators that our kernels do not have, run by tract.
 
+use tract_onnx::pb::{GraphProto, NodeProto};
 use tract_onnx::prelude::*;
 
 use super::compile::{input, within};
+use super::external::{External, Place};
 use super::kernels::clear_upper_halves;
 use super::lower;
 use super::order::Order;
 use super::proto;
 use super::value::Elem;
+use crate::models::parsed::Parsed;
 use crate::models::{Model, ModelError};
 
 /// A model that tract runs, optimised for a batch of one.
@@ -25,12 +28,21 @@ pub struct Tract {
 
 impl Tract {
     /// Reads a model if the chosen outputs need an operator that is not ours.
-    pub fn if_needed(bytes: &[u8], chosen: &[String]) -> Result<Option<Self>, ModelError> {
+    pub fn if_needed(
+        bytes: &[u8],
+        chosen: &[String],
+        external: &External,
+    ) -> Result<Option<Parsed<Self>>, ModelError> {
         let model = proto::model(bytes)?;
         let order = Order::new(&model.graph, chosen)?;
         let mut nodes = order.nodes.iter().map(|&index| &model.graph.nodes[index]);
         if nodes.all(lower::supported) {
             return Ok(None);
+        }
+        let mut doubt = model.too_new();
+        for &index in &order.nodes {
+            let of_node = lower::doubt(&model, &model.graph.nodes[index])?;
+            doubt = doubt.or(of_node);
         }
         let mut inputs = Vec::with_capacity(order.inputs.len());
         let mut width = 0;
@@ -42,7 +54,7 @@ impl Tract {
                 _ => (shape, f32::datum_type()),
             });
         }
-        let plan = caught(|| Self::read(bytes, &inputs, &order.outputs))?;
+        let plan = caught(|| Self::read(bytes, &inputs, &order.outputs, external))?;
         let mut model = Self {
             plan,
             width,
@@ -61,15 +73,26 @@ impl Tract {
                     .extend((0..len).map(|i| format!("{name}[{i}]"))),
             }
         }
-        Ok(Some(model))
+        Ok(Some(Parsed {
+            model,
+            doubt,
+            note: None,
+        }))
     }
 
     fn read(
         mut bytes: &[u8],
         inputs: &[(Vec<usize>, DatumType)],
         outputs: &[&str],
+        external: &External,
     ) -> TractResult<TypedRunnableModel<TypedModel>> {
-        let mut model = tract_onnx::onnx().model_for_read(&mut bytes)?;
+        let onnx = tract_onnx::onnx();
+        let mut proto = onnx.proto_model_for_read(&mut bytes)?;
+        if let Some(graph) = &mut proto.graph {
+            inline(graph, external)?;
+            keep_nan(graph);
+        }
+        let mut model = onnx.model_for_proto_model(&proto)?;
         for (index, (shape, datum)) in inputs.iter().enumerate() {
             let fact = InferenceFact::dt_shape(*datum, shape);
             model.set_input_fact(index, fact)?;
@@ -94,6 +117,70 @@ impl Tract {
             .map(|output| Ok(output.cast_to::<f64>()?.as_slice::<f64>()?.to_vec()))
             .collect()
     }
+}
+
+/// Puts tensors that are in files beside the model into it: tract would look for them
+/// wherever the model says.
+fn inline(graph: &mut GraphProto, external: &External) -> TractResult<()> {
+    for tensor in &mut graph.initializer {
+        if tensor.data_location != Some(1) {
+            continue;
+        }
+        let entries = std::mem::take(&mut tensor.external_data);
+        let mut place = Place::default();
+        for entry in &entries {
+            place.set(&entry.key, &entry.value)?;
+        }
+        tensor.raw_data = external.bytes(&tensor.name, &place)?.to_vec();
+        tensor.data_location = None;
+    }
+    Ok(())
+}
+
+/// Operators of which tract gives a number for NaN, and onnxruntime NaN. Of the first
+/// two only the first input is data.
+const LOSE_NAN: [&str; 4] = ["Clip", "Relu", "Max", "Min"];
+
+/// Puts NaN back behind such operators: `IsNaN(x) ? x : y`.
+fn keep_nan(graph: &mut GraphProto) {
+    let node = |op: &str, input: Vec<String>, output: String| NodeProto {
+        name: output.clone(),
+        op_type: op.into(),
+        input,
+        output: vec![output],
+        ..NodeProto::default()
+    };
+    let mut nodes = Vec::with_capacity(graph.node.len());
+    for (place, mut lossy) in std::mem::take(&mut graph.node).into_iter().enumerate() {
+        let several = matches!(lossy.op_type.as_str(), "Max" | "Min");
+        if !lossy.domain.is_empty()
+            || !LOSE_NAN.contains(&lossy.op_type.as_str())
+            || lossy.output.len() != 1
+        {
+            nodes.push(lossy);
+            continue;
+        }
+        let inputs = if several { lossy.input.len() } else { 1 };
+        let data = lossy.input[..inputs.min(lossy.input.len())].to_vec();
+        let end = lossy.output[0].clone();
+        let step = |index: usize, what: &str| format!("{end}/nan{place}.{index}.{what}");
+        let mut made = step(0, "y");
+        lossy.output[0] = made.clone();
+        nodes.push(lossy);
+        for (index, x) in data.iter().enumerate() {
+            let (mask, next) = (
+                step(index, "mask"),
+                match index + 1 == data.len() {
+                    true => end.clone(),
+                    false => step(index + 1, "y"),
+                },
+            );
+            nodes.push(node("IsNaN", vec![x.clone()], mask.clone()));
+            nodes.push(node("Where", vec![mask, x.clone(), made], next.clone()));
+            made = next;
+        }
+    }
+    graph.node = nodes;
 }
 
 /// tract panics on some models that make no sense, be it in their first run.
@@ -143,7 +230,9 @@ mod tests {
         let many = Graph::new(1 << 17)
             .node("Sin", &["x"], &["y"], &[])
             .output("y");
-        let error = Tract::if_needed(&many.bytes(), &[]).err().unwrap();
+        let error = Tract::if_needed(&many.bytes(), &[], &External::default())
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("more than 65536"), "{error}");
     }
 
@@ -154,7 +243,10 @@ mod tests {
             .node("Sin", &["t"], &["y"], &[])
             .output("y")
             .output("t");
-        let mut model = Tract::if_needed(&graph.bytes(), &[]).unwrap().unwrap();
+        let mut model = Tract::if_needed(&graph.bytes(), &[], &External::default())
+            .unwrap()
+            .unwrap()
+            .model;
         assert_eq!(model.inputs(), 2);
         assert_eq!(model.outputs(), ["y[0]", "y[1]", "t[0]", "t[1]"]);
         let mut out = [0.0; 4];
@@ -164,11 +256,45 @@ mod tests {
             assert!((ours - exact).abs() < 1e-6, "{out:?}");
         }
         // What our kernels have stays with them.
-        let chosen = Tract::if_needed(&graph.bytes(), &["t".into()]).unwrap();
+        let chosen = Tract::if_needed(&graph.bytes(), &["t".into()], &External::default()).unwrap();
         assert!(chosen.is_none());
         let none = Graph::new(2)
             .node("NoSuchThing", &["x"], &["y"], &[])
             .output("y");
-        assert!(Tract::if_needed(&none.bytes(), &[]).is_err());
+        assert!(Tract::if_needed(&none.bytes(), &[], &External::default()).is_err());
+    }
+    /// As onnxruntime has it; of two numbers tract gives the one that is none.
+    #[test]
+    fn nan_stays_nan() {
+        use crate::models::onnx::tests::writer::floats;
+        let (low, high) = (floats(&[], &[-0.5]), floats(&[], &[0.5]));
+        let nodes = |graph: Graph| {
+            graph
+                .store("low", low)
+                .store("high", high)
+                .node("Sin", &["x"], &["s"], &[])
+                .node("Clip", &["s", "low", "high"], &["clip"], &[])
+                .node("Clip", &["s", "", "high"], &["above"], &[])
+                .node("Relu", &["s"], &["relu"], &[])
+                .node("Max", &["s", "low"], &["max"], &[])
+                .node("Min", &["high", "s"], &["min"], &[])
+        };
+        let graph = ["clip", "above", "relu", "max", "min"]
+            .into_iter()
+            .fold(nodes(Graph::new(2)), |graph, name| graph.output(name));
+        let parsed = Tract::if_needed(&graph.bytes(), &[], &External::default());
+        let mut model = parsed.unwrap().unwrap().model;
+        let mut out = [0.0; 10];
+        model.run(&[f64::NAN, 1.0], &mut out);
+        for pair in out.chunks(2) {
+            assert!(pair[0].is_nan() && !pair[1].is_nan(), "{out:?}");
+        }
+        let sine = f64::from(1f32.sin());
+        let odd: Vec<f64> = out.iter().skip(1).step_by(2).copied().collect();
+        for (ours, exact) in odd.iter().zip([0.5, 0.5, sine, sine, 0.5]) {
+            assert!((ours - exact).abs() < 1e-6, "{out:?}");
+        }
+        model.run(&[f64::INFINITY, -1.0], &mut out);
+        assert!((out[1] + 0.5).abs() < 1e-6 && out[5] == 0.0, "{out:?}");
     }
 }

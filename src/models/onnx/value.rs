@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::proto::{Numbers, Tensor};
+use super::tensor::{Numbers, Tensor};
 use crate::models::ModelError;
 
 /// Most dimensions of a tensor.

@@ -238,6 +238,21 @@ impl<'a> Field<'a> {
         Ok(())
     }
 
+    /// Refuses a field that is not among those of its message that change no number.
+    pub fn unused(&self, known: &[u32], message: &str) -> Result<(), ModelError> {
+        match known.contains(&self.number) {
+            true => Ok(()),
+            false => Err(malformed(
+                self.at,
+                &format!(
+                    "field {} of {message} is not known and may change what the model predicts",
+                    self.number
+                ),
+                "the fields of ONNX 1.23 or earlier",
+            )),
+        }
+    }
+
     /// One or, packed, several `double`s of a repeated field.
     pub fn doubles_into(&self, to: &mut Vec<f64>) -> Result<(), ModelError> {
         match self.wire {

@@ -1,39 +1,114 @@
-//! The JSON's shape: the keys that matter; others are passed over.
+//! The JSON's shape: the keys that matter, and those that are known not to. Any
+//! other key is refused, because it may be what a later XGBoost predicts with.
 
 use std::str::FromStr;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
+use super::iterations::Attributes;
 use crate::models::{MAX_FEATURES, ModelError};
 
+/// A key that changes no prediction, as far as the versions up to [`NEWEST`] go.
+type Unused = Option<IgnoredAny>;
+
+/// The newest version (major, minor) whose files have been compared with its library.
+pub(super) const NEWEST: (u64, u64) = (3, 4);
+
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct File {
     pub(super) learner: Learner,
+    version: Vec<u64>,
+}
+
+impl File {
+    /// Says why only a check file can tell whether this version means what the
+    /// known ones do.
+    pub(super) fn doubt(&self) -> Result<Option<String>, ModelError> {
+        let &[major, minor, _] = self.version.as_slice() else {
+            return Err(ModelError(format!(
+                "version has {} numbers; expected three",
+                self.version.len()
+            )));
+        };
+        if major == 0 {
+            return Err(ModelError::new(
+                "version is 0; expected XGBoost 1.0 or later",
+            ));
+        }
+        let (newest, latest) = NEWEST;
+        Ok(((major, minor) > NEWEST).then(|| {
+            format!(
+                "it was saved by XGBoost {major}.{minor}, and what such files mean is known up to \
+                 {newest}.{latest}"
+            )
+        }))
+    }
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Learner {
+    /// Free-form: what users put there, and what callbacks leave.
+    #[serde(default)]
+    pub(super) attributes: Attributes,
     #[serde(default)]
     pub(super) feature_names: Vec<String>,
+    #[serde(rename = "feature_types")]
+    _feature_types: Unused,
     pub(super) gradient_booster: Booster,
     pub(super) learner_model_param: Param,
     pub(super) objective: Objective,
 }
 
+/// The name, and how the objective was trained. Of the objectives that are taken no
+/// parameter changes a prediction.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Objective {
     pub(super) name: String,
+    #[serde(rename = "aft_loss_param")]
+    _aft: Unused,
+    #[serde(rename = "expectile_loss_param")]
+    _expectile: Unused,
+    #[serde(rename = "lambda_rank_param")]
+    _old_rank: Unused,
+    #[serde(rename = "lambdarank_param")]
+    _rank: Unused,
+    #[serde(rename = "poisson_regression_param")]
+    _poisson: Unused,
+    #[serde(rename = "pseudo_huber_param")]
+    _huber: Unused,
+    #[serde(rename = "quantile_loss_param")]
+    _quantile: Unused,
+    #[serde(rename = "reg_loss_param")]
+    _regression: Unused,
+    #[serde(rename = "softmax_multiclass_param")]
+    _softmax: Unused,
+    #[serde(rename = "tweedie_regression_param")]
+    _tweedie: Unused,
 }
 
 /// XGBoost writes these numbers as strings.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Param {
     base_score: String,
+    /// The base score is in the file, wherever it came from.
+    #[serde(rename = "boost_from_average")]
+    _boost_from_average: Unused,
     #[serde(default = "zero")]
     num_class: String,
     num_feature: String,
     #[serde(default = "one")]
     num_target: String,
+}
+
+pub(super) fn several(name: &str, count: u64) -> ModelError {
+    ModelError(format!(
+        "{name} is {count}; models of several outputs are not supported"
+    ))
 }
 
 fn zero() -> String {
@@ -53,9 +128,7 @@ impl Param {
         ] {
             let count: u64 = number(name, value)?;
             if count > 1 {
-                return Err(ModelError(format!(
-                    "{name} is {count}; models of several outputs are not supported"
-                )));
+                return Err(several(name, count));
             }
         }
         Ok(())
@@ -98,43 +171,90 @@ fn wrong(name: &str, text: &str) -> ModelError {
 /// What kind of booster it is; an internally tagged enum would hold the trees in
 /// an untyped form first.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Booster {
-    pub(super) name: String,
+    name: String,
     /// Of a `gbtree`.
-    pub(super) model: Option<Model>,
-    /// Of a `dart`.
-    pub(super) gbtree: Option<Trees>,
-    pub(super) weight_drop: Option<Vec<f32>>,
+    model: Option<Model>,
+    /// Of a `dart`, up to version 3.2.
+    gbtree: Option<Trees>,
+    /// What each tree's leaves are multiplied with: here up to version 3.3, where
+    /// a `gbtree` has it, too; within the model from 3.4 on.
+    weight_drop: Option<Vec<f32>>,
 }
 
 impl Booster {
-    /// The trees, and what a `dart` multiplies each one's leaves with.
+    /// The trees, and what each one's leaves are multiplied with if trees were
+    /// dropped in training.
     pub(super) fn open(self) -> Result<(Model, Option<Vec<f32>>), ModelError> {
         let absent = |key: &str| ModelError(format!("learner.gradient_booster: {key} is missing"));
-        match self.name.as_str() {
-            "gbtree" => match self.model {
-                Some(model) if model.trees.is_some() => Ok((model, None)),
-                _ => Err(absent("model.trees")),
-            },
+        let unexpected = |key: &str| {
+            ModelError(format!(
+                "learner.gradient_booster: it has {key}, which a {} has not",
+                self.name
+            ))
+        };
+        let (mut model, dart) = match self.name.as_str() {
+            "gbtree" if self.gbtree.is_some() => return Err(unexpected("gbtree")),
+            "dart" if self.model.is_some() => return Err(unexpected("model")),
+            "gbtree" => (self.model.ok_or_else(|| absent("model.trees"))?, false),
             "dart" => {
-                let trees = self.gbtree.map(|gbtree| gbtree.model);
-                let trees = trees.filter(|model| model.trees.is_some());
-                let trees = trees.ok_or_else(|| absent("gbtree.model.trees"))?;
-                let weights = self.weight_drop.ok_or_else(|| absent("weight_drop"))?;
-                if weights.len() != trees.trees().len() {
-                    return Err(ModelError(format!(
-                        "weight_drop has {} entries; expected {}, one for each tree",
-                        weights.len(),
-                        trees.trees().len()
-                    )));
-                }
-                Ok((trees, Some(weights)))
+                let gbtree = self.gbtree.ok_or_else(|| absent("gbtree.model.trees"))?;
+                (gbtree.open()?, true)
             }
             name => {
                 let part: String = name.chars().take(40).collect();
-                Err(ModelError(format!(
+                return Err(ModelError(format!(
                     "learner.gradient_booster.name: {part:?} is not supported; \
                      expected gbtree or dart"
+                )));
+            }
+        };
+        if model.boosted_rounds.is_some() || model.weights.is_some() {
+            return Err(unexpected("a linear booster's boosted_rounds or weights"));
+        }
+        if model.trees.is_none() {
+            return Err(absent(match dart {
+                true => "gbtree.model.trees",
+                false => "model.trees",
+            }));
+        }
+        let weights = match (self.weight_drop, model.weight_drop.take()) {
+            (Some(_), Some(_)) => {
+                return Err(ModelError::new(
+                    "learner.gradient_booster: weight_drop is there twice; expected it once",
+                ));
+            }
+            (weights @ Some(_), None) | (None, weights) => weights,
+        };
+        match weights {
+            None if dart => Err(absent("weight_drop")),
+            Some(weights) if weights.len() != model.trees().len() => Err(ModelError(format!(
+                "weight_drop has {} entries; expected {}, one for each tree",
+                weights.len(),
+                model.trees().len()
+            ))),
+            weights => Ok((model, weights)),
+        }
+    }
+}
+
+/// The `gbtree` within a `dart`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Trees {
+    name: Option<String>,
+    model: Model,
+}
+
+impl Trees {
+    fn open(self) -> Result<Model, ModelError> {
+        match self.name.as_deref() {
+            None | Some("gbtree") => Ok(self.model),
+            Some(name) => {
+                let part: String = name.chars().take(40).collect();
+                Err(ModelError(format!(
+                    "learner.gradient_booster.gbtree.name: {part:?} is not known; expected gbtree"
                 )))
             }
         }
@@ -142,27 +262,78 @@ impl Booster {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Trees {
-    pub(super) model: Model,
-}
-
-#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Model {
+    /// Names of categories: no numeric split asks for them.
+    #[serde(rename = "cats")]
+    _cats: Unused,
+    gbtree_model_param: Option<ModelParam>,
+    /// Where each iteration's trees begin, and where the last one's end; since 2.0.
+    pub(super) iteration_indptr: Option<Vec<u64>>,
     /// A linear booster has none; its name says more than their absence.
     trees: Option<Vec<Nodes>>,
     /// The output that each tree is for.
     #[serde(default)]
     pub(super) tree_info: Vec<i64>,
+    weight_drop: Option<Vec<f32>>,
+    /// A linear booster's, which is refused by its name; a tree's has none.
+    boosted_rounds: Unused,
+    weights: Unused,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelParam {
+    num_trees: Option<String>,
+    num_parallel_tree: Option<String>,
+    #[serde(default = "zero")]
+    size_leaf_vector: String,
 }
 
 impl Model {
     pub(super) fn trees(&self) -> &[Nodes] {
         self.trees.as_deref().unwrap_or_default()
     }
+
+    /// Trees of one output, as many as the file says.
+    pub(super) fn check(&self) -> Result<(), ModelError> {
+        if self.tree_info.iter().any(|&group| group != 0) {
+            return Err(ModelError::new(
+                "tree_info has groups other than 0; models of several outputs are not supported",
+            ));
+        }
+        let Some(param) = &self.gbtree_model_param else {
+            return Ok(());
+        };
+        let size: u64 = number("size_leaf_vector", &param.size_leaf_vector)?;
+        if size > 1 {
+            return Err(several("size_leaf_vector", size));
+        }
+        if let Some(text) = &param.num_trees {
+            let said: usize = number("num_trees", text)?;
+            if said != self.trees().len() {
+                return Err(ModelError(format!(
+                    "num_trees is {said}, but there are {} trees; expected as many",
+                    self.trees().len()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Trees that each iteration made.
+    pub(super) fn parallel(&self) -> Result<usize, ModelError> {
+        let param = self.gbtree_model_param.as_ref();
+        match param.and_then(|param| param.num_parallel_tree.as_deref()) {
+            None => Ok(1),
+            Some(text) => Ok(number::<usize>("num_parallel_tree", text)?.max(1)),
+        }
+    }
 }
 
 /// A tree's nodes: entry `i` of each list belongs to node `i`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Nodes {
     /// -1 for a leaf.
     pub(super) left_children: Vec<i32>,
@@ -175,14 +346,44 @@ pub(super) struct Nodes {
     #[serde(default)]
     pub(super) split_type: Vec<u8>,
     pub(super) tree_param: TreeParam,
+    #[serde(rename = "base_weights")]
+    _base_weights: Unused,
+    /// Sets of categorical splits, which are refused.
+    #[serde(rename = "categories")]
+    _categories: Unused,
+    #[serde(rename = "categories_nodes")]
+    _categories_nodes: Unused,
+    #[serde(rename = "categories_segments")]
+    _categories_segments: Unused,
+    #[serde(rename = "categories_sizes")]
+    _categories_sizes: Unused,
+    #[serde(rename = "id")]
+    _id: Unused,
+    /// Up to version 1.2: how many children of a node are leaves.
+    #[serde(rename = "leaf_child_counts")]
+    _leaf_child_counts: Unused,
+    /// Of leaves with several outputs; since 3.2.
+    #[serde(default)]
+    pub(super) leaf_weights: Vec<f32>,
+    #[serde(rename = "loss_changes")]
+    _loss_changes: Unused,
+    #[serde(rename = "parents")]
+    _parents: Unused,
+    #[serde(rename = "sum_hessian")]
+    _sum_hessian: Unused,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct TreeParam {
     #[serde(default = "one")]
     pub(super) size_leaf_vector: String,
     #[serde(default = "zero")]
     pub(super) num_deleted: String,
+    #[serde(rename = "num_feature")]
+    _num_feature: Unused,
+    #[serde(rename = "num_nodes")]
+    _num_nodes: Unused,
 }
 
 /// `true` in old files, 1 in new ones.

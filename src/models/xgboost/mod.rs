@@ -3,10 +3,12 @@
 //! | file | what |
 //! |---|---|
 //! | `file` | the JSON's shape |
+//! | `iterations` | how many of its iterations run |
 //! | `tree` | nodes into a tree |
 //! | `objective` | from the sum of the leaves to the output |
 
 mod file;
+mod iterations;
 mod objective;
 #[cfg(test)]
 mod tests;
@@ -16,18 +18,21 @@ use file::File;
 use objective::Objective;
 
 use super::forest::{Builder, Forest};
-use super::{Model, ModelError};
+use super::parsed::Parsed;
+use super::{Iterations, Model, ModelError};
 
 /// An ensemble that XGBoost trained: `gbtree` or `dart`, one output, as JSON.
 ///
-/// The output is what `Booster.predict` gives with all trees: called `probability`
-/// for `binary:logistic` and `reg:logistic`, else `prediction`. Factors are rounded
+/// The output is what `predict` of the class that saved the file gives ([`Iterations`]):
+/// called `probability` for `binary:logistic` and `reg:logistic`, else `prediction`. Factors are rounded
 /// to `f32`, in which XGBoost compares and sums, from the base score on in the order
 /// of the trees, so the sum is the same to the last bit; NaN is missing. Objectives:
 /// `reg:squarederror`, `reg:squaredlogerror`, `reg:pseudohubererror`,
 /// `reg:absoluteerror`, `reg:quantileerror`, `reg:logistic`, `reg:gamma`,
 /// `reg:tweedie`, `count:poisson`, `binary:logistic`, `binary:logitraw`. Linear
-/// boosters, several classes or targets, and categorical splits are refused.
+/// boosters, several classes or targets, and categorical splits are refused, and so is
+/// a key that no version up to 3.4 writes, or a later version: it may mean something
+/// else (a later one is taken from a file with a check file that it meets).
 ///
 /// ```
 /// use signal::models::{Model, XgBoost};
@@ -66,6 +71,11 @@ impl XgBoost {
     ///
     /// The key, the line or the tree, and what was expected.
     pub fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
+        Self::read(bytes, Iterations::Saved)?.settled()
+    }
+
+    /// [`parse`](Self::parse), with so many iterations, and with what the file leaves open.
+    pub(super) fn read(bytes: &[u8], wanted: Iterations) -> Result<Parsed<Self>, ModelError> {
         // UBJSON starts like JSON, but the length of a key follows.
         if matches!(
             bytes,
@@ -75,7 +85,12 @@ impl XgBoost {
                 "it is UBJSON; save it as JSON, to a file whose name ends in .json",
             ));
         }
-        let File { learner } = super::load::json(bytes)?;
+        let file: File = super::load::json(
+            bytes,
+            "up to version 3.0 that is the threshold of a categorical split, which is not supported",
+        )?;
+        let doubt = file.doubt()?;
+        let learner = file.learner;
         let param = learner.learner_model_param;
         param.one_output()?;
         let inputs = param.features()?;
@@ -88,25 +103,27 @@ impl XgBoost {
             )));
         }
         let (model, weights) = learner.gradient_booster.open()?;
-        if model.tree_info.iter().any(|&group| group != 0) {
-            return Err(ModelError::new(
-                "tree_info has groups other than 0; models of several outputs are not supported",
-            ));
-        }
+        model.check()?;
+        let taken = iterations::take(wanted, &learner.attributes, &model)?;
         let mut builder = Builder::new(inputs);
-        for (index, nodes) in model.trees().iter().enumerate() {
+        for (index, nodes) in model.trees()[..taken.trees].iter().enumerate() {
             let weight = weights.as_ref().map(|weights| weights[index]);
             let named = |error: ModelError| ModelError(format!("trees[{index}]: {error}"));
             let tree = tree::read(nodes, weight).map_err(named)?;
             builder.add(tree.root, &tree.splits).map_err(named)?;
         }
-        Ok(Self {
+        let model = Self {
             forest: builder.build(),
             base: objective.margin(param.base()?)?,
             outputs: [objective.output().into()],
             objective,
             inputs,
             names,
+        };
+        Ok(Parsed {
+            model,
+            doubt,
+            note: taken.note,
         })
     }
 }

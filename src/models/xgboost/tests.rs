@@ -87,7 +87,195 @@ fn dart_weighs_its_trees() {
     assert!(refusal(&dart("[]")).contains("weight_drop has 0 entries; expected 1"));
     assert!(refusal(&dart("[1e39]")).contains("weight_drop"));
     let error = refusal(&with("\"gbtree\"", "\"dart\""));
-    assert!(error.contains("gbtree.model.trees is missing"), "{error}");
+    assert!(
+        error.contains("it has model, which a dart has not"),
+        "{error}"
+    );
+}
+
+#[test]
+fn weights_are_taken_wherever_a_version_puts_them() {
+    let beside = with(
+        "\"name\": \"gbtree\",",
+        "\"name\": \"gbtree\", \"weight_drop\": [0.25],",
+    );
+    assert_eq!(run(&beside, [0.0, 0.0]), 0.75);
+    let within = with(
+        "\"tree_info\": [0],",
+        "\"tree_info\": [0], \"weight_drop\": [0.25],",
+    );
+    assert_eq!(run(&within, [0.0, 0.0]), 0.75);
+    assert!(refusal(&within.replacen("[0.25]", "[0.25, 1]", 1)).contains("has 2 entries"));
+    let twice = within.replacen(
+        "\"name\": \"gbtree\",",
+        "\"name\": \"gbtree\", \"weight_drop\": [0.25],",
+        1,
+    );
+    assert!(refusal(&twice).contains("weight_drop is there twice"));
+}
+
+#[test]
+fn keys_and_versions_that_nobody_knows_are_refused() {
+    for object in [
+        "{\"learner\"",
+        "\"feature_names\"",
+        "\"name\": \"gbtree\"",
+        "\"tree_info\"",
+        "\"left_children\"",
+        "\"size_leaf_vector\"",
+        "\"base_score\"",
+        "\"name\": \"reg:squarederror\"",
+    ] {
+        let (before, key) = object.split_at(object.find('"').unwrap());
+        let error = refusal(&with(object, &format!("{before}\"tree_scale\": 2, {key}")));
+        assert!(
+            error.contains("\"tree_scale\" is not known and may change"),
+            "{object}: {error}"
+        );
+    }
+    // What users put there is theirs.
+    let free = with(
+        "\"feature_names\"",
+        "\"attributes\": {\"mine\": {\"tree_scale\": [2]}}, \"feature_names\"",
+    );
+    assert_eq!(run(&free, [0.0, 0.0]), 1.5);
+    for (version, expected) in [
+        ("[3, 5, 0]", "saved by XGBoost 3.5, and what"),
+        ("[4, 0, 0]", "saved by XGBoost 4.0, and what"),
+        ("[3, 2]", "version has 2 numbers"),
+        ("[0, 90, 0]", "version is 0"),
+    ] {
+        let error = refusal(&with("[3, 2, 0]", version));
+        assert!(error.contains(expected), "{version}: {error}");
+    }
+    assert!(refusal(&with(", \"version\": [3, 2, 0]", "")).contains("missing field `version`"));
+    for version in ["[1, 7, 6]", "[2, 1, 4]", "[3, 4, 9]"] {
+        assert_eq!(run(&with("[3, 2, 0]", version), [0.0, 0.0]), 1.5);
+    }
+    for (key, expected) in [
+        (
+            "\"gbtree\": {\"model\": {}},",
+            "it has gbtree, which a gbtree has not",
+        ),
+        ("\"model\": {\"weights\": [1]},", "duplicate field `model`"),
+    ] {
+        let error = refusal(&with(
+            "\"name\": \"gbtree\",",
+            &format!("\"name\": \"gbtree\", {key}"),
+        ));
+        assert!(error.contains(expected), "{key}: {error}");
+    }
+    let linear = with("\"tree_info\"", "\"weights\": [1], \"tree_info\"");
+    assert!(refusal(&linear).contains("linear booster's"));
+    let vectors = with("\"tree_param\"", "\"leaf_weights\": [1], \"tree_param\"");
+    assert!(refusal(&vectors).contains("leaf_weights is not empty"));
+    let param = |text: &str| {
+        let param = format!("\"gbtree_model_param\": {{{text}}}, \"tree_info\"");
+        with("\"tree_info\"", &param)
+    };
+    let error = refusal(&param("\"num_trees\": \"2\""));
+    assert!(error.contains("num_trees is 2, but there are 1"), "{error}");
+    let error = refusal(&param("\"size_leaf_vector\": \"2\""));
+    assert!(error.contains("size_leaf_vector is 2"), "{error}");
+}
+
+/// The file with its tree three times, of leaves 1, 2 and 4, or of weights to tell
+/// them apart by, and with these attributes.
+fn three(attributes: &str, model: &str) -> String {
+    let start = FILE.find("\"trees\": [").unwrap() + "\"trees\": [".len();
+    let end = FILE.find("}]\n        }").unwrap() + 1;
+    let tree = &FILE[start..end];
+    let file = FILE.replacen(tree, &[tree; 3].join(", "), 1).replacen(
+        "\"tree_info\": [0],",
+        &format!("\"tree_info\": [0, 0, 0], \"weight_drop\": [1, 10, 100], {model}"),
+        1,
+    );
+    let attributes = format!("\"attributes\": {{{attributes}}}, \"feature_names\"");
+    file.replacen("\"feature_names\"", &attributes, 1)
+}
+
+#[test]
+fn as_many_iterations_run_as_the_saver_would_run() {
+    let count = |count| Iterations::First(std::num::NonZeroU32::new(count).unwrap());
+    let take = |file: &str, wanted| {
+        let parsed = XgBoost::read(file.as_bytes(), wanted);
+        let mut parsed = parsed.map_err(|error| error.to_string())?;
+        let mut out = [0.0];
+        parsed.model.run(&[0.0, 0.0], &mut out);
+        Ok::<_, String>((out[0] - 0.5, parsed.note.unwrap_or_default()))
+    };
+    let said = |sum, note: &str| Ok((sum, note.to_owned()));
+    let sklearn = three("\"best_iteration\": \"1\", \"scikit_learn\": \"{}\"", "");
+    assert_eq!(
+        take(&sklearn, Iterations::Saved),
+        said(
+            11.0,
+            "2 of 3 iterations: the best, as scikit-learn's predict takes them"
+        )
+    );
+    assert_eq!(
+        take(&sklearn, Iterations::All),
+        said(111.0, "all 3 iterations, as configured; the best were 2")
+    );
+    assert_eq!(
+        take(&sklearn, Iterations::Best),
+        said(11.0, "2 of 3 iterations: the best, as configured")
+    );
+    assert_eq!(
+        take(&sklearn, count(1)),
+        said(1.0, "1 of 3 iterations: as configured")
+    );
+    let error = take(&sklearn, count(4)).unwrap_err();
+    assert!(error.contains("iterations asks for 4 iterations, but the file has 3"));
+    let booster = three("\"best_iteration\": \"1\"", "");
+    assert_eq!(
+        take(&booster, Iterations::Saved),
+        said(
+            111.0,
+            "all 3 iterations, as Booster.predict takes them; the best were 2"
+        )
+    );
+    assert_eq!(take(&booster, Iterations::Best).unwrap().0, 11.0);
+    // Where all agree there is nothing to say.
+    let last = three("\"best_iteration\": \"2\", \"scikit_learn\": \"{}\"", "");
+    assert_eq!(take(&last, Iterations::Saved), said(111.0, ""));
+    let none = three("\"scikit_learn\": \"{}\"", "");
+    assert_eq!(take(&none, Iterations::Saved), said(111.0, ""));
+    let error = take(&none, Iterations::Best).unwrap_err();
+    assert!(error.contains("has no learner.attributes.best_iteration; expected all or a number"));
+    // A slice keeps the attribute; only who goes by it minds.
+    let slice = |more: &str| three(&format!("\"best_iteration\": \"7\"{more}"), "");
+    assert_eq!(take(&slice(""), Iterations::Saved), said(111.0, ""));
+    let error = take(&slice(", \"scikit_learn\": \"\""), Iterations::Saved).unwrap_err();
+    assert!(
+        error.contains("best_iteration asks for 8 iterations"),
+        "{error}"
+    );
+    let error = take(&three("\"best_iteration\": \"x\"", ""), Iterations::Best).unwrap_err();
+    assert!(
+        error.contains("best_iteration is \"x\"; expected a number"),
+        "{error}"
+    );
+    // An iteration may be several trees.
+    let starts = |list: &str| three("", &format!("\"iteration_indptr\": {list},"));
+    assert_eq!(take(&starts("[0, 2, 3]"), count(1)).unwrap().0, 11.0);
+    for list in ["[]", "[0, 2]", "[1, 3]", "[0, 2, 1, 3]"] {
+        let error = take(&starts(list), count(1)).unwrap_err();
+        assert!(
+            error.contains("iteration_indptr does not ascend from 0 to 3"),
+            "{list}"
+        );
+    }
+    let parallel = |count: u32| {
+        let param = format!("\"gbtree_model_param\": {{\"num_parallel_tree\": \"{count}\"}},");
+        three("", &param)
+    };
+    assert_eq!(take(&parallel(3), count(1)).unwrap().0, 111.0);
+    let error = take(&parallel(2), count(1)).unwrap_err();
+    assert!(
+        error.contains("num_parallel_tree is 2, but there are 3"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -203,8 +391,8 @@ fn wrong_files_are_refused_by_name() {
             "\"split_type\": [1,",
             "node 0 is a categorical split",
         ),
-        ("\"trees\"", "\"bushes\"", "model.trees is missing"),
-        ("\"learner\"", "\"teacher\"", "missing field `learner`"),
+        ("\"trees\": [{", "\"bushes\": [{", "\"bushes\" is not known"),
+        ("\"learner\"", "\"teacher\"", "\"teacher\" is not known"),
     ] {
         let error = refusal(&with(from, to));
         assert!(error.contains(expected), "{to}: {error}");

@@ -1,6 +1,6 @@
 //! Nodes into a tree.
 
-use super::file::{Nodes, number};
+use super::file::{Nodes, number, several};
 use crate::models::ModelError;
 use crate::models::forest::{Child, Split, Test};
 
@@ -88,9 +88,12 @@ fn check(nodes: &Nodes) -> Result<(), ModelError> {
         &nodes.tree_param.size_leaf_vector,
     )?;
     if size > 1 {
-        return Err(ModelError(format!(
-            "size_leaf_vector is {size}; models of several outputs are not supported"
-        )));
+        return Err(several("size_leaf_vector", size));
+    }
+    if !nodes.leaf_weights.is_empty() {
+        return Err(ModelError::new(
+            "leaf_weights is not empty; models of several outputs are not supported",
+        ));
     }
     let count = nodes.left_children.len();
     for (name, len) in [

@@ -8,6 +8,7 @@ use crate::models::ModelError;
 use crate::models::onnx::kernels::Dense;
 use crate::models::onnx::ops::{Layer, Norm, Op, Pair, Pick, Transform};
 use crate::models::onnx::value::{Elem, Labels, Value};
+use crate::models::parsed::Reading;
 
 /// `(x - offset) * scale`.
 pub fn scaler(node: &mut Lowering<'_, '_>) -> Made {
@@ -31,7 +32,16 @@ pub fn scaler(node: &mut Lowering<'_, '_>) -> Made {
 /// Rows to norm 1.
 pub fn normalizer(node: &mut Lowering<'_, '_>) -> Made {
     let norm = match node.attributes.text("norm")?.unwrap_or("MAX") {
-        "MAX" => Norm::Max,
+        "MAX" => {
+            node.compiler.doubt(format_args!(
+                "Normalizer MAX divides by the largest value in onnxruntime, and by the largest \
+                 magnitude in scikit-learn and the standard's reference"
+            ));
+            match node.compiler.reading {
+                Reading::Runtime => Norm::Max,
+                Reading::Reference => Norm::Magnitude,
+            }
+        }
         "L1" => Norm::L1,
         "L2" => Norm::L2,
         other => {
@@ -87,6 +97,16 @@ pub fn transformed(
         .emit(op, vec![from], scores.shape, Elem::F32, work)
 }
 
+/// Notes that runtimes differ on scores of 0 in a transform of linear scores.
+fn zeros(node: &mut Lowering<'_, '_>, transform: Option<Transform>) {
+    if transform == Some(Transform::SoftmaxZero) {
+        node.compiler.doubt(format_args!(
+            "SOFTMAX_ZERO of scores that are 0 is NaN in onnxruntime, and 0 or an equal share in \
+             the standard's reference"
+        ));
+    }
+}
+
 /// Scores by weights and intercepts for each of `targets`.
 fn linear(
     node: &mut Lowering<'_, '_>,
@@ -137,6 +157,7 @@ pub fn linear_regressor(node: &mut Lowering<'_, '_>) -> Made {
     }
     let value = node.input(0)?.clone();
     let scores = linear(node, &value, targets, &coefficients, &intercepts)?;
+    zeros(node, transform);
     transformed(node, scores, transform)
 }
 
@@ -213,10 +234,23 @@ pub fn linear_classifier(node: &mut Lowering<'_, '_>) -> Result<[Option<Value>; 
     };
     let scores = match (node.wants(1), targets, transform) {
         (false, _, _) => None,
-        (true, 1, None) => Some(pair(node, &scores, Pair::Rest)?),
+        (true, 1, None) => {
+            node.compiler.doubt(format_args!(
+                "from one score x of two classes onnxruntime makes 1 - x and x, and the \
+                 standard's reference -x and x"
+            ));
+            let kind = match node.compiler.reading {
+                Reading::Runtime => Pair::Rest,
+                Reading::Reference => Pair::Opposite,
+            };
+            Some(pair(node, &scores, kind)?)
+        }
         (true, 1, Some(Transform::Logistic)) => Some(pair(node, &scores, Pair::Logistic)?),
         (true, 1, Some(other)) => return Err(single_score(other)),
-        (true, _, _) => Some(transformed(node, scores, transform)?),
+        (true, _, _) => {
+            zeros(node, transform);
+            Some(transformed(node, scores, transform)?)
+        }
     };
     Ok([label, scores])
 }

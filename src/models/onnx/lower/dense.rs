@@ -4,7 +4,7 @@ use super::{Lowering, Made, elements};
 use crate::models::ModelError;
 use crate::models::onnx::kernels::Dense;
 use crate::models::onnx::ops::{Arithmetic, Layer, Op, Product};
-use crate::models::onnx::proto::{Numbers, Tensor};
+use crate::models::onnx::tensor::{Numbers, Tensor};
 use crate::models::onnx::value::{Elem, Value, broadcast};
 
 /// `alpha A B + beta C`, A and B transposed if so asked.

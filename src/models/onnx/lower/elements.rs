@@ -4,7 +4,7 @@ use super::{Lowering, Made};
 use crate::models::ModelError;
 use crate::models::onnx::kernels::Activation;
 use crate::models::onnx::ops::{Arithmetic, Op, Reach};
-use crate::models::onnx::proto::{Numbers, Tensor, elem_name};
+use crate::models::onnx::tensor::{Numbers, Tensor, elem_name};
 use crate::models::onnx::value::{Data, Elem, Labels, Value, broadcast, size, spread};
 
 /// Multiplications that take about as long as an exponential.

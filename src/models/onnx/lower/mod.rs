@@ -7,11 +7,13 @@
 //! | `shape` | Identity, Reshape, Flatten, Concat, Constant |
 //! | `classical` | Scaler, Normalizer, LinearRegressor, LinearClassifier |
 //! | `trees` | TreeEnsembleRegressor, TreeEnsembleClassifier |
+//! | `elsewhere` | those that tract has |
 //! | `nodes` | the lists of nodes that both have |
 
 mod classical;
 mod dense;
 mod elements;
+mod elsewhere;
 mod nodes;
 mod shape;
 mod trees;
@@ -20,6 +22,8 @@ use super::attributes::Attributes;
 use super::compile::Compiler;
 use super::kernels::Activation;
 use super::ops::Arithmetic;
+#[cfg(feature = "tract")]
+use super::proto::Model;
 use super::proto::Node;
 use super::value::Value;
 use crate::models::ModelError;
@@ -32,6 +36,15 @@ pub struct Opsets {
 }
 
 const ML: &str = "ai.onnx.ml";
+
+/// Oldest and newest version of an operator set in which each operator that we have
+/// is known to mean what it does here.
+const fn known(domain: &str) -> (i64, i64) {
+    match domain.as_bytes() {
+        b"" | b"ai.onnx" => (7, 28),
+        _ => (1, 5),
+    }
+}
 
 impl Opsets {
     /// From the model's imports.
@@ -56,6 +69,35 @@ impl Opsets {
             ml: find(&[ML])?,
         })
     }
+
+    fn of(&self, domain: &str) -> Option<i64> {
+        match domain {
+            "" | "ai.onnx" => self.onnx,
+            ML => self.ml,
+            _ => None,
+        }
+    }
+}
+
+/// Refuses a node that calls a function of the model, whatever its name stands for
+/// elsewhere.
+pub fn no_function(node: &Node<'_>, functions: &[(&str, &str)]) -> Result<(), ModelError> {
+    fn plain(domain: &str) -> &str {
+        match domain {
+            "ai.onnx" => "",
+            domain => domain,
+        }
+    }
+    let called =
+        |(domain, name): &(&str, &str)| plain(domain) == plain(node.domain) && *name == node.op;
+    if node.overload.is_empty() && !functions.iter().any(called) {
+        return Ok(());
+    }
+    Err(ModelError(
+        "it calls a function that the model brings along; expected operators (inline them with \
+         onnx.inliner.inline_local_functions)"
+            .into(),
+    ))
 }
 
 /// A node that is being lowered.
@@ -84,11 +126,8 @@ pub fn lower(
     from: &[Option<Value>],
     wanted: &[bool],
 ) -> Result<Vec<Option<Value>>, ModelError> {
-    let (opset, oldest) = match node.domain {
-        "" | "ai.onnx" => (opsets.onnx, 7),
-        ML => (opsets.ml, 1),
-        _ => (None, 1),
-    };
+    let opset = opsets.of(node.domain);
+    let (oldest, _) = known(node.domain);
     let Some(lowering) = operator(node.domain, node.op) else {
         return Err(unsupported(node));
     };
@@ -98,6 +137,9 @@ pub fn lower(
             opset.map_or("none".to_owned(), |version| version.to_string())
         )));
     };
+    if let Some(doubt) = too_new(node, opsets) {
+        compiler.doubt(format_args!("{doubt}"));
+    }
     let mut context = Lowering {
         compiler,
         attributes: Attributes::new(&node.attributes)?,
@@ -189,6 +231,26 @@ fn operator(domain: &str, name: &str) -> Option<Operator> {
     }
 }
 
+/// Why only a check file can tell what a node does whose operator set has this version.
+fn too_new(node: &Node<'_>, opsets: &Opsets) -> Option<String> {
+    let version = opsets.of(node.domain)?;
+    let (_, newest) = known(node.domain);
+    (version > newest).then(|| {
+        format!(
+            "operator {} is of an operator set of version {version}, and what that means is \
+             known up to {newest}",
+            node.op
+        )
+    })
+}
+
+/// The same of models that are not lowered.
+#[cfg(feature = "tract")]
+pub fn doubt(model: &Model<'_>, node: &Node<'_>) -> Result<Option<String>, ModelError> {
+    no_function(node, &model.functions)?;
+    Ok(too_new(node, &Opsets::new(&model.opsets)?))
+}
+
 /// Whether our kernels have the operator.
 #[cfg(feature = "tract")]
 pub fn supported(node: &Node<'_>) -> bool {
@@ -202,7 +264,10 @@ fn unsupported(node: &Node<'_>) -> ModelError {
     };
     let hint = match node.op {
         "ZipMap" => "export the model with options={'zipmap': False}",
-        _ => "choose outputs that do not need it, or build with the feature `tract`",
+        op if elsewhere::tract_has(node.domain, op) => {
+            "choose outputs that do not need it, or build with the feature `tract`"
+        }
+        _ => "choose outputs that do not need it, or export the model without it",
     };
     ModelError(format!(
         "operator {domain}{} is not supported; {hint}",

@@ -178,6 +178,49 @@ impl<'a> Nodes<'a> {
         Ok(Ballot { list })
     }
 
+    /// Notes that runtimes differ on where NaN goes if a split asks for another value.
+    pub fn missing_differs(&self, node: &mut Lowering<'_, '_>) {
+        let tracked = |index: usize| self.missing.get(index).is_some_and(|&missing| missing == 1);
+        let mut modes = self.modes.iter().enumerate();
+        if modes.any(|(index, mode)| *mode == b"BRANCH_NEQ" && !tracked(index)) {
+            node.compiler.doubt(format_args!(
+                "NaN takes the true branch of BRANCH_NEQ in onnxruntime, and the false one in the \
+                 standard's reference"
+            ));
+        }
+    }
+
+    /// Whether, whatever the values, some tree votes for each target: one tree of whose
+    /// leaves each does.
+    pub fn all_voted(&self, ballot: &Ballot, targets: usize) -> bool {
+        let mut sure = vec![false; targets];
+        let mut counts = vec![0usize; targets];
+        let mut start = 0;
+        while start < self.trees.len() {
+            let tree = self.trees[start];
+            let end = start
+                + self.trees[start..]
+                    .iter()
+                    .take_while(|&&id| id == tree)
+                    .count();
+            let leaves: Vec<usize> = (start..end).filter(|&index| self.is_leaf(index)).collect();
+            let votes = || {
+                leaves.iter().flat_map(|&leaf| {
+                    let (first, past) = self.votes[leaf];
+                    &ballot.list[first as usize..past as usize]
+                })
+            };
+            votes().for_each(|&(target, _)| counts[target as usize] += 1);
+            // Counts go back to 0 for the next tree, in time that its votes take.
+            for &(target, _) in votes() {
+                let count = std::mem::take(&mut counts[target as usize]);
+                sure[target as usize] |= count == leaves.len();
+            }
+            start = end;
+        }
+        sure.into_iter().all(|sure| sure)
+    }
+
     /// Makes the forest; `leaf` is what a leaf with these votes holds.
     fn forest<V: Copy>(
         &self,

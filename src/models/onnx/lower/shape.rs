@@ -3,7 +3,7 @@
 use super::{Lowering, Made};
 use crate::models::ModelError;
 use crate::models::onnx::ops::Op;
-use crate::models::onnx::proto::{Numbers, Tensor};
+use crate::models::onnx::tensor::{Numbers, Tensor};
 use crate::models::onnx::value::{Data, Elem, Value};
 
 /// The same.

@@ -7,18 +7,19 @@ use crate::models::ModelError;
 use crate::models::onnx::ops::{Aggregate, Op, Pair, Pick, Transform, Trees, Votes};
 use crate::models::onnx::value::{Elem, Value};
 
-/// Adds the step. With `flags` its result is twice as long, see [`Trees`].
+/// Adds the step. With `flags` its result is twice as long; `everywhere` gives each
+/// score its base value; see [`Trees`].
 fn emit(
     node: &mut Lowering<'_, '_>,
     value: &Value,
     (votes, trees, scores): (Votes, usize, usize),
     aggregate: Aggregate,
     base: Vec<f32>,
-    flags: bool,
+    [flags, everywhere]: [bool; 2],
 ) -> Made {
     let from = node.compiler.floats(value)?;
     let work = trees;
-    let trees = Trees::new(votes, [trees, scores], aggregate, base, flags);
+    let trees = Trees::new(votes, [trees, scores], aggregate, base, [flags, everywhere]);
     let op = Op::Trees(Box::new(trees));
     let shape = vec![1, if flags { 2 * scores } else { scores }];
     node.compiler.emit(op, vec![from], shape, Elem::F32, work)
@@ -97,6 +98,14 @@ pub fn regressor(node: &mut Lowering<'_, '_>) -> Made {
         return Err(single_score(transform));
     }
     let ballot = nodes.vote(node, "target", targets)?;
+    nodes.missing_differs(node);
+    let extreme = matches!(aggregate, Aggregate::Min | Aggregate::Max);
+    if (extreme || base.iter().any(|&base| base != 0.0)) && !nodes.all_voted(&ballot, targets) {
+        node.compiler.doubt(format_args!(
+            "for some values no tree votes for a target, which is then 0 in onnxruntime, and its \
+             base value or the largest number in the standard's reference"
+        ));
+    }
     let votes = nodes.votes(ballot, features, targets)?;
     let scores = emit(
         node,
@@ -104,7 +113,7 @@ pub fn regressor(node: &mut Lowering<'_, '_>) -> Made {
         (votes, nodes.count(), targets),
         aggregate,
         base,
-        false,
+        [false, false],
     )?;
     transformed(node, scores, transform)
 }
@@ -123,6 +132,7 @@ pub fn classifier(node: &mut Lowering<'_, '_>) -> Result<[Option<Value>; 2], Mod
         return Err(ModelError::new("it has one label; expected two or more"));
     }
     let ballot = nodes.vote(node, "class", classes)?;
+    nodes.missing_differs(node);
     let first = ballot.list[0].0;
     let lone = ballot.list.iter().all(|&(class, _)| class == first);
     let positive = ballot.list.iter().all(|&(_, weight)| weight >= 0.0);
@@ -136,12 +146,25 @@ pub fn classifier(node: &mut Lowering<'_, '_>) -> Result<[Option<Value>; 2], Mod
         }
         let kind = match (transform, positive) {
             (None, true) => Pair::Rest,
-            (None, false) => Pair::Opposite,
+            (None, false) => {
+                node.compiler.doubt(format_args!(
+                    "a score x of two classes that may be negative is -x and x in onnxruntime, \
+                     and 1 - x and x in the standard's reference, and labels differ"
+                ));
+                Pair::Opposite
+            }
             (Some(Transform::Logistic), false) => Pair::Logistic,
             (Some(other), _) => return Err(single_score(other)),
         };
         let votes = nodes.votes(ballot, features, 1)?;
-        let score = emit(node, &value, (votes, nodes.count(), 1), sum, base, false)?;
+        let score = emit(
+            node,
+            &value,
+            (votes, nodes.count(), 1),
+            sum,
+            base,
+            [false, true],
+        )?;
         let above = Pick::Above { index: 0, bound };
         let label = match node.wants(0) {
             true => Some(pick(node, &score, above, labels)?),
@@ -164,7 +187,13 @@ pub fn classifier(node: &mut Lowering<'_, '_>) -> Result<[Option<Value>; 2], Mod
     }
     let chosen = match classes {
         2 if !base.is_empty() => return Err(two_bases()),
-        2 if lone => Pick::Above { index: 1, bound },
+        2 if lone => {
+            node.compiler.doubt(format_args!(
+                "votes for the second of two classes alone count in onnxruntime, and not in the \
+                 standard's reference"
+            ));
+            Pick::Above { index: 1, bound }
+        }
         2 if node.wants(0) => {
             return Err(ModelError::new(
                 "leaves vote for both of two classes, and runtimes disagree on the label then; \
@@ -181,6 +210,12 @@ pub fn classifier(node: &mut Lowering<'_, '_>) -> Result<[Option<Value>; 2], Mod
     }
     // A class for which no tree votes cannot win, even against negative scores.
     let flags = classes > 2 && node.wants(0) && base.is_empty() && !all_vote;
+    if flags && !positive && !nodes.all_voted(&ballot, classes) {
+        node.compiler.doubt(format_args!(
+            "a class for which no tree votes can be the label in the standard's reference, and \
+             cannot in onnxruntime, where others are below 0"
+        ));
+    }
     let votes = nodes.votes(ballot, features, classes)?;
     let raw = emit(
         node,
@@ -188,7 +223,7 @@ pub fn classifier(node: &mut Lowering<'_, '_>) -> Result<[Option<Value>; 2], Mod
         (votes, nodes.count(), classes),
         sum,
         base,
-        flags,
+        [flags, true],
     )?;
     let (scores, chosen) = match flags {
         false => (raw.clone(), chosen),

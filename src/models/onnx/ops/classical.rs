@@ -1,13 +1,16 @@
 //! Norms, labels and scores of classical models.
 //!
 //! Where the ONNX standard is silent, onnxruntime 1.31 is what they follow; a
-//! case in which the two disagree is refused when the model is read.
+//! case in which the two disagree is refused when the model is read, or needs a check
+//! file that says who is right.
 
 /// What the rows of a Normalizer are divided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Norm {
     /// The largest value, not the largest magnitude.
     Max,
+    /// The largest magnitude.
+    Magnitude,
     /// The sum of magnitudes.
     L1,
     /// The root of the sum of squares.
@@ -22,13 +25,18 @@ impl Norm {
                 Norm::Max => from
                     .iter()
                     .fold(f32::MIN, |max, &x| if max < x { x } else { max }),
+                // NaN stays, as NumPy's maximum has it.
+                Norm::Magnitude => from.iter().fold(0.0, |max: f32, &x| match x.is_nan() {
+                    false if max >= x.abs() || max.is_nan() => max,
+                    _ => x.abs(),
+                }),
                 Norm::L1 => from.iter().fold(0.0, |sum, x| sum + x.abs()),
                 Norm::L2 => from.iter().fold(0.0, |sum, x| sum + x * x),
             };
             for (to, &x) in to.iter_mut().zip(from) {
                 *to = match self {
                     _ if norm == 0.0 => x,
-                    Norm::Max | Norm::L1 => x / norm,
+                    Norm::Max | Norm::Magnitude | Norm::L1 => x / norm,
                     Norm::L2 => {
                         let size = (x * x / norm).sqrt();
                         if x < 0.0 { -size } else { size }

@@ -1,8 +1,8 @@
 //! Ensembles of trees: what the leaves' votes make.
 //!
 //! Sums are taken in `f32`, in the order of the trees and from 0, and the base
-//! value comes last: so onnxruntime 1.31 does it on one thread. A mean for which no
-//! tree votes is 0, without its base value.
+//! value comes last: so onnxruntime 1.31 does it on one thread. A target for which no
+//! tree votes is 0, without its base value; a class is its base value.
 
 use crate::models::forest::Forest;
 
@@ -27,6 +27,8 @@ pub struct Trees {
     trees: usize,
     /// Whether these flags follow the scores in the result.
     flags: bool,
+    /// Whether a score for which no tree has voted has its base value.
+    everywhere: bool,
 }
 
 /// What the leaves hold.
@@ -62,7 +64,7 @@ impl Trees {
         [trees, scores]: [usize; 2],
         aggregate: Aggregate,
         base: Vec<f32>,
-        flags: bool,
+        [flags, everywhere]: [bool; 2],
     ) -> Self {
         Self {
             votes,
@@ -71,6 +73,7 @@ impl Trees {
             base: base.into(),
             voted: vec![0.0; scores].into(),
             flags,
+            everywhere,
         }
     }
 
@@ -101,9 +104,8 @@ impl Trees {
         if aggregate == Aggregate::Average {
             scores.iter_mut().for_each(|score| *score /= trees);
         }
-        let everywhere = aggregate != Aggregate::Average;
         for ((score, base), &voted) in scores.iter_mut().zip(&self.base).zip(voted.iter()) {
-            if everywhere || voted != 0.0 {
+            if self.everywhere || voted != 0.0 {
                 *score += base;
             }
         }

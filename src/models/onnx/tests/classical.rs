@@ -2,6 +2,7 @@
 
 use super::writer::*;
 use crate::models::Model;
+use crate::models::onnx::{External, How, Isa, Onnx, Reading};
 
 #[test]
 fn classical_operators() {
@@ -266,22 +267,121 @@ fn two_classes_need_the_votes_of_every_leaf() {
 }
 
 #[test]
-fn a_mean_without_votes_has_no_base() {
-    let mean = |targets: &'static [i64], base: &'static [f32]| {
-        let count = base.len() as i64;
+fn a_target_without_votes_has_no_base() {
+    let made = |aggregate: &'static str, targets: &'static [i64], base: &'static [f32]| {
         tree(
             &[10.0, 20.0, 30.0],
             &[
                 ("target_ids", Ints(targets)),
-                ("n_targets", Int(count)),
+                ("n_targets", Int(base.len() as i64)),
                 ("base_values", Floats(base)),
-                ("aggregate_function", Text("AVERAGE")),
+                ("aggregate_function", Text(aggregate)),
             ],
         )
     };
-    // A leaf of target 0, one of target 1.
-    let two = mean(&[0, 1, 1], &[0.5, 0.25]);
-    assert_eq!(two.run(&[0.0]), [10.5, 0.0]);
-    assert_eq!(two.run(&[3.0]), [0.0, 20.25]);
-    assert_eq!(mean(&[0, 0, 0], &[0.5]).run(&[0.0]), [10.5]);
+    for aggregate in ["SUM", "AVERAGE", "MIN", "MAX"] {
+        // A leaf of target 0, one of target 1.
+        let two = made(aggregate, &[0, 1, 1], &[0.5, 0.25]);
+        assert_eq!(two.run(&[0.0]), [10.5, 0.0], "{aggregate}");
+        assert_eq!(two.run(&[3.0]), [0.0, 20.25], "{aggregate}");
+        assert!(two.error().contains("no tree votes for a target"));
+        let one = made(aggregate, &[0, 0, 0], &[0.5]);
+        assert_eq!(one.run(&[0.0]), [10.5]);
+        assert_eq!(one.load().inputs(), 1);
+        // Without base values only the extremes differ.
+        let plain = made(aggregate, &[0, 1, 1], &[0.0, 0.0]);
+        let differs = matches!(aggregate, "MIN" | "MAX");
+        let parsed = Onnx::parse(&plain.bytes(), &[]);
+        assert_eq!(parsed.is_err(), differs, "{aggregate}");
+    }
+}
+
+#[test]
+fn where_runtimes_differ_there_are_two_readings_and_a_doubt() {
+    let read = |graph: &Graph, reading, x: &[f64]| {
+        let how = How {
+            isa: Isa::detect(),
+            reading,
+            external: &External::default(),
+        };
+        let parsed = Onnx::read(how, &graph.bytes(), &[]).unwrap();
+        let mut model = parsed.model;
+        let mut out = vec![0.0; model.outputs().len()];
+        model.run(x, &mut out);
+        (out, parsed.doubt.unwrap_or_default())
+    };
+    let max = one(2, "ml.Normalizer", &[("norm", Text("MAX"))]);
+    let (out, doubt) = read(&max, Reading::Runtime, &[-1.0, -4.0]);
+    near(&out, &[1.0, 4.0]);
+    assert!(
+        doubt.contains("largest magnitude in scikit-learn"),
+        "{doubt}"
+    );
+    assert!(max.error().contains("expected a check file beside it"));
+    let magnitude = |x: &[f64]| read(&max, Reading::Reference, x).0;
+    near(&magnitude(&[-1.0, -4.0]), &[-0.25, -1.0]);
+    assert_eq!(magnitude(&[0.0, 0.0]), [0.0, 0.0]);
+    for x in [[f64::NAN, 1.0], [1.0, f64::NAN]] {
+        assert!(magnitude(&x).iter().all(|y| y.is_nan()), "{x:?}");
+    }
+    let score = one(
+        1,
+        "ml.LinearClassifier",
+        &[
+            ("coefficients", Floats(&[1.0])),
+            ("intercepts", Floats(&[0.0])),
+            ("classlabels_ints", Ints(&[0, 1])),
+        ],
+    );
+    // Its label alone is the same everywhere.
+    assert_eq!(
+        read(&score, Reading::Runtime, &[2.0]),
+        (vec![1.0], String::new())
+    );
+    let mut scores = score;
+    scores.graph = Graph::new(1)
+        .node(
+            "ml.LinearClassifier",
+            &["x"],
+            &["l", "y"],
+            &[
+                ("coefficients", Floats(&[1.0])),
+                ("intercepts", Floats(&[0.0])),
+                ("classlabels_ints", Ints(&[0, 1])),
+            ],
+        )
+        .output("y")
+        .graph;
+    let (out, doubt) = read(&scores, Reading::Runtime, &[2.0]);
+    assert_eq!(out, [-1.0, 2.0]);
+    assert!(doubt.contains("1 - x and x"), "{doubt}");
+    assert_eq!(read(&scores, Reading::Reference, &[2.0]).0, [-2.0, 2.0]);
+}
+
+#[test]
+fn doubtful_trees_need_a_check_file() {
+    let error = two_leaves(&[(1, 1, 0.25), (2, 1, 0.75)]).error();
+    assert!(
+        error.contains("votes for the second of two classes alone"),
+        "{error}"
+    );
+    let error = two_leaves(&[(1, 0, -0.25), (2, 0, 0.75)]).error();
+    assert!(
+        error.contains("that may be negative is -x and x"),
+        "{error}"
+    );
+    let modes = [(
+        "nodes_modes",
+        Texts(&["BRANCH_NEQ", "LEAF", "BRANCH_GT", "LEAF", "LEAF"]),
+    )];
+    let error = tree(&[1.0, 2.0, 3.0], &modes).error();
+    assert!(error.contains("BRANCH_NEQ"), "{error}");
+    let tracked = [
+        (
+            "nodes_modes",
+            Texts(&["BRANCH_NEQ", "LEAF", "BRANCH_GT", "LEAF", "LEAF"]),
+        ),
+        ("nodes_missing_value_tracks_true", Ints(&[1, 0, 0, 0, 0])),
+    ];
+    assert_eq!(tree(&[1.0, 2.0, 3.0], &tracked).load().inputs(), 1);
 }

@@ -3,4 +3,5 @@
 mod classical;
 mod graphs;
 mod networks;
+mod unknown;
 pub mod writer;

@@ -1,6 +1,6 @@
 //! Writes small ONNX models.
 
-use crate::models::onnx::{Isa, Model, Onnx};
+use crate::models::onnx::{External, How, Isa, Model, Onnx, Reading};
 
 /// Writes protobuf.
 #[derive(Clone, Default)]
@@ -73,8 +73,10 @@ pub fn tensor(dims: &[i64], elem: i64) -> Message {
 /// A model of one graph.
 #[derive(Clone)]
 pub struct Graph {
-    graph: Message,
+    pub graph: Message,
     pub opset: i64,
+    /// What comes behind the rest of the model.
+    pub more: Message,
 }
 
 impl Graph {
@@ -87,6 +89,7 @@ impl Graph {
         Self {
             graph: Message::default(),
             opset: 17,
+            more: Message::default(),
         }
     }
 
@@ -178,12 +181,14 @@ impl Graph {
 
     pub fn bytes(&self) -> Vec<u8> {
         let opset = |domain: &str, version| Message::default().text(1, domain).int(2, version);
-        Message::default()
+        let mut bytes = Message::default()
             .int(1, 8)
             .message(7, self.graph.clone())
             .message(8, opset("", self.opset))
             .message(8, opset("ai.onnx.ml", 3))
-            .0
+            .0;
+        bytes.extend_from_slice(&self.more.0);
+        bytes
     }
 
     pub fn load(&self) -> Onnx {
@@ -197,7 +202,13 @@ impl Graph {
     /// What it makes, the same with and without AVX2.
     pub fn run(&self, x: &[f64]) -> Vec<f64> {
         let run = |isa| {
-            let mut model = Onnx::parse_for(isa, &self.bytes(), &[]).unwrap();
+            let external = External::default();
+            let how = How {
+                isa,
+                reading: Reading::default(),
+                external: &external,
+            };
+            let mut model = Onnx::read(how, &self.bytes(), &[]).unwrap().model;
             let mut out = vec![f64::NAN; model.outputs().len()];
             model.run(x, &mut out);
             out

@@ -1,0 +1,181 @@
+//! Tensors whose numbers are in files beside the model: `external_data`.
+//!
+//! A file is untrusted: it names no file outside of the model's folder, not by a path
+//! and not through a link, and what it names is bounded like the model itself.
+
+use std::collections::HashMap;
+use std::path::{Component, Path};
+
+use super::proto;
+use super::wire::Span;
+use crate::models::{MAX_FILE_BYTES, ModelError};
+use crate::os::{files, memory};
+
+/// Most files that a model's tensors are in.
+const MAX_FILES: usize = 1 << 10;
+
+/// The files by the names that the model gives them.
+#[derive(Debug, Default)]
+pub struct External(HashMap<String, Vec<u8>>);
+
+/// Where a tensor's numbers are.
+#[derive(Debug, Default)]
+pub struct Place<'a> {
+    location: &'a str,
+    offset: usize,
+    /// To the file's end if it is absent.
+    length: Option<usize>,
+}
+
+impl<'a> Place<'a> {
+    /// Takes an entry of `external_data`.
+    pub fn entry(&mut self, mut span: Span<'a>) -> Result<(), ModelError> {
+        let (mut key, mut value) = ("", "");
+        while let Some(field) = span.field()? {
+            match field.number {
+                1 => key = field.text()?,
+                2 => value = field.text()?,
+                _ => field.unused(&[], "an entry of external_data")?,
+            }
+        }
+        self.set(key, value)
+    }
+
+    /// Takes a key and its value.
+    pub fn set(&mut self, key: &str, value: &'a str) -> Result<(), ModelError> {
+        let number = || {
+            value.parse().map_err(|_| {
+                ModelError(format!(
+                    "external_data: {key} is {value:?}; expected a number of bytes"
+                ))
+            })
+        };
+        match key {
+            "location" => self.location = value,
+            "offset" => self.offset = number()?,
+            "length" => self.length = Some(number()?),
+            // It says of which version the file is, and decides no number.
+            "checksum" => {}
+            _ => {
+                return Err(ModelError(format!(
+                    "external_data: the key {key:?} is not known; expected location, offset, \
+                     length or checksum"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl External {
+    /// Reads the files that the stored tensors of a model are in, all of them in the
+    /// model's folder.
+    ///
+    /// # Errors
+    ///
+    /// The file's name and why it is not read.
+    pub fn beside(model: &Path, bytes: &[u8]) -> Result<Self, ModelError> {
+        let mut external = Self::default();
+        let names = names(bytes)?;
+        if names.is_empty() {
+            return Ok(external);
+        }
+        let folder = match model.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        let folder = folder
+            .canonicalize()
+            .map_err(|error| ModelError(format!("cannot look into its folder: {error}")))?;
+        let mut paths = Vec::new();
+        let mut total = bytes.len() as u64;
+        for name in names {
+            let named = |what: String| ModelError(format!("external data {name:?}: {what}"));
+            let inside = Path::new(&name)
+                .components()
+                .all(|part| matches!(part, Component::Normal(_)));
+            if !inside || name.is_empty() {
+                return Err(named(
+                    "expected a file in the model's folder, without .. and not from the root"
+                        .into(),
+                ));
+            }
+            let path = folder.join(&name).canonicalize().map_err(|error| {
+                named(format!(
+                    "cannot read it: {error}; expected it in the model's folder, where the export left it"
+                ))
+            })?;
+            if !path.starts_with(&folder) {
+                return Err(named(
+                    "it is a link out of the model's folder; expected a file in it".into(),
+                ));
+            }
+            let about = path.metadata();
+            let about = about.map_err(|error| named(format!("cannot read it: {error}")))?;
+            total = total.saturating_add(about.len());
+            if total > MAX_FILE_BYTES {
+                return Err(named(format!(
+                    "with it the model has more than {MAX_FILE_BYTES} bytes"
+                )));
+            }
+            paths.push((name, path));
+        }
+        memory::check_reading(total).map_err(|error| ModelError(error.to_string()))?;
+        for (name, path) in paths {
+            let read = files::read(&path, MAX_FILE_BYTES)
+                .map_err(|what| ModelError(format!("external data {name:?}: {what}")))?;
+            external.0.insert(name, read);
+        }
+        Ok(external)
+    }
+
+    /// The bytes of a tensor.
+    pub fn bytes(&self, name: &str, place: &Place<'_>) -> Result<&[u8], ModelError> {
+        let Some(file) = self.0.get(place.location) else {
+            return Err(ModelError(format!(
+                "tensor '{name}': its numbers are in another file; expected them inside, or in a \
+                 file beside the model's when it is read from one (save the model without \
+                 external data)"
+            )));
+        };
+        let end = match place.length {
+            Some(length) => place.offset.checked_add(length),
+            None => Some(file.len()),
+        };
+        end.and_then(|end| file.get(place.offset..end)).ok_or_else(|| {
+            ModelError(format!(
+                "tensor '{name}': its numbers are at byte {} of {:?}, {} bytes, but that file has {}; \
+                 expected the file that was saved with the model",
+                place.offset,
+                place.location,
+                place.length.map_or("some".into(), |length| length.to_string()),
+                file.len()
+            ))
+        })
+    }
+}
+
+/// The files that stored tensors name, each once.
+fn names(bytes: &[u8]) -> Result<Vec<String>, ModelError> {
+    let mut names: Vec<String> = Vec::new();
+    for (_, mut tensor) in proto::model(bytes)?.graph.initializers {
+        let mut place = Place::default();
+        let mut external = false;
+        while let Some(field) = tensor.field()? {
+            match field.number {
+                13 => place.entry(field.span()?)?,
+                14 => external = field.int()? == 1,
+                _ => {}
+            }
+        }
+        if external && !names.iter().any(|known| known == place.location) {
+            if names.len() == MAX_FILES {
+                return Err(ModelError(format!(
+                    "its tensors are in more than {MAX_FILES} files; expected fewer"
+                )));
+            }
+            names.push(place.location.to_owned());
+        }
+    }
+    Ok(names)
+}

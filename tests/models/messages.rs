@@ -1,0 +1,76 @@
+//! What is said of files that people mix up with models: the likely cause, and the cure.
+
+use signal::models::{Check, load};
+
+/// What loading these bytes says.
+fn said(name: &str, bytes: &str, check: Option<&str>) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    if let Some(check) = check {
+        std::fs::write(Check::path(&path), check).unwrap();
+    }
+    load(&path, None, &[]).err().unwrap().to_string()
+}
+
+#[test]
+fn what_is_saved_next_to_models_is_named() {
+    let dump = r#"[ { "nodeid": 0, "split": "f0", "children": [] } ]"#;
+    let lightgbm = r#"{"name":"tree","version":"v4","tree_info":[{"tree_structure":{}}]}"#;
+    let config = r#"{"learner":{"generic_param":{},"learner_train_param":{}},"version":[3,2,0]}"#;
+    for (bytes, expected) in [
+        (dump, "a dump of XGBoost's trees"),
+        ("booster[0]:\n0:[f0<0.5] yes=1", "a dump of XGBoost's trees"),
+        (lightgbm, "a dump of LightGBM's trees"),
+        (config, "a configuration of XGBoost (save_config)"),
+    ] {
+        let error = said("m.json", bytes, None);
+        assert!(error.contains(expected), "{error}");
+        assert!(error.contains("expected what save_model writes"), "{error}");
+    }
+}
+
+#[test]
+fn what_is_not_json_is_named_with_its_cure() {
+    let linear = r#"{"weights": [1, 2], "bias": 0}"#;
+    let check = |input: &str| {
+        let check = format!(r#"{{"inputs": [[1, {input}]], "outputs": [[1, 1]], "tolerance": 1}}"#);
+        said("m.json", linear, Some(&check))
+    };
+    for (word, shown) in [
+        ("NaN", "NaN"),
+        ("Infinity", "Infinity"),
+        ("-Infinity", "Infinity"),
+    ] {
+        let error = check(word);
+        let expected = format!("inputs[0][1]: {shown}, which is not JSON; write null for NaN");
+        assert!(error.contains(&expected), "{error}");
+        let error = said(
+            "m.json",
+            &linear.replacen("2]", &format!("{word}]"), 1),
+            None,
+        );
+        assert!(error.contains("weights[1]: "), "{error}");
+        assert!(error.contains("NaN is no weight, at line 1"), "{error}");
+    }
+    // Any other word is what it was.
+    let error = check("nothing");
+    assert!(!error.contains("not JSON"), "{error}");
+    for bytes in [
+        r#"{"weights": [1, 2,], "bias": 0}"#,
+        r#"{"weights": [1, 2], "bias": 0,}"#,
+    ] {
+        let error = said("m.json", bytes, None);
+        assert!(error.contains("a comma behind the last entry"), "{error}");
+        assert!(!error.contains("?:"), "{error}");
+    }
+    let error = said("m.json", linear, Some(" \n"));
+    assert!(error.contains("it is empty; expected JSON"), "{error}");
+    let categorical = r#"{"learner": {"gradient_booster": {"name": "gbtree", "model": {"trees": [
+        {"left_children": [1], "split_conditions": [NaN]}]}}}}"#;
+    let error = said("m.json", categorical, None);
+    assert!(
+        error.contains("categorical split, which is not supported, at line 2"),
+        "{error}"
+    );
+}

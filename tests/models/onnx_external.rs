@@ -1,0 +1,145 @@
+//! ONNX models whose tensors are in files beside them.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use signal::models::load;
+
+/// A field of a message.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(bytes.len()).unwrap();
+    let mut field = vec![number << 3 | 2, length & 0x7f | 0x80, length >> 7];
+    field.extend(bytes);
+    field
+}
+
+/// `y = x + w`, where the two numbers of `w` are where these entries say.
+fn model(entries: &[(&str, &str)]) -> Vec<u8> {
+    let entry = |(key, value): &(&str, &str)| {
+        field(
+            13,
+            &[field(1, key.as_bytes()), field(2, value.as_bytes())].concat(),
+        )
+    };
+    let stored: Vec<u8> = entries.iter().flat_map(entry).collect();
+    let tensor = [vec![8, 2, 0x10, 1], field(8, b"w"), stored, vec![0x70, 1]].concat();
+    let node = [
+        field(1, b"x"),
+        field(1, b"w"),
+        field(2, b"y"),
+        field(4, b"Add"),
+    ]
+    .concat();
+    let port = |name: &[u8]| {
+        let dims = field(2, &[field(1, &[0x12, 1, b'n']), field(1, &[8, 2])].concat());
+        let tensor = field(1, &[vec![8, 1], dims].concat());
+        [field(1, name), field(2, &tensor)].concat()
+    };
+    let graph = [
+        field(1, &node),
+        field(5, &tensor),
+        field(11, &port(b"x")),
+        field(12, &port(b"y")),
+    ];
+    let graph = graph.concat();
+    let mut length = Vec::new();
+    let mut left = graph.len();
+    while left >= 0x80 {
+        length.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    length.push(left as u8);
+    let opset = field(8, &[0x10, 17]);
+    [vec![8, 8, 0x3a], length, graph, opset].concat()
+}
+
+fn run(path: &Path) -> Result<[f64; 2], String> {
+    let mut model = load(path, None, &[]).map_err(|error| error.to_string())?;
+    let mut out = [0.0; 2];
+    model.run(&[1.0, 2.0], &mut out);
+    Ok(out)
+}
+
+#[test]
+fn tensors_are_read_from_the_models_folder_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("models");
+    std::fs::create_dir_all(folder.join("sub")).unwrap();
+    let path = folder.join("m.onnx");
+    let numbers =
+        |numbers: &[f32]| -> Vec<u8> { numbers.iter().flat_map(|x| x.to_le_bytes()).collect() };
+    let data = numbers(&[9.0, 10.0, 20.0]);
+    for file in ["models/m.data", "models/sub/m.data", "outside.data"] {
+        std::fs::write(root.path().join(file), &data).unwrap();
+    }
+    symlink("../outside.data", folder.join("out.data")).unwrap();
+    symlink(root.path(), folder.join("up")).unwrap();
+    symlink("m.data", folder.join("in.data")).unwrap();
+    let with = |entries: &[(&str, &str)]| {
+        std::fs::write(&path, model(entries)).unwrap();
+        run(&path)
+    };
+    let at = |location: &str| with(&[("location", location), ("offset", "4"), ("length", "8")]);
+    for location in ["m.data", "sub/m.data", "in.data"] {
+        assert_eq!(at(location), Ok([11.0, 22.0]), "{location}");
+    }
+    assert_eq!(
+        with(&[("location", "m.data"), ("offset", "4")]),
+        Ok([11.0, 22.0])
+    );
+    let absolute = root.path().join("outside.data");
+    for (location, expected) in [
+        ("../outside.data", "in the model's folder, without .."),
+        ("sub/../m.data", "in the model's folder, without .."),
+        (absolute.to_str().unwrap(), "not from the root"),
+        ("", "in the model's folder"),
+        ("out.data", "a link out of the model's folder"),
+        ("up/outside.data", "a link out of the model's folder"),
+        ("none.data", "where the export left it"),
+        ("sub", "not a regular file"),
+    ] {
+        let error = at(location).unwrap_err();
+        assert!(error.contains(expected), "{location}: {error}");
+        assert!(
+            error.contains("m.onnx: onnx model: external data"),
+            "{error}"
+        );
+    }
+    for (entries, expected) in [
+        (
+            &[("location", "m.data"), ("offset", "8"), ("length", "8")][..],
+            "but that file has 12",
+        ),
+        (
+            &[
+                ("location", "m.data"),
+                ("offset", "18446744073709551615"),
+                ("length", "8"),
+            ],
+            "but that file has 12",
+        ),
+        (
+            &[("location", "m.data"), ("length", "4")],
+            "has dimensions [2] and 1 numbers",
+        ),
+        (
+            &[("location", "m.data"), ("offset", "x")],
+            "offset is \"x\"; expected a number",
+        ),
+        (
+            &[("location", "m.data"), ("stride", "4")],
+            "the key \"stride\" is not known",
+        ),
+    ] {
+        let error = with(entries).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+    // A file that is too large is not read; it takes no space here.
+    let large = std::fs::File::create(folder.join("large.data")).unwrap();
+    large.set_len(signal::models::MAX_FILE_BYTES).unwrap();
+    assert!(
+        at("large.data")
+            .unwrap_err()
+            .contains("more than 268435456 bytes")
+    );
+}

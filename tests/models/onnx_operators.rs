@@ -1,0 +1,114 @@
+//! Each ONNX operator against onnxruntime and the standard's reference: where the two
+//! differ, a model is refused or needs a check file; where they agree, it gives what
+//! they give.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use signal::models::{Check, Model, load};
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    operator: String,
+    file: String,
+    /// Whether the reference gives something else than onnxruntime.
+    differ: bool,
+    outputs: Vec<String>,
+    /// `null` is NaN; 1e300 is infinite.
+    inputs: Vec<Vec<Option<f64>>>,
+    values: Vec<Vec<Option<f64>>>,
+}
+
+fn number(value: Option<f64>) -> f64 {
+    match value {
+        None => f64::NAN,
+        Some(x) if x.abs() >= 1e300 => x.signum() * f64::INFINITY,
+        Some(x) => x,
+    }
+}
+
+/// Where the model is off, in words.
+fn off(case: &Case, model: &mut dyn Model) -> Option<String> {
+    let mut out = vec![0.0; model.outputs().len()];
+    for (row, values) in case.inputs.iter().zip(&case.values) {
+        let row: Vec<f64> = row.iter().copied().map(number).collect();
+        model.run(&row, &mut out);
+        assert_eq!(out.len(), values.len(), "{}", case.name);
+        for (&ours, &theirs) in out.iter().zip(values) {
+            let theirs = number(theirs);
+            let near = (ours - theirs).abs() <= 2e-5 * theirs.abs().max(1e-3);
+            if ours != theirs && !near && !(ours.is_nan() && theirs.is_nan()) {
+                return Some(format!("{row:?} gives {out:?} instead of {values:?}"));
+            }
+        }
+    }
+    None
+}
+
+/// Writes onnxruntime's values as the model's check file. JSON holds infinities as
+/// 1e300, which no tolerance allows: rows that have some stay out.
+fn vouch(path: &Path, case: &Case) {
+    let finite = |row: &Vec<Option<f64>>| row.iter().flatten().all(|x| x.abs() < 1e300);
+    let rows = case.inputs.iter().zip(&case.values);
+    let (inputs, outputs): (Vec<_>, Vec<_>) = rows
+        .filter(|(inputs, outputs)| finite(inputs) && finite(outputs))
+        .unzip();
+    let json = serde_json::json!({"inputs": inputs, "outputs": outputs, "tolerance": 1e-4});
+    std::fs::write(Check::path(path), json.to_string()).unwrap();
+}
+
+#[test]
+fn operators_are_what_both_runtimes_say_or_need_a_check_file() {
+    let Some(mut python) = support::python("onnx, onnxruntime") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let script = support::script("onnx_operators.py");
+    let output = python.arg(script).arg(folder.path()).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = std::fs::read(folder.path().join("cases.json")).unwrap();
+    let cases: Vec<Case> = serde_json::from_slice(&text).unwrap();
+    // Of each operator: cases that were taken, taken with a check file, refused.
+    let mut counts: BTreeMap<&str, [u32; 3]> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let path = folder.path().join(&case.file);
+        let counts = counts.entry(&case.operator).or_default();
+        match load(&path, None, &case.outputs) {
+            Ok(_) if case.differ => {
+                wrong.push(format!("{}: taken, but runtimes differ", case.name));
+            }
+            Ok(mut model) => {
+                counts[0] += 1;
+                wrong.extend(off(case, model.as_mut()).map(|off| format!("{}: {off}", case.name)));
+            }
+            Err(error) if error.to_string().contains("expected a check file") => {
+                vouch(&path, case);
+                match load(&path, None, &case.outputs) {
+                    Ok(mut model) => {
+                        counts[1] += 1;
+                        let off = off(case, model.as_mut());
+                        wrong.extend(off.map(|off| format!("{}, vouched for: {off}", case.name)));
+                    }
+                    Err(error) => wrong.push(format!("{}, vouched for: {error}", case.name)),
+                }
+            }
+            Err(error) => {
+                counts[2] += 1;
+                println!("{} is refused: {error}", case.name);
+            }
+        }
+    }
+    for (operator, [taken, vouched, refused]) in &counts {
+        println!("{operator}: {taken} taken, {vouched} with a check file, {refused} refused");
+        assert!(taken + vouched > 0, "no case of {operator} is taken");
+    }
+    assert_eq!(counts.len(), 23, "{counts:?}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
