@@ -617,6 +617,13 @@ const char *signal_last_error(void);
 uint64_t signal_refused_handles(void);
 
 /*
+ Lines for stderr that could not be written at once and are lost: a full pipe, a
+ reader that is gone, a full disk. All handles, since the library was loaded.
+ Any thread.
+ */
+uint64_t signal_lost_lines(void);
+
+/*
  Fills in the counters while the engine runs. Returns 0; `SIGNAL_ERROR_NULL`
  for a null handle, null `stats` or a `size` too small for a single counter;
  `SIGNAL_ERROR_HANDLE` for any other handle that is none. `stats` is then left

@@ -78,6 +78,6 @@ pub use batch::signal_poll_batch;
 mod observe;
 pub use observe::{
     signal_health, signal_incident, signal_lanes, signal_last_error, signal_latency,
-    signal_model_name, signal_models, signal_refused_handles, signal_rings, signal_stamp_ns,
-    signal_stats, signal_value_name,
+    signal_lost_lines, signal_model_name, signal_models, signal_refused_handles, signal_rings,
+    signal_stamp_ns, signal_stats, signal_value_name,
 };

@@ -10,6 +10,7 @@ use super::types::{
     SIGNAL_HEALTH_OVERLOADED, SIGNAL_HEALTH_QUARANTINED, SIGNAL_HEALTH_SILENT,
     SIGNAL_HEALTH_STALLED, signal_hop_t, signal_lane_t, signal_ring_t, signal_stats_t,
 };
+use crate::os::stderr;
 use crate::report::HealthState;
 use crate::telemetry::counters::{Counter, Snapshot};
 
@@ -28,6 +29,14 @@ pub extern "C" fn signal_last_error() -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_refused_handles() -> u64 {
     handle_table::refused()
+}
+
+/// Lines for stderr that could not be written at once and are lost: a full pipe, a
+/// reader that is gone, a full disk. All handles, since the library was loaded.
+/// Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn signal_lost_lines() -> u64 {
+    stderr::lost()
 }
 
 /// Fills in the counters while the engine runs. Returns 0; `SIGNAL_ERROR_NULL`
