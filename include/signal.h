@@ -101,6 +101,11 @@
 #define SIGNAL_ERROR_BUSY -4
 
 /*
+ `signal_lane_t.core` of a lane that is not pinned.
+ */
+#define SIGNAL_NO_CORE UINT64_MAX
+
+/*
  `signal_value_name`: the model of values that are those of several models.
  */
 #define SIGNAL_ALL_MODELS -10
@@ -419,7 +424,7 @@ typedef struct {
    */
   char name[SIGNAL_NAME_LEN];
   /*
-   The core that it is pinned to.
+   The core that it is pinned to; `SIGNAL_NO_CORE` where lanes cannot be pinned.
    */
   uint64_t core;
   /*

@@ -54,8 +54,8 @@ pub use types::{
     SIGNAL_ALL_MODELS, SIGNAL_ERROR_BUSY, SIGNAL_ERROR_FAILED, SIGNAL_ERROR_HANDLE,
     SIGNAL_ERROR_NULL, SIGNAL_HEALTH_FAILED, SIGNAL_HEALTH_OK, SIGNAL_HEALTH_OVERLOADED,
     SIGNAL_HEALTH_QUARANTINED, SIGNAL_HEALTH_SILENT, SIGNAL_HEALTH_STALLED, SIGNAL_HOP_NAME_LEN,
-    SIGNAL_NAME_LEN, SIGNAL_NO_MODEL, signal_callback_t, signal_egress_t, signal_hop_t,
-    signal_lane_t, signal_result_t, signal_ring_t, signal_stats_t,
+    SIGNAL_NAME_LEN, SIGNAL_NO_CORE, SIGNAL_NO_MODEL, signal_callback_t, signal_egress_t,
+    signal_hop_t, signal_lane_t, signal_result_t, signal_ring_t, signal_stats_t,
 };
 
 mod lifecycle;

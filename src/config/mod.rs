@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::abi::EventKind;
 use crate::error::Error;
 use crate::messages::ModelId;
+use crate::pipeline::plan::Wanted;
 use crate::stages::Assets;
 
 mod forms;
@@ -195,6 +196,18 @@ impl Config {
         config.apply_file(path, &path.display().to_string())?;
         config.check()?;
         Ok(config)
+    }
+
+    /// What it asks of the cores.
+    #[doc(hidden)]
+    pub fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            placement: &self.placement,
+            shards: self.shards,
+            cores: self.cores.as_deref(),
+            idle: self.idle,
+            may_run_inline: self.deliver == Deliver::OnData,
+        }
     }
 
     /// What can be said of the values without knowing the factor sets and

@@ -8,7 +8,8 @@ use super::last_error;
 use super::types::{
     SIGNAL_ALL_MODELS, SIGNAL_ERROR_NULL, SIGNAL_HEALTH_FAILED, SIGNAL_HEALTH_OK,
     SIGNAL_HEALTH_OVERLOADED, SIGNAL_HEALTH_QUARANTINED, SIGNAL_HEALTH_SILENT,
-    SIGNAL_HEALTH_STALLED, signal_hop_t, signal_lane_t, signal_ring_t, signal_stats_t,
+    SIGNAL_HEALTH_STALLED, SIGNAL_NO_CORE, signal_hop_t, signal_lane_t, signal_ring_t,
+    signal_stats_t,
 };
 use crate::os::stderr;
 use crate::report::HealthState;
@@ -289,7 +290,7 @@ pub unsafe extern "C" fn signal_lanes(
         let rows = this.base.monitor().lanes();
         let rows = rows.iter().map(|lane| signal_lane_t {
             name: c_name(&lane.name),
-            core: lane.core as u64,
+            core: lane.core.map_or(SIGNAL_NO_CORE, |core| core as u64),
             beats: lane.beats,
             longest_duty_ns: lane.longest_duty_ns,
             stalls: lane.stalls,

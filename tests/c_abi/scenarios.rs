@@ -115,6 +115,13 @@ scenarios! {
     limited_locked_memory,
     limited_files,
     cores_that_are_not_there,
+    cores_of_another_process,
+    claims_end_with_their_owner,
+    claims_of_two_copies,
+    claims_that_cannot_be_had,
+    claims_of_another_user,
+    two_creates_at_once_share_no_core,
+    lanes_leave_a_core_for_the_host,
 }
 
 /// A thousand handles, loaded and unloaded: slow under a sanitizer.
