@@ -106,10 +106,13 @@ fn explain(path: &Path, blueprint: &Blueprint, cores: &Cores, plan: &Plan) -> St
     let host = cores
         .host
         .map_or_else(String::new, |core| format!(", this thread on {core}"));
+    let quota = cores
+        .quota
+        .map_or_else(String::new, |cores| format!(", CPU quota of {cores} cores"));
     row(
         "machine",
         format!(
-            "allowed cores {:?}, isolated {:?}{host}",
+            "allowed cores {:?}, isolated {:?}{host}{quota}",
             cores.allowed, cores.isolated
         ),
     );

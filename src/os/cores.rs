@@ -13,7 +13,7 @@ use super::threads;
 pub(crate) const LANE_NAME: &str = "signal-lane-";
 
 /// The cores of this machine, from this process' point of view.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cores {
     /// Cores that the kernel lets a thread of this process be pinned to,
     /// ascending. The calling thread's own mask is not the limit.
@@ -33,6 +33,8 @@ pub struct Cores {
     pub others: Vec<Claim>,
     /// Why claims of other processes are not known, if so.
     pub claims_unknown: Option<String>,
+    /// CPU time that the control group leaves to this process, in cores.
+    pub quota: Option<f64>,
     /// Why lanes cannot be pinned, if so: a sandbox may forbid it. What is allowed
     /// is then what the kernel says of this process elsewhere.
     pub cannot_pin: Option<String>,
@@ -69,6 +71,7 @@ impl Cores {
             host_is_pinned,
             lanes: cores_of_lanes(),
             second_threads,
+            quota: machine::quota().map(|quota| quota.cores),
             cannot_pin: refusal,
             allowed,
         }

@@ -5,6 +5,10 @@
 
 use std::fs;
 
+mod quota;
+
+pub use quota::{Quota, Throttling, quota, quota_in, throttling, throttling_in};
+
 /// Core ids at and above this abort the process in `core_affinity`.
 pub const MAX_CORES: usize = libc::CPU_SETSIZE as usize;
 

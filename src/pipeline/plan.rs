@@ -130,6 +130,19 @@ impl Plan {
         if !has_own_cores {
             notes.extend(why_crowded(&taken, cores));
         }
+        let needed = cores_to_spin(taken.len(), cores);
+        let has_time = cores.quota.is_none_or(|quota| quota >= needed as f64);
+        if let Some(quota) = cores.quota.filter(|_| !taken.is_empty()) {
+            let is_enough = match has_time {
+                true => String::new(),
+                false => format!(
+                    " is too little for lanes that spin beside the host, which would be held up: \
+                     that takes {needed}"
+                ),
+            };
+            notes.push(format!("a CPU quota of {quota} cores{is_enough}"));
+        }
+        let has_own_cores = has_own_cores && has_time;
         if is_free_choice && shards == 1 && idle == Idle::Auto && may_run_inline && !has_own_cores {
             return Ok(Self {
                 lanes: Vec::new(),
@@ -294,6 +307,15 @@ fn is_room_for_hosts(taken: &[usize], cores: &Cores) -> bool {
     cores.allowed.iter().filter(is_left).count() >= cores.hosts_to_seat()
 }
 
+/// CPU time, in cores, that so many more spinning lanes take together with those
+/// that are there and the host.
+fn cores_to_spin(lanes: usize, cores: &Cores) -> usize {
+    let mut busy = cores.lanes.clone();
+    busy.sort_unstable();
+    busy.dedup();
+    busy.len() + lanes + 1
+}
+
 /// Who has the cores that lanes would need, as far as that is known.
 fn why_crowded(taken: &[usize], cores: &Cores) -> Vec<String> {
     const MOST: usize = 4;
@@ -324,7 +346,11 @@ fn room(cores: &Cores) -> usize {
     let all = cores.allowed.iter().filter(free).count();
     let free = |core: &&usize| Some(**core) != cores.host && !cores.is_taken(**core);
     let beside_host = cores.allowed.iter().filter(free).count();
-    beside_host.min(all.saturating_sub(cores.hosts_to_seat()))
+    let time = cores.quota.map_or(usize::MAX, |quota| {
+        (quota as usize).saturating_sub(cores_to_spin(0, cores))
+    });
+    let places = all.saturating_sub(cores.hosts_to_seat());
+    beside_host.min(places).min(time)
 }
 
 /// Cores for lanes, best first: not the host's own and nobody else's, isolated

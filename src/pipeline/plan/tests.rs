@@ -12,6 +12,7 @@ fn cores(allowed: &[usize], isolated: &[usize], host: Option<usize>) -> Cores {
         second_threads: vec![],
         others: vec![],
         claims_unknown: None,
+        quota: None,
         cannot_pin: None,
     }
 }
@@ -346,4 +347,36 @@ fn what_is_not_known_of_others_is_said_where_there_are_lanes() {
     assert!(made.notes[0].contains("not known: /dev/shm/x: denied"));
     let inline = make(&Placement::Inline, 1, None, Idle::Auto, &two).unwrap();
     assert_eq!(inline.notes, [""; 0]);
+}
+
+#[test]
+fn a_quota_that_spinning_lanes_would_use_up_makes_them_park() {
+    let mut eight = cores(&[0, 1, 2, 3, 4, 5, 6, 7], &[], Some(0));
+    for (quota, text) in [
+        (0.5, "ingest..egress@7(park)"),
+        (1.9, "ingest..egress@7(park)"),
+        (2.0, "ingest..egress@7(spin)"),
+    ] {
+        eight.quota = Some(quota);
+        let made = make(&Placement::Auto, 1, None, Idle::Auto, &eight).unwrap();
+        assert_eq!(made.to_string(), text);
+        let named = format!("a CPU quota of {quota} cores");
+        assert!(made.notes[0].starts_with(&named), "{:?}", made.notes);
+        assert_eq!(made.notes[0].contains("too little"), quota < 2.0);
+    }
+    eight.quota = Some(5.0);
+    assert_eq!(sharded(&Placement::Auto, 4, &eight).shards, 2);
+    // Who says `spin` gets it, and is told.
+    eight.quota = Some(0.5);
+    let made = make(&Placement::Fused, 1, None, Idle::Spin, &eight).unwrap();
+    assert!(made.to_string().contains("spin") && made.notes[0].contains("too little"));
+    let wanted = Wanted {
+        placement: &Placement::Auto,
+        shards: 1,
+        cores: None,
+        idle: Idle::Auto,
+        may_run_inline: true,
+    };
+    let inline = Plan::new(wanted, &eight).unwrap();
+    assert!(inline.is_inline() && inline.notes[0].contains("too little"));
 }
