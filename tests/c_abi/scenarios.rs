@@ -122,6 +122,7 @@ scenarios! {
     claims_of_another_user,
     two_creates_at_once_share_no_core,
     lanes_leave_a_core_for_the_host,
+    affinity_is_forbidden,
 }
 
 /// A thousand handles, loaded and unloaded: slow under a sanitizer.
