@@ -30,6 +30,7 @@ mod schema;
 mod sections;
 mod source;
 
+pub use crate::os::threads::Policy;
 pub use crate::pipeline::idle::Idle;
 pub use crate::pipeline::overload::{EgressOverload, IngestOverload, Overload, StageOverload};
 pub use crate::pipeline::placement::Placement;
@@ -122,6 +123,8 @@ pub struct Config {
     pub cores: Option<Vec<usize>>,
     /// What a lane does when it has nothing to do. Default `auto`.
     pub idle: Idle,
+    /// How the kernel schedules lanes. Default `ordinary`.
+    pub policy: Policy,
     /// Sizes of the rings.
     pub rings: Rings,
     /// What happens to a message for which a ring has no room.
@@ -157,6 +160,7 @@ impl Default for Config {
             shards: 1,
             cores: None,
             idle: Idle::Auto,
+            policy: Policy::Ordinary,
             rings: Rings::default(),
             overload: Overload::default(),
             instruments: Instruments::default(),
@@ -297,7 +301,7 @@ mod tests {
                 "callback": "per-model", "trigger": ["trade", "index_price"],
                 "assets": "btc_usdt", "disabled_factors": ["a"], "disabled_models": "none",
                 "placement": [["ingest"],["factor","model"],["egress"]], "shards": 3,
-                "cores": [1, 2], "idle": "yield", "timing": false,
+                "cores": [1, 2], "idle": "yield", "policy": "fifo", "timing": false,
                 "deliver": "on_data", "deliver_budget_us": 20,
                 "rings": {"ingest": 8, "stage": 4, "egress": 2}, "instruments": {"max": 9},
                 "overload": {"ingest": "block", "egress": "drop-newest", "block_ms": 5},
@@ -317,6 +321,7 @@ mod tests {
         );
         assert_eq!(config.shards, 3);
         assert_eq!(config.cores, Some(vec![1, 2]));
+        assert_eq!(config.policy, Policy::Fifo);
         assert_eq!(config.deliver, Deliver::OnData);
         assert_eq!(config.deliver_budget_us, 20);
         assert_eq!(config.rings.stage, 4);

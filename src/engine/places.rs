@@ -49,7 +49,7 @@ impl Places {
         };
         let lanes = plan.lanes.iter().enumerate();
         let lanes = lanes
-            .map(|(index, lane)| Standing::new(index, lane))
+            .map(|(index, lane)| Standing::new(index, lane, config.policy))
             .collect::<Result<_, _>>()
             .map_err(Error::Placement);
         // Claims are given back in a turn of their own.

@@ -18,6 +18,7 @@ use super::trace::Trace;
 use crate::messages::wire::Wire;
 use crate::os::panic::{discard, told};
 use crate::os::stderr::say;
+use crate::os::threads::Policy;
 use crate::os::{cores, threads};
 use crate::stages::Stage;
 use crate::telemetry::counters::{Counter, Counters};
@@ -167,12 +168,12 @@ struct Job {
 }
 
 impl Standing {
-    /// Starts a lane's thread and waits until it is pinned.
+    /// Starts a lane's thread and waits until it is pinned and has its policy.
     ///
     /// # Errors
     ///
     /// A sentence that names the lane or its core and says what failed.
-    pub(crate) fn new(index: usize, plan: &LanePlan) -> Result<Self, String> {
+    pub(crate) fn new(index: usize, plan: &LanePlan, policy: Policy) -> Result<Self, String> {
         let (say, ready) = mpsc::channel();
         let (work, job) = mpsc::channel::<Job>();
         let plan = plan.clone();
@@ -186,6 +187,7 @@ impl Standing {
                     Ok(())
                 }
             };
+            let pinned = pinned.and_then(|()| threads::adopt(policy));
             let is_pinned = pinned.is_ok();
             let _ = say.send(pinned);
             if is_pinned && let Ok(job) = job.recv() {

@@ -123,6 +123,7 @@ scenarios! {
     two_creates_at_once_share_no_core,
     lanes_leave_a_core_for_the_host,
     affinity_is_forbidden,
+    lanes_have_the_configured_policy,
 }
 
 /// A thousand handles, loaded and unloaded: slow under a sanitizer.

@@ -99,3 +99,49 @@ SCENARIO(affinity_is_forbidden) {
   }
   return 0;
 }
+
+// What the thread that creates has is its own.
+SCENARIO(lanes_have_the_configured_policy) {
+  Plugin plugin;
+  if (geteuid() != 0) return 0;
+  const sched_param first{10}, none{0};
+  CHECK_EQ(prctl(PR_SET_TIMERSLACK, 20000000, 0, 0, 0), 0);
+  const auto check = [&](const char *config, int policy, int nice, const char *slack) {
+    void *handle = plugin.create(config);
+    CHECK(handle != nullptr);
+    int lanes = 0;
+    for (const pid_t thread : threads()) {
+      const std::string task = "/proc/self/task/" + std::to_string(thread);
+      std::string name, found;
+      std::getline(std::ifstream(task + "/comm"), name);
+      if (name.rfind("signal-lane-", 0) != 0) continue;
+      ++lanes;
+      CHECK_EQ(sched_getscheduler(thread), policy);
+      if (policy != SCHED_OTHER) continue;
+      errno = 0;
+      CHECK_EQ(getpriority(PRIO_PROCESS, static_cast<id_t>(thread)), nice);
+      CHECK_EQ(errno, 0);
+      std::getline(std::ifstream("/proc/" + std::to_string(thread) + "/timerslack_ns"), found);
+      CHECK_EQ(found, std::string(slack));
+    }
+    CHECK(lanes > 0);
+    plugin.destroy(handle);
+  };
+  CHECK_EQ(setpriority(PRIO_PROCESS, 0, 15), 0);
+  check(R"({"placement":"split","idle":"park"})", SCHED_OTHER, 0, "50000");
+  check(R"({"placement":"fused","idle":"park","policy":"inherit"})", SCHED_OTHER, 15, "20000000");
+  check(R"({"placement":"fused","idle":"park","policy":"fifo"})", SCHED_FIFO, 0, "");
+  if (sched_setscheduler(0, SCHED_FIFO, &first) == 0) {
+    check(R"({"placement":"fused","idle":"park"})", SCHED_OTHER, 0, "50000");
+    check(R"({"placement":"fused","idle":"park","policy":"inherit"})", SCHED_FIFO, 0, "");
+    CHECK_EQ(sched_setscheduler(0, SCHED_OTHER, &none), 0);
+  }
+  // Without the right to it.
+  rlimit least{0, 0};
+  CHECK_EQ(setrlimit(RLIMIT_RTPRIO, &least), 0);
+  CHECK_EQ(setuid(64321), 0);
+  CHECK(plugin.create(R"({"placement":"fused","policy":"fifo"})") == nullptr);
+  CHECK(std::strstr(plugin.last_error(), "RLIMIT_RTPRIO") != nullptr);
+  use(plugin, R"({"placement":"fused","idle":"park"})");
+  return 0;
+}
