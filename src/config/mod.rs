@@ -247,6 +247,12 @@ impl Config {
         once("factors", sets, "each factor set once")?;
         let models = self.models.iter().map(|entry| entry.name.as_str());
         once("models", models, "a name of its own for each (key name)")?;
+        if let Some(core) = repeated(self.cores.as_deref().unwrap_or_default()) {
+            return Err(Error::Config(format!(
+                "cores names core {core} twice; expected a core of its own for each lane, or no \
+                 cores, so that lanes share where there are too few"
+            )));
+        }
         if self.models.len() > ModelId::MAX {
             return Err(Error::Config(format!(
                 "models has {} entries; expected at most {}",
@@ -276,6 +282,13 @@ impl Config {
             ))
         })
     }
+}
+
+/// The first core that a list names again.
+fn repeated(cores: &[usize]) -> Option<usize> {
+    let mut places = cores.iter().enumerate();
+    let (_, core) = places.find(|(place, core)| cores[..*place].contains(core))?;
+    Some(*core)
 }
 
 /// The JSON Schema (draft 2020-12) of a configuration file, for editors and
@@ -381,6 +394,7 @@ mod tests {
         );
         assert!(refusal("{\"cores\": [1024]}").contains("a whole number from 0 to 1023"));
         assert!(refusal("{\"cores\": [-1]}").contains("cores[0]"));
+        assert!(refusal("{\"cores\": [0, 1, 1]}").contains("names core 1 twice"));
         assert!(
             refusal("{\"deliver\": \"soon\"}")
                 .contains("deliver: unknown variant `soon`, expected `poll` or `on_data`")

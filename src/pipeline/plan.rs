@@ -127,6 +127,18 @@ impl Plan {
                 || (cores.host_is_pinned && cores.host == Some(core))
         }) && is_room_for_hosts(&taken, cores);
         let mut notes = Vec::new();
+        if let Some(unused) = chosen.and_then(|chosen| chosen.get(taken.len()..))
+            && !unused.is_empty()
+        {
+            let lanes = match taken.len() {
+                0 => "no lanes".to_owned(),
+                1 => "one lane".to_owned(),
+                lanes => format!("{lanes} lanes"),
+            };
+            notes.push(format!(
+                "cores {unused:?} are given and not used: placement {placement} has {lanes}"
+            ));
+        }
         if !has_own_cores {
             notes.extend(why_crowded(&taken, cores));
         }

@@ -380,3 +380,22 @@ fn a_quota_that_spinning_lanes_would_use_up_makes_them_park() {
     let inline = Plan::new(wanted, &eight).unwrap();
     assert!(inline.is_inline() && inline.notes[0].contains("too little"));
 }
+
+#[test]
+fn cores_that_are_given_and_not_used_are_said() {
+    let four = cores(&[0, 1, 2, 3], &[], Some(3));
+    let notes = |placement, chosen: &[usize]| {
+        make(&placement, 1, Some(chosen), Idle::Auto, &four)
+            .unwrap()
+            .notes
+    };
+    assert_eq!(
+        notes(Placement::Auto, &[0, 1]),
+        ["cores [1] are given and not used: placement auto has one lane"]
+    );
+    assert_eq!(
+        notes(Placement::Inline, &[0]),
+        ["cores [0] are given and not used: placement inline has no lanes"]
+    );
+    assert_eq!(notes(Placement::Auto, &[1]), [""; 0]);
+}
