@@ -486,7 +486,9 @@ void *signal_create(const char *config_json);
 /*
  Sets the callback and what it gets as `user_data`, in place of an earlier
  one. Null clears it: signals then wait in the ring. From inside a callback
- it takes effect after that callback.
+ it takes effect after that callback. While another thread is inside a call on the
+ handle it is refused, and what was set stays: `signal_last_error` then says so, and
+ is null after a call that was taken.
 
  # Safety
 
@@ -607,7 +609,8 @@ const signal_egress_t *signal_egress(void *handle);
 int signal_poll_batch(void *handle, signal_result_t *results, int max);
 
 /*
- Why the last `signal_create` on this thread returned null, why a poll
+ Why the last `signal_create` on this thread returned null, why
+ `signal_register_callback` was refused, why a poll
  returned `SIGNAL_ERROR_FAILED`, or what `signal_health` found; null if that
  call had nothing to say. Valid until the next such call on this thread: copy
  it, never free it.

@@ -15,7 +15,8 @@ use crate::os::stderr;
 use crate::report::HealthState;
 use crate::telemetry::counters::{Counter, Snapshot};
 
-/// Why the last `signal_create` on this thread returned null, why a poll
+/// Why the last `signal_create` on this thread returned null, why
+/// `signal_register_callback` was refused, why a poll
 /// returned `SIGNAL_ERROR_FAILED`, or what `signal_health` found; null if that
 /// call had nothing to say. Valid until the next such call on this thread: copy
 /// it, never free it.

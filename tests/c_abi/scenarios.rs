@@ -124,6 +124,7 @@ scenarios! {
     lanes_leave_a_core_for_the_host,
     affinity_is_forbidden,
     lanes_have_the_configured_policy,
+    membarrier_is_forbidden_later,
 }
 
 /// A thousand handles, loaded and unloaded: slow under a sanitizer.

@@ -145,3 +145,30 @@ SCENARIO(lanes_have_the_configured_policy) {
   use(plugin, R"({"placement":"fused","idle":"park"})");
   return 0;
 }
+
+// membarrier is forbidden after a first handle: later ones work, on whatever thread,
+// and so does one that another thread has used before.
+SCENARIO(membarrier_is_forbidden_later) {
+  apart([] {
+    Plugin plugin;
+    Engine older(plugin, R"({"placement":"inline"})");
+    older.feed(depth("btc_usdt", 1, 10.0, 11.0));
+    use(plugin, R"({"placement":"inline"})");
+    std::string line;
+    std::thread([&] {
+      forbid(SYS_membarrier, EPERM);
+      for (int round = 0; round < 3; ++round) {
+        line += said([&] { use(plugin, R"({"placement":"inline"})", 1000); });
+        plugin.register_callback(older.handle, nullptr, nullptr);
+        CHECK(plugin.last_error() == nullptr);
+        const Depth d = depth("btc_usdt", 2, 10.0, 11.0);
+        plugin.on_data(older.handle, kDepth, &d);
+      }
+      plugin.destroy(older.handle);
+      CHECK_EQ(plugin.models(older.handle), SIGNAL_ERROR_HANDLE);
+    }).join();
+    CHECK_EQ(count(line, "refuses membarrier"), 1u);
+    older.handle = nullptr;
+  });
+  return 0;
+}
