@@ -119,6 +119,11 @@
 #define SIGNAL_ERROR_BUSY -4
 
 /*
+ `signal_lane_t.core` of a lane that is not pinned.
+ */
+#define SIGNAL_NO_CORE UINT64_MAX
+
+/*
  `signal_value_name`: the model of values that are those of several models.
  */
 #define SIGNAL_ALL_MODELS -10
@@ -448,7 +453,7 @@ typedef struct {
    */
   char name[SIGNAL_NAME_LEN];
   /*
-   The core that it is pinned to.
+   The core that it is pinned to; `SIGNAL_NO_CORE` where lanes cannot be pinned.
    */
   uint64_t core;
   /*
@@ -510,7 +515,9 @@ void *signal_create(const char *config_json);
 /*
  Sets the callback and what it gets as `user_data`, in place of an earlier
  one. Null clears it: signals then wait in the ring. From inside a callback
- it takes effect after that callback.
+ it takes effect after that callback. While another thread is inside a call on the
+ handle it is refused, and what was set stays: `signal_last_error` then says so, and
+ is null after a call that was taken.
 
  # Safety
 
@@ -631,7 +638,8 @@ const signal_egress_t *signal_egress(void *handle);
 int signal_poll_batch(void *handle, signal_result_t *results, int max);
 
 /*
- Why the last `signal_create` on this thread returned null, why a poll
+ Why the last `signal_create` on this thread returned null, why
+ `signal_register_callback` was refused, why a poll
  returned `SIGNAL_ERROR_FAILED`, or what `signal_health` found; null if that
  call had nothing to say. Valid until the next such call on this thread: copy
  it, never free it.
@@ -644,6 +652,13 @@ const char *signal_last_error(void);
  loaded. Any thread.
  */
 uint64_t signal_refused_handles(void);
+
+/*
+ Lines for stderr that could not be written at once and are lost: a full pipe, a
+ reader that is gone, a full disk. All handles, since the library was loaded.
+ Any thread.
+ */
+uint64_t signal_lost_lines(void);
 
 /*
  Fills in the counters while the engine runs. Returns 0; `SIGNAL_ERROR_NULL`

@@ -219,19 +219,21 @@ public:
     return egress_ != nullptr && __atomic_load_n(egress_->published, __ATOMIC_ACQUIRE) != *egress_->taken;
   }
 
-  // A plain callback, null for none. `user_data` must outlive it.
-  void on_signal(signal_callback_t callback, void *user_data) noexcept {
-    library_.register_callback(handle_, callback, user_data);
+  // A plain callback, null for none. `user_data` must outlive it. Throws
+  // std::runtime_error if the library refuses it, as while another thread is inside
+  // a call; the one before then stays.
+  void on_signal(signal_callback_t callback, void *user_data) {
+    enroll(callback, user_data);
     listener_->replace(nullptr);
   }
 
   // Any callable that takes (symbol, timestamp, values), kept in this object. It
-  // may replace itself, destroy this object, and throw.
+  // may replace itself, destroy this object, and throw. Throws as above.
   template <typename Function,
             typename = std::enable_if_t<std::is_invocable_v<Function &, std::string_view, long long, span<const double>>>>
   void on_signal(Function function) {
     auto callable = std::make_unique<Callable<Function>>(std::move(function));
-    library_.register_callback(handle_, &Listener::template call<Function>, listener_.get());
+    enroll(&Listener::template call<Function>, listener_.get());
     listener_->replace(std::move(callable));
   }
 
@@ -328,6 +330,13 @@ private:
   static std::string why(const Library &library, const char *otherwise) {
     const char *said = library.last_error();
     return said != nullptr ? said : otherwise;
+  }
+
+  // The function returns nothing; what this thread is told last says if it refused.
+  void enroll(signal_callback_t callback, void *user_data) {
+    library_.register_callback(handle_, callback, user_data);
+    const char *refused = library_.last_error();
+    if (refused != nullptr) throw std::runtime_error(std::string("signal_register_callback: ") + refused);
   }
 
   void close() noexcept {

@@ -55,8 +55,8 @@ pub use types::{
     SIGNAL_ERROR_NULL, SIGNAL_HEALTH_DEGRADED, SIGNAL_HEALTH_FAILED, SIGNAL_HEALTH_OK,
     SIGNAL_HEALTH_OVERLOADED, SIGNAL_HEALTH_QUARANTINED, SIGNAL_HEALTH_SILENT,
     SIGNAL_HEALTH_STALLED, SIGNAL_HOP_NAME_LEN, SIGNAL_LATENCY_BOUND_NS, SIGNAL_NAME_LEN,
-    SIGNAL_NO_MODEL, signal_callback_t, signal_egress_t, signal_hop_t, signal_lane_t,
-    signal_result_t, signal_ring_t, signal_stats_t,
+    SIGNAL_NO_CORE, SIGNAL_NO_MODEL, signal_callback_t, signal_egress_t, signal_hop_t,
+    signal_lane_t, signal_result_t, signal_ring_t, signal_stats_t,
 };
 
 mod lifecycle;
@@ -79,6 +79,6 @@ pub use batch::signal_poll_batch;
 mod observe;
 pub use observe::{
     signal_health, signal_incident, signal_lanes, signal_last_error, signal_latency,
-    signal_model_name, signal_models, signal_refused_handles, signal_rings, signal_stamp_ns,
-    signal_stats, signal_value_name,
+    signal_lost_lines, signal_model_name, signal_models, signal_refused_handles, signal_rings,
+    signal_stamp_ns, signal_stats, signal_value_name,
 };

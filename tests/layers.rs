@@ -18,7 +18,7 @@ const LAYERS: &[(&[&str], &[&str])] = &[
         &["bytemuck", "serde", "strsim", "thiserror"],
     ),
     (&["sync"], &["bytemuck", "crossbeam_utils", "libc", "loom"]),
-    (&["os"], &["core_affinity", "libc", "quanta"]),
+    (&["os"], &["core_affinity", "libc", "quanta", "serde"]),
     (&["messages"], &["bytemuck"]),
     (
         &["formats", "state"],

@@ -8,7 +8,7 @@ use signal::config::{ENV_CORES, schema};
 use signal::engine::Blueprint;
 use signal::os::cores::Cores;
 use signal::pipeline::placement::Placement;
-use signal::pipeline::plan::Plan;
+use signal::pipeline::plan::{Plan, Wanted};
 use signal::stages::Callback;
 use signal::{Config, Registry};
 
@@ -39,18 +39,16 @@ pub fn check(path: &Path) -> Result<()> {
     // What the values mean together is known to the engine, which knows no file.
     let said = |error: &dyn std::fmt::Display| said(&format!("{}: {error}", path.display()));
     let blueprint = Blueprint::new(&config, &Registry::default()).map_err(|error| said(&error))?;
-    let cores = Cores::detect().map_err(|error| said(&error))?;
-    let plan = Plan::new(
-        &config.placement,
-        config.shards,
-        config.cores.as_deref(),
-        config.idle,
-        &cores,
-    )
-    .map_err(|error| said(&error))?;
+    let cores = Cores::detect();
+    let plan = Plan::new(config.wanted(), &cores).map_err(|error| said(&error))?;
     let mut text = explain(path, &blueprint, &cores, &plan);
     if config.placement != Placement::Auto {
-        let auto = Plan::new(&Placement::Auto, config.shards, None, config.idle, &cores);
+        let wanted = Wanted {
+            placement: &Placement::Auto,
+            cores: None,
+            ..config.wanted()
+        };
+        let auto = Plan::new(wanted, &cores);
         let auto = auto.map_err(|error| said(&error))?;
         text.push_str(&format!("auto       would choose: {auto}\n"));
     }
@@ -120,10 +118,13 @@ fn explain(path: &Path, blueprint: &Blueprint, cores: &Cores, plan: &Plan) -> St
     let host = cores
         .host
         .map_or_else(String::new, |core| format!(", this thread on {core}"));
+    let quota = cores
+        .quota
+        .map_or_else(String::new, |cores| format!(", CPU quota of {cores} cores"));
     row(
         "machine",
         format!(
-            "allowed cores {:?}, isolated {:?}{host}",
+            "allowed cores {:?}, isolated {:?}{host}{quota}",
             cores.allowed, cores.isolated
         ),
     );
@@ -134,6 +135,9 @@ fn explain(path: &Path, blueprint: &Blueprint, cores: &Cores, plan: &Plan) -> St
             plan.about(&config.placement, config.shards)
         ),
     );
+    for note in &plan.notes {
+        row("", note.clone());
+    }
     if let Some(cores) = std::env::var_os(ENV_CORES) {
         row(
             "",

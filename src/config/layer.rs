@@ -10,6 +10,7 @@ use super::{Config, Deliver, MAX_INSTRUMENTS, mistakes};
 use crate::abi::EventKind;
 use crate::error::Error;
 use crate::factors::Ranged;
+use crate::os::threads::Policy;
 use crate::pipeline::idle::Idle;
 use crate::pipeline::overload::{EgressOverload, IngestOverload, StageOverload};
 use crate::stages::{Callback, Shards};
@@ -32,6 +33,7 @@ pub(super) struct Layer {
     shards: Option<Ranged<1, { Shards::MAX as u64 }>>,
     cores: Option<Vec<CoreNumber>>,
     idle: Option<Idle>,
+    policy: Option<Policy>,
     rings: Option<RingsLayer>,
     overload: Option<OverloadLayer>,
     instruments: Option<InstrumentsLayer>,
@@ -123,6 +125,7 @@ impl Layer {
             config.cores = Some(cores.into_iter().map(Ranged::size).collect());
         }
         set(&mut config.idle, self.idle);
+        set(&mut config.policy, self.policy);
         set(&mut config.timing, self.timing);
         let rings = self.rings.unwrap_or_default();
         set(&mut config.rings.ingest, rings.ingest.map(Ranged::size));

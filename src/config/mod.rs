@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::abi::EventKind;
 use crate::error::Error;
 use crate::messages::ModelId;
+use crate::pipeline::plan::Wanted;
 use crate::stages::Assets;
 
 mod forms;
@@ -33,6 +34,7 @@ mod schema;
 mod sections;
 mod source;
 
+pub use crate::os::threads::Policy;
 pub use crate::pipeline::idle::Idle;
 pub use crate::pipeline::overload::{EgressOverload, IngestOverload, Overload, StageOverload};
 pub use crate::pipeline::placement::Placement;
@@ -127,6 +129,8 @@ pub struct Config {
     pub cores: Option<Vec<usize>>,
     /// What a lane does when it has nothing to do. Default `auto`.
     pub idle: Idle,
+    /// How the kernel schedules lanes. Default `ordinary`.
+    pub policy: Policy,
     /// Sizes of the rings.
     pub rings: Rings,
     /// What happens to a message for which a ring has no room.
@@ -162,6 +166,7 @@ impl Default for Config {
             shards: 1,
             cores: None,
             idle: Idle::Auto,
+            policy: Policy::Ordinary,
             rings: Rings::default(),
             overload: Overload::default(),
             instruments: Instruments::default(),
@@ -204,6 +209,18 @@ impl Config {
         Ok(config)
     }
 
+    /// What it asks of the cores.
+    #[doc(hidden)]
+    pub fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            placement: &self.placement,
+            shards: self.shards,
+            cores: self.cores.as_deref(),
+            idle: self.idle,
+            may_run_inline: self.deliver == Deliver::OnData,
+        }
+    }
+
     /// What can be said of the values without knowing the factor sets and
     /// models.
     fn check(&self) -> Result<(), Error> {
@@ -237,6 +254,12 @@ impl Config {
         once("factors", sets, "each factor set once")?;
         let models = self.models.iter().map(|entry| entry.name.as_str());
         once("models", models, "a name of its own for each (key name)")?;
+        if let Some(core) = repeated(self.cores.as_deref().unwrap_or_default()) {
+            return Err(Error::Config(format!(
+                "cores names core {core} twice; expected a core of its own for each lane, or no \
+                 cores, so that lanes share where there are too few"
+            )));
+        }
         if self.models.len() > ModelId::MAX {
             return Err(Error::Config(format!(
                 "models has {} entries; expected at most {}",
@@ -268,6 +291,13 @@ impl Config {
     }
 }
 
+/// The first core that a list names again.
+fn repeated(cores: &[usize]) -> Option<usize> {
+    let mut places = cores.iter().enumerate();
+    let (_, core) = places.find(|(place, core)| cores[..*place].contains(core))?;
+    Some(*core)
+}
+
 /// The JSON Schema (draft 2020-12) of a configuration file, for editors and
 /// other tools. It says what is a valid file; whether a factor set, a model file
 /// or a core is there, only the engine can say.
@@ -291,7 +321,7 @@ mod tests {
                 "callback": "per-model", "trigger": ["trade", "index_price"],
                 "assets": "btc_usdt", "disabled_factors": ["a"], "disabled_models": "none",
                 "placement": [["ingest"],["factor","model"],["egress"]], "shards": 3,
-                "cores": [1, 2], "idle": "yield", "timing": false,
+                "cores": [1, 2], "idle": "yield", "policy": "fifo", "timing": false,
                 "deliver": "on_data", "deliver_budget_us": 20,
                 "rings": {"ingest": 8, "stage": 4, "egress": 2}, "instruments": {"max": 9},
                 "overload": {"ingest": "block", "egress": "drop-newest", "block_ms": 5},
@@ -311,6 +341,7 @@ mod tests {
         );
         assert_eq!(config.shards, 3);
         assert_eq!(config.cores, Some(vec![1, 2]));
+        assert_eq!(config.policy, Policy::Fifo);
         assert_eq!(config.deliver, Deliver::OnData);
         assert_eq!(config.deliver_budget_us, 20);
         assert_eq!(config.rings.stage, 4);
@@ -371,6 +402,7 @@ mod tests {
         );
         assert!(refusal("{\"cores\": [1024]}").contains("a whole number from 0 to 1023"));
         assert!(refusal("{\"cores\": [-1]}").contains("cores[0]"));
+        assert!(refusal("{\"cores\": [0, 1, 1]}").contains("names core 1 twice"));
         assert!(
             refusal("{\"deliver\": \"soon\"}")
                 .contains("deliver: unknown variant `soon`, expected `poll` or `on_data`")

@@ -98,13 +98,20 @@ pub(crate) fn add_latency_dir(config: &mut Config) {
 }
 
 fn parse_cores(list: &str) -> Result<Vec<usize>, Error> {
-    parse_list(list)
+    let cores = parse_list(list)
         .filter(|cores| !cores.is_empty())
         .ok_or_else(|| {
             Error::Config(format!(
                 "{ENV_CORES} is {list:?}; expected a list of cores below {MAX_CORES} such as 2,3 or 2-3"
             ))
-        })
+        })?;
+    match super::repeated(&cores) {
+        Some(core) => Err(Error::Config(format!(
+            "{ENV_CORES} is {list:?}, which names core {core} twice; expected a core of its own for \
+             each lane"
+        ))),
+        None => Ok(cores),
+    }
 }
 
 fn env_path(name: &str) -> Option<PathBuf> {
@@ -121,7 +128,7 @@ mod tests {
     fn lists_of_cores_are_read_strictly() {
         assert_eq!(parse_cores("2, 4-5").unwrap(), [2, 4, 5]);
         for wrong in [
-            "", "x", "2,x", "2-", "9999", "5-4", "3,5-4", "0,1-2-3", "2,,3",
+            "", "x", "2,x", "2-", "9999", "5-4", "3,5-4", "0,1-2-3", "2,,3", "2,2", "0-3,1",
         ] {
             assert!(parse_cores(wrong).is_err(), "{wrong}");
         }

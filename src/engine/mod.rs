@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `blueprint` | what a configuration asks for, checked, before anything runs |
 //! | `start` | from a blueprint to a running engine |
+//! | `places` | cores, chosen and taken |
 //! | `runtime` | lanes, counters and reports, while it runs |
 //! | `feeder` | where the host's events go in |
 //! | `poller` | where signals come out |
@@ -27,6 +28,7 @@ mod batch;
 mod blueprint;
 mod delivery;
 mod feeder;
+mod places;
 mod poller;
 mod runtime;
 mod start;

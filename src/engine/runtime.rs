@@ -9,6 +9,7 @@ use super::delivery::Delivery;
 use super::feeder::Feeder;
 use super::poller::Poller;
 use crate::capture::Writer;
+use crate::os::claims::Claims;
 use crate::os::clock::Clock;
 use crate::pipeline::control::{Control, LONGEST_FAREWELL};
 use crate::pipeline::lane::Lane;
@@ -19,6 +20,8 @@ use crate::telemetry::counters::Snapshot;
 /// The rest of an engine: lanes, counters and reports.
 pub(crate) struct Base {
     pub(super) lanes: Vec<Lane>,
+    /// Given back when the lanes have ended.
+    pub(super) claims: Claims,
     pub(super) plan: Plan,
     pub(super) control: Arc<Control>,
     pub(super) clock: Clock,
@@ -44,6 +47,9 @@ impl Base {
         let mut all = true;
         for lane in self.lanes.drain(..) {
             all &= lane.join(deadline);
+        }
+        if !all {
+            self.claims.keep();
         }
         all
     }

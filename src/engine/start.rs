@@ -7,6 +7,7 @@ use super::Engine;
 use super::blueprint::Blueprint;
 use super::delivery::Delivery;
 use super::feeder::Feeder;
+use super::places::Places;
 use super::poller::Poller;
 use super::runtime::Base;
 use crate::capture::{Tap, Writer};
@@ -14,12 +15,9 @@ use crate::config::Deliver;
 use crate::error::Error;
 use crate::messages::Names;
 use crate::os::clock::Clock;
-use crate::os::cores::Cores;
 use crate::os::memory;
 use crate::pipeline::build::{self, RingPlan};
 use crate::pipeline::control::Control;
-use crate::pipeline::lane::Lane;
-use crate::pipeline::plan::Plan;
 use crate::report::{Exporter, Facts, Latency, Monitor};
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::AtHost;
@@ -30,25 +28,20 @@ use crate::telemetry::hops::{self, Hop};
 impl Engine {
     pub(super) fn build(blueprint: Blueprint, words: AtHost) -> Result<Self, Error> {
         memory::check("an engine", 0, 1)?;
-        let cores = Cores::detect().map_err(Error::Placement)?;
         let config = &blueprint.config().clone();
         config.check_paths(None)?;
-        let plan = Plan::new(
-            &config.placement,
-            config.shards,
-            config.cores.as_deref(),
-            config.idle,
-            &cores,
-        )
-        .map_err(Error::Placement)?;
-        let threads = plan.lanes.len()
-            + usize::from(config.latency.dir.is_some())
-            + usize::from(config.capture.file.is_some());
-        memory::check(
-            "an engine of this configuration",
-            blueprint.bytes(),
-            threads,
-        )?;
+        let Places {
+            cores,
+            plan,
+            claims,
+            lanes,
+        } = Places::take(config, |plan| {
+            let threads = plan.lanes.len()
+                + usize::from(config.latency.dir.is_some())
+                + usize::from(config.capture.file.is_some());
+            let bytes = blueprint.bytes();
+            memory::check("an engine of this configuration", bytes, threads)
+        })?;
         let names = Arc::new(Names::new(blueprint.config().instruments.max));
         let levels = blueprint.levels();
         let outputs = blueprint.widest_signal();
@@ -123,8 +116,12 @@ impl Engine {
         if config.deliver == Deliver::OnData {
             about += &format!(" deliver={}", delivery.about());
         }
+        for note in &plan.notes {
+            about += &format!("; {note}");
+        }
         let mut base = Base {
             lanes: Vec::new(),
+            claims,
             plan,
             control: control.clone(),
             clock: clock.clone(),
@@ -137,11 +134,9 @@ impl Engine {
             delivery,
         };
         // From here on, dropping `base` stops and joins what has been started.
-        for (index, (work, pulse)) in pipeline.works.into_iter().zip(pulses).enumerate() {
-            let plan = &base.plan.lanes[index];
-            let lane =
-                Lane::start(index, plan, work, pulse, control.clone()).map_err(Error::Placement)?;
-            base.lanes.push(lane);
+        for ((lane, work), pulse) in lanes.into_iter().zip(pipeline.works).zip(pulses) {
+            let lane = lane.begin(work, pulse, control.clone());
+            base.lanes.push(lane.map_err(Error::Placement)?);
         }
         if let Some(dir) = &config.latency.dir {
             let facts = Facts::new(config, &base.plan, &cores, &clock);
@@ -152,13 +147,13 @@ impl Engine {
                 clock.clone(),
                 base.monitor.clone(),
                 facts,
-                cores.aside(base.plan.lanes.iter().map(|lane| lane.core)),
+                cores.aside(base.plan.lanes.iter().filter_map(|lane| lane.core)),
             )
             .map_err(Error::Report)?;
             base.exporter = Some(exporter);
         }
         if let Some((file, opened, events, counters)) = captured {
-            let aside = cores.aside(base.plan.lanes.iter().map(|lane| lane.core));
+            let aside = cores.aside(base.plan.lanes.iter().filter_map(|lane| lane.core));
             let writer =
                 Writer::start(file, opened, events, levels, clock.clone(), counters, aside);
             base.capture = Some(writer.map_err(Error::Capture)?);

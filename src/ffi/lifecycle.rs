@@ -127,7 +127,9 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
 
 /// Sets the callback and what it gets as `user_data`, in place of an earlier
 /// one. Null clears it: signals then wait in the ring. From inside a callback
-/// it takes effect after that callback.
+/// it takes effect after that callback. While another thread is inside a call on the
+/// handle it is refused, and what was set stays: `signal_last_error` then says so, and
+/// is null after a call that was taken.
 ///
 /// # Safety
 ///
@@ -141,6 +143,7 @@ pub unsafe extern "C" fn signal_register_callback(
 ) {
     if let Ok(inside) = handle_table::enter(handle) {
         inside.handle().callback.set((cb, user_data));
+        last_error::clear();
     }
 }
 

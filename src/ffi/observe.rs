@@ -8,15 +8,18 @@ use super::last_error;
 use super::types::{
     SIGNAL_ALL_MODELS, SIGNAL_ERROR_NULL, SIGNAL_HEALTH_DEGRADED, SIGNAL_HEALTH_FAILED,
     SIGNAL_HEALTH_OK, SIGNAL_HEALTH_OVERLOADED, SIGNAL_HEALTH_QUARANTINED, SIGNAL_HEALTH_SILENT,
-    SIGNAL_HEALTH_STALLED, signal_hop_t, signal_lane_t, signal_ring_t, signal_stats_t,
+    SIGNAL_HEALTH_STALLED, SIGNAL_NO_CORE, signal_hop_t, signal_lane_t, signal_ring_t,
+    signal_stats_t,
 };
+use crate::os::stderr;
 use crate::report::HealthState;
 use crate::telemetry::counters::{Counter, Snapshot};
 use crate::telemetry::hops::MAX_NS;
 
 const _: () = assert!(super::types::SIGNAL_LATENCY_BOUND_NS == MAX_NS);
 
-/// Why the last `signal_create` on this thread returned null, why a poll
+/// Why the last `signal_create` on this thread returned null, why
+/// `signal_register_callback` was refused, why a poll
 /// returned `SIGNAL_ERROR_FAILED`, or what `signal_health` found; null if that
 /// call had nothing to say. Valid until the next such call on this thread: copy
 /// it, never free it.
@@ -31,6 +34,14 @@ pub extern "C" fn signal_last_error() -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_refused_handles() -> u64 {
     handle_table::refused()
+}
+
+/// Lines for stderr that could not be written at once and are lost: a full pipe, a
+/// reader that is gone, a full disk. All handles, since the library was loaded.
+/// Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn signal_lost_lines() -> u64 {
+    stderr::lost()
 }
 
 /// Fills in the counters while the engine runs. Returns 0; `SIGNAL_ERROR_NULL`
@@ -288,7 +299,7 @@ pub unsafe extern "C" fn signal_lanes(
         let rows = this.base.monitor().lanes();
         let rows = rows.iter().map(|lane| signal_lane_t {
             name: c_name(&lane.name),
-            core: lane.core as u64,
+            core: lane.core.map_or(SIGNAL_NO_CORE, |core| core as u64),
             beats: lane.beats,
             longest_duty_ns: lane.longest_duty_ns,
             stalls: lane.stalls,

@@ -216,7 +216,7 @@ pub struct signal_lane_t {
     /// Its stages, its core and what it does when idle, as in
     /// `ingest..egress@1(spin)`; NUL-terminated.
     pub name: [c_char; SIGNAL_NAME_LEN],
-    /// The core that it is pinned to.
+    /// The core that it is pinned to; `SIGNAL_NO_CORE` where lanes cannot be pinned.
     pub core: u64,
     /// The heartbeat's sequence: it grows for as long as the lane comes round.
     pub beats: u64,
@@ -274,6 +274,9 @@ pub const SIGNAL_ERROR_FAILED: c_int = -2;
 pub const SIGNAL_ERROR_HANDLE: c_int = -3;
 /// Another call on this handle is under way. Counted in `refused_concurrent`.
 pub const SIGNAL_ERROR_BUSY: c_int = -4;
+
+/// `signal_lane_t.core` of a lane that is not pinned.
+pub const SIGNAL_NO_CORE: u64 = u64::MAX;
 
 /// `signal_value_name`: the model of values that are those of several models.
 pub const SIGNAL_ALL_MODELS: c_int = -10;

@@ -1,9 +1,11 @@
 //! What cores this process may use, as the kernel says.
 
+use std::io;
 use std::mem::MaybeUninit;
 
 use core_affinity::CoreId;
 
+use super::claims::{Claim, Turn};
 use super::machine::{self, MAX_CORES};
 use super::threads;
 
@@ -11,7 +13,7 @@ use super::threads;
 pub(crate) const LANE_NAME: &str = "signal-lane-";
 
 /// The cores of this machine, from this process' point of view.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cores {
     /// Cores that the kernel lets a thread of this process be pinned to,
     /// ascending. The calling thread's own mask is not the limit.
@@ -27,27 +29,31 @@ pub struct Cores {
     /// Cores that share a physical core with the host's, or that are not the
     /// last hardware thread of their own.
     pub second_threads: Vec<usize>,
+    /// Allowed cores that other processes have claimed.
+    pub others: Vec<Claim>,
+    /// Why claims of other processes are not known, if so.
+    pub claims_unknown: Option<String>,
+    /// CPU time that the control group leaves to this process, in cores.
+    pub quota: Option<f64>,
+    /// Why lanes cannot be pinned, if so: a sandbox may forbid it. What is allowed
+    /// is then what the kernel says of this process elsewhere.
+    pub cannot_pin: Option<String>,
 }
 
 impl Cores {
     /// Asks the kernel.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that says what failed.
-    pub fn detect() -> Result<Self, String> {
+    pub fn detect() -> Self {
+        Self::detect_in(&Turn::wait())
+    }
+
+    /// As [`Cores::detect`], for whoever is about to choose some.
+    pub(crate) fn detect_in(turn: &Turn) -> Self {
         let own = core_affinity::get_core_ids().unwrap_or_default();
         let (host, host_is_pinned) = match own.as_slice() {
             [only] => (Some(only.id), true),
             _ => (current(), false),
         };
-        let allowed = allowed()?;
-        if allowed.is_empty() {
-            return Err(format!(
-                "cannot read which cores this process may use (machines with more than {MAX_CORES} cores are not supported)"
-            ));
-        }
-        let isolated = machine::isolated_cores();
+        let Probe { allowed, refusal } = probe();
         let second_threads = allowed
             .iter()
             .copied()
@@ -57,22 +63,47 @@ impl Cores {
                     || host.is_some_and(|host| host != core && threads.contains(&host))
             })
             .collect();
-        Ok(Self {
-            allowed,
-            isolated,
+        Self {
+            others: turn.others(&allowed),
+            claims_unknown: turn.unknown().map(str::to_owned),
+            isolated: machine::isolated_cores(),
             host,
             host_is_pinned,
             lanes: cores_of_lanes(),
             second_threads,
-        })
+            quota: machine::quota().map(|quota| quota.cores),
+            cannot_pin: refusal,
+            allowed,
+        }
     }
 }
 
 impl Cores {
+    /// Whether a lane of this process or anything of another one is there.
+    pub(crate) fn is_taken(&self, core: usize) -> bool {
+        self.lanes.contains(&core) || self.others.iter().any(|claim| claim.core == core)
+    }
+
+    /// Hosts that need one of these cores and have none of their own: this one, and
+    /// one for each process that has lanes here and is not known to be pinned.
+    pub(crate) fn hosts_to_seat(&self) -> usize {
+        let pinned: Vec<_> = self.others.iter().filter(|claim| claim.is_host).collect();
+        let mut floating: Vec<_> = self
+            .others
+            .iter()
+            .map(|claim| claim.process)
+            .filter(|process| !pinned.iter().any(|claim| claim.process == *process))
+            .collect();
+        floating.sort_unstable();
+        floating.dedup();
+        1 + floating.len()
+    }
+
     /// Cores for a thread that is in nobody's way: neither the host's nor a
-    /// lane's, or all that are allowed if none is left.
+    /// lane's, of whatever process, or all that are allowed if none is left.
     pub(crate) fn aside(&self, own_lanes: impl Iterator<Item = usize>) -> Vec<usize> {
         let mut busy = self.lanes.clone();
+        busy.extend(self.others.iter().map(|claim| claim.core));
         busy.extend(own_lanes);
         busy.extend(self.host);
         let free: Vec<usize> = self
@@ -89,15 +120,40 @@ impl Cores {
     }
 }
 
-/// The cores that a thread of this process can be pinned to now.
-fn allowed() -> Result<Vec<usize>, String> {
+/// What a thread of this process can be pinned to now.
+struct Probe {
+    allowed: Vec<usize>,
+    /// Why none can be pinned to any of them.
+    refusal: Option<String>,
+}
+
+fn probe() -> Probe {
     let probe = threads::spawn("signal-probe".into(), || {
-        widen_own_mask();
-        core_affinity::get_core_ids().unwrap_or_default()
-    })
-    .map_err(|error| format!("cannot start a thread: {error}"))?;
-    let cores = probe.join().unwrap_or_default();
-    Ok(cores.iter().map(|core| core.id).collect())
+        let widened = widen_own_mask();
+        let cores = core_affinity::get_core_ids().unwrap_or_default();
+        let allowed: Vec<usize> = cores.iter().map(|core| core.id).collect();
+        let refusal = match (allowed.first(), widened) {
+            (None, _) => Some("the kernel does not say which cores there are".to_owned()),
+            (Some(_), Ok(())) => None,
+            (Some(&core), Err(why)) => pin_to(core)
+                .is_err()
+                .then(|| format!("sched_setaffinity is refused: {why}")),
+        };
+        Probe { allowed, refusal }
+    });
+    let found = probe.map(|probe| probe.join());
+    let mut found = match found {
+        Ok(Ok(probe)) => probe,
+        // Without threads there are no lanes either, and that has its own error.
+        _ => Probe {
+            allowed: Vec::new(),
+            refusal: None,
+        },
+    };
+    if found.allowed.is_empty() {
+        found.allowed = machine::cores_of_process();
+    }
+    found
 }
 
 /// Pins the calling thread and confirms it.
@@ -111,33 +167,47 @@ pub fn pin(core: usize) -> Result<(), String> {
             "core {core} is out of range: expected less than {MAX_CORES}"
         ));
     }
-    if !core_affinity::set_for_current(CoreId { id: core }) {
-        // It may have gone since it was chosen.
-        return Err(format!(
-            "the kernel refused to pin a lane to core {core}; expected one of {:?}",
-            allowed()?
-        ));
-    }
-    match core_affinity::get_core_ids().as_deref() {
-        Some([only]) if only.id == core => Ok(()),
-        other => Err(format!(
-            "a lane pinned to core {core} found itself allowed on {other:?}"
-        )),
+    // It may have gone since it was chosen.
+    pin_to(core).map_err(|found| {
+        format!(
+            "the kernel refused to pin a lane to core {core}; expected one of {:?}, and it is allowed on {found:?}",
+            probe().allowed
+        )
+    })
+}
+
+/// # Errors
+///
+/// Where the calling thread may run instead.
+fn pin_to(core: usize) -> Result<(), Vec<usize>> {
+    core_affinity::set_for_current(CoreId { id: core });
+    let own = core_affinity::get_core_ids().unwrap_or_default();
+    match own[..] {
+        [only] if only.id == core => Ok(()),
+        _ => Err(own.iter().map(|core| core.id).collect()),
     }
 }
 
-/// Lets the calling thread run wherever its cpuset allows: the kernel cuts an
-/// all-ones mask down to that.
-fn widen_own_mask() {
+/// Lets the calling thread, one of this library's own, run wherever its cpuset
+/// allows: the kernel cuts an all-ones mask down to that.
+///
+/// # Errors
+///
+/// The kernel's.
+pub(crate) fn widen_own_mask() -> io::Result<()> {
     // SAFETY: cpu_set_t is a plain bit set, for which all zeros is valid; the
     // call reads it for its size and changes the calling thread alone, which
-    // is the probe thread made above.
-    unsafe {
+    // its callers have made themselves.
+    let done = unsafe {
         let mut all: libc::cpu_set_t = MaybeUninit::zeroed().assume_init();
         for core in 0..MAX_CORES {
             libc::CPU_SET(core, &mut all);
         }
-        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &all);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &all) == 0
+    };
+    match done {
+        true => Ok(()),
+        false => Err(io::Error::last_os_error()),
     }
 }
 
@@ -182,11 +252,11 @@ mod tests {
 
     #[test]
     fn the_callers_own_mask_is_not_the_limit() {
-        let before = Cores::detect().unwrap();
+        let before = Cores::detect();
         let core = before.allowed[0];
         std::thread::spawn(move || {
             pin(core).unwrap();
-            let pinned = Cores::detect().unwrap();
+            let pinned = Cores::detect();
             assert_eq!(pinned.allowed, before.allowed);
             assert_eq!(pinned.host, Some(core));
             assert_eq!(core_affinity::get_core_ids().unwrap().len(), 1);
@@ -197,12 +267,12 @@ mod tests {
 
     #[test]
     fn a_core_that_is_gone_is_an_error_that_lists_the_others() {
-        let allowed = Cores::detect().unwrap().allowed;
+        let allowed = Cores::detect().allowed;
         let gone = (0..MAX_CORES).find(|core| !allowed.contains(core)).unwrap();
         let error = pin(gone).unwrap_err();
         assert!(error.contains(&format!("core {gone};")), "{error}");
-        assert!(error.ends_with(&format!("{allowed:?}")), "{error}");
-        assert_eq!(Cores::detect().unwrap().allowed, allowed);
+        assert!(error.contains(&format!("one of {allowed:?}")), "{error}");
+        assert_eq!(Cores::detect().allowed, allowed);
     }
 
     #[test]

@@ -5,6 +5,10 @@
 
 use std::fs;
 
+mod quota;
+
+pub use quota::{Quota, Throttling, quota, quota_in, throttling, throttling_in};
+
 /// Core ids at and above this abort the process in `core_affinity`.
 pub const MAX_CORES: usize = libc::CPU_SETSIZE as usize;
 
@@ -122,6 +126,27 @@ pub fn threads() -> Vec<Thread> {
             })
         })
         .collect()
+}
+
+/// What the kernel calls a process, without what would spoil a line.
+pub fn process_name(process: u32) -> Option<String> {
+    let name = line(&format!("/proc/{process}/comm"))?;
+    Some(name.chars().filter(|c| !c.is_control()).collect())
+}
+
+/// Cores that this process' first thread may use, from what can be read of it; all
+/// that are online where nothing can. Never empty.
+pub fn cores_of_process() -> Vec<usize> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let list = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let cores = list.and_then(parse_list);
+    let cores = cores.or_else(|| parse_list(&online()?));
+    match cores {
+        Some(cores) if !cores.is_empty() => cores,
+        _ => vec![0],
+    }
 }
 
 /// Number of threads of this process.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `clock` | stamps in TSC ticks |
 //! | `cores` | what cores this process may use |
+//! | `claims` | cores that other processes use |
 //! | `machine` | what `/proc` and `/sys` say |
 //! | `threads` | threads that block all signals |
 //! | `memory` | whether there is enough of it |
@@ -12,6 +13,7 @@
 //! | `panic` | panics that are caught and told |
 //! | `glibc` | symbol versions of the host's glibc |
 
+pub mod claims;
 pub mod clock;
 pub mod cores;
 pub(crate) mod files;

@@ -1,29 +1,236 @@
-//! Lines on stderr.
+//! Lines on stderr, for a host that may have made anything of its descriptor 2.
+//!
+//! A line never waits and never raises a signal in the host. What cannot be
+//! written at once is lost and counted: a full pipe, a stopped terminal, a reader
+//! that is gone, a full disk. The host's description is left as it is: other
+//! processes share it, and `O_NONBLOCK` on it would make *their* writes fail.
+
+use std::io::{Cursor, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use libc::{c_int, iovec};
+
+/// Lines that could not be written, or not whole.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// What a write raises in the thread that writes: no reader, a file at the
+/// process' limit, a terminal that stops background processes that write.
+const RAISED_BY_WRITING: [c_int; 3] = [libc::SIGPIPE, libc::SIGXFSZ, libc::SIGTTOU];
+
+/// Bytes that a pipe takes whole or not at all.
+const WHOLE: usize = libc::PIPE_BUF;
 
 /// Writes one line to stderr, and past the standard library's lock: in the child
-/// of a fork a thread that is not there may hold it for ever. What cannot be
-/// written (a full disk, a closed pipe) is lost: that must not cost the host
-/// anything.
+/// of a fork a thread that is not there may hold it for ever. Allocates nothing
+/// and leaves `errno` alone, so that a refused call may use it.
 pub(crate) fn say(line: &str) {
-    let line = format!("signal: {line}\n");
-    // SAFETY: the text is readable for its length.
-    unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
+    say_on(libc::STDERR_FILENO, line);
+}
+
+/// Lines of this copy of the library that were lost, since it was loaded.
+pub(crate) fn lost() -> u64 {
+    LOST.load(Ordering::Relaxed)
+}
+
+fn say_on(descriptor: RawFd, line: &str) {
+    // SAFETY: the place of this thread's `errno` is valid as long as the thread.
+    let errno = unsafe { *libc::__errno_location() };
+    if !write_line(descriptor, line) {
+        LOST.fetch_add(1, Ordering::Relaxed);
+    }
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+}
+
+/// Whether the whole line was written.
+fn write_line(descriptor: RawFd, line: &str) -> bool {
+    let mut parts = [b"signal: ", line.as_bytes(), b"\n"].map(|part: &[u8]| iovec {
+        iov_base: part.as_ptr().cast_mut().cast(),
+        iov_len: part.len(),
+    });
+    let length: usize = parts.iter().map(|part| part.iov_len).sum();
+    let _quiet = Quiet::new();
+    let written = match Kind::of(descriptor) {
+        Some(Kind::Direct) => write(descriptor, &parts),
+        Some(Kind::Socket) => send(descriptor, &mut parts),
+        Some(Kind::MayWait) => match reopen(descriptor) {
+            Ok(own) => write(own.as_raw_fd(), &parts),
+            // A pipe without a reader, a terminal that is gone.
+            Err(libc::ENXIO | libc::EIO) => None,
+            // No /proc, no right to open it, no descriptor left.
+            Err(_) if has_room(descriptor) => write(descriptor, &cut(parts)),
+            Err(_) => None,
+        },
+        None => None,
+    };
+    written == Some(length)
+}
+
+/// How a descriptor is written without waiting.
+enum Kind {
+    /// As it is: regular files, and devices that are no terminals.
+    Direct,
+    Socket,
+    MayWait,
+}
+
+impl Kind {
+    /// `None` where there is nothing to write to.
+    fn of(descriptor: RawFd) -> Option<Self> {
+        let mut about = MaybeUninit::<libc::stat64>::uninit();
+        // SAFETY: `about` is a valid place for the answer, and is read only if
+        // the call has filled it.
+        let about = unsafe {
+            if libc::fstat64(descriptor, about.as_mut_ptr()) != 0 {
+                return None;
+            }
+            about.assume_init()
+        };
+        Some(match about.st_mode & libc::S_IFMT {
+            libc::S_IFSOCK => Self::Socket,
+            libc::S_IFREG | libc::S_IFBLK => Self::Direct,
+            _ => Self::MayWait,
+        })
+    }
+}
+
+/// A description of our own of the same pipe or terminal, which never waits.
+///
+/// # Errors
+///
+/// The error's number.
+fn reopen(descriptor: RawFd) -> Result<OwnedFd, c_int> {
+    let mut path = [0u8; 32];
+    // The last byte stays the NUL.
+    let mut text = Cursor::new(&mut path[..31]);
+    if is_multiplexer(descriptor) || write!(text, "/proc/self/fd/{descriptor}").is_err() {
+        return Err(libc::ENOTSUP);
+    }
+    let flags = libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: the path is NUL-terminated; a descriptor that is returned is new,
+    // and nobody else owns it.
+    unsafe {
+        match libc::open(path.as_ptr().cast(), flags) {
+            -1 => Err(*libc::__errno_location()),
+            own => Ok(OwnedFd::from_raw_fd(own)),
+        }
+    }
+}
+
+/// Whether it is the master of a pseudo-terminal: opened by its name it would be
+/// another one.
+fn is_multiplexer(descriptor: RawFd) -> bool {
+    let mut number: libc::c_uint = 0;
+    // SAFETY: the request writes one number to the place that it is given.
+    unsafe { libc::ioctl(descriptor, libc::TIOCGPTN, &raw mut number) == 0 }
+}
+
+/// Whether a write of at most [`WHOLE`] bytes does not wait, as far as `poll`
+/// can tell: another process may fill a pipe in between.
+fn has_room(descriptor: RawFd) -> bool {
+    let mut asked = libc::pollfd {
+        fd: descriptor,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one valid entry, and no time to wait.
+    let answers = unsafe { libc::poll(&mut asked, 1, 0) };
+    answers == 1 && asked.revents & libc::POLLOUT != 0
+}
+
+/// The line, its end left away where it is longer than [`WHOLE`].
+fn cut([before, mut line, after]: [iovec; 3]) -> [iovec; 3] {
+    let room = WHOLE - before.iov_len - after.iov_len;
+    line.iov_len = line.iov_len.min(room);
+    [before, line, after]
+}
+
+fn write(descriptor: RawFd, parts: &[iovec; 3]) -> Option<usize> {
+    // SAFETY: each part is readable for its length: they are the borrowed pieces
+    // of the line that `write_line` holds.
+    let written = unsafe { libc::writev(descriptor, parts.as_ptr(), parts.len() as c_int) };
+    usize::try_from(written).ok()
+}
+
+fn send(descriptor: RawFd, parts: &mut [iovec; 3]) -> Option<usize> {
+    // SAFETY: all zeros is a message without address and control data.
+    let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    message.msg_iov = parts.as_mut_ptr();
+    message.msg_iovlen = parts.len();
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: as in `write`; the message outlives the call.
+    usize::try_from(unsafe { libc::sendmsg(descriptor, &message, flags) }).ok()
+}
+
+/// Keeps signals that a write raises off this thread until it is dropped, and
+/// takes those that it has raised.
+struct Quiet {
+    before: libc::sigset_t,
+    /// Raised by somebody else, and left for whom it was meant.
+    pending: libc::sigset_t,
+}
+
+impl Quiet {
+    fn new() -> Self {
+        let mut before = empty_set();
+        let mut pending = empty_set();
+        let mut blocked = empty_set();
+        // SAFETY: all sets are initialised and valid for writing, the signals are
+        // Linux' own, and the calls change this thread's mask alone.
+        unsafe {
+            libc::sigpending(&mut pending);
+            for signal in RAISED_BY_WRITING {
+                libc::sigaddset(&mut blocked, signal);
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, &blocked, &mut before);
+        }
+        Self { before, pending }
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        let mut ours = empty_set();
+        let mut raised = empty_set();
+        let now = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: the sets are initialised; `before` was filled in by `new` on
+        // this same thread, which the value never leaves. Signals of `ours` are
+        // blocked here, so taking them races with no handler of this thread.
+        unsafe {
+            libc::sigpending(&mut raised);
+            let mut any = false;
+            for signal in RAISED_BY_WRITING {
+                let is_new = libc::sigismember(&raised, signal) == 1
+                    && libc::sigismember(&self.pending, signal) == 0;
+                if is_new {
+                    libc::sigaddset(&mut ours, signal);
+                    any = true;
+                }
+            }
+            // Each is pending once at most on this thread; one that interrupts
+            // the call is none of ours, so it is called again.
+            while any
+                && (libc::sigtimedwait(&ours, std::ptr::null_mut(), &now) > 0
+                    || *libc::__errno_location() == libc::EINTR)
+            {}
+            libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut());
+        }
+    }
+}
+
+fn empty_set() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: `sigemptyset` initialises the set that it is given.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        set.assume_init()
+    }
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use std::sync::mpsc;
-    use std::time::Duration;
-
-    #[test]
-    fn a_lock_on_stderr_that_is_never_given_back_stops_nobody() {
-        let (said, hear) = mpsc::channel();
-        let _held = std::io::stderr().lock();
-        std::thread::spawn(move || {
-            super::say("written beside a lock on stderr");
-            said.send(()).unwrap();
-        });
-        hear.recv_timeout(Duration::from_secs(20))
-            .expect("say() waits for the lock");
-    }
-}
+mod tests;

@@ -4,6 +4,70 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::thread::{Builder, JoinHandle};
 
+use serde::{Deserialize, Serialize};
+
+/// How the kernel schedules a lane, whatever the thread that made it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// `SCHED_OTHER` at nice 0, or the nearest that this process may have.
+    #[default]
+    Ordinary,
+    /// `SCHED_FIFO` at its lowest priority: before all ordinary threads of its core.
+    /// A lane that spins never lets another one run there, and the kernel takes the
+    /// core away for 50 ms of each second unless it is told not to
+    /// (`kernel.sched_rt_runtime_us`). Needs `CAP_SYS_NICE` or `RLIMIT_RTPRIO`.
+    Fifo,
+    /// That of the thread that makes the handle.
+    Inherit,
+}
+
+/// Gives the calling thread, one of this library's own, a policy.
+///
+/// # Errors
+///
+/// A sentence that says what was refused and what it takes.
+pub(crate) fn adopt(policy: Policy) -> Result<(), String> {
+    const USUAL_SLACK_NS: libc::c_int = 50_000;
+    let (class, priority) = match policy {
+        Policy::Inherit => return Ok(()),
+        Policy::Ordinary => (libc::SCHED_OTHER, 0),
+        Policy::Fifo => (libc::SCHED_FIFO, 1),
+    };
+    // SAFETY: the struct is plain data, for which all zeros is valid; the calls
+    // read it and change the calling thread alone.
+    let refusal = unsafe {
+        let mut of_class: libc::sched_param = MaybeUninit::zeroed().assume_init();
+        of_class.sched_priority = priority;
+        let done = libc::sched_setscheduler(0, class, &of_class) == 0;
+        let refusal = (!done).then(io::Error::last_os_error);
+        // Refused where the maker's was worse and may not be improved.
+        libc::setpriority(libc::PRIO_PROCESS, 0, 0);
+        // None is what a thread of a real-time maker is left with.
+        let slack = libc::prctl(libc::PR_GET_TIMERSLACK);
+        if class == libc::SCHED_OTHER && !(1..=USUAL_SLACK_NS).contains(&slack) {
+            libc::prctl(libc::PR_SET_TIMERSLACK, USUAL_SLACK_NS as libc::c_ulong);
+        }
+        refusal
+    };
+    let Some(error) = refusal else {
+        return Ok(());
+    };
+    // Whoever is ordinary already may be in a sandbox that forbids to say so.
+    // SAFETY: the call asks for the calling thread's policy.
+    if unsafe { libc::sched_getscheduler(0) } == class {
+        return Ok(());
+    }
+    Err(match policy {
+        Policy::Fifo => format!(
+            "policy: fifo was refused: {error}; expected CAP_SYS_NICE or RLIMIT_RTPRIO of 1 or more, \
+             or policy ordinary"
+        ),
+        _ => format!("policy: the kernel refused to make a lane an ordinary thread: {error}"),
+    })
+}
+
 /// Spawns a named thread that has every signal blocked from its first
 /// instruction.
 ///

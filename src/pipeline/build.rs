@@ -109,7 +109,7 @@ pub(crate) fn build(
         stages: Stage::Ingest..=Stage::Egress,
         share: None,
         shard: None,
-        core: 0,
+        core: None,
         idle: Idle::Park,
     }];
     let lanes = if plan.is_inline() {

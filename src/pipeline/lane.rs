@@ -18,6 +18,7 @@ use super::trace::Trace;
 use crate::messages::wire::Wire;
 use crate::os::panic::{discard, told};
 use crate::os::stderr::say;
+use crate::os::threads::Policy;
 use crate::os::{cores, threads};
 use crate::stages::Stage;
 use crate::telemetry::counters::{Counter, Counters};
@@ -150,6 +151,120 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
     }
 }
 
+/// A lane's thread, on its core and without work. Whoever chooses cores next, in
+/// this copy of the library or another, finds it there.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    index: usize,
+    thread: Option<JoinHandle<()>>,
+    work: Option<mpsc::Sender<Job>>,
+    ready: mpsc::Receiver<Result<(), String>>,
+}
+
+struct Job {
+    work: Box<dyn Turn>,
+    pulse: Pulse,
+    control: Arc<Control>,
+}
+
+impl Standing {
+    /// Starts a lane's thread and waits until it is pinned and has its policy.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the lane or its core and says what failed.
+    pub(crate) fn new(index: usize, plan: &LanePlan, policy: Policy) -> Result<Self, String> {
+        let (say, ready) = mpsc::channel();
+        let (work, job) = mpsc::channel::<Job>();
+        let plan = plan.clone();
+        let name = format!("{}{index}", cores::LANE_NAME);
+        let thread = threads::spawn(name, move || {
+            let pinned = match plan.core {
+                Some(core) => cores::pin(core),
+                None => {
+                    // As far as it may: its maker's thread may have been pinned.
+                    let _ = cores::widen_own_mask();
+                    Ok(())
+                }
+            };
+            let pinned = pinned.and_then(|()| threads::adopt(policy));
+            let is_pinned = pinned.is_ok();
+            let _ = say.send(pinned);
+            if is_pinned && let Ok(job) = job.recv() {
+                begin(index, &plan, job, &say);
+            }
+        })
+        .map_err(|error: io::Error| format!("cannot start lane {index}: {error}"))?;
+        let standing = Self {
+            index,
+            thread: Some(thread),
+            work: Some(work),
+            ready,
+        };
+        standing.hear()?;
+        Ok(standing)
+    }
+
+    /// Gives it its work and waits until that is primed.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what failed.
+    pub(crate) fn begin(
+        mut self,
+        work: Box<dyn Turn>,
+        pulse: Pulse,
+        control: Arc<Control>,
+    ) -> Result<Lane, String> {
+        let job = Job {
+            work,
+            pulse,
+            control,
+        };
+        if let Some(to_lane) = self.work.take() {
+            let _ = to_lane.send(job);
+        }
+        self.hear()?;
+        let thread = self.thread.take();
+        let thread = thread.ok_or_else(|| format!("lane {} has no thread", self.index))?;
+        Ok(Lane { thread })
+    }
+
+    fn hear(&self) -> Result<(), String> {
+        let ended = |_| Err(format!("lane {} ended before it was ready", self.index));
+        self.ready.recv().unwrap_or_else(ended)
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        drop(self.work.take());
+        if let Some(thread) = self.thread.take() {
+            forget(thread.join());
+        }
+    }
+}
+
+fn begin(index: usize, plan: &LanePlan, job: Job, ready: &mpsc::Sender<Result<(), String>>) {
+    touch_stack();
+    let Job {
+        mut work,
+        pulse,
+        control,
+    } = job;
+    let primed = catch_unwind(AssertUnwindSafe(|| work.prime())).map_err(|panic| {
+        format!(
+            "lane {index} panicked before the first event: {}",
+            told(panic)
+        )
+    });
+    let is_primed = primed.is_ok();
+    let _ = ready.send(primed);
+    if is_primed {
+        run(index, plan, work, pulse, &control);
+    }
+}
+
 /// A running lane.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -157,48 +272,6 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// Starts a lane and waits until it is pinned and primed.
-    pub(crate) fn start(
-        index: usize,
-        plan: &LanePlan,
-        mut work: Box<dyn Turn>,
-        pulse: Pulse,
-        control: Arc<Control>,
-    ) -> Result<Self, String> {
-        let (ready, pinned) = mpsc::channel();
-        let plan = plan.clone();
-        let name = format!("{}{index}", cores::LANE_NAME);
-        let core = plan.core;
-        let thread = threads::spawn(name, move || {
-            touch_stack();
-            let mut prime = || catch_unwind(AssertUnwindSafe(|| work.prime()));
-            let result = cores::pin(plan.core).and_then(|()| {
-                prime().map_err(|panic| {
-                    format!(
-                        "lane {index} panicked before the first event: {}",
-                        told(panic)
-                    )
-                })
-            });
-            let ok = result.is_ok();
-            let _ = ready.send(result);
-            if ok {
-                run(index, &plan, work, pulse, &control);
-            }
-        })
-        .map_err(|error: io::Error| format!("cannot start lane {index}: {error}"))?;
-        match pinned.recv() {
-            Ok(Ok(())) => Ok(Self { thread }),
-            Ok(Err(why)) => {
-                let _ = thread.join();
-                Err(why)
-            }
-            Err(_) => Err(format!(
-                "lane {index} ended before it was ready on core {core}"
-            )),
-        }
-    }
-
     /// Waits for a lane that was told to stop. Whether it came back: a factor set
     /// or model that never returns must not keep the host from ending, and its
     /// lane is left behind with all that it uses.

@@ -18,8 +18,8 @@ pub struct LanePlan {
     pub share: Option<usize>,
     /// Which of the shards, from 0; `None` where there is one for all.
     pub shard: Option<usize>,
-    /// Core that it is pinned to.
-    pub core: usize,
+    /// Core that it is pinned to; `None` where lanes cannot be pinned.
+    pub core: Option<usize>,
     /// What it does when idle; never [`Idle::Auto`].
     pub idle: Idle,
 }
@@ -40,7 +40,10 @@ impl fmt::Display for LanePlan {
             Idle::Yield => "yield",
             Idle::Park | Idle::Auto => "park",
         };
-        write!(f, "@{}({idle})", self.core)
+        match self.core {
+            Some(core) => write!(f, "@{core}({idle})"),
+            None => write!(f, "@any({idle})"),
+        }
     }
 }
 
@@ -51,6 +54,22 @@ impl LanePlan {
     }
 }
 
+/// What a configuration asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Which stages share a lane.
+    pub placement: &'a Placement,
+    /// How many times the lanes of factor and model are there.
+    pub shards: usize,
+    /// Cores that were chosen, one a lane.
+    pub cores: Option<&'a [usize]>,
+    /// What lanes do when idle.
+    pub idle: Idle,
+    /// Whether the host's thread may run the stages where [`Placement::Auto`] finds
+    /// no core for a lane: it delivers from `signal_on_data`.
+    pub may_run_inline: bool,
+}
+
 /// Lanes with their cores. No lanes means `inline`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -58,35 +77,40 @@ pub struct Plan {
     pub lanes: Vec<LanePlan>,
     /// How many times the lanes of factor and model are there.
     pub shards: usize,
+    /// Why it is not what one might expect, a phrase each.
+    pub notes: Vec<String>,
 }
 
 impl Plan {
     /// Decides what runs where.
     ///
-    /// Without `chosen` cores, lanes take allowed cores but the host's and those
-    /// of other handles' lanes: isolated ones first, then whole physical cores,
-    /// high numbers before low ones; when there are too few they share.
-    /// `Idle::Auto` spins where every lane has a core to itself and a core is
-    /// left for the host, else parks.
+    /// Without chosen cores, lanes take allowed cores but the host's, those of
+    /// other handles' lanes and those that other processes have claimed: isolated
+    /// ones first, then whole physical cores, high numbers before low ones; when
+    /// there are too few they share. `Idle::Auto` spins where every lane has a core
+    /// to itself and one is left for each host, else parks.
     ///
     /// Without chosen cores [`Placement::Auto`] never oversubscribes: where
     /// `shards` lanes and those of ingest and egress would not have a core each,
-    /// there are fewer shards, at worst one lane for all stages.
+    /// there are fewer shards, at worst one lane for all stages; and where that lane
+    /// would park, there is none if the stages may run inline.
     ///
     /// # Errors
     ///
     /// A sentence that names the field, what it holds and what was expected.
-    pub fn new(
-        placement: &Placement,
-        shards: usize,
-        chosen: Option<&[usize]>,
-        idle: Idle,
-        cores: &Cores,
-    ) -> Result<Self, String> {
+    pub fn new(wanted: Wanted<'_>, cores: &Cores) -> Result<Self, String> {
+        let Wanted {
+            placement,
+            shards,
+            cores: chosen,
+            idle,
+            may_run_inline,
+        } = wanted;
         placement.check_shards(shards)?;
-        let shards = match (placement, chosen) {
-            (Placement::Auto, None) => shards.min(room(cores).saturating_sub(2)).max(1),
-            _ => shards,
+        let is_free_choice = *placement == Placement::Auto && chosen.is_none();
+        let shards = match is_free_choice {
+            true => shards.min(room(cores).saturating_sub(2)).max(1),
+            false => shards,
         };
         let stages = lanes_of(placement, shards)?;
         if let Some(chosen) = chosen {
@@ -97,15 +121,62 @@ impl Plan {
             None => pool(cores),
         };
         let taken: Vec<usize> = pool.iter().cycle().take(stages.len()).copied().collect();
-        let shared = taken.iter().enumerate().any(|(index, core)| {
-            taken[..index].contains(core)
-                || cores.lanes.contains(core)
-                || (cores.host_is_pinned && cores.host == Some(*core))
-        });
-        let host_has_one = cores.allowed.len() > stages.len();
+        let has_own_cores = !taken.iter().enumerate().any(|(index, &core)| {
+            taken[..index].contains(&core)
+                || cores.is_taken(core)
+                || (cores.host_is_pinned && cores.host == Some(core))
+        }) && is_room_for_hosts(&taken, cores);
+        let mut notes = Vec::new();
+        if let Some(unused) = chosen.and_then(|chosen| chosen.get(taken.len()..))
+            && !unused.is_empty()
+        {
+            let lanes = match taken.len() {
+                0 => "no lanes".to_owned(),
+                1 => "one lane".to_owned(),
+                lanes => format!("{lanes} lanes"),
+            };
+            notes.push(format!(
+                "cores {unused:?} are given and not used: placement {placement} has {lanes}"
+            ));
+        }
+        if !has_own_cores {
+            notes.extend(why_crowded(&taken, cores));
+        }
+        let needed = cores_to_spin(taken.len(), cores);
+        let has_time = cores.quota.is_none_or(|quota| quota >= needed as f64);
+        if let Some(quota) = cores.quota.filter(|_| !taken.is_empty()) {
+            let is_enough = match has_time {
+                true => String::new(),
+                false => format!(
+                    " is too little for lanes that spin beside the host, which would be held up: \
+                     that takes {needed}"
+                ),
+            };
+            notes.push(format!("a CPU quota of {quota} cores{is_enough}"));
+        }
+        let has_own_cores = has_own_cores && has_time;
+        if is_free_choice && shards == 1 && idle == Idle::Auto && may_run_inline && !has_own_cores {
+            return Ok(Self {
+                lanes: Vec::new(),
+                shards,
+                notes,
+            });
+        }
+        if !taken.is_empty()
+            && let Some(why) = &cores.cannot_pin
+        {
+            notes.push(format!("lanes are not pinned: {why}"));
+        }
+        if !taken.is_empty()
+            && let Some(why) = &cores.claims_unknown
+        {
+            notes.push(format!(
+                "which cores other processes use is not known: {why}"
+            ));
+        }
         let idle = match idle {
-            Idle::Auto if shared || !host_has_one => Idle::Park,
-            Idle::Auto => Idle::Spin,
+            Idle::Auto if has_own_cores => Idle::Spin,
+            Idle::Auto => Idle::Park,
             given => given,
         };
         let several = placement.model_lanes() > 1;
@@ -119,12 +190,25 @@ impl Plan {
                     share: shares_models.then(|| shares.next()).flatten(),
                     stages,
                     shard,
-                    core,
+                    core: cores.cannot_pin.is_none().then_some(core),
                     idle,
                 }
             })
             .collect();
-        Ok(Self { lanes, shards })
+        Ok(Self {
+            lanes,
+            shards,
+            notes,
+        })
+    }
+
+    /// Cores that its lanes keep busy.
+    pub(crate) fn busy_cores(&self) -> Vec<usize> {
+        let busy = self.lanes.iter().filter(|lane| lane.idle != Idle::Park);
+        let mut cores: Vec<usize> = busy.filter_map(|lane| lane.core).collect();
+        cores.sort_unstable();
+        cores.dedup();
+        cores
     }
 
     /// The configured placement, and the number of shards where there are several
@@ -228,16 +312,62 @@ fn check_chosen(chosen: &[usize], lanes: usize, cores: &Cores) -> Result<(), Str
     Ok(())
 }
 
-/// Lanes that can have a core each, with one left for the host.
-fn room(cores: &Cores) -> usize {
-    let is_taken = |core: &usize| Some(*core) == cores.host || cores.lanes.contains(core);
-    let free = cores.allowed.iter().filter(|core| !is_taken(core)).count();
-    free.min(cores.allowed.len().saturating_sub(1))
+/// Whether lanes on these cores leave one for each host. Lanes that were given the
+/// host's own core have been looked at apart.
+fn is_room_for_hosts(taken: &[usize], cores: &Cores) -> bool {
+    let is_left = |core: &&usize| !taken.contains(core) && !cores.is_taken(**core);
+    cores.allowed.iter().filter(is_left).count() >= cores.hosts_to_seat()
 }
 
-/// Cores for lanes, best first: not the host's own and not another lane's,
-/// isolated before others, one hardware thread of each physical core before
-/// the rest, high numbers before low ones, which tend to take interrupts.
+/// CPU time, in cores, that so many more spinning lanes take together with those
+/// that are there and the host.
+fn cores_to_spin(lanes: usize, cores: &Cores) -> usize {
+    let mut busy = cores.lanes.clone();
+    busy.sort_unstable();
+    busy.dedup();
+    busy.len() + lanes + 1
+}
+
+/// Who has the cores that lanes would need, as far as that is known.
+fn why_crowded(taken: &[usize], cores: &Cores) -> Vec<String> {
+    const MOST: usize = 4;
+    if taken.is_empty() {
+        return Vec::new();
+    }
+    let mut why: Vec<String> = cores
+        .others
+        .iter()
+        .take(MOST)
+        .map(ToString::to_string)
+        .collect();
+    if cores.others.len() > MOST {
+        why.push(format!("{} more are claimed", cores.others.len() - MOST));
+    }
+    let mut lanes = cores.lanes.clone();
+    lanes.sort_unstable();
+    lanes.dedup();
+    if !lanes.is_empty() {
+        why.push(format!("other lanes of this process are on {lanes:?}"));
+    }
+    why
+}
+
+/// Lanes that can have a core each, with one left for each host.
+fn room(cores: &Cores) -> usize {
+    let free = |core: &&usize| !cores.is_taken(**core);
+    let all = cores.allowed.iter().filter(free).count();
+    let free = |core: &&usize| Some(**core) != cores.host && !cores.is_taken(**core);
+    let beside_host = cores.allowed.iter().filter(free).count();
+    let time = cores.quota.map_or(usize::MAX, |quota| {
+        (quota as usize).saturating_sub(cores_to_spin(0, cores))
+    });
+    let places = all.saturating_sub(cores.hosts_to_seat());
+    beside_host.min(places).min(time)
+}
+
+/// Cores for lanes, best first: not the host's own and nobody else's, isolated
+/// before others, one hardware thread of each physical core before the rest, high
+/// numbers before low ones, which tend to take interrupts.
 fn pool(cores: &Cores) -> Vec<usize> {
     let mut pool: Vec<usize> = cores
         .allowed
@@ -248,8 +378,15 @@ fn pool(cores: &Cores) -> Vec<usize> {
     if pool.is_empty() {
         return cores.allowed.clone();
     }
-    if pool.iter().any(|core| !cores.lanes.contains(core)) {
-        pool.retain(|core| !cores.lanes.contains(core));
+    let is_others = |core: usize| cores.others.iter().any(|claim| claim.core == core);
+    if pool.iter().any(|&core| !cores.is_taken(core)) {
+        pool.retain(|&core| !cores.is_taken(core));
+    } else if cores.allowed.iter().any(|&core| !is_others(core)) {
+        // Rather in its own host's way than in that of another process.
+        pool.retain(|&core| !is_others(core));
+        if pool.is_empty() {
+            pool.extend(cores.host);
+        }
     }
     pool.sort_by_key(|core| {
         (

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::os::clock::Clock;
 use crate::os::cores::Cores;
-use crate::os::machine::{self, CpuInfo};
+use crate::os::machine::{self, CpuInfo, Throttling};
 use crate::pipeline::plan::Plan;
 
 /// What a report says of where it was made.
@@ -17,6 +17,9 @@ pub(crate) struct Facts {
     configuration: Config,
     lanes: String,
     stamp_cost_ns: f64,
+    /// When the report began.
+    #[serde(skip)]
+    throttled_before: Throttling,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -31,6 +34,7 @@ struct Machine {
     nohz_full: Option<String>,
     allowed_cores: Vec<usize>,
     host_core: Option<usize>,
+    cpu_quota_cores: Option<f64>,
     governor: Option<String>,
     transparent_hugepage: Option<String>,
 }
@@ -58,7 +62,14 @@ impl Facts {
             configuration: config.clone(),
             lanes: plan.to_string(),
             stamp_cost_ns: clock.stamp_cost_ns(),
+            throttled_before: machine::throttling().unwrap_or_default(),
         }
+    }
+
+    /// How this process was throttled since the report began; `None` without a
+    /// quota.
+    pub(crate) fn throttling(&self) -> Option<Throttling> {
+        machine::throttling().map(|now| now.since(self.throttled_before))
     }
 }
 
@@ -78,6 +89,7 @@ impl Machine {
             nohz_full: machine::nohz_full(),
             allowed_cores: cores.allowed.clone(),
             host_core: cores.host,
+            cpu_quota_cores: cores.quota,
             governor: machine::governor(0),
             transparent_hugepage: machine::transparent_hugepage(),
         }

@@ -19,8 +19,8 @@ pub struct LaneReport {
     /// The lane's stages, its core and what it does when idle, as in
     /// `ingest..egress@1(spin)`.
     pub name: String,
-    /// The core that it is pinned to.
-    pub core: usize,
+    /// The core that it is pinned to; `None` where lanes cannot be pinned.
+    pub core: Option<usize>,
     /// The heartbeat's sequence.
     pub beats: u64,
     /// The longest duty cycle, ns, without time given away on purpose or spent

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::facts::Facts;
 use super::latency::HopSummary;
 use super::monitor::{LaneReport, Monitor, RingReport};
+use crate::os::machine::Throttling;
 use crate::telemetry::hops::MAX_NS;
 
 /// Changes whenever a field changes its meaning or goes.
@@ -24,6 +25,9 @@ pub(crate) struct Summary<'a> {
     /// Of the lanes: heartbeat, longest duty cycle, stalls.
     vitals: Vec<LaneReport>,
     rings: Vec<RingReport>,
+    /// Since the report began: how the control group's CPU quota held this process
+    /// up.
+    throttling: Option<Throttling>,
     /// What has been put in quarantine and why.
     incidents: Vec<String>,
     #[serde(flatten)]
@@ -47,6 +51,7 @@ impl<'a> Summary<'a> {
             counters: monitor.counters().iter().collect(),
             vitals: monitor.lanes(),
             rings: monitor.rings(),
+            throttling: facts.throttling(),
             incidents: monitor.incidents().collect(),
             facts,
         }

@@ -42,8 +42,8 @@ impl Report {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::new(true);
         let config = Config::from_json(r#"{"placement": "inline"}"#).unwrap();
-        let cores = Cores::detect().unwrap();
-        let plan = Plan::new(&config.placement, 1, None, config.idle, &cores).unwrap();
+        let cores = Cores::detect();
+        let plan = Plan::new(config.wanted(), &cores).unwrap();
         let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
         let counters = Counters::new();
         let control = Arc::new(Control::new(0));

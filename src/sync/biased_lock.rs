@@ -125,9 +125,9 @@ impl Seat {
             _ if owner & THREAD == me => self.sit(round(owner)),
             _ => {
                 self.owner.store(CLAIMED, Ordering::Relaxed);
-                let seen = membarrier::heavy();
+                membarrier::heavy();
                 // Acquires what the former owner did inside.
-                if !seen || self.inside[round(owner)].load(Ordering::Acquire) != 0 {
+                if self.inside[round(owner)].load(Ordering::Acquire) != 0 {
                     self.owner.store(owner, Ordering::Relaxed);
                     return Err(Taken);
                 }
@@ -173,12 +173,21 @@ impl Seat {
 
 #[cfg(not(loom))]
 impl Seat {
-    /// Shares an unused seat from the start: for a machine without
-    /// [`membarrier::heavy`].
+    /// Shares a seat that nobody may enter now: for a machine without the kernel's
+    /// barrier. Its last owner has left it before the caller got the right to it.
     pub(crate) fn share(&self) {
-        let _ = self
-            .owner
-            .compare_exchange(NOBODY, SHARED, Ordering::Release, Ordering::Relaxed);
+        let Ok(_claim) = Claim::new(&self.claim) else {
+            return;
+        };
+        let owner = self.owner.load(Ordering::Relaxed);
+        let is_free = match owner {
+            NOBODY => true,
+            CLAIMED | SHARED => false,
+            _ => self.inside[round(owner)].load(Ordering::Acquire) == 0,
+        };
+        if is_free {
+            self.owner.store(SHARED, Ordering::Release);
+        }
     }
 
     /// Whether entering takes a locked instruction.

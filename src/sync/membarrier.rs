@@ -17,12 +17,21 @@ pub(crate) fn light() {
     compiler_fence(Ordering::SeqCst);
 }
 
-/// Between a store and a load, on the rare side: a few microseconds. False if
-/// the kernel does not do it, and then nothing is known of the other side.
+/// How long a store waits in its core at most before others see it, many times over:
+/// it leaves within microseconds, and when its thread is taken off the core.
 #[cfg(not(loom))]
-pub(crate) fn heavy() -> bool {
+const LONG_ENOUGH: std::time::Duration = std::time::Duration::from_millis(2);
+
+/// Between a store and a load, on the rare side: a few microseconds. Where the kernel
+/// refuses its barrier, as a sandbox that came later may have it do, time takes its
+/// place, 2 ms.
+#[cfg(not(loom))]
+pub(crate) fn heavy() {
     fence(Ordering::SeqCst);
-    kernel::membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+    if !kernel::membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
+        std::thread::sleep(LONG_ENOUGH);
+        fence(Ordering::SeqCst);
+    }
 }
 
 /// Tells the kernel that this process will ask for barriers; false if it has
@@ -48,7 +57,6 @@ pub(crate) fn light() {
 
 /// See [`light`].
 #[cfg(loom)]
-pub(crate) fn heavy() -> bool {
+pub(crate) fn heavy() {
     fence(Ordering::SeqCst);
-    true
 }

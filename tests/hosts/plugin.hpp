@@ -158,6 +158,7 @@ struct Plugin {
   ENTRY(latency);
   ENTRY(stamp_ns);
   ENTRY(refused_handles);
+  ENTRY(lost_lines);
   ENTRY(health);
   ENTRY(incident);
   ENTRY(lanes);
@@ -193,6 +194,7 @@ struct Plugin {
     LOAD(latency);
     LOAD(stamp_ns);
     LOAD(refused_handles);
+    LOAD(lost_lines);
     LOAD(health);
     LOAD(incident);
     LOAD(lanes);

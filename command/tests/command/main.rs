@@ -18,6 +18,8 @@ fn signal() -> Command {
     for variable in ["LIB_PATH", "CONFIG", "CORES", "LATENCY_DIR"] {
         command.env_remove(format!("SIGNAL_{variable}"));
     }
+    // Neither other programs nor commands beside this one take cores from it.
+    command.env("SIGNAL_CORE_CLAIMS", "/dev/null/none");
     command.stdin(Stdio::null());
     command
 }

@@ -10,11 +10,32 @@ fn cores(allowed: &[usize], isolated: &[usize], host: Option<usize>) -> Cores {
         host_is_pinned: false,
         lanes: vec![],
         second_threads: vec![],
+        others: vec![],
+        claims_unknown: None,
+        quota: None,
+        cannot_pin: None,
     }
 }
 
+fn make(
+    placement: &Placement,
+    shards: usize,
+    chosen: Option<&[usize]>,
+    idle: Idle,
+    cores: &Cores,
+) -> Result<Plan, String> {
+    let wanted = Wanted {
+        placement,
+        shards,
+        cores: chosen,
+        idle,
+        may_run_inline: false,
+    };
+    Plan::new(wanted, cores)
+}
+
 fn plan(placement: &Placement, cores: &Cores) -> String {
-    Plan::new(placement, 1, None, Idle::Auto, cores)
+    make(placement, 1, None, Idle::Auto, cores)
         .unwrap()
         .to_string()
 }
@@ -57,7 +78,7 @@ fn auto_keeps_off_other_lanes_and_hardware_threads_of_one_core() {
 fn auto_does_not_spin_on_a_core_that_the_host_is_pinned_to() {
     let mut two = cores(&[0, 1], &[], Some(0));
     let given = |cores: &Cores| {
-        Plan::new(&Placement::Fused, 1, Some(&[0]), Idle::Auto, cores)
+        make(&Placement::Fused, 1, Some(&[0]), Idle::Auto, cores)
             .unwrap()
             .to_string()
     };
@@ -104,13 +125,13 @@ fn models_can_have_several_lanes() {
             &egress,
         ]),
     ] {
-        let refused = Plan::new(&wrong, 1, None, Idle::Auto, &eight).unwrap_err();
+        let refused = make(&wrong, 1, None, Idle::Auto, &eight).unwrap_err();
         assert!(refused.contains("several lanes of model"), "{refused}");
     }
 }
 
 fn sharded(placement: &Placement, shards: usize, cores: &Cores) -> Plan {
-    Plan::new(placement, shards, None, Idle::Auto, cores).unwrap()
+    make(placement, shards, None, Idle::Auto, cores).unwrap()
 }
 
 #[test]
@@ -132,7 +153,7 @@ fn shards_repeat_the_lanes_between_ingest_and_egress() {
         let plan = sharded(&placement, 2, &eight);
         assert_eq!(plan.to_string(), expected);
         for shards in 2..=16 {
-            let plan = Plan::new(&placement, shards, Some(&[1; 40]), Idle::Park, &eight);
+            let plan = make(&placement, shards, Some(&[1; 40]), Idle::Park, &eight);
             assert_eq!(plan.unwrap().lanes.len(), placement.lanes(shards));
         }
     }
@@ -175,7 +196,7 @@ fn auto_has_as_many_shards_as_there_are_cores_for() {
         sharded(&Placement::Fused, 2, &two).to_string(),
         "ingest@1(park) factor..model#0@1(park) factor..model#1@1(park) egress@1(park)"
     );
-    let few = Plan::new(&Placement::Auto, 2, Some(&[1]), Idle::Auto, &two).unwrap_err();
+    let few = make(&Placement::Auto, 2, Some(&[1]), Idle::Auto, &two).unwrap_err();
     assert!(few.contains("1 given for 4 lanes"), "{few}");
 }
 
@@ -184,7 +205,7 @@ fn shards_that_cannot_be_are_refused_by_name() {
     use Stage::{Egress, Factor, Ingest, Model};
     let two = cores(&[0, 1], &[], Some(0));
     let refusal = |placement: Placement, shards| {
-        Plan::new(&placement, shards, None, Idle::Auto, &two).unwrap_err()
+        make(&placement, shards, None, Idle::Auto, &two).unwrap_err()
     };
     for shards in [0, 17, usize::MAX] {
         let why = refusal(Placement::Fused, shards);
@@ -218,7 +239,7 @@ fn shards_that_cannot_be_are_refused_by_name() {
 fn wrong_placements_and_cores_are_refused_by_name() {
     let two = cores(&[0, 1], &[], Some(0));
     let refuse = |lanes: Vec<Vec<Stage>>| {
-        Plan::new(&Placement::Lanes(lanes), 1, None, Idle::Auto, &two).unwrap_err()
+        make(&Placement::Lanes(lanes), 1, None, Idle::Auto, &two).unwrap_err()
     };
     assert!(refuse(vec![]).contains("every stage once"));
     assert!(refuse(vec![vec![Stage::Ingest, Stage::Factor]]).contains("every stage once"));
@@ -228,8 +249,153 @@ fn wrong_placements_and_cores_are_refused_by_name() {
     );
     assert!(refuse(vec![Stage::ALL.to_vec(), vec![]]).contains("at least one"));
     let chosen = |chosen: &[usize], placement| {
-        Plan::new(&placement, 1, Some(chosen), Idle::Auto, &two).unwrap_err()
+        make(&placement, 1, Some(chosen), Idle::Auto, &two).unwrap_err()
     };
     assert!(chosen(&[5], Placement::Fused).contains("core 5"));
     assert!(chosen(&[1], Placement::Split).contains("4 lanes"));
+}
+
+fn claim(core: usize, is_host: bool, process: u32) -> crate::os::claims::Claim {
+    crate::os::claims::Claim {
+        core,
+        is_host,
+        process: Some(process),
+        name: Some("other".into()),
+    }
+}
+
+#[test]
+fn cores_that_other_processes_have_are_left_to_them() {
+    let mut four = cores(&[0, 1, 2, 3], &[], Some(0));
+    four.others = vec![claim(3, false, 7)];
+    assert_eq!(plan(&Placement::Auto, &four), "ingest..egress@2(spin)");
+    // Core 0 is for this host, and 1 for the other's.
+    assert_eq!(
+        plan(
+            &Placement::Lanes(vec![vec![Stage::Ingest], vec![Stage::Factor, Stage::Model]]),
+            &four
+        ),
+        "ingest@2(park) factor..egress@1(park)"
+    );
+    four.others.push(claim(2, true, 7));
+    assert_eq!(plan(&Placement::Auto, &four), "ingest..egress@1(spin)");
+    four.others.push(claim(1, false, 8));
+    let made = make(&Placement::Auto, 1, None, Idle::Auto, &four).unwrap();
+    assert!(made.to_string().contains("park"), "{made}");
+    assert!(made.busy_cores().is_empty());
+    for note in [
+        "core 3 has a lane of process 7 (other)",
+        "core 2 has the host of process 7 (other)",
+        "core 1 has a lane of process 8 (other)",
+    ] {
+        assert!(made.notes.iter().any(|one| one == note), "{:?}", made.notes);
+    }
+}
+
+#[test]
+fn a_core_that_was_chosen_and_is_taken_is_parked_on_and_named() {
+    let mut two = cores(&[0, 1], &[], Some(0));
+    two.others = vec![claim(1, false, 7)];
+    assert_eq!(plan(&Placement::Auto, &two), "ingest..egress@0(park)");
+    for (idle, text) in [
+        (Idle::Auto, "ingest..egress@1(park)"),
+        (Idle::Spin, "ingest..egress@1(spin)"),
+    ] {
+        let made = make(&Placement::Fused, 1, Some(&[1]), idle, &two).unwrap();
+        assert_eq!(made.to_string(), text);
+        assert_eq!(made.notes, ["core 1 has a lane of process 7 (other)"]);
+    }
+}
+
+#[test]
+fn auto_runs_inline_where_no_core_is_free_and_the_host_may() {
+    let inline = |placement, idle, chosen, cores: &Cores| {
+        let wanted = Wanted {
+            placement: &placement,
+            shards: 1,
+            cores: chosen,
+            idle,
+            may_run_inline: true,
+        };
+        Plan::new(wanted, cores).unwrap().is_inline()
+    };
+    let mut two = cores(&[0, 1], &[], Some(0));
+    assert!(!inline(Placement::Auto, Idle::Auto, None, &two));
+    two.others = vec![claim(1, false, 7)];
+    assert!(inline(Placement::Auto, Idle::Auto, None, &two));
+    assert!(!inline(Placement::Auto, Idle::Park, None, &two));
+    assert!(!inline(Placement::Fused, Idle::Auto, None, &two));
+    assert!(!inline(Placement::Auto, Idle::Auto, Some(&[1]), &two));
+}
+
+#[test]
+fn lanes_leave_a_core_for_the_host_wherever_it_is_now() {
+    // An earlier handle was made when the host's thread ran on core 1.
+    let mut two = cores(&[0, 1], &[], Some(0));
+    two.lanes = vec![0];
+    let made = make(&Placement::Auto, 1, None, Idle::Auto, &two).unwrap();
+    assert_eq!(made.to_string(), "ingest..egress@1(park)");
+    assert_eq!(made.notes, ["other lanes of this process are on [0]"]);
+}
+
+#[test]
+fn what_is_not_known_of_others_is_said_where_there_are_lanes() {
+    let mut two = cores(&[0, 1], &[], Some(0));
+    two.claims_unknown = Some("/dev/shm/x: denied".into());
+    let made = make(&Placement::Auto, 1, None, Idle::Auto, &two).unwrap();
+    assert_eq!(made.to_string(), "ingest..egress@1(spin)");
+    assert!(made.notes[0].contains("not known: /dev/shm/x: denied"));
+    let inline = make(&Placement::Inline, 1, None, Idle::Auto, &two).unwrap();
+    assert_eq!(inline.notes, [""; 0]);
+}
+
+#[test]
+fn a_quota_that_spinning_lanes_would_use_up_makes_them_park() {
+    let mut eight = cores(&[0, 1, 2, 3, 4, 5, 6, 7], &[], Some(0));
+    for (quota, text) in [
+        (0.5, "ingest..egress@7(park)"),
+        (1.9, "ingest..egress@7(park)"),
+        (2.0, "ingest..egress@7(spin)"),
+    ] {
+        eight.quota = Some(quota);
+        let made = make(&Placement::Auto, 1, None, Idle::Auto, &eight).unwrap();
+        assert_eq!(made.to_string(), text);
+        let named = format!("a CPU quota of {quota} cores");
+        assert!(made.notes[0].starts_with(&named), "{:?}", made.notes);
+        assert_eq!(made.notes[0].contains("too little"), quota < 2.0);
+    }
+    eight.quota = Some(5.0);
+    assert_eq!(sharded(&Placement::Auto, 4, &eight).shards, 2);
+    // Who says `spin` gets it, and is told.
+    eight.quota = Some(0.5);
+    let made = make(&Placement::Fused, 1, None, Idle::Spin, &eight).unwrap();
+    assert!(made.to_string().contains("spin") && made.notes[0].contains("too little"));
+    let wanted = Wanted {
+        placement: &Placement::Auto,
+        shards: 1,
+        cores: None,
+        idle: Idle::Auto,
+        may_run_inline: true,
+    };
+    let inline = Plan::new(wanted, &eight).unwrap();
+    assert!(inline.is_inline() && inline.notes[0].contains("too little"));
+}
+
+#[test]
+fn cores_that_are_given_and_not_used_are_said() {
+    let four = cores(&[0, 1, 2, 3], &[], Some(3));
+    let notes = |placement, chosen: &[usize]| {
+        make(&placement, 1, Some(chosen), Idle::Auto, &four)
+            .unwrap()
+            .notes
+    };
+    assert_eq!(
+        notes(Placement::Auto, &[0, 1]),
+        ["cores [1] are given and not used: placement auto has one lane"]
+    );
+    assert_eq!(
+        notes(Placement::Inline, &[0]),
+        ["cores [0] are given and not used: placement inline has no lanes"]
+    );
+    assert_eq!(notes(Placement::Auto, &[1]), [""; 0]);
 }

@@ -2,6 +2,7 @@
 // -DLINKED uses the one that it is linked with. Exits 0 if everything holds.
 #include "../../../include/signal.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -263,6 +264,43 @@ void batches() {
   CHECK(signal.poll() == 1 && calls == 1);
 }
 
+// Another thread is inside: the library refuses a new callable, and the one that
+// runs lives on, with all that it holds.
+void callbacks_that_are_in_use() {
+  Signal signal(library(), R"({"placement":"inline"})");
+  const auto alive = std::make_shared<int>(0);
+  std::atomic<bool> inside{false}, go{false};
+  int second = 0;
+  signal.on_signal([alive, &inside, &go](auto...) {
+    inside = true;
+    while (!go) std::this_thread::yield();
+    ++*alive;
+  });
+  signal.on_data(depth(1, 1.0));
+  std::thread poller([&] { signal.poll(); });
+  while (!inside) std::this_thread::yield();
+  const auto refused = [&](auto &&registering) {
+    try {
+      registering();
+    } catch (const std::runtime_error &error) {
+      return std::string(error.what()).find("one thread at a time") != std::string::npos;
+    }
+    return false;
+  };
+  const bool callable = refused([&] { signal.on_signal([&second](auto...) { ++second; }); });
+  const bool plain = refused([&] { signal.on_signal(nullptr, nullptr); });
+  CHECK(alive.use_count() == 2);
+  go = true;
+  poller.join();
+  CHECK(callable && plain);
+  signal.on_data(depth(2, 2.0));
+  CHECK(signal.poll() == 1 && *alive == 2 && second == 0);
+  signal.on_signal([&second](auto...) { ++second; });
+  CHECK(alive.use_count() == 1);
+  signal.on_data(depth(3, 3.0));
+  CHECK(signal.poll() == 1 && second == 1);
+}
+
 }  // namespace
 
 int main() {
@@ -272,6 +310,7 @@ int main() {
   moves();
   callbacks_that_end_themselves();
   batches();
+  callbacks_that_are_in_use();
   std::puts("the wrapper holds");
   return 0;
 }

@@ -140,7 +140,10 @@ pub fn compile_with(flags: &[&str], sources: &[PathBuf], program: &Path) {
 /// A host's command line, with none of this process' settings for the library.
 pub fn host(program: &Path) -> Command {
     let mut command = Command::new(program);
-    command.env("SIGNAL_LIB_PATH", library());
+    let library = library();
+    // Other programs on this machine must not take part in a test.
+    command.env("SIGNAL_CORE_CLAIMS", library.with_file_name("core-claims"));
+    command.env("SIGNAL_LIB_PATH", library);
     for variable in ["SIGNAL_CONFIG", "SIGNAL_CORES", "SIGNAL_LATENCY_DIR"] {
         command.env_remove(variable);
     }

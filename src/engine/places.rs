@@ -1,0 +1,64 @@
+//! Cores for an engine: chosen, claimed, and stood on by its lanes' threads before
+//! anybody else may choose.
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::os::claims::{Claims, Turn};
+use crate::os::cores::Cores;
+use crate::pipeline::lane::Standing;
+use crate::pipeline::plan::Plan;
+
+/// How often cores are chosen anew because another process was faster.
+const ATTEMPTS: usize = 4;
+
+/// Where an engine runs.
+pub(super) struct Places {
+    pub(super) cores: Cores,
+    pub(super) plan: Plan,
+    pub(super) claims: Claims,
+    pub(super) lanes: Vec<Standing>,
+}
+
+impl Places {
+    /// Chooses cores and takes them. `check` is asked whether the plan can be had,
+    /// before any thread is started.
+    pub(super) fn take(
+        config: &Config,
+        check: impl Fn(&Plan) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        let mut turn = Turn::wait();
+        let mut attempt = 1;
+        let (cores, plan, claims) = loop {
+            let cores = Cores::detect_in(&turn);
+            let plan = Plan::new(config.wanted(), &cores).map_err(Error::Placement)?;
+            check(&plan)?;
+            // What another process has, this one can share, but not claim.
+            let mut lanes = plan.busy_cores();
+            lanes.retain(|&core| !cores.others.iter().any(|claim| claim.core == core));
+            let host = cores.host.filter(|_| cores.host_is_pinned);
+            if let Some(claims) = turn.claim(&lanes, host) {
+                break (cores, plan, claims);
+            }
+            if attempt == ATTEMPTS {
+                return Err(Error::Placement(format!(
+                    "cores {lanes:?} were claimed by other processes again and again while they \
+                     were chosen; try once more, or name others in `cores`"
+                )));
+            }
+            attempt += 1;
+        };
+        let lanes = plan.lanes.iter().enumerate();
+        let lanes = lanes
+            .map(|(index, lane)| Standing::new(index, lane, config.policy))
+            .collect::<Result<_, _>>()
+            .map_err(Error::Placement);
+        // Claims are given back in a turn of their own.
+        drop(turn);
+        Ok(Self {
+            cores,
+            plan,
+            claims,
+            lanes: lanes?,
+        })
+    }
+}

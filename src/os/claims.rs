@@ -1,0 +1,402 @@
+//! Cores that are claimed, across all processes of this machine.
+//!
+//! One file that every user may write has a byte for each core. Who has a lane
+//! that keeps a core busy holds a POSIX record lock on the core's byte, so the
+//! claim ends with the process however it ends, a forked child has none of it, and
+//! `F_GETLK` names the holder. A second row of bytes is for hosts' threads that are
+//! pinned.
+//!
+//! A process loses its record locks on a file as soon as it closes *any*
+//! descriptor of it, and its own locks never conflict. So this file is opened once
+//! and stays open; and before a byte is given back, the kernel's list of threads
+//! tells whether another copy of this library has a lane there.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
+
+use super::cores::LANE_NAME;
+use super::machine::{self, MAX_CORES};
+
+/// Names the file in place of the usual one, for containers that share one, and
+/// for tests.
+pub const ENV_CLAIMS: &str = "SIGNAL_CORE_CLAIMS";
+
+const FOLDERS: [&str; 2] = ["/dev/shm", "/tmp"];
+const NAME: &str = "godzilla-signal-cores";
+/// Longest wait for other threads, and for other processes, that choose their
+/// cores at this moment: each takes a few milliseconds.
+const PATIENCE: Duration = Duration::from_secs(1);
+const STEP: Duration = Duration::from_millis(1);
+
+/// A core that another process has claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The core.
+    pub core: usize,
+    /// Whether its host's thread is pinned there; else it has a lane there.
+    pub is_host: bool,
+    /// The process; `None` if it lives in another container.
+    pub process: Option<u32>,
+    /// The name that the kernel has for it.
+    pub name: Option<String>,
+}
+
+impl std::fmt::Display for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = if self.is_host { "the host" } else { "a lane" };
+        write!(f, "core {} has {what} of ", self.core)?;
+        match (self.process, &self.name) {
+            (Some(process), Some(name)) => write!(f, "process {process} ({name})"),
+            (Some(process), None) => write!(f, "process {process}"),
+            (None, _) => f.write_str("a process that cannot be seen from here"),
+        }
+    }
+}
+
+static STATE: Mutex<State> = Mutex::new(State::new());
+
+struct State {
+    file: Option<File>,
+    /// How many handles of this copy have claimed each byte. One with none left
+    /// is held for another copy's sake.
+    held: BTreeMap<u64, usize>,
+    process: u32,
+}
+
+/// The right to choose cores: one thread of this machine has it, as far as others
+/// take turns too.
+pub(crate) struct Turn {
+    state: Option<MutexGuard<'static, State>>,
+    unknown: Option<String>,
+}
+
+/// Cores that are claimed until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Claims(Vec<u64>);
+
+impl Turn {
+    /// Waits for it, for two seconds at most; then goes on without.
+    pub(crate) fn wait() -> Self {
+        let Some(mut state) = lock() else {
+            return Self {
+                state: None,
+                unknown: Some("another thread of this process keeps them to itself".into()),
+            };
+        };
+        let unknown = state.open().err();
+        if let Some(file) = &state.file {
+            lock_out_others(file);
+        }
+        Self {
+            state: Some(state),
+            unknown,
+        }
+    }
+
+    /// Why claims are not known, if so.
+    pub(crate) fn unknown(&self) -> Option<&str> {
+        self.unknown.as_deref()
+    }
+
+    /// What other processes have claimed among these cores.
+    pub(crate) fn others(&self, cores: &[usize]) -> Vec<Claim> {
+        let Some(file) = self.file() else {
+            return Vec::new();
+        };
+        let claim = |&core: &usize, is_host: bool| {
+            let process = holder(file, byte(core, is_host))?;
+            Some(Claim {
+                core,
+                is_host,
+                process,
+                name: process.and_then(machine::process_name),
+            })
+        };
+        let both = cores
+            .iter()
+            .flat_map(|core| [claim(core, false), claim(core, true)]);
+        both.flatten().collect()
+    }
+
+    /// Claims cores for lanes, and one for the host. Claims of this process' own
+    /// do not count. With a lane's core that another process has claimed meanwhile
+    /// nothing is claimed, and there is `None`.
+    pub(crate) fn claim(&mut self, lanes: &[usize], host: Option<usize>) -> Option<Claims> {
+        let mut claims = Claims(Vec::new());
+        let lanes = lanes.iter().map(|&core| byte(core, false));
+        for (byte, must) in lanes
+            .map(|byte| (byte, true))
+            .chain(host.map(|core| (byte(core, true), false)))
+        {
+            if self.hold(byte) {
+                claims.0.push(byte);
+            } else if must && self.file().is_some() {
+                self.give_back(&std::mem::take(&mut claims.0));
+                return None;
+            }
+        }
+        Some(claims)
+    }
+
+    fn file(&self) -> Option<&File> {
+        self.state.as_ref()?.file.as_ref()
+    }
+
+    fn hold(&mut self, byte: u64) -> bool {
+        let Some(state) = &mut self.state else {
+            return false;
+        };
+        let Some(file) = &state.file else {
+            return false;
+        };
+        let locked = set(file, byte, libc::F_WRLCK);
+        if locked {
+            *state.held.entry(byte).or_default() += 1;
+        }
+        locked
+    }
+
+    fn give_back(&mut self, bytes: &[u64]) {
+        let Some(state) = &mut self.state else {
+            return;
+        };
+        for byte in bytes {
+            if let Some(count) = state.held.get_mut(byte) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        let State { file, held, .. } = &mut **state;
+        let Some(file) = file else {
+            return;
+        };
+        let threads = machine::threads();
+        held.retain(|&byte, &mut count| {
+            let used = count > 0 || threads.iter().any(|thread| stands_on(thread, byte));
+            used || !set(file, byte, libc::F_UNLCK)
+        });
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(file) = self.file() {
+            // SAFETY: the descriptor is open; the call unlocks it and does no more.
+            unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
+        }
+    }
+}
+
+impl Claims {
+    /// Keeps the claims as long as the process lives: for a lane that was left
+    /// behind on its core.
+    pub(crate) fn keep(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Claims {
+    fn drop(&mut self) {
+        if !self.0.is_empty() {
+            Turn::wait().give_back(&self.0);
+        }
+    }
+}
+
+/// The state, for this thread alone. A thread that was not forked along may hold
+/// it in the parent; nobody waits for it for ever.
+fn lock() -> Option<MutexGuard<'static, State>> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match STATE.try_lock() {
+            Ok(state) => return Some(state),
+            Err(TryLockError::Poisoned(state)) => return Some(state.into_inner()),
+            Err(TryLockError::WouldBlock) if Instant::now() > deadline => return None,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(STEP),
+        }
+    }
+}
+
+impl State {
+    const fn new() -> Self {
+        Self {
+            file: None,
+            held: BTreeMap::new(),
+            process: 0,
+        }
+    }
+
+    /// Opens the file, unless this process has it open; again if it was removed or
+    /// the host has closed the descriptor.
+    fn open(&mut self) -> Result<(), String> {
+        let process = std::process::id();
+        if self.process != process {
+            // The parent's claims are the parent's.
+            self.held.clear();
+            self.process = process;
+        }
+        let mut why = String::new();
+        for path in paths() {
+            let named = |error: io::Error| format!("{}: {error}", path.display());
+            let there = std::fs::symlink_metadata(&path).map(|file| (file.dev(), file.ino()));
+            if let (Some(open), Ok(there)) = (&self.file, &there) {
+                let open = open.metadata().map(|file| (file.dev(), file.ino()));
+                if open.is_ok_and(|open| open == *there) {
+                    return Ok(());
+                }
+            }
+            match open(&path) {
+                Ok(file) => {
+                    for &byte in self.held.keys() {
+                        set(&file, byte, libc::F_WRLCK);
+                    }
+                    // What the number stands for now may be the host's: it is
+                    // never closed.
+                    std::mem::forget(self.file.replace(file));
+                    return Ok(());
+                }
+                Err(error) if is_no_place(&error) => why = named(error),
+                Err(error) => {
+                    why = named(error);
+                    break;
+                }
+            }
+        }
+        std::mem::forget(self.file.take());
+        Err(why)
+    }
+}
+
+/// Whether files cannot be had there by anybody, so that all look elsewhere.
+fn is_no_place(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    matches!(code, Some(libc::ENOENT | libc::ENOTDIR | libc::EROFS))
+}
+
+fn paths() -> Vec<PathBuf> {
+    match std::env::var_os(ENV_CLAIMS) {
+        Some(path) => vec![path.into()],
+        None => FOLDERS
+            .iter()
+            .map(|folder| PathBuf::from(folder).join(NAME))
+            .collect(),
+    }
+}
+
+/// Opens the file of claims or makes it. Whoever may write in the folder can put
+/// anything there: links are not followed, and nothing is ever written.
+fn open(path: &std::path::Path) -> io::Result<File> {
+    // Below 3 it would be taken for what the host reads and prints.
+    let mut low = Vec::new();
+    while low.last().is_none_or(|file: &File| file.as_raw_fd() < 2) {
+        low.push(File::open("/dev/null")?);
+    }
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY);
+    let deadline = Instant::now() + STEP * 20;
+    loop {
+        // Without O_CREAT: systems refuse that on other users' files in such folders.
+        let made = match options.open(path) {
+            Ok(file) => Ok(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut options = options.clone();
+                options.create_new(true).mode(0o666).open(path)
+            }
+            Err(error) => Err(error),
+        };
+        let error = match made {
+            Ok(file) => return checked(file),
+            Err(error) => error,
+        };
+        // Its maker may not have come to the point where all may open it.
+        let may_come = [
+            io::ErrorKind::PermissionDenied,
+            io::ErrorKind::AlreadyExists,
+        ];
+        if !may_come.contains(&error.kind()) || Instant::now() > deadline {
+            return Err(error);
+        }
+        std::thread::sleep(STEP);
+    }
+}
+
+fn checked(file: File) -> io::Result<File> {
+    let about = file.metadata()?;
+    if !about.is_file() || about.nlink() > 1 {
+        return Err(io::Error::other("expected a regular file with one name"));
+    }
+    // SAFETY: the call takes nothing and cannot fail.
+    let own = about.uid() == unsafe { libc::geteuid() };
+    if own && about.mode() & 0o666 != 0o666 {
+        // The mask of its maker has taken others' rights away.
+        file.set_permissions(std::fs::Permissions::from_mode(0o666))?;
+    }
+    Ok(file)
+}
+
+/// Waits until no other process, nor another copy of this library, chooses its
+/// cores. Where that cannot be had, or takes too long, it goes on all the same.
+fn lock_out_others(file: &File) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        // SAFETY: the descriptor is open, and the call does not wait.
+        let locked = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0;
+        let error = io::Error::last_os_error();
+        if locked || error.kind() != io::ErrorKind::WouldBlock || Instant::now() > deadline {
+            return;
+        }
+        std::thread::sleep(STEP);
+    }
+}
+
+fn byte(core: usize, is_host: bool) -> u64 {
+    (core + if is_host { MAX_CORES } else { 0 }) as u64
+}
+
+/// Whether the thread is one that the byte is claimed for.
+fn stands_on(thread: &machine::Thread, byte: u64) -> bool {
+    let is_lane = thread.name.starts_with(LANE_NAME);
+    matches!(thread.cores[..], [core] if self::byte(core, !is_lane) == byte)
+}
+
+fn record(byte: u64, kind: libc::c_int) -> libc::flock {
+    // SAFETY: a plain struct, for which all zeros is valid.
+    let mut record: libc::flock = unsafe { MaybeUninit::zeroed().assume_init() };
+    record.l_type = kind as libc::c_short;
+    record.l_whence = libc::SEEK_SET as libc::c_short;
+    record.l_start = byte as libc::off_t;
+    record.l_len = 1;
+    record
+}
+
+/// Locks a byte or gives it back; whether that was done.
+fn set(file: &File, byte: u64, kind: libc::c_int) -> bool {
+    let record = record(byte, kind);
+    // SAFETY: the record is valid, and the call does not wait.
+    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &record) == 0 }
+}
+
+/// Which other process has locked a byte, if one has; it may not be visible.
+fn holder(file: &File, byte: u64) -> Option<Option<u32>> {
+    let mut record = record(byte, libc::F_WRLCK);
+    // SAFETY: the call reads the record and writes into it.
+    let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut record) == 0 };
+    let is_held = asked && libc::c_int::from(record.l_type) != libc::F_UNLCK;
+    is_held.then(|| {
+        u32::try_from(record.l_pid)
+            .ok()
+            .filter(|&process| process > 0)
+    })
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,280 @@
+//! The CPU time that control groups leave to this process, v1 and v2.
+//!
+//! A group's quota binds all groups below it, so the tightest one from this
+//! process' own group upwards counts.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use serde::Serialize;
+
+/// A quota.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quota {
+    /// CPU time for each unit of time: 0.5 is half a core.
+    pub cores: f64,
+}
+
+/// How often, and for how long, the group with the tightest quota was held up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Throttling {
+    /// Periods that have passed.
+    pub nr_periods: u64,
+    /// Those in which the quota was used up before the end.
+    pub nr_throttled: u64,
+    /// How long threads have waited for the next period, us.
+    pub throttled_us: u64,
+}
+
+impl Throttling {
+    /// What has come since an earlier look.
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            nr_periods: self.nr_periods.saturating_sub(earlier.nr_periods),
+            nr_throttled: self.nr_throttled.saturating_sub(earlier.nr_throttled),
+            throttled_us: self.throttled_us.saturating_sub(earlier.throttled_us),
+        }
+    }
+}
+
+/// The quota of this process; `None` without one.
+pub fn quota() -> Option<Quota> {
+    quota_in(Path::new("/"))
+}
+
+/// How this process was throttled so far; `None` without a quota.
+pub fn throttling() -> Option<Throttling> {
+    throttling_in(Path::new("/"))
+}
+
+/// [`quota`], with the system's files below `root`.
+pub fn quota_in(root: &Path) -> Option<Quota> {
+    tightest(root).map(|(quota, _)| quota)
+}
+
+/// [`throttling`], with the system's files below `root`.
+pub fn throttling_in(root: &Path) -> Option<Throttling> {
+    let (_, group) = tightest(root)?;
+    let text = fs::read_to_string(group.join("cpu.stat")).ok()?;
+    let value = |key: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        let (_, value) = lines.find(|(name, _)| *name == key)?;
+        value.trim().parse::<u64>().ok()
+    };
+    Some(Throttling {
+        nr_periods: value("nr_periods")?,
+        nr_throttled: value("nr_throttled")?,
+        // Version 1 counts nanoseconds.
+        throttled_us: value("throttled_usec")
+            .or_else(|| Some(value("throttled_time")? / 1000))
+            .unwrap_or(0),
+    })
+}
+
+/// The tightest quota and the folder of its group.
+fn tightest(root: &Path) -> Option<(Quota, PathBuf)> {
+    let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+    let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).ok()?;
+    let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();
+    let mut tightest: Option<(Quota, PathBuf)> = None;
+    for line in groups.lines() {
+        // `hierarchy:controllers:path`; version 2 names no controllers.
+        let mut fields = line.splitn(3, ':');
+        let (Some(_), Some(controllers), Some(path)) =
+            (fields.next(), fields.next(), fields.next())
+        else {
+            continue;
+        };
+        let is_v2 = controllers.is_empty();
+        if !is_v2 && !controllers.split(',').any(|name| name == "cpu") {
+            continue;
+        }
+        let Some(mount) = mounts.iter().find(|mount| mount.is_for(is_v2)) else {
+            continue;
+        };
+        for folder in mount.folders(root, path) {
+            let quota = if is_v2 {
+                read_v2(&folder)
+            } else {
+                read_v1(&folder)
+            };
+            if let Some(cores) = quota
+                && tightest
+                    .as_ref()
+                    .is_none_or(|(least, _)| cores < least.cores)
+            {
+                tightest = Some((Quota { cores }, folder));
+            }
+        }
+    }
+    tightest
+}
+
+/// Where a hierarchy of groups is mounted.
+struct Mount {
+    /// The group that is seen at the mount point.
+    root: String,
+    point: String,
+    kind: String,
+    options: String,
+}
+
+impl Mount {
+    fn parse(line: &str) -> Option<Self> {
+        let (before, after) = line.split_once(" - ")?;
+        let mut before = before.split(' ').skip(3);
+        let mut after = after.split(' ');
+        Some(Self {
+            root: unescape(before.next()?),
+            point: unescape(before.next()?),
+            kind: after.next()?.to_owned(),
+            options: after.nth(1).unwrap_or_default().to_owned(),
+        })
+    }
+
+    fn is_for(&self, v2: bool) -> bool {
+        match v2 {
+            true => self.kind == "cgroup2",
+            false => self.kind == "cgroup" && self.options.split(',').any(|option| option == "cpu"),
+        }
+    }
+
+    /// The folders of a group and of those above it, as far as they can be seen.
+    fn folders(&self, root: &Path, group: &str) -> Vec<PathBuf> {
+        let point = root.join(self.point.trim_start_matches('/'));
+        let below = Path::new(group).strip_prefix(&self.root);
+        // In a container the group's path may be the machine's, and the mount point
+        // the container's own group.
+        let below = below.unwrap_or(Path::new(""));
+        let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+        let below = match below.components().all(is_plain) {
+            true => below,
+            false => Path::new(""),
+        };
+        let above = below.ancestors();
+        above.map(|folder| point.join(folder)).collect()
+    }
+}
+
+/// The kernel writes a space in a path as `\040`.
+fn unescape(path: &str) -> String {
+    path.replace("\\040", " ")
+}
+
+fn read_v2(group: &Path) -> Option<f64> {
+    let text = fs::read_to_string(group.join("cpu.max")).ok()?;
+    let (quota, period) = text.trim().split_once(' ')?;
+    // `max` is no number.
+    ratio(quota.parse().ok()?, period.parse().ok()?)
+}
+
+fn read_v1(group: &Path) -> Option<f64> {
+    let number = |name: &str| -> Option<f64> {
+        let text = fs::read_to_string(group.join(name)).ok()?;
+        text.trim().parse().ok()
+    };
+    ratio(number("cpu.cfs_quota_us")?, number("cpu.cfs_period_us")?)
+}
+
+/// `None` for -1, which is no quota.
+fn ratio(quota: f64, period: f64) -> Option<f64> {
+    (quota > 0.0 && period > 0.0).then(|| quota / period)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files below a folder, each with its text.
+    fn system(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    fn cores(root: &tempfile::TempDir) -> Option<f64> {
+        quota_in(root.path()).map(|quota| quota.cores)
+    }
+
+    const V2: (&str, &str) = (
+        "proc/self/mountinfo",
+        "22 1 0:21 / /proc rw - proc proc rw\n30 22 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n",
+    );
+
+    #[test]
+    fn the_tightest_quota_of_version_2_counts() {
+        let root = system(&[
+            V2,
+            ("proc/self/cgroup", "0::/user.slice/app.service\n"),
+            (
+                "sys/fs/cgroup/user.slice/app.service/cpu.max",
+                "200000 100000\n",
+            ),
+            ("sys/fs/cgroup/user.slice/cpu.max", "50000 100000\n"),
+            (
+                "sys/fs/cgroup/user.slice/cpu.stat",
+                "usage_usec 7\nnr_periods 123\nnr_throttled 121\nthrottled_usec 9000\n",
+            ),
+        ]);
+        assert_eq!(cores(&root), Some(0.5));
+        let throttled = throttling_in(root.path()).unwrap();
+        assert_eq!(
+            (
+                throttled.nr_periods,
+                throttled.nr_throttled,
+                throttled.throttled_us
+            ),
+            (123, 121, 9000)
+        );
+        let earlier = Throttling {
+            nr_throttled: 100,
+            ..Throttling::default()
+        };
+        assert_eq!(throttled.since(earlier).nr_throttled, 21);
+    }
+
+    #[test]
+    fn no_quota_is_none_and_a_containers_own_group_is_at_the_mount_point() {
+        let own = ("sys/fs/cgroup/cpu.max", "max 100000\n");
+        let root = system(&[V2, ("proc/self/cgroup", "0::/\n"), own]);
+        assert_eq!(cores(&root), None);
+        assert_eq!(throttling_in(root.path()), None);
+        let own = ("sys/fs/cgroup/cpu.max", "150000 100000\n");
+        for group in ["0::/\n", "0::/../other\n"] {
+            let root = system(&[V2, ("proc/self/cgroup", group), own]);
+            assert_eq!(cores(&root), Some(1.5), "{group}");
+        }
+        assert_eq!(cores(&system(&[])), None);
+    }
+
+    #[test]
+    fn a_quota_of_version_1_is_found_in_a_container() {
+        let mounts = (
+            "proc/self/mountinfo",
+            "31 30 0:27 /docker/c1 /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+             32 30 0:28 /docker/c1 /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n",
+        );
+        let groups = "5:memory:/docker/c1\n4:cpuset:/\n3:cpu,cpuacct:/docker/c1/inner\n";
+        let root = system(&[
+            mounts,
+            ("proc/self/cgroup", groups),
+            ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "50000\n"),
+            ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n"),
+            ("sys/fs/cgroup/cpu,cpuacct/inner/cpu.cfs_quota_us", "-1\n"),
+            (
+                "sys/fs/cgroup/cpu,cpuacct/inner/cpu.cfs_period_us",
+                "100000\n",
+            ),
+            (
+                "sys/fs/cgroup/cpu,cpuacct/cpu.stat",
+                "nr_periods 5\nnr_throttled 3\nthrottled_time 4000000\n",
+            ),
+        ]);
+        assert_eq!(cores(&root), Some(0.5));
+        assert_eq!(throttling_in(root.path()).unwrap().throttled_us, 4000);
+    }
+}

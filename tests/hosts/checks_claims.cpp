@@ -1,0 +1,305 @@
+// Cores that processes on one machine leave to each other, and what threads of one
+// process do.
+#include "plugin.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <fstream>
+#include <functional>
+#include <thread>
+
+using namespace host;
+
+namespace {
+
+// A file of claims of this test's own.
+struct Folder {
+  std::string path;
+  Folder() {
+    char name[] = "/tmp/signal-checks-XXXXXX";
+    CHECK(mkdtemp(name) != nullptr);
+    path = name;
+    CHECK_EQ(chmod(name, 01777), 0);
+    use("claims");
+  }
+  void use(const char *file) const { setenv("SIGNAL_CORE_CLAIMS", (path + "/" + file).c_str(), 1); }
+  ~Folder() { CHECK_EQ(std::system(("rm -r " + path).c_str()), 0); }
+};
+
+std::vector<int> allowed() {
+  cpu_set_t set;
+  CHECK_EQ(sched_getaffinity(0, sizeof set, &set), 0);
+  std::vector<int> cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &set)) cores.push_back(core);
+  }
+  return cores;
+}
+
+void run_on(const std::vector<int> &cores) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int core : cores) CPU_SET(core, &set);
+  CHECK_EQ(sched_setaffinity(0, sizeof set, &set), 0);
+}
+
+// What the library says while something is done.
+std::string said(const std::function<void()> &doing) {
+  std::FILE *file = std::tmpfile();
+  const int kept = dup(STDERR_FILENO);
+  std::fflush(stderr);
+  CHECK_EQ(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+  doing();
+  dup2(kept, STDERR_FILENO);
+  close(kept);
+  std::rewind(file);
+  std::string text;
+  for (int c; (c = std::fgetc(file)) != EOF;) text += static_cast<char>(c);
+  std::fclose(file);
+  std::fprintf(stderr, "%s", text.c_str());
+  return text;
+}
+
+bool has(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
+
+// The only lane of a handle, and its core.
+signal_lane_t lane(const Plugin &plugin, void *handle) {
+  signal_lane_t lanes[8];
+  CHECK_EQ(plugin.lanes(handle, lanes, 8), 1);
+  return lanes[0];
+}
+bool spins(const signal_lane_t &lane) { return has(lane.name, "(spin)"); }
+
+// Another process that does something once it is told to, and stays.
+struct Other {
+  pid_t process;
+  int go, done;
+  Other(const std::function<void()> &begin) {
+    int to[2], from[2];
+    CHECK(pipe(to) == 0 && pipe(from) == 0);
+    std::fflush(nullptr);
+    process = fork();
+    CHECK(process >= 0);
+    if (process == 0) {
+      close(to[1]);
+      char byte = 0;
+      begin();
+      CHECK_EQ(write(from[1], "", 1), 1);
+      CHECK(read(to[0], &byte, 1) >= 0);
+      _exit(0);
+    }
+    close(to[0]);
+    close(from[1]);
+    go = to[1], done = from[0];
+    char byte = 0;
+    CHECK_EQ(read(done, &byte, 1), 1);
+  }
+  void end(int how) {
+    kill(process, how);
+    int status = 0;
+    CHECK_EQ(waitpid(process, &status, 0), process);
+  }
+};
+
+}  // namespace
+
+SCENARIO(cores_of_another_process) {
+  const Folder folder;
+  Plugin plugin;
+  const std::vector<int> cores = allowed();
+  // With more of them there is a free one, and the library looks past any mask.
+  if (cores.size() != 2) return 0;
+  Other other([&] { CHECK(spins(lane(plugin, plugin.create("{}")))); });
+  void *second = nullptr;
+  const std::string line = said([&] { second = plugin.create("{}"); });
+  CHECK(second != nullptr);
+  CHECK(!spins(lane(plugin, second)));
+  CHECK(has(line, "has a lane of process " + std::to_string(other.process) + " ("));
+  void *inlined = plugin.create(R"({"deliver":"on_data"})");
+  signal_lane_t lanes[8];
+  CHECK_EQ(plugin.lanes(inlined, lanes, 8), 0);
+  plugin.destroy(inlined);
+  // Who has chosen the core gets it, and hears of it.
+  const std::string chosen = R"({"idle":"spin","cores":[)" + std::to_string(cores[1]) + "]}";
+  void *third = nullptr;
+  const std::string warned = said([&] { third = plugin.create(chosen.c_str()); });
+  CHECK(spins(lane(plugin, third)));
+  CHECK(has(warned, "process " + std::to_string(other.process)) ||
+        has(warned, "other lanes of this process"));
+  plugin.destroy(third);
+  plugin.destroy(second);
+  other.end(SIGKILL);
+  void *free = plugin.create("{}");
+  CHECK(spins(lane(plugin, free)));
+  plugin.destroy(free);
+  return 0;
+}
+
+// A claim is its process' own: it goes with it although a child lives on, and
+// ends with the handle while the process lives on.
+SCENARIO(claims_end_with_their_owner) {
+  const Folder folder;
+  Plugin plugin;
+  if (allowed().size() != 2) return 0;
+  int child_of_other[2];
+  CHECK_EQ(pipe(child_of_other), 0);
+  Other other([&] {
+    CHECK(spins(lane(plugin, plugin.create("{}"))));
+    const pid_t child = fork();
+    if (child == 0) {
+      for (;;) pause();
+    }
+    CHECK_EQ(write(child_of_other[1], &child, sizeof child), static_cast<ssize_t>(sizeof child));
+  });
+  pid_t child = 0;
+  CHECK_EQ(read(child_of_other[0], &child, sizeof child), static_cast<ssize_t>(sizeof child));
+  void *handle = plugin.create("{}");
+  CHECK(!spins(lane(plugin, handle)));
+  plugin.destroy(handle);
+  other.end(SIGKILL);
+  handle = plugin.create("{}");
+  CHECK(spins(lane(plugin, handle)));
+  plugin.destroy(handle);
+  kill(child, SIGKILL);
+  Other kind([&] {
+    void *own = plugin.create("{}");
+    CHECK(spins(lane(plugin, own)));
+    plugin.destroy(own);
+  });
+  handle = plugin.create("{}");
+  CHECK(spins(lane(plugin, handle)));
+  plugin.destroy(handle);
+  kind.end(SIGTERM);
+  return 0;
+}
+
+// The copy that goes leaves the other one's claim, on one core, too.
+SCENARIO(claims_of_two_copies) {
+  const Folder folder;
+  Plugin plugin;
+  const std::vector<int> cores = allowed();
+  if (cores.size() != 2) return 0;
+  const std::string copy = folder.path + "/copy.so";
+  std::ofstream(copy, std::ios::binary) << std::ifstream(std::getenv("SIGNAL_LIB_PATH"), std::ios::binary).rdbuf();
+  const std::string config = R"({"idle":"spin","cores":[)" + std::to_string(cores[1]) + "]}";
+  void *handle = plugin.create(config.c_str());
+  CHECK(handle != nullptr);
+  Plugin second(copy.c_str(), RTLD_LAZY | RTLD_NODELETE);
+  CHECK(second.library != plugin.library);
+  for (int round = 0; round < 3; ++round) {
+    void *other = second.create(round == 0 ? "{}" : config.c_str());
+    CHECK(other != nullptr);
+    second.destroy(other);
+    int status = 0;
+    std::fflush(nullptr);
+    const pid_t observer = fork();
+    if (observer == 0) {
+      void *third = plugin.create("{}");
+      _exit(third != nullptr && !spins(lane(plugin, third)) ? 0 : 1);
+    }
+    CHECK_EQ(waitpid(observer, &status, 0), observer);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  }
+  plugin.destroy(handle);
+  return 0;
+}
+
+// What lies in a folder that all may write is not trusted, and its loss is healed.
+SCENARIO(claims_that_cannot_be_had) {
+  const Folder folder;
+  Plugin plugin;
+  if (allowed().size() != 2) return 0;
+  CHECK_EQ(symlink((folder.path + "/victim").c_str(), (folder.path + "/link").c_str()), 0);
+  CHECK_EQ(mkfifo((folder.path + "/fifo").c_str(), 0666), 0);
+  for (const char *file : {"link", "fifo", ".", "none/claims"}) {
+    folder.use(file);
+    void *handle = nullptr;
+    const std::string line = said([&] { handle = plugin.create("{}"); });
+    CHECK(has(line, "which cores other processes use is not known"));
+    CHECK(spins(lane(plugin, handle)));
+    plugin.destroy(handle);
+  }
+  CHECK(access((folder.path + "/victim").c_str(), F_OK) != 0);
+  folder.use("claims");
+  void *handle = plugin.create("{}");
+  CHECK(spins(lane(plugin, handle)));
+  // The host closes descriptors that it does not know, and somebody cleans up.
+  CHECK_EQ(unlink((folder.path + "/claims").c_str()), 0);
+  for (int descriptor = 3; descriptor < 64; ++descriptor) close(descriptor);
+  void *second = plugin.create(R"({"placement":"inline"})");
+  int status = 0;
+  std::fflush(nullptr);
+  const pid_t observer = fork();
+  if (observer == 0) _exit(spins(lane(plugin, plugin.create("{}"))) ? 1 : 0);
+  CHECK_EQ(waitpid(observer, &status, 0), observer);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  plugin.destroy(second);
+  plugin.destroy(handle);
+  return 0;
+}
+
+// Another user's process: it sees the claim and can make one.
+SCENARIO(claims_of_another_user) {
+  const Folder folder;
+  Plugin plugin;
+  if (allowed().size() != 2 || geteuid() != 0) return 0;
+  umask(077);
+  void *handle = plugin.create("{}");
+  CHECK(spins(lane(plugin, handle)));
+  Other other([&] {
+    CHECK_EQ(setuid(64321), 0);
+    void *own = nullptr;
+    const std::string line = said([&] { own = plugin.create("{}"); });
+    CHECK(!has(line, "not known") && has(line, "has a lane of process"));
+    CHECK(!spins(lane(plugin, own)));
+  });
+  other.end(SIGTERM);
+  plugin.destroy(handle);
+  return 0;
+}
+
+SCENARIO(two_creates_at_once_share_no_core) {
+  const Folder folder;
+  Plugin plugin;
+  use(plugin, "{}");
+  for (int round = 0; round < 40; ++round) {
+    void *handles[2] = {};
+    std::thread one([&] { handles[0] = plugin.create("{}"); });
+    std::thread two([&] { handles[1] = plugin.create("{}"); });
+    one.join();
+    two.join();
+    const signal_lane_t first = lane(plugin, handles[0]), second = lane(plugin, handles[1]);
+    const bool share = first.core == second.core && spins(first) && spins(second);
+    if (share) std::fprintf(stderr, "round %d: %s | %s\n", round, first.name, second.name);
+    CHECK(!share);
+    CHECK(allowed().size() != 2 || !(spins(first) && spins(second)));
+    for (void *handle : handles) plugin.destroy(handle);
+  }
+  return 0;
+}
+
+SCENARIO(lanes_leave_a_core_for_the_host) {
+  const Folder folder;
+  Plugin plugin;
+  const std::vector<int> cores = allowed();
+  std::vector<std::uint64_t> busy;
+  std::vector<void *> handles;
+  // More handles than cores, each made where an earlier one's lane may be.
+  for (std::size_t index = 0; index <= cores.size(); ++index) {
+    run_on({cores[(cores.size() - 1 + index) % cores.size()]});
+    run_on(cores);
+    handles.push_back(plugin.create("{}"));
+    const signal_lane_t one = lane(plugin, handles.back());
+    if (spins(one)) busy.push_back(one.core);
+  }
+  std::sort(busy.begin(), busy.end());
+  CHECK(std::adjacent_find(busy.begin(), busy.end()) == busy.end());
+  CHECK(busy.size() < cores.size());
+  for (void *handle : handles) plugin.destroy(handle);
+  return 0;
+}

@@ -1,0 +1,174 @@
+// Hosts that may not do what others may: a sandbox forbids a system call.
+#include "plugin.hpp"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <fstream>
+#include <functional>
+#include <thread>
+
+using namespace host;
+
+namespace {
+
+// From now on, on this thread and those that it makes.
+void forbid(int call, int error) {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(call), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{4, filter};
+  CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+  CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+// In a process of its own.
+void apart(const std::function<void()> &doing) {
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    alarm(60);
+    doing();
+    _exit(0);
+  }
+  int status = 0;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+std::string said(const std::function<void()> &doing) {
+  std::FILE *file = std::tmpfile();
+  const int kept = dup(STDERR_FILENO);
+  std::fflush(stderr);
+  CHECK_EQ(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+  doing();
+  dup2(kept, STDERR_FILENO);
+  close(kept);
+  std::rewind(file);
+  std::string text;
+  for (int c; (c = std::fgetc(file)) != EOF;) text += static_cast<char>(c);
+  std::fclose(file);
+  std::fprintf(stderr, "%s", text.c_str());
+  return text;
+}
+
+std::size_t count(const std::string &text, const std::string &part) {
+  std::size_t times = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++times;
+  return times;
+}
+
+}  // namespace
+
+// Lanes run wherever they may, and one line says so.
+SCENARIO(affinity_is_forbidden) {
+  const std::pair<int, int> ways[] = {{SYS_sched_setaffinity, EPERM}, {SYS_sched_getaffinity, EINVAL}};
+  for (const auto &[call, error] : ways) {
+    apart([call = call, error = error] {
+      Plugin plugin;
+      forbid(call, error);
+      for (const char *config : {R"({})", R"({"placement":"split"})", R"({"cores":[0]})"}) {
+        void *handle = nullptr;
+        const std::string line = said([&] { handle = plugin.create(config); });
+        CHECK(handle != nullptr);
+        CHECK_EQ(count(line, "\n"), 1u);
+        CHECK_EQ(count(line, "lanes are not pinned: "), 1u);
+        signal_lane_t lanes[8];
+        const int have = plugin.lanes(handle, lanes, 8);
+        CHECK(have > 0);
+        for (int lane = 0; lane < have; ++lane) {
+          CHECK_EQ(lanes[lane].core, SIGNAL_NO_CORE);
+          CHECK(std::strstr(lanes[lane].name, "@any(") != nullptr);
+        }
+        plugin.destroy(handle);
+        use(plugin, config);
+      }
+      const std::string line = said([&] { use(plugin, R"({"placement":"inline"})"); });
+      CHECK_EQ(count(line, "pinned"), 0u);
+    });
+  }
+  return 0;
+}
+
+// What the thread that creates has is its own.
+SCENARIO(lanes_have_the_configured_policy) {
+  Plugin plugin;
+  if (geteuid() != 0) return 0;
+  const sched_param first{10}, none{0};
+  CHECK_EQ(prctl(PR_SET_TIMERSLACK, 20000000, 0, 0, 0), 0);
+  const auto check = [&](const char *config, int policy, int nice, const char *slack) {
+    void *handle = plugin.create(config);
+    CHECK(handle != nullptr);
+    int lanes = 0;
+    for (const pid_t thread : threads()) {
+      const std::string task = "/proc/self/task/" + std::to_string(thread);
+      std::string name, found;
+      std::getline(std::ifstream(task + "/comm"), name);
+      if (name.rfind("signal-lane-", 0) != 0) continue;
+      ++lanes;
+      CHECK_EQ(sched_getscheduler(thread), policy);
+      if (policy != SCHED_OTHER) continue;
+      errno = 0;
+      CHECK_EQ(getpriority(PRIO_PROCESS, static_cast<id_t>(thread)), nice);
+      CHECK_EQ(errno, 0);
+      std::getline(std::ifstream("/proc/" + std::to_string(thread) + "/timerslack_ns"), found);
+      CHECK_EQ(found, std::string(slack));
+    }
+    CHECK(lanes > 0);
+    plugin.destroy(handle);
+  };
+  CHECK_EQ(setpriority(PRIO_PROCESS, 0, 15), 0);
+  check(R"({"placement":"split","idle":"park"})", SCHED_OTHER, 0, "50000");
+  check(R"({"placement":"fused","idle":"park","policy":"inherit"})", SCHED_OTHER, 15, "20000000");
+  check(R"({"placement":"fused","idle":"park","policy":"fifo"})", SCHED_FIFO, 0, "");
+  if (sched_setscheduler(0, SCHED_FIFO, &first) == 0) {
+    check(R"({"placement":"fused","idle":"park"})", SCHED_OTHER, 0, "50000");
+    check(R"({"placement":"fused","idle":"park","policy":"inherit"})", SCHED_FIFO, 0, "");
+    CHECK_EQ(sched_setscheduler(0, SCHED_OTHER, &none), 0);
+  }
+  // Without the right to it.
+  rlimit least{0, 0};
+  CHECK_EQ(setrlimit(RLIMIT_RTPRIO, &least), 0);
+  CHECK_EQ(setuid(64321), 0);
+  CHECK(plugin.create(R"({"placement":"fused","policy":"fifo"})") == nullptr);
+  CHECK(std::strstr(plugin.last_error(), "RLIMIT_RTPRIO") != nullptr);
+  use(plugin, R"({"placement":"fused","idle":"park"})");
+  return 0;
+}
+
+// membarrier is forbidden after a first handle: later ones work, on whatever thread,
+// and so does one that another thread has used before.
+SCENARIO(membarrier_is_forbidden_later) {
+  apart([] {
+    Plugin plugin;
+    Engine older(plugin, R"({"placement":"inline"})");
+    older.feed(depth("btc_usdt", 1, 10.0, 11.0));
+    use(plugin, R"({"placement":"inline"})");
+    std::string line;
+    std::thread([&] {
+      forbid(SYS_membarrier, EPERM);
+      for (int round = 0; round < 3; ++round) {
+        line += said([&] { use(plugin, R"({"placement":"inline"})", 1000); });
+        plugin.register_callback(older.handle, nullptr, nullptr);
+        CHECK(plugin.last_error() == nullptr);
+        const Depth d = depth("btc_usdt", 2, 10.0, 11.0);
+        plugin.on_data(older.handle, kDepth, &d);
+      }
+      plugin.destroy(older.handle);
+      CHECK_EQ(plugin.models(older.handle), SIGNAL_ERROR_HANDLE);
+    }).join();
+    CHECK_EQ(count(line, "refuses membarrier"), 1u);
+    older.handle = nullptr;
+  });
+  return 0;
+}
