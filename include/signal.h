@@ -230,11 +230,11 @@ typedef struct {
    */
   uint64_t refused_bad_symbol;
   /*
-   Events with a price that is not finite or not positive.
+   Events with a price that is not positive or beyond `limits.max_price`.
    */
   uint64_t refused_bad_price;
   /*
-   Events with a size that is not finite or negative.
+   Events with a size that is negative or beyond `limits.max_size`.
    */
   uint64_t refused_bad_size;
   /*

@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Deliver;
-use super::forms::{CoreNumber, FactorsEntry, ModelEntry, OneOrMany, PlacementKey, RingSize};
+use super::forms::{
+    CoreNumber, FactorsEntry, ModelEntry, OneOrMany, PlacementKey, RingSize, limit,
+};
 use super::{Config, MAX_INSTRUMENTS};
 use crate::abi::EventKind;
 use crate::error::Error;
@@ -36,6 +38,7 @@ pub(super) struct Layer {
     rings: Option<RingsLayer>,
     overload: Option<OverloadLayer>,
     instruments: Option<InstrumentsLayer>,
+    limits: Option<LimitsLayer>,
     timing: Option<bool>,
     health: Option<HealthLayer>,
     latency: Option<LatencyLayer>,
@@ -70,6 +73,16 @@ struct HealthLayer {
 #[serde(deny_unknown_fields)]
 struct InstrumentsLayer {
     max: Option<Ranged<1, { MAX_INSTRUMENTS as u64 }>>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsLayer {
+    // Not `Option` of the number: null is no limit.
+    #[serde(default, deserialize_with = "limit")]
+    max_price: Option<f64>,
+    #[serde(default, deserialize_with = "limit")]
+    max_size: Option<f64>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -150,6 +163,9 @@ impl Layer {
             &mut config.instruments.max,
             instruments.max.map(Ranged::size),
         );
+        let limits = self.limits.unwrap_or_default();
+        set(&mut config.limits.max_price, limits.max_price);
+        set(&mut config.limits.max_size, limits.max_size);
         let latency = self.latency.unwrap_or_default();
         set(
             &mut config.latency.interval_ms,

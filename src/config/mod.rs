@@ -32,7 +32,7 @@ mod source;
 pub use crate::pipeline::idle::Idle;
 pub use crate::pipeline::overload::{EgressOverload, IngestOverload, Overload, StageOverload};
 pub use crate::pipeline::placement::Placement;
-pub use crate::stages::{Callback, Stage};
+pub use crate::stages::{Callback, Limits, Stage};
 pub use forms::{FactorsEntry, ModelEntry};
 pub use sections::{Capture, Health, Instruments, Latency, Rings};
 pub(crate) use source::add_latency_dir;
@@ -127,6 +127,8 @@ pub struct Config {
     pub overload: Overload,
     /// Bounds of the instrument table.
     pub instruments: Instruments,
+    /// The greatest price and size that are taken.
+    pub limits: Limits,
     /// Whether hops are timed. Default true.
     pub timing: bool,
     /// What counts as a stall and as silence.
@@ -159,6 +161,7 @@ impl Default for Config {
             rings: Rings::default(),
             overload: Overload::default(),
             instruments: Instruments::default(),
+            limits: Limits::default(),
             timing: true,
             health: Health::default(),
             latency: Latency::default(),
@@ -288,7 +291,8 @@ mod tests {
                 "deliver": "on_data", "deliver_budget_us": 20,
                 "rings": {"ingest": 8, "stage": 4, "egress": 2}, "instruments": {"max": 9},
                 "overload": {"ingest": "block", "egress": "drop-newest", "block_ms": 5},
-                "health": {"stall_us": 20, "silent_events": 3}}"#,
+                "health": {"stall_us": 20, "silent_events": 3},
+                "limits": {"max_price": 1e6, "max_size": 50}}"#,
         )
         .unwrap();
         assert_eq!(config.factors[0].set, "a");
@@ -316,6 +320,8 @@ mod tests {
             (config.health.stall_us, config.health.silent_events),
             (20, 3)
         );
+        let limits = config.limits;
+        assert_eq!((limits.max_price, limits.max_size), (1e6, 50.0));
         let written = serde_json::to_string(&config).unwrap();
         assert_eq!(Config::from_json(&written).unwrap(), config);
     }
@@ -356,6 +362,15 @@ mod tests {
                 "{shards}"
             );
         }
+        for wrong in ["0", "-1", "1e999", "\"1e9\"", "null"] {
+            let limit = refusal(&format!("{{\"limits\": {{\"max_price\": {wrong}}}}}"));
+            assert!(
+                limit.contains("limits.max_price") && limit.contains("line 1"),
+                "{limit}"
+            );
+        }
+        let zero = refusal("{\"limits\": {\"max_size\": 0}}");
+        assert!(zero.contains("expected a number above 0"), "{zero}");
         let inline = refusal("{\"placement\": \"inline\", \"shards\": 2}");
         assert!(
             inline.contains("shards: 2 with placement inline") && inline.contains("expected"),

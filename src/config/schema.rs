@@ -205,6 +205,7 @@ mod tests {
             "health",
             "instruments",
             "latency",
+            "limits",
             "overload",
             "rings",
         ];

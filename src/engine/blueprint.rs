@@ -12,7 +12,7 @@ use crate::models::{self, Kind, Model};
 use crate::os::memory;
 use crate::pipeline::build::Stages;
 use crate::pipeline::overload::EgressOverload;
-use crate::stages::{Callback, Egress, Factor, Ingest, ModelStage, Shards, Triggers};
+use crate::stages::{Callback, Egress, Factor, Ingest, ModelStage, Rules, Shards, Triggers};
 use selection::{Disabled, sets};
 
 mod selection;
@@ -150,7 +150,10 @@ impl Blueprint {
         let (levels, outputs) = (self.levels(), self.widest_signal());
         let instruments = config.instruments.max;
         let callbacks = self.callbacks();
-        let assets = config.assets()?;
+        let rules = Rules {
+            assets: config.assets()?,
+            limits: config.limits,
+        };
         let (selection, triggers) = (self.selection.as_deref(), Triggers::new(&config.trigger));
         let pairs = Ingest::pairs(instruments);
         let factor = (0..shards).map(|shard| {
@@ -169,7 +172,7 @@ impl Blueprint {
         self.models.truncate(shards);
         let models = self.models.into_iter();
         Ok(Stages {
-            ingest: Ingest::new(levels, names.clone(), assets),
+            ingest: Ingest::new(levels, names.clone(), rules),
             tap: None,
             factor,
             models: models.flat_map(|all| shares(all, config)).collect(),

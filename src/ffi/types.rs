@@ -66,9 +66,9 @@ pub struct signal_stats_t {
     pub refused_unknown_type: u64,
     /// Events with an empty or unprintable symbol.
     pub refused_bad_symbol: u64,
-    /// Events with a price that is not finite or not positive.
+    /// Events with a price that is not positive or beyond `limits.max_price`.
     pub refused_bad_price: u64,
-    /// Events with a size that is not finite or negative.
+    /// Events with a size that is negative or beyond `limits.max_size`.
     pub refused_bad_size: u64,
     /// Events of instruments beyond `instruments.max`.
     pub refused_too_many_instruments: u64,

@@ -56,9 +56,9 @@ counters! {
     RefusedUnknownType = "refused_unknown_type",
     /// Events with an empty or unprintable symbol.
     RefusedBadSymbol = "refused_bad_symbol",
-    /// Events with a price that is not finite or not positive.
+    /// Events with a price that is not positive or beyond `limits.max_price`.
     RefusedBadPrice = "refused_bad_price",
-    /// Events with a size that is not finite or negative.
+    /// Events with a size that is negative or beyond `limits.max_size`.
     RefusedBadSize = "refused_bad_size",
     /// Events of instruments beyond `instruments.max`.
     RefusedTooManyInstruments = "refused_too_many_instruments",

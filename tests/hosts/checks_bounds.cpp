@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <cfloat>
 #include <climits>
 #include <cmath>
 #include <thread>
@@ -32,7 +33,7 @@ void check_null_handle(const Plugin &plugin) {
 }
 
 void feed_bad_prices(Engine &engine) {
-  for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL, 0.0, -1.0}) {
+  for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL, 0.0, -1.0, DBL_MAX, 1e308}) {
     Depth d = depth("btc_usdt", 1, 10.0, 11.0);
     d.bid_price[0] = bad;
     engine.feed(d);
@@ -43,7 +44,7 @@ void feed_bad_prices(Engine &engine) {
     engine.feed(trade("btc_usdt", 1, bad, 1.0));
     engine.feed(index_price("btc_usdt", bad));
   }
-  for (const double bad : {std::nan(""), HUGE_VAL, -1.0}) {
+  for (const double bad : {std::nan(""), HUGE_VAL, -1.0, DBL_MAX, 1e308}) {
     Depth d = depth("btc_usdt", 1, 10.0, 11.0);
     d.ask_volume[0] = bad;
     engine.feed(d);
@@ -85,8 +86,8 @@ SCENARIO(bad_input) {
     const signal_stats_t numbers = engine.settle();
     CHECK_EQ(numbers.refused_null_data, 4u);
     CHECK_EQ(numbers.refused_unknown_type, 8u);
-    CHECK_EQ(numbers.refused_bad_price, 25u);
-    CHECK_EQ(numbers.refused_bad_size, 9u);
+    CHECK_EQ(numbers.refused_bad_price, 35u);
+    CHECK_EQ(numbers.refused_bad_size, 15u);
     check_accounts(numbers);
 
     for (const unsigned char byte : {0x00, 0xff}) {
@@ -101,7 +102,7 @@ SCENARIO(bad_input) {
     const signal_stats_t refused = engine.settle();
     CHECK(refused.refused_bad_symbol >= 5);
     CHECK_EQ(refused.refused_bad_symbol + refused.refused_bad_price + refused.refused_bad_size,
-             25u + 9u + 8u + 5u);
+             35u + 15u + 8u + 5u);
     CHECK_EQ(engine.poll(), 0);
 
     // A symbol that fills its field has no NUL; what follows it must not leak in.

@@ -53,7 +53,7 @@ impl Ingest {
         is_index: bool,
     ) -> Result<(InstrumentId, PairId), Refusal> {
         let name = Name::from_symbol(abi::text(&head.symbol)).ok_or(Refusal::BadSymbol)?;
-        if !self.assets.take(&name) {
+        if !self.rules.assets.take(&name) {
             self.remember(host_key, Route::NotAnAsset);
             return Err(Refusal::NotAnAsset);
         }

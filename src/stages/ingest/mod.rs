@@ -24,6 +24,16 @@ mod symbol_table;
 mod validate;
 
 pub use assets::Assets;
+pub use validate::Limits;
+
+/// What an ingest stage takes and what it refuses.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rules {
+    /// The symbols whose events are taken.
+    pub assets: Assets,
+    /// The greatest numbers that are taken.
+    pub limits: Limits,
+}
 
 /// Why ingest refused an event. A refused event touches no state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +41,9 @@ pub enum Refusal {
     /// The symbol is empty or has a character that is not visible ASCII (a
     /// space is not).
     BadSymbol,
-    /// A price is not finite or not positive.
+    /// A price is not positive, or beyond [`Limits::max_price`].
     BadPrice,
-    /// A size is not finite or negative.
+    /// A size is negative, or beyond [`Limits::max_size`].
     BadSize,
     /// The instrument is new and the table of instruments is full.
     TooManyInstruments,
@@ -54,16 +64,15 @@ pub struct Ingest {
     /// Pairs that an index price named first.
     index_pairs: usize,
     names: Arc<Names>,
-    assets: Assets,
+    rules: Rules,
     /// Spellings that may still be remembered, of instruments and of others.
     room: Room,
 }
 
 impl Ingest {
     /// An ingest stage for events that carry `levels` book levels, for as many
-    /// instruments as `names` can hold and for these assets alone. All memory
-    /// is taken here.
-    pub fn new(levels: usize, names: Arc<Names>, assets: Assets) -> Self {
+    /// instruments as `names` can hold. All memory is taken here.
+    pub fn new(levels: usize, names: Arc<Names>, rules: Rules) -> Self {
         let max = names.capacity();
         // An instrument may come in two spellings, `btc_usdt` and `BTCUSDT`,
         // and so may its index price.
@@ -92,7 +101,7 @@ impl Ingest {
             by_instrument,
             index_pairs: 0,
             names,
-            assets,
+            rules,
             room,
         }
     }
@@ -124,7 +133,7 @@ impl Ingest {
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on(&mut self, raw: &RawEvent<'_>, out: impl FnOnce(Event<'_>)) -> Result<(), Refusal> {
         let head = raw.head;
-        let body = body(head, raw.values, self.levels)?;
+        let body = body(head, raw.values, self.levels, &self.rules.limits)?;
         let (instrument, pair) = self.intern(head, matches!(body, Body::IndexPrice(_)))?;
         out(Event {
             meta: Meta {
@@ -181,8 +190,12 @@ mod tests {
         Ok(id.expect("an accepted event is handed on"))
     }
 
+    fn run_kind(ingest: &mut Ingest, head: &RawHead, values: &[f64]) -> Result<(), Refusal> {
+        ingest.on(&RawEvent { head, values }, |_| ())
+    }
+
     fn stage(levels: usize, max: usize) -> Ingest {
-        Ingest::new(levels, Arc::new(Names::new(max)), Assets::default())
+        Ingest::new(levels, Arc::new(Names::new(max)), Rules::default())
     }
 
     const TRADE: [f64; 2] = [10.0, 1.0];
@@ -217,7 +230,11 @@ mod tests {
     #[test]
     fn only_assets_are_taken_in_either_spelling() {
         let assets = Assets::new(&["btc_usdt".into(), "ETHUSDT".into()]).unwrap();
-        let mut ingest = Ingest::new(1, Arc::new(Names::new(4)), assets);
+        let rules = Rules {
+            assets,
+            ..Rules::default()
+        };
+        let mut ingest = Ingest::new(1, Arc::new(Names::new(4)), rules);
         for (symbol, taken) in [
             (&b"BTCUSDT"[..], true),
             (b"btc_usdt", true),
@@ -287,13 +304,13 @@ mod tests {
     fn bad_numbers_and_symbols_are_refused_by_reason() {
         let mut ingest = stage(2, 4);
         let trade = head(b"a", EventKind::Trade);
-        for price in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        for price in [0.0, -1.0, f64::NAN, f64::INFINITY, f64::MAX, 1e308] {
             assert_eq!(
                 run(&mut ingest, &trade, &[price, 1.0]),
                 Err(Refusal::BadPrice)
             );
         }
-        for size in [-1.0, f64::NAN, f64::INFINITY] {
+        for size in [-1.0, f64::NAN, f64::INFINITY, f64::MAX, 1e308] {
             assert_eq!(
                 run(&mut ingest, &trade, &[1.0, size]),
                 Err(Refusal::BadSize)
@@ -324,6 +341,50 @@ mod tests {
             Err(Refusal::BadSize)
         );
         assert_eq!(ingest.instruments(), 1);
+    }
+
+    #[test]
+    fn what_a_gateway_writes_for_no_value_is_none_in_any_feed() {
+        let mut ingest = stage(2, 4);
+        let numbers: [(EventKind, &[Refusal]); 4] = [
+            (
+                EventKind::Depth,
+                &[
+                    Refusal::BadPrice,
+                    Refusal::BadPrice,
+                    Refusal::BadPrice,
+                    Refusal::BadPrice,
+                    Refusal::BadSize,
+                    Refusal::BadSize,
+                    Refusal::BadSize,
+                    Refusal::BadSize,
+                ],
+            ),
+            (
+                EventKind::Ticker,
+                &[
+                    Refusal::BadPrice,
+                    Refusal::BadPrice,
+                    Refusal::BadSize,
+                    Refusal::BadSize,
+                ],
+            ),
+            (EventKind::Trade, &[Refusal::BadPrice, Refusal::BadSize]),
+            (EventKind::IndexPrice, &[Refusal::BadPrice]),
+        ];
+        for (kind, refusals) in numbers {
+            let head = head(b"a", kind);
+            let mut values = vec![10.0; refusals.len()];
+            assert!(run_kind(&mut ingest, &head, &values).is_ok(), "{kind:?}");
+            for (place, &refusal) in refusals.iter().enumerate() {
+                for none in [f64::MAX, 1e308, f64::INFINITY, -f64::MAX, i64::MAX as f64] {
+                    values[place] = none;
+                    let refused = run_kind(&mut ingest, &head, &values);
+                    assert_eq!(refused, Err(refusal), "{kind:?} {place} {none}");
+                }
+                values[place] = 10.0;
+            }
+        }
     }
 
     proptest! {
