@@ -113,8 +113,8 @@
 /*
  Receives one signal on the host's own thread, from inside
  `signal_poll_callbacks`, or with `deliver` `on_data` from inside
- `signal_on_data`. `symbol` and `values` are valid during the call only. A C++
- exception may leave it: it passes through the function that made the call,
+ `signal_on_data`. `symbol` is UTF-8, at most 32 bytes and a NUL. `symbol` and
+ `values` are valid during the call only. A C++ exception may leave it: it passes through the function that made the call,
  that signal counts as delivered and the rest waits for the next poll, or with
  `deliver` `on_data` for the next `signal_on_data`.
  */
@@ -155,7 +155,7 @@ typedef struct {
    */
   uint64_t sequence;
   /*
-   The instrument's symbol, NUL-terminated.
+   The instrument's symbol, UTF-8, NUL-terminated.
    */
   const char *symbol;
   /*
@@ -226,7 +226,8 @@ typedef struct {
    */
   uint64_t refused_unknown_type;
   /*
-   Events with an empty or unprintable symbol.
+   Events with an empty symbol, or one that is no UTF-8 or has spaces, control
+   characters or others that cannot be seen.
    */
   uint64_t refused_bad_symbol;
   /*

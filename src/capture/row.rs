@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::abi::{self, EventKind, LEVELS, SIDE_BUY, SIDE_SELL};
-use crate::messages::RawEvent;
+use crate::messages::{RawEvent, symbol_text};
 
 /// The line that names the columns.
 pub(super) fn header() -> String {
@@ -39,7 +39,9 @@ pub(super) fn write(line: &mut Vec<u8>, raw: &RawEvent<'_>, levels: usize, recv_
         EventKind::IndexPrice => "index",
     };
     put(line, format_args!("{name},{},", head.timestamp));
-    text(line, &abi::text(&head.symbol).to_ascii_lowercase());
+    // Ingest has taken it, so it is text.
+    let symbol = symbol_text(abi::text(&head.symbol)).unwrap_or_default();
+    text(line, symbol.to_ascii_lowercase().as_bytes());
     put(line, format_args!(",{recv_ns},{},", head.sequence));
     text(line, abi::text(&head.exchange));
     put(line, format_args!(",{}", head.instrument_type));

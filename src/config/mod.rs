@@ -258,7 +258,7 @@ impl Config {
         Assets::new(&self.assets).map_err(|symbol| {
             Error::Config(format!(
                 "assets names {symbol:?}; expected a symbol such as btc_usdt or BTCUSDT, \
-                 visible ASCII of at most 32 characters"
+                 at most 32 bytes of UTF-8 without spaces and control characters"
             ))
         })
     }

@@ -4,8 +4,8 @@ use std::ffi::{c_char, c_int, c_longlong, c_void};
 
 /// Receives one signal on the host's own thread, from inside
 /// `signal_poll_callbacks`, or with `deliver` `on_data` from inside
-/// `signal_on_data`. `symbol` and `values` are valid during the call only. A C++
-/// exception may leave it: it passes through the function that made the call,
+/// `signal_on_data`. `symbol` is UTF-8, at most 32 bytes and a NUL. `symbol` and
+/// `values` are valid during the call only. A C++ exception may leave it: it passes through the function that made the call,
 /// that signal counts as delivered and the rest waits for the next poll, or with
 /// `deliver` `on_data` for the next `signal_on_data`.
 #[allow(non_camel_case_types)]
@@ -64,7 +64,8 @@ pub struct signal_stats_t {
     pub refused_null_data: u64,
     /// Calls with a message type that the engine does not take.
     pub refused_unknown_type: u64,
-    /// Events with an empty or unprintable symbol.
+    /// Events with an empty symbol, or one that is no UTF-8 or has spaces, control
+    /// characters or others that cannot be seen.
     pub refused_bad_symbol: u64,
     /// Events with a price that is not positive or beyond `limits.max_price`.
     pub refused_bad_price: u64,
@@ -155,7 +156,7 @@ pub struct signal_stats_t {
 pub struct signal_result_t {
     /// The signal's number, as `signal_current_sequence` says it.
     pub sequence: u64,
-    /// The instrument's symbol, NUL-terminated.
+    /// The instrument's symbol, UTF-8, NUL-terminated.
     pub symbol: *const c_char,
     /// The event's own time, ns since the Unix epoch.
     pub timestamp: c_longlong,

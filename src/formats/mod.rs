@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `type` | all | `depth`, `trade`, `ticker` or `index` |
 //! | `ts_ns` | all | time of the event, ns since the Unix epoch |
-//! | `symbol` | all | as the exchange or the host spells it |
+//! | `symbol` | all | as the exchange or the host spells it, UTF-8; cut after 32 bytes, where the host's field ends |
 //! | `recv_ns` | all | time of arrival, ns; only differences mean anything |
 //! | `seq` | all | the true order of arrival; lines may be in any order |
 //! | `bid_px_1` to `_10`, `bid_sz_`, `ask_px_`, `ask_sz_` | depth | book levels, best first; levels behind the first may be empty |

@@ -18,7 +18,7 @@ pub mod wire;
 
 pub use ids::{InstrumentId, ModelId, PairId};
 use market::{Depth, IndexPrice, Ticker, Trade};
-pub use names::{Name, Names};
+pub use names::{Name, Names, symbol_text};
 
 /// What has ended once a message, and all that it makes, has gone its way.
 ///

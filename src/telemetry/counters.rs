@@ -54,7 +54,8 @@ counters! {
     RefusedNullData = "refused_null_data",
     /// Calls with a message type that the engine does not take.
     RefusedUnknownType = "refused_unknown_type",
-    /// Events with an empty or unprintable symbol.
+    /// Events with an empty symbol, or one that is no UTF-8 or has spaces, control
+    /// characters or others that cannot be seen.
     RefusedBadSymbol = "refused_bad_symbol",
     /// Events with a price that is not positive or beyond `limits.max_price`.
     RefusedBadPrice = "refused_bad_price",

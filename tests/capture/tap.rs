@@ -20,6 +20,8 @@ fn mixed_events(count: usize) -> Vec<Owned> {
         "ETHUSDT",
         "a,b\"c",
         "0123456789abcdef0123456789_USDTX",
+        "币安人生_usdt",
+        "ДОГЕ",
     ];
     let exchanges = ["binance", "okx, \"2\"\n", ""];
     let types = [7i8, 5, -1];
@@ -177,6 +179,24 @@ fn an_event_is_written_as_it_came_and_when() {
         let found = originals.any(|original| original == event);
         assert!(found, "event {place} is none that was given, in order");
     }
+}
+
+#[test]
+fn a_symbol_that_the_field_cuts_is_captured_as_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("events.csv");
+    let config = format!(r#"{{"placement": "inline", "capture": {{"file": {file:?}}}}}"#);
+    // The field ends within the eleventh character.
+    let original = feed(&[depth(&"币".repeat(12), 1, 100.0)]);
+    let (expected, _) = seen(&original, &config);
+    assert_eq!(expected[0].2, "币".repeat(10));
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains(&format!(",{},", "币".repeat(10))), "{text}");
+    let (again, _) = seen(
+        &replay::read(&[&file]).unwrap(),
+        r#"{"placement": "inline"}"#,
+    );
+    assert_eq!(again, expected);
 }
 
 #[test]

@@ -38,8 +38,8 @@ pub struct Rules {
 /// Why ingest refused an event. A refused event touches no state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The symbol is empty or has a character that is not visible ASCII (a
-    /// space is not).
+    /// The symbol is empty, no UTF-8, or has a character that cannot be seen (a
+    /// space, a control character).
     BadSymbol,
     /// A price is not positive, or beyond [`Limits::max_price`].
     BadPrice,
@@ -83,7 +83,7 @@ impl Ingest {
         let by_spelling = Routes::new(room.spellings + room.others);
         let mut by_pair = HashMap::with_capacity_and_hasher(Self::pairs(max), FxBuildHasher);
         let mut by_instrument = HashMap::with_capacity_and_hasher(max, FxBuildHasher);
-        let name = Name::from_symbol(b"-").expect("it is visible ASCII");
+        let name = Name::from_symbol(b"-").expect("it is a symbol");
         touch(&mut by_pair, |number| {
             let key = PairKey {
                 name,
