@@ -3,8 +3,8 @@
  *
  * Threads: signal_on_data, signal_poll_callbacks, signal_poll_batch,
  * signal_register_callback, signal_latency, signal_current_model,
- * signal_current_sequence and signal_destroy belong to one thread at a time, the
- * host's; between calls a handle may move to another thread, whose first call
+ * signal_current_sequence, signal_current_instrument, signal_batch_instrument and
+ * signal_destroy belong to one thread at a time, the host's; between calls a handle may move to another thread, whose first call
  * costs some microseconds. A second such call on the same handle at the same
  * time, from another thread or from a signal handler that interrupted the first,
  * is refused and counted (refused_concurrent). All other functions may be called
@@ -111,6 +111,12 @@
 #define SIGNAL_NO_MODEL -11
 
 /*
+ `signal_current_instrument`: no callback is running. `signal_batch_instrument`:
+ the batch has no such signal.
+ */
+#define SIGNAL_NO_INSTRUMENT -12
+
+/*
  Receives one signal on the host's own thread, from inside
  `signal_poll_callbacks`, or with `deliver` `on_data` from inside
  `signal_on_data`. `symbol` is UTF-8, at most 32 bytes and a NUL. `symbol` and
@@ -123,6 +129,30 @@ typedef void (*signal_callback_t)(const char *symbol,
                                   const double *values,
                                   int count,
                                   void *user_data);
+
+/*
+ What an instrument is. The texts are UTF-8, owned by the handle and valid until
+ `signal_destroy`.
+ */
+typedef struct {
+  /*
+   The name that its signals bear: what the callback gets as `symbol`.
+   */
+  const char *name;
+  /*
+   Its symbol as the host spells it, `btc_usdt`; of several spellings the first
+   that came.
+   */
+  const char *symbol;
+  /*
+   Its exchange as the host spells it.
+   */
+  const char *exchange;
+  /*
+   Its type, one of `SIGNAL_INSTRUMENT_`.
+   */
+  int instrument_type;
+} signal_instrument_t;
 
 /*
  What tells an inlined poll whether anything is new. Read it through
@@ -513,7 +543,9 @@ const char *signal_version(void);
  Takes one event. Copies what it needs from `data` and returns: it takes no
  lock, allocates nothing, makes no system call and never waits. With
  `overload.ingest` `block` alone it does wait for room, spinning, for
- `overload.block_ms` at most; placed `inline` it computes before it returns.
+ `overload.block_ms` at most; placed `inline` it computes before it returns, and
+ writes the one line on stderr that is due when a second instrument begins to bear
+ a name.
  A handle that is none is refused and counted, null ignored; null data, other
  types and bad content are counted.
 
@@ -568,6 +600,31 @@ int signal_current_model(void *handle);
  None is needed: a handle that is none is refused.
  */
 uint64_t signal_current_sequence(void *handle);
+
+/*
+ From inside a callback: what the signal's instrument is, into `instrument`.
+ Returns 0; `SIGNAL_NO_INSTRUMENT` outside a callback; `SIGNAL_ERROR_NULL` for
+ null `instrument`; another `SIGNAL_ERROR_` for a handle that it does not take.
+ `instrument` is then left as it was.
+
+ # Safety
+
+ `instrument` is null or points to a writable struct, at any alignment.
+ */
+int signal_current_instrument(void *handle, signal_instrument_t *instrument);
+
+/*
+ What the instrument is of the signal at `index`, from 0, in the batch that
+ `signal_poll_batch` has handed out last, into `instrument`. Returns 0;
+ `SIGNAL_NO_INSTRUMENT` if that batch has no such signal or has been freed;
+ `SIGNAL_ERROR_NULL` for null `instrument`; another `SIGNAL_ERROR_` for a handle
+ that it does not take. `instrument` is then left as it was.
+
+ # Safety
+
+ `instrument` is null or points to a writable struct, at any alignment.
+ */
+int signal_batch_instrument(void *handle, int index, signal_instrument_t *instrument);
 
 /*
  What an inlined poll reads; give it to `signal_poll`. Owned by the library and
@@ -676,7 +733,8 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
 /*
  The engine's state in a word, one of `SIGNAL_HEALTH_`: where several hold, the
  greatest. `signal_last_error` then says on this thread what it is concluded
- from, or is null for `SIGNAL_HEALTH_OK`. "Since the last look" is since the
+ from, and what a person should know in any state, as instruments of one name;
+ null if there is nothing to say of `SIGNAL_HEALTH_OK`. "Since the last look" is since the
  last call on this handle, by whichever thread. Not for the hot path.
 
  # Safety

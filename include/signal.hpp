@@ -23,6 +23,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -114,7 +115,7 @@ public:
 #define GODZILLA_SIGNAL_FUNCTIONS(X)                                                                  \
   X(create) X(register_callback) X(on_data) X(poll_callbacks) X(poll_batch) X(destroy) X(version)     \
   X(last_error) X(stats) X(models) X(model_name) X(value_name) X(current_model) X(current_sequence)   \
-  X(egress) X(health)
+  X(current_instrument) X(batch_instrument) X(egress) X(health)
 #define GODZILLA_SIGNAL_MEMBER(name) decltype(&signal_##name) name = nullptr;
   GODZILLA_SIGNAL_FUNCTIONS(GODZILLA_SIGNAL_MEMBER)
 #undef GODZILLA_SIGNAL_MEMBER
@@ -271,6 +272,23 @@ public:
   // Inside a callback: the number of the signal, and the place of its model.
   std::uint64_t current_sequence() const noexcept { return library_.current_sequence(handle_); }
   int current_model() const noexcept { return library_.current_model(handle_); }
+
+  // Inside a callback: what the signal's instrument is. Nothing outside. The texts
+  // live as long as this object.
+  std::optional<signal_instrument_t> current_instrument() const noexcept {
+    signal_instrument_t instrument;
+    if (library_.current_instrument(handle_, &instrument) != 0) return std::nullopt;
+    return instrument;
+  }
+
+  // The same of the signal at this place in the batch that poll_batch handed out
+  // last. Nothing if it has no such signal.
+  std::optional<signal_instrument_t> batch_instrument(std::size_t place) const noexcept {
+    signal_instrument_t instrument;
+    const int index = place < 0x7fffffff ? static_cast<int>(place) : -1;
+    if (library_.batch_instrument(handle_, index, &instrument) != 0) return std::nullopt;
+    return instrument;
+  }
 
 private:
   struct Any {

@@ -9,6 +9,7 @@ use super::Deliver;
 use super::forms::{
     CoreNumber, FactorsEntry, ModelEntry, OneOrMany, PlacementKey, RingSize, limit,
 };
+use super::symbols::SymbolsLayer;
 use super::{Config, MAX_INSTRUMENTS};
 use crate::abi::EventKind;
 use crate::error::Error;
@@ -27,6 +28,7 @@ pub(super) struct Layer {
     callback: Option<Callback>,
     trigger: Option<OneOrMany<EventKind>>,
     assets: Option<OneOrMany<String>>,
+    symbols: Option<SymbolsLayer>,
     disabled_factors: Option<OneOrMany<String>>,
     disabled_models: Option<OneOrMany<String>>,
     deliver: Option<Deliver>,
@@ -120,6 +122,7 @@ impl Layer {
         set(&mut config.callback, self.callback);
         set(&mut config.trigger, all(self.trigger));
         set(&mut config.assets, all(self.assets));
+        self.symbols.unwrap_or_default().apply(&mut config.symbols);
         set(&mut config.disabled_factors, all(self.disabled_factors));
         set(&mut config.disabled_models, all(self.disabled_models));
         set(&mut config.deliver, self.deliver);

@@ -8,6 +8,7 @@
 //! | file | what |
 //! |---|---|
 //! | `sections` | keys that have keys of their own |
+//! | `symbols` | what instruments are called |
 //! | `source` | files and the environment |
 //! | `forms` | how values are written in JSON |
 //! | `layer` | one source's keys |
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::abi::EventKind;
 use crate::error::Error;
 use crate::messages::ModelId;
-use crate::stages::Assets;
+use crate::stages::{Assets, Naming};
 
 mod forms;
 mod layer;
@@ -28,15 +29,17 @@ mod layer;
 mod schema;
 mod sections;
 mod source;
+mod symbols;
 
 pub use crate::pipeline::idle::Idle;
 pub use crate::pipeline::overload::{EgressOverload, IngestOverload, Overload, StageOverload};
 pub use crate::pipeline::placement::Placement;
-pub use crate::stages::{Callback, Limits, Stage};
+pub use crate::stages::{Callback, Limits, Stage, SymbolStyle};
 pub use forms::{FactorsEntry, ModelEntry};
 pub use sections::{Capture, Health, Instruments, Latency, Rings};
 pub(crate) use source::add_latency_dir;
 pub use source::{ENV_CONFIG, ENV_CORES, ENV_LATENCY_DIR, MAX_FILE_BYTES, Origin};
+pub use symbols::{InstrumentType, MappedSymbol, Symbols};
 
 use forms::write_placement;
 use layer::{Layer, parse};
@@ -89,10 +92,14 @@ pub struct Config {
     /// `["depth"]`.
     #[cfg_attr(test, schemars(with = "schema::OneOrMany<EventKind>"))]
     pub trigger: Vec<EventKind>,
-    /// Symbols whose events are taken, in either spelling; those of others are
-    /// refused and counted. Default: none named, all are taken.
+    /// Symbols whose events are taken, in either spelling, or names that `symbols.map`
+    /// gives; events of others are refused and counted. Default: none named, all are
+    /// taken.
     #[cfg_attr(test, schemars(with = "schema::OneOrMany<String>"))]
     pub assets: Vec<String>,
+    /// What instruments are called. Default `compact`.
+    #[cfg_attr(test, schemars(with = "schema::Symbols"))]
+    pub symbols: Symbols,
     /// Factors that are left out of the vector, by the factor's name (`spread`,
     /// or `market.spread`) or the set's. Default: none.
     #[cfg_attr(test, schemars(with = "schema::OneOrMany<String>"))]
@@ -150,6 +157,7 @@ impl Default for Config {
             callback: Callback::Concatenated,
             trigger: vec![EventKind::Depth],
             assets: Vec::new(),
+            symbols: Symbols::default(),
             disabled_factors: Vec::new(),
             disabled_models: Vec::new(),
             deliver: Deliver::Poll,
@@ -250,7 +258,13 @@ impl Config {
                     .into(),
             ));
         }
+        self.naming()?;
         self.assets().map(drop)
+    }
+
+    /// What instruments are called.
+    pub(crate) fn naming(&self) -> Result<Naming, Error> {
+        self.symbols.naming()
     }
 
     /// The symbols of `assets`.

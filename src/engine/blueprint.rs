@@ -153,6 +153,7 @@ impl Blueprint {
         let rules = Rules {
             assets: config.assets()?,
             limits: config.limits,
+            naming: config.naming()?,
         };
         let (selection, triggers) = (self.selection.as_deref(), Triggers::new(&config.trigger));
         let pairs = Ingest::pairs(instruments);

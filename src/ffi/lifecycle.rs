@@ -11,6 +11,7 @@ use super::{calibration, last_error};
 use crate::config::Deliver;
 use crate::config::{self, Config};
 use crate::engine::{Engine, Registry};
+use crate::messages::InstrumentId;
 use crate::os::memory;
 use crate::os::panic;
 use crate::os::stderr::say;
@@ -117,6 +118,7 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
         destroy_after_poll: Cell::new(false),
         current_model: Cell::new(SIGNAL_NO_MODEL),
         current_sequence: Cell::new(0),
+        current_instrument: Cell::new(InstrumentId::NONE),
         models,
         base,
     });

@@ -172,6 +172,23 @@ pub struct signal_result_t {
     pub model: c_int,
 }
 
+/// What an instrument is. The texts are UTF-8, owned by the handle and valid until
+/// `signal_destroy`.
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct signal_instrument_t {
+    /// The name that its signals bear: what the callback gets as `symbol`.
+    pub name: *const c_char,
+    /// Its symbol as the host spells it, `btc_usdt`; of several spellings the first
+    /// that came.
+    pub symbol: *const c_char,
+    /// Its exchange as the host spells it.
+    pub exchange: *const c_char,
+    /// Its type, one of `SIGNAL_INSTRUMENT_`.
+    pub instrument_type: c_int,
+}
+
 /// Bytes of a hop's name, its NUL included.
 pub const SIGNAL_HOP_NAME_LEN: usize = 24;
 
@@ -260,3 +277,6 @@ pub const SIGNAL_ERROR_BUSY: c_int = -4;
 pub const SIGNAL_ALL_MODELS: c_int = -10;
 /// `signal_current_model`: no callback is running.
 pub const SIGNAL_NO_MODEL: c_int = -11;
+/// `signal_current_instrument`: no callback is running. `signal_batch_instrument`:
+/// the batch has no such signal.
+pub const SIGNAL_NO_INSTRUMENT: c_int = -12;

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::sync::OnceLock;
 
-use super::InstrumentId;
+use super::{Instrument, InstrumentId};
 use crate::abi::SYMBOL_LEN;
 
 /// A symbol as strategies expect it: ASCII letters in upper case, no underscore, at
@@ -40,6 +40,19 @@ impl Name {
             }
         }
         (name.len > 0).then_some(name)
+    }
+
+    /// A text as it is: the host's own spelling, or a name that was chosen.
+    ///
+    /// `None` if it is longer than 32 bytes or no [`symbol_text`].
+    pub fn verbatim(text: &[u8]) -> Option<Self> {
+        let text = symbol_text(text)?.as_bytes();
+        let mut name = Self {
+            bytes: [0; SYMBOL_LEN + 1],
+            len: text.len() as u8,
+        };
+        name.bytes[..text.len()].copy_from_slice(text);
+        Some(name)
     }
 
     /// The name as text.
@@ -101,37 +114,51 @@ fn is_unseen(character: char) -> bool {
 /// id; after that nobody writes it, so readers on other cores keep its cache
 /// line.
 #[derive(Debug)]
-pub struct Names(Box<[OnceLock<Name>]>);
+pub struct Names {
+    names: Box<[OnceLock<Name>]>,
+    /// Apart: names alone are read for each signal.
+    instruments: Box<[OnceLock<Instrument>]>,
+}
 
 impl Names {
     /// A table for at most `max` instruments.
     pub fn new(max: usize) -> Self {
-        Self((0..max).map(|_| OnceLock::new()).collect())
+        Self {
+            names: (0..max).map(|_| OnceLock::new()).collect(),
+            instruments: (0..max).map(|_| OnceLock::new()).collect(),
+        }
     }
 
     /// Bytes of a table for so many instruments.
     pub fn bytes(max: usize) -> usize {
-        max * size_of::<OnceLock<Name>>()
+        max * (size_of::<OnceLock<Name>>() + size_of::<OnceLock<Instrument>>())
     }
 
     /// Instruments that the table can hold.
     pub fn capacity(&self) -> usize {
-        self.0.len()
+        self.names.len()
     }
 
-    /// Sets the name of an instrument, once.
+    /// Says what an instrument is, once.
     ///
     /// # Panics
     ///
     /// If the id lies outside the table.
-    pub fn set(&self, id: InstrumentId, name: Name) {
-        self.0[id.index()].get_or_init(|| name);
+    pub fn set(&self, id: InstrumentId, instrument: Instrument) {
+        let name = *instrument.name();
+        self.instruments[id.index()].get_or_init(|| instrument);
+        self.names[id.index()].get_or_init(|| name);
     }
 
     /// The name of an instrument that a message has named.
     #[inline]
     pub fn get(&self, id: InstrumentId) -> Option<&Name> {
-        self.0.get(id.index())?.get()
+        self.names.get(id.index())?.get()
+    }
+
+    /// What an instrument is that a message has named.
+    pub fn instrument(&self, id: InstrumentId) -> Option<&Instrument> {
+        self.instruments.get(id.index())?.get()
     }
 }
 

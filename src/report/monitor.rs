@@ -51,7 +51,8 @@ impl HealthState {
 pub struct Health {
     /// The state.
     pub state: HealthState,
-    /// What it is concluded from; empty for [`HealthState::Ok`].
+    /// What it is concluded from, nothing for [`HealthState::Ok`]; behind that what a
+    /// person should know in any state, as instruments of one name.
     pub why: String,
 }
 
@@ -149,6 +150,16 @@ impl Monitor {
         texts.map(|text| text.to_string_lossy().into_owned())
     }
 
+    /// What a person should know, although all goes on.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let (notes, more) = self.control.notes();
+        let mut notes: Vec<_> = notes.map(str::to_owned).collect();
+        if more > 0 {
+            notes.push(format!("{more} more such notes"));
+        }
+        notes
+    }
+
     pub(crate) fn lanes(&self) -> Vec<LaneReport> {
         let report = |(plan, vitals): &(LanePlan, Vitals)| LaneReport {
             name: plan.to_string(),
@@ -173,7 +184,12 @@ impl Monitor {
     pub(crate) fn health(&self) -> Health {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let (state, why) = self.look(&mut last, &self.counters());
-        Health { state, why }
+        let texts = std::iter::once(why).chain(self.notes());
+        let texts: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
+        Health {
+            state,
+            why: texts.join("; "),
+        }
     }
 
     fn look(&self, last: &mut Look, counters: &Snapshot) -> (HealthState, String) {

@@ -23,6 +23,8 @@ pub(crate) struct Summary<'a> {
     rings: Vec<RingReport>,
     /// What has been put in quarantine and why.
     incidents: Vec<String>,
+    /// What a person should know, although all went on.
+    notes: Vec<String>,
     #[serde(flatten)]
     facts: &'a Facts,
 }
@@ -44,6 +46,7 @@ impl<'a> Summary<'a> {
             vitals: monitor.lanes(),
             rings: monitor.rings(),
             incidents: monitor.incidents().collect(),
+            notes: monitor.notes(),
             facts,
         }
     }

@@ -24,7 +24,15 @@ impl Assets {
             .map(Self)
     }
 
-    pub(super) fn take(&self, name: &Name) -> bool {
-        self.0.is_empty() || self.0.contains(name)
+    /// Whether events of this symbol of the host's are taken, or of the instruments
+    /// with these names.
+    pub(super) fn take<'a>(&self, symbol: &[u8], names: impl Iterator<Item = &'a Name>) -> bool {
+        self.0.is_empty()
+            || self.has(symbol)
+            || names.fold(false, |any, name| any | self.has(name.as_str().as_bytes()))
+    }
+
+    fn has(&self, symbol: &[u8]) -> bool {
+        Name::from_symbol(symbol).is_some_and(|name| self.0.contains(&name))
     }
 }
