@@ -58,37 +58,13 @@ private:
 };
 #endif
 
-// The host's message types and structs: packed, so a payload has no alignment.
-// Times are ns since the Unix epoch. A symbol that fills its field has no NUL.
-constexpr int kDepth = 101, kTicker = 102, kTrade = 103, kIndexPrice = 104;
-
-#pragma pack(push, 1)
-struct Depth {
-  char source_id[16], symbol[32], exchange_id[16];
-  std::int64_t data_time;
-  std::int8_t instrument_type;
-  double bid_price[10], ask_price[10], bid_volume[10], ask_volume[10];
-};
-struct Ticker {
-  char source_id[16], symbol[32], exchange_id[16];
-  std::int64_t data_time;
-  std::int8_t instrument_type;
-  double bid_price, bid_volume, ask_price, ask_volume;
-};
-struct Trade {
-  char client_id[32], symbol[32], exchange_id[16];
-  std::int8_t instrument_type;
-  std::int64_t trade_id, ask_id, bid_id;
-  double price, volume;
-  std::int8_t side, position_side;
-  std::int64_t trade_time;
-};
-struct IndexPrice {
-  char symbol[32], exchange_id[16];
-  std::int8_t instrument_type;
-  double price;
-};
-#pragma pack(pop)
+// The host's message types and structs, as signal.h has them.
+constexpr int kDepth = SIGNAL_TYPE_DEPTH, kTicker = SIGNAL_TYPE_TICKER, kTrade = SIGNAL_TYPE_TRADE,
+              kIndexPrice = SIGNAL_TYPE_INDEX_PRICE;
+using Depth = signal_depth_t;
+using Ticker = signal_ticker_t;
+using Trade = signal_trade_t;
+using IndexPrice = signal_index_price_t;
 
 // The message type of a struct. A host that has these structs already says so:
 //   template <> struct godzilla::message_type<my::Depth>
@@ -101,7 +77,11 @@ template <> struct message_type<IndexPrice> : std::integral_constant<int, kIndex
 
 // Bytes of a message type's struct.
 constexpr std::size_t message_size(int type) noexcept {
-  return type == kDepth ? 393 : type == kTicker ? 105 : type == kTrade ? 131 : type == kIndexPrice ? 57 : 0;
+  return type == kDepth        ? sizeof(Depth)
+         : type == kTicker     ? sizeof(Ticker)
+         : type == kTrade      ? sizeof(Trade)
+         : type == kIndexPrice ? sizeof(IndexPrice)
+                               : 0;
 }
 
 // The values of a result: in place, valid as long as its batch.

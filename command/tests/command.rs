@@ -200,6 +200,25 @@ fn symbols_may_hold_any_script() {
 }
 
 #[test]
+fn the_version_names_the_revision() {
+    let out = stdout(run(&["--version"]));
+    let git = std::process::Command::new("git")
+        .args(["rev-parse", "--short=12", "HEAD"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output();
+    // Built from an archive there is none.
+    let revision = match git {
+        Ok(output) if output.status.success() => String::from_utf8(output.stdout).expect("text"),
+        _ => "unknown".into(),
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        out,
+        format!("signal {version} (revision {})\n", revision.trim())
+    );
+}
+
+#[test]
 fn keeps_the_recorded_pace() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let file = write(dir.path(), "feed.csv", capture(101).as_bytes());

@@ -18,6 +18,7 @@ mod summary;
 
 pub(crate) use exporter::Exporter;
 pub(crate) use facts::Facts;
+pub use facts::VERSION;
 pub use hgrm::write_hgrm;
 pub use latency::HopSummary;
 pub(crate) use latency::Latency;
