@@ -879,8 +879,8 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
 /*
  The engine's state in a word, one of `SIGNAL_HEALTH_`: where several hold, the
  greatest. `signal_last_error` then says on this thread what it is concluded
- from, and what a person should know in any state, as instruments of one name;
- null if there is nothing to say of `SIGNAL_HEALTH_OK`. "Since the last look" is since the
+ from, and what a person should know in any state: instruments of one name, assets
+ that have not occurred; null if there is nothing to say of `SIGNAL_HEALTH_OK`. "Since the last look" is since the
  last call on this handle, by whichever thread. Not for the hot path.
 
  # Safety

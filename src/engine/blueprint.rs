@@ -12,7 +12,9 @@ use crate::models::{self, Kind, Model};
 use crate::os::memory;
 use crate::pipeline::build::Stages;
 use crate::pipeline::overload::EgressOverload;
-use crate::stages::{Callback, Egress, Factor, Ingest, ModelStage, Rules, Shards, Triggers};
+use crate::stages::{
+    Assets, Callback, Egress, Factor, Ingest, ModelStage, Rules, Shards, Triggers,
+};
 use selection::{Disabled, sets};
 
 mod selection;
@@ -145,13 +147,18 @@ impl Blueprint {
 
     /// Makes the stages, of at most as many shards as are configured. All of their
     /// memory is taken here.
-    pub(super) fn stages(mut self, names: Arc<Names>, shards: usize) -> Result<Stages, Error> {
+    pub(super) fn stages(
+        mut self,
+        names: Arc<Names>,
+        assets: Assets,
+        shards: usize,
+    ) -> Result<Stages, Error> {
         let config = &self.config;
         let (levels, outputs) = (self.levels(), self.widest_signal());
         let instruments = config.instruments.max;
         let callbacks = self.callbacks();
         let rules = Rules {
-            assets: config.assets()?,
+            assets,
             limits: config.limits,
             naming: config.naming()?,
         };

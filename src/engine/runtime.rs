@@ -10,6 +10,7 @@ use super::feeder::Feeder;
 use super::poller::Poller;
 use crate::capture::Writer;
 use crate::os::clock::Clock;
+use crate::os::stderr::say;
 use crate::pipeline::control::{Control, LONGEST_FAREWELL};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::plan::Plan;
@@ -108,6 +109,9 @@ impl Base {
 impl Drop for Base {
     fn drop(&mut self) {
         self.end_lanes();
+        if let Some(missing) = self.monitor.missing_assets() {
+            say(&missing);
+        }
         if let Some(capture) = self.capture.take() {
             capture.finish();
         }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::config;
 use crate::pipeline::control::Control;
 use crate::pipeline::plan::LanePlan;
+use crate::stages::Assets;
 use crate::sync::ring::Gauge;
 use crate::telemetry::counters::{Counter, Counters, Snapshot};
 use crate::telemetry::heartbeat::Vitals;
@@ -52,7 +53,8 @@ pub struct Health {
     /// The state.
     pub state: HealthState,
     /// What it is concluded from, nothing for [`HealthState::Ok`]; behind that what a
-    /// person should know in any state, as instruments of one name.
+    /// person should know in any state: instruments of one name, assets that have not
+    /// occurred.
     pub why: String,
 }
 
@@ -105,6 +107,7 @@ pub(crate) struct Monitor {
     control: Arc<Control>,
     lanes: Vec<(LanePlan, Vitals)>,
     rings: Vec<(String, Gauge)>,
+    assets: Assets,
     last: Mutex<Look>,
 }
 
@@ -124,6 +127,7 @@ impl Monitor {
         control: Arc<Control>,
         lanes: Vec<(LanePlan, Vitals)>,
         rings: Vec<(String, Gauge)>,
+        assets: Assets,
     ) -> Self {
         Self {
             config,
@@ -131,6 +135,7 @@ impl Monitor {
             control,
             lanes,
             rings,
+            assets,
             last: Mutex::default(),
         }
     }
@@ -157,7 +162,28 @@ impl Monitor {
         if more > 0 {
             notes.push(format!("{more} more such notes"));
         }
+        notes.extend(self.missing_assets());
         notes
+    }
+
+    /// Which assets have not occurred in the events that came, if there were any.
+    pub(crate) fn missing_assets(&self) -> Option<String> {
+        const NAMED: usize = 16;
+        let events = self.counters().events();
+        let mut missing = self.assets.missing();
+        let named: Vec<_> = missing.by_ref().take(NAMED).collect();
+        if named.is_empty() || events == 0 {
+            return None;
+        }
+        let more = match missing.count() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let named = named.join(", ");
+        Some(format!(
+            "assets: no event came of {named}{more}, in {events} events; expected symbols of the host, in either \
+             spelling (btc_usdt or BTCUSDT), or names of symbols.map"
+        ))
     }
 
     pub(crate) fn lanes(&self) -> Vec<LaneReport> {

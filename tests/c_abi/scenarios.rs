@@ -169,6 +169,20 @@ fn instruments_of_one_name() {
 }
 
 #[test]
+fn an_asset_that_never_occurs() {
+    let Some(output) = scenario("an_asset_that_never_occurs", 0) else {
+        return;
+    };
+    let said = output.stderr.lines();
+    let said: Vec<_> = said.filter(|line| line.contains("assets")).collect();
+    assert_eq!(said.len(), 6, "two handles in three placements: {said:#?}");
+    for line in said {
+        let expected = "signal: assets: no event came of btcusd, in 1 events; expected symbols";
+        assert!(line.starts_with(expected), "{line:?}");
+    }
+}
+
+#[test]
 fn a_failed_check_fails_the_scenario() {
     if !has_tool("g++") {
         return;

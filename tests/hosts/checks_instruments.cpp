@@ -177,3 +177,26 @@ SCENARIO(instruments_with_names_of_their_own) {
   }
   return 0;
 }
+
+// The lines on stderr are counted by who runs this.
+SCENARIO(an_asset_that_never_occurs) {
+  Plugin plugin;
+  for (const char *assets : {R"(["btcusd"])", R"(["btc_usdt"])", R"(["btcusd", "BTCUSDT"])"}) {
+    for (const char *placement : kPlacements) {
+      const std::string text = std::string(R"({"model":"none","assets":)") + assets + R"(,"placement":)" + placement + "}";
+      Strategy strategy(plugin, text);
+      const Depth d = of("btc_usdt", "binance", kSwap, 1);
+      plugin.on_data(strategy.handle, kDepth, &d);
+      strategy.settle();
+      plugin.poll_callbacks(strategy.handle);
+      const bool is_missing = std::strstr(assets, R"("btcusd")") != nullptr;
+      const std::string health = strategy.health();
+      CHECK_EQ(health.find("no event came of btcusd, in 1 events") != std::string::npos, is_missing);
+      CHECK_EQ(health.empty(), !is_missing);
+    }
+  }
+  // Without any event there is nothing to say.
+  Strategy silent(plugin, R"({"placement":"inline","assets":"btcusd"})");
+  CHECK_EQ(silent.health(), "");
+  return 0;
+}

@@ -30,7 +30,7 @@ pub use naming::{Naming, Notice, SymbolStyle};
 pub use validate::Limits;
 
 /// What an ingest stage takes and what it refuses.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Rules {
     /// The symbols whose events are taken.
     pub assets: Assets,

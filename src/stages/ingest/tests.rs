@@ -83,7 +83,7 @@ fn only_assets_are_taken_in_either_spelling() {
         assert!(taken || result == Err(Refusal::NotAnAsset));
     }
     assert_eq!(ingest.instruments(), 2);
-    assert_eq!(Assets::new(&["a b".into()]), Err("a b".into()));
+    assert_eq!(Assets::new(&["a b".into()]).unwrap_err(), "a b");
 }
 
 /// A stage with these rules, and what it tells.
@@ -205,6 +205,36 @@ fn a_spelling_that_cannot_be_remembered_is_told_of_no_more() {
         }
     }
     assert_eq!(told.lock().unwrap().len(), 3);
+}
+
+#[test]
+fn assets_of_which_no_event_came_are_missing() {
+    let given = ["btcusd", "eth_usdt", "ETHUSDT", "sol.spot", "SOLUSDT", "x"].map(String::from);
+    let assets = Assets::new(&given).unwrap();
+    let mut naming = Naming::new(SymbolStyle::Compact);
+    naming.give("okx", 5, "sol_usdt", "sol.spot").unwrap();
+    let rules = Rules {
+        assets: assets.clone(),
+        naming,
+        ..Rules::default()
+    };
+    let (mut ingest, _) = telling(rules, 8);
+    let missing = || assets.missing().collect::<Vec<_>>();
+    // The second spelling of an asset is the same asset.
+    assert_eq!(
+        missing(),
+        ["btcusd", "eth_usdt", "sol.spot", "SOLUSDT", "x"]
+    );
+    for (symbol, kind, left) in [
+        (&b"btc_usdt"[..], 5, 5),
+        (b"ethusdt", 5, 4),
+        // By the name that it was given, and by its symbol.
+        (b"sol_usdt", 5, 2),
+    ] {
+        let _ = run(&mut ingest, &of(symbol, b"okx", kind), &TRADE);
+        assert_eq!(missing().len(), left, "{:?}", missing());
+    }
+    assert_eq!(missing(), ["btcusd", "x"]);
 }
 
 #[test]
