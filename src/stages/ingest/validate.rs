@@ -76,6 +76,11 @@ pub(super) fn body<'a>(
 /// because thin books have fewer levels than the host's struct.
 #[inline(always)]
 fn check_side(prices: &[f64], sizes: &[f64], limits: &Limits) -> Result<(), Refusal> {
+    // Where no set reads deeper levels, sums cost more than they save.
+    if let (&[price], &[size]) = (prices, sizes) {
+        check_price(price, limits)?;
+        return check_size(size, limits);
+    }
     if prices[0] > 0.0 && are_levels(prices, sizes, limits) {
         Ok(())
     } else {
