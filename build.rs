@@ -45,8 +45,11 @@ fn main() {
     println!("cargo:rustc-env=SIGNAL_BUILD_PROFILE={}", var("PROFILE"));
     println!("cargo:rustc-env=SIGNAL_BUILD_TARGET={}", var("TARGET"));
     println!("cargo:rerun-if-changed=build.rs");
-    if std::path::Path::new(".git/logs/HEAD").exists() {
-        println!("cargo:rerun-if-changed=.git/logs/HEAD");
+    // In a worktree of its own it lies elsewhere.
+    if let Some(head) = output("git", &["rev-parse", "--git-path", "logs/HEAD"])
+        && std::path::Path::new(&head).exists()
+    {
+        println!("cargo:rerun-if-changed={head}");
     }
     // Lanes run this library's code: a host that unloads it must not pull it
     // from under them.

@@ -23,6 +23,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -57,37 +58,13 @@ private:
 };
 #endif
 
-// The host's message types and structs: packed, so a payload has no alignment.
-// Times are ns since the Unix epoch. A symbol that fills its field has no NUL.
-constexpr int kDepth = 101, kTicker = 102, kTrade = 103, kIndexPrice = 104;
-
-#pragma pack(push, 1)
-struct Depth {
-  char source_id[16], symbol[32], exchange_id[16];
-  std::int64_t data_time;
-  std::int8_t instrument_type;
-  double bid_price[10], ask_price[10], bid_volume[10], ask_volume[10];
-};
-struct Ticker {
-  char source_id[16], symbol[32], exchange_id[16];
-  std::int64_t data_time;
-  std::int8_t instrument_type;
-  double bid_price, bid_volume, ask_price, ask_volume;
-};
-struct Trade {
-  char client_id[32], symbol[32], exchange_id[16];
-  std::int8_t instrument_type;
-  std::int64_t trade_id, ask_id, bid_id;
-  double price, volume;
-  std::int8_t side, position_side;
-  std::int64_t trade_time;
-};
-struct IndexPrice {
-  char symbol[32], exchange_id[16];
-  std::int8_t instrument_type;
-  double price;
-};
-#pragma pack(pop)
+// The host's message types and structs, as signal.h has them.
+constexpr int kDepth = SIGNAL_TYPE_DEPTH, kTicker = SIGNAL_TYPE_TICKER, kTrade = SIGNAL_TYPE_TRADE,
+              kIndexPrice = SIGNAL_TYPE_INDEX_PRICE;
+using Depth = signal_depth_t;
+using Ticker = signal_ticker_t;
+using Trade = signal_trade_t;
+using IndexPrice = signal_index_price_t;
 
 // The message type of a struct. A host that has these structs already says so:
 //   template <> struct godzilla::message_type<my::Depth>
@@ -100,7 +77,11 @@ template <> struct message_type<IndexPrice> : std::integral_constant<int, kIndex
 
 // Bytes of a message type's struct.
 constexpr std::size_t message_size(int type) noexcept {
-  return type == kDepth ? 393 : type == kTicker ? 105 : type == kTrade ? 131 : type == kIndexPrice ? 57 : 0;
+  return type == kDepth        ? sizeof(Depth)
+         : type == kTicker     ? sizeof(Ticker)
+         : type == kTrade      ? sizeof(Trade)
+         : type == kIndexPrice ? sizeof(IndexPrice)
+                               : 0;
 }
 
 // The values of a result: in place, valid as long as its batch.
@@ -114,7 +95,7 @@ public:
 #define GODZILLA_SIGNAL_FUNCTIONS(X)                                                                  \
   X(create) X(register_callback) X(on_data) X(poll_callbacks) X(poll_batch) X(destroy) X(version)     \
   X(last_error) X(stats) X(models) X(model_name) X(value_name) X(current_model) X(current_sequence)   \
-  X(egress) X(health)
+  X(current_instrument) X(batch_instrument) X(egress) X(health)
 #define GODZILLA_SIGNAL_MEMBER(name) decltype(&signal_##name) name = nullptr;
   GODZILLA_SIGNAL_FUNCTIONS(GODZILLA_SIGNAL_MEMBER)
 #undef GODZILLA_SIGNAL_MEMBER
@@ -273,6 +254,23 @@ public:
   // Inside a callback: the number of the signal, and the place of its model.
   std::uint64_t current_sequence() const noexcept { return library_.current_sequence(handle_); }
   int current_model() const noexcept { return library_.current_model(handle_); }
+
+  // Inside a callback: what the signal's instrument is. Nothing outside. The texts
+  // live as long as this object.
+  std::optional<signal_instrument_t> current_instrument() const noexcept {
+    signal_instrument_t instrument;
+    if (library_.current_instrument(handle_, &instrument) != 0) return std::nullopt;
+    return instrument;
+  }
+
+  // The same of the signal at this place in the batch that poll_batch handed out
+  // last. Nothing if it has no such signal.
+  std::optional<signal_instrument_t> batch_instrument(std::size_t place) const noexcept {
+    signal_instrument_t instrument;
+    const int index = place < 0x7fffffff ? static_cast<int>(place) : -1;
+    if (library_.batch_instrument(handle_, index, &instrument) != 0) return std::nullopt;
+    return instrument;
+  }
 
 private:
   struct Any {

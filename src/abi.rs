@@ -41,6 +41,12 @@ pub const SIDE_BUY: i8 = 0;
 /// The aggressor side of a trade that sold.
 pub const SIDE_SELL: i8 = 1;
 
+/// The host's instrument types by their numbers, as configurations and messages
+/// name them.
+pub const INSTRUMENT_TYPES: [&str; 8] = [
+    "unknown", "ffuture", "dfuture", "future", "etf", "spot", "index", "swap",
+];
+
 /// An `f64` stored as eight little-endian bytes at any alignment.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(transparent)]

@@ -20,8 +20,8 @@
 //! # Threads
 //!
 //! [`signal_on_data`], [`signal_poll_callbacks`], [`signal_poll_batch`], [`signal_register_callback`],
-//! [`signal_latency`], [`signal_current_model`], [`signal_current_sequence`] and
-//! [`signal_destroy`] belong to one thread at a time, the host's. The handle may move from one thread to
+//! [`signal_latency`], [`signal_current_model`], [`signal_current_sequence`],
+//! [`signal_current_instrument`], [`signal_batch_instrument`] and [`signal_destroy`] belong to one thread at a time, the host's. The handle may move from one thread to
 //! another between calls. Two of them at once on one handle, from two threads or
 //! from a signal handler that interrupted one, is not allowed: the second is
 //! refused, counted in `refused_concurrent`, and nothing else happens. All other
@@ -55,8 +55,9 @@ pub use types::{
     SIGNAL_ERROR_NULL, SIGNAL_HEALTH_DEGRADED, SIGNAL_HEALTH_FAILED, SIGNAL_HEALTH_OK,
     SIGNAL_HEALTH_OVERLOADED, SIGNAL_HEALTH_QUARANTINED, SIGNAL_HEALTH_SILENT,
     SIGNAL_HEALTH_STALLED, SIGNAL_HOP_NAME_LEN, SIGNAL_LATENCY_BOUND_NS, SIGNAL_NAME_LEN,
-    SIGNAL_NO_CORE, SIGNAL_NO_MODEL, signal_callback_t, signal_egress_t, signal_hop_t,
-    signal_lane_t, signal_result_t, signal_ring_t, signal_stats_t,
+    SIGNAL_NO_CORE, SIGNAL_NO_INSTRUMENT, SIGNAL_NO_MODEL, signal_callback_t, signal_egress_t,
+    signal_hop_t, signal_instrument_t, signal_lane_t, signal_result_t, signal_ring_t,
+    signal_stats_t,
 };
 
 mod lifecycle;
@@ -70,7 +71,8 @@ pub use events::signal_on_data;
 
 mod signals;
 pub use signals::{
-    signal_current_model, signal_current_sequence, signal_egress, signal_poll_callbacks,
+    signal_batch_instrument, signal_current_instrument, signal_current_model,
+    signal_current_sequence, signal_egress, signal_poll_callbacks,
 };
 
 mod batch;

@@ -81,12 +81,12 @@ pub mod telemetry;
 pub mod testing;
 
 pub use config::Config;
-pub use engine::{Batch, Blueprint, Engine, Feeder, ModelInfo, Poller, Registry};
+pub use engine::{Batch, Blueprint, Engine, Feeder, Instruments, ModelInfo, Poller, Registry};
 pub use error::Error;
 #[cfg(feature = "replay")]
 #[doc(inline)]
 pub use formats as replay;
-pub use messages::{InstrumentId, Meta, ModelId, Name, Signal};
-pub use report::{Health, HealthState, HopSummary, LaneReport, RingReport};
+pub use messages::{Instrument, InstrumentId, Meta, ModelId, Name, Signal};
+pub use report::{Health, HealthState, HopSummary, LaneReport, RingReport, VERSION};
 pub use telemetry::counters::{Counter, Snapshot};
 pub use telemetry::hops::Hop;

@@ -25,7 +25,7 @@ use crate::abi::{EventKind, HostEvent};
 use crate::factors::{FactorSet, Registry};
 use crate::messages::wire::{self, RawEvents, Wire};
 use crate::messages::{FactorVector, Name, Names};
-use crate::stages::{Assets, Factor, Ingest, Triggers};
+use crate::stages::{Factor, Ingest, Rules, Triggers};
 
 /// Most instruments in one [`run`].
 const INSTRUMENTS: usize = 64;
@@ -96,7 +96,7 @@ pub fn run<'a, F: FactorSet<N>, const N: usize>(
         serde_json::from_str(params).map_err(|error| error.to_string())?;
     let bank = set.prepare(&params)?.bank(INSTRUMENTS);
     let names = Arc::new(Names::new(INSTRUMENTS));
-    let mut ingest = Ingest::new(F::LEVELS, Arc::clone(&names), Assets::default());
+    let mut ingest = Ingest::new(F::LEVELS, Arc::clone(&names), Rules::default());
     let mut factor = Factor::new(
         vec![bank],
         None,

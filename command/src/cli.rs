@@ -22,7 +22,7 @@ use crate::{config, print};
 
 /// Plays market data to libsignal.so in the Godzilla host's order of calls.
 #[derive(Parser)]
-#[command(name = "signal", version, arg_required_else_help = true)]
+#[command(name = "signal", version = signal::VERSION, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

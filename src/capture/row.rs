@@ -4,13 +4,13 @@
 use std::fmt::Write;
 
 use crate::abi::{self, EventKind, LEVELS, SIDE_BUY, SIDE_SELL};
-use crate::messages::RawEvent;
+use crate::messages::{RawEvent, symbol_text};
 
 /// The line that names the columns.
 pub(super) fn header() -> String {
     let mut line = String::from(
         "type,ts_ns,symbol,recv_ns,seq,exchange,instrument_type,trade_id,price,qty,side,\
-         bid_px,bid_qty,ask_px,ask_qty",
+         bid_px,bid_qty,ask_px,ask_qty,host_symbol",
     );
     for side in SIDES {
         for level in 1..=LEVELS {
@@ -26,9 +26,9 @@ const SIDES: [&str; 4] = ["bid_px", "ask_px", "bid_sz", "ask_sz"];
 
 /// Adds one event's line.
 ///
-/// Numbers are written so that they are read back to the last bit, and symbols
-/// in lower case, which the reader takes as they are. What the pipeline does not
-/// carry is 0 (a trade's id) or empty (deeper levels).
+/// Numbers are written so that they are read back to the last bit. Symbols are
+/// in lower case, which the reader takes as they are; the column `host_symbol` has
+/// one that the host wrote otherwise. What the pipeline does not carry is 0 (a trade's id) or empty (deeper levels).
 pub(super) fn write(line: &mut Vec<u8>, raw: &RawEvent<'_>, levels: usize, recv_ns: i64) {
     let head = raw.head;
     let kind = EventKind::ALL[usize::from(head.kind)];
@@ -39,14 +39,19 @@ pub(super) fn write(line: &mut Vec<u8>, raw: &RawEvent<'_>, levels: usize, recv_
         EventKind::IndexPrice => "index",
     };
     put(line, format_args!("{name},{},", head.timestamp));
-    text(line, &abi::text(&head.symbol).to_ascii_lowercase());
+    // Ingest has taken it, so it is text.
+    let symbol = symbol_text(abi::text(&head.symbol)).unwrap_or_default();
+    let lower = symbol.to_ascii_lowercase();
+    text(line, lower.as_bytes());
     put(line, format_args!(",{recv_ns},{},", head.sequence));
     text(line, abi::text(&head.exchange));
     put(line, format_args!(",{}", head.instrument_type));
     let values = raw.values;
+    let spelling = if symbol == lower { "" } else { symbol };
     match kind {
         EventKind::Depth => {
-            line.extend_from_slice(b",,,,,,,,");
+            line.extend_from_slice(b",,,,,,,,,");
+            text(line, spelling.as_bytes());
             for side in values[..4 * levels].chunks_exact(levels) {
                 for value in side {
                     put(line, format_args!(",{value:?}"));
@@ -71,6 +76,8 @@ pub(super) fn write(line: &mut Vec<u8>, raw: &RawEvent<'_>, levels: usize, recv_
         EventKind::IndexPrice => put(line, format_args!(",,{:?},,,,,,", values[0])),
     }
     if kind != EventKind::Depth {
+        line.push(b',');
+        text(line, spelling.as_bytes());
         line.resize(line.len() + SIDES.len() * LEVELS, b',');
     }
     line.push(b'\n');

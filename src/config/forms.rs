@@ -264,6 +264,16 @@ impl<'de> Deserialize<'de> for ModelEntry {
     }
 }
 
+/// A number above 0.
+pub(super) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let value = f64::deserialize(deserializer)?;
+    if value > 0.0 && value.is_finite() {
+        return Ok(Some(value));
+    }
+    let given = de::Unexpected::Float(value);
+    Err(de::Error::invalid_value(given, &"a number above 0"))
+}
+
 #[derive(Debug, PartialEq)]
 pub(super) struct PlacementKey(pub(super) Placement);
 

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::forms::{CoreNumber, FactorsEntry, ModelEntry, OneOrMany, PlacementKey, RingSize};
+use super::forms::{
+    CoreNumber, FactorsEntry, ModelEntry, OneOrMany, PlacementKey, RingSize, limit,
+};
+use super::symbols::SymbolsLayer;
 use super::{Config, Deliver, MAX_INSTRUMENTS, mistakes};
 use crate::abi::EventKind;
 use crate::error::Error;
@@ -25,6 +28,7 @@ pub(super) struct Layer {
     callback: Option<Callback>,
     trigger: Option<OneOrMany<EventKind>>,
     assets: Option<OneOrMany<String>>,
+    symbols: Option<SymbolsLayer>,
     disabled_factors: Option<OneOrMany<String>>,
     disabled_models: Option<OneOrMany<String>>,
     deliver: Option<Deliver>,
@@ -37,6 +41,7 @@ pub(super) struct Layer {
     rings: Option<RingsLayer>,
     overload: Option<OverloadLayer>,
     instruments: Option<InstrumentsLayer>,
+    limits: Option<LimitsLayer>,
     timing: Option<bool>,
     health: Option<HealthLayer>,
     latency: Option<LatencyLayer>,
@@ -76,6 +81,16 @@ struct InstrumentsLayer {
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct LimitsLayer {
+    // Not `Option` of the number: null is no limit.
+    #[serde(default, deserialize_with = "limit")]
+    max_price: Option<f64>,
+    #[serde(default, deserialize_with = "limit")]
+    max_size: Option<f64>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct LatencyLayer {
     dir: Option<PathBuf>,
     interval_ms: Option<Ranged<10, 3_600_000>>,
@@ -109,6 +124,7 @@ impl Layer {
         set(&mut config.callback, self.callback);
         set(&mut config.trigger, all(self.trigger));
         set(&mut config.assets, all(self.assets));
+        self.symbols.unwrap_or_default().apply(&mut config.symbols);
         set(&mut config.disabled_factors, all(self.disabled_factors));
         set(&mut config.disabled_models, all(self.disabled_models));
         set(&mut config.deliver, self.deliver);
@@ -157,6 +173,9 @@ impl Layer {
             &mut config.instruments.max,
             instruments.max.map(Ranged::size),
         );
+        let limits = self.limits.unwrap_or_default();
+        set(&mut config.limits.max_price, limits.max_price);
+        set(&mut config.limits.max_size, limits.max_size);
         let latency = self.latency.unwrap_or_default();
         set(
             &mut config.latency.interval_ms,

@@ -8,6 +8,7 @@
 //! | file | what |
 //! |---|---|
 //! | `sections` | keys that have keys of their own |
+//! | `symbols` | what instruments are called |
 //! | `source` | files and the environment |
 //! | `forms` | how values are written in JSON |
 //! | `layer` | one source's keys |
@@ -23,7 +24,7 @@ use crate::abi::EventKind;
 use crate::error::Error;
 use crate::messages::ModelId;
 use crate::pipeline::plan::Wanted;
-use crate::stages::Assets;
+use crate::stages::{Assets, Naming};
 
 mod forms;
 mod layer;
@@ -33,18 +34,20 @@ mod paths;
 mod schema;
 mod sections;
 mod source;
+mod symbols;
 
 pub use crate::os::threads::Policy;
 pub use crate::pipeline::idle::Idle;
 pub use crate::pipeline::overload::{EgressOverload, IngestOverload, Overload, StageOverload};
 pub use crate::pipeline::placement::Placement;
-pub use crate::stages::{Callback, Stage};
+pub use crate::stages::{Callback, Limits, Stage, SymbolStyle};
 pub use forms::{FactorsEntry, ModelEntry};
 #[doc(hidden)]
 pub use paths::{NamedFile, check_apart};
 pub use sections::{Capture, Health, Instruments, Latency, Rings};
 pub(crate) use source::add_latency_dir;
 pub use source::{ENV_CONFIG, ENV_CORES, ENV_LATENCY_DIR, MAX_FILE_BYTES, Origin};
+pub use symbols::{InstrumentType, MappedSymbol, Symbols};
 
 use forms::write_placement;
 use layer::{Layer, parse};
@@ -97,10 +100,14 @@ pub struct Config {
     /// `["depth"]`.
     #[cfg_attr(test, schemars(with = "schema::OneOrMany<EventKind>"))]
     pub trigger: Vec<EventKind>,
-    /// Symbols whose events are taken, in either spelling; those of others are
-    /// refused and counted. Default: none named, all are taken.
+    /// Symbols whose events are taken, in either spelling, or names that `symbols.map`
+    /// gives; events of others are refused and counted. Default: none named, all are
+    /// taken.
     #[cfg_attr(test, schemars(with = "schema::OneOrMany<String>"))]
     pub assets: Vec<String>,
+    /// What instruments are called. Default `compact`.
+    #[cfg_attr(test, schemars(with = "schema::Symbols"))]
+    pub symbols: Symbols,
     /// Factors that are left out of the vector, by the factor's name (`spread`,
     /// or `market.spread`) or the set's. Default: none.
     #[cfg_attr(test, schemars(with = "schema::OneOrMany<String>"))]
@@ -137,6 +144,8 @@ pub struct Config {
     pub overload: Overload,
     /// Bounds of the instrument table.
     pub instruments: Instruments,
+    /// The greatest price and size that are taken.
+    pub limits: Limits,
     /// Whether hops are timed. Default true.
     pub timing: bool,
     /// What counts as a stall and as silence.
@@ -158,6 +167,7 @@ impl Default for Config {
             callback: Callback::Concatenated,
             trigger: vec![EventKind::Depth],
             assets: Vec::new(),
+            symbols: Symbols::default(),
             disabled_factors: Vec::new(),
             disabled_models: Vec::new(),
             deliver: Deliver::Poll,
@@ -170,6 +180,7 @@ impl Default for Config {
             rings: Rings::default(),
             overload: Overload::default(),
             instruments: Instruments::default(),
+            limits: Limits::default(),
             timing: true,
             health: Health::default(),
             latency: Latency::default(),
@@ -277,7 +288,13 @@ impl Config {
                     .into(),
             ));
         }
+        self.naming()?;
         self.assets().map(drop)
+    }
+
+    /// What instruments are called.
+    pub(crate) fn naming(&self) -> Result<Naming, Error> {
+        self.symbols.naming()
     }
 
     /// The symbols of `assets`.
@@ -285,7 +302,7 @@ impl Config {
         Assets::new(&self.assets).map_err(|symbol| {
             Error::Config(format!(
                 "assets names {symbol:?}; expected a symbol such as btc_usdt or BTCUSDT, \
-                 visible ASCII of at most 32 characters"
+                 at most 32 bytes of UTF-8 without spaces and control characters"
             ))
         })
     }
@@ -325,7 +342,8 @@ mod tests {
                 "deliver": "on_data", "deliver_budget_us": 20,
                 "rings": {"ingest": 8, "stage": 4, "egress": 2}, "instruments": {"max": 9},
                 "overload": {"ingest": "block", "egress": "drop-newest", "block_ms": 5},
-                "health": {"stall_us": 20, "silent_events": 3, "refused_percent": 7}}"#,
+                "health": {"stall_us": 20, "silent_events": 3, "refused_percent": 7},
+                "limits": {"max_price": 1e6, "max_size": 50}}"#,
         )
         .unwrap();
         assert_eq!(config.factors[0].set, "a");
@@ -355,6 +373,8 @@ mod tests {
             (20, 3)
         );
         assert_eq!(config.health.refused_percent, 7);
+        let limits = config.limits;
+        assert_eq!((limits.max_price, limits.max_size), (1e6, 50.0));
         let written = serde_json::to_string(&config).unwrap();
         assert_eq!(Config::from_json(&written).unwrap(), config);
     }
@@ -395,6 +415,15 @@ mod tests {
                 "{shards}"
             );
         }
+        for wrong in ["0", "-1", "1e999", "\"1e9\"", "null"] {
+            let limit = refusal(&format!("{{\"limits\": {{\"max_price\": {wrong}}}}}"));
+            assert!(
+                limit.contains("limits.max_price") && limit.contains("line 1"),
+                "{limit}"
+            );
+        }
+        let zero = refusal("{\"limits\": {\"max_size\": 0}}");
+        assert!(zero.contains("expected a number above 0"), "{zero}");
         let inline = refusal("{\"placement\": \"inline\", \"shards\": 2}");
         assert!(
             inline.contains("shards: 2 with placement inline") && inline.contains("expected"),

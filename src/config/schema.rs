@@ -6,9 +6,10 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use super::{Config, FactorsEntry, ModelEntry};
+use super::{Config, FactorsEntry, MappedSymbol, ModelEntry};
+use crate::abi::INSTRUMENT_TYPES;
 use crate::factors::Registry;
-use crate::stages::Stage;
+use crate::stages::{Stage, SymbolStyle};
 
 /// What `schema.json` should hold.
 fn derived() -> Value {
@@ -57,6 +58,51 @@ impl JsonSchema for PlacementKey {
         json_schema!({"anyOf": [
             {"enum": ["auto", "inline", "fused", "split"]},
             {"type": "array", "items": lane}
+        ]})
+    }
+}
+
+/// A style, or an object with it and the names of single instruments.
+pub(super) struct Symbols;
+
+impl JsonSchema for Symbols {
+    fn schema_name() -> Cow<'static, str> {
+        "Symbols".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let style = generator.subschema_for::<SymbolStyle>();
+        let map = generator.subschema_for::<Vec<MappedSymbol>>();
+        json_schema!({
+            "description": "What instruments are called: a style, or an object.",
+            "anyOf": [
+                style,
+                {
+                    "type": "object",
+                    "properties": {"style": style, "map": map},
+                    "additionalProperties": false
+                }
+            ]
+        })
+    }
+}
+
+/// A type's name, or the host's number.
+pub(super) struct InstrumentType;
+
+impl JsonSchema for InstrumentType {
+    fn schema_name() -> Cow<'static, str> {
+        "InstrumentType".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [
+            {"enum": INSTRUMENT_TYPES},
+            {"type": "integer", "minimum": i8::MIN, "maximum": i8::MAX}
         ]})
     }
 }
@@ -211,6 +257,7 @@ mod tests {
             "health",
             "instruments",
             "latency",
+            "limits",
             "overload",
             "rings",
         ];

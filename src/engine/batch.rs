@@ -5,7 +5,7 @@ use std::fmt;
 use super::Poller;
 use super::poller::Lent;
 use crate::messages::wire::{Signals, Wire};
-use crate::messages::{Name, Signal};
+use crate::messages::{InstrumentId, Name, Signal};
 use crate::telemetry::hops::Hop;
 
 /// Signals that were ready, oldest first, in place: nothing is copied. Their
@@ -94,6 +94,12 @@ impl Poller {
         let name = self.names.get(signal.meta.instrument)?;
         let age = self.clock.nanos(signal.meta.arrival, self.lent.taken);
         Some((name, signal, age))
+    }
+
+    /// Of the batch handed out last, the `nth` signal's instrument, if it has so many.
+    pub(crate) fn lent_instrument(&self, nth: usize) -> Option<InstrumentId> {
+        let is_lent = nth < self.lent.count;
+        is_lent.then(|| self.lent_signal(nth).map(|signal| signal.meta.instrument))?
     }
 
     /// Frees the batch handed out last.

@@ -12,7 +12,9 @@ use crate::models::{self, Iterations, Kind, Model, Wanted};
 use crate::os::memory;
 use crate::pipeline::build::Stages;
 use crate::pipeline::overload::EgressOverload;
-use crate::stages::{Callback, Egress, Factor, Ingest, ModelStage, Shards, Triggers};
+use crate::stages::{
+    Assets, Callback, Egress, Factor, Ingest, ModelStage, Rules, Shards, Triggers,
+};
 use selection::{Disabled, sets};
 
 mod selection;
@@ -154,12 +156,21 @@ impl Blueprint {
 
     /// Makes the stages, of at most as many shards as are configured. All of their
     /// memory is taken here.
-    pub(super) fn stages(mut self, names: Arc<Names>, shards: usize) -> Result<Stages, Error> {
+    pub(super) fn stages(
+        mut self,
+        names: Arc<Names>,
+        assets: Assets,
+        shards: usize,
+    ) -> Result<Stages, Error> {
         let config = &self.config;
         let (levels, outputs) = (self.levels(), self.widest_signal());
         let instruments = config.instruments.max;
         let callbacks = self.callbacks();
-        let assets = config.assets()?;
+        let rules = Rules {
+            assets,
+            limits: config.limits,
+            naming: config.naming()?,
+        };
         let (selection, triggers) = (self.selection.as_deref(), Triggers::new(&config.trigger));
         let pairs = Ingest::pairs(instruments);
         let factor = (0..shards).map(|shard| {
@@ -178,7 +189,7 @@ impl Blueprint {
         self.models.truncate(shards);
         let models = self.models.into_iter();
         Ok(Stages {
-            ingest: Ingest::new(levels, names.clone(), assets),
+            ingest: Ingest::new(levels, names.clone(), rules),
             tap: None,
             factor,
             models: models.flat_map(|all| shares(all, config)).collect(),

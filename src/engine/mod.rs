@@ -8,6 +8,7 @@
 //! | `runtime` | lanes, counters and reports, while it runs |
 //! | `feeder` | where the host's events go in |
 //! | `poller` | where signals come out |
+//! | `instruments` | what instruments are |
 //! | `batch` | signals handed out in place |
 //! | `delivery` | how long the host waits for signals in `on_data` |
 
@@ -28,6 +29,7 @@ mod batch;
 mod blueprint;
 mod delivery;
 mod feeder;
+mod instruments;
 mod places;
 mod poller;
 mod runtime;
@@ -39,6 +41,7 @@ pub(crate) use runtime::Base;
 pub use batch::Batch;
 pub use blueprint::{Blueprint, ModelInfo};
 pub use feeder::Feeder;
+pub use instruments::Instruments;
 pub use poller::Poller;
 
 /// The factor sets and models that a configuration can name.
@@ -234,6 +237,32 @@ impl Engine {
     /// after the other.
     pub fn models(&self) -> &[ModelInfo] {
         self.base.models()
+    }
+
+    /// What instruments are, by the numbers in their signals ([`Meta::instrument`](crate::Meta)).
+    /// It is not part of the engine, so a callback can ask it.
+    ///
+    /// ```
+    /// use signal::abi::{Depth, HostEvent};
+    /// use signal::{Config, Engine};
+    ///
+    /// let mut engine = Engine::start(&Config::from_json(r#"{"placement": "inline"}"#)?)?;
+    /// let mut depth: Depth = bytemuck::Zeroable::zeroed();
+    /// depth.symbol[..8].copy_from_slice(b"btc_usdt");
+    /// depth.exchange_id[..7].copy_from_slice(b"binance");
+    /// depth.instrument_type = 7;
+    /// depth.bid_price[0] = 100.0.into();
+    /// depth.ask_price[0] = 101.0.into();
+    /// engine.on_event(HostEvent::Depth(&depth));
+    /// let instruments = engine.instruments();
+    /// engine.poll(|_, signal| {
+    ///     let instrument = instruments.get(signal.meta.instrument).unwrap();
+    ///     assert_eq!(instrument.to_string(), "btc_usdt of binance (swap)");
+    /// });
+    /// # Ok::<(), signal::Error>(())
+    /// ```
+    pub fn instruments(&self) -> Instruments {
+        self.poller.instruments()
     }
 
     /// What one stamp costs, ns, measured now.

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::Instruments;
 use crate::messages::wire::{self, Signals, Wire};
-use crate::messages::{Name, Names, Signal};
+use crate::messages::{Instrument, InstrumentId, Name, Names, Signal};
 use crate::os::clock::Clock;
 use crate::sync::padded::Values;
 use crate::sync::ring::Receiver;
@@ -81,6 +82,16 @@ impl Poller {
     pub fn ready(&self) -> usize {
         let published = self.at_host.published.load(Ordering::Acquire);
         published.wrapping_sub(self.at_host.taken.load(Ordering::Relaxed)) as usize
+    }
+
+    /// What instruments are, by the numbers in their signals.
+    pub fn instruments(&self) -> Instruments {
+        Instruments(self.names.clone())
+    }
+
+    /// An instrument's name, at the place where its signals have it, and what it is.
+    pub(crate) fn instrument(&self, id: InstrumentId) -> Option<(&Name, &Instrument)> {
+        Some((self.names.get(id)?, self.names.instrument(id)?))
     }
 
     /// Takes the oldest signal out of the ring, then hands it on, so that it is

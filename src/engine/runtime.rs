@@ -11,6 +11,7 @@ use super::poller::Poller;
 use crate::capture::Writer;
 use crate::os::claims::Claims;
 use crate::os::clock::Clock;
+use crate::os::stderr::say;
 use crate::pipeline::control::{Control, LONGEST_FAREWELL};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::plan::Plan;
@@ -134,6 +135,9 @@ fn hand_over(feeder: &mut Feeder, poller: &mut Poller) {
 impl Drop for Base {
     fn drop(&mut self) {
         self.end_lanes();
+        if let Some(missing) = self.monitor.missing_assets() {
+            say(&missing);
+        }
         if let Some(capture) = self.capture.take() {
             capture.finish();
         }

@@ -48,7 +48,8 @@ impl Engine {
         let what = blueprint.to_string();
         let models = blueprint.models().to_vec();
         let callbacks = blueprint.callbacks();
-        let mut stages = blueprint.stages(names.clone(), plan.shards)?;
+        let assets = config.assets()?;
+        let mut stages = blueprint.stages(names.clone(), assets.clone(), plan.shards)?;
         let mut captured = None;
         // Opened before the report begins, and emptied after it could: what is refused
         // destroys neither.
@@ -101,6 +102,7 @@ impl Engine {
             control.clone(),
             plan.lanes.iter().cloned().zip(vitals).collect(),
             pipeline.gauges,
+            assets,
         );
         let monitor = Arc::new(monitor);
         let delivery = Delivery::new(

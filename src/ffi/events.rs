@@ -10,10 +10,12 @@ use crate::abi::{EventKind, HostEvent};
 use crate::engine::Wait;
 use crate::telemetry::counters::Counter;
 
-/// Takes one event. Copies what it needs from `data` and returns: it takes no
+/// Takes one event: `type` is one of `SIGNAL_TYPE_`, `data` its struct. Copies what it needs from `data` and returns: it takes no
 /// lock, allocates nothing, makes no system call and never waits. With
 /// `overload.ingest` `block` alone it does wait for room, spinning, for
-/// `overload.block_ms` at most; placed `inline` it computes before it returns.
+/// `overload.block_ms` at most; placed `inline` it computes before it returns, and
+/// writes the one line on stderr that is due when a second instrument begins to bear
+/// a name.
 /// A handle that is none is refused and counted, null ignored; null data, other
 /// types and bad content are counted.
 ///

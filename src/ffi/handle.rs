@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::last_error;
 use super::types::{SIGNAL_ALL_MODELS, SIGNAL_ERROR_FAILED, signal_callback_t};
 use crate::engine::{Base, Feeder, ModelInfo, Poller};
-use crate::messages::ModelId;
+use crate::messages::{InstrumentId, ModelId};
 use crate::os::panic;
 
 /// What a handle stands for. One thread at a time uses it, but a callback may
@@ -25,6 +25,8 @@ pub(super) struct Handle {
     pub(super) current_model: Cell<c_int>,
     /// That signal's number, else 0.
     pub(super) current_sequence: Cell<u64>,
+    /// Its instrument, else `InstrumentId::NONE`.
+    pub(super) current_instrument: Cell<InstrumentId>,
     pub(super) models: Vec<ModelNames>,
     // Last: it joins the lanes after both ends have been dropped.
     pub(super) base: Base,

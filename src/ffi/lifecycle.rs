@@ -10,6 +10,7 @@ use super::types::{SIGNAL_NO_MODEL, signal_callback_t};
 use super::{calibration, last_error};
 use crate::config::{self, Config, Deliver};
 use crate::engine::{Engine, Registry};
+use crate::messages::InstrumentId;
 use crate::os::stderr::say;
 use crate::os::{memory, panic};
 
@@ -115,6 +116,7 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
         destroy_after_poll: Cell::new(false),
         current_model: Cell::new(SIGNAL_NO_MODEL),
         current_sequence: Cell::new(0),
+        current_instrument: Cell::new(InstrumentId::NONE),
         models,
         base,
     });

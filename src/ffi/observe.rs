@@ -236,8 +236,10 @@ pub unsafe extern "C" fn signal_latency(
 
 /// The engine's state in a word, one of `SIGNAL_HEALTH_`: where several hold, the
 /// worst, which is not the greatest number: from best to worst `OK`, `DEGRADED`,
-/// `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`. `signal_last_error` then says on this thread what it is concluded
-/// from, or is null for `SIGNAL_HEALTH_OK`. "Since the last look" is since the
+/// `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`. `signal_last_error`
+/// then says on this thread what it is concluded from, and what a person should know
+/// in any state: instruments of one name, assets that have not occurred; null if there
+/// is nothing to say of `SIGNAL_HEALTH_OK`. "Since the last look" is since the
 /// last call on this handle, by whichever thread. Not for the hot path.
 ///
 /// # Safety
@@ -247,7 +249,7 @@ pub unsafe extern "C" fn signal_latency(
 pub unsafe extern "C" fn signal_health(handle: *mut c_void) -> c_int {
     let found = handle_table::read(handle, |this, _| {
         let health = this.base.health();
-        if health.state == HealthState::Ok {
+        if health.state == HealthState::Ok && health.why.is_empty() {
             last_error::clear();
         } else {
             last_error::set(health.to_string());

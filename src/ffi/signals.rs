@@ -5,7 +5,11 @@ use std::ffi::{c_char, c_int, c_longlong, c_void};
 use super::batch;
 use super::handle::{Handle, guarded, model_place, say_why_failed};
 use super::handle_table::{self, Inside};
-use super::types::{SIGNAL_NO_MODEL, signal_egress_t};
+use super::types::{
+    SIGNAL_ERROR_NULL, SIGNAL_NO_INSTRUMENT, SIGNAL_NO_MODEL, signal_egress_t, signal_instrument_t,
+};
+use crate::engine::Poller;
+use crate::messages::InstrumentId;
 
 /// Hands every signal that is ready to the callback, on this thread, oldest
 /// first. No other thread ever runs the callback, and no other function but
@@ -87,6 +91,85 @@ pub unsafe extern "C" fn signal_current_sequence(handle: *mut c_void) -> u64 {
     handle_table::enter(handle).map_or(0, |inside| inside.handle().current_sequence.get())
 }
 
+/// From inside a callback: what the signal's instrument is, into `instrument`.
+/// Returns 0; `SIGNAL_NO_INSTRUMENT` outside a callback; `SIGNAL_ERROR_NULL` for
+/// null `instrument`; another `SIGNAL_ERROR_` for a handle that it does not take.
+/// `instrument` is then left as it was.
+///
+/// # Safety
+///
+/// `instrument` is null or points to a writable struct, at any alignment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_current_instrument(
+    handle: *mut c_void,
+    instrument: *mut signal_instrument_t,
+) -> c_int {
+    let inside = match handle_table::enter(handle) {
+        Ok(inside) => inside,
+        Err(refused) => return refused.code(),
+    };
+    let id = inside.handle().current_instrument.get();
+    // SAFETY: the caller has room for the struct, or passes null.
+    unsafe { tell(&inside, |_| Some(id), instrument) }
+}
+
+/// What the instrument is of the signal at `index`, from 0, in the batch that
+/// `signal_poll_batch` has handed out last, into `instrument`. Returns 0;
+/// `SIGNAL_NO_INSTRUMENT` if that batch has no such signal or has been freed;
+/// `SIGNAL_ERROR_NULL` for null `instrument`; another `SIGNAL_ERROR_` for a handle
+/// that it does not take. `instrument` is then left as it was.
+///
+/// # Safety
+///
+/// `instrument` is null or points to a writable struct, at any alignment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn signal_batch_instrument(
+    handle: *mut c_void,
+    index: c_int,
+    instrument: *mut signal_instrument_t,
+) -> c_int {
+    let inside = match handle_table::enter(handle) {
+        Ok(inside) => inside,
+        Err(refused) => return refused.code(),
+    };
+    let of = |poller: &Poller| poller.lent_instrument(usize::try_from(index).ok()?);
+    // SAFETY: the caller has room for the struct, or passes null.
+    unsafe { tell(&inside, of, instrument) }
+}
+
+/// Writes what an instrument is.
+///
+/// # Safety
+///
+/// `out` is null or points to a writable struct, at any alignment.
+unsafe fn tell(
+    inside: &Inside,
+    of: impl FnOnce(&Poller) -> Option<InstrumentId>,
+    out: *mut signal_instrument_t,
+) -> c_int {
+    if out.is_null() {
+        return SIGNAL_ERROR_NULL;
+    }
+    guarded(SIGNAL_NO_INSTRUMENT, || {
+        // SAFETY: this thread is inside the handle's seat; whoever takes signals has
+        // given the poller back before a callback runs, and nothing called here calls
+        // back into the host.
+        let poller = unsafe { &*inside.handle().poller.get() };
+        let Some((name, found)) = of(poller).and_then(|id| poller.instrument(id)) else {
+            return SIGNAL_NO_INSTRUMENT;
+        };
+        let told = signal_instrument_t {
+            name: name.as_ptr(),
+            symbol: found.symbol().as_ptr(),
+            exchange: found.exchange_c_str().as_ptr(),
+            instrument_type: found.instrument_type().into(),
+        };
+        // SAFETY: `out` is not null, and the caller has room for the struct there.
+        unsafe { out.write_unaligned(told) };
+        0
+    })
+}
+
 /// What an inlined poll reads; give it to `signal_poll`. Owned by the library and
 /// readable for ever: after `signal_destroy` an inlined poll finds nothing in it,
 /// or calls and is refused. Null for a handle that is none.
@@ -114,6 +197,7 @@ pub(super) fn hand_out(inside: &Inside, ready: usize, mut taken: impl FnMut(&CSi
         taken(&signal);
         this.current_model.set(signal.model);
         this.current_sequence.set(signal.sequence);
+        this.current_instrument.set(signal.instrument);
         let calling = inside.call_back();
         // SAFETY: the host registered the callback for this. Nothing of the
         // engine is borrowed while it runs; symbol and values lie in memory
@@ -143,6 +227,7 @@ pub(super) struct CSignal {
     timestamp: c_longlong,
     model: c_int,
     sequence: u64,
+    instrument: InstrumentId,
     /// Number of the event that it is from.
     pub(super) input: u64,
     values: *const f64,
@@ -162,6 +247,7 @@ fn take(handle: &Handle) -> Option<CSignal> {
                 timestamp: signal.meta.timestamp,
                 model: model_place(signal.model),
                 sequence: signal.sequence,
+                instrument: signal.meta.instrument,
                 input: signal.meta.input_sequence,
                 values: signal.values.as_ptr(),
                 count: signal.values.len() as c_int,
@@ -185,6 +271,7 @@ impl Drop for Poll<'_> {
         guarded((), || unsafe { &mut *this.feeder.get() }.publish_held());
         this.current_model.set(SIGNAL_NO_MODEL);
         this.current_sequence.set(0);
+        this.current_instrument.set(InstrumentId::NONE);
         if this.destroy_after_poll.get() {
             self.0.destroy();
         }

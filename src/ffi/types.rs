@@ -4,8 +4,8 @@ use std::ffi::{c_char, c_int, c_longlong, c_void};
 
 /// Receives one signal on the host's own thread, from inside
 /// `signal_poll_callbacks`, or with `deliver` `on_data` from inside
-/// `signal_on_data`. `symbol` and `values` are valid during the call only. A C++
-/// exception may leave it: it passes through the function that made the call,
+/// `signal_on_data`. `symbol` is UTF-8, at most 32 bytes and a NUL. `symbol` and
+/// `values` are valid during the call only. A C++ exception may leave it: it passes through the function that made the call,
 /// that signal counts as delivered and the rest waits for the next poll, or with
 /// `deliver` `on_data` for the next `signal_on_data`.
 #[allow(non_camel_case_types)]
@@ -64,11 +64,12 @@ pub struct signal_stats_t {
     pub refused_null_data: u64,
     /// Calls with a message type that the engine does not take.
     pub refused_unknown_type: u64,
-    /// Events with an empty or unprintable symbol.
+    /// Events with an empty symbol, or one that is no UTF-8 or has spaces, control
+    /// characters or others that cannot be seen.
     pub refused_bad_symbol: u64,
-    /// Events with a price that is not finite or not positive.
+    /// Events with a price that is not positive or beyond `limits.max_price`.
     pub refused_bad_price: u64,
-    /// Events with a size that is not finite or negative.
+    /// Events with a size that is negative or beyond `limits.max_size`.
     pub refused_bad_size: u64,
     /// Events of instruments beyond `instruments.max`.
     pub refused_too_many_instruments: u64,
@@ -161,7 +162,7 @@ pub struct signal_stats_t {
 pub struct signal_result_t {
     /// The signal's number, as `signal_current_sequence` says it.
     pub sequence: u64,
-    /// The instrument's symbol, NUL-terminated.
+    /// The instrument's symbol, UTF-8, NUL-terminated.
     pub symbol: *const c_char,
     /// The event's own time, ns since the Unix epoch.
     pub timestamp: c_longlong,
@@ -175,6 +176,23 @@ pub struct signal_result_t {
     /// The place of the model that it is from, `SIGNAL_ALL_MODELS` if the values
     /// are those of several.
     pub model: c_int,
+}
+
+/// What an instrument is. The texts are UTF-8, owned by the handle and valid until
+/// `signal_destroy`.
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct signal_instrument_t {
+    /// The name that its signals bear: what the callback gets as `symbol`.
+    pub name: *const c_char,
+    /// Its symbol as the host spells it, `btc_usdt`; of several spellings the first
+    /// that came.
+    pub symbol: *const c_char,
+    /// Its exchange as the host spells it.
+    pub exchange: *const c_char,
+    /// Its type, one of `SIGNAL_INSTRUMENT_`.
+    pub instrument_type: c_int,
 }
 
 /// Bytes of a hop's name, its NUL included.
@@ -282,3 +300,6 @@ pub const SIGNAL_NO_CORE: u64 = u64::MAX;
 pub const SIGNAL_ALL_MODELS: c_int = -10;
 /// `signal_current_model`: no callback is running.
 pub const SIGNAL_NO_MODEL: c_int = -11;
+/// `signal_current_instrument`: no callback is running. `signal_batch_instrument`:
+/// the batch has no such signal.
+pub const SIGNAL_NO_INSTRUMENT: c_int = -12;

@@ -6,7 +6,8 @@
 //! |---|---|---|
 //! | `type` | all | `depth`, `trade`, `ticker` or `index` |
 //! | `ts_ns` | all | time of the event, ns since the Unix epoch |
-//! | `symbol` | all | as the exchange or the host spells it |
+//! | `symbol` | all | as the exchange or the host spells it, UTF-8; cut after 32 bytes, where the host's field ends |
+//! | `host_symbol`, if there | all | the host's own spelling, in place of `symbol` unless it is empty |
 //! | `recv_ns` | all | time of arrival, ns; only differences mean anything |
 //! | `seq` | all | the true order of arrival; lines may be in any order |
 //! | `bid_px_1` to `_10`, `bid_sz_`, `ask_px_`, `ask_sz_` | depth | book levels, best first; levels behind the first may be empty |
@@ -17,8 +18,8 @@
 //! | `instrument_type` | all | the host's number; without the column [`INSTRUMENT_TYPE`] |
 //!
 //! Prices are in quote currency, sizes in the exchange's unit. Columns are found
-//! by name and others are ignored. The last two are in captures that an engine
-//! wrote (`capture.file`).
+//! by name and others are ignored. `host_symbol`, `exchange` and `instrument_type` are
+//! in captures that an engine wrote (`capture.file`).
 //!
 //! A best price or size that is absent or not finite is an error to [`read`] and, with
 //! [`ReadOptions::strict`], to [`Reader`]. Without it the event is handed out with what

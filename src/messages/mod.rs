@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `ids` | numbers of instruments, of their pairs and of models |
+//! | `instrument` | what an instrument is |
 //! | `market` | checked events as factor sets see them |
 //! | `names` | instrument names, shared with the host's thread |
 //! | `wire` | how messages lie in a ring |
@@ -12,13 +13,15 @@ use bytemuck::{Pod, Zeroable};
 use crate::abi::{EXCHANGE_LEN, SYMBOL_LEN};
 
 mod ids;
+mod instrument;
 pub mod market;
 mod names;
 pub mod wire;
 
 pub use ids::{InstrumentId, ModelId, PairId};
+pub use instrument::Instrument;
 use market::{Depth, IndexPrice, Ticker, Trade};
-pub use names::{Name, Names};
+pub use names::{Name, Names, symbol_text};
 
 /// What has ended once a message, and all that it makes, has gone its way.
 ///

@@ -338,8 +338,10 @@ impl Dealer {
     }
 
     fn ingest<N>(&mut self, frame: &Frame, next: N) -> IngestNode<N> {
+        let control = frame.rest.control.clone();
+        let stage = self.ingest.take().expect(DEALT);
         IngestNode {
-            stage: self.ingest.take().expect(DEALT),
+            stage: stage.telling(Box::new(move |notice| control.note(notice.to_string()))),
             last_sequence: 0,
             tap: self.tap.take(),
             counters: frame.rest.counters.clone(),

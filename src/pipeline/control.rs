@@ -11,6 +11,9 @@ use crate::sync::{AtomicBool, AtomicU64, OnceLock, Ordering};
 /// Incidents of which the text is kept and said.
 pub(crate) const MAX_INCIDENTS: usize = 64;
 
+/// Notes of which the text is kept and said.
+pub(crate) const MAX_NOTES: usize = 16;
+
 /// How long a lane that was told to stop may take for the message it is at, and
 /// a lane that has failed may be waited for.
 pub(crate) const LONGEST_FAREWELL: Duration = Duration::from_secs(5);
@@ -35,6 +38,8 @@ pub(crate) struct Control {
     ended: Box<[AtomicBool]>,
     incidents: [std::sync::OnceLock<CString>; MAX_INCIDENTS],
     incident_count: AtomicUsize,
+    notes: [std::sync::OnceLock<String>; MAX_NOTES],
+    note_count: AtomicUsize,
 }
 
 impl Control {
@@ -48,6 +53,8 @@ impl Control {
             ended: (0..lanes).map(|_| AtomicBool::new(false)).collect(),
             incidents: [const { std::sync::OnceLock::new() }; MAX_INCIDENTS],
             incident_count: AtomicUsize::new(0),
+            notes: [const { std::sync::OnceLock::new() }; MAX_NOTES],
+            note_count: AtomicUsize::new(0),
         }
     }
 }
@@ -141,6 +148,25 @@ impl Control {
         };
         say(&incident);
         let _ = slot.set(CString::new(incident.replace('\0', " ")).unwrap_or_default());
+    }
+
+    /// Something that a person should know, although all goes on. Said on stderr, one
+    /// line each, as long as there are not too many.
+    #[cold]
+    pub(crate) fn note(&self, note: String) {
+        let place = self.note_count.fetch_add(1, Ordering::Relaxed);
+        let Some(slot) = self.notes.get(place) else {
+            return;
+        };
+        say(&note);
+        let _ = slot.set(note);
+    }
+
+    /// What has been noted, in its order, and how many notes more there were.
+    pub(crate) fn notes(&self) -> (impl Iterator<Item = &str>, usize) {
+        let notes = self.notes.iter().map_while(|slot| slot.get());
+        let count = self.note_count.load(Ordering::Relaxed);
+        (notes.map(String::as_str), count.saturating_sub(MAX_NOTES))
     }
 
     /// What has been put in quarantine, in the order in which it was.

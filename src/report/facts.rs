@@ -9,6 +9,15 @@ use crate::os::cores::Cores;
 use crate::os::machine::{self, CpuInfo, Throttling};
 use crate::pipeline::plan::Plan;
 
+/// The version and the revision that it was built from, `unknown` outside a repository:
+/// `0.1.0 (revision 0123456789ab)`.
+pub const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (revision ",
+    env!("SIGNAL_BUILD_REVISION"),
+    ")"
+);
+
 /// What a report says of where it was made.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Facts {

@@ -46,7 +46,9 @@ impl HealthState {
 pub struct Health {
     /// The state.
     pub state: HealthState,
-    /// What it is concluded from; empty for [`HealthState::Ok`].
+    /// What it is concluded from, nothing for [`HealthState::Ok`]; behind that what a
+    /// person should know in any state: instruments of one name, assets that have not
+    /// occurred.
     pub why: String,
 }
 

@@ -24,6 +24,7 @@ mod whole_lines;
 
 pub(crate) use exporter::Exporter;
 pub(crate) use facts::Facts;
+pub use facts::VERSION;
 pub use health::{Health, HealthState};
 pub use latency::HopSummary;
 pub(crate) use latency::Latency;

@@ -9,6 +9,7 @@ use super::health::{Health, HealthState};
 use crate::config;
 use crate::pipeline::control::Control;
 use crate::pipeline::plan::LanePlan;
+use crate::stages::Assets;
 use crate::sync::ring::Gauge;
 use crate::telemetry::counters::{Counter, Counters, Snapshot};
 use crate::telemetry::heartbeat::Vitals;
@@ -57,6 +58,7 @@ pub(crate) struct Monitor {
     on_the_way: usize,
     /// Why the latency report has ended.
     report_end: OnceLock<String>,
+    assets: Assets,
     last: Mutex<Look>,
 }
 
@@ -89,6 +91,7 @@ impl Monitor {
         control: Arc<Control>,
         lanes: Vec<(LanePlan, Vitals)>,
         rings: Vec<(String, Gauge)>,
+        assets: Assets,
     ) -> Self {
         let on_the_way = counters.len();
         counters.extend(aside);
@@ -100,6 +103,7 @@ impl Monitor {
             rings,
             on_the_way,
             report_end: OnceLock::new(),
+            assets,
             last: Mutex::new(Look {
                 counters: Snapshot::of(&[]),
                 waited_ns: 0,
@@ -139,6 +143,37 @@ impl Monitor {
         texts.map(|text| text.to_string_lossy().into_owned())
     }
 
+    /// What a person should know, although all goes on.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let (notes, more) = self.control.notes();
+        let mut notes: Vec<_> = notes.map(str::to_owned).collect();
+        if more > 0 {
+            notes.push(format!("{more} more such notes"));
+        }
+        notes.extend(self.missing_assets());
+        notes
+    }
+
+    /// Which assets have not occurred in the events that came, if there were any.
+    pub(crate) fn missing_assets(&self) -> Option<String> {
+        const NAMED: usize = 16;
+        let events = self.counters().events();
+        let mut missing = self.assets.missing();
+        let named: Vec<_> = missing.by_ref().take(NAMED).collect();
+        if named.is_empty() || events == 0 {
+            return None;
+        }
+        let more = match missing.count() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let named = named.join(", ");
+        Some(format!(
+            "assets: no event came of {named}{more}, in {events} events; expected symbols of the host, in either \
+             spelling (btc_usdt or BTCUSDT), or names of symbols.map"
+        ))
+    }
+
     pub(crate) fn lanes(&self) -> Vec<LaneReport> {
         let report = |(plan, vitals): &(LanePlan, Vitals)| LaneReport {
             name: plan.to_string(),
@@ -165,16 +200,16 @@ impl Monitor {
         let counters = self.counters();
         let beside = self.beside(&last, &counters);
         let (state, why) = self.look(&mut last, counters);
-        match (state, beside.is_empty()) {
-            (_, true) => Health { state, why },
-            (HealthState::Ok, false) => Health {
-                state: HealthState::Degraded,
-                why: beside,
-            },
-            (_, false) => Health {
-                state,
-                why: format!("{why}; besides, {beside}"),
-            },
+        let (state, why) = match (state, beside.is_empty()) {
+            (_, true) => (state, why),
+            (HealthState::Ok, false) => (HealthState::Degraded, beside),
+            (_, false) => (state, format!("{why}; besides, {beside}")),
+        };
+        let texts = std::iter::once(why).chain(self.notes());
+        let texts: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
+        Health {
+            state,
+            why: texts.join("; "),
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Summary<'a> {
     throttling: Option<Throttling>,
     /// What has been put in quarantine and why.
     incidents: Vec<String>,
+    /// What a person should know, although all went on.
+    notes: Vec<String>,
     #[serde(flatten)]
     facts: &'a Facts,
 }
@@ -53,6 +55,7 @@ impl<'a> Summary<'a> {
             rings: monitor.rings(),
             throttling: facts.throttling(),
             incidents: monitor.incidents().collect(),
+            notes: monitor.notes(),
             facts,
         }
     }

@@ -14,6 +14,7 @@ use crate::os::clock::Clock;
 use crate::os::cores::Cores;
 use crate::pipeline::control::Control;
 use crate::pipeline::plan::Plan;
+use crate::stages::Assets;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::hops::{self, Hop, MAX_NS, Recorder};
 
@@ -54,6 +55,7 @@ impl Report {
             control,
             Vec::new(),
             Vec::new(),
+            Assets::default(),
         );
         let monitor = Arc::new(monitor);
         let latency = Arc::new(Mutex::new(Latency::new(vec![feed], counters)));

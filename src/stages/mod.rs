@@ -27,7 +27,7 @@ mod shards;
 
 pub use egress::{Egress, Sent};
 pub use factor::{Applied, Factor, FactorPanic, Triggers};
-pub use ingest::{Assets, Ingest, Refusal};
+pub use ingest::{Assets, Ingest, Limits, Naming, Notice, Refusal, Rules, SymbolStyle};
 pub use model::{Callback, ModelPanic, ModelStage};
 pub use shards::Shards;
 

@@ -54,11 +54,12 @@ counters! {
     RefusedNullData = "refused_null_data",
     /// Calls with a message type that the engine does not take.
     RefusedUnknownType = "refused_unknown_type",
-    /// Events with an empty or unprintable symbol.
+    /// Events with an empty symbol, or one that is no UTF-8 or has spaces, control
+    /// characters or others that cannot be seen.
     RefusedBadSymbol = "refused_bad_symbol",
-    /// Events with a price that is not finite or not positive.
+    /// Events with a price that is not positive or beyond `limits.max_price`.
     RefusedBadPrice = "refused_bad_price",
-    /// Events with a size that is not finite or negative.
+    /// Events with a size that is negative or beyond `limits.max_size`.
     RefusedBadSize = "refused_bad_size",
     /// Events of instruments beyond `instruments.max`.
     RefusedTooManyInstruments = "refused_too_many_instruments",

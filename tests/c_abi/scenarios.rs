@@ -88,6 +88,9 @@ scenarios! {
     batch_stays_until_freed,
     batch_leaves_room_for_news,
     batch_misuse,
+    instruments_are_told_apart,
+    symbols_as_the_host_writes_them,
+    instruments_with_names_of_their_own,
     thread_guest,
     thread_guest_of_a_pinned_host,
     thread_guest_of_a_masked_host,
@@ -156,6 +159,44 @@ exits! {
     return_from_main_without_destroy,
     dlclose_without_destroy,
     calls_at_exit,
+}
+
+#[test]
+fn instruments_of_one_name() {
+    let Some(output) = scenario("instruments_of_one_name", 0) else {
+        return;
+    };
+    let said = output.stderr.lines();
+    let said: Vec<_> = said
+        .filter(|line| line.contains("several instruments"))
+        .collect();
+    assert_eq!(said.len(), 6, "two names in three placements: {said:#?}");
+    for line in said {
+        for part in ["signal: ", "of binance (spot)", "(swap)", "symbols.map"] {
+            assert!(line.contains(part), "no {part:?} in {line:?}");
+        }
+    }
+    let merged = |line: &&str| line.contains("b_tcusdt and btc_usdt of binance (spot)");
+    assert_eq!(
+        output.stderr.lines().filter(merged).count(),
+        3,
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
+fn an_asset_that_never_occurs() {
+    let Some(output) = scenario("an_asset_that_never_occurs", 0) else {
+        return;
+    };
+    let said = output.stderr.lines();
+    let said: Vec<_> = said.filter(|line| line.contains("assets")).collect();
+    assert_eq!(said.len(), 6, "two handles in three placements: {said:#?}");
+    for line in said {
+        let expected = "signal: assets: no event came of btcusd, in 1 events; expected symbols";
+        assert!(line.starts_with(expected), "{line:?}");
+    }
 }
 
 #[test]
@@ -303,7 +344,9 @@ fn the_library_exports_the_c_abi_alone_and_is_never_unloaded() {
     assert_eq!(
         exported,
         [
+            "signal_batch_instrument",
             "signal_create",
+            "signal_current_instrument",
             "signal_current_model",
             "signal_current_sequence",
             "signal_destroy",

@@ -21,6 +21,8 @@ fn mixed_events(count: usize) -> Vec<Owned> {
         "ETHUSDT",
         "a,b\"c",
         "0123456789abcdef0123456789_USDTX",
+        "币安人生_usdt",
+        "ДОГЕ",
     ];
     let exchanges = ["binance", "okx, \"2\"\n", ""];
     let types = [7i8, 5, -1];
@@ -130,7 +132,8 @@ fn a_replayed_capture_gives_bit_identical_signals() {
                     r#"{{"factors": {factors}, "models": ["none", "test0000"],
                         "callback": "per-model",
                         "trigger": ["depth", "ticker", "trade", "index_price"],
-                        "timing": {}, "placement": {placement}{capture}}}"#,
+                        "symbols": {:?}, "timing": {}, "placement": {placement}{capture}}}"#,
+                    ["compact", "host"][index % 2],
                     index % 2 == 0
                 )
             };
@@ -165,12 +168,9 @@ fn an_event_is_written_as_it_came_and_when() {
     assert!(arrivals.is_sorted(), "in the order of arrival");
     assert!(arrivals[0] > 1_600_000_000_000_000_000, "since the epoch");
     assert!(replayed.events().len() > 150);
-    // Symbols come back in lower case, everything else to the last bit.
     let bytes = |feed: &Feed| -> Vec<Vec<u8>> {
         let events = feed.events().iter();
-        events
-            .map(|event| feed.payload(event).to_ascii_lowercase())
-            .collect()
+        events.map(|event| feed.payload(event).to_vec()).collect()
     };
     let originals = bytes(&original);
     let mut originals = originals.iter();
@@ -178,6 +178,24 @@ fn an_event_is_written_as_it_came_and_when() {
         let found = originals.any(|original| original == event);
         assert!(found, "event {place} is none that was given, in order");
     }
+}
+
+#[test]
+fn a_symbol_that_the_field_cuts_is_captured_as_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("events.csv");
+    let config = format!(r#"{{"placement": "inline", "capture": {{"file": {file:?}}}}}"#);
+    // The field ends within the eleventh character.
+    let original = feed(&[depth(&"币".repeat(12), 1, 100.0)]);
+    let (expected, _) = seen(&original, &config);
+    assert_eq!(expected[0].2, "币".repeat(10));
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains(&format!(",{},", "币".repeat(10))), "{text}");
+    let (again, _) = seen(
+        &replay::read(&[&file]).unwrap(),
+        r#"{"placement": "inline"}"#,
+    );
+    assert_eq!(again, expected);
 }
 
 #[test]

@@ -59,6 +59,27 @@ fn a_lane_that_waits_for_the_host_is_overloaded_and_does_not_stall() {
 }
 
 #[test]
+fn an_asset_that_never_occurs_is_named() {
+    let mut engine =
+        start(r#"{"placement": "inline", "assets": ["btcusd", "eth_usdt", "SOLUSDT"]}"#);
+    assert_eq!(engine.health().why, "", "no event has come at all");
+    for (symbol, missing) in [
+        ("btc_usdt", "btcusd, eth_usdt, SOLUSDT, in 1 events"),
+        ("ETHUSDT", "btcusd, SOLUSDT, in 2 events"),
+        ("sol_usdt", "no event came of btcusd, in 3 events"),
+    ] {
+        engine.on_event(depth(symbol, 1, 100.0).event());
+        engine.poll(|_, _| {});
+        let health = engine.health();
+        assert_eq!(health.state, HealthState::Ok);
+        assert!(health.why.contains(missing), "{health}");
+    }
+    engine.on_event(depth("btcusd", 1, 100.0).event());
+    engine.poll(|_, _| {});
+    assert_eq!(engine.health().why, "");
+}
+
+#[test]
 fn the_lane_that_stands_still_is_named_and_not_those_that_wait_for_it() {
     let mut engine = start(
         r#"{"models": "stuck", "placement": [["ingest"], ["factor"], ["model"]],

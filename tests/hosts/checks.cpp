@@ -125,12 +125,16 @@ void check_refused(const Plugin &plugin, void *handle, const char *why) {
   signal_lane_t lanes[4];
   signal_ring_t rings[4];
   CHECK_EQ(plugin.current_sequence(handle), 0u);
+  signal_instrument_t instrument{};
+  CHECK_EQ(plugin.current_instrument(handle, &instrument), SIGNAL_ERROR_HANDLE);
+  CHECK_EQ(plugin.batch_instrument(handle, 0, &instrument), SIGNAL_ERROR_HANDLE);
+  CHECK(instrument.name == nullptr);
   CHECK_EQ(plugin.health(handle), SIGNAL_ERROR_HANDLE);
   CHECK(plugin.incident(handle, 0) == nullptr);
   CHECK_EQ(plugin.lanes(handle, lanes, 4), SIGNAL_ERROR_HANDLE);
   CHECK_EQ(plugin.rings(handle, rings, 4), SIGNAL_ERROR_HANDLE);
   plugin.destroy(handle);
-  CHECK_EQ(plugin.refused_handles() - before, 18u);
+  CHECK_EQ(plugin.refused_handles() - before, 20u);
 }
 
 void use(const Plugin &plugin, const char *config, int depths) {

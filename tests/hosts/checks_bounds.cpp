@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <cfloat>
 #include <climits>
 #include <cmath>
 #include <thread>
@@ -32,7 +33,7 @@ void check_null_handle(const Plugin &plugin) {
 }
 
 void feed_bad_prices(Engine &engine) {
-  for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL, 0.0, -1.0}) {
+  for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL, 0.0, -1.0, DBL_MAX, 1e308}) {
     Depth d = depth("btc_usdt", 1, 10.0, 11.0);
     d.bid_price[0] = bad;
     engine.feed(d);
@@ -43,7 +44,7 @@ void feed_bad_prices(Engine &engine) {
     engine.feed(trade("btc_usdt", 1, bad, 1.0));
     engine.feed(index_price("btc_usdt", bad));
   }
-  for (const double bad : {std::nan(""), HUGE_VAL, -1.0}) {
+  for (const double bad : {std::nan(""), HUGE_VAL, -1.0, DBL_MAX, 1e308}) {
     Depth d = depth("btc_usdt", 1, 10.0, 11.0);
     d.ask_volume[0] = bad;
     engine.feed(d);
@@ -85,8 +86,8 @@ SCENARIO(bad_input) {
     const signal_stats_t numbers = engine.settle();
     CHECK_EQ(numbers.refused_null_data, 4u);
     CHECK_EQ(numbers.refused_unknown_type, 8u);
-    CHECK_EQ(numbers.refused_bad_price, 25u);
-    CHECK_EQ(numbers.refused_bad_size, 9u);
+    CHECK_EQ(numbers.refused_bad_price, 35u);
+    CHECK_EQ(numbers.refused_bad_size, 15u);
     check_accounts(numbers);
 
     for (const unsigned char byte : {0x00, 0xff}) {
@@ -95,13 +96,13 @@ SCENARIO(bad_input) {
       feed_filled<Trade>(engine, byte);
       feed_filled<IndexPrice>(engine, byte);
     }
-    for (const char *symbol : {"", "_", "btc usdt", "btc\x01", "b\xc3\xa9"}) {
+    for (const char *symbol : {"", "_", "btc usdt", "btc\x01", "b\xc3", "b\xe3\x80\x80"}) {
       engine.feed(depth(symbol, 1, 10.0, 11.0));
     }
     const signal_stats_t refused = engine.settle();
-    CHECK(refused.refused_bad_symbol >= 5);
+    CHECK(refused.refused_bad_symbol >= 6);
     CHECK_EQ(refused.refused_bad_symbol + refused.refused_bad_price + refused.refused_bad_size,
-             25u + 9u + 8u + 5u);
+             35u + 15u + 8u + 6u);
     CHECK_EQ(engine.poll(), 0);
 
     // A symbol that fills its field has no NUL; what follows it must not leak in.
@@ -113,18 +114,26 @@ SCENARIO(bad_input) {
     std::memset(dirty.symbol + 9, 0xee, sizeof dirty.symbol - 9);
     std::memset(dirty.exchange_id + 8, 0x7f, sizeof dirty.exchange_id - 8);
     engine.feed(dirty);
+    // UTF-8, and a character that the field's end cuts off.
+    engine.feed(depth("\xe5\xb8\x81\xe5\xae\x89_usdt", 4, 10.0, 11.0));
+    Depth cut = depth("", 5, 10.0, 11.0);
+    std::memset(cut.symbol, 'b', sizeof cut.symbol);
+    std::memcpy(cut.symbol + 30, "\xe5\xb8", 2);
+    engine.feed(cut);
     engine.drain();
-    CHECK_EQ(engine.got.size(), 2u);
+    CHECK_EQ(engine.got.size(), 4u);
     CHECK_EQ(engine.got[0].symbol, std::string(32, 'A'));
     CHECK_EQ(engine.got[1].symbol, "BTCUSDT");
+    CHECK_EQ(engine.got[2].symbol, "\xe5\xb8\x81\xe5\xae\x89USDT");
+    CHECK_EQ(engine.got[3].symbol, std::string(30, 'B'));
     check_accounts(engine.stats());
 
     // Without a callback signals stay where they are.
     plugin.register_callback(engine.handle, nullptr, nullptr);
-    engine.feed(depth("btc_usdt", 4, 10.0, 11.0));
+    engine.feed(depth("btc_usdt", 6, 10.0, 11.0));
     engine.settle();
     CHECK_EQ(plugin.poll_callbacks(engine.handle), 0);
-    CHECK_EQ(engine.stats().delivered, 2u);
+    CHECK_EQ(engine.stats().delivered, 4u);
     plugin.register_callback(engine.handle, ignore, nullptr);
     CHECK_EQ(plugin.poll_callbacks(engine.handle), 1);
     check_accounts(engine.stats());

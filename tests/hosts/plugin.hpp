@@ -154,6 +154,8 @@ struct Plugin {
   ENTRY(value_name);
   ENTRY(current_model);
   ENTRY(current_sequence);
+  ENTRY(current_instrument);
+  ENTRY(batch_instrument);
   ENTRY(egress);
   ENTRY(latency);
   ENTRY(stamp_ns);
@@ -190,6 +192,8 @@ struct Plugin {
     LOAD(value_name);
     LOAD(current_model);
     LOAD(current_sequence);
+    LOAD(current_instrument);
+    LOAD(batch_instrument);
     LOAD(egress);
     LOAD(latency);
     LOAD(stamp_ns);

@@ -186,6 +186,45 @@ fn replays_plain_and_gzip_and_merges() {
 }
 
 #[test]
+fn symbols_may_hold_any_script() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let signals = dir.path().join("signals.csv");
+    for symbol in ["币安人生USDT", "币安人生_usdt"] {
+        let text = capture(4).replace("BTCUSDT", symbol);
+        let file = write(dir.path(), "feed.csv", text.as_bytes());
+        let config = write(
+            dir.path(),
+            "config.json",
+            r#"{"assets": ["币安人生_usdt"], "factors": "market", "model": "none"}"#.as_bytes(),
+        );
+        let args = ["replay", path(&file), "--config", path(&config)];
+        let args = [&args[..], &["--signals", path(&signals)]].concat();
+        counts(&stdout(run(&args)), [4; 4]);
+        let table = std::fs::read_to_string(&signals).expect("a table");
+        assert_eq!(table.matches("\n币安人生USDT,").count(), 4, "{table}");
+    }
+}
+
+#[test]
+fn the_version_names_the_revision() {
+    let out = stdout(run(&["--version"]));
+    let git = std::process::Command::new("git")
+        .args(["rev-parse", "--short=12", "HEAD"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output();
+    // Built from an archive there is none.
+    let revision = match git {
+        Ok(output) if output.status.success() => String::from_utf8(output.stdout).expect("text"),
+        _ => "unknown".into(),
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        out,
+        format!("signal {version} (revision {})\n", revision.trim())
+    );
+}
+
+#[test]
 fn keeps_the_recorded_pace() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let file = write(dir.path(), "feed.csv", capture(101).as_bytes());

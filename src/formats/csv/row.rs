@@ -28,6 +28,7 @@ pub struct Columns {
     kind: Column,
     ts_ns: Column,
     symbol: Column,
+    host_symbol: Column,
     recv_ns: Column,
     seq: Column,
     book: [[Column; LEVELS]; 4],
@@ -53,6 +54,7 @@ impl Columns {
             kind: one("type"),
             ts_ns: one("ts_ns"),
             symbol: one("symbol"),
+            host_symbol: one("host_symbol"),
             recv_ns: one("recv_ns"),
             seq: one("seq"),
             book: ["bid_px", "ask_px", "bid_sz", "ask_sz"].map(levels),
@@ -173,11 +175,19 @@ impl<'a> Row<'a> {
         Ok((value, amount))
     }
 
-    fn symbol(&self, column: &Column) -> Result<[u8; SYMBOL_LEN]> {
+    /// Cut where the host's field ends, as the host does. What `host_symbol` holds is
+    /// the host's own spelling.
+    fn symbol(&self, columns: &Columns) -> Result<[u8; SYMBOL_LEN]> {
+        if columns.host_symbol.place.is_some() {
+            let symbol = self.text(&columns.host_symbol)?;
+            if !symbol.is_empty() {
+                return Ok(fixed(symbol));
+            }
+        }
+        let column = &columns.symbol;
         let symbol = host_symbol(self.text(column)?);
-        if symbol.is_empty() || symbol.len() > SYMBOL_LEN {
-            let what = format!("expected a symbol of 1 to {SYMBOL_LEN} bytes, found {symbol:?}");
-            return Err(self.fail(column, what));
+        if symbol.is_empty() {
+            return Err(self.fail(column, "expected a symbol, found none"));
         }
         Ok(fixed(&symbol))
     }
@@ -219,7 +229,7 @@ impl<'a> Row<'a> {
             None => INSTRUMENT_TYPE,
         };
         let kind = self.text(&columns.kind)?;
-        let symbol = self.symbol(&columns.symbol)?;
+        let symbol = self.symbol(columns)?;
         let ts_ns = self.int(&columns.ts_ns)?.into();
         let recv_ns = self.int(&columns.recv_ns)?;
         let seq = self.int(&columns.seq)?;

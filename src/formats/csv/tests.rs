@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::abi::{EventKind, Ticker, Trade, text};
+use crate::abi::{EventKind, HostEvent, SYMBOL_LEN, Ticker, Trade, text};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -74,6 +74,24 @@ fn text_of(field: &[u8]) -> String {
 }
 
 #[test]
+fn symbols_are_utf_8_and_end_where_the_hosts_field_does() {
+    let long = "币".repeat(12);
+    let rows =
+        format!("trade,20,币安人生USDT,7,1,1,sell,,,,,1,1\ntrade,20,{long},7,1,1,sell,,,,,2,2\n");
+    let (_dir, file) = write("feed.csv", format!("{HEADER}\n{rows}").as_bytes());
+    let feed = read(&[&file]).expect("a feed");
+    let symbols: Vec<[u8; SYMBOL_LEN]> = feed
+        .iter()
+        .map(|event| match event {
+            HostEvent::Trade(trade) => trade.symbol,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(text_of(&symbols[0]), "币安人生_usdt");
+    assert_eq!(symbols[1], long.as_bytes()[..SYMBOL_LEN]);
+}
+
+#[test]
 fn merges_files_of_one_session_only() {
     let (_one, first) = write("one.csv", format!("{HEADER}\n{TRADE}").as_bytes());
     let (_two, second) = write("two.csv", format!("{HEADER}\n{TICKER}").as_bytes());
@@ -109,7 +127,10 @@ fn bad_fields_name_line_and_column() {
         &row("trade,1,A,1,1,1,up,,,,,1,3"),
         &["line 3", "`side`", "\"up\""],
     );
-    fails_with(&row("ticker,1,,,,,,1,2,3,4,1,3"), &["`symbol`", "1 to 32"]);
+    fails_with(
+        &row("ticker,1,,,,,,1,2,3,4,1,3"),
+        &["`symbol`", "expected a symbol"],
+    );
     fails_with(
         &row("depth,1,A,,,,,,,,,1,3"),
         &["line 3", "`bid_px_1`", "header"],

@@ -1,14 +1,28 @@
 //! The symbols whose events are taken.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustc_hash::FxBuildHasher;
 
 use crate::messages::Name;
 
-/// The symbols whose events are taken; none given means all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Assets(HashSet<Name, FxBuildHasher>);
+/// The symbols whose events are taken; none given means all. Copies share what has
+/// occurred.
+#[derive(Clone, Debug, Default)]
+pub struct Assets {
+    places: Arc<HashMap<Name, usize, FxBuildHasher>>,
+    /// As they were given, in that order, each once.
+    given: Arc<[Asset]>,
+}
+
+#[derive(Debug)]
+struct Asset {
+    symbol: String,
+    /// Whether an event of it has come. Written at the first event of a spelling.
+    occurred: AtomicBool,
+}
 
 impl Assets {
     /// These symbols, in either spelling: `btc_usdt` is `BTCUSDT`.
@@ -17,14 +31,47 @@ impl Assets {
     ///
     /// The first that is no symbol.
     pub fn new(symbols: &[String]) -> Result<Self, String> {
-        symbols
-            .iter()
-            .map(|symbol| Name::from_symbol(symbol.as_bytes()).ok_or_else(|| symbol.clone()))
-            .collect::<Result<_, _>>()
-            .map(Self)
+        let mut places = HashMap::default();
+        let mut given = Vec::new();
+        for symbol in symbols {
+            let name = Name::from_symbol(symbol.as_bytes()).ok_or_else(|| symbol.clone())?;
+            places.entry(name).or_insert_with(|| {
+                given.push(Asset {
+                    symbol: symbol.clone(),
+                    occurred: AtomicBool::new(false),
+                });
+                given.len() - 1
+            });
+        }
+        Ok(Self {
+            places: Arc::new(places),
+            given: given.into(),
+        })
     }
 
-    pub(super) fn take(&self, name: &Name) -> bool {
-        self.0.is_empty() || self.0.contains(name)
+    /// Those of which no event has come, as they were given. Any thread.
+    pub fn missing(&self) -> impl Iterator<Item = &str> {
+        let missing = |asset: &&Asset| !asset.occurred.load(Ordering::Relaxed);
+        let missing = self.given.iter().filter(missing);
+        missing.map(|asset| asset.symbol.as_str())
+    }
+
+    /// Whether events of this symbol of the host's are taken, or of the instruments
+    /// with these names.
+    pub(super) fn take<'a>(&self, symbol: &[u8], names: impl Iterator<Item = &'a Name>) -> bool {
+        // Not at the first that fits: all that fit have occurred.
+        let any = names.fold(self.occurs(symbol), |any, name| {
+            self.occurs(name.as_str().as_bytes()) | any
+        });
+        any || self.given.is_empty()
+    }
+
+    fn occurs(&self, symbol: &[u8]) -> bool {
+        let name = Name::from_symbol(symbol);
+        let Some(&place) = name.and_then(|name| self.places.get(&name)) else {
+            return false;
+        };
+        self.given[place].occurred.store(true, Ordering::Relaxed);
+        true
     }
 }

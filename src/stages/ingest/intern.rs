@@ -5,16 +5,32 @@ use std::hash::Hash;
 
 use rustc_hash::FxBuildHasher;
 
+use super::naming::{Notice, cleared, differ};
 use super::symbol_table::{INDEX_PRICE, Route, Spelling};
 use super::{Ingest, Refusal};
 use crate::abi::{self, EXCHANGE_LEN};
-use crate::messages::{InstrumentId, Name, PairId, RawHead};
+use crate::messages::{Instrument, InstrumentId, Name, PairId, RawHead};
 
-/// An exchange and a symbol, whatever its spelling.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// An exchange and a symbol in the configured style.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PairKey {
     pub(super) name: Name,
     pub(super) exchange: [u64; EXCHANGE_LEN / 8],
+}
+
+impl PairKey {
+    pub(super) fn new(name: Name, exchange: &[u8; EXCHANGE_LEN]) -> Self {
+        let exchange = up_to_nul(exchange);
+        Self { name, exchange }
+    }
+}
+
+/// Whose a name is.
+#[derive(Clone, Copy)]
+pub(super) struct Bearer {
+    pub(super) first: InstrumentId,
+    /// Whether it has been said that there is another.
+    pub(super) told: bool,
 }
 
 pub(super) struct Room {
@@ -52,19 +68,24 @@ impl Ingest {
         host_key: Spelling,
         is_index: bool,
     ) -> Result<(InstrumentId, PairId), Refusal> {
-        let name = Name::from_symbol(abi::text(&head.symbol)).ok_or(Refusal::BadSymbol)?;
-        if !self.assets.take(&name) {
-            self.remember(host_key, Route::NotAnAsset);
-            return Err(Refusal::NotAnAsset);
-        }
+        let symbol = abi::text(&head.symbol);
+        let naming = &self.rules.naming;
+        let name = naming.style().name(symbol).ok_or(Refusal::BadSymbol)?;
         let key = PairKey {
             name,
             exchange: host_key.exchange,
         };
+        // An index price is that of each instrument of its exchange and symbol.
+        let given = naming.given(&key).iter();
+        let given = given.filter(|(of, _)| is_index || *of == head.instrument_type);
+        if !self.rules.assets.take(symbol, given.map(|(_, name)| name)) {
+            self.remember(host_key, Route::NotAnAsset);
+            return Err(Refusal::NotAnAsset);
+        }
         let (id, pair) = if is_index {
             (InstrumentId::NONE, self.index_pair(key)?)
         } else {
-            self.instrument(key, head.instrument_type)?
+            self.instrument(key, head)?
         };
         self.remember(host_key, Route::To(id, pair));
         Ok((id, pair))
@@ -96,12 +117,20 @@ impl Ingest {
     fn instrument(
         &mut self,
         key: PairKey,
-        instrument_type: i8,
+        head: &RawHead,
     ) -> Result<(InstrumentId, PairId), Refusal> {
+        let symbol = Name::verbatim(abi::text(&head.symbol)).ok_or(Refusal::BadSymbol)?;
         let known = self.by_pair.get(&key).copied();
         if let Some(pair) = known
-            && let Some(&id) = self.by_instrument.get(&(pair, instrument_type))
+            && let Some(&id) = self.by_instrument.get(&(pair, head.instrument_type))
         {
+            // Without room to remember it each event of the spelling comes here.
+            if let Some(first) = self.names.instrument(id)
+                && differ(first.symbol(), &symbol)
+                && self.room.spellings > 0
+            {
+                self.note(Notice::OneInstrument(first, symbol));
+            }
             return Ok((id, pair));
         }
         if self.by_instrument.len() == self.names.capacity() {
@@ -109,9 +138,33 @@ impl Ingest {
         }
         let pair = known.unwrap_or_else(|| self.add_pair(key));
         let id = InstrumentId(self.by_instrument.len() as u32);
-        self.names.set(id, key.name);
-        self.by_instrument.insert((pair, instrument_type), id);
+        let name = self.rules.naming.name(&key, head.instrument_type);
+        let exchange = cleared(&head.exchange);
+        let instrument = Instrument::new(name, symbol, &exchange, head.instrument_type);
+        self.names.set(id, instrument);
+        self.by_instrument.insert((pair, head.instrument_type), id);
+        self.note_bearer(id, &instrument);
         Ok((id, pair))
+    }
+
+    /// Says once of each name that a second instrument bears it.
+    fn note_bearer(&mut self, id: InstrumentId, instrument: &Instrument) {
+        let bearer = self.by_name.entry(*instrument.name()).or_insert(Bearer {
+            first: id,
+            told: false,
+        });
+        if bearer.first == id || std::mem::replace(&mut bearer.told, true) {
+            return;
+        }
+        if let Some(first) = self.names.instrument(bearer.first) {
+            self.note(Notice::OneName(first, instrument));
+        }
+    }
+
+    fn note(&self, notice: Notice<'_>) {
+        if let Some(tell) = &self.tell {
+            tell(&notice);
+        }
     }
 
     fn add_pair(&mut self, key: PairKey) -> PairId {

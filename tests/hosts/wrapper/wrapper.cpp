@@ -84,9 +84,11 @@ void events_and_callbacks() {
       CHECK(symbol == "BTCUSDT" && values.size() == 3);
       CHECK(static_cast<double>(time) == values[2]);
       CHECK(signal.current_sequence() == bids.size() + 1 && signal.current_model() == 0);
+      const auto instrument = signal.current_instrument();
+      CHECK(instrument && instrument->name == symbol && std::string_view(instrument->symbol) == "btc_usdt");
       bids.push_back(values[2]);
     });
-    CHECK(signal.poll() == 0);
+    CHECK(signal.poll() == 0 && !signal.current_instrument());
     signal.on_data(depth(10, 10.0));
     auto ticker = event<godzilla::Ticker>("btc_usdt");
     ticker.bid_price = 10.0, ticker.ask_price = 11.0;
@@ -235,6 +237,7 @@ void batches() {
   for (int time = 1; time <= 3; ++time) signal.on_data(depth(time, time));
   auto batch = signal.poll_batch(2);
   CHECK(batch.size() == 2 && !batch.empty());
+  CHECK(signal.batch_instrument(1)->name == batch[1].symbol && !signal.batch_instrument(2));
   double bid = 1.0;
   for (const signal_result_t &result : batch) {
     CHECK(std::string_view(result.symbol) == "BTCUSDT");

@@ -37,7 +37,8 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Writes the text at the field's beginning.
 pub fn put(field: &mut [u8], text: &str) {
-    field[..text.len()].copy_from_slice(text.as_bytes());
+    let len = text.len().min(field.len());
+    field[..len].copy_from_slice(&text.as_bytes()[..len]);
 }
 
 /// A book of ten levels a tenth apart, its ask a tenth above the bid.

@@ -189,6 +189,7 @@ impl Host<'_> {
             Vec::with_capacity(1),
             Vec::with_capacity(1),
         );
+        let mut instrument = std::mem::MaybeUninit::uninit();
         let before = signal_refused_handles();
         // SAFETY: null is allowed; what is no live handle is refused.
         unsafe {
@@ -202,6 +203,8 @@ impl Host<'_> {
             assert!(signal_value_name(handle, 0, 0).is_null());
             assert!(signal_current_model(handle) != SIGNAL_NO_MODEL);
             assert_eq!(signal_current_sequence(handle), 0);
+            assert!(signal_current_instrument(handle, instrument.as_mut_ptr()) < 0);
+            assert!(signal_batch_instrument(handle, 0, instrument.as_mut_ptr()) < 0);
             assert!(signal_egress(handle).is_null());
             assert!(signal_latency(handle, hops.as_mut_ptr(), 1) < 0);
             assert!(signal_health(handle) < 0);
@@ -212,7 +215,7 @@ impl Host<'_> {
             signal_destroy(handle);
         }
         // Null is no mistake worth counting. Other hosts of the process count too.
-        let calls = if handle.is_null() { 0 } else { 18 };
+        let calls = if handle.is_null() { 0 } else { 20 };
         assert!(signal_refused_handles() - before >= calls);
     }
 }

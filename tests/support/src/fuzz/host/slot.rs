@@ -187,6 +187,14 @@ impl Slot<'_> {
                 signal_current_sequence(handle) > 0,
                 self.polling.get() && self.is_live()
             );
+            let mut instrument = std::mem::MaybeUninit::<signal_instrument_t>::uninit();
+            let told = signal_current_instrument(handle, instrument.as_mut_ptr());
+            assert_eq!(told == 0, self.polling.get() && self.is_live());
+            if told == 0 {
+                let told = instrument.assume_init();
+                assert!(!std::ffi::CStr::from_ptr(told.symbol).is_empty());
+            }
+            signal_batch_instrument(handle, index, instrument.as_mut_ptr());
             let mut lanes = Vec::with_capacity(4);
             let mut rings = Vec::with_capacity(4);
             assert!(signal_lanes(handle, lanes.as_mut_ptr(), c_int::from(tape.byte() % 5)) <= 4);

@@ -11,7 +11,7 @@ use signal::messages::{
     Body, Ends, Event, FactorVector, InstrumentId, Meta, ModelId, Names, PairId, Prediction,
 };
 use signal::models::{self, Model};
-use signal::stages::{Assets, Callback, Egress, Factor, Ingest, ModelStage, Triggers};
+use signal::stages::{Callback, Egress, Factor, Ingest, ModelStage, Rules, Triggers};
 
 use super::events::{self, DIFFERENT};
 use super::{Entry, Made, each, entry, models as kernels};
@@ -65,7 +65,7 @@ pub fn cases() -> Vec<Entry> {
 fn ingest(kind: EventKind, levels: usize) -> Box<dyn super::Case> {
     let events = raw(kind, levels);
     let names = Arc::new(Names::new(INSTRUMENTS));
-    let mut ingest = Ingest::new(levels, names, Assets::default());
+    let mut ingest = Ingest::new(levels, names, Rules::default());
     each(move |number| {
         let (raw, _) = RawEvents::decode(&events[number % DIFFERENT]);
         let result = ingest.on(&raw, |event| {
