@@ -19,7 +19,7 @@ use std::{env, fs};
 
 use latency_bench::folder::Folder;
 use latency_bench::machine::{self, Cores};
-use serde_json::Value;
+use serde_json::{Value, json};
 use signal_command::host::library::{self, Api};
 use soak_bench::cases::{self, Case};
 use soak_bench::round::{self, Round};
@@ -68,6 +68,9 @@ fn run(args: &Args) -> Result<bool, String> {
     }
     let api = Api::load(&library::find(args.lib.as_deref())?)?;
     let folder = Folder::new("soak").map_err(|error| format!("no temporary folder: {error}"))?;
+    // What the library keeps for the process, such as the file of claimed cores, is
+    // there before the first round looks.
+    drop(api.create(&json!({}))?);
     let each = args.duration / (CYCLES * cases.len() as u32);
     let length = args.round.unwrap_or(ROUND.min(each));
     let version = api.version();
