@@ -23,6 +23,10 @@ pub(super) fn explain(text: &str, key: &str, error: &serde_json::Error) -> Strin
             error.column()
         );
     }
+    // It is written as JSON writes numbers, so the key before it is known.
+    if error.to_string().starts_with("number out of range") && key != "." {
+        return format!("{key}: {error}: expected a finite number");
+    }
     match cause(text, error) {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
