@@ -83,9 +83,9 @@ const MOST_REORDERED: usize = 1 << 26;
 /// What both ways of playing understand.
 #[derive(Args)]
 struct Common {
-    /// How fast to play: `max` (lossless, as fast as the library takes it), or a multiple of real time such as `1x` or `0.5x`.
-    #[arg(long, default_value = "max", value_name = "max|Nx")]
-    speed: Speed,
+    /// How fast to play: `max` (lossless, as fast as the library takes it), or a multiple of real time such as `1x` or `0.5x` [default: max; demo: a few seconds at 10x for the latency, then max for the throughput; with --report all at 10x].
+    #[arg(long, value_name = "max|Nx")]
+    speed: Option<Speed>,
     /// Which stages share a lane: auto, inline, fused, split, or lanes as JSON, e.g. '[["ingest","factor"],["model"]]'.
     #[arg(long, value_parser = placement, value_name = "NAME|JSON")]
     placement: Option<Value>,
@@ -169,6 +169,11 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
+/// How much faster than its own pace the demo's feed is played: 6,000 events a second.
+const DEMO_PACE: f64 = 10.0;
+/// Events of the demo that are played at this pace: three seconds.
+const DEMO_EVENTS: u64 = 18_000;
+
 /// Least events that may wait for a capture's disk here: each time that it is full this
 /// command waits for the disk.
 const LEAST_BUFFER: usize = 16_384;
@@ -206,7 +211,14 @@ fn play(
     {
         config["capture"]["buffer"] = json!(LEAST_BUFFER);
     }
-    print::header(title, &common.speed, &library, &config, config_file)?;
+    let (speed, most) = match (common.speed, &source, &common.report) {
+        (Some(speed), ..) => (speed, u64::MAX),
+        (None, Source::Recorded(_), _) => (Speed::Max, u64::MAX),
+        // A report has no place for events that queue beside those that do not.
+        (None, Source::Made(_), Some(_)) => (Speed::Alone(DEMO_PACE), u64::MAX),
+        (None, Source::Made(_), None) => (Speed::Alone(DEMO_PACE), DEMO_EVENTS),
+    };
+    print::header(title, &speed, &library, &config, config_file)?;
     // Before this thread leaves cores to the lanes: one that is left is its own.
     let waiter = Waiter::new();
     plugin::keep_off(&common.cores);
@@ -214,14 +226,26 @@ fn play(
     let signals = common.signals.as_deref().map(Output::open).transpose()?;
     let plugin = Plugin::create(&library, &config.to_string(), signals)?;
     let limits = Limits::new(&meant(&config).unwrap_or_default(), plugin.models().len());
-    let outcome = drive::run(&plugin, source, common.speed, limits, &waiter, &interrupt)?;
+    let run = |source: &mut Source, speed, most| {
+        drive::run(&plugin, source, (speed, most), limits, &waiter, &interrupt)
+    };
+    let mut outcome = run(source, speed, most)?;
     let (hops, stamp_ns) = (plugin.latency(), plugin.stamp_ns());
     // Counted as the hops are looked at.
     let beyond = plugin.stats()?.latency_beyond;
+    let mut throughput = None;
+    if most < u64::MAX && outcome.stopped.is_none() {
+        let rest = run(source, Speed::Max, u64::MAX)?;
+        throughput = Some((rest.played.events(), rest.took));
+        outcome.goes_on(rest);
+    }
     let mut received = plugin.destroy();
     received.finish()?;
-    print::outcome(&outcome, &received)?;
-    print::latency(&hops, beyond, stamp_ns, common.speed)?;
+    print::outcome(&outcome, speed, &received)?;
+    print::latency(&hops, beyond, stamp_ns, speed)?;
+    if let Some((events, took)) = throughput.filter(|(events, _)| *events > 0) {
+        print::throughput(events, took)?;
+    }
     if let Some(dir) = &common.report {
         let summary = dir.join("summary.json");
         if !summary.is_file() {

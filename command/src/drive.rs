@@ -22,6 +22,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 const STALL_LIMIT: Duration = Duration::from_secs(60);
 /// Sleep while only the capture's disk is waited for: its writer may need this core.
 const DISK_NAP: Duration = Duration::from_millis(1);
+/// How often a host that polls in a loop comes round.
+const HOST_LOOP: Duration = Duration::from_nanos(100);
 /// Events between two steps of the progress bar.
 const BAR_STEP: u64 = 1_024;
 /// Time between two steps where the pace is kept.
@@ -34,6 +36,16 @@ pub enum Speed {
     Max,
     /// A multiple of the recorded pace.
     Times(f64),
+    /// The same by a host that polls while it waits: no event waits for another, and no
+    /// signal for the host.
+    Alone(f64),
+}
+
+impl Speed {
+    /// Whether the library is waited for, so that nothing is dropped.
+    fn is_lossless(&self) -> bool {
+        !matches!(self, Self::Times(_))
+    }
 }
 
 impl FromStr for Speed {
@@ -55,6 +67,12 @@ impl std::fmt::Display for Speed {
         match self {
             Self::Max => write!(f, "max (lossless: waits while the library is busy)"),
             Self::Times(times) => write!(f, "{times}x of the recorded pace"),
+            Self::Alone(times) => {
+                write!(
+                    f,
+                    "{times}x of the recorded pace, the host polls while it waits"
+                )
+            }
         }
     }
 }
@@ -78,6 +96,17 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Adds what came after it. Counters are those of the whole run already.
+    pub fn goes_on(&mut self, later: Outcome) {
+        self.stats = later.stats;
+        self.last_polls = later.last_polls;
+        self.extra_polls += later.extra_polls;
+        self.took += later.took;
+        self.played += later.played;
+        self.uncaptured = later.uncaptured;
+        self.stopped = later.stopped;
+    }
+
     /// A failure if something went missing on the way, or not all was played.
     pub fn verdict(self, callbacks: u64) -> Result<()> {
         let missing = self.missing(callbacks);
@@ -197,12 +226,12 @@ fn uncaptured(stats: &Stats) -> u64 {
     given.saturating_sub(ended)
 }
 
-/// Plays events in the host's order of calls, then waits for the rest. What ends the
+/// Plays up to `most` events in the host's order of calls, then waits for the rest. What ends the
 /// events early is in the outcome, which tells what came of them until then.
 pub fn run(
     plugin: &Plugin,
     source: &mut Source,
-    speed: Speed,
+    (speed, most): (Speed, u64),
     limits: Limits,
     waiter: &Waiter,
     interrupt: &Interrupt,
@@ -212,22 +241,25 @@ pub fn run(
     let (mut played, mut extra_polls) = (Played::default(), 0);
     let mut first_ns = None;
     let start = Instant::now();
-    let mut drawn = start;
+    let (mut drawn, mut begun) = (start, start);
     let stopped = loop {
         let number = played.events();
         let shown = match speed {
             Speed::Max => number.is_multiple_of(BAR_STEP),
-            Speed::Times(_) => drawn.elapsed() >= BAR_GAP,
+            Speed::Times(_) | Speed::Alone(_) => drawn.elapsed() >= BAR_GAP,
         };
         if shown {
             bar.set_position(source.progress().0);
             drawn = Instant::now();
         }
-        if (speed == Speed::Max || limits.capture.is_some()) && number.is_multiple_of(check) {
+        if (speed.is_lossless() || limits.capture.is_some()) && number.is_multiple_of(check) {
             extra_polls += make_room(plugin, speed, limits, waiter, interrupt)?;
         }
         if let Some(told) = interrupt.told() {
             break Some(told);
+        }
+        if number == most {
+            break None;
         }
         let event = match source.next() {
             Ok(Some(event)) => event,
@@ -235,9 +267,18 @@ pub fn run(
             Err(failure) => break Some(failure),
         };
         let first_ns = *first_ns.get_or_insert(event.recv_ns);
-        if let Speed::Times(times) = speed {
+        if let Speed::Times(times) | Speed::Alone(times) = speed {
             let ns = event.recv_ns.saturating_sub(first_ns).max(0) as f64 / times;
-            waiter.until(start + Duration::from_nanos(ns as u64), interrupt);
+            let due = begun + Duration::from_nanos(ns as u64);
+            if let Speed::Alone(_) = speed {
+                // A host that was held up does not make up for it: events would queue.
+                begun += due.elapsed();
+                while Instant::now() < due && interrupt.told().is_none() {
+                    plugin.poll()?;
+                    waiter.until(due.min(Instant::now() + HOST_LOOP), interrupt);
+                }
+            }
+            waiter.until(due, interrupt);
             if let Some(told) = interrupt.told() {
                 break Some(told);
             }
@@ -277,7 +318,7 @@ fn make_room(
     loop {
         let stats = plugin.stats()?;
         let queued = stats.queued;
-        let crowded = speed == Speed::Max && stats.in_flight + queued >= limits.window;
+        let crowded = speed.is_lossless() && stats.in_flight + queued >= limits.window;
         if !crowded && limits.has_captured(&stats) || interrupt.told().is_some() {
             return Ok(polls);
         }

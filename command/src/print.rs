@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -41,7 +42,7 @@ pub fn header(
 }
 
 /// Prints the counters and the last signal.
-pub fn outcome(outcome: &Outcome, received: &Received) -> Result<()> {
+pub fn outcome(outcome: &Outcome, speed: Speed, received: &Received) -> Result<()> {
     let stats = &outcome.stats;
     let mut rows: Vec<(&str, u64)> = vec![
         ("depth events", stats.events_depth),
@@ -66,12 +67,18 @@ pub fn outcome(outcome: &Outcome, received: &Received) -> Result<()> {
         .collect();
     let seconds = outcome.took.as_secs_f64();
     let events = outcome.played.events();
-    let rate = events as f64 / seconds.max(1e-9);
+    // At another speed it is that of the feed.
+    let rate = match speed {
+        Speed::Max => format!(
+            ", {} a second",
+            number((events as f64 / seconds.max(1e-9)) as u64)
+        ),
+        _ => String::new(),
+    };
     let mut text = format!(
-        "{} events over {:.1} s, played in {seconds:.3} s, {} a second\n\n{}\n\nother counters that are not zero\n{}\n",
+        "{} events over {:.1} s, played in {seconds:.3} s{rate}\n\n{}\n\nother counters that are not zero\n{}\n",
         number(events),
         outcome.played.seconds(),
-        number(rate as u64),
         table(&rows),
         table(&others),
     );
@@ -93,6 +100,10 @@ pub fn latency(hops: &[Hop], beyond: u64, stamp_ns: f64, speed: Speed) -> Result
             "At speed max, events queue behind each other (--speed 1x keeps the recorded pace), and\n\
              tick_to_callback includes the wait for the host's next poll: the host polls only when \
              its\nnext Depth arrives."
+        }
+        Speed::Alone(_) => {
+            "Events come one at a time, and the host polls in between: on cores of their own nothing queues.\n\
+             Godzilla polls only when its next Depth arrives: --speed 1x shows that."
         }
         Speed::Times(_) => {
             "tick_to_callback includes the wait for the host's next poll: the host polls only when \
@@ -132,6 +143,17 @@ fn hop_table(hops: &[Hop], beyond: u64) -> String {
         ));
     }
     text
+}
+
+/// Prints how fast the library takes events that queue.
+pub fn throughput(events: u64, took: Duration) -> Result<()> {
+    let rate = events as f64 / took.as_secs_f64().max(1e-9);
+    line(&format!(
+        "\nthroughput: {} further events at speed max in {:.3} s, {} a second (making them included)",
+        number(events),
+        took.as_secs_f64(),
+        number(rate as u64),
+    ))
 }
 
 /// Rows of a name and a number, aligned.

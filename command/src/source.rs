@@ -55,6 +55,18 @@ impl AddAssign<(EventKind, i64)> for Played {
     }
 }
 
+impl AddAssign<Played> for Played {
+    fn add_assign(&mut self, later: Played) {
+        for (sum, kind) in self.kinds.iter_mut().zip(later.kinds) {
+            *sum += kind;
+        }
+        self.span = match (self.span, later.span) {
+            (Some((first, _)), Some((_, last))) => Some((first, last)),
+            (span, None) | (None, span) => span,
+        };
+    }
+}
+
 impl Played {
     /// The number of events of a kind.
     pub fn count(&self, kind: EventKind) -> u64 {

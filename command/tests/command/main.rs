@@ -8,6 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use support::{ROOT, recorded};
 
+mod demo;
 mod interrupted;
 mod outputs;
 mod streamed;
@@ -115,56 +116,6 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).expect("compressed");
     encoder.finish().expect("compressed")
-}
-
-#[test]
-fn demo_loses_nothing_under_any_placement() {
-    let mut lines = Vec::new();
-    for placement in [
-        "inline",
-        "fused",
-        "split",
-        r#"[["ingest","factor"],["model"]]"#,
-    ] {
-        let args = [
-            "demo",
-            "--seed",
-            "5",
-            "--events",
-            "20000",
-            "--placement",
-            placement,
-        ];
-        let out = stdout(run(&args));
-        assert!(out.contains("synthetic"), "{out}");
-        let depth = number(&out, "depth events");
-        assert!(depth > 1_000, "{out}");
-        assert_eq!(
-            number(&out, "signals delivered"),
-            depth,
-            "{placement}\n{out}"
-        );
-        assert_eq!(number(&out, "dropped"), 0, "{placement}\n{out}");
-        assert!(out.contains("tick_to_callback"), "{out}");
-        assert!(out.contains("one clock stamp costs"), "{out}");
-        let last = out.lines().find(|line| line.starts_with("last signal"));
-        lines.push(last.expect("a last signal").to_owned());
-    }
-    // Whoever makes the callbacks.
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let config = dir.path().join("on_data.json");
-    std::fs::write(&config, r#"{"deliver": "on_data"}"#).expect("a file");
-    for placement in ["inline", "fused"] {
-        let args = ["demo", "--seed", "5", "--events", "20000", "--config"];
-        let args = [&args[..], &[path(&config), "--placement", placement]].concat();
-        let out = stdout(run(&args));
-        let depth = number(&out, "depth events");
-        assert_eq!(number(&out, "signals delivered"), depth, "{out}");
-        let last = out.lines().find(|line| line.starts_with("last signal"));
-        lines.push(last.expect("a last signal").to_owned());
-    }
-    lines.dedup();
-    assert_eq!(lines.len(), 1, "the same feed, other signals: {lines:?}");
 }
 
 #[test]
