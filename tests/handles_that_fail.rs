@@ -14,6 +14,7 @@ use signal::abi::Depth;
 use signal::ffi::*;
 use support::bomb::{Bomb, FATAL};
 use support::events::put;
+use support::handle::last_error;
 use support::meters::{Counting, calls_of_thread};
 
 #[global_allocator]
@@ -87,17 +88,6 @@ impl Drop for Host {
         // SAFETY: none is needed.
         unsafe { signal_destroy(self.0) };
     }
-}
-
-fn last_error() -> String {
-    let text = signal_last_error();
-    if text.is_null() {
-        return String::new();
-    }
-    // SAFETY: valid until the next call on this thread.
-    unsafe { CStr::from_ptr(text) }
-        .to_string_lossy()
-        .into_owned()
 }
 
 unsafe extern "C-unwind" fn count(

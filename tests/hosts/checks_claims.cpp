@@ -48,23 +48,6 @@ void run_on(const std::vector<int> &cores) {
   CHECK_EQ(sched_setaffinity(0, sizeof set, &set), 0);
 }
 
-// What the library says while something is done.
-std::string said(const std::function<void()> &doing) {
-  std::FILE *file = std::tmpfile();
-  const int kept = dup(STDERR_FILENO);
-  std::fflush(stderr);
-  CHECK_EQ(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
-  doing();
-  dup2(kept, STDERR_FILENO);
-  close(kept);
-  std::rewind(file);
-  std::string text;
-  for (int c; (c = std::fgetc(file)) != EOF;) text += static_cast<char>(c);
-  std::fclose(file);
-  std::fprintf(stderr, "%s", text.c_str());
-  return text;
-}
-
 bool has(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
 
 // The only lane of a handle, and its core.

@@ -46,22 +46,6 @@ void apart(const std::function<void()> &doing) {
   CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-std::string said(const std::function<void()> &doing) {
-  std::FILE *file = std::tmpfile();
-  const int kept = dup(STDERR_FILENO);
-  std::fflush(stderr);
-  CHECK_EQ(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
-  doing();
-  dup2(kept, STDERR_FILENO);
-  close(kept);
-  std::rewind(file);
-  std::string text;
-  for (int c; (c = std::fgetc(file)) != EOF;) text += static_cast<char>(c);
-  std::fclose(file);
-  std::fprintf(stderr, "%s", text.c_str());
-  return text;
-}
-
 std::size_t count(const std::string &text, const std::string &part) {
   std::size_t times = 0;
   for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++times;

@@ -306,6 +306,23 @@ template <typename Done> bool wait_for(Done done) {
   return true;
 }
 
+// What the library says while something is done.
+template <typename Doing> std::string said(Doing doing) {
+  std::FILE *file = std::tmpfile();
+  const int kept = dup(STDERR_FILENO);
+  std::fflush(stderr);
+  CHECK_EQ(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+  doing();
+  dup2(kept, STDERR_FILENO);
+  close(kept);
+  std::rewind(file);
+  std::string text;
+  for (int c; (c = std::fgetc(file)) != EOF;) text += static_cast<char>(c);
+  std::fclose(file);
+  std::fprintf(stderr, "%s", text.c_str());
+  return text;
+}
+
 using Run = int (*)();
 struct Scenario {
   Scenario(const char *name, Run run);

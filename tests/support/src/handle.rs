@@ -159,7 +159,8 @@ impl Drop for Handle {
     }
 }
 
-fn last_error() -> String {
+/// What `signal_last_error` says on this thread; empty if nothing.
+pub fn last_error() -> String {
     let text = signal_last_error();
     if text.is_null() {
         return String::new();
