@@ -1,5 +1,6 @@
 //! Runs that a signal ends, and captures that lose nothing.
 
+use std::os::unix::process::CommandExt;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,18 @@ fn interrupt(child: &mut Child, err: &Path, signal: i32) {
     std::thread::sleep(Duration::from_millis(400));
     // SAFETY: it only sends a signal to a child that has not been waited for.
     assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+}
+
+/// A shell that starts tests in the background has them, and all that they start,
+/// ignore SIGINT.
+fn heeding_ctrl_c(command: &mut Command) -> &mut Command {
+    // SAFETY: between fork and exec the child makes one call, which is safe there.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            Ok(())
+        })
+    }
 }
 
 #[test]
@@ -40,7 +53,7 @@ fn ctrl_c_and_sigterm_end_a_run_with_everything_written() {
         command.args(["--capture", path(&events)]);
         command.stdout(std::fs::File::create(&out).expect("a file"));
         command.stderr(std::fs::File::create(&err).expect("a file"));
-        let mut child = command.spawn().expect("runs");
+        let mut child = heeding_ctrl_c(&mut command).spawn().expect("runs");
         interrupt(&mut child, &err, signal_number);
         let sent = Instant::now();
         let status = child.wait().expect("a child");
