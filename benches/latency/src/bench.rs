@@ -278,13 +278,16 @@ impl Bench {
     /// Writes the result, as [`Bench::write`] does, and ends the bench.
     pub fn end(self, result: Value) -> Result<Ended, String> {
         self.write(result)?;
-        // Whether it runs is what a quick run asks.
-        let is_quick = self.tries == 1;
-        Ok(if self.is_valid() || is_quick {
-            Ended::Measured
-        } else {
-            Ended::Invalid
-        })
+        Ok(ended(self.is_valid(), self.tries == 1))
+    }
+}
+
+/// Whether it runs is all that a quick run asks.
+fn ended(valid: bool, is_quick: bool) -> Ended {
+    if valid || is_quick {
+        Ended::Measured
+    } else {
+        Ended::Invalid
     }
 }
 
@@ -297,20 +300,26 @@ pub enum Ended {
     Invalid,
 }
 
-/// Some run was INVALID.
+/// It could not measure.
+const EXIT_ERROR: u8 = 1;
+/// Some run was INVALID; 2 is for a wrong flag.
 const EXIT_INVALID: u8 = 3;
 
 /// What a bench's `main` returns: 0 when it measured, whatever the figures are; 3 when a
 /// run in the result is INVALID, but not with `--quick`; 1 when it could not measure, with
 /// the reason on stderr.
 pub fn exit(name: &str, result: Result<Ended, String>) -> ExitCode {
+    if let Err(error) = &result {
+        eprintln!("{name}: {error}");
+    }
+    ExitCode::from(code(&result))
+}
+
+fn code(result: &Result<Ended, String>) -> u8 {
     match result {
-        Ok(Ended::Measured) => ExitCode::SUCCESS,
-        Ok(Ended::Invalid) => ExitCode::from(EXIT_INVALID),
-        Err(error) => {
-            eprintln!("{name}: {error}");
-            ExitCode::FAILURE
-        }
+        Ok(Ended::Measured) => 0,
+        Ok(Ended::Invalid) => EXIT_INVALID,
+        Err(_) => EXIT_ERROR,
     }
 }
 
@@ -333,4 +342,17 @@ fn revision() -> Option<String> {
         .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     (output.status.success() && !text.trim().is_empty()).then(|| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_run_is_in_the_exit_code_but_for_a_quick_look() {
+        let codes = [(true, false), (true, true), (false, true), (false, false)]
+            .map(|(valid, is_quick)| code(&Ok(ended(valid, is_quick))));
+        assert_eq!(codes, [0, 0, 0, 3]);
+        assert_eq!(code(&Err("no core".to_owned())), 1);
+    }
 }

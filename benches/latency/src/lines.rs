@@ -1,5 +1,5 @@
-//! What the library says on stderr when a handle is made: a start line is passed on
-//! once, however many handles a bench makes that say the same.
+//! What the library says on stderr when a handle is made: the start line of a configuration
+//! is passed on once, however many handles of it a bench makes.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -29,8 +29,14 @@ pub fn once<R>(make: impl FnOnce() -> R) -> R {
 
 /// The lines that are worth saying.
 fn new_lines<'a>(known: &mut HashSet<String>, said: &'a str) -> Vec<&'a str> {
-    let is_new = |line: &&str| !line.starts_with(START) || known.insert((*line).to_owned());
+    let is_new =
+        |line: &&str| !line.starts_with(START) || known.insert(configuration(line).to_owned());
     said.lines().filter(is_new).collect()
+}
+
+/// What a start line says before its notes. These name other processes, which come and go.
+fn configuration(line: &str) -> &str {
+    line.split("; ").next().unwrap_or(line)
 }
 
 /// Stderr, while a file in memory stands in for it.
@@ -96,6 +102,8 @@ mod tests {
             [fused, "signal: the disk is full"]
         );
         assert_eq!(new_lines(&mut known, &said), ["signal: the disk is full"]);
+        let other = format!("{fused}; core 1 has a lane of process 7 (other)");
+        assert!(new_lines(&mut known, &other).is_empty());
         let inline = "signal: version 1, lanes=inline";
         assert_eq!(new_lines(&mut known, inline), [inline]);
         assert!(new_lines(&mut known, "").is_empty());
