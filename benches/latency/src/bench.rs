@@ -1,6 +1,7 @@
 //! From the flags to pinned cores and a clock; what every bench prints first and
 //! writes last.
 
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::SystemTime;
@@ -10,8 +11,14 @@ use serde_json::{Value, json};
 use signal_command::host::library::{self, Api};
 
 use crate::args::{Common, Subject};
+use crate::contention::{MOST_TAKEN, Taken};
 use crate::machine::{self, Cores};
+use crate::runs::{Judged, Runs, Tally};
 use crate::series::Stamps;
+use crate::threads::{self, Watch};
+
+/// How often a run is measured at most, until its cores were its own.
+const TRIES: usize = 3;
 
 /// A bench that may begin: the calling thread is pinned to the host's core.
 pub struct Bench {
@@ -23,6 +30,11 @@ pub struct Bench {
     facts: Value,
     preemptions: i64,
     json: Option<PathBuf>,
+    /// How often a run is measured at most, until it is valid.
+    tries: usize,
+    tally: RefCell<Tally>,
+    /// Whether all that is shown may be compared.
+    comparable: Cell<bool>,
 }
 
 /// The library to measure.
@@ -108,6 +120,9 @@ impl Bench {
             stamps: Stamps::new(),
             preemptions: machine::preemptions(),
             json: common.json.clone(),
+            tries: common.pick(TRIES, 1),
+            tally: RefCell::default(),
+            comparable: Cell::new(true),
         })
     }
 
@@ -141,17 +156,101 @@ impl Bench {
         println!();
     }
 
-    /// How often threads were preempted, in a sentence.
-    pub fn print_preemptions(&self) {
-        let times = self.preemptions();
-        println!(
-            "threads of this process were preempted {times} times while measuring{}",
-            if times > 0 {
-                ": the tails are the machine's too"
-            } else {
-                ""
+    /// One run, that is one repetition of what has a name in the tables: measured anew
+    /// while other things had its cores, a few times. What comes out is for
+    /// [`crate::runs::Runs`], which keeps invalid ones from every comparison.
+    ///
+    /// # Errors
+    ///
+    /// The run's own.
+    pub fn run<T>(
+        &self,
+        name: &str,
+        mut once: impl FnMut() -> Result<T, String>,
+    ) -> Result<Judged<T>, String> {
+        let mut number = 1;
+        loop {
+            let watch = self.watch();
+            let value = once()?;
+            let taken = watch.end();
+            let is_last = taken.is_valid() || number == self.tries;
+            self.note(name, &taken, is_last);
+            if is_last {
+                return Ok(Judged { value, taken });
             }
-        );
+            number += 1;
+        }
+    }
+
+    /// Watches the bench's cores, for a run that is judged by [`Taken`].
+    pub fn watch(&self) -> Watch {
+        let lanes = self.cores.lanes.iter().map(|&core| (core, "lane"));
+        Watch::begin(
+            [(self.cores.host, "host")]
+                .into_iter()
+                .chain(lanes)
+                .collect(),
+        )
+    }
+
+    /// Counts a run that was judged; `is_kept` is false where it was measured anew.
+    pub fn note(&self, name: &str, taken: &Taken, is_kept: bool) {
+        self.tally.borrow_mut().note(name, taken, is_kept);
+    }
+
+    /// What a row shows. Where that is INVALID, the bench compares nothing any more.
+    pub fn shown<'a, T>(&self, runs: &'a Runs<T>) -> &'a [T] {
+        if runs.are_invalid() {
+            self.comparable.set(false);
+        }
+        runs.shown()
+    }
+
+    /// Whether all that is shown may be compared; says so where it may not.
+    pub fn may_compare(&self) -> bool {
+        if !self.comparable.get() {
+            println!(
+                "INVALID: what is shown has no run that had its cores to itself; nothing is compared"
+            );
+        }
+        self.comparable.get()
+    }
+
+    /// `value`, or null where nothing may be compared.
+    pub fn compared(&self, value: impl FnOnce() -> Value) -> Value {
+        if self.comparable.get() {
+            value()
+        } else {
+            Value::Null
+        }
+    }
+
+    /// Whether every run that is in the result had its cores to itself.
+    pub fn is_valid(&self) -> bool {
+        self.tally.borrow().invalid == 0
+    }
+
+    /// How many runs were INVALID and what took their cores; how often threads were
+    /// preempted.
+    pub fn print_validity(&self) {
+        if !threads::are_counted() {
+            println!(
+                "runs were NOT judged: this kernel does not say for how long threads wait for a core \
+                 (/proc/self/schedstat, CONFIG_SCHED_INFO)"
+            );
+        }
+        print!("{}", self.tally.borrow());
+        let times = self.preemptions();
+        println!("threads of this process were preempted {times} times while measuring");
+    }
+
+    /// For the result, and for every other file that a bench writes.
+    pub fn validity(&self) -> Value {
+        let mut validity = self.tally.borrow().to_json();
+        validity["most_taken"] = json!(MOST_TAKEN);
+        validity["comparable"] = json!(self.comparable.get());
+        validity["judged"] = json!(threads::are_counted());
+        validity
     }
 
     /// Writes `result`, an object, with the bench's name, the flags and the machine's
@@ -168,23 +267,59 @@ impl Bench {
             "machine": self.facts,
             "clock_step_ns": self.stamps.granule_ns(),
             "preemptions": self.preemptions(),
+            "validity": self.validity(),
         });
         if let (Value::Object(whole), Value::Object(result)) = (&mut whole, result) {
             whole.extend(result);
         }
         fs::write(path, format!("{whole:#}\n")).map_err(|error| cannot_write(path, &error))
     }
+
+    /// Writes the result, as [`Bench::write`] does, and ends the bench.
+    pub fn end(self, result: Value) -> Result<Ended, String> {
+        self.write(result)?;
+        Ok(ended(self.is_valid(), self.tries == 1))
+    }
 }
 
-/// What a bench's `main` returns: 0 when it measured, whatever the figures are; 1
-/// when it could not, with the reason on stderr.
-pub fn exit(name: &str, result: Result<(), String>) -> ExitCode {
+/// Whether it runs is all that a quick run asks.
+fn ended(valid: bool, is_quick: bool) -> Ended {
+    if valid || is_quick {
+        Ended::Measured
+    } else {
+        Ended::Invalid
+    }
+}
+
+/// How a bench ended that could measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every run is valid, or nobody asked.
+    Measured,
+    /// A run in the result is not.
+    Invalid,
+}
+
+/// It could not measure.
+const EXIT_ERROR: u8 = 1;
+/// Some run was INVALID; 2 is for a wrong flag.
+const EXIT_INVALID: u8 = 3;
+
+/// What a bench's `main` returns: 0 when it measured, whatever the figures are; 3 when a
+/// run in the result is INVALID, but not with `--quick`; 1 when it could not measure, with
+/// the reason on stderr.
+pub fn exit(name: &str, result: Result<Ended, String>) -> ExitCode {
+    if let Err(error) = &result {
+        eprintln!("{name}: {error}");
+    }
+    ExitCode::from(code(&result))
+}
+
+fn code(result: &Result<Ended, String>) -> u8 {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{name}: {error}");
-            ExitCode::FAILURE
-        }
+        Ok(Ended::Measured) => 0,
+        Ok(Ended::Invalid) => EXIT_INVALID,
+        Err(_) => EXIT_ERROR,
     }
 }
 
@@ -207,4 +342,17 @@ fn revision() -> Option<String> {
         .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     (output.status.success() && !text.trim().is_empty()).then(|| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_run_is_in_the_exit_code_but_for_a_quick_look() {
+        let codes = [(true, false), (true, true), (false, true), (false, false)]
+            .map(|(valid, is_quick)| code(&Ok(ended(valid, is_quick))));
+        assert_eq!(codes, [0, 0, 0, 3]);
+        assert_eq!(code(&Err("no core".to_owned())), 1);
+    }
 }

@@ -4,6 +4,8 @@ use core_affinity::CoreId;
 use serde_json::{Value, json};
 use signal::os::machine::{self, CpuInfo, hardware_threads};
 
+use crate::threads;
+
 /// The host's core and the lanes' cores.
 #[derive(Clone, Debug)]
 pub struct Cores {
@@ -88,7 +90,8 @@ pub fn may_use(core: usize) -> Result<(), String> {
     tried.unwrap_or_else(|_| Err(format!("cannot try core {core}: the thread panicked")))
 }
 
-/// Pins the calling thread, and confirms that it runs there.
+/// Pins the calling thread, and confirms that it runs there. From now on it counts as one
+/// of the bench.
 pub fn pin(core: usize) -> Result<(), String> {
     // Beyond this the kernel's fixed-size mask ends and the crate would panic.
     let known = core < libc::CPU_SETSIZE as usize;
@@ -104,6 +107,7 @@ pub fn pin(core: usize) -> Result<(), String> {
     if now != core as libc::c_int {
         return Err(format!("pinned to core {core} but running on {now}"));
     }
+    threads::begin();
     Ok(())
 }
 

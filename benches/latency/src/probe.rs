@@ -1,17 +1,11 @@
-//! The callback of the benches, and the wait for it. Both are on the host's thread.
+//! The callback of the benches, on the host's thread.
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_double, c_int, c_longlong, c_void};
 use std::hint::black_box;
-use std::time::{Duration, Instant};
 
 use crate::series::Stamps;
 use crate::ticks::Host;
-
-/// A signal that takes longer will not come.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Looks before the time is looked at: some milliseconds.
-const LOOKS: u32 = 1 << 20;
 
 /// What a callback leaves for the sender.
 pub trait Probe {
@@ -79,49 +73,5 @@ impl Probe for Last<'_> {
     fn take(&self, _timestamp: i64) {
         self.received.set(self.stamps.raw());
         self.calls.set(self.calls.get() + 1);
-    }
-}
-
-/// Runs `look`, which polls, until it says that all is there; false when it did not for
-/// [`LONGEST_WAIT`].
-#[inline(always)]
-pub fn wait_until(mut look: impl FnMut() -> bool) -> bool {
-    for _ in 0..LOOKS {
-        if look() {
-            return true;
-        }
-    }
-    wait_long(look, LONGEST_WAIT)
-}
-
-/// The lane has been away for a while: goes on, and gives up in the end.
-#[cold]
-fn wait_long(mut look: impl FnMut() -> bool, longest: Duration) -> bool {
-    let start = Instant::now();
-    while start.elapsed() < longest {
-        if look() {
-            return true;
-        }
-    }
-    false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_waits_for_as_long_as_it_takes_and_no_longer() {
-        let looks = Cell::new(0);
-        let after = |count: u32| {
-            looks.set(0);
-            wait_until(|| {
-                looks.set(looks.get() + 1);
-                looks.get() == count
-            })
-        };
-        assert!(after(1) && looks.get() == 1);
-        assert!(after(LOOKS + 10) && looks.get() == LOOKS + 10);
-        assert!(!wait_long(|| false, Duration::from_millis(1)));
     }
 }

@@ -95,6 +95,55 @@ impl Outcome {
     }
 }
 
+/// A rate sustains if so many trials do, of [`TRIALS`]: a moment's trouble should not
+/// decide. Trials whose cores were not the bench's own do not count.
+pub const NEEDED: usize = 2;
+/// Valid trials of a rate.
+pub const TRIALS: usize = 3;
+/// Trials of a rate in all, until enough of them are valid.
+pub const MOST_TRIALS: usize = 9;
+
+/// Trials of one rate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trials {
+    kept: usize,
+    failed: usize,
+    /// Of those that do not count.
+    kept_invalid: usize,
+    failed_invalid: usize,
+}
+
+impl Trials {
+    /// One more.
+    pub fn add(&mut self, valid: bool, passed: bool) {
+        *match (valid, passed) {
+            (true, true) => &mut self.kept,
+            (true, false) => &mut self.failed,
+            (false, true) => &mut self.kept_invalid,
+            (false, false) => &mut self.failed_invalid,
+        } += 1;
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> usize {
+        self.kept + self.failed + self.kept_invalid + self.failed_invalid
+    }
+
+    /// Whether the rate sustains, once enough valid ones agree.
+    pub fn decided(&self) -> Option<bool> {
+        match (self.kept >= NEEDED, self.failed > TRIALS - NEEDED) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// What most of all trials say, where too few count.
+    pub fn guess(&self) -> bool {
+        self.kept + self.kept_invalid > self.failed + self.failed_invalid
+    }
+}
+
 /// The median over windows of `size` latencies of each window's 99th percentile; zeros
 /// are no latencies. None without a whole window.
 pub fn windows_p99(latencies: &[u32], size: usize) -> Option<f64> {
@@ -147,6 +196,24 @@ pub fn saturation(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trials_without_cores_of_their_own_decide_nothing() {
+        let mut trials = Trials::default();
+        for _ in 0..5 {
+            trials.add(false, true);
+        }
+        assert_eq!((trials.decided(), trials.guess()), (None, true));
+        trials.add(true, false);
+        assert_eq!(trials.decided(), None);
+        trials.add(true, false);
+        assert_eq!((trials.decided(), trials.count()), (Some(false), 7));
+        let mut trials = Trials::default();
+        trials.add(true, true);
+        trials.add(true, false);
+        trials.add(true, true);
+        assert_eq!(trials.decided(), Some(true));
+    }
 
     const KEPT_RATE: Outcome = Outcome {
         rate: 1000.0,

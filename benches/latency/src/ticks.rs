@@ -7,8 +7,9 @@ use signal::abi::{Depth, Trade};
 use signal_command::host::library::{Callback, Handle};
 
 use crate::echo::Trips;
-use crate::probe::{self, LONGEST_WAIT, Last, wait_until};
+use crate::probe::{self, Last};
 use crate::series::{Figures, Series, Stamps, batched};
+use crate::silence::{LONGEST_WAIT, Silence, wait_until};
 use crate::workload;
 
 /// What is given events and polled on the host's thread.
@@ -25,6 +26,10 @@ pub trait Host {
     fn on_trade(&self, trade: &Trade);
     /// Runs the callback for what is ready, as cheaply as the host can ask.
     fn poll(&self);
+    /// Why nothing came, with what it says of itself.
+    fn tell(&self, silence: &Silence, what: &str) -> String {
+        format!("{what}\n  {silence}")
+    }
 }
 
 impl Host for Handle {
@@ -46,6 +51,10 @@ impl Host for Handle {
     #[inline(always)]
     fn poll(&self) {
         self.poll_inlined();
+    }
+
+    fn tell(&self, silence: &Silence, what: &str) -> String {
+        silence.tell(self, what)
     }
 }
 
@@ -148,12 +157,12 @@ impl<'a, H: Host> Ticks<'a, H> {
             self.handle.poll();
             self.probe.calls() != before
         });
-        match came {
-            true => Ok(()),
-            false => Err(format!(
+        came.map_err(|silence| {
+            let what = format!(
                 "no signal came within {LONGEST_WAIT:?} of a Depth (after {before} that did)"
-            )),
-        }
+            );
+            self.handle.tell(&silence, &what)
+        })
     }
 }
 

@@ -98,6 +98,38 @@ impl Hop {
     }
 }
 
+/// A lane and how it comes round (`signal_lane_t`).
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Lane {
+    /// Its stages and its core; NUL-terminated.
+    pub name: [u8; signal::ffi::SIGNAL_NAME_LEN],
+    /// The core that it is pinned to.
+    pub core: u64,
+    /// Grows for as long as the lane comes round.
+    pub beats: u64,
+    /// The longest duty cycle, ns.
+    pub longest_duty_ns: u64,
+    /// Duty cycles that were too long.
+    pub stalls: u64,
+    /// Time since the last beat, ns.
+    pub silence_ns: u64,
+}
+
+const _: () = assert!(size_of::<Lane>() == size_of::<signal::ffi::signal_lane_t>());
+
+impl Lane {
+    /// A row to be filled in.
+    pub const EMPTY: Lane = Lane {
+        name: [0; signal::ffi::SIGNAL_NAME_LEN],
+        core: 0,
+        beats: 0,
+        longest_duty_ns: 0,
+        stalls: 0,
+        silence_ns: 0,
+    };
+}
+
 /// What an inlined poll reads (`signal_egress_t`).
 #[derive(Debug)]
 #[repr(C)]
@@ -174,6 +206,8 @@ pub struct Functions {
     pub current_model: unsafe extern "C" fn(*mut c_void) -> c_int,
     /// `signal_latency`.
     pub latency: unsafe extern "C" fn(*mut c_void, *mut Hop, c_int) -> c_int,
+    /// `signal_lanes`, which a library of before does not have.
+    pub lanes: Option<unsafe extern "C" fn(*mut c_void, *mut Lane, c_int) -> c_int>,
     /// `signal_stamp_ns`.
     pub stamp_ns: unsafe extern "C" fn(*mut c_void) -> f64,
     /// Whether `signal_egress_t` has its third word: it came with
@@ -216,6 +250,10 @@ impl Functions {
             current_model: find!("signal_current_model"),
             latency: find!("signal_latency"),
             stamp_ns: find!("signal_stamp_ns"),
+            // SAFETY: as above.
+            lanes: unsafe { object.get(b"signal_lanes") }
+                .ok()
+                .map(|found| *found),
             // SAFETY: only looked for, never called.
             egress_has_next: unsafe { object.get::<*const c_void>(b"signal_poll_batch") }.is_ok(),
         })

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 pub use super::bindings::Callback;
-use super::bindings::{Egress, Functions, Hop, LATENCY_BOUND_NS, Stats};
+use super::bindings::{Egress, Functions, Hop, LATENCY_BOUND_NS, Lane, Stats};
 
 /// The functions, looked up.
 #[derive(Clone, Copy)]
@@ -211,6 +211,28 @@ impl Handle {
             .ok()
             .and_then(|code| WORDS.get(code).copied())
             .ok_or_else(|| format!("signal_health returned {code}: {}", self.last_error()))
+    }
+
+    /// `signal_lanes`, a line each: how it comes round, and since when it has not.
+    pub fn lanes(&self) -> Vec<String> {
+        const MAX: usize = 64;
+        let mut rows = [Lane::EMPTY; MAX];
+        // SAFETY: the handle is live and there is room for MAX rows.
+        let written = self.api.lanes.map_or(0, |lanes| unsafe {
+            lanes(self.pointer, rows.as_mut_ptr(), MAX as c_int)
+        });
+        let rows = rows.iter().take(usize::try_from(written).unwrap_or(0));
+        rows.map(|lane| {
+            format!(
+                "{}: {} beats, the last {:.1} ms ago, {} stalls, longest duty {:.1} ms",
+                String::from_utf8_lossy(signal::abi::text(&lane.name)),
+                lane.beats,
+                lane.silence_ns as f64 / 1e6,
+                lane.stalls,
+                lane.longest_duty_ns as f64 / 1e6
+            )
+        })
+        .collect()
     }
 
     /// `signal_last_error`

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use latency_bench::args::{Common, positive};
-use latency_bench::bench::{self, Bench};
+use latency_bench::bench::{self, Bench, Ended};
 
 /// What measuring itself costs: stamps, histograms, the loop around them.
 #[derive(Debug, Parser)]
@@ -41,18 +41,24 @@ fn main() -> ExitCode {
     bench::exit("base", run(&Args::parse()))
 }
 
-fn run(args: &Args) -> Result<(), String> {
+fn run(args: &Args) -> Result<Ended, String> {
     let bench = Bench::start_alone("base", &args.common)?;
     report::header(args, &bench);
     let mut rows = rows::all();
     for _ in 0..args.repetitions() {
         for row in &mut rows {
-            let figures = (row.measure)(&bench.stamps, args.iterations());
-            row.figures.push(figures);
+            row.runs.push(bench.run(row.title, || {
+                Ok((row.measure)(&bench.stamps, args.iterations()))
+            })?);
         }
+    }
+    for row in &rows {
+        bench.shown(&row.runs);
     }
     let step = rows::step(args.iterations());
     report::table(&rows, &step, &bench);
-    bench.print_preemptions();
-    bench.write(report::to_json(args, &rows, &step, &bench))
+    bench.print_validity();
+    bench.may_compare();
+    let result = report::to_json(args, &rows, &step, &bench);
+    bench.end(result)
 }

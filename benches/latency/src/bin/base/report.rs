@@ -46,6 +46,7 @@ pub fn table(rows: &[Row], step: &Step, bench: &Bench) {
             format!("{low:.2} .. {high:.2}"),
             p50 - empty
         );
+        row.runs.print_invalid();
     }
     let ns = |ticks: u64| bench.stamps.ns(ticks as f64);
     println!(
@@ -63,7 +64,7 @@ pub fn to_json(args: &Args, rows: &[Row], step: &Step, bench: &Bench) -> Value {
         .map(|row| {
             let (p50, low, high) = middle(row);
             let value =
-                json!({ "title": row.title, "median_ns": p50, "min_ns": low, "max_ns": high });
+                json!({ "title": row.title, "valid": !row.runs.are_invalid(), "median_ns": p50, "min_ns": low, "max_ns": high });
             (row.key.to_owned(), value)
         })
         .collect();
@@ -81,7 +82,7 @@ pub fn to_json(args: &Args, rows: &[Row], step: &Step, bench: &Bench) -> Value {
 
 /// The median, least and greatest of the repetitions.
 fn middle(row: &Row) -> (f64, f64, f64) {
-    let mut values: Vec<f64> = row.figures.iter().map(|figures| figures.p50).collect();
+    let mut values: Vec<f64> = row.runs.shown().iter().map(|figures| figures.p50).collect();
     let middle = median(&mut values);
     let end = |value: Option<&f64>| value.copied().unwrap_or(0.0);
     (middle, end(values.first()), end(values.last()))

@@ -5,6 +5,7 @@ use std::ffi::{c_char, c_int, c_longlong, c_void};
 use std::hint::black_box;
 
 use hdrhistogram::{Counter, Histogram};
+use latency_bench::runs::Runs;
 use latency_bench::series::{Figures, Stamps, batched};
 use signal::os::clock::Clock;
 use signal::telemetry::hops::{Hop, MAX_NS, recorder};
@@ -17,7 +18,7 @@ pub struct Row {
     /// One repetition of so many calls.
     pub measure: fn(&Stamps, usize) -> Figures,
     /// One a repetition.
-    pub figures: Vec<Figures>,
+    pub runs: Runs<Figures>,
 }
 
 /// Latencies that are recorded in turn.
@@ -29,7 +30,7 @@ pub fn all() -> Vec<Row> {
         title,
         key,
         measure,
-        figures: Vec::new(),
+        runs: Runs::default(),
     };
     vec![
         row("empty loop", "empty_loop", |stamps, calls| {

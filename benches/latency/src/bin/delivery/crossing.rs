@@ -3,6 +3,8 @@
 use latency_bench::bench::{Bench, Library};
 use latency_bench::feed;
 use latency_bench::forest;
+use latency_bench::live;
+use latency_bench::runs::Runs;
 use latency_bench::series::{Figures, Series, median};
 use latency_bench::workload::ModelFile;
 use serde_json::{Map, Value, json};
@@ -29,6 +31,8 @@ pub struct Model {
     pub work_ns: f64,
     /// One a way.
     pub ways: [Cost; WAYS.len()],
+    /// Whether the cores were the bench's own.
+    pub valid: bool,
 }
 
 /// What one way costs, ns: medians over the repetitions.
@@ -78,6 +82,7 @@ impl Model {
         json!({
             "model": self.name,
             "work_ns": self.work_ns,
+            "valid": self.valid,
             "ways": ways.collect::<Map<_, _>>(),
         })
     }
@@ -91,34 +96,57 @@ pub fn measure(args: &Args, bench: &Bench, library: &Library) -> Result<Vec<Mode
         let file = file
             .transpose()
             .map_err(|error| format!("cannot write a model: {error}"))?;
+        let name = match trees {
+            0 => "constant".to_owned(),
+            _ => format!("{trees} trees"),
+        };
+        let mut runs = Runs::default();
+        for number in 0..args.repetitions() {
+            let run = format!("{name}, repetition {}", number + 1);
+            runs.push(bench.run(&run, || repeat(args, bench, library, file.as_ref()))?);
+        }
         let mut model = Model {
-            name: match trees {
-                0 => "constant".to_owned(),
-                _ => format!("{trees} trees"),
-            },
+            name,
             work_ns: 0.0,
             ways: Default::default(),
+            valid: !runs.are_invalid(),
         };
         let mut work = Vec::new();
-        for _ in 0..args.repetitions() {
-            for (way, cost) in WAYS.iter().zip(&mut model.ways) {
-                let mut config = way.config(bench, args.budget_us);
-                config["factors"] = json!("market");
-                if let Some(file) = &file {
-                    config["model"] =
-                        json!({"name": "trees", "file": file.path(), "check_names": false});
-                }
-                let handle = library.api.create(&config)?;
-                one(args, bench, &handle, cost)?;
-                if way.placement == "inline" {
-                    work.push(work_of(&handle));
-                }
+        for (work_ns, costs) in bench.shown(&runs) {
+            work.push(*work_ns);
+            for (all, cost) in model.ways.iter_mut().zip(costs) {
+                all.single.extend(&cost.single);
+                all.call.extend(&cost.call);
+                all.burst.extend(&cost.burst);
             }
         }
         model.work_ns = median(&mut work);
         models.push(model);
     }
     Ok(models)
+}
+
+/// Each way once; the model's own work, inline.
+fn repeat(
+    args: &Args,
+    bench: &Bench,
+    library: &Library,
+    file: Option<&ModelFile>,
+) -> Result<(f64, [Cost; WAYS.len()]), String> {
+    let (mut work, mut costs): (f64, [Cost; WAYS.len()]) = Default::default();
+    for (way, cost) in WAYS.iter().zip(&mut costs) {
+        let mut config = way.config(bench, args.budget_us);
+        config["factors"] = json!("market");
+        if let Some(file) = file {
+            config["model"] = json!({"name": "trees", "file": file.path(), "check_names": false});
+        }
+        let handle = live::create(&library.api, &config)?;
+        one(args, bench, &handle, cost)?;
+        if way.placement == "inline" {
+            work = work_of(&handle);
+        }
+    }
+    Ok((work, costs))
 }
 
 fn one(args: &Args, bench: &Bench, handle: &Handle, cost: &mut Cost) -> Result<(), String> {
@@ -207,6 +235,7 @@ mod tests {
                 name: String::new(),
                 work_ns,
                 ways: [cost(left), cost(right), Cost::default()],
+                valid: true,
             }
         };
         figures.iter().map(model).collect()

@@ -3,8 +3,9 @@
 
 use std::cell::{Cell, RefCell};
 
-use latency_bench::probe::{self, LONGEST_WAIT, wait_until};
+use latency_bench::probe;
 use latency_bench::series::{Series, Stamps};
+use latency_bench::silence::{LONGEST_WAIT, wait_until};
 use latency_bench::workload;
 use signal::abi::Depth;
 use signal_command::host::library::Handle;
@@ -120,15 +121,11 @@ impl<'a> Host<'a> {
             }
             all
         });
-        match came {
-            true => Ok(()),
-            false => {
-                let missing = self.given - self.probe.calls.get();
-                Err(format!(
-                    "{missing} signals did not come within {LONGEST_WAIT:?}"
-                ))
-            }
-        }
+        came.map_err(|silence| {
+            let missing = self.given - self.probe.calls.get();
+            let what = format!("{missing} signals did not come within {LONGEST_WAIT:?}");
+            silence.tell(self.handle, &what)
+        })
     }
 
     /// Callbacks so far.

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use latency_bench::args::{Common, Pace, positive};
-use latency_bench::bench::{self, Bench, Library};
+use latency_bench::bench::{self, Bench, Ended, Library};
 use serde_json::{Value, json};
 use signal_command::host::library;
 
@@ -101,16 +101,16 @@ fn main() -> ExitCode {
     bench::exit("delivery", run(&Args::parse()))
 }
 
-fn run(args: &Args) -> Result<(), String> {
+fn run(args: &Args) -> Result<Ended, String> {
     let library = Library::load_from(library::find(args.lib.as_deref())?)?;
     let bench = Bench::start("delivery", &args.common)?;
     report::header(args, &bench, &library);
     let market = market::measure(args, &bench, &library)?;
     report::market(&market);
     let models = crossing::measure(args, &bench, &library)?;
-    report::crossing(args, &models);
-    bench.print_preemptions();
-    bench.write(json!({
+    report::crossing(args, &bench, &models);
+    bench.print_validity();
+    bench.end(json!({
         "library": library.to_json(),
         "budget_us": args.budget_us,
         "market": market.iter().map(market::Row::to_json).collect::<Vec<_>>(),

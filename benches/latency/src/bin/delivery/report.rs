@@ -59,18 +59,19 @@ pub fn market(rows: &[Row]) {
             ..
         } = row.figures;
         println!(
-            "{shown:>8}  {:<18} {:>13} {:>13} {:>13} {count:>7}  {}",
+            "{shown:>8}  {:<18} {:>13} {:>13} {:>13} {count:>7}  {}{}",
             row.way.name,
             time(p50),
             time(p99.unwrap_or_default()),
             time(max.unwrap_or_default()),
-            row.left
+            row.left,
+            if row.valid { "" } else { "  INVALID" }
         );
     }
 }
 
 /// Prints the models' table, and where one way overtakes the other.
-pub fn crossing(args: &Args, models: &[Model]) {
+pub fn crossing(args: &Args, bench: &Bench, models: &[Model]) {
     println!("\nfactor set market; trees of {LEAVES} leaves; medians, ns");
     println!(
         "{:<12} {:>8}   {:<29} {:<29} {:<29}",
@@ -89,12 +90,13 @@ pub fn crossing(args: &Args, models: &[Model]) {
             values.concat()
         };
         println!(
-            "{:<12} {:>8.0}   {}   {}   {}",
+            "{:<12} {:>8.0}   {}   {}   {}{}",
             model.name,
             model.work_ns,
             all(crate::crossing::Cost::single_ns),
             all(crate::crossing::Cost::call_ns),
             all(crate::crossing::Cost::burst_ns),
+            if model.valid { "" } else { "  INVALID" }
         );
     }
     let names = WAYS.map(|way| way.name);
@@ -102,6 +104,10 @@ pub fn crossing(args: &Args, models: &[Model]) {
         "(inline: {}; fused: {}; poll: {})",
         names[0], names[1], names[2]
     );
+    if !models.iter().all(|model| model.valid) {
+        bench.may_compare();
+        return;
+    }
     let one = |what: &str, way: usize, read: fn(&crate::crossing::Cost) -> f64| {
         let found = crosses(
             models,

@@ -41,7 +41,7 @@ extern "C-unwind" fn keep(
 
 /// Refuses a contender whose results are not the library's, bit by bit.
 pub fn check(setup: &Setup, case: Case) -> Result<(), String> {
-    let expected = results(&setup.handle(case)?)?;
+    let expected = results(&*setup.handle(case)?)?;
     for contender in Contender::ALL {
         let Contender::Design(setting) = contender else {
             continue;

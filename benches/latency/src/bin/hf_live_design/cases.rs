@@ -4,13 +4,14 @@ use std::path::Path;
 
 use latency_bench::echo::Trips;
 use latency_bench::hf_live::{Design, Setting};
+use latency_bench::live::{self, Live};
 use latency_bench::machine::Cores;
 use latency_bench::series::{Figures, Stamps};
 use latency_bench::ticks::{Host, Ticks};
 use latency_bench::workload;
 use serde_json::Value;
 use signal::models::{self, Model};
-use signal_command::host::library::{Api, Handle};
+use signal_command::host::library::Api;
 
 /// Between two Depths, where threads sleep, ns.
 pub const GAP_NS: u64 = 200_000;
@@ -139,12 +140,15 @@ pub struct Setup<'a> {
 
 impl Setup<'_> {
     /// The library's handle for a case, timing on.
-    pub fn handle(&self, case: Case) -> Result<Handle, String> {
+    pub fn handle(&self, case: Case) -> Result<Live, String> {
         let config = workload::config(self.placement, self.shards, self.cores, true);
-        self.api.create(&match case {
-            Case::Test0000 => config,
-            Case::Market => workload::market(config, self.model),
-        })
+        live::create(
+            self.api,
+            &match case {
+                Case::Test0000 => config,
+                Case::Market => workload::market(config, self.model),
+            },
+        )
     }
 
     /// The design for a case.
@@ -169,7 +173,7 @@ impl Setup<'_> {
         match contender {
             Contender::Library | Contender::LibraryApart => {
                 let handle = self.handle(case)?;
-                self.run(case, Ticks::new(&handle, self.stamps), trips)
+                self.run(case, Ticks::new(&*handle, self.stamps), trips)
             }
             Contender::Design(setting) => {
                 let design = self.design(case, setting)?;

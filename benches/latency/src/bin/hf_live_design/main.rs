@@ -17,8 +17,9 @@ mod report;
 use std::process::ExitCode;
 
 use clap::Parser;
-use latency_bench::bench::{self, Bench, Library};
+use latency_bench::bench::{self, Bench, Ended, Library};
 use latency_bench::echo::{self, Trips};
+use latency_bench::runs::Runs;
 use latency_bench::series::Series;
 use latency_bench::workload;
 
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
     bench::exit("hf_live_design", run(&args))
 }
 
-fn run(args: &Args) -> Result<(), String> {
+fn run(args: &Args) -> Result<Ended, String> {
     let bench = Bench::start("hf_live_design", &args.common)?;
     let library = Library::load(&args.subject)?;
     let design_cores = args.design_cores(&bench.cores);
@@ -56,27 +57,35 @@ fn run(args: &Args) -> Result<(), String> {
         count: args.iterations() / 2,
         gap: 0,
     };
-    let mut repetitions = Vec::new();
+    let mut repetitions = Runs::default();
     for number in 0..args.repetitions() {
-        let mut line = Series::new();
-        echo::line(&bench.stamps, bench.lane(), half, &mut line)?;
-        let mut measured = Vec::new();
-        for case in Case::ALL {
-            // Who begins changes, so that what one leaves behind meets each.
-            let count = Contender::ALL.len();
-            let mut figures = vec![None; count];
-            for turn in 0..count {
-                let place = (turn + number) % count;
-                figures[place] = Some(setup.measure(case, Contender::ALL[place])?);
-            }
-            measured.push(figures.into_iter().flatten().collect());
-        }
-        echo::line(&bench.stamps, bench.lane(), half, &mut line)?;
-        repetitions.push(Repetition {
-            line: line.figures(&bench.stamps),
-            measured,
-        });
+        let name = format!("repetition {}", number + 1);
+        repetitions.push(bench.run(&name, || repeat(&bench, &setup, half, number))?);
     }
-    report::tables(&bench, &repetitions);
-    bench.write(report::to_json(args, &library, &design_cores, &repetitions))
+    let repetitions = bench.shown(&repetitions);
+    report::tables(&bench, repetitions);
+    let result = report::to_json(args, &bench, &library, &design_cores, repetitions);
+    bench.end(result)
+}
+
+/// Everybody once, and the line before and after.
+fn repeat(bench: &Bench, setup: &Setup, half: Trips, number: usize) -> Result<Repetition, String> {
+    let mut line = Series::new();
+    echo::line(&bench.stamps, bench.lane(), half, &mut line)?;
+    let mut measured = Vec::new();
+    for case in Case::ALL {
+        // Who begins changes, so that what one leaves behind meets each.
+        let count = Contender::ALL.len();
+        let mut figures = vec![None; count];
+        for turn in 0..count {
+            let place = (turn + number) % count;
+            figures[place] = Some(setup.measure(case, Contender::ALL[place])?);
+        }
+        measured.push(figures.into_iter().flatten().collect());
+    }
+    echo::line(&bench.stamps, bench.lane(), half, &mut line)?;
+    Ok(Repetition {
+        line: line.figures(&bench.stamps),
+        measured,
+    })
 }

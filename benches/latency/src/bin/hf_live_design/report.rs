@@ -159,7 +159,10 @@ pub fn tables(bench: &Bench, repetitions: &[Repetition]) {
         }
     }
     println!();
-    bench.print_preemptions();
+    bench.print_validity();
+    if !bench.may_compare() {
+        return;
+    }
     for (case, of) in Case::ALL.iter().enumerate() {
         for goal in Goal::all(repetitions, case) {
             println!(
@@ -190,6 +193,7 @@ pub fn tables(bench: &Bench, repetitions: &[Repetition]) {
 /// Everything, for other programs.
 pub fn to_json(
     args: &Args,
+    bench: &Bench,
     library: &Library,
     design_cores: &[usize],
     repetitions: &[Repetition],
@@ -212,26 +216,30 @@ pub fn to_json(
             Value::Object(value)
         })
         .collect();
-    let compared = per_case(&|case| {
-        let rows = Contender::ALL.into_iter().map(|contender| {
-            let ratio = |read| times(repetitions, case, contender, read);
-            let value = json!({ "p50": ratio(p50), "p99": ratio(p99) });
-            (contender.name().to_owned(), value)
-        });
-        Value::Object(rows.collect())
-    });
-    let goals = per_case(&|case| {
-        let goals = Goal::all(repetitions, case).map(|goal| {
-            json!({
-                "at": goal.what,
-                "setting": BEST.name(),
-                "times": goal.times,
-                "at_least": goal.at_least,
-                "met": goal.met(),
-            })
-        });
-        json!(goals)
-    });
+    let compared = || {
+        per_case(&|case| {
+            let rows = Contender::ALL.into_iter().map(|contender| {
+                let ratio = |read| times(repetitions, case, contender, read);
+                let value = json!({ "p50": ratio(p50), "p99": ratio(p99) });
+                (contender.name().to_owned(), value)
+            });
+            Value::Object(rows.collect())
+        })
+    };
+    let goals = || {
+        per_case(&|case| {
+            let goals = Goal::all(repetitions, case).map(|goal| {
+                json!({
+                    "at": goal.what,
+                    "setting": BEST.name(),
+                    "times": goal.times,
+                    "at_least": goal.at_least,
+                    "met": goal.met(),
+                })
+            });
+            json!(goals)
+        })
+    };
     json!({
         "library": library.to_json(),
         "placement": args.subject.placement,
@@ -239,8 +247,8 @@ pub fn to_json(
         "design_cores": design_cores,
         "iterations": args.iterations(),
         "repetitions": args.repetitions(),
-        "goals": goals,
-        "times_the_library": compared,
+        "goals": bench.compared(|| goals().into()),
+        "times_the_library": bench.compared(|| compared().into()),
         "per_repetition": repeated,
     })
 }

@@ -19,12 +19,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use latency_bench::args::{Common, positive};
-use latency_bench::bench::{self, Bench};
+use latency_bench::bench::{self, Bench, Ended};
 use latency_bench::echo::{self, Trips};
-use latency_bench::series::{Figures, Series};
+use latency_bench::runs::Runs;
+use latency_bench::series::Series;
 
 use contenders::Entry;
-use report::Size;
+use report::{Repetition, Size};
 
 /// What one hop between two cores costs: our ring beside a cache line and other rings.
 #[derive(Debug, Parser)]
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
     bench::exit("hop", run(&Args::parse()))
 }
 
-fn run(args: &Args) -> Result<(), String> {
+fn run(args: &Args) -> Result<Ended, String> {
     let bench = Bench::start("hop", &args.common)?;
     let chosen = |entries: Vec<Entry>| -> Vec<Entry> {
         let wanted = |entry: &Entry| entry.ours || entry.name.contains(&args.only);
@@ -75,23 +76,30 @@ fn run(args: &Args) -> Result<(), String> {
         Size::new::<56>(chosen(contenders::all::<56>())),
     ];
     report::header(args, &bench, &sizes[0]);
+    let mut runs = [Runs::default(), Runs::default(), Runs::default()];
     for number in 0..args.repetitions() {
-        for size in &mut sizes {
-            repeat(args, &bench, size, number)
-                .map_err(|error| format!("{} B, {error}", size.bytes))?;
+        for (size, runs) in sizes.iter().zip(&mut runs) {
+            let name = format!("{} B, repetition {}", size.bytes, number + 1);
+            let run = bench.run(&name, || repeat(args, &bench, size, number));
+            runs.push(run.map_err(|error| format!("{} B, {error}", size.bytes))?);
         }
     }
-    for size in &sizes {
+    for (size, runs) in sizes.iter_mut().zip(&runs) {
+        size.take(bench.shown(runs));
         size.print();
+        runs.print_invalid();
     }
-    bench.print_preemptions();
-    report::verdicts(&sizes);
-    bench.write(report::to_json(args, &sizes))
+    bench.print_validity();
+    if bench.may_compare() {
+        report::verdicts(&sizes);
+    }
+    let result = report::to_json(args, &bench, &sizes);
+    bench.end(result)
 }
 
 /// One size once: the line half before and half after the contenders, who take turns
 /// in being first.
-fn repeat(args: &Args, bench: &Bench, size: &mut Size, number: usize) -> Result<(), String> {
+fn repeat(args: &Args, bench: &Bench, size: &Size, number: usize) -> Result<Repetition, String> {
     let (stamps, lane) = (&bench.stamps, bench.lane());
     let trips = Trips {
         count: args.iterations(),
@@ -114,16 +122,18 @@ fn repeat(args: &Args, bench: &Bench, size: &mut Size, number: usize) -> Result<
     let mut line = Series::new();
     echo::line(stamps, lane, half, &mut line)?;
     let count = size.contenders.len();
-    for place in 0..count {
-        let contender = &mut size.contenders[(number + place) % count];
+    let mut measured = vec![None; count];
+    for turn in 0..count {
+        let place = (number + turn) % count;
+        let contender = &size.contenders[place];
         let named = |error| format!("{}: {error}", contender.entry.name);
         let series = (contender.entry.latency)(&latency).map_err(named)?;
         let rate = (contender.entry.throughput)(&throughput).map_err(named)?;
-        contender.latency.push(series.figures(stamps));
-        contender.rates.push(rate);
+        measured[place] = Some((series.figures(stamps), rate));
     }
     echo::line(stamps, lane, half, &mut line)?;
-    let line: Figures = line.figures(stamps);
-    size.line.push(line);
-    Ok(())
+    Ok(Repetition {
+        line: line.figures(stamps),
+        contenders: measured.into_iter().flatten().collect(),
+    })
 }

@@ -24,6 +24,13 @@ pub struct Size {
     pub contenders: Vec<Contender>,
 }
 
+/// One size, measured once.
+pub struct Repetition {
+    pub line: Figures,
+    /// There and back, and million messages a second, in the contenders' order.
+    pub contenders: Vec<(Figures, f64)>,
+}
+
 /// Ours beside the best peer.
 struct Verdict {
     ours: &'static str,
@@ -58,6 +65,19 @@ impl Size {
             bytes: W * 8,
             line: Vec::new(),
             contenders: entries.into_iter().map(contender).collect(),
+        }
+    }
+
+    /// Takes in what was measured.
+    pub fn take(&mut self, repetitions: &[Repetition]) {
+        for repetition in repetitions {
+            self.line.push(repetition.line);
+            for (contender, (latency, rate)) in
+                self.contenders.iter_mut().zip(&repetition.contenders)
+            {
+                contender.latency.push(*latency);
+                contender.rates.push(*rate);
+            }
         }
     }
 
@@ -146,7 +166,7 @@ impl Size {
         })
     }
 
-    fn to_json(&self) -> Value {
+    fn to_json(&self, bench: &Bench) -> Value {
         let verdict = |verdict: Option<Verdict>| {
             verdict.map(|verdict| {
                 json!({ "ours": verdict.ours, "best_peer": verdict.peer, "ours_to_peer": verdict.ratio, "min": verdict.range.0, "max": verdict.range.1 })
@@ -160,7 +180,7 @@ impl Size {
                 "name": contender.entry.name,
                 "how": contender.entry.how,
                 "ours": contender.entry.ours,
-                "median_ratio_to_line": self.to_line(&contender.latency),
+                "median_ratio_to_line": bench.compared(|| self.to_line(&contender.latency).into()),
                 "there_and_back": rows(&contender.latency),
                 "million_messages_per_s": contender.rates,
             })
@@ -169,8 +189,8 @@ impl Size {
             "bytes": self.bytes,
             "line": rows(&self.line),
             "contenders": contenders.collect::<Vec<_>>(),
-            "latency": verdict(self.latency()),
-            "throughput": verdict(self.throughput()),
+            "latency": bench.compared(|| verdict(self.latency()).into()),
+            "throughput": bench.compared(|| verdict(self.throughput()).into()),
         })
     }
 }
@@ -265,13 +285,13 @@ pub fn verdicts(sizes: &[Size]) {
 }
 
 /// Everything, for other programs.
-pub fn to_json(args: &Args, sizes: &[Size]) -> Value {
+pub fn to_json(args: &Args, bench: &Bench, sizes: &[Size]) -> Value {
     json!({
         "repetitions": args.repetitions(),
         "iterations": args.iterations(),
         "messages": args.messages(),
         "slots": SLOTS,
-        "sizes": sizes.iter().map(Size::to_json).collect::<Vec<_>>(),
+        "sizes": sizes.iter().map(|size| size.to_json(bench)).collect::<Vec<_>>(),
     })
 }
 

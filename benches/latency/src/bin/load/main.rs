@@ -16,11 +16,13 @@ mod row;
 use std::process::ExitCode;
 
 use clap::Parser;
-use latency_bench::bench::{self, Bench, Library};
+use latency_bench::bench::{self, Bench, Ended, Library};
 use latency_bench::echo::{self, Trips};
+use latency_bench::runs::Judged;
 use latency_bench::series::Series;
 use latency_bench::workload;
 use latency_bench::{jitter, schedule};
+use schedule::{MOST_TRIALS, NEEDED, TRIALS, Trials};
 
 use args::Args;
 use report::{Rates, Repetition};
@@ -31,17 +33,12 @@ const SLOWEST: f64 = 10_000.0;
 const FASTEST: f64 = 100_000_000.0;
 /// How exactly.
 const PRECISION: f64 = 0.02;
-/// A rate sustains if so many of [`TRIALS`] trials do: a machine that takes a core away
-/// for a moment should not decide.
-const NEEDED: usize = 2;
-const TRIALS: usize = 3;
-
 fn main() -> ExitCode {
     let args = Args::parse();
     bench::exit("load", run(&args))
 }
 
-fn run(args: &Args) -> Result<(), String> {
+fn run(args: &Args) -> Result<Ended, String> {
     let bench = Bench::start("load", &args.common)?;
     let library = Library::load(&args.subject)?;
     report::header(args, &bench, &library);
@@ -56,25 +53,45 @@ fn run(args: &Args) -> Result<(), String> {
 
     let rates = if args.pace.rate.is_empty() {
         let trial = args.trial();
+        let most = args.common.pick(MOST_TRIALS, TRIALS);
+        let mut disturbed = false;
         let found = schedule::saturation(SLOWEST, FASTEST, PRECISION, |rate| {
-            let mut kept = 0;
-            for number in 0..TRIALS {
-                kept += usize::from(load.run(rate, trial)?.outcome.passed());
-                let left = TRIALS - 1 - number;
-                if kept >= NEEDED || kept + left < NEEDED {
-                    break;
+            let mut trials = Trials::default();
+            loop {
+                let watch = bench.watch();
+                let passed = load.run(rate, trial)?.outcome.passed();
+                let taken = watch.end();
+                trials.add(taken.is_valid(), passed);
+                let decided = trials.decided();
+                let out_of_tries = trials.count() == most;
+                bench.note(
+                    &format!("trial of {rate:.0}/s"),
+                    &taken,
+                    decided.is_none() && out_of_tries,
+                );
+                if let Some(sustains) = decided {
+                    return Ok(sustains);
+                }
+                if out_of_tries {
+                    disturbed = true;
+                    return Ok(trials.guess());
                 }
             }
-            Ok(kept >= NEEDED)
         })?;
+        if disturbed {
+            println!(
+                "saturation is INVALID: a rate had fewer than {NEEDED} trials of {most} that agree and had \
+                 the cores to themselves"
+            );
+        }
         if found == 0.0 {
             println!(
                 "saturation: not even {SLOWEST:.0} Depths a second were sustained; measured up to there\n"
             );
-            Rates::below(SLOWEST)
+            Rates::below(SLOWEST, !disturbed)
         } else {
             println!("saturation: {found:.0} Depths a second\n");
-            Rates::of_saturation(found)
+            Rates::of_saturation(found, !disturbed)
         }
     } else {
         Rates::given(&args.pace.rate)
@@ -86,19 +103,28 @@ fn run(args: &Args) -> Result<(), String> {
     };
     let mut repetitions = Vec::new();
     for _ in 0..args.repetitions() {
-        let mut line = Series::new();
-        echo::line(&bench.stamps, bench.lane(), trips, &mut line)?;
-        let rows: Vec<Row> = rates
+        let half = |name: &str| {
+            bench.run(name, || {
+                let mut line = Series::new();
+                echo::line(&bench.stamps, bench.lane(), trips, &mut line)?;
+                Ok(line)
+            })
+        };
+        let mut line = half("line before")?;
+        let rows: Vec<Judged<Row>> = rates
             .all()
-            .map(|rate| load.run(rate, args.duration()))
+            .map(|rate| bench.run(&format!("{rate:.0}/s"), || load.run(rate, args.duration())))
             .collect::<Result<_, _>>()?;
-        echo::line(&bench.stamps, bench.lane(), trips, &mut line)?;
+        let after = half("line after")?;
+        line.value.add(&after.value);
         repetitions.push(Repetition {
             lost: jitter::measure(&bench.stamps, bench.lane(), args.trial())?,
-            line: line.figures(&bench.stamps),
+            line_is_valid: line.taken.is_valid() && after.taken.is_valid(),
+            line: line.value.figures(&bench.stamps),
             rows,
         });
     }
     report::table(&bench, &rates, &repetitions);
-    bench.write(report::to_json(args, &library, &rates, &repetitions))
+    let result = report::to_json(args, &library, &rates, &repetitions);
+    bench.end(result)
 }

@@ -2,6 +2,7 @@
 
 use latency_bench::bench::{Bench, Library};
 use latency_bench::jitter::Lost;
+use latency_bench::runs::Judged;
 use latency_bench::schedule::{KEPT, Outcome, SHORT_QUEUE};
 use latency_bench::series::{Figures, median};
 use serde_json::{Value, json};
@@ -19,12 +20,14 @@ pub struct Rates {
     saturation: Option<f64>,
     /// Whether the search found a rate that sustains.
     found: bool,
+    /// Whether the search's trials had their cores to themselves.
+    valid: bool,
     rates: Vec<f64>,
 }
 
 impl Rates {
     /// 10 % to 100 % of the highest sustained rate, and the goal's where it is not above.
-    pub fn of_saturation(saturation: f64) -> Self {
+    pub fn of_saturation(saturation: f64, valid: bool) -> Self {
         let mut rates: Vec<f64> = (1..=10)
             .map(|tenth| saturation * f64::from(tenth) / 10.0)
             .collect();
@@ -35,15 +38,16 @@ impl Rates {
         Self {
             saturation: Some(saturation),
             found: true,
+            valid,
             rates,
         }
     }
 
     /// Where not even the slowest rate that is tried sustains: 10 % to 100 % of it.
-    pub fn below(slowest: f64) -> Self {
+    pub fn below(slowest: f64, valid: bool) -> Self {
         Self {
             found: false,
-            ..Self::of_saturation(slowest)
+            ..Self::of_saturation(slowest, valid)
         }
     }
 
@@ -52,6 +56,7 @@ impl Rates {
         Self {
             saturation: None,
             found: false,
+            valid: true,
             rates: rates.iter().map(|&rate| rate as f64).collect(),
         }
     }
@@ -65,9 +70,10 @@ impl Rates {
 /// Every rate once, and the line round trip around them.
 pub struct Repetition {
     pub line: Figures,
+    pub line_is_valid: bool,
     /// Of the host's core and the lane's, with nothing else running.
     pub lost: [Lost; 2],
-    pub rows: Vec<Row>,
+    pub rows: Vec<Judged<Row>>,
 }
 
 /// Prints what is about to be timed, where.
@@ -155,20 +161,51 @@ fn window_p99(row: &Row) -> f64 {
     row.window_p99_ns.unwrap_or(f64::NAN)
 }
 
-/// Why the rate failed, in its first repetition that did, and in how many.
-fn failure(repetitions: &[Repetition], place: usize) -> Option<(usize, String)> {
-    let failed: Vec<&Outcome> = repetitions
-        .iter()
-        .map(|repetition| &repetition.rows[place].outcome)
-        .filter(|outcome| !outcome.passed())
-        .collect();
-    let first = failed.first()?;
-    let why = format!(
-        "{}; preempted {} times",
-        first.failures().join(", "),
-        first.preempted
-    );
-    Some((failed.len(), why))
+/// A rate's rows, each with its repetition: the valid ones, whose line is valid too;
+/// where there is none, all, and that they are INVALID.
+fn rows(repetitions: &[Repetition], place: usize) -> (Vec<(&Repetition, &Row)>, bool) {
+    let of = |all: bool| -> Vec<(&Repetition, &Row)> {
+        let valid = |r: &&Repetition| all || r.line_is_valid && r.rows[place].taken.is_valid();
+        let repetitions = repetitions.iter().filter(valid);
+        repetitions.map(|r| (r, &r.rows[place].value)).collect()
+    };
+    match of(false) {
+        none if none.is_empty() => (of(true), true),
+        valid => (valid, false),
+    }
+}
+
+/// Whether a rate was sustained, as far as that can be judged.
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    Sustained,
+    /// In how many of its valid repetitions it failed, and why in the first.
+    Failed(usize, String),
+    /// What took the cores, in the first of them.
+    Invalid(String),
+}
+
+fn verdict(repetitions: &[Repetition], place: usize) -> Verdict {
+    let (rows, invalid) = rows(repetitions, place);
+    if invalid {
+        let mut all = repetitions.iter();
+        let why = all.find_map(|repetition| repetition.rows[place].taken.why());
+        return Verdict::Invalid(
+            why.unwrap_or("the line beside it was measured while others ran".into()),
+        );
+    }
+    let outcomes = rows.iter().map(|(_, row)| &row.outcome);
+    let failed: Vec<&Outcome> = outcomes.filter(|outcome| !outcome.passed()).collect();
+    match failed.first() {
+        None => Verdict::Sustained,
+        Some(first) => {
+            let why = first.failures().join(", ");
+            Verdict::Failed(
+                failed.len(),
+                format!("{why}; preempted {} times", first.preempted),
+            )
+        }
+    }
 }
 
 /// Prints the table and the goals.
@@ -199,17 +236,24 @@ pub fn table(bench: &Bench, rates: &Rates, repetitions: &[Repetition]) {
         "count"
     );
     for (place, rate) in rates.all().enumerate() {
-        let read = |read: fn(&Row) -> f64| over(repetitions, |r| read(&r.rows[place]));
-        let ratio =
-            |read: fn(&Row) -> f64| over(repetitions, |r| read(&r.rows[place]) / r.line.p50);
-        let max = |read: fn(&Row) -> f64| {
-            let all = repetitions.iter().map(|r| read(&r.rows[place]));
-            all.fold(0.0, f64::max)
+        let (rows, _) = rows(repetitions, place);
+        let over = |read: &dyn Fn(&Repetition, &Row) -> f64| {
+            median(&mut rows.iter().map(|(r, row)| read(r, row)).collect::<Vec<_>>())
         };
+        let read = |read: fn(&Row) -> f64| over(&|_, row| read(row));
+        let ratio = |read: fn(&Row) -> f64| over(&|r, row| read(row) / r.line.p50);
+        let max = |read: fn(&Row) -> f64| rows.iter().map(|(_, row)| read(row)).fold(0.0, f64::max);
         let share = rates.saturation.map(|saturation| rate / saturation);
-        let verdict = match failure(repetitions, place) {
-            None => "ok".to_owned(),
-            Some((count, why)) => format!("FAIL ({count} of {}): {why}", repetitions.len()),
+        let left_out = match repetitions.len() - rows.len() {
+            0 => String::new(),
+            some => format!("; {some} of {} INVALID and left out", repetitions.len()),
+        };
+        let verdict = match verdict(repetitions, place) {
+            Verdict::Sustained => format!("ok{left_out}"),
+            Verdict::Failed(count, why) => {
+                format!("FAIL ({count} of {}): {why}{left_out}", rows.len())
+            }
+            Verdict::Invalid(why) => format!("INVALID: {why}"),
         };
         println!(
             "{rate:>11.0} {:>6} {:>9.0} {:>7.2} {:>9.0} {:>9.2} {:>11.0} {:>7.2} {:>9.0} {:>10.0} {:>8.0} {:>10.0}  {verdict}",
@@ -223,23 +267,27 @@ pub fn table(bench: &Bench, rates: &Rates, repetitions: &[Repetition]) {
             read(|row| row.figures.p999.unwrap_or_default()),
             max(|row| row.figures.max.unwrap_or_default()),
             max(|row| row.outcome.deepest as f64),
-            repetitions
-                .iter()
-                .map(|r| r.rows[place].figures.count as f64)
+            rows.iter()
+                .map(|(_, row)| row.figures.count as f64)
                 .sum::<f64>(),
         );
     }
     println!();
-    bench.print_preemptions();
+    bench.print_validity();
     for goal in goals(rates, repetitions) {
-        let verdict = if goal.met { "met" } else { "MISSED" };
+        let verdict = match goal.met {
+            Some(true) => "met",
+            Some(false) => "MISSED",
+            None => "not judged, INVALID",
+        };
         println!("{}: {verdict}", goal.text);
     }
 }
 
 struct Goal {
     text: String,
-    met: bool,
+    /// `None` where it cannot be judged.
+    met: Option<bool>,
 }
 
 /// Both goals, where the rates were searched for.
@@ -252,29 +300,33 @@ fn goals(rates: &Rates, repetitions: &[Repetition]) -> Vec<Goal> {
         all.position(|rate| (rate / wanted - 1.0).abs() < 1e-9)
     };
     let mut goals = Vec::new();
-    let sustained = place(RATE_GOAL).map(|place| failure(repetitions, place));
-    let how = match &sustained {
-        None => "above saturation".to_owned(),
-        Some(None) => "every repetition sustained it".to_owned(),
-        Some(Some((count, why))) => {
-            format!("{count} of {} failed: {why}", repetitions.len())
-        }
+    let sustained = place(RATE_GOAL).map(|place| verdict(repetitions, place));
+    let (how, met) = match &sustained {
+        None => ("above saturation".to_owned(), Some(false)),
+        Some(Verdict::Sustained) => (
+            "every repetition sustained it".to_owned(),
+            Some(rates.found),
+        ),
+        Some(Verdict::Failed(count, why)) => (format!("{count} failed: {why}"), Some(false)),
+        Some(Verdict::Invalid(why)) => (why.clone(), None),
     };
     goals.push(Goal {
         text: format!(
             "saturation {saturation:.0} Depths a second; {RATE_GOAL:.0} without a drop (goal): {how}"
         ),
-        met: rates.found && sustained == Some(None),
+        met: met.filter(|_| rates.valid),
     });
     if let Some(place) = place(saturation / 2.0) {
+        let (rows, invalid) = rows(repetitions, place);
         for (what, read) in [
             ("p99 at half of saturation", p99 as fn(&Row) -> f64),
             ("the same in the median window", window_p99),
         ] {
-            let ratio = over(repetitions, |r| read(&r.rows[place]) / r.line.p50);
+            let ratios = rows.iter().map(|(r, row)| read(row) / r.line.p50);
+            let ratio = median(&mut ratios.collect::<Vec<_>>());
             goals.push(Goal {
                 text: format!("{what}, {ratio:.2} line round trips (goal < {P99_GOAL:.0})"),
-                met: ratio < P99_GOAL,
+                met: (rates.valid && !invalid).then_some(ratio < P99_GOAL),
             });
         }
     }
@@ -283,7 +335,8 @@ fn goals(rates: &Rates, repetitions: &[Repetition]) -> Vec<Goal> {
 
 /// Everything, for other programs.
 pub fn to_json(args: &Args, library: &Library, rates: &Rates, repetitions: &[Repetition]) -> Value {
-    let row = |of: &Row| {
+    let row = |run: &Judged<Row>| {
+        let of = &run.value;
         let mut value = of.figures.to_json();
         let Outcome {
             rate,
@@ -309,7 +362,9 @@ pub fn to_json(args: &Args, library: &Library, rates: &Rates, repetitions: &[Rep
         value["shortest_queue_in_the_last_quarter"] = json!(short_at_end);
         value["latest_send_ns"] = json!(latest_ns);
         value["preempted"] = json!(preempted);
-        value["passed"] = json!(failures.is_empty());
+        let valid = run.taken.is_valid();
+        value["validity"] = run.taken.to_json();
+        value["passed"] = json!(valid.then_some(failures.is_empty()));
         value["failures"] = json!(failures);
         value
     };
@@ -318,6 +373,7 @@ pub fn to_json(args: &Args, library: &Library, rates: &Rates, repetitions: &[Rep
         .map(|repetition| {
             json!({
                 "line_round_trip": repetition.line.to_json(),
+                "line_is_valid": repetition.line_is_valid,
                 "lost_by_host_and_lane": repetition.lost.map(Lost::to_json),
                 "rows": repetition.rows.iter().map(row).collect::<Vec<_>>(),
             })
@@ -339,6 +395,7 @@ pub fn to_json(args: &Args, library: &Library, rates: &Rates, repetitions: &[Rep
         "repetitions": args.repetitions(),
         "saturation": rates.saturation,
         "saturation_found": rates.found,
+        "saturation_is_valid": rates.valid,
         "goals": goals,
         "per_repetition": repeated,
     })

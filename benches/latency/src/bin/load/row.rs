@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use latency_bench::bench::{Bench, Library};
-use latency_bench::probe::{self, LONGEST_WAIT, wait_until};
+use latency_bench::live;
+use latency_bench::probe;
 use latency_bench::schedule::{Outcome, Schedule, windows_p99};
 use latency_bench::series::{Figures, Series, Stamps};
+use latency_bench::silence::{LONGEST_WAIT, wait_until};
 use latency_bench::workload;
 use serde_json::Value;
 use signal::abi::{Depth, Trade};
@@ -72,7 +74,7 @@ impl Load<'_> {
     /// before, at the same rate, not in the histogram.
     pub fn run(&self, rate: f64, duration: Duration) -> Result<Row, String> {
         let stamps = &self.bench.stamps;
-        let handle = self.library.api.create(&self.config)?;
+        let handle = live::create(&self.library.api, &self.config)?;
         let mut books = books(self.instruments);
         let measured = ((rate * duration.as_secs_f64()) as u64).max(100);
         let warm_up = measured / 10;
@@ -87,7 +89,7 @@ impl Load<'_> {
             latencies: vec![Cell::new(1); measured as usize],
         });
         // SAFETY: the probe is boxed and outlives the last poll of the handle, below.
-        unsafe { probe::register(&handle, &*probe) };
+        unsafe { probe::register(&*handle, &*probe) };
         introduce(&handle, &books, &probe)?;
 
         // Time for the lane to fall idle, so that the first Depth is as any other.
@@ -163,9 +165,10 @@ fn introduce(handle: &Handle, books: &[(Depth, Trade)], probe: &Probe) -> Result
             handle.poll_inlined();
             probe.received.get() > number as u64
         });
-        if !came {
-            return Err(format!("no signal came within {LONGEST_WAIT:?} of a Depth"));
-        }
+        came.map_err(|silence| {
+            let what = format!("no signal came within {LONGEST_WAIT:?} of a Depth");
+            silence.tell(handle, &what)
+        })?;
     }
     probe.received.set(0);
     Ok(())

@@ -7,6 +7,7 @@ use fastrand::Rng;
 use latency_bench::bench::{Bench, Library};
 use latency_bench::feed::{self, Feed};
 use latency_bench::forest;
+use latency_bench::live;
 use latency_bench::series::{Figures, Series};
 use latency_bench::wide::Wide;
 use latency_bench::workload::{self, ModelFile};
@@ -61,6 +62,7 @@ impl Axis {
 }
 
 /// One step's figures in one repetition.
+#[derive(Clone)]
 pub struct Measured {
     /// A trip; for bursts divided by their size.
     pub figures: Figures,
@@ -159,7 +161,7 @@ impl Setup<'_> {
     }
 
     fn create(&self, config: &Value) -> Result<InLibrary<'_>, String> {
-        let handle = self.library.api.create(config)?;
+        let handle = live::create(&self.library.api, config)?;
         Ok(InLibrary::new(handle, &self.bench.stamps))
     }
 

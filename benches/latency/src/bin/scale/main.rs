@@ -18,11 +18,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use latency_bench::args::{Common, Subject, positive};
-use latency_bench::bench::{self, Bench, Library};
+use latency_bench::bench::{self, Bench, Ended, Library};
 use latency_bench::echo::{self, Trips};
-use latency_bench::series::Series;
+use latency_bench::runs::Runs;
+use latency_bench::series::{Figures, Series};
 
-use axes::{Axis, Material, Setup};
+use axes::{Axis, Material, Measured, Setup};
 use report::{Grown, Step};
 
 /// What a tick costs as the work grows.
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
     bench::exit("scale", run(&args))
 }
 
-fn run(args: &Args) -> Result<(), String> {
+fn run(args: &Args) -> Result<Ended, String> {
     let bench = Bench::start("scale", &args.common)?;
     let library = Library::load(&args.subject)?;
     let repetitions = args.common.repetitions(5);
@@ -77,19 +78,17 @@ fn run(args: &Args) -> Result<(), String> {
         if !args.only.is_empty() && !args.only.contains(&axis) {
             continue;
         }
-        let mut result = Grown::new(axis);
-        let trips = Trips {
-            count: iterations / 2,
-            gap: 0,
-        };
-        for _ in 0..repetitions {
-            let mut line = Series::new();
-            echo::line(&bench.stamps, bench.lane(), trips, &mut line)?;
-            for (step, &size) in result.steps.iter_mut().zip(axis.sizes()) {
-                step.measured.push(setup.measure(axis, size)?);
+        let mut runs = Runs::default();
+        for number in 0..repetitions {
+            let name = format!("{axis:?}, repetition {}", number + 1);
+            runs.push(bench.run(&name, || repeat(&setup, axis))?);
+        }
+        let mut result = Grown::new(axis, !runs.are_invalid());
+        for (line, steps) in bench.shown(&runs) {
+            result.lines.push(*line);
+            for (step, measured) in result.steps.iter_mut().zip(steps) {
+                step.measured.push(measured.clone());
             }
-            echo::line(&bench.stamps, bench.lane(), trips, &mut line)?;
-            result.lines.push(line.figures(&bench.stamps));
         }
         report::table(&result);
         if let Some(folder) = &args.out {
@@ -97,14 +96,32 @@ fn run(args: &Args) -> Result<(), String> {
         }
         results.push(result);
     }
-    bench.print_preemptions();
-    bench.write(report::to_json(
+    bench.print_validity();
+    bench.may_compare();
+    bench.end(report::to_json(
         &library,
         &args.subject,
         args.ring,
         iterations,
         &results,
     ))
+}
+
+/// Every step of an axis once, and the line before and after.
+fn repeat(setup: &Setup, axis: Axis) -> Result<(Figures, Vec<Measured>), String> {
+    let bench = setup.bench;
+    let trips = Trips {
+        count: setup.iterations / 2,
+        gap: 0,
+    };
+    let mut line = Series::new();
+    echo::line(&bench.stamps, bench.lane(), trips, &mut line)?;
+    let sizes = axis.sizes().iter();
+    let measured = sizes
+        .map(|&size| setup.measure(axis, size))
+        .collect::<Result<_, _>>()?;
+    echo::line(&bench.stamps, bench.lane(), trips, &mut line)?;
+    Ok((line.figures(&bench.stamps), measured))
 }
 
 impl Step {

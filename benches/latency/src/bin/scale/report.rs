@@ -33,7 +33,13 @@ pub struct Grown {
     pub steps: Vec<Step>,
     /// Line round trips, one a repetition.
     pub lines: Vec<Figures>,
+    /// Whether the cores were the bench's own.
+    valid: bool,
 }
+
+/// Above what is not.
+const INVALID: &str =
+    "**INVALID: other things had the cores; compare nothing with these figures.**";
 
 impl Step {
     fn over(&self, read: impl Fn(&Measured) -> f64) -> f64 {
@@ -51,9 +57,10 @@ impl Step {
 
 impl Grown {
     /// An axis whose steps have not been measured.
-    pub fn new(axis: Axis) -> Self {
+    pub fn new(axis: Axis, valid: bool) -> Self {
         Self {
             axis,
+            valid,
             steps: axis.sizes().iter().map(|&size| Step::of(size)).collect(),
             lines: Vec::new(),
         }
@@ -95,7 +102,11 @@ impl Grown {
 
     /// A table, in Markdown.
     fn markdown(&self) -> String {
-        let mut text = format!("| {} | median, ns | x line | p99, ns |", self.x());
+        let mut text = String::new();
+        if !self.valid {
+            let _ = write!(text, "{INVALID}\n\n");
+        }
+        let _ = write!(text, "| {} | median, ns | x line | p99, ns |", self.x());
         for hop in HOPS {
             let _ = write!(text, " {hop} |");
         }
@@ -202,8 +213,12 @@ pub fn files(result: &Grown, folder: &Path) -> Result<(), String> {
     let table = folder.join(format!("{}.md", result.name()));
     fs::write(&table, result.markdown())
         .map_err(|error| format!("cannot write {}: {error}", table.display()))?;
+    let title = match result.valid {
+        true => result.title().to_owned(),
+        false => format!("INVALID. {}", result.title()),
+    };
     let words = Words {
-        title: result.title(),
+        title: &title,
         x: result.x(),
         y: "ns",
     };
@@ -233,13 +248,14 @@ pub fn to_json(
                     "step": result.axis.step(step.size),
                     "size": step.size,
                     "p50_ns": step.p50(),
-                    "ratio_to_line": result.to_line(step),
+                    "ratio_to_line": result.valid.then(|| result.to_line(step)),
                     "per_repetition": repeated.collect::<Vec<_>>(),
                 })
             })
             .collect();
         json!({
             "axis": result.name(),
+            "valid": result.valid,
             "lines_p50_ns": result.lines.iter().map(|line| line.p50).collect::<Vec<_>>(),
             "steps": steps,
         })

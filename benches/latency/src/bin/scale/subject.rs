@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
-use latency_bench::probe::{self, Last, Probe as _, wait_until};
+use latency_bench::live::Live;
+use latency_bench::probe::{self, Last, Probe as _};
 use latency_bench::series::Stamps;
+use latency_bench::silence::{Silence, wait_until};
 use signal::Engine;
 use signal::abi::{Depth, HostEvent, Trade};
-use signal_command::host::library::Handle;
 
 /// Medians of the library's own hops, ns.
 pub type Hops = BTreeMap<String, f64>;
@@ -21,6 +22,8 @@ pub trait Subject {
     fn seen(&self) -> (u64, u64);
     /// So far.
     fn hops(&mut self) -> Hops;
+    /// Why nothing came.
+    fn tell(&self, silence: &Silence, what: &str) -> String;
 
     /// Polls until so many callbacks have been made in all; the last one's stamp.
     #[inline(always)]
@@ -32,25 +35,28 @@ pub trait Subject {
             }
             all
         });
-        match (came, self.seen()) {
-            (true, (_, stamp)) => Ok(stamp),
-            (false, (made, _)) => Err(format!("{calls} signals were expected, {made} came")),
-        }
+        let (made, stamp) = self.seen();
+        came.map(|()| stamp).map_err(|silence| {
+            self.tell(
+                &silence,
+                &format!("{calls} signals were expected, {made} came"),
+            )
+        })
     }
 }
 
 /// The library through its C ABI.
 pub struct InLibrary<'a> {
-    handle: Handle,
+    handle: Live,
     // Boxed: the library keeps a pointer to it.
     probe: Box<Last<'a>>,
 }
 
 impl<'a> InLibrary<'a> {
-    pub fn new(handle: Handle, stamps: &'a Stamps) -> Self {
+    pub fn new(handle: Live, stamps: &'a Stamps) -> Self {
         let probe = Box::new(Last::new(stamps));
         // SAFETY: the probe is boxed, and the handle polled through this struct alone.
-        unsafe { probe::register(&handle, &*probe) };
+        unsafe { probe::register(&*handle, &*probe) };
         Self { handle, probe }
     }
 }
@@ -74,6 +80,10 @@ impl Subject for InLibrary<'_> {
     #[inline(always)]
     fn seen(&self) -> (u64, u64) {
         (self.probe.calls(), self.probe.received())
+    }
+
+    fn tell(&self, silence: &Silence, what: &str) -> String {
+        silence.tell(&self.handle, what)
     }
 
     fn hops(&mut self) -> Hops {
@@ -122,6 +132,11 @@ impl Subject for InProcess<'_> {
     #[inline(always)]
     fn seen(&self) -> (u64, u64) {
         (self.probe.calls(), self.probe.received())
+    }
+
+    fn tell(&self, silence: &Silence, what: &str) -> String {
+        let (health, lanes) = (self.engine.health(), self.engine.lanes());
+        format!("{what}\n  health: {health}\n  lanes: {lanes:?}\n  {silence}")
     }
 
     fn hops(&mut self) -> Hops {

@@ -14,7 +14,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use latency_bench::args::{Common, positive};
-use latency_bench::bench::{self, Bench};
+use latency_bench::bench::{self, Bench, Ended};
+use latency_bench::runs::Runs;
 use latency_bench::series::{Figures, batched, median};
 use serde_json::{Value, json};
 
@@ -34,7 +35,7 @@ struct Row {
     title: String,
     /// Given the number of the call, which picks the input.
     call: Box<dyn FnMut(usize)>,
-    figures: Vec<Figures>,
+    runs: Runs<Figures>,
 }
 
 impl Row {
@@ -42,7 +43,7 @@ impl Row {
         Self {
             title: title.into(),
             call: Box::new(call),
-            figures: Vec::new(),
+            runs: Runs::default(),
         }
     }
 }
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
     bench::exit("stages", run(&args))
 }
 
-fn run(args: &Args) -> Result<(), String> {
+fn run(args: &Args) -> Result<Ended, String> {
     let bench = Bench::start_alone("stages", &args.common)?;
     let repetitions = args.common.repetitions(5);
     let calls = args.calls.unwrap_or(args.common.pick(100_000, 2_000));
@@ -91,12 +92,17 @@ fn run(args: &Args) -> Result<(), String> {
             for _ in 0..calls / 10 {
                 call();
             }
-            row.figures.push(batched(&bench.stamps, calls, call));
+            let run = bench.run(&row.title, || Ok(batched(&bench.stamps, calls, &mut call)))?;
+            row.runs.push(run);
         }
     }
+    for row in &rows {
+        bench.shown(&row.runs);
+    }
     table(&rows);
-    bench.print_preemptions();
-    bench.write(json!({
+    bench.print_validity();
+    bench.may_compare();
+    bench.end(json!({
         "repetitions": repetitions,
         "calls": calls,
         "rows": rows.iter().map(to_json).collect::<Vec<_>>(),
@@ -104,7 +110,7 @@ fn run(args: &Args) -> Result<(), String> {
 }
 
 fn medians(row: &Row) -> (f64, f64, f64) {
-    let mut all: Vec<f64> = row.figures.iter().map(|figures| figures.p50).collect();
+    let mut all: Vec<f64> = row.runs.shown().iter().map(|figures| figures.p50).collect();
     let middle = median(&mut all);
     let (least, most) = (all.first(), all.last());
     (middle, *least.unwrap_or(&0.0), *most.unwrap_or(&0.0))
@@ -123,6 +129,7 @@ fn table(rows: &[Row]) {
             format!("{least:.1} .. {most:.1}"),
             1000.0 / middle
         );
+        row.runs.print_invalid();
     }
     println!();
 }
@@ -131,10 +138,11 @@ fn to_json(row: &Row) -> Value {
     let (middle, least, most) = medians(row);
     json!({
         "row": row.title,
+        "valid": !row.runs.are_invalid(),
         "ns": middle,
         "min_ns": least,
         "max_ns": most,
         "calls_per_s": 1e9 / middle,
-        "per_repetition_ns": row.figures.iter().map(|figures| figures.p50).collect::<Vec<_>>(),
+        "per_repetition_ns": row.runs.shown().iter().map(|figures| figures.p50).collect::<Vec<_>>(),
     })
 }

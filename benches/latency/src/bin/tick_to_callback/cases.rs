@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use latency_bench::echo::Trips;
+use latency_bench::live;
 use latency_bench::machine::Cores;
 use latency_bench::series::{Figures, Stamps};
 use latency_bench::ticks::{Ticks, empty_poll_call, empty_poll_inlined};
@@ -103,8 +104,8 @@ impl Case {
     /// Makes a handle, measures, destroys the handle.
     pub fn measure(self, setting: &Setting, api: &Api) -> Result<Measured, String> {
         let (stamps, trips) = (setting.stamps, setting.trips);
-        let handle = api.create(&self.config(setting))?;
-        let mut ticks = Ticks::new(&handle, stamps);
+        let handle = live::create(api, &self.config(setting))?;
+        let mut ticks = Ticks::new(&*handle, stamps);
         if self.is_market() {
             ticks = ticks.with_trades();
         }

@@ -22,8 +22,9 @@ use std::hint::black_box;
 use std::process::ExitCode;
 
 use clap::Parser;
-use latency_bench::bench::{self, Bench, Library};
+use latency_bench::bench::{self, Bench, Ended, Library};
 use latency_bench::echo::{self, Trips};
+use latency_bench::runs::Runs;
 use latency_bench::series::{Series, batched};
 use latency_bench::workload;
 
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     bench::exit("tick_to_callback", run(&args))
 }
 
-fn run(args: &Args) -> Result<(), String> {
+fn run(args: &Args) -> Result<Ended, String> {
     let bench = Bench::start("tick_to_callback", &args.common)?;
     let library = Library::load(&args.subject)?;
     let against = args
@@ -63,36 +64,36 @@ fn run(args: &Args) -> Result<(), String> {
             gap: bench.stamps.ticks(args.gap_ns),
         },
     };
-    let mut repetitions = Vec::with_capacity(args.repetitions());
+    let mut repetitions = Runs::default();
     let mut hops = Hops::default();
-    let mut moved = 0;
-    while repetitions.len() < args.repetitions() {
+    let (mut number, mut moved) = (0, 0);
+    while number < args.repetitions() {
         // Who goes first changes, so that what one leaves behind meets both.
-        let other_first = repetitions.len() % 2 == 1;
-        let repetition = repeat(
-            &bench,
-            &setting,
-            &library,
-            against.as_ref(),
-            other_first,
-            &mut hops,
-        )?;
+        let other_first = number % 2 == 1;
+        let repetition = bench.run(&format!("repetition {}", number + 1), || {
+            let against = against.as_ref();
+            repeat(&bench, &setting, &library, against, other_first, &mut hops)
+        })?;
         // Its ratios would be of figures from two machines.
-        if repetition.moved() && moved < MOST_MOVED * args.repetitions() {
+        if repetition.value.moved() && moved < MOST_MOVED * args.repetitions() {
             moved += 1;
         } else {
+            number += 1;
             repetitions.push(repetition);
         }
     }
-    report::table(&bench, &repetitions, moved, &hops);
-    bench.write(report::to_json(
+    let repetitions = bench.shown(&repetitions);
+    report::table(&bench, repetitions, moved, &hops);
+    let result = report::to_json(
         args,
+        &bench,
         &library,
         against.as_ref(),
-        &repetitions,
+        repetitions,
         moved,
         &hops,
-    ))
+    );
+    bench.end(result)
 }
 
 /// Measures everything once. The echo threads and the libraries' lanes take turns

@@ -88,7 +88,9 @@ pub fn table(bench: &Bench, repetitions: &[Repetition], moved: usize, hops: &Hop
         };
         row.print(WIDTH);
     }
-    against(repetitions);
+    if bench.may_compare() {
+        against(repetitions);
+    }
     for (name, hops) in [
         ("test0000", &hops.test0000),
         ("market + linear", &hops.market),
@@ -106,7 +108,7 @@ pub fn table(bench: &Bench, repetitions: &[Repetition], moved: usize, hops: &Hop
         }
     }
     println!();
-    bench.print_preemptions();
+    bench.print_validity();
     if moved > 0 {
         println!("{moved} more repetitions were thrown away: the cores were moved while they ran");
     }
@@ -114,7 +116,11 @@ pub fn table(bench: &Bench, repetitions: &[Repetition], moved: usize, hops: &Hop
     if left > 0 {
         println!("the cores were moved in {left} of the repetitions shown: do not trust ratios");
     }
-    println!("\ngoals, medians over the repetitions:");
+    println!();
+    if !bench.may_compare() {
+        return;
+    }
+    println!("goals, medians over the repetitions:");
     for goal in goals(repetitions) {
         goal.print();
     }
@@ -167,6 +173,7 @@ fn against(repetitions: &[Repetition]) {
 /// Everything, for other programs.
 pub fn to_json(
     args: &Args,
+    bench: &Bench,
     library: &Library,
     against: Option<&Library>,
     repetitions: &[Repetition],
@@ -180,7 +187,10 @@ pub fn to_json(
         });
         rows.collect()
     };
-    let goals: Map<String, Value> = goals(repetitions).iter().map(|g| g.to_json()).collect();
+    let goals = || -> Map<String, Value> {
+        let goals = goals(repetitions);
+        goals.iter().map(|goal| goal.to_json()).collect()
+    };
     json!({
         "library": library.to_json(),
         "against": against.map(Library::to_json),
@@ -191,9 +201,9 @@ pub fn to_json(
         "iterations": args.iterations(),
         "gap_ns": args.gap_ns,
         "ring_slots": RING,
-        "median_ratio_to_line": over(Repetition::to_line),
-        "median_ratio_against": over(Repetition::against),
-        "goals": goals,
+        "median_ratio_to_line": bench.compared(|| over(Repetition::to_line).into()),
+        "median_ratio_against": bench.compared(|| over(Repetition::against).into()),
+        "goals": bench.compared(|| goals().into()),
         "per_repetition": repetitions.iter().map(Repetition::to_json).collect::<Vec<_>>(),
         "hops_last_repetition": { "test0000": hops.test0000, "market_linear": hops.market },
     })

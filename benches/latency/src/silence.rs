@@ -1,0 +1,225 @@
+//! The wait for a signal, and what can be found out when none comes.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use signal_command::host::library::Handle;
+
+use crate::threads::{self, Thread};
+
+/// A signal that takes longer will not come, if the lanes had their cores meanwhile.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Nothing is waited for longer, even if a lane has not had its core.
+const LONGEST_STARVED: Duration = Duration::from_secs(60);
+/// A lane that ran for so long could have answered: thousands of times what an event takes.
+const ENOUGH: Duration = Duration::from_millis(50);
+/// Between two looks at the threads, once a signal is overdue.
+const BETWEEN: Duration = Duration::from_millis(500);
+/// Longer between two looks: this thread was away, and the whole machine may have been.
+/// What is above it is no time in which a lane could have answered.
+const LONGEST_STEP: Duration = Duration::from_millis(100);
+/// Looks before the time is looked at: some milliseconds.
+const LOOKS: u32 = 1 << 20;
+
+/// No signal came; what the machine did meanwhile.
+#[derive(Debug)]
+pub struct Silence {
+    waited: Duration,
+    /// This thread's longest absence.
+    longest_step: Duration,
+    /// Of each thread, since the wait began.
+    threads: Vec<Thread>,
+}
+
+/// Runs `look`, which polls, until it says that all is there.
+///
+/// # Errors
+///
+/// It did not for [`LONGEST_WAIT`], in which every lane had its core for long enough to
+/// answer, or for a minute.
+#[inline(always)]
+pub fn wait_until(mut look: impl FnMut() -> bool) -> Result<(), Box<Silence>> {
+    for _ in 0..LOOKS {
+        if look() {
+            return Ok(());
+        }
+    }
+    wait_long(look, LONGEST_WAIT, LONGEST_STARVED)
+}
+
+/// The lane has been away for a while: goes on, and gives up in the end.
+#[cold]
+fn wait_long(
+    mut look: impl FnMut() -> bool,
+    longest: Duration,
+    starved: Duration,
+) -> Result<(), Box<Silence>> {
+    let before = threads::all();
+    let (mut last, mut waited, mut longest_step) = (Instant::now(), Duration::ZERO, Duration::ZERO);
+    let mut next_look = longest;
+    loop {
+        if look() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let step = now - last;
+        last = now;
+        longest_step = longest_step.max(step);
+        waited += step.min(LONGEST_STEP);
+        if waited < next_look {
+            continue;
+        }
+        next_look = waited + BETWEEN;
+        let threads = since(&before, threads::all());
+        // Once more: it may have come since the last look.
+        if look() {
+            return Ok(());
+        }
+        if waited >= starved || all_had_cores(&threads, threads::own()) {
+            return Err(Box::new(Silence {
+                waited,
+                longest_step,
+                threads,
+            }));
+        }
+    }
+}
+
+/// What the threads did since `before`.
+fn since(before: &[Thread], mut now: Vec<Thread>) -> Vec<Thread> {
+    for thread in &mut now {
+        if let Some(before) = before.iter().find(|before| before.id == thread.id) {
+            thread.ran_ns = thread.ran_ns.saturating_sub(before.ran_ns);
+            thread.waited_ns = thread.waited_ns.saturating_sub(before.waited_ns);
+            thread.gave_way = thread.gave_way.saturating_sub(before.gave_way);
+            thread.preempted = thread.preempted.saturating_sub(before.preempted);
+        }
+    }
+    now
+}
+
+/// Whether every pinned thread but this one, the lanes, ran for long enough to answer.
+/// One that sleeps is not waiting for a core.
+fn all_had_cores(threads: &[Thread], own: u32) -> bool {
+    let enough = ENOUGH.as_nanos() as u64;
+    let mut lanes = threads
+        .iter()
+        .filter(|thread| thread.id != own && thread.core.is_some());
+    lanes.all(|lane| lane.ran_ns >= enough || lane.state == "S")
+}
+
+impl Silence {
+    /// With what the library says of itself, for an error.
+    pub fn tell(&self, handle: &Handle, what: &str) -> String {
+        let health = handle.health().unwrap_or("unknown");
+        let why = handle.last_error();
+        let stats = handle.stats().unwrap_or_default();
+        let counted = stats.iter().filter(|(_, count)| *count > 0);
+        let counted: Vec<String> = counted.map(|(name, n)| format!("{name} {n}")).collect();
+        let lanes = handle.lanes();
+        format!(
+            "{what}\n  health: {health} ({why})\n  counters: {}\n  lanes: {}\n  {self}",
+            counted.join(", "),
+            lanes.join("; ")
+        )
+    }
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "waited {:.1} s, this thread's longest absence {:.1} ms; threads meanwhile:",
+            self.waited.as_secs_f64(),
+            self.longest_step.as_secs_f64() * 1e3
+        )?;
+        let own = threads::own();
+        for thread in &self.threads {
+            let me = if thread.id == own { ", this one" } else { "" };
+            let core = thread
+                .core
+                .map_or("any".to_owned(), |core| core.to_string());
+            write!(
+                f,
+                "\n    {} ({}{me}), core {core}, state {}: ran {:.1} ms, waited for its core {:.1} ms, gave way \
+                 {} times, preempted {} times",
+                thread.name,
+                thread.id,
+                thread.state,
+                thread.ran_ns as f64 / 1e6,
+                thread.waited_ns as f64 / 1e6,
+                thread.gave_way,
+                thread.preempted
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::thread;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn it_waits_for_as_long_as_it_takes_and_no_longer() {
+        let looks = Cell::new(0);
+        let after = |count: u32| {
+            looks.set(0);
+            let came = wait_until(|| {
+                looks.set(looks.get() + 1);
+                looks.get() == count
+            });
+            came.is_ok()
+        };
+        assert!(after(1) && looks.get() == 1);
+        assert!(after(LOOKS + 10) && looks.get() == LOOKS + 10);
+        let silence = wait_long(|| false, SHORT, SHORT).unwrap_err();
+        assert!(silence.to_string().contains("this one"), "{silence}");
+    }
+
+    /// The machine stands still, as when a virtual machine is stopped: what came
+    /// meanwhile is there at the next look, and nobody had time to answer.
+    #[test]
+    fn a_clock_that_jumps_is_no_reason_to_give_up() {
+        let looks = Cell::new(0);
+        let came = wait_long(
+            || {
+                looks.set(looks.get() + 1);
+                if looks.get() == 1 {
+                    thread::sleep(LONGEST_STEP + 4 * LONGEST_STEP);
+                }
+                looks.get() == 3
+            },
+            2 * LONGEST_STEP,
+            2 * LONGEST_STEP,
+        );
+        assert!(came.is_ok(), "{}", came.unwrap_err());
+    }
+
+    #[test]
+    fn a_lane_that_had_no_core_is_waited_for() {
+        let lane = |ran_ns, state: &str| Thread {
+            id: 2,
+            core: Some(1),
+            ran_ns,
+            state: state.to_owned(),
+            ..Thread::default()
+        };
+        let host = Thread {
+            id: 1,
+            core: Some(0),
+            ..Thread::default()
+        };
+        let had = |lane| all_had_cores(&[host.clone(), lane], 1);
+        assert!(had(lane(ENOUGH.as_nanos() as u64, "R")));
+        assert!(!had(lane(ENOUGH.as_nanos() as u64 - 1, "R")));
+        assert!(had(lane(0, "S")));
+        // Nobody but the host.
+        assert!(all_had_cores(&[host], 1));
+    }
+}

@@ -1,0 +1,370 @@
+//! What the kernel says of the threads of this process: for how long each ran, and for
+//! how long it could have run and something else had its core.
+//!
+//! A thread that measures is known from [`begin`] on, which `machine::pin` calls, and is
+//! counted until it ends. The library's lanes are known from the end of `live::create` on
+//! and are counted until their handle is dropped. What a thread waited before, while it
+//! was being made, is no part of any run.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::contention::{Core, Other, Taken};
+
+/// A thread, as it is now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Thread {
+    /// Its number.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// `R` runs or could, `S` sleeps, `D` waits for a disk, ...
+    pub state: String,
+    /// The only core that it may use.
+    pub core: Option<usize>,
+    /// For how long it ran, ns.
+    pub ran_ns: u64,
+    /// For how long it could have run and did not, ns.
+    pub waited_ns: u64,
+    /// How often it gave its core away.
+    pub gave_way: u64,
+    /// How often its core was taken away.
+    pub preempted: u64,
+}
+
+impl Thread {
+    /// `None` where it is gone, or where the kernel does not count.
+    fn read(folder: &Path) -> Option<Self> {
+        let id = folder.file_name()?.to_str()?.parse().ok()?;
+        let times = fs::read_to_string(folder.join("schedstat")).ok()?;
+        let status = fs::read_to_string(folder.join("status")).ok()?;
+        parse(id, &times, &status)
+    }
+}
+
+fn parse(id: u32, times: &str, status: &str) -> Option<Thread> {
+    let mut times = times.split_whitespace().map(str::parse);
+    let mut time = || times.next()?.ok();
+    let (ran_ns, waited_ns) = (time()?, time()?);
+    let field = |name: &str| {
+        let mut lines = status.lines();
+        let found = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        found.map_or("", str::trim)
+    };
+    let count = |name: &str| field(name).parse().unwrap_or(0);
+    Some(Thread {
+        id,
+        name: field("Name").to_owned(),
+        state: field("State").chars().take(1).collect(),
+        core: field("Cpus_allowed_list").parse().ok(),
+        ran_ns,
+        waited_ns,
+        gave_way: count("voluntary_ctxt_switches"),
+        preempted: count("nonvoluntary_ctxt_switches"),
+    })
+}
+
+/// All threads of this process.
+pub fn all() -> Vec<Thread> {
+    let threads = folders(Path::new("/proc/self/task"));
+    threads.filter_map(|path| Thread::read(&path)).collect()
+}
+
+fn folders(path: &Path) -> impl Iterator<Item = std::path::PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path())
+}
+
+/// The calling thread's number.
+pub fn own() -> u32 {
+    // SAFETY: takes no argument and changes nothing.
+    unsafe { libc::gettid() as u32 }
+}
+
+/// Per core what its threads have waited, and how often they were preempted, so far.
+type Sums = HashMap<usize, (u64, u64)>;
+
+#[derive(Default)]
+struct Ledger {
+    /// Threads as they were when they were last looked at.
+    known: HashMap<u32, Thread>,
+    sums: Sums,
+}
+
+static LEDGER: Mutex<Option<Ledger>> = Mutex::new(None);
+
+impl Ledger {
+    /// Adds what a thread has waited since it was last looked at.
+    fn add(&mut self, now: Thread) {
+        if let (Some(core), Some(before)) = (now.core, self.known.get(&now.id)) {
+            // Less than before: its number is that of a thread that is gone.
+            if now.ran_ns >= before.ran_ns {
+                let sum = self.sums.entry(core).or_default();
+                sum.0 += now.waited_ns.saturating_sub(before.waited_ns);
+                sum.1 += now.preempted.saturating_sub(before.preempted);
+            }
+        }
+        self.known.insert(now.id, now);
+    }
+}
+
+fn with_ledger<R>(use_it: impl FnOnce(&mut Ledger) -> R) -> R {
+    let mut ledger = LEDGER.lock().unwrap_or_else(PoisonError::into_inner);
+    use_it(ledger.get_or_insert_default())
+}
+
+/// Looks at all threads: each is known from now on, and what those that were known have
+/// waited is counted. Returns the sums.
+pub fn look() -> Sums {
+    let threads = all();
+    with_ledger(|ledger| {
+        let there: Vec<u32> = threads.iter().map(|thread| thread.id).collect();
+        ledger.known.retain(|id, _| there.contains(id));
+        threads.into_iter().for_each(|thread| ledger.add(thread));
+        ledger.sums.clone()
+    })
+}
+
+/// Counts the calling thread when it ends.
+struct Ending(u32);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(thread) = Thread::read(&own_folder(self.0)) {
+            with_ledger(|ledger| ledger.add(thread));
+        }
+    }
+}
+
+fn own_folder(id: u32) -> std::path::PathBuf {
+    format!("/proc/self/task/{id}").into()
+}
+
+thread_local! {
+    static ENDING: RefCell<Option<Ending>> = const { RefCell::new(None) };
+}
+
+/// The calling thread has its core and counts from now on.
+pub fn begin() {
+    let id = own();
+    if let Some(thread) = Thread::read(&own_folder(id)) {
+        with_ledger(|ledger| {
+            ledger.known.remove(&id);
+            ledger.add(thread);
+        });
+    }
+    ENDING.with(|ending| *ending.borrow_mut() = Some(Ending(id)));
+}
+
+/// Whether the kernel counts for how long threads wait for a core.
+pub fn are_counted() -> bool {
+    let text = fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let ran = text.split_whitespace().next();
+    ran.is_some_and(|ran| ran != "0")
+}
+
+/// Time that the hypervisor has had each core, in steps of the kernel's.
+fn stolen() -> HashMap<usize, u64> {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    parse_stolen(&text)
+}
+
+fn parse_stolen(text: &str) -> HashMap<usize, u64> {
+    let cores = text.lines().filter_map(|line| {
+        // The line of all cores together has a space there.
+        let line = line.strip_prefix("cpu")?;
+        let (core, times) = line.split_once(' ')?;
+        // user nice system idle iowait irq softirq steal
+        let steal = times.split_whitespace().nth(7)?;
+        Some((core.parse().ok()?, steal.parse().ok()?))
+    });
+    cores.collect()
+}
+
+fn step_ns() -> u64 {
+    // SAFETY: asks for a constant of the system.
+    let a_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    1_000_000_000 / u64::try_from(a_second).unwrap_or(100).max(1)
+}
+
+/// Whole steps, of which one may be a rounding.
+fn certain_ns(before: u64, after: u64, step_ns: u64) -> u64 {
+    after.saturating_sub(before).saturating_sub(1) * step_ns
+}
+
+/// Threads of other processes, and for how long each has run, ns.
+fn others() -> HashMap<(u32, u32), u64> {
+    let number = |path: &Path| path.file_name()?.to_str()?.parse::<u32>().ok();
+    let me = std::process::id();
+    let mut all = HashMap::new();
+    for process in folders(Path::new("/proc")) {
+        let Some(id) = number(&process).filter(|&id| id != me) else {
+            continue;
+        };
+        for thread in folders(&process.join("task")) {
+            let times = fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
+            let ran = times.split_whitespace().next();
+            if let (Some(thread), Some(Ok(ran))) = (number(&thread), ran.map(str::parse)) {
+                all.insert((id, thread), ran);
+            }
+        }
+    }
+    all
+}
+
+/// Those that have run since `before`, the longest first.
+fn who_ran(before: &HashMap<(u32, u32), u64>) -> Vec<Other> {
+    let mut ran: Vec<Other> = others()
+        .into_iter()
+        .filter_map(|((process, thread), after)| {
+            // One that is new has run since then only.
+            let ran_ns = after.saturating_sub(before.get(&(process, thread)).copied().unwrap_or(0));
+            if ran_ns == 0 {
+                return None;
+            }
+            let stat = fs::read_to_string(format!("/proc/{process}/task/{thread}/stat")).ok()?;
+            let (name, core) = parse_stat(&stat)?;
+            Some(Other {
+                name,
+                process,
+                core,
+                ran_ns,
+            })
+        })
+        .collect();
+    ran.sort_by_key(|other| std::cmp::Reverse(other.ran_ns));
+    ran
+}
+
+/// A thread's name, which may have any character, and the core that it was on last.
+fn parse_stat(stat: &str) -> Option<(String, usize)> {
+    let (head, rest) = stat.rsplit_once(')')?;
+    let (_, name) = head.split_once('(')?;
+    // The 39th field; the first of `rest` is the third.
+    let core = rest.split_whitespace().nth(36)?.parse().ok()?;
+    Some((name.to_owned(), core))
+}
+
+/// Watches cores while something is measured.
+pub struct Watch {
+    cores: Vec<(usize, &'static str)>,
+    sums: Sums,
+    stolen: HashMap<usize, u64>,
+    others: HashMap<(u32, u32), u64>,
+    start: Instant,
+}
+
+impl Watch {
+    /// Begins: these cores, each with its role.
+    pub fn begin(cores: Vec<(usize, &'static str)>) -> Self {
+        let others = others();
+        Self {
+            cores,
+            stolen: stolen(),
+            others,
+            sums: look(),
+            start: Instant::now(),
+        }
+    }
+
+    /// What happened on them since then.
+    pub fn end(self) -> Taken {
+        let wall_ns = self.start.elapsed().as_nanos() as u64;
+        let (sums, stolen, step) = (look(), stolen(), step_ns());
+        let of = |sums: &Sums, core| sums.get(&core).copied().unwrap_or_default();
+        let core = |&(core, role): &(usize, &'static str)| {
+            let (before, after) = (of(&self.sums, core), of(&sums, core));
+            let steal = |all: &HashMap<usize, u64>| all.get(&core).copied().unwrap_or_default();
+            Core {
+                core,
+                role,
+                waited_ns: after.0 - before.0,
+                preempted: after.1 - before.1,
+                stolen_ns: certain_ns(steal(&self.stolen), steal(&stolen), step),
+            }
+        };
+        let mut taken = Taken {
+            wall_ns,
+            cores: self.cores.iter().map(core).collect(),
+            others: Vec::new(),
+        };
+        if !taken.is_valid() {
+            let here = |other: &Other| self.cores.iter().any(|(core, _)| *core == other.core);
+            taken.others = who_ran(&self.others)
+                .into_iter()
+                .filter(here)
+                .take(8)
+                .collect();
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_read() {
+        let status = "Name:\tsignal-lane-0\nState:\tR (running)\nCpus_allowed_list:\t1\n\
+                      voluntary_ctxt_switches:\t4\nnonvoluntary_ctxt_switches:\t9\n";
+        let thread = parse(7, "120 34 5\n", status).unwrap();
+        let expected = Thread {
+            id: 7,
+            name: "signal-lane-0".to_owned(),
+            state: "R".to_owned(),
+            core: Some(1),
+            ran_ns: 120,
+            waited_ns: 34,
+            gave_way: 4,
+            preempted: 9,
+        };
+        assert_eq!(thread, expected);
+        // Not pinned to one core, or a kernel that does not count.
+        let wide = parse(7, "1 2 3", "Cpus_allowed_list:\t0-1\n").unwrap();
+        assert_eq!(wide.core, None);
+        assert_eq!(parse(7, "", status), None);
+    }
+
+    #[test]
+    fn steal_is_the_cores_own_and_one_step_may_be_a_rounding() {
+        let text = "cpu  1 2 3 4 5 6 7 80 0 0\ncpu0 1 2 3 4 5 6 7 30 0 0\ncpu1 1 2 3 4 5 6 7 50 0 0\nintr 5\n";
+        assert_eq!(parse_stolen(text), HashMap::from([(0, 30), (1, 50)]));
+        assert_eq!(certain_ns(30, 30, 10), 0);
+        assert_eq!(certain_ns(30, 31, 10), 0);
+        assert_eq!(certain_ns(30, 33, 10), 20);
+        assert_eq!(certain_ns(30, 29, 10), 0);
+    }
+
+    #[test]
+    fn the_name_may_have_brackets() {
+        let rest: Vec<String> = (3..=52).map(|field| field.to_string()).collect();
+        let stat = format!("12 (a) (b) {}", rest.join(" "));
+        assert_eq!(parse_stat(&stat), Some(("a) (b".to_owned(), 39)));
+    }
+
+    #[test]
+    fn a_thread_counts_from_its_first_look_and_one_with_its_number_anew() {
+        let at = |id, ran_ns, waited_ns| Thread {
+            id,
+            core: Some(3),
+            ran_ns,
+            waited_ns,
+            preempted: waited_ns / 10,
+            ..Thread::default()
+        };
+        let mut ledger = Ledger::default();
+        for thread in [at(1, 10, 500), at(1, 20, 530), at(2, 5, 90), at(1, 30, 540)] {
+            ledger.add(thread);
+        }
+        assert_eq!(ledger.sums[&3], (40, 4));
+        // It has run less than before: another thread.
+        ledger.add(at(1, 3, 900));
+        ledger.add(at(1, 4, 901));
+        assert_eq!(ledger.sums[&3].0, 41);
+    }
+}
