@@ -65,6 +65,12 @@ impl<T: Scalar, V: Copy> Walk<T, V> {
         Layout::default().walk(trees)
     }
 
+    /// How many splits are asked as they are stated, which takes longer.
+    #[cfg(test)]
+    pub(super) fn stated(&self) -> usize {
+        self.stated.len()
+    }
+
     #[inline]
     pub(super) fn run(&mut self, features: impl IntoIterator<Item = T>, each: impl FnMut(V)) {
         for (to, x) in self.x.iter_mut().zip(features) {
