@@ -216,7 +216,7 @@ fn plan(test: Test<f64>, splits: usize) -> Plan<f64, f64> {
         .collect();
     builder.add(Child::Split(0), &chain).unwrap();
     assert_eq!(
-        builder.clone().walk().stated(),
+        builder.clone().walk().stated.len(),
         if test.is_ordered() { 0 } else { splits }
     );
     builder.build().0

@@ -53,7 +53,7 @@ pub(super) struct Walk<T, V> {
     leaves: Box<[V]>,
     /// Without the first, `LOWEST`.
     slots: Box<[Slot<T>]>,
-    stated: Box<[Split<T, ()>]>,
+    pub(super) stated: Box<[Split<T, ()>]>,
     /// The features of the last run, then the key of each slot.
     x: Box<[T]>,
     keys: Box<[i64]>,
@@ -63,12 +63,6 @@ impl<T: Scalar, V: Copy> Walk<T, V> {
     /// Any trees: the builder has seen to it that there are not too many splits.
     pub(super) fn new(trees: &Trees<T, V>) -> Self {
         Layout::default().walk(trees)
-    }
-
-    /// How many splits are asked as they are stated, which takes longer.
-    #[cfg(test)]
-    pub(super) fn stated(&self) -> usize {
-        self.stated.len()
     }
 
     #[inline]

@@ -167,18 +167,6 @@ impl Routes {
         };
     }
 
-    /// Bytes that it has taken.
-    #[cfg(test)]
-    pub(super) fn taken(&self) -> usize {
-        size_of_val(&self.entries[..])
-    }
-
-    /// Spellings that may still be remembered.
-    #[cfg(test)]
-    pub(super) fn room(&self) -> usize {
-        self.room
-    }
-
     #[inline(always)]
     fn after(&self, place: usize) -> usize {
         (place + 1) & (self.entries.len() - 1)
@@ -192,6 +180,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    impl Routes {
+        /// Bytes that it has taken.
+        pub(in super::super) fn taken(&self) -> usize {
+            size_of_val(&self.entries[..])
+        }
+
+        /// Spellings that may still be remembered.
+        pub(in super::super) fn room(&self) -> usize {
+            self.room
+        }
+    }
 
     fn spelling() -> impl Strategy<Value = Spelling> {
         // Few values, so that spellings meet again, and differ in one word alone.
