@@ -152,7 +152,7 @@ fn a_failed_engine_ends_at_once_though_nobody_polls() {
     }
 }
 
-/// The next event that is given counts those that the failed lane has left.
+/// Whoever counts them: the lane as it ends, or the next event that is given.
 #[test]
 fn events_that_the_failed_lane_leaves_are_counted_once() {
     static OPEN: AtomicBool = AtomicBool::new(false);
