@@ -134,6 +134,25 @@ mod tests {
     }
 
     #[test]
+    fn factors_are_scaled_weighed_and_summed() {
+        let json = r#"{"weights": [3, -5], "bias": 0.25, "mean": [1, -2], "scale": [2, 4],
+            "factors": ["a", "b"]}"#;
+        let mut model = Linear::parse(json.as_bytes()).unwrap();
+        assert_eq!(
+            (model.inputs(), model.input_names()),
+            (2, &["a", "b"].map(String::from)[..])
+        );
+        assert_eq!(model.outputs(), ["signal", "confidence"]);
+        let mut out = [0.0; 2];
+        model.run(&[8.0, 3.0], &mut out);
+        assert_eq!(out[0], 0.25 + 10.5 - 6.25);
+        assert_eq!(out[1], 2.0 / (1.0 + (-4.5f64).exp()) - 1.0);
+        // As far from 0 below it.
+        model.run(&[1.0, 1.8], &mut out);
+        assert_eq!(out, [-4.5, 2.0 / (1.0 + (-4.5f64).exp()) - 1.0]);
+    }
+
+    #[test]
     fn wrong_files_are_refused_by_name() {
         let error = refusal(r#"{"weights": [1, "x"], "bias": 0}"#);
         assert!(

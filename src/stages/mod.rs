@@ -60,3 +60,28 @@ impl Stage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::messages::Names;
+
+    #[test]
+    fn a_stage_has_the_name_that_configurations_give_it() {
+        for stage in Stage::ALL {
+            assert_eq!(serde_json::json!(stage), stage.name());
+        }
+    }
+
+    #[test]
+    fn what_is_printed_of_a_stage_names_it_and_its_size() {
+        let ingest = Ingest::new(5, Arc::new(Names::new(1)), Rules::default());
+        let factor = Factor::new(Vec::new(), None, Triggers::new(&[]), 1, 1);
+        let egress = Egress::conflating(1, 1, 1);
+        assert!(format!("{ingest:?}").starts_with("Ingest { levels: 5, instruments: 0"));
+        assert!(format!("{factor:?}").starts_with("Factor { sets: 0, width: 0"));
+        assert!(format!("{egress:?}").starts_with("Egress { last: 0, held: 0"));
+    }
+}

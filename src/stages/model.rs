@@ -221,6 +221,9 @@ impl std::fmt::Debug for ModelStage {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use crate::messages::{Ends, InstrumentId, Meta};
 
@@ -238,12 +241,112 @@ mod tests {
         }
     }
 
-    fn predictions(callback: Callback) -> Vec<(Option<u8>, Ends, Vec<f64>)> {
-        let model = |factor, outputs| -> Box<dyn Model> {
-            Box::new(Times(factor, vec![String::new(); outputs]))
-        };
-        let mut stage = ModelStage::new(vec![model(2.0, 1), model(3.0, 2)], callback);
-        let vector = FactorVector {
+    /// Counts its runs and resets; sleeps in each run, or panics at a factor.
+    struct Probe {
+        counts: Arc<[AtomicUsize; 2]>,
+        sleeps: Duration,
+        fatal: f64,
+        outputs: [String; 1],
+    }
+
+    impl Probe {
+        fn boxed(sleeps: Duration, fatal: f64) -> (Box<dyn Model>, Arc<[AtomicUsize; 2]>) {
+            let counts: Arc<[AtomicUsize; 2]> = Arc::default();
+            let probe = Self {
+                counts: counts.clone(),
+                sleeps,
+                fatal,
+                outputs: [String::new()],
+            };
+            (Box::new(probe), counts)
+        }
+    }
+
+    impl Model for Probe {
+        fn inputs(&self) -> usize {
+            1
+        }
+        fn outputs(&self) -> &[String] {
+            &self.outputs
+        }
+        fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+            self.counts[0].fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(self.sleeps);
+            assert!(factors[0] != self.fatal, "the fatal factor");
+            out[0] = factors[0];
+        }
+        fn reset(&mut self) {
+            self.counts[1].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn primed(sleeps: Duration) -> (usize, usize) {
+        let (model, counts) = Probe::boxed(sleeps, f64::NAN);
+        let stage = ModelStage::new(vec![model], Callback::Concatenated);
+        assert!(format!("{stage:?}").starts_with("ModelStage { models: 1, outputs: 1"));
+        (
+            counts[0].load(Ordering::Relaxed),
+            counts[1].load(Ordering::Relaxed),
+        )
+    }
+
+    #[test]
+    fn a_stage_runs_its_models_before_the_first_event_a_slow_one_less_often() {
+        assert_eq!(primed(PRIMING_TIME + Duration::from_millis(1)), (1, 1));
+        // A busy machine may take the time from one of them.
+        assert!((0..100).any(|_| primed(Duration::ZERO) == (PRIMING_RUNS, 1)));
+    }
+
+    /// Of three models, the first of them with the number 3, which panic at these
+    /// factors: the numbers of those that panicked, and of the messages with what
+    /// they end.
+    fn quarantine(fatal: [f64; 3], callback: Callback) -> Vec<Ended> {
+        let models = fatal.map(|fatal| Probe::boxed(Duration::ZERO, fatal).0);
+        let mut stage = ModelStage::numbered_from(3, models.into(), callback);
+        [1.0, 2.0, 3.0, 4.0]
+            .map(|factor| {
+                let values = [factor];
+                let vector = vector(&values);
+                let (mut panicked, mut sent) = (Vec::new(), Vec::new());
+                let answered = stage.on(
+                    &vector,
+                    |p| sent.push((p.model.map(|id| id.0), p.ends)),
+                    |panic| panicked.push(panic.model.0),
+                );
+                (answered, panicked, sent)
+            })
+            .into()
+    }
+
+    type Ended = (bool, Vec<u8>, Vec<(Option<u8>, Ends)>);
+
+    #[test]
+    fn the_last_model_that_is_left_ends_the_vector() {
+        let nothing = |id| (Some(id), Ends::Nothing);
+        let last = |id| (Some(id), Ends::Copy);
+        assert_eq!(
+            quarantine([3.0, 4.0, 2.0], Callback::PerModel),
+            [
+                (true, vec![], vec![nothing(3), nothing(4), last(5)]),
+                // The one that would have been the last is gone.
+                (false, vec![5], vec![nothing(3), nothing(4)]),
+                (true, vec![3], vec![last(4)]),
+                (false, vec![4], vec![]),
+            ]
+        );
+        assert_eq!(
+            quarantine([1.0, 2.0, 3.0], Callback::Concatenated),
+            [
+                (true, vec![3], vec![(None, Ends::Copy)]),
+                (true, vec![4], vec![(None, Ends::Copy)]),
+                (false, vec![5], vec![]),
+                (false, vec![], vec![]),
+            ]
+        );
+    }
+
+    fn vector(values: &[f64]) -> FactorVector<'_> {
+        FactorVector {
             meta: Meta {
                 input_sequence: 1,
                 instrument: InstrumentId(0),
@@ -251,8 +354,16 @@ mod tests {
                 arrival: 0,
             },
             ends: Ends::Copy,
-            values: &[10.0],
+            values,
+        }
+    }
+
+    fn predictions(callback: Callback) -> Vec<(Option<u8>, Ends, Vec<f64>)> {
+        let model = |factor, outputs| -> Box<dyn Model> {
+            Box::new(Times(factor, vec![String::new(); outputs]))
         };
+        let mut stage = ModelStage::new(vec![model(2.0, 1), model(3.0, 2)], callback);
+        let vector = vector(&[10.0]);
         let mut seen = Vec::new();
         let take = |p: Prediction<'_>| {
             seen.push((p.model.map(|id| id.0), p.ends, p.values.to_vec()));

@@ -1,6 +1,7 @@
 //! A lane that cannot go on: what was on its way is delivered, what cannot be is
 //! counted, and events that still come are refused.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use signal::telemetry::counters::{Counter, Snapshot};
@@ -149,4 +150,38 @@ fn a_failed_engine_ends_at_once_though_nobody_polls() {
         drop(engine);
         assert!(start.elapsed() < Duration::from_secs(20), "{placement}");
     }
+}
+
+/// Whoever counts them: the lane as it ends, or the next event that is given.
+#[test]
+fn events_that_the_failed_lane_leaves_are_counted_once() {
+    static OPEN: AtomicBool = AtomicBool::new(false);
+    fn gate(factors: &[f64]) -> f64 {
+        while factors[1] != 0.0 && !OPEN.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        factors[1]
+    }
+    let mut registry = Registry::default();
+    registry.models.add("gate", |_| model(gate));
+    let config = Config::from_json(r#"{"models": ["gate"], "placement": "fused"}"#).unwrap();
+    let mut engine = Engine::start_with(&config, &registry).unwrap();
+    let event = depth("btc_usdt", 1, 100.0);
+    engine.on_event(event.event());
+    engine.ends().0.break_lane();
+    for _ in 0..5 {
+        engine.on_event(event.event());
+    }
+    OPEN.store(true, Ordering::Relaxed);
+    until(&mut engine, "failed", |engine| engine.failure().is_some());
+    let stopped = |engine: &mut Engine| engine.counters().get(Counter::DroppedIngestStopped);
+    until(&mut engine, "counted", |engine| {
+        assert!(!engine.on_event(event.event()));
+        stopped(engine) > 0
+    });
+    for _ in 0..3 {
+        assert!(!engine.on_event(event.event()));
+    }
+    // It failed in the midst of its own.
+    assert_eq!(stopped(&mut engine), 1 + 5);
 }

@@ -241,6 +241,34 @@ fn block_at_ingest_gives_up_in_time() {
 }
 
 #[test]
+fn block_at_ingest_gives_up_though_the_lane_stands_still() {
+    static OPEN: AtomicBool = AtomicBool::new(false);
+    fn gate(factors: &[f64]) -> f64 {
+        // It opens in the end, so that this fails and does not hang.
+        let start = Instant::now();
+        while factors[1] != 0.0 && !OPEN.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+            if start.elapsed() > Duration::from_secs(20) {
+                OPEN.store(true, Ordering::Relaxed);
+            }
+        }
+        factors[1]
+    }
+    let mut registry = Registry::default();
+    registry.models.add("gate", |_| model(gate));
+    let config = r#"{"models": ["gate"], "placement": "fused", "rings": {"ingest": 2},
+        "overload": {"ingest": "block", "block_ms": 20}}"#;
+    let config = Config::from_json(config).unwrap();
+    let mut engine = Engine::start_with(&config, &registry).unwrap();
+    let event = depth("btc_usdt", 1, 100.0);
+    let taken = (0..8).filter(|_| engine.on_event(event.event())).count();
+    OPEN.store(true, Ordering::Relaxed);
+    let timeouts = engine.counters().get(Counter::DroppedIngestTimeout);
+    assert!(timeouts > 0);
+    assert_eq!(taken as u64, 8 - timeouts);
+}
+
+#[test]
 fn high_water_marks_follow_what_waits() {
     let mut engine = engine(r#"{"placement": "inline", "rings": {"egress": 64}}"#);
     let mut received = Vec::new();

@@ -65,7 +65,7 @@ fn padded(sizes: &[f64]) -> [f64; LEVELS] {
 
 #[cfg(test)]
 mod tests {
-    use super::imbalance;
+    use super::{LEVELS, imbalance};
 
     #[test]
     fn does_not_cancel() {
@@ -74,6 +74,27 @@ mod tests {
         let asks = [1e17, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0];
         assert_eq!(imbalance(&bids, &asks), 2.0 / 2e17);
         assert_eq!(imbalance(&asks, &bids), -2.0 / 2e17);
+    }
+
+    /// Of sizes of many magnitudes, almost all on both sides, each in another place.
+    #[test]
+    fn a_difference_that_cancels_is_as_exact_as_one_of_integers() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for magnitude in (1..54).cycle().take(1_000) {
+            let mut bids = [0i128; LEVELS];
+            bids.fill_with(|| i128::from(random.u64(..1 << 53)) << random.u32(..40));
+            bids[0] = i128::from(random.u64(..1 << magnitude));
+            let mut asks = bids;
+            asks[0] = i128::from(random.u64(..1 << magnitude));
+            random.shuffle(&mut bids);
+            random.shuffle(&mut asks);
+            let sum = |sizes: &[i128]| sizes.iter().sum::<i128>();
+            let total = sum(&bids) + sum(&asks);
+            let exact = (sum(&bids) - sum(&asks)) as f64 / total as f64;
+            let [bids, asks] = [bids, asks].map(|side| side.map(|size| size as f64));
+            let error = imbalance(&bids, &asks) - exact;
+            assert!(error.abs() <= 1e-14 * exact.abs(), "{bids:?} {asks:?}");
+        }
     }
 
     #[test]

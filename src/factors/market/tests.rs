@@ -362,3 +362,17 @@ proptest! {
         agree(20, &events)?;
     }
 }
+
+#[test]
+fn the_deviation_of_prices_that_hardly_differ_is_right() {
+    const COUNT: u32 = 50;
+    let step = 2f64.powi(-20);
+    let mut window = window::Window::new(COUNT as usize);
+    for place in 0..COUNT {
+        window.push(1e5 + f64::from(place) * step, 1.0);
+    }
+    let count = f64::from(COUNT);
+    let exact = step * ((count * count - 1.0) / 12.0).sqrt();
+    let deviation = window.tape().deviation;
+    assert!((deviation / exact - 1.0).abs() < 1e-9, "{deviation}");
+}

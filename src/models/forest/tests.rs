@@ -51,10 +51,7 @@ fn value<T: Number>(random: &mut fastrand::Rng) -> T {
 }
 
 fn test<T: Number>(random: &mut fastrand::Rng, kinds: u8) -> Test<T> {
-    let mut t = value::<T>(random);
-    while t.is_nan() {
-        t = value(random);
-    }
+    let t = value::<T>(random);
     match random.u8(..kinds) {
         0 => Test::Leq(t),
         1 => Test::Lt(t),
@@ -189,6 +186,58 @@ fn split(feature: usize, yes: Child<f64>, no: Child<f64>) -> Split<f64, f64> {
         yes,
         no,
     }
+}
+
+impl Test<f64> {
+    fn is_ordered(&self) -> bool {
+        match self {
+            Test::Leq(t) | Test::Lt(t) | Test::Gte(t) | Test::Gt(t) => !t.is_nan(),
+            _ => false,
+        }
+    }
+}
+
+fn plan(test: Test<f64>, splits: usize) -> Plan<f64, f64> {
+    let mut builder = Builder::new(1);
+    let leaf = Child::Leaf(1.0);
+    let chain: Vec<_> = (1..=splits)
+        .map(|next| Split {
+            test: test.clone(),
+            ..split(
+                0,
+                leaf,
+                if next < splits {
+                    Child::Split(next)
+                } else {
+                    leaf
+                },
+            )
+        })
+        .collect();
+    builder.add(Child::Split(0), &chain).unwrap();
+    assert_eq!(
+        builder.clone().walk().stated.len(),
+        if test.is_ordered() { 0 } else { splits }
+    );
+    builder.build().0
+}
+
+#[test]
+fn small_trees_run_on_a_table_and_only_unordered_tests_are_stated() {
+    use Test::{Eq, Gt, Gte, In, Leq, Lt, Neq};
+    for test in [Leq(1.0), Lt(1.0), Gte(1.0), Gt(1.0), Eq(1.0), Neq(1.0)] {
+        assert!(matches!(plan(test.clone(), 31), Plan::Narrow(_)));
+        assert!(matches!(plan(test.clone(), 32), Plan::Wide(_)));
+        assert!(matches!(plan(test.clone(), 127), Plan::Double(_)));
+        assert!(matches!(plan(test.clone(), 255), Plan::Quadruple(_)));
+        assert!(matches!(plan(test, 256), Plan::Walk(_)));
+    }
+    for of in [Leq, Lt, Gte, Gt] {
+        assert!(matches!(plan(of(f64::NAN), 1), Plan::Narrow(_)));
+    }
+    // Up to as many categories as a table takes.
+    assert!(matches!(plan(In(vec![1; 1024].into()), 1), Plan::Narrow(_)));
+    assert!(matches!(plan(In(vec![1; 1025].into()), 1), Plan::Walk(_)));
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub(super) struct Walk<T, V> {
     leaves: Box<[V]>,
     /// Without the first, `LOWEST`.
     slots: Box<[Slot<T>]>,
-    stated: Box<[Split<T, ()>]>,
+    pub(super) stated: Box<[Split<T, ()>]>,
     /// The features of the last run, then the key of each slot.
     x: Box<[T]>,
     keys: Box<[i64]>,

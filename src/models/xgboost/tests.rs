@@ -84,6 +84,7 @@ fn dart_weighs_its_trees() {
         .replacen("}]\n        }\n    }", "}]\n        }}\n    }", 1)
     };
     assert_eq!(run(&dart("[0.25]"), [0.0, 0.0]), 0.75);
+    assert_eq!(run(&dart("[0.25]"), [1.0, 0.0]), 1.0);
     assert!(refusal(&dart("[]")).contains("weight_drop has 0 entries; expected 1"));
     assert!(refusal(&dart("[1e39]")).contains("weight_drop"));
     let error = refusal(&with("\"gbtree\"", "\"dart\""));
@@ -274,6 +275,15 @@ fn as_many_iterations_run_as_the_saver_would_run() {
     let error = take(&parallel(2), count(1)).unwrap_err();
     assert!(
         error.contains("num_parallel_tree is 2, but there are 3"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_child_behind_the_last_node_is_refused() {
+    let error = refusal(&with("[2, -1, 4, -1, -1]", "[2, -1, 5, -1, -1]"));
+    assert!(
+        error.contains("node 2 leads to node 5, but there are 5"),
         "{error}"
     );
 }

@@ -172,13 +172,14 @@ mod tests {
         }
     }
 
-    /// Instrument, model, sequence, value.
-    type Seen = (u32, u8, u64, f64);
+    /// Instrument, model, sequence, values.
+    type Seen = (u32, u8, u64, [f64; 2]);
 
     fn seen(signal: &Signal<'_>) -> Seen {
         let model = signal.model.map_or(u8::MAX, |id| id.0);
         let instrument = signal.meta.instrument.0;
-        (instrument, model, signal.sequence, signal.values[0])
+        let values = signal.values.try_into().expect("two values");
+        (instrument, model, signal.sequence, values)
     }
 
     #[test]
@@ -196,6 +197,34 @@ mod tests {
         assert_eq!(numbers, [1, 3]);
     }
 
+    #[test]
+    fn with_one_place_an_instrument_its_model_does_not_matter() {
+        let mut egress = Egress::conflating(2, 1, 2);
+        let mut given = Vec::new();
+        for (instrument, model, sent) in [
+            (1, 3, Sent::Held),
+            (0, 1, Sent::Held),
+            (1, 2, Sent::Conflated),
+        ] {
+            let values = [f64::from(model), 0.5];
+            let prediction = prediction(instrument, model, &values);
+            assert_eq!(egress.on(&prediction, |_| false), sent);
+        }
+        egress.publish_held(|signal| {
+            given.push(seen(signal));
+            true
+        });
+        assert_eq!(given, [(1, 2, 2, [2.0, 0.5]), (0, 1, 3, [1.0, 0.5])]);
+    }
+
+    #[test]
+    fn room_is_counted_for_each_signal_and_value() {
+        let (instruments, callbacks, width) = (100, 3, 5);
+        let values = instruments * callbacks * width * size_of::<f64>();
+        let bytes = Egress::bytes(instruments, callbacks, width);
+        assert!(bytes > values && bytes < 4 * values, "{bytes}");
+    }
+
     proptest! {
         /// Against a queue of (key, value) in which a newer value replaces the
         /// older one in its place.
@@ -203,12 +232,12 @@ mod tests {
         fn the_newest_of_each_key_comes_out_in_the_order_of_places(
             steps in prop::collection::vec((0..3u32, 0..2u8, 0..3usize), 1..200)
         ) {
-            let mut egress = Egress::conflating(3, 2, 1);
-            let mut model: VecDeque<(u32, u8, f64)> = VecDeque::new();
+            let mut egress = Egress::conflating(3, 2, 2);
+            let mut model: VecDeque<(u32, u8, [f64; 2])> = VecDeque::new();
             let (mut last, mut lost) = (0u64, 0u64);
             let mut published = 0u64;
             for (step, (instrument, id, room)) in steps.into_iter().enumerate() {
-                let value = [step as f64];
+                let value = [step as f64, -0.5 * step as f64];
                 let (mut free, mut got) = (room, Vec::new());
                 let sent = egress.on(&prediction(instrument, id, &value), |signal| {
                     if free == 0 {
@@ -229,17 +258,17 @@ mod tests {
                     room -= 1;
                 }
                 let outcome = if model.is_empty() && room > 0 {
-                    publish((instrument, id, value[0]), &mut last);
+                    publish((instrument, id, value), &mut last);
                     Sent::Published
                 } else if let Some(place) =
                     model.iter_mut().find(|(i, m, _)| (*i, *m) == (instrument, id))
                 {
-                    place.2 = value[0];
+                    place.2 = value;
                     last += 1;
                     lost += 1;
                     Sent::Conflated
                 } else {
-                    model.push_back((instrument, id, value[0]));
+                    model.push_back((instrument, id, value));
                     Sent::Held
                 };
                 published += expected.len() as u64;

@@ -157,3 +157,131 @@ fn a_selection_leaves_factors_out() {
         [(0, 1, Ends::Event, vec![1.0])]
     );
 }
+
+/// Panics at trades of this price, and at index prices after trades of that one.
+const FATAL_NOW: f64 = 13.0;
+const FATAL_LATER: f64 = 14.0;
+
+#[derive(Default)]
+struct Fragile(bool);
+
+impl FactorSet<1> for Fragile {
+    const NAME: &'static str = "fragile";
+    const FACTORS: [&'static str; 1] = ["armed"];
+    const LEVELS: usize = 1;
+    type Params = NoParams;
+
+    fn new(_: &NoParams) -> Self {
+        Self::default()
+    }
+    fn on_trade(&mut self, trade: &Trade) {
+        assert!(trade.price != FATAL_NOW, "the fatal price");
+        self.0 = trade.price == FATAL_LATER;
+    }
+    fn on_index_price(&mut self, _: &IndexPrice) {
+        assert!(!self.0, "the fatal index price");
+    }
+    fn write(&mut self, out: &mut [f64; 1]) {
+        out[0] = self.0.into();
+    }
+}
+
+/// Instruments that got a vector, how the event ended, and who panicked.
+type Ended = (Vec<(u32, Ends)>, Applied, Vec<(u32, &'static str)>);
+
+fn end(factor: &mut Factor, instrument: u32, body: Body<'_>) -> Ended {
+    let meta = Meta {
+        input_sequence: 1,
+        instrument: InstrumentId(instrument),
+        timestamp: 1,
+        arrival: 0,
+    };
+    let event = Event {
+        meta,
+        pair: PairId(0),
+        ends: Ends::Event,
+        body,
+    };
+    let (mut sent, mut panicked) = (Vec::new(), Vec::new());
+    let applied = factor.on(
+        &event,
+        |vector| sent.push((vector.meta.instrument.0, vector.ends)),
+        |panic| panicked.push((panic.instrument.0, panic.set)),
+    );
+    (sent, applied, panicked)
+}
+
+fn trade(price: f64) -> Body<'static> {
+    Body::Trade(Trade {
+        timestamp: 0,
+        price,
+        volume: 1.0,
+        side: 0,
+    })
+}
+
+fn fragile(triggers: &[EventKind]) -> Factor {
+    let mut registry = Registry::builtin();
+    registry.add::<Seen, _>();
+    registry.add::<Fragile, _>();
+    let bank = |name| {
+        let prepared = registry.get(name).unwrap().prepare(&Default::default());
+        prepared.unwrap().bank(4)
+    };
+    let banks = vec![bank("seen"), bank("fragile")];
+    Factor::new(banks, None, Triggers::new(triggers), 4, 1)
+}
+
+#[test]
+fn an_index_price_goes_to_all_that_are_left_of_its_pair() {
+    let updated = || (vec![], Applied::Updated, vec![]);
+    let mut factor = fragile(&[EventKind::IndexPrice]);
+    // The last that was heard of is the first of its pair.
+    for instrument in [0, 1, 2, 3] {
+        assert_eq!(end(&mut factor, instrument, TRADE), updated());
+    }
+    let price = |factor: &mut Factor| end(factor, NONE, index(5.0));
+    let all = [3, 2, 1, 0].map(|id| (id, [Ends::Nothing, Ends::Event][usize::from(id == 0)]));
+    assert_eq!(
+        price(&mut factor),
+        (all.to_vec(), Applied::HandedOn, vec![])
+    );
+    for (fatal, left) in [(2, &[3, 1, 0][..]), (3, &[1, 0])] {
+        let panicked = vec![(fatal, "fragile")];
+        let ended = end(&mut factor, fatal, trade(FATAL_NOW));
+        assert_eq!(ended, (vec![], Applied::Quarantined, panicked));
+        let ended = end(&mut factor, fatal, TRADE);
+        assert_eq!(ended, (vec![], Applied::Quarantined, vec![]));
+        let (sent, applied, _) = price(&mut factor);
+        let sent: Vec<u32> = sent.into_iter().map(|(id, _)| id).collect();
+        assert_eq!((&sent[..], applied), (left, Applied::HandedOn));
+    }
+}
+
+#[test]
+fn an_index_price_ends_with_the_last_of_its_pair() {
+    let (now, later) = (&[EventKind::IndexPrice][..], &[EventKind::Trade][..]);
+    for (triggers, fatal, sent, applied) in [
+        (now, 1, &[(0, Ends::Event)][..], Applied::HandedOn),
+        // Nobody is left to make the event's last vector.
+        (now, 0, &[(1, Ends::Nothing)], Applied::Quarantined),
+        (later, 1, &[], Applied::Updated),
+        (later, 0, &[], Applied::Updated),
+    ] {
+        let mut factor = fragile(triggers);
+        for id in [0, 1] {
+            let price = if id == fatal { FATAL_LATER } else { 1.0 };
+            end(&mut factor, id, trade(price));
+        }
+        let ended = end(&mut factor, NONE, index(5.0));
+        let panicked = vec![(fatal, "fragile")];
+        assert_eq!(ended, (sent.to_vec(), applied, panicked), "{fatal}");
+    }
+}
+
+#[test]
+fn a_place_for_each_instrument_and_pair_is_counted() {
+    let least = 100 * size_of::<Instrument>() + 10 * size_of::<Pair>();
+    let bytes = Factor::bytes(100, 10);
+    assert!(bytes >= least && bytes < 4 * least, "{bytes}");
+}

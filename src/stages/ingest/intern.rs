@@ -213,9 +213,23 @@ fn up_to_nul<const BYTES: usize, const WORDS: usize>(field: &[u8; BYTES]) -> [u6
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::abi::SYMBOL_LEN;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_table_is_filled_once_and_empty_then() {
+        let mut table = HashMap::with_capacity_and_hasher(100, FxBuildHasher);
+        let (capacity, filled) = (table.capacity(), Cell::new(0));
+        touch(&mut table, |number| {
+            filled.set(filled.get() + 1);
+            (number, number)
+        });
+        assert_eq!((filled.get(), table.len()), (capacity, 0));
+        assert_eq!(table.capacity(), capacity);
+    }
 
     proptest! {
         #[test]

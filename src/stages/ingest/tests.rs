@@ -172,6 +172,38 @@ fn names_that_were_given_win_and_are_assets() {
 }
 
 #[test]
+fn an_exchange_that_no_field_can_hold_is_given_no_names() {
+    let mut naming = Naming::new(SymbolStyle::Compact);
+    let longest = "x".repeat(EXCHANGE_LEN);
+    assert_eq!(naming.give(&longest, 5, "a", "b"), Ok(true));
+    for exchange in [longest + "x", "o\0kx".to_owned()] {
+        let error = naming.give(&exchange, 5, "a", "b").unwrap_err();
+        assert!(error.contains("at most 16 bytes without a NUL"), "{error}");
+    }
+}
+
+#[test]
+fn the_bytes_of_the_tables_are_those_that_they_take() {
+    fn table<K, V>(table: &HashMap<K, V, FxBuildHasher>) -> usize {
+        // An eighth of the places stays free.
+        (table.capacity() + 1).next_power_of_two() * (size_of::<(K, V)>() + 1)
+    }
+    for instruments in [15, 100, 1000, 1792, 1793] {
+        let ingest = stage(1, instruments);
+        assert_eq!(
+            Ingest::bytes(instruments),
+            ingest.by_spelling.taken()
+                + table(&ingest.by_pair)
+                + table(&ingest.by_instrument)
+                + table(&ingest.by_name),
+            "{instruments}"
+        );
+        assert!(ingest.by_pair.capacity() >= 2 * instruments);
+        assert!(ingest.by_spelling.room() >= 4 * instruments);
+    }
+}
+
+#[test]
 fn what_bears_one_name_is_told_once_and_can_be_looked_up() {
     let (mut ingest, told) = telling(Rules::default(), 8);
     for _ in 0..3 {
@@ -231,7 +263,8 @@ fn assets_of_which_no_event_came_are_missing() {
         // By the name that it was given, and by its symbol.
         (b"sol_usdt", 5, 2),
     ] {
-        let _ = run(&mut ingest, &of(symbol, b"okx", kind), &TRADE);
+        let taken = run(&mut ingest, &of(symbol, b"okx", kind), &TRADE);
+        assert_eq!(taken.is_ok(), symbol != b"btc_usdt");
         assert_eq!(missing().len(), left, "{:?}", missing());
     }
     assert_eq!(missing(), ["btcusd", "x"]);

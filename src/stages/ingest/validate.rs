@@ -187,6 +187,28 @@ mod tests {
         }
     }
 
+    /// Every book of a few levels of what decides.
+    #[test]
+    fn no_side_is_taken_that_level_by_level_would_not_be() {
+        let limits = Limits {
+            max_price: 4.0,
+            max_size: 4.0,
+        };
+        let all = [0.0, 1.0, 3.0, -1.0, 5.0, f64::NAN, f64::INFINITY];
+        for (levels, numbers) in [(1, &all[..]), (2, &all), (3, &all[..5]), (4, &all[..3])] {
+            for book in 0..numbers.len().pow(2 * levels) {
+                let number = |place| numbers[book / numbers.len().pow(place) % numbers.len()];
+                let prices: Vec<f64> = (0..levels).map(number).collect();
+                let sizes: Vec<f64> = (levels..2 * levels).map(number).collect();
+                assert_eq!(
+                    check_side(&prices, &sizes, &limits),
+                    look_again(&prices, &sizes, &limits),
+                    "{prices:?} {sizes:?}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn a_number_at_its_limit_is_taken_and_the_next_one_is_not() {
         let limits = Limits::default();

@@ -127,3 +127,11 @@ fn nan_and_infinity_reach_every_output() {
         assert_eq!(run(isa, &dense, &x), [f32::INFINITY; 9]);
     }
 }
+
+#[test]
+fn a_dense_layer_knows_whether_it_has_a_bias() {
+    let mut dense = Dense::new(2, 3, |_, _| 1.0);
+    assert!(!dense.has_bias());
+    dense.set_bias(&[1.0, 2.0, 3.0]);
+    assert!(dense.has_bias());
+}
