@@ -13,7 +13,7 @@ use super::row;
 use crate::messages::wire;
 use crate::os::clock::Clock;
 use crate::os::files::Output;
-use crate::os::join::join_until;
+use crate::os::join::{ends_by, join_until};
 use crate::os::stderr::say;
 use crate::os::{cores, threads};
 use crate::sync::broadcast::{Consumer, Received};
@@ -126,11 +126,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Tells the thread to write what is left; the lanes have ended.
-    pub(crate) fn end(&mut self) {
+    /// Tells the thread to write what is left; the lanes have ended. Waits for it, and
+    /// no longer.
+    pub(crate) fn end(&mut self, deadline: Instant) {
         self.waiting = None;
         self.done.store(true, Ordering::Release);
         self.wake.unpark();
+        ends_by(&self.thread, deadline);
     }
 
     /// Waits for the thread, which was told to end, and no longer. Says in one line on
@@ -146,8 +148,8 @@ impl Writer {
             Some(Ok(_)) => {}
             Some(Err(_)) => say(&format!("capture {name}: the capture thread panicked")),
             None => say(&format!(
-                "capture {name}: the disk does not answer; its thread is left behind and has the file \
-                 locked, the file ends where it was"
+                "capture {name}: the disk does not answer; the thread that writes it is left behind, \
+                 and the file stays locked"
             )),
         }
     }

@@ -90,15 +90,19 @@ impl Base {
         if let Some(missing) = self.monitor.missing_assets() {
             say(&missing);
         }
-        let deadline = Instant::now() + LONGEST_FAREWELL;
-        if let Some(mut capture) = capture {
-            capture.end();
-            capture.finish(deadline);
-        }
-        // After the capture: the summary has its counters.
+        let now = Instant::now();
+        let deadline = now + LONGEST_FAREWELL;
+        let capture = capture.map(|mut capture| {
+            // The summary has its counters, if it comes back.
+            capture.end(now + LONGEST_FAREWELL / 2);
+            capture
+        });
         if let Some(mut exporter) = exporter {
             exporter.end();
             exporter.finish(deadline);
+        }
+        if let Some(capture) = capture {
+            capture.finish(deadline);
         }
     }
 

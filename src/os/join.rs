@@ -6,19 +6,24 @@ use std::time::{Duration, Instant};
 /// How often it is looked whether the thread has ended.
 const STEP: Duration = Duration::from_micros(50);
 
+/// Whether a thread that was told to end has done so by then.
+pub(crate) fn ends_by<T>(thread: &JoinHandle<T>, deadline: Instant) -> bool {
+    while !thread.is_finished() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(STEP);
+    }
+    true
+}
+
 /// Joins a thread that was told to end. `None` if it has not by then: it is left
 /// behind with all that it owns.
 pub(crate) fn join_until<T>(
     thread: JoinHandle<T>,
     deadline: Instant,
 ) -> Option<std::thread::Result<T>> {
-    while !thread.is_finished() {
-        if Instant::now() > deadline {
-            return None;
-        }
-        std::thread::sleep(STEP);
-    }
-    Some(thread.join())
+    ends_by(&thread, deadline).then(|| thread.join())
 }
 
 #[cfg(test)]

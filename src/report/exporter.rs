@@ -185,8 +185,8 @@ impl Exporter {
         // The thread says itself what went wrong.
         if join_until(self.thread, deadline).is_none() {
             say(&format!(
-                "the latency report in {}: the disk does not answer; its thread is left behind and has \
-                 the log locked, the report is not whole",
+                "the latency report in {} is not whole: the disk does not answer; the thread that writes \
+                 it is left behind, and the log stays locked",
                 self.shown
             ));
         }

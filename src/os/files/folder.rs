@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::open::{about, c_path, name_of_kind, open, open_at};
-use super::output::Output;
+use super::output::{Output, TAKEN, is_taken};
 
 /// How often another name is tried for a file that is not there yet.
 const ATTEMPTS: usize = 16;
@@ -49,32 +49,40 @@ impl Folder {
     }
 
     /// Whether a file of this name could be removed or replaced: there is none, or
-    /// a regular one, or a link.
+    /// a regular one that nobody writes, or a link.
     ///
     /// # Errors
     ///
     /// What is there instead.
     pub(crate) fn check_replaceable(&self, name: &str) -> Result<(), String> {
-        let wrong = |what: String| format!("{}: {what}", self.path.join(name).display());
-        let looked = c_name(name)
-            .and_then(|name| {
-                let flags = libc::O_PATH | libc::O_NOFOLLOW;
-                open_at(self.open.as_raw_fd(), &name, flags, 0)
-            })
-            .and_then(|file| about(&file));
-        match looked {
-            Ok(about) if about.st_mode & libc::S_IFMT == libc::S_IFLNK => Ok(()),
+        let wrong = |what: &str| format!("{}: {what}", self.path.join(name).display());
+        let there = |flags| {
+            let name = c_name(name)?;
+            open_at(self.open.as_raw_fd(), &name, flags | libc::O_NOFOLLOW, 0)
+        };
+        match there(libc::O_PATH).and_then(|file| about(&file)) {
+            Ok(about) if about.st_mode & libc::S_IFMT == libc::S_IFLNK => return Ok(()),
             Ok(about) => match name_of_kind(about.st_mode) {
-                None => Ok(()),
-                Some(kind) => Err(wrong(format!("it is {kind}; expected a regular file"))),
+                None => {}
+                Some(kind) => return Err(wrong(&format!("it is {kind}; expected a regular file"))),
             },
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(wrong(error.to_string())),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(wrong(&error.to_string())),
+        }
+        // Who may not read it cannot tell.
+        match there(libc::O_RDONLY | libc::O_NONBLOCK) {
+            Ok(file) if is_taken(&file) => Err(wrong(TAKEN)),
+            _ => Ok(()),
         }
     }
 
     /// Removes a file, if it is there.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        self.check_replaceable(name).map_err(io::Error::other)?;
+        self.unlink(name)
+    }
+
+    fn unlink(&self, name: &str) -> io::Result<()> {
         let name = c_name(name)?;
         // SAFETY: the name is NUL-terminated, and the folder is open.
         match unsafe { libc::unlinkat(self.open.as_raw_fd(), name.as_ptr(), 0) } {
@@ -88,6 +96,7 @@ impl Folder {
 
     /// Puts a whole file in the place of what is there, or leaves that as it is.
     pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.check_replaceable(name).map_err(io::Error::other)?;
         let (file, fresh) = self.fresh(name)?;
         let mut file = File::from(file);
         let done = file.write_all(bytes).and_then(|()| {
@@ -100,7 +109,7 @@ impl Folder {
             }
         });
         if done.is_err() {
-            let _ = self.remove(&fresh);
+            let _ = self.unlink(&fresh);
         }
         done
     }

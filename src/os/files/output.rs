@@ -1,16 +1,14 @@
 //! Files that are written.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::open::{self, about, name_of_kind, open, open_at};
+use super::open::{self, about, c_path, name_of_kind, open, open_at};
 use crate::os::stderr::say;
-
-const FLAGS: libc::c_int = libc::O_WRONLY | libc::O_CREAT | libc::O_NONBLOCK;
-const MODE: libc::mode_t = 0o666;
 
 /// A file that is written. It is locked until it is dropped, so that no other handle
 /// and no other process writes into it.
@@ -75,23 +73,20 @@ impl Output {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(wrong(error)),
         }
-        let file = open(path, FLAGS, MODE).map_err(|error| not_opened(path, &error))?;
+        let file = opened(libc::AT_FDCWD, &c_path(path).map_err(wrong)?);
+        let file = file.map_err(|error| not_opened(path, &error))?;
         Self::of(file, whole, may)
     }
 
     /// A regular file of an open folder.
-    pub(super) fn in_folder(
-        folder: RawFd,
-        name: &std::ffi::CStr,
-        path: PathBuf,
-    ) -> Result<Self, String> {
+    pub(super) fn in_folder(folder: RawFd, name: &CStr, path: PathBuf) -> Result<Self, String> {
         let may = |about: &libc::stat64| name_of_kind(about.st_mode).map_or(Ok(()), Err);
         match open_at(folder, name, libc::O_PATH, 0).and_then(|file| about(&file)) {
             Ok(about) => may(&about).map_err(|kind| refused(&path, kind))?,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(wrong(&path, &error)),
         }
-        let file = open_at(folder, name, FLAGS, MODE).map_err(|error| not_opened(&path, &error))?;
+        let file = opened(folder, name).map_err(|error| not_opened(&path, &error))?;
         Self::of(file, path, may)
     }
 
@@ -162,35 +157,65 @@ impl Drop for Output {
     }
 }
 
+/// Opens a file or makes it, and waits for nobody.
+fn opened(folder: RawFd, path: &CStr) -> io::Result<OwnedFd> {
+    const FLAGS: libc::c_int = libc::O_WRONLY | libc::O_NONBLOCK;
+    // Without O_CREAT: systems refuse that on other users' files in folders like /tmp.
+    match open_at(folder, path, FLAGS, 0) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            open_at(folder, path, FLAGS | libc::O_CREAT, 0o666)
+        }
+        there => there,
+    }
+}
+
 /// Locks the file; whether that can be had there.
 fn lock(file: &OwnedFd, path: &Path) -> Result<bool, String> {
     static SAID: AtomicBool = AtomicBool::new(false);
-    loop {
-        // SAFETY: the descriptor is open, and the call does not wait.
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
-            return Ok(true);
+    match try_lock(file) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            Err(format!("cannot write {}: {TAKEN}", path.display()))
         }
-        let error = io::Error::last_os_error();
-        match error.kind() {
-            ErrorKind::Interrupted => {}
-            ErrorKind::WouldBlock => {
-                return Err(format!(
-                    "cannot write {}: it is locked; expected a file that no other handle writes, \
-                     nor another process",
+        Err(error) => {
+            if !SAID.swap(true, Ordering::Relaxed) {
+                say(&format!(
+                    "{} cannot be locked: {error}; it is written all the same, and nothing keeps \
+                     another handle or process from writing it too",
                     path.display()
                 ));
             }
-            _ => {
-                if !SAID.swap(true, Ordering::Relaxed) {
-                    say(&format!(
-                        "{} cannot be locked: {error}; it is written all the same, and nothing keeps \
-                         another handle or process from writing it too",
-                        path.display()
-                    ));
-                }
-                return Ok(false);
-            }
+            Ok(false)
         }
+    }
+}
+
+/// What is wrong with a file that is locked.
+pub(super) const TAKEN: &str =
+    "it is locked; expected a file that no other handle writes, nor another process";
+
+fn try_lock(file: &OwnedFd) -> io::Result<()> {
+    loop {
+        // SAFETY: the descriptor is open, and the call does not wait.
+        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// Whether somebody writes the file, as far as that can be seen.
+pub(super) fn is_taken(file: &OwnedFd) -> bool {
+    match try_lock(file) {
+        Ok(()) => {
+            // SAFETY: the descriptor is open; the call unlocks it and does no more.
+            unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
+            false
+        }
+        Err(error) => error.kind() == ErrorKind::WouldBlock,
     }
 }
 

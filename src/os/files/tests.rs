@@ -158,6 +158,16 @@ fn a_folder_stays_the_same_one_under_another_name() {
     folder.remove("summary").unwrap();
     assert_eq!(names(&after), ["log"]);
     assert!(names(&before).is_empty());
+    // Another handle's capture may be there.
+    let capture = Output::open(&after.join("capture")).unwrap();
+    for why in [
+        folder.replace("capture", b"whole").unwrap_err(),
+        folder.remove("capture").unwrap_err(),
+    ] {
+        assert!(why.to_string().contains("no other handle writes"), "{why}");
+    }
+    drop(capture);
+    folder.remove("capture").unwrap();
     // What could not be put in place leaves nothing.
     std::fs::create_dir(after.join("folder")).unwrap();
     folder.replace("folder", b"whole").unwrap_err();
