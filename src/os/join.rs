@@ -35,7 +35,9 @@ mod tests {
     #[test]
     fn a_thread_that_does_not_end_is_left_behind() {
         let (end, wait) = mpsc::channel::<()>();
-        let stuck = std::thread::spawn(move || drop(wait.recv()));
+        let stuck = std::thread::spawn(move || {
+            let _ = wait.recv();
+        });
         let deadline = Instant::now() + Duration::from_millis(20);
         assert!(join_until(stuck, deadline).is_none());
         assert!(Instant::now() >= deadline);
