@@ -25,6 +25,17 @@
  * signal_destroy. Everything the library hands out (symbol, values, texts,
  * signal_egress_t, what signal_result_t points to) stays the library's.
  *
+ * Stderr: lines go to descriptor 2 while it is what it was when the library was
+ * loaded: a terminal, a pipe, a local socket, or a file that is open for writing
+ * alone. A host that closes it may get that number for a file of its own, so what is
+ * there later gets no line, unless it is open under another descriptor, too, as
+ * after dup2(log, 1); dup2(log, 2). Redirect stderr before loading the library. What
+ * is not written is counted (signal_lost_lines).
+ *
+ * Files: none is ever opened at descriptors 0 to 2, all are closed by exec, and
+ * relative paths and folders mean what they meant in signal_create. signal_destroy
+ * waits 5 seconds for a disk that does not answer.
+ *
  * C++: signal.hpp beside this file wraps it.
  *
  * Include it by its path, or with -iquote: with -I its folder would come before
@@ -859,8 +870,8 @@ uint64_t signal_refused_handles(void);
 
 /*
  Lines for stderr that could not be written at once and are lost: a full pipe, a
- reader that is gone, a full disk. All handles, since the library was loaded.
- Any thread.
+ reader that is gone, a full disk, a descriptor 2 that is not stderr any more. All
+ handles, since the library was loaded. Any thread.
  */
 uint64_t signal_lost_lines(void);
 

@@ -47,7 +47,7 @@ const LAYERS: &[(&[&str], &[&str])] = &[
             "serde_path_to_error",
         ],
     ),
-    (&["capture"], &["bytemuck", "crossbeam_utils", "libc"]),
+    (&["capture"], &["bytemuck", "crossbeam_utils"]),
     (&["pipeline"], &["serde"]),
     (&["config"], &["serde", "serde_json", "serde_path_to_error"]),
     (&["doctor"], &[]),
@@ -251,6 +251,36 @@ fn no_member_changes_the_library_that_is_built_with_it() {
         }
     }
     assert!(members >= 4, "only {members} members use the library");
+}
+
+/// Whatever opens a file elsewhere may wait for a FIFO, land on a descriptor that the
+/// host takes for its stderr, or lack a lock.
+#[test]
+fn files_are_opened_in_one_place_alone() {
+    let (mut wrong, mut users) = (Vec::new(), 0);
+    for (main, place) in [
+        ("src/lib.rs", Some("src/os/files")),
+        ("command/src/lib.rs", None),
+    ] {
+        for (file, found) in imports(&root().join(main), &["std", "libc"]) {
+            let inside = file.strip_prefix(root()).unwrap().with_extension("");
+            let opens = |(first, second): &&(String, String)| match first.as_str() {
+                "std" => second == "fs",
+                _ => ["open", "open64", "openat", "openat64", "creat"].contains(&second.as_str()),
+            };
+            let found: Vec<_> = found.iter().filter(opens).collect();
+            if place.is_some_and(|place| inside.starts_with(place)) {
+                users += found.len();
+            } else if !found.is_empty() {
+                wrong.push(format!("{} uses {found:?}", inside.display()));
+            }
+        }
+    }
+    assert!(
+        users > 3,
+        "only {users} uses were found where they should be"
+    );
+    assert!(wrong.is_empty(), "open files in src/os/files: {wrong:#?}");
 }
 
 #[test]

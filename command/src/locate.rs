@@ -23,7 +23,8 @@ pub fn library(given: Option<&Path>) -> Result<PathBuf> {
         (None, None) => None,
     };
     if let Some((source, path)) = named {
-        return std::fs::canonicalize(&path)
+        return path
+            .canonicalize()
             .map_err(|error| Failure::said(format!("{source} {}: {error}", path.display())));
     }
     let command = std::env::current_exe()
@@ -32,12 +33,8 @@ pub fn library(given: Option<&Path>) -> Result<PathBuf> {
     // The newest: `cargo test` refreshes the one in deps alone.
     [beside.to_owned(), beside.join(".."), beside.join("deps")]
         .iter()
-        .filter_map(|dir| std::fs::canonicalize(dir.join(LIBRARY_NAME)).ok())
-        .max_by_key(|path| {
-            std::fs::metadata(path)
-                .and_then(|about| about.modified())
-                .ok()
-        })
+        .filter_map(|dir| dir.join(LIBRARY_NAME).canonicalize().ok())
+        .max_by_key(|path| path.metadata().and_then(|about| about.modified()).ok())
         .ok_or_else(|| {
             Failure::said(format!(
                 "there is no {LIBRARY_NAME} in {}; build it with `cargo build --release`, \
@@ -54,7 +51,7 @@ pub fn config(given: Option<&Path>) -> Result<Option<PathBuf>> {
         let variable: Option<OsString> = std::env::var_os(CONFIG_VARIABLE);
         return Ok(variable.filter(|path| !path.is_empty()).map(PathBuf::from));
     };
-    std::fs::canonicalize(path)
+    path.canonicalize()
         .map(Some)
         .map_err(|error| Failure::said(format!("--config {}: {error}", path.display())))
 }

@@ -1,8 +1,9 @@
 //! What the callback receives: the last signal, and all of them as CSV.
 
-use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+
+use signal::os::files;
 
 use crate::failure::{Failure, Result};
 
@@ -70,10 +71,7 @@ impl Received {
 }
 
 /// The file of `--signals`, opened.
-pub struct Output {
-    path: PathBuf,
-    file: File,
-}
+pub struct Output(files::Output);
 
 impl Output {
     /// Opens the file; what is in it stays until the first signal could come.
@@ -82,29 +80,10 @@ impl Output {
     ///
     /// The flag, the file and why.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(|error| failed(path, &error))?;
-        let path = path.to_owned();
-        Ok(Self { path, file })
-    }
-
-    /// Empties the file, if it is one.
-    fn empty(self) -> Result<(PathBuf, File)> {
-        let emptied = self
-            .file
-            .metadata()
-            .and_then(|about| match about.is_file() {
-                true => self.file.set_len(0),
-                false => Ok(()),
-            });
-        match emptied {
-            Ok(()) => Ok((self.path, self.file)),
-            Err(error) => Err(failed(&self.path, &error)),
-        }
+        let opened = files::Output::or_stream(path);
+        opened
+            .map(Self)
+            .map_err(|why| Failure::said(format!("--signals: {why}")))
     }
 }
 
@@ -117,7 +96,7 @@ fn failed(path: &Path, why: &dyn std::fmt::Display) -> Failure {
 /// empty.
 struct Table {
     path: PathBuf,
-    writer: csv::Writer<BufWriter<File>>,
+    writer: csv::Writer<BufWriter<files::Output>>,
     /// Where each model's columns begin, and where the last one's end.
     starts: Vec<usize>,
     names: Vec<String>,
@@ -126,7 +105,9 @@ struct Table {
 
 impl Table {
     fn create(output: Output, models: &ModelNames) -> Result<Self> {
-        let (path, file) = output.empty()?;
+        let Output(file) = output;
+        let path = file.path().to_owned();
+        file.empty().map_err(|error| failed(&path, &error))?;
         let mut writer = csv::Writer::from_writer(BufWriter::new(file));
         let mut columns = vec!["symbol".to_owned(), "timestamp_ns".into(), "model".into()];
         let mut starts = vec![0];

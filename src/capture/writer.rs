@@ -1,19 +1,19 @@
 //! The thread that writes the capture.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::io::Write;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_utils::sync::{Parker, Unparker};
 
 use super::row;
 use crate::messages::wire;
 use crate::os::clock::Clock;
+use crate::os::files::Output;
+use crate::os::join::{ends_by, join_until};
 use crate::os::stderr::say;
 use crate::os::{cores, threads};
 use crate::sync::broadcast::{Consumer, Received};
@@ -26,15 +26,24 @@ const NAP: Duration = Duration::from_millis(2);
 
 /// A running writer.
 pub(crate) struct Writer {
-    thread: JoinHandle<Job>,
+    thread: JoinHandle<Outcome>,
     wake: Unparker,
     done: Arc<AtomicBool>,
     path: PathBuf,
+    /// The file and the way to the thread, until it begins.
+    waiting: Option<(Output, mpsc::Sender<Output>)>,
+}
+
+/// Events that the thread has dealt with.
+#[derive(Default)]
+struct Outcome {
+    written: u64,
+    missed: u64,
+    failures: u64,
 }
 
 struct Job {
-    file: File,
-    path: PathBuf,
+    file: Output,
     events: Consumer,
     levels: usize,
     clock: Clock,
@@ -53,104 +62,108 @@ struct Job {
 }
 
 impl Writer {
-    /// Opens the file and locks it; what is in it stays.
-    pub(crate) fn open(path: &Path) -> Result<File, String> {
-        open(path).map_err(|error| {
-            format!(
-                "cannot write {}: {error}; expected a file that no other handle writes",
-                path.display()
-            )
-        })
-    }
-
-    /// Empties the opened file, then starts the thread on the `aside` cores.
+    /// Starts the thread on the `aside` cores. It writes nothing before
+    /// [`Writer::begin`].
     pub(crate) fn start(
-        path: &Path,
-        file: File,
+        file: Output,
         events: Consumer,
         levels: usize,
         clock: Clock,
         counters: Arc<Counters>,
         aside: Vec<usize>,
     ) -> Result<Self, String> {
-        let emptied = file.metadata().and_then(|about| match about.is_file() {
-            true => file.set_len(0),
-            false => Ok(()),
-        });
-        emptied.map_err(|error| format!("cannot empty {}: {error}", path.display()))?;
+        let path = file.path().to_path_buf();
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let mut job = Job {
-            file,
-            path: path.to_path_buf(),
-            events,
-            levels,
-            started: (since_epoch.as_nanos() as i64, clock.now()),
-            clock,
-            counters,
-            lines: Vec::with_capacity(TOGETHER * 2),
-            pending: 0,
-            len: 0,
-            failed: false,
-            failures: 0,
-        };
-        job.lines.extend_from_slice(row::header().as_bytes());
+        let started = (since_epoch.as_nanos() as i64, clock.now());
+        let mut lines = Vec::with_capacity(TOGETHER * 2);
+        lines.extend_from_slice(row::header().as_bytes());
         let parker = Parker::new();
         let wake = parker.unparker().clone();
         let done = Arc::new(AtomicBool::new(false));
         let ending = done.clone();
+        let (begin, begun) = mpsc::channel();
         let thread = threads::spawn("signal-capture".into(), move || {
             cores::step_aside(&aside);
+            let Ok(file) = begun.recv() else {
+                return Outcome::default();
+            };
+            let mut job = Job {
+                file,
+                events,
+                levels,
+                started,
+                clock,
+                counters,
+                lines,
+                pending: 0,
+                len: 0,
+                failed: false,
+                failures: 0,
+            };
             job.run(&parker, &ending);
-            job
+            job.outcome()
         })
         .map_err(|error| format!("cannot start the capture thread: {error}"))?;
         Ok(Self {
             thread,
             wake,
             done,
-            path: path.to_path_buf(),
+            path,
+            waiting: Some((file, begin)),
         })
     }
 
-    /// Writes what is left; the lanes have ended. Says in one line on stderr
-    /// what is not in the file.
-    pub(crate) fn finish(self) {
+    /// Empties the file and has the thread write into it: all else of the engine has
+    /// been started.
+    pub(crate) fn begin(&mut self) -> Result<(), String> {
+        if let Some((file, begin)) = self.waiting.take() {
+            file.empty()
+                .map_err(|error| format!("cannot empty {}: {error}", self.path.display()))?;
+            let _ = begin.send(file);
+        }
+        Ok(())
+    }
+
+    /// Tells the thread to write what is left; the lanes have ended. Waits for it, and
+    /// no longer.
+    pub(crate) fn end(&mut self, deadline: Instant) {
+        self.waiting = None;
         self.done.store(true, Ordering::Release);
         self.wake.unpark();
+        ends_by(&self.thread, deadline);
+    }
+
+    /// Waits for the thread, which was told to end, and no longer. Says in one line on
+    /// stderr what is not in the file.
+    pub(crate) fn finish(self, deadline: Instant) {
         let name = self.path.display();
-        match self.thread.join() {
-            Ok(job) if job.events.missed() + job.failures > 0 => say(&format!(
+        match join_until(self.thread, deadline) {
+            Some(Ok(outcome)) if outcome.missed + outcome.failures > 0 => say(&format!(
                 "capture {name}: {} events written, {} missed (the disk was behind by all of \
                  capture.buffer), {} not written after an error",
-                job.events.received() - job.failures,
-                job.events.missed(),
-                job.failures,
+                outcome.written, outcome.missed, outcome.failures,
             )),
-            Ok(_) => {}
-            Err(_) => say(&format!("capture {name}: the capture thread panicked")),
+            Some(Ok(_)) => {}
+            Some(Err(_)) => say(&format!("capture {name}: the capture thread panicked")),
+            None => say(&format!(
+                "capture {name}: the disk does not answer; the thread that writes it is left behind, \
+                 and the file stays locked"
+            )),
         }
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        // Opening a FIFO would wait for a reader, and the host with it.
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?;
-    // Two engines that write one file would spoil each other's capture.
-    file.try_lock().map_err(io::Error::from)?;
-    Ok(file)
-}
-
 impl Job {
+    fn outcome(&self) -> Outcome {
+        Outcome {
+            written: self.events.received() - self.failures,
+            missed: self.events.missed(),
+            failures: self.failures,
+        }
+    }
+
     fn run(&mut self, parker: &Parker, ending: &AtomicBool) {
         loop {
             // Before the look: when it is set, nothing more is written.
@@ -203,10 +216,10 @@ impl Job {
                 Err(error) => {
                     self.failed = true;
                     // Cut off the line that was begun, if the disk lets us.
-                    let _ = self.file.set_len(self.len);
+                    let _ = self.file.cut(self.len);
                     say(&format!(
                         "capture {}: cannot write: {error}; it ends here, the engine goes on",
-                        self.path.display()
+                        self.file.path().display()
                     ));
                 }
             }

@@ -216,7 +216,7 @@ impl Config {
         let mut config = Self::default();
         config.apply_file(path, &path.display().to_string())?;
         config.check()?;
-        config.check_paths(Some(path))?;
+        config.check_paths(&[paths::configuration(path)])?;
         Ok(config)
     }
 

@@ -27,6 +27,11 @@ impl NamedFile {
     }
 }
 
+/// The file that a configuration is from.
+pub(super) fn configuration(path: &Path) -> NamedFile {
+    NamedFile::new("the configuration", path)
+}
+
 impl fmt::Display for NamedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.what, self.path.display())
@@ -37,10 +42,19 @@ impl Latency {
     /// The files of a report in `dir`, whether they are there or not.
     #[doc(hidden)]
     pub fn files(dir: &Path) -> Vec<PathBuf> {
-        let hops = Hop::ALL.map(|hop| format!("{}.hgrm", hop.name()));
+        let names = Self::names().into_iter();
+        names.map(|name| dir.join(name)).collect()
+    }
+
+    /// Their names in it.
+    pub(crate) fn names() -> Vec<String> {
         let names = [Self::LOG, Self::SUMMARY].map(str::to_owned);
-        let all = names.into_iter().chain(hops);
-        all.map(|name| dir.join(name)).collect()
+        names.into_iter().chain(Hop::ALL.map(Self::table)).collect()
+    }
+
+    /// The name of a hop's percentile table.
+    pub(crate) fn table(hop: Hop) -> String {
+        format!("{}.hgrm", hop.name())
     }
 
     /// The interval log's name in the folder.
@@ -73,14 +87,15 @@ impl Config {
         capture.chain(report).collect()
     }
 
-    /// Refuses outputs that are inputs. Nothing has been written by then.
-    pub(crate) fn check_paths(&self, file: Option<&Path>) -> Result<(), Error> {
+    /// Refuses outputs that are inputs, the configuration's own or others that were read.
+    /// Nothing has been written by then.
+    pub(crate) fn check_paths(&self, others: &[NamedFile]) -> Result<(), Error> {
         let outputs = self.outputs();
         if outputs.is_empty() {
             return Ok(());
         }
         let mut inputs = self.inputs();
-        inputs.extend(file.map(|file| NamedFile::new("the configuration", file)));
+        inputs.extend_from_slice(others);
         check_apart(&inputs, &outputs).map_err(Error::Config)
     }
 }

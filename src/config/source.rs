@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Config;
 use super::layer::{Layer, parse};
+use super::{Config, paths};
 use crate::error::Error;
 use crate::os::files;
 use crate::os::machine::{MAX_CORES, parse_list};
@@ -49,7 +49,8 @@ impl Config {
         let given = layer != Layer::default();
         layer.apply(&mut config, Path::new(""));
         config.check()?;
-        config.check_paths(path.as_deref())?;
+        let file = path.as_deref().map(paths::configuration);
+        config.check_paths(file.as_slice())?;
         Ok((config, Origin { file: path, given }))
     }
 

@@ -1,10 +1,11 @@
 //! The blueprint: what a configuration asks for, checked, before anything runs.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Registry;
-use crate::config::{Config, ModelEntry};
+use crate::config::{Config, ModelEntry, NamedFile};
 use crate::error::{Error, suggestion};
 use crate::factors::{Entry, Prepared};
 use crate::messages::Names;
@@ -39,6 +40,8 @@ pub struct Blueprint {
     /// Of each shard, in their order.
     models: Vec<Vec<Box<dyn Model>>>,
     infos: Vec<ModelInfo>,
+    /// What was read besides the configuration's own files.
+    besides: Vec<NamedFile>,
 }
 
 /// What is known of a model by its place among the configured ones.
@@ -75,13 +78,16 @@ impl Blueprint {
         let sets = sets(config, registry, &disabled)?;
         let (factors, selection) = disabled.select(&sets)?;
         let files = config.models.iter().filter_map(|entry| entry.file.as_ref());
-        let bytes = files.filter_map(|file| Some(std::fs::metadata(file).ok()?.len()));
+        let bytes = files.filter_map(|file| Some(file.metadata().ok()?.len()));
         let bytes = bytes.fold(0, u64::saturating_add);
         memory::check_reading(bytes.saturating_mul(shards as u64))?;
         let mut models: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
         let mut infos = Vec::new();
+        let mut besides = Vec::new();
         for entry in &disabled.models(config) {
             let made = model_copies(entry, registry, &factors, shards)?;
+            let numbers = |file| NamedFile::new(format!("a file of model {}", entry.name), file);
+            besides.extend(made.besides.into_iter().map(numbers));
             for (place, (copy, of_shard)) in made.copies.into_iter().zip(&mut models).enumerate() {
                 check_inputs(entry, copy.as_ref(), &factors, &sets)?;
                 if place == 0 {
@@ -105,6 +111,7 @@ impl Blueprint {
             selection,
             models,
             infos,
+            besides,
         };
         blueprint.check_sizes()?;
         Ok(blueprint)
@@ -144,6 +151,11 @@ impl Blueprint {
             Callback::Concatenated => widths.sum(),
             Callback::PerModel => widths.max().unwrap_or(0),
         }
+    }
+
+    /// Files that were read besides those that the configuration names.
+    pub(super) fn besides(&self) -> &[NamedFile] {
+        &self.besides
     }
 
     /// Callbacks that one factor vector makes.
@@ -247,6 +259,7 @@ struct Made {
     kind: String,
     copies: Vec<Box<dyn Model>>,
     note: Option<String>,
+    besides: Vec<PathBuf>,
 }
 
 /// The model, so many times.
@@ -283,6 +296,7 @@ fn model_copies(
             kind: loaded.kind.name().to_owned(),
             copies: loaded.models,
             note: loaded.note,
+            besides: loaded.besides,
         });
     }
     let kind = entry.kind.as_deref().unwrap_or(name);
@@ -309,6 +323,7 @@ fn model_copies(
         kind: kind.to_owned(),
         copies: (0..copies).map(|_| make(&names)).collect(),
         note: None,
+        besides: Vec::new(),
     })
 }
 

@@ -142,6 +142,13 @@ impl Feeder {
     pub(crate) fn refuse(&self, reason: Counter) {
         self.counters.bump(reason);
     }
+
+    /// Sends the last histograms of the stages that ran here.
+    pub(super) fn finish(&mut self) {
+        if let Some(work) = self.inline.take() {
+            work.finish();
+        }
+    }
 }
 
 impl fmt::Debug for Feeder {
@@ -155,8 +162,6 @@ impl fmt::Debug for Feeder {
 
 impl Drop for Feeder {
     fn drop(&mut self) {
-        if let Some(work) = self.inline.take() {
-            work.finish();
-        }
+        self.finish();
     }
 }

@@ -183,7 +183,7 @@ impl Poller {
         }
     }
 
-    fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.record_last();
         self.free_batch();
         if let Some(recorder) = self.recorder.take() {

@@ -1,7 +1,7 @@
 //! What an engine has besides its two ends, and how it ends.
 
 use std::ffi::CStr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::blueprint::ModelInfo;
@@ -9,6 +9,7 @@ use super::delivery::Delivery;
 use super::feeder::Feeder;
 use super::poller::Poller;
 use crate::capture::Writer;
+use crate::error::Error;
 use crate::os::claims::Claims;
 use crate::os::clock::Clock;
 use crate::os::stderr::say;
@@ -20,39 +21,98 @@ use crate::telemetry::counters::Snapshot;
 
 /// The rest of an engine: lanes, counters and reports.
 pub(crate) struct Base {
-    pub(super) lanes: Vec<Lane>,
-    /// Given back when the lanes have ended.
-    pub(super) claims: Claims,
+    pub(super) running: Mutex<Running>,
     pub(super) plan: Plan,
     pub(super) control: Arc<Control>,
     pub(super) clock: Clock,
     pub(super) latency: Arc<Mutex<Latency>>,
-    pub(super) exporter: Option<Exporter>,
-    pub(super) capture: Option<Writer>,
     pub(super) about: String,
     pub(super) models: Vec<ModelInfo>,
     pub(super) monitor: Arc<Monitor>,
     pub(super) delivery: Delivery,
 }
 
+/// What has threads. The host's thread takes it to its end, also while another one
+/// still reads from the rest.
+pub(super) struct Running {
+    pub(super) lanes: Vec<Lane>,
+    /// Given back when the lanes have ended.
+    pub(super) claims: Claims,
+    pub(super) exporter: Option<Exporter>,
+    pub(super) capture: Option<Writer>,
+}
+
 impl Base {
+    pub(super) fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn counters(&self) -> Snapshot {
         self.monitor.counters()
     }
 
+    /// Has the report and the capture begin: their files are emptied. All else of the
+    /// engine has been started.
+    pub(super) fn begin_files(&self) -> Result<(), Error> {
+        let mut running = self.running();
+        if let Some(exporter) = &mut running.exporter {
+            exporter.begin().map_err(Error::Report)?;
+        }
+        if let Some(capture) = &mut running.capture {
+            capture.begin().map_err(Error::Capture)?;
+        }
+        Ok(())
+    }
+
     /// Ends the lanes. Whether all came back; one that did not still uses what it
     /// was given.
-    pub(crate) fn end_lanes(&mut self) -> bool {
+    pub(crate) fn end_lanes(&self) -> bool {
         self.control.stop();
         let deadline = Instant::now() + LONGEST_FAREWELL;
         let mut all = true;
-        for lane in self.lanes.drain(..) {
+        let mut running = self.running();
+        for lane in running.lanes.drain(..) {
             all &= lane.join(deadline);
         }
         if !all {
-            self.claims.keep();
+            running.claims.keep();
         }
         all
+    }
+
+    /// Ends the capture and the report, when the lanes have ended and both of the
+    /// host's ends have sent their last histograms. A disk that does not answer is
+    /// waited for as long as a lane that does not.
+    fn end_files(&self) {
+        let mut running = self.running();
+        let (capture, exporter) = (running.capture.take(), running.exporter.take());
+        drop(running);
+        if let Some(missing) = self.monitor.missing_assets() {
+            say(&missing);
+        }
+        let now = Instant::now();
+        let deadline = now + LONGEST_FAREWELL;
+        let capture = capture.map(|mut capture| {
+            // The summary has its counters, if it comes back.
+            capture.end(now + LONGEST_FAREWELL / 2);
+            capture
+        });
+        if let Some(mut exporter) = exporter {
+            exporter.end();
+            exporter.finish(deadline);
+        }
+        if let Some(capture) = capture {
+            capture.finish(deadline);
+        }
+    }
+
+    /// Ends all that has an end, and leaves the memory as it is: a reader that was
+    /// interrupted still looks at it.
+    pub(crate) fn end(&self, feeder: &mut Feeder, poller: &mut Poller) {
+        feeder.finish();
+        poller.finish();
+        self.end_lanes();
+        self.end_files();
     }
 
     /// Whether the engine has failed and nothing more will be published.
@@ -73,11 +133,6 @@ impl Base {
         if self.control.take_wish() {
             hand_over(feeder, poller);
         }
-    }
-
-    /// Tells the lanes to end; dropping joins them.
-    pub(crate) fn stop(&self) {
-        self.control.stop();
     }
 
     pub(crate) fn failure(&self) -> Option<&str> {
@@ -135,16 +190,7 @@ fn hand_over(feeder: &mut Feeder, poller: &mut Poller) {
 impl Drop for Base {
     fn drop(&mut self) {
         self.end_lanes();
-        if let Some(missing) = self.monitor.missing_assets() {
-            say(&missing);
-        }
-        if let Some(capture) = self.capture.take() {
-            capture.finish();
-        }
-        // The host's ends have been dropped by now and have sent their last
-        // histograms, as the lanes did when they ended.
-        if let Some(exporter) = self.exporter.take() {
-            exporter.finish();
-        }
+        // The host's ends have been dropped by now.
+        self.end_files();
     }
 }

@@ -9,16 +9,17 @@ use super::delivery::Delivery;
 use super::feeder::Feeder;
 use super::places::Places;
 use super::poller::Poller;
-use super::runtime::Base;
+use super::runtime::{Base, Running};
 use crate::capture::{Tap, Writer};
 use crate::config::Deliver;
 use crate::error::Error;
 use crate::messages::Names;
 use crate::os::clock::Clock;
+use crate::os::files::Output;
 use crate::os::memory;
 use crate::pipeline::build::{self, RingPlan};
 use crate::pipeline::control::Control;
-use crate::report::{Exporter, Facts, Latency, Monitor};
+use crate::report::{Exporter, Facts, Latency, Monitor, ReportFiles};
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::AtHost;
 use crate::telemetry::counters::Counters;
@@ -29,7 +30,8 @@ impl Engine {
     pub(super) fn build(blueprint: Blueprint, words: AtHost) -> Result<Self, Error> {
         memory::check("an engine", 0, 1)?;
         let config = &blueprint.config().clone();
-        config.check_paths(None)?;
+        config.check_paths(blueprint.besides())?;
+        let besides = blueprint.besides().to_vec();
         let Places {
             cores,
             plan,
@@ -50,15 +52,19 @@ impl Engine {
         let callbacks = blueprint.callbacks();
         let assets = config.assets()?;
         let mut stages = blueprint.stages(names.clone(), assets.clone(), plan.shards)?;
+        // Opened here, and emptied when all else has succeeded: what is refused destroys
+        // nothing.
+        let report = config.latency.dir.as_deref().map(ReportFiles::open);
+        let report = report.transpose().map_err(Error::Report)?;
         let mut captured = None;
-        // Opened before the report begins, and emptied after it could: what is refused
-        // destroys neither.
         if let Some(file) = &config.capture.file {
             let (tap, events) = Tap::new(config.capture.buffer, levels);
             stages.tap = Some(tap);
-            let opened = Writer::open(file).map_err(Error::Capture)?;
-            captured = Some((file, opened, events, Counters::new()));
+            let opened = Output::open(file).map_err(Error::Capture)?;
+            captured = Some((opened, events, Counters::new()));
         }
+        // Once more, with all of them there: what is one file has one inode now.
+        config.check_paths(&besides)?;
         let clock = Clock::new(config.timing);
         let control = Arc::new(Control::new(plan.lanes.len()));
         let (pulses, vitals): (Vec<_>, Vec<_>) = (0..plan.lanes.len().max(1))
@@ -84,7 +90,7 @@ impl Engine {
         let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
         pipeline.counters.insert(0, host_counters.clone());
         let report_counters = Counters::new();
-        let aside = captured.iter().map(|(_, _, _, counters)| counters.clone());
+        let aside = captured.iter().map(|(_, _, counters)| counters.clone());
         let aside: Vec<_> = aside.chain([report_counters.clone()]).collect();
         pipeline.feeds.push(feed);
         let mut inline = if plan.is_inline() {
@@ -121,15 +127,17 @@ impl Engine {
         for note in &plan.notes {
             about += &format!("; {note}");
         }
-        let mut base = Base {
-            lanes: Vec::new(),
-            claims,
+        let base = Base {
+            running: Mutex::new(Running {
+                lanes: Vec::new(),
+                claims,
+                exporter: None,
+                capture: None,
+            }),
             plan,
             control: control.clone(),
             clock: clock.clone(),
             latency: Arc::new(Mutex::new(Latency::new(pipeline.feeds, report_counters))),
-            exporter: None,
-            capture: None,
             about,
             models,
             monitor,
@@ -138,12 +146,13 @@ impl Engine {
         // From here on, dropping `base` stops and joins what has been started.
         for ((lane, work), pulse) in lanes.into_iter().zip(pipeline.works).zip(pulses) {
             let lane = lane.begin(work, pulse, control.clone());
-            base.lanes.push(lane.map_err(Error::Placement)?);
+            let lane = lane.map_err(Error::Placement)?;
+            base.running().lanes.push(lane);
         }
-        if let Some(dir) = &config.latency.dir {
+        if let Some(files) = report {
             let facts = Facts::new(config, &base.plan, &cores, &clock);
             let exporter = Exporter::start(
-                dir,
+                files,
                 config.latency.interval_ms,
                 base.latency.clone(),
                 clock.clone(),
@@ -152,14 +161,14 @@ impl Engine {
                 cores.aside(base.plan.lanes.iter().filter_map(|lane| lane.core)),
             )
             .map_err(Error::Report)?;
-            base.exporter = Some(exporter);
+            base.running().exporter = Some(exporter);
         }
-        if let Some((file, opened, events, counters)) = captured {
+        if let Some((opened, events, counters)) = captured {
             let aside = cores.aside(base.plan.lanes.iter().filter_map(|lane| lane.core));
-            let writer =
-                Writer::start(file, opened, events, levels, clock.clone(), counters, aside);
-            base.capture = Some(writer.map_err(Error::Capture)?);
+            let writer = Writer::start(opened, events, levels, clock.clone(), counters, aside);
+            base.running().capture = Some(writer.map_err(Error::Capture)?);
         }
+        base.begin_files()?;
         let next = pipeline.signals.address(0).addr() as u64;
         words.next.store(next, Ordering::Relaxed);
         Ok(Self {

@@ -32,13 +32,6 @@ pub(super) struct Handle {
     pub(super) base: Base,
 }
 
-impl Handle {
-    /// Tells the lanes to end.
-    pub(super) fn stop(&self) {
-        self.base.stop();
-    }
-}
-
 /// A model's name and its values' names, for C.
 pub(super) struct ModelNames {
     pub(super) name: CString,

@@ -124,7 +124,13 @@ impl Inside {
             crate::os::stderr::say(
                 "a handle was destroyed while a call on it was interrupted: its memory is kept",
             );
-            self.handle().stop();
+            let handle = self.handle();
+            guarded((), || {
+                // SAFETY: this thread is inside the handle's seat, no callback runs,
+                // and readers look at neither end.
+                let ends = unsafe { (&mut *handle.feeder.get(), &mut *handle.poller.get()) };
+                handle.base.end(ends.0, ends.1);
+            });
             slot.state.store(BURIED, Ordering::Release);
             return;
         }
@@ -132,7 +138,7 @@ impl Inside {
         // SAFETY: `value` came from `Box::into_raw` in `Reserved::publish` and is
         // taken out once. Nobody else reads through it: this thread is inside the
         // seat, the token is down and there are no readers.
-        let mut owned = unsafe { Box::from_raw(value) };
+        let owned = unsafe { Box::from_raw(value) };
         let all = guarded(false, || owned.base.end_lanes());
         guarded((), || drop(owned));
         if !all {

@@ -37,8 +37,8 @@ pub extern "C" fn signal_refused_handles() -> u64 {
 }
 
 /// Lines for stderr that could not be written at once and are lost: a full pipe, a
-/// reader that is gone, a full disk. All handles, since the library was loaded.
-/// Any thread.
+/// reader that is gone, a full disk, a descriptor 2 that is not stderr any more. All
+/// handles, since the library was loaded. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_lost_lines() -> u64 {
     stderr::lost()

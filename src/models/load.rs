@@ -1,6 +1,6 @@
 //! From a file to a model: its kind, bounds, and the check file beside it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -155,6 +155,8 @@ pub(crate) struct Loaded {
     pub(crate) models: Vec<Box<dyn Model>>,
     /// What whoever starts the model should hear of it.
     pub(crate) note: Option<String>,
+    /// Files besides its own that were read, all of them beside it.
+    pub(crate) besides: Vec<PathBuf>,
 }
 
 /// [`load`], so many times, at least once, from one reading of the file.
@@ -217,7 +219,12 @@ pub(crate) fn load_copies(
     for _ in 1..copies {
         models.push(source.parse(wanted.outputs).map_err(of_kind)?.model);
     }
-    Ok(Loaded { kind, models, note })
+    Ok(Loaded {
+        kind,
+        models,
+        note,
+        besides: external.paths().to_vec(),
+    })
 }
 
 impl Source<'_> {

@@ -12,16 +12,16 @@
 //! tells whether another copy of this library has a lane there.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::cores::LANE_NAME;
+use super::files;
 use super::machine::{self, MAX_CORES};
 
 /// Names the file in place of the usual one, for containers that share one, and
@@ -63,7 +63,7 @@ impl std::fmt::Display for Claim {
 static STATE: Mutex<State> = Mutex::new(State::new());
 
 struct State {
-    file: Option<File>,
+    file: Option<OwnedFd>,
     /// How many handles of this copy have claimed each byte. One with none left
     /// is held for another copy's sake.
     held: BTreeMap<u64, usize>,
@@ -145,7 +145,7 @@ impl Turn {
         Some(claims)
     }
 
-    fn file(&self) -> Option<&File> {
+    fn file(&self) -> Option<&OwnedFd> {
         self.state.as_ref()?.file.as_ref()
     }
 
@@ -242,16 +242,16 @@ impl State {
             self.process = process;
         }
         let mut why = String::new();
-        for path in paths() {
+        for path in &paths() {
             let named = |error: io::Error| format!("{}: {error}", path.display());
-            let there = std::fs::symlink_metadata(&path).map(|file| (file.dev(), file.ino()));
+            let there = path.symlink_metadata().map(|file| (file.dev(), file.ino()));
             if let (Some(open), Ok(there)) = (&self.file, &there) {
-                let open = open.metadata().map(|file| (file.dev(), file.ino()));
+                let open = files::about(open).map(|file| (file.st_dev, file.st_ino));
                 if open.is_ok_and(|open| open == *there) {
                     return Ok(());
                 }
             }
-            match open(&path) {
+            match open(path) {
                 Ok(file) => {
                     for &byte in self.held.keys() {
                         set(&file, byte, libc::F_WRLCK);
@@ -280,8 +280,14 @@ fn is_no_place(error: &io::Error) -> bool {
 }
 
 fn paths() -> Vec<PathBuf> {
-    match std::env::var_os(ENV_CLAIMS) {
-        Some(path) => vec![path.into()],
+    // The host may change its folder.
+    static NAMED: OnceLock<PathBuf> = OnceLock::new();
+    match std::env::var_os(ENV_CLAIMS).map(PathBuf::from) {
+        Some(path) if path.is_relative() => {
+            let whole = || std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+            vec![NAMED.get_or_init(whole).clone()]
+        }
+        Some(path) => vec![path],
         None => FOLDERS
             .iter()
             .map(|folder| PathBuf::from(folder).join(NAME))
@@ -291,27 +297,16 @@ fn paths() -> Vec<PathBuf> {
 
 /// Opens the file of claims or makes it. Whoever may write in the folder can put
 /// anything there: links are not followed, and nothing is ever written.
-fn open(path: &std::path::Path) -> io::Result<File> {
-    // Below 3 it would be taken for what the host reads and prints.
-    let mut low = Vec::new();
-    while low.last().is_none_or(|file: &File| file.as_raw_fd() < 2) {
-        low.push(File::open("/dev/null")?);
-    }
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY);
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    const FLAGS: libc::c_int = libc::O_RDWR | libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let deadline = Instant::now() + STEP * 20;
     loop {
         // Without O_CREAT: systems refuse that on other users' files in such folders.
-        let made = match options.open(path) {
-            Ok(file) => Ok(file),
+        let made = match files::open(path, FLAGS, 0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut options = options.clone();
-                options.create_new(true).mode(0o666).open(path)
+                files::open(path, FLAGS | libc::O_CREAT | libc::O_EXCL, 0o666)
             }
-            Err(error) => Err(error),
+            there => there,
         };
         let error = match made {
             Ok(file) => return checked(file),
@@ -329,23 +324,26 @@ fn open(path: &std::path::Path) -> io::Result<File> {
     }
 }
 
-fn checked(file: File) -> io::Result<File> {
-    let about = file.metadata()?;
-    if !about.is_file() || about.nlink() > 1 {
+fn checked(file: OwnedFd) -> io::Result<OwnedFd> {
+    let about = files::about(&file)?;
+    if about.st_mode & libc::S_IFMT != libc::S_IFREG || about.st_nlink > 1 {
         return Err(io::Error::other("expected a regular file with one name"));
     }
     // SAFETY: the call takes nothing and cannot fail.
-    let own = about.uid() == unsafe { libc::geteuid() };
-    if own && about.mode() & 0o666 != 0o666 {
+    let own = about.st_uid == unsafe { libc::geteuid() };
+    if own && about.st_mode & 0o666 != 0o666 {
         // The mask of its maker has taken others' rights away.
-        file.set_permissions(std::fs::Permissions::from_mode(0o666))?;
+        // SAFETY: the descriptor is open; the call changes the file's rights alone.
+        if unsafe { libc::fchmod(file.as_raw_fd(), 0o666) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
     }
     Ok(file)
 }
 
 /// Waits until no other process, nor another copy of this library, chooses its
 /// cores. Where that cannot be had, or takes too long, it goes on all the same.
-fn lock_out_others(file: &File) {
+fn lock_out_others(file: &OwnedFd) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         // SAFETY: the descriptor is open, and the call does not wait.
@@ -379,14 +377,14 @@ fn record(byte: u64, kind: libc::c_int) -> libc::flock {
 }
 
 /// Locks a byte or gives it back; whether that was done.
-fn set(file: &File, byte: u64, kind: libc::c_int) -> bool {
+fn set(file: &OwnedFd, byte: u64, kind: libc::c_int) -> bool {
     let record = record(byte, kind);
     // SAFETY: the record is valid, and the call does not wait.
     unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &record) == 0 }
 }
 
 /// Which other process has locked a byte, if one has; it may not be visible.
-fn holder(file: &File, byte: u64) -> Option<Option<u32>> {
+fn holder(file: &OwnedFd, byte: u64) -> Option<Option<u32>> {
     let mut record = record(byte, libc::F_WRLCK);
     // SAFETY: the call reads the record and writes into it.
     let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut record) == 0 };

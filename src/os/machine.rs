@@ -3,7 +3,7 @@
 //!
 //! An answer that cannot be had is `None`, or an empty list.
 
-use std::fs;
+use super::files;
 
 mod quota;
 
@@ -20,7 +20,7 @@ pub struct CpuInfo(String);
 impl CpuInfo {
     /// Reads it.
     pub fn read() -> Self {
-        Self(fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
+        Self(files::system("/proc/cpuinfo").unwrap_or_default())
     }
 
     /// The name of the first core's model.
@@ -109,12 +109,12 @@ pub struct Thread {
 
 /// The threads of this process.
 pub fn threads() -> Vec<Thread> {
-    let Ok(threads) = fs::read_dir("/proc/self/task") else {
+    let Ok(threads) = files::entries("/proc/self/task") else {
         return Vec::new();
     };
     threads
         .flatten()
-        .filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok())
+        .filter_map(|thread| files::system(thread.path().join("status")).ok())
         .filter_map(|status| {
             let value = |key: &str| {
                 let found = status.lines().find_map(|line| line.strip_prefix(key))?;
@@ -137,7 +137,7 @@ pub fn process_name(process: u32) -> Option<String> {
 /// Cores that this process' first thread may use, from what can be read of it; all
 /// that are online where nothing can. Never empty.
 pub fn cores_of_process() -> Vec<usize> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = files::system("/proc/self/status").unwrap_or_default();
     let list = status
         .lines()
         .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
@@ -165,14 +165,12 @@ pub fn resident_pages() -> Option<u64> {
 }
 
 fn entries(folder: &str) -> u64 {
-    fs::read_dir(folder).map_or(0, |entries| entries.count() as u64)
+    files::entries(folder).map_or(0, |entries| entries.count() as u64)
 }
 
 /// A kernel file's line; `None` where the kernel has no such file.
 fn line(path: &str) -> Option<String> {
-    fs::read_to_string(path)
-        .ok()
-        .map(|text| text.trim().to_owned())
+    files::system(path).ok().map(|text| text.trim().to_owned())
 }
 
 /// Reads the kernel's list format, `0-2,5`; `None` for anything else. An empty

@@ -8,7 +8,8 @@
 //! | `machine` | what `/proc` and `/sys` say |
 //! | `threads` | threads that block all signals |
 //! | `memory` | whether there is enough of it |
-//! | `files` | files, read whole and within a limit; which paths are one file |
+//! | `files` | the one place that opens files; which paths are one file |
+//! | `join` | waiting for a thread, and no longer than a host can bear |
 //! | `stderr` | lines on stderr |
 //! | `panic` | panics that are caught and told |
 //! | `glibc` | symbol versions of the host's glibc |
@@ -16,9 +17,10 @@
 pub mod claims;
 pub mod clock;
 pub mod cores;
-pub(crate) mod files;
+pub mod files;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod glibc;
+pub(crate) mod join;
 pub mod machine;
 pub(crate) mod memory;
 pub(crate) mod panic;

@@ -4,13 +4,19 @@
 //! written at once is lost and counted: a full pipe, a stopped terminal, a reader
 //! that is gone, a full disk. The host's description is left as it is: other
 //! processes share it, and `O_NONBLOCK` on it would make *their* writes fail.
+//! Descriptor 2 is written to only while it is stderr (`origin`).
 
+use std::ffi::CStr;
 use std::io::{Cursor, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use libc::{c_int, iovec};
+
+use super::files;
+
+mod origin;
 
 /// Lines that could not be written, or not whole.
 static LOST: AtomicU64 = AtomicU64::new(0);
@@ -26,7 +32,11 @@ const WHOLE: usize = libc::PIPE_BUF;
 /// of a fork a thread that is not there may hold it for ever. Allocates nothing
 /// and leaves `errno` alone, so that a refused call may use it.
 pub(crate) fn say(line: &str) {
-    say_on(libc::STDERR_FILENO, line);
+    keep_errno(|| {
+        if !origin::is_stderr(libc::STDERR_FILENO) || !write_line(libc::STDERR_FILENO, line) {
+            LOST.fetch_add(1, Ordering::Relaxed);
+        }
+    });
 }
 
 /// Lines of this copy of the library that were lost, since it was loaded.
@@ -34,12 +44,10 @@ pub(crate) fn lost() -> u64 {
     LOST.load(Ordering::Relaxed)
 }
 
-fn say_on(descriptor: RawFd, line: &str) {
+fn keep_errno(body: impl FnOnce()) {
     // SAFETY: the place of this thread's `errno` is valid as long as the thread.
     let errno = unsafe { *libc::__errno_location() };
-    if !write_line(descriptor, line) {
-        LOST.fetch_add(1, Ordering::Relaxed);
-    }
+    body();
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
 }
@@ -79,15 +87,7 @@ enum Kind {
 impl Kind {
     /// `None` where there is nothing to write to.
     fn of(descriptor: RawFd) -> Option<Self> {
-        let mut about = MaybeUninit::<libc::stat64>::uninit();
-        // SAFETY: `about` is a valid place for the answer, and is read only if
-        // the call has filled it.
-        let about = unsafe {
-            if libc::fstat64(descriptor, about.as_mut_ptr()) != 0 {
-                return None;
-            }
-            about.assume_init()
-        };
+        let about = files::about(&descriptor).ok()?;
         Some(match about.st_mode & libc::S_IFMT {
             libc::S_IFSOCK => Self::Socket,
             libc::S_IFREG | libc::S_IFBLK => Self::Direct,
@@ -108,15 +108,10 @@ fn reopen(descriptor: RawFd) -> Result<OwnedFd, c_int> {
     if is_multiplexer(descriptor) || write!(text, "/proc/self/fd/{descriptor}").is_err() {
         return Err(libc::ENOTSUP);
     }
-    let flags = libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-    // SAFETY: the path is NUL-terminated; a descriptor that is returned is new,
-    // and nobody else owns it.
-    unsafe {
-        match libc::open(path.as_ptr().cast(), flags) {
-            -1 => Err(*libc::__errno_location()),
-            own => Ok(OwnedFd::from_raw_fd(own)),
-        }
-    }
+    let flags = libc::O_WRONLY | libc::O_NONBLOCK;
+    let path = CStr::from_bytes_until_nul(&path).map_err(|_| libc::ENOTSUP)?;
+    let own = files::open_c(path, flags);
+    own.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 /// Whether it is the master of a pseudo-terminal: opened by its name it would be

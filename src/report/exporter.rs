@@ -1,10 +1,9 @@
 //! The thread that writes the latency report: the interval log as time goes by,
 //! the other files when the engine ends.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -22,6 +21,8 @@ use super::summary::Summary;
 use super::whole_lines::WholeLines;
 use crate::config;
 use crate::os::clock::Clock;
+use crate::os::files::{Folder, Output};
+use crate::os::join::join_until;
 use crate::os::stderr::say;
 use crate::os::{cores, threads};
 use crate::telemetry::hops::{Hop, MAX_NS, beyond};
@@ -32,15 +33,58 @@ const HAND_OVER: Duration = Duration::from_millis(2);
 /// time, at last so often.
 const LATE_HAND_OVER: Duration = Duration::from_millis(100);
 
+/// The report's folder and its log, opened; what is in them stays.
+pub(crate) struct ReportFiles {
+    folder: Folder,
+    log: Output,
+}
+
+impl ReportFiles {
+    /// Makes the folder and locks the log: two engines that write one report would
+    /// spoil each other's.
+    pub(crate) fn open(dir: &Path) -> Result<Self, String> {
+        let cannot = |what: String| {
+            format!(
+                "cannot write in {}: {what}; expected a folder that no other handle writes in",
+                dir.display()
+            )
+        };
+        let folder = Folder::make(dir).map_err(|error| cannot(error.to_string()))?;
+        let log = folder.output(config::Latency::LOG).map_err(cannot)?;
+        for name in others() {
+            folder.check_replaceable(&name).map_err(cannot)?;
+        }
+        Ok(Self { folder, log })
+    }
+
+    /// Empties the log and removes the rest: a run that ends without its files must not
+    /// wear another's.
+    fn empty(&self) -> io::Result<()> {
+        for name in others() {
+            self.folder.remove(&name)?;
+        }
+        self.log.empty()
+    }
+}
+
+/// The files of a report that are written when it ends.
+fn others() -> impl Iterator<Item = String> {
+    let names = config::Latency::names().into_iter();
+    names.filter(|name| name != config::Latency::LOG)
+}
+
 /// A running exporter.
 pub(crate) struct Exporter {
     thread: JoinHandle<()>,
     wake: Unparker,
     done: Arc<AtomicBool>,
+    shown: String,
+    /// The files and the way to the thread, until it begins.
+    waiting: Option<(ReportFiles, mpsc::Sender<ReportFiles>)>,
 }
 
 struct Job {
-    dir: PathBuf,
+    folder: Folder,
     interval: Duration,
     latency: Arc<Mutex<Latency>>,
     clock: Clock,
@@ -54,10 +98,10 @@ struct Job {
 type Log<'a, 'b> = IntervalLogWriter<'a, 'b, WholeLines, V2DeflateSerializer>;
 
 impl Exporter {
-    /// Makes the folder and the log, then starts the thread on the `aside`
-    /// cores.
+    /// Starts the thread on the `aside` cores. It writes nothing before
+    /// [`Exporter::begin`].
     pub(crate) fn start(
-        dir: &Path,
+        files: ReportFiles,
         interval_ms: u64,
         latency: Arc<Mutex<Latency>>,
         clock: Clock,
@@ -65,83 +109,92 @@ impl Exporter {
         facts: Facts,
         aside: Vec<usize>,
     ) -> Result<Self, String> {
-        let open = || -> io::Result<File> {
-            fs::create_dir_all(dir)?;
-            let file = File::options()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(dir.join(config::Latency::LOG))?;
-            // Two engines that write one file would spoil each other's report.
-            file.try_lock().map_err(io::Error::from)?;
-            file.set_len(0)?;
-            // A run that ends without its files must not wear another's.
-            let log = dir.join(config::Latency::LOG);
-            let files = config::Latency::files(dir);
-            for stale in files.iter().filter(|file| **file != log) {
-                match fs::remove_file(stale) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-            }
-            Ok(file)
-        };
-        let file = open().map_err(|error| {
-            format!(
-                "cannot write in {}: {error}; expected a folder that no other handle writes in",
-                dir.display()
-            )
-        })?;
         Latency::lock(&latency).keep_intervals();
         let parker = Parker::new();
         let wake = parker.unparker().clone();
         let done = Arc::new(AtomicBool::new(false));
-        let job = Job {
-            dir: dir.to_path_buf(),
-            interval: Duration::from_millis(interval_ms),
-            latency,
-            started: SystemTime::now(),
-            started_ticks: clock.now(),
-            clock,
-            monitor,
-            facts,
-            done: done.clone(),
-        };
-        let (latency, monitor) = (job.latency.clone(), job.monitor.clone());
+        let ending = done.clone();
+        let shown = files.folder.path().display().to_string();
+        let named = shown.clone();
+        let (started, started_ticks) = (SystemTime::now(), clock.now());
         let (has_begun, begun) = mpsc::channel();
+        let (begin, may_begin) = mpsc::channel::<ReportFiles>();
         let thread = threads::spawn("signal-report".into(), move || {
             cores::step_aside(&aside);
             let _ = has_begun.send(());
-            let shown = job.dir.clone();
-            let result = match catch_unwind(AssertUnwindSafe(|| job.run(file, &parker))) {
+            let Ok(ReportFiles { folder, log }) = may_begin.recv() else {
+                return;
+            };
+            let (seen, kept) = (monitor.clone(), latency.clone());
+            let job = Job {
+                folder,
+                interval: Duration::from_millis(interval_ms),
+                latency,
+                clock,
+                monitor,
+                facts,
+                started,
+                started_ticks,
+                done: ending,
+            };
+            let result = match catch_unwind(AssertUnwindSafe(|| job.run(log, &parker))) {
                 Ok(result) => result.map_err(|error| error.to_string()),
                 Err(_) => Err("its thread panicked".to_owned()),
             };
             if let Err(why) = result {
-                let what = format!("cannot write the latency report in {}", shown.display());
+                let what = format!("cannot write the latency report in {named}");
                 say(&format!("{what}: {why}; it ends here, the engine goes on"));
-                monitor.report_has_ended(format!("{what}: {why}"));
+                seen.report_has_ended(format!("{what}: {why}"));
                 // Last: who sees it counted can ask why.
-                Latency::lock(&latency).report_has_ended();
+                Latency::lock(&kept).report_has_ended();
             }
         })
         .map_err(|error| format!("cannot start the report thread: {error}"))?;
         // When the engine has started, its thread is off the host's core.
         let _ = begun.recv();
-        Ok(Self { thread, wake, done })
+        Ok(Self {
+            thread,
+            wake,
+            done,
+            shown,
+            waiting: Some((files, begin)),
+        })
     }
 
-    /// Writes the rest of the report, unless it has ended before.
-    pub(crate) fn finish(self) {
+    /// Empties the log, removes the files of an earlier report and has the thread
+    /// write: all else of the engine has been started.
+    pub(crate) fn begin(&mut self) -> Result<(), String> {
+        if let Some((files, begin)) = self.waiting.take() {
+            files
+                .empty()
+                .map_err(|error| format!("cannot empty the report in {}: {error}", self.shown))?;
+            let _ = begin.send(files);
+        }
+        Ok(())
+    }
+
+    /// Tells the thread to write the rest of the report, unless it has ended before.
+    pub(crate) fn end(&mut self) {
+        self.waiting = None;
         self.done.store(true, Ordering::Release);
         self.wake.unpark();
+    }
+
+    /// Waits for the thread, which was told to end, and no longer.
+    pub(crate) fn finish(self, deadline: Instant) {
         // The thread says itself what went wrong.
-        let _ = self.thread.join();
+        if join_until(self.thread, deadline).is_none() {
+            say(&format!(
+                "the latency report in {} is not whole: the disk does not answer; the thread that writes \
+                 it is left behind, and the log stays locked",
+                self.shown
+            ));
+        }
     }
 }
 
 impl Job {
-    fn run(self, file: File, parker: &Parker) -> io::Result<()> {
+    fn run(self, file: Output, parker: &Parker) -> io::Result<()> {
         let mut file = WholeLines::new(file);
         let mut serializer = V2DeflateSerializer::new();
         let mut log = IntervalLogWriterBuilder::new()
@@ -212,11 +265,21 @@ impl Job {
     }
 
     fn write_totals(&self) -> io::Result<()> {
+        for (name, text) in self.totals()? {
+            self.folder.replace(&name, &text)?;
+        }
+        Ok(())
+    }
+
+    /// The files of the end, by name. The lock is given back before they are written:
+    /// a disk may never answer.
+    fn totals(&self) -> io::Result<Vec<(String, Vec<u8>)>> {
         let latency = Latency::lock(&self.latency);
+        let mut files = Vec::new();
         for (hop, histogram) in latency.totals() {
-            write_file(&self.dir.join(format!("{}.hgrm", hop.name())), |out| {
-                write_hgrm(out, histogram)
-            })?;
+            let mut table = Vec::new();
+            write_hgrm(&mut table, histogram)?;
+            files.push((config::Latency::table(*hop), table));
         }
         let since_epoch = self
             .started
@@ -229,22 +292,10 @@ impl Job {
             &self.monitor,
             &self.facts,
         );
-        write_file(&self.dir.join(config::Latency::SUMMARY), |out| {
-            serde_json::to_writer_pretty(&mut *out, &summary)?;
-            writeln!(out)
-        })
+        let mut text = serde_json::to_vec_pretty(&summary)?;
+        text.push(b'\n');
+        // Last: whoever waits for it finds the others.
+        files.push((config::Latency::SUMMARY.to_owned(), text));
+        Ok(files)
     }
-}
-
-/// Writes a file whole, or leaves none.
-fn write_file(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut out = BufWriter::new(File::create(path)?);
-    let written = write(&mut out).and_then(|()| out.flush());
-    if written.is_err() {
-        let _ = fs::remove_file(path);
-    }
-    written
 }

@@ -22,7 +22,7 @@ mod summary;
 mod tests;
 mod whole_lines;
 
-pub(crate) use exporter::Exporter;
+pub(crate) use exporter::{Exporter, ReportFiles};
 pub(crate) use facts::Facts;
 pub use facts::VERSION;
 pub use health::{Health, HealthState};

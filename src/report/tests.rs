@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Exporter, Facts, Latency, Monitor};
+use super::{Exporter, Facts, Latency, Monitor, ReportFiles};
 use crate::config::Config;
 use crate::os::clock::Clock;
 use crate::os::cores::Cores;
@@ -60,7 +60,7 @@ impl Report {
         let monitor = Arc::new(monitor);
         let latency = Arc::new(Mutex::new(Latency::new(vec![feed], counters)));
         let exporter = Exporter::start(
-            dir.path(),
+            ReportFiles::open(dir.path()).unwrap(),
             length.as_millis() as u64,
             latency.clone(),
             clock.clone(),
@@ -68,8 +68,10 @@ impl Report {
             Facts::new(&config, &plan, &cores, &clock),
             Vec::new(),
         );
+        let mut exporter = exporter.unwrap();
+        exporter.begin().unwrap();
         Self {
-            exporter: exporter.unwrap(),
+            exporter,
             recorder,
             latency,
             monitor,
@@ -93,9 +95,11 @@ impl Report {
     }
 
     /// Ends the report.
-    fn finish(self) -> (tempfile::TempDir, Arc<Monitor>) {
+    fn finish(mut self) -> (tempfile::TempDir, Arc<Monitor>) {
         self.recorder.finish();
-        self.exporter.finish();
+        self.exporter.end();
+        let far = Instant::now() + Duration::from_secs(60);
+        self.exporter.finish(far);
         (self.dir, self.monitor)
     }
 }

@@ -1,13 +1,14 @@
 //! A file that gets whole lines, each in one write: a host that is ended between
 //! two of them, by whatever, leaves a file that can be read.
 
-use std::fs::File;
 use std::io::{self, Write};
+
+use crate::os::files::Output;
 
 /// Writes each line at its end. A line that the disk takes only a part of is cut
 /// off again.
 pub(super) struct WholeLines {
-    file: File,
+    file: Output,
     /// Bytes of whole lines in the file.
     len: u64,
     /// What has been written since the last line's end.
@@ -16,7 +17,7 @@ pub(super) struct WholeLines {
 
 impl WholeLines {
     /// Writes to an empty file.
-    pub(super) fn new(file: File) -> Self {
+    pub(super) fn new(file: Output) -> Self {
         Self {
             file,
             len: 0,
@@ -32,7 +33,7 @@ impl Write for WholeLines {
             let lines = &self.begun[..=end];
             if let Err(error) = self.file.write_all(lines) {
                 // If the disk lets us.
-                let _ = self.file.set_len(self.len);
+                let _ = self.file.cut(self.len);
                 return Err(error);
             }
             self.len += lines.len() as u64;

@@ -1,3 +1,4 @@
 //! What an engine writes down of its events.
 
+mod refused;
 mod tap;

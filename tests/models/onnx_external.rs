@@ -143,3 +143,23 @@ fn tensors_are_read_from_the_models_folder_alone() {
             .contains("more than 268435456 bytes")
     );
 }
+
+#[test]
+fn a_capture_over_a_models_tensors_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, data) = (dir.path().join("m.onnx"), dir.path().join("m.data"));
+    let numbers = [0u8; 8];
+    std::fs::write(&data, numbers).unwrap();
+    std::fs::write(&path, model(&[("location", "m.data")])).unwrap();
+    let link = dir.path().join("capture.csv");
+    std::fs::hard_link(&data, &link).unwrap();
+    let json = format!(
+        r#"{{"model": {path:?}, "disabled_factors": ["best_bid"], "capture": {{"file": {link:?}}}}}"#
+    );
+    let config = signal::Config::from_json(&json).unwrap();
+    let error = signal::Engine::start(&config).unwrap_err().to_string();
+    for part in ["the same file as a file of model", "m.data", "capture.file"] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!(std::fs::read(&data).unwrap(), numbers);
+}

@@ -1,6 +1,5 @@
 //! The rows of one file, one after the other.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use super::row::{Columns, Row};
 use crate::abi::HostEvent;
 use crate::formats::error::{Error, Result};
 use crate::formats::gzip::{self, Foreign, Gzip};
+use crate::os::files::Recorded;
 
 /// Bytes that are read at once.
 const BUFFER: usize = 1 << 16;
@@ -29,7 +29,7 @@ pub struct Rows {
 
 /// Counts what is read.
 struct Counted {
-    file: File,
+    file: Recorded,
     read: Arc<AtomicU64>,
 }
 
@@ -49,7 +49,7 @@ impl Rows {
             file: file.to_owned(),
             what,
         };
-        let opened = File::open(file).map_err(|error| fail(error.to_string()))?;
+        let opened = Recorded::open(file).map_err(|error| fail(error.to_string()))?;
         let read = Arc::new(AtomicU64::new(0));
         let counted = Counted {
             file: opened,

@@ -4,7 +4,7 @@
 //! and not through a link, and what it names is bounded like the model itself.
 
 use std::collections::HashMap;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use super::proto;
 use super::wire::Span;
@@ -14,9 +14,13 @@ use crate::os::{files, memory};
 /// Most files that a model's tensors are in.
 const MAX_FILES: usize = 1 << 10;
 
-/// The files by the names that the model gives them.
+/// Files beside a model that have numbers of it.
 #[derive(Debug, Default)]
-pub struct External(HashMap<String, Vec<u8>>);
+pub struct External {
+    /// By the names that the model gives them.
+    files: HashMap<String, Vec<u8>>,
+    paths: Vec<PathBuf>,
+}
 
 /// Where a tensor's numbers are.
 #[derive(Debug, Default)]
@@ -124,14 +128,20 @@ impl External {
         for (name, path) in paths {
             let read = files::read(&path, MAX_FILE_BYTES)
                 .map_err(|what| ModelError(format!("external data {name:?}: {what}")))?;
-            external.0.insert(name, read);
+            external.files.insert(name, read);
+            external.paths.push(path);
         }
         Ok(external)
     }
 
+    /// The files that were read.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
     /// The bytes of a tensor.
     pub fn bytes(&self, name: &str, place: &Place<'_>) -> Result<&[u8], ModelError> {
-        let Some(file) = self.0.get(place.location) else {
+        let Some(file) = self.files.get(place.location) else {
             return Err(ModelError(format!(
                 "tensor '{name}': its numbers are in another file; expected them inside, or in a \
                  file beside the model's when it is read from one (save the model without \

@@ -3,10 +3,11 @@
 //! A group's quota binds all groups below it, so the tightest one from this
 //! process' own group upwards counts.
 
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
+
+use crate::os::files;
 
 /// A quota.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,7 +56,7 @@ pub fn quota_in(root: &Path) -> Option<Quota> {
 /// [`throttling`], with the system's files below `root`.
 pub fn throttling_in(root: &Path) -> Option<Throttling> {
     let (_, group) = tightest(root)?;
-    let text = fs::read_to_string(group.join("cpu.stat")).ok()?;
+    let text = files::system(group.join("cpu.stat")).ok()?;
     let value = |key: &str| {
         let mut lines = text.lines().filter_map(|line| line.split_once(' '));
         let (_, value) = lines.find(|(name, _)| *name == key)?;
@@ -73,8 +74,8 @@ pub fn throttling_in(root: &Path) -> Option<Throttling> {
 
 /// The tightest quota and the folder of its group.
 fn tightest(root: &Path) -> Option<(Quota, PathBuf)> {
-    let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
-    let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).ok()?;
+    let groups = files::system(root.join("proc/self/cgroup")).ok()?;
+    let mounts = files::system(root.join("proc/self/mountinfo")).ok()?;
     let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();
     let mut tightest: Option<(Quota, PathBuf)> = None;
     for line in groups.lines() {
@@ -162,7 +163,7 @@ fn unescape(path: &str) -> String {
 }
 
 fn read_v2(group: &Path) -> Option<f64> {
-    let text = fs::read_to_string(group.join("cpu.max")).ok()?;
+    let text = files::system(group.join("cpu.max")).ok()?;
     let (quota, period) = text.trim().split_once(' ')?;
     // `max` is no number.
     ratio(quota.parse().ok()?, period.parse().ok()?)
@@ -170,7 +171,7 @@ fn read_v2(group: &Path) -> Option<f64> {
 
 fn read_v1(group: &Path) -> Option<f64> {
     let number = |name: &str| -> Option<f64> {
-        let text = fs::read_to_string(group.join(name)).ok()?;
+        let text = files::system(group.join(name)).ok()?;
         text.trim().parse().ok()
     };
     ratio(number("cpu.cfs_quota_us")?, number("cpu.cfs_period_us")?)
@@ -183,6 +184,8 @@ fn ratio(quota: f64, period: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// Files below a folder, each with its text.

@@ -1,0 +1,139 @@
+//! Opening, at descriptor 3 or above.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use libc::{c_int, mode_t};
+
+/// The first descriptor that is nobody's stdin, stdout or stderr.
+const FIRST: RawFd = 3;
+
+/// Opens a file, to be closed when another program is started.
+pub(crate) fn open(path: &Path, flags: c_int, mode: mode_t) -> io::Result<OwnedFd> {
+    open_at(libc::AT_FDCWD, &c_path(path)?, flags, mode)
+}
+
+/// [`open`] without taking memory.
+pub(crate) fn open_c(path: &CStr, flags: c_int) -> io::Result<OwnedFd> {
+    open_at(libc::AT_FDCWD, path, flags, 0)
+}
+
+/// [`open`], with the path relative to a folder. Takes no memory.
+pub(super) fn open_at(
+    folder: RawFd,
+    path: &CStr,
+    flags: c_int,
+    mode: mode_t,
+) -> io::Result<OwnedFd> {
+    let flags = flags | libc::O_CLOEXEC | libc::O_NOCTTY;
+    let _low = Low::taken();
+    loop {
+        // SAFETY: the path is NUL-terminated; a descriptor that is returned is new,
+        // and nobody else owns it.
+        let file = unsafe {
+            match libc::openat(folder, path.as_ptr(), flags, mode) {
+                -1 => Err(io::Error::last_os_error()),
+                file => Ok(OwnedFd::from_raw_fd(file)),
+            }
+        };
+        match file {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Another thread has closed a low one meanwhile.
+            Ok(file) if file.as_raw_fd() < FIRST => return moved_up(&file),
+            file => return file,
+        }
+    }
+}
+
+fn moved_up(file: &OwnedFd) -> io::Result<OwnedFd> {
+    // SAFETY: the call duplicates a descriptor that is open; what it returns is new,
+    // and nobody else owns it.
+    unsafe {
+        match libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST) {
+            -1 => Err(io::Error::last_os_error()),
+            file => Ok(OwnedFd::from_raw_fd(file)),
+        }
+    }
+}
+
+pub(super) fn c_path(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "its name has a NUL in it"))
+}
+
+/// Descriptors 0 to 2 that were closed, taken so that what is opened lies above. What
+/// lies on them meanwhile can be neither read nor written, as before.
+pub(super) struct Low([Option<RawFd>; FIRST as usize]);
+
+impl Low {
+    pub(super) fn taken() -> Self {
+        let mut low = Self([None; FIRST as usize]);
+        for place in &mut low.0 {
+            if (0..FIRST).all(|file| flags(file) != -1) {
+                break;
+            }
+            // SAFETY: the path is NUL-terminated; the descriptor is closed by `drop`.
+            let file = unsafe { libc::open(c"/".as_ptr(), libc::O_PATH | libc::O_CLOEXEC) };
+            if file == -1 {
+                break;
+            }
+            *place = Some(file);
+        }
+        low
+    }
+}
+
+impl Drop for Low {
+    fn drop(&mut self) {
+        for file in self.0.into_iter().flatten() {
+            let flags = flags(file);
+            // Another thread of the host may have put a file of its own there.
+            if flags != -1 && flags & libc::O_PATH != 0 {
+                // SAFETY: `taken` has opened it for this value alone.
+                unsafe { libc::close(file) };
+            }
+        }
+    }
+}
+
+/// How a descriptor was opened; -1 for none.
+pub(super) fn flags(file: RawFd) -> c_int {
+    // SAFETY: the call asks for flags and changes nothing.
+    unsafe { libc::fcntl(file, libc::F_GETFL) }
+}
+
+/// What the kernel says of an open file.
+pub(crate) fn about(file: &impl AsRawFd) -> io::Result<libc::stat64> {
+    let mut about = MaybeUninit::<libc::stat64>::uninit();
+    // SAFETY: `about` is a valid place for the answer, and is read only if the call
+    // has filled it.
+    unsafe {
+        match libc::fstat64(file.as_raw_fd(), about.as_mut_ptr()) {
+            0 => Ok(about.assume_init()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// The kind of what a path leads to, without opening it.
+pub(super) fn mode(path: &Path) -> io::Result<mode_t> {
+    path.metadata().map(|about| about.mode())
+}
+
+/// What it is instead of a regular file; `None` for one.
+pub(super) fn name_of_kind(mode: mode_t) -> Option<&'static str> {
+    match mode & libc::S_IFMT {
+        libc::S_IFREG => None,
+        libc::S_IFDIR => Some("a folder"),
+        libc::S_IFIFO => Some("a FIFO"),
+        libc::S_IFSOCK => Some("a socket"),
+        libc::S_IFCHR | libc::S_IFBLK => Some("a device"),
+        libc::S_IFLNK => Some("a link"),
+        _ => Some("of a kind that is not known"),
+    }
+}

@@ -1,0 +1,255 @@
+//! Files that are written.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::open::{self, about, c_path, name_of_kind, open, open_at};
+use crate::os::stderr::say;
+
+/// A file that is written. It is locked until it is dropped, so that no other handle
+/// and no other process writes into it.
+#[derive(Debug)]
+pub struct Output {
+    file: File,
+    path: PathBuf,
+    is_locked: bool,
+    is_regular: bool,
+}
+
+impl Output {
+    /// Opens a regular file, with the folders above it, or makes it; what is in it
+    /// stays. The kernel's null and full devices are taken too, which never wait.
+    ///
+    /// # Errors
+    ///
+    /// The file, what is wrong with it and what was expected.
+    pub(crate) fn open(path: &Path) -> Result<Self, String> {
+        Self::at_path(path, |about| match name_of_kind(about.st_mode) {
+            Some(_) if never_waits(about) => Ok(()),
+            Some(kind) => Err(kind),
+            None => Ok(()),
+        })
+    }
+
+    /// [`Output::open`] for a program that its user waits for: a terminal or a FIFO
+    /// that somebody reads is taken too.
+    ///
+    /// # Errors
+    ///
+    /// The file, what is wrong with it and what was expected.
+    #[doc(hidden)]
+    pub fn or_stream(path: &Path) -> Result<Self, String> {
+        let output = Self::at_path(path, |about| match about.st_mode & libc::S_IFMT {
+            libc::S_IFCHR | libc::S_IFIFO => Ok(()),
+            _ => name_of_kind(about.st_mode).map_or(Ok(()), Err),
+        })?;
+        if !output.is_regular {
+            let file = output.file.as_raw_fd();
+            let flags = open::flags(file) & !libc::O_NONBLOCK;
+            // SAFETY: the call sets flags of a description that nobody else has.
+            if unsafe { libc::fcntl(file, libc::F_SETFL, flags) } != 0 {
+                return Err(wrong(path, &io::Error::last_os_error()));
+            }
+        }
+        Ok(output)
+    }
+
+    fn at_path(
+        path: &Path,
+        may: impl Fn(&libc::stat64) -> Result<(), &'static str>,
+    ) -> Result<Self, String> {
+        let wrong = |error: io::Error| wrong(path, &error);
+        // For whoever reads of it after the host has changed its folder.
+        let whole = std::path::absolute(path).map_err(wrong)?;
+        let folder = whole.parent().unwrap_or(Path::new("/"));
+        super::folder::make(folder).map_err(wrong)?;
+        // A device may do something when it is opened, so it is looked at before.
+        match open(path, libc::O_PATH, 0).and_then(|file| about(&file)) {
+            Ok(about) => may(&about).map_err(|kind| refused(path, kind))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(wrong(error)),
+        }
+        let file = opened(libc::AT_FDCWD, &c_path(path).map_err(wrong)?);
+        let file = file.map_err(|error| not_opened(path, &error))?;
+        Self::of(file, whole, may)
+    }
+
+    /// A regular file of an open folder.
+    pub(super) fn in_folder(folder: RawFd, name: &CStr, path: PathBuf) -> Result<Self, String> {
+        let may = |about: &libc::stat64| name_of_kind(about.st_mode).map_or(Ok(()), Err);
+        match open_at(folder, name, libc::O_PATH, 0).and_then(|file| about(&file)) {
+            Ok(about) => may(&about).map_err(|kind| refused(&path, kind))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(wrong(&path, &error)),
+        }
+        let file = opened(folder, name).map_err(|error| not_opened(&path, &error))?;
+        Self::of(file, path, may)
+    }
+
+    fn of(
+        file: OwnedFd,
+        path: PathBuf,
+        may: impl Fn(&libc::stat64) -> Result<(), &'static str>,
+    ) -> Result<Self, String> {
+        let about = about(&file).map_err(|error| wrong(&path, &error))?;
+        may(&about).map_err(|kind| refused(&path, kind))?;
+        let is_regular = name_of_kind(about.st_mode).is_none();
+        // A device belongs to the whole machine.
+        let is_locked = is_regular && lock(&file, &path)?;
+        Ok(Self {
+            file: file.into(),
+            path,
+            is_locked,
+            is_regular,
+        })
+    }
+
+    /// Where it was when it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Empties it, if it is a regular file.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn empty(&self) -> io::Result<()> {
+        self.cut(0)
+    }
+
+    #[cfg(test)]
+    pub(super) fn as_fd_for_tests(&self) -> &File {
+        &self.file
+    }
+
+    /// Cuts off what is behind so many bytes.
+    pub(crate) fn cut(&self, length: u64) -> io::Result<()> {
+        match self.is_regular {
+            true => self.file.set_len(length),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if self.is_locked {
+            // A child of the host that was forked meanwhile holds the description,
+            // and closing alone would leave the lock to it.
+            // SAFETY: the descriptor is open; the call unlocks it and does no more.
+            unsafe { libc::flock(self.file.as_raw_fd(), libc::LOCK_UN) };
+        }
+    }
+}
+
+/// Opens a file or makes it, and waits for nobody.
+fn opened(folder: RawFd, path: &CStr) -> io::Result<OwnedFd> {
+    const FLAGS: libc::c_int = libc::O_WRONLY | libc::O_NONBLOCK;
+    // Without O_CREAT: systems refuse that on other users' files in folders like /tmp.
+    match open_at(folder, path, FLAGS, 0) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            open_at(folder, path, FLAGS | libc::O_CREAT, 0o666)
+        }
+        there => there,
+    }
+}
+
+/// Locks the file; whether that can be had there.
+fn lock(file: &OwnedFd, path: &Path) -> Result<bool, String> {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    match try_lock(file) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            Err(format!("cannot write {}: {TAKEN}", path.display()))
+        }
+        Err(error) => {
+            if !SAID.swap(true, Ordering::Relaxed) {
+                say(&format!(
+                    "{} cannot be locked: {error}; it is written all the same, and nothing keeps \
+                     another handle or process from writing it too",
+                    path.display()
+                ));
+            }
+            Ok(false)
+        }
+    }
+}
+
+/// What is wrong with a file that is locked.
+pub(super) const TAKEN: &str =
+    "it is locked; expected a file that no other handle writes, nor another process";
+
+fn try_lock(file: &OwnedFd) -> io::Result<()> {
+    loop {
+        // SAFETY: the descriptor is open, and the call does not wait.
+        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// Whether somebody writes the file, as far as that can be seen.
+pub(super) fn is_taken(file: &OwnedFd) -> bool {
+    match try_lock(file) {
+        Ok(()) => {
+            // SAFETY: the descriptor is open; the call unlocks it and does no more.
+            unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
+            false
+        }
+        Err(error) => error.kind() == ErrorKind::WouldBlock,
+    }
+}
+
+/// The kernel's null and full devices.
+fn never_waits(about: &libc::stat64) -> bool {
+    let is_character = about.st_mode & libc::S_IFMT == libc::S_IFCHR;
+    let number = (libc::major(about.st_rdev), libc::minor(about.st_rdev));
+    is_character && matches!(number, (1, 3 | 7))
+}
+
+fn wrong(path: &Path, error: &io::Error) -> String {
+    let expected = match error.kind() {
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "; expected folders, or nothing yet, on the way there"
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; expected a file that this process may write"
+        }
+        _ => "",
+    };
+    format!("cannot write {}: {error}{expected}", path.display())
+}
+
+fn refused(path: &Path, kind: &str) -> String {
+    let path = path.display();
+    format!("cannot write {path}: it is {kind}; expected a regular file")
+}
+
+fn not_opened(path: &Path, error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENXIO) => format!(
+            "cannot write {}: nobody reads it; expected a regular file",
+            path.display()
+        ),
+        _ => wrong(path, error),
+    }
+}

@@ -1,0 +1,409 @@
+// Hosts whose descriptors, folders and disks are not what a program expects.
+#include "plugin.hpp"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <algorithm>
+#include <atomic>
+#include <fstream>
+#include <functional>
+#include <sstream>
+
+using namespace host;
+
+namespace {
+
+std::atomic<int> flock_error{0};
+// Files whose names have this in them never take a write again.
+std::atomic<const char *> stuck{nullptr};
+
+}  // namespace
+
+// Stand before the C library's, as a file system does that lacks locks, or a disk
+// that never answers.
+extern "C" int flock(int file, int how) {
+  if (flock_error == 0) return static_cast<int>(syscall(SYS_flock, file, how));
+  errno = flock_error;
+  return -1;
+}
+
+extern "C" ssize_t write(int file, const void *bytes, size_t length) {
+  if (const char *name = stuck) {
+    char link[64], target[4096] = {};
+    std::snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    if (readlink(link, target, sizeof target - 1) > 0 && std::strstr(target, name) != nullptr) {
+      for (;;) pause();
+    }
+  }
+  return syscall(SYS_write, file, bytes, length);
+}
+
+namespace {
+
+// A folder that is gone, with all that is in it, when the scenario ends.
+struct Folder {
+  char path[64] = "/tmp/signal-checks-XXXXXX";
+  Folder() { CHECK(mkdtemp(path) != nullptr); }
+  ~Folder() { CHECK_EQ(std::system((std::string("rm -r ") + path).c_str()), 0); }
+  std::string at(const char *name) const { return std::string(path) + "/" + name; }
+};
+
+// In a process of its own, which may do with its descriptors what it likes.
+void apart(const std::function<void()> &doing) {
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    alarm(60);
+    doing();
+    _exit(17);
+  }
+  int status = 0;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  if (WIFSIGNALED(status)) std::fprintf(stderr, "signal %d\n", WTERMSIG(status));
+  CHECK(WIFEXITED(status));
+  CHECK_EQ(WEXITSTATUS(status), 17);
+}
+
+// For processes without stderr: the line is the exit status.
+#define REQUIRE(condition) \
+  do {                     \
+    if (!(condition)) _exit(__LINE__ % 200 + 20); \
+  } while (0)
+
+std::string text(const std::string &path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string config(const std::string &capture, const std::string &report) {
+  std::string json = R"({"placement":"inline","model":"none","factors":"test0000")";
+  if (!capture.empty()) json += R"(,"capture":{"file":")" + capture + "\"}";
+  if (!report.empty()) json += R"(,"latency":{"interval_ms":10,"dir":")" + report + "\"}";
+  return json + "}";
+}
+
+void play(const Plugin &plugin, void *handle, int events = 5) {
+  plugin.register_callback(handle, [](const char *, long long, const double *, int, void *) {}, nullptr);
+  for (int event = 0; event < events; ++event) {
+    const Depth d = depth("btc_usdt", event, 10.0, 11.0);
+    plugin.on_data(handle, kDepth, &d);
+    plugin.poll_callbacks(handle);
+    sleep_us(2000);
+  }
+}
+
+// A line of ours that says something is refused.
+void say_something(const Plugin &plugin) { REQUIRE(plugin.create(R"({"model":"nope"})") == nullptr); }
+
+bool is_whole(const std::string &capture) {
+  const std::string all = text(capture);
+  return all.rfind("type,ts_ns", 0) == 0 && all.find("signal:") == std::string::npos && all.back() == '\n';
+}
+
+}  // namespace
+
+// Whatever the host prints, and we do, would land in a file of ours at 0 to 2.
+SCENARIO(files_lie_above_the_standard_streams) {
+  Folder folder;
+  apart([&] {
+    Plugin plugin;
+    for (int file = 0; file < 3; ++file) close(file);
+    void *handle = plugin.create(config(folder.at("c.csv"), folder.at("report")).c_str());
+    REQUIRE(handle != nullptr);
+    const std::uint64_t lost = plugin.lost_lines();
+    REQUIRE(lost > 0);
+    for (int file = 0; file < 3; ++file) REQUIRE(fcntl(file, F_GETFD) == -1 && errno == EBADF);
+    play(plugin, handle);
+    say_something(plugin);
+    REQUIRE(plugin.lost_lines() > lost);
+    plugin.destroy(handle);
+    for (int file = 0; file < 3; ++file) REQUIRE(fcntl(file, F_GETFD) == -1 && errno == EBADF);
+    REQUIRE(is_whole(folder.at("c.csv")));
+    REQUIRE(text(folder.at("report/latency.hlog")).find("signal:") == std::string::npos);
+    REQUIRE(text(folder.at("report/summary.json")).back() == '\n');
+  });
+  return 0;
+}
+
+// Descriptor 2 is the host's own: whatever it has opened since it closed stderr.
+SCENARIO(stderr_that_has_become_another_file) {
+  Folder folder;
+  const std::string data = folder.at("data");
+  int sockets[2];
+  const std::function<int()> ways[] = {
+      [&] { return open(data.c_str(), O_CREAT | O_RDWR, 0644); },
+      [&] { return open(data.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0644); },
+      [&] { return socket(AF_INET, SOCK_DGRAM, 0); },
+      [&] {
+        CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+        return sockets[0];
+      },
+  };
+  for (const auto &way : ways) {
+    apart([&] {
+      Plugin plugin;
+      close(STDERR_FILENO);
+      REQUIRE(way() == STDERR_FILENO);
+      struct stat about {};
+      REQUIRE(fstat(STDERR_FILENO, &about) == 0);
+      if (S_ISREG(about.st_mode)) REQUIRE(write(STDERR_FILENO, "DATA", 4) == 4);
+      say_something(plugin);
+      void *handle = plugin.create(config("", "").c_str());
+      REQUIRE(handle != nullptr);
+      play(plugin, handle);
+      plugin.destroy(handle);
+      REQUIRE(plugin.lost_lines() == 2);
+      if (S_ISREG(about.st_mode)) REQUIRE(text(data) == "DATA");
+      char byte;
+      if (S_ISSOCK(about.st_mode) && sockets[1] > 2) REQUIRE(recv(sockets[1], &byte, 1, MSG_DONTWAIT) == -1);
+    });
+    unlink(data.c_str());
+  }
+  // Before the library is loaded: what is read as well, or closed by exec, is no stderr.
+  for (const int flags : {O_RDWR, O_WRONLY | O_CLOEXEC}) {
+    apart([&] {
+      close(STDERR_FILENO);
+      REQUIRE(open(data.c_str(), O_CREAT | O_TRUNC | flags, 0644) == STDERR_FILENO);
+      Plugin plugin;
+      say_something(plugin);
+      REQUIRE(plugin.lost_lines() == 1);
+      REQUIRE(text(data).empty());
+    });
+  }
+  return 0;
+}
+
+// Logs that the host puts in the place of its stderr later on.
+SCENARIO(stderr_that_was_redirected) {
+  Folder folder;
+  const std::string log = folder.at("log");
+  for (const bool keeps : {true, false}) {
+    apart([&] {
+      Plugin plugin;
+      const int file = open(log.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0644);
+      REQUIRE(dup2(file, STDERR_FILENO) == STDERR_FILENO);
+      // As daemons do: both streams go there.
+      if (!keeps) REQUIRE(dup2(file, STDOUT_FILENO) == STDOUT_FILENO && close(file) == 0);
+      say_something(plugin);
+      REQUIRE(plugin.lost_lines() == 0);
+      REQUIRE(text(log).rfind("signal: ", 0) == 0);
+    });
+  }
+  // Before it is loaded, in whatever way.
+  apart([&] {
+    REQUIRE(std::freopen(log.c_str(), "w", stderr) != nullptr);
+    Plugin plugin;
+    say_something(plugin);
+    REQUIRE(text(log).rfind("signal: ", 0) == 0);
+  });
+  return 0;
+}
+
+SCENARIO(files_stay_where_they_were_at_create) {
+  Folder folder;
+  Plugin plugin;
+  CHECK_EQ(chdir(folder.path), 0);
+  void *handle = plugin.create(config("c.csv", "report").c_str());
+  CHECK(handle != nullptr);
+  CHECK_EQ(rename("report", "renamed"), 0);
+  CHECK_EQ(mkdir("report", 0755), 0);
+  CHECK_EQ(chdir("/"), 0);
+  play(plugin, handle);
+  plugin.destroy(handle);
+  CHECK(is_whole(folder.at("c.csv")));
+  CHECK(text(folder.at("renamed/summary.json")).find("\"hops\"") != std::string::npos);
+  CHECK(text(folder.at("renamed/host.wait.hgrm")).find("Percentile") != std::string::npos);
+  CHECK_EQ(access(folder.at("report/summary.json").c_str(), F_OK), -1);
+  return 0;
+}
+
+// A FIFO, a device, a socket or a folder where a file should be.
+SCENARIO(files_that_are_none) {
+  alarm(30);
+  Folder folder;
+  Plugin plugin;
+  const std::string fifo = folder.at("fifo"), sock = folder.at("socket");
+  CHECK_EQ(mkfifo(fifo.c_str(), 0644), 0);
+  const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  std::strcpy(name.sun_path, sock.c_str());
+  CHECK_EQ(bind(listener, reinterpret_cast<sockaddr *>(&name), sizeof name), 0);
+  const auto refused = [&](const std::string &json, const char *kind, const std::string &path) {
+    CHECK(plugin.create(json.c_str()) == nullptr);
+    const std::string why = plugin.last_error();
+    if (why.find(kind) == std::string::npos || why.find(path) == std::string::npos) {
+      std::fprintf(stderr, "%s: %s\n", path.c_str(), why.c_str());
+      CHECK(false);
+    }
+  };
+  refused(config(fifo, ""), "a FIFO", fifo);
+  refused(config(sock, ""), "a socket", sock);
+  refused(config(folder.path, ""), "a folder", folder.path);
+  refused(config("/dev/zero", ""), "a device", "/dev/zero");
+  refused(R"({"model":")" + fifo + "\"}", "a FIFO", fifo);
+  for (const char *file : {"latency.hlog", "summary.json", "host.wait.hgrm"}) {
+    const std::string report = folder.at("report"), path = report + "/" + file;
+    CHECK_EQ(mkdir(report.c_str(), 0755), 0);
+    CHECK_EQ(mkfifo(path.c_str(), 0644), 0);
+    refused(config("", report), "a FIFO", path);
+    CHECK_EQ(std::system(("rm -r " + report).c_str()), 0);
+  }
+  CHECK_EQ(setenv("SIGNAL_CONFIG", fifo.c_str(), 1), 0);
+  refused("{}", "a FIFO", fifo);
+  return 0;
+}
+
+// The child of a fork has the descriptors of all files, and the locks on them.
+SCENARIO(files_are_unlocked_though_a_child_holds_them) {
+  Folder folder;
+  Plugin plugin;
+  const std::string json = config(folder.at("c.csv"), folder.at("report"));
+  void *first = plugin.create(json.c_str());
+  CHECK(first != nullptr);
+  CHECK(plugin.create(json.c_str()) == nullptr);
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    pause();
+    _exit(0);
+  }
+  plugin.destroy(first);
+  void *second = plugin.create(json.c_str());
+  if (second == nullptr) std::fprintf(stderr, "%s\n", plugin.last_error());
+  CHECK(second != nullptr);
+  CHECK_EQ(kill(child, SIGKILL), 0);
+  CHECK_EQ(waitpid(child, nullptr, 0), child);
+  // The end of the child, which had the first one's, has unlocked nothing.
+  CHECK(plugin.create(json.c_str()) == nullptr);
+  plugin.destroy(second);
+  return 0;
+}
+
+SCENARIO(files_that_cannot_be_locked) {
+  Folder folder;
+  Plugin plugin;
+  for (const int error : {EOPNOTSUPP, ENOLCK, ENOSYS, EINVAL}) {
+    flock_error = error;
+    void *handle = nullptr;
+    const std::string line =
+        said([&] { handle = plugin.create(config(folder.at("c.csv"), folder.at("report")).c_str()); });
+    CHECK(handle != nullptr);
+    const std::size_t at = line.find("cannot be locked");
+    // Once.
+    CHECK_EQ(at != std::string::npos, error == EOPNOTSUPP);
+    CHECK(line.find("cannot be locked", at + 1) == std::string::npos || at == std::string::npos);
+    play(plugin, handle);
+    plugin.destroy(handle);
+    CHECK(is_whole(folder.at("c.csv")));
+    CHECK_EQ(access(folder.at("report/summary.json").c_str(), R_OK), 0);
+  }
+  return 0;
+}
+
+// As on a server that is gone. The rest of what the engine writes is written.
+SCENARIO(disk_that_never_answers) {
+  Plugin plugin;
+  std::string all = "rm -r";
+  for (const char *name : {"latency.hlog", "c.csv", "summary.json"}) {
+    auto *folder = new Folder;  // The thread that is left behind still uses it.
+    all += std::string(" ") + folder->path;
+    void *handle = plugin.create(config(folder->at("c.csv"), folder->at("report")).c_str());
+    CHECK(handle != nullptr);
+    play(plugin, handle);
+    stuck = name;
+    play(plugin, handle, 20);
+    const double start = seconds();
+    const std::string lines = said([&] { plugin.destroy(handle); });
+    const double took = seconds() - start;
+    CHECK(took > 4.0 && took < 10.0);
+    CHECK(lines.find("the disk does not answer") != std::string::npos);
+    CHECK(lines.find(folder->path) != std::string::npos);
+    // It may write again some day: nobody else may until then.
+    CHECK(plugin.create(config(folder->at("c.csv"), folder->at("report")).c_str()) == nullptr);
+    if (std::strcmp(name, "c.csv") != 0) {
+      CHECK(is_whole(folder->at("c.csv")));
+    } else {
+      CHECK(lines.find("latency report") == std::string::npos);
+      CHECK_EQ(access(folder->at("report/summary.json").c_str(), R_OK), 0);
+    }
+    stuck = nullptr;
+    // The host goes on.
+    use(plugin, kConfigs[0]);
+  }
+  _exit(std::system(all.c_str()));
+}
+
+namespace {
+
+void *read_from = nullptr;
+std::atomic<bool> is_interrupted{false}, may_go_on{false}, has_read{false};
+
+void sleep_in_a_handler(int) {
+  is_interrupted = true;
+  while (!may_go_on) {
+    const timespec some{0, 1000000};
+    nanosleep(&some, nullptr);
+  }
+}
+
+}  // namespace
+
+// A thread that reads is interrupted for longer than destroy waits for it.
+SCENARIO(reader_that_is_interrupted) {
+  alarm(60);
+  static Plugin plugin;
+  Folder folder;
+  signal(SIGUSR2, sleep_in_a_handler);
+  for (const char *placement : {"inline", "split"}) {
+    const std::string json = R"({"placement":")" + std::string(placement) + R"(","capture":{"file":")" +
+                             folder.at("c.csv") + R"("},"latency":{"dir":")" + folder.at("report") + "\"}}";
+    is_interrupted = may_go_on = has_read = false;
+    Engine engine(plugin, json.c_str());
+    for (int event = 0; event < 20; ++event) engine.feed(depth("btc_usdt", event, 10.0, 11.0));
+    engine.drain();
+    read_from = engine.handle;
+    pthread_t reader;
+    CHECK_EQ(pthread_create(&reader, nullptr, [](void *) -> void * {
+      signal_lane_t rows[16];
+      while (plugin.lanes(read_from, rows, 16) >= 0) has_read = true;
+      return nullptr;
+    }, nullptr), 0);
+    CHECK(wait_for([] { return has_read.load(); }));
+    // Until it is hit inside a call.
+    std::string lines;
+    const std::size_t threads_before = threads().size();
+    CHECK(threads_before >= 2);
+    CHECK_EQ(pthread_kill(reader, SIGUSR2), 0);
+    CHECK(wait_for([] { return is_interrupted.load(); }));
+    const double start = seconds();
+    lines = said([&] { engine.destroy(); });
+    CHECK(seconds() - start < 20.0);
+    const bool was_inside = lines.find("its memory is kept") != std::string::npos;
+    std::fprintf(stderr, "%s: %s a call\n", placement, was_inside ? "inside" : "outside");
+    // Either way all is finished, and may be written anew.
+    CHECK(is_whole(folder.at("c.csv")));
+    const std::string captured = text(folder.at("c.csv"));
+    CHECK_EQ(std::count(captured.begin(), captured.end(), '\n'), 21);
+    CHECK(text(folder.at("report/summary.json")).find("\"delivered\": 20") != std::string::npos);
+    CHECK(text(folder.at("report/host.wait.hgrm")).find("Total count    =           20") != std::string::npos);
+    void *again = plugin.create(json.c_str());
+    if (again == nullptr) std::fprintf(stderr, "%s\n", plugin.last_error());
+    CHECK(again != nullptr);
+    may_go_on = true;
+    CHECK_EQ(pthread_join(reader, nullptr), 0);
+    plugin.destroy(again);
+  }
+  return 0;
+}
