@@ -86,6 +86,30 @@ impl Drop for Reading<'_> {
     }
 }
 
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_of_the_token_are_counted_and_others_are_turned_away() {
+        let (token, readers) = (Token::new(), Readers::new());
+        assert!(token.is(0) && !token.is(7) && !readers.any());
+        token.put_up(7);
+        assert!(token.is(7) && !token.is(8) && !token.is(0));
+        let one = readers.begin(&token, 7).unwrap();
+        let two = readers.begin(&token, 7).unwrap();
+        assert!(readers.begin(&token, 8).is_none());
+        assert_eq!(token.take_down(), 7);
+        assert!(readers.begin(&token, 7).is_none());
+        drop(one);
+        assert!(readers.any());
+        drop(two);
+        assert!(!readers.any());
+        assert!(token.is(0));
+        assert_eq!(token.take_down(), 0);
+    }
+}
+
 /// Every order in which threads can meet, as far as loom's bounds go.
 #[cfg(all(test, loom))]
 mod all_orders {
