@@ -3,7 +3,8 @@
 //! What can be read goes by a token. A reader counts itself in and then looks
 //! whether the token still is up; whoever ends the thing takes the token down and
 //! then looks for readers. Each stores before it looks, with a full fence between
-//! the two: one of them sees the other, or both do.
+//! the two: one of them sees the other, or both do. The fences do that; the stores
+//! beside them need no order of their own.
 
 use super::{AtomicU64, Ordering, fence};
 
@@ -33,12 +34,12 @@ impl Token {
 
     /// Puts the token up: from now on there are readers.
     pub(crate) fn put_up(&self, token: u64) {
-        self.0.store(token, Ordering::SeqCst);
+        self.0.store(token, Ordering::Release);
     }
 
     /// Takes the token down: readers that come now are turned away. Which it was.
     pub(crate) fn take_down(&self) -> u64 {
-        self.0.swap(0, Ordering::SeqCst)
+        self.0.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -62,7 +63,7 @@ impl Readers {
     /// Begins to read what goes by `mine`, unless that has been taken down: until
     /// the value is dropped, [`Readers::any`] says so.
     pub(crate) fn begin(&self, token: &Token, mine: u64) -> Option<Reading<'_>> {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.0.fetch_add(1, Ordering::Relaxed);
         let reading = Reading(self);
         fence(Ordering::SeqCst);
         token.is(mine).then_some(reading)
@@ -72,7 +73,7 @@ impl Readers {
     /// readers did is done.
     pub(crate) fn any(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.0.load(Ordering::SeqCst) != 0
+        self.0.load(Ordering::Acquire) != 0
     }
 }
 

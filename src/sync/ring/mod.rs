@@ -203,7 +203,8 @@ impl Sender {
 
     /// Messages that have not been received yet.
     pub fn waiting(&self) -> usize {
-        (self.sent - self.words.taken.load(Ordering::Acquire)) as usize
+        // A number: no slot is written again for it, as in `look_for_room`.
+        (self.sent - self.words.taken.load(Ordering::Relaxed)) as usize
     }
 
     /// Reads the ring's high-water mark.
