@@ -32,8 +32,9 @@ mod alone {
 
     /// While another thread holds the claim, and so by nothing but plain stores.
     #[test]
-    fn the_owner_needs_no_claim_and_is_as_much_inside() {
-        for owned_before in 0..3 {
+    fn whoever_was_inside_last_needs_no_claim_and_is_as_much_inside() {
+        // Behind the last of them the seat is shared.
+        for owned_before in [0, 1, 2, ROUNDS as u64] {
             let seat = Seat::new();
             for turn in 1..=owned_before {
                 drop(seat.enter(YOU + 64 * turn).unwrap());
@@ -94,6 +95,7 @@ mod alone {
     fn a_seat_that_is_shared_from_the_start_works_alike() {
         let seat = Seat::new();
         seat.share();
+        assert!(seat.is_shared());
         let entered = seat.enter(ME).unwrap();
         assert!(seat.runs(ME));
         assert_eq!(seat.enter(ME).unwrap_err(), Taken);
