@@ -105,6 +105,17 @@ mod alone {
     }
 
     #[test]
+    fn a_seat_is_shared_only_while_nobody_is_inside() {
+        let seat = Seat::new();
+        let entered = seat.enter(ME).unwrap();
+        seat.share();
+        assert!(!seat.is_shared());
+        drop(entered);
+        seat.share();
+        assert!(seat.is_shared() && seat.is_empty());
+    }
+
+    #[test]
     fn an_unwinding_call_leaves() {
         let seat = Seat::new();
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
