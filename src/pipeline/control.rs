@@ -212,7 +212,7 @@ mod models {
                 asked.store(true, Ordering::Relaxed);
                 asking.ask_host();
             });
-            if control.needs_attention() && control.take_wish() {
+            if control.take_wish() {
                 assert!(request.load(Ordering::Relaxed));
                 assert!(!control.take_wish());
             }
