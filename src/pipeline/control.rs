@@ -119,7 +119,7 @@ impl Control {
     /// calls it.
     #[cold]
     pub(crate) fn take_wish(&self) -> bool {
-        self.attention.fetch_and(!ASKED, Ordering::AcqRel) & ASKED != 0
+        self.attention.fetch_and(!ASKED, Ordering::Acquire) & ASKED != 0
     }
 
     /// Why the engine failed.
@@ -197,6 +197,26 @@ mod models {
                 lane.join().unwrap();
             }
             assert!(control.has_failed() && control.failure().is_some());
+        });
+    }
+
+    /// The report asks for the hops, then for the host's attention: who takes the wish
+    /// finds the request, or it would stay open until the next interval.
+    #[test]
+    fn loom_who_takes_a_wish_finds_the_request() {
+        loom::model(|| {
+            let control = Arc::new(Control::new(0));
+            let request = Arc::new(AtomicBool::new(false));
+            let (asking, asked) = (control.clone(), request.clone());
+            let report = loom::thread::spawn(move || {
+                asked.store(true, Ordering::Relaxed);
+                asking.ask_host();
+            });
+            if control.take_wish() {
+                assert!(request.load(Ordering::Relaxed));
+                assert!(!control.take_wish());
+            }
+            report.join().unwrap();
         });
     }
 

@@ -114,3 +114,47 @@ impl<T: fmt::Debug> fmt::Debug for Items<T> {
         f.debug_list().entries(self.iter()).finish()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_begin_at_zero_and_lie_alone() {
+        for len in [0, 1, 16, 17] {
+            let mut values = Values::new(len);
+            assert_eq!(values[..], vec![0.0; len]);
+            assert!(values.as_ptr().addr().is_multiple_of(128));
+            for (index, value) in values.iter_mut().enumerate() {
+                *value = index as f64 + 0.5;
+            }
+            let written: Vec<_> = (0..len).map(|index| index as f64 + 0.5).collect();
+            assert_eq!(values[..], written);
+            assert_eq!(format!("{values:?}"), format!("{written:?}"));
+        }
+    }
+
+    #[test]
+    fn items_have_a_margin_on_either_side() {
+        let mut next = 0u32;
+        let mut items = Items::new(3, || {
+            next += 1;
+            next
+        });
+        let (first, last) = (items.all.as_ptr_range(), items.as_ptr_range());
+        assert_eq!(last.start.addr() - first.start.addr(), MARGIN_BYTES);
+        assert_eq!(first.end.addr() - last.end.addr(), MARGIN_BYTES);
+        assert_eq!(items[..], [33, 34, 35]);
+        items[1] = 7;
+        assert_eq!(items[..], [33, 7, 35]);
+        assert_eq!(format!("{items:?}"), "[33, 7, 35]");
+    }
+
+    #[test]
+    fn the_bytes_of_items_are_counted_with_their_margins() {
+        let items = Items::new(3, || [0u8; 24]);
+        assert!(size_of_val(&*items.all) <= Items::<[u8; 24]>::bytes(3));
+        assert_eq!(Items::<[u8; 24]>::bytes(3), 3 * 24 + 2 * (128 + 24));
+        assert_eq!(Items::<u64>::bytes(usize::MAX), usize::MAX);
+    }
+}

@@ -3,7 +3,8 @@
 //! What can be read goes by a token. A reader counts itself in and then looks
 //! whether the token still is up; whoever ends the thing takes the token down and
 //! then looks for readers. Each stores before it looks, with a full fence between
-//! the two: one of them sees the other, or both do.
+//! the two: one of them sees the other, or both do. The fences do that; the stores
+//! beside them need no order of their own.
 
 use super::{AtomicU64, Ordering, fence};
 
@@ -33,12 +34,12 @@ impl Token {
 
     /// Puts the token up: from now on there are readers.
     pub(crate) fn put_up(&self, token: u64) {
-        self.0.store(token, Ordering::SeqCst);
+        self.0.store(token, Ordering::Release);
     }
 
     /// Takes the token down: readers that come now are turned away. Which it was.
     pub(crate) fn take_down(&self) -> u64 {
-        self.0.swap(0, Ordering::SeqCst)
+        self.0.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -62,7 +63,7 @@ impl Readers {
     /// Begins to read what goes by `mine`, unless that has been taken down: until
     /// the value is dropped, [`Readers::any`] says so.
     pub(crate) fn begin(&self, token: &Token, mine: u64) -> Option<Reading<'_>> {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.0.fetch_add(1, Ordering::Relaxed);
         let reading = Reading(self);
         fence(Ordering::SeqCst);
         token.is(mine).then_some(reading)
@@ -72,7 +73,7 @@ impl Readers {
     /// readers did is done.
     pub(crate) fn any(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.0.load(Ordering::SeqCst) != 0
+        self.0.load(Ordering::Acquire) != 0
     }
 }
 
@@ -83,6 +84,30 @@ pub(crate) struct Reading<'a>(&'a Readers);
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_of_the_token_are_counted_and_others_are_turned_away() {
+        let (token, readers) = (Token::new(), Readers::new());
+        assert!(token.is(0) && !token.is(7) && !readers.any());
+        token.put_up(7);
+        assert!(token.is(7) && !token.is(8) && !token.is(0));
+        let one = readers.begin(&token, 7).unwrap();
+        let two = readers.begin(&token, 7).unwrap();
+        assert!(readers.begin(&token, 8).is_none());
+        assert_eq!(token.take_down(), 7);
+        assert!(readers.begin(&token, 7).is_none());
+        drop(one);
+        assert!(readers.any());
+        drop(two);
+        assert!(!readers.any());
+        assert!(token.is(0));
+        assert_eq!(token.take_down(), 0);
     }
 }
 

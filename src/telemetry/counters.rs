@@ -320,22 +320,7 @@ impl Snapshot {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn writers_add_up_and_what_is_under_way_is_seen() {
-        let (host, lane) = (Counters::new(), Counters::new());
-        host.add(Counter::EventsDepth, 5);
-        host.bump(Counter::DroppedIngestRingFull);
-        lane.add(Counter::Answered, 2);
-        lane.bump(Counter::RefusedBadPrice);
-        let snapshot = Snapshot::of(&[host, lane]);
-        assert_eq!(snapshot.events(), 5);
-        assert_eq!(snapshot.in_flight(), 1);
-        assert_eq!(Counter::ALL[COUNT - 1].name(), "report_ended");
-    }
-}
+mod tests;
 
 #[cfg(all(test, loom))]
 mod models {

@@ -177,3 +177,6 @@ impl Vitals {
         self.clock.nanos(last, self.clock.now())
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -269,3 +269,6 @@ impl Feed {
         Some(result)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

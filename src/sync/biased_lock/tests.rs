@@ -30,9 +30,54 @@ mod alone {
         }
     }
 
+    /// While another thread holds the claim, and so by nothing but plain stores.
+    #[test]
+    fn whoever_was_inside_last_needs_no_claim_and_is_as_much_inside() {
+        // Behind the last of them the seat is shared.
+        for owned_before in [0, 1, 2, ROUNDS as u64] {
+            let seat = Seat::new();
+            for turn in 1..=owned_before {
+                drop(seat.enter(YOU + 64 * turn).unwrap());
+            }
+            drop(seat.enter(ME).unwrap());
+            let _claim = Claim::new(&seat.claim).unwrap();
+            let outer = seat.enter(ME).unwrap();
+            assert!(seat.runs(ME) && !outer.is_nested());
+            assert_eq!(seat.enter(ME).unwrap_err(), Taken);
+            let calling = outer.call_back();
+            let inner = seat.enter(ME).unwrap();
+            assert!(seat.runs(ME) && inner.is_nested());
+            assert_eq!(seat.enter(ME).unwrap_err(), Taken);
+            drop(inner);
+            assert!(!seat.runs(ME));
+            drop(calling);
+            assert!(seat.runs(ME));
+        }
+    }
+
+    /// As when a claim was given back while the owner waited for it.
+    #[test]
+    fn an_owner_that_comes_by_the_slow_way_stays_the_owner() {
+        let seat = Seat::new();
+        drop(seat.enter(YOU).unwrap());
+        let outer = seat.enter(ME).unwrap();
+        let owner = seat.owner.load(Ordering::Relaxed);
+        assert_eq!(seat.enter_slowly(ME).unwrap_err(), Taken);
+        let calling = outer.call_back();
+        let inner = seat.enter_slowly(ME).unwrap();
+        assert!(inner.is_nested() && seat.runs(ME));
+        drop(inner);
+        drop(calling);
+        drop(outer);
+        assert!(!seat.enter_slowly(ME).unwrap().is_nested());
+        assert_eq!(seat.owner.load(Ordering::Relaxed), owner);
+        assert!(seat.is_empty());
+    }
+
     #[test]
     fn a_seat_changes_hands_without_end_and_is_shared_in_the_end() {
         assert!(membarrier::available(), "the kernel has no membarrier");
+        assert_eq!(ROUNDS, 64);
         let seat = Seat::new();
         for turn in 0..3 * ROUNDS as u64 {
             let entered = seat.enter(ME + 64 * turn).unwrap();
@@ -50,12 +95,24 @@ mod alone {
     fn a_seat_that_is_shared_from_the_start_works_alike() {
         let seat = Seat::new();
         seat.share();
+        assert!(seat.is_shared());
         let entered = seat.enter(ME).unwrap();
         assert!(seat.runs(ME));
         assert_eq!(seat.enter(ME).unwrap_err(), Taken);
         assert_eq!(seat.enter(YOU).unwrap_err(), Taken);
         drop(entered);
         assert!(seat.enter(YOU).is_ok());
+    }
+
+    #[test]
+    fn a_seat_is_shared_only_while_nobody_is_inside() {
+        let seat = Seat::new();
+        let entered = seat.enter(ME).unwrap();
+        seat.share();
+        assert!(!seat.is_shared());
+        drop(entered);
+        seat.share();
+        assert!(seat.is_shared() && seat.is_empty());
     }
 
     #[test]

@@ -148,3 +148,24 @@ fn loom_what_a_consumer_reports_is_never_ahead_of_what_was_sent() {
         reader.join().unwrap();
     });
 }
+
+/// Whoever sees how far a consumer is sees what it missed on the way: what was
+/// missed is never taken for received.
+#[test]
+fn loom_what_was_missed_is_never_reported_as_received() {
+    model(2, || {
+        let (mut producer, registry) = broadcast(2, 2);
+        let mut consumer = registry.register("one", Start::Next);
+        for _ in 0..3 {
+            send(&mut producer);
+        }
+        let reader = thread::spawn(move || {
+            assert_eq!(look(&mut consumer), Received::Missed(2));
+            consumer
+        });
+        let progress = &registry.progress()[0];
+        assert_eq!(progress.received, 0);
+        assert!(progress.behind == 3 || (progress.behind, progress.missed) == (1, 2));
+        reader.join().unwrap();
+    });
+}

@@ -137,3 +137,19 @@ impl Reported {
         (received, missed, sequence)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn consumers_that_ended_are_forgotten() {
+        let (_producer, registry) = crate::sync::broadcast::broadcast(2, 1);
+        for _ in 0..5 {
+            drop(registry.register("ended", Start::Next));
+        }
+        let _living = registry.register("living", Start::Next);
+        assert_eq!(registry.all.lock().unwrap().len(), 1);
+        assert_eq!(registry.progress().len(), 1);
+    }
+}

@@ -322,3 +322,26 @@ fn a_panic_in_take_or_fill_leaves_a_sound_broadcast() {
 fn one_message_is_too_few() {
     broadcast(1, 1);
 }
+
+#[test]
+fn both_ends_say_how_far_they_are() {
+    let (mut producer, registry) = broadcast(5, 1);
+    let mut consumer = registry.register("one", Start::Next);
+    for _ in 0..7 {
+        send(&mut producer, 1);
+    }
+    assert_eq!(producer.capacity(), 5);
+    assert_eq!(consumer.try_receive(|_| ()), Received::Missed(5));
+    assert_eq!(consumer.try_receive(|_| ()), Received::Message(()));
+    let said = format!("{consumer:?}");
+    for part in ["\"one\"", "sequence: 6", "received: 1", "missed: 5"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let said = format!("{producer:?}");
+    assert!(
+        said.contains("sent: 7") && said.contains("capacity: 5"),
+        "{said}"
+    );
+    let said = format!("{registry:?}");
+    assert!(said.contains("published: 7"), "{said}");
+}
