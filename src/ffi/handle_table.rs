@@ -291,7 +291,10 @@ fn find(handle: *mut c_void) -> Result<(&'static Slot, u64), Refused> {
 #[inline(always)]
 pub(super) fn enter(handle: *mut c_void) -> Result<Inside, Refused> {
     let (slot, token) = find(handle)?;
-    let Ok(entered) = slot.seat.enter(this_thread::name(), name_ends_with_the_thread) else {
+    let Ok(entered) = slot
+        .seat
+        .enter(this_thread::name(), name_ends_with_the_thread)
+    else {
         return Err(refuse_busy(slot));
     };
     // It may have been destroyed on the way in.
@@ -396,3 +399,6 @@ pub(super) fn watch_forks() -> Result<(), String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -231,6 +231,12 @@ impl Seat {
         self.owner.load(Ordering::Relaxed) == SHARED
     }
 
+    /// Whether the seat has this name, claimed or not.
+    #[cfg(test)]
+    pub(crate) fn is_owned_by(&self, name: u64) -> bool {
+        self.owner.load(Ordering::Relaxed) & NAME == name
+    }
+
     /// Whether this thread is inside, running a function.
     pub(crate) fn runs(&self, me: u64) -> bool {
         let owner = self.owner.load(Ordering::Relaxed);

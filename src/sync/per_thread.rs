@@ -72,9 +72,7 @@ impl<T, const PLACES: usize> PerThread<T, PLACES> {
     /// `is_alive` tells whether there is a thread of that number.
     pub(crate) fn claim(&self, me: Who, is_alive: impl Fn(u32) -> bool) -> Option<&AtomicPtr<T>> {
         self.find(me)
-            .or_else(|| {
-                self.take(me, |who| who.0 == 0 || who.block() == me.block())
-            })
+            .or_else(|| self.take(me, |who| who.0 == 0 || who.block() == me.block()))
             .or_else(|| self.take(me, |who| !is_alive(who.id())))
     }
 
@@ -84,10 +82,9 @@ impl<T, const PLACES: usize> PerThread<T, PLACES> {
             if !is_free(Who(who)) {
                 continue;
             }
-            let taken =
-                place
-                    .who
-                    .compare_exchange(who, me.0, Ordering::Relaxed, Ordering::Relaxed);
+            let taken = place
+                .who
+                .compare_exchange(who, me.0, Ordering::Relaxed, Ordering::Relaxed);
             match taken {
                 Ok(_) => {
                     place.pointer.store(std::ptr::null_mut(), Ordering::Relaxed);
@@ -128,7 +125,10 @@ mod tests {
         for (number, value) in (0..).zip(&values) {
             let found = table.find(who(number)).unwrap();
             assert!(std::ptr::eq(found.load(Ordering::Relaxed), value));
-            assert!(std::ptr::eq(table.claim(who(number), |_| true).unwrap(), found));
+            assert!(std::ptr::eq(
+                table.claim(who(number), |_| true).unwrap(),
+                found
+            ));
         }
         assert!(table.claim(who(16), |_| true).is_none());
     }

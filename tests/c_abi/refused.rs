@@ -14,7 +14,10 @@ fn program(folder: &Path) -> Option<PathBuf> {
         return None;
     }
     let program = folder.join("refused");
-    compile(&[Path::new(ROOT).join("tests/hosts/refused/host.cpp")], &program);
+    compile(
+        &[Path::new(ROOT).join("tests/hosts/refused/host.cpp")],
+        &program,
+    );
     Some(program)
 }
 
@@ -39,29 +42,30 @@ fn the_library_loads_where_static_thread_local_storage_is_used_up() {
     let Some(program) = program(folder.path()) else {
         return;
     };
-    // Large ones first, then small ones that take the rest.
-    let sizes = [512, 64, 8].into_iter().flat_map(|size| [size; 10]);
-    let libraries: Vec<PathBuf> = sizes
-        .enumerate()
-        .map(|(number, size)| {
-            let library = folder.path().join(format!("taker{number}.so"));
-            let source = library.with_extension("c");
-            let text = format!(
-                "static __thread __attribute__((tls_model(\"initial-exec\"))) char taken[{size}];\n\
-                 char *take{number}(void) {{ return taken; }}\n"
-            );
-            std::fs::write(&source, text).unwrap();
-            let mut compiler = Command::new("gcc");
-            compiler.args(["-shared", "-fPIC", "-o"]);
-            run(compiler.arg(&library).arg(&source)).expect_code(0);
-            library
-        })
-        .collect();
+    // Large ones first, then small ones that take the rest. A copy is another library.
+    let mut libraries = Vec::new();
+    for (size, copies) in [(512, 5), (64, 9), (8, 9)] {
+        let source = folder.path().join(format!("taker{size}.c"));
+        let text = format!(
+            "static __thread __attribute__((tls_model(\"initial-exec\"))) char taken[{size}];\n\
+             char *take{size}(void) {{ return taken; }}\n"
+        );
+        std::fs::write(&source, text).unwrap();
+        let first = source.with_extension("so");
+        let mut compiler = Command::new("gcc");
+        compiler.args(["-shared", "-fPIC", "-o"]);
+        run(compiler.arg(&first).arg(&source)).expect_code(0);
+        for copy in 0..copies {
+            let library = folder.path().join(format!("taker{size}-{copy}.so"));
+            std::fs::copy(&first, &library).unwrap();
+            libraries.push(library);
+        }
+    }
     for optional in ["0", "512"] {
-        let output = run(host(&program)
-            .arg("static_tls")
-            .args(&libraries)
-            .env("GLIBC_TUNABLES", format!("glibc.rtld.optional_static_tls={optional}")));
+        let output = run(host(&program).arg("static_tls").args(&libraries).env(
+            "GLIBC_TUNABLES",
+            format!("glibc.rtld.optional_static_tls={optional}"),
+        ));
         output.expect_code(0);
         println!("{}", output.stdout);
     }

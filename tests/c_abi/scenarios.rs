@@ -397,3 +397,12 @@ fn the_library_exports_the_c_abi_alone_and_is_never_unloaded() {
         );
     }
 }
+
+#[test]
+fn the_library_asks_for_no_static_thread_local_storage() {
+    let Some(dynamic) = readelf("--dynamic") else {
+        return;
+    };
+    assert!(dynamic.contains("NODELETE"), "{dynamic}");
+    assert!(!dynamic.contains("STATIC_TLS"), "{dynamic}");
+}
