@@ -154,12 +154,14 @@ impl Seat {
 
     /// Makes `me` the owner, while it holds the claim and nobody is inside.
     fn take(&self, me: u64, round: usize, ends: fn() -> bool) -> Result<Entered<'_>, Taken> {
+        // Exchanged, not stored: a thread that gives its name up meanwhile changes what
+        // came before, or nothing.
         if round == ROUNDS || !ends() {
-            self.owner.store(SHARED, Ordering::Release);
+            self.owner.swap(SHARED, Ordering::AcqRel);
             return self.enter_shared(me);
         }
         let name = me | (round as u64) << ROUND_SHIFT;
-        self.owner.store(name, Ordering::Relaxed);
+        self.owner.swap(name, Ordering::AcqRel);
         self.sit(round)
     }
 

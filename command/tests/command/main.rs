@@ -341,7 +341,8 @@ fn explains_configurations() {
     let unnamed = "its file does not name its inputs, so that their order could not be checked";
     assert_eq!(out.matches(unnamed).count(), 1, "{out}");
     assert!(out.contains(&format!("sum: {unnamed}")), "{out}");
-    let named = br#"{"weights": [1, 2, 3], "bias": 0, "factors": ["spread", "mid_price", "best_bid"]}"#;
+    let named =
+        br#"{"weights": [1, 2, 3], "bias": 0, "factors": ["spread", "mid_price", "best_bid"]}"#;
     write(dir.path(), "sum.json", named);
     let out = stdout(run(&["config", "check", path(&file)]));
     assert!(!out.contains("could not be checked"), "{out}");
