@@ -342,7 +342,8 @@ typedef struct {
    */
   const uint64_t *published;
   /*
-   Signals that the host has taken. Its own thread writes it.
+   Signals that the host has taken. Its own thread writes it. The word behind it
+   is that of `next`.
    */
   const uint64_t *taken;
   /*
@@ -994,16 +995,19 @@ double signal_stamp_ns(void *handle);
 #endif  // __cplusplus
 
 /* The inlined poll: one acquire load, a compare and a prefetch; calls into the library only
- * when something is new. `egress` comes from signal_egress(handle), `poll` is
+ * when something is new. Every word that another thread may write is read as an atomic.
+ * `egress` comes from signal_egress(handle), `poll` is
  * signal_poll_callbacks, as dlsym found it. Returns what `poll` returns, or 0.
  *
  * It does not see that an engine has failed: signal_poll_callbacks itself says
  * so. */
-static inline int signal_poll(void *handle, const signal_egress_t *egress,
-                              int (*poll)(void *handle)) {
-  if (__atomic_load_n(egress->published, __ATOMIC_ACQUIRE) == *egress->taken) {
+static __inline__ int signal_poll(void *handle, const signal_egress_t *egress,
+                                  int (*poll)(void *handle)) {
+  const uint64_t *host = egress->taken;
+  if (__atomic_load_n(egress->published, __ATOMIC_ACQUIRE) ==
+      __atomic_load_n(host, __ATOMIC_RELAXED)) {
     /* So that the signal comes along with the news of it. */
-    __builtin_prefetch(*egress->next);
+    __builtin_prefetch((const void *)(uintptr_t)__atomic_load_n(host + 1, __ATOMIC_RELAXED));
     return 0;
   }
   return poll(handle);

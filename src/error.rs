@@ -1,5 +1,7 @@
 //! Why an engine could not start.
 
+pub(crate) mod json;
+
 /// What is wrong, in a sentence that names the thing and what was expected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

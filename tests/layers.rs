@@ -15,7 +15,7 @@ use support::imports::{Imports, imports};
 const LAYERS: &[(&[&str], &[&str])] = &[
     (
         &["abi", "error"],
-        &["bytemuck", "serde", "strsim", "thiserror"],
+        &["bytemuck", "serde", "serde_json", "strsim", "thiserror"],
     ),
     (&["sync"], &["bytemuck", "crossbeam_utils", "libc", "loom"]),
     (&["os"], &["core_affinity", "libc", "quanta", "serde"]),

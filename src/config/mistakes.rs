@@ -4,74 +4,36 @@ use serde_json::Value;
 use serde_json::error::Category;
 
 use super::schema;
+use crate::error::json::{self, Cause};
 use crate::error::nearest;
 
 /// Says what is wrong with `text`: `key` is the path to where, if anyone knows.
 pub(super) fn explain(text: &str, key: &str, error: &serde_json::Error) -> String {
-    if text.trim().is_empty() {
-        return "it is empty; expected a JSON object, {} for the defaults".into();
-    }
     if error.classify() == Category::Data {
         let key = if key == "." { "top level" } else { key };
         return format!("{key}: {}", with_suggestion(&error.to_string(), key));
     }
-    if error.is_eof() {
-        return format!(
+    let what = match json::cause(text.as_bytes(), error) {
+        Some(Cause::Empty) => {
+            return "it is empty; expected a JSON object, {} for the defaults".into();
+        }
+        Some(Cause::Cut) => format!(
             "the text ends too early, at line {} column {}: a quote, bracket or brace is never \
              closed, or the file is cut off",
             error.line(),
             error.column()
-        );
-    }
-    // It is written as JSON writes numbers, so the key before it is known.
-    if error.to_string().starts_with("number out of range") && key != "." {
-        return format!("{key}: {error}: expected a finite number");
-    }
-    match cause(text, error) {
-        Some(cause) => format!("{error}: {cause}"),
+        ),
+        Some(Cause::NotFinite(word)) => {
+            format!("{error}: {word} is not JSON, which has finite numbers alone")
+        }
+        Some(Cause::Other(cause)) => format!("{error}: {cause}"),
         None => error.to_string(),
-    }
-}
-
-/// The likely cause of text that is no JSON.
-fn cause(text: &str, error: &serde_json::Error) -> Option<String> {
-    let said = error.to_string();
-    let line = text.lines().nth(error.line().checked_sub(1)?)?.as_bytes();
-    // A column counts bytes from 1; the byte that was one too many may be the next.
-    let place = error.column().saturating_sub(1).min(line.len());
-    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    let before = line[..place].iter().rev().take_while(|byte| is_word(byte));
-    let begin = place - before.count();
-    let word: Vec<u8> = line[begin..].iter().copied().take_while(is_word).collect();
-    let word = String::from_utf8_lossy(&word).into_owned();
-    let here = line.get(begin).copied().unwrap_or(b' ');
-    let rest = &line[begin.min(line.len())..];
-    let cause = if said.starts_with("trailing comma") {
-        "remove the comma before the closing brace or bracket".into()
-    } else if rest.starts_with(b"//") || rest.starts_with(b"/*") || here == b'#' {
-        "JSON has no comments".into()
-    } else if here == b'\'' {
-        "JSON has double quotes around keys and text".into()
-    } else if ["nan", "inf", "infinity"].contains(&word.to_lowercase().as_str()) {
-        format!("{word} is not JSON, which has finite numbers alone")
-    } else if ["True", "False", "None"].contains(&word.as_str()) {
-        "JSON has true, false and null, in lower case".into()
-    } else if said.starts_with("key must be a string") {
-        "JSON has double quotes around keys".into()
-    } else if ["expected value", "expected ident"]
-        .iter()
-        .any(|start| said.starts_with(start))
-        && !word.is_empty()
-    {
-        format!("text needs double quotes: \"{word}\"")
-    } else if said.starts_with("expected `,` or") {
-        "a comma is missing before this, or a quote".into()
-    } else if said.starts_with("trailing characters") {
-        "there is more text behind the end of the object: expected one object".into()
-    } else {
-        return None;
     };
-    Some(cause)
+    // Where reading ended within a key nobody knows which it was to be.
+    match key == "." || key.contains('?') {
+        true => what,
+        false => format!("{key}: {what}"),
+    }
 }
 
 /// An unknown name with the one that was probably meant, instead of a list of all where
@@ -201,6 +163,22 @@ mod tests {
                 ["comma is missing", "line 2"],
             ),
             ("{} {}", ["behind the end", "line 1"]),
+            // The key is named wherever reading came as far.
+            (
+                "{\"rings\": {\"egress\": tru}}",
+                ["rings.egress: ", "line 1"],
+            ),
+            ("{\"shards\": NaN}", ["shards: ", "NaN is not"]),
+            ("{\"model\": 'none'}", ["model: ", "double quotes"]),
+            ("{\"cores\": [1, 2,]}", ["cores: ", "remove the comma"]),
+            (
+                "{\"latency\": {\"dir\": \"x",
+                ["latency.dir: ", "ends too early"],
+            ),
+            (
+                "{\"health\": {\"stall_us\": 1e999}}",
+                ["health.stall_us: ", "finite"],
+            ),
         ] {
             let said = refusal(json);
             for part in parts {

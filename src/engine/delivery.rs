@@ -135,7 +135,8 @@ impl Wait<'_> {
     #[inline]
     fn look_at_clock(&mut self) {
         let delivery = self.delivery;
-        let waited = delivery.clock.now().saturating_sub(self.started);
+        // A clock that has stepped back ends the wait: it says no time at all.
+        let waited = delivery.clock.now().wrapping_sub(self.started);
         if waited > delivery.budget {
             // One more look at the ring: what came during the last one, or while
             // this thread was away, would else wait for the next event.
@@ -174,5 +175,28 @@ impl Wait<'_> {
     #[inline]
     pub(crate) fn is_over(&self) -> bool {
         self.missing == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::Engine;
+
+    #[test]
+    fn a_clock_that_steps_back_ends_the_wait() {
+        let config = Config::from_json(r#"{"placement": "fused", "model": "none"}"#).unwrap();
+        let mut engine = Engine::start(&config).unwrap();
+        let delivery = &mut engine.base.delivery;
+        delivery.signals = [1; EventKind::ALL.len()];
+        let ahead = delivery.clock.ticks(20_000_000_000);
+        let mut wait = delivery.wait(Some(EventKind::Depth), 1);
+        wait.started += ahead;
+        let start = Instant::now();
+        assert_eq!(wait.ready(&mut engine.poller), 0);
+        assert!(wait.is_over());
+        assert!(start.elapsed() < Duration::from_secs(15));
     }
 }

@@ -13,12 +13,13 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use super::handle::{Handle, guarded};
-use super::slot::{BURIED, FREE, LIVE, MAKING, Slot};
+use super::slot::{BURIED, FREE, LIVE, MAKING, NEXT, Slot, TAKEN};
 use super::types::{SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL};
 use super::{calibration, last_error};
+use crate::os::this_thread::{self, Key};
 use crate::sync::biased_lock::{CallingBack, Entered};
 use crate::sync::membarrier;
-use crate::sync::ring::cursors::{AtHost, Word};
+use crate::sync::ring::cursors::{AtHost, Users, Word};
 
 /// Handles that can live at once.
 pub(super) const SLOTS: usize = 256;
@@ -162,7 +163,12 @@ fn say_once_that_calls_are_slower() {
 }
 
 /// A slot for a handle that is being made; given back when dropped.
-pub(super) struct Reserved(&'static Slot, usize);
+pub(super) struct Reserved {
+    slot: &'static Slot,
+    index: usize,
+    /// Who holds the slot's words.
+    users: Users,
+}
 
 impl Reserved {
     /// # Errors
@@ -189,7 +195,11 @@ impl Reserved {
                         slot.seat.share();
                     }
                     slot.prepare();
-                    return Ok(Self(slot, index));
+                    return Ok(Self {
+                        slot,
+                        index,
+                        users: Users::default(),
+                    });
                 }
             }
         }
@@ -200,17 +210,17 @@ impl Reserved {
 
     /// The words for an engine that will live here.
     pub(super) fn words(&self) -> AtHost {
+        let hosts = &self.slot.hosts;
         AtHost {
-            published: Word::at(&self.0.published),
-            taken: Word::at(&self.0.hosts.taken),
-            next: Word::at(&self.0.hosts.next),
+            published: Word::at(&self.slot.published, &self.users),
+            taken: Word::at(&hosts[TAKEN], &self.users),
+            next: Word::at(&hosts[NEXT], &self.users),
         }
     }
 
     /// Puts the handle into the slot; null if this process was forked meanwhile.
     pub(super) fn publish(self, handle: Box<Handle>) -> *mut c_void {
-        let (slot, index) = (self.0, self.1);
-        std::mem::forget(self);
+        let (slot, index) = (self.slot, self.index);
         slot.value.store(Box::into_raw(handle), Ordering::Relaxed);
         if slot
             .state
@@ -228,10 +238,16 @@ impl Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        let _ = self
-            .0
-            .state
-            .compare_exchange(MAKING, FREE, Ordering::Release, Ordering::Relaxed);
+        // A lane that a failed create has left behind may still write the words.
+        let next = match self.users.are_gone() {
+            true => FREE,
+            false => BURIED,
+        };
+        // A slot whose handle was published is no longer being made.
+        let _ =
+            self.slot
+                .state
+                .compare_exchange(MAKING, next, Ordering::Release, Ordering::Relaxed);
     }
 }
 
@@ -247,25 +263,23 @@ fn token(index: usize, generation: u32) -> u64 {
     (((TAG << COPY_BITS | copy) << GENERATION_BITS | generation) << SLOT_BITS) | index as u64
 }
 
-/// What no other living thread is called.
-#[inline(always)]
-fn thread() -> u64 {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let name: u64;
-        // SAFETY: on x86-64 Linux the word at fs:0 is the thread control block's
-        // own address (System V ABI, TLS variant II); reading it changes nothing.
-        unsafe {
-            std::arch::asm!("mov {}, fs:[0]", out(reg) name,
-                options(pure, readonly, nostack, preserves_flags));
+/// Has this thread's name taken out of every seat when the thread ends: one that
+/// comes later may have its control block, and so its name. False if that cannot be
+/// promised.
+fn name_ends_with_the_thread() -> bool {
+    unsafe extern "C" fn end(_: *mut c_void) {
+        let used = USED.load(Ordering::Relaxed).min(SLOTS);
+        let me = this_thread::name();
+        for slot in &TABLE[..used] {
+            slot.seat.give_up(me);
         }
-        name
+        // What else runs at the thread's end may call in: it gets no seat of its own.
+        NAME.set(ENDED);
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        thread_local!(static HERE: u8 = const { 0 });
-        HERE.with(|here| std::ptr::from_ref(here).addr() as u64)
-    }
+    static NAME: Key = Key::new(Some(end));
+    const OWNS: *const c_void = std::ptr::without_provenance(1);
+    const ENDED: *const c_void = std::ptr::without_provenance(2);
+    NAME.get().cast_const() != ENDED && NAME.set(OWNS)
 }
 
 #[inline(always)]
@@ -283,7 +297,10 @@ fn find(handle: *mut c_void) -> Result<(&'static Slot, u64), Refused> {
 #[inline(always)]
 pub(super) fn enter(handle: *mut c_void) -> Result<Inside, Refused> {
     let (slot, token) = find(handle)?;
-    let Ok(entered) = slot.seat.enter(thread()) else {
+    let Ok(entered) = slot
+        .seat
+        .enter(this_thread::name(), name_ends_with_the_thread)
+    else {
         return Err(refuse_busy(slot));
     };
     // It may have been destroyed on the way in.
@@ -355,7 +372,7 @@ pub(super) fn refused() -> u64 {
 /// Whether this thread is inside a handle's function, outside any callback.
 pub(super) fn this_thread_is_inside() -> bool {
     let used = USED.load(Ordering::Relaxed).min(SLOTS);
-    let me = thread();
+    let me = this_thread::name();
     TABLE[..used].iter().any(|slot| slot.seat.runs(me))
 }
 
@@ -388,3 +405,6 @@ pub(super) fn watch_forks() -> Result<(), String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,18 @@
 //! What `signal_last_error` says, one text a thread.
 //!
 //! A call that is refused may come from a signal handler, in the middle of
-//! anything: it stores one pointer, takes no memory and gives none back.
+//! anything, on a thread that was never here before: it stores one pointer, takes
+//! no memory and gives none back. The pointer lies in the thread's control block,
+//! under a key of the system's; where the host has used up those that lie there,
+//! in a table of our own.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::null;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::os::this_thread::{self, Key};
+use crate::sync::per_thread::{PerThread, Who};
 
 /// The text that had to be made, kept until the next one.
 struct Made(RefCell<CString>);
@@ -13,21 +20,47 @@ struct Made(RefCell<CString>);
 impl Drop for Made {
     fn drop(&mut self) {
         // Calls may come later than a thread's storage goes, from `atexit`.
-        if SAID.get() == self.0.get_mut().as_ptr() {
-            SAID.set(null());
+        if get() == self.0.get_mut().as_ptr() {
+            clear();
         }
     }
 }
 
 thread_local! {
-    // Nothing to drop: its first use registers no destructor, which would allocate.
-    static SAID: Cell<*const c_char> = const { Cell::new(null()) };
+    // For calls that take memory anyway: its first use on a thread allocates.
     static MADE: Made = Made(RefCell::default());
+}
+
+static SAID: Key = Key::new(None);
+/// Threads that can have a text at once where `SAID` is not in place.
+const PLACES: usize = 1024;
+static ELSEWHERE: PerThread<c_char, PLACES> = PerThread::new();
+static IS_FULL: AtomicBool = AtomicBool::new(false);
+
+fn me() -> Who {
+    Who::new(this_thread::name(), this_thread::id())
+}
+
+fn say(text: *const c_char) {
+    if let Some(said) = SAID.in_place() {
+        said.set(text.cast());
+        return;
+    }
+    let place = if text.is_null() {
+        ELSEWHERE.find(me())
+    } else {
+        ELSEWHERE.claim(me(), this_thread::is_alive)
+    };
+    match place {
+        Some(place) => place.store(text.cast_mut(), Ordering::Relaxed),
+        None if text.is_null() => (),
+        None => IS_FULL.store(true, Ordering::Relaxed),
+    }
 }
 
 pub(super) fn set(message: String) {
     // Nobody reads it while the text is exchanged, nor if the storage is gone.
-    SAID.set(null());
+    say(null());
     let text = CString::new(message.replace('\0', " ")).unwrap_or_default();
     let kept = MADE.try_with(|made| {
         let mut made = made.0.try_borrow_mut().ok()?;
@@ -35,19 +68,28 @@ pub(super) fn set(message: String) {
         Some((made.as_ptr(), before))
     });
     if let Ok(Some((text, _before))) = kept {
-        SAID.set(text);
+        say(text);
     }
 }
 
 /// For calls that are refused.
 pub(super) fn set_static(message: &'static CStr) {
-    SAID.set(message.as_ptr());
+    say(message.as_ptr());
 }
 
 pub(super) fn clear() {
-    SAID.set(null());
+    say(null());
 }
 
 pub(super) fn get() -> *const c_char {
-    SAID.get()
+    const NO_PLACE: &CStr =
+        c"more than 1024 threads of this process have had an error: what there was to say to this one, if anything, is lost";
+    if let Some(said) = SAID.in_place() {
+        return said.get().cast_const().cast();
+    }
+    match ELSEWHERE.find(me()) {
+        Some(place) => place.load(Ordering::Relaxed),
+        None if IS_FULL.load(Ordering::Relaxed) => NO_PLACE.as_ptr(),
+        None => null(),
+    }
 }

@@ -7,6 +7,7 @@ use crossbeam_utils::CachePadded;
 
 use super::handle::Handle;
 use super::types::signal_egress_t;
+use crate::os::this_thread;
 use crate::sync::biased_lock::Seat;
 use crate::sync::read_gate::{Readers, Token};
 
@@ -29,11 +30,10 @@ struct Egress {
     next: AtomicPtr<u64>,
 }
 
-/// Words that the host's thread writes.
-pub(super) struct Hosts {
-    pub(super) taken: AtomicU64,
-    pub(super) next: AtomicU64,
-}
+/// The words that the host's thread writes: one behind the other, which the inlined
+/// poll relies on.
+pub(super) const TAKEN: usize = 0;
+pub(super) const NEXT: usize = 1;
 
 /// One handle's place. The host's words, the lane's and the rest have cache
 /// lines of their own.
@@ -44,7 +44,7 @@ pub(super) struct Slot {
     pub(super) value: AtomicPtr<Handle>,
     pub(super) seat: Seat,
     egress: CachePadded<Egress>,
-    pub(super) hosts: CachePadded<Hosts>,
+    pub(super) hosts: CachePadded<[AtomicU64; 2]>,
     pub(super) published: CachePadded<AtomicU64>,
     pub(super) state: CachePadded<AtomicU8>,
     pub(super) generation: AtomicU32,
@@ -67,10 +67,7 @@ impl Slot {
                 taken: AtomicPtr::new(std::ptr::null_mut()),
                 next: AtomicPtr::new(std::ptr::null_mut()),
             }),
-            hosts: CachePadded::new(Hosts {
-                taken: AtomicU64::new(0),
-                next: AtomicU64::new(0),
-            }),
+            hosts: CachePadded::new([const { AtomicU64::new(0) }; 2]),
             published: CachePadded::new(AtomicU64::new(0)),
             state: CachePadded::new(AtomicU8::new(FREE)),
             generation: AtomicU32::new(0),
@@ -84,18 +81,20 @@ impl Slot {
         self.refused.store(0, Ordering::Relaxed);
         self.empty_words();
         let egress = &self.egress;
-        egress
-            .published
-            .store(self.published.as_ptr(), Ordering::Relaxed);
-        let hosts = &self.hosts;
-        egress.taken.store(hosts.taken.as_ptr(), Ordering::Relaxed);
-        egress.next.store(hosts.next.as_ptr(), Ordering::Relaxed);
+        if egress.published.load(Ordering::Relaxed).is_null() {
+            // Never again: a host may read them at any time, and not as atomics.
+            let hosts = self.hosts.as_ptr().cast::<u64>().cast_mut();
+            let store = |at: &AtomicPtr<u64>, word| at.store(word, Ordering::Relaxed);
+            store(&egress.taken, hosts);
+            store(&egress.next, hosts.wrapping_add(NEXT));
+            store(&egress.published, self.published.as_ptr());
+        }
     }
 
     /// An inlined poll finds nothing here.
     pub(super) fn empty_words(&self) {
         self.published.store(0, Ordering::Relaxed);
-        self.hosts.taken.store(0, Ordering::Relaxed);
+        self.hosts[TAKEN].store(0, Ordering::Relaxed);
     }
 
     /// The words of the inlined poll, valid for ever.
@@ -124,7 +123,16 @@ impl Slot {
     /// the fork may have come from inside one of its callbacks.
     pub(super) fn leave_to_parent(&self) {
         let state = self.state.load(Ordering::Relaxed);
-        if state == FREE || state == BURIED {
+        if state == BURIED {
+            return;
+        }
+        let is_empty = self.seat.is_empty();
+        self.seat.forget_all_but(this_thread::name());
+        if state == FREE {
+            // A call with a dead handle may have been on its way in.
+            if !is_empty {
+                self.state.store(BURIED, Ordering::Relaxed);
+            }
             return;
         }
         let token = self.token.take_down();
@@ -132,7 +140,7 @@ impl Slot {
             self.before_fork.store(token, Ordering::Relaxed);
         }
         self.empty_words();
-        let unused = state == LIVE && token != 0 && self.seat.is_empty() && !self.readers.any();
+        let unused = state == LIVE && token != 0 && is_empty && !self.readers.any();
         self.state
             .store(if unused { FREE } else { BURIED }, Ordering::Relaxed);
     }

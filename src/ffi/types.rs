@@ -27,7 +27,8 @@ pub type signal_callback_t = Option<
 pub struct signal_egress_t {
     /// Signals published to the host. Another thread writes it.
     pub published: *const u64,
-    /// Signals that the host has taken. Its own thread writes it.
+    /// Signals that the host has taken. Its own thread writes it. The word behind it
+    /// is that of `next`.
     pub taken: *const u64,
     /// Where the next signal will lie: for a prefetch, not to be read through.
     /// The host's own thread writes it.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::error::json::{self, Cause};
 use crate::os::files;
 
 use super::parsed::{Parsed, Reading, unsettled};
@@ -274,12 +275,7 @@ fn plain(error: &str) -> String {
         .strip_prefix("unknown field `")
         .and_then(|rest| rest.split_once("`, expected "));
     let Some((key, known)) = unknown else {
-        return match error.strip_prefix("trailing comma") {
-            Some(place) => {
-                format!("a comma behind the last entry, which JSON does not have{place}")
-            }
-            None => error.into(),
-        };
+        return error.into();
     };
     let (names, place) = known.split_once(" at line").unwrap_or((known, ""));
     let expected = match names.len() {
@@ -300,9 +296,6 @@ fn cut(text: &str) -> String {
 /// Reads JSON; an error names the key, the line and what was expected. `nan` says
 /// what to do about NaN and infinities, which JSON does not have.
 pub(super) fn json<T: DeserializeOwned>(bytes: &[u8], nan: &str) -> Result<T, ModelError> {
-    if bytes.trim_ascii().is_empty() {
-        return Err(ModelError::new("it is empty; expected JSON"));
-    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
@@ -310,35 +303,32 @@ pub(super) fn json<T: DeserializeOwned>(bytes: &[u8], nan: &str) -> Result<T, Mo
             "." | "?" => "top level",
             path => &cut(path),
         };
-        let inner = error.inner();
-        let what = match word(bytes, inner) {
-            Some(word) => format!(
-                "{word}, which is not JSON; {nan}, at line {} column {}",
-                inner.line(),
-                inner.column()
-            ),
-            None => plain(&inner.to_string()),
-        };
-        ModelError(format!("{key}: {what}"))
+        match explain(bytes, error.inner(), nan) {
+            Ok(what) => ModelError(format!("{key}: {what}")),
+            Err(whole) => whole,
+        }
     })?;
     reader
         .end()
-        .map_err(|error| ModelError(error.to_string()))?;
+        .map_err(|error| explain(bytes, &error, nan).map_or_else(|whole| whole, ModelError::new))?;
     Ok(value)
 }
 
-/// The word for NaN or an infinity at which reading ended: Python's `json.dump` and
-/// XGBoost write them.
-fn word(bytes: &[u8], error: &serde_json::Error) -> Option<&'static str> {
-    let line = bytes
-        .split(|&byte| byte == b'\n')
-        .nth(error.line().checked_sub(1)?)?;
-    // The error is at the word's first byte, at its second, or at a sign before it.
-    let near = line.get(error.column().saturating_sub(2)..)?;
-    ["NaN", "Infinity", "nan", "inf"].into_iter().find(|word| {
-        (0..3).any(|skip| {
-            near.get(skip..)
-                .is_some_and(|rest| rest.starts_with(word.as_bytes()))
-        })
+/// What is wrong at a key of a file, or with the file as a whole.
+fn explain(bytes: &[u8], error: &serde_json::Error, nan: &str) -> Result<String, ModelError> {
+    Ok(match json::cause(bytes, error) {
+        Some(Cause::Empty) => return Err(ModelError::new("it is empty; expected JSON")),
+        Some(Cause::Cut) => format!(
+            "the text ends too early, at line {} column {}: the file is cut off",
+            error.line(),
+            error.column()
+        ),
+        Some(Cause::NotFinite(word)) => format!(
+            "{word}, which is not JSON; {nan}, at line {} column {}",
+            error.line(),
+            error.column()
+        ),
+        Some(Cause::Other(cause)) => format!("{error}: {cause}"),
+        None => plain(&error.to_string()),
     })
 }

@@ -7,6 +7,7 @@
 //! | `claims` | cores that other processes use |
 //! | `machine` | what `/proc` and `/sys` say |
 //! | `threads` | threads that block all signals |
+//! | `this_thread` | which thread this is, and a word for each |
 //! | `memory` | whether there is enough of it |
 //! | `files` | the one place that opens files; which paths are one file |
 //! | `join` | waiting for a thread, and no longer than a host can bear |
@@ -25,4 +26,5 @@ pub mod machine;
 pub(crate) mod memory;
 pub(crate) mod panic;
 pub(crate) mod stderr;
+pub(crate) mod this_thread;
 pub(crate) mod threads;

@@ -74,7 +74,8 @@ impl Trace {
         } else {
             self.work[stage as usize]
         };
-        self.work[stage as usize] = before + now.wrapping_sub(self.last);
+        // A stamp may lie before the last: threads move, and clocks are set.
+        self.work[stage as usize] = before + now.saturating_sub(self.last);
         self.worked |= bit;
         self.last = now;
     }

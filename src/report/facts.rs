@@ -1,6 +1,10 @@
 //! The facts of machine, build and configuration that make two reports
 //! comparable.
 
+#[cfg(test)]
+use std::path::Path;
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use crate::config::Config;
@@ -26,6 +30,9 @@ pub(crate) struct Facts {
     configuration: Config,
     lanes: String,
     stamp_cost_ns: f64,
+    /// Where the system's files are.
+    #[serde(skip)]
+    system: PathBuf,
     /// When the report began.
     #[serde(skip)]
     throttled_before: Throttling,
@@ -71,14 +78,23 @@ impl Facts {
             configuration: config.clone(),
             lanes: plan.to_string(),
             stamp_cost_ns: clock.stamp_cost_ns(),
+            system: PathBuf::from("/"),
             throttled_before: machine::throttling().unwrap_or_default(),
         }
+    }
+
+    /// As on a machine whose files lie below `system`.
+    #[cfg(test)]
+    pub(crate) fn on(mut self, system: &Path) -> Self {
+        self.system = system.to_owned();
+        self.throttled_before = machine::throttling_in(system).unwrap_or_default();
+        self
     }
 
     /// How this process was throttled since the report began; `None` without a
     /// quota.
     pub(crate) fn throttling(&self) -> Option<Throttling> {
-        machine::throttling().map(|now| now.since(self.throttled_before))
+        machine::throttling_in(&self.system).map(|now| now.since(self.throttled_before))
     }
 }
 

@@ -40,6 +40,11 @@ impl Report {
     }
 
     fn with_intervals(length: Duration) -> Self {
+        Self::on(Path::new("/"), length)
+    }
+
+    /// On a machine whose files lie below `system`.
+    fn on(system: &Path, length: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::new(true);
         let config = Config::from_json(r#"{"placement": "inline"}"#).unwrap();
@@ -65,7 +70,7 @@ impl Report {
             latency.clone(),
             clock.clone(),
             monitor.clone(),
-            Facts::new(&config, &plan, &cores, &clock),
+            Facts::new(&config, &plan, &cores, &clock).on(system),
             Vec::new(),
         );
         let mut exporter = exporter.unwrap();
@@ -373,4 +378,36 @@ fn tool(program: &str, probe: &[&str]) -> Option<Command> {
     assert!(!required, "there is no {program} {probe:?}");
     println!("SKIP: there is no {program} {probe:?}");
     None
+}
+
+#[test]
+fn the_summary_says_how_the_quota_held_this_process_up_since_the_report_began() {
+    let system = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: &str| {
+        let path = system.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let stat = |periods: u64, throttled: u64, us: u64| {
+        let text = format!("nr_periods {periods}\nnr_throttled {throttled}\nthrottled_usec {us}\n");
+        write("sys/fs/cgroup/app/cpu.stat", &text);
+    };
+    write("proc/self/cgroup", "0::/app\n");
+    write(
+        "proc/self/mountinfo",
+        "30 22 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw\n",
+    );
+    write("sys/fs/cgroup/app/cpu.max", "50000 100000\n");
+    stat(100, 40, 9_000);
+    let report = Report::on(system.path(), Duration::from_secs(3_600));
+    stat(123, 61, 9_750);
+    let (dir, _) = report.finish();
+    let said = summary(dir.path())["throttling"].clone();
+    let right = serde_json::json!({"nr_periods": 23, "nr_throttled": 21, "throttled_us": 750});
+    assert_eq!(said, right);
+    // Without a quota there is nothing to say.
+    write("sys/fs/cgroup/app/cpu.max", "max 100000\n");
+    let report = Report::on(system.path(), Duration::from_secs(3_600));
+    let (dir, _) = report.finish();
+    assert_eq!(summary(dir.path())["throttling"], Value::Null);
 }

@@ -3,9 +3,12 @@
 //!
 //! The thread that used the seat last owns it: it enters with a plain store,
 //! then looks whether it still is the owner. Another thread claims the seat: it
-//! takes the owner's name away, puts a barrier between that and what comes next
+//! marks the owner's name, puts a barrier between that and what comes next
 //! on every thread ([`membarrier::heavy`]), and only then looks whether the former
-//! owner is inside. If so the claim is given back and refused.
+//! owner is inside. If so the mark is taken off and the claim refused.
+//!
+//! A thread that ends gives its name up ([`Seat::give_up`]): another that is called
+//! alike later does not own what it has not claimed.
 //!
 //! Each owner has a word of its own to say that it is inside, so a thread that
 //! was held up half-way writes where nobody looks any more. Words are not used
@@ -27,10 +30,15 @@ pub(crate) const ROUNDS: usize = 1 << (64 - ROUND_SHIFT);
 #[cfg(loom)]
 const ROUNDS: usize = 2;
 
-/// Values of `owner` that are no thread's.
-const NOBODY: u64 = 0;
+/// The bit of `owner` that says that a thread claims the seat.
 const CLAIMED: u64 = 1;
+/// The bits that say whose it is.
+const NAME: u64 = THREAD & !CLAIMED;
+/// Values there that are no thread's.
+const NOBODY: u64 = 0;
 const SHARED: u64 = 2;
+/// `holder` of a shared seat whose thread ended inside.
+const DEAD: u64 = 4;
 
 /// Steps that a thread waits for another's claim, a few microseconds (a pause
 /// takes 10 to 50 ns), before it is refused: it may have interrupted that very
@@ -43,7 +51,7 @@ const PATIENCE: usize = 3;
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    /// The owner's name and round, or one of the values above.
+    /// The owner's name, `NOBODY` or `SHARED`, with the round and the mark of a claim.
     owner: AtomicU64,
     inside: [AtomicU8; ROUNDS],
     /// Held while the owner changes.
@@ -83,13 +91,15 @@ impl Seat {
     }
 
     /// Enters, if nobody is inside but `me` in a callback. `me` is what no other
-    /// living thread is called, above 2 and below 2^58.
+    /// living thread is called: even, above 4 and below 2^58. `ends` promises that
+    /// [`give_up`](Self::give_up) will be called when this thread ends; without that
+    /// promise the thread never owns the seat, which is shared from then on.
     ///
     /// # Errors
     ///
     /// [`Taken`].
     #[inline(always)]
-    pub(crate) fn enter(&self, me: u64) -> Result<Entered<'_>, Taken> {
+    pub(crate) fn enter(&self, me: u64, ends: fn() -> bool) -> Result<Entered<'_>, Taken> {
         let owner = self.owner.load(Ordering::Relaxed);
         if owner & THREAD == me {
             let inside = &self.inside[(owner >> ROUND_SHIFT) as usize];
@@ -104,43 +114,76 @@ impl Seat {
             }
             inside.store(before, Ordering::Release);
         }
-        self.enter_slowly(me)
+        self.enter_slowly(me, ends)
     }
 
     #[cold]
     #[inline(never)]
-    fn enter_slowly(&self, me: u64) -> Result<Entered<'_>, Taken> {
+    fn enter_slowly(&self, me: u64, ends: fn() -> bool) -> Result<Entered<'_>, Taken> {
         // Acquires what was done before the seat became shared.
         if self.owner.load(Ordering::Acquire) == SHARED {
             return self.enter_shared(me);
         }
         let _claim = Claim::new(&self.claim)?;
-        let owner = self.owner.load(Ordering::Relaxed);
-        match owner {
+        // Acquires what a thread did inside that has given its name up.
+        let owner = self.owner.load(Ordering::Acquire);
+        match owner & NAME {
             SHARED => self.enter_shared(me),
             NOBODY => {
-                self.owner.store(me, Ordering::Relaxed);
-                self.sit(0)
+                let round = round(owner);
+                // Whoever ended inside never leaves.
+                if self.inside[round].load(Ordering::Relaxed) != 0 {
+                    return Err(Taken);
+                }
+                self.take(me, round, ends)
             }
-            _ if owner & THREAD == me => self.sit(round(owner)),
+            name if name == me => self.sit(round(owner)),
             _ => {
-                self.owner.store(CLAIMED, Ordering::Relaxed);
+                // It may have been given up since.
+                let owner = self.owner.fetch_or(CLAIMED, Ordering::AcqRel);
                 membarrier::heavy();
                 // Acquires what the former owner did inside.
                 if self.inside[round(owner)].load(Ordering::Acquire) != 0 {
-                    self.owner.store(owner, Ordering::Relaxed);
+                    self.owner.fetch_and(!CLAIMED, Ordering::Relaxed);
                     return Err(Taken);
                 }
-                let next = round(owner) + 1;
-                if next == ROUNDS {
-                    self.owner.store(SHARED, Ordering::Release);
-                    return self.enter_shared(me);
-                }
-                let name = me | (next as u64) << ROUND_SHIFT;
-                self.owner.store(name, Ordering::Relaxed);
-                self.sit(next)
+                self.take(me, round(owner) + 1, ends)
             }
         }
+    }
+
+    /// Makes `me` the owner, while it holds the claim and nobody is inside.
+    fn take(&self, me: u64, round: usize, ends: fn() -> bool) -> Result<Entered<'_>, Taken> {
+        // Exchanged, not stored: a thread that gives its name up meanwhile changes what
+        // came before, or nothing.
+        if round == ROUNDS || !ends() {
+            self.owner.swap(SHARED, Ordering::AcqRel);
+            return self.enter_shared(me);
+        }
+        let name = me | (round as u64) << ROUND_SHIFT;
+        self.owner.swap(name, Ordering::AcqRel);
+        self.sit(round)
+    }
+
+    /// For a thread that ends: what is called `me` from now on is another.
+    pub(crate) fn give_up(&self, me: u64) {
+        let mut owner = self.owner.load(Ordering::Relaxed);
+        while owner & NAME == me {
+            // Releases what this thread did inside.
+            let given_up = self.owner.compare_exchange(
+                owner,
+                owner & !NAME,
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+            match given_up {
+                Ok(_) => break,
+                Err(now) => owner = now,
+            }
+        }
+        let _ = self
+            .holder
+            .compare_exchange(me, DEAD, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// For the owner, while it holds the claim: nobody else looks meanwhile.
@@ -179,13 +222,8 @@ impl Seat {
         let Ok(_claim) = Claim::new(&self.claim) else {
             return;
         };
-        let owner = self.owner.load(Ordering::Relaxed);
-        let is_free = match owner {
-            NOBODY => true,
-            CLAIMED | SHARED => false,
-            _ => self.inside[round(owner)].load(Ordering::Acquire) == 0,
-        };
-        if is_free {
+        let owner = self.owner.load(Ordering::Acquire);
+        if self.inside[round(owner)].load(Ordering::Acquire) == 0 {
             self.owner.store(SHARED, Ordering::Release);
         }
     }
@@ -195,12 +233,18 @@ impl Seat {
         self.owner.load(Ordering::Relaxed) == SHARED
     }
 
+    /// Whether the seat has this name, claimed or not.
+    #[cfg(test)]
+    pub(crate) fn is_owned_by(&self, name: u64) -> bool {
+        self.owner.load(Ordering::Relaxed) & NAME == name
+    }
+
     /// Whether this thread is inside, running a function.
     pub(crate) fn runs(&self, me: u64) -> bool {
         let owner = self.owner.load(Ordering::Relaxed);
         let inside = match owner {
             SHARED if self.holder.load(Ordering::Relaxed) == me => &self.held,
-            _ if owner & THREAD == me => &self.inside[round(owner)],
+            _ if owner & NAME == me => &self.inside[round(owner)],
             _ => return false,
         };
         inside.load(Ordering::Relaxed) & 1 != 0
@@ -210,14 +254,19 @@ impl Seat {
     /// thread is left, as in the child of a fork.
     pub(crate) fn is_empty(&self) -> bool {
         let owner = self.owner.load(Ordering::Relaxed);
-        let inside = match owner {
-            CLAIMED => return false,
-            NOBODY | SHARED => 0,
-            _ => self.inside[round(owner)].load(Ordering::Relaxed),
-        };
-        inside == 0
+        owner & CLAIMED == 0
+            && (owner == SHARED || self.inside[round(owner)].load(Ordering::Relaxed) == 0)
             && self.holder.load(Ordering::Relaxed) == 0
             && !self.claim.load(Ordering::Relaxed)
+    }
+
+    /// In the child of a fork, which has no other thread but `me`: every other name
+    /// may be a new thread's.
+    pub(crate) fn forget_all_but(&self, me: u64) {
+        let owner = self.owner.load(Ordering::Relaxed);
+        if owner != SHARED && owner & NAME != me {
+            self.owner.store(owner & !NAME, Ordering::Relaxed);
+        }
     }
 }
 

@@ -60,3 +60,6 @@ pub(crate) fn light() {
 pub(crate) fn heavy() {
     fence(Ordering::SeqCst);
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

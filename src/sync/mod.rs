@@ -8,6 +8,7 @@
 //! | `broadcast` | one producer, several consumers that each see every message |
 //! | `biased_lock` | who is inside a handle: one thread at a time, cheap for the same one |
 //! | `membarrier` | a barrier on all threads, paid by the side that is rare |
+//! | `per_thread` | a pointer of each thread, where it has no place of its own |
 //! | `read_gate` | readers that may be inside while others are, and are waited for |
 //! | `padded` | buffers that share no cache line |
 
@@ -15,13 +16,15 @@ pub(crate) mod biased_lock;
 pub mod broadcast;
 pub(crate) mod membarrier;
 pub mod padded;
+#[cfg(not(loom))]
+pub(crate) mod per_thread;
 pub(crate) mod read_gate;
 pub mod ring;
 
 #[cfg(not(loom))]
 pub(crate) use std::sync::OnceLock;
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering, fence};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};

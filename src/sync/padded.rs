@@ -77,10 +77,17 @@ pub struct Items<T> {
 
 impl<T> Items<T> {
     /// So many items, each from `make`.
+    ///
+    /// # Panics
+    ///
+    /// If there cannot be so much memory.
     pub fn new(len: usize, make: impl FnMut() -> T) -> Self {
         let margin = MARGIN_BYTES.div_ceil(size_of::<T>().max(1));
+        let Some(all) = len.checked_add(2 * margin) else {
+            panic!("a buffer of {len} items");
+        };
         Self {
-            all: iter::repeat_with(make).take(len + 2 * margin).collect(),
+            all: iter::repeat_with(make).take(all).collect(),
             margin,
         }
     }

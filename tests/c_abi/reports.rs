@@ -1,7 +1,8 @@
 //! The latency report of a host that leaves without `signal_destroy`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use support::host::{has_tool, host, run};
@@ -67,4 +68,67 @@ fn report_left_behind() {
             );
         }
     }
+}
+
+/// A control group with a quota of a fifth of a core; gone when dropped.
+struct Group(PathBuf);
+
+impl Group {
+    /// `None` where this user may make none.
+    fn new() -> Option<Self> {
+        // Version 1, then 2.
+        let hierarchies = ["cpu", "cpu,cpuacct", ""];
+        hierarchies.into_iter().find_map(|hierarchy| {
+            let folder = Path::new("/sys/fs/cgroup").join(hierarchy);
+            let group = Self(folder.join(format!("signal-test-{}", std::process::id())));
+            fs::create_dir(&group.0).ok()?;
+            let write = |name: &str, text: &str| {
+                let file = group.0.join(name);
+                file.exists() && fs::write(file, text).is_ok()
+            };
+            let is_limited = write("cpu.max", "20000 100000")
+                || write("cpu.cfs_period_us", "100000") && write("cpu.cfs_quota_us", "20000");
+            is_limited.then_some(group)
+        })
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Its processes have ended, and the kernel takes a moment to know.
+        for _ in 0..100 {
+            if fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn report_under_a_quota() {
+    if !has_tool("g++") {
+        return;
+    }
+    let Some(group) = Group::new() else {
+        println!("SKIP: no control group can be made here");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = host(Path::new("sh"));
+    command
+        .args(["-c", r#"echo $$ >"$0/cgroup.procs" && exec "$@""#])
+        .arg(&group.0)
+        .arg(checks())
+        .arg("report_under_a_quota")
+        .env("SIGNAL_CHECKS_FOLDER", folder.path());
+    run(&mut command).expect_code(0);
+    let text = fs::read_to_string(folder.path().join("summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let throttling = &summary["throttling"];
+    let count = |name: &str| throttling[name].as_u64().unwrap_or_default();
+    assert!(count("nr_throttled") >= 1, "{throttling}");
+    assert!(count("nr_throttled") <= count("nr_periods"), "{throttling}");
+    assert!(count("throttled_us") > 0, "{throttling}");
+    assert_eq!(summary["machine"]["cpu_quota_cores"], 0.2);
 }

@@ -261,9 +261,12 @@ fn the_header_compiles_as_c_and_as_cpp() {
          + signal_stats(handle, &stats); }}\n",
         header.display()
     );
-    for (tool, standard, file) in [
-        ("gcc", "-std=c11", "use.c"),
-        ("g++", "-std=c++17", "use.cpp"),
+    for (tool, standard, strict, file) in [
+        // A C of before `long long` and comments to the line's end, as compilers extend it.
+        ("gcc", "-std=gnu89", "-Wall", "use.c"),
+        ("gcc", "-std=c11", "-pedantic", "use.c"),
+        ("g++", "-std=c++11", "-pedantic", "use.cpp"),
+        ("g++", "-std=c++17", "-pedantic", "use.cpp"),
     ] {
         if !has_tool(tool) {
             continue;
@@ -271,7 +274,7 @@ fn the_header_compiles_as_c_and_as_cpp() {
         let source = folder.path().join(file);
         fs::write(&source, &text).unwrap();
         run(Command::new(tool)
-            .args([standard, "-Wall", "-Wextra", "-Werror", "-pedantic"])
+            .args([standard, "-Wall", "-Wextra", "-Werror", strict])
             .arg("-fsyntax-only")
             .arg(source))
         .expect_code(0);
@@ -405,4 +408,13 @@ fn the_library_exports_the_c_abi_alone_and_is_never_unloaded() {
             "needs {library}"
         );
     }
+}
+
+#[test]
+fn the_library_asks_for_no_static_thread_local_storage() {
+    let Some(dynamic) = readelf("--dynamic") else {
+        return;
+    };
+    assert!(dynamic.contains("NODELETE"), "{dynamic}");
+    assert!(!dynamic.contains("STATIC_TLS"), "{dynamic}");
 }

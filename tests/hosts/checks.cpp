@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <malloc.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include <algorithm>
@@ -135,6 +136,20 @@ void check_refused(const Plugin &plugin, void *handle, const char *why) {
   CHECK_EQ(plugin.rings(handle, rings, 4), SIGNAL_ERROR_HANDLE);
   plugin.destroy(handle);
   CHECK_EQ(plugin.refused_handles() - before, 20u);
+}
+
+void apart(const std::function<void()> &doing) {
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    alarm(60);
+    doing();
+    _exit(0);
+  }
+  int status = 0;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 void use(const Plugin &plugin, const char *config, int depths) {

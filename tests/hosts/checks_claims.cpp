@@ -178,15 +178,10 @@ SCENARIO(claims_of_two_copies) {
     void *other = second.create(round == 0 ? "{}" : config.c_str());
     CHECK(other != nullptr);
     second.destroy(other);
-    int status = 0;
-    std::fflush(nullptr);
-    const pid_t observer = fork();
-    if (observer == 0) {
+    apart([&plugin] {
       void *third = plugin.create("{}");
-      _exit(third != nullptr && !spins(lane(plugin, third)) ? 0 : 1);
-    }
-    CHECK_EQ(waitpid(observer, &status, 0), observer);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+      CHECK(third != nullptr && !spins(lane(plugin, third)));
+    });
   }
   plugin.destroy(handle);
   return 0;
@@ -215,12 +210,7 @@ SCENARIO(claims_that_cannot_be_had) {
   CHECK_EQ(unlink((folder.path + "/claims").c_str()), 0);
   for (int descriptor = 3; descriptor < 64; ++descriptor) close(descriptor);
   void *second = plugin.create(R"({"placement":"inline"})");
-  int status = 0;
-  std::fflush(nullptr);
-  const pid_t observer = fork();
-  if (observer == 0) _exit(spins(lane(plugin, plugin.create("{}"))) ? 1 : 0);
-  CHECK_EQ(waitpid(observer, &status, 0), observer);
-  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  apart([&plugin] { CHECK(!spins(lane(plugin, plugin.create("{}")))); });
   plugin.destroy(second);
   plugin.destroy(handle);
   return 0;

@@ -145,3 +145,15 @@ SCENARIO(report_left_behind) {
   if (end == "hup without a handler") std::raise(SIGHUP);
   return 1;
 }
+
+// Wants a whole core for a second.
+SCENARIO(report_under_a_quota) {
+  Plugin plugin;
+  Engine engine(plugin, config_of("inline", std::getenv("SIGNAL_CHECKS_FOLDER"), 3600000).c_str());
+  for (const double start = seconds(); seconds() - start < 1.0;) {
+    engine.feed(depth("btc_usdt", 1, 10.0, 11.0));
+    engine.poll();
+    engine.got.clear();
+  }
+  return 0;
+}

@@ -8,10 +8,8 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 
 #include <fstream>
-#include <functional>
 #include <thread>
 
 using namespace host;
@@ -29,21 +27,6 @@ void forbid(int call, int error) {
   const sock_fprog program{4, filter};
   CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
   CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
-}
-
-// In a process of its own.
-void apart(const std::function<void()> &doing) {
-  std::fflush(nullptr);
-  const pid_t child = fork();
-  CHECK(child >= 0);
-  if (child == 0) {
-    alarm(60);
-    doing();
-    _exit(0);
-  }
-  int status = 0;
-  CHECK_EQ(waitpid(child, &status, 0), child);
-  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 std::size_t count(const std::string &text, const std::string &part) {

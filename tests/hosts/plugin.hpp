@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -305,6 +306,9 @@ template <typename Done> bool wait_for(Done done) {
   }
   return true;
 }
+
+// Does something in a process of its own, which must end well.
+void apart(const std::function<void()> &doing);
 
 // What the library says while something is done.
 template <typename Doing> std::string said(Doing doing) {

@@ -61,7 +61,10 @@ fn what_is_not_json_is_named_with_its_cure() {
         r#"{"weights": [1, 2], "bias": 0,}"#,
     ] {
         let error = said("m.json", bytes, None);
-        assert!(error.contains("a comma behind the last entry"), "{error}");
+        assert!(
+            error.contains("remove the comma before the closing brace"),
+            "{error}"
+        );
         assert!(!error.contains("?:"), "{error}");
     }
     let error = said("m.json", linear, Some(" \n"));

@@ -337,6 +337,16 @@ fn explains_configurations() {
         assert!(out.contains(part), "{part:?} is not in {out}");
     }
 
+    // The order of inputs is compared by their names, where the file has any.
+    let unnamed = "its file does not name its inputs, so that their order could not be checked";
+    assert_eq!(out.matches(unnamed).count(), 1, "{out}");
+    assert!(out.contains(&format!("sum: {unnamed}")), "{out}");
+    let named =
+        br#"{"weights": [1, 2, 3], "bias": 0, "factors": ["spread", "mid_price", "best_bid"]}"#;
+    write(dir.path(), "sum.json", named);
+    let out = stdout(run(&["config", "check", path(&file)]));
+    assert!(!out.contains("could not be checked"), "{out}");
+
     let file = write(dir.path(), "wrong.json", b"{\n\"rings\": {\"egress\": 1}}");
     let err = stderr(run(&["config", "check", path(&file)]), 1);
     for part in ["wrong.json", "rings.egress", "line 2", "2 to 1048576"] {

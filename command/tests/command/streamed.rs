@@ -75,7 +75,7 @@ fn a_longer_file_takes_no_more_memory() {
 }
 
 #[test]
-#[ignore = "minutes without optimisation: cargo test --release -p signal-command -- --ignored"]
+#[ignore = "minutes without optimisation: .ci/long runs it"]
 fn two_gigabytes_take_no_more_memory_than_twenty_megabytes() {
     within_a_fifth(20_000_000, 2_000_000_000);
 }

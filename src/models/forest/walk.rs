@@ -122,6 +122,11 @@ impl<T: Scalar> Slot<T> {
     }
 }
 
+/// Has the last trees in flight among others that are at a leaf.
+fn fill_last_group(roots: &mut Vec<u32>, leaf: u32) {
+    roots.resize(roots.len().next_multiple_of(LANES), leaf);
+}
+
 struct Layout<T, V> {
     nodes: Vec<Node>,
     leaves: Vec<V>,
@@ -180,7 +185,7 @@ impl<T: Scalar, V: Copy> Layout<T, V> {
             }
         }
         if let Some(leaf) = self.nodes.iter().position(|node| node.slot == LOWEST) {
-            roots.resize(roots.capacity(), leaf as u32);
+            fill_last_group(&mut roots, leaf as u32);
         }
         Walk {
             nodes: self.nodes.into(),
@@ -246,5 +251,23 @@ impl<T: Scalar, V: Copy> Layout<T, V> {
             },
             swap,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_group_is_filled_whatever_room_there_is() {
+        for (trees, filled) in [(1, 8), (3, 8), (8, 8), (9, 16)] {
+            for room in [0, 100] {
+                let mut roots = Vec::with_capacity(room);
+                roots.extend(0..trees);
+                fill_last_group(&mut roots, 7);
+                assert_eq!(roots.len(), filled);
+                assert!(roots[trees as usize..].iter().all(|&root| root == 7));
+            }
+        }
     }
 }

@@ -3,6 +3,10 @@ use super::*;
 const ME: u64 = 0x1000;
 const YOU: u64 = 0x2000;
 
+fn ends() -> bool {
+    true
+}
+
 #[cfg(not(loom))]
 mod alone {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -15,16 +19,16 @@ mod alone {
         let seat = Seat::new();
         for _ in 0..2 {
             assert!(seat.is_empty());
-            let outer = seat.enter(ME).unwrap();
+            let outer = seat.enter(ME, ends).unwrap();
             assert!(!outer.is_nested() && seat.runs(ME) && !seat.runs(YOU));
-            assert_eq!(seat.enter(ME).unwrap_err(), Taken);
+            assert_eq!(seat.enter(ME, ends).unwrap_err(), Taken);
             let calling = outer.call_back();
             assert!(!seat.runs(ME) && !seat.is_empty());
-            assert!(seat.enter(ME).unwrap().is_nested());
-            assert_eq!(seat.enter(YOU).unwrap_err(), Taken);
-            assert!(seat.enter(ME).is_ok());
+            assert!(seat.enter(ME, ends).unwrap().is_nested());
+            assert_eq!(seat.enter(YOU, ends).unwrap_err(), Taken);
+            assert!(seat.enter(ME, ends).is_ok());
             drop(calling);
-            assert_eq!(seat.enter(ME).unwrap_err(), Taken);
+            assert_eq!(seat.enter(ME, ends).unwrap_err(), Taken);
             drop(outer);
             seat.share();
         }
@@ -37,17 +41,17 @@ mod alone {
         for owned_before in [0, 1, 2, ROUNDS as u64] {
             let seat = Seat::new();
             for turn in 1..=owned_before {
-                drop(seat.enter(YOU + 64 * turn).unwrap());
+                drop(seat.enter(YOU + 64 * turn, ends).unwrap());
             }
-            drop(seat.enter(ME).unwrap());
+            drop(seat.enter(ME, ends).unwrap());
             let _claim = Claim::new(&seat.claim).unwrap();
-            let outer = seat.enter(ME).unwrap();
+            let outer = seat.enter(ME, ends).unwrap();
             assert!(seat.runs(ME) && !outer.is_nested());
-            assert_eq!(seat.enter(ME).unwrap_err(), Taken);
+            assert_eq!(seat.enter(ME, ends).unwrap_err(), Taken);
             let calling = outer.call_back();
-            let inner = seat.enter(ME).unwrap();
+            let inner = seat.enter(ME, ends).unwrap();
             assert!(seat.runs(ME) && inner.is_nested());
-            assert_eq!(seat.enter(ME).unwrap_err(), Taken);
+            assert_eq!(seat.enter(ME, ends).unwrap_err(), Taken);
             drop(inner);
             assert!(!seat.runs(ME));
             drop(calling);
@@ -59,17 +63,17 @@ mod alone {
     #[test]
     fn an_owner_that_comes_by_the_slow_way_stays_the_owner() {
         let seat = Seat::new();
-        drop(seat.enter(YOU).unwrap());
-        let outer = seat.enter(ME).unwrap();
+        drop(seat.enter(YOU, ends).unwrap());
+        let outer = seat.enter(ME, ends).unwrap();
         let owner = seat.owner.load(Ordering::Relaxed);
-        assert_eq!(seat.enter_slowly(ME).unwrap_err(), Taken);
+        assert_eq!(seat.enter_slowly(ME, ends).unwrap_err(), Taken);
         let calling = outer.call_back();
-        let inner = seat.enter_slowly(ME).unwrap();
+        let inner = seat.enter_slowly(ME, ends).unwrap();
         assert!(inner.is_nested() && seat.runs(ME));
         drop(inner);
         drop(calling);
         drop(outer);
-        assert!(!seat.enter_slowly(ME).unwrap().is_nested());
+        assert!(!seat.enter_slowly(ME, ends).unwrap().is_nested());
         assert_eq!(seat.owner.load(Ordering::Relaxed), owner);
         assert!(seat.is_empty());
     }
@@ -80,10 +84,10 @@ mod alone {
         assert_eq!(ROUNDS, 64);
         let seat = Seat::new();
         for turn in 0..3 * ROUNDS as u64 {
-            let entered = seat.enter(ME + 64 * turn).unwrap();
-            assert_eq!(seat.enter(YOU << 20).unwrap_err(), Taken);
+            let entered = seat.enter(ME + 64 * turn, ends).unwrap();
+            assert_eq!(seat.enter(YOU << 20, ends).unwrap_err(), Taken);
             let calling = entered.call_back();
-            assert!(seat.enter(ME + 64 * turn).unwrap().is_nested());
+            assert!(seat.enter(ME + 64 * turn, ends).unwrap().is_nested());
             drop(calling);
             drop(entered);
             assert!(seat.is_empty());
@@ -96,18 +100,114 @@ mod alone {
         let seat = Seat::new();
         seat.share();
         assert!(seat.is_shared());
-        let entered = seat.enter(ME).unwrap();
+        let entered = seat.enter(ME, ends).unwrap();
         assert!(seat.runs(ME));
-        assert_eq!(seat.enter(ME).unwrap_err(), Taken);
-        assert_eq!(seat.enter(YOU).unwrap_err(), Taken);
+        assert_eq!(seat.enter(ME, ends).unwrap_err(), Taken);
+        assert_eq!(seat.enter(YOU, ends).unwrap_err(), Taken);
         drop(entered);
-        assert!(seat.enter(YOU).is_ok());
+        assert!(seat.enter(YOU, ends).is_ok());
+    }
+
+    fn ends_not() -> bool {
+        false
+    }
+
+    fn must_not_be_asked() -> bool {
+        unreachable!("it owns the seat without having claimed it")
+    }
+
+    #[test]
+    fn a_name_that_is_given_up_is_asked_for_its_end_again() {
+        let seat = Seat::new();
+        for round in 0..3 {
+            assert!(seat.enter(ME, ends).is_ok());
+            assert!(seat.enter(ME, must_not_be_asked).is_ok());
+            seat.give_up(YOU);
+            assert!(seat.enter(ME, must_not_be_asked).is_ok());
+            seat.give_up(ME);
+            assert!(seat.is_empty() && !seat.is_shared() && !seat.runs(ME));
+            // The next of that name, then one of another, at the same round.
+            let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                drop(seat.enter(ME, must_not_be_asked));
+            }));
+            assert!(asked.is_err());
+            assert_eq!(round_of(&seat), round);
+            let other = YOU + 64 * round as u64;
+            assert!(seat.enter(other, ends).is_ok());
+            assert_eq!(round_of(&seat), round);
+        }
+    }
+
+    fn round_of(seat: &Seat) -> usize {
+        round(seat.owner.load(SeqCst))
+    }
+
+    #[test]
+    fn a_name_is_given_up_under_a_claim_too() {
+        assert!(membarrier::available(), "the kernel has no membarrier");
+        let seat = Seat::new();
+        let entered = seat.enter(ME, ends).unwrap();
+        seat.owner.fetch_or(CLAIMED, SeqCst);
+        assert!(seat.runs(ME) && !seat.is_empty());
+        drop(entered);
+        seat.give_up(ME);
+        assert_eq!(seat.owner.load(SeqCst), NOBODY | CLAIMED);
+        // As the claim does that was refused.
+        seat.owner.fetch_and(!CLAIMED, SeqCst);
+        assert!(seat.enter(YOU, ends).is_ok());
+    }
+
+    #[test]
+    fn whoever_ends_inside_is_never_mistaken_for_another() {
+        for shared in [false, true] {
+            let seat = Seat::new();
+            if shared {
+                seat.share();
+            }
+            let entered = seat.enter(ME, ends).unwrap();
+            std::mem::forget(entered.call_back());
+            std::mem::forget(entered);
+            assert!(seat.enter(ME, ends).unwrap().is_nested());
+            seat.give_up(ME);
+            for name in [ME, YOU] {
+                assert_eq!(seat.enter(name, ends).unwrap_err(), Taken);
+            }
+            assert!(!seat.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_thread_that_cannot_promise_its_end_owns_no_seat() {
+        for first in [true, false] {
+            let seat = Seat::new();
+            if first {
+                assert!(seat.enter(YOU, ends).is_ok());
+            }
+            let entered = seat.enter(ME, ends_not).unwrap();
+            assert!(seat.is_shared());
+            assert_eq!(seat.enter(YOU, ends).unwrap_err(), Taken);
+            drop(entered);
+            assert!(seat.enter(YOU, ends).is_ok());
+        }
+    }
+
+    #[test]
+    fn in_the_child_of_a_fork_other_names_are_forgotten() {
+        let seat = Seat::new();
+        assert!(seat.enter(ME, ends).is_ok());
+        seat.forget_all_but(ME);
+        assert!(seat.enter(ME, must_not_be_asked).is_ok());
+        seat.forget_all_but(YOU);
+        assert_eq!(seat.owner.load(SeqCst), NOBODY);
+        seat.share();
+        seat.forget_all_but(YOU);
+        assert!(seat.is_shared());
     }
 
     #[test]
     fn a_seat_is_shared_only_while_nobody_is_inside() {
         let seat = Seat::new();
-        let entered = seat.enter(ME).unwrap();
+        let entered = seat.enter(ME, ends).unwrap();
         seat.share();
         assert!(!seat.is_shared());
         drop(entered);
@@ -119,13 +219,13 @@ mod alone {
     fn an_unwinding_call_leaves() {
         let seat = Seat::new();
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let outer = seat.enter(ME).unwrap();
+            let outer = seat.enter(ME, ends).unwrap();
             let _calling = outer.call_back();
             panic!("on purpose");
         }));
         assert!(result.is_err());
         assert!(seat.is_empty());
-        assert!(!seat.enter(ME).unwrap().is_nested());
+        assert!(!seat.enter(ME, ends).unwrap().is_nested());
     }
 
     /// Real threads, the kernel's barrier: never two inside, and both get in.
@@ -141,7 +241,7 @@ mod alone {
                     let (seat, inside, entries) = (&seat, &inside, &entries);
                     scope.spawn(move || {
                         while entries[index].load(SeqCst) < 500 {
-                            let Ok(_entered) = seat.enter(me) else {
+                            let Ok(_entered) = seat.enter(me, ends) else {
                                 thread::yield_now();
                                 continue;
                             };
@@ -184,7 +284,7 @@ mod all_orders {
         }
 
         fn try_use(&self, me: u64) -> bool {
-            let Ok(_entered) = self.seat.enter(me) else {
+            let Ok(_entered) = self.seat.enter(me, ends) else {
                 return false;
             };
             // SAFETY: inside the seat.
@@ -245,7 +345,7 @@ mod all_orders {
     fn loom_a_claim_around_a_callback() {
         check(|| {
             let guarded = Guarded::new();
-            let outer = guarded.seat.enter(ME).unwrap();
+            let outer = guarded.seat.enter(ME, ends).unwrap();
             let other = {
                 let guarded = guarded.clone();
                 thread::spawn(move || guarded.try_use(YOU))
@@ -258,6 +358,32 @@ mod all_orders {
             drop(outer);
             let theirs = other.join().unwrap();
             assert_eq!(guarded.uses(), u32::from(nested) + u32::from(theirs));
+        });
+    }
+
+    /// A thread ends and another is called alike: what hands the name on orders
+    /// the two here, as the C library does, beside a third that claims the seat.
+    #[test]
+    fn loom_a_name_goes_to_another_thread() {
+        check(|| {
+            let guarded = Guarded::new();
+            let first = {
+                let guarded = guarded.clone();
+                thread::spawn(move || {
+                    let used = guarded.try_use(ME);
+                    guarded.seat.give_up(ME);
+                    used
+                })
+            };
+            let other = {
+                let guarded = guarded.clone();
+                thread::spawn(move || u32::from(guarded.try_use(YOU)))
+            };
+            let mut uses = u32::from(first.join().unwrap());
+            uses += u32::from(guarded.try_use(ME));
+            uses += other.join().unwrap();
+            assert!(guarded.seat.enter(YOU + 64, ends).is_ok());
+            assert_eq!(guarded.uses(), uses);
         });
     }
 }

@@ -79,7 +79,7 @@ use shared::Shared;
 ///
 /// # Panics
 ///
-/// If `messages` is less than 2 or `words` is 0.
+/// If `messages` is less than 2 or `words` is 0, or there cannot be so much memory.
 pub fn broadcast(messages: usize, words: usize) -> (Producer, Consumers) {
     assert!(
         messages >= 2 && words > 0,

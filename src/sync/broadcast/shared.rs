@@ -37,10 +37,13 @@ pub(super) struct State {
 
 impl Shared {
     pub(super) fn new(messages: usize, words: usize) -> Self {
-        let lines_per_slot = (words + 1).div_ceil(LINE);
+        let lines_per_slot = words / LINE + 1;
+        let Some(lines) = messages.checked_mul(lines_per_slot) else {
+            panic!("a broadcast of {messages} messages of {lines_per_slot} lines");
+        };
         let line = |_| Line(std::array::from_fn(|_| AtomicU64::new(0)));
         Self {
-            lines: (0..messages * lines_per_slot).map(line).collect(),
+            lines: (0..lines).map(line).collect(),
             lines_per_slot,
             capacity: messages,
             published: CachePadded::new(AtomicU64::new(0)),

@@ -17,8 +17,8 @@ use crate::sync::AtomicU64;
 #[derive(Clone, Debug)]
 pub(crate) struct Word {
     at: NonNull<AtomicU64>,
-    /// What `at` points into, unless that lives for ever.
-    _owner: Option<Arc<CachePadded<AtomicU64>>>,
+    /// What `at` points into, or for a word that lives for ever its users' count.
+    _owner: Arc<CachePadded<AtomicU64>>,
 }
 
 // SAFETY: it stands for a shared reference to an atomic that `_owner` keeps, or
@@ -31,11 +31,26 @@ impl Word {
     /// A word in a table that is never freed. Only words of the same writer may
     /// share its cache line.
     #[cfg(not(loom))]
-    pub(crate) fn at(place: &'static AtomicU64) -> Self {
+    pub(crate) fn at(place: &'static AtomicU64, users: &Users) -> Self {
         Self {
             at: place.into(),
-            _owner: None,
+            _owner: users.0.clone(),
         }
+    }
+}
+
+/// Whoever holds words of a place in a table: a lane that was left behind may hold
+/// them for ever.
+// The type is a word's own, so that a word is no larger for it.
+#[cfg(not(loom))]
+#[derive(Debug, Default)]
+pub(crate) struct Users(Arc<CachePadded<AtomicU64>>);
+
+#[cfg(not(loom))]
+impl Users {
+    /// Whether nobody holds words any more. What they did with them is done.
+    pub(crate) fn are_gone(&mut self) -> bool {
+        Arc::get_mut(&mut self.0).is_some()
     }
 }
 
@@ -44,7 +59,7 @@ impl Default for Word {
         let owner = Arc::<CachePadded<AtomicU64>>::default();
         Self {
             at: NonNull::from(&**owner),
-            _owner: Some(owner),
+            _owner: owner,
         }
     }
 }

@@ -16,6 +16,9 @@ pub const WORDS_PER_LINE: usize = 8;
 /// at once, and a message of a full book with room to spare.
 const MOST_AHEAD: usize = 16;
 
+/// Lines of a ring at most: what an allocation may have.
+const MOST_LINES: usize = isize::MAX as usize / size_of::<Line>();
+
 /// One cache line of a message.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
@@ -49,7 +52,11 @@ unsafe impl Send for Slots {}
 impl Slots {
     /// Memory for so many messages. It is written here: no page fault is left.
     pub(super) fn new(messages: usize, per_message: usize) -> Self {
-        let lines = messages * per_message;
+        // Also in bytes, and one more is no overflow: places are added up unchecked.
+        let lines = messages
+            .checked_mul(per_message)
+            .filter(|&lines| lines <= MOST_LINES)
+            .unwrap_or_else(|| panic!("a ring of {messages} messages of {per_message} lines"));
         // Not zeros, for which the allocator would hand out untouched pages.
         let line = || UnsafeCell::new(Line([u64::MAX; WORDS_PER_LINE]));
         let owner = Arc::new(Memory {

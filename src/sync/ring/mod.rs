@@ -118,7 +118,7 @@ impl Gauge {
 ///
 /// # Panics
 ///
-/// If `messages` or `words` is 0.
+/// If `messages` or `words` is 0, or there cannot be so much memory.
 ///
 /// ```
 /// let (mut sender, mut receiver) = signal::sync::ring::ring(2, 3);

@@ -162,7 +162,11 @@ fn an_inlined_poll_reads_the_rings_count_and_keeps_its_own() {
     receiver.release(1);
     assert_eq!(host.taken.load(Ordering::Relaxed), 0);
     static PLACE: crate::sync::AtomicU64 = crate::sync::AtomicU64::new(7);
-    let word = cursors::Word::at(&PLACE);
+    let mut users = cursors::Users::default();
+    let word = cursors::Word::at(&PLACE, &users);
     word.store(8, Ordering::Relaxed);
+    assert!(!users.are_gone());
+    drop(word);
+    assert!(users.are_gone());
     assert_eq!(PLACE.load(Ordering::Relaxed), 8);
 }

@@ -1,0 +1,41 @@
+use std::thread;
+
+use super::*;
+
+/// Slots of this test's own: no handle comes as far.
+const LAST: usize = SLOTS - 1;
+
+#[test]
+fn the_name_of_a_thread_ends_with_it() {
+    USED.fetch_max(SLOTS, Ordering::Relaxed);
+    let seat = &TABLE[LAST].seat;
+    for _ in 0..3 {
+        let name = thread::spawn(|| {
+            let me = this_thread::name();
+            for _ in 0..2 {
+                assert!(seat.enter(me, name_ends_with_the_thread).is_ok());
+            }
+            assert!(seat.is_owned_by(me));
+            me
+        });
+        let name = name.join().unwrap();
+        assert!(!seat.is_owned_by(name) && seat.is_empty() && !seat.is_shared());
+    }
+}
+
+#[test]
+fn a_slot_whose_words_are_held_is_not_given_out_again() {
+    let first = Reserved::new().unwrap();
+    let place = first.index;
+    drop(first.words());
+    drop(first);
+    let second = Reserved::new().unwrap();
+    assert_eq!(second.index, place, "nobody holds its words");
+    // As the ring's end does on a lane that never comes back.
+    let held = second.words().ring().published;
+    drop(second);
+    let third = Reserved::new().unwrap();
+    assert_ne!(third.index, place);
+    held.store(7, Ordering::Relaxed);
+    assert_eq!(TABLE[place].state.load(Ordering::Relaxed), BURIED);
+}

@@ -1,0 +1,159 @@
+//! Which thread this is, and a word for each, without thread-local storage of our
+//! own: in a library that `dlopen` has loaded its first use on a thread allocates,
+//! or takes the static block that the host may have used up.
+
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// What no other living thread is called: even, above 2 and below 2^58.
+#[inline(always)]
+pub(crate) fn name() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let name: u64;
+        // SAFETY: on x86-64 Linux the word at fs:0 is the thread control block's
+        // own address (System V ABI, TLS variant II); reading it changes nothing.
+        unsafe {
+            std::arch::asm!("mov {}, fs:[0]", out(reg) name,
+                options(pure, readonly, nostack, preserves_flags));
+        }
+        name
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    // SAFETY: the call has no conditions. A thread's control block has its handle.
+    unsafe {
+        libc::pthread_self() as u64
+    }
+}
+
+/// The kernel's number of this thread.
+pub(crate) fn id() -> u32 {
+    // SAFETY: the call has no conditions and touches no memory of ours.
+    let id = unsafe { libc::syscall(libc::SYS_gettid) };
+    id as u32
+}
+
+/// Whether this process has a thread of that number. `errno` stays as it is.
+pub(crate) fn is_alive(id: u32) -> bool {
+    // SAFETY: signal 0 is sent to nobody; `errno` is this thread's own word.
+    unsafe {
+        let errno = libc::__errno_location();
+        let before = *errno;
+        let found = libc::syscall(libc::SYS_tgkill, libc::getpid(), id, 0) == 0;
+        let is_alive = found || *errno != libc::ESRCH;
+        *errno = before;
+        is_alive
+    }
+}
+
+/// A word of each thread: null in a new one.
+pub(crate) struct Key {
+    /// One more than the system's key; 0 as long as there is none.
+    key: AtomicU32,
+    end: Option<End>,
+}
+
+/// What runs when a thread ends that has left a word, and gets that word.
+pub(crate) type End = unsafe extern "C" fn(*mut c_void);
+
+/// Keys below this one lie in the thread's control block: setting them never
+/// allocates. glibc has had this number since it had threads.
+const IN_PLACE: libc::pthread_key_t = 32;
+
+impl Key {
+    pub(crate) const fn new(end: Option<End>) -> Self {
+        Self {
+            key: AtomicU32::new(0),
+            end,
+        }
+    }
+
+    /// The system's key, made by the first call. `None` if there are no more, which
+    /// a later call may find otherwise.
+    fn key(&self) -> Option<libc::pthread_key_t> {
+        let known = self.key.load(Ordering::Acquire);
+        if known != 0 {
+            return Some(known - 1);
+        }
+        let mut made: libc::pthread_key_t = 0;
+        // SAFETY: `made` is a valid place for the key, and this library is never
+        // unloaded (`build.rs`), so `end` stays callable.
+        if unsafe { libc::pthread_key_create(&mut made, self.end) } != 0 {
+            return None;
+        }
+        let set = self
+            .key
+            .compare_exchange(0, made + 1, Ordering::AcqRel, Ordering::Acquire);
+        match set {
+            Ok(_) => Some(made),
+            Err(first) => {
+                // SAFETY: nobody else has seen this key.
+                unsafe { libc::pthread_key_delete(made) };
+                Some(first - 1)
+            }
+        }
+    }
+
+    /// This key, if its words can be set without allocating, also in a signal
+    /// handler.
+    pub(crate) fn in_place(&self) -> Option<&Self> {
+        self.key().is_some_and(|key| key < IN_PLACE).then_some(self)
+    }
+
+    /// This thread's word.
+    pub(crate) fn get(&self) -> *mut c_void {
+        match self.key() {
+            // SAFETY: the key was created and is never deleted.
+            Some(key) => unsafe { libc::pthread_getspecific(key) },
+            None => std::ptr::null_mut(),
+        }
+    }
+
+    /// Sets this thread's word; false if there is no room for one.
+    pub(crate) fn set(&self, word: *const c_void) -> bool {
+        // SAFETY: the key was created and is never deleted.
+        self.key()
+            .is_some_and(|key| unsafe { libc::pthread_setspecific(key, word) } == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_have_names_and_numbers_of_their_own() {
+        let mine = (name(), id());
+        assert_eq!(mine, (name(), id()));
+        assert!(mine.0 > 2 && mine.0 < 1 << 58 && mine.0.is_multiple_of(2));
+        let other = std::thread::spawn(move || {
+            assert!(is_alive(mine.1));
+            (name(), id())
+        });
+        let other = other.join().unwrap();
+        assert!(mine.0 != other.0 && mine.1 != other.1);
+        // A thread is joined a moment before the kernel has forgotten it.
+        while is_alive(other.1) {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_new_thread_has_no_word_and_one_that_ends_tells() {
+        static ENDED: AtomicU32 = AtomicU32::new(0);
+        unsafe extern "C" fn end(word: *mut c_void) {
+            ENDED.fetch_add(word.addr() as u32, Ordering::SeqCst);
+        }
+        static KEY: Key = Key::new(Some(end));
+        for turn in 1..=3 {
+            std::thread::spawn(|| {
+                assert!(KEY.get().is_null());
+                assert!(KEY.set(std::ptr::without_provenance(7)));
+                assert_eq!(KEY.get().addr(), 7);
+            })
+            .join()
+            .unwrap();
+            assert_eq!(ENDED.load(Ordering::SeqCst), 7 * turn);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::{Duration, Instant};
+
+use crossbeam_utils::CachePadded;
+
+use super::*;
+
+/// How long a litmus test goes on.
+const LONG_ENOUGH_TO_SEE: Duration = Duration::from_millis(1500);
+
+/// What came of a litmus test.
+#[derive(Debug, Default)]
+struct Found {
+    /// How often the owner was in, and the other thread.
+    owner: u64,
+    other: u64,
+    /// How often the owner went on while the other was in.
+    both: u64,
+}
+
+/// Store buffering as a seat has it: an owner that comes and goes all the time with a
+/// light barrier, and another thread that marks the seat, has `rare` for a barrier, and
+/// then looks whether the owner is inside.
+fn owner_and_another(rare: fn()) -> Found {
+    let word = || CachePadded::new(AtomicU64::new(0));
+    let (inside, mark, done) = (word(), word(), word());
+    let stop = AtomicBool::new(false);
+    let mut found = Found::default();
+    std::thread::scope(|scope| {
+        let owner = scope.spawn(|| {
+            let mut entries = 0;
+            while !stop.load(Ordering::Relaxed) {
+                inside.store(1, Ordering::Relaxed);
+                light();
+                if mark.load(Ordering::Relaxed) == 0 {
+                    entries += 1;
+                    done.store(entries, Ordering::Relaxed);
+                }
+                inside.store(0, Ordering::Release);
+            }
+            entries
+        });
+        let end = Instant::now() + LONG_ENOUGH_TO_SEE;
+        let wait = |turns: u64| (0..turns).for_each(|_| std::hint::spin_loop());
+        for turn in 1u64.. {
+            mark.store(1, Ordering::Relaxed);
+            rare();
+            if inside.load(Ordering::Acquire) == 0 {
+                let before = done.load(Ordering::Relaxed);
+                // What waits in the owner's core gets out meanwhile.
+                wait(20);
+                found.both += u64::from(done.load(Ordering::Relaxed) != before);
+                found.other += 1;
+            }
+            mark.store(0, Ordering::Release);
+            wait(turn * 7 % 32);
+            if turn % 64 == 0 && Instant::now() > end {
+                break;
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        found.owner = owner.join().unwrap();
+    });
+    found
+}
+
+#[test]
+fn two_sides_never_both_miss_the_other() {
+    assert!(available(), "the kernel has no membarrier");
+    let found = owner_and_another(heavy);
+    println!("with the kernel's barrier: {found:?}");
+    assert!(found.owner > 0 && found.other > 0, "{found:?}");
+    assert_eq!(found.both, 0, "{found:?}");
+}
+
+/// That the test above sees what it looks for: with a fence of the rare side alone both
+/// are in at once, where two cores are free. Nothing is asserted of how often.
+#[test]
+fn a_fence_of_one_side_alone_would_not_do() {
+    let found = owner_and_another(|| fence(Ordering::SeqCst));
+    println!("without the kernel's barrier: {found:?}");
+}
