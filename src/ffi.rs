@@ -11,6 +11,7 @@
 //! | `signals` | [`signal_poll_callbacks`], what a callback may ask |
 //! | `batch` | signals in place: [`signal_poll_batch`] |
 //! | `observe` | counters, latency, health, names, errors |
+//! | `door` | the host's floating-point control and cancellation, kept and put back |
 //! | `handle` | what a handle stands for, panics stopped |
 //! | `handle_table` | where handles live: tokens, who is inside, forks |
 //! | `slot` | one handle's place in that table |
@@ -43,6 +44,7 @@
 //! call this library.
 
 mod calibration;
+mod door;
 mod handle;
 mod handle_table;
 mod last_error;

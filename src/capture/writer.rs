@@ -6,7 +6,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_utils::sync::{Parker, Unparker};
@@ -15,7 +14,7 @@ use super::row;
 use crate::messages::wire;
 use crate::os::clock::Clock;
 use crate::os::stderr::say;
-use crate::os::{cores, threads};
+use crate::os::threads::{self, Thread, Wanted};
 use crate::sync::broadcast::{Consumer, Received};
 use crate::telemetry::counters::{Counter, Counters};
 
@@ -26,7 +25,7 @@ const NAP: Duration = Duration::from_millis(2);
 
 /// A running writer.
 pub(crate) struct Writer {
-    thread: JoinHandle<Job>,
+    thread: Thread<Job>,
     wake: Unparker,
     done: Arc<AtomicBool>,
     path: PathBuf,
@@ -100,12 +99,11 @@ impl Writer {
         let wake = parker.unparker().clone();
         let done = Arc::new(AtomicBool::new(false));
         let ending = done.clone();
-        let thread = threads::spawn("signal-capture".into(), move || {
-            cores::step_aside(&aside);
+        let wanted = Wanted::aside("signal-capture", "the capture thread", aside);
+        let thread = threads::spawn(wanted, move || {
             job.run(&parker, &ending);
             job
-        })
-        .map_err(|error| format!("cannot start the capture thread: {error}"))?;
+        })?;
         Ok(Self {
             thread,
             wake,

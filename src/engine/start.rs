@@ -137,8 +137,9 @@ impl Engine {
         };
         // From here on, dropping `base` stops and joins what has been started.
         for ((lane, work), pulse) in lanes.into_iter().zip(pipeline.works).zip(pulses) {
-            let lane = lane.begin(work, pulse, control.clone());
-            base.lanes.push(lane.map_err(Error::Placement)?);
+            let (lane, primed) = lane.begin(work, pulse, control.clone());
+            base.lanes.extend(lane);
+            primed.map_err(Error::Placement)?;
         }
         if let Some(dir) = &config.latency.dir {
             let facts = Facts::new(config, &base.plan, &cores, &clock);

@@ -5,7 +5,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char};
+use std::fmt;
 use std::ptr::null;
+
+use crate::report::Text;
 
 /// The text that had to be made, kept until the next one.
 struct Made(RefCell<CString>);
@@ -23,6 +26,7 @@ thread_local! {
     // Nothing to drop: its first use registers no destructor, which would allocate.
     static SAID: Cell<*const c_char> = const { Cell::new(null()) };
     static MADE: Made = Made(RefCell::default());
+    static WRITTEN: [Cell<u8>; 4096] = const { [const { Cell::new(0) }; 4096] };
 }
 
 pub(super) fn set(message: String) {
@@ -35,6 +39,22 @@ pub(super) fn set(message: String) {
         Some((made.as_ptr(), before))
     });
     if let Ok(Some((text, _before))) = kept {
+        SAID.set(text);
+    }
+}
+
+/// As [`set`], for a text that takes no memory: of limited length, each in place of
+/// the one before.
+pub(super) fn write(text: impl FnOnce(&mut dyn fmt::Write) -> fmt::Result) {
+    SAID.set(null());
+    let kept = WRITTEN.try_with(|bytes| {
+        let mut into = Text::new(bytes);
+        // It takes whatever it is given.
+        let _ = text(&mut into);
+        into.end();
+        bytes.as_ptr().cast::<c_char>()
+    });
+    if let Ok(text) = kept {
         SAID.set(text);
     }
 }

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::handle::{Handle, ModelNames, guarded};
 use super::handle_table::{self, Reserved};
 use super::types::{SIGNAL_NO_MODEL, signal_callback_t};
-use super::{calibration, last_error};
+use super::{calibration, door, last_error};
 use crate::config::{self, Config, Deliver};
 use crate::engine::{Engine, Registry};
 use crate::messages::InstrumentId;
@@ -26,9 +26,15 @@ use crate::os::{memory, panic};
 ///
 /// `config_json` is null or points to a NUL-terminated string.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_create(config_json: *const c_char) -> *mut c_void {
+pub unsafe extern "C-unwind" fn signal_create(config_json: *const c_char) -> *mut c_void {
+    // Not behind a handle, which would be lost.
+    door::end_if_cancelled();
     // SAFETY: the caller passes null or a NUL-terminated string.
-    unsafe { create_with(config_json, &Registry::default()) }
+    let handle = unsafe { create_with(config_json, &Registry::default()) };
+    if handle.is_null() {
+        door::end_if_cancelled();
+    }
+    handle
 }
 
 /// What [`signal_create`] does, with factor sets and models of your own: for a
@@ -39,6 +45,16 @@ pub unsafe extern "C" fn signal_create(config_json: *const c_char) -> *mut c_voi
 ///
 /// `config_json` is null or points to a NUL-terminated string.
 pub unsafe fn create_with(config_json: *const c_char, registry: &Registry) -> *mut c_void {
+    door::through(std::ptr::null_mut(), || {
+        // SAFETY: as the caller's.
+        unsafe { create_inside(config_json, registry) }
+    })
+}
+
+/// # Safety
+///
+/// As [`create_with`].
+unsafe fn create_inside(config_json: *const c_char, registry: &Registry) -> *mut c_void {
     panic::keep_quiet(handle_table::this_thread_is_inside);
     if !memory::is_enough_to_start() {
         const WHY: &CStr = c"memory: a handle needs 82 MiB of address space to begin with, which cannot be had (see RLIMIT_AS and RLIMIT_DATA)";

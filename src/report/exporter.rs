@@ -5,8 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, mpsc};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_utils::sync::{Parker, Unparker};
@@ -23,7 +22,7 @@ use super::whole_lines::WholeLines;
 use crate::config;
 use crate::os::clock::Clock;
 use crate::os::stderr::say;
-use crate::os::{cores, threads};
+use crate::os::threads::{self, Thread, Wanted};
 use crate::telemetry::hops::{Hop, MAX_NS, beyond};
 
 /// How long lanes get to hand over at the end of an interval.
@@ -34,7 +33,7 @@ const LATE_HAND_OVER: Duration = Duration::from_millis(100);
 
 /// A running exporter.
 pub(crate) struct Exporter {
-    thread: JoinHandle<()>,
+    thread: Thread<()>,
     wake: Unparker,
     done: Arc<AtomicBool>,
 }
@@ -108,10 +107,9 @@ impl Exporter {
             done: done.clone(),
         };
         let (latency, monitor) = (job.latency.clone(), job.monitor.clone());
-        let (has_begun, begun) = mpsc::channel();
-        let thread = threads::spawn("signal-report".into(), move || {
-            cores::step_aside(&aside);
-            let _ = has_begun.send(());
+        // When the engine has started, its thread is off the host's core.
+        let wanted = Wanted::aside("signal-report", "the report thread", aside);
+        let thread = threads::spawn(wanted, move || {
             let shown = job.dir.clone();
             let result = match catch_unwind(AssertUnwindSafe(|| job.run(file, &parker))) {
                 Ok(result) => result.map_err(|error| error.to_string()),
@@ -124,10 +122,7 @@ impl Exporter {
                 // Last: who sees it counted can ask why.
                 Latency::lock(&latency).report_has_ended();
             }
-        })
-        .map_err(|error| format!("cannot start the report thread: {error}"))?;
-        // When the engine has started, its thread is off the host's core.
-        let _ = begun.recv();
+        })?;
         Ok(Self { thread, wake, done })
     }
 

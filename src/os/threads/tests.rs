@@ -1,0 +1,68 @@
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+#[test]
+fn what_a_thread_gives_and_what_it_panics_with_come_back() {
+    let thread = spawn(Wanted::brief("signal-test"), || 7).unwrap();
+    assert_eq!(thread.join().unwrap(), 7);
+    let thread = spawn(Wanted::brief("signal-test"), || panic!("as it should")).unwrap();
+    let panic = thread.join().map(|(): ()| ()).unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"as it should"));
+}
+
+#[test]
+fn a_thread_that_does_not_end_is_left_at_the_deadline() {
+    let (go, wait) = mpsc::channel::<()>();
+    let thread = spawn(Wanted::brief("signal-test"), move || wait.recv().is_ok()).unwrap();
+    let thread = thread
+        .join_until(Instant::now() + Duration::from_millis(20))
+        .unwrap_err();
+    assert_eq!(thread.name(), "signal-test");
+    go.send(()).unwrap();
+    let joined = thread.join_until(Instant::now() + Duration::from_secs(60));
+    assert!(joined.unwrap().unwrap());
+}
+
+#[test]
+fn a_thread_that_cannot_be_what_it_should_says_why() {
+    let wanted = Wanted::lane(3, Some(usize::MAX), Policy::Ordinary);
+    let error = spawn(wanted, || ()).map(drop).unwrap_err();
+    assert!(error.contains("out of range"), "{error}");
+}
+
+#[test]
+fn a_thread_is_what_is_wanted_before_it_runs() {
+    let allowed = cores::Cores::detect().allowed;
+    let wanted = Wanted::lane(3, Some(allowed[0]), Policy::Ordinary);
+    let is = move || {
+        let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
+        // SAFETY: the calls ask for the calling thread alone.
+        let (slack, nice) = unsafe {
+            (
+                libc::prctl(libc::PR_GET_TIMERSLACK),
+                libc::getpriority(libc::PRIO_PROCESS, 0),
+            )
+        };
+        (name, slack, nice, core_affinity::get_core_ids().unwrap())
+    };
+    let (name, slack, nice, on) = spawn(wanted, is).unwrap().join().unwrap();
+    assert_eq!(name, "signal-lane-3\n");
+    assert_eq!((slack, nice), (50_000, 0));
+    assert_eq!(
+        on.iter().map(|core| core.id).collect::<Vec<_>>(),
+        [allowed[0]]
+    );
+}
+
+#[test]
+fn stacks_hold_what_glibc_takes_and_as_much_again_of_ours() {
+    assert!(stack_bytes() > 2 << 20);
+    let deep = || {
+        let room = std::hint::black_box([1u8; (2 << 20) - (64 << 10)]);
+        room.iter().map(|&byte| usize::from(byte)).sum::<usize>()
+    };
+    let thread = spawn(Wanted::brief("signal-test"), deep).unwrap();
+    assert_eq!(thread.join().unwrap(), (2 << 20) - (64 << 10));
+}
