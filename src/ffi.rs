@@ -16,6 +16,7 @@
 //! | `handle_table` | where handles live: tokens, who is inside, forks |
 //! | `slot` | one handle's place in that table |
 //! | `last_error` | the text of [`signal_last_error`] |
+//! | `texts` | room for texts that take no memory |
 //! | `calibration` | the clock's, and a fork into it |
 //!
 //! # Threads
@@ -49,6 +50,7 @@ mod handle;
 mod handle_table;
 mod last_error;
 mod slot;
+mod texts;
 
 // `signal.h` has what these files hold in the order of these lines.
 mod types;

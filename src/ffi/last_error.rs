@@ -8,6 +8,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::fmt;
 use std::ptr::null;
 
+use super::texts;
 use crate::report::Text;
 
 /// The text that had to be made, kept until the next one.
@@ -26,7 +27,6 @@ thread_local! {
     // Nothing to drop: its first use registers no destructor, which would allocate.
     static SAID: Cell<*const c_char> = const { Cell::new(null()) };
     static MADE: Made = Made(RefCell::default());
-    static WRITTEN: [Cell<u8>; 4096] = const { [const { Cell::new(0) }; 4096] };
 }
 
 pub(super) fn set(message: String) {
@@ -43,20 +43,18 @@ pub(super) fn set(message: String) {
     }
 }
 
-/// As [`set`], for a text that takes no memory: of limited length, each in place of
-/// the one before.
+/// As [`set`], for a text that takes no memory: of limited length, each of a thread's
+/// in place of the one before.
 pub(super) fn write(text: impl FnOnce(&mut dyn fmt::Write) -> fmt::Result) {
     SAID.set(null());
-    let kept = WRITTEN.try_with(|bytes| {
-        let mut into = Text::new(bytes);
-        // It takes whatever it is given.
-        let _ = text(&mut into);
-        into.end();
-        bytes.as_ptr().cast::<c_char>()
-    });
-    if let Ok(text) = kept {
-        SAID.set(text);
-    }
+    let Some(room) = texts::of_this_thread() else {
+        return set_static(c"too many threads have asked: there is no room for the reason");
+    };
+    let mut into = Text::new(&room.bytes);
+    // It takes whatever it is given.
+    let _ = text(&mut into);
+    into.end();
+    SAID.set(room.bytes.as_ptr().cast());
 }
 
 /// For calls that are refused.

@@ -1,8 +1,8 @@
 //! What a look at the engine has found, told without memory: who asks may be a
 //! signal handler, or have none left.
 
-use std::cell::Cell;
 use std::fmt::{self, Write};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::health::{Health, HealthState};
 use super::monitor::Monitor;
@@ -295,12 +295,6 @@ pub(super) struct Missing<'a> {
     pub(super) events: u64,
 }
 
-impl Missing<'_> {
-    pub(super) fn is_any(&self) -> bool {
-        self.events > 0 && self.assets.missing().next().is_some()
-    }
-}
-
 impl fmt::Display for Missing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMED: usize = 16;
@@ -326,14 +320,14 @@ impl fmt::Display for Missing<'_> {
 /// A text of limited length, for whoever may take no memory. What does not fit is
 /// cut off, and dots say so.
 pub(crate) struct Text<'a> {
-    bytes: &'a [Cell<u8>],
+    bytes: &'a [AtomicU8],
     len: usize,
     is_full: bool,
 }
 
 impl<'a> Text<'a> {
     /// Empty, in these bytes, the last of which stays for a NUL.
-    pub(crate) fn new(bytes: &'a [Cell<u8>]) -> Self {
+    pub(crate) fn new(bytes: &'a [AtomicU8]) -> Self {
         Self {
             bytes,
             len: 0,
@@ -344,7 +338,7 @@ impl<'a> Text<'a> {
     /// Ends it with a NUL.
     pub(crate) fn end(self) {
         if let Some(last) = self.bytes.get(self.len) {
-            last.set(0);
+            last.store(0, Ordering::Relaxed);
         }
     }
 }
@@ -365,7 +359,7 @@ impl Write for Text<'_> {
         let bytes = more[..kept].bytes().chain(dots.bytes());
         for (to, from) in self.bytes[self.len..].iter().zip(bytes) {
             // A NUL would end it for C.
-            to.set(if from == 0 { b' ' } else { from });
+            to.store(if from == 0 { b' ' } else { from }, Ordering::Relaxed);
             self.len += 1;
         }
         Ok(())
@@ -377,13 +371,13 @@ mod tests {
     use super::*;
 
     fn written(room: usize, parts: &[&str]) -> String {
-        let bytes = vec![Cell::new(b'x'); room];
+        let bytes: Vec<_> = (0..room).map(|_| AtomicU8::new(b'x')).collect();
         let mut text = Text::new(&bytes);
         for part in parts {
             text.write_str(part).unwrap();
         }
         text.end();
-        let bytes: Vec<u8> = bytes.iter().map(Cell::get).collect();
+        let bytes: Vec<u8> = bytes.into_iter().map(AtomicU8::into_inner).collect();
         let text = std::ffi::CStr::from_bytes_until_nul(&bytes).unwrap();
         text.to_str().unwrap().to_owned()
     }

@@ -153,23 +153,22 @@ impl Monitor {
         if more > 0 {
             each(format_args!("{more} more such notes"));
         }
-        let missing = self.missing();
-        if missing.is_any() {
+        if let Some(missing) = self.missing() {
             each(format_args!("{missing}"));
         }
     }
 
     /// Which assets have not occurred in the events that came, if there were any.
     pub(crate) fn missing_assets(&self) -> Option<String> {
-        let missing = self.missing();
-        missing.is_any().then(|| missing.to_string())
+        self.missing().map(|missing| missing.to_string())
     }
 
-    fn missing(&self) -> Missing<'_> {
-        Missing {
-            assets: &self.assets,
-            events: self.counters().events(),
-        }
+    fn missing(&self) -> Option<Missing<'_>> {
+        // The counters lie with all lanes: not where nothing is missing.
+        self.assets.missing().next()?;
+        let events = self.counters().events();
+        let assets = &self.assets;
+        (events > 0).then_some(Missing { assets, events })
     }
 
     pub(crate) fn lanes(&self) -> Vec<LaneReport> {

@@ -2,6 +2,7 @@
 //! time: lanes spin.
 
 mod header;
+mod processes;
 mod reports;
 mod scenarios;
 mod strategy_churn;

@@ -34,12 +34,12 @@ const LOWEST: libc::c_int = 19;
 ///
 /// A sentence that says what was refused and what it takes.
 pub(super) fn adopt(policy: Policy) -> Result<(), String> {
-    usual_slack();
     let (class, priority) = match policy {
         Policy::Inherit => return Ok(()),
         Policy::Ordinary => (libc::SCHED_OTHER, 0),
         Policy::Fifo => (libc::SCHED_FIFO, 1),
     };
+    usual_slack();
     let refusal = schedule(class, priority);
     let nice = set_nice(0);
     if class == libc::SCHED_OTHER && nice > 0 {

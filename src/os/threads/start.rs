@@ -69,9 +69,6 @@ pub(crate) fn spawn<T: Send + 'static>(
     wanted: Wanted,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> Result<Thread<T>, String> {
-    // The first thread that uses this library's thread-local storage settles where
-    // it lies, for which glibc takes the loader's lock. The new thread must not.
-    panic::touch_storage();
     let shared = Arc::new(Shared {
         state: Mutex::new(State::Starting),
         changed: Condvar::new(),
@@ -227,6 +224,20 @@ fn create(body: Body) -> io::Result<libc::pthread_t> {
     // SAFETY: pthread_create has written it.
     Ok(unsafe { id.assume_init() })
 }
+
+/// When the library is loaded, by whoever has the loader's lock then: what would take
+/// it later. The first touch of this library's thread-local storage settles where
+/// that lies, in every thread; `dlsym` looks up names.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_LOAD: extern "C" fn() = {
+    extern "C" fn at_load() {
+        panic::touch_storage();
+        stack_bytes();
+    }
+    at_load
+};
 
 /// What a thread of ours has as its stack. glibc takes the static thread-local
 /// storage of the whole process out of it, of whatever size.
