@@ -33,7 +33,14 @@
 //! the threads of the process (`membarrier`, some microseconds): move seldom. A
 //! handle that has moved 64 times pays a locked instruction a call instead.
 //!
-//! From inside a callback the thread that polls may call every function.
+//! From inside a callback the thread that polls may call every function. It may leave by
+//! an exception, `pthread_exit` or cancellation, not by `longjmp`.
+//!
+//! # The host's environment
+//!
+//! Floating-point control and cancellation of the host's threads: see `door`. A thread
+//! that calls has 32 KiB of stack at least, and what factor sets and models need that
+//! run on it.
 //!
 //! # Processes
 //!

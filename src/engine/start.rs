@@ -18,6 +18,7 @@ use crate::os::clock::Clock;
 use crate::os::memory;
 use crate::pipeline::build::{self, RingPlan};
 use crate::pipeline::control::Control;
+use crate::pipeline::lane::PRIMING;
 use crate::report::{Exporter, Facts, Latency, Monitor};
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::AtHost;
@@ -25,10 +26,22 @@ use crate::telemetry::counters::Counters;
 use crate::telemetry::heartbeat::pulse;
 use crate::telemetry::hops::{self, Hop};
 
+/// What is large is made in a call of its own: the host's thread may have a stack of
+/// 32 KiB.
+#[inline(never)]
+fn shared<T>(make: impl FnOnce() -> T) -> Arc<T> {
+    Arc::new(make())
+}
+
+#[inline(never)]
+fn boxed<T>(make: impl FnOnce() -> T) -> Box<T> {
+    Box::new(make())
+}
+
 impl Engine {
     pub(super) fn build(blueprint: Blueprint, words: AtHost) -> Result<Self, Error> {
         memory::check("an engine", 0, 1)?;
-        let config = &blueprint.config().clone();
+        let config = &*boxed(|| blueprint.config().clone());
         config.check_paths(None)?;
         let Places {
             cores,
@@ -60,7 +73,7 @@ impl Engine {
             captured = Some((file, opened, events, Counters::new()));
         }
         let clock = Clock::new(config.timing);
-        let control = Arc::new(Control::new(plan.lanes.len()));
+        let control = shared(|| Control::new(plan.lanes.len()));
         let (pulses, vitals): (Vec<_>, Vec<_>) = (0..plan.lanes.len().max(1))
             .map(|_| pulse(&clock, config.health.stall_us))
             .unzip();
@@ -95,16 +108,17 @@ impl Engine {
         if let Some(work) = &mut inline {
             work.prime();
         }
-        let monitor = Monitor::new(
-            config.health,
-            pipeline.counters,
-            aside,
-            control.clone(),
-            plan.lanes.iter().cloned().zip(vitals).collect(),
-            pipeline.gauges,
-            assets,
-        );
-        let monitor = Arc::new(monitor);
+        let monitor = shared(|| {
+            Monitor::new(
+                config.health,
+                pipeline.counters,
+                aside,
+                control.clone(),
+                plan.lanes.iter().cloned().zip(vitals).collect(),
+                pipeline.gauges,
+                assets,
+            )
+        });
         let delivery = Delivery::new(
             config,
             &plan,
@@ -137,7 +151,7 @@ impl Engine {
         };
         // From here on, dropping `base` stops and joins what has been started.
         for ((lane, work), pulse) in lanes.into_iter().zip(pipeline.works).zip(pulses) {
-            let (lane, primed) = lane.begin(work, pulse, control.clone());
+            let (lane, primed) = lane.begin(work, pulse, control.clone(), PRIMING);
             base.lanes.extend(lane);
             primed.map_err(Error::Placement)?;
         }

@@ -252,7 +252,10 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
 /// then says on this thread what it is concluded from, and what a person should know
 /// in any state: instruments of one name, assets that have not occurred; null if there
 /// is nothing to say of `SIGNAL_HEALTH_OK`. "Since the last look" is since the
-/// last call on this handle, by whichever thread. Not for the hot path.
+/// last call on this handle, by whichever thread. It takes no memory and never waits:
+/// while another thread looks, or where a signal handler has interrupted a look, it
+/// says what the look before has found. Texts longer than 4,095 bytes are cut off. Not
+/// for the hot path.
 ///
 /// # Safety
 ///

@@ -33,7 +33,7 @@ const LOOKS_PER_PREFETCH: u32 = 2;
 const TURNS_PER_BEAT: u32 = 16;
 
 /// How long a lane's factor sets and models may take for their first run.
-const PRIMING: Duration = Duration::from_secs(30);
+pub(crate) const PRIMING: Duration = Duration::from_secs(30);
 
 /// A lane's work, whatever stages it has.
 pub(crate) trait Turn: Send {
@@ -193,13 +193,14 @@ impl Standing {
         })
     }
 
-    /// Gives it its work and waits until that is primed. The lane, which is to be
+    /// Gives it its work and waits until that is primed, for `patience`. The lane, which is to be
     /// joined in any case, and a sentence that says what failed.
     pub(crate) fn begin(
         mut self,
         work: Box<dyn Turn>,
         pulse: Pulse,
         control: Arc<Control>,
+        patience: Duration,
     ) -> (Option<Lane>, Result<(), String>) {
         let job = Job {
             work,
@@ -209,7 +210,7 @@ impl Standing {
         if let Some(to_lane) = self.work.take() {
             let _ = to_lane.send(job);
         }
-        let primed = match self.ready.recv_timeout(PRIMING) {
+        let primed = match self.ready.recv_timeout(patience) {
             Ok(primed) => primed,
             Err(RecvTimeoutError::Disconnected) => {
                 Err(format!("lane {} ended before it was ready", self.index))
@@ -217,7 +218,7 @@ impl Standing {
             Err(RecvTimeoutError::Timeout) => Err(format!(
                 "lane {}: a factor set or model has not come back from its first run for {} s",
                 self.index,
-                PRIMING.as_secs()
+                patience.as_secs()
             )),
         };
         (self.thread.take().map(|thread| Lane { thread }), primed)
@@ -411,4 +412,56 @@ fn run(
     }
     forget(catch_unwind(AssertUnwindSafe(|| work.finish())));
     control.lane_has_ended(index);
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::os::clock::Clock;
+    use crate::telemetry::heartbeat::pulse;
+
+    /// Comes back from its first run when it hears so, or from nobody.
+    struct Slow(mpsc::Receiver<()>);
+
+    impl Turn for Slow {
+        fn prime(&mut self) {
+            let _ = self.0.recv();
+        }
+        fn turn(&mut self) -> usize {
+            0
+        }
+        fn flush(&mut self) -> bool {
+            false
+        }
+        fn discard(&mut self) -> usize {
+            0
+        }
+        fn hand_over(&mut self) {}
+        fn finish(self: Box<Self>) {}
+    }
+
+    #[test]
+    fn a_first_run_that_does_not_come_back_is_waited_for_within_a_limit() {
+        let plan = LanePlan {
+            stages: Stage::Ingest..=Stage::Egress,
+            share: None,
+            shard: None,
+            core: None,
+            idle: Idle::Park,
+        };
+        let control = Arc::new(Control::new(1));
+        let (go, slow) = mpsc::channel();
+        let (pulse, _vitals) = pulse(&Clock::new(false), 10_000);
+        let standing = Standing::new(0, &plan, Policy::Inherit).unwrap();
+        let patience = Duration::from_millis(20);
+        let (lane, primed) = standing.begin(Box::new(Slow(slow)), pulse, control.clone(), patience);
+        let why = primed.unwrap_err();
+        assert!(
+            why.starts_with("lane 0: a factor set or model has not come back"),
+            "{why}"
+        );
+        control.stop();
+        drop(go);
+        assert!(lane.unwrap().join(Instant::now() + Duration::from_secs(60)));
+    }
 }

@@ -22,6 +22,20 @@ fn built(folder: &Path, source: &str, flags: &[&str]) -> PathBuf {
 
 const SHARED: [&str; 2] = ["-shared", "-fPIC"];
 
+/// A configuration that writes both files into `folder`, with a lane for each stage.
+fn with_files(folder: &Path) -> String {
+    format!(
+        r#"{{"placement": "split", "latency": {{"dir": "{0}/report"}}, "capture": {{"file": "{0}/capture.csv"}}}}"#,
+        folder.display()
+    )
+}
+
+fn have_been_written(folder: &Path, events: usize) {
+    assert!(folder.join("report/summary.json").is_file());
+    let capture = fs::read_to_string(folder.join("capture.csv")).unwrap();
+    assert_eq!(capture.lines().count(), events + 1, "{capture}");
+}
+
 #[test]
 fn a_constructor_under_dlopen_makes_a_handle() {
     if !has_tool("g++") {
@@ -29,18 +43,12 @@ fn a_constructor_under_dlopen_makes_a_handle() {
     }
     let folder = tempfile::tempdir().unwrap();
     let plugin = built(folder.path(), "plugins/in_constructor.cpp", &SHARED);
-    let report = folder.path().join("report");
-    let capture = folder.path().join("capture.csv");
-    let with_files = format!(
-        r#"{{"placement": "split", "latency": {{"dir": "{}"}}, "capture": {{"file": "{}"}}}}"#,
-        report.display(),
-        capture.display()
-    );
+    let with_files = with_files(folder.path());
     for config in [
         "{}",
         r#"{"placement": "inline"}"#,
         r#"{"placement": "split"}"#,
-        with_files.as_str(),
+        &with_files,
     ] {
         let output = run(host(checks())
             .arg("create_in_a_constructor")
@@ -53,8 +61,7 @@ fn a_constructor_under_dlopen_makes_a_handle() {
             output.stdout
         );
     }
-    assert!(report.join("summary.json").is_file());
-    assert!(fs::read_to_string(capture).unwrap().lines().count() > 100);
+    have_been_written(folder.path(), 100);
 }
 
 #[test]
@@ -64,10 +71,14 @@ fn a_handle_is_made_beside_another_threads_dlopen() {
     }
     let folder = tempfile::tempdir().unwrap();
     let plugin = built(folder.path(), "plugins/slow.cpp", &SHARED);
-    let output = run(host(checks())
-        .arg("create_beside_a_dlopen")
-        .env("SIGNAL_TEST_PLUGIN", &plugin));
-    output.expect_code(0);
+    for config in [r#"{"placement": "split"}"#, &with_files(folder.path())] {
+        let output = run(host(checks())
+            .arg("create_beside_a_dlopen")
+            .env("SIGNAL_TEST_PLUGIN", &plugin)
+            .env("SIGNAL_TEST_CONFIG", config));
+        output.expect_code(0);
+    }
+    have_been_written(folder.path(), 10);
 }
 
 #[test]

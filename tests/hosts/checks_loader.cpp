@@ -43,6 +43,8 @@ SCENARIO(create_in_a_constructor) {
 
 SCENARIO(create_beside_a_dlopen) {
   Plugin plugin;
-  beside(plugin, R"({"placement":"split"})");
+  const char *config = std::getenv("SIGNAL_TEST_CONFIG");
+  CHECK(config != nullptr);
+  beside(plugin, config);
   return 0;
 }

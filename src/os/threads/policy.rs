@@ -39,8 +39,8 @@ pub(super) fn adopt(policy: Policy) -> Result<(), String> {
         Policy::Ordinary => (libc::SCHED_OTHER, 0),
         Policy::Fifo => (libc::SCHED_FIFO, 1),
     };
-    usual_slack();
     let refusal = schedule(class, priority);
+    usual_slack();
     let nice = set_nice(0);
     if class == libc::SCHED_OTHER && nice > 0 {
         say_once_that_lanes_are_nice(nice);
@@ -65,13 +65,13 @@ pub(super) fn adopt(policy: Policy) -> Result<(), String> {
 /// Makes the calling thread, one of this library's own, give way to all others.
 /// Nothing is said if the kernel refuses: it works as well otherwise.
 pub(super) fn give_way() {
-    usual_slack();
     let _ = schedule(libc::SCHED_OTHER, 0);
+    usual_slack();
     set_nice(LOWEST);
 }
 
 /// A thread sleeps longer by its slack, which its maker may have made long. 0 would
-/// mean the maker's.
+/// mean the maker's. Real-time threads have none, and cannot be given one.
 fn usual_slack() {
     const USUAL_NS: libc::c_ulong = 50_000;
     // SAFETY: the call changes the calling thread alone.

@@ -69,6 +69,14 @@ pub(crate) fn spawn<T: Send + 'static>(
     wanted: Wanted,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> Result<Thread<T>, String> {
+    spawn_within(START, wanted, run)
+}
+
+pub(super) fn spawn_within<T: Send + 'static>(
+    limit: Duration,
+    wanted: Wanted,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<Thread<T>, String> {
     let shared = Arc::new(Shared {
         state: Mutex::new(State::Starting),
         changed: Condvar::new(),
@@ -83,7 +91,7 @@ pub(crate) fn spawn<T: Send + 'static>(
         shared,
         is_joined: false,
     };
-    match thread.wait_for_start() {
+    match thread.wait_for_start(Instant::now() + limit) {
         Some(Ok(())) => Ok(thread),
         Some(Err(why)) => {
             let _ = thread.join_until(Instant::now() + START);
@@ -92,7 +100,7 @@ pub(crate) fn spawn<T: Send + 'static>(
         None => Err(format!(
             "{called} has not started for {} s: the machine is too busy, or something in this process \
              holds up all new threads",
-            START.as_secs()
+            limit.as_secs()
         )),
     }
 }
@@ -158,8 +166,7 @@ impl<T> Thread<T> {
     }
 
     /// `None` if it has not come in time: it will then end by itself.
-    fn wait_for_start(&self) -> Option<Result<(), String>> {
-        let deadline = Instant::now() + START;
+    fn wait_for_start(&self, deadline: Instant) -> Option<Result<(), String>> {
         let mut state = self.shared.lock();
         loop {
             match &*state {

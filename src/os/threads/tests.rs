@@ -1,6 +1,8 @@
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use super::start::spawn_within;
 use super::*;
 
 #[test]
@@ -65,4 +67,28 @@ fn stacks_hold_what_glibc_takes_and_as_much_again_of_ours() {
     };
     let thread = spawn(Wanted::brief("signal-test"), deep).unwrap();
     assert_eq!(thread.join().unwrap(), (2 << 20) - (64 << 10));
+}
+
+#[test]
+fn a_thread_that_does_not_start_is_given_up_and_never_runs() {
+    for _ in 0..1000 {
+        let has_run = Arc::new(AtomicBool::new(false));
+        let runs = has_run.clone();
+        let run = move || runs.store(true, Ordering::Relaxed);
+        let Err(why) = spawn_within(Duration::ZERO, Wanted::brief("signal-test"), run) else {
+            // It was there at once.
+            continue;
+        };
+        assert!(
+            why.starts_with("the thread signal-test has not started for 0 s"),
+            "{why}"
+        );
+        // It drops what it was to run when it ends.
+        while Arc::strong_count(&has_run) > 1 {
+            std::thread::yield_now();
+        }
+        assert!(!has_run.load(Ordering::Relaxed));
+        return;
+    }
+    panic!("every thread was there at once");
 }
