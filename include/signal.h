@@ -696,7 +696,7 @@ extern "C" {
  read during the call only. `SIGNAL_CONFIG` names a file with the real
  configuration; keys in `config_json` win over it. Returns a handle that the
  caller owns until `signal_destroy`, or null: `signal_last_error` then says
- why, as does one line on stderr. Takes up to 200 ms the first time. It waits 5 s
+ why, as does one line on stderr. Takes up to 200 ms the first time. It waits 10 s
  for each of its threads to be there, and 30 s for the first run of the factor sets
  and models on each lane, at most; then it returns null.
 

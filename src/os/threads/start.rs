@@ -15,7 +15,12 @@ use crate::os::panic::{self, Payload};
 const OURS: usize = 2 << 20;
 /// How long a thread may take to be there. It takes a millisecond, or as long as the
 /// machine lets it wait for a core.
-const START: Duration = Duration::from_secs(5);
+const START: Duration = Duration::from_secs(10);
+/// Waiting is counted in these: a process that was stopped meanwhile, or whose machine
+/// was, loses one of them and not the thread that had no time either.
+const SLICE: Duration = Duration::from_millis(50);
+/// Looks behind a deadline, for the same reason.
+const LATE_LOOKS: usize = 1000;
 /// Between two looks whether a thread has ended.
 const STEP: Duration = Duration::from_micros(50);
 
@@ -91,7 +96,7 @@ pub(super) fn spawn_within<T: Send + 'static>(
         shared,
         is_joined: false,
     };
-    match thread.wait_for_start(Instant::now() + limit) {
+    match thread.wait_for_start(limit) {
         Some(Ok(())) => Ok(thread),
         Some(Err(why)) => {
             let _ = thread.join_until(Instant::now() + START);
@@ -140,15 +145,17 @@ impl<T> Thread<T> {
         self.result()
     }
 
-    /// As [`Thread::join`], until `deadline`.
+    /// As [`Thread::join`], until a moment behind `deadline`.
     ///
     /// # Errors
     ///
     /// The thread, which still runs.
     pub(crate) fn join_until(mut self, deadline: Instant) -> Result<Result<T, Payload>, Self> {
+        let mut late = 0;
         // SAFETY: as in `join`; the call does not wait.
         while unsafe { pthread_tryjoin_np(self.id, std::ptr::null_mut()) } == libc::EBUSY {
-            if Instant::now() > deadline {
+            late += usize::from(Instant::now() > deadline);
+            if late > LATE_LOOKS {
                 return Err(self);
             }
             std::thread::sleep(STEP);
@@ -166,7 +173,8 @@ impl<T> Thread<T> {
     }
 
     /// `None` if it has not come in time: it will then end by itself.
-    fn wait_for_start(&self, deadline: Instant) -> Option<Result<(), String>> {
+    fn wait_for_start(&self, limit: Duration) -> Option<Result<(), String>> {
+        let mut waited = Duration::ZERO;
         let mut state = self.shared.lock();
         loop {
             match &*state {
@@ -174,13 +182,13 @@ impl<T> Thread<T> {
                 State::Ended(_) => return Some(Ok(())),
                 State::Starting | State::GivenUp => {}
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if waited >= limit {
                 *state = State::GivenUp;
                 return None;
             }
-            let waited = self.shared.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let woken = self.shared.changed.wait_timeout(state, SLICE);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            waited += SLICE;
         }
     }
 }
