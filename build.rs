@@ -22,6 +22,8 @@ const OLD_GLIBC: &[&str] = &[
     "pthread_setname_np",
     "pthread_setspecific",
     "pthread_sigmask",
+    "pthread_testcancel",
+    "pthread_tryjoin_np",
     "stat64",
 ];
 
@@ -58,6 +60,8 @@ fn main() {
         for function in OLD_GLIBC {
             println!("cargo:rustc-cdylib-link-arg=-Wl,--wrap={function}");
         }
+        // To `src/os/threads/storage.rs`.
+        println!("cargo:rustc-cdylib-link-arg=-Wl,--wrap=__cxa_thread_atexit_impl");
         // On glibc 2.31 these two hold what newer ones have in libc itself.
         println!(
             "cargo:rustc-cdylib-link-arg=-Wl,--no-as-needed,-l:libpthread.so.0,-l:libdl.so.2,--as-needed"

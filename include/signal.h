@@ -21,6 +21,23 @@
  * create its own (unless it was forked during another thread's first
  * signal_create); the parent's are unharmed. exit() needs no signal_destroy.
  *
+ * Guests: the host's threads may round otherwise, flush to zero or trap: values are
+ * the same bits, no library code traps, and the choice is there in each callback and
+ * behind each call. Threads of the library have nothing of the one that made them.
+ * A thread that was cancelled (pthread_cancel) is not ended within the library:
+ * signal_create ends it before it makes anything or once it has failed,
+ * signal_latency, signal_health, signal_lanes, signal_rings and signal_stamp_ns when
+ * they are done; no other function does, so that signal_destroy may be called in a
+ * destructor. signal_health never waits and takes no memory: a signal handler may
+ * call it. A constructor that dlopen runs may create, use and destroy a handle.
+ *
+ * A thread whose cancellation is asynchronous must not call.
+ *
+ * A callback may throw, call pthread_exit or be cancelled. It must not be left by
+ * longjmp: the handle then takes itself to be inside the callback for ever. Nor may
+ * a function be called on a thread of less than 32 KiB of stack, or of less than its
+ * factor sets and models need where they run on the host's thread.
+ *
  * Ownership: a handle belongs to the caller from signal_create until
  * signal_destroy. Everything the library hands out (symbol, values, texts,
  * signal_egress_t, what signal_result_t points to) stays the library's.
@@ -691,7 +708,9 @@ extern "C" {
  read during the call only. `SIGNAL_CONFIG` names a file with the real
  configuration; keys in `config_json` win over it. Returns a handle that the
  caller owns until `signal_destroy`, or null: `signal_last_error` then says
- why, as does one line on stderr. Takes up to 200 ms the first time.
+ why, as does one line on stderr. Takes up to 200 ms the first time. It waits 10 s
+ for each of its threads to be there, and 30 s for the first run of the factor sets
+ and models on each lane, at most; then it returns null.
 
  # Safety
 
@@ -940,7 +959,10 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
  then says on this thread what it is concluded from, and what a person should know
  in any state: instruments of one name, assets that have not occurred; null if there
  is nothing to say of `SIGNAL_HEALTH_OK`. "Since the last look" is since the
- last call on this handle, by whichever thread. Not for the hot path.
+ last call on this handle, by whichever thread. It takes no memory and never waits:
+ while another thread looks, or where a signal handler has interrupted a look, it
+ says what the look before has found. Texts longer than 4,095 bytes are cut off. Not
+ for the hot path.
 
  # Safety
 

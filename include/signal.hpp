@@ -244,8 +244,9 @@ public:
     return stats;
   }
 
-  // One of SIGNAL_HEALTH_, or a negative SIGNAL_ERROR_. Any thread.
-  int health() const noexcept { return library_.health(handle_); }
+  // One of SIGNAL_HEALTH_, or a negative SIGNAL_ERROR_. Any thread. Not noexcept: it
+  // ends a thread that was cancelled.
+  int health() const { return library_.health(handle_); }
 
   // What health() found, why a poll said SIGNAL_ERROR_FAILED; empty if there is
   // nothing to say. Of this thread's last such call.

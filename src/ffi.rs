@@ -11,10 +11,12 @@
 //! | `signals` | [`signal_poll_callbacks`], what a callback may ask |
 //! | `batch` | signals in place: [`signal_poll_batch`] |
 //! | `observe` | counters, latency, health, names, errors |
+//! | `door` | the host's floating-point control and cancellation, kept and put back |
 //! | `handle` | what a handle stands for, panics stopped |
 //! | `handle_table` | where handles live: tokens, who is inside, forks |
 //! | `slot` | one handle's place in that table |
 //! | `last_error` | the text of [`signal_last_error`] |
+//! | `texts` | room for texts that take no memory |
 //! | `calibration` | the clock's, and a fork into it |
 //!
 //! # Threads
@@ -31,7 +33,14 @@
 //! the threads of the process (`membarrier`, some microseconds): move seldom. A
 //! handle that has moved 64 times pays a locked instruction a call instead.
 //!
-//! From inside a callback the thread that polls may call every function.
+//! From inside a callback the thread that polls may call every function. It may leave by
+//! an exception, `pthread_exit` or cancellation, not by `longjmp`.
+//!
+//! # The host's environment
+//!
+//! Floating-point control and cancellation of the host's threads: see `door`. A thread
+//! that calls has 32 KiB of stack at least, and what factor sets and models need that
+//! run on it.
 //!
 //! # Processes
 //!
@@ -43,10 +52,12 @@
 //! call this library.
 
 mod calibration;
+mod door;
 mod handle;
 mod handle_table;
 mod last_error;
 mod slot;
+mod texts;
 
 // `signal.h` has what these files hold in the order of these lines.
 mod types;

@@ -4,7 +4,6 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_utils::sync::{Parker, Unparker};
@@ -13,9 +12,8 @@ use super::row;
 use crate::messages::wire;
 use crate::os::clock::Clock;
 use crate::os::files::Output;
-use crate::os::join::{ends_by, join_until};
 use crate::os::stderr::say;
-use crate::os::{cores, threads};
+use crate::os::threads::{self, Thread, Wanted};
 use crate::sync::broadcast::{Consumer, Received};
 use crate::telemetry::counters::{Counter, Counters};
 
@@ -26,7 +24,7 @@ const NAP: Duration = Duration::from_millis(2);
 
 /// A running writer.
 pub(crate) struct Writer {
-    thread: JoinHandle<Outcome>,
+    thread: Thread<Outcome>,
     wake: Unparker,
     done: Arc<AtomicBool>,
     path: PathBuf,
@@ -84,8 +82,8 @@ impl Writer {
         let done = Arc::new(AtomicBool::new(false));
         let ending = done.clone();
         let (begin, begun) = mpsc::channel();
-        let thread = threads::spawn("signal-capture".into(), move || {
-            cores::step_aside(&aside);
+        let wanted = Wanted::aside("signal-capture", "the capture thread", aside);
+        let thread = threads::spawn(wanted, move || {
             let Ok(file) = begun.recv() else {
                 return Outcome::default();
             };
@@ -104,8 +102,7 @@ impl Writer {
             };
             job.run(&parker, &ending);
             job.outcome()
-        })
-        .map_err(|error| format!("cannot start the capture thread: {error}"))?;
+        })?;
         Ok(Self {
             thread,
             wake,
@@ -132,22 +129,22 @@ impl Writer {
         self.waiting = None;
         self.done.store(true, Ordering::Release);
         self.wake.unpark();
-        ends_by(&self.thread, deadline);
+        self.thread.ends_by(deadline);
     }
 
     /// Waits for the thread, which was told to end, and no longer. Says in one line on
     /// stderr what is not in the file.
     pub(crate) fn finish(self, deadline: Instant) {
         let name = self.path.display();
-        match join_until(self.thread, deadline) {
-            Some(Ok(outcome)) if outcome.missed + outcome.failures > 0 => say(&format!(
+        match self.thread.join_until(deadline) {
+            Ok(Ok(outcome)) if outcome.missed + outcome.failures > 0 => say(&format!(
                 "capture {name}: {} events written, {} missed (the disk was behind by all of \
                  capture.buffer), {} not written after an error",
                 outcome.written, outcome.missed, outcome.failures,
             )),
-            Some(Ok(_)) => {}
-            Some(Err(_)) => say(&format!("capture {name}: the capture thread panicked")),
-            None => say(&format!(
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) => say(&format!("capture {name}: the capture thread panicked")),
+            Err(_) => say(&format!(
                 "capture {name}: the disk does not answer; the thread that writes it is left behind, \
                  and the file stays locked"
             )),

@@ -19,6 +19,7 @@ use crate::os::files::Output;
 use crate::os::memory;
 use crate::pipeline::build::{self, RingPlan};
 use crate::pipeline::control::Control;
+use crate::pipeline::lane::PRIMING;
 use crate::report::{Exporter, Facts, Latency, Monitor, ReportFiles};
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::AtHost;
@@ -26,10 +27,22 @@ use crate::telemetry::counters::Counters;
 use crate::telemetry::heartbeat::pulse;
 use crate::telemetry::hops::{self, Hop};
 
+/// What is large is made in a call of its own: the host's thread may have a stack of
+/// 32 KiB.
+#[inline(never)]
+fn shared<T>(make: impl FnOnce() -> T) -> Arc<T> {
+    Arc::new(make())
+}
+
+#[inline(never)]
+fn boxed<T>(make: impl FnOnce() -> T) -> Box<T> {
+    Box::new(make())
+}
+
 impl Engine {
     pub(super) fn build(blueprint: Blueprint, words: AtHost) -> Result<Self, Error> {
         memory::check("an engine", 0, 1)?;
-        let config = &blueprint.config().clone();
+        let config = &*boxed(|| blueprint.config().clone());
         config.check_paths(blueprint.besides())?;
         let besides = blueprint.besides().to_vec();
         let Places {
@@ -66,7 +79,7 @@ impl Engine {
         // Once more, with all of them there: what is one file has one inode now.
         config.check_paths(&besides)?;
         let clock = Clock::new(config.timing);
-        let control = Arc::new(Control::new(plan.lanes.len()));
+        let control = shared(|| Control::new(plan.lanes.len()));
         let (pulses, vitals): (Vec<_>, Vec<_>) = (0..plan.lanes.len().max(1))
             .map(|_| pulse(&clock, config.health.stall_us))
             .unzip();
@@ -101,16 +114,17 @@ impl Engine {
         if let Some(work) = &mut inline {
             work.prime();
         }
-        let monitor = Monitor::new(
-            config.health,
-            pipeline.counters,
-            aside,
-            control.clone(),
-            plan.lanes.iter().cloned().zip(vitals).collect(),
-            pipeline.gauges,
-            assets,
-        );
-        let monitor = Arc::new(monitor);
+        let monitor = shared(|| {
+            Monitor::new(
+                config.health,
+                pipeline.counters,
+                aside,
+                control.clone(),
+                plan.lanes.iter().cloned().zip(vitals).collect(),
+                pipeline.gauges,
+                assets,
+            )
+        });
         let delivery = Delivery::new(
             config,
             &plan,
@@ -145,9 +159,9 @@ impl Engine {
         };
         // From here on, dropping `base` stops and joins what has been started.
         for ((lane, work), pulse) in lanes.into_iter().zip(pipeline.works).zip(pulses) {
-            let lane = lane.begin(work, pulse, control.clone());
-            let lane = lane.map_err(Error::Placement)?;
-            base.running().lanes.push(lane);
+            let (lane, primed) = lane.begin(work, pulse, control.clone(), PRIMING);
+            base.running().lanes.extend(lane);
+            primed.map_err(Error::Placement)?;
         }
         if let Some(files) = report {
             let facts = Facts::new(config, &base.plan, &cores, &clock);

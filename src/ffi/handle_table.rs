@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use super::handle::{Handle, guarded};
 use super::slot::{BURIED, FREE, LIVE, MAKING, NEXT, Slot, TAKEN};
 use super::types::{SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL};
-use super::{calibration, last_error};
+use super::{calibration, door, last_error};
 use crate::os::this_thread::{self, Key};
 use crate::sync::biased_lock::{CallingBack, Entered};
 use crate::sync::membarrier;
@@ -116,6 +116,10 @@ impl Inside {
     #[cold]
     #[inline(never)]
     pub(super) fn destroy(&self) {
+        door::through((), || self.destroy_inside());
+    }
+
+    fn destroy_inside(&self) {
         let slot = self.slot;
         // A fork between taking down and here: the lanes are the parent's.
         if slot.state.load(Ordering::Relaxed) == BURIED {

@@ -8,11 +8,15 @@
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
+use std::fmt;
 use std::ptr::null;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::os::this_thread::{self, Key};
 use crate::sync::per_thread::{PerThread, Who};
+
+use super::texts;
+use crate::report::Text;
 
 /// The text that had to be made, kept until the next one.
 struct Made(RefCell<CString>);
@@ -70,6 +74,20 @@ pub(super) fn set(message: String) {
     if let Ok(Some((text, _before))) = kept {
         say(text);
     }
+}
+
+/// As [`set`], for a text that takes no memory: of limited length, each of a thread's
+/// in place of the one before.
+pub(super) fn write(text: impl FnOnce(&mut dyn fmt::Write) -> fmt::Result) {
+    SAID.set(null());
+    let Some(room) = texts::of_this_thread() else {
+        return set_static(c"too many threads have asked: there is no room for the reason");
+    };
+    let mut into = Text::new(&room.bytes);
+    // It takes whatever it is given.
+    let _ = text(&mut into);
+    into.end();
+    SAID.set(room.bytes.as_ptr().cast());
 }
 
 /// For calls that are refused.

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::handle::{Handle, ModelNames, guarded};
 use super::handle_table::{self, Reserved};
 use super::types::{SIGNAL_NO_MODEL, signal_callback_t};
-use super::{calibration, last_error};
+use super::{calibration, door, last_error};
 use crate::config::{self, Config, Deliver};
 use crate::engine::{Engine, Registry};
 use crate::messages::InstrumentId;
@@ -20,15 +20,23 @@ use crate::os::{memory, panic};
 /// read during the call only. `SIGNAL_CONFIG` names a file with the real
 /// configuration; keys in `config_json` win over it. Returns a handle that the
 /// caller owns until `signal_destroy`, or null: `signal_last_error` then says
-/// why, as does one line on stderr. Takes up to 200 ms the first time.
+/// why, as does one line on stderr. Takes up to 200 ms the first time. It waits 10 s
+/// for each of its threads to be there, and 30 s for the first run of the factor sets
+/// and models on each lane, at most; then it returns null.
 ///
 /// # Safety
 ///
 /// `config_json` is null or points to a NUL-terminated string.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_create(config_json: *const c_char) -> *mut c_void {
+pub unsafe extern "C-unwind" fn signal_create(config_json: *const c_char) -> *mut c_void {
+    // Not behind a handle, which would be lost.
+    door::end_if_cancelled();
     // SAFETY: the caller passes null or a NUL-terminated string.
-    unsafe { create_with(config_json, &Registry::default()) }
+    let handle = unsafe { create_with(config_json, &Registry::default()) };
+    if handle.is_null() {
+        door::end_if_cancelled();
+    }
+    handle
 }
 
 /// What [`signal_create`] does, with factor sets and models of your own: for a
@@ -39,6 +47,16 @@ pub unsafe extern "C" fn signal_create(config_json: *const c_char) -> *mut c_voi
 ///
 /// `config_json` is null or points to a NUL-terminated string.
 pub unsafe fn create_with(config_json: *const c_char, registry: &Registry) -> *mut c_void {
+    door::through(std::ptr::null_mut(), || {
+        // SAFETY: as the caller's.
+        unsafe { create_inside(config_json, registry) }
+    })
+}
+
+/// # Safety
+///
+/// As [`create_with`].
+unsafe fn create_inside(config_json: *const c_char, registry: &Registry) -> *mut c_void {
     panic::keep_quiet(handle_table::this_thread_is_inside);
     if !memory::is_enough_to_start() {
         const WHY: &CStr = c"memory: a handle needs 82 MiB of address space to begin with, which cannot be had (see RLIMIT_AS and RLIMIT_DATA)";

@@ -4,13 +4,13 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
 use super::handle::{Handle, guarded};
 use super::handle_table::{self, Refused};
-use super::last_error;
 use super::types::{
     SIGNAL_ALL_MODELS, SIGNAL_ERROR_NULL, SIGNAL_HEALTH_DEGRADED, SIGNAL_HEALTH_FAILED,
     SIGNAL_HEALTH_OK, SIGNAL_HEALTH_OVERLOADED, SIGNAL_HEALTH_QUARANTINED, SIGNAL_HEALTH_SILENT,
     SIGNAL_HEALTH_STALLED, SIGNAL_NO_CORE, signal_hop_t, signal_lane_t, signal_ring_t,
     signal_stats_t,
 };
+use super::{door, last_error};
 use crate::os::stderr;
 use crate::report::HealthState;
 use crate::telemetry::counters::{Counter, Snapshot};
@@ -200,11 +200,23 @@ pub unsafe extern "C" fn signal_value_name(
 /// `hops` is null or has room
 /// for `max` elements.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_latency(
+pub unsafe extern "C-unwind" fn signal_latency(
     handle: *mut c_void,
     hops: *mut signal_hop_t,
     max: c_int,
 ) -> c_int {
+    let written = door::through(SIGNAL_ERROR_NULL, || {
+        // SAFETY: as the caller's.
+        unsafe { latency(handle, hops, max) }
+    });
+    door::end_if_cancelled();
+    written
+}
+
+/// # Safety
+///
+/// As [`signal_latency`].
+unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c_int {
     if hops.is_null() {
         return SIGNAL_ERROR_NULL;
     }
@@ -240,21 +252,39 @@ pub unsafe extern "C" fn signal_latency(
 /// then says on this thread what it is concluded from, and what a person should know
 /// in any state: instruments of one name, assets that have not occurred; null if there
 /// is nothing to say of `SIGNAL_HEALTH_OK`. "Since the last look" is since the
-/// last call on this handle, by whichever thread. Not for the hot path.
+/// last call on this handle, by whichever thread. It takes no memory and never waits:
+/// while another thread looks, or where a signal handler has interrupted a look, it
+/// says what the look before has found. Texts longer than 4,095 bytes are cut off. Not
+/// for the hot path.
 ///
 /// # Safety
 ///
 /// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_health(handle: *mut c_void) -> c_int {
+pub unsafe extern "C-unwind" fn signal_health(handle: *mut c_void) -> c_int {
+    let found = door::through(SIGNAL_ERROR_NULL, || health(handle));
+    door::end_if_cancelled();
+    found
+}
+
+/// Takes no memory and waits for nobody: it may be called from a signal handler.
+fn health(handle: *mut c_void) -> c_int {
     let found = handle_table::read(handle, |this, _| {
-        let health = this.base.health();
-        if health.state == HealthState::Ok && health.why.is_empty() {
+        let findings = this.base.monitor().look();
+        let state = findings.state();
+        let has_words = findings.has_words();
+        if state == HealthState::Ok && !has_words {
             last_error::clear();
         } else {
-            last_error::set(health.to_string());
+            last_error::write(|text| {
+                text.write_str(state.name())?;
+                match has_words {
+                    true => write!(text, ": {findings}"),
+                    false => Ok(()),
+                }
+            });
         }
-        match health.state {
+        match state {
             HealthState::Ok => SIGNAL_HEALTH_OK,
             HealthState::Degraded => SIGNAL_HEALTH_DEGRADED,
             HealthState::Quarantined => SIGNAL_HEALTH_QUARANTINED,
@@ -289,11 +319,23 @@ pub unsafe extern "C" fn signal_incident(handle: *mut c_void, index: c_int) -> *
 ///
 /// `lanes` is null or has room for `max` elements.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_lanes(
+pub unsafe extern "C-unwind" fn signal_lanes(
     handle: *mut c_void,
     lanes: *mut signal_lane_t,
     max: c_int,
 ) -> c_int {
+    let written = door::through(SIGNAL_ERROR_NULL, || {
+        // SAFETY: as the caller's.
+        unsafe { lanes_of(handle, lanes, max) }
+    });
+    door::end_if_cancelled();
+    written
+}
+
+/// # Safety
+///
+/// As [`signal_lanes`].
+unsafe fn lanes_of(handle: *mut c_void, lanes: *mut signal_lane_t, max: c_int) -> c_int {
     if lanes.is_null() {
         return SIGNAL_ERROR_NULL;
     }
@@ -320,11 +362,23 @@ pub unsafe extern "C" fn signal_lanes(
 ///
 /// `rings` is null or has room for `max` elements.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_rings(
+pub unsafe extern "C-unwind" fn signal_rings(
     handle: *mut c_void,
     rings: *mut signal_ring_t,
     max: c_int,
 ) -> c_int {
+    let written = door::through(SIGNAL_ERROR_NULL, || {
+        // SAFETY: as the caller's.
+        unsafe { rings_of(handle, rings, max) }
+    });
+    door::end_if_cancelled();
+    written
+}
+
+/// # Safety
+///
+/// As [`signal_rings`].
+unsafe fn rings_of(handle: *mut c_void, rings: *mut signal_ring_t, max: c_int) -> c_int {
     if rings.is_null() {
         return SIGNAL_ERROR_NULL;
     }
@@ -348,8 +402,12 @@ pub unsafe extern "C" fn signal_rings(
 ///
 /// None is needed: a handle that is none is refused.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_stamp_ns(handle: *mut c_void) -> f64 {
-    handle_table::read(handle, |this, _| this.base.stamp_cost_ns()).unwrap_or(-1.0)
+pub unsafe extern "C-unwind" fn signal_stamp_ns(handle: *mut c_void) -> f64 {
+    let cost = door::through(-1.0, || {
+        handle_table::read(handle, |this, _| this.base.stamp_cost_ns()).unwrap_or(-1.0)
+    });
+    door::end_if_cancelled();
+    cost
 }
 
 /// A text that the handle owns, or null.

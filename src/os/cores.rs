@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::time::{Duration, Instant};
 
 use core_affinity::CoreId;
 
@@ -11,6 +12,9 @@ use super::threads;
 
 /// What the names of all lanes' threads begin with.
 pub(crate) const LANE_NAME: &str = "signal-lane-";
+
+/// How long a few calls into the kernel may take on a thread of their own.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The cores of this machine, from this process' point of view.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,7 +132,7 @@ struct Probe {
 }
 
 fn probe() -> Probe {
-    let probe = threads::spawn("signal-probe".into(), || {
+    let probe = threads::spawn(threads::Wanted::brief("signal-probe"), || {
         let widened = widen_own_mask();
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         let allowed: Vec<usize> = cores.iter().map(|core| core.id).collect();
@@ -141,9 +145,10 @@ fn probe() -> Probe {
         };
         Probe { allowed, refusal }
     });
-    let found = probe.map(|probe| probe.join());
+    let in_time = Instant::now() + PATIENCE;
+    let found = probe.map(|probe| probe.join_until(in_time));
     let mut found = match found {
-        Ok(Ok(probe)) => probe,
+        Ok(Ok(Ok(probe))) => probe,
         // Without threads there are no lanes either, and that has its own error.
         _ => Probe {
             allowed: Vec::new(),
@@ -221,23 +226,20 @@ fn cores_of_lanes() -> Vec<usize> {
         .collect()
 }
 
-/// Lets the calling thread run on any of these cores, at the lowest priority of
-/// an ordinary thread. Nothing is said if the kernel refuses: the caller works
-/// as well elsewhere.
-pub(crate) fn step_aside(cores: &[usize]) {
-    // SAFETY: the structs are plain data, for which all zeros is valid; the
-    // calls read them for their size and change the calling thread alone.
+/// Lets the calling thread run on any of these cores. Nothing is said if the kernel
+/// refuses: the caller works as well elsewhere.
+pub(super) fn stay_among(cores: &[usize]) {
+    if cores.is_empty() {
+        return;
+    }
+    // SAFETY: the set is plain data, for which all zeros is valid; the call reads it
+    // for its size and changes the calling thread alone.
     unsafe {
         let mut set: libc::cpu_set_t = MaybeUninit::zeroed().assume_init();
         for &core in cores.iter().filter(|&&core| core < MAX_CORES) {
             libc::CPU_SET(core, &mut set);
         }
-        if !cores.is_empty() {
-            libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set);
-        }
-        let ordinary: libc::sched_param = MaybeUninit::zeroed().assume_init();
-        libc::sched_setscheduler(0, libc::SCHED_OTHER, &ordinary);
-        libc::setpriority(libc::PRIO_PROCESS, 0, 19);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set);
     }
 }
 

@@ -41,6 +41,8 @@ trampolines! {
     "pthread_setname_np" to "pthread_setname_np" @ "GLIBC_2.12",
     "pthread_setspecific" to "pthread_setspecific" @ "GLIBC_2.2.5",
     "pthread_sigmask" to "pthread_sigmask" @ "GLIBC_2.2.5",
+    "pthread_testcancel" to "pthread_testcancel" @ "GLIBC_2.2.5",
+    "pthread_tryjoin_np" to "pthread_tryjoin_np" @ "GLIBC_2.3.3",
     "stat64" to "__xstat64" @ "GLIBC_2.2.5" after "mov %rsi, %rdx; mov %rdi, %rsi; mov $1, %edi",
     "fstat64" to "__fxstat64" @ "GLIBC_2.2.5" after "mov %rsi, %rdx; mov %rdi, %rsi; mov $1, %edi",
     "lstat64" to "__lxstat64" @ "GLIBC_2.2.5" after "mov %rsi, %rdx; mov %rdi, %rsi; mov $1, %edi",

@@ -3,14 +3,13 @@
 
 use std::io;
 
-use super::threads::limit;
+use super::threads::{limit, stack_bytes};
 use crate::error::Error;
 
 const MIB: usize = 1 << 20;
 
-/// What a thread takes of the address space: its stack, and the arena that glibc
-/// reserves for what it allocates.
-const THREAD: usize = (2 + 64) * MIB;
+/// What glibc reserves of the address space for what a thread allocates.
+const ARENA: usize = 64 * MIB;
 /// For what is small: names, histograms, messages.
 const MARGIN: usize = 16 * MIB;
 /// What reading a model file takes at most, in its own sizes.
@@ -23,7 +22,7 @@ const READING: usize = 32;
 /// [`Error::Memory`], naming the need and the process' limit.
 pub(crate) fn check(what: &str, bytes: usize, threads: usize) -> Result<(), Error> {
     let need = threads
-        .saturating_mul(THREAD)
+        .saturating_mul(stack_bytes() + ARENA)
         .saturating_add(MARGIN)
         .saturating_add(bytes);
     can_map(need).map_err(|error| {
@@ -43,7 +42,7 @@ pub(crate) fn check(what: &str, bytes: usize, threads: usize) -> Result<(), Erro
 
 /// Whether there is the least that any engine needs. Takes no memory to find out.
 pub(crate) fn is_enough_to_start() -> bool {
-    can_map(THREAD + MARGIN).is_ok()
+    can_map(stack_bytes() + ARENA + MARGIN).is_ok()
 }
 
 /// As [`check`], for reading model files of so many bytes.

@@ -10,9 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// What `catch_unwind` gives.
 pub type Payload = Box<dyn Any + Send>;
 
-/// What the names of all threads of this library begin with.
-const THREAD_NAME: &str = "signal-";
-
 thread_local! {
     static LAST_PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
     static QUIET: Cell<bool> = const { Cell::new(false) };
@@ -28,11 +25,7 @@ pub(crate) fn keep_quiet(more: fn() -> bool) {
     }
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
-        let ours = std::thread::current()
-            .name()
-            .is_some_and(|name| name.starts_with(THREAD_NAME))
-            || QUIET.try_with(Cell::get).unwrap_or(false)
-            || more();
+        let ours = QUIET.try_with(Cell::get).unwrap_or(false) || more();
         if !ours {
             return before(info);
         }
@@ -41,6 +34,16 @@ pub(crate) fn keep_quiet(more: fn() -> bool) {
             .map(|at| format!("{}:{}", at.file(), at.line()));
         let _ = LAST_PLACE.try_with(|last| *last.borrow_mut() = place);
     }));
+}
+
+/// On a thread that this library made: every panic on it is ours.
+pub(crate) fn this_thread_is_ours() {
+    let _ = QUIET.try_with(|quiet| quiet.set(true));
+}
+
+/// Has this thread's part of the library's thread-local storage there.
+pub(crate) fn touch_storage() {
+    let _ = QUIET.try_with(|quiet| std::hint::black_box(quiet.get()));
 }
 
 /// Runs `body`; a panic in it is ours.
@@ -112,9 +115,10 @@ mod tests {
     }
 
     #[test]
-    fn threads_of_ours_are_quiet_by_their_name() {
+    fn threads_of_ours_are_quiet() {
         keep_quiet(|| false);
-        let told = crate::os::threads::spawn(format!("{THREAD_NAME}test"), || {
+        let brief = crate::os::threads::Wanted::brief("signal-test");
+        let told = crate::os::threads::spawn(brief, || {
             describe(&*catch_unwind(|| panic!("on a lane")).unwrap_err())
         });
         let told = told.unwrap().join().unwrap();

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use libc::{c_int, iovec};
 
+use super::cancellation::Disabled;
 use super::files;
 
 mod origin;
@@ -59,6 +60,8 @@ fn write_line(descriptor: RawFd, line: &str) -> bool {
         iov_len: part.len(),
     });
     let length: usize = parts.iter().map(|part| part.iov_len).sum();
+    // To write and to open would be points of cancellation.
+    let _cancellation = Disabled::new();
     let _quiet = Quiet::new();
     let written = match Kind::of(descriptor) {
         Some(Kind::Direct) => write(descriptor, &parts),

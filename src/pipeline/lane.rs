@@ -1,11 +1,10 @@
 //! A lane: one pinned thread that polls its inlet, runs its stages to
 //! completion and publishes to its outlet.
 
-use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::accept::Accept;
@@ -16,10 +15,10 @@ use super::outlet::drop_between_lanes;
 use super::plan::LanePlan;
 use super::trace::Trace;
 use crate::messages::wire::Wire;
+use crate::os::float;
 use crate::os::panic::{discard, told};
 use crate::os::stderr::say;
-use crate::os::threads::Policy;
-use crate::os::{cores, threads};
+use crate::os::threads::{self, Policy, Thread, Wanted};
 use crate::stages::Stage;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::heartbeat::Pulse;
@@ -32,6 +31,9 @@ const LOOKS_PER_PREFETCH: u32 = 2;
 /// Empty turns of a spinning lane between two beats: a beat takes a stamp,
 /// which costs as much as a look at the inlet.
 const TURNS_PER_BEAT: u32 = 16;
+
+/// How long a lane's factor sets and models may take for their first run.
+pub(crate) const PRIMING: Duration = Duration::from_secs(30);
 
 /// A lane's work, whatever stages it has.
 pub(crate) trait Turn: Send {
@@ -156,7 +158,7 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
 #[derive(Debug)]
 pub(crate) struct Standing {
     index: usize,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Thread<()>>,
     work: Option<mpsc::Sender<Job>>,
     ready: mpsc::Receiver<Result<(), String>>,
 }
@@ -177,45 +179,29 @@ impl Standing {
         let (say, ready) = mpsc::channel();
         let (work, job) = mpsc::channel::<Job>();
         let plan = plan.clone();
-        let name = format!("{}{index}", cores::LANE_NAME);
-        let thread = threads::spawn(name, move || {
-            let pinned = match plan.core {
-                Some(core) => cores::pin(core),
-                None => {
-                    // As far as it may: its maker's thread may have been pinned.
-                    let _ = cores::widen_own_mask();
-                    Ok(())
-                }
-            };
-            let pinned = pinned.and_then(|()| threads::adopt(policy));
-            let is_pinned = pinned.is_ok();
-            let _ = say.send(pinned);
-            if is_pinned && let Ok(job) = job.recv() {
+        let wanted = Wanted::lane(index, plan.core, policy);
+        let thread = threads::spawn(wanted, move || {
+            if let Ok(job) = job.recv() {
                 begin(index, &plan, job, &say);
             }
-        })
-        .map_err(|error: io::Error| format!("cannot start lane {index}: {error}"))?;
-        let standing = Self {
+        })?;
+        Ok(Self {
             index,
             thread: Some(thread),
             work: Some(work),
             ready,
-        };
-        standing.hear()?;
-        Ok(standing)
+        })
     }
 
-    /// Gives it its work and waits until that is primed.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that says what failed.
+    /// Gives it its work and waits until that is primed, for `patience`. The lane, which is to be
+    /// joined in any case, and a sentence that says what failed.
     pub(crate) fn begin(
         mut self,
         work: Box<dyn Turn>,
         pulse: Pulse,
         control: Arc<Control>,
-    ) -> Result<Lane, String> {
+        patience: Duration,
+    ) -> (Option<Lane>, Result<(), String>) {
         let job = Job {
             work,
             pulse,
@@ -224,15 +210,18 @@ impl Standing {
         if let Some(to_lane) = self.work.take() {
             let _ = to_lane.send(job);
         }
-        self.hear()?;
-        let thread = self.thread.take();
-        let thread = thread.ok_or_else(|| format!("lane {} has no thread", self.index))?;
-        Ok(Lane { thread })
-    }
-
-    fn hear(&self) -> Result<(), String> {
-        let ended = |_| Err(format!("lane {} ended before it was ready", self.index));
-        self.ready.recv().unwrap_or_else(ended)
+        let primed = match self.ready.recv_timeout(patience) {
+            Ok(primed) => primed,
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(format!("lane {} ended before it was ready", self.index))
+            }
+            Err(RecvTimeoutError::Timeout) => Err(format!(
+                "lane {}: a factor set or model has not come back from its first run for {} s",
+                self.index,
+                patience.as_secs()
+            )),
+        };
+        (self.thread.take().map(|thread| Lane { thread }), primed)
     }
 }
 
@@ -240,7 +229,9 @@ impl Drop for Standing {
     fn drop(&mut self) {
         drop(self.work.take());
         if let Some(thread) = self.thread.take() {
-            forget(thread.join());
+            // Without work it ends at once.
+            let joined = thread.join_until(Instant::now() + LONGEST_FAREWELL);
+            forget(joined.unwrap_or(Ok(())));
         }
     }
 }
@@ -268,7 +259,7 @@ fn begin(index: usize, plan: &LanePlan, job: Job, ready: &mpsc::Sender<Result<()
 /// A running lane.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    thread: JoinHandle<()>,
+    thread: Thread<()>,
 }
 
 impl Lane {
@@ -276,20 +267,21 @@ impl Lane {
     /// or model that never returns must not keep the host from ending, and its
     /// lane is left behind with all that it uses.
     pub(crate) fn join(self, deadline: Instant) -> bool {
-        while !self.thread.is_finished() {
-            if Instant::now() > deadline {
-                let name = self.thread.thread().name().unwrap_or("a lane").to_owned();
+        match self.thread.join_until(deadline) {
+            // A panic was caught on the lane and reported there.
+            Ok(result) => {
+                forget(result);
+                true
+            }
+            Err(thread) => {
                 say(&format!(
-                    "{name} has not come back from a factor set or model for {} s and is left behind",
+                    "{} has not come back from a factor set or model for {} s and is left behind",
+                    thread.name(),
                     LONGEST_FAREWELL.as_secs()
                 ));
-                return false;
+                false
             }
-            std::thread::sleep(Duration::from_micros(50));
         }
-        // A panic was caught on the lane and reported there.
-        forget(self.thread.join());
-        true
     }
 }
 
@@ -300,11 +292,27 @@ fn touch_stack() {
     std::hint::black_box(&mut [0u8; BYTES]);
 }
 
-/// Runs a turn on the host's own thread, for the `inline` placement. A panic
-/// ends in a failed engine, as it does on a lane; what waits for room is then
-/// still published.
+/// Runs a turn on the host's own thread, for the `inline` placement, with the
+/// floating-point control that lanes have. A panic ends in a failed engine, as it
+/// does on a lane; what waits for room is then still published.
 #[inline]
 pub(crate) fn turn_inline(work: &mut dyn Turn, control: &Control) {
+    if float::is_default() {
+        turn_as_lane(work, control);
+    } else {
+        turn_under_default(work, control);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn turn_under_default(work: &mut dyn Turn, control: &Control) {
+    let _hosts = float::set_default();
+    turn_as_lane(work, control);
+}
+
+#[inline(always)]
+fn turn_as_lane(work: &mut dyn Turn, control: &Control) {
     let result = catch_unwind(AssertUnwindSafe(|| {
         if control.has_failed() {
             work.flush();
@@ -404,4 +412,56 @@ fn run(
     }
     forget(catch_unwind(AssertUnwindSafe(|| work.finish())));
     control.lane_has_ended(index);
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::os::clock::Clock;
+    use crate::telemetry::heartbeat::pulse;
+
+    /// Comes back from its first run when it hears so, or from nobody.
+    struct Slow(mpsc::Receiver<()>);
+
+    impl Turn for Slow {
+        fn prime(&mut self) {
+            let _ = self.0.recv();
+        }
+        fn turn(&mut self) -> usize {
+            0
+        }
+        fn flush(&mut self) -> bool {
+            false
+        }
+        fn discard(&mut self) -> usize {
+            0
+        }
+        fn hand_over(&mut self) {}
+        fn finish(self: Box<Self>) {}
+    }
+
+    #[test]
+    fn a_first_run_that_does_not_come_back_is_waited_for_within_a_limit() {
+        let plan = LanePlan {
+            stages: Stage::Ingest..=Stage::Egress,
+            share: None,
+            shard: None,
+            core: None,
+            idle: Idle::Park,
+        };
+        let control = Arc::new(Control::new(1));
+        let (go, slow) = mpsc::channel();
+        let (pulse, _vitals) = pulse(&Clock::new(false), 10_000);
+        let standing = Standing::new(0, &plan, Policy::Inherit).unwrap();
+        let patience = Duration::from_millis(20);
+        let (lane, primed) = standing.begin(Box::new(Slow(slow)), pulse, control.clone(), patience);
+        let why = primed.unwrap_err();
+        assert!(
+            why.starts_with("lane 0: a factor set or model has not come back"),
+            "{why}"
+        );
+        control.stop();
+        drop(go);
+        assert!(lane.unwrap().join(Instant::now() + Duration::from_secs(60)));
+    }
 }

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_utils::sync::{Parker, Unparker};
@@ -22,9 +21,8 @@ use super::whole_lines::WholeLines;
 use crate::config;
 use crate::os::clock::Clock;
 use crate::os::files::{Folder, Output};
-use crate::os::join::join_until;
 use crate::os::stderr::say;
-use crate::os::{cores, threads};
+use crate::os::threads::{self, Thread, Wanted};
 use crate::telemetry::hops::{Hop, MAX_NS, beyond};
 
 /// How long lanes get to hand over at the end of an interval.
@@ -75,7 +73,7 @@ fn others() -> impl Iterator<Item = String> {
 
 /// A running exporter.
 pub(crate) struct Exporter {
-    thread: JoinHandle<()>,
+    thread: Thread<()>,
     wake: Unparker,
     done: Arc<AtomicBool>,
     shown: String,
@@ -117,11 +115,10 @@ impl Exporter {
         let shown = files.folder.path().display().to_string();
         let named = shown.clone();
         let (started, started_ticks) = (SystemTime::now(), clock.now());
-        let (has_begun, begun) = mpsc::channel();
         let (begin, may_begin) = mpsc::channel::<ReportFiles>();
-        let thread = threads::spawn("signal-report".into(), move || {
-            cores::step_aside(&aside);
-            let _ = has_begun.send(());
+        // When the engine has started, its thread is off the host's core.
+        let wanted = Wanted::aside("signal-report", "the report thread", aside);
+        let thread = threads::spawn(wanted, move || {
             let Ok(ReportFiles { folder, log }) = may_begin.recv() else {
                 return;
             };
@@ -148,10 +145,7 @@ impl Exporter {
                 // Last: who sees it counted can ask why.
                 Latency::lock(&kept).report_has_ended();
             }
-        })
-        .map_err(|error| format!("cannot start the report thread: {error}"))?;
-        // When the engine has started, its thread is off the host's core.
-        let _ = begun.recv();
+        })?;
         Ok(Self {
             thread,
             wake,
@@ -183,7 +177,7 @@ impl Exporter {
     /// Waits for the thread, which was told to end, and no longer.
     pub(crate) fn finish(self, deadline: Instant) {
         // The thread says itself what went wrong.
-        if join_until(self.thread, deadline).is_none() {
+        if self.thread.join_until(deadline).is_err() {
             say(&format!(
                 "the latency report in {} is not whole: the disk does not answer; the thread that writes \
                  it is left behind, and the log stays locked",

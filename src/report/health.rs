@@ -27,6 +27,20 @@ pub enum HealthState {
 }
 
 impl HealthState {
+    /// What a number from `as u8` stands for.
+    pub(super) fn of(number: u8) -> Self {
+        let all = [
+            Self::Ok,
+            Self::Degraded,
+            Self::Quarantined,
+            Self::Silent,
+            Self::Overloaded,
+            Self::Stalled,
+            Self::Failed,
+        ];
+        all.get(usize::from(number)).copied().unwrap_or(Self::Ok)
+    }
+
     /// The name in messages.
     pub const fn name(self) -> &'static str {
         match self {

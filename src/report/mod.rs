@@ -9,10 +9,12 @@
 //! | `whole_lines` | the file of the interval log |
 //! | `hgrm` | percentile tables in HdrHistogram's text format |
 //! | `facts` | the facts of machine, build and configuration |
+//! | `findings` | what a look at the engine has found, told without memory |
 //! | `summary` | the JSON summary |
 
 mod exporter;
 mod facts;
+mod findings;
 mod health;
 mod hgrm;
 mod latency;
@@ -25,6 +27,7 @@ mod whole_lines;
 pub(crate) use exporter::{Exporter, ReportFiles};
 pub(crate) use facts::Facts;
 pub use facts::VERSION;
+pub(crate) use findings::Text;
 pub use health::{Health, HealthState};
 pub use latency::HopSummary;
 pub(crate) use latency::Latency;

@@ -1,10 +1,12 @@
 //! What is looked at while the engine runs: its health, its lanes and its rings.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 
 use serde::Serialize;
 
+use super::findings::{Beside, Cause, Findings, Missing};
 use super::health::{Health, HealthState};
 use crate::config;
 use crate::pipeline::control::Control;
@@ -48,18 +50,20 @@ pub struct RingReport {
 
 /// What is looked at while the engine runs, and what the last look found.
 pub(crate) struct Monitor {
-    config: config::Health,
+    pub(super) config: config::Health,
     /// Those on the events' way first.
     counters: Vec<Arc<Counters>>,
-    control: Arc<Control>,
-    lanes: Vec<(LanePlan, Vitals)>,
+    pub(super) control: Arc<Control>,
+    pub(super) lanes: Vec<(LanePlan, Vitals)>,
     rings: Vec<(String, Gauge)>,
     /// How many of `counters` are on the events' way.
     on_the_way: usize,
     /// Why the latency report has ended.
-    report_end: OnceLock<String>,
+    pub(super) report_end: OnceLock<String>,
     assets: Assets,
     last: Mutex<Look>,
+    /// The state that the last look has found.
+    found: AtomicU8,
 }
 
 /// What the last look found.
@@ -69,17 +73,6 @@ struct Look {
     /// Events that had come when the last new signal was seen.
     events_at_signal: u64,
 }
-
-/// Refused calls that are no events.
-const NO_EVENTS: [Counter; 2] = [Counter::RefusedNullData, Counter::RefusedUnknownType];
-
-/// Refusals that are not counted as a feed gone wrong: these were asked for, or are
-/// a state of their own.
-const EXPECTED: [Counter; 3] = [
-    Counter::RefusedNotAnAsset,
-    Counter::RefusedQuarantined,
-    Counter::RefusedFailed,
-];
 
 impl Monitor {
     /// `counters` are those on the events' way, `aside` those of the threads that
@@ -109,6 +102,7 @@ impl Monitor {
                 waited_ns: 0,
                 events_at_signal: 0,
             }),
+            found: AtomicU8::new(HealthState::Ok as u8),
         }
     }
 
@@ -145,33 +139,36 @@ impl Monitor {
 
     /// What a person should know, although all goes on.
     pub(crate) fn notes(&self) -> Vec<String> {
-        let (notes, more) = self.control.notes();
-        let mut notes: Vec<_> = notes.map(str::to_owned).collect();
-        if more > 0 {
-            notes.push(format!("{more} more such notes"));
-        }
-        notes.extend(self.missing_assets());
+        let mut notes = Vec::new();
+        self.each_note(&mut |note| notes.push(note.to_string()));
         notes
+    }
+
+    /// Each of them, made without memory.
+    pub(super) fn each_note(&self, each: &mut dyn FnMut(fmt::Arguments<'_>)) {
+        let (notes, more) = self.control.notes();
+        for note in notes {
+            each(format_args!("{note}"));
+        }
+        if more > 0 {
+            each(format_args!("{more} more such notes"));
+        }
+        if let Some(missing) = self.missing() {
+            each(format_args!("{missing}"));
+        }
     }
 
     /// Which assets have not occurred in the events that came, if there were any.
     pub(crate) fn missing_assets(&self) -> Option<String> {
-        const NAMED: usize = 16;
+        self.missing().map(|missing| missing.to_string())
+    }
+
+    fn missing(&self) -> Option<Missing<'_>> {
+        // The counters lie with all lanes: not where nothing is missing.
+        self.assets.missing().next()?;
         let events = self.counters().events();
-        let mut missing = self.assets.missing();
-        let named: Vec<_> = missing.by_ref().take(NAMED).collect();
-        if named.is_empty() || events == 0 {
-            return None;
-        }
-        let more = match missing.count() {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let named = named.join(", ");
-        Some(format!(
-            "assets: no event came of {named}{more}, in {events} events; expected symbols of the host, in either \
-             spelling (btc_usdt or BTCUSDT), or names of symbols.map"
-        ))
+        let assets = &self.assets;
+        (events > 0).then_some(Missing { assets, events })
     }
 
     pub(crate) fn lanes(&self) -> Vec<LaneReport> {
@@ -195,139 +192,89 @@ impl Monitor {
         self.rings.iter().map(report).collect()
     }
 
+    /// The engine's state, and what it is concluded from.
     pub(crate) fn health(&self) -> Health {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let counters = self.counters();
-        let beside = self.beside(&last, &counters);
-        let (state, why) = self.look(&mut last, counters);
-        let (state, why) = match (state, beside.is_empty()) {
-            (_, true) => (state, why),
-            (HealthState::Ok, false) => (HealthState::Degraded, beside),
-            (_, false) => (state, format!("{why}; besides, {beside}")),
+        self.look().health()
+    }
+
+    /// As [`Monitor::health`], without memory and without waiting: where another look
+    /// is under way, perhaps one that the caller has interrupted, it is what the one
+    /// before has found.
+    pub(crate) fn look(&self) -> Findings<'_> {
+        let mut last = match self.last.try_lock() {
+            Ok(last) => last,
+            Err(TryLockError::Poisoned(last)) => last.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                let state = match self.control.has_failed() {
+                    true => HealthState::Failed,
+                    false => HealthState::of(self.found.load(Ordering::Relaxed)),
+                };
+                return Findings::of_another_look(self, state);
+            }
         };
-        let texts = std::iter::once(why).chain(self.notes());
-        let texts: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
-        Health {
+        let counters = self.counters();
+        let beside = Beside::new(self, &last.counters, &counters);
+        let (mut state, cause) = self.conclude(&mut last, &counters);
+        if state == HealthState::Ok && beside.is_wrong() {
+            state = HealthState::Degraded;
+        }
+        self.found.store(state as u8, Ordering::Relaxed);
+        Findings {
+            monitor: self,
             state,
-            why: texts.join("; "),
+            cause,
+            beside,
+            counters,
         }
     }
 
-    fn look(&self, last: &mut Look, counters: Snapshot) -> (HealthState, String) {
-        let since = |count: fn(&Snapshot) -> u64| count(&counters) - count(&last.counters);
-        let newly_lost = since(Snapshot::lost);
+    fn conclude(&self, last: &mut Look, counters: &Snapshot) -> (HealthState, Cause) {
+        let since = |count: fn(&Snapshot) -> u64| count(counters) - count(&last.counters);
+        let lost = since(Snapshot::lost);
         let signals = counters.get(Counter::Delivered) != last.counters.get(Counter::Delivered);
         let waited_ns = self
             .lanes
             .iter()
             .map(|(_, vitals)| vitals.waited_ns())
             .sum();
-        let newly_waited_us = (waited_ns - last.waited_ns) / 1000;
+        let waited_us = (waited_ns - last.waited_ns) / 1000;
         if signals {
             last.events_at_signal = counters.events();
         }
-        (last.counters, last.waited_ns) = (counters, waited_ns);
+        (last.counters, last.waited_ns) = (*counters, waited_ns);
 
         if self.control.has_failed() {
-            let why = self.control.failure().unwrap_or("no reason is known");
-            return (HealthState::Failed, why.to_owned());
+            return (HealthState::Failed, Cause::Failure);
         }
         let stall_ns = self.config.stall_us.saturating_mul(1000);
         // Those before the last one that stands still may only wait for it.
-        for lane in self.lanes().iter().rev() {
-            if lane.silence_ns > stall_ns {
-                let why = format!(
-                    "lane {} has not come round for {} us",
-                    lane.name,
-                    lane.silence_ns / 1000
-                );
-                return (HealthState::Stalled, why);
+        for (lane, (_, vitals)) in self.lanes.iter().enumerate().rev() {
+            let silence_ns = vitals.silence_ns();
+            if silence_ns > stall_ns {
+                let cause = Cause::Stall {
+                    lane,
+                    us: silence_ns / 1000,
+                };
+                return (HealthState::Stalled, cause);
             }
         }
         let held = counters.get(Counter::Held);
-        if newly_lost > 0 || held > 0 || newly_waited_us > 0 {
-            let why = format!(
-                "since the last look {newly_lost} messages were dropped or conflated and lanes waited {newly_waited_us} us for room; \
-                 {held} signals wait for room"
-            );
-            return (HealthState::Overloaded, why);
+        if lost > 0 || held > 0 || waited_us > 0 {
+            let cause = Cause::Load {
+                lost,
+                waited_us,
+                held,
+            };
+            return (HealthState::Overloaded, cause);
         }
-        let silent = counters.events() - last.events_at_signal;
-        if silent >= self.config.silent_events {
-            let why = format!(
-                "{silent} events in, nothing out: {}",
-                whereabouts(&counters)
-            );
-            return (HealthState::Silent, why);
+        let events = counters.events() - last.events_at_signal;
+        if events >= self.config.silent_events {
+            return (HealthState::Silent, Cause::Silence { events });
         }
         if counters.get(Counter::Panics) > 0 {
-            let why = self.incidents().next();
-            return (HealthState::Quarantined, why.unwrap_or_default());
+            return (HealthState::Quarantined, Cause::Incident);
         }
-        (HealthState::Ok, String::new())
-    }
-
-    /// What is wrong beside the way from events to signals; empty if nothing is.
-    fn beside(&self, last: &Look, counters: &Snapshot) -> String {
-        let since = |counter| counters.get(counter) - last.counters.get(counter);
-        let mut wrong = Vec::new();
-        wrong.extend(refused(since, self.config.refused_percent));
-        if counters.get(Counter::ReportEnded) > 0 {
-            wrong.extend(self.report_end.get().cloned());
-        }
-        let failed = counters.get(Counter::CaptureFailed);
-        if failed > 0 {
-            wrong.push(format!(
-                "the capture has ended: its file could not be written and lacks {failed} events"
-            ));
-        }
-        let missed = since(Counter::CaptureMissed);
-        if missed > 0 {
-            wrong.push(format!(
-                "since the last look the capture has missed {missed} events: its disk is slower than they came, \
-                 or capture.buffer too small"
-            ));
-        }
-        wrong.join("; ")
-    }
-}
-
-/// Says so if this share of the events since the last look was refused.
-fn refused(since: impl Fn(Counter) -> u64, percent: u64) -> Option<String> {
-    let is_refused = |counter: &Counter| counter.name().starts_with("refused_");
-    let reasons = Counter::ALL.iter().copied().filter(is_refused);
-    let reasons = reasons.filter(|counter| !NO_EVENTS.contains(counter));
-    let reasons = reasons.filter(|counter| !EXPECTED.contains(counter));
-    let refused: u64 = reasons.clone().map(&since).sum();
-    let taken = since(Counter::Updates) + since(Counter::Answered);
-    let all = refused + taken + EXPECTED.map(&since).iter().sum::<u64>();
-    if refused == 0 || u128::from(refused) * 100 < u128::from(all) * u128::from(percent) {
-        return None;
-    }
-    let most = reasons.max_by_key(|&counter| since(counter))?;
-    let cure = match most {
-        Counter::RefusedTooManyInstruments => ": instruments.max is too small for this feed",
-        _ => "",
-    };
-    Some(format!(
-        "since the last look {refused} of {all} events were refused, most as {} ({}){cure}",
-        most.name(),
-        since(most)
-    ))
-}
-
-/// Where most events or their signals have ended.
-fn whereabouts(counters: &Snapshot) -> String {
-    let queued = counters.queued();
-    if queued > 0 {
-        return format!("{queued} signals wait to be polled");
-    }
-    let ends = counters
-        .iter()
-        .filter(|(name, _)| name.starts_with("refused") || *name == "updates");
-    match ends.max_by_key(|(_, count)| *count) {
-        Some((name, count)) if count > 0 => format!("most ended as {name} ({count})"),
-        _ => "they are on their way".to_owned(),
+        (HealthState::Ok, Cause::Nothing)
     }
 }
 

@@ -2,6 +2,7 @@
 //! time: lanes spin.
 
 mod header;
+mod processes;
 mod refused;
 mod reports;
 mod scenarios;

@@ -139,6 +139,16 @@ scenarios! {
     affinity_is_forbidden,
     lanes_have_the_configured_policy,
     membarrier_is_forbidden_later,
+    floating_point_of_the_host,
+    floating_point_and_files,
+    floating_point_in_a_callback,
+    threads_of_a_niced_maker,
+    health_in_a_handler,
+    cancelled_in_create,
+    cancelled_in_destroy,
+    cancelled_while_it_asks,
+    cancelled_on_the_hot_path,
+    cancelled_in_a_callback,
 }
 
 /// A thousand handles, loaded and unloaded: slow under a sanitizer.

@@ -1,0 +1,113 @@
+//! How the kernel schedules a thread of ours, whatever the thread that made it has.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::os::stderr::say;
+
+/// How the kernel schedules a lane, whatever the thread that made it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// `SCHED_OTHER` at nice 0, or the nearest that this process may have.
+    #[default]
+    Ordinary,
+    /// `SCHED_FIFO` at its lowest priority: before all ordinary threads of its core.
+    /// A lane that spins never lets another one run there, and the kernel takes the
+    /// core away for 50 ms of each second unless it is told not to
+    /// (`kernel.sched_rt_runtime_us`). Needs `CAP_SYS_NICE` or `RLIMIT_RTPRIO`.
+    Fifo,
+    /// That of the thread that makes the handle.
+    Inherit,
+}
+
+/// The lowest priority of an ordinary thread.
+const LOWEST: libc::c_int = 19;
+
+/// Gives the calling thread, one of this library's own, a policy.
+///
+/// # Errors
+///
+/// A sentence that says what was refused and what it takes.
+pub(super) fn adopt(policy: Policy) -> Result<(), String> {
+    let (class, priority) = match policy {
+        Policy::Inherit => return Ok(()),
+        Policy::Ordinary => (libc::SCHED_OTHER, 0),
+        Policy::Fifo => (libc::SCHED_FIFO, 1),
+    };
+    let refusal = schedule(class, priority);
+    usual_slack();
+    let nice = set_nice(0);
+    if class == libc::SCHED_OTHER && nice > 0 {
+        say_once_that_lanes_are_nice(nice);
+    }
+    let Err(error) = refusal else {
+        return Ok(());
+    };
+    // Whoever is ordinary already may be in a sandbox that forbids to say so.
+    // SAFETY: the call asks for the calling thread's policy.
+    if unsafe { libc::sched_getscheduler(0) } == class {
+        return Ok(());
+    }
+    Err(match policy {
+        Policy::Fifo => format!(
+            "policy: fifo was refused: {error}; expected CAP_SYS_NICE or RLIMIT_RTPRIO of 1 or more, \
+             or policy ordinary"
+        ),
+        _ => format!("policy: the kernel refused to make a lane an ordinary thread: {error}"),
+    })
+}
+
+/// Makes the calling thread, one of this library's own, give way to all others.
+/// Nothing is said if the kernel refuses: it works as well otherwise.
+pub(super) fn give_way() {
+    let _ = schedule(libc::SCHED_OTHER, 0);
+    usual_slack();
+    set_nice(LOWEST);
+}
+
+/// A thread sleeps longer by its slack, which its maker may have made long. 0 would
+/// mean the maker's. Real-time threads have none, and cannot be given one.
+fn usual_slack() {
+    const USUAL_NS: libc::c_ulong = 50_000;
+    // SAFETY: the call changes the calling thread alone.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, USUAL_NS, 0, 0, 0) };
+}
+
+fn schedule(class: libc::c_int, priority: libc::c_int) -> io::Result<()> {
+    // SAFETY: the struct is plain data, for which all zeros is valid; the call reads
+    // it and changes the calling thread alone.
+    let done = unsafe {
+        let mut of_class: libc::sched_param = MaybeUninit::zeroed().assume_init();
+        of_class.sched_priority = priority;
+        libc::sched_setscheduler(0, class, &of_class) == 0
+    };
+    match done {
+        true => Ok(()),
+        false => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Sets the calling thread's nice value, unless its maker's was worse and may not be
+/// improved; what it is then.
+fn set_nice(nice: libc::c_int) -> libc::c_int {
+    // SAFETY: the calls change and ask for the calling thread alone.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, nice);
+        libc::getpriority(libc::PRIO_PROCESS, 0)
+    }
+}
+
+fn say_once_that_lanes_are_nice(nice: libc::c_int) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        say(&format!(
+            "lanes run at nice {nice}, as the thread that made them: this process may not better it; \
+             expected signal_create on a thread of nice 0, CAP_SYS_NICE or RLIMIT_NICE of 20 or more"
+        ));
+    }
+}

@@ -1,0 +1,309 @@
+//! How a thread comes to be: its stack, and waiting for it within a limit.
+
+use std::ffi::c_void;
+use std::io;
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Wanted;
+use crate::os::panic::{self, Payload};
+
+/// What our code, factor sets and models have of a thread's stack.
+const OURS: usize = 2 << 20;
+/// How long a thread may take to be there. It takes a millisecond, or as long as the
+/// machine lets it wait for a core.
+const START: Duration = Duration::from_secs(10);
+/// Waiting is counted in these: a process that was stopped meanwhile, or whose machine
+/// was, loses one of them and not the thread that had no time either.
+const SLICE: Duration = Duration::from_millis(50);
+/// Looks behind a deadline, for the same reason.
+const LATE_LOOKS: usize = 1000;
+/// Between two looks whether a thread has ended.
+const STEP: Duration = Duration::from_micros(50);
+
+unsafe extern "C" {
+    fn pthread_attr_setstacksize(attr: *mut libc::pthread_attr_t, bytes: usize) -> libc::c_int;
+    fn pthread_tryjoin_np(thread: libc::pthread_t, value: *mut *mut c_void) -> libc::c_int;
+}
+
+/// A thread of ours; left to itself when dropped.
+#[derive(Debug)]
+pub(crate) struct Thread<T> {
+    id: libc::pthread_t,
+    name: String,
+    shared: Arc<Shared<T>>,
+    is_joined: bool,
+}
+
+#[derive(Debug)]
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+enum State<T> {
+    Starting,
+    /// It is what it should be, or why not.
+    Started(Result<(), String>),
+    /// Nobody waits for it any more: it ends at once.
+    GivenUp,
+    Ended(Result<T, Payload>),
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, state: State<T>) {
+        *self.lock() = state;
+        self.changed.notify_all();
+    }
+}
+
+/// Makes a thread and waits until it is what is wanted.
+///
+/// # Errors
+///
+/// A sentence that names the thread and says what failed, or what it could not be.
+pub(crate) fn spawn<T: Send + 'static>(
+    wanted: Wanted,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<Thread<T>, String> {
+    spawn_within(START, wanted, run)
+}
+
+pub(super) fn spawn_within<T: Send + 'static>(
+    limit: Duration,
+    wanted: Wanted,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<Thread<T>, String> {
+    let shared = Arc::new(Shared {
+        state: Mutex::new(State::Starting),
+        changed: Condvar::new(),
+    });
+    let (name, called) = (wanted.name.clone(), wanted.called.clone());
+    let there = shared.clone();
+    let id = create(Box::new(move || begin(&wanted, run, &there)))
+        .map_err(|error| format!("cannot start {called}: {}", super::refused(error)))?;
+    let thread = Thread {
+        id,
+        name,
+        shared,
+        is_joined: false,
+    };
+    match thread.wait_for_start(limit) {
+        Some(Ok(())) => Ok(thread),
+        Some(Err(why)) => {
+            let _ = thread.join_until(Instant::now() + START);
+            Err(why)
+        }
+        None => Err(format!(
+            "{called} has not started for {} s: the machine is too busy, or something in this process \
+             holds up all new threads",
+            limit.as_secs()
+        )),
+    }
+}
+
+/// What a new thread does.
+fn begin<T>(wanted: &Wanted, run: impl FnOnce() -> T, shared: &Shared<T>) {
+    panic::this_thread_is_ours();
+    let is = catch_unwind(AssertUnwindSafe(|| super::become_wanted(wanted)));
+    let is = is.unwrap_or_else(|panic| Err(panic::told(panic)));
+    let is_wanted = is.is_ok();
+    {
+        let mut state = shared.lock();
+        if matches!(*state, State::GivenUp) {
+            return;
+        }
+        *state = State::Started(is);
+    }
+    shared.changed.notify_all();
+    if is_wanted {
+        let result = catch_unwind(AssertUnwindSafe(run));
+        shared.set(State::Ended(result));
+    }
+}
+
+impl<T> Thread<T> {
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Waits for its end until a moment behind `deadline`: what it gave, or what it
+    /// panicked with.
+    ///
+    /// # Errors
+    ///
+    /// The thread, which still runs.
+    pub(crate) fn join_until(mut self, deadline: Instant) -> Result<Result<T, Payload>, Self> {
+        match self.ends_by(deadline) {
+            true => Ok(self.result()),
+            false => Err(self),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn join(self) -> Result<T, Payload> {
+        const FAR: Duration = Duration::from_secs(600);
+        self.join_until(Instant::now() + FAR)
+            .unwrap_or_else(|thread| panic!("{} does not end", thread.name))
+    }
+
+    /// Whether it ends until a moment behind `deadline`.
+    pub(crate) fn ends_by(&mut self, deadline: Instant) -> bool {
+        let mut late = 0;
+        while !self.is_joined {
+            // SAFETY: the thread is ours, is not detached and has not been joined; it
+            // returns nothing, and the call does not wait.
+            let code = unsafe { pthread_tryjoin_np(self.id, std::ptr::null_mut()) };
+            self.is_joined = code != libc::EBUSY;
+            if self.is_joined {
+                break;
+            }
+            late += usize::from(Instant::now() > deadline);
+            if late > LATE_LOOKS {
+                return false;
+            }
+            std::thread::sleep(STEP);
+        }
+        true
+    }
+
+    fn result(&self) -> Result<T, Payload> {
+        let mut state = self.shared.lock();
+        match std::mem::replace(&mut *state, State::GivenUp) {
+            State::Ended(result) => result,
+            _ => Err(Box::new("the thread did not run")),
+        }
+    }
+
+    /// `None` if it has not come in time: it will then end by itself.
+    fn wait_for_start(&self, limit: Duration) -> Option<Result<(), String>> {
+        let mut waited = Duration::ZERO;
+        let mut state = self.shared.lock();
+        loop {
+            match &*state {
+                State::Started(is) => return Some(is.clone()),
+                State::Ended(_) => return Some(Ok(())),
+                State::Starting | State::GivenUp => {}
+            }
+            if waited >= limit {
+                *state = State::GivenUp;
+                return None;
+            }
+            let woken = self.shared.changed.wait_timeout(state, SLICE);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            waited += SLICE;
+        }
+    }
+}
+
+impl<T> Drop for Thread<T> {
+    fn drop(&mut self) {
+        if !self.is_joined {
+            // SAFETY: the thread is ours and has not been joined. What it uses it owns.
+            unsafe { libc::pthread_detach(self.id) };
+        }
+    }
+}
+
+type Body = Box<dyn FnOnce() + Send>;
+
+extern "C" fn enter(body: *mut c_void) -> *mut c_void {
+    super::first_of_all();
+    // SAFETY: `create` gave the box away to this thread alone.
+    let body = unsafe { Box::from_raw(body.cast::<Body>()) };
+    // What is run catches its own panics; this is for what its end may do.
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
+        panic::discard(panic);
+    }
+    std::ptr::null_mut()
+}
+
+/// A thread with a stack of our size, on which every signal is blocked from its
+/// first instruction: it inherits its maker's mask.
+fn create(body: Body) -> io::Result<libc::pthread_t> {
+    let body = Box::into_raw(Box::new(body)).cast::<c_void>();
+    let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let mut id = MaybeUninit::<libc::pthread_t>::uninit();
+    let _masked = super::AllSignalsBlocked::new();
+    // SAFETY: the attributes are initialised before they are used and destroyed
+    // once; `enter` takes what it is given.
+    let code = unsafe {
+        libc::pthread_attr_init(attributes.as_mut_ptr());
+        pthread_attr_setstacksize(attributes.as_mut_ptr(), stack_bytes());
+        let code = libc::pthread_create(id.as_mut_ptr(), attributes.as_ptr(), enter, body);
+        libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        code
+    };
+    if code != 0 {
+        // SAFETY: there is no thread that would take it.
+        drop(unsafe { Box::from_raw(body.cast::<Body>()) });
+        return Err(io::Error::from_raw_os_error(code));
+    }
+    // SAFETY: pthread_create has written it.
+    Ok(unsafe { id.assume_init() })
+}
+
+/// When the library is loaded, by whoever has the loader's lock then: what would take
+/// it later. The first touch of this library's thread-local storage settles where
+/// that lies, in every thread; `dlsym` looks up names.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_LOAD: extern "C" fn() = {
+    extern "C" fn at_load() {
+        panic::touch_storage();
+        stack_bytes();
+    }
+    at_load
+};
+
+/// What a thread of ours has as its stack. glibc takes the static thread-local
+/// storage of the whole process out of it, of whatever size.
+pub(crate) fn stack_bytes() -> usize {
+    static KNOWN: AtomicUsize = AtomicUsize::new(0);
+    const PAGE: usize = 1 << 12;
+    let known = KNOWN.load(Ordering::Relaxed);
+    if known > 0 {
+        return known;
+    }
+    let bytes = (least() + OURS).next_multiple_of(PAGE);
+    KNOWN.store(bytes, Ordering::Relaxed);
+    bytes
+}
+
+/// The least that the C library lets a thread have.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn least() -> usize {
+    type Ask = unsafe extern "C" fn(*const libc::pthread_attr_t) -> usize;
+    /// Where it cannot be asked: what a large program's takes.
+    const UNKNOWN: usize = 1 << 20;
+    // SAFETY: the name is NUL-terminated.
+    let ask = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__pthread_get_minstack".as_ptr()) };
+    if ask.is_null() {
+        return UNKNOWN;
+    }
+    let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
+    // SAFETY: every glibc that has the function has it with this type; the
+    // attributes are initialised before and destroyed behind it.
+    unsafe {
+        let ask: Ask = std::mem::transmute::<*mut c_void, Ask>(ask);
+        libc::pthread_attr_init(attributes.as_mut_ptr());
+        let least = ask(attributes.as_ptr());
+        libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        least
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn least() -> usize {
+    64 << 10
+}

@@ -1,0 +1,100 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use super::start::spawn_within;
+use super::*;
+
+#[test]
+fn what_a_thread_gives_and_what_it_panics_with_come_back() {
+    let thread = spawn(Wanted::brief("signal-test"), || 7).unwrap();
+    assert_eq!(thread.join().unwrap(), 7);
+    let thread = spawn(Wanted::brief("signal-test"), || panic!("as it should")).unwrap();
+    let panic = thread.join().map(|(): ()| ()).unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"as it should"));
+}
+
+#[test]
+fn a_thread_that_does_not_end_is_left_at_the_deadline() {
+    let (go, wait) = mpsc::channel::<()>();
+    let thread = spawn(Wanted::brief("signal-test"), move || wait.recv().is_ok()).unwrap();
+    let thread = thread
+        .join_until(Instant::now() + Duration::from_millis(20))
+        .unwrap_err();
+    assert_eq!(thread.name(), "signal-test");
+    go.send(()).unwrap();
+    let joined = thread.join_until(Instant::now() + Duration::from_secs(60));
+    assert!(joined.unwrap().unwrap());
+}
+
+#[test]
+fn a_thread_that_cannot_be_what_it_should_says_why() {
+    let wanted = Wanted::lane(3, Some(usize::MAX), Policy::Ordinary);
+    let error = spawn(wanted, || ()).map(drop).unwrap_err();
+    assert!(error.contains("out of range"), "{error}");
+}
+
+#[test]
+fn a_thread_is_what_is_wanted_before_it_runs() {
+    let allowed = cores::Cores::detect().allowed;
+    let wanted = Wanted::lane(3, Some(allowed[0]), Policy::Ordinary);
+    let is = move || {
+        let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
+        // SAFETY: the calls ask for the calling thread alone.
+        let (slack, nice) = unsafe {
+            (
+                libc::prctl(libc::PR_GET_TIMERSLACK),
+                libc::getpriority(libc::PRIO_PROCESS, 0),
+            )
+        };
+        (name, slack, nice, core_affinity::get_core_ids().unwrap())
+    };
+    let (name, slack, nice, on) = spawn(wanted, is).unwrap().join().unwrap();
+    assert_eq!(name, "signal-lane-3\n");
+    assert_eq!((slack, nice), (50_000, 0));
+    assert_eq!(
+        on.iter().map(|core| core.id).collect::<Vec<_>>(),
+        [allowed[0]]
+    );
+}
+
+#[test]
+fn stacks_hold_what_glibc_takes_and_as_much_again_of_ours() {
+    const PAGE: usize = 4096;
+    fn deep(pages: usize) -> usize {
+        let room = [1u8; PAGE];
+        let here = usize::from(std::hint::black_box(&room)[pages]);
+        if pages == 0 {
+            here
+        } else {
+            here + deep(pages - 1)
+        }
+    }
+    assert!(stack_bytes() > 2 << 20);
+    let thread = spawn(Wanted::brief("signal-test"), || deep(399)).unwrap();
+    assert_eq!(thread.join().unwrap(), 400);
+}
+
+#[test]
+fn a_thread_that_does_not_start_is_given_up_and_never_runs() {
+    for _ in 0..1000 {
+        let has_run = Arc::new(AtomicBool::new(false));
+        let runs = has_run.clone();
+        let run = move || runs.store(true, Ordering::Relaxed);
+        let Err(why) = spawn_within(Duration::ZERO, Wanted::brief("signal-test"), run) else {
+            // It was there at once.
+            continue;
+        };
+        assert!(
+            why.starts_with("the thread signal-test has not started for 0 s"),
+            "{why}"
+        );
+        // It drops what it was to run when it ends.
+        while Arc::strong_count(&has_run) > 1 {
+            std::thread::yield_now();
+        }
+        assert!(!has_run.load(Ordering::Relaxed));
+        return;
+    }
+    panic!("every thread was there at once");
+}

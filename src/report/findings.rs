@@ -1,0 +1,397 @@
+//! What a look at the engine has found, told without memory: who asks may be a
+//! signal handler, or have none left.
+
+use std::fmt::{self, Write};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::health::{Health, HealthState};
+use super::monitor::Monitor;
+use crate::stages::Assets;
+use crate::telemetry::counters::{Counter, Snapshot};
+
+/// Refused calls that are no events.
+const NO_EVENTS: [Counter; 2] = [Counter::RefusedNullData, Counter::RefusedUnknownType];
+
+/// Refusals that are not counted as a feed gone wrong: these were asked for, or are
+/// a state of their own.
+const EXPECTED: [Counter; 3] = [
+    Counter::RefusedNotAnAsset,
+    Counter::RefusedQuarantined,
+    Counter::RefusedFailed,
+];
+
+/// What a look has found; shown, it says what the state is concluded from.
+pub(crate) struct Findings<'a> {
+    pub(super) monitor: &'a Monitor,
+    pub(super) state: HealthState,
+    pub(super) cause: Cause,
+    pub(super) beside: Beside,
+    pub(super) counters: Snapshot,
+}
+
+/// What a state is concluded from.
+pub(super) enum Cause {
+    Nothing,
+    /// Another look is under way.
+    AnotherLook,
+    Failure,
+    Stall {
+        lane: usize,
+        us: u64,
+    },
+    Load {
+        lost: u64,
+        waited_us: u64,
+        held: u64,
+    },
+    Silence {
+        events: u64,
+    },
+    Incident,
+}
+
+/// What is wrong beside the way from events to signals.
+#[derive(Default)]
+pub(super) struct Beside {
+    refused: Option<RefusedEvents>,
+    report_ended: bool,
+    capture_failed: u64,
+    capture_missed: u64,
+}
+
+/// So many of the events since the last look that it is said.
+struct RefusedEvents {
+    refused: u64,
+    all: u64,
+    reason: Counter,
+    most: u64,
+}
+
+impl<'a> Findings<'a> {
+    pub(super) fn of_another_look(monitor: &'a Monitor, state: HealthState) -> Self {
+        let cause = match state {
+            HealthState::Ok => Cause::Nothing,
+            HealthState::Failed => Cause::Failure,
+            _ => Cause::AnotherLook,
+        };
+        Self {
+            monitor,
+            state,
+            cause,
+            beside: Beside::default(),
+            counters: Snapshot::of(&[]),
+        }
+    }
+
+    pub(crate) fn state(&self) -> HealthState {
+        self.state
+    }
+
+    /// Whether there is anything to say.
+    pub(crate) fn has_words(&self) -> bool {
+        let mut any = false;
+        self.each(&mut |_| any = true);
+        any
+    }
+
+    pub(super) fn health(&self) -> Health {
+        Health {
+            state: self.state,
+            why: self.to_string(),
+        }
+    }
+
+    /// Each thing that is to be said.
+    fn each(&self, each: &mut dyn FnMut(fmt::Arguments<'_>)) {
+        if !matches!(self.cause, Cause::Nothing) {
+            each(format_args!("{}", Why(self)));
+        }
+        if self.beside.is_wrong() {
+            let besides = match self.cause {
+                Cause::Nothing => "",
+                _ => "besides, ",
+            };
+            each(format_args!("{besides}{}", BesideIn(self)));
+        }
+        self.monitor.each_note(each);
+    }
+}
+
+impl fmt::Display for Findings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        join(f, |each| self.each(each))
+    }
+}
+
+/// Writes all that `parts` gives, one behind the other.
+fn join(
+    f: &mut fmt::Formatter<'_>,
+    parts: impl FnOnce(&mut dyn FnMut(fmt::Arguments<'_>)),
+) -> fmt::Result {
+    let (mut written, mut is_first) = (Ok(()), true);
+    parts(&mut |part| {
+        let between = if is_first { "" } else { "; " };
+        is_first = false;
+        if written.is_ok() {
+            written = f.write_str(between).and_then(|()| f.write_fmt(part));
+        }
+    });
+    written
+}
+
+/// The cause in words.
+struct Why<'a>(&'a Findings<'a>);
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Findings {
+            monitor, counters, ..
+        } = self.0;
+        match self.0.cause {
+            Cause::Nothing => Ok(()),
+            Cause::AnotherLook => {
+                f.write_str("as the last look has found; another one is under way")
+            }
+            Cause::Failure => {
+                f.write_str(monitor.control.failure().unwrap_or("no reason is known"))
+            }
+            Cause::Stall { lane, us } => {
+                let (plan, _) = &monitor.lanes[lane];
+                write!(f, "lane {plan} has not come round for {us} us")
+            }
+            Cause::Load {
+                lost,
+                waited_us,
+                held,
+            } => write!(
+                f,
+                "since the last look {lost} messages were dropped or conflated and lanes waited {waited_us} us for room; \
+                 {held} signals wait for room"
+            ),
+            Cause::Silence { events } => {
+                write!(f, "{events} events in, nothing out: ")?;
+                whereabouts(counters, f)
+            }
+            Cause::Incident => {
+                let incident = monitor.control.incident(0);
+                f.write_str(
+                    incident
+                        .and_then(|text| text.to_str().ok())
+                        .unwrap_or_default(),
+                )
+            }
+        }
+    }
+}
+
+/// Where most events or their signals have ended.
+fn whereabouts(counters: &Snapshot, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let queued = counters.queued();
+    if queued > 0 {
+        return write!(f, "{queued} signals wait to be polled");
+    }
+    let ends = counters
+        .iter()
+        .filter(|(name, _)| name.starts_with("refused") || *name == "updates");
+    match ends.max_by_key(|(_, count)| *count) {
+        Some((name, count)) if count > 0 => write!(f, "most ended as {name} ({count})"),
+        _ => f.write_str("they are on their way"),
+    }
+}
+
+impl Beside {
+    pub(super) fn new(monitor: &Monitor, last: &Snapshot, counters: &Snapshot) -> Self {
+        let since = |counter| counters.get(counter) - last.get(counter);
+        Self {
+            refused: refused(since, monitor.config.refused_percent),
+            report_ended: counters.get(Counter::ReportEnded) > 0
+                && monitor.report_end.get().is_some(),
+            capture_failed: counters.get(Counter::CaptureFailed),
+            capture_missed: since(Counter::CaptureMissed),
+        }
+    }
+
+    pub(super) fn is_wrong(&self) -> bool {
+        self.refused.is_some()
+            || self.report_ended
+            || self.capture_failed > 0
+            || self.capture_missed > 0
+    }
+}
+
+/// What is wrong beside, in words.
+struct BesideIn<'a>(&'a Findings<'a>);
+
+impl fmt::Display for BesideIn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Findings {
+            monitor, beside, ..
+        } = self.0;
+        join(f, |each| {
+            if let Some(refused) = &beside.refused {
+                each(format_args!("{refused}"));
+            }
+            if let Some(why) = monitor.report_end.get().filter(|_| beside.report_ended) {
+                each(format_args!("{why}"));
+            }
+            if beside.capture_failed > 0 {
+                each(format_args!(
+                    "the capture has ended: its file could not be written and lacks {} events",
+                    beside.capture_failed
+                ));
+            }
+            if beside.capture_missed > 0 {
+                each(format_args!(
+                    "since the last look the capture has missed {} events: its disk is slower than they came, \
+                     or capture.buffer too small",
+                    beside.capture_missed
+                ));
+            }
+        })
+    }
+}
+
+/// What was refused, if this share of the events since the last look was.
+fn refused(since: impl Fn(Counter) -> u64, percent: u64) -> Option<RefusedEvents> {
+    let is_refused = |counter: &Counter| counter.name().starts_with("refused_");
+    let reasons = Counter::ALL.iter().copied().filter(is_refused);
+    let reasons = reasons.filter(|counter| !NO_EVENTS.contains(counter));
+    let reasons = reasons.filter(|counter| !EXPECTED.contains(counter));
+    let refused: u64 = reasons.clone().map(&since).sum();
+    let taken = since(Counter::Updates) + since(Counter::Answered);
+    let all = refused + taken + EXPECTED.map(&since).iter().sum::<u64>();
+    if refused == 0 || u128::from(refused) * 100 < u128::from(all) * u128::from(percent) {
+        return None;
+    }
+    let reason = reasons.max_by_key(|&counter| since(counter))?;
+    Some(RefusedEvents {
+        refused,
+        all,
+        reason,
+        most: since(reason),
+    })
+}
+
+impl fmt::Display for RefusedEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cure = match self.reason {
+            Counter::RefusedTooManyInstruments => ": instruments.max is too small for this feed",
+            _ => "",
+        };
+        write!(
+            f,
+            "since the last look {} of {} events were refused, most as {} ({}){cure}",
+            self.refused,
+            self.all,
+            self.reason.name(),
+            self.most
+        )
+    }
+}
+
+/// Assets that have not occurred in the events that came.
+pub(super) struct Missing<'a> {
+    pub(super) assets: &'a Assets,
+    pub(super) events: u64,
+}
+
+impl fmt::Display for Missing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMED: usize = 16;
+        f.write_str("assets: no event came of ")?;
+        let mut missing = self.assets.missing();
+        for (place, asset) in missing.by_ref().take(NAMED).enumerate() {
+            f.write_str(if place > 0 { ", " } else { "" })?;
+            f.write_str(asset)?;
+        }
+        match missing.count() {
+            0 => {}
+            more => write!(f, " and {more} more")?,
+        }
+        write!(
+            f,
+            ", in {} events; expected symbols of the host, in either \
+             spelling (btc_usdt or BTCUSDT), or names of symbols.map",
+            self.events
+        )
+    }
+}
+
+/// A text of limited length, for whoever may take no memory. What does not fit is
+/// cut off, and dots say so.
+pub(crate) struct Text<'a> {
+    bytes: &'a [AtomicU8],
+    len: usize,
+    is_full: bool,
+}
+
+impl<'a> Text<'a> {
+    /// Empty, in these bytes, the last of which stays for a NUL.
+    pub(crate) fn new(bytes: &'a [AtomicU8]) -> Self {
+        Self {
+            bytes,
+            len: 0,
+            is_full: false,
+        }
+    }
+
+    /// Ends it with a NUL.
+    pub(crate) fn end(self) {
+        if let Some(last) = self.bytes.get(self.len) {
+            last.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Write for Text<'_> {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        const DOTS: &str = "...";
+        if self.is_full {
+            return Ok(());
+        }
+        let room = self.bytes.len().saturating_sub(self.len + 1 + DOTS.len());
+        let mut kept = more.len().min(room);
+        while !more.is_char_boundary(kept) {
+            kept -= 1;
+        }
+        self.is_full = kept < more.len();
+        let dots = if self.is_full { DOTS } else { "" };
+        let bytes = more[..kept].bytes().chain(dots.bytes());
+        for (to, from) in self.bytes[self.len..].iter().zip(bytes) {
+            // A NUL would end it for C.
+            to.store(if from == 0 { b' ' } else { from }, Ordering::Relaxed);
+            self.len += 1;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(room: usize, parts: &[&str]) -> String {
+        let bytes: Vec<_> = (0..room).map(|_| AtomicU8::new(b'x')).collect();
+        let mut text = Text::new(&bytes);
+        for part in parts {
+            text.write_str(part).unwrap();
+        }
+        text.end();
+        let bytes: Vec<u8> = bytes.into_iter().map(AtomicU8::into_inner).collect();
+        let text = std::ffi::CStr::from_bytes_until_nul(&bytes).unwrap();
+        text.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn what_does_not_fit_is_cut_off_between_two_characters() {
+        assert_eq!(written(32, &["one", ", two"]), "one, two");
+        assert_eq!(written(12, &["one", ", two"]), "one, two");
+        assert_eq!(written(11, &["one", ", two", "three"]), "one, tw...");
+        assert_eq!(
+            written(10, &["ab", "\u{e9}\u{e9}\u{e9}"]),
+            "ab\u{e9}\u{e9}..."
+        );
+        assert_eq!(written(9, &["ab", "\u{e9}\u{e9}\u{e9}"]), "ab\u{e9}...");
+        assert_eq!(written(16, &["a\0b"]), "a b");
+    }
+}

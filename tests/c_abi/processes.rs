@@ -1,0 +1,110 @@
+//! Hosts whose process is not an ordinary one, and which take a program or a plugin
+//! of their own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use support::ROOT;
+use support::host::{compile_with, has_tool, host, run};
+
+use super::scenarios::checks;
+
+/// Compiles a source below `tests/hosts` into `folder`.
+fn built(folder: &Path, source: &str, flags: &[&str]) -> PathBuf {
+    let to = folder.join(source.replace(['/', '.'], "_"));
+    compile_with(
+        flags,
+        &[Path::new(ROOT).join("tests/hosts").join(source)],
+        &to,
+    );
+    to
+}
+
+const SHARED: [&str; 2] = ["-shared", "-fPIC"];
+
+/// A configuration that writes both files into `folder`, with a lane for each stage.
+fn with_files(folder: &Path) -> String {
+    format!(
+        r#"{{"placement": "split", "latency": {{"dir": "{0}/report"}}, "capture": {{"file": "{0}/capture.csv"}}}}"#,
+        folder.display()
+    )
+}
+
+fn have_been_written(folder: &Path, events: usize) {
+    assert!(folder.join("report/summary.json").is_file());
+    let capture = fs::read_to_string(folder.join("capture.csv")).unwrap();
+    assert_eq!(capture.lines().count(), events + 1, "{capture}");
+}
+
+#[test]
+fn a_constructor_under_dlopen_makes_a_handle() {
+    if !has_tool("g++") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = built(folder.path(), "plugins/in_constructor.cpp", &SHARED);
+    let with_files = with_files(folder.path());
+    for config in [
+        "{}",
+        r#"{"placement": "inline"}"#,
+        r#"{"placement": "split"}"#,
+        &with_files,
+    ] {
+        let output = run(host(checks())
+            .arg("create_in_a_constructor")
+            .env("SIGNAL_TEST_PLUGIN", &plugin)
+            .env("SIGNAL_TEST_CONFIG", config));
+        output.expect_code(0);
+        assert!(
+            output.stdout.contains("made and ended"),
+            "{}",
+            output.stdout
+        );
+    }
+    have_been_written(folder.path(), 100);
+}
+
+#[test]
+fn a_handle_is_made_beside_another_threads_dlopen() {
+    if !has_tool("g++") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = built(folder.path(), "plugins/slow.cpp", &SHARED);
+    for config in [r#"{"placement": "split"}"#, &with_files(folder.path())] {
+        let output = run(host(checks())
+            .arg("create_beside_a_dlopen")
+            .env("SIGNAL_TEST_PLUGIN", &plugin)
+            .env("SIGNAL_TEST_CONFIG", config));
+        output.expect_code(0);
+    }
+    have_been_written(folder.path(), 10);
+}
+
+#[test]
+fn a_host_with_much_static_thread_local_storage() {
+    if !has_tool("g++") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for bytes in ["1900000", "2097152", "9000000"] {
+        let flag = format!("-DBYTES={bytes}");
+        let program = built(folder.path(), "odd/big_tls.cpp", &[&flag]);
+        let output = run(&mut host(&program));
+        output.expect_code(0);
+        assert!(output.stdout.contains(bytes), "{}", output.stdout);
+    }
+}
+
+#[test]
+fn the_environment_does_not_say_how_large_our_stacks_are() {
+    if !has_tool("g++") {
+        return;
+    }
+    for bytes in ["1", "16384", "99999999999999"] {
+        let output = run(host(checks())
+            .arg("placements")
+            .env("RUST_MIN_STACK", bytes));
+        output.expect_code(0);
+    }
+}
