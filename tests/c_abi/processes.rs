@@ -43,6 +43,7 @@ fn a_constructor_under_dlopen_makes_a_handle() {
     }
     let folder = tempfile::tempdir().unwrap();
     let plugin = built(folder.path(), "plugins/in_constructor.cpp", &SHARED);
+    let program = built(folder.path(), "odd/loader.cpp", &[]);
     let with_files = with_files(folder.path());
     for config in [
         "{}",
@@ -50,9 +51,9 @@ fn a_constructor_under_dlopen_makes_a_handle() {
         r#"{"placement": "split"}"#,
         &with_files,
     ] {
-        let output = run(host(checks())
-            .arg("create_in_a_constructor")
-            .env("SIGNAL_TEST_PLUGIN", &plugin)
+        let output = run(host(&program)
+            .arg("in")
+            .arg(&plugin)
             .env("SIGNAL_TEST_CONFIG", config));
         output.expect_code(0);
         assert!(
@@ -71,10 +72,11 @@ fn a_handle_is_made_beside_another_threads_dlopen() {
     }
     let folder = tempfile::tempdir().unwrap();
     let plugin = built(folder.path(), "plugins/slow.cpp", &SHARED);
+    let program = built(folder.path(), "odd/loader.cpp", &[]);
     for config in [r#"{"placement": "split"}"#, &with_files(folder.path())] {
-        let output = run(host(checks())
-            .arg("create_beside_a_dlopen")
-            .env("SIGNAL_TEST_PLUGIN", &plugin)
+        let output = run(host(&program)
+            .arg("beside")
+            .arg(&plugin)
             .env("SIGNAL_TEST_CONFIG", config));
         output.expect_code(0);
     }

@@ -47,6 +47,8 @@ struct Shared<T> {
 #[derive(Debug)]
 enum State<T> {
     Starting,
+    /// It has no memory to begin with, and ends.
+    NoMemory,
     /// It is what it should be, or why not.
     Started(Result<(), String>),
     /// Nobody waits for it any more: it ends at once.
@@ -96,7 +98,7 @@ pub(super) fn spawn_within<T: Send + 'static>(
         shared,
         is_joined: false,
     };
-    match thread.wait_for_start(limit) {
+    match thread.wait_for_start(limit, &called) {
         Some(Ok(())) => Ok(thread),
         Some(Err(why)) => {
             let _ = thread.join_until(Instant::now() + START);
@@ -112,6 +114,9 @@ pub(super) fn spawn_within<T: Send + 'static>(
 
 /// What a new thread does.
 fn begin<T>(wanted: &Wanted, run: impl FnOnce() -> T, shared: &Shared<T>) {
+    if !has_memory_for_storage() {
+        return shared.set(State::NoMemory);
+    }
     panic::this_thread_is_ours();
     let is = catch_unwind(AssertUnwindSafe(|| super::become_wanted(wanted)));
     let is = is.unwrap_or_else(|panic| Err(panic::told(panic)));
@@ -127,6 +132,19 @@ fn begin<T>(wanted: &Wanted, run: impl FnOnce() -> T, shared: &Shared<T>) {
     if is_wanted {
         let result = catch_unwind(AssertUnwindSafe(run));
         shared.set(State::Ended(result));
+    }
+}
+
+/// Whether there is memory for this thread's part of the library's thread-local
+/// storage: glibc ends the process where it finds none.
+fn has_memory_for_storage() -> bool {
+    const MORE_THAN_THAT: usize = 64 << 10;
+    // SAFETY: what is taken is given back, and nothing else is done with it.
+    unsafe {
+        let some = libc::malloc(MORE_THAN_THAT);
+        let is_there = !std::hint::black_box(some).is_null();
+        libc::free(some);
+        is_there
     }
 }
 
@@ -185,12 +203,18 @@ impl<T> Thread<T> {
     }
 
     /// `None` if it has not come in time: it will then end by itself.
-    fn wait_for_start(&self, limit: Duration) -> Option<Result<(), String>> {
+    fn wait_for_start(&self, limit: Duration, called: &str) -> Option<Result<(), String>> {
         let mut waited = Duration::ZERO;
         let mut state = self.shared.lock();
         loop {
             match &*state {
                 State::Started(is) => return Some(is.clone()),
+                State::NoMemory => {
+                    return Some(Err(format!(
+                        "cannot start {called}: no memory for its thread-local storage (see RLIMIT_AS, \
+                         RLIMIT_DATA and vm.max_map_count)"
+                    )));
+                }
                 State::Ended(_) => return Some(Ok(())),
                 State::Starting | State::GivenUp => {}
             }

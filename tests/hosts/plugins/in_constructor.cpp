@@ -14,6 +14,12 @@ struct InConstructor {
       const host::Depth d = host::depth("btc_usdt", event, 10.0, 11.0);
       plugin.on_data(handle, host::kDepth, &d);
     }
+    signal_stats_t stats{};
+    stats.size = sizeof stats;
+    do {
+      usleep(100);
+      CHECK_EQ(plugin.stats(handle, &stats), 0);
+    } while (stats.in_flight > 0);
     signal_hop_t hops[16];
     CHECK(plugin.latency(handle, hops, 16) >= 0);
     plugin.destroy(handle);
