@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use support::ROOT;
-use support::host::{Output, compile, has_tool, host, library, run, run_for};
+use support::host::{Output, compile, compile_many, has_tool, host, library, run, run_for};
 
 /// Compiles `tests/hosts/*.cpp`, once for all tests.
 pub(super) fn checks() -> &'static Path {
@@ -17,18 +17,33 @@ pub(super) fn checks() -> &'static Path {
     PROGRAM.get_or_init(|| {
         // A static is never dropped, so a temporary folder would stay behind.
         let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("checks");
-        let mut sources: Vec<PathBuf> = fs::read_dir(Path::new(ROOT).join("tests/hosts"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension() == Some(OsStr::new("cpp")))
+        let sources = files(&Path::new(ROOT).join("tests/hosts"), "cpp");
+        let headers = [("tests/hosts", "hpp"), ("include", "h"), ("include", "hpp")];
+        let headers: Vec<_> = headers
+            .iter()
+            .flat_map(|(folder, kind)| files(&Path::new(ROOT).join(folder), kind))
             .collect();
-        sources.sort();
         // Renamed into place: a run beside this one may be using the old one.
         let fresh = program.with_extension(std::process::id().to_string());
-        compile(&sources, &fresh);
+        compile_many(
+            &sources,
+            &headers,
+            Path::new(env!("CARGO_TARGET_TMPDIR")),
+            &fresh,
+        );
         fs::rename(&fresh, &program).unwrap();
         program
     })
+}
+
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension() == Some(OsStr::new(extension)))
+        .collect();
+    files.sort();
+    files
 }
 
 fn scenario(name: &str, code: i32) -> Option<Output> {

@@ -1,8 +1,10 @@
 //! C++ hosts: compiling one and running it against the built `libsignal.so`.
 
 use std::fs::{self, File};
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -124,17 +126,64 @@ pub fn compile(sources: &[PathBuf], program: &Path) {
 
 /// Compiles C++ with more flags than a host needs.
 pub fn compile_with(flags: &[&str], sources: &[PathBuf], program: &Path) {
+    succeeds(
+        compiler()
+            .args(flags)
+            .args(sources)
+            .arg("-o")
+            .arg(program)
+            .arg("-ldl"),
+    );
+}
+
+/// Compiles a host of many files, side by side. Objects stay in `folder`, and are used
+/// again while their source and the headers of `headers` are what they were.
+pub fn compile_many(sources: &[PathBuf], headers: &[PathBuf], folder: &Path, program: &Path) {
+    let mut common = std::hash::DefaultHasher::new();
+    format!("{:?}", compiler()).hash(&mut common);
+    for header in headers {
+        fs::read(header).unwrap().hash(&mut common);
+    }
+    let object = |source: &PathBuf| {
+        let mut key = common.clone();
+        fs::read(source).unwrap().hash(&mut key);
+        let name = source.file_stem().unwrap().to_str().unwrap();
+        folder.join(format!("{name}-{:016x}.o", key.finish()))
+    };
+    let next = AtomicUsize::new(0);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(source) = sources.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let object = object(source);
+                    if object.exists() {
+                        continue;
+                    }
+                    // Renamed into place: another run may do the same.
+                    let fresh = object.with_extension(std::process::id().to_string());
+                    succeeds(compiler().arg("-c").arg(source).arg("-o").arg(&fresh));
+                    fs::rename(&fresh, &object).unwrap();
+                }
+            });
+        }
+    });
+    compile(&sources.iter().map(object).collect::<Vec<_>>(), program);
+}
+
+fn compiler() -> Command {
     // `.ci/sanitize` builds the hosts as it builds the library.
     let more = std::env::var("SIGNAL_HOST_FLAGS").unwrap_or_default();
-    run(Command::new("g++")
-        .args(CPP_FLAGS)
-        .args(more.split_whitespace())
-        .args(flags)
-        .args(sources)
-        .arg("-o")
-        .arg(program)
-        .arg("-ldl"))
-    .expect_code(0);
+    let mut command = Command::new("g++");
+    command.args(CPP_FLAGS).args(more.split_whitespace());
+    command
+}
+
+/// Without a limit: a compiler ends, however busy the machine is.
+fn succeeds(command: &mut Command) {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}");
 }
 
 /// A host's command line, with none of this process' settings for the library.
