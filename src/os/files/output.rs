@@ -28,6 +28,10 @@ impl Output {
     ///
     /// The file, what is wrong with it and what was expected.
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
+        // For whoever reads of it after the host has changed its folder.
+        let whole = std::path::absolute(path).map_err(|error| wrong(path, &error))?;
+        let folder = whole.parent().unwrap_or(Path::new("/"));
+        super::folder::make(folder).map_err(|error| wrong(path, &error))?;
         Self::at_path(path, |about| match name_of_kind(about.st_mode) {
             Some(_) if never_waits(about) => Ok(()),
             Some(kind) => Err(kind),
@@ -36,7 +40,7 @@ impl Output {
     }
 
     /// [`Output::open`] for a program that its user waits for: a terminal or a FIFO
-    /// that somebody reads is taken too.
+    /// that somebody reads is taken too, and the folder must be there.
     ///
     /// # Errors
     ///
@@ -63,10 +67,7 @@ impl Output {
         may: impl Fn(&libc::stat64) -> Result<(), &'static str>,
     ) -> Result<Self, String> {
         let wrong = |error: io::Error| wrong(path, &error);
-        // For whoever reads of it after the host has changed its folder.
         let whole = std::path::absolute(path).map_err(wrong)?;
-        let folder = whole.parent().unwrap_or(Path::new("/"));
-        super::folder::make(folder).map_err(wrong)?;
         // A device may do something when it is opened, so it is looked at before.
         match open(path, libc::O_PATH, 0).and_then(|file| about(&file)) {
             Ok(about) => may(&about).map_err(|kind| refused(path, kind))?,
