@@ -145,11 +145,13 @@ void apart(const std::function<void()> &doing) {
   if (child == 0) {
     alarm(60);
     doing();
-    _exit(0);
+    _exit(17);
   }
   int status = 0;
   CHECK_EQ(waitpid(child, &status, 0), child);
-  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  if (WIFSIGNALED(status)) std::fprintf(stderr, "signal %d\n", WTERMSIG(status));
+  CHECK(WIFEXITED(status));
+  CHECK_EQ(WEXITSTATUS(status), 17);
 }
 
 void use(const Plugin &plugin, const char *config, int depths) {

@@ -209,21 +209,6 @@ std::vector<Scheduled> lanes_of_this_process() {
   return found;
 }
 
-// In a process of its own.
-void apart(const std::function<void()> &doing) {
-  std::fflush(nullptr);
-  const pid_t child = fork();
-  CHECK(child >= 0);
-  if (child == 0) {
-    alarm(60);
-    doing();
-    _exit(0);
-  }
-  int status = 0;
-  CHECK_EQ(waitpid(child, &status, 0), child);
-  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
 const Plugin *looked_with = nullptr;
 void *looked_at = nullptr;
 volatile sig_atomic_t looks = 0;

@@ -58,23 +58,6 @@ struct Folder {
   std::string at(const char *name) const { return std::string(path) + "/" + name; }
 };
 
-// In a process of its own, which may do with its descriptors what it likes.
-void apart(const std::function<void()> &doing) {
-  std::fflush(nullptr);
-  const pid_t child = fork();
-  CHECK(child >= 0);
-  if (child == 0) {
-    alarm(60);
-    doing();
-    _exit(17);
-  }
-  int status = 0;
-  CHECK_EQ(waitpid(child, &status, 0), child);
-  if (WIFSIGNALED(status)) std::fprintf(stderr, "signal %d\n", WTERMSIG(status));
-  CHECK(WIFEXITED(status));
-  CHECK_EQ(WEXITSTATUS(status), 17);
-}
-
 // For processes without stderr: the line is the exit status.
 #define REQUIRE(condition) \
   do {                     \
