@@ -216,5 +216,13 @@ mod tests {
         poller.free_batch();
         assert!(!poller.has_lent() && poller.lent_instrument(0).is_none());
         assert_eq!(poller.ready(), 1);
+        let batch = engine.poll_batch(usize::MAX);
+        let printed = format!("{batch:?}");
+        assert!(printed.contains("sequence: 3"), "{printed}");
+        drop(batch);
+        assert!(
+            !engine.poller.has_lent(),
+            "a batch is freed when it is dropped"
+        );
     }
 }
