@@ -396,4 +396,40 @@ mod tests {
             prop_assert!(symbol.len() == SYMBOL_LEN || depth.symbol[symbol.len()] == 0);
         }
     }
+
+    #[test]
+    fn numbers_are_packed_as_they_are() {
+        for number in [0, 1, -1, 77, i32::MIN] {
+            assert_eq!(PackedI32::from(number).get(), number);
+            assert_eq!(
+                PackedI64::from(i64::from(number) << 7).get(),
+                i64::from(number) << 7
+            );
+            assert_eq!(PackedF64::from(f64::from(number)).get(), f64::from(number));
+        }
+    }
+
+    #[test]
+    fn kinds_and_message_types_are_each_others() {
+        let types = EventKind::ALL.map(EventKind::message_type);
+        assert_eq!(types, [101, 102, 103, 104]);
+        for kind in EventKind::ALL {
+            assert_eq!(EventKind::from_type(kind.message_type()), Some(kind));
+            assert_eq!(EventKind::ALL[kind as usize], kind);
+        }
+        for other in [0, 100, 105, -101] {
+            assert_eq!(EventKind::from_type(other), None);
+        }
+    }
+
+    #[test]
+    fn a_payload_is_the_event_of_its_type_and_length() {
+        let bytes = [0; 400];
+        for (kind, length) in EventKind::ALL.into_iter().zip([393, 105, 131, 57]) {
+            let event =
+                |length: usize| HostEvent::from_bytes(kind.message_type(), &bytes[..length]);
+            assert_eq!(event(length).map(|event| event.kind()), Some(kind));
+            assert!(event(length - 1).is_none() && event(length + 1).is_none());
+        }
+    }
 }

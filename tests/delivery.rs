@@ -270,6 +270,10 @@ fn a_lane_that_sleeps_is_not_waited_for() {
     assert!(about(sleeps).contains("deliver=on_data(never waits"));
     assert!(about(r#"{"deliver": "on_data", "placement": "inline"}"#).ends_with("deliver=on_data"));
     assert!(!about(r#"{"deliver_budget_us": 10}"#).contains("deliver"));
+    if lane_has_a_core() {
+        let spins = r#"{"deliver": "on_data", "deliver_budget_us": 7, "placement": "fused", "idle": "spin"}"#;
+        assert!(about(spins).contains("deliver=on_data(waits up to 7 us)"));
+    }
     let mut engine = start(r#""fused", "idle": "park""#, r#", "model": "gate""#);
     CLOSED.store(true, Ordering::Release);
     let tries = tries_without_a_signal(&mut engine, depth("btc_usdt", 1, 10.0).event());

@@ -188,3 +188,41 @@ impl fmt::Debug for Batch<'_> {
         f.debug_list().entries(self.iter()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable;
+
+    use crate::abi::{Depth, HostEvent};
+    use crate::{Config, Engine};
+
+    #[test]
+    fn what_is_ready_behind_a_batch_is_no_part_of_it() {
+        let config = Config::from_json(r#"{"placement": "inline", "model": "none"}"#).unwrap();
+        let mut engine = Engine::start(&config).unwrap();
+        let mut depth = Depth::zeroed();
+        depth.symbol[..8].copy_from_slice(b"btc_usdt");
+        depth.bid_price[0] = 100.0.into();
+        depth.ask_price[0] = 101.0.into();
+        for _ in 0..3 {
+            assert!(engine.on_event(HostEvent::Depth(&depth)));
+        }
+        let poller = engine.ends().1;
+        assert!(!poller.has_lent());
+        assert_eq!(poller.lend(2), 2);
+        assert!(poller.has_lent());
+        assert!(poller.lent_instrument(1).is_some());
+        assert!(poller.lent_instrument(2).is_none());
+        poller.free_batch();
+        assert!(!poller.has_lent() && poller.lent_instrument(0).is_none());
+        assert_eq!(poller.ready(), 1);
+        let batch = engine.poll_batch(usize::MAX);
+        let printed = format!("{batch:?}");
+        assert!(printed.contains("sequence: 3"), "{printed}");
+        drop(batch);
+        assert!(
+            !engine.poller.has_lent(),
+            "a batch is freed when it is dropped"
+        );
+    }
+}

@@ -199,4 +199,25 @@ mod tests {
         assert!(wait.is_over());
         assert!(start.elapsed() < Duration::from_secs(15));
     }
+
+    #[test]
+    fn the_wait_ends_with_the_last_signal_of_its_event_or_one_behind_it() {
+        let config = Config::from_json(r#"{"placement": "inline", "model": "none"}"#).unwrap();
+        let mut engine = Engine::start(&config).unwrap();
+        let delivery = &mut engine.base.delivery;
+        delivery.signals = [2; EventKind::ALL.len()];
+        let mut wait = delivery.wait(Some(EventKind::Depth), 7);
+        wait.taken(6);
+        wait.taken(7);
+        assert!(!wait.is_over());
+        wait.taken(7);
+        assert!(wait.is_over());
+        wait.taken(7);
+        assert!(wait.is_over());
+        let mut passed = delivery.wait(Some(EventKind::Depth), 7);
+        assert!(!passed.is_over());
+        passed.taken(8);
+        assert!(passed.is_over());
+        assert!(delivery.wait(None, 7).is_over());
+    }
 }

@@ -165,3 +165,41 @@ impl Drop for Feeder {
         self.finish();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::abi::Depth;
+    use crate::telemetry::counters::Snapshot;
+    use crate::{Config, Engine};
+
+    /// An event that is sent while the lane fails may lie in the ring when it has ended.
+    #[test]
+    fn what_a_failed_lane_has_not_seen_is_counted_once() {
+        let config = r#"{"placement": "fused", "model": "none", "idle": "park"}"#;
+        let mut engine = Engine::start(&Config::from_json(config).unwrap()).unwrap();
+        let feeder = &mut engine.feeder;
+        feeder.break_lane();
+        let limit = Instant::now() + Duration::from_secs(60);
+        while !feeder.control.have_ended_before(1) {
+            assert!(Instant::now() < limit);
+            std::thread::yield_now();
+        }
+        let unread = |feeder: &Feeder| {
+            Snapshot::of(&[feeder.counters.clone()]).get(Counter::DroppedIngestStopped)
+        };
+        assert_eq!(unread(feeder), 0);
+        for _ in 0..2 {
+            assert!(feeder.sender.try_send(|words| words.fill(0)).is_ok());
+        }
+        let event = Depth::zeroed();
+        for _ in 0..3 {
+            assert!(!feeder.on_event(HostEvent::Depth(&event)));
+            assert_eq!(unread(feeder), 2);
+        }
+        // It is said in what `Debug` prints how far it is.
+        assert!(format!("{feeder:?}").starts_with("Feeder { sequence: 1, ring: "));
+    }
+}

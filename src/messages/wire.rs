@@ -471,3 +471,6 @@ impl Encode for Signals {
         put(head, signal.values, words);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;
