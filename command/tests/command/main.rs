@@ -402,7 +402,10 @@ fn writes_every_signal_as_csv() {
             .ends_with(",test0000,,,,1,0.800000011920929")
     );
     let err = stderr(run(&["demo", "--signals", "/nonexistent/x.csv"]), 1);
-    assert!(err.contains("--signals: cannot write /nonexistent/x.csv"), "{err}");
+    assert!(
+        err.contains("--signals: cannot write /nonexistent/x.csv"),
+        "{err}"
+    );
 }
 
 #[test]
