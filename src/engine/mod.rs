@@ -273,7 +273,8 @@ impl Engine {
     /// The hops that have been timed so far. Not for the hot path: it waits up
     /// to 100 ms for the lanes to hand their histograms over.
     pub fn latency(&mut self) -> Vec<HopSummary> {
-        self.base.latency(&mut self.feeder, &mut self.poller)
+        let latency = self.base.latency(&mut self.feeder, &mut self.poller);
+        latency.summaries().collect()
     }
 
     pub(crate) fn into_parts(self) -> (Feeder, Poller, Base) {

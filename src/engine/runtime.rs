@@ -16,7 +16,7 @@ use crate::os::stderr::say;
 use crate::pipeline::control::{Control, LONGEST_FAREWELL};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::plan::Plan;
-use crate::report::{Exporter, Health, HopSummary, Latency, Monitor};
+use crate::report::{Exporter, Health, Latency, Monitor};
 use crate::telemetry::counters::Snapshot;
 
 /// The rest of an engine: lanes, counters and reports.
@@ -167,12 +167,17 @@ impl Base {
         self.clock.stamp_cost_ns()
     }
 
-    pub(crate) fn latency(&self, feeder: &mut Feeder, poller: &mut Poller) -> Vec<HopSummary> {
+    /// The hops with all that has been timed so far. Takes no memory.
+    pub(crate) fn latency(
+        &self,
+        feeder: &mut Feeder,
+        poller: &mut Poller,
+    ) -> MutexGuard<'_, Latency> {
         let mut latency = Latency::lock(&self.latency);
         latency.request();
         hand_over(feeder, poller);
         latency.wait_for_lanes();
-        latency.summaries()
+        latency
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an engine is, how it is doing and what it has counted.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::fmt::{self, Display, Write};
 
 use super::handle::{Handle, guarded};
 use super::handle_table::{self, Refused};
@@ -232,8 +233,8 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
         // SAFETY: this thread is inside the handle's seat, no poll is under way,
         // and nothing called here calls back into the host.
         let (feeder, poller) = unsafe { (&mut *this.feeder.get(), &mut *this.poller.get()) };
-        let rows = this.base.latency(feeder, poller);
-        let rows = rows.iter().map(|row| signal_hop_t {
+        let latency = this.base.latency(feeder, poller);
+        let rows = latency.summaries().map(|row| signal_hop_t {
             name: c_name(row.hop.name()),
             count: row.count,
             p50_ns: row.p50_ns,
@@ -340,14 +341,14 @@ unsafe fn lanes_of(handle: *mut c_void, lanes: *mut signal_lane_t, max: c_int) -
         return SIGNAL_ERROR_NULL;
     }
     let written = handle_table::read(handle, |this, _| {
-        let rows = this.base.monitor().lanes();
-        let rows = rows.iter().map(|lane| signal_lane_t {
-            name: c_name(&lane.name),
-            core: lane.core.map_or(SIGNAL_NO_CORE, |core| core as u64),
-            beats: lane.beats,
-            longest_duty_ns: lane.longest_duty_ns,
-            stalls: lane.stalls,
-            silence_ns: lane.silence_ns,
+        let rows = this.base.monitor().each_lane();
+        let rows = rows.map(|(plan, vitals)| signal_lane_t {
+            name: c_name(plan),
+            core: plan.core.map_or(SIGNAL_NO_CORE, |core| core as u64),
+            beats: vitals.beats(),
+            longest_duty_ns: vitals.longest_ns(),
+            stalls: vitals.stalls(),
+            silence_ns: vitals.silence_ns(),
         });
         // SAFETY: the caller has room for `max` lanes.
         unsafe { write_rows(rows, lanes, max) }
@@ -383,11 +384,11 @@ unsafe fn rings_of(handle: *mut c_void, rings: *mut signal_ring_t, max: c_int) -
         return SIGNAL_ERROR_NULL;
     }
     let written = handle_table::read(handle, |this, _| {
-        let rows = this.base.monitor().rings();
-        let rows = rows.iter().map(|ring| signal_ring_t {
-            name: c_name(&ring.name),
-            capacity: ring.capacity as u64,
-            high_water: ring.high_water as u64,
+        let rows = this.base.monitor().each_ring();
+        let rows = rows.map(|(name, gauge)| signal_ring_t {
+            name: c_name(name),
+            capacity: gauge.capacity() as u64,
+            high_water: gauge.high_water() as u64,
         });
         // SAFETY: the caller has room for `max` rings.
         unsafe { write_rows(rows, rings, max) }
@@ -419,13 +420,23 @@ fn text(
     found.ok().flatten().unwrap_or(std::ptr::null())
 }
 
-/// A name as a NUL-terminated field; what is too long is cut.
-fn c_name<const LEN: usize>(name: &str) -> [c_char; LEN] {
-    let mut field = [0; LEN];
-    for (to, from) in field[..LEN - 1].iter_mut().zip(name.bytes()) {
-        *to = from as c_char;
+/// A name as a NUL-terminated field; what is too long is cut. Takes no memory.
+fn c_name<const LEN: usize>(name: impl Display) -> [c_char; LEN] {
+    struct Field<const LEN: usize>([c_char; LEN], usize);
+    impl<const LEN: usize> Write for Field<LEN> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let Self(field, len) = self;
+            for (to, from) in field[*len..LEN - 1].iter_mut().zip(text.bytes()) {
+                *to = from as c_char;
+                *len += 1;
+            }
+            Ok(())
+        }
     }
-    field
+    let mut field = Field([0; LEN], 0);
+    // A field takes whatever comes.
+    let _ = write!(field, "{name}");
+    field.0
 }
 
 /// Writes at most `max` rows; how many.

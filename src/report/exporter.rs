@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::facts::Facts;
 use super::hgrm::write_hgrm;
-use super::latency::Latency;
+use super::latency::{Interval, Latency};
 use super::monitor::Monitor;
 use super::summary::Summary;
 use super::whole_lines::WholeLines;
@@ -108,6 +108,7 @@ impl Exporter {
         aside: Vec<usize>,
     ) -> Result<Self, String> {
         Latency::lock(&latency).keep_intervals();
+        let intervals = Interval::of_each_hop();
         let parker = Parker::new();
         let wake = parker.unparker().clone();
         let done = Arc::new(AtomicBool::new(false));
@@ -134,7 +135,7 @@ impl Exporter {
                 started_ticks,
                 done: ending,
             };
-            let result = match catch_unwind(AssertUnwindSafe(|| job.run(log, &parker))) {
+            let result = match catch_unwind(AssertUnwindSafe(|| job.run(intervals, log, &parker))) {
                 Ok(result) => result.map_err(|error| error.to_string()),
                 Err(_) => Err("its thread panicked".to_owned()),
             };
@@ -188,7 +189,7 @@ impl Exporter {
 }
 
 impl Job {
-    fn run(self, file: Output, parker: &Parker) -> io::Result<()> {
+    fn run(self, mut intervals: Vec<Interval>, file: Output, parker: &Parker) -> io::Result<()> {
         let mut file = WholeLines::new(file);
         let mut serializer = V2DeflateSerializer::new();
         let mut log = IntervalLogWriterBuilder::new()
@@ -217,24 +218,30 @@ impl Job {
             {
                 // At once: a host that leaves before the next interval ends leaves
                 // this one in the log.
-                let whole = self.write_intervals(&mut log)?;
+                let whole = self.write_intervals(&mut intervals, &mut log)?;
                 patience = (!whole).then(|| (waited * 2).min(LATE_HAND_OVER));
             }
         }
-        self.write_intervals(&mut log)?;
+        self.write_intervals(&mut intervals, &mut log)?;
         drop(log);
         file.flush()?;
         self.write_totals()
     }
 
     /// Writes what has come; whether every recorder has answered.
-    fn write_intervals(&self, log: &mut Log<'_, '_>) -> io::Result<bool> {
-        let (intervals, whole) = {
+    fn write_intervals(
+        &self,
+        intervals: &mut Vec<Interval>,
+        log: &mut Log<'_, '_>,
+    ) -> io::Result<bool> {
+        let whole = {
             let mut latency = Latency::lock(&self.latency);
             latency.collect();
-            (latency.take_intervals(), latency.has_every_answer())
+            latency.take_intervals(intervals);
+            latency.has_every_answer()
         };
-        for interval in intervals {
+        let those = intervals.iter_mut();
+        for interval in those.filter(|interval| !interval.histogram.is_empty()) {
             let tag = match interval.hop {
                 Hop::TickToCallback => None,
                 hop => Tag::new(hop.name()),
@@ -282,7 +289,7 @@ impl Job {
         let summary = Summary::new(
             since_epoch.as_secs_f64(),
             self.clock.nanos(self.started_ticks, self.clock.now()) as f64 / 1e9,
-            latency.summaries(),
+            latency.summaries().collect(),
             &self.monitor,
             &self.facts,
         );

@@ -48,13 +48,38 @@ pub(crate) struct Interval {
     pub(crate) ended: u64,
 }
 
+impl Interval {
+    /// Empty ones, in the order of [`Hop::ALL`].
+    pub(crate) fn of_each_hop() -> Vec<Self> {
+        let empty = |&hop: &Hop| Self {
+            hop,
+            histogram: histogram(),
+            started: 0,
+            ended: 0,
+        };
+        Hop::ALL.iter().map(empty).collect()
+    }
+
+    /// Adds to what the log has not taken yet, or begins with it: however often a host
+    /// looks between two intervals of the log, they take one histogram a hop.
+    fn add(&mut self, histogram: &Histogram<u64>, set: &HopSet) {
+        if self.histogram.is_empty() {
+            (self.started, self.ended) = (set.started, set.ended);
+        }
+        self.histogram
+            .add(histogram)
+            .expect("all hop histograms have the same bounds");
+        self.started = self.started.min(set.started);
+        self.ended = self.ended.max(set.ended);
+    }
+}
+
 /// The reading side of all of an engine's recorders, with the totals.
 pub(crate) struct Latency {
     feeds: Vec<Feed>,
     totals: Vec<(Hop, Histogram<u64>)>,
-    /// Since the log took them last, one a hop at most.
+    /// Since the log took them last, one for each hop; none where there is no log.
     intervals: Vec<Interval>,
-    keep_intervals: bool,
     counters: Arc<Counters>,
 }
 
@@ -65,7 +90,6 @@ impl Latency {
             feeds,
             totals: Hop::ALL.iter().map(|&hop| (hop, histogram())).collect(),
             intervals: Vec::new(),
-            keep_intervals: false,
             counters,
         }
     }
@@ -77,12 +101,11 @@ impl Latency {
 
     /// Keeps what comes until it is taken, for a log.
     pub(crate) fn keep_intervals(&mut self) {
-        self.keep_intervals = true;
+        self.intervals = Interval::of_each_hop();
     }
 
     /// Nobody takes intervals any more, because the report could not be written.
     pub(crate) fn report_has_ended(&mut self) {
-        self.keep_intervals = false;
         self.intervals = Vec::new();
         self.counters.set(Counter::ReportEnded, 1);
     }
@@ -98,10 +121,9 @@ impl Latency {
 
     /// Adds up what has come.
     pub(crate) fn collect(&mut self) {
-        let (totals, intervals, keep) =
-            (&mut self.totals, &mut self.intervals, self.keep_intervals);
+        let (totals, intervals) = (&mut self.totals, &mut self.intervals);
         for feed in &mut self.feeds {
-            while let Some(beyond) = feed.take(|set| add(set, totals, intervals, keep)) {
+            while let Some(beyond) = feed.take(|set| add(set, totals, intervals)) {
                 self.counters.add(Counter::LatencyBeyond, beyond);
             }
         }
@@ -125,11 +147,15 @@ impl Latency {
         }
     }
 
-    /// The intervals since the last call, oldest first.
-    pub(crate) fn take_intervals(&mut self) -> Vec<Interval> {
-        let mut intervals = std::mem::take(&mut self.intervals);
-        intervals.sort_by_key(|interval| interval.started);
-        intervals
+    /// Exchanges the intervals since the last call, oldest first, for those of the
+    /// call before, which are emptied. A hop of which nothing came is empty.
+    pub(crate) fn take_intervals(&mut self, taken: &mut Vec<Interval>) {
+        for interval in taken.iter_mut() {
+            interval.histogram.reset();
+        }
+        taken.sort_unstable_by_key(|interval| interval.hop as usize);
+        std::mem::swap(&mut self.intervals, taken);
+        taken.sort_unstable_by_key(|interval| (interval.started, interval.hop as usize));
     }
 
     /// Histograms of the engine's life that hold anything.
@@ -140,28 +166,21 @@ impl Latency {
     }
 
     /// The totals, summed up.
-    pub(crate) fn summaries(&self) -> Vec<HopSummary> {
-        self.totals()
-            .map(|(hop, histogram)| HopSummary {
-                hop: *hop,
-                count: histogram.len(),
-                p50_ns: histogram.value_at_quantile(0.5),
-                p99_ns: histogram.value_at_quantile(0.99),
-                p999_ns: histogram.value_at_quantile(0.999),
-                max_ns: histogram.max(),
-                beyond: beyond(histogram),
-            })
-            .collect()
+    pub(crate) fn summaries(&self) -> impl Iterator<Item = HopSummary> {
+        self.totals().map(|(hop, histogram)| HopSummary {
+            hop: *hop,
+            count: histogram.len(),
+            p50_ns: histogram.value_at_quantile(0.5),
+            p99_ns: histogram.value_at_quantile(0.99),
+            p999_ns: histogram.value_at_quantile(0.999),
+            max_ns: histogram.max(),
+            beyond: beyond(histogram),
+        })
     }
 }
 
 /// Adds up a set; how many of its latencies are beyond the histograms' bound.
-fn add(
-    set: &HopSet,
-    totals: &mut [(Hop, Histogram<u64>)],
-    intervals: &mut Vec<Interval>,
-    keep: bool,
-) -> u64 {
+fn add(set: &HopSet, totals: &mut [(Hop, Histogram<u64>)], intervals: &mut [Interval]) -> u64 {
     let mut longer = 0;
     for (hop, histogram) in set.iter().filter(|(_, histogram)| !histogram.is_empty()) {
         longer += beyond(histogram);
@@ -169,34 +188,9 @@ fn add(
         total
             .add(histogram)
             .expect("all hop histograms have the same bounds");
-        if keep {
-            keep_interval(intervals, hop, histogram, set);
+        if let Some(interval) = intervals.get_mut(hop as usize) {
+            interval.add(histogram, set);
         }
     }
     longer
-}
-
-/// Adds to the hop's interval that the log has not taken yet, or begins one: however
-/// often a host looks between two intervals of the log, they take one histogram a
-/// hop.
-fn keep_interval(
-    intervals: &mut Vec<Interval>,
-    hop: Hop,
-    histogram: &Histogram<u64>,
-    set: &HopSet,
-) {
-    let Some(kept) = intervals.iter_mut().find(|kept| kept.hop == hop) else {
-        intervals.push(Interval {
-            hop,
-            histogram: histogram.clone(),
-            started: set.started,
-            ended: set.ended,
-        });
-        return;
-    };
-    kept.histogram
-        .add(histogram)
-        .expect("all hop histograms have the same bounds");
-    kept.started = kept.started.min(set.started);
-    kept.ended = kept.ended.max(set.ended);
 }

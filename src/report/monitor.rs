@@ -183,6 +183,11 @@ impl Monitor {
         self.lanes.iter().map(report).collect()
     }
 
+    /// As [`Monitor::lanes`], without taking memory.
+    pub(crate) fn each_lane(&self) -> impl Iterator<Item = (&LanePlan, &Vitals)> {
+        self.lanes.iter().map(|(plan, vitals)| (plan, vitals))
+    }
+
     pub(crate) fn rings(&self) -> Vec<RingReport> {
         let report = |(name, gauge): &(String, Gauge)| RingReport {
             name: name.clone(),
@@ -190,6 +195,13 @@ impl Monitor {
             high_water: gauge.high_water(),
         };
         self.rings.iter().map(report).collect()
+    }
+
+    /// As [`Monitor::rings`], without taking memory.
+    pub(crate) fn each_ring(&self) -> impl Iterator<Item = (&str, &Gauge)> {
+        self.rings
+            .iter()
+            .map(|(name, gauge)| (name.as_str(), gauge))
     }
 
     /// The engine's state, and what it is concluded from.

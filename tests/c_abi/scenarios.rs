@@ -141,6 +141,7 @@ scenarios! {
     limited_threads,
     limited_locked_memory,
     limited_files,
+    memory_that_is_used_up_after_create,
     cores_that_are_not_there,
     latency_between_two_intervals,
     report_on_a_full_disk,

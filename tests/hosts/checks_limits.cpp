@@ -168,3 +168,58 @@ SCENARIO(cores_that_are_not_there) {
   use(plugin, "{}");
   return 0;
 }
+
+namespace {
+
+// Leaves this process nothing to allocate with.
+void use_memory_up() {
+  limit(RLIMIT_AS, static_cast<rlim_t>(kib("VmSize:")) << 10);
+  for (std::size_t bytes = 1 << 20; bytes >= 16; bytes /= 2) {
+    // A compiler may leave away what nobody looks at.
+    while (void *volatile taken = std::malloc(bytes)) *static_cast<volatile char *>(taken) = 1;
+  }
+}
+
+}  // namespace
+
+// The host has used its memory up after create: what is asked, given and polled then
+// takes none.
+SCENARIO(memory_that_is_used_up_after_create) {
+  char directory[] = "/tmp/signal-memory-XXXXXX";
+  CHECK(mkdtemp(directory) != nullptr);
+  const std::string reports = std::string(R"({"latency":{"interval_ms":60000,"dir":")") + directory + R"("}})";
+  for (const char *config : {kConfigs[0], kConfigs[1], reports.c_str()}) {
+    apart([config] {
+      Plugin plugin;
+      void *handle = plugin.create(config);
+      CHECK(handle != nullptr);
+      plugin.register_callback(handle, ignore, nullptr);
+      signal_stats_t stats{};
+      stats.size = sizeof stats;
+      static signal_hop_t hops[16];
+      static signal_lane_t lanes[16];
+      static signal_ring_t rings[16];
+      for (int round = 0; round < 2; ++round) {
+        for (int event = 0; event < 10; ++event) {
+          const Depth d = depth("btc_usdt", event, 10.0, 11.0);
+          plugin.on_data(handle, kDepth, &d);
+        }
+        CHECK(wait_for([&] { return plugin.stats(handle, &stats) == 0 && stats.in_flight == 0; }));
+        CHECK_EQ(plugin.poll_callbacks(handle), 10);
+        CHECK_EQ(plugin.health(handle), SIGNAL_HEALTH_OK);
+        const int timed = plugin.latency(handle, hops, 16);
+        CHECK(timed > 0 && hops[timed - 1].count == static_cast<std::uint64_t>(10 * (round + 1)));
+        const int count = plugin.lanes(handle, lanes, 16);
+        CHECK(count == 0 || std::strstr(lanes[0].name, "ingest") != nullptr);
+        CHECK(plugin.rings(handle, rings, 16) > 0 && std::strcmp(rings[0].name, "ingest") == 0);
+        CHECK(plugin.stamp_ns(handle) > 0.0);
+        if (round == 0) use_memory_up();
+      }
+      // Its files are another matter: it ends with a handle that lives.
+      _exit(17);
+    });
+  }
+  const std::string remove = std::string("rm -r ") + directory;
+  CHECK_EQ(std::system(remove.c_str()), 0);
+  return 0;
+}
