@@ -39,3 +39,15 @@ fn a_slot_whose_words_are_held_is_not_given_out_again() {
     held.store(7, Ordering::Relaxed);
     assert_eq!(TABLE[place].state.load(Ordering::Relaxed), BURIED);
 }
+
+/// What the panic hook asks: the panics of a host's own threads are not hushed.
+#[test]
+fn a_thread_is_inside_while_it_is_in_a_seat() {
+    let reserved = Reserved::new().unwrap();
+    assert!(!this_thread_is_inside());
+    let seat = &reserved.slot.seat;
+    let entered = seat.enter(this_thread::name(), name_ends_with_the_thread);
+    assert!(entered.is_ok() && this_thread_is_inside());
+    drop(entered);
+    assert!(!this_thread_is_inside());
+}
