@@ -188,7 +188,7 @@ mod tests {
             std::thread::yield_now();
         }
         let unread = |feeder: &Feeder| {
-            Snapshot::of(&[feeder.counters.clone()]).get(Counter::DroppedIngestStopped)
+            Snapshot::of(std::slice::from_ref(&feeder.counters)).get(Counter::DroppedIngestStopped)
         };
         assert_eq!(unread(feeder), 0);
         for _ in 0..2 {
