@@ -207,6 +207,7 @@ mod tests {
         for _ in 0..3 {
             assert!(engine.on_event(HostEvent::Depth(&depth)));
         }
+        assert_eq!(engine.feeder.sequence(), 3);
         let poller = engine.ends().1;
         assert!(!poller.has_lent());
         assert_eq!(poller.lend(2), 2);

@@ -39,3 +39,34 @@ fn a_slot_whose_words_are_held_is_not_given_out_again() {
     held.store(7, Ordering::Relaxed);
     assert_eq!(TABLE[place].state.load(Ordering::Relaxed), BURIED);
 }
+
+/// What the panic hook asks: the panics of a host's own threads are not hushed.
+#[test]
+fn a_thread_is_inside_while_it_is_in_a_seat() {
+    let reserved = Reserved::new().unwrap();
+    assert!(!this_thread_is_inside());
+    let seat = &reserved.slot.seat;
+    let entered = seat.enter(this_thread::name(), name_ends_with_the_thread);
+    assert!(entered.is_ok() && this_thread_is_inside());
+    drop(entered);
+    assert!(!this_thread_is_inside());
+}
+
+#[test]
+fn a_token_says_that_it_is_ours_and_counts_its_slots_handles() {
+    let part = |token: u64, shift: u32, bits: u32| (token >> shift) & ((1 << bits) - 1);
+    for index in [0, 1, LAST] {
+        for generation in [0, 1, (1 << GENERATION_BITS) - 1, u32::MAX - 1] {
+            let (one, next) = (token(index, generation), token(index, generation + 1));
+            for token in [one, next] {
+                assert_eq!(token >> (64 - 12), TAG);
+                assert_eq!(part(token, 0, SLOT_BITS), index as u64);
+            }
+            let copy = SLOT_BITS + GENERATION_BITS;
+            assert_eq!(part(one, copy, COPY_BITS), part(next, copy, COPY_BITS));
+            let counted = part(one, SLOT_BITS, GENERATION_BITS) + 1;
+            let counted = counted % (1 << GENERATION_BITS);
+            assert_eq!(part(next, SLOT_BITS, GENERATION_BITS), counted);
+        }
+    }
+}
