@@ -22,7 +22,7 @@ pub enum Received<R> {
 
 /// A reading end of a broadcast. One thread at a time.
 pub struct Consumer {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     reported: Arc<Reported>,
     /// Number of the message received or missed last.
     sequence: u64,

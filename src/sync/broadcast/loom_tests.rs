@@ -29,6 +29,8 @@ fn look(consumer: &mut Consumer) -> Received<()> {
         Received::Missed(missed) => {
             assert!(missed > 0);
             assert_eq!(consumer.sequence(), before + missed);
+            let published = consumer.shared.state().published;
+            assert!(consumer.sequence() <= published, "missed before it was sent");
             Received::Missed(missed)
         }
         Received::Empty => Received::Empty,
