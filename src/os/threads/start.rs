@@ -5,7 +5,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Wanted;
@@ -16,12 +16,12 @@ const OURS: usize = 2 << 20;
 /// How long a thread may take to be there. It takes a millisecond, or as long as the
 /// machine lets it wait for a core.
 const START: Duration = Duration::from_secs(10);
-/// Waiting is counted in these: a process that was stopped meanwhile, or whose machine
-/// was, loses one of them and not the thread that had no time either.
+/// The most that one look counts as: a process that was stopped meanwhile, or whose
+/// machine was, loses so much and not the thread that had no time either.
 const SLICE: Duration = Duration::from_millis(50);
 /// Looks behind a deadline, for the same reason.
 const LATE_LOOKS: usize = 1000;
-/// Between two looks whether a thread has ended.
+/// Between two looks whether a thread has begun or ended.
 const STEP: Duration = Duration::from_micros(50);
 
 unsafe extern "C" {
@@ -41,7 +41,6 @@ pub(crate) struct Thread<T> {
 #[derive(Debug)]
 struct Shared<T> {
     state: Mutex<State<T>>,
-    changed: Condvar,
 }
 
 #[derive(Debug)]
@@ -63,7 +62,6 @@ impl<T> Shared<T> {
 
     fn set(&self, state: State<T>) {
         *self.lock() = state;
-        self.changed.notify_all();
     }
 }
 
@@ -86,7 +84,6 @@ pub(super) fn spawn_within<T: Send + 'static>(
 ) -> Result<Thread<T>, String> {
     let shared = Arc::new(Shared {
         state: Mutex::new(State::Starting),
-        changed: Condvar::new(),
     });
     let (name, called) = (wanted.name.clone(), wanted.called.clone());
     let there = shared.clone();
@@ -128,7 +125,6 @@ fn begin<T>(wanted: &Wanted, run: impl FnOnce() -> T, shared: &Shared<T>) {
         }
         *state = State::Started(is);
     }
-    shared.changed.notify_all();
     if is_wanted {
         let result = catch_unwind(AssertUnwindSafe(run));
         shared.set(State::Ended(result));
@@ -205,26 +201,28 @@ impl<T> Thread<T> {
     /// `None` if it has not come in time: it will then end by itself.
     fn wait_for_start(&self, limit: Duration, called: &str) -> Option<Result<(), String>> {
         let mut waited = Duration::ZERO;
-        let mut state = self.shared.lock();
         loop {
-            match &*state {
-                State::Started(is) => return Some(is.clone()),
-                State::NoMemory => {
-                    return Some(Err(format!(
-                        "cannot start {called}: no memory for its thread-local storage (see RLIMIT_AS, \
-                         RLIMIT_DATA and vm.max_map_count)"
-                    )));
+            let look = Instant::now();
+            {
+                let mut state = self.shared.lock();
+                match &*state {
+                    State::Started(is) => return Some(is.clone()),
+                    State::NoMemory => {
+                        return Some(Err(format!(
+                            "cannot start {called}: no memory for its thread-local storage (see RLIMIT_AS, \
+                             RLIMIT_DATA and vm.max_map_count)"
+                        )));
+                    }
+                    State::Ended(_) => return Some(Ok(())),
+                    State::Starting | State::GivenUp => {}
                 }
-                State::Ended(_) => return Some(Ok(())),
-                State::Starting | State::GivenUp => {}
+                if waited >= limit {
+                    *state = State::GivenUp;
+                    return None;
+                }
             }
-            if waited >= limit {
-                *state = State::GivenUp;
-                return None;
-            }
-            let woken = self.shared.changed.wait_timeout(state, SLICE);
-            state = woken.unwrap_or_else(PoisonError::into_inner).0;
-            waited += SLICE;
+            std::thread::sleep(STEP);
+            waited += look.elapsed().min(SLICE);
         }
     }
 }

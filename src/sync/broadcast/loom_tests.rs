@@ -30,7 +30,10 @@ fn look(consumer: &mut Consumer) -> Received<()> {
             assert!(missed > 0);
             assert_eq!(consumer.sequence(), before + missed);
             let published = consumer.shared.state().published;
-            assert!(consumer.sequence() <= published, "missed before it was sent");
+            assert!(
+                consumer.sequence() <= published,
+                "missed before it was sent"
+            );
             Received::Missed(missed)
         }
         Received::Empty => Received::Empty,
