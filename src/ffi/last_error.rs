@@ -79,7 +79,7 @@ pub(super) fn set(message: String) {
 /// As [`set`], for a text that takes no memory: of limited length, each of a thread's
 /// in place of the one before.
 pub(super) fn write(text: impl FnOnce(&mut dyn fmt::Write) -> fmt::Result) {
-    SAID.set(null());
+    clear();
     let Some(room) = texts::of_this_thread() else {
         return set_static(c"too many threads have asked: there is no room for the reason");
     };
@@ -87,7 +87,7 @@ pub(super) fn write(text: impl FnOnce(&mut dyn fmt::Write) -> fmt::Result) {
     // It takes whatever it is given.
     let _ = text(&mut into);
     into.end();
-    SAID.set(room.bytes.as_ptr().cast());
+    say(room.bytes.as_ptr().cast());
 }
 
 /// For calls that are refused.

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt::{self, Display, Write};
 
-use super::handle::{Handle, guarded};
+use super::handle::Handle;
 use super::handle_table::{self, Refused};
 use super::types::{
     SIGNAL_ALL_MODELS, SIGNAL_ERROR_NULL, SIGNAL_HEALTH_DEGRADED, SIGNAL_HEALTH_FAILED,
@@ -229,22 +229,20 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
         return 0;
     }
     let this = inside.handle();
-    guarded(SIGNAL_ERROR_NULL, || {
-        // SAFETY: this thread is inside the handle's seat, no poll is under way,
-        // and nothing called here calls back into the host.
-        let (feeder, poller) = unsafe { (&mut *this.feeder.get(), &mut *this.poller.get()) };
-        let latency = this.base.latency(feeder, poller);
-        let rows = latency.summaries().map(|row| signal_hop_t {
-            name: c_name(row.hop.name()),
-            count: row.count,
-            p50_ns: row.p50_ns,
-            p99_ns: row.p99_ns,
-            p999_ns: row.p999_ns,
-            max_ns: row.max_ns,
-        });
-        // SAFETY: the caller has room for `max` hops.
-        unsafe { write_rows(rows, hops, max) }
-    })
+    // SAFETY: this thread is inside the handle's seat, no poll is under way, and nothing
+    // called here calls back into the host.
+    let (feeder, poller) = unsafe { (&mut *this.feeder.get(), &mut *this.poller.get()) };
+    let latency = this.base.latency(feeder, poller);
+    let rows = latency.summaries().map(|row| signal_hop_t {
+        name: c_name(row.hop.name()),
+        count: row.count,
+        p50_ns: row.p50_ns,
+        p99_ns: row.p99_ns,
+        p999_ns: row.p999_ns,
+        max_ns: row.max_ns,
+    });
+    // SAFETY: the caller has room for `max` hops.
+    unsafe { write_rows(rows, hops, max) }
 }
 
 /// The engine's state in a word, one of `SIGNAL_HEALTH_`: where several hold, the

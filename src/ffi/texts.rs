@@ -3,7 +3,9 @@
 //! Not in thread-local storage: glibc takes memory for a library's at a thread's first
 //! touch, and the thread may be in a signal handler that has interrupted `malloc`.
 
-use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+use crate::os::this_thread;
 
 /// Threads that can have a text at once.
 const THREADS: usize = 64;
@@ -14,29 +16,27 @@ pub(super) const LEN: usize = 4096;
 /// bytes.
 pub(super) struct Room {
     /// The kernel's number of the thread; 0 for none.
-    owner: AtomicI32,
+    owner: AtomicU32,
     pub(super) bytes: [AtomicU8; LEN],
 }
 
 static ROOMS: [Room; THREADS] = [const {
     Room {
-        owner: AtomicI32::new(0),
+        owner: AtomicU32::new(0),
         bytes: [const { AtomicU8::new(0) }; LEN],
     }
 }; THREADS];
 
 /// The calling thread's; `None` if all are living threads'.
 pub(super) fn of_this_thread() -> Option<&'static Room> {
-    // SAFETY: the call asks for the calling thread's number.
-    let me = unsafe { libc::gettid() };
-    room_of(me, &ROOMS, is_gone)
+    room_of(this_thread::id(), &ROOMS, this_thread::is_alive)
 }
 
-fn room_of(me: i32, rooms: &[Room], is_gone: impl Fn(i32) -> bool) -> Option<&Room> {
+fn room_of(me: u32, rooms: &[Room], is_alive: impl Fn(u32) -> bool) -> Option<&Room> {
     let owned = |room: &&Room| room.owner.load(Ordering::Relaxed) == me;
     let claim = |room: &&Room| {
         let owner = room.owner.load(Ordering::Relaxed);
-        (owner == 0 || is_gone(owner))
+        (owner == 0 || !is_alive(owner))
             && room
                 .owner
                 .compare_exchange(owner, me, Ordering::Relaxed, Ordering::Relaxed)
@@ -46,20 +46,13 @@ fn room_of(me: i32, rooms: &[Room], is_gone: impl Fn(i32) -> bool) -> Option<&Ro
     all.clone().find(owned).or_else(|| all.find(claim))
 }
 
-/// Whether no thread of this process has this number.
-fn is_gone(thread: i32) -> bool {
-    // SAFETY: signal 0 is not sent, it only asks.
-    let asked = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0) };
-    asked != 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn rooms(count: usize) -> Vec<Room> {
         let room = |_| Room {
-            owner: AtomicI32::new(0),
+            owner: AtomicU32::new(0),
             bytes: [const { AtomicU8::new(0) }; LEN],
         };
         (0..count).map(room).collect()
@@ -68,8 +61,8 @@ mod tests {
     #[test]
     fn each_thread_keeps_its_room_and_a_dead_ones_is_taken() {
         let rooms = rooms(2);
-        let find = |me, dead: i32| {
-            let found = room_of(me, &rooms, |thread| thread == dead);
+        let find = |me, dead: u32| {
+            let found = room_of(me, &rooms, |thread| thread != dead);
             found.map(|found| rooms.iter().position(|room| std::ptr::eq(room, found)))
         };
         assert_eq!(find(7, 0), Some(Some(0)));
@@ -79,19 +72,5 @@ mod tests {
         assert_eq!(find(9, 7), Some(Some(0)));
         assert_eq!(find(9, 0), Some(Some(0)));
         assert_eq!(find(7, 0), None);
-    }
-
-    #[test]
-    fn this_thread_lives_and_one_that_has_ended_does_not() {
-        // SAFETY: the call asks for the calling thread's number.
-        let me = || unsafe { libc::gettid() };
-        assert!(!is_gone(me()));
-        let other = std::thread::spawn(me).join().unwrap();
-        // Its number goes when the kernel has done with it, a little later.
-        let patience = std::time::Instant::now();
-        while !is_gone(other) && patience.elapsed().as_secs() < 10 {
-            std::thread::yield_now();
-        }
-        assert!(is_gone(other));
     }
 }

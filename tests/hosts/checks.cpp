@@ -138,21 +138,29 @@ void check_refused(const Plugin &plugin, void *handle, const char *why) {
   CHECK_EQ(plugin.refused_handles() - before, 20u);
 }
 
-void apart(const std::function<void()> &doing) {
+void in_child(int code, const std::function<void()> &body, unsigned seconds) {
   std::fflush(nullptr);
   const pid_t child = fork();
   CHECK(child >= 0);
   if (child == 0) {
-    alarm(60);
-    doing();
-    // Not what a host that ends without coming here may end with.
-    _exit(17);
+    // A child that hangs ends by itself and fails the check.
+    alarm(seconds);
+    body();
+    _exit(99);
   }
   int status = 0;
   CHECK_EQ(waitpid(child, &status, 0), child);
-  if (WIFSIGNALED(status)) std::fprintf(stderr, "signal %d\n", WTERMSIG(status));
+  if (WIFSIGNALED(status)) std::fprintf(stderr, "the child ended by signal %d\n", WTERMSIG(status));
   CHECK(WIFEXITED(status));
-  CHECK_EQ(WEXITSTATUS(status), 17);
+  CHECK_EQ(WEXITSTATUS(status), code);
+}
+
+void apart(const std::function<void()> &doing) {
+  in_child(17, [&] {
+    doing();
+    // Not what a host that ends without coming here may end with.
+    _exit(17);
+  }, 60);
 }
 
 void use(const Plugin &plugin, const char *config, int depths) {

@@ -20,24 +20,6 @@ constexpr int kHandle = SIGNAL_ERROR_HANDLE;
 
 void ignore(const char *, long long, const double *, int, void *) {}
 
-// Runs `body` in a child made by fork; it must leave with this code.
-void in_child(int code, const std::function<void()> &body) {
-  std::fflush(nullptr);
-  const pid_t child = fork();
-  CHECK(child >= 0);
-  if (child == 0) {
-    // A child that hangs ends by itself and fails the check.
-    alarm(30);
-    body();
-    _exit(99);
-  }
-  int status = 0;
-  CHECK_EQ(waitpid(child, &status, 0), child);
-  if (WIFSIGNALED(status)) std::fprintf(stderr, "the child ended by signal %d\n", WTERMSIG(status));
-  CHECK(WIFEXITED(status));
-  CHECK_EQ(WEXITSTATUS(status), code);
-}
-
 void check_before_fork(const Plugin &plugin, void *handle, const signal_egress_t *egress) {
   const std::uint64_t before = plugin.refused_handles();
   const Depth d = depth("btc_usdt", 1, 10.0, 11.0);

@@ -210,6 +210,20 @@ struct Plugin {
   Plugin &operator=(const Plugin &) = delete;
 };
 
+// Gives so many Depths and waits until each has ended.
+inline void feed_and_settle(const Plugin &plugin, void *handle, int depths) {
+  for (int event = 0; event < depths; ++event) {
+    const Depth d = depth("btc_usdt", event, 10.0, 11.0);
+    plugin.on_data(handle, kDepth, &d);
+  }
+  signal_stats_t stats{};
+  stats.size = sizeof stats;
+  do {
+    usleep(100);
+    CHECK_EQ(plugin.stats(handle, &stats), 0);
+  } while (stats.in_flight > 0);
+}
+
 struct Got {
   std::string symbol;
   long long timestamp;
@@ -307,6 +321,8 @@ template <typename Done> bool wait_for(Done done) {
   return true;
 }
 
+// Runs `body` in a child made by fork; it must leave with this code.
+void in_child(int code, const std::function<void()> &body, unsigned seconds = 30);
 // Does something in a process of its own, which must end well.
 void apart(const std::function<void()> &doing);
 

@@ -23,16 +23,7 @@ void beside(const char *plugin_path) {
   while (word == 0) usleep(50);
   void *handle = plugin.create(config);
   CHECK(handle != nullptr);
-  for (int event = 0; event < 10; ++event) {
-    const Depth d = depth("btc_usdt", event, 10.0, 11.0);
-    plugin.on_data(handle, kDepth, &d);
-  }
-  signal_stats_t stats{};
-  stats.size = sizeof stats;
-  do {
-    usleep(100);
-    CHECK_EQ(plugin.stats(handle, &stats), 0);
-  } while (stats.in_flight > 0);
+  feed_and_settle(plugin, handle, 10);
   plugin.destroy(handle);
   // Still there: nothing of the above has waited for it.
   CHECK_EQ(word.load(), 1);

@@ -121,6 +121,23 @@ void texts_belong_to_threads() {
   CHECK(plugin->last_error() == nullptr);
 }
 
+// What health says is made in a room of its own.
+void a_text_without_memory_belongs_to_its_thread() {
+  void *handle = plugin->create(R"({"placement":"inline","assets":["NONEUSDT"]})");
+  CHECK(handle != nullptr);
+  feed_and_settle(*plugin, handle, 1);
+  for (int round = 0; round < 3; ++round) {
+    on_a_fresh_thread([handle] {
+      CHECK_EQ(allocator_calls([handle] { CHECK(plugin->health(handle) >= 0); }), 0);
+      CHECK(says("NONEUSDT"));
+      on_a_fresh_thread([] { CHECK(plugin->last_error() == nullptr); });
+      CHECK_EQ(plugin->poll_callbacks(none), SIGNAL_ERROR_HANDLE);
+      CHECK(says(kNoHandle));
+    });
+  }
+  plugin->destroy(handle);
+}
+
 void nothing_is_allocated() {
   // The very first call of all, and the first on other threads.
   for (int round = 0; round < 3; ++round) {
@@ -279,6 +296,7 @@ int main(int argc, char **argv) {
   CHECK_EQ(allocator_calls([] { std::free(std::malloc(1)); }) >= 1, true);
   nothing_is_allocated();
   texts_belong_to_threads();
+  a_text_without_memory_belongs_to_its_thread();
   nothing_is_allocated_in_a_handler();
   nothing_is_allocated_where_another_is_inside();
   a_handle_goes_from_thread_to_thread();
