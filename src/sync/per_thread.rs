@@ -153,4 +153,27 @@ mod tests {
         assert!(table.find(who(2)).is_none() && table.find(who(3)).is_some());
         assert!(table.find(next).is_some() && table.find(who(9)).is_some());
     }
+
+    #[test]
+    fn a_handler_of_the_same_thread_that_is_first_shares_its_place() {
+        let table = PerThread::<u64, 4>::new();
+        for number in 0..4 {
+            table.claim(who(number), |_| true).unwrap();
+        }
+        // The look at who has left stands where a signal may come in between.
+        let value = 7;
+        let handled = std::cell::Cell::new(None);
+        let place = table.claim(who(9), |_| {
+            if handled.get().is_none() {
+                let place = table.claim(who(9), |_| false).unwrap();
+                place.store(std::ptr::from_ref(&value).cast_mut(), Ordering::Relaxed);
+                handled.set(Some(std::ptr::from_ref(place)));
+            }
+            false
+        });
+        let place = place.unwrap();
+        assert_eq!(handled.get(), Some(std::ptr::from_ref(place)));
+        // What the handler left there stays.
+        assert!(std::ptr::eq(place.load(Ordering::Relaxed), &value));
+    }
 }
