@@ -7,12 +7,10 @@ use crossbeam_utils::CachePadded;
 use latency_bench::echo::Trips;
 use latency_bench::machine::pin;
 use latency_bench::series::{Series, Stamps};
+use latency_bench::silence::wait_until;
 
 use crate::contenders::{Rx, Tx};
 use crate::message::{self, STOP};
-
-/// Looks for an answer before a trip is given up: some seconds.
-const PATIENCE: u64 = 1 << 30;
 
 /// What stays the same for all contenders.
 pub struct Setting<'a> {
@@ -62,16 +60,17 @@ pub fn latency<const W: usize>(
             stamps.pause(setting.trips.gap);
             let start = stamps.start();
             there.try_send(&buffer);
-            for _ in 0..PATIENCE {
-                if let Some(whole) = back.try_receive(|answer| message::is(answer, number)) {
-                    let end = stamps.raw();
-                    return match whole {
-                        true => Ok((start, end)),
-                        false => Err(format!("message {number} came back changed")),
-                    };
-                }
+            let mut answered = None;
+            let waited = wait_until(|| {
+                let whole = back.try_receive(|answer| message::is(answer, number));
+                answered = whole.map(|whole| (whole, stamps.raw()));
+                answered.is_some()
+            });
+            match (waited, answered) {
+                (Ok(()), Some((true, end))) => Ok((start, end)),
+                (Ok(()), _) => Err(format!("message {number} came back changed")),
+                (Err(silence), _) => Err(format!("message {number} never came back: {silence}")),
             }
-            Err(format!("message {number} never came back"))
         };
         let mut series = Series::new();
         let mut all = || {
