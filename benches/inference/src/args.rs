@@ -12,7 +12,7 @@ inference-bench: what one inference costs, beside other engines
   --models DIR       folder made by models.py (default: made beside this program if need be)
   --require-peers    fail if another engine is missing
   --json FILE        write the numbers of every repetition there
-  --quick            3 repetitions of 2000 samples: does it run, not how fast
+  --quick            3 repetitions of 2000 samples, each once: does it run, not how fast
   --help             this text";
 
 /// The flags, read.
@@ -24,6 +24,8 @@ pub struct Args {
     pub repetitions: usize,
     /// Inferences a repetition and row.
     pub samples: usize,
+    /// How often a row is measured in a repetition at most, until its core was its own.
+    pub tries: usize,
     /// Folder of the models.
     pub models: Option<PathBuf>,
     /// Whether a missing peer is a failure.
@@ -47,6 +49,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String>
         core: None,
         repetitions: 9,
         samples: 20_000,
+        tries: 3,
         models: None,
         require_peers: false,
         json: None,
@@ -66,6 +69,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String>
             ("--quick", None) => {
                 args.repetitions = 3;
                 args.samples = 2_000;
+                args.tries = 1;
                 continue;
             }
             _ => {}

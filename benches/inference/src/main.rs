@@ -20,7 +20,10 @@ use std::{env, fs};
 use args::{Args, Command};
 use contenders::{Engine, Engines, GROUPS, Group};
 use inputs::{Inputs, OUTPUTS};
-use measure::{Clock, Figures, Nothing, Timed};
+use latency_bench::bench::{self, Ended};
+use latency_bench::contention::Taken;
+use latency_bench::runs::{self, Tally};
+use measure::{Clock, Nothing, Timed};
 use report::{Line, Run};
 
 /// How far an output may be off the trainer's: this, or this part of it.
@@ -38,16 +41,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("inference-bench: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    bench::exit("inference-bench", run(&args))
 }
 
-fn run(args: &Args) -> Result<(), String> {
+fn run(args: &Args) -> Result<Ended, String> {
     let inputs = inputs::load(args.models.as_deref())?;
     let core = machine::pin(args.core)?;
     let clock = Clock::new();
@@ -61,6 +58,7 @@ fn run(args: &Args) -> Result<(), String> {
             Nothing.series(&clock, &inputs.rows, batch, 100_000).p50
         },
         preemptions: 0,
+        tally: Tally::default(),
         lines: Vec::new(),
     };
     report::header(args, &inputs, &run);
@@ -77,12 +75,15 @@ fn run(args: &Args) -> Result<(), String> {
     for _ in 0..args.repetitions {
         for (contender, line) in ready.iter_mut().zip(&mut run.lines) {
             if let (Some(contender), Ok(measured)) = (contender, &mut line.measured) {
-                measured.repetitions.push(contender.series(
-                    &clock,
-                    &inputs.rows,
-                    measured.batch,
-                    args.samples,
-                ));
+                let name = format!("{} on {}", line.engine.name(), line.file);
+                let note = |taken: &Taken, is_kept| run.tally.note(&name, taken, is_kept);
+                let series = || {
+                    let batch = measured.batch;
+                    Ok(contender.series(&clock, &inputs.rows, batch, args.samples))
+                };
+                let judged =
+                    runs::judged::<_, String>(&[(core, "bench")], args.tries, note, series)?;
+                measured.repetitions.push(judged);
             }
         }
     }
@@ -94,7 +95,8 @@ fn run(args: &Args) -> Result<(), String> {
         fs::write(path, format!("{value:#}\n"))
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
-    verdict(args, &run)
+    verdict(args, &run)?;
+    Ok(bench::ended(run.tally.is_valid(), args.tries == 1))
 }
 
 /// Loads a model and checks what it computes. That an engine cannot run it is a
@@ -123,7 +125,7 @@ fn prepare(
         batch: contender.batch(clock, &inputs.rows),
         allocations: contender.allocations(&inputs.rows),
         off,
-        repetitions: Vec::<Figures>::new(),
+        repetitions: Vec::new(),
     };
     Ok((Some(contender), line(Ok(measured))))
 }

@@ -1,5 +1,8 @@
 //! The table, the goals and the JSON.
 
+use latency_bench::contention::MOST_TAKEN;
+use latency_bench::runs::{Judged, Tally};
+use latency_bench::threads;
 use serde_json::{Value, json};
 
 use crate::args::Args;
@@ -14,6 +17,8 @@ pub struct Run {
     pub clock_ns: f64,
     pub loop_ns: f64,
     pub preemptions: i64,
+    /// How many rows were what.
+    pub tally: Tally,
     pub lines: Vec<Line>,
 }
 
@@ -34,12 +39,21 @@ pub struct Measured {
     pub allocations: u64,
     /// Greatest distance from the trainer's outputs, relative above 1.
     pub off: f64,
-    pub repetitions: Vec<Figures>,
+    pub repetitions: Vec<Judged<Figures>>,
 }
 
 impl Measured {
+    /// Whether none of its repetitions had the core to itself: it is shown, and not compared.
+    fn is_invalid(&self) -> bool {
+        !self.repetitions.iter().any(|run| run.taken.is_valid())
+    }
+
+    /// Of the valid repetitions; of all where there is none.
     fn all(&self, read: fn(&Figures) -> f64) -> Vec<f64> {
-        self.repetitions.iter().map(read).collect()
+        let any = self.is_invalid();
+        let shown = self.repetitions.iter();
+        let shown = shown.filter(|run| any || run.taken.is_valid());
+        shown.map(|run| read(&run.value)).collect()
     }
 
     fn p50(&self) -> f64 {
@@ -50,11 +64,15 @@ impl Measured {
         median(&mut self.all(|figures| figures.p99))
     }
 
-    /// Median over the repetitions of the ratio of both medians in each.
-    fn times(&self, base: &Measured) -> f64 {
+    /// Median over the repetitions in which both are valid of the ratio of their medians;
+    /// `None` without such a repetition.
+    fn times(&self, base: &Measured) -> Option<f64> {
         let both = self.repetitions.iter().zip(&base.repetitions);
-        let mut ratios: Vec<f64> = both.map(|(ours, base)| ours.p50 / base.p50).collect();
-        median(&mut ratios)
+        let valid = both.filter(|(ours, base)| ours.taken.is_valid() && base.taken.is_valid());
+        let mut ratios: Vec<f64> = valid
+            .map(|(ours, base)| ours.value.p50 / base.value.p50)
+            .collect();
+        (!ratios.is_empty()).then(|| median(&mut ratios))
     }
 }
 
@@ -132,8 +150,15 @@ pub fn table(run: &Run) {
             Ok(measured) => println!("{}", cells(&name, line, measured, run)),
         }
     }
+    println!();
+    if !threads::are_counted() {
+        println!(
+            "runs were NOT judged: this kernel does not say for how long threads wait for a core"
+        );
+    }
+    print!("{}", run.tally);
     println!(
-        "\nthis process was preempted {} times while measuring{}",
+        "this process was preempted {} times while measuring{}",
         run.preemptions,
         if run.preemptions > 0 {
             ": the tails are the machine's too"
@@ -151,7 +176,8 @@ fn cells(name: &str, line: &Line, measured: &Measured, run: &Run) -> String {
     let middle = median(&mut medians);
     let times = run
         .base(line.group)
-        .map_or("-".into(), |base| format!("{:.2}", measured.times(base)));
+        .and_then(|base| measured.times(base))
+        .map_or("-".into(), |times| format!("{times:.2}"));
     let allocations = if line.engine.is_rust() {
         measured.allocations.to_string()
     } else {
@@ -166,7 +192,11 @@ fn cells(name: &str, line: &Line, measured: &Measured, run: &Run) -> String {
         "{name:<34} {middle:>9.1}  {:>19} {:>8.1} {times:>7} {allocations:>6} {off:>8}",
         format!("{:.1} .. {:.1}", medians[0], medians[medians.len() - 1]),
         measured.p99(),
-    )
+    ) + if measured.is_invalid() {
+        "  INVALID"
+    } else {
+        ""
+    }
 }
 
 struct Goal {
@@ -180,14 +210,15 @@ impl Goal {
         match self.met {
             Some(true) => "met",
             Some(false) => "missed",
-            None => "not measured",
+            None => "not judged",
         }
     }
 }
 
 fn goals(run: &Run) -> Vec<Goal> {
     let at_most = |what: &str, model: &str, file: &str, most: f64| {
-        let ns = run.measured(model, Engine::Ours, file).map(Measured::p50);
+        let measured = run.measured(model, Engine::Ours, file);
+        let ns = measured.filter(|m| !m.is_invalid()).map(Measured::p50);
         Goal {
             text: format!("{what}, {} ns (goal <= {most} ns)", figure(ns, 1)),
             met: ns.map(|ns| ns <= most),
@@ -197,7 +228,9 @@ fn goals(run: &Run) -> Vec<Goal> {
     let faster = |what: &str, model: &str, file: &str| {
         let ours = run.measured(model, Engine::Ours, file);
         let theirs = run.measured(model, Engine::OnnxRuntime, file);
-        let times = theirs.zip(ours).map(|(theirs, ours)| theirs.times(ours));
+        let times = theirs
+            .zip(ours)
+            .and_then(|(theirs, ours)| theirs.times(ours));
         Goal {
             text: format!(
                 "onnxruntime / ours, {what}, {} (goal >= 5)",
@@ -264,11 +297,19 @@ pub fn to_json(args: &Args, inputs: &Inputs, run: &Run) -> Value {
         "clock_read_ns": run.clock_ns,
         "loop_ns": run.loop_ns,
         "preemptions": run.preemptions,
+        "validity": validity(run),
         "versions": versions,
         "models_made_with": inputs.made_with,
         "lines": lines,
         "goals": goals,
     })
+}
+
+fn validity(run: &Run) -> Value {
+    let mut validity = run.tally.to_json();
+    validity["most_taken"] = json!(MOST_TAKEN);
+    validity["judged"] = json!(threads::are_counted());
+    validity
 }
 
 fn line_json(line: &Line, run: &Run) -> Value {
@@ -280,12 +321,19 @@ fn line_json(line: &Line, run: &Run) -> Value {
     match &line.measured {
         Err(why) => value["not_measured"] = json!(why),
         Ok(measured) => {
-            let repetitions = measured.repetitions.iter().map(|figures| {
-                json!({ "p50_ns": figures.p50, "p99_ns": figures.p99, "count": figures.count })
+            let repetitions = measured.repetitions.iter().map(|run| {
+                let figures = &run.value;
+                json!({
+                    "p50_ns": figures.p50,
+                    "p99_ns": figures.p99,
+                    "count": figures.count,
+                    "valid": run.taken.is_valid(),
+                })
             });
+            value["valid"] = json!(!measured.is_invalid());
             value["median_ns"] = json!(measured.p50());
             value["p99_ns"] = json!(measured.p99());
-            value["times_ours"] = json!(run.base(line.group).map(|base| measured.times(base)));
+            value["times_ours"] = json!(run.base(line.group).and_then(|base| measured.times(base)));
             value["allocations"] = json!(line.engine.is_rust().then_some(measured.allocations));
             value["off_by"] = json!(measured.off);
             value["batch"] = json!(measured.batch);
@@ -293,4 +341,46 @@ fn line_json(line: &Line, run: &Run) -> Value {
         }
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use latency_bench::contention::{Core, Taken};
+
+    fn measured(runs: &[(f64, u64)]) -> Measured {
+        let judged = |&(p50, waited_ns)| Judged {
+            value: Figures {
+                p50,
+                p99: p50,
+                count: 1,
+            },
+            taken: Taken {
+                wall_ns: 1_000,
+                cores: vec![Core {
+                    waited_ns,
+                    ..Core::default()
+                }],
+                others: Vec::new(),
+            },
+        };
+        Measured {
+            batch: 1,
+            allocations: 0,
+            off: 0.0,
+            repetitions: runs.iter().map(judged).collect(),
+        }
+    }
+
+    #[test]
+    fn a_ratio_is_of_runs_that_both_had_the_core() {
+        let base = measured(&[(10.0, 0), (10.0, 500), (20.0, 0)]);
+        let other = measured(&[(900.0, 500), (900.0, 0), (60.0, 0)]);
+        assert_eq!(other.times(&base), Some(3.0));
+        assert_eq!((base.p50(), other.p50()), (15.0, 480.0));
+        let disturbed = measured(&[(5.0, 500), (7.0, 500), (9.0, 500)]);
+        assert!(disturbed.is_invalid() && !base.is_invalid());
+        // Shown all the same, and compared with nothing.
+        assert_eq!((disturbed.p50(), disturbed.times(&base)), (7.0, None));
+    }
 }

@@ -13,7 +13,7 @@ use signal_command::host::library::{self, Api};
 use crate::args::{Common, Subject};
 use crate::contention::{MOST_TAKEN, Taken};
 use crate::machine::{self, Cores};
-use crate::runs::{Judged, Runs, Tally};
+use crate::runs::{self, Judged, Runs, Tally};
 use crate::series::Stamps;
 use crate::threads::{self, Watch};
 
@@ -166,31 +166,23 @@ impl Bench {
     pub fn run<T>(
         &self,
         name: &str,
-        mut once: impl FnMut() -> Result<T, String>,
+        once: impl FnMut() -> Result<T, String>,
     ) -> Result<Judged<T>, String> {
-        let mut number = 1;
-        loop {
-            let watch = self.watch();
-            let value = once()?;
-            let taken = watch.end();
-            let is_last = taken.is_valid() || number == self.tries;
-            self.note(name, &taken, is_last);
-            if is_last {
-                return Ok(Judged { value, taken });
-            }
-            number += 1;
-        }
+        let note = |taken: &Taken, is_kept| self.note(name, taken, is_kept);
+        runs::judged(&self.watched(), self.tries, note, once)
     }
 
     /// Watches the bench's cores, for a run that is judged by [`Taken`].
     pub fn watch(&self) -> Watch {
+        Watch::begin(self.watched())
+    }
+
+    fn watched(&self) -> Vec<(usize, &'static str)> {
         let lanes = self.cores.lanes.iter().map(|&core| (core, "lane"));
-        Watch::begin(
-            [(self.cores.host, "host")]
-                .into_iter()
-                .chain(lanes)
-                .collect(),
-        )
+        [(self.cores.host, "host")]
+            .into_iter()
+            .chain(lanes)
+            .collect()
     }
 
     /// Counts a run that was judged; `is_kept` is false where it was measured anew.
@@ -227,7 +219,7 @@ impl Bench {
 
     /// Whether every run that is in the result had its cores to itself.
     pub fn is_valid(&self) -> bool {
-        self.tally.borrow().invalid == 0
+        self.tally.borrow().is_valid()
     }
 
     /// How many runs were INVALID and what took their cores; how often threads were
@@ -283,7 +275,7 @@ impl Bench {
 }
 
 /// Whether it runs is all that a quick run asks.
-fn ended(valid: bool, is_quick: bool) -> Ended {
+pub fn ended(valid: bool, is_quick: bool) -> Ended {
     if valid || is_quick {
         Ended::Measured
     } else {

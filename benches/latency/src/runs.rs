@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::contention::{MOST_TAKEN, Taken};
+use crate::threads::Watch;
 
 /// What a run gave, and what its cores did beside it.
 pub struct Judged<T> {
@@ -21,6 +22,32 @@ impl<T> Judged<T> {
             value: of(self.value),
             taken: self.taken,
         }
+    }
+}
+
+/// Measures on these cores, each with its role, until they were the bench's own, `tries`
+/// times at most. `note` hears of each run, and whether it is the one that comes back.
+///
+/// # Errors
+///
+/// The run's own.
+pub fn judged<T, E>(
+    cores: &[(usize, &'static str)],
+    tries: usize,
+    mut note: impl FnMut(&Taken, bool),
+    mut once: impl FnMut() -> Result<T, E>,
+) -> Result<Judged<T>, E> {
+    let mut number = 1;
+    loop {
+        let watch = Watch::begin(cores.to_vec());
+        let value = once()?;
+        let taken = watch.end();
+        let is_last = taken.is_valid() || number == tries;
+        note(&taken, is_last);
+        if is_last {
+            return Ok(Judged { value, taken });
+        }
+        number += 1;
     }
 }
 
@@ -108,6 +135,11 @@ impl Tally {
             false => self.repeated += 1,
         }
         self.why.push((name.to_owned(), taken.clone()));
+    }
+
+    /// Whether every run that is left had its cores to itself.
+    pub fn is_valid(&self) -> bool {
+        self.invalid == 0
     }
 
     /// For the result.
