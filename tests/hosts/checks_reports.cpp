@@ -24,9 +24,9 @@ std::string config_of(const char *placement, const char *directory, int interval
          R"(","interval_ms":)" + std::to_string(interval_ms) + "}}";
 }
 
-// Looks at the hops so often, with a signal between two looks, and says by how much
+// Looks at the hops a hundred times, with a signal between two looks, and says by how much
 // the heap has grown, KiB. Each look would keep 72 KiB and more for the log.
-long growth_of_looks(const Plugin &plugin, Engine &engine, int looks) {
+long growth_of_looks(const Plugin &plugin, Engine &engine) {
   signal_hop_t hops[32];
   const auto look = [&](int times) {
     for (int event = 0; event < times; ++event) {
@@ -37,7 +37,7 @@ long growth_of_looks(const Plugin &plugin, Engine &engine, int looks) {
   };
   look(10);
   const Footprint before = footprint();
-  look(looks);
+  look(100);
   const Footprint after = footprint();
   std::fprintf(stderr, "resident %ld -> %ld KiB, allocated %ld -> %ld KiB\n", before.resident_kib,
                after.resident_kib, before.allocated_kib, after.allocated_kib);
@@ -66,7 +66,7 @@ SCENARIO(latency_between_two_intervals) {
   for (const char *placement : {"inline", "fused"}) {
     const Folder folder;
     Engine engine(plugin, config_of(placement, folder.path, 3600000).c_str());
-    CHECK(growth_of_looks(plugin, engine, 500) < 512);
+    CHECK(growth_of_looks(plugin, engine) < 512);
     CHECK_EQ(engine.stats().report_ended, 0u);
   }
   return 0;
@@ -98,7 +98,7 @@ SCENARIO(report_on_a_full_disk) {
              std::strstr(plugin.last_error(), folder.path) != nullptr;
     };
     CHECK(wait_for(ended));
-    CHECK(growth_of_looks(plugin, engine, 500) < 512);
+    CHECK(growth_of_looks(plugin, engine) < 512);
     CHECK(ended());
     const std::size_t taken = engine.got.size();
     engine.feed(depth("btc_usdt", 2, 10.0, 11.0));
