@@ -1,62 +1,67 @@
 /*
- * The C interface of libsignal.so, a signal library for the Godzilla host.
+ * C interface of libsignal.so, a signal library for the Godzilla trading host.
  *
- * Threads: signal_on_data, signal_poll_callbacks, signal_poll_batch,
- * signal_register_callback, signal_latency, signal_current_model,
- * signal_current_sequence, signal_current_instrument, signal_batch_instrument and
- * signal_destroy belong to one thread at a time, the host's; between calls a handle may move to another thread, whose first call
- * costs some microseconds. A second such call on the same handle at the same
- * time, from another thread or from a signal handler that interrupted the first,
- * is refused and counted (refused_concurrent). All other functions may be called
- * from any thread. The library runs no host code on any other thread, and makes
- * callbacks from inside signal_poll_callbacks alone, or with "deliver": "on_data"
- * also from inside signal_on_data; from inside one every function may be called.
+ * Threads. One thread at a time uses a handle. This holds for signal_on_data,
+ * signal_poll_callbacks, signal_poll_batch, signal_register_callback, signal_latency,
+ * signal_current_model, signal_current_sequence, signal_current_instrument,
+ * signal_batch_instrument and signal_destroy. Between two calls the handle may move to
+ * another thread; the first call there costs some microseconds more. If two such calls
+ * overlap, from two threads or because a signal handler interrupts the first, the
+ * second is refused and counted in refused_concurrent. Every other function may be
+ * called from any thread at any time.
  *
- * Misuse: a handle is a number, never a pointer. NULL, a destroyed or foreign
- * handle, or anything else is refused by every function: SIGNAL_ERROR_NULL or
- * SIGNAL_ERROR_HANDLE, NULL, -1.0, 0 or nothing, by its return type.
- * signal_refused_handles counts the calls, signal_last_error names the reason.
+ * Callbacks run on the host's thread only: inside signal_poll_callbacks and, where the
+ * configuration has "deliver": "on_data", inside signal_on_data. A callback may call
+ * every function of the library. It may throw a C++ exception, call pthread_exit or be
+ * cancelled. It must not be left by longjmp: the library would then consider the
+ * callback as running for ever.
  *
- * Processes: the child of a fork finds every handle made before refused, and may
- * create its own (unless it was forked during another thread's first
- * signal_create); the parent's are unharmed. exit() needs no signal_destroy.
+ * Handles are numbers, not pointers. Every function refuses an invalid handle: null,
+ * already destroyed, made before a fork, or never returned by this library. It then
+ * returns SIGNAL_ERROR_NULL or SIGNAL_ERROR_HANDLE, null, -1.0 or 0, depending on its
+ * type. signal_refused_handles counts such calls, signal_last_error gives the reason.
+ * signal_create makes a handle, and the caller owns it until signal_destroy. Everything
+ * that the library returns (symbols, values, texts, signal_egress_t, the pointers in
+ * signal_result_t) belongs to the library: never free it.
  *
- * Guests: the host's threads may round otherwise, flush to zero or trap: values are
- * the same bits, no library code traps, and the choice is there in each callback and
- * behind each call. Threads of the library have nothing of the one that made them.
- * A thread that was cancelled (pthread_cancel) is not ended within the library:
- * signal_create ends it before it makes anything or once it has failed,
- * signal_latency, signal_health, signal_lanes, signal_rings and signal_stamp_ns when
- * they are done; no other function does, so that signal_destroy may be called in a
- * destructor. signal_health never waits and takes no memory: a signal handler may
- * call it. A constructor that dlopen runs may create, use and destroy a handle.
+ * fork. The child cannot use handles made before the fork; it may make its own, unless
+ * the fork happened during another thread's first signal_create. The parent's handles
+ * keep working. A process may exit without signal_destroy.
  *
- * A thread whose cancellation is asynchronous must not call.
+ * Floating point. The host's threads may use another rounding mode, flush denormals to
+ * zero or unmask traps. Values are bit-identical all the same, and the library causes no
+ * trap. Callbacks, and the code after each call, find the host's own settings. The
+ * library's threads inherit nothing from the thread that made them.
  *
- * A callback may throw, call pthread_exit or be cancelled. It must not be left by
- * longjmp: the handle then takes itself to be inside the callback for ever. Nor may
- * a function be called on a thread of less than 32 KiB of stack, or of less than its
- * factor sets and models need where they run on the host's thread.
+ * Thread cancellation (pthread_cancel). A cancelled thread does not end in the middle of
+ * a call. signal_create ends it on entry, or when it returns null. signal_latency,
+ * signal_health, signal_lanes, signal_rings and signal_stamp_ns end it when they are
+ * done. No other function ends it, so destructors may call signal_destroy. A thread
+ * with asynchronous cancellation must not call the library.
  *
- * Ownership: a handle belongs to the caller from signal_create until
- * signal_destroy. Everything the library hands out (symbol, values, texts,
- * signal_egress_t, what signal_result_t points to) stays the library's.
+ * Signal handlers may call signal_health, which neither waits nor allocates. Calls that
+ * are refused do neither.
  *
- * Stderr: lines go to descriptor 2 while it is what it was when the library was
- * loaded: a terminal, a pipe, a local socket, or a file that is open for writing
- * alone. A host that closes it may get that number for a file of its own, so what is
- * there later gets no line, unless it is open under another descriptor, too, as
- * after dup2(log, 1); dup2(log, 2). Redirect stderr before loading the library. What
- * is not written is counted (signal_lost_lines).
+ * Constructors. Code that dlopen runs may make, use and destroy a handle.
  *
- * Files: none is ever opened at descriptors 0 to 2, all are closed by exec, and
- * relative paths and folders mean what they meant in signal_create. signal_destroy
- * waits 5 seconds for a disk that does not answer.
+ * Stacks. A thread that calls the library needs at least 32 KiB of stack. Where factor
+ * sets and models run on the host's thread, it needs what they need.
  *
- * C++: signal.hpp beside this file wraps it.
+ * Stderr. The library writes lines to descriptor 2 as long as that refers to what it
+ * referred to when the library was loaded: a terminal, a pipe, a local socket, or a
+ * file opened for writing only. After that the number may belong to another file of the
+ * host. It gets no line, unless the same file is open under a second descriptor, as
+ * after dup2(log, 1); dup2(log, 2). So redirect stderr before loading the library. A
+ * line never blocks; lines that could not be written are counted by signal_lost_lines.
  *
- * Include it by its path, or with -iquote: with -I its folder would come before
- * the system's own <signal.h>.
+ * Files. The library never opens a file as descriptor 0, 1 or 2, and exec closes all of
+ * its descriptors. Relative paths are resolved once, in signal_create. signal_destroy
+ * waits at most 5 seconds for a disk that does not respond.
+ *
+ * C++ programs can use signal.hpp, beside this file.
+ *
+ * Include this file by its path, or with -iquote. With -I, its folder would be searched
+ * before the system's, and <signal.h> would find this file.
  */
 #ifndef GODZILLA_SIGNAL_H
 #define GODZILLA_SIGNAL_H
@@ -66,11 +71,10 @@
 #include <stdint.h>
 
 /*
- * What signal_on_data takes: the host's message types and structs. They are packed
- * and little-endian, so a payload may lie at any address. Texts are filled as strncpy
- * does: one that fills its field has no NUL, and what follows a NUL means nothing.
- * Times are ns since the Unix epoch, prices in quote currency, sizes in the exchange's
- * unit.
+ * Input of signal_on_data: the host's message types and structs. The structs are packed
+ * and little-endian, and may lie at any address. Texts are filled as by strncpy: a text
+ * as long as its field has no NUL, and bytes after a NUL are ignored. Times are ns since
+ * the Unix epoch, prices are in quote currency, sizes in the exchange's unit.
  */
 
 /* Ten levels of an order book: signal_depth_t. */
@@ -85,7 +89,7 @@
 /* The aggressor of a trade, `side`. */
 #define SIGNAL_SIDE_BUY 0
 #define SIGNAL_SIDE_SELL 1
-/* What the host's other messages have there; a trade that has one is taken. */
+/* Used by other messages of the host. A trade with one of these is accepted. */
 #define SIGNAL_SIDE_LOCK 2
 #define SIGNAL_SIDE_UNLOCK 3
 #define SIGNAL_SIDE_EXEC 4
@@ -95,7 +99,7 @@
 #define SIGNAL_POSITION_LONG 0
 #define SIGNAL_POSITION_SHORT 1
 
-/* `instrument_type`. Any other number is taken, too, as a type of its own. */
+/* `instrument_type`. Any other number is accepted as a further type. */
 #define SIGNAL_INSTRUMENT_UNKNOWN 0
 #define SIGNAL_INSTRUMENT_FFUTURE 1
 #define SIGNAL_INSTRUMENT_DFUTURE 2
@@ -105,15 +109,15 @@
 #define SIGNAL_INSTRUMENT_INDEX 6
 #define SIGNAL_INSTRUMENT_SWAP 7
 
-/* Bytes of a symbol, and of an exchange's or source's name. */
+/* Size in bytes of a symbol, and of the name of an exchange or source. */
 #define SIGNAL_SYMBOL_LEN 32
 #define SIGNAL_EXCHANGE_LEN 16
-/* Levels of a book. */
+/* Number of levels of an order book. */
 #define SIGNAL_LEVELS 10
 
 #pragma pack(push, 1)
-/* SIGNAL_TYPE_DEPTH. Levels are best first; one beyond the best may be absent: all
-   zero. */
+/* SIGNAL_TYPE_DEPTH. The best level comes first. A level other than the best may be
+   absent: all its fields are then zero. */
 typedef struct {
   char source_id[SIGNAL_EXCHANGE_LEN];
   char symbol[SIGNAL_SYMBOL_LEN];
@@ -139,7 +143,7 @@ typedef struct {
   double ask_volume;
 } signal_ticker_t;
 
-/* SIGNAL_TYPE_TRADE. The library reads neither client_id, the ids nor position_side. */
+/* SIGNAL_TYPE_TRADE. The library ignores client_id, the ids and position_side. */
 typedef struct {
   char client_id[SIGNAL_SYMBOL_LEN];
   char symbol[SIGNAL_SYMBOL_LEN];
@@ -155,7 +159,7 @@ typedef struct {
   int64_t trade_time;
 } signal_trade_t;
 
-/* SIGNAL_TYPE_INDEX_PRICE. It carries no time. */
+/* SIGNAL_TYPE_INDEX_PRICE. It has no time. */
 typedef struct {
   char symbol[SIGNAL_SYMBOL_LEN];
   char exchange_id[SIGNAL_EXCHANGE_LEN];
@@ -164,7 +168,7 @@ typedef struct {
 } signal_index_price_t;
 #pragma pack(pop)
 
-/* A compiler that lays them out in another way stops here (C11, C++11 and later). */
+/* Stops a compiler that lays the structs out differently (C11, C++11 and later). */
 #if defined(__cplusplus) && __cplusplus >= 201103L
 #define SIGNAL_ASSERT(what) static_assert(what, #what)
 #elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
@@ -210,93 +214,93 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 
 
 /*
- Bytes of a hop's name, its NUL included.
+ Size of a hop's name in bytes, including its NUL.
  */
 #define SIGNAL_HOP_NAME_LEN 24
 
 /*
- The bound of latencies, ns: 73 minutes. A percentile or maximum in
- `signal_hop_t` that is equal to it took as long or longer, by how much nobody
- knows; `latency_beyond` in `signal_stats_t` says how many did.
+ The longest latency that is told apart, ns: 73 minutes. A percentile or maximum in
+ `signal_hop_t` that equals it means this long or longer. `latency_beyond` in
+ `signal_stats_t` counts how many were.
  */
 #define SIGNAL_LATENCY_BOUND_NS 4398046511103
 
 /*
- Bytes of a lane's or ring's name, its NUL included.
+ Size of a lane's or ring's name in bytes, including its NUL.
  */
 #define SIGNAL_NAME_LEN 64
 
 /*
- `signal_health`: events go in, signals come out.
+ `signal_health`: events come in and signals go out.
 
- The numbers of `SIGNAL_HEALTH_` are names, not an order. From best to worst:
- `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`.
+ The numbers of `SIGNAL_HEALTH_` do not rank the states. From best to worst the
+ states are `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`,
+ `FAILED`.
  */
 #define SIGNAL_HEALTH_OK 0
 
 /*
- A factor set's instrument or a model has been put in quarantine.
+ A model, or a factor set's state for an instrument, is in quarantine after a panic.
  */
 #define SIGNAL_HEALTH_QUARANTINED 1
 
 /*
- Events in, nothing out: `health.silent_events` events have come since the
- last signal that the host took.
+ `health.silent_events` events have come in since the host last received a signal.
  */
 #define SIGNAL_HEALTH_SILENT 2
 
 /*
- Events or signals were dropped or conflated since the last look, or signals
- wait for room now.
+ Events or signals were dropped or conflated since the last call, or signals are
+ waiting for room now.
  */
 #define SIGNAL_HEALTH_OVERLOADED 3
 
 /*
- A lane has not come round for `health.stall_us`.
+ A lane has made no progress for `health.stall_us`.
  */
 #define SIGNAL_HEALTH_STALLED 4
 
 /*
- A lane could not go on: events are counted and refused.
+ A lane has failed. Further events are refused and counted.
  */
 #define SIGNAL_HEALTH_FAILED 5
 
 /*
- Signals come out, but something beside them is wrong: `health.refused_percent` of
- the events since the last look were refused (but for `refused_not_an_asset`), the
- latency report has ended, or events are missing in the capture. Only
+ Signals go out, but something else is wrong: at least `health.refused_percent` of
+ the events since the last call were refused (`refused_not_an_asset` aside), the
+ latency report has ended, or events are missing from the capture. Only
  `SIGNAL_HEALTH_OK` is better.
  */
 #define SIGNAL_HEALTH_DEGRADED 6
 
 /*
- The handle, or another pointer that is needed, is null.
+ The handle, or another pointer that the call needs, is null.
  */
 #define SIGNAL_ERROR_NULL -1
 
 /*
- `signal_poll_callbacks`: a lane has failed; see `signal_last_error`.
+ The engine has failed, and every signal was handed out. `signal_last_error` gives the reason.
  */
 #define SIGNAL_ERROR_FAILED -2
 
 /*
- The handle is none of this library's: foreign, destroyed, or made before
- `fork`. Counted in `signal_refused_handles`.
+ The handle is invalid: already destroyed, made before `fork`, or never returned by
+ this library. Counted by `signal_refused_handles`.
  */
 #define SIGNAL_ERROR_HANDLE -3
 
 /*
- Another call on this handle is under way. Counted in `refused_concurrent`.
+ Another call on this handle is in progress. Counted in `refused_concurrent`.
  */
 #define SIGNAL_ERROR_BUSY -4
 
 /*
- `signal_lane_t.core` of a lane that is not pinned.
+ `core` in `signal_lane_t` of a lane that is not pinned.
  */
 #define SIGNAL_NO_CORE UINT64_MAX
 
 /*
- `signal_value_name`: the model of values that are those of several models.
+ In place of a model's index: the values are those of several models.
  */
 #define SIGNAL_ALL_MODELS -10
 
@@ -312,12 +316,13 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_NO_INSTRUMENT -12
 
 /*
- Receives one signal on the host's own thread, from inside
- `signal_poll_callbacks`, or with `deliver` `on_data` from inside
- `signal_on_data`. `symbol` is UTF-8, at most 32 bytes and a NUL. `symbol` and
- `values` are valid during the call only. A C++ exception may leave it: it passes through the function that made the call,
- that signal counts as delivered and the rest waits for the next poll, or with
- `deliver` `on_data` for the next `signal_on_data`.
+ Receives one signal. It runs on the host's own thread, inside
+ `signal_poll_callbacks`, or inside `signal_on_data` where `deliver` is `on_data`.
+
+ `symbol` is UTF-8: at most 32 bytes and a NUL. `symbol` and `values` are valid
+ during the call only. The callback may throw a C++ exception, which passes through
+ the function that made the call. The signal then counts as delivered. The rest wait
+ for the next poll, or for the next `signal_on_data` where `deliver` is `on_data`.
  */
 typedef void (*signal_callback_t)(const char *symbol,
                                   long long timestamp,
@@ -326,17 +331,17 @@ typedef void (*signal_callback_t)(const char *symbol,
                                   void *user_data);
 
 /*
- What an instrument is. The texts are UTF-8, owned by the handle and valid until
- `signal_destroy`.
+ Describes an instrument. The texts are UTF-8, belong to the handle and are valid
+ until `signal_destroy`.
  */
 typedef struct {
   /*
-   The name that its signals bear: what the callback gets as `symbol`.
+   The name in its signals: what the callback gets as `symbol`.
    */
   const char *name;
   /*
-   Its symbol as the host spells it, `btc_usdt`; of several spellings the first
-   that came.
+   Its symbol as the host spells it, such as `btc_usdt`; the first spelling received
+   if there are several.
    */
   const char *symbol;
   /*
@@ -350,8 +355,8 @@ typedef struct {
 } signal_instrument_t;
 
 /*
- What tells an inlined poll whether anything is new. Read it through
- `signal_poll`; never write it.
+ Tells an inlined poll whether there are new signals. Read it through `signal_poll`;
+ never write it.
  */
 typedef struct {
   /*
@@ -359,25 +364,25 @@ typedef struct {
    */
   const uint64_t *published;
   /*
-   Signals that the host has taken. Its own thread writes it. The word behind it
-   is that of `next`.
+   Signals that the host has taken. The host's own thread writes it. The word after
+   it is `next`.
    */
   const uint64_t *taken;
   /*
-   Where the next signal will lie: for a prefetch, not to be read through.
+   Address of the next signal, for a prefetch only: do not read what it points to.
    The host's own thread writes it.
    */
   const void *const *next;
 } signal_egress_t;
 
 /*
- One signal of a batch. `symbol` and `values` lie in the library's memory, the
- values in the very slot of the ring that they came through, and are valid until
- the batch is freed: see `signal_poll_batch`.
+ One signal of a batch. `symbol` and `values` point into the library's memory: the
+ values are in the ring slot that carried them. Both are valid until the batch is
+ freed; see `signal_poll_batch`.
  */
 typedef struct {
   /*
-   The signal's number, as `signal_current_sequence` says it.
+   The signal's sequence number, as `signal_current_sequence` returns it.
    */
   uint64_t sequence;
   /*
@@ -389,7 +394,7 @@ typedef struct {
    */
   long long timestamp;
   /*
-   From `signal_on_data` until it was taken by this batch, ns; 0 with timing
+   Time from `signal_on_data` until this batch took the signal, ns; 0 where timing is
    off.
    */
   uint64_t age_ns;
@@ -398,29 +403,28 @@ typedef struct {
    */
   const double *values;
   /*
-   How many values.
+   Number of values.
    */
   int count;
   /*
-   The place of the model that it is from, `SIGNAL_ALL_MODELS` if the values
-   are those of several.
+   Index of the model that made the values; `SIGNAL_ALL_MODELS` if they are those of
+   several models.
    */
   int model;
 } signal_result_t;
 
 /*
- Counters of one handle. Set `size` to `sizeof(signal_stats_t)` first: a
- library that knows more fields leaves the rest out, one that knows fewer
- fills what it knows and sets `size` to that.
+ Counters of one handle. Set `size` to `sizeof(signal_stats_t)` before the call. A
+ library that knows more fields leaves those out. A library that knows fewer fills in
+ what it knows, and sets `size` to that.
 
- Every event of a known type ends in exactly one of `refused_bad_*`,
+ Each event of a known type is counted in exactly one of `refused_bad_*`,
  `refused_too_many_instruments`, `refused_not_an_asset`, `refused_failed`,
- `refused_quarantined`, `dropped_ingest_*`, `dropped_stage_stopped`, `updates`
- and `answered`, or is counted in `in_flight`. Every signal ends in exactly
- one of `delivered`, `conflated_egress` and `dropped_egress_*`, or is counted
- in `queued`. A lane counts a signal just after it has published it, so for a
- moment `delivered` may be ahead of `signals`; with `in_flight` 0 everything
- is counted and visible.
+ `refused_quarantined`, `dropped_ingest_*`, `dropped_stage_stopped`, `updates`,
+ `answered` and `in_flight`. Each signal is counted in exactly one of `delivered`,
+ `conflated_egress`, `dropped_egress_*` and `queued`. A lane counts a signal just
+ after it publishes it, so `delivered` can be ahead of `signals` for a moment. Once
+ `in_flight` is 0, everything is counted and visible.
  */
 typedef struct {
   /*
@@ -428,19 +432,19 @@ typedef struct {
    */
   uint64_t size;
   /*
-   Depth events given.
+   Depth events received.
    */
   uint64_t events_depth;
   /*
-   Ticker events given.
+   Ticker events received.
    */
   uint64_t events_ticker;
   /*
-   Trade events given.
+   Trade events received.
    */
   uint64_t events_trade;
   /*
-   Index price events given.
+   Index price events received.
    */
   uint64_t events_index_price;
   /*
@@ -448,28 +452,28 @@ typedef struct {
    */
   uint64_t refused_null_data;
   /*
-   Calls with a message type that the engine does not take.
+   Calls with a message type that the library does not use.
    */
   uint64_t refused_unknown_type;
   /*
-   Events with an empty symbol, or one that is no UTF-8 or has spaces, control
-   characters or others that cannot be seen.
+   Events whose symbol is empty, is not UTF-8, or contains spaces, control
+   characters or other invisible characters.
    */
   uint64_t refused_bad_symbol;
   /*
-   Events with a price that is not positive or beyond `limits.max_price`.
+   Events with a price that is not positive, or above `limits.max_price`.
    */
   uint64_t refused_bad_price;
   /*
-   Events with a size that is negative or beyond `limits.max_size`.
+   Events with a size that is negative, or above `limits.max_size`.
    */
   uint64_t refused_bad_size;
   /*
-   Events of instruments beyond `instruments.max`.
+   Events of instruments in excess of `instruments.max`.
    */
   uint64_t refused_too_many_instruments;
   /*
-   Events that came after a lane had failed.
+   Events received after a lane failed.
    */
   uint64_t refused_failed;
   /*
@@ -481,11 +485,11 @@ typedef struct {
    */
   uint64_t dropped_egress_ring_full;
   /*
-   Input sequence numbers that ingest missed.
+   Event sequence numbers that ingest did not see.
    */
   uint64_t ingest_gap;
   /*
-   Events that only updated state.
+   Events that changed state and called for no signal.
    */
   uint64_t updates;
   /*
@@ -493,32 +497,32 @@ typedef struct {
    */
   uint64_t triggered;
   /*
-   Predictions made: one a factor vector, or with `"callback": "per-model"`
-   one for each model.
+   Predictions made: one per factor vector, or one per factor vector and model where
+   `callback` is `per-model`.
    */
   uint64_t predicted;
   /*
-   Signals made, dropped and conflated ones too.
+   Signals made, including those dropped or conflated later.
    */
   uint64_t signals;
   /*
-   Signals that the host took: by poll, from `signal_on_data` or in batches.
+   Signals that the host received, from a poll, `signal_on_data` or a batch.
    */
   uint64_t delivered;
   /*
-   Signal numbers that the host missed.
+   Signal sequence numbers that the host did not see.
    */
   uint64_t egress_gap;
   /*
-   Times that a ring was full and its sender waited.
+   Times a sender had to wait because its ring was full.
    */
   uint64_t ring_waits;
   /*
-   Events that have not ended yet.
+   Events that are still being processed.
    */
   uint64_t in_flight;
   /*
-   Events of symbols that are not among the configured `assets`.
+   Events of symbols that are not in the configured `assets`.
    */
   uint64_t refused_not_an_asset;
   /*
@@ -526,99 +530,97 @@ typedef struct {
    */
   uint64_t answered;
   /*
-   Events that ended in a quarantine: their instrument's, or that of the
-   only model left.
+   Events of an instrument that is in quarantine, or for which the only model left is.
    */
   uint64_t refused_quarantined;
   /*
-   Events dropped because `overload.ingest` `block` found no room in time.
+   Events dropped because `overload.ingest` is `block` and no room appeared in time.
    */
   uint64_t dropped_ingest_timeout;
   /*
-   Events that ended between lanes because the engine ended or had failed:
-   their last message was dropped.
+   Events whose last message was dropped between lanes because the engine stopped or
+   had failed.
    */
   uint64_t dropped_stage_stopped;
   /*
-   Signals dropped because `overload.egress` `block` found no room in time.
+   Signals dropped because `overload.egress` is `block` and no room appeared in time.
    */
   uint64_t dropped_egress_timeout;
   /*
-   Signals dropped because the engine ended or had failed.
+   Signals dropped because the engine stopped or had failed.
    */
   uint64_t dropped_egress_stopped;
   /*
-   Signals replaced by a newer one of their instrument while the ring to
-   the host was full.
+   Signals replaced by a newer one of the same instrument while the ring to the host
+   was full.
    */
   uint64_t conflated_egress;
   /*
-   Signals that were made and are neither delivered nor lost.
+   Signals made and neither delivered nor lost yet.
    */
   uint64_t queued;
   /*
-   Panics of factor sets and models; each put something in quarantine.
+   Panics of factor sets and models. Each put something in quarantine.
    */
   uint64_t panics;
   /*
-   Calls refused because another call on the handle was under way: no events.
+   Calls refused because another call on the handle was in progress. They are not events.
    */
   uint64_t refused_concurrent;
   /*
-   Factor vectors that a lane with a share of the models was too slow for.
+   Factor vectors skipped by a lane that runs some of the models and fell behind.
    */
   uint64_t model_vectors_missed;
   /*
-   Events in the capture file.
+   Events written to the capture file.
    */
   uint64_t capture_written;
   /*
-   Events that were overwritten before the capture's writer had read them.
+   Events overwritten before the capture writer had read them.
    */
   uint64_t capture_missed;
   /*
-   Events that are not in the capture file because of an error of its disk.
+   Events missing from the capture file because of a disk error.
    */
   uint64_t capture_failed;
   /*
-   Events dropped in the ring to ingest because the engine ended or had
-   failed.
+   Events dropped in the ring to ingest because the engine stopped or had failed.
    */
   uint64_t dropped_ingest_stopped;
   /*
-   Messages between lanes, not the last of their event, that were dropped
-   because the engine ended or had failed.
+   Messages dropped between lanes because the engine stopped or had failed, other than
+   the last one of their event.
    */
   uint64_t lost_stage_parts;
   /*
-   1 once a lane could not go on, else 0: `signal_last_error` says why after a
-   poll that returned `SIGNAL_ERROR_FAILED` or after `signal_health`.
+   1 once a lane has failed, else 0. `signal_last_error` gives the reason after a poll
+   that returned `SIGNAL_ERROR_FAILED`, or after `signal_health`.
    */
   uint64_t failed;
   /*
-   Copies of index prices for further shards: an index price goes to every
-   shard, and one of them stands for the event.
+   Copies of index prices made for the second and later shards. An index price goes to
+   every shard; one of them stands for the event.
    */
   uint64_t index_copies;
   /*
-   Such copies that have been dealt with; the rest is part of `in_flight`.
+   Copies of index prices that have been processed. The rest are in `in_flight`.
    */
   uint64_t index_copies_ended;
   /*
-   Latencies, of all hops, that took `SIGNAL_LATENCY_BOUND_NS` or longer. As of
-   the last `signal_latency` or the last interval of the latency report.
+   Latencies of any hop that reached `SIGNAL_LATENCY_BOUND_NS`, as of the last
+   `signal_latency` or the last interval of the latency report.
    */
   uint64_t latency_beyond;
   /*
-   1 once the latency report could no longer be written and has ended, else 0:
-   `signal_last_error` says why after `signal_health`.
+   1 once the latency report could not be written and has ended, else 0.
+   `signal_last_error` gives the reason after `signal_health`.
    */
   uint64_t report_ended;
 } signal_stats_t;
 
 /*
- One hop's latencies, in ns, since the handle was made. What took longer than
- `SIGNAL_LATENCY_BOUND_NS` counts as that.
+ Latencies of one hop since the handle was made, in ns. A latency above
+ `SIGNAL_LATENCY_BOUND_NS` is recorded as that.
  */
 typedef struct {
   /*
@@ -642,13 +644,13 @@ typedef struct {
    */
   uint64_t p999_ns;
   /*
-   Greatest, ns; with `SIGNAL_LATENCY_BOUND_NS` that or more.
+   Maximum, ns. `SIGNAL_LATENCY_BOUND_NS` means that or more.
    */
   uint64_t max_ns;
 } signal_hop_t;
 
 /*
- A lane and how it comes round.
+ A lane and its progress.
  */
 typedef struct {
   /*
@@ -657,15 +659,15 @@ typedef struct {
    */
   char name[SIGNAL_NAME_LEN];
   /*
-   The core that it is pinned to; `SIGNAL_NO_CORE` where lanes cannot be pinned.
+   Core that it is pinned to; `SIGNAL_NO_CORE` if it is not pinned.
    */
   uint64_t core;
   /*
-   The heartbeat's sequence: it grows for as long as the lane comes round.
+   Number of heartbeats. It grows as long as the lane makes progress.
    */
   uint64_t beats;
   /*
-   The longest duty cycle, ns, without time given away on purpose.
+   Longest duty cycle, ns, without time that the lane spent idle on purpose.
    */
   uint64_t longest_duty_ns;
   /*
@@ -673,7 +675,7 @@ typedef struct {
    */
   uint64_t stalls;
   /*
-   Time since the last beat, ns.
+   Time since the last heartbeat, ns.
    */
   uint64_t silence_ns;
 } signal_lane_t;
@@ -683,16 +685,16 @@ typedef struct {
  */
 typedef struct {
   /*
-   `ingest` and `egress`, as in the configuration; `stage.NAME` for the ring
-   between lanes that leads to a stage; NUL-terminated.
+   `ingest` and `egress`, as in the configuration, or `stage.NAME` for the ring
+   between lanes that leads to stage NAME; NUL-terminated.
    */
   char name[SIGNAL_NAME_LEN];
   /*
-   Messages that it can hold.
+   Number of messages that it can hold.
    */
   uint64_t capacity;
   /*
-   Most messages that have waited in it at once.
+   Largest number of messages that have waited in it at once.
    */
   uint64_t high_water;
 } signal_ring_t;
@@ -704,13 +706,15 @@ extern "C" {
 /*
  Makes an engine and starts its lanes.
 
- `config_json` is NUL-terminated JSON, `"{}"` or null for the defaults; it is
- read during the call only. `SIGNAL_CONFIG` names a file with the real
- configuration; keys in `config_json` win over it. Returns a handle that the
- caller owns until `signal_destroy`, or null: `signal_last_error` then says
- why, as does one line on stderr. Takes up to 200 ms the first time. It waits 10 s
- for each of its threads to be there, and 30 s for the first run of the factor sets
- and models on each lane, at most; then it returns null.
+ `config_json` is NUL-terminated JSON; `"{}"` or null gives the defaults. It is read
+ during the call only. The environment variable `SIGNAL_CONFIG` may name a
+ configuration file; keys in `config_json` override keys in that file. Returns a
+ handle, which the caller owns until `signal_destroy`. Returns null on an error:
+ `signal_last_error` then gives the reason, as does one line on stderr.
+
+ The first call takes up to 200 ms. The call waits at most 10 s for each thread to
+ start, and at most 30 s for the first run of the factor sets and models on each
+ lane; then it returns null.
 
  # Safety
 
@@ -719,29 +723,28 @@ extern "C" {
 void *signal_create(const char *config_json);
 
 /*
- Sets the callback and what it gets as `user_data`, in place of an earlier
- one. Null clears it: signals then wait in the ring. From inside a callback
- it takes effect after that callback. While another thread is inside a call on the
- handle it is refused, and what was set stays: `signal_last_error` then says so, and
- is null after a call that was taken.
+ Sets the callback and its `user_data`, replacing an earlier one. Null removes the
+ callback: signals then wait in the ring. Inside a callback, the change takes effect
+ after that callback.
+
+ While another thread is inside a call on the handle, the call is refused and the
+ earlier callback stays. `signal_last_error` then gives the reason; after a
+ successful call it returns null.
 
  # Safety
 
- `cb` is null or a function that stays callable, and `user_data` stays valid,
- for as long as the callback is set.
+ `cb` is null or points to a function. The function stays callable and `user_data`
+ stays valid until another callback is set or the handle is destroyed.
  */
 void signal_register_callback(void *handle, signal_callback_t cb, void *user_data);
 
 /*
- Stops and joins the lanes, writes the latency report if one is configured,
- and frees the handle. Makes no callback: signals still queued are discarded.
- From inside a callback the handle is dead for every function at once, and its
- end takes place when the poll, or `signal_on_data`, ends. While another thread is inside a call on
- the handle it is refused, and the handle lives on. Null is ignored.
+ Stops and joins the lanes, writes the latency report if one is configured, and
+ frees the handle. Makes no callback: signals still queued are discarded.
 
- # Safety
-
- None is needed: a handle that is none is refused.
+ Inside a callback, every function refuses the handle at once, and it is freed when
+ the poll, or `signal_on_data`, returns. While another thread is inside a call on
+ the handle, the call is refused and the handle stays valid. Null is ignored.
  */
 void signal_destroy(void *handle);
 
@@ -751,74 +754,62 @@ void signal_destroy(void *handle);
 const char *signal_version(void);
 
 /*
- Takes one event: `type` is one of `SIGNAL_TYPE_`, `data` its struct. Copies what it needs from `data` and returns: it takes no
- lock, allocates nothing, makes no system call and never waits. With
- `overload.ingest` `block` alone it does wait for room, spinning, for
- `overload.block_ms` at most; placed `inline` it computes before it returns, and
- writes the one line on stderr that is due when a second instrument begins to bear
- a name.
- A handle that is none is refused and counted, null ignored; null data, other
- types and bad content are counted.
+ Takes one event. `type` is one of `SIGNAL_TYPE_`, `data` points to its struct.
 
- With `deliver` `on_data` it then makes callbacks, as `signal_poll_callbacks`
- does: of what is ready, and, if the event triggers, of what comes within
- `deliver_budget_us`, for which it spins. It makes none inside a callback or
- without one. An exception that leaves a callback passes through; the event has
- been taken then.
+ The call copies what it needs from `data`. It takes no lock, allocates nothing, makes
+ no system call and does not wait, with these exceptions. Where `overload.ingest` is
+ `block`, it spins for at most `overload.block_ms` while the ring is full. Where
+ `placement` is `inline`, it runs the factors and models before it returns, and writes
+ one line to stderr when a second instrument with the same name appears.
+
+ Null `data`, other types and bad content are counted and dropped. A null handle is
+ ignored; another invalid handle is refused and counted.
+
+ Where `deliver` is `on_data`, the call then makes callbacks, as
+ `signal_poll_callbacks` does, for the signals that are ready. If the event leads to
+ signals, it also spins for at most `deliver_budget_us` for those. It makes no
+ callback inside a callback. An exception thrown by a callback passes through; the
+ event has been taken then.
 
  # Safety
 
- `data` is null or points to the struct of `type`, at any alignment, readable
- during the call.
+ `data` is null or points to the struct of `type`, at any alignment, readable during
+ the call.
  */
-void signal_on_data(void *handle,
-                    int type,
-                    const void *data);
+void signal_on_data(void *handle, int type, const void *data);
 
 /*
- Hands every signal that is ready to the callback, on this thread, oldest
- first. No other thread ever runs the callback, and no other function but
- `signal_on_data` with `deliver` `on_data`. Returns how many callbacks were
- made, 0 inside a callback or without one, `SIGNAL_ERROR_FAILED` once the engine
- has failed and everything queued was handed out, or another `SIGNAL_ERROR_` for
- a handle that it does not take. It frees the batch that `signal_poll_batch` has
- handed out.
+ Calls the callback on this thread for every signal that is ready, oldest first. Only
+ this function runs callbacks, and `signal_on_data` where `deliver` is `on_data`. It
+ first frees the batch that `signal_poll_batch` returned.
 
- # Safety
-
- None is needed: a handle that is none is refused.
+ Returns the number of callbacks made: 0 inside a callback, or if none is set. Returns
+ `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed out, or
+ another `SIGNAL_ERROR_` for an invalid or busy handle.
  */
 int signal_poll_callbacks(void *handle);
 
 /*
- From inside a callback: the place of the model that the signal is from, or
- `SIGNAL_ALL_MODELS` if its values are those of several models.
- `SIGNAL_NO_MODEL` outside a callback, another `SIGNAL_ERROR_` for a handle that
- it does not take.
-
- # Safety
-
- None is needed: a handle that is none is refused.
+ Inside a callback: the index of the model that made the signal, or
+ `SIGNAL_ALL_MODELS` if its values are those of several models. Outside a callback
+ `SIGNAL_NO_MODEL`; for an invalid or busy handle another `SIGNAL_ERROR_`.
  */
 int signal_current_model(void *handle);
 
 /*
- From inside a callback: the number of the signal, from 1 and one more for each
- that the engine makes. Numbers of dropped and conflated signals are skipped, so
- each gap shows where signals were lost, and how many. 0 outside a callback and
- for a handle that it does not take.
-
- # Safety
-
- None is needed: a handle that is none is refused.
+ Inside a callback: the signal's sequence number. The engine numbers its signals 1, 2,
+ 3 and so on. Dropped and conflated signals keep their numbers, so a gap shows how
+ many signals were lost, and where. 0 outside a callback, and for an invalid or busy
+ handle.
  */
 uint64_t signal_current_sequence(void *handle);
 
 /*
- From inside a callback: what the signal's instrument is, into `instrument`.
- Returns 0; `SIGNAL_NO_INSTRUMENT` outside a callback; `SIGNAL_ERROR_NULL` for
- null `instrument`; another `SIGNAL_ERROR_` for a handle that it does not take.
- `instrument` is then left as it was.
+ Inside a callback: describes the signal's instrument in `instrument`.
+
+ Returns 0, or `SIGNAL_NO_INSTRUMENT` outside a callback, `SIGNAL_ERROR_NULL` if
+ `instrument` is null, or another `SIGNAL_ERROR_` for an invalid or busy handle.
+ `instrument` is written only when it returns 0.
 
  # Safety
 
@@ -827,11 +818,12 @@ uint64_t signal_current_sequence(void *handle);
 int signal_current_instrument(void *handle, signal_instrument_t *instrument);
 
 /*
- What the instrument is of the signal at `index`, from 0, in the batch that
- `signal_poll_batch` has handed out last, into `instrument`. Returns 0;
- `SIGNAL_NO_INSTRUMENT` if that batch has no such signal or has been freed;
- `SIGNAL_ERROR_NULL` for null `instrument`; another `SIGNAL_ERROR_` for a handle
- that it does not take. `instrument` is then left as it was.
+ Describes in `instrument` the instrument of signal `index`, counted from 0, of the
+ last batch that `signal_poll_batch` returned.
+
+ Returns 0, or `SIGNAL_NO_INSTRUMENT` if that batch has no such signal or was freed,
+ `SIGNAL_ERROR_NULL` if `instrument` is null, or another `SIGNAL_ERROR_` for an
+ invalid or busy handle. `instrument` is written only when it returns 0.
 
  # Safety
 
@@ -840,31 +832,28 @@ int signal_current_instrument(void *handle, signal_instrument_t *instrument);
 int signal_batch_instrument(void *handle, int index, signal_instrument_t *instrument);
 
 /*
- What an inlined poll reads; give it to `signal_poll`. Owned by the library and
- readable for ever: after `signal_destroy` an inlined poll finds nothing in it,
- or calls and is refused. Null for a handle that is none.
-
- # Safety
-
- None is needed: a handle that is none is refused.
+ What an inlined poll reads: pass it to `signal_poll`. It belongs to the library and
+ stays readable for ever. After `signal_destroy` an inlined poll either finds no
+ signal in it, or calls the library, which refuses the handle. Null for an invalid
+ handle.
  */
 const signal_egress_t *signal_egress(void *handle);
 
 /*
- Writes at most `max` of the signals that are ready into `results`, oldest
- first, without copying their values, and returns how many. For hosts that want
- no callback; no callback is made. The signals count as delivered.
+ Writes at most `max` of the signals that are ready to `results`, oldest first, without
+ copying their values, and returns how many it wrote. It makes no callback: it is for
+ hosts that want none. The signals count as delivered.
 
- The batch is freed, and its pointers die, at the next `signal_poll_batch`,
- `signal_poll_callbacks` or `signal_destroy` on this handle, and with `deliver`
- `on_data` and a callback at the next `signal_on_data`. Until then its slots
- are not free for new signals, but for one: a batch is at most `rings.egress`
- less one, so that there is always room for the news that makes an inlined poll
- call again. `max` 0 or less only frees.
+ The batch stays valid until the next `signal_poll_batch`, `signal_poll_callbacks` or
+ `signal_destroy` on this handle, and, where `deliver` is `on_data` and a callback is
+ set, the next `signal_on_data`. That call frees the batch; its pointers are invalid
+ from then on. A batch keeps its ring slots from new signals until it is freed, so it
+ holds at most `rings.egress` minus one signals: one slot is left through which an
+ inlined poll learns of further signals. With `max` at 0 or less the call only frees.
 
- 0 inside a callback; `SIGNAL_ERROR_NULL` for null `results`, and nothing is
- freed; `SIGNAL_ERROR_FAILED` once the engine has failed and everything queued
- was handed out; another `SIGNAL_ERROR_` for a handle that it does not take.
+ Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `results` is null (the batch is
+ not freed then), `SIGNAL_ERROR_FAILED` once the engine has failed and every signal
+ was handed out, or another `SIGNAL_ERROR_` for an invalid or busy handle.
 
  # Safety
 
@@ -873,118 +862,99 @@ const signal_egress_t *signal_egress(void *handle);
 int signal_poll_batch(void *handle, signal_result_t *results, int max);
 
 /*
- Why the last `signal_create` on this thread returned null, why
- `signal_register_callback` was refused, why a poll
- returned `SIGNAL_ERROR_FAILED`, or what `signal_health` found; null if that
- call had nothing to say. Valid until the next such call on this thread: copy
- it, never free it.
+ Why the last call on this thread failed: `signal_create`, `signal_register_callback`,
+ a poll that returned `SIGNAL_ERROR_FAILED`, or a call that refused its handle. After
+ `signal_health` it is what that found. Null if that call had nothing to report. Valid
+ until the next such call on this thread: copy it, never free it.
  */
 const char *signal_last_error(void);
 
 /*
- Calls that were refused because their handle is none of this library's:
- foreign, destroyed, or made before `fork`. All handles, since the library was
- loaded. Any thread.
+ Number of calls refused because of an invalid handle: already destroyed, made before
+ `fork`, or never returned by this library. Counts all handles since the library was
+ loaded. Any thread may call it.
  */
 uint64_t signal_refused_handles(void);
 
 /*
- Lines for stderr that could not be written at once and are lost: a full pipe, a
- reader that is gone, a full disk, a descriptor 2 that is not stderr any more. All
- handles, since the library was loaded. Any thread.
+ Number of stderr lines lost because they could not be written at once: a full pipe, a
+ closed reader, a full disk, or a descriptor 2 that is no longer stderr. Counts all
+ handles since the library was loaded. Any thread may call it.
  */
 uint64_t signal_lost_lines(void);
 
 /*
- Fills in the counters while the engine runs. Returns 0; `SIGNAL_ERROR_NULL`
- for a null handle, null `stats` or a `size` too small for a single counter;
- `SIGNAL_ERROR_HANDLE` for any other handle that is none. `stats` is then left
- as it was.
+ Fills in the counters while the engine runs. Returns 0, or `SIGNAL_ERROR_NULL` if the
+ handle or `stats` is null or `size` is too small for one counter, or
+ `SIGNAL_ERROR_HANDLE` for another invalid handle. `stats` is written only when it
+ returns 0.
 
  # Safety
 
- `stats` is null or points to at least
- `stats->size` writable bytes.
+ `stats` is null or points to at least `stats->size` writable bytes.
  */
 int signal_stats(void *handle, signal_stats_t *stats);
 
 /*
- Number of models, in the order of the configuration; `SIGNAL_ERROR_NULL` or
- `SIGNAL_ERROR_HANDLE` for a handle that is none.
-
- # Safety
-
- None is needed: a handle that is none is refused.
+ Number of models, in the order of the configuration. `SIGNAL_ERROR_NULL` or
+ `SIGNAL_ERROR_HANDLE` for an invalid handle.
  */
 int signal_models(void *handle);
 
 /*
- The name of a model, by its place from 0. Owned by the handle and valid until
- `signal_destroy`; null if there is no such model.
-
- # Safety
-
- None is needed: a handle that is none is refused.
+ Name of model `model`, counted from 0. It belongs to the handle and is valid until
+ `signal_destroy`. Null if there is no such model.
  */
 const char *signal_model_name(void *handle, int model);
 
 /*
- The name of `values[index]` in a callback with this model's values, or with
- all models' values (`SIGNAL_ALL_MODELS`). Owned by the handle and valid until
- `signal_destroy`; null if there is no such value.
-
- # Safety
-
- None is needed: a handle that is none is refused.
+ Name of `values[index]` in a callback with the values of model `model`, or with those
+ of all models (`SIGNAL_ALL_MODELS`). It belongs to the handle and is valid until
+ `signal_destroy`. Null if there is no such value.
  */
 const char *signal_value_name(void *handle, int model, int index);
 
 /*
- Writes at most `max` hops that have been timed, in the order of the path,
- and returns how many; -1 for a null pointer. Not for the hot path: it waits
- up to 100 ms for the lanes. 0 inside a callback. A value that is equal to
- `SIGNAL_LATENCY_BOUND_NS` is a lower bound.
+ Writes at most `max` hops that have recorded latencies to `hops`, in pipeline order,
+ and returns how many it wrote. A value equal to `SIGNAL_LATENCY_BOUND_NS` is a lower
+ bound. Not for the hot path: it waits up to 100 ms for the lanes.
+
+ Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `hops` is null, or another
+ `SIGNAL_ERROR_` for an invalid or busy handle.
 
  # Safety
 
- `hops` is null or has room
- for `max` elements.
+ `hops` is null or has room for `max` elements.
  */
 int signal_latency(void *handle, signal_hop_t *hops, int max);
 
 /*
- The engine's state in a word, one of `SIGNAL_HEALTH_`: where several hold, the
- worst, which is not the greatest number: from best to worst `OK`, `DEGRADED`,
- `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`. `signal_last_error`
- then says on this thread what it is concluded from, and what a person should know
- in any state: instruments of one name, assets that have not occurred; null if there
- is nothing to say of `SIGNAL_HEALTH_OK`. "Since the last look" is since the
- last call on this handle, by whichever thread. It takes no memory and never waits:
- while another thread looks, or where a signal handler has interrupted a look, it
- says what the look before has found. Texts longer than 4,095 bytes are cut off. Not
- for the hot path.
+ The engine's state, one of `SIGNAL_HEALTH_`; the worst if several apply. From best to
+ worst: `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`.
+ The numbers do not rank them. A negative `SIGNAL_ERROR_` for an invalid handle.
 
- # Safety
+ `signal_last_error` on this thread then gives the evidence, and what an operator
+ should know in any state: instruments that share a name, assets of which no event has
+ come. It returns null for `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts
+ off after 4,095 bytes.
 
- None is needed: a handle that is none is refused.
+ "Since the last call" means the last call on this handle, from any thread. The call
+ allocates nothing and never waits. While another thread is in this call, or if it
+ interrupts one as a signal handler, it reports what the call before found. Not for the
+ hot path.
  */
 int signal_health(void *handle);
 
 /*
- What was put in quarantine as the `index`th, and why; null if fewer were, or
- if it is beyond the 64 that are kept. Owned by the handle and valid until
- `signal_destroy`.
-
- # Safety
-
- None is needed: a handle that is none is refused.
+ What was put in quarantine as number `index`, counted from 0, and why. It belongs to
+ the handle and is valid until `signal_destroy`. Null if there were fewer, or if
+ `index` is beyond the 64 that are kept.
  */
 const char *signal_incident(void *handle, int index);
 
 /*
- Writes at most `max` lanes, in the order of the path, and returns how many;
- a negative `SIGNAL_ERROR_` for a null pointer or a handle
- that is none.
+ Writes at most `max` lanes to `lanes`, in pipeline order, and returns how many it
+ wrote. A negative `SIGNAL_ERROR_` if `lanes` is null or the handle is invalid.
 
  # Safety
 
@@ -993,8 +963,8 @@ const char *signal_incident(void *handle, int index);
 int signal_lanes(void *handle, signal_lane_t *lanes, int max);
 
 /*
- Writes at most `max` rings, in the order of the path, and returns how many;
- a negative `SIGNAL_ERROR_` for a null pointer or a handle that is none.
+ Writes at most `max` rings to `rings`, in pipeline order, and returns how many it
+ wrote. A negative `SIGNAL_ERROR_` if `rings` is null or the handle is invalid.
 
  # Safety
 
@@ -1003,12 +973,8 @@ int signal_lanes(void *handle, signal_lane_t *lanes, int max);
 int signal_rings(void *handle, signal_ring_t *rings, int max);
 
 /*
- What one clock stamp costs, ns, measured now in well under a millisecond;
- -1 for a handle that is none.
-
- # Safety
-
- None is needed: a handle that is none is refused.
+ What reading the clock once costs, ns, measured during the call, which takes well
+ under a millisecond. -1 for an invalid handle.
  */
 double signal_stamp_ns(void *handle);
 
@@ -1016,19 +982,18 @@ double signal_stamp_ns(void *handle);
 }  // extern "C"
 #endif  // __cplusplus
 
-/* The inlined poll: one acquire load, a compare and a prefetch; calls into the library only
- * when something is new. Every word that another thread may write is read as an atomic.
- * `egress` comes from signal_egress(handle), `poll` is
- * signal_poll_callbacks, as dlsym found it. Returns what `poll` returns, or 0.
+/* The inlined poll: one acquire load, one comparison and one prefetch. It calls the
+ * library only when there is a new signal. `egress` comes from signal_egress(handle).
+ * `poll` is signal_poll_callbacks, as dlsym found it. Returns what `poll` returns, or 0.
+ * Every word that another thread may write is read as an atomic.
  *
- * It does not see that an engine has failed: signal_poll_callbacks itself says
- * so. */
+ * It does not notice that an engine has failed: signal_poll_callbacks does. */
 static __inline__ int signal_poll(void *handle, const signal_egress_t *egress,
                                   int (*poll)(void *handle)) {
   const uint64_t *host = egress->taken;
   if (__atomic_load_n(egress->published, __ATOMIC_ACQUIRE) ==
       __atomic_load_n(host, __ATOMIC_RELAXED)) {
-    /* So that the signal comes along with the news of it. */
+    /* So that the signal arrives together with the word that announces it. */
     __builtin_prefetch((const void *)(uintptr_t)__atomic_load_n(host + 1, __ATOMIC_RELAXED));
     return 0;
   }

@@ -236,7 +236,7 @@ public:
     return {results_.data(), static_cast<std::size_t>(count)};
   }
 
-  // The counters; all 0 for a handle that is none. Any thread.
+  // The counters; all 0 for an invalid handle. Any thread.
   signal_stats_t stats() const noexcept {
     signal_stats_t stats{};
     stats.size = sizeof stats;

@@ -48,8 +48,7 @@ impl Host {
     }
 
     fn poll(&self) -> c_int {
-        // SAFETY: none is needed.
-        unsafe { signal_poll_callbacks(self.0) }
+        signal_poll_callbacks(self.0)
     }
 
     /// A batch of at most two; how many, or the error.
@@ -60,8 +59,7 @@ impl Host {
     }
 
     fn health(&self) -> c_int {
-        // SAFETY: none is needed.
-        unsafe { signal_health(self.0) }
+        signal_health(self.0)
     }
 
     fn stats(&self) -> signal_stats_t {
@@ -85,8 +83,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // SAFETY: none is needed.
-        unsafe { signal_destroy(self.0) };
+        signal_destroy(self.0);
     }
 }
 
@@ -164,8 +161,7 @@ fn a_quarantine_can_be_read_with_its_place_in_the_source() {
         // SAFETY: `calls` outlives the handle.
         unsafe { signal_register_callback(host.0, Some(count), (&raw mut calls).cast()) };
         let incident = |index| {
-            // SAFETY: none is needed; the text lives as long as the handle.
-            let text = unsafe { signal_incident(host.0, index) };
+            let text = signal_incident(host.0, index);
             // SAFETY: NUL-terminated and alive.
             (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_str().unwrap())
         };
@@ -242,8 +238,7 @@ fn a_call_that_is_refused_takes_and_frees_no_memory() {
     let refused = || {
         let garbage = std::ptr::without_provenance_mut(64);
         let before = calls_of_thread();
-        // SAFETY: none is needed.
-        let code = unsafe { signal_poll_callbacks(garbage) };
+        let code = signal_poll_callbacks(garbage);
         (code, calls_of_thread() - before)
     };
     // Also the first call of a thread.

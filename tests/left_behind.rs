@@ -85,8 +85,7 @@ fn a_lane_that_was_left_behind_writes_into_no_later_handle() {
     depth(old, 666.0);
     until(|| ENTERED.load(Ordering::Relaxed));
     let start = Instant::now();
-    // SAFETY: none is needed.
-    unsafe { signal_destroy(old) };
+    signal_destroy(old);
     assert!(start.elapsed() < Duration::from_secs(25));
 
     let mut calls = 0u64;
@@ -101,9 +100,7 @@ fn a_lane_that_was_left_behind_writes_into_no_later_handle() {
     until(|| CAME_BACK.load(Ordering::Relaxed));
     // The old lane publishes its signal right after it came back.
     std::thread::sleep(Duration::from_millis(50));
-    // SAFETY: none is needed.
-    assert_eq!(unsafe { signal_poll_callbacks(new) }, 3);
+    assert_eq!(signal_poll_callbacks(new), 3);
     assert_eq!(calls, 3);
-    // SAFETY: none is needed.
-    unsafe { signal_destroy(new) };
+    signal_destroy(new);
 }

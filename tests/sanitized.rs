@@ -149,8 +149,7 @@ fn drive(config: &str, rounds: i64, expected: u64, in_batches: bool) {
         if in_batches {
             in_all += take_batches(handle);
         }
-        // SAFETY: the handle is live.
-        unsafe { signal_poll_callbacks(handle) };
+        signal_poll_callbacks(handle);
     }
     let limit = Instant::now() + Duration::from_secs(60);
     while stats(handle).in_flight > 0 {
@@ -160,11 +159,8 @@ fn drive(config: &str, rounds: i64, expected: u64, in_batches: bool) {
     if in_batches {
         in_all += take_batches(handle);
     }
-    // SAFETY: the handle is live, and dead after the second call.
-    unsafe {
-        signal_poll_callbacks(handle);
-        signal_destroy(handle);
-    }
+    signal_poll_callbacks(handle);
+    signal_destroy(handle);
     assert_eq!(counted + in_all, expected, "{config}");
 }
 

@@ -7,20 +7,20 @@ use super::handle_table::{self, Inside};
 use super::signals::attend;
 use super::types::{SIGNAL_ERROR_NULL, signal_result_t};
 
-/// Writes at most `max` of the signals that are ready into `results`, oldest
-/// first, without copying their values, and returns how many. For hosts that want
-/// no callback; no callback is made. The signals count as delivered.
+/// Writes at most `max` of the signals that are ready to `results`, oldest first, without
+/// copying their values, and returns how many it wrote. It makes no callback: it is for
+/// hosts that want none. The signals count as delivered.
 ///
-/// The batch is freed, and its pointers die, at the next `signal_poll_batch`,
-/// `signal_poll_callbacks` or `signal_destroy` on this handle, and with `deliver`
-/// `on_data` and a callback at the next `signal_on_data`. Until then its slots
-/// are not free for new signals, but for one: a batch is at most `rings.egress`
-/// less one, so that there is always room for the news that makes an inlined poll
-/// call again. `max` 0 or less only frees.
+/// The batch stays valid until the next `signal_poll_batch`, `signal_poll_callbacks` or
+/// `signal_destroy` on this handle, and, where `deliver` is `on_data` and a callback is
+/// set, the next `signal_on_data`. That call frees the batch; its pointers are invalid
+/// from then on. A batch keeps its ring slots from new signals until it is freed, so it
+/// holds at most `rings.egress` minus one signals: one slot is left through which an
+/// inlined poll learns of further signals. With `max` at 0 or less the call only frees.
 ///
-/// 0 inside a callback; `SIGNAL_ERROR_NULL` for null `results`, and nothing is
-/// freed; `SIGNAL_ERROR_FAILED` once the engine has failed and everything queued
-/// was handed out; another `SIGNAL_ERROR_` for a handle that it does not take.
+/// Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `results` is null (the batch is
+/// not freed then), `SIGNAL_ERROR_FAILED` once the engine has failed and every signal
+/// was handed out, or another `SIGNAL_ERROR_` for an invalid or busy handle.
 ///
 /// # Safety
 ///

@@ -10,25 +10,27 @@ use crate::abi::{EventKind, HostEvent};
 use crate::engine::Wait;
 use crate::telemetry::counters::Counter;
 
-/// Takes one event: `type` is one of `SIGNAL_TYPE_`, `data` its struct. Copies what it needs from `data` and returns: it takes no
-/// lock, allocates nothing, makes no system call and never waits. With
-/// `overload.ingest` `block` alone it does wait for room, spinning, for
-/// `overload.block_ms` at most; placed `inline` it computes before it returns, and
-/// writes the one line on stderr that is due when a second instrument begins to bear
-/// a name.
-/// A handle that is none is refused and counted, null ignored; null data, other
-/// types and bad content are counted.
+/// Takes one event. `type` is one of `SIGNAL_TYPE_`, `data` points to its struct.
 ///
-/// With `deliver` `on_data` it then makes callbacks, as `signal_poll_callbacks`
-/// does: of what is ready, and, if the event triggers, of what comes within
-/// `deliver_budget_us`, for which it spins. It makes none inside a callback or
-/// without one. An exception that leaves a callback passes through; the event has
-/// been taken then.
+/// The call copies what it needs from `data`. It takes no lock, allocates nothing, makes
+/// no system call and does not wait, with these exceptions. Where `overload.ingest` is
+/// `block`, it spins for at most `overload.block_ms` while the ring is full. Where
+/// `placement` is `inline`, it runs the factors and models before it returns, and writes
+/// one line to stderr when a second instrument with the same name appears.
+///
+/// Null `data`, other types and bad content are counted and dropped. A null handle is
+/// ignored; another invalid handle is refused and counted.
+///
+/// Where `deliver` is `on_data`, the call then makes callbacks, as
+/// `signal_poll_callbacks` does, for the signals that are ready. If the event leads to
+/// signals, it also spins for at most `deliver_budget_us` for those. It makes no
+/// callback inside a callback. An exception thrown by a callback passes through; the
+/// event has been taken then.
 ///
 /// # Safety
 ///
-/// `data` is null or points to the struct of `type`, at any alignment, readable
-/// during the call.
+/// `data` is null or points to the struct of `type`, at any alignment, readable during
+/// the call.
 #[unsafe(no_mangle)]
 #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
 pub unsafe extern "C-unwind" fn signal_on_data(

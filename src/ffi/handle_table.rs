@@ -34,7 +34,7 @@ const _: () = assert!(TAG < 1 << (64 - SLOT_BITS - GENERATION_BITS - COPY_BITS))
 static TABLE: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
 /// Slots that were ever used are below this one.
 static USED: AtomicUsize = AtomicUsize::new(0);
-/// Calls with a handle that is none.
+/// Calls with an invalid handle.
 static REFUSED: AtomicU64 = AtomicU64::new(0);
 
 /// Why a handle was not taken.
@@ -342,7 +342,7 @@ pub(super) fn read<R>(
     guarded(None, || Some(body(handle, slot))).ok_or(Refused::Null)
 }
 
-/// Counts a handle that is none, and says so where `signal_last_error` finds it.
+/// Counts the use of an invalid handle, and gives the reason to `signal_last_error`.
 #[cold]
 #[inline(never)]
 fn refuse(token: u64) -> Refused {

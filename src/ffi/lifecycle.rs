@@ -16,13 +16,15 @@ use crate::os::{memory, panic};
 
 /// Makes an engine and starts its lanes.
 ///
-/// `config_json` is NUL-terminated JSON, `"{}"` or null for the defaults; it is
-/// read during the call only. `SIGNAL_CONFIG` names a file with the real
-/// configuration; keys in `config_json` win over it. Returns a handle that the
-/// caller owns until `signal_destroy`, or null: `signal_last_error` then says
-/// why, as does one line on stderr. Takes up to 200 ms the first time. It waits 10 s
-/// for each of its threads to be there, and 30 s for the first run of the factor sets
-/// and models on each lane, at most; then it returns null.
+/// `config_json` is NUL-terminated JSON; `"{}"` or null gives the defaults. It is read
+/// during the call only. The environment variable `SIGNAL_CONFIG` may name a
+/// configuration file; keys in `config_json` override keys in that file. Returns a
+/// handle, which the caller owns until `signal_destroy`. Returns null on an error:
+/// `signal_last_error` then gives the reason, as does one line on stderr.
+///
+/// The first call takes up to 200 ms. The call waits at most 10 s for each thread to
+/// start, and at most 30 s for the first run of the factor sets and models on each
+/// lane; then it returns null.
 ///
 /// # Safety
 ///
@@ -145,16 +147,18 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
     Ok(handle)
 }
 
-/// Sets the callback and what it gets as `user_data`, in place of an earlier
-/// one. Null clears it: signals then wait in the ring. From inside a callback
-/// it takes effect after that callback. While another thread is inside a call on the
-/// handle it is refused, and what was set stays: `signal_last_error` then says so, and
-/// is null after a call that was taken.
+/// Sets the callback and its `user_data`, replacing an earlier one. Null removes the
+/// callback: signals then wait in the ring. Inside a callback, the change takes effect
+/// after that callback.
+///
+/// While another thread is inside a call on the handle, the call is refused and the
+/// earlier callback stays. `signal_last_error` then gives the reason; after a
+/// successful call it returns null.
 ///
 /// # Safety
 ///
-/// `cb` is null or a function that stays callable, and `user_data` stays valid,
-/// for as long as the callback is set.
+/// `cb` is null or points to a function. The function stays callable and `user_data`
+/// stays valid until another callback is set or the handle is destroyed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_register_callback(
     handle: *mut c_void,
@@ -167,17 +171,14 @@ pub unsafe extern "C" fn signal_register_callback(
     }
 }
 
-/// Stops and joins the lanes, writes the latency report if one is configured,
-/// and frees the handle. Makes no callback: signals still queued are discarded.
-/// From inside a callback the handle is dead for every function at once, and its
-/// end takes place when the poll, or `signal_on_data`, ends. While another thread is inside a call on
-/// the handle it is refused, and the handle lives on. Null is ignored.
+/// Stops and joins the lanes, writes the latency report if one is configured, and
+/// frees the handle. Makes no callback: signals still queued are discarded.
 ///
-/// # Safety
-///
-/// None is needed: a handle that is none is refused.
+/// Inside a callback, every function refuses the handle at once, and it is freed when
+/// the poll, or `signal_on_data`, returns. While another thread is inside a call on
+/// the handle, the call is refused and the handle stays valid. Null is ignored.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_destroy(handle: *mut c_void) {
+pub extern "C" fn signal_destroy(handle: *mut c_void) {
     let Ok(inside) = handle_table::enter(handle) else {
         return;
     };

@@ -19,41 +19,39 @@ use crate::telemetry::hops::MAX_NS;
 
 const _: () = assert!(super::types::SIGNAL_LATENCY_BOUND_NS == MAX_NS);
 
-/// Why the last `signal_create` on this thread returned null, why
-/// `signal_register_callback` was refused, why a poll
-/// returned `SIGNAL_ERROR_FAILED`, or what `signal_health` found; null if that
-/// call had nothing to say. Valid until the next such call on this thread: copy
-/// it, never free it.
+/// Why the last call on this thread failed: `signal_create`, `signal_register_callback`,
+/// a poll that returned `SIGNAL_ERROR_FAILED`, or a call that refused its handle. After
+/// `signal_health` it is what that found. Null if that call had nothing to report. Valid
+/// until the next such call on this thread: copy it, never free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_last_error() -> *const c_char {
     last_error::get()
 }
 
-/// Calls that were refused because their handle is none of this library's:
-/// foreign, destroyed, or made before `fork`. All handles, since the library was
-/// loaded. Any thread.
+/// Number of calls refused because of an invalid handle: already destroyed, made before
+/// `fork`, or never returned by this library. Counts all handles since the library was
+/// loaded. Any thread may call it.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_refused_handles() -> u64 {
     handle_table::refused()
 }
 
-/// Lines for stderr that could not be written at once and are lost: a full pipe, a
-/// reader that is gone, a full disk, a descriptor 2 that is not stderr any more. All
-/// handles, since the library was loaded. Any thread.
+/// Number of stderr lines lost because they could not be written at once: a full pipe, a
+/// closed reader, a full disk, or a descriptor 2 that is no longer stderr. Counts all
+/// handles since the library was loaded. Any thread may call it.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_lost_lines() -> u64 {
     stderr::lost()
 }
 
-/// Fills in the counters while the engine runs. Returns 0; `SIGNAL_ERROR_NULL`
-/// for a null handle, null `stats` or a `size` too small for a single counter;
-/// `SIGNAL_ERROR_HANDLE` for any other handle that is none. `stats` is then left
-/// as it was.
+/// Fills in the counters while the engine runs. Returns 0, or `SIGNAL_ERROR_NULL` if the
+/// handle or `stats` is null or `size` is too small for one counter, or
+/// `SIGNAL_ERROR_HANDLE` for another invalid handle. `stats` is written only when it
+/// returns 0.
 ///
 /// # Safety
 ///
-/// `stats` is null or points to at least
-/// `stats->size` writable bytes.
+/// `stats` is null or points to at least `stats->size` writable bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal_stats(handle: *mut c_void, stats: *mut signal_stats_t) -> c_int {
     if stats.is_null() {
@@ -140,40 +138,28 @@ fn stats_of(
     }
 }
 
-/// Number of models, in the order of the configuration; `SIGNAL_ERROR_NULL` or
-/// `SIGNAL_ERROR_HANDLE` for a handle that is none.
-///
-/// # Safety
-///
-/// None is needed: a handle that is none is refused.
+/// Number of models, in the order of the configuration. `SIGNAL_ERROR_NULL` or
+/// `SIGNAL_ERROR_HANDLE` for an invalid handle.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_models(handle: *mut c_void) -> c_int {
+pub extern "C" fn signal_models(handle: *mut c_void) -> c_int {
     handle_table::read(handle, |this, _| this.models.len() as c_int).unwrap_or_else(Refused::code)
 }
 
-/// The name of a model, by its place from 0. Owned by the handle and valid until
-/// `signal_destroy`; null if there is no such model.
-///
-/// # Safety
-///
-/// None is needed: a handle that is none is refused.
+/// Name of model `model`, counted from 0. It belongs to the handle and is valid until
+/// `signal_destroy`. Null if there is no such model.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_model_name(handle: *mut c_void, model: c_int) -> *const c_char {
+pub extern "C" fn signal_model_name(handle: *mut c_void, model: c_int) -> *const c_char {
     text(handle, |this| {
         let names = this.models.get(usize::try_from(model).ok()?)?;
         Some(&names.name)
     })
 }
 
-/// The name of `values[index]` in a callback with this model's values, or with
-/// all models' values (`SIGNAL_ALL_MODELS`). Owned by the handle and valid until
-/// `signal_destroy`; null if there is no such value.
-///
-/// # Safety
-///
-/// None is needed: a handle that is none is refused.
+/// Name of `values[index]` in a callback with the values of model `model`, or with those
+/// of all models (`SIGNAL_ALL_MODELS`). It belongs to the handle and is valid until
+/// `signal_destroy`. Null if there is no such value.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_value_name(
+pub extern "C" fn signal_value_name(
     handle: *mut c_void,
     model: c_int,
     index: c_int,
@@ -191,15 +177,16 @@ pub unsafe extern "C" fn signal_value_name(
     })
 }
 
-/// Writes at most `max` hops that have been timed, in the order of the path,
-/// and returns how many; -1 for a null pointer. Not for the hot path: it waits
-/// up to 100 ms for the lanes. 0 inside a callback. A value that is equal to
-/// `SIGNAL_LATENCY_BOUND_NS` is a lower bound.
+/// Writes at most `max` hops that have recorded latencies to `hops`, in pipeline order,
+/// and returns how many it wrote. A value equal to `SIGNAL_LATENCY_BOUND_NS` is a lower
+/// bound. Not for the hot path: it waits up to 100 ms for the lanes.
+///
+/// Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `hops` is null, or another
+/// `SIGNAL_ERROR_` for an invalid or busy handle.
 ///
 /// # Safety
 ///
-/// `hops` is null or has room
-/// for `max` elements.
+/// `hops` is null or has room for `max` elements.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn signal_latency(
     handle: *mut c_void,
@@ -245,22 +232,21 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
     unsafe { write_rows(rows, hops, max) }
 }
 
-/// The engine's state in a word, one of `SIGNAL_HEALTH_`: where several hold, the
-/// worst, which is not the greatest number: from best to worst `OK`, `DEGRADED`,
-/// `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`. `signal_last_error`
-/// then says on this thread what it is concluded from, and what a person should know
-/// in any state: instruments of one name, assets that have not occurred; null if there
-/// is nothing to say of `SIGNAL_HEALTH_OK`. "Since the last look" is since the
-/// last call on this handle, by whichever thread. It takes no memory and never waits:
-/// while another thread looks, or where a signal handler has interrupted a look, it
-/// says what the look before has found. Texts longer than 4,095 bytes are cut off. Not
-/// for the hot path.
+/// The engine's state, one of `SIGNAL_HEALTH_`; the worst if several apply. From best to
+/// worst: `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`.
+/// The numbers do not rank them. A negative `SIGNAL_ERROR_` for an invalid handle.
 ///
-/// # Safety
+/// `signal_last_error` on this thread then gives the evidence, and what an operator
+/// should know in any state: instruments that share a name, assets of which no event has
+/// come. It returns null for `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts
+/// off after 4,095 bytes.
 ///
-/// None is needed: a handle that is none is refused.
+/// "Since the last call" means the last call on this handle, from any thread. The call
+/// allocates nothing and never waits. While another thread is in this call, or if it
+/// interrupts one as a signal handler, it reports what the call before found. Not for the
+/// hot path.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn signal_health(handle: *mut c_void) -> c_int {
+pub extern "C-unwind" fn signal_health(handle: *mut c_void) -> c_int {
     let found = door::through(SIGNAL_ERROR_NULL, || health(handle));
     door::end_if_cancelled();
     found
@@ -296,23 +282,18 @@ fn health(handle: *mut c_void) -> c_int {
     found.unwrap_or_else(Refused::code)
 }
 
-/// What was put in quarantine as the `index`th, and why; null if fewer were, or
-/// if it is beyond the 64 that are kept. Owned by the handle and valid until
-/// `signal_destroy`.
-///
-/// # Safety
-///
-/// None is needed: a handle that is none is refused.
+/// What was put in quarantine as number `index`, counted from 0, and why. It belongs to
+/// the handle and is valid until `signal_destroy`. Null if there were fewer, or if
+/// `index` is beyond the 64 that are kept.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_incident(handle: *mut c_void, index: c_int) -> *const c_char {
+pub extern "C" fn signal_incident(handle: *mut c_void, index: c_int) -> *const c_char {
     text(handle, |this| {
         this.base.incident(usize::try_from(index).ok()?)
     })
 }
 
-/// Writes at most `max` lanes, in the order of the path, and returns how many;
-/// a negative `SIGNAL_ERROR_` for a null pointer or a handle
-/// that is none.
+/// Writes at most `max` lanes to `lanes`, in pipeline order, and returns how many it
+/// wrote. A negative `SIGNAL_ERROR_` if `lanes` is null or the handle is invalid.
 ///
 /// # Safety
 ///
@@ -354,8 +335,8 @@ unsafe fn lanes_of(handle: *mut c_void, lanes: *mut signal_lane_t, max: c_int) -
     written.unwrap_or_else(Refused::code)
 }
 
-/// Writes at most `max` rings, in the order of the path, and returns how many;
-/// a negative `SIGNAL_ERROR_` for a null pointer or a handle that is none.
+/// Writes at most `max` rings to `rings`, in pipeline order, and returns how many it
+/// wrote. A negative `SIGNAL_ERROR_` if `rings` is null or the handle is invalid.
 ///
 /// # Safety
 ///
@@ -394,14 +375,10 @@ unsafe fn rings_of(handle: *mut c_void, rings: *mut signal_ring_t, max: c_int) -
     written.unwrap_or_else(Refused::code)
 }
 
-/// What one clock stamp costs, ns, measured now in well under a millisecond;
-/// -1 for a handle that is none.
-///
-/// # Safety
-///
-/// None is needed: a handle that is none is refused.
+/// What reading the clock once costs, ns, measured during the call, which takes well
+/// under a millisecond. -1 for an invalid handle.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn signal_stamp_ns(handle: *mut c_void) -> f64 {
+pub extern "C-unwind" fn signal_stamp_ns(handle: *mut c_void) -> f64 {
     let cost = door::through(-1.0, || {
         handle_table::read(handle, |this, _| this.base.stamp_cost_ns()).unwrap_or(-1.0)
     });

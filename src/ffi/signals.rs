@@ -11,20 +11,16 @@ use super::types::{
 use crate::engine::Poller;
 use crate::messages::InstrumentId;
 
-/// Hands every signal that is ready to the callback, on this thread, oldest
-/// first. No other thread ever runs the callback, and no other function but
-/// `signal_on_data` with `deliver` `on_data`. Returns how many callbacks were
-/// made, 0 inside a callback or without one, `SIGNAL_ERROR_FAILED` once the engine
-/// has failed and everything queued was handed out, or another `SIGNAL_ERROR_` for
-/// a handle that it does not take. It frees the batch that `signal_poll_batch` has
-/// handed out.
+/// Calls the callback on this thread for every signal that is ready, oldest first. Only
+/// this function runs callbacks, and `signal_on_data` where `deliver` is `on_data`. It
+/// first frees the batch that `signal_poll_batch` returned.
 ///
-/// # Safety
-///
-/// None is needed: a handle that is none is refused.
+/// Returns the number of callbacks made: 0 inside a callback, or if none is set. Returns
+/// `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed out, or
+/// another `SIGNAL_ERROR_` for an invalid or busy handle.
 #[unsafe(no_mangle)]
 #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
-pub unsafe extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_int {
+pub extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_int {
     let inside = match handle_table::enter(handle) {
         Ok(inside) => inside,
         Err(refused) => return refused.code(),
@@ -62,39 +58,31 @@ pub(super) fn attend(this: &Handle) -> bool {
     this.base.has_failed_for_good()
 }
 
-/// From inside a callback: the place of the model that the signal is from, or
-/// `SIGNAL_ALL_MODELS` if its values are those of several models.
-/// `SIGNAL_NO_MODEL` outside a callback, another `SIGNAL_ERROR_` for a handle that
-/// it does not take.
-///
-/// # Safety
-///
-/// None is needed: a handle that is none is refused.
+/// Inside a callback: the index of the model that made the signal, or
+/// `SIGNAL_ALL_MODELS` if its values are those of several models. Outside a callback
+/// `SIGNAL_NO_MODEL`; for an invalid or busy handle another `SIGNAL_ERROR_`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_current_model(handle: *mut c_void) -> c_int {
+pub extern "C" fn signal_current_model(handle: *mut c_void) -> c_int {
     match handle_table::enter(handle) {
         Ok(inside) => inside.handle().current_model.get(),
         Err(refused) => refused.code(),
     }
 }
 
-/// From inside a callback: the number of the signal, from 1 and one more for each
-/// that the engine makes. Numbers of dropped and conflated signals are skipped, so
-/// each gap shows where signals were lost, and how many. 0 outside a callback and
-/// for a handle that it does not take.
-///
-/// # Safety
-///
-/// None is needed: a handle that is none is refused.
+/// Inside a callback: the signal's sequence number. The engine numbers its signals 1, 2,
+/// 3 and so on. Dropped and conflated signals keep their numbers, so a gap shows how
+/// many signals were lost, and where. 0 outside a callback, and for an invalid or busy
+/// handle.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_current_sequence(handle: *mut c_void) -> u64 {
+pub extern "C" fn signal_current_sequence(handle: *mut c_void) -> u64 {
     handle_table::enter(handle).map_or(0, |inside| inside.handle().current_sequence.get())
 }
 
-/// From inside a callback: what the signal's instrument is, into `instrument`.
-/// Returns 0; `SIGNAL_NO_INSTRUMENT` outside a callback; `SIGNAL_ERROR_NULL` for
-/// null `instrument`; another `SIGNAL_ERROR_` for a handle that it does not take.
-/// `instrument` is then left as it was.
+/// Inside a callback: describes the signal's instrument in `instrument`.
+///
+/// Returns 0, or `SIGNAL_NO_INSTRUMENT` outside a callback, `SIGNAL_ERROR_NULL` if
+/// `instrument` is null, or another `SIGNAL_ERROR_` for an invalid or busy handle.
+/// `instrument` is written only when it returns 0.
 ///
 /// # Safety
 ///
@@ -113,11 +101,12 @@ pub unsafe extern "C" fn signal_current_instrument(
     unsafe { tell(&inside, |_| Some(id), instrument) }
 }
 
-/// What the instrument is of the signal at `index`, from 0, in the batch that
-/// `signal_poll_batch` has handed out last, into `instrument`. Returns 0;
-/// `SIGNAL_NO_INSTRUMENT` if that batch has no such signal or has been freed;
-/// `SIGNAL_ERROR_NULL` for null `instrument`; another `SIGNAL_ERROR_` for a handle
-/// that it does not take. `instrument` is then left as it was.
+/// Describes in `instrument` the instrument of signal `index`, counted from 0, of the
+/// last batch that `signal_poll_batch` returned.
+///
+/// Returns 0, or `SIGNAL_NO_INSTRUMENT` if that batch has no such signal or was freed,
+/// `SIGNAL_ERROR_NULL` if `instrument` is null, or another `SIGNAL_ERROR_` for an
+/// invalid or busy handle. `instrument` is written only when it returns 0.
 ///
 /// # Safety
 ///
@@ -170,15 +159,12 @@ unsafe fn tell(
     })
 }
 
-/// What an inlined poll reads; give it to `signal_poll`. Owned by the library and
-/// readable for ever: after `signal_destroy` an inlined poll finds nothing in it,
-/// or calls and is refused. Null for a handle that is none.
-///
-/// # Safety
-///
-/// None is needed: a handle that is none is refused.
+/// What an inlined poll reads: pass it to `signal_poll`. It belongs to the library and
+/// stays readable for ever. After `signal_destroy` an inlined poll either finds no
+/// signal in it, or calls the library, which refuses the handle. Null for an invalid
+/// handle.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal_egress(handle: *mut c_void) -> *const signal_egress_t {
+pub extern "C" fn signal_egress(handle: *mut c_void) -> *const signal_egress_t {
     handle_table::read(handle, |_, slot| slot.egress()).unwrap_or(std::ptr::null())
 }
 

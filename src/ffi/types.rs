@@ -2,12 +2,13 @@
 
 use std::ffi::{c_char, c_int, c_longlong, c_void};
 
-/// Receives one signal on the host's own thread, from inside
-/// `signal_poll_callbacks`, or with `deliver` `on_data` from inside
-/// `signal_on_data`. `symbol` is UTF-8, at most 32 bytes and a NUL. `symbol` and
-/// `values` are valid during the call only. A C++ exception may leave it: it passes through the function that made the call,
-/// that signal counts as delivered and the rest waits for the next poll, or with
-/// `deliver` `on_data` for the next `signal_on_data`.
+/// Receives one signal. It runs on the host's own thread, inside
+/// `signal_poll_callbacks`, or inside `signal_on_data` where `deliver` is `on_data`.
+///
+/// `symbol` is UTF-8: at most 32 bytes and a NUL. `symbol` and `values` are valid
+/// during the call only. The callback may throw a C++ exception, which passes through
+/// the function that made the call. The signal then counts as delivered. The rest wait
+/// for the next poll, or for the next `signal_on_data` where `deliver` is `on_data`.
 #[allow(non_camel_case_types)]
 pub type signal_callback_t = Option<
     unsafe extern "C-unwind" fn(
@@ -19,176 +20,173 @@ pub type signal_callback_t = Option<
     ),
 >;
 
-/// What tells an inlined poll whether anything is new. Read it through
-/// `signal_poll`; never write it.
+/// Tells an inlined poll whether there are new signals. Read it through `signal_poll`;
+/// never write it.
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct signal_egress_t {
     /// Signals published to the host. Another thread writes it.
     pub published: *const u64,
-    /// Signals that the host has taken. Its own thread writes it. The word behind it
-    /// is that of `next`.
+    /// Signals that the host has taken. The host's own thread writes it. The word after
+    /// it is `next`.
     pub taken: *const u64,
-    /// Where the next signal will lie: for a prefetch, not to be read through.
+    /// Address of the next signal, for a prefetch only: do not read what it points to.
     /// The host's own thread writes it.
     pub next: *const *const c_void,
 }
 
-/// Counters of one handle. Set `size` to `sizeof(signal_stats_t)` first: a
-/// library that knows more fields leaves the rest out, one that knows fewer
-/// fills what it knows and sets `size` to that.
+/// Counters of one handle. Set `size` to `sizeof(signal_stats_t)` before the call. A
+/// library that knows more fields leaves those out. A library that knows fewer fills in
+/// what it knows, and sets `size` to that.
 ///
-/// Every event of a known type ends in exactly one of `refused_bad_*`,
+/// Each event of a known type is counted in exactly one of `refused_bad_*`,
 /// `refused_too_many_instruments`, `refused_not_an_asset`, `refused_failed`,
-/// `refused_quarantined`, `dropped_ingest_*`, `dropped_stage_stopped`, `updates`
-/// and `answered`, or is counted in `in_flight`. Every signal ends in exactly
-/// one of `delivered`, `conflated_egress` and `dropped_egress_*`, or is counted
-/// in `queued`. A lane counts a signal just after it has published it, so for a
-/// moment `delivered` may be ahead of `signals`; with `in_flight` 0 everything
-/// is counted and visible.
+/// `refused_quarantined`, `dropped_ingest_*`, `dropped_stage_stopped`, `updates`,
+/// `answered` and `in_flight`. Each signal is counted in exactly one of `delivered`,
+/// `conflated_egress`, `dropped_egress_*` and `queued`. A lane counts a signal just
+/// after it publishes it, so `delivered` can be ahead of `signals` for a moment. Once
+/// `in_flight` is 0, everything is counted and visible.
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct signal_stats_t {
     /// Bytes of the struct, set by the caller.
     pub size: u64,
-    /// Depth events given.
+    /// Depth events received.
     pub events_depth: u64,
-    /// Ticker events given.
+    /// Ticker events received.
     pub events_ticker: u64,
-    /// Trade events given.
+    /// Trade events received.
     pub events_trade: u64,
-    /// Index price events given.
+    /// Index price events received.
     pub events_index_price: u64,
     /// Calls with a null data pointer.
     pub refused_null_data: u64,
-    /// Calls with a message type that the engine does not take.
+    /// Calls with a message type that the library does not use.
     pub refused_unknown_type: u64,
-    /// Events with an empty symbol, or one that is no UTF-8 or has spaces, control
-    /// characters or others that cannot be seen.
+    /// Events whose symbol is empty, is not UTF-8, or contains spaces, control
+    /// characters or other invisible characters.
     pub refused_bad_symbol: u64,
-    /// Events with a price that is not positive or beyond `limits.max_price`.
+    /// Events with a price that is not positive, or above `limits.max_price`.
     pub refused_bad_price: u64,
-    /// Events with a size that is negative or beyond `limits.max_size`.
+    /// Events with a size that is negative, or above `limits.max_size`.
     pub refused_bad_size: u64,
-    /// Events of instruments beyond `instruments.max`.
+    /// Events of instruments in excess of `instruments.max`.
     pub refused_too_many_instruments: u64,
-    /// Events that came after a lane had failed.
+    /// Events received after a lane failed.
     pub refused_failed: u64,
     /// Events dropped because the ring to ingest was full.
     pub dropped_ingest_ring_full: u64,
     /// Signals dropped because the ring to the host was full.
     pub dropped_egress_ring_full: u64,
-    /// Input sequence numbers that ingest missed.
+    /// Event sequence numbers that ingest did not see.
     pub ingest_gap: u64,
-    /// Events that only updated state.
+    /// Events that changed state and called for no signal.
     pub updates: u64,
     /// Factor vectors computed.
     pub triggered: u64,
-    /// Predictions made: one a factor vector, or with `"callback": "per-model"`
-    /// one for each model.
+    /// Predictions made: one per factor vector, or one per factor vector and model where
+    /// `callback` is `per-model`.
     pub predicted: u64,
-    /// Signals made, dropped and conflated ones too.
+    /// Signals made, including those dropped or conflated later.
     pub signals: u64,
-    /// Signals that the host took: by poll, from `signal_on_data` or in batches.
+    /// Signals that the host received, from a poll, `signal_on_data` or a batch.
     pub delivered: u64,
-    /// Signal numbers that the host missed.
+    /// Signal sequence numbers that the host did not see.
     pub egress_gap: u64,
-    /// Times that a ring was full and its sender waited.
+    /// Times a sender had to wait because its ring was full.
     pub ring_waits: u64,
-    /// Events that have not ended yet.
+    /// Events that are still being processed.
     pub in_flight: u64,
-    /// Events of symbols that are not among the configured `assets`.
+    /// Events of symbols that are not in the configured `assets`.
     pub refused_not_an_asset: u64,
     /// Events whose signals have all been made.
     pub answered: u64,
-    /// Events that ended in a quarantine: their instrument's, or that of the
-    /// only model left.
+    /// Events of an instrument that is in quarantine, or for which the only model left is.
     pub refused_quarantined: u64,
-    /// Events dropped because `overload.ingest` `block` found no room in time.
+    /// Events dropped because `overload.ingest` is `block` and no room appeared in time.
     pub dropped_ingest_timeout: u64,
-    /// Events that ended between lanes because the engine ended or had failed:
-    /// their last message was dropped.
+    /// Events whose last message was dropped between lanes because the engine stopped or
+    /// had failed.
     pub dropped_stage_stopped: u64,
-    /// Signals dropped because `overload.egress` `block` found no room in time.
+    /// Signals dropped because `overload.egress` is `block` and no room appeared in time.
     pub dropped_egress_timeout: u64,
-    /// Signals dropped because the engine ended or had failed.
+    /// Signals dropped because the engine stopped or had failed.
     pub dropped_egress_stopped: u64,
-    /// Signals replaced by a newer one of their instrument while the ring to
-    /// the host was full.
+    /// Signals replaced by a newer one of the same instrument while the ring to the host
+    /// was full.
     pub conflated_egress: u64,
-    /// Signals that were made and are neither delivered nor lost.
+    /// Signals made and neither delivered nor lost yet.
     pub queued: u64,
-    /// Panics of factor sets and models; each put something in quarantine.
+    /// Panics of factor sets and models. Each put something in quarantine.
     pub panics: u64,
-    /// Calls refused because another call on the handle was under way: no events.
+    /// Calls refused because another call on the handle was in progress. They are not events.
     pub refused_concurrent: u64,
-    /// Factor vectors that a lane with a share of the models was too slow for.
+    /// Factor vectors skipped by a lane that runs some of the models and fell behind.
     pub model_vectors_missed: u64,
-    /// Events in the capture file.
+    /// Events written to the capture file.
     pub capture_written: u64,
-    /// Events that were overwritten before the capture's writer had read them.
+    /// Events overwritten before the capture writer had read them.
     pub capture_missed: u64,
-    /// Events that are not in the capture file because of an error of its disk.
+    /// Events missing from the capture file because of a disk error.
     pub capture_failed: u64,
-    /// Events dropped in the ring to ingest because the engine ended or had
-    /// failed.
+    /// Events dropped in the ring to ingest because the engine stopped or had failed.
     pub dropped_ingest_stopped: u64,
-    /// Messages between lanes, not the last of their event, that were dropped
-    /// because the engine ended or had failed.
+    /// Messages dropped between lanes because the engine stopped or had failed, other than
+    /// the last one of their event.
     pub lost_stage_parts: u64,
-    /// 1 once a lane could not go on, else 0: `signal_last_error` says why after a
-    /// poll that returned `SIGNAL_ERROR_FAILED` or after `signal_health`.
+    /// 1 once a lane has failed, else 0. `signal_last_error` gives the reason after a poll
+    /// that returned `SIGNAL_ERROR_FAILED`, or after `signal_health`.
     pub failed: u64,
-    /// Copies of index prices for further shards: an index price goes to every
-    /// shard, and one of them stands for the event.
+    /// Copies of index prices made for the second and later shards. An index price goes to
+    /// every shard; one of them stands for the event.
     pub index_copies: u64,
-    /// Such copies that have been dealt with; the rest is part of `in_flight`.
+    /// Copies of index prices that have been processed. The rest are in `in_flight`.
     pub index_copies_ended: u64,
-    /// Latencies, of all hops, that took `SIGNAL_LATENCY_BOUND_NS` or longer. As of
-    /// the last `signal_latency` or the last interval of the latency report.
+    /// Latencies of any hop that reached `SIGNAL_LATENCY_BOUND_NS`, as of the last
+    /// `signal_latency` or the last interval of the latency report.
     pub latency_beyond: u64,
-    /// 1 once the latency report could no longer be written and has ended, else 0:
-    /// `signal_last_error` says why after `signal_health`.
+    /// 1 once the latency report could not be written and has ended, else 0.
+    /// `signal_last_error` gives the reason after `signal_health`.
     pub report_ended: u64,
 }
 
-/// One signal of a batch. `symbol` and `values` lie in the library's memory, the
-/// values in the very slot of the ring that they came through, and are valid until
-/// the batch is freed: see `signal_poll_batch`.
+/// One signal of a batch. `symbol` and `values` point into the library's memory: the
+/// values are in the ring slot that carried them. Both are valid until the batch is
+/// freed; see `signal_poll_batch`.
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct signal_result_t {
-    /// The signal's number, as `signal_current_sequence` says it.
+    /// The signal's sequence number, as `signal_current_sequence` returns it.
     pub sequence: u64,
     /// The instrument's symbol, UTF-8, NUL-terminated.
     pub symbol: *const c_char,
     /// The event's own time, ns since the Unix epoch.
     pub timestamp: c_longlong,
-    /// From `signal_on_data` until it was taken by this batch, ns; 0 with timing
+    /// Time from `signal_on_data` until this batch took the signal, ns; 0 where timing is
     /// off.
     pub age_ns: u64,
     /// The values, aligned to 8 bytes.
     pub values: *const f64,
-    /// How many values.
+    /// Number of values.
     pub count: c_int,
-    /// The place of the model that it is from, `SIGNAL_ALL_MODELS` if the values
-    /// are those of several.
+    /// Index of the model that made the values; `SIGNAL_ALL_MODELS` if they are those of
+    /// several models.
     pub model: c_int,
 }
 
-/// What an instrument is. The texts are UTF-8, owned by the handle and valid until
-/// `signal_destroy`.
+/// Describes an instrument. The texts are UTF-8, belong to the handle and are valid
+/// until `signal_destroy`.
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct signal_instrument_t {
-    /// The name that its signals bear: what the callback gets as `symbol`.
+    /// The name in its signals: what the callback gets as `symbol`.
     pub name: *const c_char,
-    /// Its symbol as the host spells it, `btc_usdt`; of several spellings the first
-    /// that came.
+    /// Its symbol as the host spells it, such as `btc_usdt`; the first spelling received
+    /// if there are several.
     pub symbol: *const c_char,
     /// Its exchange as the host spells it.
     pub exchange: *const c_char,
@@ -196,16 +194,16 @@ pub struct signal_instrument_t {
     pub instrument_type: c_int,
 }
 
-/// Bytes of a hop's name, its NUL included.
+/// Size of a hop's name in bytes, including its NUL.
 pub const SIGNAL_HOP_NAME_LEN: usize = 24;
 
-/// The bound of latencies, ns: 73 minutes. A percentile or maximum in
-/// `signal_hop_t` that is equal to it took as long or longer, by how much nobody
-/// knows; `latency_beyond` in `signal_stats_t` says how many did.
+/// The longest latency that is told apart, ns: 73 minutes. A percentile or maximum in
+/// `signal_hop_t` that equals it means this long or longer. `latency_beyond` in
+/// `signal_stats_t` counts how many were.
 pub const SIGNAL_LATENCY_BOUND_NS: u64 = 4_398_046_511_103;
 
-/// One hop's latencies, in ns, since the handle was made. What took longer than
-/// `SIGNAL_LATENCY_BOUND_NS` counts as that.
+/// Latencies of one hop since the handle was made, in ns. A latency above
+/// `SIGNAL_LATENCY_BOUND_NS` is recorded as that.
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -220,14 +218,14 @@ pub struct signal_hop_t {
     pub p99_ns: u64,
     /// 99.9th percentile, ns.
     pub p999_ns: u64,
-    /// Greatest, ns; with `SIGNAL_LATENCY_BOUND_NS` that or more.
+    /// Maximum, ns. `SIGNAL_LATENCY_BOUND_NS` means that or more.
     pub max_ns: u64,
 }
 
-/// Bytes of a lane's or ring's name, its NUL included.
+/// Size of a lane's or ring's name in bytes, including its NUL.
 pub const SIGNAL_NAME_LEN: usize = 64;
 
-/// A lane and how it comes round.
+/// A lane and its progress.
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -235,15 +233,15 @@ pub struct signal_lane_t {
     /// Its stages, its core and what it does when idle, as in
     /// `ingest..egress@1(spin)`; NUL-terminated.
     pub name: [c_char; SIGNAL_NAME_LEN],
-    /// The core that it is pinned to; `SIGNAL_NO_CORE` where lanes cannot be pinned.
+    /// Core that it is pinned to; `SIGNAL_NO_CORE` if it is not pinned.
     pub core: u64,
-    /// The heartbeat's sequence: it grows for as long as the lane comes round.
+    /// Number of heartbeats. It grows as long as the lane makes progress.
     pub beats: u64,
-    /// The longest duty cycle, ns, without time given away on purpose.
+    /// Longest duty cycle, ns, without time that the lane spent idle on purpose.
     pub longest_duty_ns: u64,
     /// Duty cycles longer than `health.stall_us`.
     pub stalls: u64,
-    /// Time since the last beat, ns.
+    /// Time since the last heartbeat, ns.
     pub silence_ns: u64,
 }
 
@@ -252,52 +250,52 @@ pub struct signal_lane_t {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct signal_ring_t {
-    /// `ingest` and `egress`, as in the configuration; `stage.NAME` for the ring
-    /// between lanes that leads to a stage; NUL-terminated.
+    /// `ingest` and `egress`, as in the configuration, or `stage.NAME` for the ring
+    /// between lanes that leads to stage NAME; NUL-terminated.
     pub name: [c_char; SIGNAL_NAME_LEN],
-    /// Messages that it can hold.
+    /// Number of messages that it can hold.
     pub capacity: u64,
-    /// Most messages that have waited in it at once.
+    /// Largest number of messages that have waited in it at once.
     pub high_water: u64,
 }
 
-/// `signal_health`: events go in, signals come out.
+/// `signal_health`: events come in and signals go out.
 ///
-/// The numbers of `SIGNAL_HEALTH_` are names, not an order. From best to worst:
-/// `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`.
+/// The numbers of `SIGNAL_HEALTH_` do not rank the states. From best to worst the
+/// states are `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`,
+/// `FAILED`.
 pub const SIGNAL_HEALTH_OK: c_int = 0;
-/// A factor set's instrument or a model has been put in quarantine.
+/// A model, or a factor set's state for an instrument, is in quarantine after a panic.
 pub const SIGNAL_HEALTH_QUARANTINED: c_int = 1;
-/// Events in, nothing out: `health.silent_events` events have come since the
-/// last signal that the host took.
+/// `health.silent_events` events have come in since the host last received a signal.
 pub const SIGNAL_HEALTH_SILENT: c_int = 2;
-/// Events or signals were dropped or conflated since the last look, or signals
-/// wait for room now.
+/// Events or signals were dropped or conflated since the last call, or signals are
+/// waiting for room now.
 pub const SIGNAL_HEALTH_OVERLOADED: c_int = 3;
-/// A lane has not come round for `health.stall_us`.
+/// A lane has made no progress for `health.stall_us`.
 pub const SIGNAL_HEALTH_STALLED: c_int = 4;
-/// A lane could not go on: events are counted and refused.
+/// A lane has failed. Further events are refused and counted.
 pub const SIGNAL_HEALTH_FAILED: c_int = 5;
-/// Signals come out, but something beside them is wrong: `health.refused_percent` of
-/// the events since the last look were refused (but for `refused_not_an_asset`), the
-/// latency report has ended, or events are missing in the capture. Only
+/// Signals go out, but something else is wrong: at least `health.refused_percent` of
+/// the events since the last call were refused (`refused_not_an_asset` aside), the
+/// latency report has ended, or events are missing from the capture. Only
 /// `SIGNAL_HEALTH_OK` is better.
 pub const SIGNAL_HEALTH_DEGRADED: c_int = 6;
 
-/// The handle, or another pointer that is needed, is null.
+/// The handle, or another pointer that the call needs, is null.
 pub const SIGNAL_ERROR_NULL: c_int = -1;
-/// `signal_poll_callbacks`: a lane has failed; see `signal_last_error`.
+/// The engine has failed, and every signal was handed out. `signal_last_error` gives the reason.
 pub const SIGNAL_ERROR_FAILED: c_int = -2;
-/// The handle is none of this library's: foreign, destroyed, or made before
-/// `fork`. Counted in `signal_refused_handles`.
+/// The handle is invalid: already destroyed, made before `fork`, or never returned by
+/// this library. Counted by `signal_refused_handles`.
 pub const SIGNAL_ERROR_HANDLE: c_int = -3;
-/// Another call on this handle is under way. Counted in `refused_concurrent`.
+/// Another call on this handle is in progress. Counted in `refused_concurrent`.
 pub const SIGNAL_ERROR_BUSY: c_int = -4;
 
-/// `signal_lane_t.core` of a lane that is not pinned.
+/// `core` in `signal_lane_t` of a lane that is not pinned.
 pub const SIGNAL_NO_CORE: u64 = u64::MAX;
 
-/// `signal_value_name`: the model of values that are those of several models.
+/// In place of a model's index: the values are those of several models.
 pub const SIGNAL_ALL_MODELS: c_int = -10;
 /// `signal_current_model`: no callback is running.
 pub const SIGNAL_NO_MODEL: c_int = -11;

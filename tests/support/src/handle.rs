@@ -69,8 +69,7 @@ impl Handle {
         if news && self.in_batches {
             while self.take_batch() {}
         } else if news {
-            // SAFETY: none is needed.
-            assert!(unsafe { signal_poll_callbacks(self.handle) } >= 0);
+            assert!(signal_poll_callbacks(self.handle) >= 0);
         }
     }
 
@@ -129,8 +128,7 @@ impl Handle {
             self.drain(0);
             let stats = self.stats();
             // A poll that finds nothing has no room to give.
-            // SAFETY: none is needed.
-            unsafe { signal_poll_callbacks(self.handle) };
+            signal_poll_callbacks(self.handle);
             if stats.queued == 0 {
                 return stats;
             }
@@ -154,8 +152,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // SAFETY: none is needed.
-        unsafe { signal_destroy(self.handle) };
+        signal_destroy(self.handle);
     }
 }
 

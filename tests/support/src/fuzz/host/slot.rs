@@ -100,8 +100,7 @@ impl Slot<'_> {
         let (nested, doomed) = (self.polling.get(), self.doomed.get());
         let before = self.callbacks.get();
         let mut made = 0;
-        // SAFETY: null or live.
-        let returned = self.call(|| made = unsafe { signal_poll_callbacks(handle) });
+        let returned = self.call(|| made = signal_poll_callbacks(handle));
         match made {
             _ if !returned => {}
             made if handle.is_null() => assert_eq!(made, SIGNAL_ERROR_NULL),
@@ -215,8 +214,7 @@ impl Slot<'_> {
 
     pub(super) fn destroy(&self) {
         let handle = self.handle.get();
-        // SAFETY: null or live.
-        unsafe { signal_destroy(handle) };
+        signal_destroy(handle);
         if handle.is_null() {
             return;
         }
