@@ -1,5 +1,5 @@
 // The C++ interface of libsignal.so: signal.h with ownership, types and spans.
-// C++17 or later, this file alone; nothing of it is in the library.
+// Needs C++17 and only this file: nothing of it is compiled into the library.
 //
 //   const auto library = godzilla::Library::open(std::getenv("SIGNAL_LIB_PATH"));
 //   godzilla::Signal signal(library, R"({"factors": "market"})");
@@ -7,12 +7,12 @@
 //     ...
 //   });
 //   signal.on_data(depth);  // a packed struct, see message_type
-//   signal.poll();          // inlined: one load and a compare when nothing is new
+//   signal.poll();          // inlined: one load and one comparison if there is no new signal
 //
-// A Signal belongs to one thread at a time, and so do all of its functions but
-// stats and health. What signal.h says of each C function holds here.
+// One thread at a time uses a Signal; only stats and health may be called from any
+// thread. What signal.h says about each C function applies here.
 //
-// Include it by its path, or with -iquote, as signal.h.
+// Include this file by its path, or with -iquote, like signal.h.
 #ifndef GODZILLA_SIGNAL_HPP
 #define GODZILLA_SIGNAL_HPP
 
@@ -40,7 +40,7 @@ namespace godzilla {
 #if __cplusplus >= 202002L
 template <typename T> using span = std::span<T>;
 #else
-// As much of std::span as C++17 lacks here.
+// The part of std::span that this file needs, for C++17.
 template <typename T> class span {
 public:
   constexpr span() noexcept = default;
@@ -58,7 +58,7 @@ private:
 };
 #endif
 
-// The host's message types and structs, as signal.h has them.
+// The host's message types and structs, from signal.h.
 constexpr int kDepth = SIGNAL_TYPE_DEPTH, kTicker = SIGNAL_TYPE_TICKER, kTrade = SIGNAL_TYPE_TRADE,
               kIndexPrice = SIGNAL_TYPE_INDEX_PRICE;
 using Depth = signal_depth_t;
@@ -66,7 +66,7 @@ using Ticker = signal_ticker_t;
 using Trade = signal_trade_t;
 using IndexPrice = signal_index_price_t;
 
-// The message type of a struct. A host that has these structs already says so:
+// The message type of a struct. A host with structs of its own specialises it:
 //   template <> struct godzilla::message_type<my::Depth>
 //       : std::integral_constant<int, godzilla::kDepth> {};
 template <typename Event> struct message_type;
@@ -75,7 +75,7 @@ template <> struct message_type<Ticker> : std::integral_constant<int, kTicker> {
 template <> struct message_type<Trade> : std::integral_constant<int, kTrade> {};
 template <> struct message_type<IndexPrice> : std::integral_constant<int, kIndexPrice> {};
 
-// Bytes of a message type's struct.
+// Size in bytes of a message type's struct; 0 for another type.
 constexpr std::size_t message_size(int type) noexcept {
   return type == kDepth        ? sizeof(Depth)
          : type == kTicker     ? sizeof(Ticker)
@@ -84,12 +84,12 @@ constexpr std::size_t message_size(int type) noexcept {
                                : 0;
 }
 
-// The values of a result: in place, valid as long as its batch.
+// The values of a result. They lie in the ring and are valid as long as its batch.
 inline span<const double> values(const signal_result_t &result) noexcept {
   return {result.values, static_cast<std::size_t>(result.count)};
 }
 
-// The library's functions. It is never unloaded, so copies stay valid for ever.
+// The library's functions. The library is never unloaded, so copies stay valid for ever.
 class Library {
 public:
 #define GODZILLA_SIGNAL_FUNCTIONS(X)                                                                  \
@@ -100,8 +100,8 @@ public:
   GODZILLA_SIGNAL_FUNCTIONS(GODZILLA_SIGNAL_MEMBER)
 #undef GODZILLA_SIGNAL_MEMBER
 
-  // Loads it as the trading host does. Throws std::runtime_error if it cannot be
-  // loaded, or is too old and lacks a function.
+  // Loads the library as the trading host does. Throws std::runtime_error if that fails,
+  // or if the library is too old and lacks a function.
   static Library open(const char *path) {
     if (path == nullptr) throw std::runtime_error("libsignal.so: no path was given");
     void *loaded = dlopen(path, RTLD_LAZY | RTLD_NODELETE);
@@ -113,8 +113,8 @@ public:
     return library;
   }
 
-  // The one that the program is linked with. Who loads it never calls this, and
-  // need not link.
+  // The library that the program is linked with. A program that calls only `open` need
+  // not be linked with one.
   static Library linked() noexcept {
     Library library;
 #define GODZILLA_SIGNAL_TAKE(name) library.name = &signal_##name;
@@ -133,14 +133,13 @@ private:
   }
 };
 
-// A handle: signals in, events out. Move-only; the destructor destroys it, and
-// may run inside a callback. One that was moved from can be destroyed and
-// assigned to, and nothing else.
+// A handle: events in, signals out. Move-only. The destructor destroys the handle, and
+// may run inside a callback. A moved-from object may only be destroyed or assigned to.
 class Signal {
 public:
-  // Starts an engine. `config` is JSON, null for the defaults; what SIGNAL_CONFIG
-  // names is read, too. Takes up to 200 ms the first time. Throws
-  // std::runtime_error that says what is wrong.
+  // Starts an engine. `config` is JSON, or null for the defaults; a file named by
+  // SIGNAL_CONFIG is read as well. The first call takes up to 200 ms. Throws
+  // std::runtime_error with the reason if signal_create fails.
   explicit Signal(const Library &library, const char *config = "{}") : library_(library), listener_(new Listener) {
     handle_ = library_.create(config);
     if (handle_ == nullptr) throw std::runtime_error(why(library_, "signal_create: no reason was given"));
@@ -167,27 +166,28 @@ public:
   Signal(const Signal &) = delete;
   Signal &operator=(const Signal &) = delete;
 
-  // For what this class does not wrap.
+  // For C functions that this class does not wrap.
   void *handle() const noexcept { return handle_; }
   const Library &library() const noexcept { return library_; }
 
-  // Gives an event. With "deliver": "on_data" it makes callbacks, and what they
-  // throw comes out here.
+  // Passes an event to the engine. With "deliver": "on_data" it makes callbacks;
+  // exceptions that they throw pass through.
   template <typename Event> void on_data(const Event &event) {
     static_assert(sizeof(Event) == message_size(message_type<Event>::value), "not the packed struct of its message type");
     on_data(message_type<Event>::value, &event);
   }
   void on_data(int type, const void *data) { library_.on_data(handle_, type, data); }
 
-  // Hands what is ready to the callback; how many signals it got, or a negative
-  // SIGNAL_ERROR_. One load and a compare when nothing is new: that an engine has
-  // failed, health() says. What a callback throws comes out here.
+  // Calls the callback for every signal that is ready. Returns how many it made, or a
+  // negative SIGNAL_ERROR_. One load and one comparison if there is no new signal: it
+  // does not notice then that the engine has failed; health() does. Exceptions that a
+  // callback throws pass through.
   int poll() {
     if (lent_) {
       lent_ = false;
       const int count = library_.poll_callbacks(handle_);
-      // A call that was refused has freed nothing. Only then is this object sure
-      // to live: no callback has run that could have destroyed it.
+      // A refused call has not freed the batch. It has run no callback either, so this
+      // object still exists; after a successful call it may not.
       if (count < 0) lent_ = true;
       return count;
     }
@@ -197,19 +197,20 @@ public:
 
   // Whether signals are ready.
   bool has_news() const noexcept {
-    return egress_ != nullptr && __atomic_load_n(egress_->published, __ATOMIC_ACQUIRE) != *egress_->taken;
+    return egress_ != nullptr && __atomic_load_n(egress_->published, __ATOMIC_ACQUIRE) !=
+                                     __atomic_load_n(egress_->taken, __ATOMIC_RELAXED);
   }
 
-  // A plain callback, null for none. `user_data` must outlive it. Throws
-  // std::runtime_error if the library refuses it, as while another thread is inside
-  // a call; the one before then stays.
+  // Sets a plain callback; null removes it. `user_data` must outlive it. Throws
+  // std::runtime_error if the library refuses, for example because another thread is
+  // inside a call; the earlier callback then stays.
   void on_signal(signal_callback_t callback, void *user_data) {
     enroll(callback, user_data);
     listener_->replace(nullptr);
   }
 
-  // Any callable that takes (symbol, timestamp, values), kept in this object. It
-  // may replace itself, destroy this object, and throw. Throws as above.
+  // Sets any callable that takes (symbol, timestamp, values); this object keeps it. The
+  // callable may replace itself, destroy this object, and throw. Throws as above.
   template <typename Function,
             typename = std::enable_if_t<std::is_invocable_v<Function &, std::string_view, long long, span<const double>>>>
   void on_signal(Function function) {
@@ -218,12 +219,12 @@ public:
     listener_->replace(std::move(callable));
   }
 
-  // At most `max` of the signals that are ready, oldest first, their values in
-  // place. Valid until the next poll_batch or poll, and with "deliver": "on_data"
-  // and a callback until the next on_data. Allocates when `max` is greater than
-  // ever before. One load and a compare when nothing is new: that an engine has
-  // failed, health() says. Throws std::runtime_error that says what the library
-  // refused.
+  // Returns at most `max` of the signals that are ready, oldest first; their values lie
+  // in the ring. Valid until the next poll_batch or poll and, with "deliver": "on_data"
+  // and a callback, until the next on_data. Allocates if `max` is larger than in every
+  // earlier call. One load and one comparison if there is no new signal: it does not
+  // notice then that the engine has failed; health() does. Throws std::runtime_error
+  // with the reason if the library refuses the call.
   span<const signal_result_t> poll_batch(std::size_t max = 256) {
     if (!has_news() && !lent_) return {};
     constexpr std::size_t kMost = 1u << 20;
@@ -231,12 +232,12 @@ public:
     if (results_.size() < max) results_.resize(max);
     signal_result_t none;
     const int count = library_.poll_batch(handle_, max > 0 ? results_.data() : &none, static_cast<int>(max));
-    if (count < 0) throw std::runtime_error(why(library_, "signal_poll_batch: not a live handle"));
+    if (count < 0) throw std::runtime_error(why(library_, "signal_poll_batch: invalid handle"));
     lent_ = count > 0;
     return {results_.data(), static_cast<std::size_t>(count)};
   }
 
-  // The counters; all 0 for an invalid handle. Any thread.
+  // The counters; all 0 for an invalid handle. Any thread may call it.
   signal_stats_t stats() const noexcept {
     signal_stats_t stats{};
     stats.size = sizeof stats;
@@ -244,28 +245,28 @@ public:
     return stats;
   }
 
-  // One of SIGNAL_HEALTH_, or a negative SIGNAL_ERROR_. Any thread. Not noexcept: it
-  // ends a thread that was cancelled.
+  // One of SIGNAL_HEALTH_, or a negative SIGNAL_ERROR_. Any thread may call it. Not
+  // noexcept: a cancelled thread ends here.
   int health() const { return library_.health(handle_); }
 
-  // What health() found, why a poll said SIGNAL_ERROR_FAILED; empty if there is
-  // nothing to say. Of this thread's last such call.
+  // What this thread's last health() found, or why its last call failed; empty if there
+  // is nothing to report.
   std::string last_error() const { return why(library_, ""); }
 
-  // Inside a callback: the number of the signal, and the place of its model.
+  // Inside a callback: the signal's sequence number, and the index of its model.
   std::uint64_t current_sequence() const noexcept { return library_.current_sequence(handle_); }
   int current_model() const noexcept { return library_.current_model(handle_); }
 
-  // Inside a callback: what the signal's instrument is. Nothing outside. The texts
-  // live as long as this object.
+  // Inside a callback: the signal's instrument; no value outside. Its texts are valid as
+  // long as this object.
   std::optional<signal_instrument_t> current_instrument() const noexcept {
     signal_instrument_t instrument;
     if (library_.current_instrument(handle_, &instrument) != 0) return std::nullopt;
     return instrument;
   }
 
-  // The same of the signal at this place in the batch that poll_batch handed out
-  // last. Nothing if it has no such signal.
+  // The instrument of signal `place`, counted from 0, of the last batch that poll_batch
+  // returned; no value if the batch has no such signal.
   std::optional<signal_instrument_t> batch_instrument(std::size_t place) const noexcept {
     signal_instrument_t instrument;
     const int index = place < 0x7fffffff ? static_cast<int>(place) : -1;
@@ -279,7 +280,7 @@ private:
     virtual ~Any() = default;
     Any(const Any &) = delete;
     Any &operator=(const Any &) = delete;
-    // Replaced before this one.
+    // The callable that was replaced before this one.
     std::unique_ptr<Any> older;
   };
   template <typename Function> struct Callable : Any {
@@ -287,8 +288,8 @@ private:
     Function function;
   };
 
-  // Keeps the callable, at a place that stays when the Signal moves, and what was
-  // replaced while it ran.
+  // Keeps the callable at an address that stays when the Signal moves, and callables
+  // that were replaced while they ran.
   struct Listener {
     std::unique_ptr<Any> current, replaced;
     int running = 0;
@@ -331,7 +332,7 @@ private:
     return said != nullptr ? said : otherwise;
   }
 
-  // The function returns nothing; what this thread is told last says if it refused.
+  // signal_register_callback returns nothing: last_error tells whether it refused.
   void enroll(signal_callback_t callback, void *user_data) {
     library_.register_callback(handle_, callback, user_data);
     const char *refused = library_.last_error();
@@ -342,7 +343,7 @@ private:
     if (handle_ == nullptr) return;
     library_.destroy(std::exchange(handle_, nullptr));
     egress_ = nullptr;
-    // From inside its own callback: the callable is still running.
+    // Called from its own callback: the callable is still running.
     if (listener_->running > 0) listener_.release()->orphaned = true;
   }
 
