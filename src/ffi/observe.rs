@@ -82,59 +82,38 @@ pub unsafe extern "C" fn signal_stats(handle: *mut c_void, stats: *mut signal_st
     read.unwrap_or_else(Refused::code)
 }
 
+/// The struct with these counters, each the one of that name in [`Counter`].
+macro_rules! stats {
+    ($counters:expr, $($counter:ident)*; $($other:ident: $value:expr,)*) => {
+        signal_stats_t {
+            $($counter: $counters.get(const { Counter::of_name(stringify!($counter)) }),)*
+            $($other: $value,)*
+        }
+    };
+}
+
 fn stats_of(
     counters: &Snapshot,
     refused_concurrent: u64,
     failed: bool,
     size: u64,
 ) -> signal_stats_t {
-    let count = |counter| counters.get(counter);
-    signal_stats_t {
-        size,
-        events_depth: count(Counter::EventsDepth),
-        events_ticker: count(Counter::EventsTicker),
-        events_trade: count(Counter::EventsTrade),
-        events_index_price: count(Counter::EventsIndexPrice),
-        refused_null_data: count(Counter::RefusedNullData),
-        refused_unknown_type: count(Counter::RefusedUnknownType),
-        refused_bad_symbol: count(Counter::RefusedBadSymbol),
-        refused_bad_price: count(Counter::RefusedBadPrice),
-        refused_bad_size: count(Counter::RefusedBadSize),
-        refused_too_many_instruments: count(Counter::RefusedTooManyInstruments),
-        refused_failed: count(Counter::RefusedFailed),
-        dropped_ingest_ring_full: count(Counter::DroppedIngestRingFull),
-        dropped_egress_ring_full: count(Counter::DroppedEgressRingFull),
-        ingest_gap: count(Counter::IngestGap),
-        updates: count(Counter::Updates),
-        triggered: count(Counter::Triggered),
-        predicted: count(Counter::Predicted),
-        signals: count(Counter::Signals),
-        delivered: count(Counter::Delivered),
-        egress_gap: count(Counter::EgressGap),
-        ring_waits: count(Counter::RingWaits),
+    stats! {
+        counters,
+        events_depth events_ticker events_trade events_index_price refused_null_data
+        refused_unknown_type refused_bad_symbol refused_bad_price refused_bad_size
+        refused_too_many_instruments refused_failed dropped_ingest_ring_full
+        dropped_egress_ring_full ingest_gap updates triggered predicted signals delivered
+        egress_gap ring_waits refused_not_an_asset answered refused_quarantined
+        dropped_ingest_timeout dropped_stage_stopped dropped_egress_timeout dropped_egress_stopped
+        conflated_egress panics model_vectors_missed capture_written capture_missed capture_failed
+        dropped_ingest_stopped lost_stage_parts index_copies index_copies_ended latency_beyond
+        report_ended;
+        size: size,
         in_flight: counters.in_flight(),
-        refused_not_an_asset: count(Counter::RefusedNotAnAsset),
-        answered: count(Counter::Answered),
-        refused_quarantined: count(Counter::RefusedQuarantined),
-        dropped_ingest_timeout: count(Counter::DroppedIngestTimeout),
-        dropped_stage_stopped: count(Counter::DroppedStageStopped),
-        dropped_egress_timeout: count(Counter::DroppedEgressTimeout),
-        dropped_egress_stopped: count(Counter::DroppedEgressStopped),
-        conflated_egress: count(Counter::ConflatedEgress),
         queued: counters.queued(),
-        panics: count(Counter::Panics),
-        refused_concurrent,
-        model_vectors_missed: count(Counter::ModelVectorsMissed),
-        capture_written: count(Counter::CaptureWritten),
-        capture_missed: count(Counter::CaptureMissed),
-        capture_failed: count(Counter::CaptureFailed),
-        dropped_ingest_stopped: count(Counter::DroppedIngestStopped),
-        lost_stage_parts: count(Counter::LostStageParts),
+        refused_concurrent: refused_concurrent,
         failed: u64::from(failed),
-        index_copies: count(Counter::Copies),
-        index_copies_ended: count(Counter::CopiesEnded),
-        latency_beyond: count(Counter::LatencyBeyond),
-        report_ended: count(Counter::ReportEnded),
     }
 }
 

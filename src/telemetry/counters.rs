@@ -33,8 +33,31 @@ macro_rules! counters {
                     $(Counter::$variant => $name,)*
                 }
             }
+
+            /// The counter of that name in reports.
+            ///
+            /// # Panics
+            ///
+            /// If there is none: where it is evaluated at compile time, the build fails.
+            pub(crate) const fn of_name(name: &str) -> Counter {
+                $(
+                    if is_same($name, name) {
+                        return Counter::$variant;
+                    }
+                )*
+                panic!("no counter has that name")
+            }
         }
     };
+}
+
+const fn is_same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut place = 0;
+    while place < a.len() && place < b.len() && a[place] == b[place] {
+        place += 1;
+    }
+    place == a.len() && place == b.len()
 }
 
 counters! {

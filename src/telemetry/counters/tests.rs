@@ -149,3 +149,16 @@ fn what_was_dropped_missed_or_conflated_is_lost_and_nothing_else() {
         );
     }
 }
+
+#[test]
+fn a_counter_is_found_by_its_name() {
+    for &counter in Counter::ALL {
+        assert_eq!(Counter::of_name(counter.name()), counter);
+    }
+}
+
+#[test]
+#[should_panic(expected = "no counter has that name")]
+fn no_counter_has_part_of_a_name() {
+    Counter::of_name("update");
+}
