@@ -264,6 +264,74 @@ mod tests {
         assert_eq!(sorted(compared), all);
     }
 
+    /// Each number of a configuration: its section, its key, what the schema says of it.
+    fn numbers(schema: &Value) -> Vec<(Option<String>, String, Value)> {
+        let of = |section: Option<&str>, object: &Value| {
+            let properties = object["properties"].as_object().unwrap().clone();
+            let numbers = properties.into_iter();
+            let numbers = numbers.filter(|(_, value)| value["maximum"].is_u64());
+            let row = |(key, value)| (section.map(str::to_owned), key, value);
+            numbers.map(row).collect::<Vec<_>>()
+        };
+        let mut all = of(None, schema);
+        for (section, value) in schema["properties"].as_object().unwrap() {
+            let name = value["$ref"]
+                .as_str()
+                .and_then(|path| path.rsplit('/').next());
+            let object = name.map(|name| &schema["$defs"][name]);
+            if let Some(object) = object.filter(|object| object["properties"].is_object()) {
+                all.extend(of(Some(section), object));
+            }
+        }
+        all
+    }
+
+    fn with_commas(number: u64) -> String {
+        let digits = number.to_string();
+        let groups: Vec<&[u8]> = digits.as_bytes().rchunks(3).rev().collect();
+        String::from_utf8(groups.join(&b","[..])).unwrap()
+    }
+
+    /// The types in `layer.rs` are the table of bounds, `Config::default` that of defaults.
+    #[test]
+    fn bounds_and_defaults_are_the_same_wherever_they_stand() {
+        let numbers = numbers(&schema());
+        assert_eq!(numbers.len(), 13);
+        for (section, key, value) in numbers {
+            let number = |name: &str| value[name].as_u64().unwrap();
+            let (low, high) = (number("minimum"), number("maximum"));
+            let read = |number: i128| {
+                let pair = format!(r#""{key}": {number}"#);
+                Config::from_json(&match &section {
+                    Some(section) => format!(r#"{{"{section}": {{{pair}}}}}"#),
+                    None => format!("{{{pair}}}"),
+                })
+            };
+            for allowed in [low, number("default"), high] {
+                assert!(read(allowed.into()).is_ok(), "{key}: {allowed}");
+            }
+            for refused in [i128::from(low) - 1, i128::from(high) + 1] {
+                let said = read(refused).unwrap_err().to_string();
+                assert!(said.contains(&format!("from {low} to {high}")), "{said}");
+            }
+            let text = value["description"].as_str().unwrap().replace('\n', " ");
+            let default = format!("Default {}", with_commas(number("default")));
+            assert!(text.contains(&default), "{key}: {text}");
+            let section = section.as_deref().unwrap_or_default();
+            // The section says it once for all of its keys.
+            let bounds = format!("{} to {}", with_commas(low), with_commas(high));
+            assert!(
+                section == "rings" || text.contains(&bounds),
+                "{key}: {text}"
+            );
+        }
+        assert!(
+            schema()["$defs"]["Rings"]
+                .to_string()
+                .contains("2 to 1,048,576")
+        );
+    }
+
     #[test]
     fn it_documents_each_key_and_its_default() {
         let schema = schema();
