@@ -11,7 +11,7 @@ use crate::factors::{Entry, Prepared};
 use crate::messages::Names;
 use crate::models::{self, Iterations, Kind, Model, Wanted};
 use crate::os::memory;
-use crate::pipeline::build::Stages;
+use crate::pipeline::build::{Stages, Widths};
 use crate::pipeline::overload::EgressOverload;
 use crate::stages::{
     Assets, Callback, Egress, Factor, Ingest, ModelStage, Rules, Shards, Triggers,
@@ -201,20 +201,22 @@ impl Blueprint {
         self.models.truncate(shards);
         let models = self.models.into_iter();
         Ok(Stages {
-            ingest: Ingest::new(levels, names.clone(), rules),
-            tap: None,
+            ingest: Some(Ingest::new(levels, names.clone(), rules)),
+            capture: None,
             factor,
             models: models.flat_map(|all| shares(all, config)).collect(),
-            egress: match config.overload.egress {
+            egress: Some(match config.overload.egress {
                 EgressOverload::Conflate => Egress::conflating(instruments, callbacks, outputs),
                 EgressOverload::DropNewest | EgressOverload::Block => Egress::default(),
-            },
-            pairs,
+            }),
             names,
             model_names: self.infos.into_iter().map(|info| info.name).collect(),
-            levels,
-            factors: self.factors.len(),
-            outputs,
+            widths: Widths {
+                pairs,
+                levels,
+                factors: self.factors.len(),
+                outputs,
+            },
         })
     }
 }

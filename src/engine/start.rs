@@ -17,7 +17,7 @@ use crate::messages::Names;
 use crate::os::clock::Clock;
 use crate::os::files::Output;
 use crate::os::memory;
-use crate::pipeline::build::{self, RingPlan};
+use crate::pipeline::build::{Pipeline, RingPlan, Setting};
 use crate::pipeline::control::Control;
 use crate::pipeline::lane::PRIMING;
 use crate::report::{Exporter, Facts, Latency, Monitor, ReportFiles};
@@ -72,7 +72,7 @@ impl Engine {
         let mut captured = None;
         if let Some(file) = &config.capture.file {
             let (tap, events) = Tap::new(config.capture.buffer, levels);
-            stages.tap = Some(tap);
+            stages.capture = Some(tap);
             let opened = Output::open(file).map_err(Error::Capture)?;
             captured = Some((opened, events, Counters::new()));
         }
@@ -90,15 +90,14 @@ impl Engine {
             overload: config.overload,
             work_every: config.latency.work_every,
         };
-        let mut pipeline = build::build(
-            &plan,
-            stages,
+        let setting = Setting {
+            plan: &plan,
             rings,
-            &clock,
-            &control,
-            words.ring(),
-            &vitals,
-        );
+            clock: &clock,
+            control: &control,
+            vitals: &vitals,
+        };
+        let mut pipeline = Pipeline::build(&setting, stages, words.ring());
         let host_counters = Counters::new();
         let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
         pipeline.counters.insert(0, host_counters.clone());
