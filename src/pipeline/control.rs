@@ -176,7 +176,7 @@ impl Control {
 }
 
 #[cfg(all(test, loom))]
-mod models {
+mod loom_tests {
     use std::sync::Arc;
 
     use super::*;

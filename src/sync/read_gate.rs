@@ -113,7 +113,7 @@ mod tests {
 
 /// Every order in which threads can meet, as far as loom's bounds go.
 #[cfg(all(test, loom))]
-mod all_orders {
+mod loom_tests {
     use loom::cell::UnsafeCell;
     use loom::sync::Arc;
     use loom::thread;

@@ -346,7 +346,7 @@ impl Snapshot {
 mod tests;
 
 #[cfg(all(test, loom))]
-mod models {
+mod loom_tests {
     use super::*;
 
     #[test]

@@ -1,3 +1,6 @@
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread;
+
 use super::*;
 
 const ME: u64 = 0x1000;
@@ -7,383 +10,243 @@ fn ends() -> bool {
     true
 }
 
-#[cfg(not(loom))]
-mod alone {
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-    use std::thread;
+#[test]
+fn the_owner_enters_again_from_callbacks_only() {
+    let seat = Seat::new();
+    for _ in 0..2 {
+        assert!(seat.is_empty());
+        let outer = seat.enter(ME, ends).unwrap();
+        assert!(!outer.is_nested() && seat.runs(ME) && !seat.runs(YOU));
+        assert_eq!(seat.enter(ME, ends).unwrap_err(), Taken);
+        let calling = outer.call_back();
+        assert!(!seat.runs(ME) && !seat.is_empty());
+        assert!(seat.enter(ME, ends).unwrap().is_nested());
+        assert_eq!(seat.enter(YOU, ends).unwrap_err(), Taken);
+        assert!(seat.enter(ME, ends).is_ok());
+        drop(calling);
+        assert_eq!(seat.enter(ME, ends).unwrap_err(), Taken);
+        drop(outer);
+        seat.share();
+    }
+}
 
-    use super::*;
-
-    #[test]
-    fn the_owner_enters_again_from_callbacks_only() {
+/// While another thread holds the claim, and so by nothing but plain stores.
+#[test]
+fn whoever_was_inside_last_needs_no_claim_and_is_as_much_inside() {
+    // Behind the last of them the seat is shared.
+    for owned_before in [0, 1, 2, ROUNDS as u64] {
         let seat = Seat::new();
-        for _ in 0..2 {
-            assert!(seat.is_empty());
-            let outer = seat.enter(ME, ends).unwrap();
-            assert!(!outer.is_nested() && seat.runs(ME) && !seat.runs(YOU));
-            assert_eq!(seat.enter(ME, ends).unwrap_err(), Taken);
-            let calling = outer.call_back();
-            assert!(!seat.runs(ME) && !seat.is_empty());
-            assert!(seat.enter(ME, ends).unwrap().is_nested());
-            assert_eq!(seat.enter(YOU, ends).unwrap_err(), Taken);
-            assert!(seat.enter(ME, ends).is_ok());
-            drop(calling);
-            assert_eq!(seat.enter(ME, ends).unwrap_err(), Taken);
-            drop(outer);
+        for turn in 1..=owned_before {
+            drop(seat.enter(YOU + 64 * turn, ends).unwrap());
+        }
+        drop(seat.enter(ME, ends).unwrap());
+        let _claim = Claim::new(&seat.claim).unwrap();
+        let outer = seat.enter(ME, ends).unwrap();
+        assert!(seat.runs(ME) && !outer.is_nested());
+        assert_eq!(seat.enter(ME, ends).unwrap_err(), Taken);
+        let calling = outer.call_back();
+        let inner = seat.enter(ME, ends).unwrap();
+        assert!(seat.runs(ME) && inner.is_nested());
+        assert_eq!(seat.enter(ME, ends).unwrap_err(), Taken);
+        drop(inner);
+        assert!(!seat.runs(ME));
+        drop(calling);
+        assert!(seat.runs(ME));
+    }
+}
+
+/// As when a claim was given back while the owner waited for it.
+#[test]
+fn an_owner_that_comes_by_the_slow_way_stays_the_owner() {
+    let seat = Seat::new();
+    drop(seat.enter(YOU, ends).unwrap());
+    let outer = seat.enter(ME, ends).unwrap();
+    let owner = seat.owner.load(Ordering::Relaxed);
+    assert_eq!(seat.enter_slowly(ME, ends).unwrap_err(), Taken);
+    let calling = outer.call_back();
+    let inner = seat.enter_slowly(ME, ends).unwrap();
+    assert!(inner.is_nested() && seat.runs(ME));
+    drop(inner);
+    drop(calling);
+    drop(outer);
+    assert!(!seat.enter_slowly(ME, ends).unwrap().is_nested());
+    assert_eq!(seat.owner.load(Ordering::Relaxed), owner);
+    assert!(seat.is_empty());
+}
+
+#[test]
+fn a_seat_changes_hands_without_end_and_is_shared_in_the_end() {
+    assert!(membarrier::available(), "the kernel has no membarrier");
+    assert_eq!(ROUNDS, 64);
+    let seat = Seat::new();
+    for turn in 0..3 * ROUNDS as u64 {
+        let entered = seat.enter(ME + 64 * turn, ends).unwrap();
+        assert_eq!(seat.enter(YOU << 20, ends).unwrap_err(), Taken);
+        let calling = entered.call_back();
+        assert!(seat.enter(ME + 64 * turn, ends).unwrap().is_nested());
+        drop(calling);
+        drop(entered);
+        assert!(seat.is_empty());
+        assert_eq!(seat.is_shared(), turn >= ROUNDS as u64);
+    }
+}
+
+#[test]
+fn a_seat_that_is_shared_from_the_start_works_alike() {
+    let seat = Seat::new();
+    seat.share();
+    assert!(seat.is_shared());
+    let entered = seat.enter(ME, ends).unwrap();
+    assert!(seat.runs(ME));
+    assert_eq!(seat.enter(ME, ends).unwrap_err(), Taken);
+    assert_eq!(seat.enter(YOU, ends).unwrap_err(), Taken);
+    drop(entered);
+    assert!(seat.enter(YOU, ends).is_ok());
+}
+
+fn ends_not() -> bool {
+    false
+}
+
+fn must_not_be_asked() -> bool {
+    unreachable!("it owns the seat without having claimed it")
+}
+
+#[test]
+fn a_name_that_is_given_up_is_asked_for_its_end_again() {
+    let seat = Seat::new();
+    for round in 0..3 {
+        assert!(seat.enter(ME, ends).is_ok());
+        assert!(seat.enter(ME, must_not_be_asked).is_ok());
+        seat.give_up(YOU);
+        assert!(seat.enter(ME, must_not_be_asked).is_ok());
+        seat.give_up(ME);
+        assert!(seat.is_empty() && !seat.is_shared() && !seat.runs(ME));
+        // The next of that name, then one of another, at the same round.
+        let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            drop(seat.enter(ME, must_not_be_asked));
+        }));
+        assert!(asked.is_err());
+        assert_eq!(round_of(&seat), round);
+        let other = YOU + 64 * round as u64;
+        assert!(seat.enter(other, ends).is_ok());
+        assert_eq!(round_of(&seat), round);
+    }
+}
+
+fn round_of(seat: &Seat) -> usize {
+    round(seat.owner.load(SeqCst))
+}
+
+#[test]
+fn a_name_is_given_up_under_a_claim_too() {
+    assert!(membarrier::available(), "the kernel has no membarrier");
+    let seat = Seat::new();
+    let entered = seat.enter(ME, ends).unwrap();
+    seat.owner.fetch_or(CLAIMED, SeqCst);
+    assert!(seat.runs(ME) && !seat.is_empty());
+    drop(entered);
+    seat.give_up(ME);
+    assert_eq!(seat.owner.load(SeqCst), NOBODY | CLAIMED);
+    // As the claim does that was refused.
+    seat.owner.fetch_and(!CLAIMED, SeqCst);
+    assert!(seat.enter(YOU, ends).is_ok());
+}
+
+#[test]
+fn whoever_ends_inside_is_never_mistaken_for_another() {
+    for shared in [false, true] {
+        let seat = Seat::new();
+        if shared {
             seat.share();
         }
-    }
-
-    /// While another thread holds the claim, and so by nothing but plain stores.
-    #[test]
-    fn whoever_was_inside_last_needs_no_claim_and_is_as_much_inside() {
-        // Behind the last of them the seat is shared.
-        for owned_before in [0, 1, 2, ROUNDS as u64] {
-            let seat = Seat::new();
-            for turn in 1..=owned_before {
-                drop(seat.enter(YOU + 64 * turn, ends).unwrap());
-            }
-            drop(seat.enter(ME, ends).unwrap());
-            let _claim = Claim::new(&seat.claim).unwrap();
-            let outer = seat.enter(ME, ends).unwrap();
-            assert!(seat.runs(ME) && !outer.is_nested());
-            assert_eq!(seat.enter(ME, ends).unwrap_err(), Taken);
-            let calling = outer.call_back();
-            let inner = seat.enter(ME, ends).unwrap();
-            assert!(seat.runs(ME) && inner.is_nested());
-            assert_eq!(seat.enter(ME, ends).unwrap_err(), Taken);
-            drop(inner);
-            assert!(!seat.runs(ME));
-            drop(calling);
-            assert!(seat.runs(ME));
-        }
-    }
-
-    /// As when a claim was given back while the owner waited for it.
-    #[test]
-    fn an_owner_that_comes_by_the_slow_way_stays_the_owner() {
-        let seat = Seat::new();
-        drop(seat.enter(YOU, ends).unwrap());
-        let outer = seat.enter(ME, ends).unwrap();
-        let owner = seat.owner.load(Ordering::Relaxed);
-        assert_eq!(seat.enter_slowly(ME, ends).unwrap_err(), Taken);
-        let calling = outer.call_back();
-        let inner = seat.enter_slowly(ME, ends).unwrap();
-        assert!(inner.is_nested() && seat.runs(ME));
-        drop(inner);
-        drop(calling);
-        drop(outer);
-        assert!(!seat.enter_slowly(ME, ends).unwrap().is_nested());
-        assert_eq!(seat.owner.load(Ordering::Relaxed), owner);
-        assert!(seat.is_empty());
-    }
-
-    #[test]
-    fn a_seat_changes_hands_without_end_and_is_shared_in_the_end() {
-        assert!(membarrier::available(), "the kernel has no membarrier");
-        assert_eq!(ROUNDS, 64);
-        let seat = Seat::new();
-        for turn in 0..3 * ROUNDS as u64 {
-            let entered = seat.enter(ME + 64 * turn, ends).unwrap();
-            assert_eq!(seat.enter(YOU << 20, ends).unwrap_err(), Taken);
-            let calling = entered.call_back();
-            assert!(seat.enter(ME + 64 * turn, ends).unwrap().is_nested());
-            drop(calling);
-            drop(entered);
-            assert!(seat.is_empty());
-            assert_eq!(seat.is_shared(), turn >= ROUNDS as u64);
-        }
-    }
-
-    #[test]
-    fn a_seat_that_is_shared_from_the_start_works_alike() {
-        let seat = Seat::new();
-        seat.share();
-        assert!(seat.is_shared());
         let entered = seat.enter(ME, ends).unwrap();
-        assert!(seat.runs(ME));
-        assert_eq!(seat.enter(ME, ends).unwrap_err(), Taken);
+        std::mem::forget(entered.call_back());
+        std::mem::forget(entered);
+        assert!(seat.enter(ME, ends).unwrap().is_nested());
+        seat.give_up(ME);
+        for name in [ME, YOU] {
+            assert_eq!(seat.enter(name, ends).unwrap_err(), Taken);
+        }
+        assert!(!seat.is_empty());
+    }
+}
+
+#[test]
+fn a_thread_that_cannot_promise_its_end_owns_no_seat() {
+    for first in [true, false] {
+        let seat = Seat::new();
+        if first {
+            assert!(seat.enter(YOU, ends).is_ok());
+        }
+        let entered = seat.enter(ME, ends_not).unwrap();
+        assert!(seat.is_shared());
         assert_eq!(seat.enter(YOU, ends).unwrap_err(), Taken);
         drop(entered);
         assert!(seat.enter(YOU, ends).is_ok());
     }
-
-    fn ends_not() -> bool {
-        false
-    }
-
-    fn must_not_be_asked() -> bool {
-        unreachable!("it owns the seat without having claimed it")
-    }
-
-    #[test]
-    fn a_name_that_is_given_up_is_asked_for_its_end_again() {
-        let seat = Seat::new();
-        for round in 0..3 {
-            assert!(seat.enter(ME, ends).is_ok());
-            assert!(seat.enter(ME, must_not_be_asked).is_ok());
-            seat.give_up(YOU);
-            assert!(seat.enter(ME, must_not_be_asked).is_ok());
-            seat.give_up(ME);
-            assert!(seat.is_empty() && !seat.is_shared() && !seat.runs(ME));
-            // The next of that name, then one of another, at the same round.
-            let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                drop(seat.enter(ME, must_not_be_asked));
-            }));
-            assert!(asked.is_err());
-            assert_eq!(round_of(&seat), round);
-            let other = YOU + 64 * round as u64;
-            assert!(seat.enter(other, ends).is_ok());
-            assert_eq!(round_of(&seat), round);
-        }
-    }
-
-    fn round_of(seat: &Seat) -> usize {
-        round(seat.owner.load(SeqCst))
-    }
-
-    #[test]
-    fn a_name_is_given_up_under_a_claim_too() {
-        assert!(membarrier::available(), "the kernel has no membarrier");
-        let seat = Seat::new();
-        let entered = seat.enter(ME, ends).unwrap();
-        seat.owner.fetch_or(CLAIMED, SeqCst);
-        assert!(seat.runs(ME) && !seat.is_empty());
-        drop(entered);
-        seat.give_up(ME);
-        assert_eq!(seat.owner.load(SeqCst), NOBODY | CLAIMED);
-        // As the claim does that was refused.
-        seat.owner.fetch_and(!CLAIMED, SeqCst);
-        assert!(seat.enter(YOU, ends).is_ok());
-    }
-
-    #[test]
-    fn whoever_ends_inside_is_never_mistaken_for_another() {
-        for shared in [false, true] {
-            let seat = Seat::new();
-            if shared {
-                seat.share();
-            }
-            let entered = seat.enter(ME, ends).unwrap();
-            std::mem::forget(entered.call_back());
-            std::mem::forget(entered);
-            assert!(seat.enter(ME, ends).unwrap().is_nested());
-            seat.give_up(ME);
-            for name in [ME, YOU] {
-                assert_eq!(seat.enter(name, ends).unwrap_err(), Taken);
-            }
-            assert!(!seat.is_empty());
-        }
-    }
-
-    #[test]
-    fn a_thread_that_cannot_promise_its_end_owns_no_seat() {
-        for first in [true, false] {
-            let seat = Seat::new();
-            if first {
-                assert!(seat.enter(YOU, ends).is_ok());
-            }
-            let entered = seat.enter(ME, ends_not).unwrap();
-            assert!(seat.is_shared());
-            assert_eq!(seat.enter(YOU, ends).unwrap_err(), Taken);
-            drop(entered);
-            assert!(seat.enter(YOU, ends).is_ok());
-        }
-    }
-
-    #[test]
-    fn in_the_child_of_a_fork_other_names_are_forgotten() {
-        let seat = Seat::new();
-        assert!(seat.enter(ME, ends).is_ok());
-        seat.forget_all_but(ME);
-        assert!(seat.enter(ME, must_not_be_asked).is_ok());
-        seat.forget_all_but(YOU);
-        assert_eq!(seat.owner.load(SeqCst), NOBODY);
-        seat.share();
-        seat.forget_all_but(YOU);
-        assert!(seat.is_shared());
-    }
-
-    #[test]
-    fn a_seat_is_shared_only_while_nobody_is_inside() {
-        let seat = Seat::new();
-        let entered = seat.enter(ME, ends).unwrap();
-        seat.share();
-        assert!(!seat.is_shared());
-        drop(entered);
-        seat.share();
-        assert!(seat.is_shared() && seat.is_empty());
-    }
-
-    #[test]
-    fn an_unwinding_call_leaves() {
-        let seat = Seat::new();
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let outer = seat.enter(ME, ends).unwrap();
-            let _calling = outer.call_back();
-            panic!("on purpose");
-        }));
-        assert!(result.is_err());
-        assert!(seat.is_empty());
-        assert!(!seat.enter(ME, ends).unwrap().is_nested());
-    }
-
-    /// Real threads, the kernel's barrier: never two inside, and both get in.
-    #[test]
-    fn threads_that_fight_are_never_both_inside() {
-        assert!(membarrier::available(), "the kernel has no membarrier");
-        for _ in 0..50 {
-            let seat = Seat::new();
-            let inside = AtomicBool::new(false);
-            let entries = [AtomicUsize::new(0), AtomicUsize::new(0)];
-            thread::scope(|scope| {
-                for (index, me) in [ME, YOU].into_iter().enumerate() {
-                    let (seat, inside, entries) = (&seat, &inside, &entries);
-                    scope.spawn(move || {
-                        while entries[index].load(SeqCst) < 500 {
-                            let Ok(_entered) = seat.enter(me, ends) else {
-                                thread::yield_now();
-                                continue;
-                            };
-                            assert!(!inside.swap(true, SeqCst));
-                            entries[index].fetch_add(1, SeqCst);
-                            inside.store(false, SeqCst);
-                        }
-                    });
-                }
-            });
-        }
-    }
 }
 
-/// Every order in which threads can meet, as far as loom's bounds go.
-#[cfg(loom)]
-mod all_orders {
-    use loom::cell::UnsafeCell;
-    use loom::sync::Arc;
-    use loom::thread;
+#[test]
+fn in_the_child_of_a_fork_other_names_are_forgotten() {
+    let seat = Seat::new();
+    assert!(seat.enter(ME, ends).is_ok());
+    seat.forget_all_but(ME);
+    assert!(seat.enter(ME, must_not_be_asked).is_ok());
+    seat.forget_all_but(YOU);
+    assert_eq!(seat.owner.load(SeqCst), NOBODY);
+    seat.share();
+    seat.forget_all_but(YOU);
+    assert!(seat.is_shared());
+}
 
-    use super::*;
+#[test]
+fn a_seat_is_shared_only_while_nobody_is_inside() {
+    let seat = Seat::new();
+    let entered = seat.enter(ME, ends).unwrap();
+    seat.share();
+    assert!(!seat.is_shared());
+    drop(entered);
+    seat.share();
+    assert!(seat.is_shared() && seat.is_empty());
+}
 
-    /// What the seat guards: loom fails if two threads touch it at once, or one
-    /// without having seen what the other did.
-    struct Guarded {
-        seat: Seat,
-        value: UnsafeCell<u32>,
-    }
+#[test]
+fn an_unwinding_call_leaves() {
+    let seat = Seat::new();
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let outer = seat.enter(ME, ends).unwrap();
+        let _calling = outer.call_back();
+        panic!("on purpose");
+    }));
+    assert!(result.is_err());
+    assert!(seat.is_empty());
+    assert!(!seat.enter(ME, ends).unwrap().is_nested());
+}
 
-    // SAFETY: that `value` is used by one thread at a time is what is tested.
-    unsafe impl Sync for Guarded {}
-
-    impl Guarded {
-        fn new() -> Arc<Self> {
-            Arc::new(Self {
-                seat: Seat::new(),
-                value: UnsafeCell::new(0),
-            })
-        }
-
-        fn try_use(&self, me: u64) -> bool {
-            let Ok(_entered) = self.seat.enter(me, ends) else {
-                return false;
-            };
-            // SAFETY: inside the seat.
-            self.value.with_mut(|value| unsafe { *value += 1 });
-            true
-        }
-
-        fn uses(&self) -> u32 {
-            // SAFETY: all other threads have been joined.
-            self.value.with(|value| unsafe { *value })
-        }
-    }
-
-    fn check(body: impl Fn() + Sync + Send + 'static) {
-        let mut model = loom::model::Builder::new();
-        model.preemption_bound = Some(3);
-        model.check(body);
-    }
-
-    #[test]
-    fn loom_an_owner_and_a_thread_that_claims() {
-        check(|| {
-            let guarded = Guarded::new();
-            assert!(guarded.try_use(ME));
-            let other = {
-                let guarded = guarded.clone();
-                thread::spawn(move || u32::from(guarded.try_use(YOU)))
-            };
-            let mine = u32::from(guarded.try_use(ME)) + u32::from(guarded.try_use(ME));
-            let theirs = other.join().unwrap();
-            assert!(mine + theirs > 0);
-            assert_eq!(guarded.uses(), 1 + mine + theirs);
-            // One at a time, everybody gets in.
-            assert!(guarded.try_use(YOU) && guarded.try_use(ME));
-        });
-    }
-
-    #[test]
-    fn loom_two_threads_claim_until_the_seat_is_shared() {
-        check(|| {
-            let guarded = Guarded::new();
-            assert!(guarded.try_use(ME));
-            let others: Vec<_> = [YOU, YOU + 64]
-                .into_iter()
-                .map(|name| {
-                    let guarded = guarded.clone();
-                    thread::spawn(move || u32::from(guarded.try_use(name)))
-                })
-                .collect();
-            let mine = u32::from(guarded.try_use(ME));
-            let theirs: u32 = others.into_iter().map(|other| other.join().unwrap()).sum();
-            assert_eq!(guarded.uses(), 1 + mine + theirs);
-            assert!(guarded.try_use(ME) && guarded.try_use(YOU));
-        });
-    }
-
-    #[test]
-    fn loom_a_claim_around_a_callback() {
-        check(|| {
-            let guarded = Guarded::new();
-            let outer = guarded.seat.enter(ME, ends).unwrap();
-            let other = {
-                let guarded = guarded.clone();
-                thread::spawn(move || guarded.try_use(YOU))
-            };
-            let calling = outer.call_back();
-            // Refused if the other holds the claim for longer than this thread has
-            // patience.
-            let nested = guarded.try_use(ME);
-            drop(calling);
-            drop(outer);
-            let theirs = other.join().unwrap();
-            assert_eq!(guarded.uses(), u32::from(nested) + u32::from(theirs));
-        });
-    }
-
-    /// A thread ends and another is called alike: what hands the name on orders
-    /// the two here, as the C library does, beside a third that claims the seat.
-    #[test]
-    fn loom_a_name_goes_to_another_thread() {
-        check(|| {
-            let guarded = Guarded::new();
-            let first = {
-                let guarded = guarded.clone();
-                thread::spawn(move || {
-                    let used = guarded.try_use(ME);
-                    guarded.seat.give_up(ME);
-                    used
-                })
-            };
-            let other = {
-                let guarded = guarded.clone();
-                thread::spawn(move || u32::from(guarded.try_use(YOU)))
-            };
-            let mut uses = u32::from(first.join().unwrap());
-            uses += u32::from(guarded.try_use(ME));
-            uses += other.join().unwrap();
-            assert!(guarded.seat.enter(YOU + 64, ends).is_ok());
-            assert_eq!(guarded.uses(), uses);
+/// Real threads, the kernel's barrier: never two inside, and both get in.
+#[test]
+fn threads_that_fight_are_never_both_inside() {
+    assert!(membarrier::available(), "the kernel has no membarrier");
+    for _ in 0..50 {
+        let seat = Seat::new();
+        let inside = AtomicBool::new(false);
+        let entries = [AtomicUsize::new(0), AtomicUsize::new(0)];
+        thread::scope(|scope| {
+            for (index, me) in [ME, YOU].into_iter().enumerate() {
+                let (seat, inside, entries) = (&seat, &inside, &entries);
+                scope.spawn(move || {
+                    while entries[index].load(SeqCst) < 500 {
+                        let Ok(_entered) = seat.enter(me, ends) else {
+                            thread::yield_now();
+                            continue;
+                        };
+                        assert!(!inside.swap(true, SeqCst));
+                        entries[index].fetch_add(1, SeqCst);
+                        inside.store(false, SeqCst);
+                    }
+                });
+            }
         });
     }
 }

@@ -363,7 +363,7 @@ impl fmt::Debug for Receiver {
 }
 
 #[cfg(all(test, loom))]
-mod models {
+mod loom_tests {
     use super::*;
 
     /// A lane that sends 0, 1 and 2, more than the ring has slots, and its other end.
