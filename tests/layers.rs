@@ -375,3 +375,43 @@ fn paths_are_found_wherever_code_has_them() {
          crate::two libc::Derived libc::getpid libc::now serde::Deserialize"
     );
 }
+
+fn architecture() -> String {
+    fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md can be read")
+}
+
+/// What stands between backticks, in its order.
+fn code(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_page_on_architecture_shows_these_layers() {
+    let page = architecture();
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let shown: Vec<Vec<&str>> = rows
+        .map(|row| code(row.split('|').nth(1).unwrap()))
+        .take_while(|modules| layer(modules[0]).is_some())
+        .collect();
+    // Rooms that nobody has moved into yet have no row.
+    let src = root().join("src");
+    let exists = |name: &&str| src.join(name).exists() || src.join(format!("{name}.rs")).exists();
+    let layers: Vec<Vec<&str>> = LAYERS
+        .iter()
+        .map(|(modules, _)| modules.iter().copied().filter(exists).collect())
+        .filter(|modules: &Vec<&str>| !modules.is_empty())
+        .collect();
+    assert_eq!(shown, layers);
+}
+
+#[test]
+fn the_files_that_the_page_on_architecture_names_exist() {
+    let page = architecture();
+    let is_path = |text: &&str| text.contains('/') && !text.contains(' ') && !text.contains('=');
+    let paths: Vec<&str> = code(&page).into_iter().filter(is_path).collect();
+    assert!(paths.len() > 50, "{}", paths.len());
+    for path in paths {
+        let found = root().join(path).exists() || root().join("src").join(path).exists();
+        assert!(found, "ARCHITECTURE.md names {path}");
+    }
+}
