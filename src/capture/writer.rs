@@ -4,16 +4,16 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use crossbeam_utils::sync::{Parker, Unparker};
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::row;
 use crate::messages::wire;
 use crate::os::clock::Clock;
 use crate::os::files::Output;
+use crate::os::parker::{Parker, Unparker};
 use crate::os::stderr::say;
 use crate::os::threads::{self, Thread, Wanted};
+use crate::os::time::{Instant, wall_clock};
 use crate::sync::broadcast::{Consumer, Received};
 use crate::telemetry::counters::{Counter, Counters};
 
@@ -71,14 +71,12 @@ impl Writer {
         aside: Vec<usize>,
     ) -> Result<Self, String> {
         let path = file.path().to_path_buf();
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started = (since_epoch.as_nanos() as i64, clock.now());
         let mut lines = Vec::with_capacity(TOGETHER * 2);
         lines.extend_from_slice(row::header().as_bytes());
         let parker = Parker::new();
-        let wake = parker.unparker().clone();
+        let wake = parker.unparker();
         let done = Arc::new(AtomicBool::new(false));
         let ending = done.clone();
         let (begin, begun) = mpsc::channel();

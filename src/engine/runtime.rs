@@ -2,7 +2,6 @@
 
 use std::ffi::CStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use super::blueprint::ModelInfo;
 use super::delivery::Delivery;
@@ -13,6 +12,7 @@ use crate::error::Error;
 use crate::os::claims::Claims;
 use crate::os::clock::Clock;
 use crate::os::stderr::say;
+use crate::os::time::Instant;
 use crate::pipeline::control::{Control, LONGEST_FAREWELL};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::plan::Plan;

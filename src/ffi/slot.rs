@@ -1,13 +1,14 @@
 //! One handle's place in the table: its states and its words.
 
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
 use super::handle::Handle;
 use super::types::signal_egress_t;
 use crate::os::this_thread;
+use crate::os::time::Instant;
 use crate::sync::biased_lock::Seat;
 use crate::sync::read_gate::{Readers, Token};
 

@@ -18,11 +18,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::cores::LANE_NAME;
 use super::files;
 use super::machine::{self, MAX_CORES};
+use super::time::Instant;
 
 /// Names the file in place of the usual one, for containers that share one, and
 /// for tests.

@@ -1,13 +1,23 @@
-//! Stamps in TSC ticks, through `quanta`.
+//! Stamps in TSC ticks, through `quanta`; by system calls where the host has forbidden
+//! the TSC.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::stderr::say;
+use super::time;
 
 /// The engine's clock: stamps in ticks, differences in nanoseconds.
 ///
 /// With timing off it reads no hardware and every stamp is 0.
+///
+/// The thread that makes it decides for all: threads that it makes may read what it
+/// may. A host that forbids the TSC later, on a thread that gives events or asks, ends
+/// itself there.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    source: quanta::Clock,
+    /// `None`: only the system call is allowed, and ticks are nanoseconds.
+    source: Option<quanta::Clock>,
     tsc: bool,
     on: bool,
 }
@@ -16,8 +26,11 @@ impl Clock {
     /// A clock. The first one in a process calibrates the TSC, which takes up
     /// to 200 ms.
     pub fn new(on: bool) -> Self {
-        let source = quanta::Clock::new();
-        let tsc = reads_tsc(&source);
+        let source = may_read_tsc().then(quanta::Clock::new);
+        let tsc = source.as_ref().is_some_and(reads_tsc);
+        if source.is_none() {
+            say_once_that_stamps_are_calls();
+        }
         Self { source, tsc, on }
     }
 
@@ -40,13 +53,24 @@ impl Clock {
         if self.tsc {
             return tsc();
         }
-        self.source.raw()
+        self.now_without_tsc()
+    }
+
+    #[cold]
+    fn now_without_tsc(&self) -> u64 {
+        match &self.source {
+            Some(source) => source.raw(),
+            None => time::nanos(),
+        }
     }
 
     /// Nanoseconds from one stamp to a later one; 0 if `end` is not later.
     #[inline]
     pub fn nanos(&self, start: u64, end: u64) -> u64 {
-        self.source.delta_as_nanos(start, end)
+        match &self.source {
+            Some(source) => source.delta_as_nanos(start, end),
+            None => end.saturating_sub(start),
+        }
     }
 
     /// Ticks that a time takes, at least 1.
@@ -72,6 +96,44 @@ impl Clock {
                 self.nanos(start, end) as f64 / f64::from(STAMPS + 1)
             })
             .fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// Whether the host lets the calling thread read the TSC (`PR_SET_TSC`): one that it
+/// has forbidden to ends the process there. Where the kernel does not say, it may not.
+pub(crate) fn may_read_tsc() -> bool {
+    let mut word: libc::c_int = 0;
+    // SAFETY: the call writes into `word` and asks for the calling thread alone.
+    let known = unsafe { libc::prctl(libc::PR_GET_TSC, &raw mut word, 0, 0, 0) } == 0;
+    if known {
+        return word == libc::PR_TSC_ENABLE;
+    }
+    // Elsewhere there may be no such thing to forbid.
+    let error = std::io::Error::last_os_error().raw_os_error();
+    cfg!(not(target_arch = "x86_64")) && error == Some(libc::EINVAL)
+}
+
+/// # Errors
+///
+/// A sentence that says that the calling thread has no clock at all.
+pub(crate) fn check() -> Result<(), String> {
+    match may_read_tsc() || time::nanos() > 0 {
+        true => Ok(()),
+        false => Err(
+            "the TSC is forbidden on this thread (PR_SET_TSC) and so is the system call clock_gettime (a \
+             sandbox): there is no clock; allow one of them"
+                .into(),
+        ),
+    }
+}
+
+fn say_once_that_stamps_are_calls() {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        say(
+            "the TSC is forbidden on the thread that makes the handle (PR_SET_TSC), or the kernel does not \
+             say: each stamp is a system call, some 100 ns more; allow it there before signal_create",
+        );
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use core_affinity::CoreId;
 
 use super::claims::{Claim, Turn};
 use super::machine::{self, MAX_CORES};
 use super::threads;
+use super::time::Instant;
 
 /// What the names of all lanes' threads begin with.
 pub(crate) const LANE_NAME: &str = "signal-lane-";

@@ -3,6 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `clock` | stamps in TSC ticks |
+//! | `time` | the time off the hot path, and how long something took |
+//! | `parker` | a thread that sleeps until it is woken |
 //! | `cores` | what cores this process may use |
 //! | `claims` | cores that other processes use |
 //! | `machine` | what `/proc` and `/sys` say |
@@ -27,6 +29,8 @@ mod glibc;
 pub mod machine;
 pub(crate) mod memory;
 pub(crate) mod panic;
+pub(crate) mod parker;
 pub(crate) mod stderr;
 pub(crate) mod this_thread;
 pub(crate) mod threads;
+pub(crate) mod time;

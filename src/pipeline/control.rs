@@ -3,9 +3,10 @@
 
 use std::ffi::{CStr, CString};
 use std::sync::atomic::AtomicUsize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::os::stderr::say;
+use crate::os::time::Instant;
 use crate::sync::{AtomicBool, AtomicU64, OnceLock, Ordering};
 
 /// Incidents of which the text is kept and said.

@@ -3,9 +3,9 @@
 
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::TryRecvError;
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::accept::Accept;
 use super::control::{Control, LONGEST_FAREWELL};
@@ -19,6 +19,7 @@ use crate::os::float;
 use crate::os::panic::{discard, told};
 use crate::os::stderr::say;
 use crate::os::threads::{self, Policy, Thread, Wanted};
+use crate::os::time::Instant;
 use crate::stages::Stage;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::heartbeat::Pulse;
@@ -34,6 +35,9 @@ const TURNS_PER_BEAT: u32 = 16;
 
 /// How long a lane's factor sets and models may take for their first run.
 pub(crate) const PRIMING: Duration = Duration::from_secs(30);
+
+/// Between two looks whether it has had that.
+const STEP: Duration = Duration::from_micros(50);
 
 /// A lane's work, whatever stages it has.
 pub(crate) trait Turn: Send {
@@ -210,18 +214,30 @@ impl Standing {
         if let Some(to_lane) = self.work.take() {
             let _ = to_lane.send(job);
         }
-        let primed = match self.ready.recv_timeout(patience) {
-            Ok(primed) => primed,
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(format!("lane {} ended before it was ready", self.index))
-            }
-            Err(RecvTimeoutError::Timeout) => Err(format!(
-                "lane {}: a factor set or model has not come back from its first run for {} s",
-                self.index,
-                patience.as_secs()
-            )),
-        };
+        let primed = self.wait_until_primed(patience);
         (self.thread.take().map(|thread| Lane { thread }), primed)
+    }
+}
+
+impl Standing {
+    fn wait_until_primed(&self, patience: Duration) -> Result<(), String> {
+        let begun = Instant::now();
+        loop {
+            match self.ready.try_recv() {
+                Ok(primed) => return primed,
+                Err(TryRecvError::Disconnected) => {
+                    return Err(format!("lane {} ended before it was ready", self.index));
+                }
+                Err(TryRecvError::Empty) if begun.elapsed() > patience => {
+                    return Err(format!(
+                        "lane {}: a factor set or model has not come back from its first run for {} s",
+                        self.index,
+                        patience.as_secs()
+                    ));
+                }
+                Err(TryRecvError::Empty) => std::thread::sleep(STEP),
+            }
+        }
     }
 }
 

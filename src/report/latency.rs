@@ -1,11 +1,12 @@
 //! Collects the histograms that recorders hand over.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::os::time::Instant;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::hops::{Feed, Hop, HopSet, beyond, histogram};
 

@@ -104,7 +104,7 @@ impl Report {
     fn finish(mut self) -> (tempfile::TempDir, Arc<Monitor>) {
         self.recorder.finish();
         self.exporter.end();
-        let far = Instant::now() + Duration::from_secs(60);
+        let far = crate::os::time::Instant::now() + Duration::from_secs(60);
         self.exporter.finish(far);
         (self.dir, self.monitor)
     }

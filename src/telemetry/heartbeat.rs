@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
@@ -40,12 +41,15 @@ pub struct Patience {
     cells: Arc<CachePadded<Cells>>,
     clock: Clock,
     since: u64,
+    /// Ticks since it began to wait.
+    total: u64,
 }
 
 impl Patience {
     /// Begins to wait.
     pub fn begin(&mut self) {
         self.since = self.clock.now();
+        self.total = 0;
     }
 
     /// Still waits.
@@ -56,6 +60,12 @@ impl Patience {
         self.cells.waited.store(waited + more, Ordering::Relaxed);
         self.cells.last_beat.store(now, Ordering::Relaxed);
         self.since = now;
+        self.total += more;
+    }
+
+    /// How long it has waited since it began to.
+    pub(crate) fn waited(&self) -> Duration {
+        Duration::from_nanos(self.clock.nanos(0, self.total))
     }
 }
 
@@ -168,6 +178,7 @@ impl Vitals {
             cells: self.cells.clone(),
             clock: self.clock.clone(),
             since: 0,
+            total: 0,
         }
     }
 

@@ -154,6 +154,8 @@ scenarios! {
     lanes_leave_a_core_for_the_host,
     affinity_is_forbidden,
     lanes_have_the_configured_policy,
+    tsc_is_forbidden,
+    tsc_is_forbidden_on_one_thread,
     membarrier_is_forbidden_later,
     floating_point_of_the_host,
     floating_point_and_files,

@@ -6,10 +6,11 @@ use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Wanted;
 use crate::os::panic::{self, Payload};
+use crate::os::time::Instant;
 
 /// What our code, factor sets and models have of a thread's stack.
 const OURS: usize = 2 << 20;

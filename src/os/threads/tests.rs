@@ -1,9 +1,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::start::spawn_within;
 use super::*;
+use crate::os::time::Instant;
 
 #[test]
 fn what_a_thread_gives_and_what_it_panics_with_come_back() {
