@@ -6,18 +6,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::stderr::say;
 use super::time;
+use super::tsc;
+
+/// Ticks of which `quanta`'s scale is known to the last bit: it calibrates over far
+/// fewer.
+const SPAN: u64 = 1 << 48;
 
 /// The engine's clock: stamps in ticks, differences in nanoseconds.
 ///
 /// With timing off it reads no hardware and every stamp is 0.
 ///
-/// The thread that makes it decides for all: threads that it makes may read what it
-/// may. A host that forbids the TSC later, on a thread that gives events or asks, ends
-/// itself there.
+/// The thread that makes it decides for all. A host that forbids the TSC later, on a
+/// thread that gives events or polls, ends itself there: to ask in each call would be a
+/// system call.
 #[derive(Clone, Debug)]
 pub struct Clock {
     /// `None`: only the system call is allowed, and ticks are nanoseconds.
     source: Option<quanta::Clock>,
+    /// Nanoseconds that [`SPAN`] ticks take.
+    span_nanos: u64,
     tsc: bool,
     on: bool,
 }
@@ -26,12 +33,21 @@ impl Clock {
     /// A clock. The first one in a process calibrates the TSC, which takes up
     /// to 200 ms.
     pub fn new(on: bool) -> Self {
-        let source = may_read_tsc().then(quanta::Clock::new);
+        let source = tsc::may_read().then(quanta::Clock::new);
         let tsc = source.as_ref().is_some_and(reads_tsc);
-        if source.is_none() {
-            say_once_that_stamps_are_calls();
+        let span_nanos = match &source {
+            Some(source) => source.delta_as_nanos(0, SPAN),
+            None => {
+                say_once_that_stamps_are_calls();
+                SPAN
+            }
+        };
+        Self {
+            source,
+            span_nanos,
+            tsc,
+            on,
         }
-        Self { source, tsc, on }
     }
 
     /// Whether stamps are taken.
@@ -51,7 +67,7 @@ impl Clock {
     pub fn now(&self) -> u64 {
         #[cfg(target_arch = "x86_64")]
         if self.tsc {
-            return tsc();
+            return read_tsc();
         }
         self.now_without_tsc()
     }
@@ -67,17 +83,13 @@ impl Clock {
     /// Nanoseconds from one stamp to a later one; 0 if `end` is not later.
     #[inline]
     pub fn nanos(&self, start: u64, end: u64) -> u64 {
-        match &self.source {
-            Some(source) => source.delta_as_nanos(start, end),
-            None => end.saturating_sub(start),
-        }
+        let ticks = u128::from(end.saturating_sub(start));
+        ((ticks * u128::from(self.span_nanos)) >> SPAN.trailing_zeros()) as u64
     }
 
     /// Ticks that a time takes, at least 1.
     pub fn ticks(&self, nanos: u64) -> u64 {
-        const SPAN: u64 = 1 << 40;
-        let span_nanos = self.nanos(0, SPAN).max(1);
-        let ticks = u128::from(nanos) * u128::from(SPAN) / u128::from(span_nanos);
+        let ticks = u128::from(nanos) * u128::from(SPAN) / u128::from(self.span_nanos.max(1));
         u64::try_from(ticks).unwrap_or(u64::MAX).max(1)
     }
 
@@ -99,25 +111,11 @@ impl Clock {
     }
 }
 
-/// Whether the host lets the calling thread read the TSC (`PR_SET_TSC`): one that it
-/// has forbidden to ends the process there. Where the kernel does not say, it may not.
-pub(crate) fn may_read_tsc() -> bool {
-    let mut word: libc::c_int = 0;
-    // SAFETY: the call writes into `word` and asks for the calling thread alone.
-    let known = unsafe { libc::prctl(libc::PR_GET_TSC, &raw mut word, 0, 0, 0) } == 0;
-    if known {
-        return word == libc::PR_TSC_ENABLE;
-    }
-    // Elsewhere there may be no such thing to forbid.
-    let error = std::io::Error::last_os_error().raw_os_error();
-    cfg!(not(target_arch = "x86_64")) && error == Some(libc::EINVAL)
-}
-
 /// # Errors
 ///
 /// A sentence that says that the calling thread has no clock at all.
 pub(crate) fn check() -> Result<(), String> {
-    match may_read_tsc() || time::nanos() > 0 {
+    match tsc::may_read() || time::nanos() > 0 {
         true => Ok(()),
         false => Err(
             "the TSC is forbidden on this thread (PR_SET_TSC) and so is the system call clock_gettime (a \
@@ -140,7 +138,7 @@ fn say_once_that_stamps_are_calls() {
 /// The TSC. `quanta` reads the same, in a call that is not inlined.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn tsc() -> u64 {
+fn read_tsc() -> u64 {
     // SAFETY: every x86-64 processor has the instruction; it reads a counter.
     unsafe { std::arch::x86_64::_rdtsc() }
 }
@@ -149,13 +147,38 @@ fn tsc() -> u64 {
 #[cfg(target_arch = "x86_64")]
 fn reads_tsc(source: &quanta::Clock) -> bool {
     (0..3).all(|_| {
-        let before = tsc();
+        let before = read_tsc();
         let read = source.raw();
-        (before..=tsc()).contains(&read)
+        (before..=read_tsc()).contains(&read)
     })
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 fn reads_tsc(_: &quanta::Clock) -> bool {
     false
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nanoseconds_are_those_of_quanta() {
+        let clock = Clock::new(true);
+        let Some(source) = &clock.source else {
+            return;
+        };
+        for ticks in [0, 1, 7, 1000, 123_456_789, 1 << 40, (1 << 50) + 12_345] {
+            for start in [0, 5, 1 << 52] {
+                let (quanta, ours) = (
+                    source.delta_as_nanos(start, start + ticks),
+                    clock.nanos(start, start + ticks),
+                );
+                assert_eq!(ours, quanta, "{ticks} ticks");
+            }
+        }
+        assert_eq!(clock.nanos(2, 1), 0);
+        let ticks = clock.ticks(1_000_000);
+        assert!((999_999..=1_000_000).contains(&clock.nanos(0, ticks)));
+    }
 }

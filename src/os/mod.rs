@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `clock` | stamps in TSC ticks |
+//! | `tsc` | whether a thread may read the TSC |
 //! | `time` | the time off the hot path, and how long something took |
 //! | `parker` | a thread that sleeps until it is woken |
 //! | `cores` | what cores this process may use |
@@ -34,3 +35,4 @@ pub(crate) mod stderr;
 pub(crate) mod this_thread;
 pub(crate) mod threads;
 pub(crate) mod time;
+pub(crate) mod tsc;

@@ -155,6 +155,7 @@ scenarios! {
     affinity_is_forbidden,
     lanes_have_the_configured_policy,
     tsc_is_forbidden,
+    tsc_is_forbidden_later,
     tsc_is_forbidden_on_one_thread,
     membarrier_is_forbidden_later,
     floating_point_of_the_host,

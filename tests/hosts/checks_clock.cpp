@@ -105,6 +105,33 @@ SCENARIO(tsc_is_forbidden) {
   return 0;
 }
 
+// Handles of before: what is asked and how they end is as ever, and the thread is again
+// what it was. To give events or to poll on such a thread is not allowed.
+SCENARIO(tsc_is_forbidden_later) {
+  for (const char *config : kConfigs) {
+    apart([config] {
+      Plugin plugin;
+      Engine engine(plugin, config);
+      for (int event = 0; event < 10; ++event) engine.feed(depth("btc_usdt", event, 10.0, 11.0));
+      engine.drain();
+      std::thread([&] {
+        forbid_tsc();
+        signal_hop_t hops[32];
+        signal_lane_t lanes[16];
+        CHECK(plugin.health(engine.handle) >= 0);
+        CHECK(plugin.lanes(engine.handle, lanes, 16) >= 0);
+        CHECK(plugin.latency(engine.handle, hops, 32) > 0);
+        CHECK(plugin.stamp_ns(engine.handle) > 0.0);
+        engine.destroy();
+        int word = 0;
+        CHECK_EQ(prctl(PR_GET_TSC, &word, 0, 0, 0), 0);
+        CHECK_EQ(word, PR_TSC_SIGSEGV);
+      }).join();
+    });
+  }
+  return 0;
+}
+
 // Who makes a handle decides for it: handles of threads that may and that may not are
 // there at once, whichever came first.
 SCENARIO(tsc_is_forbidden_on_one_thread) {
