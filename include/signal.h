@@ -38,6 +38,12 @@
  * a function be called on a thread of less than 32 KiB of stack, or of less than its
  * factor sets and models need where they run on the host's thread.
  *
+ * Where the TSC is forbidden (PR_SET_TSC) on the thread that calls signal_create, the
+ * handle's stamps are system calls, some 100 ns more each; one line says so. A thread
+ * on which it is forbidden must not call signal_on_data, signal_poll_callbacks or
+ * signal_poll_batch with a handle that was made where it was not: the first stamp
+ * would end the process. It may call all else.
+ *
  * Ownership: a handle belongs to the caller from signal_create until
  * signal_destroy. Everything the library hands out (symbol, values, texts,
  * signal_egress_t, what signal_result_t points to) stays the library's.

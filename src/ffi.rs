@@ -42,6 +42,11 @@
 //! that calls has 32 KiB of stack at least, and what factor sets and models need that
 //! run on it.
 //!
+//! A host may forbid the TSC (`PR_SET_TSC`) on the thread that creates: the handle's
+//! stamps are system calls then. On a thread where it is forbidden no events are given
+//! and no signals polled with a handle of a thread where it was not: that ends the
+//! process, for no call could ask first. All other calls may be made there.
+//!
 //! # Processes
 //!
 //! The child of a `fork` has no lanes: it finds every handle that was made before

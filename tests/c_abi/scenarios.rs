@@ -156,6 +156,7 @@ scenarios! {
     lanes_have_the_configured_policy,
     tsc_is_forbidden,
     tsc_is_forbidden_later,
+    clock_calls_are_forbidden,
     tsc_is_forbidden_on_one_thread,
     membarrier_is_forbidden_later,
     floating_point_of_the_host,

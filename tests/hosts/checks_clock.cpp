@@ -1,6 +1,7 @@
 // Hosts that have forbidden the TSC (PR_SET_TSC), and with it the C library's clock.
 #include "plugin.hpp"
 
+#include <errno.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
@@ -57,7 +58,7 @@ void ask_everything(const Plugin &plugin, const std::string &config) {
 // A host that gives far more than there is room for: all that waits gives up in time.
 void overflow(const Plugin &plugin, const char *policy) {
   Engine engine(plugin, policy);
-  for (int event = 0; event < 200; ++event) engine.feed(depth("btc_usdt", event, 10.0, 11.0));
+  for (int event = 0; event < 60; ++event) engine.feed(depth("btc_usdt", event, 10.0, 11.0));
   engine.drain();
   check_accounts(engine.stats());
 }
@@ -127,6 +128,32 @@ SCENARIO(tsc_is_forbidden_later) {
         CHECK_EQ(prctl(PR_GET_TSC, &word, 0, 0, 0), 0);
         CHECK_EQ(word, PR_TSC_SIGSEGV);
       }).join();
+    });
+  }
+  return 0;
+}
+
+// The system call has never been one: a sandbox may not know it. With neither it nor the
+// TSC there is no clock.
+SCENARIO(clock_calls_are_forbidden) {
+  apart([] {
+    Plugin plugin;
+    forbid(SYS_clock_gettime, EPERM);
+    for (const char *config : kConfigs) use(plugin, config);
+    forbid_tsc();
+    CHECK(plugin.create("{}") == nullptr);
+    CHECK(std::strstr(plugin.last_error(), "there is no clock") != nullptr);
+  });
+  // Where the kernel does not say whether the TSC is forbidden, it is not read.
+  for (const bool is_forbidden : {true, false}) {
+    apart([is_forbidden] {
+      Plugin plugin;
+      const std::string line = said([&] {
+        if (is_forbidden) forbid_tsc();
+        forbid(SYS_prctl, EPERM);
+        use(plugin, R"({"placement":"split"})");
+      });
+      CHECK(line.find("each stamp is a system call") != std::string::npos);
     });
   }
   return 0;
