@@ -10,10 +10,11 @@ use super::row;
 use crate::messages::wire;
 use crate::os::clock::Clock;
 use crate::os::files::Output;
+use crate::os::limit::Limit;
 use crate::os::parker::{Parker, Unparker};
 use crate::os::stderr::say;
 use crate::os::threads::{self, Thread, Wanted};
-use crate::os::time::{Instant, wall_clock};
+use crate::os::time::wall_clock;
 use crate::sync::broadcast::{Consumer, Received};
 use crate::telemetry::counters::{Counter, Counters};
 
@@ -123,18 +124,18 @@ impl Writer {
 
     /// Tells the thread to write what is left; the lanes have ended. Waits for it, and
     /// no longer.
-    pub(crate) fn end(&mut self, deadline: Instant) {
+    pub(crate) fn end(&mut self, limit: &mut Limit) {
         self.waiting = None;
         self.done.store(true, Ordering::Release);
         self.wake.unpark();
-        self.thread.ends_by(deadline);
+        self.thread.ends_within(limit);
     }
 
     /// Waits for the thread, which was told to end, and no longer. Says in one line on
     /// stderr what is not in the file.
-    pub(crate) fn finish(self, deadline: Instant) {
+    pub(crate) fn finish(self, limit: &mut Limit) {
         let name = self.path.display();
-        match self.thread.join_until(deadline) {
+        match self.thread.join_within(limit) {
             Ok(Ok(outcome)) if outcome.missed + outcome.failures > 0 => say(&format!(
                 "capture {name}: {} events written, {} missed (the disk was behind by all of \
                  capture.buffer), {} not written after an error",

@@ -9,7 +9,7 @@ use bytemuck::Zeroable;
 use crate::abi::HostEvent;
 use crate::messages::wire;
 use crate::os::clock::Clock;
-use crate::os::time::Instant;
+use crate::os::limit::Limit;
 use crate::pipeline::control::Control;
 use crate::pipeline::lane::{self, Turn};
 use crate::pipeline::overload::{IngestOverload, Overload};
@@ -76,7 +76,7 @@ impl Feeder {
         }
         self.counters.bump(Counter::RingWaits);
         let longest = Duration::from_millis(self.overload.block_ms);
-        let (mut since, mut spins) = (None, 0u32);
+        let (mut limit, mut spins) = (None, 0u32);
         let (levels, sequence) = (self.levels, self.sequence);
         loop {
             let sent = self
@@ -91,8 +91,8 @@ impl Feeder {
             }
             spins = spins.wrapping_add(1);
             if spins.is_multiple_of(SPINS_PER_YIELD) {
-                let since = since.get_or_insert_with(Instant::now);
-                if since.elapsed() > longest {
+                let limit = limit.get_or_insert_with(|| Limit::of(longest));
+                if limit.is_over() {
                     self.counters.bump(Counter::DroppedIngestTimeout);
                     return false;
                 }

@@ -22,8 +22,8 @@ use std::time::Duration;
 
 use super::cores::LANE_NAME;
 use super::files;
+use super::limit::Limit;
 use super::machine::{self, MAX_CORES};
-use super::time::Instant;
 
 /// Names the file in place of the usual one, for containers that share one, and
 /// for tests.
@@ -213,12 +213,13 @@ impl Drop for Claims {
 /// The state, for this thread alone. A thread that was not forked along may hold
 /// it in the parent; nobody waits for it for ever.
 fn lock() -> Option<MutexGuard<'static, State>> {
-    let deadline = Instant::now() + PATIENCE;
+    let mut limit = Limit::of(PATIENCE);
     loop {
+        let is_over = limit.is_over();
         match STATE.try_lock() {
             Ok(state) => return Some(state),
             Err(TryLockError::Poisoned(state)) => return Some(state.into_inner()),
-            Err(TryLockError::WouldBlock) if Instant::now() > deadline => return None,
+            Err(TryLockError::WouldBlock) if is_over => return None,
             Err(TryLockError::WouldBlock) => std::thread::sleep(STEP),
         }
     }
@@ -300,8 +301,9 @@ fn paths() -> Vec<PathBuf> {
 /// anything there: links are not followed, and nothing is ever written.
 fn open(path: &Path) -> io::Result<OwnedFd> {
     const FLAGS: libc::c_int = libc::O_RDWR | libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let deadline = Instant::now() + STEP * 20;
+    let mut limit = Limit::of(STEP * 20);
     loop {
+        let is_over = limit.is_over();
         // Without O_CREAT: systems refuse that on other users' files in such folders.
         let made = match files::open(path, FLAGS, 0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -318,7 +320,7 @@ fn open(path: &Path) -> io::Result<OwnedFd> {
             io::ErrorKind::PermissionDenied,
             io::ErrorKind::AlreadyExists,
         ];
-        if !may_come.contains(&error.kind()) || Instant::now() > deadline {
+        if !may_come.contains(&error.kind()) || is_over {
             return Err(error);
         }
         std::thread::sleep(STEP);
@@ -345,12 +347,13 @@ fn checked(file: OwnedFd) -> io::Result<OwnedFd> {
 /// Waits until no other process, nor another copy of this library, chooses its
 /// cores. Where that cannot be had, or takes too long, it goes on all the same.
 fn lock_out_others(file: &OwnedFd) {
-    let deadline = Instant::now() + PATIENCE;
+    let mut limit = Limit::of(PATIENCE);
     loop {
+        let is_over = limit.is_over();
         // SAFETY: the descriptor is open, and the call does not wait.
         let locked = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0;
         let error = io::Error::last_os_error();
-        if locked || error.kind() != io::ErrorKind::WouldBlock || Instant::now() > deadline {
+        if locked || error.kind() != io::ErrorKind::WouldBlock || is_over {
             return;
         }
         std::thread::sleep(STEP);

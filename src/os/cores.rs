@@ -7,9 +7,9 @@ use std::time::Duration;
 use core_affinity::CoreId;
 
 use super::claims::{Claim, Turn};
+use super::limit::Limit;
 use super::machine::{self, MAX_CORES};
 use super::threads;
-use super::time::Instant;
 
 /// What the names of all lanes' threads begin with.
 pub(crate) const LANE_NAME: &str = "signal-lane-";
@@ -146,8 +146,7 @@ fn probe() -> Probe {
         };
         Probe { allowed, refusal }
     });
-    let in_time = Instant::now() + PATIENCE;
-    let found = probe.map(|probe| probe.join_until(in_time));
+    let found = probe.map(|probe| probe.join_within(&mut Limit::of(PATIENCE)));
     let mut found = match found {
         Ok(Ok(Ok(probe))) => probe,
         // Without threads there are no lanes either, and that has its own error.

@@ -5,6 +5,7 @@
 //! | `clock` | stamps in TSC ticks |
 //! | `tsc` | whether a thread may read the TSC |
 //! | `time` | the time off the hot path, and how long something took |
+//! | `limit` | how long something may take, as long as this process runs |
 //! | `parker` | a thread that sleeps until it is woken |
 //! | `cores` | what cores this process may use |
 //! | `claims` | cores that other processes use |
@@ -27,6 +28,7 @@ pub mod files;
 pub(crate) mod float;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod glibc;
+pub(crate) mod limit;
 pub mod machine;
 pub(crate) mod memory;
 pub(crate) mod panic;

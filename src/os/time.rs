@@ -20,6 +20,12 @@ impl Instant {
         Self(ask(libc::CLOCK_MONOTONIC))
     }
 
+    /// When the machine was started.
+    #[cfg(test)]
+    pub(crate) fn long_ago() -> Self {
+        Self(Duration::ZERO)
+    }
+
     /// How long ago it was.
     pub(crate) fn elapsed(self) -> Duration {
         Self::now().since(self)

@@ -16,10 +16,10 @@ use super::plan::LanePlan;
 use super::trace::Trace;
 use crate::messages::wire::Wire;
 use crate::os::float;
+use crate::os::limit::Limit;
 use crate::os::panic::{discard, told};
 use crate::os::stderr::say;
 use crate::os::threads::{self, Policy, Thread, Wanted};
-use crate::os::time::Instant;
 use crate::stages::Stage;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::heartbeat::Pulse;
@@ -221,14 +221,15 @@ impl Standing {
 
 impl Standing {
     fn wait_until_primed(&self, patience: Duration) -> Result<(), String> {
-        let begun = Instant::now();
+        let mut limit = Limit::of(patience);
         loop {
+            let is_over = limit.is_over();
             match self.ready.try_recv() {
                 Ok(primed) => return primed,
                 Err(TryRecvError::Disconnected) => {
                     return Err(format!("lane {} ended before it was ready", self.index));
                 }
-                Err(TryRecvError::Empty) if begun.elapsed() > patience => {
+                Err(TryRecvError::Empty) if is_over => {
                     return Err(format!(
                         "lane {}: a factor set or model has not come back from its first run for {} s",
                         self.index,
@@ -246,7 +247,7 @@ impl Drop for Standing {
         drop(self.work.take());
         if let Some(thread) = self.thread.take() {
             // Without work it ends at once.
-            let joined = thread.join_until(Instant::now() + LONGEST_FAREWELL);
+            let joined = thread.join_within(&mut Limit::of(LONGEST_FAREWELL));
             forget(joined.unwrap_or(Ok(())));
         }
     }
@@ -282,8 +283,8 @@ impl Lane {
     /// Waits for a lane that was told to stop. Whether it came back: a factor set
     /// or model that never returns must not keep the host from ending, and its
     /// lane is left behind with all that it uses.
-    pub(crate) fn join(self, deadline: Instant) -> bool {
-        match self.thread.join_until(deadline) {
+    pub(crate) fn join(self, limit: &mut Limit) -> bool {
+        match self.thread.join_within(limit) {
             // A panic was caught on the lane and reported there.
             Ok(result) => {
                 forget(result);
@@ -478,6 +479,7 @@ mod tests {
         );
         control.stop();
         drop(go);
-        assert!(lane.unwrap().join(Instant::now() + Duration::from_secs(60)));
+        let mut limit = Limit::of(Duration::from_secs(60));
+        assert!(lane.unwrap().join(&mut limit));
     }
 }

@@ -20,6 +20,7 @@ use super::whole_lines::WholeLines;
 use crate::config;
 use crate::os::clock::Clock;
 use crate::os::files::{Folder, Output};
+use crate::os::limit::Limit;
 use crate::os::parker::{Parker, Unparker};
 use crate::os::stderr::say;
 use crate::os::threads::{self, Thread, Wanted};
@@ -177,9 +178,9 @@ impl Exporter {
     }
 
     /// Waits for the thread, which was told to end, and no longer.
-    pub(crate) fn finish(self, deadline: Instant) {
+    pub(crate) fn finish(self, limit: &mut Limit) {
         // The thread says itself what went wrong.
-        if self.thread.join_until(deadline).is_err() {
+        if self.thread.join_within(limit).is_err() {
             say(&format!(
                 "the latency report in {} is not whole: the disk does not answer; the thread that writes \
                  it is left behind, and the log stays locked",

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use crate::os::clock::Clock;
+use crate::os::limit;
 
 #[derive(Debug, Default)]
 struct Cells {
@@ -41,8 +42,10 @@ pub struct Patience {
     cells: Arc<CachePadded<Cells>>,
     clock: Clock,
     since: u64,
-    /// Ticks since it began to wait.
+    /// Ticks since it began to wait, without those in which the process was stopped.
     total: u64,
+    /// The most that one look counts as, ticks.
+    slice: u64,
 }
 
 impl Patience {
@@ -60,7 +63,7 @@ impl Patience {
         self.cells.waited.store(waited + more, Ordering::Relaxed);
         self.cells.last_beat.store(now, Ordering::Relaxed);
         self.since = now;
-        self.total += more;
+        self.total += more.min(self.slice);
     }
 
     /// How long it has waited since it began to.
@@ -179,6 +182,7 @@ impl Vitals {
             clock: self.clock.clone(),
             since: 0,
             total: 0,
+            slice: self.clock.ticks(limit::SLICE.as_nanos() as u64),
         }
     }
 

@@ -154,6 +154,8 @@ scenarios! {
     lanes_leave_a_core_for_the_host,
     affinity_is_forbidden,
     lanes_have_the_configured_policy,
+    stopped_in_destroy,
+    stopped_while_a_lane_waits,
     tsc_is_forbidden,
     tsc_is_forbidden_later,
     clock_calls_are_forbidden,
