@@ -126,6 +126,15 @@ impl Turn {
         both.flatten().collect()
     }
 
+    /// Cores that lanes of this copy of the library keep busy.
+    pub(crate) fn own(&self) -> Vec<usize> {
+        let held = self.state.iter().flat_map(|state| &state.held);
+        let held = held.filter(|(_, count)| **count > 0);
+        held.filter_map(|(&byte, _)| usize::try_from(byte).ok())
+            .filter(|&core| core < MAX_CORES)
+            .collect()
+    }
+
     /// Claims cores for lanes, and one for the host. Claims of this process' own
     /// do not count. With a lane's core that another process has claimed meanwhile
     /// nothing is claimed, and there is `None`.
@@ -177,9 +186,14 @@ impl Turn {
         let Some(file) = file else {
             return;
         };
-        let threads = machine::threads();
+        // Where the kernel does not say what threads there are, another copy may use it.
+        let threads = machine::threads().ok();
+        let stands_there = |byte| match &threads {
+            Some(threads) => threads.iter().any(|thread| stands_on(thread, byte)),
+            None => true,
+        };
         held.retain(|&byte, &mut count| {
-            let used = count > 0 || threads.iter().any(|thread| stands_on(thread, byte));
+            let used = count > 0 || stands_there(byte);
             used || !set(file, byte, libc::F_UNLCK)
         });
     }

@@ -153,6 +153,7 @@ scenarios! {
     two_creates_at_once_share_no_core,
     lanes_leave_a_core_for_the_host,
     affinity_is_forbidden,
+    machine_cannot_be_asked,
     lanes_have_the_configured_policy,
     stopped_in_destroy,
     stopped_while_a_lane_waits,

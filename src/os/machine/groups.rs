@@ -2,6 +2,7 @@
 //!
 //! A limit of a group binds all groups below it.
 
+use std::io::ErrorKind::NotFound;
 use std::path::{Component, Path, PathBuf};
 
 use crate::os::files;
@@ -21,21 +22,7 @@ pub(super) fn folders(root: &Path, controller: &str) -> Vec<(Version, PathBuf)> 
     let (groups, mounts) = (read("proc/self/cgroup"), read("proc/self/mountinfo"));
     let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();
     let mut folders = Vec::new();
-    for line in groups.lines() {
-        // `hierarchy:controllers:path`; version 2 names no controllers.
-        let mut fields = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(path)) =
-            (fields.next(), fields.next(), fields.next())
-        else {
-            continue;
-        };
-        let version = match controllers {
-            "" => Version::V2,
-            _ => Version::V1,
-        };
-        if version == Version::V1 && !controllers.split(',').any(|name| name == controller) {
-            continue;
-        }
+    for (version, path) in own(&groups, controller) {
         let mut mounts = mounts.iter();
         if let Some(mount) = mounts.find(|mount| mount.is_for(version, controller)) {
             let those = mount.folders(root, path).into_iter();
@@ -43,6 +30,44 @@ pub(super) fn folders(root: &Path, controller: &str) -> Vec<(Version, PathBuf)> 
         }
     }
     folders
+}
+
+/// Why some of those folders may be missing in [`folders`], if so.
+pub(super) fn unseen(root: &Path, controller: &str) -> Option<String> {
+    let read = |path: &str| files::system(root.join(path));
+    let groups = match read("proc/self/cgroup") {
+        Ok(groups) => groups,
+        // A kernel without control groups.
+        Err(error) if error.kind() == NotFound && read("proc/self/status").is_ok() => return None,
+        Err(error) => return Some(format!("/proc/self/cgroup: {error}")),
+    };
+    let mounts = match read("proc/self/mountinfo") {
+        Ok(mounts) => mounts,
+        Err(error) => return Some(format!("/proc/self/mountinfo: {error}")),
+    };
+    let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();
+    own(&groups, controller).find_map(|(version, path)| {
+        let is_mounted = mounts.iter().any(|mount| mount.is_for(version, controller));
+        // The group of all has no limits.
+        let is_unseen = !is_mounted && path != "/";
+        is_unseen.then(|| format!("control group {path} is not mounted here"))
+    })
+}
+
+/// This process' groups, of a line each, in what `controller` shares out.
+fn own<'a>(groups: &'a str, controller: &str) -> impl Iterator<Item = (Version, &'a str)> {
+    groups.lines().filter_map(move |line| {
+        // `hierarchy:controllers:path`; version 2 names no controllers.
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?);
+        match controllers {
+            "" => Some((Version::V2, path)),
+            _ => controllers
+                .split(',')
+                .any(|name| name == controller)
+                .then_some((Version::V1, path)),
+        }
+    })
 }
 
 /// A number that is alone in a group's file. `None` for `max`, which is no number.

@@ -3,6 +3,7 @@
 //! A group's quota binds all groups below it, so the tightest one from this
 //! process' own group upwards counts.
 
+use std::io::ErrorKind::NotFound;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -52,6 +53,28 @@ pub fn throttling() -> Option<Throttling> {
 /// [`quota`], with the system's files below `root`.
 pub fn quota_in(root: &Path) -> Option<Quota> {
     tightest(root).map(|(quota, _)| quota)
+}
+
+/// Why there may be a quota that [`quota`] does not know of, if so.
+pub fn quota_unknown() -> Option<String> {
+    quota_unknown_in(Path::new("/"))
+}
+
+/// [`quota_unknown`], with the system's files below `root`.
+pub fn quota_unknown_in(root: &Path) -> Option<String> {
+    groups::unseen(root, "cpu").or_else(|| {
+        let mut folders = groups::folders(root, "cpu").into_iter();
+        folders.find_map(|(version, folder)| {
+            let file = folder.join(match version {
+                Version::V2 => "cpu.max",
+                Version::V1 => "cpu.cfs_quota_us",
+            });
+            let error = files::system(&file).err()?;
+            // A group of which nobody shares the time out.
+            let has_none = error.kind() == NotFound && files::entries(&folder).is_ok();
+            (!has_none).then(|| format!("{}: {error}", file.display()))
+        })
+    })
 }
 
 /// [`throttling`], with the system's files below `root`.
@@ -179,6 +202,37 @@ mod tests {
             assert_eq!(cores(&root), Some(1.5), "{group}");
         }
         assert_eq!(cores(&system(&[])), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_of_the_groups_is_no_absence_of_a_quota() {
+        let unknown = |files: &[(&str, &str)]| quota_unknown_in(system(files).path());
+        let status = ("proc/self/status", "Name: x\n");
+        let root = ("proc/self/cgroup", "0::/\n");
+        let group = ("proc/self/cgroup", "4:cpuset:/\n0::/app.service\n");
+        let none = (
+            "proc/self/mountinfo",
+            "22 1 0:21 / /proc rw - proc proc rw\n",
+        );
+        let own = ("sys/fs/cgroup/app.service/cgroup.procs", "7\n");
+        // Known: no groups, the group of all, and one whose time nobody shares out.
+        assert_eq!(unknown(&[status]), None);
+        assert_eq!(unknown(&[status, root, none]), None);
+        assert_eq!(unknown(&[status, group, V2, own]), None);
+        let max = ("sys/fs/cgroup/app.service/cpu.max", "max 100000\n");
+        assert_eq!(unknown(&[status, group, V2, max]), None);
+        // No /proc, none of its lists, no mount, no folder, a file that is none.
+        let folder = ("sys/fs/cgroup/app.service/cpu.max/x", "");
+        for (files, part) in [
+            (&[][..], "/proc/self/cgroup"),
+            (&[status, group], "/proc/self/mountinfo"),
+            (&[status, group, none], "/app.service is not mounted"),
+            (&[status, group, V2], "app.service/cpu.max: "),
+            (&[status, group, V2, folder], "app.service/cpu.max: "),
+        ] {
+            let why = unknown(files).unwrap();
+            assert!(why.contains(part), "{why}");
+        }
     }
 
     #[test]
