@@ -41,7 +41,7 @@ SCENARIO(affinity_is_forbidden) {
         CHECK(have > 0);
         for (int lane = 0; lane < have; ++lane) {
           CHECK_EQ(lanes[lane].core, SIGNAL_NO_CORE);
-          CHECK(std::strstr(lanes[lane].name, "@any(") != nullptr);
+          CHECK(std::strstr(lanes[lane].name, "@any(park)") != nullptr);
         }
         plugin.destroy(handle);
         use(plugin, config);
