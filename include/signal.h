@@ -42,7 +42,8 @@
  * handle's stamps are system calls, some 100 ns more each; one line says so. A thread
  * on which it is forbidden must not call signal_on_data, signal_poll_callbacks or
  * signal_poll_batch with a handle that was made where it was not: the first stamp
- * would end the process. It may call all else.
+ * would end the process. It may call all else; signal_health looks whether the TSC
+ * is forbidden in a thread's first call, the others each time.
  *
  * Ownership: a handle belongs to the caller from signal_create until
  * signal_destroy. Everything the library hands out (symbol, values, texts,

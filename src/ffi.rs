@@ -45,7 +45,8 @@
 //! A host may forbid the TSC (`PR_SET_TSC`) on the thread that creates: the handle's
 //! stamps are system calls then. On a thread where it is forbidden no events are given
 //! and no signals polled with a handle of a thread where it was not: that ends the
-//! process, for no call could ask first. All other calls may be made there.
+//! process, for no call could ask first. All other calls may be made there;
+//! [`signal_health`] asks in a thread's first call alone, which is quicker.
 //!
 //! # Processes
 //!

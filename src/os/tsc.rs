@@ -5,6 +5,8 @@
 //! creates. Elsewhere, on a thread of the host that asks for an older engine's health,
 //! say, the TSC is allowed for as long as our code runs.
 
+use super::this_thread::Key;
+
 /// Whether the calling thread may read the TSC. Where the kernel does not say, it may
 /// not.
 pub(crate) fn may_read() -> bool {
@@ -51,6 +53,24 @@ impl Allowed {
             was_forbidden: is_forbidden && set(libc::PR_TSC_ENABLE),
         }
     }
+
+    /// The same for what may be called all the time, also by a signal handler: a thread
+    /// that once was found to be allowed is not asked again, which takes a system call.
+    pub(crate) fn as_before() -> Self {
+        static FOUND: Key = Key::new(None);
+        const ALLOWED: usize = 1;
+        let found = FOUND.in_place();
+        if found.is_some_and(|found| found.get().addr() == ALLOWED) {
+            return Self {
+                was_forbidden: false,
+            };
+        }
+        let allowed = Self::new();
+        if let Some(found) = found.filter(|_| !allowed.was_forbidden) {
+            found.set(std::ptr::without_provenance(ALLOWED));
+        }
+        allowed
+    }
 }
 
 impl Drop for Allowed {
@@ -84,6 +104,25 @@ mod tests {
             assert!(may_read());
             drop(allowed);
             assert!(!may_read());
+        });
+    }
+
+    #[test]
+    fn a_thread_is_asked_until_it_was_found_to_be_allowed() {
+        on_a_thread(|| {
+            assert!(set(libc::PR_TSC_SIGSEGV));
+            for _ in 0..2 {
+                let allowed = Allowed::as_before();
+                assert!(may_read());
+                drop(allowed);
+                assert!(!may_read());
+            }
+            assert!(set(libc::PR_TSC_ENABLE));
+            drop(Allowed::as_before());
+            assert!(set(libc::PR_TSC_SIGSEGV));
+            let allowed = Allowed::as_before();
+            assert!(!may_read());
+            drop(allowed);
         });
     }
 
