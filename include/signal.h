@@ -47,6 +47,13 @@
  * Stacks. A thread that calls the library needs at least 32 KiB of stack. Where factor
  * sets and models run on the host's thread, it needs what they need.
  *
+ * TSC. Where reading the TSC is forbidden (PR_SET_TSC) on the thread that calls
+ * signal_create, the handle reads the time by system calls, which take some 100 ns more
+ * each; one line says so. A thread that may not read the TSC must not call
+ * signal_on_data, signal_poll_callbacks or signal_poll_batch with a handle made where it
+ * was allowed: reading the time would end the process. It may call every other function.
+ * Of these, signal_health checks in a thread's first call only.
+ *
  * Stderr. The library writes lines to descriptor 2 as long as that refers to what it
  * referred to when the library was loaded: a terminal, a pipe, a local socket, or a
  * file opened for writing only. After that the number may belong to another file of the

@@ -42,6 +42,12 @@
 //! that calls has 32 KiB of stack at least, and what factor sets and models need that
 //! run on it.
 //!
+//! A host may forbid reading the TSC (`PR_SET_TSC`) on the thread that creates: the handle
+//! then reads the time by system calls. On a thread that may not read it, events must not be
+//! given and signals not polled with a handle made where it was allowed: that ends the
+//! process, since no call can afford to check first. Every other call may be made there;
+//! [`signal_health`] checks in a thread's first call only.
+//!
 //! # Processes
 //!
 //! The child of a `fork` has no lanes: it finds every handle that was made before

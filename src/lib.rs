@@ -42,7 +42,8 @@
 //!
 //! - Linux on x86-64 only, because that is what the host runs on.
 //! - Stamps are TSC ticks; a machine without an invariant TSC gets the system's
-//!   clock instead, at its cost.
+//!   clock instead, at its cost, and so does a thread that may not read the TSC
+//!   (`PR_SET_TSC`) and makes an engine. Whoever uses an engine of another thread may.
 //! - `quanta` calibrates once a process, for up to 200 ms, in the first
 //!   [`Engine::start`].
 

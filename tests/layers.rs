@@ -47,14 +47,11 @@ const LAYERS: &[(&[&str], &[&str])] = &[
             "serde_path_to_error",
         ],
     ),
-    (&["capture"], &["bytemuck", "crossbeam_utils"]),
+    (&["capture"], &["bytemuck"]),
     (&["pipeline"], &["serde"]),
     (&["config"], &["serde", "serde_json", "serde_path_to_error"]),
     (&["doctor"], &[]),
-    (
-        &["report"],
-        &["crossbeam_utils", "hdrhistogram", "serde", "serde_json"],
-    ),
+    (&["report"], &["hdrhistogram", "serde", "serde_json"]),
     (&["engine"], &["bytemuck"]),
     (&["ffi"], &["bytemuck", "crossbeam_utils", "libc"]),
 ];
@@ -281,6 +278,47 @@ fn files_are_opened_in_one_place_alone() {
         "only {users} uses were found where they should be"
     );
     assert!(wrong.is_empty(), "open files in src/os/files: {wrong:#?}");
+}
+
+/// Whatever asks for the time elsewhere, or waits until a moment, ends a host that has
+/// forbidden the TSC.
+#[test]
+fn the_time_is_told_in_one_place_alone() {
+    const NAMES: [&str; 9] = [
+        "SystemTime::now",
+        "clock_gettime",
+        "crossbeam_utils::sync",
+        "quanta::",
+        "rdtsc(",
+        "recv_deadline",
+        "recv_timeout",
+        "thread::park_timeout",
+        "wait_timeout",
+    ];
+    let (mut wrong, mut users) = (Vec::new(), 0);
+    for (file, _) in library() {
+        let inside = file.strip_prefix(root().join("src")).unwrap();
+        let is_place = ["os/clock.rs", "os/time.rs"]
+            .map(Path::new)
+            .contains(&inside);
+        let text = fs::read_to_string(&file).unwrap();
+        // Tests lie behind all else.
+        let lines = text.lines().take_while(|line| *line != "mod tests {");
+        for line in lines.filter(|line| !line.trim_start().starts_with("//")) {
+            let is_moment = line.contains("std::time") && line.contains("Instant");
+            if is_moment || NAMES.iter().any(|name| line.contains(name)) {
+                match is_place {
+                    true => users += 1,
+                    false => wrong.push(format!("{}: {line}", inside.display())),
+                }
+            }
+        }
+    }
+    assert!(
+        users > 3,
+        "only {users} uses were found where they should be"
+    );
+    assert!(wrong.is_empty(), "ask src/os/time.rs: {wrong:#?}");
 }
 
 #[test]

@@ -4,16 +4,17 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use crossbeam_utils::sync::{Parker, Unparker};
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::row;
 use crate::messages::wire;
 use crate::os::clock::Clock;
 use crate::os::files::Output;
+use crate::os::limit::Limit;
+use crate::os::parker::{Parker, Unparker};
 use crate::os::stderr::say;
 use crate::os::threads::{self, Thread, Wanted};
+use crate::os::time::wall_clock;
 use crate::sync::broadcast::{Consumer, Received};
 use crate::telemetry::counters::{Counter, Counters};
 
@@ -71,14 +72,12 @@ impl Writer {
         aside: Vec<usize>,
     ) -> Result<Self, String> {
         let path = file.path().to_path_buf();
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started = (since_epoch.as_nanos() as i64, clock.now());
         let mut lines = Vec::with_capacity(TOGETHER * 2);
         lines.extend_from_slice(row::header().as_bytes());
         let parker = Parker::new();
-        let wake = parker.unparker().clone();
+        let wake = parker.unparker();
         let done = Arc::new(AtomicBool::new(false));
         let ending = done.clone();
         let (begin, begun) = mpsc::channel();
@@ -125,18 +124,18 @@ impl Writer {
 
     /// Tells the thread to write what is left; the lanes have ended. Waits for it, and
     /// no longer.
-    pub(crate) fn end(&mut self, deadline: Instant) {
+    pub(crate) fn end(&mut self, limit: &mut Limit) {
         self.waiting = None;
         self.done.store(true, Ordering::Release);
         self.wake.unpark();
-        self.thread.ends_by(deadline);
+        self.thread.ends_within(limit);
     }
 
     /// Waits for the thread, which was told to end, and no longer. Says in one line on
     /// stderr what is not in the file.
-    pub(crate) fn finish(self, deadline: Instant) {
+    pub(crate) fn finish(self, limit: &mut Limit) {
         let name = self.path.display();
-        match self.thread.join_until(deadline) {
+        match self.thread.join_within(limit) {
             Ok(Ok(outcome)) if outcome.missed + outcome.failures > 0 => say(&format!(
                 "capture {name}: {} events written, {} missed (the disk was behind by all of \
                  capture.buffer), {} not written after an error",

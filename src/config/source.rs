@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use super::layer::{Layer, parse};
 use super::{Config, paths};
 use crate::error::Error;
 use crate::os::files;
 use crate::os::machine::{MAX_CORES, parse_list};
+use crate::os::time::wall_clock;
 
 /// Names the configuration file.
 pub const ENV_CONFIG: &str = "SIGNAL_CONFIG";
@@ -86,9 +87,7 @@ pub(crate) fn add_latency_dir(config: &mut Config) {
     let (None, Some(parent)) = (&config.latency.dir, env_path(ENV_LATENCY_DIR)) else {
         return;
     };
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_epoch = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
     let handle = HANDLES.fetch_add(1, Ordering::Relaxed);
     let name = format!(
         "{}-{}-{handle}",

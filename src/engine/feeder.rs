@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytemuck::Zeroable;
 
 use crate::abi::HostEvent;
 use crate::messages::wire;
 use crate::os::clock::Clock;
+use crate::os::limit::Limit;
 use crate::pipeline::control::Control;
 use crate::pipeline::lane::{self, Turn};
 use crate::pipeline::overload::{IngestOverload, Overload};
@@ -75,7 +76,7 @@ impl Feeder {
         }
         self.counters.bump(Counter::RingWaits);
         let longest = Duration::from_millis(self.overload.block_ms);
-        let (start, mut spins) = (Instant::now(), 0u32);
+        let (mut limit, mut spins) = (None, 0u32);
         let (levels, sequence) = (self.levels, self.sequence);
         loop {
             let sent = self
@@ -88,12 +89,13 @@ impl Feeder {
                 self.refuse_failed();
                 return false;
             }
-            if start.elapsed() > longest {
-                self.counters.bump(Counter::DroppedIngestTimeout);
-                return false;
-            }
             spins = spins.wrapping_add(1);
             if spins.is_multiple_of(SPINS_PER_YIELD) {
+                let limit = limit.get_or_insert_with(|| Limit::of(longest));
+                if limit.is_over() {
+                    self.counters.bump(Counter::DroppedIngestTimeout);
+                    return false;
+                }
                 // Where there is one core, the lane needs it to make room.
                 std::thread::yield_now();
             } else {

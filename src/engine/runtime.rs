@@ -2,7 +2,6 @@
 
 use std::ffi::CStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use super::blueprint::ModelInfo;
 use super::delivery::Delivery;
@@ -12,6 +11,7 @@ use crate::capture::Writer;
 use crate::error::Error;
 use crate::os::claims::Claims;
 use crate::os::clock::Clock;
+use crate::os::limit::Limit;
 use crate::os::stderr::say;
 use crate::pipeline::control::{Control, LONGEST_FAREWELL};
 use crate::pipeline::lane::Lane;
@@ -68,11 +68,11 @@ impl Base {
     /// was given.
     pub(crate) fn end_lanes(&self) -> bool {
         self.control.stop();
-        let deadline = Instant::now() + LONGEST_FAREWELL;
+        let mut limit = Limit::of(LONGEST_FAREWELL);
         let mut all = true;
         let mut running = self.running();
         for lane in running.lanes.drain(..) {
-            all &= lane.join(deadline);
+            all &= lane.join(&mut limit);
         }
         if !all {
             running.claims.keep();
@@ -90,19 +90,19 @@ impl Base {
         if let Some(missing) = self.monitor.missing_assets() {
             say(&missing);
         }
-        let now = Instant::now();
-        let deadline = now + LONGEST_FAREWELL;
+        let mut limit = Limit::of(LONGEST_FAREWELL / 2);
         let capture = capture.map(|mut capture| {
             // The summary has its counters, if it comes back.
-            capture.end(now + LONGEST_FAREWELL / 2);
+            capture.end(&mut limit);
             capture
         });
+        limit.extend(LONGEST_FAREWELL / 2);
         if let Some(mut exporter) = exporter {
             exporter.end();
-            exporter.finish(deadline);
+            exporter.finish(&mut limit);
         }
         if let Some(capture) = capture {
-            capture.finish(deadline);
+            capture.finish(&mut limit);
         }
     }
 

@@ -5,7 +5,8 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::os::clock::Clock;
+use crate::os::clock::{self, Clock};
+use crate::os::tsc;
 
 const NOT_YET: u8 = 0;
 const UNDER_WAY: u8 = 1;
@@ -21,6 +22,11 @@ static STATE: AtomicU8 = AtomicU8::new(NOT_YET);
 ///
 /// A sentence that says that this process has no clock.
 pub(super) fn begin() -> Result<(), String> {
+    clock::check()?;
+    if !tsc::may_read() {
+        // There is nothing to calibrate, and a later handle's thread may.
+        return Ok(());
+    }
     match STATE.compare_exchange(NOT_YET, UNDER_WAY, Ordering::Relaxed, Ordering::Relaxed) {
         Ok(_) => {
             Clock::new(false);

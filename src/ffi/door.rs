@@ -1,6 +1,6 @@
 //! The way into the library for every function that allocates, computes, writes or
 //! waits: it does so under the default floating-point control, and nobody cancels
-//! its thread meanwhile. What the host had is back when the function returns.
+//! its thread meanwhile; it may read the TSC. What the host had is back when the function returns.
 //!
 //! `signal_on_data` and the polls do not come this way. They wait for nothing that a
 //! cancelled thread could hang in, and look at the control where they compute, in
@@ -9,9 +9,19 @@
 use super::handle::guarded;
 use crate::os::cancellation::{self, Disabled};
 use crate::os::float;
+use crate::os::tsc;
 
 /// Runs `body`; a panic becomes `default` and never reaches the host.
 pub(super) fn through<R: Copy>(default: R, body: impl FnOnce() -> R) -> R {
+    through_as_allowed(default, || {
+        let _tsc = tsc::Allowed::new();
+        body()
+    })
+}
+
+/// The same, with the TSC forbidden where the host has forbidden it: what is made there
+/// must do without.
+pub(super) fn through_as_allowed<R: Copy>(default: R, body: impl FnOnce() -> R) -> R {
     let (mut body, mut result) = (Some(body), default);
     inside(&mut || {
         if let Some(body) = body.take() {

@@ -12,7 +12,7 @@ use super::types::{
     signal_stats_t,
 };
 use super::{door, last_error};
-use crate::os::stderr;
+use crate::os::{stderr, tsc};
 use crate::report::HealthState;
 use crate::telemetry::counters::{Counter, Snapshot};
 use crate::telemetry::hops::MAX_NS;
@@ -226,7 +226,10 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
 /// hot path.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn signal_health(handle: *mut c_void) -> c_int {
-    let found = door::through(SIGNAL_ERROR_NULL, || health(handle));
+    let found = door::through_as_allowed(SIGNAL_ERROR_NULL, || {
+        let _tsc = tsc::Allowed::as_before();
+        health(handle)
+    });
     door::end_if_cancelled();
     found
 }

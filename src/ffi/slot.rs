@@ -1,12 +1,13 @@
 //! One handle's place in the table: its states and its words.
 
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
 use super::handle::Handle;
 use super::types::signal_egress_t;
+use crate::os::limit::Limit;
 use crate::os::this_thread;
 use crate::sync::biased_lock::Seat;
 use crate::sync::read_gate::{Readers, Token};
@@ -109,9 +110,9 @@ impl Slot {
     }
 
     pub(super) fn wait_for_readers(&self) -> bool {
-        let start = Instant::now();
+        let mut limit = Limit::of(READERS);
         while self.readers.any() {
-            if start.elapsed() > READERS {
+            if limit.is_over() {
                 return false;
             }
             std::thread::yield_now();

@@ -18,10 +18,11 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::cores::LANE_NAME;
 use super::files;
+use super::limit::Limit;
 use super::machine::{self, MAX_CORES};
 
 /// Names the file in place of the usual one, for containers that share one, and
@@ -125,6 +126,15 @@ impl Turn {
         both.flatten().collect()
     }
 
+    /// Cores that lanes of this copy of the library keep busy.
+    pub(crate) fn own(&self) -> Vec<usize> {
+        let held = self.state.iter().flat_map(|state| &state.held);
+        let held = held.filter(|(_, count)| **count > 0);
+        held.filter_map(|(&byte, _)| usize::try_from(byte).ok())
+            .filter(|&core| core < MAX_CORES)
+            .collect()
+    }
+
     /// Claims cores for lanes, and one for the host. Claims of this process' own
     /// do not count. With a lane's core that another process has claimed meanwhile
     /// nothing is claimed, and there is `None`.
@@ -176,9 +186,14 @@ impl Turn {
         let Some(file) = file else {
             return;
         };
-        let threads = machine::threads();
+        // Where the kernel does not say what threads there are, another copy may use it.
+        let threads = machine::threads().ok();
+        let stands_there = |byte| match &threads {
+            Some(threads) => threads.iter().any(|thread| stands_on(thread, byte)),
+            None => true,
+        };
         held.retain(|&byte, &mut count| {
-            let used = count > 0 || threads.iter().any(|thread| stands_on(thread, byte));
+            let used = count > 0 || stands_there(byte);
             used || !set(file, byte, libc::F_UNLCK)
         });
     }
@@ -212,12 +227,13 @@ impl Drop for Claims {
 /// The state, for this thread alone. A thread that was not forked along may hold
 /// it in the parent; nobody waits for it for ever.
 fn lock() -> Option<MutexGuard<'static, State>> {
-    let deadline = Instant::now() + PATIENCE;
+    let mut limit = Limit::of(PATIENCE);
     loop {
+        let is_over = limit.is_over();
         match STATE.try_lock() {
             Ok(state) => return Some(state),
             Err(TryLockError::Poisoned(state)) => return Some(state.into_inner()),
-            Err(TryLockError::WouldBlock) if Instant::now() > deadline => return None,
+            Err(TryLockError::WouldBlock) if is_over => return None,
             Err(TryLockError::WouldBlock) => std::thread::sleep(STEP),
         }
     }
@@ -299,8 +315,9 @@ fn paths() -> Vec<PathBuf> {
 /// anything there: links are not followed, and nothing is ever written.
 fn open(path: &Path) -> io::Result<OwnedFd> {
     const FLAGS: libc::c_int = libc::O_RDWR | libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let deadline = Instant::now() + STEP * 20;
+    let mut limit = Limit::of(STEP * 20);
     loop {
+        let is_over = limit.is_over();
         // Without O_CREAT: systems refuse that on other users' files in such folders.
         let made = match files::open(path, FLAGS, 0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -317,7 +334,7 @@ fn open(path: &Path) -> io::Result<OwnedFd> {
             io::ErrorKind::PermissionDenied,
             io::ErrorKind::AlreadyExists,
         ];
-        if !may_come.contains(&error.kind()) || Instant::now() > deadline {
+        if !may_come.contains(&error.kind()) || is_over {
             return Err(error);
         }
         std::thread::sleep(STEP);
@@ -344,12 +361,13 @@ fn checked(file: OwnedFd) -> io::Result<OwnedFd> {
 /// Waits until no other process, nor another copy of this library, chooses its
 /// cores. Where that cannot be had, or takes too long, it goes on all the same.
 fn lock_out_others(file: &OwnedFd) {
-    let deadline = Instant::now() + PATIENCE;
+    let mut limit = Limit::of(PATIENCE);
     loop {
+        let is_over = limit.is_over();
         // SAFETY: the descriptor is open, and the call does not wait.
         let locked = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0;
         let error = io::Error::last_os_error();
-        if locked || error.kind() != io::ErrorKind::WouldBlock || Instant::now() > deadline {
+        if locked || error.kind() != io::ErrorKind::WouldBlock || is_over {
             return;
         }
         std::thread::sleep(STEP);

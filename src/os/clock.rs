@@ -1,13 +1,30 @@
-//! Stamps in TSC ticks, through `quanta`.
+//! Stamps in TSC ticks, through `quanta`; by system calls where the host has forbidden
+//! the TSC.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::stderr::say;
+use super::time;
+use super::tsc;
+
+/// Ticks of which `quanta`'s scale is known to the last bit: it calibrates over far
+/// fewer.
+const SPAN: u64 = 1 << 48;
 
 /// The engine's clock: stamps in ticks, differences in nanoseconds.
 ///
 /// With timing off it reads no hardware and every stamp is 0.
+///
+/// The thread that makes it decides for all. A host that forbids the TSC later, on a
+/// thread that gives events or polls, ends itself there: to ask in each call would be a
+/// system call.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    source: quanta::Clock,
+    /// `None`: only the system call is allowed, and ticks are nanoseconds.
+    source: Option<quanta::Clock>,
+    /// Nanoseconds that [`SPAN`] ticks take.
+    span_nanos: u64,
     tsc: bool,
     on: bool,
 }
@@ -16,9 +33,21 @@ impl Clock {
     /// A clock. The first one in a process calibrates the TSC, which takes up
     /// to 200 ms.
     pub fn new(on: bool) -> Self {
-        let source = quanta::Clock::new();
-        let tsc = reads_tsc(&source);
-        Self { source, tsc, on }
+        let source = tsc::may_read().then(quanta::Clock::new);
+        let tsc = source.as_ref().is_some_and(reads_tsc);
+        let span_nanos = match &source {
+            Some(source) => source.delta_as_nanos(0, SPAN),
+            None => {
+                say_once_that_stamps_are_calls();
+                SPAN
+            }
+        };
+        Self {
+            source,
+            span_nanos,
+            tsc,
+            on,
+        }
     }
 
     /// Whether stamps are taken.
@@ -38,22 +67,29 @@ impl Clock {
     pub fn now(&self) -> u64 {
         #[cfg(target_arch = "x86_64")]
         if self.tsc {
-            return tsc();
+            return read_tsc();
         }
-        self.source.raw()
+        self.now_without_tsc()
+    }
+
+    #[cold]
+    fn now_without_tsc(&self) -> u64 {
+        match &self.source {
+            Some(source) => source.raw(),
+            None => time::nanos(),
+        }
     }
 
     /// Nanoseconds from one stamp to a later one; 0 if `end` is not later.
     #[inline]
     pub fn nanos(&self, start: u64, end: u64) -> u64 {
-        self.source.delta_as_nanos(start, end)
+        let ticks = u128::from(end.saturating_sub(start));
+        ((ticks * u128::from(self.span_nanos)) >> SPAN.trailing_zeros()) as u64
     }
 
     /// Ticks that a time takes, at least 1.
     pub fn ticks(&self, nanos: u64) -> u64 {
-        const SPAN: u64 = 1 << 40;
-        let span_nanos = self.nanos(0, SPAN).max(1);
-        let ticks = u128::from(nanos) * u128::from(SPAN) / u128::from(span_nanos);
+        let ticks = u128::from(nanos) * u128::from(SPAN) / u128::from(self.span_nanos.max(1));
         u64::try_from(ticks).unwrap_or(u64::MAX).max(1)
     }
 
@@ -75,10 +111,34 @@ impl Clock {
     }
 }
 
+/// # Errors
+///
+/// A sentence that says that the calling thread has no clock at all.
+pub(crate) fn check() -> Result<(), String> {
+    match tsc::may_read() || time::nanos() > 0 {
+        true => Ok(()),
+        false => Err(
+            "the TSC is forbidden on this thread (PR_SET_TSC) and so is the system call clock_gettime (a \
+             sandbox): there is no clock; allow one of them"
+                .into(),
+        ),
+    }
+}
+
+fn say_once_that_stamps_are_calls() {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        say(
+            "the TSC is forbidden on the thread that makes the handle (PR_SET_TSC), or the kernel does not \
+             say: each stamp is a system call, some 100 ns more; allow it there before signal_create",
+        );
+    }
+}
+
 /// The TSC. `quanta` reads the same, in a call that is not inlined.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn tsc() -> u64 {
+fn read_tsc() -> u64 {
     // SAFETY: every x86-64 processor has the instruction; it reads a counter.
     unsafe { std::arch::x86_64::_rdtsc() }
 }
@@ -87,13 +147,38 @@ fn tsc() -> u64 {
 #[cfg(target_arch = "x86_64")]
 fn reads_tsc(source: &quanta::Clock) -> bool {
     (0..3).all(|_| {
-        let before = tsc();
+        let before = read_tsc();
         let read = source.raw();
-        (before..=tsc()).contains(&read)
+        (before..=read_tsc()).contains(&read)
     })
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 fn reads_tsc(_: &quanta::Clock) -> bool {
     false
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nanoseconds_are_those_of_quanta() {
+        let clock = Clock::new(true);
+        let Some(source) = &clock.source else {
+            return;
+        };
+        for ticks in [0, 1, 7, 1000, 123_456_789, 1 << 40, (1 << 50) + 12_345] {
+            for start in [0, 5, 1 << 52] {
+                let (quanta, ours) = (
+                    source.delta_as_nanos(start, start + ticks),
+                    clock.nanos(start, start + ticks),
+                );
+                assert_eq!(ours, quanta, "{ticks} ticks");
+            }
+        }
+        assert_eq!(clock.nanos(2, 1), 0);
+        let ticks = clock.ticks(1_000_000);
+        assert!((999_999..=1_000_000).contains(&clock.nanos(0, ticks)));
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use core_affinity::CoreId;
 
 use super::claims::{Claim, Turn};
+use super::limit::Limit;
 use super::machine::{self, MAX_CORES};
 use super::threads;
 
@@ -37,8 +38,12 @@ pub struct Cores {
     pub others: Vec<Claim>,
     /// Why claims of other processes are not known, if so.
     pub claims_unknown: Option<String>,
+    /// Why lanes of this process may be on other cores, too, if so.
+    pub lanes_unknown: Option<String>,
     /// CPU time that the control group leaves to this process, in cores.
     pub quota: Option<f64>,
+    /// Why there may be such a limit that is not known, if so.
+    pub quota_unknown: Option<String>,
     /// Why lanes cannot be pinned, if so: a sandbox may forbid it. What is allowed
     /// is then what the kernel says of this process elsewhere.
     pub cannot_pin: Option<String>,
@@ -67,15 +72,21 @@ impl Cores {
                     || host.is_some_and(|host| host != core && threads.contains(&host))
             })
             .collect();
+        let (lanes, lanes_unknown) = match cores_of_lanes() {
+            Ok(lanes) => (lanes, None),
+            Err(why) => (turn.own(), Some(why)),
+        };
         Self {
             others: turn.others(&allowed),
             claims_unknown: turn.unknown().map(str::to_owned),
             isolated: machine::isolated_cores(),
             host,
             host_is_pinned,
-            lanes: cores_of_lanes(),
+            lanes,
+            lanes_unknown,
             second_threads,
             quota: machine::quota().map(|quota| quota.cores),
+            quota_unknown: machine::quota_unknown(),
             cannot_pin: refusal,
             allowed,
         }
@@ -86,6 +97,26 @@ impl Cores {
     /// Whether a lane of this process or anything of another one is there.
     pub(crate) fn is_taken(&self, core: usize) -> bool {
         self.lanes.contains(&core) || self.others.iter().any(|claim| claim.core == core)
+    }
+
+    /// What decides how lanes wait and is not known, a phrase each. Cores that were
+    /// `chosen` are whoever's that has chosen them says.
+    pub(crate) fn unknown(&self, chosen: bool) -> Vec<String> {
+        let claims = self.claims_unknown.as_ref().filter(|_| !chosen);
+        [
+            ("which cores other processes use is", claims),
+            (
+                "which cores other lanes of this process use is",
+                self.lanes_unknown.as_ref(),
+            ),
+            (
+                "whether a CPU quota holds this process up is",
+                self.quota_unknown.as_ref(),
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(what, why)| Some(format!("{what} not known: {}", why?)))
+        .collect()
     }
 
     /// Hosts that need one of these cores and have none of their own: this one, and
@@ -145,8 +176,7 @@ fn probe() -> Probe {
         };
         Probe { allowed, refusal }
     });
-    let in_time = Instant::now() + PATIENCE;
-    let found = probe.map(|probe| probe.join_until(in_time));
+    let found = probe.map(|probe| probe.join_within(&mut Limit::of(PATIENCE)));
     let mut found = match found {
         Ok(Ok(Ok(probe))) => probe,
         // Without threads there are no lanes either, and that has its own error.
@@ -218,12 +248,10 @@ pub(crate) fn widen_own_mask() -> io::Result<()> {
 
 /// Cores that lanes of this process are pinned to, of any handle and any copy
 /// of this library: the kernel knows, so no handle needs to.
-fn cores_of_lanes() -> Vec<usize> {
-    machine::threads()
-        .into_iter()
-        .filter(|thread| thread.name.starts_with(LANE_NAME))
-        .flat_map(|thread| thread.cores)
-        .collect()
+fn cores_of_lanes() -> Result<Vec<usize>, String> {
+    let threads = machine::threads()?.into_iter();
+    let lanes = threads.filter(|thread| thread.name.starts_with(LANE_NAME));
+    Ok(lanes.flat_map(|thread| thread.cores).collect())
 }
 
 /// Lets the calling thread run on any of these cores. Nothing is said if the kernel

@@ -1,13 +1,41 @@
 //! What `/proc` and `/sys` say of this machine and this process: the one reader for
 //! the placement, the report's facts and the benches.
 //!
-//! An answer that cannot be had is `None`, or an empty list.
+//! An answer that cannot be had is `None`, or an empty list, where it is for the report
+//! alone. Where something hangs on it, not to know is an answer of its own, and what is
+//! done then does no harm whatever the truth is:
+//!
+//! | question | asked in | not known |
+//! |---|---|---|
+//! | which cores may this process use | `cores` | those that `/proc` names; lanes are not pinned, and park |
+//! | may lanes be pinned | `cores` | the same |
+//! | which core has the host | `cores` | one is left for it all the same |
+//! | where are other lanes of this process | [`threads`] | where this copy of the library claims some; lanes park |
+//! | what do other processes use | `claims` | lanes park, unless `cores` says which to use |
+//! | may a claim be given back | `claims` | it is kept |
+//! | is there a CPU quota | [`quota_unknown`] | lanes park |
+//! | do two cores share a physical one; is one isolated | [`hardware_threads`], [`isolated`] | as if not: it costs speed alone |
+//! | may this thread read the TSC | `tsc` | stamps are system calls |
+//! | what time is it | `time` | no handle is made |
+//! | has the kernel a barrier for all threads | `sync::membarrier` | calls take a locked instruction, or wait 2 ms |
+//! | what policy has this thread | `threads::policy` | a policy that was asked for and refused refuses the handle |
+//! | how large is the static thread-local storage | `threads::start` | a large program's |
+//! | does a thread live | `this_thread` | yes: its seat stays its own |
+//! | was descriptor 2 stderr | `stderr` | no line is written |
+
+use std::io;
+use std::path::Path;
 
 use super::files;
 
+mod group_memory;
+mod groups;
 mod quota;
 
-pub use quota::{Quota, Throttling, quota, quota_in, throttling, throttling_in};
+pub(crate) use group_memory::{GroupMemory, group_memory};
+pub use quota::{
+    Quota, Throttling, quota, quota_in, quota_unknown, quota_unknown_in, throttling, throttling_in,
+};
 
 /// Core ids at and above this abort the process in `core_affinity`.
 pub const MAX_CORES: usize = libc::CPU_SETSIZE as usize;
@@ -108,24 +136,45 @@ pub struct Thread {
 }
 
 /// The threads of this process.
-pub fn threads() -> Vec<Thread> {
-    let Ok(threads) = files::entries("/proc/self/task") else {
-        return Vec::new();
-    };
-    threads
-        .flatten()
-        .filter_map(|thread| files::system(thread.path().join("status")).ok())
-        .filter_map(|status| {
-            let value = |key: &str| {
-                let found = status.lines().find_map(|line| line.strip_prefix(key))?;
-                Some(found.trim())
-            };
-            Some(Thread {
-                name: value("Name:")?.to_owned(),
-                cores: parse_list(value("Cpus_allowed_list:")?)?,
-            })
-        })
-        .collect()
+///
+/// # Errors
+///
+/// Why the kernel does not say.
+pub fn threads() -> Result<Vec<Thread>, String> {
+    threads_in(Path::new("/"))
+}
+
+fn threads_in(root: &Path) -> Result<Vec<Thread>, String> {
+    let cannot = |error: io::Error| format!("/proc/self/task: {error}");
+    let mut threads = Vec::new();
+    for thread in files::entries(root.join("proc/self/task")).map_err(cannot)? {
+        let status = match files::system(thread.map_err(cannot)?.path().join("status")) {
+            Ok(status) => status,
+            Err(error) if has_ended(&error) => continue,
+            Err(error) => return Err(cannot(error)),
+        };
+        let value = |key: &str| {
+            let found = status.lines().find_map(|line| line.strip_prefix(key));
+            found.map(str::trim)
+        };
+        let Some((name, cores)) = value("Name:").zip(value("Cpus_allowed_list:")) else {
+            return Err("/proc/self/task: a thread's status says nothing of its cores".into());
+        };
+        threads.push(Thread {
+            name: name.to_owned(),
+            // Beyond what we can pin to, nothing of ours is.
+            cores: parse_list(cores).unwrap_or_default(),
+        });
+    }
+    Ok(threads)
+}
+
+/// Whether it is no more: a thread that was in the list a moment ago.
+fn has_ended(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOENT | libc::ESRCH | libc::ENOTDIR)
+    )
 }
 
 /// What the kernel calls a process, without what would spoil a line.
@@ -211,8 +260,31 @@ mod tests {
     }
 
     #[test]
+    fn threads_of_which_the_kernel_says_nothing_are_not_none() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(threads_in(root.path()).is_err());
+        let thread = root.path().join("proc/self/task/7");
+        std::fs::create_dir_all(&thread).unwrap();
+        // One that has just ended.
+        assert!(threads_in(root.path()).unwrap().is_empty());
+        let status = thread.join("status");
+        std::fs::write(&status, "Name:\tx\nCpus_allowed_list:\t0-2\n").unwrap();
+        assert_eq!(threads_in(root.path()).unwrap()[0].cores, [0, 1, 2]);
+        std::fs::write(&status, "Name:\tx\n").unwrap();
+        assert!(threads_in(root.path()).is_err());
+        std::fs::remove_file(&status).unwrap();
+        std::fs::create_dir(&status).unwrap();
+        assert!(threads_in(root.path()).is_err());
+    }
+
+    #[test]
     fn this_process_is_there() {
         assert!(thread_count() >= 1 && descriptors() >= 1 && resident_pages() > Some(0));
-        assert!(threads().iter().any(|thread| !thread.cores.is_empty()));
+        assert!(
+            threads()
+                .unwrap()
+                .iter()
+                .any(|thread| !thread.cores.is_empty())
+        );
     }
 }

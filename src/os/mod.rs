@@ -3,6 +3,10 @@
 //! | file | what |
 //! |---|---|
 //! | `clock` | stamps in TSC ticks |
+//! | `tsc` | whether a thread may read the TSC |
+//! | `time` | the time off the hot path, and how long something took |
+//! | `limit` | how long something may take, as long as this process runs |
+//! | `parker` | a thread that sleeps until it is woken |
 //! | `cores` | what cores this process may use |
 //! | `claims` | cores that other processes use |
 //! | `machine` | what `/proc` and `/sys` say |
@@ -24,9 +28,13 @@ pub mod files;
 pub(crate) mod float;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod glibc;
+pub(crate) mod limit;
 pub mod machine;
 pub(crate) mod memory;
 pub(crate) mod panic;
+pub(crate) mod parker;
 pub(crate) mod stderr;
 pub(crate) mod this_thread;
 pub(crate) mod threads;
+pub(crate) mod time;
+pub(crate) mod tsc;

@@ -3,9 +3,10 @@
 
 use std::ffi::{CStr, CString};
 use std::sync::atomic::AtomicUsize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::os::stderr::say;
+use crate::os::time::Instant;
 use crate::sync::{AtomicBool, AtomicU64, OnceLock, Ordering};
 
 /// Incidents of which the text is kept and said.
@@ -17,6 +18,9 @@ pub(crate) const MAX_NOTES: usize = 16;
 /// How long a lane that was told to stop may take for the message it is at, and
 /// a lane that has failed may be waited for.
 pub(crate) const LONGEST_FAREWELL: Duration = Duration::from_secs(5);
+
+/// Between the first look that finds that time over and the one that counts.
+const SECOND_LOOK: Duration = Duration::from_millis(100);
 
 /// What the host's thread and the lanes look at, in one word: a failure, and the
 /// report's wish that the host's thread hand over its hops.
@@ -34,6 +38,8 @@ pub(crate) struct Control {
     attention: AtomicU64,
     failure: OnceLock<String>,
     failed_at: std::sync::OnceLock<Instant>,
+    /// When somebody first found that long ago.
+    late_at: std::sync::OnceLock<Instant>,
     /// Lanes that have ended, in the order of the path.
     ended: Box<[AtomicBool]>,
     incidents: [std::sync::OnceLock<CString>; MAX_INCIDENTS],
@@ -50,6 +56,7 @@ impl Control {
             attention: AtomicU64::new(0),
             failure: OnceLock::default(),
             failed_at: std::sync::OnceLock::new(),
+            late_at: std::sync::OnceLock::new(),
             ended: (0..lanes).map(|_| AtomicBool::new(false)).collect(),
             incidents: [const { std::sync::OnceLock::new() }; MAX_INCIDENTS],
             incident_count: AtomicUsize::new(0),
@@ -78,8 +85,17 @@ impl Control {
     /// or has waited since the failure for long enough.
     #[cold]
     pub(crate) fn must_give_up(&self) -> bool {
-        let enough = |at: &Instant| at.elapsed() > LONGEST_FAREWELL;
-        self.is_stopped() || self.failed_at.get().is_some_and(enough)
+        self.is_stopped() || self.has_waited_enough()
+    }
+
+    /// A process that was stopped finds the failure long ago: those that are waited for
+    /// get a second look.
+    fn has_waited_enough(&self) -> bool {
+        let Some(at) = self.failed_at.get() else {
+            return false;
+        };
+        at.elapsed() > LONGEST_FAREWELL
+            && self.late_at.get_or_init(Instant::now).elapsed() > SECOND_LOOK
     }
 
     /// A lane has done all that it will ever do.
@@ -244,5 +260,25 @@ mod loom_tests {
             assert_eq!(received, 2);
             sender.join().unwrap();
         });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_are_waited_for_get_a_second_look() {
+        let control = Control::new(1);
+        assert!(!control.must_give_up());
+        control.failed_at.set(Instant::long_ago()).unwrap();
+        control.fail("as it should".into());
+        let looked = Instant::now();
+        assert!(!control.must_give_up() && !control.has_failed_for_good());
+        while !control.must_give_up() {
+            std::thread::yield_now();
+        }
+        assert!(looked.elapsed() > SECOND_LOOK);
+        assert!(control.has_failed_for_good());
     }
 }

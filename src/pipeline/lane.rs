@@ -3,9 +3,9 @@
 
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::TryRecvError;
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::accept::Accept;
 use super::control::{Control, LONGEST_FAREWELL};
@@ -16,6 +16,7 @@ use super::plan::LanePlan;
 use super::trace::Trace;
 use crate::messages::wire::Wire;
 use crate::os::float;
+use crate::os::limit::Limit;
 use crate::os::panic::{discard, told};
 use crate::os::stderr::say;
 use crate::os::threads::{self, Policy, Thread, Wanted};
@@ -34,6 +35,9 @@ const TURNS_PER_BEAT: u32 = 16;
 
 /// How long a lane's factor sets and models may take for their first run.
 pub(crate) const PRIMING: Duration = Duration::from_secs(30);
+
+/// Between two looks whether it has had that.
+const STEP: Duration = Duration::from_micros(50);
 
 /// A lane's work, whatever stages it has.
 pub(crate) trait Turn: Send {
@@ -210,18 +214,31 @@ impl Standing {
         if let Some(to_lane) = self.work.take() {
             let _ = to_lane.send(job);
         }
-        let primed = match self.ready.recv_timeout(patience) {
-            Ok(primed) => primed,
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(format!("lane {} ended before it was ready", self.index))
-            }
-            Err(RecvTimeoutError::Timeout) => Err(format!(
-                "lane {}: a factor set or model has not come back from its first run for {} s",
-                self.index,
-                patience.as_secs()
-            )),
-        };
+        let primed = self.wait_until_primed(patience);
         (self.thread.take().map(|thread| Lane { thread }), primed)
+    }
+}
+
+impl Standing {
+    fn wait_until_primed(&self, patience: Duration) -> Result<(), String> {
+        let mut limit = Limit::of(patience);
+        loop {
+            let is_over = limit.is_over();
+            match self.ready.try_recv() {
+                Ok(primed) => return primed,
+                Err(TryRecvError::Disconnected) => {
+                    return Err(format!("lane {} ended before it was ready", self.index));
+                }
+                Err(TryRecvError::Empty) if is_over => {
+                    return Err(format!(
+                        "lane {}: a factor set or model has not come back from its first run for {} s",
+                        self.index,
+                        patience.as_secs()
+                    ));
+                }
+                Err(TryRecvError::Empty) => std::thread::sleep(STEP),
+            }
+        }
     }
 }
 
@@ -230,7 +247,7 @@ impl Drop for Standing {
         drop(self.work.take());
         if let Some(thread) = self.thread.take() {
             // Without work it ends at once.
-            let joined = thread.join_until(Instant::now() + LONGEST_FAREWELL);
+            let joined = thread.join_within(&mut Limit::of(LONGEST_FAREWELL));
             forget(joined.unwrap_or(Ok(())));
         }
     }
@@ -266,8 +283,8 @@ impl Lane {
     /// Waits for a lane that was told to stop. Whether it came back: a factor set
     /// or model that never returns must not keep the host from ending, and its
     /// lane is left behind with all that it uses.
-    pub(crate) fn join(self, deadline: Instant) -> bool {
-        match self.thread.join_until(deadline) {
+    pub(crate) fn join(self, limit: &mut Limit) -> bool {
+        match self.thread.join_within(limit) {
             // A panic was caught on the lane and reported there.
             Ok(result) => {
                 forget(result);
@@ -462,6 +479,7 @@ mod tests {
         );
         control.stop();
         drop(go);
-        assert!(lane.unwrap().join(Instant::now() + Duration::from_secs(60)));
+        let mut limit = Limit::of(Duration::from_secs(60));
+        assert!(lane.unwrap().join(&mut limit));
     }
 }

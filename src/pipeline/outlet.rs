@@ -1,7 +1,7 @@
 //! The sending ends of a lane: to the next lane, and to the host's thread.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::accept::Accept;
 use super::control::Control;
@@ -122,13 +122,13 @@ impl HostOutlet {
             return Err(Counter::DroppedEgressRingFull);
         };
         self.counters.bump(Counter::RingWaits);
-        let (start, mut waiter) = (Instant::now(), Waiter::new(self.idle));
+        let mut waiter = Waiter::new(self.idle);
         self.patience.begin();
         while !self.try_send(signal, stamp) {
             if self.control.must_give_up() {
                 return Err(Counter::DroppedEgressStopped);
             }
-            if start.elapsed() > longest {
+            if self.patience.waited() > longest {
                 return Err(Counter::DroppedEgressTimeout);
             }
             waiter.wait();

@@ -88,7 +88,8 @@ impl Plan {
     /// other handles' lanes and those that other processes have claimed: isolated
     /// ones first, then whole physical cores, high numbers before low ones; when
     /// there are too few they share. `Idle::Auto` spins where every lane has a core
-    /// to itself and one is left for each host, else parks.
+    /// to itself and one is left for each host, else parks; it parks, too, where that is
+    /// not known.
     ///
     /// Without chosen cores [`Placement::Auto`] never oversubscribes: where
     /// `shards` lanes and those of ingest and egress would not have a core each,
@@ -154,25 +155,21 @@ impl Plan {
             };
             notes.push(format!("a CPU quota of {quota} cores{is_enough}"));
         }
-        let has_own_cores = has_own_cores && has_time;
+        let unknown = cores.unknown(chosen.is_some());
+        let is_known = unknown.is_empty() && cores.cannot_pin.is_none();
+        if !taken.is_empty() {
+            notes.extend(unknown);
+            let why = cores.cannot_pin.iter();
+            notes.extend(why.map(|why| format!("lanes are not pinned: {why}")));
+        }
+        // What is not known may be the worst.
+        let has_own_cores = has_own_cores && has_time && is_known;
         if is_free_choice && shards == 1 && idle == Idle::Auto && may_run_inline && !has_own_cores {
             return Ok(Self {
                 lanes: Vec::new(),
                 shards,
                 notes,
             });
-        }
-        if !taken.is_empty()
-            && let Some(why) = &cores.cannot_pin
-        {
-            notes.push(format!("lanes are not pinned: {why}"));
-        }
-        if !taken.is_empty()
-            && let Some(why) = &cores.claims_unknown
-        {
-            notes.push(format!(
-                "which cores other processes use is not known: {why}"
-            ));
         }
         let idle = match idle {
             Idle::Auto if has_own_cores => Idle::Spin,
@@ -352,8 +349,12 @@ fn why_crowded(taken: &[usize], cores: &Cores) -> Vec<String> {
     why
 }
 
-/// Lanes that can have a core each, with one left for each host.
+/// Lanes that can have a core each, with one left for each host; none where that is
+/// not known.
 fn room(cores: &Cores) -> usize {
+    if cores.cannot_pin.is_some() || !cores.unknown(false).is_empty() {
+        return 0;
+    }
     let free = |core: &&usize| !cores.is_taken(**core);
     let all = cores.allowed.iter().filter(free).count();
     let free = |core: &&usize| Some(**core) != cores.host && !cores.is_taken(**core);

@@ -5,9 +5,8 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crossbeam_utils::sync::{Parker, Unparker};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriter, IntervalLogWriterBuilder, Tag};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,8 +20,11 @@ use super::whole_lines::WholeLines;
 use crate::config;
 use crate::os::clock::Clock;
 use crate::os::files::{Folder, Output};
+use crate::os::limit::Limit;
+use crate::os::parker::{Parker, Unparker};
 use crate::os::stderr::say;
 use crate::os::threads::{self, Thread, Wanted};
+use crate::os::time::{Instant, wall_clock};
 use crate::telemetry::hops::{Hop, MAX_NS, beyond};
 
 /// How long lanes get to hand over at the end of an interval.
@@ -110,12 +112,12 @@ impl Exporter {
         Latency::lock(&latency).keep_intervals();
         let intervals = Interval::of_each_hop();
         let parker = Parker::new();
-        let wake = parker.unparker().clone();
+        let wake = parker.unparker();
         let done = Arc::new(AtomicBool::new(false));
         let ending = done.clone();
         let shown = files.folder.path().display().to_string();
         let named = shown.clone();
-        let (started, started_ticks) = (SystemTime::now(), clock.now());
+        let (started, started_ticks) = (wall_clock(), clock.now());
         let (begin, may_begin) = mpsc::channel::<ReportFiles>();
         // When the engine has started, its thread is off the host's core.
         let wanted = Wanted::aside("signal-report", "the report thread", aside);
@@ -176,9 +178,9 @@ impl Exporter {
     }
 
     /// Waits for the thread, which was told to end, and no longer.
-    pub(crate) fn finish(self, deadline: Instant) {
+    pub(crate) fn finish(self, limit: &mut Limit) {
         // The thread says itself what went wrong.
-        if self.thread.join_until(deadline).is_err() {
+        if self.thread.join_within(limit).is_err() {
             say(&format!(
                 "the latency report in {} is not whole: the disk does not answer; the thread that writes \
                  it is left behind, and the log stays locked",

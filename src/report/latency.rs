@@ -1,11 +1,12 @@
 //! Collects the histograms that recorders hand over.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::os::limit::Limit;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::hops::{Feed, Hop, HopSet, beyond, histogram};
 
@@ -137,10 +138,10 @@ impl Latency {
     /// Collects until every recorder has answered, for a tenth of a second at
     /// most: a recorder that nobody runs answers later.
     pub(crate) fn wait_for_lanes(&mut self) {
-        let begin = Instant::now();
+        let mut limit = Limit::of(PATIENCE);
         loop {
             self.collect();
-            if self.has_every_answer() || begin.elapsed() > PATIENCE {
+            if self.has_every_answer() || limit.is_over() {
                 return;
             }
             std::thread::sleep(Duration::from_micros(50));

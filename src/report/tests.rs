@@ -104,8 +104,8 @@ impl Report {
     fn finish(mut self) -> (tempfile::TempDir, Arc<Monitor>) {
         self.recorder.finish();
         self.exporter.end();
-        let far = Instant::now() + Duration::from_secs(60);
-        self.exporter.finish(far);
+        let mut far = crate::os::limit::Limit::of(Duration::from_secs(60));
+        self.exporter.finish(&mut far);
         (self.dir, self.monitor)
     }
 }

@@ -5,13 +5,14 @@
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::messages::{FactorVector, ModelId, Prediction};
 use crate::models::Model;
 use crate::os::panic::Payload;
+use crate::os::time::Instant;
 use crate::sync::padded::Values;
 
 /// How the outputs of several models reach the callback.

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
 use crate::os::clock::Clock;
+use crate::os::limit;
 
 #[derive(Debug, Default)]
 struct Cells {
@@ -40,12 +42,17 @@ pub struct Patience {
     cells: Arc<CachePadded<Cells>>,
     clock: Clock,
     since: u64,
+    /// Ticks since it began to wait, without those in which the process was stopped.
+    total: u64,
+    /// The most that one look counts as, ticks.
+    slice: u64,
 }
 
 impl Patience {
     /// Begins to wait.
     pub fn begin(&mut self) {
         self.since = self.clock.now();
+        self.total = 0;
     }
 
     /// Still waits.
@@ -56,6 +63,12 @@ impl Patience {
         self.cells.waited.store(waited + more, Ordering::Relaxed);
         self.cells.last_beat.store(now, Ordering::Relaxed);
         self.since = now;
+        self.total += more.min(self.slice);
+    }
+
+    /// How long it has waited since it began to.
+    pub(crate) fn waited(&self) -> Duration {
+        Duration::from_nanos(self.clock.nanos(0, self.total))
     }
 }
 
@@ -168,6 +181,8 @@ impl Vitals {
             cells: self.cells.clone(),
             clock: self.clock.clone(),
             since: 0,
+            total: 0,
+            slice: self.clock.ticks(limit::SLICE.as_nanos() as u64),
         }
     }
 

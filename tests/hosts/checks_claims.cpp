@@ -199,6 +199,10 @@ SCENARIO(claims_that_cannot_be_had) {
     void *handle = nullptr;
     const std::string line = said([&] { handle = plugin.create("{}"); });
     CHECK(has(line, "which cores other processes use is not known"));
+    CHECK(!spins(lane(plugin, handle)));
+    plugin.destroy(handle);
+    // Who names the cores has said so.
+    handle = plugin.create(("{\"cores\":[" + std::to_string(allowed()[0]) + "]}").c_str());
     CHECK(spins(lane(plugin, handle)));
     plugin.destroy(handle);
   }

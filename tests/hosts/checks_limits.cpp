@@ -71,7 +71,10 @@ SCENARIO(limited_address_space) {
       if (child == 0) {
         alarm(30);
         Plugin plugin;
-        limit(RLIMIT_AS, static_cast<rlim_t>(kib("VmSize:") / 1024 + mib) << 20);
+        const rlim_t most = static_cast<rlim_t>(kib("VmSize:") / 1024 + mib) << 20;
+        // What this host needs for its own looks is there then.
+        threads();
+        limit(RLIMIT_AS, most);
         const bool created = try_create(plugin, config, "memory");
         // Once there is enough again, nothing is in the way.
         limit(RLIMIT_AS, RLIM_INFINITY);

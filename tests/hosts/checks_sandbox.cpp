@@ -2,32 +2,18 @@
 #include "plugin.hpp"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
-#include <stddef.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include <fstream>
+#include <functional>
 #include <thread>
 
 using namespace host;
 
 namespace {
-
-// From now on, on this thread and those that it makes.
-void forbid(int call, int error) {
-  sock_filter filter[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(call), 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog program{4, filter};
-  CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-  CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
-}
 
 std::size_t count(const std::string &text, const std::string &part) {
   std::size_t times = 0;
@@ -55,7 +41,7 @@ SCENARIO(affinity_is_forbidden) {
         CHECK(have > 0);
         for (int lane = 0; lane < have; ++lane) {
           CHECK_EQ(lanes[lane].core, SIGNAL_NO_CORE);
-          CHECK(std::strstr(lanes[lane].name, "@any(") != nullptr);
+          CHECK(std::strstr(lanes[lane].name, "@any(park)") != nullptr);
         }
         plugin.destroy(handle);
         use(plugin, config);
@@ -64,6 +50,60 @@ SCENARIO(affinity_is_forbidden) {
       CHECK_EQ(count(line, "pinned"), 0u);
     });
   }
+  return 0;
+}
+
+// What the machine does not say is not taken for granted: lanes leave their cores to
+// whoever may be there, all else works, and one line says why.
+SCENARIO(machine_cannot_be_asked) {
+  const auto nothing_on = [](const char *place) {
+    CHECK_EQ(unshare(CLONE_NEWNS), 0);
+    CHECK_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    CHECK_EQ(mount("none", place, "tmpfs", 0, nullptr), 0);
+  };
+  char folder[] = "/tmp/signal-checks-XXXXXX";
+  CHECK(mkdtemp(folder) != nullptr);
+  const auto own_root = [&] {
+    CHECK_EQ(chroot(folder), 0);
+    CHECK_EQ(chdir("/"), 0);
+  };
+  const auto no_descriptors = [] {
+    const rlimit none{0, 0};
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  };
+  struct Way {
+    const char *unknown;
+    std::function<void()> take_away;
+  };
+  const Way ways[] = {
+      {"other lanes of this process use is not known: /proc/self/task: ", [&] { nothing_on("/proc"); }},
+      {"a CPU quota holds this process up is not known: /", [&] { nothing_on("/sys"); }},
+      {"other processes use is not known: /", own_root},
+      {"other processes use is not known: /", no_descriptors},
+      {"a CPU quota holds this process up is not known: /proc/self/cgroup: ", no_descriptors},
+      {"other lanes of this process use is not known: ", [] { forbid(SYS_getdents64, EPERM); }},
+      {"other processes use is not known: ", [] { forbid(SYS_openat, EACCES); }},
+  };
+  for (const Way &way : ways) {
+    if (geteuid() != 0) break;
+    apart([&way] {
+      Plugin plugin;
+      const std::string line = said([&] {
+        way.take_away();
+        void *handle = plugin.create("{}");
+        CHECK(handle != nullptr);
+        signal_lane_t lane{};
+        CHECK_EQ(plugin.lanes(handle, &lane, 1), 1);
+        CHECK(std::strstr(lane.name, "(park)") != nullptr);
+        plugin.destroy(handle);
+      });
+      CHECK_EQ(count(line, "\n"), 1u);
+      CHECK_EQ(count(line, way.unknown), 1u);
+      for (const char *config : kConfigs) use(plugin, config);
+      use(plugin, R"({"placement":"fused","idle":"spin"})");
+    });
+  }
+  CHECK_EQ(rmdir(folder), 0);
   return 0;
 }
 

@@ -325,6 +325,8 @@ template <typename Done> bool wait_for(Done done) {
 void in_child(int code, const std::function<void()> &body, unsigned seconds = 30);
 // Does something in a process of its own, which must end well.
 void apart(const std::function<void()> &doing);
+// A system call fails from now on, on this thread and those that it makes.
+void forbid(int call, int error);
 
 // What the library says while something is done.
 template <typename Doing> std::string said(Doing doing) {

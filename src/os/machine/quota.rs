@@ -3,10 +3,12 @@
 //! A group's quota binds all groups below it, so the tightest one from this
 //! process' own group upwards counts.
 
-use std::path::{Component, Path, PathBuf};
+use std::io::ErrorKind::NotFound;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::groups::{self, Version};
 use crate::os::files;
 
 /// A quota.
@@ -53,6 +55,28 @@ pub fn quota_in(root: &Path) -> Option<Quota> {
     tightest(root).map(|(quota, _)| quota)
 }
 
+/// Why there may be a quota that [`quota`] does not know of, if so.
+pub fn quota_unknown() -> Option<String> {
+    quota_unknown_in(Path::new("/"))
+}
+
+/// [`quota_unknown`], with the system's files below `root`.
+pub fn quota_unknown_in(root: &Path) -> Option<String> {
+    groups::unseen(root, "cpu").or_else(|| {
+        let mut folders = groups::folders(root, "cpu").into_iter();
+        folders.find_map(|(version, folder)| {
+            let file = folder.join(match version {
+                Version::V2 => "cpu.max",
+                Version::V1 => "cpu.cfs_quota_us",
+            });
+            let error = files::system(&file).err()?;
+            // A group of which nobody shares the time out.
+            let has_none = error.kind() == NotFound && files::entries(&folder).is_ok();
+            (!has_none).then(|| format!("{}: {error}", file.display()))
+        })
+    })
+}
+
 /// [`throttling`], with the system's files below `root`.
 pub fn throttling_in(root: &Path) -> Option<Throttling> {
     let (_, group) = tightest(root)?;
@@ -74,92 +98,21 @@ pub fn throttling_in(root: &Path) -> Option<Throttling> {
 
 /// The tightest quota and the folder of its group.
 fn tightest(root: &Path) -> Option<(Quota, PathBuf)> {
-    let groups = files::system(root.join("proc/self/cgroup")).ok()?;
-    let mounts = files::system(root.join("proc/self/mountinfo")).ok()?;
-    let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();
     let mut tightest: Option<(Quota, PathBuf)> = None;
-    for line in groups.lines() {
-        // `hierarchy:controllers:path`; version 2 names no controllers.
-        let mut fields = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(path)) =
-            (fields.next(), fields.next(), fields.next())
-        else {
-            continue;
+    for (version, folder) in groups::folders(root, "cpu") {
+        let quota = match version {
+            Version::V2 => read_v2(&folder),
+            Version::V1 => read_v1(&folder),
         };
-        let is_v2 = controllers.is_empty();
-        if !is_v2 && !controllers.split(',').any(|name| name == "cpu") {
-            continue;
-        }
-        let Some(mount) = mounts.iter().find(|mount| mount.is_for(is_v2)) else {
-            continue;
-        };
-        for folder in mount.folders(root, path) {
-            let quota = if is_v2 {
-                read_v2(&folder)
-            } else {
-                read_v1(&folder)
-            };
-            if let Some(cores) = quota
-                && tightest
-                    .as_ref()
-                    .is_none_or(|(least, _)| cores < least.cores)
-            {
-                tightest = Some((Quota { cores }, folder));
-            }
+        if let Some(cores) = quota
+            && tightest
+                .as_ref()
+                .is_none_or(|(least, _)| cores < least.cores)
+        {
+            tightest = Some((Quota { cores }, folder));
         }
     }
     tightest
-}
-
-/// Where a hierarchy of groups is mounted.
-struct Mount {
-    /// The group that is seen at the mount point.
-    root: String,
-    point: String,
-    kind: String,
-    options: String,
-}
-
-impl Mount {
-    fn parse(line: &str) -> Option<Self> {
-        let (before, after) = line.split_once(" - ")?;
-        let mut before = before.split(' ').skip(3);
-        let mut after = after.split(' ');
-        Some(Self {
-            root: unescape(before.next()?),
-            point: unescape(before.next()?),
-            kind: after.next()?.to_owned(),
-            options: after.nth(1).unwrap_or_default().to_owned(),
-        })
-    }
-
-    fn is_for(&self, v2: bool) -> bool {
-        match v2 {
-            true => self.kind == "cgroup2",
-            false => self.kind == "cgroup" && self.options.split(',').any(|option| option == "cpu"),
-        }
-    }
-
-    /// The folders of a group and of those above it, as far as they can be seen.
-    fn folders(&self, root: &Path, group: &str) -> Vec<PathBuf> {
-        let point = root.join(self.point.trim_start_matches('/'));
-        let below = Path::new(group).strip_prefix(&self.root);
-        // In a container the group's path may be the machine's, and the mount point
-        // the container's own group.
-        let below = below.unwrap_or(Path::new(""));
-        let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
-        let below = match below.components().all(is_plain) {
-            true => below,
-            false => Path::new(""),
-        };
-        let above = below.ancestors();
-        above.map(|folder| point.join(folder)).collect()
-    }
-}
-
-/// The kernel writes a space in a path as `\040`.
-fn unescape(path: &str) -> String {
-    path.replace("\\040", " ")
 }
 
 fn read_v2(group: &Path) -> Option<f64> {
@@ -170,10 +123,7 @@ fn read_v2(group: &Path) -> Option<f64> {
 }
 
 fn read_v1(group: &Path) -> Option<f64> {
-    let number = |name: &str| -> Option<f64> {
-        let text = files::system(group.join(name)).ok()?;
-        text.trim().parse().ok()
-    };
+    let number = |file| groups::number(group, file);
     ratio(number("cpu.cfs_quota_us")?, number("cpu.cfs_period_us")?)
 }
 
@@ -252,6 +202,37 @@ mod tests {
             assert_eq!(cores(&root), Some(1.5), "{group}");
         }
         assert_eq!(cores(&system(&[])), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_of_the_groups_is_no_absence_of_a_quota() {
+        let unknown = |files: &[(&str, &str)]| quota_unknown_in(system(files).path());
+        let status = ("proc/self/status", "Name: x\n");
+        let root = ("proc/self/cgroup", "0::/\n");
+        let group = ("proc/self/cgroup", "4:cpuset:/\n0::/app.service\n");
+        let none = (
+            "proc/self/mountinfo",
+            "22 1 0:21 / /proc rw - proc proc rw\n",
+        );
+        let own = ("sys/fs/cgroup/app.service/cgroup.procs", "7\n");
+        // Known: no groups, the group of all, and one whose time nobody shares out.
+        assert_eq!(unknown(&[status]), None);
+        assert_eq!(unknown(&[status, root, none]), None);
+        assert_eq!(unknown(&[status, group, V2, own]), None);
+        let max = ("sys/fs/cgroup/app.service/cpu.max", "max 100000\n");
+        assert_eq!(unknown(&[status, group, V2, max]), None);
+        // No /proc, none of its lists, no mount, no folder, a file that is none.
+        let folder = ("sys/fs/cgroup/app.service/cpu.max/x", "");
+        for (files, part) in [
+            (&[][..], "/proc/self/cgroup"),
+            (&[status, group], "/proc/self/mountinfo"),
+            (&[status, group, none], "/app.service is not mounted"),
+            (&[status, group, V2], "app.service/cpu.max: "),
+            (&[status, group, V2, folder], "app.service/cpu.max: "),
+        ] {
+            let why = unknown(files).unwrap();
+            assert!(why.contains(part), "{why}");
+        }
     }
 
     #[test]

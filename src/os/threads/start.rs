@@ -6,9 +6,10 @@ use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Wanted;
+use crate::os::limit::Limit;
 use crate::os::panic::{self, Payload};
 
 /// What our code, factor sets and models have of a thread's stack.
@@ -16,11 +17,6 @@ const OURS: usize = 2 << 20;
 /// How long a thread may take to be there. It takes a millisecond, or as long as the
 /// machine lets it wait for a core.
 const START: Duration = Duration::from_secs(10);
-/// The most that one look counts as: a process that was stopped meanwhile, or whose
-/// machine was, loses so much and not the thread that had no time either.
-const SLICE: Duration = Duration::from_millis(50);
-/// Looks behind a deadline, for the same reason.
-const LATE_LOOKS: usize = 1000;
 /// Between two looks whether a thread has begun or ended.
 const STEP: Duration = Duration::from_micros(50);
 
@@ -98,7 +94,7 @@ pub(super) fn spawn_within<T: Send + 'static>(
     match thread.wait_for_start(limit, &called) {
         Some(Ok(())) => Ok(thread),
         Some(Err(why)) => {
-            let _ = thread.join_until(Instant::now() + START);
+            let _ = thread.join_within(&mut Limit::of(START));
             Err(why)
         }
         None => Err(format!(
@@ -150,14 +146,13 @@ impl<T> Thread<T> {
         &self.name
     }
 
-    /// Waits for its end until a moment behind `deadline`: what it gave, or what it
-    /// panicked with.
+    /// Waits for its end within `limit`: what it gave, or what it panicked with.
     ///
     /// # Errors
     ///
     /// The thread, which still runs.
-    pub(crate) fn join_until(mut self, deadline: Instant) -> Result<Result<T, Payload>, Self> {
-        match self.ends_by(deadline) {
+    pub(crate) fn join_within(mut self, limit: &mut Limit) -> Result<Result<T, Payload>, Self> {
+        match self.ends_within(limit) {
             true => Ok(self.result()),
             false => Err(self),
         }
@@ -166,14 +161,14 @@ impl<T> Thread<T> {
     #[cfg(test)]
     pub(crate) fn join(self) -> Result<T, Payload> {
         const FAR: Duration = Duration::from_secs(600);
-        self.join_until(Instant::now() + FAR)
+        self.join_within(&mut Limit::of(FAR))
             .unwrap_or_else(|thread| panic!("{} does not end", thread.name))
     }
 
-    /// Whether it ends until a moment behind `deadline`.
-    pub(crate) fn ends_by(&mut self, deadline: Instant) -> bool {
-        let mut late = 0;
+    /// Whether it ends within `limit`.
+    pub(crate) fn ends_within(&mut self, limit: &mut Limit) -> bool {
         while !self.is_joined {
+            let is_over = limit.is_over();
             // SAFETY: the thread is ours, is not detached and has not been joined; it
             // returns nothing, and the call does not wait.
             let code = unsafe { pthread_tryjoin_np(self.id, std::ptr::null_mut()) };
@@ -181,8 +176,7 @@ impl<T> Thread<T> {
             if self.is_joined {
                 break;
             }
-            late += usize::from(Instant::now() > deadline);
-            if late > LATE_LOOKS {
+            if is_over {
                 return false;
             }
             std::thread::sleep(STEP);
@@ -200,9 +194,9 @@ impl<T> Thread<T> {
 
     /// `None` if it has not come in time: it will then end by itself.
     fn wait_for_start(&self, limit: Duration, called: &str) -> Option<Result<(), String>> {
-        let mut waited = Duration::ZERO;
+        let mut limit = Limit::of(limit);
         loop {
-            let look = Instant::now();
+            let is_over = limit.is_over();
             {
                 let mut state = self.shared.lock();
                 match &*state {
@@ -216,13 +210,12 @@ impl<T> Thread<T> {
                     State::Ended(_) => return Some(Ok(())),
                     State::Starting | State::GivenUp => {}
                 }
-                if waited >= limit {
+                if is_over {
                     *state = State::GivenUp;
                     return None;
                 }
             }
             std::thread::sleep(STEP);
-            waited += look.elapsed().min(SLICE);
         }
     }
 }

@@ -1,9 +1,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::start::spawn_within;
 use super::*;
+use crate::os::limit::Limit;
 
 #[test]
 fn what_a_thread_gives_and_what_it_panics_with_come_back() {
@@ -19,11 +20,11 @@ fn a_thread_that_does_not_end_is_left_at_the_deadline() {
     let (go, wait) = mpsc::channel::<()>();
     let thread = spawn(Wanted::brief("signal-test"), move || wait.recv().is_ok()).unwrap();
     let thread = thread
-        .join_until(Instant::now() + Duration::from_millis(20))
+        .join_within(&mut Limit::of(Duration::from_millis(20)))
         .unwrap_err();
     assert_eq!(thread.name(), "signal-test");
     go.send(()).unwrap();
-    let joined = thread.join_until(Instant::now() + Duration::from_secs(60));
+    let joined = thread.join_within(&mut Limit::of(Duration::from_secs(60)));
     assert!(joined.unwrap().unwrap());
 }
 

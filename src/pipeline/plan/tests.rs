@@ -11,8 +11,10 @@ fn cores(allowed: &[usize], isolated: &[usize], host: Option<usize>) -> Cores {
         lanes: vec![],
         second_threads: vec![],
         others: vec![],
+        lanes_unknown: None,
         claims_unknown: None,
         quota: None,
+        quota_unknown: None,
         cannot_pin: None,
     }
 }
@@ -339,14 +341,47 @@ fn lanes_leave_a_core_for_the_host_wherever_it_is_now() {
 }
 
 #[test]
-fn what_is_not_known_of_others_is_said_where_there_are_lanes() {
-    let mut two = cores(&[0, 1], &[], Some(0));
-    two.claims_unknown = Some("/dev/shm/x: denied".into());
-    let made = make(&Placement::Auto, 1, None, Idle::Auto, &two).unwrap();
-    assert_eq!(made.to_string(), "ingest..egress@1(spin)");
-    assert!(made.notes[0].contains("not known: /dev/shm/x: denied"));
-    let inline = make(&Placement::Inline, 1, None, Idle::Auto, &two).unwrap();
-    assert_eq!(inline.notes, [""; 0]);
+fn where_something_is_not_known_lanes_park_and_it_is_said() {
+    let known = cores(&[0, 1, 2, 3, 4, 5, 6, 7], &[], Some(0));
+    type Field = fn(&mut Cores) -> &mut Option<String>;
+    let fields: [(Field, &str, &str); 4] = [
+        (|c| &mut c.claims_unknown, "(park)", "(spin)"),
+        (|c| &mut c.lanes_unknown, "(park)", "(park)"),
+        (|c| &mut c.quota_unknown, "(park)", "(park)"),
+        (|c| &mut c.cannot_pin, "(park)", "(park)"),
+    ];
+    for (field, free, chosen) in fields {
+        let mut unknown = known.clone();
+        *field(&mut unknown) = Some("no such file".into());
+        let lanes = |placement: &Placement, cores: Option<&[usize]>, idle| {
+            let made = make(placement, 1, cores, idle, &unknown).unwrap();
+            let is_said = made
+                .notes
+                .iter()
+                .any(|note| note.ends_with(": no such file"));
+            (made.to_string(), is_said)
+        };
+        for placement in [Placement::Auto, Placement::Split] {
+            let (plan, is_said) = lanes(&placement, None, Idle::Auto);
+            assert!(
+                plan.contains(free) && !plan.contains("(spin)") && is_said,
+                "{plan}"
+            );
+            // Who says `spin` gets it, and is told.
+            let (plan, is_said) = lanes(&placement, None, Idle::Spin);
+            assert!(plan.contains("(spin)") && is_said, "{plan}");
+        }
+        // Who has chosen cores has said what others use.
+        let (plan, is_said) = lanes(&Placement::Fused, Some(&[5]), Idle::Auto);
+        assert!(
+            plan.contains(chosen) && is_said == (chosen == "(park)"),
+            "{plan}"
+        );
+        assert_eq!(sharded(&Placement::Auto, 4, &unknown).shards, 1);
+        let inline = make(&Placement::Inline, 1, None, Idle::Auto, &unknown).unwrap();
+        assert_eq!(inline.notes, [""; 0]);
+    }
+    assert_eq!(plan(&Placement::Auto, &known), "ingest..egress@7(spin)");
 }
 
 #[test]

@@ -1,0 +1,73 @@
+//! How long something may take, as long as this process runs.
+//!
+//! A process that was stopped meanwhile (SIGSTOP, a freezer, a paused virtual machine)
+//! finds its deadlines passed, with nobody to blame: what it waits for had no time
+//! either. So what passes between two looks counts as a slice at most.
+
+use std::time::Duration;
+
+use super::time::Instant;
+
+/// The most that one look counts as; who waits looks far more often.
+pub(crate) const SLICE: Duration = Duration::from_millis(50);
+
+/// A time that may pass, from when it was made.
+#[derive(Debug)]
+pub(crate) struct Limit {
+    left: Duration,
+    looked: Instant,
+}
+
+impl Limit {
+    pub(crate) fn of(time: Duration) -> Self {
+        Self {
+            left: time,
+            looked: Instant::now(),
+        }
+    }
+
+    /// Whether it has passed. Who has looked for the last time before it had still takes
+    /// one more look at what it waits for.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.look_at(Instant::now())
+    }
+
+    fn look_at(&mut self, now: Instant) -> bool {
+        let passed = now.since(self.looked).min(SLICE);
+        self.looked = now;
+        self.left = self.left.saturating_sub(passed);
+        self.left.is_zero()
+    }
+
+    /// Allows so much more.
+    pub(crate) fn extend(&mut self, more: Duration) {
+        self.left += more;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_in_which_nobody_looked_is_a_slice() {
+        let mut limit = Limit::of(SLICE * 2);
+        let stopped = limit.looked + Duration::from_secs(7);
+        assert!(!limit.look_at(stopped));
+        assert!(!limit.look_at(stopped + SLICE / 2));
+        assert!(limit.look_at(stopped + SLICE));
+        assert!(limit.is_over());
+        limit.extend(SLICE);
+        assert!(!limit.is_over());
+    }
+
+    #[test]
+    fn who_looks_often_waits_for_as_long_as_it_says() {
+        let start = Instant::now();
+        let mut limit = Limit::of(Duration::from_millis(20));
+        while !limit.is_over() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(start.elapsed() >= Duration::from_millis(20));
+    }
+}

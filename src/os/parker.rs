@@ -1,0 +1,117 @@
+//! A thread that sleeps until it is woken, for a time at most.
+//!
+//! The standard library's `park_timeout` sleeps until a moment, and asks for the
+//! present one in a way that may be forbidden: see [`super::time`]. This one tells the
+//! kernel how long.
+
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::time::Instant;
+
+const ASLEEP_OR_BUSY: u32 = 0;
+const WOKEN: u32 = 1;
+
+/// The sleeping side.
+#[derive(Debug, Default)]
+pub(crate) struct Parker {
+    word: Arc<AtomicU32>,
+}
+
+/// The waking side.
+#[derive(Clone, Debug)]
+pub(crate) struct Unparker {
+    word: Arc<AtomicU32>,
+}
+
+impl Parker {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn unparker(&self) -> Unparker {
+        Unparker {
+            word: self.word.clone(),
+        }
+    }
+
+    /// Sleeps for so long, or until it is woken; not at all if it was woken since the
+    /// last time. It may end before.
+    pub(crate) fn park_timeout(&self, longest: Duration) {
+        if self.word.swap(ASLEEP_OR_BUSY, Ordering::Acquire) == WOKEN {
+            return;
+        }
+        let longest = libc::timespec {
+            tv_sec: libc::time_t::try_from(longest.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: longest.subsec_nanos().into(),
+        };
+        // SAFETY: the word lives as long as `self`; the call reads it and the time, and
+        // sleeps only if nobody has woken this thread meanwhile.
+        unsafe {
+            libc::syscall(
+                libc::SYS_futex,
+                self.word.as_ptr(),
+                libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+                ASLEEP_OR_BUSY,
+                ptr::from_ref(&longest),
+            );
+        }
+        self.word.swap(ASLEEP_OR_BUSY, Ordering::Acquire);
+    }
+
+    /// The same, until a moment.
+    pub(crate) fn park_deadline(&self, deadline: Instant) {
+        self.park_timeout(deadline.since(Instant::now()));
+    }
+}
+
+impl Unparker {
+    /// Wakes the other side, or keeps it from its next sleep.
+    pub(crate) fn unpark(&self) {
+        self.word.store(WOKEN, Ordering::Release);
+        // SAFETY: the word lives as long as `self`; the call wakes who sleeps there.
+        unsafe {
+            libc::syscall(
+                libc::SYS_futex,
+                self.word.as_ptr(),
+                libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
+                1,
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_woken_before_does_not_sleep_and_only_once() {
+        let parker = Parker::new();
+        parker.unparker().unpark();
+        let start = Instant::now();
+        parker.park_timeout(Duration::from_secs(60));
+        assert!(start.elapsed() < Duration::from_secs(30));
+        let start = Instant::now();
+        parker.park_timeout(Duration::from_millis(5));
+        assert!(start.elapsed() >= Duration::from_millis(5));
+        // A moment that has passed.
+        parker.park_deadline(start);
+    }
+
+    #[test]
+    fn who_sleeps_is_woken() {
+        let parker = Parker::new();
+        let unparker = parker.unparker();
+        let start = Instant::now();
+        let waker = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            unparker.unpark();
+        });
+        parker.park_deadline(start + Duration::from_secs(60));
+        assert!(start.elapsed() < Duration::from_secs(30));
+        waker.join().unwrap();
+    }
+}

@@ -1,0 +1,105 @@
+//! The time off the hot path: always the system call.
+//!
+//! The C library's `clock_gettime`, and with it everything in the standard library
+//! that waits until a moment, reads the TSC in the host's process (the vDSO). Where
+//! the host has forbidden that instruction on a thread (`PR_SET_TSC`), it ends the
+//! process. The system call works on every thread, so nobody needs to ask first; it
+//! takes some 100 ns more.
+
+use std::mem::MaybeUninit;
+use std::ops::{Add, AddAssign};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A moment, as the standard library's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Instant(Duration);
+
+impl Instant {
+    /// This moment.
+    pub(crate) fn now() -> Self {
+        Self(ask(libc::CLOCK_MONOTONIC))
+    }
+
+    /// When the machine was started.
+    #[cfg(test)]
+    pub(crate) fn long_ago() -> Self {
+        Self(Duration::ZERO)
+    }
+
+    /// How long ago it was.
+    pub(crate) fn elapsed(self) -> Duration {
+        Self::now().since(self)
+    }
+
+    /// The time from an earlier moment to this one; zero if that is not earlier.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(time))
+    }
+}
+
+impl AddAssign<Duration> for Instant {
+    fn add_assign(&mut self, time: Duration) {
+        *self = *self + time;
+    }
+}
+
+/// The date and time of day.
+pub(crate) fn wall_clock() -> SystemTime {
+    UNIX_EPOCH + ask(libc::CLOCK_REALTIME)
+}
+
+/// Nanoseconds that only grow.
+#[inline]
+pub(super) fn nanos() -> u64 {
+    let now = ask(libc::CLOCK_MONOTONIC);
+    now.as_secs() * 1_000_000_000 + u64::from(now.subsec_nanos())
+}
+
+#[inline]
+fn ask(clock: libc::clockid_t) -> Duration {
+    let mut time = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: `time` is a valid place for the answer, and all zeros is a valid one.
+    let time = unsafe {
+        let refused = libc::syscall(libc::SYS_clock_gettime, clock, time.as_mut_ptr()) != 0;
+        if refused && super::tsc::may_read() {
+            // A sandbox whose maker has never seen this call, since it is none.
+            libc::clock_gettime(clock, time.as_mut_ptr());
+        }
+        time.assume_init()
+    };
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_those_of_the_standard_library() {
+        let (before, date) = (std::time::Instant::now(), SystemTime::now());
+        let start = Instant::now();
+        std::thread::sleep(Duration::from_millis(2));
+        let took = start.elapsed();
+        assert!(took >= Duration::from_millis(2) && took <= before.elapsed());
+        let later = wall_clock().duration_since(date).unwrap();
+        assert!(later < before.elapsed() + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn what_is_not_earlier_is_no_time_ago() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(7);
+        assert_eq!(now.since(later), Duration::ZERO);
+        assert_eq!(later.since(now), Duration::from_secs(7));
+        assert!(now + Duration::MAX > later);
+    }
+}

@@ -1,0 +1,185 @@
+// Hosts that have forbidden the TSC (PR_SET_TSC), and with it the C library's clock.
+#include "plugin.hpp"
+
+#include <errno.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+using namespace host;
+
+namespace {
+
+// From now on, on this thread and those that it makes.
+void forbid_tsc() {
+#ifdef __x86_64__
+  CHECK_EQ(prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0), 0);
+#endif
+}
+
+// A folder of its own, gone at the end. `mkdtemp` and `rm` would ask for the time.
+struct Folder {
+  std::string path = "/tmp/signal-checks-clock-" + std::to_string(getpid());
+  Folder() { CHECK_EQ(mkdir(path.c_str(), 0700), 0); }
+  ~Folder() { CHECK(std::filesystem::remove_all(path) > 0); }
+  std::string text(const char *name) const {
+    std::ifstream file(path + "/" + name);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+};
+
+// Makes a handle, asks for all that there is to ask, and ends it.
+void ask_everything(const Plugin &plugin, const std::string &config) {
+  Engine engine(plugin, config.c_str());
+  signal_hop_t hops[32];
+  signal_lane_t lanes[16];
+  signal_ring_t rings[16];
+  for (int event = 0; event < 10; ++event) {
+    engine.feed(depth("btc_usdt", event, 10.0, 11.0));
+    engine.drain();
+  }
+  const int have = plugin.latency(engine.handle, hops, 32);
+  CHECK(have > 0);
+  bool is_timed = false;
+  for (int hop = 0; hop < have; ++hop) is_timed |= hops[hop].count > 0 && hops[hop].max_ns > 0;
+  CHECK(is_timed);
+  CHECK(plugin.stamp_ns(engine.handle) > 0.0);
+  CHECK(plugin.lanes(engine.handle, lanes, 16) >= 0);
+  CHECK(plugin.rings(engine.handle, rings, 16) >= 0);
+  CHECK(plugin.health(engine.handle) >= 0);
+  CHECK_EQ(engine.got.size(), 10u);
+  check_accounts(engine.stats());
+}
+
+// A host that gives far more than there is room for: all that waits gives up in time.
+void overflow(const Plugin &plugin, const char *policy) {
+  Engine engine(plugin, policy);
+  for (int event = 0; event < 20; ++event) engine.feed(depth("btc_usdt", event, 10.0, 11.0));
+  engine.drain();
+  const signal_stats_t stats = engine.stats();
+  check_accounts(stats);
+  CHECK(stats.dropped_ingest_timeout + stats.dropped_egress_timeout > 0);
+}
+
+void use_without_tsc(const Plugin &plugin) {
+  for (const char *config : kConfigs) use(plugin, config);
+  for (const char *idle : {"spin", "yield", "park"}) {
+    for (const char *rest : {"", R"(,"deliver":"on_data","deliver_budget_us":200)", R"(,"timing":false)"}) {
+      Engine engine(plugin, (std::string(R"({"placement":"fused","idle":")") + idle + '"' + rest + "}").c_str());
+      // Signals come from within `on_data`, too.
+      plugin.register_callback(engine.handle, nullptr, nullptr);
+      for (int event = 0; event < 5; ++event) engine.feed(depth("btc_usdt", event, 10.0, 11.0));
+      engine.settle();
+    }
+  }
+  for (const char *placement : {"inline", "fused", "split"}) {
+    const Folder folder;
+    const std::string &path = folder.path;
+    ask_everything(plugin, std::string(R"({"placement":")") + placement + R"(","latency":{"dir":")" + path +
+                               R"(","interval_ms":10},"capture":{"file":")" + path + R"(/capture.csv"}})");
+    CHECK(folder.text("summary.json").find("\"tick_to_callback\"") != std::string::npos);
+    CHECK(folder.text("latency.hlog").find("HISTFAAAA") != std::string::npos);
+    CHECK(folder.text("capture.csv").find("btc_usdt") != std::string::npos);
+  }
+  overflow(plugin, R"({"placement":"fused","idle":"spin","rings":{"ingest":2,"egress":2},
+                       "overload":{"ingest":"block","egress":"block","block_ms":2}})");
+  overflow(plugin, R"({"placement":"split","idle":"park","rings":{"ingest":2,"stage":2,"egress":2},
+                       "overload":{"ingest":"block","egress":"block","block_ms":2}})");
+}
+
+}  // namespace
+
+// Everything works, by system calls, and one line says so.
+SCENARIO(tsc_is_forbidden) {
+  apart([] {
+    Plugin plugin;
+    const std::string line = said([&] {
+      forbid_tsc();
+      use_without_tsc(plugin);
+    });
+    const std::size_t at = line.find("the TSC is forbidden");
+    CHECK(at != std::string::npos);
+    CHECK(line.find("the TSC is forbidden", at + 1) == std::string::npos);
+  });
+  return 0;
+}
+
+// Handles of before: what is asked and how they end is as ever, and the thread is again
+// what it was. To give events or to poll on such a thread is not allowed.
+SCENARIO(tsc_is_forbidden_later) {
+  for (const char *config : kConfigs) {
+    apart([config] {
+      Plugin plugin;
+      Engine engine(plugin, config);
+      for (int event = 0; event < 10; ++event) engine.feed(depth("btc_usdt", event, 10.0, 11.0));
+      engine.drain();
+      std::thread([&] {
+        forbid_tsc();
+        signal_hop_t hops[32];
+        signal_lane_t lanes[16];
+        CHECK(plugin.health(engine.handle) >= 0);
+        CHECK(plugin.lanes(engine.handle, lanes, 16) >= 0);
+        CHECK(plugin.latency(engine.handle, hops, 32) > 0);
+        CHECK(plugin.stamp_ns(engine.handle) > 0.0);
+        engine.destroy();
+        int word = 0;
+        CHECK_EQ(prctl(PR_GET_TSC, &word, 0, 0, 0), 0);
+        CHECK_EQ(word, PR_TSC_SIGSEGV);
+      }).join();
+    });
+  }
+  return 0;
+}
+
+// The system call has never been one: a sandbox may not know it. With neither it nor the
+// TSC there is no clock.
+SCENARIO(clock_calls_are_forbidden) {
+  apart([] {
+    Plugin plugin;
+    forbid(SYS_clock_gettime, EPERM);
+    for (const char *config : kConfigs) use(plugin, config);
+    forbid_tsc();
+    CHECK(plugin.create("{}") == nullptr);
+    CHECK(std::strstr(plugin.last_error(), "there is no clock") != nullptr);
+  });
+  // Where the kernel does not say whether the TSC is forbidden, it is not read.
+  for (const bool is_forbidden : {true, false}) {
+    apart([is_forbidden] {
+      Plugin plugin;
+      const std::string line = said([&] {
+        if (is_forbidden) forbid_tsc();
+        forbid(SYS_prctl, EPERM);
+        use(plugin, R"({"placement":"split"})");
+      });
+      CHECK(line.find("each stamp is a system call") != std::string::npos);
+    });
+  }
+  return 0;
+}
+
+// Who makes a handle decides for it: handles of threads that may and that may not are
+// there at once, whichever came first.
+SCENARIO(tsc_is_forbidden_on_one_thread) {
+  for (const bool forbidden_first : {true, false}) {
+    apart([forbidden_first] {
+      Plugin plugin;
+      Engine *allowed = nullptr;
+      if (!forbidden_first) allowed = new Engine(plugin, R"({"placement":"fused"})");
+      std::thread([&] {
+        forbid_tsc();
+        for (const char *config : kConfigs) use(plugin, config);
+      }).join();
+      if (forbidden_first) allowed = new Engine(plugin, R"({"placement":"fused"})");
+      allowed->feed(depth("btc_usdt", 1, 10.0, 11.0));
+      allowed->drain();
+      CHECK_EQ(allowed->got.size(), 1u);
+      delete allowed;
+      ask_everything(plugin, R"({"placement":"split"})");
+    });
+  }
+  return 0;
+}
