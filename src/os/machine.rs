@@ -5,8 +5,11 @@
 
 use super::files;
 
+mod group_memory;
+mod groups;
 mod quota;
 
+pub(crate) use group_memory::{GroupMemory, group_memory};
 pub use quota::{Quota, Throttling, quota, quota_in, throttling, throttling_in};
 
 /// Core ids at and above this abort the process in `core_affinity`.

@@ -3,10 +3,11 @@
 //! A group's quota binds all groups below it, so the tightest one from this
 //! process' own group upwards counts.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::groups::{self, Version};
 use crate::os::files;
 
 /// A quota.
@@ -74,92 +75,21 @@ pub fn throttling_in(root: &Path) -> Option<Throttling> {
 
 /// The tightest quota and the folder of its group.
 fn tightest(root: &Path) -> Option<(Quota, PathBuf)> {
-    let groups = files::system(root.join("proc/self/cgroup")).ok()?;
-    let mounts = files::system(root.join("proc/self/mountinfo")).ok()?;
-    let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();
     let mut tightest: Option<(Quota, PathBuf)> = None;
-    for line in groups.lines() {
-        // `hierarchy:controllers:path`; version 2 names no controllers.
-        let mut fields = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(path)) =
-            (fields.next(), fields.next(), fields.next())
-        else {
-            continue;
+    for (version, folder) in groups::folders(root, "cpu") {
+        let quota = match version {
+            Version::V2 => read_v2(&folder),
+            Version::V1 => read_v1(&folder),
         };
-        let is_v2 = controllers.is_empty();
-        if !is_v2 && !controllers.split(',').any(|name| name == "cpu") {
-            continue;
-        }
-        let Some(mount) = mounts.iter().find(|mount| mount.is_for(is_v2)) else {
-            continue;
-        };
-        for folder in mount.folders(root, path) {
-            let quota = if is_v2 {
-                read_v2(&folder)
-            } else {
-                read_v1(&folder)
-            };
-            if let Some(cores) = quota
-                && tightest
-                    .as_ref()
-                    .is_none_or(|(least, _)| cores < least.cores)
-            {
-                tightest = Some((Quota { cores }, folder));
-            }
+        if let Some(cores) = quota
+            && tightest
+                .as_ref()
+                .is_none_or(|(least, _)| cores < least.cores)
+        {
+            tightest = Some((Quota { cores }, folder));
         }
     }
     tightest
-}
-
-/// Where a hierarchy of groups is mounted.
-struct Mount {
-    /// The group that is seen at the mount point.
-    root: String,
-    point: String,
-    kind: String,
-    options: String,
-}
-
-impl Mount {
-    fn parse(line: &str) -> Option<Self> {
-        let (before, after) = line.split_once(" - ")?;
-        let mut before = before.split(' ').skip(3);
-        let mut after = after.split(' ');
-        Some(Self {
-            root: unescape(before.next()?),
-            point: unescape(before.next()?),
-            kind: after.next()?.to_owned(),
-            options: after.nth(1).unwrap_or_default().to_owned(),
-        })
-    }
-
-    fn is_for(&self, v2: bool) -> bool {
-        match v2 {
-            true => self.kind == "cgroup2",
-            false => self.kind == "cgroup" && self.options.split(',').any(|option| option == "cpu"),
-        }
-    }
-
-    /// The folders of a group and of those above it, as far as they can be seen.
-    fn folders(&self, root: &Path, group: &str) -> Vec<PathBuf> {
-        let point = root.join(self.point.trim_start_matches('/'));
-        let below = Path::new(group).strip_prefix(&self.root);
-        // In a container the group's path may be the machine's, and the mount point
-        // the container's own group.
-        let below = below.unwrap_or(Path::new(""));
-        let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
-        let below = match below.components().all(is_plain) {
-            true => below,
-            false => Path::new(""),
-        };
-        let above = below.ancestors();
-        above.map(|folder| point.join(folder)).collect()
-    }
-}
-
-/// The kernel writes a space in a path as `\040`.
-fn unescape(path: &str) -> String {
-    path.replace("\\040", " ")
 }
 
 fn read_v2(group: &Path) -> Option<f64> {
@@ -170,10 +100,7 @@ fn read_v2(group: &Path) -> Option<f64> {
 }
 
 fn read_v1(group: &Path) -> Option<f64> {
-    let number = |name: &str| -> Option<f64> {
-        let text = files::system(group.join(name)).ok()?;
-        text.trim().parse().ok()
-    };
+    let number = |file| groups::number(group, file);
     ratio(number("cpu.cfs_quota_us")?, number("cpu.cfs_period_us")?)
 }
 
