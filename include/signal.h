@@ -710,7 +710,8 @@ extern "C" {
  caller owns until `signal_destroy`, or null: `signal_last_error` then says
  why, as does one line on stderr. Takes up to 200 ms the first time. It waits 10 s
  for each of its threads to be there, and 30 s for the first run of the factor sets
- and models on each lane, at most; then it returns null.
+ and models on each lane, at most; then it returns null. It asks for memory before it
+ takes it: what another thread of the host takes in between can still end the process.
 
  # Safety
 

@@ -22,7 +22,8 @@ use crate::os::{memory, panic};
 /// caller owns until `signal_destroy`, or null: `signal_last_error` then says
 /// why, as does one line on stderr. Takes up to 200 ms the first time. It waits 10 s
 /// for each of its threads to be there, and 30 s for the first run of the factor sets
-/// and models on each lane, at most; then it returns null.
+/// and models on each lane, at most; then it returns null. It asks for memory before it
+/// takes it: what another thread of the host takes in between can still end the process.
 ///
 /// # Safety
 ///
@@ -58,10 +59,16 @@ pub unsafe fn create_with(config_json: *const c_char, registry: &Registry) -> *m
 /// As [`create_with`].
 unsafe fn create_inside(config_json: *const c_char, registry: &Registry) -> *mut c_void {
     panic::keep_quiet(handle_table::this_thread_is_inside);
-    if !memory::is_enough_to_start() {
-        const WHY: &CStr = c"memory: a handle needs 82 MiB of address space to begin with, which cannot be had (see RLIMIT_AS and RLIMIT_DATA)";
-        say(WHY.to_str().unwrap_or_default());
-        last_error::set_static(WHY);
+    // SAFETY: the caller passes null or a NUL-terminated string.
+    let given = |text| unsafe { CStr::from_ptr(text) }.count_bytes();
+    let bytes = if config_json.is_null() {
+        0
+    } else {
+        given(config_json)
+    };
+    if let Err(refused) = memory::check_start(bytes) {
+        last_error::write(|into| write!(into, "memory: a handle {refused}"));
+        last_error::print();
         return std::ptr::null_mut();
     }
     let made = panic::quietly(|| {

@@ -13,6 +13,7 @@
 //! | `folder` | a folder that stays the same one, wherever the host goes |
 //! | `place` | which paths are one file |
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -66,6 +67,21 @@ pub(crate) fn system(path: impl AsRef<Path>) -> io::Result<String> {
     let file = open(path.as_ref(), libc::O_RDONLY, 0)?;
     File::from(file).read_to_string(&mut text)?;
     Ok(text)
+}
+
+/// The beginning of such a file, without taking memory.
+pub(crate) fn system_into<'a>(path: &CStr, into: &'a mut [u8]) -> Option<&'a str> {
+    let mut file = File::from(open_c(path, libc::O_RDONLY).ok()?);
+    let mut len = 0;
+    while len < into.len() {
+        match file.read(&mut into[len..]) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+    std::str::from_utf8(&into[..len]).ok()
 }
 
 /// What is in a folder of the system's own.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Wanted;
+use crate::os::memory;
 use crate::os::panic::{self, Payload};
 
 /// What our code, factor sets and models have of a thread's stack.
@@ -87,6 +88,7 @@ pub(super) fn spawn_within<T: Send + 'static>(
     });
     let (name, called) = (wanted.name.clone(), wanted.called.clone());
     let there = shared.clone();
+    let for_this_thread = memory::reserve_while_starting();
     let id = create(Box::new(move || begin(&wanted, run, &there)))
         .map_err(|error| format!("cannot start {called}: {}", super::refused(error)))?;
     let thread = Thread {
@@ -95,7 +97,9 @@ pub(super) fn spawn_within<T: Send + 'static>(
         shared,
         is_joined: false,
     };
-    match thread.wait_for_start(limit, &called) {
+    let started = thread.wait_for_start(limit, &called);
+    drop(for_this_thread);
+    match started {
         Some(Ok(())) => Ok(thread),
         Some(Err(why)) => {
             let _ = thread.join_until(Instant::now() + START);
