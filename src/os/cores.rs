@@ -219,11 +219,13 @@ pub(crate) fn widen_own_mask() -> io::Result<()> {
 /// Cores that lanes of this process are pinned to, of any handle and any copy
 /// of this library: the kernel knows, so no handle needs to.
 fn cores_of_lanes() -> Vec<usize> {
-    machine::threads()
-        .into_iter()
-        .filter(|thread| thread.name.starts_with(LANE_NAME))
-        .flat_map(|thread| thread.cores)
-        .collect()
+    let mut cores = Vec::new();
+    machine::each_thread(|thread| {
+        if thread.name.starts_with(LANE_NAME) {
+            cores.extend(machine::parse_list(thread.cores).unwrap_or_default());
+        }
+    });
+    cores
 }
 
 /// Lets the calling thread run on any of these cores. Nothing is said if the kernel

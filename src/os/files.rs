@@ -12,6 +12,7 @@
 //! | `output` | files that are written: locked, emptied when all else has succeeded |
 //! | `folder` | a folder that stays the same one, wherever the host goes |
 //! | `place` | which paths are one file |
+//! | `numbered` | folders of the system in which names are numbers |
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -19,11 +20,13 @@ use std::io::{self, Read};
 use std::path::Path;
 
 mod folder;
+mod numbered;
 mod open;
 mod output;
 mod place;
 
-pub(crate) use folder::Folder;
+pub(crate) use folder::{Folder, Obstacle};
+pub(crate) use numbered::each_number;
 pub(crate) use open::{about, open, open_c};
 pub use output::Output;
 pub(crate) use place::Place;

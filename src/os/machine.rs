@@ -3,6 +3,9 @@
 //!
 //! An answer that cannot be had is `None`, or an empty list.
 
+use std::ffi::CStr;
+use std::io::Write;
+
 use super::files;
 
 mod group_memory;
@@ -10,6 +13,7 @@ mod groups;
 mod quota;
 
 pub(crate) use group_memory::{GroupMemory, group_memory};
+pub(crate) use quota::Throttled;
 pub use quota::{Quota, Throttling, quota, quota_in, throttling, throttling_in};
 
 /// Core ids at and above this abort the process in `core_affinity`.
@@ -103,32 +107,36 @@ pub fn hardware_threads(core: usize) -> Vec<usize> {
 }
 
 /// A thread of this process.
-pub struct Thread {
+#[derive(Clone, Copy)]
+pub struct Thread<'a> {
     /// Its name.
-    pub name: String,
-    /// Cores that it may run on.
-    pub cores: Vec<usize>,
+    pub name: &'a str,
+    /// Cores that it may run on, as the kernel's list.
+    pub cores: &'a str,
 }
 
-/// The threads of this process.
-pub fn threads() -> Vec<Thread> {
-    let Ok(threads) = files::entries("/proc/self/task") else {
-        return Vec::new();
-    };
-    threads
-        .flatten()
-        .filter_map(|thread| files::system(thread.path().join("status")).ok())
-        .filter_map(|status| {
-            let value = |key: &str| {
-                let found = status.lines().find_map(|line| line.strip_prefix(key))?;
-                Some(found.trim())
-            };
-            Some(Thread {
-                name: value("Name:")?.to_owned(),
-                cores: parse_list(value("Cpus_allowed_list:")?)?,
-            })
-        })
-        .collect()
+/// Looks at the threads of this process. Takes no memory.
+pub fn each_thread(mut each: impl FnMut(Thread<'_>)) {
+    files::each_number(c"/proc/self/task", |id| {
+        let mut path = [0u8; 64];
+        // The last byte stays the NUL.
+        let mut to = std::io::Cursor::new(&mut path[..63]);
+        let written = write!(to, "/proc/self/task/{id}/status");
+        let Ok(path) = CStr::from_bytes_until_nul(&path) else {
+            return;
+        };
+        let mut status = [0u8; 4096];
+        let Some(status) = files::system_into(path, &mut status).filter(|_| written.is_ok()) else {
+            return;
+        };
+        let value = |key: &str| {
+            let found = status.lines().find_map(|line| line.strip_prefix(key))?;
+            Some(found.trim())
+        };
+        if let (Some(name), Some(cores)) = (value("Name:"), value("Cpus_allowed_list:")) {
+            each(Thread { name, cores });
+        }
+    });
 }
 
 /// What the kernel calls a process, without what would spoil a line.
@@ -216,6 +224,10 @@ mod tests {
     #[test]
     fn this_process_is_there() {
         assert!(thread_count() >= 1 && descriptors() >= 1 && resident_pages() > Some(0));
-        assert!(threads().iter().any(|thread| !thread.cores.is_empty()));
+        let mut seen = 0;
+        each_thread(|thread| {
+            seen += u64::from(!thread.name.is_empty() && !thread.cores.is_empty())
+        });
+        assert!(seen >= 1);
     }
 }

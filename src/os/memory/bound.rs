@@ -29,6 +29,8 @@ pub(super) enum Bound {
         left: u64,
     },
     Mappings,
+    /// The allocator's own, whatever that is.
+    Allocator,
     Group(GroupMemory),
 }
 
@@ -69,6 +71,7 @@ impl fmt::Display for Bound {
             Self::Mappings => f.write_str(
                 "this process has nearly as many mappings as it may have (vm.max_map_count)",
             ),
+            Self::Allocator => f.write_str("malloc gives none"),
             Self::Group(group) => write!(
                 f,
                 "its control group leaves {} of {} MiB ({})",
@@ -222,6 +225,7 @@ mod tests {
                 "3 MiB left to promise (vm.overcommit_memory",
             ),
             (Bound::Mappings, "vm.max_map_count"),
+            (Bound::Allocator, "malloc gives none"),
             (Bound::Group(group), "leaves 1 of 1024 MiB (/g/memory.high)"),
         ] {
             let text = bound.to_string();

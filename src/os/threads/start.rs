@@ -115,7 +115,9 @@ pub(super) fn spawn_within<T: Send + 'static>(
 
 /// What a new thread does.
 fn begin<T>(wanted: &Wanted, run: impl FnOnce() -> T, shared: &Shared<T>) {
-    if !has_memory_for_storage() {
+    // Of the library's thread-local storage a part is this thread's: glibc ends the
+    // process where it finds no memory for it.
+    if !memory::allocator_gives_some() {
         return shared.set(State::NoMemory);
     }
     panic::this_thread_is_ours();
@@ -132,19 +134,6 @@ fn begin<T>(wanted: &Wanted, run: impl FnOnce() -> T, shared: &Shared<T>) {
     if is_wanted {
         let result = catch_unwind(AssertUnwindSafe(run));
         shared.set(State::Ended(result));
-    }
-}
-
-/// Whether there is memory for this thread's part of the library's thread-local
-/// storage: glibc ends the process where it finds none.
-fn has_memory_for_storage() -> bool {
-    const MORE_THAN_THAT: usize = 64 << 10;
-    // SAFETY: what is taken is given back, and nothing else is done with it.
-    unsafe {
-        let some = libc::malloc(MORE_THAN_THAT);
-        let is_there = !std::hint::black_box(some).is_null();
-        libc::free(some);
-        is_there
     }
 }
 
