@@ -53,17 +53,24 @@ const LAYERS: &[(&[&str], &[&str])] = &[
     (&["doctor"], &[]),
     (
         &["report"],
-        &["crossbeam_utils", "hdrhistogram", "serde", "serde_json"],
+        &[
+            "crossbeam_utils",
+            "flate2",
+            "hdrhistogram",
+            "serde",
+            "serde_json",
+        ],
     ),
     (&["engine"], &["bytemuck"]),
     (&["ffi"], &["bytemuck", "crossbeam_utils", "libc"]),
 ];
 
 /// The direct dependencies of the library without its features.
-const DEPENDENCIES: [&str; 13] = [
+const DEPENDENCIES: [&str; 14] = [
     "bytemuck",
     "core_affinity",
     "crossbeam-utils",
+    "flate2",
     "hdrhistogram",
     "libc",
     "quanta",

@@ -12,7 +12,7 @@ use crate::capture::Writer;
 use crate::error::Error;
 use crate::os::claims::Claims;
 use crate::os::clock::Clock;
-use crate::os::stderr::say;
+use crate::os::stderr::say_parts;
 use crate::pipeline::control::{Control, LONGEST_FAREWELL};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::plan::Plan;
@@ -88,7 +88,7 @@ impl Base {
         let (capture, exporter) = (running.capture.take(), running.exporter.take());
         drop(running);
         if let Some(missing) = self.monitor.missing_assets() {
-            say(&missing);
+            say_parts(format_args!("{missing}"));
         }
         let now = Instant::now();
         let deadline = now + LONGEST_FAREWELL;

@@ -1,5 +1,6 @@
 //! A handle's life: made, given its callback, destroyed.
 
+use std::borrow::Borrow;
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,7 +34,7 @@ pub unsafe extern "C-unwind" fn signal_create(config_json: *const c_char) -> *mu
     // Not behind a handle, which would be lost.
     door::end_if_cancelled();
     // SAFETY: the caller passes null or a NUL-terminated string.
-    let handle = unsafe { create_with(config_json, &Registry::default()) };
+    let handle = unsafe { create_from(config_json, Registry::default) };
     if handle.is_null() {
         door::end_if_cancelled();
     }
@@ -48,6 +49,17 @@ pub unsafe extern "C-unwind" fn signal_create(config_json: *const c_char) -> *mu
 ///
 /// `config_json` is null or points to a NUL-terminated string.
 pub unsafe fn create_with(config_json: *const c_char, registry: &Registry) -> *mut c_void {
+    // SAFETY: as the caller's.
+    unsafe { create_from(config_json, || registry) }
+}
+
+/// # Safety
+///
+/// As [`create_with`].
+unsafe fn create_from<R: Borrow<Registry>>(
+    config_json: *const c_char,
+    registry: impl FnOnce() -> R,
+) -> *mut c_void {
     door::through(std::ptr::null_mut(), || {
         // SAFETY: as the caller's.
         unsafe { create_inside(config_json, registry) }
@@ -56,8 +68,11 @@ pub unsafe fn create_with(config_json: *const c_char, registry: &Registry) -> *m
 
 /// # Safety
 ///
-/// As [`create_with`].
-unsafe fn create_inside(config_json: *const c_char, registry: &Registry) -> *mut c_void {
+/// As [`create_with`]. `registry` is called when there is memory for one.
+unsafe fn create_inside<R: Borrow<Registry>>(
+    config_json: *const c_char,
+    registry: impl FnOnce() -> R,
+) -> *mut c_void {
     panic::keep_quiet(handle_table::this_thread_is_inside);
     // SAFETY: the caller passes null or a NUL-terminated string.
     let given = |text| unsafe { CStr::from_ptr(text) }.count_bytes();
@@ -84,7 +99,7 @@ unsafe fn create_inside(config_json: *const c_char, registry: &Registry) -> *mut
                     )
                 })?)
             };
-            create(text, registry)
+            create(text, registry().borrow())
         }))
     });
     let result = made.unwrap_or_else(|panic| {

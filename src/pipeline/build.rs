@@ -341,7 +341,9 @@ impl Dealer {
         let control = frame.rest.control.clone();
         let stage = self.ingest.take().expect(DEALT);
         IngestNode {
-            stage: stage.telling(Box::new(move |notice| control.note(notice.to_string()))),
+            stage: stage.telling(Box::new(move |notice| {
+                control.note(format_args!("{notice}"))
+            })),
             last_sequence: 0,
             tap: self.tap.take(),
             counters: frame.rest.counters.clone(),

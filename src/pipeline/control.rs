@@ -2,9 +2,12 @@
 //! failure, and the incidents.
 
 use std::ffi::{CStr, CString};
+use std::fmt;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::os::fixed_text::FixedText;
 use crate::os::stderr::say;
 use crate::sync::{AtomicBool, AtomicU64, OnceLock, Ordering};
 
@@ -13,6 +16,8 @@ pub(crate) const MAX_INCIDENTS: usize = 64;
 
 /// Notes of which the text is kept and said.
 pub(crate) const MAX_NOTES: usize = 16;
+/// Bytes of a note that are kept.
+const NOTE: usize = 512;
 
 /// How long a lane that was told to stop may take for the message it is at, and
 /// a lane that has failed may be waited for.
@@ -39,6 +44,8 @@ pub(crate) struct Control {
     incidents: [std::sync::OnceLock<CString>; MAX_INCIDENTS],
     incident_count: AtomicUsize,
     notes: [std::sync::OnceLock<String>; MAX_NOTES],
+    /// Memory for each of them, taken when the engine is made.
+    note_rooms: Mutex<Vec<String>>,
     note_count: AtomicUsize,
 }
 
@@ -54,6 +61,11 @@ impl Control {
             incidents: [const { std::sync::OnceLock::new() }; MAX_INCIDENTS],
             incident_count: AtomicUsize::new(0),
             notes: [const { std::sync::OnceLock::new() }; MAX_NOTES],
+            note_rooms: Mutex::new(
+                (0..MAX_NOTES)
+                    .map(|_| String::with_capacity(NOTE))
+                    .collect(),
+            ),
             note_count: AtomicUsize::new(0),
         }
     }
@@ -153,13 +165,22 @@ impl Control {
     /// Something that a person should know, although all goes on. Said on stderr, one
     /// line each, as long as there are not too many.
     #[cold]
-    pub(crate) fn note(&self, note: String) {
+    pub(crate) fn note(&self, note: fmt::Arguments<'_>) {
         let place = self.note_count.fetch_add(1, Ordering::Relaxed);
         let Some(slot) = self.notes.get(place) else {
             return;
         };
-        say(&note);
-        let _ = slot.set(note);
+        let text = FixedText::new(note);
+        say(text.as_str());
+        let room = self
+            .note_rooms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        if let Some(mut note) = room {
+            text.put_into(&mut note);
+            let _ = slot.set(note);
+        }
     }
 
     /// What has been noted, in its order, and how many notes more there were.
