@@ -27,6 +27,10 @@ use crate::telemetry::counters::Counters;
 use crate::telemetry::heartbeat::pulse;
 use crate::telemetry::hops::{self, Hop};
 
+/// What an engine makes of its configuration takes, in the size of its JSON: copies,
+/// tables of names, what the report says of it.
+const OF_CONFIG: usize = 40;
+
 /// What is large is made in a call of its own: the host's thread may have a stack of
 /// 32 KiB.
 #[inline(never)]
@@ -41,7 +45,8 @@ fn boxed<T>(make: impl FnOnce() -> T) -> Box<T> {
 
 impl Engine {
     pub(super) fn build(blueprint: Blueprint, words: AtHost) -> Result<Self, Error> {
-        memory::check("an engine", 0)?;
+        let of_config = blueprint.config().bytes().saturating_mul(OF_CONFIG);
+        memory::check("an engine", of_config)?;
         let config = &*boxed(|| blueprint.config().clone());
         config.check_paths(blueprint.besides())?;
         let besides = blueprint.besides().to_vec();
@@ -53,7 +58,7 @@ impl Engine {
             for_others: mut room,
         } = Places::take(
             config,
-            blueprint.bytes(),
+            blueprint.bytes().saturating_add(of_config),
             usize::from(config.latency.dir.is_some()) + usize::from(config.capture.file.is_some()),
         )?;
         let names = Arc::new(Names::new(blueprint.config().instruments.max));

@@ -139,6 +139,8 @@ impl Exporter {
         let what = format!("cannot write the latency report in {shown}");
         let (started, started_ticks) = (SystemTime::now(), clock.now());
         let (say_ready, ready) = mpsc::channel();
+        // Of many parts: in a thread that has no heap of its own each would take a page.
+        let totals = Totals::new(facts);
         let job = Job {
             interval: Duration::from_millis(interval_ms),
             latency,
@@ -153,7 +155,7 @@ impl Exporter {
         let thread = threads::spawn(wanted, move || {
             let (seen, kept) = (job.monitor.clone(), job.latency.clone());
             let mut why = String::with_capacity(WHY);
-            let run = || job.run(facts, &parker, say_ready);
+            let run = || job.run(totals, &parker, say_ready);
             let failed = match catch_unwind(AssertUnwindSafe(run)) {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => FixedText::new(format_args!("{what}: {error}")),
@@ -221,9 +223,13 @@ impl Exporter {
 
 impl Job {
     /// Makes all memory ready, tells so, and writes once there are files.
-    fn run(self, facts: Facts, parker: &Parker, ready: mpsc::Sender<()>) -> Result<(), Obstacle> {
+    fn run(
+        self,
+        mut totals: Totals,
+        parker: &Parker,
+        ready: mpsc::Sender<()>,
+    ) -> Result<(), Obstacle> {
         let mut intervals = Interval::of_each_hop();
-        let mut totals = Totals::new(facts);
         let to = Rc::new(RefCell::new(None));
         let mut file = WholeLines::new(to.clone());
         let widest = widest();

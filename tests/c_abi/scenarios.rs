@@ -142,6 +142,7 @@ scenarios! {
     limited_locked_memory,
     limited_files,
     memory_of_models,
+    memory_of_a_configuration,
     few_mappings,
     locked_memory,
     memory_of_a_control_group,

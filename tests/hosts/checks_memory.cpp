@@ -61,7 +61,7 @@ Outcome within(const char *config, const std::function<void(const Plugin &)> &bo
   close(ends[0]);
   int status = 0;
   CHECK_EQ(waitpid(child, &status, 0), child);
-  if (!WIFEXITED(status)) std::fprintf(stderr, "%s: signal %d\n", config, WTERMSIG(status));
+  if (!WIFEXITED(status)) std::fprintf(stderr, "%.200s: signal %d\n", config, WTERMSIG(status));
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 20 || WEXITSTATUS(status) == 21);
   outcome.made = WEXITSTATUS(status) == 21;
@@ -170,6 +170,26 @@ SCENARIO(memory_of_models) {
       CHECK(made > 0 && for_model > 0);
     }
   }
+  return 0;
+}
+
+// A configuration with many names, of which tables are made, and which the report repeats.
+SCENARIO(memory_of_a_configuration) {
+  const Folder folder;
+  std::string config = R"({"latency":{"dir":")" + folder.path + R"("},"assets":["btc_usdt")";
+  for (int asset = 0; asset < 40000; ++asset) config += ",\"s" + std::to_string(asset) + "_usdt\"";
+  config += "]}";
+  int made = 0, named = 0;
+  for (long mib = 10; mib <= 100; mib += 6) {
+    const Outcome outcome = within(config.c_str(), [mib](const Plugin &) {
+      limit(RLIMIT_AS, static_cast<rlim_t>(kib("VmSize:") / 1024 + mib) * kMib);
+    });
+    made += outcome.made;
+    named += outcome.why.find("(RLIMIT_AS)") != std::string::npos;
+    CHECK(outcome.made || outcome.why.find("(RLIMIT_AS)") != std::string::npos);
+  }
+  std::fprintf(stderr, "%d made, %d refused by name\n", made, named);
+  CHECK(made > 0 && named > 0);
   return 0;
 }
 

@@ -13,6 +13,7 @@ pub(super) enum Bound {
     /// RLIMIT_AS, or the machine's own bound where there is none.
     Room {
         limit: Option<u64>,
+        used: Option<u64>,
     },
     /// RLIMIT_DATA.
     Data {
@@ -38,12 +39,17 @@ impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib = |bytes: &u64| bytes / MIB as u64;
         match self {
-            Self::Room { limit: Some(limit) } => write!(
-                f,
-                "this process may have {} MiB of address space in all (RLIMIT_AS)",
-                mib(limit)
-            ),
-            Self::Room { limit: None } => {
+            Self::Room {
+                limit: Some(limit),
+                used,
+            } => {
+                match used {
+                    Some(used) => write!(f, "this process has {} of", mib(used))?,
+                    None => f.write_str("this process may have")?,
+                }
+                write!(f, " {} MiB of address space (RLIMIT_AS)", mib(limit))
+            }
+            Self::Room { limit: None, .. } => {
                 f.write_str("there is no room for it in the address space")
             }
             Self::Data { limit, used } => write!(
@@ -101,7 +107,10 @@ pub(super) fn met(bytes: usize, mappings: usize) -> Option<Bound> {
             };
             return Some(match has_room && mapping::try_room(1).is_err() {
                 true => Bound::Mappings,
-                false => Bound::Room { limit },
+                false => Bound::Room {
+                    limit,
+                    used: used.map(|used| used.room),
+                },
             });
         }
     }
@@ -199,11 +208,22 @@ mod tests {
             (
                 Bound::Room {
                     limit: Some(3 << 20),
+                    used: Some(2 << 20),
                 },
-                "3 MiB of address space in all (RLIMIT_AS)",
+                "has 2 of 3 MiB of address space (RLIMIT_AS)",
             ),
             (
-                Bound::Room { limit: None },
+                Bound::Room {
+                    limit: Some(3 << 20),
+                    used: None,
+                },
+                "may have 3 MiB of address space (RLIMIT_AS)",
+            ),
+            (
+                Bound::Room {
+                    limit: None,
+                    used: None,
+                },
                 "no room for it in the address space",
             ),
             (
