@@ -4,7 +4,6 @@
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::os::fixed_text::FixedText;
@@ -16,8 +15,6 @@ pub(crate) const MAX_INCIDENTS: usize = 64;
 
 /// Notes of which the text is kept and said.
 pub(crate) const MAX_NOTES: usize = 16;
-/// Bytes of a note that are kept.
-const NOTE: usize = 512;
 
 /// How long a lane that was told to stop may take for the message it is at, and
 /// a lane that has failed may be waited for.
@@ -43,9 +40,7 @@ pub(crate) struct Control {
     ended: Box<[AtomicBool]>,
     incidents: [std::sync::OnceLock<CString>; MAX_INCIDENTS],
     incident_count: AtomicUsize,
-    notes: [std::sync::OnceLock<String>; MAX_NOTES],
-    /// Memory for each of them, taken when the engine is made.
-    note_rooms: Mutex<Vec<String>>,
+    notes: Box<[std::sync::OnceLock<FixedText>]>,
     note_count: AtomicUsize,
 }
 
@@ -60,12 +55,7 @@ impl Control {
             ended: (0..lanes).map(|_| AtomicBool::new(false)).collect(),
             incidents: [const { std::sync::OnceLock::new() }; MAX_INCIDENTS],
             incident_count: AtomicUsize::new(0),
-            notes: [const { std::sync::OnceLock::new() }; MAX_NOTES],
-            note_rooms: Mutex::new(
-                (0..MAX_NOTES)
-                    .map(|_| String::with_capacity(NOTE))
-                    .collect(),
-            ),
+            notes: (0..MAX_NOTES).map(|_| std::sync::OnceLock::new()).collect(),
             note_count: AtomicUsize::new(0),
         }
     }
@@ -172,22 +162,17 @@ impl Control {
         };
         let text = FixedText::new(note);
         say(text.as_str());
-        let room = self
-            .note_rooms
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        if let Some(mut note) = room {
-            text.put_into(&mut note);
-            let _ = slot.set(note);
-        }
+        let _ = slot.set(text);
     }
 
     /// What has been noted, in its order, and how many notes more there were.
     pub(crate) fn notes(&self) -> (impl Iterator<Item = &str>, usize) {
         let notes = self.notes.iter().map_while(|slot| slot.get());
         let count = self.note_count.load(Ordering::Relaxed);
-        (notes.map(String::as_str), count.saturating_sub(MAX_NOTES))
+        (
+            notes.map(FixedText::as_str),
+            count.saturating_sub(MAX_NOTES),
+        )
     }
 
     /// What has been put in quarantine, in the order in which it was.

@@ -32,8 +32,6 @@ use crate::telemetry::hops::{Hop, MAX_NS, beyond, histogram};
 
 /// How long the thread may take to make its memory ready.
 const READY: Duration = Duration::from_secs(10);
-/// Bytes that say why a report has ended.
-const WHY: usize = 1024;
 /// As long as any hop's.
 const LONGEST_NAME: &str = "tick_to_callback";
 /// How long lanes get to hand over at the end of an interval.
@@ -154,17 +152,14 @@ impl Exporter {
         let wanted = Wanted::aside("signal-report", "the report thread", aside);
         let thread = threads::spawn(wanted, move || {
             let (seen, kept) = (job.monitor.clone(), job.latency.clone());
-            let mut why = String::with_capacity(WHY);
             let run = || job.run(totals, &parker, say_ready);
             let failed = match catch_unwind(AssertUnwindSafe(run)) {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => FixedText::new(format_args!("{what}: {error}")),
                 Err(_) => FixedText::new(format_args!("{what}: its thread panicked")),
             };
-            let text = failed.as_str();
-            say_parts(format_args!("{text}; it ends here, the engine goes on"));
-            failed.put_into(&mut why);
-            seen.report_has_ended(why);
+            say_parts(format_args!("{failed}; it ends here, the engine goes on"));
+            seen.report_has_ended(failed);
             // Last: who sees it counted can ask why.
             Latency::lock(&kept).report_has_ended();
         })?;

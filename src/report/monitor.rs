@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::findings::{Beside, Cause, Findings, Missing};
 use super::health::{Health, HealthState};
 use crate::config;
+use crate::os::fixed_text::FixedText;
 use crate::pipeline::control::Control;
 use crate::pipeline::plan::LanePlan;
 use crate::stages::Assets;
@@ -60,7 +61,7 @@ pub(crate) struct Monitor {
     /// How many of `counters` are on the events' way.
     on_the_way: usize,
     /// Why the latency report has ended.
-    pub(super) report_end: OnceLock<String>,
+    pub(super) report_end: OnceLock<FixedText>,
     assets: Assets,
     last: Mutex<Look>,
     /// The state that the last look has found.
@@ -123,7 +124,7 @@ impl Monitor {
     }
 
     /// The latency report has ended, and why. The first reason stays.
-    pub(crate) fn report_has_ended(&self, why: String) {
+    pub(crate) fn report_has_ended(&self, why: FixedText) {
         let _ = self.report_end.set(why);
     }
 
