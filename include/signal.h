@@ -721,7 +721,8 @@ extern "C" {
 
  The first call takes up to 200 ms. The call waits at most 10 s for each thread to
  start, and at most 30 s for the first run of the factor sets and models on each
- lane; then it returns null.
+ lane; then it returns null. It checks for memory before it takes any; if another
+ thread of the host takes that memory in between, the process can still end.
 
  # Safety
 

@@ -154,6 +154,20 @@ fn a_failed_engine_hands_out_what_was_queued_in_batches() {
 }
 
 #[test]
+fn a_poll_of_a_failed_engine_takes_no_memory() {
+    let host = Host::new("test0000", "fused");
+    break_lane(host.0);
+    host.until(|host| host.poll() == SIGNAL_ERROR_FAILED);
+    let before = calls_of_thread();
+    for _ in 0..10 {
+        assert_eq!(host.poll(), SIGNAL_ERROR_FAILED);
+        assert_eq!(host.batch(), SIGNAL_ERROR_FAILED);
+    }
+    assert_eq!(calls_of_thread(), before);
+    assert!(last_error().contains("index out of bounds"));
+}
+
+#[test]
 fn a_quarantine_can_be_read_with_its_place_in_the_source() {
     for placement in ["inline", "fused", "split"] {
         let mut calls = 0u64;

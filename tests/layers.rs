@@ -51,16 +51,20 @@ const LAYERS: &[(&[&str], &[&str])] = &[
     (&["pipeline"], &["serde"]),
     (&["config"], &["serde", "serde_json", "serde_path_to_error"]),
     (&["doctor"], &[]),
-    (&["report"], &["hdrhistogram", "serde", "serde_json"]),
+    (
+        &["report"],
+        &["flate2", "hdrhistogram", "serde", "serde_json"],
+    ),
     (&["engine"], &["bytemuck"]),
     (&["ffi"], &["bytemuck", "crossbeam_utils", "libc"]),
 ];
 
 /// The direct dependencies of the library without its features.
-const DEPENDENCIES: [&str; 13] = [
+const DEPENDENCIES: [&str; 14] = [
     "bytemuck",
     "core_affinity",
     "crossbeam-utils",
+    "flate2",
     "hdrhistogram",
     "libc",
     "quanta",

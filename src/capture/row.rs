@@ -41,13 +41,15 @@ pub(super) fn write(line: &mut Vec<u8>, raw: &RawEvent<'_>, levels: usize, recv_
     put(line, format_args!("{name},{},", head.timestamp));
     // Ingest has taken it, so it is text.
     let symbol = symbol_text(abi::text(&head.symbol)).unwrap_or_default();
-    let lower = symbol.to_ascii_lowercase();
-    text(line, lower.as_bytes());
+    let start = line.len();
+    text(line, symbol.as_bytes());
+    line[start..].make_ascii_lowercase();
     put(line, format_args!(",{recv_ns},{},", head.sequence));
     text(line, abi::text(&head.exchange));
     put(line, format_args!(",{}", head.instrument_type));
     let values = raw.values;
-    let spelling = if symbol == lower { "" } else { symbol };
+    let is_lower = !symbol.bytes().any(|byte| byte.is_ascii_uppercase());
+    let spelling = if is_lower { "" } else { symbol };
     match kind {
         EventKind::Depth => {
             line.extend_from_slice(b",,,,,,,,,");

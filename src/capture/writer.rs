@@ -10,9 +10,10 @@ use super::row;
 use crate::messages::wire;
 use crate::os::clock::Clock;
 use crate::os::files::Output;
+use crate::os::fixed_text::Told;
 use crate::os::limit::Limit;
 use crate::os::parker::{Parker, Unparker};
-use crate::os::stderr::say;
+use crate::os::stderr::say_parts;
 use crate::os::threads::{self, Thread, Wanted};
 use crate::os::time::wall_clock;
 use crate::sync::broadcast::{Consumer, Received};
@@ -136,14 +137,14 @@ impl Writer {
     pub(crate) fn finish(self, limit: &mut Limit) {
         let name = self.path.display();
         match self.thread.join_within(limit) {
-            Ok(Ok(outcome)) if outcome.missed + outcome.failures > 0 => say(&format!(
+            Ok(Ok(outcome)) if outcome.missed + outcome.failures > 0 => say_parts(format_args!(
                 "capture {name}: {} events written, {} missed (the disk was behind by all of \
                  capture.buffer), {} not written after an error",
                 outcome.written, outcome.missed, outcome.failures,
             )),
             Ok(Ok(_)) => {}
-            Ok(Err(_)) => say(&format!("capture {name}: the capture thread panicked")),
-            Err(_) => say(&format!(
+            Ok(Err(_)) => say_parts(format_args!("capture {name}: the capture thread panicked")),
+            Err(_) => say_parts(format_args!(
                 "capture {name}: the disk does not answer; the thread that writes it is left behind, \
                  and the file stays locked"
             )),
@@ -213,9 +214,10 @@ impl Job {
                     self.failed = true;
                     // Cut off the line that was begun, if the disk lets us.
                     let _ = self.file.cut(self.len);
-                    say(&format!(
-                        "capture {}: cannot write: {error}; it ends here, the engine goes on",
-                        self.file.path().display()
+                    say_parts(format_args!(
+                        "capture {}: cannot write: {}; it ends here, the engine goes on",
+                        self.file.path().display(),
+                        Told(&error)
                     ));
                 }
             }

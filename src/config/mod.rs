@@ -14,6 +14,7 @@
 //! | `layer` | one source's keys |
 //! | `mistakes` | what is probably wrong with a file |
 //! | `paths` | files that are read and written |
+//! | `size` | how large a configuration is |
 //! | `schema.json` | the JSON Schema; `schema` derives it from the types, to compare |
 
 use std::path::Path;
@@ -33,6 +34,7 @@ mod paths;
 #[cfg(test)]
 mod schema;
 mod sections;
+mod size;
 mod source;
 mod symbols;
 

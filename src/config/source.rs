@@ -9,6 +9,7 @@ use super::{Config, paths};
 use crate::error::Error;
 use crate::os::files;
 use crate::os::machine::{MAX_CORES, parse_list};
+use crate::os::memory;
 use crate::os::time::wall_clock;
 
 /// Names the configuration file.
@@ -20,6 +21,8 @@ pub const ENV_LATENCY_DIR: &str = "SIGNAL_LATENCY_DIR";
 
 /// Largest configuration file that is read.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
+/// What reading JSON takes, in its own sizes.
+const READING: usize = 32;
 
 /// Where a host's configuration came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +73,7 @@ impl Config {
     pub(super) fn apply_file(&mut self, path: &Path, source: &str) -> Result<(), Error> {
         let wrong = |what: String| Error::Config(format!("{source}: {what}"));
         let bytes = files::read(path, MAX_FILE_BYTES).map_err(wrong)?;
+        memory::check(source, bytes.len() * READING)?;
         let json = String::from_utf8(bytes)
             .map_err(|error| wrong(format!("expected UTF-8 text: {error}")))?;
         // Some editors begin a file with a mark of its encoding.

@@ -10,7 +10,6 @@ use crate::error::{Error, suggestion};
 use crate::factors::{Entry, Prepared};
 use crate::messages::Names;
 use crate::models::{self, Iterations, Kind, Model, Wanted};
-use crate::os::memory;
 use crate::pipeline::build::{Stages, Widths};
 use crate::pipeline::overload::EgressOverload;
 use crate::stages::{
@@ -66,8 +65,8 @@ impl Blueprint {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`], naming the key and what was expected, or
-    /// [`Error::Memory`] if there is not enough to read the model files.
+    /// [`Error::Config`], naming the key and what was expected: of a model file also
+    /// the memory that reading it needs, if that cannot be had.
     pub fn new(config: &Config, registry: &Registry) -> Result<Self, Error> {
         let shards = config.shards;
         config
@@ -77,10 +76,6 @@ impl Blueprint {
         let disabled = Disabled::new(config, registry)?;
         let sets = sets(config, registry, &disabled)?;
         let (factors, selection) = disabled.select(&sets)?;
-        let files = config.models.iter().filter_map(|entry| entry.file.as_ref());
-        let bytes = files.filter_map(|file| Some(file.metadata().ok()?.len()));
-        let bytes = bytes.fold(0, u64::saturating_add);
-        memory::check_reading(bytes.saturating_mul(shards as u64))?;
         let mut models: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
         let mut infos = Vec::new();
         let mut besides = Vec::new();

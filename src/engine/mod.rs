@@ -12,6 +12,7 @@
 //! | `batch` | signals handed out in place |
 //! | `delivery` | how long the host waits for signals in `on_data` |
 
+use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -209,7 +210,7 @@ impl Engine {
     /// What has been put in quarantine and why, a line each, oldest first; at
     /// most the first 64. The counter `panics` counts all.
     pub fn incidents(&self) -> impl Iterator<Item = String> + '_ {
-        self.base.monitor.incidents()
+        self.base.monitor.incidents().map(Cow::into_owned)
     }
 
     /// The engine's state in a word, and why. See [`Health`].

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::os::claims::{Claims, Turn};
 use crate::os::cores::Cores;
+use crate::os::memory::{self, Reserved};
 use crate::pipeline::lane::Standing;
 use crate::pipeline::plan::Plan;
 
@@ -17,27 +18,28 @@ pub(super) struct Places {
     pub(super) plan: Plan,
     pub(super) claims: Claims,
     pub(super) lanes: Vec<Standing>,
+    /// Room for threads that are still to come.
+    pub(super) for_others: Reserved,
 }
 
 impl Places {
-    /// Chooses cores and takes them. `check` is asked whether the plan can be had,
-    /// before any thread is started.
-    pub(super) fn take(
-        config: &Config,
-        check: impl Fn(&Plan) -> Result<(), Error>,
-    ) -> Result<Self, Error> {
+    /// Chooses cores and takes them. `bytes` and `others`, threads besides the lanes,
+    /// come on top of what the lanes need: all of it is asked for before any thread is
+    /// started.
+    pub(super) fn take(config: &Config, bytes: usize, others: usize) -> Result<Self, Error> {
+        const WHAT: &str = "an engine of this configuration";
         let mut turn = Turn::wait();
         let mut attempt = 1;
-        let (cores, plan, claims) = loop {
+        let (cores, plan, claims, mut room) = loop {
             let cores = Cores::detect_in(&turn);
             let plan = Plan::new(config.wanted(), &cores).map_err(Error::Placement)?;
-            check(&plan)?;
+            let room = memory::reserve(WHAT, bytes, plan.lanes.len() + others)?;
             // What another process has, this one can share, but not claim.
             let mut lanes = plan.busy_cores();
             lanes.retain(|&core| !cores.others.iter().any(|claim| claim.core == core));
             let host = cores.host.filter(|_| cores.host_is_pinned);
             if let Some(claims) = turn.claim(&lanes, host) {
-                break (cores, plan, claims);
+                break (cores, plan, claims, room);
             }
             if attempt == ATTEMPTS {
                 return Err(Error::Placement(format!(
@@ -49,16 +51,21 @@ impl Places {
         };
         let lanes = plan.lanes.iter().enumerate();
         let lanes = lanes
-            .map(|(index, lane)| Standing::new(index, lane, config.policy))
+            .map(|(index, lane)| {
+                room.give_back(memory::of_a_thread());
+                Standing::new(index, lane, config.policy)
+            })
             .collect::<Result<_, _>>()
             .map_err(Error::Placement);
         // Claims are given back in a turn of their own.
         drop(turn);
+        room.keep(others * memory::of_a_thread());
         Ok(Self {
             cores,
             plan,
             claims,
             lanes: lanes?,
+            for_others: room,
         })
     }
 }

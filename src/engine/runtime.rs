@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::os::claims::Claims;
 use crate::os::clock::Clock;
 use crate::os::limit::Limit;
-use crate::os::stderr::say;
+use crate::os::stderr::say_parts;
 use crate::pipeline::control::{Control, LONGEST_FAREWELL};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::plan::Plan;
@@ -88,7 +88,7 @@ impl Base {
         let (capture, exporter) = (running.capture.take(), running.exporter.take());
         drop(running);
         if let Some(missing) = self.monitor.missing_assets() {
-            say(&missing);
+            say_parts(format_args!("{missing}"));
         }
         let mut limit = Limit::of(LONGEST_FAREWELL / 2);
         let capture = capture.map(|mut capture| {

@@ -27,6 +27,10 @@ use crate::telemetry::counters::Counters;
 use crate::telemetry::heartbeat::pulse;
 use crate::telemetry::hops::{self, Hop};
 
+/// What an engine makes of its configuration takes, in the size of its JSON: copies,
+/// tables of names, what the report says of it.
+const OF_CONFIG: usize = 40;
+
 /// What is large is made in a call of its own: the host's thread may have a stack of
 /// 32 KiB.
 #[inline(never)]
@@ -41,7 +45,8 @@ fn boxed<T>(make: impl FnOnce() -> T) -> Box<T> {
 
 impl Engine {
     pub(super) fn build(blueprint: Blueprint, words: AtHost) -> Result<Self, Error> {
-        memory::check("an engine", 0, 1)?;
+        let of_config = blueprint.config().bytes().saturating_mul(OF_CONFIG);
+        memory::check("an engine", of_config)?;
         let config = &*boxed(|| blueprint.config().clone());
         config.check_paths(blueprint.besides())?;
         let besides = blueprint.besides().to_vec();
@@ -50,13 +55,12 @@ impl Engine {
             plan,
             claims,
             lanes,
-        } = Places::take(config, |plan| {
-            let threads = plan.lanes.len()
-                + usize::from(config.latency.dir.is_some())
-                + usize::from(config.capture.file.is_some());
-            let bytes = blueprint.bytes();
-            memory::check("an engine of this configuration", bytes, threads)
-        })?;
+            for_others: mut room,
+        } = Places::take(
+            config,
+            blueprint.bytes().saturating_add(of_config),
+            usize::from(config.latency.dir.is_some()) + usize::from(config.capture.file.is_some()),
+        )?;
         let names = Arc::new(Names::new(blueprint.config().instruments.max));
         let levels = blueprint.levels();
         let outputs = blueprint.widest_signal();
@@ -163,6 +167,7 @@ impl Engine {
             primed.map_err(Error::Placement)?;
         }
         if let Some(files) = report {
+            room.give_back(memory::of_a_thread());
             let facts = Facts::new(config, &base.plan, &cores, &clock);
             let exporter = Exporter::start(
                 files,
@@ -177,6 +182,7 @@ impl Engine {
             base.running().exporter = Some(exporter);
         }
         if let Some((opened, events, counters)) = captured {
+            room.give_back(memory::of_a_thread());
             let aside = cores.aside(base.plan.lanes.iter().filter_map(|lane| lane.core));
             let writer = Writer::start(opened, events, levels, clock.clone(), counters, aside);
             base.running().capture = Some(writer.map_err(Error::Capture)?);

@@ -62,7 +62,7 @@ pub(super) fn guarded<R>(default: R, body: impl FnOnce() -> R) -> R {
 #[cold]
 pub(super) fn say_why_failed(this: &Handle) -> c_int {
     match this.base.failure() {
-        Some(why) => last_error::set(why.to_owned()),
+        Some(why) => last_error::write(|into| into.write_str(why)),
         None => last_error::clear(),
     }
     SIGNAL_ERROR_FAILED

@@ -12,6 +12,7 @@ use std::fmt;
 use std::ptr::null;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::os::stderr;
 use crate::os::this_thread::{self, Key};
 use crate::sync::per_thread::{PerThread, Who};
 
@@ -93,6 +94,16 @@ pub(super) fn write(text: impl FnOnce(&mut dyn fmt::Write) -> fmt::Result) {
 /// For calls that are refused.
 pub(super) fn set_static(message: &'static CStr) {
     say(message.as_ptr());
+}
+
+/// Writes this thread's text to stderr.
+pub(super) fn print() {
+    let text = get();
+    if !text.is_null() {
+        // SAFETY: what a thread has said is NUL-terminated, and stays until its next call.
+        let text = unsafe { CStr::from_ptr(text) };
+        stderr::say(text.to_str().unwrap_or_default());
+    }
 }
 
 pub(super) fn clear() {

@@ -1,5 +1,6 @@
 //! A handle's life: made, given its callback, destroyed.
 
+use std::borrow::Borrow;
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,7 +25,8 @@ use crate::os::{memory, panic};
 ///
 /// The first call takes up to 200 ms. The call waits at most 10 s for each thread to
 /// start, and at most 30 s for the first run of the factor sets and models on each
-/// lane; then it returns null.
+/// lane; then it returns null. It checks for memory before it takes any; if another
+/// thread of the host takes that memory in between, the process can still end.
 ///
 /// # Safety
 ///
@@ -34,7 +36,7 @@ pub unsafe extern "C-unwind" fn signal_create(config_json: *const c_char) -> *mu
     // Not behind a handle, which would be lost.
     door::end_if_cancelled();
     // SAFETY: the caller passes null or a NUL-terminated string.
-    let handle = unsafe { create_with(config_json, &Registry::default()) };
+    let handle = unsafe { create_from(config_json, Registry::default) };
     if handle.is_null() {
         door::end_if_cancelled();
     }
@@ -49,6 +51,17 @@ pub unsafe extern "C-unwind" fn signal_create(config_json: *const c_char) -> *mu
 ///
 /// `config_json` is null or points to a NUL-terminated string.
 pub unsafe fn create_with(config_json: *const c_char, registry: &Registry) -> *mut c_void {
+    // SAFETY: as the caller's.
+    unsafe { create_from(config_json, || registry) }
+}
+
+/// # Safety
+///
+/// As [`create_with`].
+unsafe fn create_from<R: Borrow<Registry>>(
+    config_json: *const c_char,
+    registry: impl FnOnce() -> R,
+) -> *mut c_void {
     door::through_as_allowed(std::ptr::null_mut(), || {
         // SAFETY: as the caller's.
         unsafe { create_inside(config_json, registry) }
@@ -57,13 +70,22 @@ pub unsafe fn create_with(config_json: *const c_char, registry: &Registry) -> *m
 
 /// # Safety
 ///
-/// As [`create_with`].
-unsafe fn create_inside(config_json: *const c_char, registry: &Registry) -> *mut c_void {
+/// As [`create_with`]. `registry` is called when there is memory for one.
+unsafe fn create_inside<R: Borrow<Registry>>(
+    config_json: *const c_char,
+    registry: impl FnOnce() -> R,
+) -> *mut c_void {
     panic::keep_quiet(handle_table::this_thread_is_inside);
-    if !memory::is_enough_to_start() {
-        const WHY: &CStr = c"memory: a handle needs 82 MiB of address space to begin with, which cannot be had (see RLIMIT_AS and RLIMIT_DATA)";
-        say(WHY.to_str().unwrap_or_default());
-        last_error::set_static(WHY);
+    // SAFETY: the caller passes null or a NUL-terminated string.
+    let given = |text| unsafe { CStr::from_ptr(text) }.count_bytes();
+    let bytes = if config_json.is_null() {
+        0
+    } else {
+        given(config_json)
+    };
+    if let Err(refused) = memory::check_start(bytes) {
+        last_error::write(|into| write!(into, "memory: a handle {refused}"));
+        last_error::print();
         return std::ptr::null_mut();
     }
     let made = panic::quietly(|| {
@@ -79,7 +101,7 @@ unsafe fn create_inside(config_json: *const c_char, registry: &Registry) -> *mut
                     )
                 })?)
             };
-            create(text, registry)
+            create(text, registry().borrow())
         }))
     });
     let result = made.unwrap_or_else(|panic| {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::load::{self, MAX_JSON_BYTES};
-use super::{Model, ModelError};
+use super::{Model, ModelError, room};
 use crate::os::files;
 
 /// What `MODEL_FILE.check.json` holds: factor vectors, the outputs that the
@@ -61,9 +61,11 @@ impl Check {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(named(ModelError(format!("cannot look for it: {error}")))),
         }
+        room::for_file(&path).map_err(named)?;
         let bytes = files::read(&path, MAX_JSON_BYTES)
             .map_err(ModelError)
             .map_err(named)?;
+        room::for_check(bytes.len()).map_err(named)?;
         let check = Self::parse(&bytes).map_err(named)?;
         Ok(Some(Self { source, ..check }))
     }

@@ -9,7 +9,7 @@ use crate::error::json::{self, Cause};
 use crate::os::files;
 
 use super::parsed::{Parsed, Reading, unsettled};
-use super::{Check, Iterations, LightGbm, Linear, Model, ModelError, XgBoost, onnx};
+use super::{Check, Iterations, LightGbm, Linear, Model, ModelError, XgBoost, onnx, room};
 
 /// Largest file of trees or ONNX that is read.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -167,6 +167,7 @@ pub(crate) fn load_copies(
     copies: usize,
 ) -> Result<Loaded, ModelError> {
     let named = |error: ModelError| ModelError(format!("{}: {}", path.display(), shorten(error.0)));
+    room::for_file(path).map_err(named)?;
     let bytes = files::read(path, MAX_FILE_BYTES)
         .map_err(ModelError)
         .map_err(named)?;
@@ -231,6 +232,7 @@ pub(crate) fn load_copies(
 impl Source<'_> {
     fn parse(&self, outputs: &[String]) -> Result<Parsed<Box<dyn Model>>, ModelError> {
         let (bytes, iterations) = (self.bytes, self.wanted.iterations);
+        room::for_model(self.kind, bytes.len())?;
         match self.kind {
             Kind::LightGbm => LightGbm::read(bytes, iterations).map(Parsed::boxed),
             Kind::XgBoost => XgBoost::read(bytes, iterations).map(Parsed::boxed),

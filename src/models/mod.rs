@@ -13,6 +13,7 @@
 //! | `parsed` | a model, and what its file leaves open |
 //! | `iterations` | how many iterations of an ensemble run |
 //! | `check` | reference vectors beside a model file |
+//! | `room` | the memory that reading takes, asked for first |
 
 mod check;
 mod forest;
@@ -23,6 +24,7 @@ mod load;
 mod none;
 mod onnx;
 mod parsed;
+mod room;
 mod test0000;
 mod xgboost;
 

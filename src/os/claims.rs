@@ -101,6 +101,19 @@ impl Turn {
         }
     }
 
+    /// As [`Turn::wait`], with the file that is open: takes no memory.
+    fn wait_to_give_back() -> Self {
+        // What was claimed before a fork is the parent's.
+        let state = lock().filter(|state| state.process == std::process::id());
+        if let Some(file) = state.as_ref().and_then(|state| state.file.as_ref()) {
+            lock_out_others(file);
+        }
+        Self {
+            state,
+            unknown: None,
+        }
+    }
+
     /// Why claims are not known, if so.
     pub(crate) fn unknown(&self) -> Option<&str> {
         self.unknown.as_deref()
@@ -186,14 +199,15 @@ impl Turn {
         let Some(file) = file else {
             return;
         };
-        // Where the kernel does not say what threads there are, another copy may use it.
-        let threads = machine::threads().ok();
-        let stands_there = |byte| match &threads {
-            Some(threads) => threads.iter().any(|thread| stands_on(thread, byte)),
-            None => true,
-        };
+        // A look at all threads for each byte that may go: there are few.
         held.retain(|&byte, &mut count| {
-            let used = count > 0 || stands_there(byte);
+            let mut used = count > 0;
+            if !used {
+                let looked = machine::each_thread(|thread| used |= stands_on(thread, byte));
+                // Where the kernel does not say what threads there are, another copy may
+                // use it.
+                used |= looked.is_err();
+            }
             used || !set(file, byte, libc::F_UNLCK)
         });
     }
@@ -219,7 +233,7 @@ impl Claims {
 impl Drop for Claims {
     fn drop(&mut self) {
         if !self.0.is_empty() {
-            Turn::wait().give_back(&self.0);
+            Turn::wait_to_give_back().give_back(&self.0);
         }
     }
 }
@@ -379,9 +393,10 @@ fn byte(core: usize, is_host: bool) -> u64 {
 }
 
 /// Whether the thread is one that the byte is claimed for.
-fn stands_on(thread: &machine::Thread, byte: u64) -> bool {
+fn stands_on(thread: machine::Thread<'_>, byte: u64) -> bool {
     let is_lane = thread.name.starts_with(LANE_NAME);
-    matches!(thread.cores[..], [core] if self::byte(core, !is_lane) == byte)
+    let core = thread.cores.parse();
+    core.is_ok_and(|core| self::byte(core, !is_lane) == byte)
 }
 
 fn record(byte: u64, kind: libc::c_int) -> libc::flock {

@@ -249,9 +249,15 @@ pub(crate) fn widen_own_mask() -> io::Result<()> {
 /// Cores that lanes of this process are pinned to, of any handle and any copy
 /// of this library: the kernel knows, so no handle needs to.
 fn cores_of_lanes() -> Result<Vec<usize>, String> {
-    let threads = machine::threads()?.into_iter();
-    let lanes = threads.filter(|thread| thread.name.starts_with(LANE_NAME));
-    Ok(lanes.flat_map(|thread| thread.cores).collect())
+    let mut cores = Vec::new();
+    let looked = machine::each_thread(|thread| {
+        if thread.name.starts_with(LANE_NAME) {
+            // Beyond what we can pin to, nothing of ours is.
+            cores.extend(machine::parse_list(thread.cores).unwrap_or_default());
+        }
+    });
+    looked.map_err(|error| format!("/proc/self/task: {error}"))?;
+    Ok(cores)
 }
 
 /// Lets the calling thread run on any of these cores. Nothing is said if the kernel

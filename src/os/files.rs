@@ -12,17 +12,21 @@
 //! | `output` | files that are written: locked, emptied when all else has succeeded |
 //! | `folder` | a folder that stays the same one, wherever the host goes |
 //! | `place` | which paths are one file |
+//! | `numbered` | folders of the system in which names are numbers |
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 mod folder;
+mod numbered;
 mod open;
 mod output;
 mod place;
 
-pub(crate) use folder::Folder;
+pub(crate) use folder::{Folder, Obstacle};
+pub(crate) use numbered::each_number;
 pub(crate) use open::{about, open, open_c};
 pub use output::Output;
 pub(crate) use place::Place;
@@ -66,6 +70,21 @@ pub(crate) fn system(path: impl AsRef<Path>) -> io::Result<String> {
     let file = open(path.as_ref(), libc::O_RDONLY, 0)?;
     File::from(file).read_to_string(&mut text)?;
     Ok(text)
+}
+
+/// The beginning of such a file, without taking memory.
+pub(crate) fn system_into<'a>(path: &CStr, into: &'a mut [u8]) -> io::Result<&'a str> {
+    let mut file = File::from(open_c(path, libc::O_RDONLY)?);
+    let mut len = 0;
+    while len < into.len() {
+        match file.read(&mut into[len..]) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    std::str::from_utf8(&into[..len]).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 /// What is in a folder of the system's own.

@@ -10,7 +10,7 @@
 //! | which cores may this process use | `cores` | those that `/proc` names; lanes are not pinned, and park |
 //! | may lanes be pinned | `cores` | the same |
 //! | which core has the host | `cores` | one is left for it all the same |
-//! | where are other lanes of this process | [`threads`] | where this copy of the library claims some; lanes park |
+//! | where are other lanes of this process | [`each_thread`] | where this copy of the library claims some; lanes park |
 //! | what do other processes use | `claims` | lanes park, unless `cores` says which to use |
 //! | may a claim be given back | `claims` | it is kept |
 //! | is there a CPU quota | [`quota_unknown`] | lanes park |
@@ -23,8 +23,9 @@
 //! | does a thread live | `this_thread` | yes: its seat stays its own |
 //! | was descriptor 2 stderr | `stderr` | no line is written |
 
-use std::io;
-use std::path::Path;
+use std::ffi::CStr;
+use std::fmt;
+use std::io::{self, Write};
 
 use super::files;
 
@@ -33,6 +34,7 @@ mod groups;
 mod quota;
 
 pub(crate) use group_memory::{GroupMemory, group_memory};
+pub(crate) use quota::Throttled;
 pub use quota::{
     Quota, Throttling, quota, quota_in, quota_unknown, quota_unknown_in, throttling, throttling_in,
 };
@@ -128,45 +130,60 @@ pub fn hardware_threads(core: usize) -> Vec<usize> {
 }
 
 /// A thread of this process.
-pub struct Thread {
+#[derive(Clone, Copy)]
+pub struct Thread<'a> {
     /// Its name.
-    pub name: String,
-    /// Cores that it may run on.
-    pub cores: Vec<usize>,
+    pub name: &'a str,
+    /// Cores that it may run on, as the kernel's list.
+    pub cores: &'a str,
 }
 
-/// The threads of this process.
+/// Looks at the threads of this process. Takes no memory.
 ///
 /// # Errors
 ///
-/// Why the kernel does not say.
-pub fn threads() -> Result<Vec<Thread>, String> {
-    threads_in(Path::new("/"))
+/// Why the kernel does not say which there are, or where one of them may run. `each` has
+/// seen those of which it does.
+pub fn each_thread(each: impl FnMut(Thread<'_>)) -> io::Result<()> {
+    each_thread_in("", each)
 }
 
-fn threads_in(root: &Path) -> Result<Vec<Thread>, String> {
-    let cannot = |error: io::Error| format!("/proc/self/task: {error}");
-    let mut threads = Vec::new();
-    for thread in files::entries(root.join("proc/self/task")).map_err(cannot)? {
-        let status = match files::system(thread.map_err(cannot)?.path().join("status")) {
-            Ok(status) => status,
-            Err(error) if has_ended(&error) => continue,
-            Err(error) => return Err(cannot(error)),
-        };
-        let value = |key: &str| {
-            let found = status.lines().find_map(|line| line.strip_prefix(key));
-            found.map(str::trim)
-        };
-        let Some((name, cores)) = value("Name:").zip(value("Cpus_allowed_list:")) else {
-            return Err("/proc/self/task: a thread's status says nothing of its cores".into());
-        };
-        threads.push(Thread {
-            name: name.to_owned(),
-            // Beyond what we can pin to, nothing of ours is.
-            cores: parse_list(cores).unwrap_or_default(),
-        });
-    }
-    Ok(threads)
+fn each_thread_in(root: &str, mut each: impl FnMut(Thread<'_>)) -> io::Result<()> {
+    let mut path = [0; MAX_PATH];
+    let mut unknown = None;
+    files::each_number(
+        c_path(format_args!("{root}/proc/self/task"), &mut path)?,
+        |id| {
+            let mut path = [0; MAX_PATH];
+            let mut status = [0; 4096];
+            let path = c_path(format_args!("{root}/proc/self/task/{id}/status"), &mut path);
+            match path.and_then(|path| files::system_into(path, &mut status)) {
+                Ok(status) => {
+                    let value = |key: &str| {
+                        let found = status.lines().find_map(|line| line.strip_prefix(key))?;
+                        Some(found.trim())
+                    };
+                    match value("Name:").zip(value("Cpus_allowed_list:")) {
+                        Some((name, cores)) => each(Thread { name, cores }),
+                        None => unknown = Some(io::ErrorKind::InvalidData.into()),
+                    }
+                }
+                Err(error) if has_ended(&error) => {}
+                Err(error) => unknown = Some(error),
+            }
+        },
+    )?;
+    unknown.map_or(Ok(()), Err)
+}
+
+/// Longest path of these; only tests have a root other than `/`.
+const MAX_PATH: usize = 512;
+
+/// The path, in `into`, which is all zeros.
+fn c_path<'a>(path: fmt::Arguments<'_>, into: &'a mut [u8; MAX_PATH]) -> io::Result<&'a CStr> {
+    // The last byte stays the NUL.
+    into[..MAX_PATH - 1].as_mut().write_fmt(path)?;
+    CStr::from_bytes_until_nul(into).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
 /// Whether it is no more: a thread that was in the list a moment ago.
@@ -262,29 +279,34 @@ mod tests {
     #[test]
     fn threads_of_which_the_kernel_says_nothing_are_not_none() {
         let root = tempfile::tempdir().unwrap();
-        assert!(threads_in(root.path()).is_err());
+        let cores = || -> io::Result<Vec<String>> {
+            let mut cores = Vec::new();
+            let root = root.path().to_str().unwrap();
+            each_thread_in(root, |thread| cores.push(thread.cores.to_owned()))?;
+            Ok(cores)
+        };
+        assert!(cores().is_err());
         let thread = root.path().join("proc/self/task/7");
         std::fs::create_dir_all(&thread).unwrap();
         // One that has just ended.
-        assert!(threads_in(root.path()).unwrap().is_empty());
+        assert!(cores().unwrap().is_empty());
         let status = thread.join("status");
         std::fs::write(&status, "Name:\tx\nCpus_allowed_list:\t0-2\n").unwrap();
-        assert_eq!(threads_in(root.path()).unwrap()[0].cores, [0, 1, 2]);
+        assert_eq!(cores().unwrap(), ["0-2"]);
         std::fs::write(&status, "Name:\tx\n").unwrap();
-        assert!(threads_in(root.path()).is_err());
+        assert!(cores().is_err());
         std::fs::remove_file(&status).unwrap();
         std::fs::create_dir(&status).unwrap();
-        assert!(threads_in(root.path()).is_err());
+        assert!(cores().is_err());
     }
 
     #[test]
     fn this_process_is_there() {
         assert!(thread_count() >= 1 && descriptors() >= 1 && resident_pages() > Some(0));
-        assert!(
-            threads()
-                .unwrap()
-                .iter()
-                .any(|thread| !thread.cores.is_empty())
-        );
+        let mut seen = 0;
+        let looked = each_thread(|thread| {
+            seen += u64::from(!thread.name.is_empty() && !thread.cores.is_empty())
+        });
+        assert!(looked.is_ok() && seen >= 1);
     }
 }

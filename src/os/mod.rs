@@ -17,6 +17,7 @@
 //! | `memory` | whether there is enough of it |
 //! | `files` | the one place that opens files; which paths are one file |
 //! | `stderr` | lines on stderr |
+//! | `fixed_text` | texts that take no memory |
 //! | `panic` | panics that are caught and told |
 //! | `glibc` | symbol versions of the host's glibc |
 
@@ -25,6 +26,7 @@ pub mod claims;
 pub mod clock;
 pub mod cores;
 pub mod files;
+pub(crate) mod fixed_text;
 pub(crate) mod float;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod glibc;

@@ -61,7 +61,12 @@ impl Parker {
         self.word.swap(ASLEEP_OR_BUSY, Ordering::Acquire);
     }
 
-    /// The same, until a moment.
+    /// Sleeps until it is woken. It may end before.
+    pub(crate) fn park(&self) {
+        self.park_timeout(Duration::MAX);
+    }
+
+    /// The same as [`park_timeout`](Self::park_timeout), until a moment.
     pub(crate) fn park_deadline(&self, deadline: Instant) {
         self.park_timeout(deadline.since(Instant::now()));
     }

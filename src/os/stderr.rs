@@ -7,6 +7,7 @@
 //! Descriptor 2 is written to only while it is stderr (`origin`).
 
 use std::ffi::CStr;
+use std::fmt;
 use std::io::{Cursor, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -16,6 +17,7 @@ use libc::{c_int, iovec};
 
 use super::cancellation::Disabled;
 use super::files;
+use super::fixed_text::FixedText;
 
 mod origin;
 
@@ -38,6 +40,11 @@ pub(crate) fn say(line: &str) {
             LOST.fetch_add(1, Ordering::Relaxed);
         }
     });
+}
+
+/// [`say`], of parts: for after create, when the host may have used its memory up.
+pub(crate) fn say_parts(line: fmt::Arguments<'_>) {
+    say(FixedText::new(line).as_str());
 }
 
 /// Lines of this copy of the library that were lost, since it was loaded.

@@ -2,9 +2,11 @@
 //! failure, and the incidents.
 
 use std::ffi::{CStr, CString};
+use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use crate::os::fixed_text::FixedText;
 use crate::os::stderr::say;
 use crate::os::time::Instant;
 use crate::sync::{AtomicBool, AtomicU64, OnceLock, Ordering};
@@ -44,7 +46,7 @@ pub(crate) struct Control {
     ended: Box<[AtomicBool]>,
     incidents: [std::sync::OnceLock<CString>; MAX_INCIDENTS],
     incident_count: AtomicUsize,
-    notes: [std::sync::OnceLock<String>; MAX_NOTES],
+    notes: Box<[std::sync::OnceLock<FixedText>]>,
     note_count: AtomicUsize,
 }
 
@@ -60,7 +62,7 @@ impl Control {
             ended: (0..lanes).map(|_| AtomicBool::new(false)).collect(),
             incidents: [const { std::sync::OnceLock::new() }; MAX_INCIDENTS],
             incident_count: AtomicUsize::new(0),
-            notes: [const { std::sync::OnceLock::new() }; MAX_NOTES],
+            notes: (0..MAX_NOTES).map(|_| std::sync::OnceLock::new()).collect(),
             note_count: AtomicUsize::new(0),
         }
     }
@@ -169,20 +171,24 @@ impl Control {
     /// Something that a person should know, although all goes on. Said on stderr, one
     /// line each, as long as there are not too many.
     #[cold]
-    pub(crate) fn note(&self, note: String) {
+    pub(crate) fn note(&self, note: fmt::Arguments<'_>) {
         let place = self.note_count.fetch_add(1, Ordering::Relaxed);
         let Some(slot) = self.notes.get(place) else {
             return;
         };
-        say(&note);
-        let _ = slot.set(note);
+        let text = FixedText::new(note);
+        say(text.as_str());
+        let _ = slot.set(text);
     }
 
     /// What has been noted, in its order, and how many notes more there were.
     pub(crate) fn notes(&self) -> (impl Iterator<Item = &str>, usize) {
         let notes = self.notes.iter().map_while(|slot| slot.get());
         let count = self.note_count.load(Ordering::Relaxed);
-        (notes.map(String::as_str), count.saturating_sub(MAX_NOTES))
+        (
+            notes.map(FixedText::as_str),
+            count.saturating_sub(MAX_NOTES),
+        )
     }
 
     /// What has been put in quarantine, in the order in which it was.

@@ -1,32 +1,41 @@
 //! The thread that writes the latency report: the interval log as time goes by,
 //! the other files when the engine ends.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, mpsc};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hdrhistogram::serialization::V2DeflateSerializer;
-use hdrhistogram::serialization::interval_log::{IntervalLogWriter, IntervalLogWriterBuilder, Tag};
-use std::sync::atomic::{AtomicBool, Ordering};
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::interval_log::{
+    IntervalLogWriter, IntervalLogWriterBuilder, IntervalLogWriterError, Tag,
+};
 
+use super::deflate::Deflate;
 use super::facts::Facts;
-use super::hgrm::write_hgrm;
 use super::latency::{Interval, Latency};
 use super::monitor::Monitor;
-use super::summary::Summary;
+use super::totals::Totals;
 use super::whole_lines::WholeLines;
 use crate::config;
 use crate::os::clock::Clock;
-use crate::os::files::{Folder, Output};
+use crate::os::files::{Folder, Obstacle, Output};
+use crate::os::fixed_text::FixedText;
 use crate::os::limit::Limit;
 use crate::os::parker::{Parker, Unparker};
-use crate::os::stderr::say;
+use crate::os::stderr::say_parts;
 use crate::os::threads::{self, Thread, Wanted};
 use crate::os::time::{Instant, wall_clock};
-use crate::telemetry::hops::{Hop, MAX_NS, beyond};
+use crate::telemetry::hops::{Hop, MAX_NS, beyond, histogram};
 
+/// How long the thread may take to make its memory ready.
+const READY: Duration = Duration::from_secs(10);
+/// As long as any hop's.
+const LONGEST_NAME: &str = "tick_to_callback";
 /// How long lanes get to hand over at the end of an interval.
 const HAND_OVER: Duration = Duration::from_millis(2);
 /// The host's thread answers at its next poll: it is looked for twice as late each
@@ -77,29 +86,49 @@ fn others() -> impl Iterator<Item = String> {
 pub(crate) struct Exporter {
     thread: Thread<()>,
     wake: Unparker,
-    done: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     shown: String,
-    /// The files and the way to the thread, until it begins.
-    waiting: Option<(ReportFiles, mpsc::Sender<ReportFiles>)>,
+    /// The files, until the thread may write.
+    waiting: Option<ReportFiles>,
+}
+
+/// What the thread is told.
+#[derive(Default)]
+struct Shared {
+    /// Where it may write.
+    files: Mutex<Option<ReportFiles>>,
+    done: AtomicBool,
+    /// How far it has come: [`STARTING`] and what follows.
+    state: AtomicU8,
+}
+
+const STARTING: u8 = 0;
+/// It has all the memory that it will ever need.
+const READY_TO_WRITE: u8 = 1;
+const ENDED: u8 = 2;
+
+impl Shared {
+    fn files(&self) -> MutexGuard<'_, Option<ReportFiles>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Job {
-    folder: Folder,
     interval: Duration,
     latency: Arc<Mutex<Latency>>,
     clock: Clock,
     monitor: Arc<Monitor>,
-    facts: Facts,
     started: SystemTime,
     started_ticks: u64,
-    done: Arc<AtomicBool>,
+    shared: Arc<Shared>,
 }
 
-type Log<'a, 'b> = IntervalLogWriter<'a, 'b, WholeLines, V2DeflateSerializer>;
+type Log<'a, 'b> = IntervalLogWriter<'a, 'b, WholeLines, Deflate>;
 
 impl Exporter {
     /// Starts the thread on the `aside` cores. It writes nothing before
-    /// [`Exporter::begin`].
+    /// [`Exporter::begin`], and takes no memory when this has returned: the host may use
+    /// it up.
     pub(crate) fn start(
         files: ReportFiles,
         interval_ms: u64,
@@ -110,62 +139,79 @@ impl Exporter {
         aside: Vec<usize>,
     ) -> Result<Self, String> {
         Latency::lock(&latency).keep_intervals();
-        let intervals = Interval::of_each_hop();
         let parker = Parker::new();
         let wake = parker.unparker();
-        let done = Arc::new(AtomicBool::new(false));
-        let ending = done.clone();
+        let shared = Arc::new(Shared::default());
         let shown = files.folder.path().display().to_string();
-        let named = shown.clone();
+        let what = format!("cannot write the latency report in {shown}");
         let (started, started_ticks) = (wall_clock(), clock.now());
-        let (begin, may_begin) = mpsc::channel::<ReportFiles>();
+        // Of many parts: in a thread that has no heap of its own each would take a page.
+        let totals = Totals::new(facts);
+        let job = Job {
+            interval: Duration::from_millis(interval_ms),
+            latency,
+            clock,
+            monitor,
+            started,
+            started_ticks,
+            shared: shared.clone(),
+        };
         // When the engine has started, its thread is off the host's core.
         let wanted = Wanted::aside("signal-report", "the report thread", aside);
         let thread = threads::spawn(wanted, move || {
-            let Ok(ReportFiles { folder, log }) = may_begin.recv() else {
-                return;
+            let (seen, kept) = (job.monitor.clone(), job.latency.clone());
+            let shared = job.shared.clone();
+            let ended = catch_unwind(AssertUnwindSafe(|| job.run(totals, &parker)));
+            shared.state.store(ENDED, Ordering::Release);
+            let failed = match ended {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => FixedText::new(format_args!("{what}: {error}")),
+                Err(_) => FixedText::new(format_args!("{what}: its thread panicked")),
             };
-            let (seen, kept) = (monitor.clone(), latency.clone());
-            let job = Job {
-                folder,
-                interval: Duration::from_millis(interval_ms),
-                latency,
-                clock,
-                monitor,
-                facts,
-                started,
-                started_ticks,
-                done: ending,
-            };
-            let result = match catch_unwind(AssertUnwindSafe(|| job.run(intervals, log, &parker))) {
-                Ok(result) => result.map_err(|error| error.to_string()),
-                Err(_) => Err("its thread panicked".to_owned()),
-            };
-            if let Err(why) = result {
-                let what = format!("cannot write the latency report in {named}");
-                say(&format!("{what}: {why}; it ends here, the engine goes on"));
-                seen.report_has_ended(format!("{what}: {why}"));
-                // Last: who sees it counted can ask why.
-                Latency::lock(&kept).report_has_ended();
-            }
+            say_parts(format_args!("{failed}; it ends here, the engine goes on"));
+            seen.report_has_ended(failed);
+            // Last: who sees it counted can ask why.
+            Latency::lock(&kept).report_has_ended();
         })?;
-        Ok(Self {
+        let exporter = Self {
             thread,
             wake,
-            done,
+            shared,
             shown,
-            waiting: Some((files, begin)),
-        })
+            waiting: Some(files),
+        };
+        exporter.wait_until_ready().map(|()| exporter)
+    }
+
+    fn wait_until_ready(&self) -> Result<(), String> {
+        let mut limit = Limit::of(READY);
+        loop {
+            // Before the look: it may be the last one.
+            let is_over = limit.is_over();
+            match self.shared.state.load(Ordering::Acquire) {
+                READY_TO_WRITE => return Ok(()),
+                ENDED => return Err("the report thread ended before it was ready".to_owned()),
+                STARTING if !is_over => std::thread::sleep(Duration::from_micros(100)),
+                _ => break,
+            }
+        }
+        self.shared.done.store(true, Ordering::Release);
+        self.wake.unpark();
+        Err(format!(
+            "the report thread has not made its memory ready within {} s: the machine is too busy",
+            READY.as_secs()
+        ))
     }
 
     /// Empties the log, removes the files of an earlier report and has the thread
     /// write: all else of the engine has been started.
     pub(crate) fn begin(&mut self) -> Result<(), String> {
-        if let Some((files, begin)) = self.waiting.take() {
+        if let Some(files) = self.waiting.take() {
             files
                 .empty()
                 .map_err(|error| format!("cannot empty the report in {}: {error}", self.shown))?;
-            let _ = begin.send(files);
+            *self.shared.files() = Some(files);
+            self.wake.unpark();
         }
         Ok(())
     }
@@ -173,7 +219,7 @@ impl Exporter {
     /// Tells the thread to write the rest of the report, unless it has ended before.
     pub(crate) fn end(&mut self) {
         self.waiting = None;
-        self.done.store(true, Ordering::Release);
+        self.shared.done.store(true, Ordering::Release);
         self.wake.unpark();
     }
 
@@ -181,7 +227,7 @@ impl Exporter {
     pub(crate) fn finish(self, limit: &mut Limit) {
         // The thread says itself what went wrong.
         if self.thread.join_within(limit).is_err() {
-            say(&format!(
+            say_parts(format_args!(
                 "the latency report in {} is not whole: the disk does not answer; the thread that writes \
                  it is left behind, and the log stays locked",
                 self.shown
@@ -191,22 +237,72 @@ impl Exporter {
 }
 
 impl Job {
-    fn run(self, mut intervals: Vec<Interval>, file: Output, parker: &Parker) -> io::Result<()> {
-        let mut file = WholeLines::new(file);
-        let mut serializer = V2DeflateSerializer::new();
-        let mut log = IntervalLogWriterBuilder::new()
-            .add_comment("[Histogram log format version 1.3]")
-            .add_comment("[Latencies in ns; untagged intervals are tick_to_callback]")
-            .with_start_time(self.started)
-            .with_base_time(self.started)
-            .begin_log_with(&mut file, &mut serializer)?;
+    /// Makes all memory ready, tells so, and writes once there are files.
+    fn run(self, mut totals: Totals, parker: &Parker) -> Result<(), Obstacle> {
+        let mut intervals = Interval::of_each_hop();
+        let to = Rc::new(RefCell::new(None));
+        let mut file = WholeLines::new(to.clone());
+        let widest = widest();
+        let mut serializer = Deflate::new(&widest);
+        let mut log = IntervalLogWriterBuilder::new().begin_log_with(&mut file, &mut serializer)?;
+        // Dropped, for want of a file: behind it, the longest line has memory.
+        let (from, length) = (Duration::MAX, Duration::MAX);
+        log.write_histogram(&widest, from, length, Tag::new(LONGEST_NAME))
+            .map_err(of_log)?;
+        drop(widest);
+        self.shared.state.store(READY_TO_WRITE, Ordering::Release);
+        let Some(folder) = self.wait_for_files(parker, &to) else {
+            return Ok(());
+        };
+        self.write_log(&mut intervals, log, parker)?;
+        file.flush()?;
+        {
+            let latency = Latency::lock(&self.latency);
+            totals.take(&latency);
+        }
+        let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let seconds = self.clock.nanos(self.started_ticks, self.clock.now()) as f64 / 1e9;
+        totals.write(&folder, &self.monitor, started, seconds)
+    }
+
+    /// Takes the log to `to` when it may be written, and gives the folder; `None` if
+    /// the engine has not come so far.
+    fn wait_for_files(&self, parker: &Parker, to: &RefCell<Option<Output>>) -> Option<Folder> {
+        loop {
+            // Before the look: a handle may end at once.
+            let done = self.shared.done.load(Ordering::Acquire);
+            if let Some(ReportFiles { folder, log }) = self.shared.files().take() {
+                *to.borrow_mut() = Some(log);
+                return Some(folder);
+            }
+            if done {
+                return None;
+            }
+            parker.park();
+        }
+    }
+
+    fn write_log(
+        &self,
+        intervals: &mut Vec<Interval>,
+        mut log: Log<'_, '_>,
+        parker: &Parker,
+    ) -> io::Result<()> {
+        let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+        log.write_comment("[Histogram log format version 1.3]")?;
+        log.write_comment("[Latencies in ns; untagged intervals are tick_to_callback]")?;
+        for time in ["StartTime", "BaseTime"] {
+            let since = started.as_secs_f64();
+            let text = format_args!("[{time}: {since:.3} (seconds since epoch)]");
+            log.write_comment(FixedText::new(text).as_str())?;
+        }
         log.write_comment(
             "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"",
         )?;
         let mut next = Instant::now() + self.interval;
         // While recorders have not answered: how long to wait for them this time.
         let mut patience = None::<Duration>;
-        while !self.done.load(Ordering::Acquire) {
+        while !self.shared.done.load(Ordering::Acquire) {
             let late = patience.map(|patience| Instant::now() + patience);
             parker.park_deadline(late.map_or(next, |late| late.min(next)));
             let now = Instant::now();
@@ -220,14 +316,12 @@ impl Job {
             {
                 // At once: a host that leaves before the next interval ends leaves
                 // this one in the log.
-                let whole = self.write_intervals(&mut intervals, &mut log)?;
+                let whole = self.write_intervals(intervals, &mut log)?;
                 patience = (!whole).then(|| (waited * 2).min(LATE_HAND_OVER));
             }
         }
-        self.write_intervals(&mut intervals, &mut log)?;
-        drop(log);
-        file.flush()?;
-        self.write_totals()
+        self.write_intervals(intervals, &mut log)?;
+        Ok(())
     }
 
     /// Writes what has come; whether every recorder has answered.
@@ -250,10 +344,11 @@ impl Job {
             };
             let longer = beyond(&interval.histogram);
             if longer > 0 {
-                log.write_comment(&format!(
+                let text = format_args!(
                     "[Beyond: {longer} of {} in the next interval took {MAX_NS} ns or longer]",
                     interval.hop.name()
-                ))?;
+                );
+                log.write_comment(FixedText::new(text).as_str())?;
             }
             let nanos = |from, to| Duration::from_nanos(self.clock.nanos(from, to));
             log.write_histogram(
@@ -262,43 +357,23 @@ impl Job {
                 nanos(interval.started, interval.ended),
                 tag,
             )
-            .map_err(|error| io::Error::other(error.to_string()))?;
+            .map_err(of_log)?;
         }
         Ok(whole)
     }
+}
 
-    fn write_totals(&self) -> io::Result<()> {
-        for (name, text) in self.totals()? {
-            self.folder.replace(&name, &text)?;
-        }
-        Ok(())
-    }
+/// A histogram that takes as much as any.
+fn widest() -> Histogram<u64> {
+    let mut widest = histogram();
+    widest.saturating_record(MAX_NS);
+    widest
+}
 
-    /// The files of the end, by name. The lock is given back before they are written:
-    /// a disk may never answer.
-    fn totals(&self) -> io::Result<Vec<(String, Vec<u8>)>> {
-        let latency = Latency::lock(&self.latency);
-        let mut files = Vec::new();
-        for (hop, histogram) in latency.totals() {
-            let mut table = Vec::new();
-            write_hgrm(&mut table, histogram)?;
-            files.push((config::Latency::table(*hop), table));
+fn of_log(error: IntervalLogWriterError<io::Error>) -> io::Error {
+    match error {
+        IntervalLogWriterError::SerializeError(error) | IntervalLogWriterError::IoError(error) => {
+            error
         }
-        let since_epoch = self
-            .started
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO);
-        let summary = Summary::new(
-            since_epoch.as_secs_f64(),
-            self.clock.nanos(self.started_ticks, self.clock.now()) as f64 / 1e9,
-            latency.summaries().collect(),
-            &self.monitor,
-            &self.facts,
-        );
-        let mut text = serde_json::to_vec_pretty(&summary)?;
-        text.push(b'\n');
-        // Last: whoever waits for it finds the others.
-        files.push((config::Latency::SUMMARY.to_owned(), text));
-        Ok(files)
     }
 }

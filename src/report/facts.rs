@@ -1,16 +1,15 @@
 //! The facts of machine, build and configuration that make two reports
 //! comparable.
 
-#[cfg(test)]
 use std::path::Path;
-use std::path::PathBuf;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::config::Config;
 use crate::os::clock::Clock;
 use crate::os::cores::Cores;
-use crate::os::machine::{self, CpuInfo, Throttling};
+use crate::os::machine::{self, CpuInfo, Throttled, Throttling};
 use crate::pipeline::plan::Plan;
 
 /// The version and the revision that it was built from, `unknown` outside a repository:
@@ -30,9 +29,9 @@ pub(crate) struct Facts {
     configuration: Config,
     lanes: String,
     stamp_cost_ns: f64,
-    /// Where the system's files are.
+    /// What holds this process up, if anything does.
     #[serde(skip)]
-    system: PathBuf,
+    throttled: Option<Throttled>,
     /// When the report began.
     #[serde(skip)]
     throttled_before: Throttling,
@@ -78,23 +77,33 @@ impl Facts {
             configuration: config.clone(),
             lanes: plan.to_string(),
             stamp_cost_ns: clock.stamp_cost_ns(),
-            system: PathBuf::from("/"),
-            throttled_before: machine::throttling().unwrap_or_default(),
+            throttled: None,
+            throttled_before: Throttling::default(),
         }
+        .on(Path::new("/"))
     }
 
-    /// As on a machine whose files lie below `system`.
-    #[cfg(test)]
+    /// On a machine whose files lie below `system`.
     pub(crate) fn on(mut self, system: &Path) -> Self {
-        self.system = system.to_owned();
-        self.throttled_before = machine::throttling_in(system).unwrap_or_default();
+        self.throttled = Throttled::find_in(system);
+        let now = self.throttled.as_ref().and_then(Throttled::now);
+        self.throttled_before = now.unwrap_or_default();
         self
+    }
+
+    /// The fields, ready to be written.
+    pub(crate) fn fields(&self) -> serde_json::Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(fields)) => fields,
+            _ => serde_json::Map::new(),
+        }
     }
 
     /// How this process was throttled since the report began; `None` without a
     /// quota.
     pub(crate) fn throttling(&self) -> Option<Throttling> {
-        machine::throttling_in(&self.system).map(|now| now.since(self.throttled_before))
+        let now = self.throttled.as_ref()?.now()?;
+        Some(now.since(self.throttled_before))
     }
 }
 

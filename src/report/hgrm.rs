@@ -1,6 +1,7 @@
 //! Percentile tables in HdrHistogram's text format (`.hgrm`), which the
 //! project's plotter reads.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use hdrhistogram::Histogram;
@@ -9,6 +10,23 @@ use crate::telemetry::hops::{MAX_NS, beyond};
 
 /// Steps per halving of the distance to 100 %, as HdrHistogram's tools use.
 const TICKS_PER_HALF_DISTANCE: u32 = 5;
+
+/// Bytes of a text, which is not made.
+fn width(text: fmt::Arguments<'_>) -> usize {
+    struct Count(usize);
+
+    impl fmt::Write for Count {
+        fn write_str(&mut self, more: &str) -> fmt::Result {
+            self.0 += more.len();
+            Ok(())
+        }
+    }
+
+    let mut count = Count(0);
+    // It takes whatever it is given.
+    let _ = fmt::Write::write_fmt(&mut count, text);
+    count.0
+}
 
 /// Writes a histogram of nanoseconds as a percentile table, values in ns. A line at
 /// the end says how many are at the histogram's bound, if any are: they took as long
@@ -22,9 +40,8 @@ const TICKS_PER_HALF_DISTANCE: u32 = 5;
 ///
 /// What the writer says.
 pub(crate) fn write_hgrm(out: &mut impl Write, histogram: &Histogram<u64>) -> io::Result<()> {
-    let most = format!("{:.3}", histogram.max() as f64);
-    let value_width = most.len().max(11) + 1;
-    let count_width = histogram.len().to_string().len().max(10);
+    let value_width = width(format_args!("{:.3}", histogram.max() as f64)).max(11) + 1;
+    let count_width = width(format_args!("{}", histogram.len())).max(10);
     writeln!(
         out,
         "{:>value_width$} {:>14} {:>count_width$} {:>14}\n",

@@ -39,6 +39,20 @@ fn write_name<S: serde::Serializer>(hop: &Hop, serializer: S) -> Result<S::Ok, S
     serializer.serialize_str(hop.name())
 }
 
+impl HopSummary {
+    pub(super) fn new(hop: Hop, histogram: &Histogram<u64>) -> Self {
+        Self {
+            hop,
+            count: histogram.len(),
+            p50_ns: histogram.value_at_quantile(0.5),
+            p99_ns: histogram.value_at_quantile(0.99),
+            p999_ns: histogram.value_at_quantile(0.999),
+            max_ns: histogram.max(),
+            beyond: beyond(histogram),
+        }
+    }
+}
+
 /// One hop's histogram over one interval.
 pub(crate) struct Interval {
     pub(crate) hop: Hop,
@@ -168,15 +182,8 @@ impl Latency {
 
     /// The totals, summed up.
     pub(crate) fn summaries(&self) -> impl Iterator<Item = HopSummary> {
-        self.totals().map(|(hop, histogram)| HopSummary {
-            hop: *hop,
-            count: histogram.len(),
-            p50_ns: histogram.value_at_quantile(0.5),
-            p99_ns: histogram.value_at_quantile(0.99),
-            p999_ns: histogram.value_at_quantile(0.999),
-            max_ns: histogram.max(),
-            beyond: beyond(histogram),
-        })
+        self.totals()
+            .map(|(hop, histogram)| HopSummary::new(*hop, histogram))
     }
 }
 

@@ -10,8 +10,11 @@
 //! | `hgrm` | percentile tables in HdrHistogram's text format |
 //! | `facts` | the facts of machine, build and configuration |
 //! | `findings` | what a look at the engine has found, told without memory |
+//! | `totals` | the files that are written at the end |
 //! | `summary` | the JSON summary |
+//! | `deflate` | histograms compressed in memory that is taken once |
 
+mod deflate;
 mod exporter;
 mod facts;
 mod findings;
@@ -22,6 +25,7 @@ mod monitor;
 mod summary;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod totals;
 mod whole_lines;
 
 pub(crate) use exporter::{Exporter, ReportFiles};

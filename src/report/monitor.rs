@@ -1,5 +1,6 @@
 //! What is looked at while the engine runs: its health, its lanes and its rings.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, TryLockError};
@@ -9,6 +10,7 @@ use serde::Serialize;
 use super::findings::{Beside, Cause, Findings, Missing};
 use super::health::{Health, HealthState};
 use crate::config;
+use crate::os::fixed_text::FixedText;
 use crate::pipeline::control::Control;
 use crate::pipeline::plan::LanePlan;
 use crate::stages::Assets;
@@ -59,7 +61,7 @@ pub(crate) struct Monitor {
     /// How many of `counters` are on the events' way.
     on_the_way: usize,
     /// Why the latency report has ended.
-    pub(super) report_end: OnceLock<String>,
+    pub(super) report_end: OnceLock<FixedText>,
     assets: Assets,
     last: Mutex<Look>,
     /// The state that the last look has found.
@@ -122,7 +124,7 @@ impl Monitor {
     }
 
     /// The latency report has ended, and why. The first reason stays.
-    pub(crate) fn report_has_ended(&self, why: String) {
+    pub(crate) fn report_has_ended(&self, why: FixedText) {
         let _ = self.report_end.set(why);
     }
 
@@ -132,19 +134,12 @@ impl Monitor {
     }
 
     /// What has been put in quarantine and why, a line each.
-    pub(crate) fn incidents(&self) -> impl Iterator<Item = String> + '_ {
+    pub(crate) fn incidents(&self) -> impl Iterator<Item = Cow<'_, str>> {
         let texts = (0..).map_while(|place| self.control.incident(place));
-        texts.map(|text| text.to_string_lossy().into_owned())
+        texts.map(|text| text.to_string_lossy())
     }
 
-    /// What a person should know, although all goes on.
-    pub(crate) fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        self.each_note(&mut |note| notes.push(note.to_string()));
-        notes
-    }
-
-    /// Each of them, made without memory.
+    /// Calls `each` with what a person should know, although all goes on. Takes no memory.
     pub(super) fn each_note(&self, each: &mut dyn FnMut(fmt::Arguments<'_>)) {
         let (notes, more) = self.control.notes();
         for note in notes {
@@ -159,8 +154,8 @@ impl Monitor {
     }
 
     /// Which assets have not occurred in the events that came, if there were any.
-    pub(crate) fn missing_assets(&self) -> Option<String> {
-        self.missing().map(|missing| missing.to_string())
+    pub(crate) fn missing_assets(&self) -> Option<impl fmt::Display> {
+        self.missing()
     }
 
     fn missing(&self) -> Option<Missing<'_>> {

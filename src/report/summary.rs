@@ -1,62 +1,142 @@
 //! The JSON summary of a latency report.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Serialize;
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
-use super::facts::Facts;
 use super::latency::HopSummary;
-use super::monitor::{LaneReport, Monitor, RingReport};
+use super::monitor::Monitor;
 use crate::os::machine::Throttling;
+use crate::pipeline::plan::LanePlan;
+use crate::sync::ring::Gauge;
+use crate::telemetry::counters::Counter;
+use crate::telemetry::heartbeat::Vitals;
 use crate::telemetry::hops::MAX_NS;
 
 /// Changes whenever a field changes its meaning or goes.
 const FORMAT: u32 = 1;
 
-#[derive(Serialize)]
-pub(crate) struct Summary<'a> {
-    format: u32,
-    started_unix_s: f64,
-    seconds: f64,
-    hops: Vec<HopSummary>,
-    /// What takes as long or longer is not told apart.
-    latency_bound_ns: u64,
-    counters: BTreeMap<&'static str, u64>,
-    /// Of the lanes: heartbeat, longest duty cycle, stalls.
-    vitals: Vec<LaneReport>,
-    rings: Vec<RingReport>,
+/// Written from what is there: to write it takes no memory.
+pub(super) struct Summary<'a, H> {
+    pub(super) started_unix_s: f64,
+    pub(super) seconds: f64,
+    pub(super) hops: H,
+    pub(super) monitor: &'a Monitor,
     /// Since the report began: how the control group's CPU quota held this process
     /// up.
-    throttling: Option<Throttling>,
-    /// What has been put in quarantine and why.
-    incidents: Vec<String>,
-    /// What a person should know, although all went on.
-    notes: Vec<String>,
-    #[serde(flatten)]
-    facts: &'a Facts,
+    pub(super) throttling: Option<Throttling>,
+    pub(super) facts: &'a Map<String, Value>,
 }
 
-impl<'a> Summary<'a> {
-    pub(crate) fn new(
-        started_unix_s: f64,
-        seconds: f64,
-        hops: Vec<HopSummary>,
-        monitor: &Monitor,
-        facts: &'a Facts,
-    ) -> Self {
-        Self {
-            format: FORMAT,
-            started_unix_s,
-            seconds,
-            hops,
-            latency_bound_ns: MAX_NS,
-            counters: monitor.counters().iter().collect(),
-            vitals: monitor.lanes(),
-            rings: monitor.rings(),
-            throttling: facts.throttling(),
-            incidents: monitor.incidents().collect(),
-            notes: monitor.notes(),
-            facts,
+impl<H: Iterator<Item = HopSummary> + Clone> Serialize for Summary<'_, H> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("format", &FORMAT)?;
+        map.serialize_entry("started_unix_s", &self.started_unix_s)?;
+        map.serialize_entry("seconds", &self.seconds)?;
+        map.serialize_entry("hops", &List(|| self.hops.clone()))?;
+        // What takes as long or longer is not told apart.
+        map.serialize_entry("latency_bound_ns", &MAX_NS)?;
+        map.serialize_entry("counters", &Counts(self.monitor))?;
+        // Of the lanes: heartbeat, longest duty cycle, stalls.
+        map.serialize_entry("vitals", &List(|| self.monitor.each_lane().map(Lane::new)))?;
+        map.serialize_entry("rings", &List(|| self.monitor.each_ring().map(Ring::new)))?;
+        map.serialize_entry("throttling", &self.throttling)?;
+        // What has been put in quarantine and why.
+        map.serialize_entry("incidents", &List(|| self.monitor.incidents()))?;
+        // What a person should know, although all went on.
+        map.serialize_entry("notes", &Notes(self.monitor))?;
+        for (key, value) in self.facts {
+            map.serialize_entry(key, value)?;
         }
+        map.end()
+    }
+}
+
+/// What an iterator gives.
+struct List<F>(F);
+
+impl<I: Iterator<Item: Serialize>, F: Fn() -> I> Serialize for List<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        for item in self.0() {
+            list.serialize_element(&item)?;
+        }
+        list.end()
+    }
+}
+
+/// Counters in the order of their names.
+struct Counts<'a>(&'a Monitor);
+
+impl Serialize for Counts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let counters = self.0.counters();
+        let mut sorted: [Counter; Counter::ALL.len()] = std::array::from_fn(|i| Counter::ALL[i]);
+        sorted.sort_unstable_by_key(|counter| counter.name());
+        serializer.collect_map(sorted.map(|counter| (counter.name(), counters.get(counter))))
+    }
+}
+
+#[derive(Serialize)]
+struct Lane<'a> {
+    #[serde(serialize_with = "as_text")]
+    name: &'a LanePlan,
+    core: Option<usize>,
+    beats: u64,
+    longest_duty_ns: u64,
+    stalls: u64,
+    silence_ns: u64,
+}
+
+impl<'a> Lane<'a> {
+    fn new((plan, vitals): (&'a LanePlan, &Vitals)) -> Self {
+        Self {
+            name: plan,
+            core: plan.core,
+            beats: vitals.beats(),
+            longest_duty_ns: vitals.longest_ns(),
+            stalls: vitals.stalls(),
+            silence_ns: vitals.silence_ns(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Ring<'a> {
+    name: &'a str,
+    capacity: usize,
+    high_water: usize,
+}
+
+impl<'a> Ring<'a> {
+    fn new((name, gauge): (&'a str, &Gauge)) -> Self {
+        Self {
+            name,
+            capacity: gauge.capacity(),
+            high_water: gauge.high_water(),
+        }
+    }
+}
+
+fn as_text<S: Serializer>(what: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(what)
+}
+
+struct Notes<'a>(&'a Monitor);
+
+impl Serialize for Notes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        let mut done = Ok(());
+        self.0.each_note(&mut |note| {
+            if done.is_ok() {
+                done = list.serialize_element(&note);
+            }
+        });
+        done?;
+        list.end()
     }
 }

@@ -98,6 +98,49 @@ fn a_host_with_much_static_thread_local_storage() {
     }
 }
 
+/// Everything but create, down to destroy: a report with several intervals, a capture,
+/// notes and an asset that never came.
+#[test]
+fn an_allocator_that_refuses_everything_after_create_is_not_asked() {
+    if !has_tool("g++") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = built(folder.path(), "odd/refused_memory.cpp", &[]);
+    let files = |placement: &str| {
+        format!(
+            r#"{{"placement": "{placement}", "factors": "market", "model": "none", "callback": "per-model",
+                "overload": {{"egress": "conflate"}}, "latency": {{"dir": "{0}/{placement}", "interval_ms": 50}},
+                "capture": {{"file": "{0}/{placement}.csv"}}}}"#,
+            folder.path().display()
+        )
+    };
+    for config in [
+        "{}",
+        r#"{"placement": "inline"}"#,
+        r#"{"placement": "split", "shards": 2}"#,
+        r#"{"assets": ["a00_usdt", "never_usdt"]}"#,
+        r#"{"placement": "fused", "deliver": "on_data"}"#,
+        &files("split"),
+        &files("inline"),
+    ] {
+        let output = run(host(&program).arg(config));
+        output.expect_code(0);
+        let asked = "asked 2 times";
+        assert!(output.stdout.contains(asked), "{}", output.stdout);
+    }
+    for placement in ["split", "inline"] {
+        let report = folder.path().join(placement);
+        let summary = fs::read_to_string(report.join("summary.json")).unwrap();
+        assert!(summary.contains("configuration"), "{summary}");
+        let log = fs::read_to_string(report.join("latency.hlog")).unwrap();
+        assert!(log.lines().count() > 20, "{log}");
+        assert!(report.join("tick_to_callback.hgrm").is_file());
+        let capture = fs::read_to_string(folder.path().join(format!("{placement}.csv"))).unwrap();
+        assert!(capture.lines().count() > 100, "{capture}");
+    }
+}
+
 #[test]
 fn the_environment_does_not_say_how_large_our_stacks_are() {
     if !has_tool("g++") {

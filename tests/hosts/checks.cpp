@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <fstream>
 #include <map>
 
 namespace host {
@@ -195,6 +196,23 @@ signal_stats_t Engine::settle() const {
     return last.in_flight == 0 && last.triggered == last.signals && last.predicted == last.signals;
   }));
   return last;
+}
+
+long kib(const char *name) {
+  std::ifstream status("/proc/self/status");
+  std::string line;
+  while (std::getline(status, line)) {
+    if (line.rfind(name, 0) == 0) return std::atol(line.c_str() + std::strlen(name) + 1);
+  }
+  CHECK(false);
+  return 0;
+}
+
+void limit(__rlimit_resource resource, rlim_t most) {
+  rlimit now{};
+  CHECK_EQ(getrlimit(resource, &now), 0);
+  now.rlim_cur = most < now.rlim_max ? most : now.rlim_max;
+  CHECK_EQ(setrlimit(resource, &now), 0);
 }
 
 }  // namespace host

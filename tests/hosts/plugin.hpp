@@ -7,6 +7,7 @@
 #include "../../include/signal.h"
 
 #include <dlfcn.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -327,6 +328,11 @@ void in_child(int code, const std::function<void()> &body, unsigned seconds = 30
 void apart(const std::function<void()> &doing);
 // A system call fails from now on, on this thread and those that it makes.
 void forbid(int call, int error);
+
+// A number of /proc/self/status, such as "VmSize:".
+long kib(const char *name);
+// Sets a soft limit of this process, as far as the hard one lets it.
+void limit(__rlimit_resource resource, rlim_t most);
 
 // What the library says while something is done.
 template <typename Doing> std::string said(Doing doing) {

@@ -7,6 +7,7 @@ mod onnx_external;
 mod onnx_memory;
 mod onnx_models;
 mod onnx_operators;
+mod reading_memory;
 mod tree_models;
 
 use support::meters::Counting;

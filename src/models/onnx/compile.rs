@@ -18,11 +18,16 @@ use super::proto::{Model, Port};
 use super::tensor::{self, Numbers};
 use super::value::{Data, Elem, Labels, MAX_RANK, Value, size};
 use super::{fuse, ops::Op};
-use crate::models::ModelError;
 use crate::models::parsed::Reading;
+use crate::models::{ModelError, room};
 
 /// Most numbers in all tensors together: 256 MiB.
 const MAX_NUMBERS: usize = 64 << 20;
+
+/// Numbers that memory is asked for at once, and the bytes of each: an integer, and a
+/// place in the buffer.
+const GRANT: usize = 1 << 18;
+const EACH: usize = 12;
 
 /// Most multiplications, or what takes as long, in a run: some 20 milliseconds where
 /// each waits for the one before, as in a product of two inputs.
@@ -75,6 +80,8 @@ pub struct Compiler {
     pub slots: Vec<Slot>,
     pub drafts: Vec<Draft>,
     numbers: usize,
+    /// Numbers that there is memory for.
+    granted: usize,
     work: usize,
     doubt: Option<String>,
 }
@@ -99,6 +106,7 @@ pub fn compile(model: &Model<'_>, chosen: &[String], how: How<'_>) -> Result<Com
         slots: Vec::new(),
         drafts: Vec::new(),
         numbers: 0,
+        granted: GRANT,
         work: 0,
         doubt: None,
     };
@@ -187,6 +195,12 @@ impl Compiler {
                 "its tensors have more than {MAX_NUMBERS} numbers (256 MiB) in all"
             )));
         }
+        if self.numbers > self.granted {
+            // Each as a tensor's and in the plan's buffer, and some to go on with.
+            let more = (self.numbers - self.granted).max(GRANT);
+            room::for_numbers(more.saturating_mul(EACH))?;
+            self.granted = self.granted.saturating_add(more);
+        }
         if self.work > MAX_WORK {
             return Err(ModelError(format!(
                 "a run would take more than {MAX_WORK} multiplications; \
@@ -250,7 +264,7 @@ impl Compiler {
             .iter()
             .all(|&slot| self.slots[slot].constant.is_some());
         if constant && elem == Elem::F32 {
-            let numbers = Rc::new(Numbers::F32(self.run_now(draft)));
+            let numbers = Rc::new(Numbers::F32(self.run_now(draft)?));
             self.slots[to].constant = Some(numbers.clone());
             return Ok(Value {
                 shape,
@@ -264,7 +278,7 @@ impl Compiler {
         })
     }
 
-    fn run_now(&self, draft: Draft) -> Vec<f32> {
+    fn run_now(&self, draft: Draft) -> Result<Vec<f32>, ModelError> {
         let mut layout = Layout::default();
         let mut place = |slot: usize| layout.place(&self.slots, slot);
         let from = draft.from.iter().map(|&slot| place(slot)).collect();
@@ -274,9 +288,10 @@ impl Compiler {
             from,
             to,
         };
+        layout.ask(to.len)?;
         let mut plan = Plan::new(self.isa, layout.buffer(&self.slots), vec![step]);
         plan.run();
-        plan.numbers(to).to_vec()
+        Ok(plan.numbers(to).to_vec())
     }
 
     fn finish(
@@ -339,6 +354,7 @@ impl Compiler {
                 labels,
             })
             .collect();
+        layout.ask(0)?;
         Ok(Compiled {
             plan: Plan::new(self.isa, layout.buffer(slots), steps),
             inputs,
@@ -424,6 +440,12 @@ impl Layout {
             self.end += blocks(len);
             Region { start, len }
         })
+    }
+
+    /// Asks for the buffer's memory, and for so many numbers more.
+    fn ask(&self, more: usize) -> Result<(), ModelError> {
+        let buffer = self.end.saturating_mul(size_of::<Lanes>());
+        room::for_numbers(buffer.saturating_add(more * size_of::<f32>()))
     }
 
     /// The buffer, constants in their places.

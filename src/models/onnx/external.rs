@@ -8,8 +8,9 @@ use std::path::{Component, Path, PathBuf};
 
 use super::proto;
 use super::wire::Span;
+use crate::models::room;
 use crate::models::{MAX_FILE_BYTES, ModelError};
-use crate::os::{files, memory};
+use crate::os::files;
 
 /// Most files that a model's tensors are in.
 const MAX_FILES: usize = 1 << 10;
@@ -124,7 +125,8 @@ impl External {
             }
             paths.push((name, path));
         }
-        memory::check_reading(total).map_err(|error| ModelError(error.to_string()))?;
+        // Bounded by `MAX_FILE_BYTES`.
+        room::for_bytes(total as usize)?;
         for (name, path) in paths {
             let read = files::read(&path, MAX_FILE_BYTES)
                 .map_err(|what| ModelError(format!("external data {name:?}: {what}")))?;

@@ -8,7 +8,7 @@
 use super::tensor::tensor_name;
 use super::value::MAX_RANK;
 use super::wire::Span;
-use crate::models::ModelError;
+use crate::models::{ModelError, room};
 
 /// Fields that change no number of what we run: who made the model, notes and metadata
 /// (which may hold anything), training, devices, and types that are told elsewhere. A
@@ -213,14 +213,25 @@ fn function(mut span: Span<'_>) -> Result<(&str, &str), ModelError> {
 /// two bytes of the file, but not of memory.
 const MAX_ITEMS: usize = 1 << 17;
 
+/// What an item or a name takes with what is made of it, at most, bytes; an empty one is
+/// two bytes of the file. Memory is asked for where there are more than a few.
+const OF_ITEM: usize = 1 << 10;
+const FEW_ITEMS: usize = 1 << 12;
+
 /// Most names that a graph's nodes read and write.
 const MAX_NAMES: usize = 1 << 18;
 
 fn graph(mut span: Span<'_>) -> Result<Graph<'_>, ModelError> {
     let mut graph = Graph::default();
     let (mut items, mut names) = (0, MAX_NAMES);
+    let mut granted = FEW_ITEMS;
     while let Some(field) = span.field()? {
         items += 1;
+        let named = MAX_NAMES - names;
+        if items + named > granted {
+            granted = 2 * (items + named);
+            room::for_numbers(granted * OF_ITEM)?;
+        }
         if items > MAX_ITEMS {
             return Err(ModelError(format!(
                 "byte {}: more than {MAX_ITEMS} nodes, tensors, inputs and outputs; \

@@ -4,7 +4,7 @@ use super::external::{External, Place};
 use super::proto::MAX_ENTRIES;
 use super::value::MAX_RANK;
 use super::wire::{Span, packed};
-use crate::models::ModelError;
+use crate::models::{ModelError, room};
 
 /// Fields that change no number: texts and `uint64`, whose type is refused,
 /// documentation, metadata.
@@ -95,6 +95,8 @@ pub fn tensor<'a>(mut span: Span<'a>, external: &'a External) -> Result<Tensor, 
         0 => {}
         1 => {
             let bytes = external.bytes(name, &place)?;
+            // Several tensors may be at one place; an `int32` becomes eight bytes.
+            room::for_numbers(bytes.len().saturating_mul(2))?;
             raw = Some(Span { bytes, at });
         }
         other => {

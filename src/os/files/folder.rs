@@ -1,14 +1,16 @@
 //! A folder that stays the same one.
 
-use std::ffi::CString;
+use std::ffi::CStr;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::open::{about, c_path, name_of_kind, open, open_at};
+use super::open::{about, name_of_kind, open, open_at};
 use super::output::{Output, TAKEN, is_taken};
+use crate::os::fixed_text::Told;
 
 /// How often another name is tried for a file that is not there yet.
 const ATTEMPTS: usize = 16;
@@ -44,8 +46,8 @@ impl Folder {
     /// Opens a file in it, or makes it. See [`Output::open`].
     pub(crate) fn output(&self, name: &str) -> Result<Output, String> {
         let path = self.path.join(name);
-        let name = c_name(name).map_err(|error| error.to_string())?;
-        Output::in_folder(self.open.as_raw_fd(), &name, path)
+        let name = Name::new(format_args!("{name}")).map_err(|error| error.to_string())?;
+        Output::in_folder(self.open.as_raw_fd(), name.as_c(), path)
     }
 
     /// Whether a file of this name could be removed or replaced: there is none, or
@@ -55,23 +57,29 @@ impl Folder {
     ///
     /// What is there instead.
     pub(crate) fn check_replaceable(&self, name: &str) -> Result<(), String> {
-        let wrong = |what: &str| format!("{}: {what}", self.path.join(name).display());
+        let found = Name::new(format_args!("{name}")).map_err(Obstacle::Error);
+        found
+            .and_then(|name| self.look(&name))
+            .map_err(|what| format!("{}: {what}", self.path.join(name).display()))
+    }
+
+    fn look(&self, name: &Name) -> Result<(), Obstacle> {
         let there = |flags| {
-            let name = c_name(name)?;
-            open_at(self.open.as_raw_fd(), &name, flags | libc::O_NOFOLLOW, 0)
+            let flags = flags | libc::O_NOFOLLOW;
+            open_at(self.open.as_raw_fd(), name.as_c(), flags, 0)
         };
         match there(libc::O_PATH).and_then(|file| about(&file)) {
             Ok(about) if about.st_mode & libc::S_IFMT == libc::S_IFLNK => return Ok(()),
             Ok(about) => match name_of_kind(about.st_mode) {
                 None => {}
-                Some(kind) => return Err(wrong(&format!("it is {kind}; expected a regular file"))),
+                Some(kind) => return Err(Obstacle::Kind(kind)),
             },
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(wrong(&error.to_string())),
+            Err(error) => return Err(Obstacle::Error(error)),
         }
         // Who may not read it cannot tell.
         match there(libc::O_RDONLY | libc::O_NONBLOCK) {
-            Ok(file) if is_taken(&file) => Err(wrong(TAKEN)),
+            Ok(file) if is_taken(&file) => Err(Obstacle::Taken),
             _ => Ok(()),
         }
     }
@@ -79,13 +87,12 @@ impl Folder {
     /// Removes a file, if it is there.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         self.check_replaceable(name).map_err(io::Error::other)?;
-        self.unlink(name)
+        self.unlink(&Name::new(format_args!("{name}"))?)
     }
 
-    fn unlink(&self, name: &str) -> io::Result<()> {
-        let name = c_name(name)?;
+    fn unlink(&self, name: &Name) -> io::Result<()> {
         // SAFETY: the name is NUL-terminated, and the folder is open.
-        match unsafe { libc::unlinkat(self.open.as_raw_fd(), name.as_ptr(), 0) } {
+        match unsafe { libc::unlinkat(self.open.as_raw_fd(), name.as_c().as_ptr(), 0) } {
             0 => Ok(()),
             _ => match io::Error::last_os_error() {
                 error if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -94,16 +101,26 @@ impl Folder {
         }
     }
 
-    /// Puts a whole file in the place of what is there, or leaves that as it is.
-    pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.check_replaceable(name).map_err(io::Error::other)?;
+    /// Puts a whole file, which `write` writes through `room`, in the place of what is
+    /// there, or leaves that as it is. Takes no memory.
+    pub(crate) fn replace(
+        &self,
+        name: &str,
+        room: &mut Vec<u8>,
+        write: impl FnOnce(&mut Buffered<'_>) -> io::Result<()>,
+    ) -> Result<(), Obstacle> {
+        let to = Name::new(format_args!("{name}"))?;
+        self.look(&to)?;
         let (file, fresh) = self.fresh(name)?;
-        let mut file = File::from(file);
-        let done = file.write_all(bytes).and_then(|()| {
-            let (from, to) = (c_name(&fresh)?, c_name(name)?);
+        let file = File::from(file);
+        room.clear();
+        let mut through = Buffered { file: &file, room };
+        let done = write(&mut through).and_then(|()| {
+            through.flush()?;
             let folder = self.open.as_raw_fd();
+            let (from, to) = (fresh.as_c().as_ptr(), to.as_c().as_ptr());
             // SAFETY: both names are NUL-terminated, and the folder is open.
-            match unsafe { libc::renameat(folder, from.as_ptr(), folder, to.as_ptr()) } {
+            match unsafe { libc::renameat(folder, from, folder, to) } {
                 0 => Ok(()),
                 _ => Err(io::Error::last_os_error()),
             }
@@ -111,19 +128,19 @@ impl Folder {
         if done.is_err() {
             let _ = self.unlink(&fresh);
         }
-        done
+        Ok(done?)
     }
 
     /// A file that was not there, and its name.
-    fn fresh(&self, name: &str) -> io::Result<(OwnedFd, String)> {
+    fn fresh(&self, name: &str) -> io::Result<(OwnedFd, Name)> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let mut attempt = 0;
         loop {
             attempt += 1;
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            let fresh = format!(".{name}.{}-{count}", std::process::id());
+            let fresh = Name::new(format_args!(".{name}.{}-{count}", std::process::id()))?;
             let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
-            match open_at(self.open.as_raw_fd(), &c_name(&fresh)?, flags, 0o666) {
+            match open_at(self.open.as_raw_fd(), fresh.as_c(), flags, 0o666) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt < ATTEMPTS => {}
                 made => return made.map(|file| (file, fresh)),
             }
@@ -131,6 +148,90 @@ impl Folder {
     }
 }
 
-fn c_name(name: &str) -> io::Result<CString> {
-    c_path(Path::new(name))
+/// Why a file is not replaced.
+#[derive(Debug)]
+pub(crate) enum Obstacle {
+    /// What it is instead of a regular file.
+    Kind(&'static str),
+    /// Somebody writes it.
+    Taken,
+    Error(io::Error),
+}
+
+impl From<io::Error> for Obstacle {
+    fn from(error: io::Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kind(kind) => write!(f, "it is {kind}; expected a regular file"),
+            Self::Taken => f.write_str(TAKEN),
+            Self::Error(error) => Told(error).fmt(f),
+        }
+    }
+}
+
+/// Writes to a file through memory that is there already.
+pub(crate) struct Buffered<'a> {
+    file: &'a File,
+    room: &'a mut Vec<u8>,
+}
+
+impl Write for Buffered<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.room.len() + bytes.len() > self.room.capacity() {
+            self.flush()?;
+        }
+        match bytes.len() > self.room.capacity() {
+            true => self.file.write_all(bytes)?,
+            false => self.room.extend_from_slice(bytes),
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.write_all(self.room)?;
+        self.room.clear();
+        Ok(())
+    }
+}
+
+/// The name of a file in a folder, for C.
+struct Name {
+    bytes: [u8; 256],
+    len: usize,
+}
+
+impl Name {
+    fn new(text: fmt::Arguments<'_>) -> io::Result<Self> {
+        let mut name = Self {
+            bytes: [0; 256],
+            len: 0,
+        };
+        match fmt::Write::write_fmt(&mut name, text) {
+            Ok(()) => Ok(name),
+            Err(_) => Err(ErrorKind::InvalidFilename.into()),
+        }
+    }
+
+    fn as_c(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for Name {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let end = self.len + more.len();
+        // The last byte stays the NUL.
+        let is_last = end >= self.bytes.len();
+        if is_last || more.contains('\0') {
+            return Err(fmt::Error);
+        }
+        self.bytes[self.len..end].copy_from_slice(more.as_bytes());
+        self.len = end;
+        Ok(())
+    }
 }

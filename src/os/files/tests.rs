@@ -138,6 +138,16 @@ fn what_is_in_a_file_stays_until_it_is_emptied() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
 }
 
+/// Through less memory than the text has.
+fn replace(folder: &Folder, name: &str, text: &[u8]) -> Result<(), Obstacle> {
+    let mut room = Vec::with_capacity(4);
+    folder.replace(name, &mut room, |out| {
+        let (first, rest) = text.split_at(1);
+        out.write_all(first)?;
+        out.write_all(rest)
+    })
+}
+
 #[test]
 fn a_folder_stays_the_same_one_under_another_name() {
     let dir = tempfile::tempdir().unwrap();
@@ -147,8 +157,8 @@ fn a_folder_stays_the_same_one_under_another_name() {
     std::fs::create_dir(&before).unwrap();
     let mut log = folder.output("log").unwrap();
     log.write_all(b"line").unwrap();
-    folder.replace("summary", b"old").unwrap();
-    folder.replace("summary", b"whole").unwrap();
+    replace(&folder, "summary", b"old").unwrap();
+    replace(&folder, "summary", b"whole").unwrap();
     assert_eq!(names(&after), ["log", "summary"]);
     assert_eq!(
         std::fs::read_to_string(after.join("summary")).unwrap(),
@@ -161,16 +171,21 @@ fn a_folder_stays_the_same_one_under_another_name() {
     // Another handle's capture may be there.
     let capture = Output::open(&after.join("capture")).unwrap();
     for why in [
-        folder.replace("capture", b"whole").unwrap_err(),
-        folder.remove("capture").unwrap_err(),
+        replace(&folder, "capture", b"whole")
+            .unwrap_err()
+            .to_string(),
+        folder.remove("capture").unwrap_err().to_string(),
     ] {
-        assert!(why.to_string().contains("no other handle writes"), "{why}");
+        assert!(why.contains("no other handle writes"), "{why}");
     }
     drop(capture);
     folder.remove("capture").unwrap();
     // What could not be put in place leaves nothing.
     std::fs::create_dir(after.join("folder")).unwrap();
-    folder.replace("folder", b"whole").unwrap_err();
+    replace(&folder, "folder", b"whole").unwrap_err();
+    for name in ["x".repeat(300), "a\0b".into()] {
+        replace(&folder, &name, b"whole").unwrap_err();
+    }
     assert_eq!(names(&after), ["folder", "log"]);
 }
 
@@ -204,7 +219,7 @@ fn nothing_is_opened_where_stdin_stdout_and_stderr_were() {
     let output = Output::open(&dir.path().join("file")).unwrap();
     let low = (file.as_raw_fd().min(output.as_fd_for_tests().as_raw_fd())) < 3;
     let all_closed = (0..3).all(|file| open::flags(file) == -1);
-    folder.replace("name", b"text").unwrap();
+    replace(&folder, "name", b"text").unwrap();
     // Nobody would see a panic's message.
     std::process::exit(if low || !all_closed { 1 } else { 0 });
 }

@@ -3,7 +3,9 @@
 //! A group's quota binds all groups below it, so the tightest one from this
 //! process' own group upwards counts.
 
+use std::ffi::CString;
 use std::io::ErrorKind::NotFound;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -79,21 +81,42 @@ pub fn quota_unknown_in(root: &Path) -> Option<String> {
 
 /// [`throttling`], with the system's files below `root`.
 pub fn throttling_in(root: &Path) -> Option<Throttling> {
-    let (_, group) = tightest(root)?;
-    let text = files::system(group.join("cpu.stat")).ok()?;
-    let value = |key: &str| {
-        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
-        let (_, value) = lines.find(|(name, _)| *name == key)?;
-        value.trim().parse::<u64>().ok()
-    };
-    Some(Throttling {
-        nr_periods: value("nr_periods")?,
-        nr_throttled: value("nr_throttled")?,
-        // Version 1 counts nanoseconds.
-        throttled_us: value("throttled_usec")
-            .or_else(|| Some(value("throttled_time")? / 1000))
-            .unwrap_or(0),
-    })
+    Throttled::find_in(root)?.now()
+}
+
+/// The group that holds this process up, to be asked again and again.
+#[derive(Clone, Debug)]
+pub(crate) struct Throttled {
+    file: CString,
+}
+
+impl Throttled {
+    /// `None` without a quota. The system's files are below `root`.
+    pub(crate) fn find_in(root: &Path) -> Option<Self> {
+        let (_, group) = tightest(root)?;
+        let file = group.join("cpu.stat").into_os_string().into_vec();
+        let file = CString::new(file).ok()?;
+        Some(Self { file })
+    }
+
+    /// How it was throttled so far. Takes no memory.
+    pub(crate) fn now(&self) -> Option<Throttling> {
+        let mut text = [0; 2048];
+        let text = files::system_into(&self.file, &mut text).ok()?;
+        let value = |key: &str| {
+            let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+            let (_, value) = lines.find(|(name, _)| *name == key)?;
+            value.trim().parse::<u64>().ok()
+        };
+        Some(Throttling {
+            nr_periods: value("nr_periods")?,
+            nr_throttled: value("nr_throttled")?,
+            // Version 1 counts nanoseconds.
+            throttled_us: value("throttled_usec")
+                .or_else(|| Some(value("throttled_time")? / 1000))
+                .unwrap_or(0),
+        })
+    }
 }
 
 /// The tightest quota and the folder of its group.

@@ -13,6 +13,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 
+use super::memory::limit;
 use super::{cancellation, cores, float};
 
 mod policy;
@@ -131,17 +132,6 @@ fn refused(error: io::Error) -> io::Error {
         return error;
     }
     io::Error::new(error.kind(), format!("{error} ({})", limits.join(", ")))
-}
-
-/// The process' soft limit, if there is one.
-pub(crate) fn limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
-    let mut limit = libc::rlimit {
-        rlim_cur: libc::RLIM_INFINITY,
-        rlim_max: libc::RLIM_INFINITY,
-    };
-    // SAFETY: `limit` is a valid place for the answer.
-    let read = unsafe { libc::getrlimit(resource, &mut limit) } == 0;
-    (read && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }
 
 /// Blocks all signals of the calling thread until it is dropped.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::Wanted;
 use crate::os::limit::Limit;
+use crate::os::memory;
 use crate::os::panic::{self, Payload};
 
 /// What our code, factor sets and models have of a thread's stack.
@@ -83,6 +84,7 @@ pub(super) fn spawn_within<T: Send + 'static>(
     });
     let (name, called) = (wanted.name.clone(), wanted.called.clone());
     let there = shared.clone();
+    let for_this_thread = memory::reserve_while_starting();
     let id = create(Box::new(move || begin(&wanted, run, &there)))
         .map_err(|error| format!("cannot start {called}: {}", super::refused(error)))?;
     let thread = Thread {
@@ -91,7 +93,9 @@ pub(super) fn spawn_within<T: Send + 'static>(
         shared,
         is_joined: false,
     };
-    match thread.wait_for_start(limit, &called) {
+    let started = thread.wait_for_start(limit, &called);
+    drop(for_this_thread);
+    match started {
         Some(Ok(())) => Ok(thread),
         Some(Err(why)) => {
             let _ = thread.join_within(&mut Limit::of(START));
@@ -107,7 +111,9 @@ pub(super) fn spawn_within<T: Send + 'static>(
 
 /// What a new thread does.
 fn begin<T>(wanted: &Wanted, run: impl FnOnce() -> T, shared: &Shared<T>) {
-    if !has_memory_for_storage() {
+    // Of the library's thread-local storage a part is this thread's: glibc ends the
+    // process where it finds no memory for it.
+    if !memory::allocator_gives_some() {
         return shared.set(State::NoMemory);
     }
     panic::this_thread_is_ours();
@@ -124,19 +130,6 @@ fn begin<T>(wanted: &Wanted, run: impl FnOnce() -> T, shared: &Shared<T>) {
     if is_wanted {
         let result = catch_unwind(AssertUnwindSafe(run));
         shared.set(State::Ended(result));
-    }
-}
-
-/// Whether there is memory for this thread's part of the library's thread-local
-/// storage: glibc ends the process where it finds none.
-fn has_memory_for_storage() -> bool {
-    const MORE_THAN_THAT: usize = 64 << 10;
-    // SAFETY: what is taken is given back, and nothing else is done with it.
-    unsafe {
-        let some = libc::malloc(MORE_THAN_THAT);
-        let is_there = !std::hint::black_box(some).is_null();
-        libc::free(some);
-        is_there
     }
 }
 

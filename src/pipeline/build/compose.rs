@@ -187,7 +187,9 @@ impl Stages {
         let control = parts.control.clone();
         let stage = self.ingest.take().expect(TAKEN);
         IngestNode {
-            stage: stage.telling(Box::new(move |notice| control.note(notice.to_string()))),
+            stage: stage.telling(Box::new(move |notice| {
+                control.note(format_args!("{notice}"))
+            })),
             last_sequence: 0,
             tap: self.capture.take(),
             counters: parts.counters.clone(),

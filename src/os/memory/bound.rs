@@ -1,0 +1,256 @@
+//! What bounds this process' memory.
+
+use std::fmt;
+
+use super::MIB;
+use super::mapping::{self, Refused};
+use crate::os::files;
+use crate::os::machine::GroupMemory;
+
+/// What a need has met.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// RLIMIT_AS, or the machine's own bound where there is none.
+    Room {
+        limit: Option<u64>,
+        used: Option<u64>,
+    },
+    /// RLIMIT_DATA.
+    Data {
+        limit: u64,
+        used: u64,
+    },
+    /// RLIMIT_MEMLOCK, while the host locks all that is mapped.
+    Locked {
+        limit: Option<u64>,
+    },
+    /// Pages that the kernel promises to all processes, where it promises no more than it
+    /// has.
+    Promised {
+        left: u64,
+    },
+    Mappings,
+    /// The allocator's own, whatever that is.
+    Allocator,
+    Group(GroupMemory),
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: &u64| bytes / MIB as u64;
+        match self {
+            Self::Room {
+                limit: Some(limit),
+                used,
+            } => {
+                match used {
+                    Some(used) => write!(f, "this process has {} of", mib(used))?,
+                    None => f.write_str("this process may have")?,
+                }
+                write!(f, " {} MiB of address space (RLIMIT_AS)", mib(limit))
+            }
+            Self::Room { limit: None, .. } => {
+                f.write_str("there is no room for it in the address space")
+            }
+            Self::Data { limit, used } => write!(
+                f,
+                "this process has {} of {} MiB of data (RLIMIT_DATA)",
+                mib(used),
+                mib(limit)
+            ),
+            Self::Locked { limit } => {
+                f.write_str("all that this process maps is locked (mlockall), ")?;
+                match limit {
+                    Some(limit) => write!(
+                        f,
+                        "and it may have {} MiB locked in all (RLIMIT_MEMLOCK)",
+                        mib(limit)
+                    ),
+                    None => f.write_str("and it may have no more locked (RLIMIT_MEMLOCK)"),
+                }
+            }
+            Self::Promised { left } => write!(
+                f,
+                "the machine has {} MiB left to promise (vm.overcommit_memory is 2)",
+                mib(left)
+            ),
+            Self::Mappings => f.write_str(
+                "this process has nearly as many mappings as it may have (vm.max_map_count)",
+            ),
+            Self::Allocator => f.write_str("malloc gives none"),
+            Self::Group(group) => write!(
+                f,
+                "its control group leaves {} of {} MiB ({})",
+                mib(&group.left),
+                mib(&group.limit),
+                group.file
+            ),
+        }
+    }
+}
+
+/// What so many bytes and mappings would meet. Takes no memory.
+pub(super) fn met(bytes: usize, mappings: usize) -> Option<Bound> {
+    let used = used();
+    let fits = |limit: u64, used: u64| used.saturating_add(bytes as u64) <= limit;
+    match mapping::try_room(bytes) {
+        Ok(()) => {}
+        Err(Refused::Locked) => {
+            let limit = limit(libc::RLIMIT_MEMLOCK);
+            return Some(Bound::Locked { limit });
+        }
+        Err(Refused::Other) => {
+            let limit = limit(libc::RLIMIT_AS);
+            let has_room = match (&used, limit) {
+                (Some(used), Some(limit)) => fits(limit, used.room),
+                _ => limit.is_none(),
+            };
+            return Some(match has_room && mapping::try_room(1).is_err() {
+                true => Bound::Mappings,
+                false => Bound::Room {
+                    limit,
+                    used: used.map(|used| used.room),
+                },
+            });
+        }
+    }
+    if let (Some(limit), Some(used)) = (limit(libc::RLIMIT_DATA), &used)
+        && !fits(limit, used.data)
+    {
+        let used = used.data;
+        return Some(Bound::Data { limit, used });
+    }
+    if let Some(left) = promised_left()
+        && !fits(left, 0)
+    {
+        return Some(Bound::Promised { left });
+    }
+    (!mapping::has_mappings(mappings)).then_some(Bound::Mappings)
+}
+
+/// The process' soft limit, if there is one.
+pub(crate) fn limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
+    let mut limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: `limit` is a valid place for the answer.
+    let read = unsafe { libc::getrlimit(resource, &mut limit) } == 0;
+    (read && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+}
+
+/// What the process has by now, bytes.
+struct Used {
+    room: u64,
+    data: u64,
+}
+
+fn used() -> Option<Used> {
+    const PAGE: u64 = 4096;
+    let mut text = [0; 256];
+    let text = files::system_into(c"/proc/self/statm", &mut text).ok()?;
+    let mut pages = text
+        .split_ascii_whitespace()
+        .map_while(|number| number.parse::<u64>().ok());
+    Some(Used {
+        room: pages.next()? * PAGE,
+        // Behind resident, shared, text and an empty one.
+        data: pages.nth(4)? * PAGE,
+    })
+}
+
+/// What the kernel can still promise, bytes; `None` where it promises anything.
+fn promised_left() -> Option<u64> {
+    let mut text = [0; 16];
+    let overcommit = files::system_into(c"/proc/sys/vm/overcommit_memory", &mut text).ok()?;
+    if overcommit.trim() != "2" {
+        return None;
+    }
+    let mut text = [0; 4096];
+    let text = files::system_into(c"/proc/meminfo", &mut text).ok()?;
+    let kib = |name: &str| {
+        let found = text.lines().find_map(|line| line.strip_prefix(name))?;
+        found.split_ascii_whitespace().next()?.parse::<u64>().ok()
+    };
+    let left = kib("CommitLimit:")?.saturating_sub(kib("Committed_AS:")?);
+    Some(left * 1024)
+}
+
+/// Whether memory of this process is locked.
+pub(super) fn is_locked() -> bool {
+    let mut text = [0; 4096];
+    let status = files::system_into(c"/proc/self/status", &mut text).unwrap_or_default();
+    let locked = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmLck:"))
+        .unwrap_or_default();
+    !matches!(locked.split_ascii_whitespace().next(), None | Some("0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_process_has_is_known() {
+        let used = used().unwrap();
+        assert!(used.room > used.data && used.data > 0);
+        assert!(!is_locked());
+    }
+
+    #[test]
+    fn each_bound_names_the_limit_to_raise() {
+        let group = GroupMemory {
+            left: 1 << 20,
+            limit: 1 << 30,
+            file: "/g/memory.high".into(),
+        };
+        for (bound, name) in [
+            (
+                Bound::Room {
+                    limit: Some(3 << 20),
+                    used: Some(2 << 20),
+                },
+                "has 2 of 3 MiB of address space (RLIMIT_AS)",
+            ),
+            (
+                Bound::Room {
+                    limit: Some(3 << 20),
+                    used: None,
+                },
+                "may have 3 MiB of address space (RLIMIT_AS)",
+            ),
+            (
+                Bound::Room {
+                    limit: None,
+                    used: None,
+                },
+                "no room for it in the address space",
+            ),
+            (
+                Bound::Data {
+                    limit: 3 << 20,
+                    used: 2 << 20,
+                },
+                "2 of 3 MiB of data (RLIMIT_DATA)",
+            ),
+            (
+                Bound::Locked {
+                    limit: Some(3 << 20),
+                },
+                "3 MiB locked in all (RLIMIT_MEMLOCK)",
+            ),
+            (Bound::Locked { limit: None }, "RLIMIT_MEMLOCK"),
+            (
+                Bound::Promised { left: 3 << 20 },
+                "3 MiB left to promise (vm.overcommit_memory",
+            ),
+            (Bound::Mappings, "vm.max_map_count"),
+            (Bound::Allocator, "malloc gives none"),
+            (Bound::Group(group), "leaves 1 of 1024 MiB (/g/memory.high)"),
+        ] {
+            let text = bound.to_string();
+            assert!(text.contains(name), "{text}");
+        }
+    }
+}

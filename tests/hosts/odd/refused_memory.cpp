@@ -1,0 +1,97 @@
+// A host whose allocator refuses everything once there is a handle of the configuration that
+// is given, until that has been destroyed. It says how often it was asked.
+#include "../plugin.hpp"
+
+#include <atomic>
+#include <cerrno>
+
+using namespace host;
+
+extern "C" {
+void *__libc_malloc(std::size_t);
+void *__libc_calloc(std::size_t, std::size_t);
+void *__libc_realloc(void *, std::size_t);
+void *__libc_memalign(std::size_t, std::size_t);
+}
+
+namespace {
+
+std::atomic<bool> refusing{false};
+std::atomic<long> refused{0};
+
+bool refuse() {
+  if (!refusing.load(std::memory_order_relaxed)) return false;
+  refused.fetch_add(1, std::memory_order_relaxed);
+  errno = ENOMEM;
+  return true;
+}
+
+}  // namespace
+
+// In place of the C library's, for the library too.
+extern "C" {
+void *malloc(std::size_t bytes) noexcept { return refuse() ? nullptr : __libc_malloc(bytes); }
+void *calloc(std::size_t count, std::size_t bytes) noexcept { return refuse() ? nullptr : __libc_calloc(count, bytes); }
+void *realloc(void *before, std::size_t bytes) noexcept { return refuse() ? nullptr : __libc_realloc(before, bytes); }
+void *memalign(std::size_t align, std::size_t bytes) noexcept {
+  return refuse() ? nullptr : __libc_memalign(align, bytes);
+}
+void *aligned_alloc(std::size_t align, std::size_t bytes) noexcept { return memalign(align, bytes); }
+int posix_memalign(void **to, std::size_t align, std::size_t bytes) noexcept {
+  *to = memalign(align, bytes);
+  return *to == nullptr ? ENOMEM : 0;
+}
+}
+
+int main(int argc, char **argv) {
+  CHECK_EQ(argc, 2);
+  Plugin plugin;
+  void *handle = plugin.create(argv[1]);
+  if (handle == nullptr) std::fprintf(stderr, "%s\n", plugin.last_error());
+  CHECK(handle != nullptr);
+  plugin.register_callback(handle, [](const char *, long long, const double *, int, void *) {}, nullptr);
+  static signal_hop_t hops[16];
+  static signal_lane_t lanes[16];
+  static signal_ring_t rings[16];
+  static signal_result_t batch[16];
+  signal_stats_t stats{};
+  stats.size = sizeof stats;
+  refusing = true;
+  for (int round = 0; round < 8; ++round) {
+    for (int event = 0; event < 40; ++event) {
+      // New instruments; some that are written in two ways, which is said, and some that are refused.
+      char symbol[32];
+      std::snprintf(symbol, sizeof symbol, event % 10 == 9 ? "a%d_%dusdt" : "a%d%d_usdt", round, event - event % 10 / 9);
+      Depth d = depth(symbol, round * 40 + event, 10.0, event % 10 == 5 ? 9.0 : 11.0);
+      plugin.on_data(handle, kDepth, &d);
+    }
+    int looks = 0;
+    do {
+      usleep(100);
+      CHECK_EQ(plugin.stats(handle, &stats), 0);
+      if (round % 2 == 0) {
+        CHECK(plugin.poll_callbacks(handle) >= 0);
+      } else {
+        CHECK(plugin.poll_batch(handle, batch, 16) >= 0);
+      }
+    } while ((stats.in_flight != 0 || stats.signals != stats.delivered) && ++looks < 100000);
+    CHECK(plugin.health(handle) >= 0);
+    CHECK(plugin.latency(handle, hops, 16) >= 0);
+    CHECK(plugin.lanes(handle, lanes, 16) >= 0);
+    CHECK(plugin.rings(handle, rings, 16) >= 0);
+    plugin.on_data(handle, 999, nullptr);
+    CHECK(plugin.poll_callbacks(&stats) < 0);
+    CHECK(plugin.last_error() != nullptr);
+    // Several intervals of the report.
+    usleep(60000);
+  }
+  for (const char *config : {R"({"placement":"nowhere"})", "{}"}) {
+    CHECK(plugin.create(config) == nullptr);
+    CHECK(std::strstr(plugin.last_error(), "memory: ") != nullptr);
+  }
+  plugin.destroy(handle);
+  refusing = false;
+  CHECK(stats.delivered > 0);
+  std::printf("asked %ld times\n", refused.load());
+  return 0;
+}
