@@ -199,7 +199,7 @@ impl Config {
     /// expected.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let mut config = Self::default();
-        let layer: Layer = parse("JSON text", text)?;
+        let forms::Object(layer) = parse::<forms::Object<Layer>>("JSON text", text)?;
         layer.apply(&mut config, Path::new(""));
         config.check()?;
         Ok(config)
