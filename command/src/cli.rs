@@ -223,6 +223,7 @@ fn play(
     let waiter = Waiter::new();
     plugin::keep_off(&common.cores);
     let interrupt = Interrupt::watch()?;
+    source.stop_when(&interrupt);
     let signals = common.signals.as_deref().map(Output::open).transpose()?;
     let plugin = Plugin::create(&library, &config.to_string(), signals)?;
     let limits = Limits::new(&meant(&config).unwrap_or_default(), plugin.models().len());

@@ -12,6 +12,7 @@
 //! | `output` | files that are written: locked, emptied when all else has succeeded |
 //! | `folder` | a folder that stays the same one, wherever the host goes |
 //! | `place` | which paths are one file |
+//! | `recorded` | recorded data, which may come through a pipe |
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -21,11 +22,15 @@ mod folder;
 mod open;
 mod output;
 mod place;
+#[cfg(feature = "replay")]
+mod recorded;
 
 pub(crate) use folder::Folder;
 pub(crate) use open::{about, open, open_c};
 pub use output::Output;
 pub(crate) use place::Place;
+#[cfg(feature = "replay")]
+pub(crate) use recorded::{Recorded, Stop};
 
 /// Reads a regular file of at most `limit` bytes.
 ///
@@ -72,24 +77,6 @@ pub(crate) fn system(path: impl AsRef<Path>) -> io::Result<String> {
 pub(crate) fn entries(path: impl AsRef<Path>) -> io::Result<std::fs::ReadDir> {
     let _low = open::Low::taken();
     std::fs::read_dir(path)
-}
-
-/// Recorded data, which may also come through a FIFO: whoever plays it waits.
-#[cfg(feature = "replay")]
-pub(crate) struct Recorded(File);
-
-#[cfg(feature = "replay")]
-impl Recorded {
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        open(path, libc::O_RDONLY, 0).map(|file| Self(file.into()))
-    }
-}
-
-#[cfg(feature = "replay")]
-impl Read for Recorded {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.0.read(out)
-    }
 }
 
 #[cfg(all(test, not(loom)))]
