@@ -240,9 +240,13 @@ fn play(
         throughput = Some((rest.played.events(), rest.took));
         outcome.goes_on(rest);
     }
+    let complaint = plugin.complaint();
     let mut received = plugin.destroy();
     received.finish()?;
     print::outcome(&outcome, speed, &received)?;
+    if let Some(complaint) = complaint {
+        print::line(&format!("health  {complaint}\n"))?;
+    }
     print::latency(&hops, beyond, stamp_ns, speed)?;
     if let Some((events, took)) = throughput.filter(|(events, _)| *events > 0) {
         print::throughput(events, took)?;
