@@ -68,7 +68,7 @@ fn what_is_not_json_is_named_with_its_cure() {
         assert!(error.contains(&expected), "{error}");
         let error = said(
             "m.json",
-            &linear.replacen("2]", &format!("{word}]"), 1),
+            linear.replacen("2]", &format!("{word}]"), 1),
             None,
         );
         assert!(error.contains("weights[1]: "), "{error}");
