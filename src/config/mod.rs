@@ -24,7 +24,7 @@ use crate::abi::EventKind;
 use crate::error::Error;
 use crate::messages::ModelId;
 use crate::pipeline::plan::Wanted;
-use crate::stages::{Assets, Naming};
+use crate::stages::{Assets, Naming, Rules};
 
 mod forms;
 mod layer;
@@ -288,17 +288,25 @@ impl Config {
                     .into(),
             ));
         }
-        self.naming()?;
-        self.assets().map(drop)
+        self.rules().map(drop)
     }
 
     /// What instruments are called.
-    pub(crate) fn naming(&self) -> Result<Naming, Error> {
+    fn naming(&self) -> Result<Naming, Error> {
         self.symbols.naming()
     }
 
+    /// What ingest takes, and what it calls instruments.
+    pub(crate) fn rules(&self) -> Result<Rules, Error> {
+        Ok(Rules {
+            assets: self.assets()?,
+            limits: self.limits,
+            naming: self.naming()?,
+        })
+    }
+
     /// The symbols of `assets`.
-    pub(crate) fn assets(&self) -> Result<Assets, Error> {
+    fn assets(&self) -> Result<Assets, Error> {
         Assets::new(&self.assets).map_err(|symbol| {
             Error::Config(format!(
                 "assets names {symbol:?}; expected a symbol such as btc_usdt or BTCUSDT, \

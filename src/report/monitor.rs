@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 
 use serde::Serialize;
 
-use super::findings::{Beside, Cause, Findings, Missing};
+use super::findings::{Beside, Cause, Findings, Missing, NamedBy};
 use super::health::{Health, HealthState};
 use crate::config;
 use crate::pipeline::control::Control;
 use crate::pipeline::plan::LanePlan;
-use crate::stages::Assets;
+use crate::stages::Rules;
 use crate::sync::ring::Gauge;
 use crate::telemetry::counters::{Counter, Counters, Snapshot};
 use crate::telemetry::heartbeat::Vitals;
@@ -60,7 +60,7 @@ pub(crate) struct Monitor {
     on_the_way: usize,
     /// Why the latency report has ended.
     pub(super) report_end: OnceLock<String>,
-    assets: Assets,
+    rules: Rules,
     last: Mutex<Look>,
     /// The state that the last look has found.
     found: AtomicU8,
@@ -84,7 +84,7 @@ impl Monitor {
         control: Arc<Control>,
         lanes: Vec<(LanePlan, Vitals)>,
         rings: Vec<(String, Gauge)>,
-        assets: Assets,
+        rules: Rules,
     ) -> Self {
         let on_the_way = counters.len();
         counters.extend(aside);
@@ -96,7 +96,7 @@ impl Monitor {
             rings,
             on_the_way,
             report_end: OnceLock::new(),
-            assets,
+            rules,
             last: Mutex::new(Look {
                 counters: Snapshot::of(&[]),
                 waited_ns: 0,
@@ -153,22 +153,25 @@ impl Monitor {
         if more > 0 {
             each(format_args!("{more} more such notes"));
         }
-        if let Some(missing) = self.missing() {
+        for missing in self.missing() {
             each(format_args!("{missing}"));
         }
     }
 
-    /// Which assets have not occurred in the events that came, if there were any.
-    pub(crate) fn missing_assets(&self) -> Option<String> {
-        self.missing().map(|missing| missing.to_string())
+    /// What of the configuration has not occurred in the events that came, a line for
+    /// each of its keys, if there were any.
+    pub(crate) fn missing_lines(&self) -> Vec<String> {
+        self.missing().map(|missing| missing.to_string()).collect()
     }
 
-    fn missing(&self) -> Option<Missing<'_>> {
+    fn missing(&self) -> impl Iterator<Item = Missing<'_>> {
+        let rules = &self.rules;
+        let keys = [NamedBy::Assets, NamedBy::Map].into_iter();
         // The counters lie with all lanes: not where nothing is missing.
-        self.assets.missing().next()?;
-        let events = self.counters().events();
-        let assets = &self.assets;
-        (events > 0).then_some(Missing { assets, events })
+        let missing = keys.filter(|key| key.missing(rules).next().is_some());
+        let missing = missing.map(|key| (key, self.counters().events()));
+        let missing = missing.filter(|(_, events)| *events > 0);
+        missing.map(|(key, events)| Missing { key, rules, events })
     }
 
     pub(crate) fn lanes(&self) -> Vec<LaneReport> {
