@@ -1,5 +1,6 @@
 //! Why an engine could not start.
 
+pub(crate) mod content;
 pub(crate) mod json;
 
 /// What is wrong, in a sentence that names the thing and what was expected.

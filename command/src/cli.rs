@@ -90,7 +90,7 @@ struct Common {
     #[arg(long, value_parser = placement, value_name = "NAME|JSON")]
     placement: Option<Value>,
     /// Cores for the lanes, in order, e.g. 1,2; this command itself stays off them if it can.
-    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    #[arg(long, value_delimiter = ',', value_parser = core, value_name = "N,N")]
     cores: Vec<u32>,
     /// Configuration file of the library (what SIGNAL_CONFIG names for a real host); flags win over it.
     #[arg(long, value_name = "FILE")]
@@ -151,6 +151,12 @@ fn placement(text: &str) -> std::result::Result<Value, String> {
         }
         _ => Err("expected auto, inline, fused, split or JSON lanes".into()),
     }
+}
+
+/// Parses one of `--cores`.
+fn core(text: &str) -> std::result::Result<u32, String> {
+    let wrong = |_| "expected the numbers of cores, one a lane, such as 1,2".into();
+    text.parse().map_err(wrong)
 }
 
 /// Parses `--reorder`.
@@ -223,6 +229,7 @@ fn play(
     let waiter = Waiter::new();
     plugin::keep_off(&common.cores);
     let interrupt = Interrupt::watch()?;
+    source.stop_when(&interrupt);
     let signals = common.signals.as_deref().map(Output::open).transpose()?;
     let plugin = Plugin::create(&library, &config.to_string(), signals)?;
     let limits = Limits::new(&meant(&config).unwrap_or_default(), plugin.models().len());
@@ -239,9 +246,13 @@ fn play(
         throughput = Some((rest.played.events(), rest.took));
         outcome.goes_on(rest);
     }
+    let complaint = plugin.complaint();
     let mut received = plugin.destroy();
     received.finish()?;
     print::outcome(&outcome, speed, &received)?;
+    if let Some(complaint) = complaint {
+        print::line(&format!("health  {complaint}\n"))?;
+    }
     print::latency(&hops, beyond, stamp_ns, speed)?;
     if let Some((events, took)) = throughput.filter(|(events, _)| *events > 0) {
         print::throughput(events, took)?;

@@ -264,7 +264,8 @@ pub fn run(
         let event = match source.next() {
             Ok(Some(event)) => event,
             Ok(None) => break None,
-            Err(failure) => break Some(failure),
+            // A signal ends the wait for a pipe.
+            Err(failure) => break Some(interrupt.told().unwrap_or(failure)),
         };
         let first_ns = *first_ns.get_or_insert(event.recv_ns);
         if let Speed::Times(times) | Speed::Alone(times) = speed {

@@ -12,6 +12,7 @@ use crate::plugin;
 /// Tells whether the run shall end.
 pub struct Interrupt {
     came: Arc<AtomicUsize>,
+    flag: Arc<AtomicBool>,
 }
 
 impl Interrupt {
@@ -25,6 +26,7 @@ impl Interrupt {
     pub fn watch() -> Result<Self> {
         let came = Arc::new(AtomicUsize::new(0));
         let again = Arc::new(AtomicBool::new(false));
+        let shown = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             if plugin::is_ignored(signal) {
                 continue;
@@ -33,9 +35,15 @@ impl Interrupt {
             flag::register_conditional_shutdown(signal, 128 + signal, again.clone())
                 .and_then(|_| flag::register(signal, again.clone()))
                 .and_then(|_| flag::register_usize(signal, came.clone(), signal as usize))
+                .and_then(|_| flag::register(signal, shown.clone()))
                 .map_err(|error| Failure::said(format!("cannot watch signal {signal}: {error}")))?;
         }
-        Ok(Self { came })
+        Ok(Self { came, flag: shown })
+    }
+
+    /// What is set once a signal is told.
+    pub fn flag(&self) -> &Arc<AtomicBool> {
+        &self.flag
     }
 
     /// The signal that came, as why the run ends.

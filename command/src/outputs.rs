@@ -37,6 +37,8 @@ impl Files<'_> {
         let mut inputs: Vec<_> = captures
             .map(|file| NamedFile::new("the capture", file))
             .collect();
+        check_apart(&[], &inputs)
+            .map_err(|why| Failure::said(format!("{why}; its events would be played twice")))?;
         inputs.extend(
             self.config
                 .map(|file| NamedFile::new("the configuration", file)),

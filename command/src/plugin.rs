@@ -170,6 +170,17 @@ impl<'a> Plugin<'a> {
         }
     }
 
+    /// What is wrong with the engine after a run, if anything is. What
+    /// holds for the moment of the look alone is no news by then.
+    pub fn complaint(&self) -> Option<String> {
+        // SAFETY: the handle is alive.
+        let code = unsafe { (self.functions.health)(self.handle) };
+        match bindings::health_word(code)? {
+            "ok" | "overloaded" | "stalled" => None,
+            _ => Some(self.functions.last_error()),
+        }
+    }
+
     /// The hop table.
     pub fn latency(&self) -> Vec<Hop> {
         let mut hops = vec![Hop::EMPTY; MAX_HOPS];

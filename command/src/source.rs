@@ -6,6 +6,7 @@ use signal::abi::EventKind;
 use signal::replay::{Arrival, Reader};
 
 use crate::failure::Result;
+use crate::interrupt::Interrupt;
 use crate::synthetic::Market;
 
 /// Events to play.
@@ -26,6 +27,13 @@ impl Source {
         match self {
             Self::Recorded(reader) => Ok(reader.next()?),
             Self::Made(market) => Ok(market.next()),
+        }
+    }
+
+    /// A signal also ends the wait for a pipe's writer.
+    pub fn stop_when(&mut self, interrupt: &Interrupt) {
+        if let Self::Recorded(reader) = self {
+            reader.stop_when(interrupt.flag());
         }
     }
 

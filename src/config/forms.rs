@@ -53,6 +53,41 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     }
 }
 
+/// What has keys: an object, never a list of its values in their order, which serde
+/// would take for one.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Visitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(de::value::MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_any(Visitor(std::marker::PhantomData))
+    }
+}
+
+/// A path, or none. An empty one would be the folder that relative paths begin in.
+pub(super) fn place<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<PathBuf>, D::Error> {
+    match Option::<PathBuf>::deserialize(deserializer)? {
+        Some(path) if path.as_os_str().is_empty() => Err(de::Error::custom(
+            "it is empty; expected a path, or null for none",
+        )),
+        path => Ok(path),
+    }
+}
+
 /// A factor set with its parameters.
 ///
 /// In JSON its name, or an object with the key `set` and the parameters:
@@ -216,6 +251,7 @@ impl<'de> Deserialize<'de> for ModelEntry {
         struct Object {
             name: Option<String>,
             kind: Option<String>,
+            #[serde(default, deserialize_with = "place")]
             file: Option<PathBuf>,
             #[serde(default)]
             outputs: Vec<String>,

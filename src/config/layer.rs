@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::forms::{
-    CoreNumber, FactorsEntry, ModelEntry, OneOrMany, PlacementKey, RingSize, limit,
+    CoreNumber, FactorsEntry, ModelEntry, Object, OneOrMany, PlacementKey, RingSize, limit, place,
 };
 use super::symbols::SymbolsLayer;
 use super::{Config, Deliver, MAX_INSTRUMENTS, mistakes};
 use crate::abi::EventKind;
-use crate::error::Error;
+use crate::error::{Error, content::legible};
 use crate::factors::Ranged;
 use crate::os::threads::Policy;
 use crate::pipeline::idle::Idle;
@@ -38,14 +38,14 @@ pub(super) struct Layer {
     cores: Option<Vec<CoreNumber>>,
     idle: Option<Idle>,
     policy: Option<Policy>,
-    rings: Option<RingsLayer>,
-    overload: Option<OverloadLayer>,
-    instruments: Option<InstrumentsLayer>,
-    limits: Option<LimitsLayer>,
+    rings: Option<Object<RingsLayer>>,
+    overload: Option<Object<OverloadLayer>>,
+    instruments: Option<Object<InstrumentsLayer>>,
+    limits: Option<Object<LimitsLayer>>,
     timing: Option<bool>,
-    health: Option<HealthLayer>,
-    latency: Option<LatencyLayer>,
-    capture: Option<CaptureLayer>,
+    health: Option<Object<HealthLayer>>,
+    latency: Option<Object<LatencyLayer>>,
+    capture: Option<Object<CaptureLayer>>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -92,6 +92,7 @@ struct LimitsLayer {
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LatencyLayer {
+    #[serde(default, deserialize_with = "place")]
     dir: Option<PathBuf>,
     interval_ms: Option<Ranged<10, 3_600_000>>,
     work_every: Option<Ranged<1, 1_000_000>>,
@@ -100,6 +101,7 @@ struct LatencyLayer {
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CaptureLayer {
+    #[serde(default, deserialize_with = "place")]
     file: Option<PathBuf>,
     buffer: Option<RingSize>,
 }
@@ -143,11 +145,11 @@ impl Layer {
         set(&mut config.idle, self.idle);
         set(&mut config.policy, self.policy);
         set(&mut config.timing, self.timing);
-        let rings = self.rings.unwrap_or_default();
+        let Object(rings) = self.rings.unwrap_or_default();
         set(&mut config.rings.ingest, rings.ingest.map(Ranged::size));
         set(&mut config.rings.stage, rings.stage.map(Ranged::size));
         set(&mut config.rings.egress, rings.egress.map(Ranged::size));
-        let overload = self.overload.unwrap_or_default();
+        let Object(overload) = self.overload.unwrap_or_default();
         set(&mut config.overload.ingest, overload.ingest);
         set(&mut config.overload.stage, overload.stage);
         set(&mut config.overload.egress, overload.egress);
@@ -155,7 +157,7 @@ impl Layer {
             &mut config.overload.block_ms,
             overload.block_ms.map(Ranged::get),
         );
-        let health = self.health.unwrap_or_default();
+        let Object(health) = self.health.unwrap_or_default();
         set(
             &mut config.health.stall_us,
             health.stall_us.map(Ranged::get),
@@ -168,15 +170,15 @@ impl Layer {
             &mut config.health.refused_percent,
             health.refused_percent.map(Ranged::get),
         );
-        let instruments = self.instruments.unwrap_or_default();
+        let Object(instruments) = self.instruments.unwrap_or_default();
         set(
             &mut config.instruments.max,
             instruments.max.map(Ranged::size),
         );
-        let limits = self.limits.unwrap_or_default();
+        let Object(limits) = self.limits.unwrap_or_default();
         set(&mut config.limits.max_price, limits.max_price);
         set(&mut config.limits.max_size, limits.max_size);
-        let latency = self.latency.unwrap_or_default();
+        let Object(latency) = self.latency.unwrap_or_default();
         set(
             &mut config.latency.interval_ms,
             latency.interval_ms.map(Ranged::get),
@@ -188,7 +190,7 @@ impl Layer {
         if let Some(dir) = latency.dir {
             config.latency.dir = Some(folder.join(dir));
         }
-        let capture = self.capture.unwrap_or_default();
+        let Object(capture) = self.capture.unwrap_or_default();
         set(&mut config.capture.buffer, capture.buffer.map(Ranged::size));
         if let Some(file) = capture.file {
             config.capture.file = Some(folder.join(file));
@@ -203,7 +205,7 @@ pub(super) fn parse<T: DeserializeOwned>(source: &str, json: &str) -> Result<T, 
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let key = error.path().to_string();
         let what = mistakes::explain(json, &key, error.inner());
-        Error::Config(format!("{source}: {what}"))
+        Error::Config(format!("{source}: {}", legible(&what)))
     })?;
     reader.end().map_err(|error| {
         let what = mistakes::explain(json, ".", &error);

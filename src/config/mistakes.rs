@@ -189,6 +189,51 @@ mod tests {
     }
 
     #[test]
+    fn a_section_is_an_object_and_no_list_of_its_values() {
+        for json in [
+            r#"{"rings": [64, 128, 256]}"#,
+            r#"{"limits": [5, 6]}"#,
+            r#"{"overload": ["block", "block", "block", 5]}"#,
+            r#"{"latency": ["x", 100, 1]}"#,
+            r#"{"health": [100, 100, 10]}"#,
+            r#"{"capture": "events.csv"}"#,
+            r#"{"instruments": 10}"#,
+            r#"{"symbols": {"map": [["binance", "spot", "btc_usdt", "A"]]}}"#,
+            "[]",
+            "5",
+            "null",
+        ] {
+            let said = refusal(json);
+            assert!(said.contains("expected an object"), "{json}: {said}");
+        }
+        let nulls = r#"{"rings": null, "latency": {"dir": null}, "capture": {"file": null}}"#;
+        assert_eq!(Config::from_json(nulls).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn an_empty_path_is_refused() {
+        for json in [
+            r#"{"latency": {"dir": ""}}"#,
+            r#"{"capture": {"file": ""}}"#,
+            r#"{"model": {"file": ""}}"#,
+        ] {
+            let said = refusal(json);
+            assert!(said.contains("it is empty; expected a path"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_message_stays_one_short_line_whatever_the_file_has() {
+        let said = refusal("{\"a\\nb\\u001b[31m\": 1}");
+        assert!(
+            !said.contains(['\n', '\u{1b}']) && said.contains("a\\nb"),
+            "{said}"
+        );
+        let said = refusal(&format!("{{\"{}\": 1}}", "k".repeat(100_000)));
+        assert!(said.len() < 800, "{} bytes", said.len());
+    }
+
+    #[test]
     fn a_file_may_begin_with_a_byte_order_mark() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config.json");
@@ -197,5 +242,18 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let said = Config::from_file(&file).unwrap_err().to_string();
         assert!(said.contains("config.json: it is empty"), "{said}");
+        let utf_16 = |mark: &[u8], text: &str| {
+            let units = text.encode_utf16().flat_map(u16::to_le_bytes);
+            [mark, &units.collect::<Vec<_>>()].concat()
+        };
+        for (bytes, what) in [
+            (utf_16(b"\xff\xfe", "{}"), "UTF-16"),
+            (utf_16(b"", "{}"), "UTF-16"),
+            (b"\x1f\x8b\x08".to_vec(), "gzip"),
+        ] {
+            std::fs::write(&file, bytes).unwrap();
+            let said = Config::from_file(&file).unwrap_err().to_string();
+            assert!(said.contains(what), "{said}");
+        }
     }
 }

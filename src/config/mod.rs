@@ -25,7 +25,7 @@ use crate::abi::EventKind;
 use crate::error::Error;
 use crate::messages::ModelId;
 use crate::pipeline::plan::Wanted;
-use crate::stages::{Assets, Naming};
+use crate::stages::{Assets, Naming, Rules};
 
 mod forms;
 mod layer;
@@ -201,7 +201,7 @@ impl Config {
     /// expected.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let mut config = Self::default();
-        let layer: Layer = parse("JSON text", text)?;
+        let forms::Object(layer) = parse::<forms::Object<Layer>>("JSON text", text)?;
         layer.apply(&mut config, Path::new(""));
         config.check()?;
         Ok(config)
@@ -290,17 +290,25 @@ impl Config {
                     .into(),
             ));
         }
-        self.naming()?;
-        self.assets().map(drop)
+        self.rules().map(drop)
     }
 
     /// What instruments are called.
-    pub(crate) fn naming(&self) -> Result<Naming, Error> {
+    fn naming(&self) -> Result<Naming, Error> {
         self.symbols.naming()
     }
 
+    /// What ingest takes, and what it calls instruments.
+    pub(crate) fn rules(&self) -> Result<Rules, Error> {
+        Ok(Rules {
+            assets: self.assets()?,
+            limits: self.limits,
+            naming: self.naming()?,
+        })
+    }
+
     /// The symbols of `assets`.
-    pub(crate) fn assets(&self) -> Result<Assets, Error> {
+    fn assets(&self) -> Result<Assets, Error> {
         Assets::new(&self.assets).map_err(|symbol| {
             Error::Config(format!(
                 "assets names {symbol:?}; expected a symbol such as btc_usdt or BTCUSDT, \

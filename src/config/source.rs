@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
+use super::forms::Object;
 use super::layer::{Layer, parse};
 use super::{Config, paths};
-use crate::error::Error;
+use crate::error::{Error, content};
 use crate::os::files;
 use crate::os::machine::{MAX_CORES, parse_list};
 use crate::os::memory;
@@ -49,7 +50,8 @@ impl Config {
         }
         config.apply_cores_variable()?;
         let text = text.map(str::trim).filter(|text| !text.is_empty());
-        let layer: Layer = parse("the string given to signal_create", text.unwrap_or("{}"))?;
+        let Object(layer) =
+            parse::<Object<Layer>>("the string given to signal_create", text.unwrap_or("{}"))?;
         let given = layer != Layer::default();
         layer.apply(&mut config, Path::new(""));
         config.check()?;
@@ -74,11 +76,14 @@ impl Config {
         let wrong = |what: String| Error::Config(format!("{source}: {what}"));
         let bytes = files::read(path, MAX_FILE_BYTES).map_err(wrong)?;
         memory::check(source, bytes.len() * READING)?;
+        if let Some(what) = content::known(&bytes) {
+            return Err(wrong(format!("{what}; expected JSON")));
+        }
         let json = String::from_utf8(bytes)
             .map_err(|error| wrong(format!("expected UTF-8 text: {error}")))?;
         // Some editors begin a file with a mark of its encoding.
-        let json = json.strip_prefix('\u{feff}').unwrap_or(&json);
-        let layer: Layer = parse(source, json)?;
+        let json = json.strip_prefix(content::MARK).unwrap_or(&json);
+        let Object(layer) = parse::<Object<Layer>>(source, json)?;
         layer.apply(self, path.parent().unwrap_or(Path::new("")));
         Ok(())
     }

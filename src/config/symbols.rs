@@ -4,6 +4,7 @@ use serde::de::{self, Deserializer};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::forms;
 use crate::abi::INSTRUMENT_TYPES;
 use crate::error::Error;
 use crate::stages::{Naming, SymbolStyle};
@@ -161,7 +162,7 @@ impl<'de> Deserialize<'de> for SymbolsLayer {
         #[serde(deny_unknown_fields)]
         struct Object {
             style: Option<SymbolStyle>,
-            map: Option<Vec<MappedSymbol>>,
+            map: Option<Vec<forms::Object<MappedSymbol>>>,
         }
         struct Visitor;
         impl<'de> de::Visitor<'de> for Visitor {
@@ -183,7 +184,9 @@ impl<'de> Deserialize<'de> for SymbolsLayer {
                 let object = Object::deserialize(de::value::MapAccessDeserializer::new(map))?;
                 Ok(SymbolsLayer {
                     style: object.style,
-                    map: object.map,
+                    map: object
+                        .map
+                        .map(|map| map.into_iter().map(|forms::Object(entry)| entry).collect()),
                 })
             }
         }

@@ -12,9 +12,7 @@ use crate::messages::Names;
 use crate::models::{self, Iterations, Kind, Model, Wanted};
 use crate::pipeline::build::{Stages, Widths};
 use crate::pipeline::overload::EgressOverload;
-use crate::stages::{
-    Assets, Callback, Egress, Factor, Ingest, ModelStage, Rules, Shards, Triggers,
-};
+use crate::stages::{Callback, Egress, Factor, Ingest, ModelStage, Rules, Shards, Triggers};
 use selection::{Disabled, sets};
 
 mod selection;
@@ -166,18 +164,13 @@ impl Blueprint {
     pub(super) fn stages(
         mut self,
         names: Arc<Names>,
-        assets: Assets,
+        rules: Rules,
         shards: usize,
     ) -> Result<Stages, Error> {
         let config = &self.config;
         let (levels, outputs) = (self.levels(), self.widest_signal());
         let instruments = config.instruments.max;
         let callbacks = self.callbacks();
-        let rules = Rules {
-            assets,
-            limits: config.limits,
-            naming: config.naming()?,
-        };
         let (selection, triggers) = (self.selection.as_deref(), Triggers::new(&config.trigger));
         let pairs = Ingest::pairs(instruments);
         let factor = (0..shards).map(|shard| {

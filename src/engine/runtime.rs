@@ -87,7 +87,7 @@ impl Base {
         let mut running = self.running();
         let (capture, exporter) = (running.capture.take(), running.exporter.take());
         drop(running);
-        if let Some(missing) = self.monitor.missing_assets() {
+        for missing in self.monitor.missing() {
             say_parts(format_args!("{missing}"));
         }
         let mut limit = Limit::of(LONGEST_FAREWELL / 2);

@@ -67,8 +67,8 @@ impl Engine {
         let what = blueprint.to_string();
         let models = blueprint.models().to_vec();
         let callbacks = blueprint.callbacks();
-        let assets = config.assets()?;
-        let mut stages = blueprint.stages(names.clone(), assets.clone(), plan.shards)?;
+        let rules = config.rules()?;
+        let mut stages = blueprint.stages(names.clone(), rules.clone(), plan.shards)?;
         // Opened here, and emptied when all else has succeeded: what is refused destroys
         // nothing.
         let report = config.latency.dir.as_deref().map(ReportFiles::open);
@@ -125,7 +125,7 @@ impl Engine {
                 control.clone(),
                 plan.lanes.iter().cloned().zip(vitals).collect(),
                 pipeline.gauges,
-                assets,
+                rules,
             )
         });
         let delivery = Delivery::new(

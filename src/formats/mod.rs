@@ -18,7 +18,7 @@
 //! | `instrument_type` | all | the host's number; without the column [`INSTRUMENT_TYPE`] |
 //!
 //! Prices are in quote currency, sizes in the exchange's unit. Columns are found
-//! by name and others are ignored. `host_symbol`, `exchange` and `instrument_type` are
+//! by name, each once, and others are ignored. `host_symbol`, `exchange` and `instrument_type` are
 //! in captures that an engine wrote (`capture.file`).
 //!
 //! A best price or size that is absent or not finite is an error to [`read`] and, with

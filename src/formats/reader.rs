@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::csv::MAX_GAP_NS;
 use super::error::{Error, Result};
@@ -190,6 +192,18 @@ impl Reader {
             kind,
             payload,
         }))
+    }
+
+    /// From now on [`next`](Self::next) waits for whoever writes into a pipe only until
+    /// `flag` is set, and fails then. A signal's handler alone does not end the wait.
+    pub fn stop_when(&mut self, flag: &Arc<AtomicBool>) {
+        for window in self
+            .sources
+            .iter()
+            .filter_map(|source| source.window.as_ref())
+        {
+            window.stop_when(flag.clone());
+        }
     }
 
     /// Bytes of the files that have been read, and how many there are; 0 for a pipe.

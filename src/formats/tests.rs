@@ -202,3 +202,35 @@ fn what_live_would_be_refused_and_counted_is_handed_out_unless_strict() {
         "{error}"
     );
 }
+
+#[test]
+fn a_wait_for_a_pipe_ends_when_it_shall() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    let name = std::ffi::CString::new(pipe.as_os_str().as_encoded_bytes()).unwrap();
+    // SAFETY: the name ends with a zero.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    let file = trades(dir.path(), "rows.csv", &[(1, 1), (2, 2), (3, 3)]);
+    let rows = std::fs::read(file).unwrap();
+    let (told, writer) = std::sync::mpsc::channel::<()>();
+    let to = pipe.clone();
+    let writes = std::thread::spawn(move || {
+        let mut file = std::fs::File::options().write(true).open(to).unwrap();
+        std::io::Write::write_all(&mut file, &rows).unwrap();
+        // It stays open, and nothing more comes.
+        let _ = writer.recv();
+    });
+    let mut reader = Reader::open(&[&pipe], &options(0)).unwrap();
+    let flag = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    reader.stop_when(&flag);
+    // What is there comes all the same.
+    flag.store(true, std::sync::atomic::Ordering::Relaxed);
+    for arrival in 1..=2 {
+        assert_eq!(reader.next().unwrap().unwrap().recv_ns, arrival);
+    }
+    while let Ok(event) = reader.next() {
+        assert_eq!(event.unwrap().recv_ns, 3);
+    }
+    drop(told);
+    writes.join().unwrap();
+}

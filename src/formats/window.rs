@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::csv::Rows;
 use super::error::Result;
@@ -56,6 +58,11 @@ impl Window {
             true => Ok(this),
             false => Err(this.rows.none()),
         }
+    }
+
+    /// A wait for a pipe ends, as an error, once `flag` is set.
+    pub(super) fn stop_when(&self, flag: Arc<AtomicBool>) {
+        self.rows.stop_when(flag);
     }
 
     /// Goes to the next event; false at the end of the file.

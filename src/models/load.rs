@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::error::content::{self, legible};
 use crate::error::json::{self, Cause};
 use crate::os::files;
 
@@ -69,10 +70,16 @@ impl Kind {
         if onnx::looks_like_model(bytes) {
             return Ok(Kind::Onnx);
         }
-        Err(ModelError::new(
-            "its kind cannot be told from its content; expected LightGBM's text, XGBoost's JSON, \
-             an ONNX model or a linear model's JSON",
-        ))
+        let what = match content::known(bytes) {
+            Some(what) => what,
+            None if bytes.starts_with(content::MARK.as_bytes()) => {
+                "it begins with a byte order mark: save it without"
+            }
+            None => "its kind cannot be told from its content",
+        };
+        Err(ModelError(format!(
+            "{what}; expected LightGBM's text, XGBoost's JSON, an ONNX model or a linear model's JSON"
+        )))
     }
 }
 
@@ -166,7 +173,8 @@ pub(crate) fn load_copies(
     wanted: Wanted<'_>,
     copies: usize,
 ) -> Result<Loaded, ModelError> {
-    let named = |error: ModelError| ModelError(format!("{}: {}", path.display(), shorten(error.0)));
+    let named =
+        |error: ModelError| ModelError(format!("{}: {}", path.display(), legible(&error.0)));
     room::for_file(path).map_err(named)?;
     let bytes = files::read(path, MAX_FILE_BYTES)
         .map_err(ModelError)
@@ -251,15 +259,6 @@ impl Source<'_> {
         }
         // The check file belongs to the model, whatever is chosen of it.
         check.run(self.parse(&[])?.model.as_mut())
-    }
-}
-
-/// Cuts what quotes a file at length.
-fn shorten(text: String) -> String {
-    const MOST: usize = 600;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{} ...", &text[..end]),
-        None => text,
     }
 }
 

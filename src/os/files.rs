@@ -13,6 +13,7 @@
 //! | `folder` | a folder that stays the same one, wherever the host goes |
 //! | `place` | which paths are one file |
 //! | `numbered` | folders of the system in which names are numbers |
+//! | `recorded` | recorded data, which may come through a pipe |
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -24,12 +25,16 @@ mod numbered;
 mod open;
 mod output;
 mod place;
+#[cfg(feature = "replay")]
+mod recorded;
 
 pub(crate) use folder::{Folder, Obstacle};
 pub(crate) use numbered::each_number;
 pub(crate) use open::{about, open, open_c};
 pub use output::Output;
 pub(crate) use place::Place;
+#[cfg(feature = "replay")]
+pub(crate) use recorded::{Recorded, Stop};
 
 /// Reads a regular file of at most `limit` bytes.
 ///
@@ -91,24 +96,6 @@ pub(crate) fn system_into<'a>(path: &CStr, into: &'a mut [u8]) -> io::Result<&'a
 pub(crate) fn entries(path: impl AsRef<Path>) -> io::Result<std::fs::ReadDir> {
     let _low = open::Low::taken();
     std::fs::read_dir(path)
-}
-
-/// Recorded data, which may also come through a FIFO: whoever plays it waits.
-#[cfg(feature = "replay")]
-pub(crate) struct Recorded(File);
-
-#[cfg(feature = "replay")]
-impl Recorded {
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        open(path, libc::O_RDONLY, 0).map(|file| Self(file.into()))
-    }
-}
-
-#[cfg(feature = "replay")]
-impl Read for Recorded {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.0.read(out)
-    }
 }
 
 #[cfg(all(test, not(loom)))]

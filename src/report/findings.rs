@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::health::{Health, HealthState};
 use super::monitor::Monitor;
-use crate::stages::Assets;
+use crate::stages::Rules;
 use crate::telemetry::counters::{Counter, Snapshot};
 
 /// Refused calls that are no events.
@@ -289,31 +289,56 @@ impl fmt::Display for RefusedEvents {
     }
 }
 
-/// Assets that have not occurred in the events that came.
+/// A key that names symbols or instruments.
+#[derive(Clone, Copy)]
+pub(super) enum NamedBy {
+    Assets,
+    Map,
+}
+
+impl NamedBy {
+    /// Those of which no event has come.
+    pub(super) fn missing(self, rules: &Rules) -> impl Iterator<Item = &str> {
+        let assets = matches!(self, Self::Assets).then(|| rules.assets.missing());
+        let mapped = matches!(self, Self::Map).then(|| rules.naming.missing());
+        assets
+            .into_iter()
+            .flatten()
+            .chain(mapped.into_iter().flatten())
+    }
+}
+
+/// What a key names and has not occurred in the events that came.
 pub(super) struct Missing<'a> {
-    pub(super) assets: &'a Assets,
+    pub(super) key: NamedBy,
+    pub(super) rules: &'a Rules,
     pub(super) events: u64,
 }
 
 impl fmt::Display for Missing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMED: usize = 16;
-        f.write_str("assets: no event came of ")?;
-        let mut missing = self.assets.missing();
-        for (place, asset) in missing.by_ref().take(NAMED).enumerate() {
+        let (key, expected) = match self.key {
+            NamedBy::Assets => (
+                "assets",
+                "symbols of the host, in either spelling (btc_usdt or BTCUSDT), or names of                  symbols.map",
+            ),
+            NamedBy::Map => (
+                "symbols.map",
+                "exchange, type and symbol as the host gives them",
+            ),
+        };
+        write!(f, "{key}: no event came of ")?;
+        let mut missing = self.key.missing(self.rules);
+        for (place, name) in missing.by_ref().take(NAMED).enumerate() {
             f.write_str(if place > 0 { ", " } else { "" })?;
-            f.write_str(asset)?;
+            f.write_str(name)?;
         }
         match missing.count() {
             0 => {}
             more => write!(f, " and {more} more")?,
         }
-        write!(
-            f,
-            ", in {} events; expected symbols of the host, in either \
-             spelling (btc_usdt or BTCUSDT), or names of symbols.map",
-            self.events
-        )
+        write!(f, ", in {} events; expected {expected}", self.events)
     }
 }
 

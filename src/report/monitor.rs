@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 
 use serde::Serialize;
 
-use super::findings::{Beside, Cause, Findings, Missing};
+use super::findings::{Beside, Cause, Findings, Missing, NamedBy};
 use super::health::{Health, HealthState};
 use crate::config;
 use crate::os::fixed_text::FixedText;
 use crate::pipeline::control::Control;
 use crate::pipeline::plan::LanePlan;
-use crate::stages::Assets;
+use crate::stages::Rules;
 use crate::sync::ring::Gauge;
 use crate::telemetry::counters::{Counter, Counters, Snapshot};
 use crate::telemetry::heartbeat::Vitals;
@@ -62,7 +62,7 @@ pub(crate) struct Monitor {
     on_the_way: usize,
     /// Why the latency report has ended.
     pub(super) report_end: OnceLock<FixedText>,
-    assets: Assets,
+    rules: Rules,
     last: Mutex<Look>,
     /// The state that the last look has found.
     found: AtomicU8,
@@ -86,7 +86,7 @@ impl Monitor {
         control: Arc<Control>,
         lanes: Vec<(LanePlan, Vitals)>,
         rings: Vec<(String, Gauge)>,
-        assets: Assets,
+        rules: Rules,
     ) -> Self {
         let on_the_way = counters.len();
         counters.extend(aside);
@@ -98,7 +98,7 @@ impl Monitor {
             rings,
             on_the_way,
             report_end: OnceLock::new(),
-            assets,
+            rules,
             last: Mutex::new(Look {
                 counters: Snapshot::of(&[]),
                 waited_ns: 0,
@@ -148,22 +148,21 @@ impl Monitor {
         if more > 0 {
             each(format_args!("{more} more such notes"));
         }
-        if let Some(missing) = self.missing() {
+        for missing in self.missing() {
             each(format_args!("{missing}"));
         }
     }
 
-    /// Which assets have not occurred in the events that came, if there were any.
-    pub(crate) fn missing_assets(&self) -> Option<impl fmt::Display> {
-        self.missing()
-    }
-
-    fn missing(&self) -> Option<Missing<'_>> {
+    /// What of the configuration has not occurred in the events that came, one for each of
+    /// its keys, if there were any events.
+    pub(crate) fn missing(&self) -> impl Iterator<Item: fmt::Display> {
+        let rules = &self.rules;
+        let keys = [NamedBy::Assets, NamedBy::Map].into_iter();
         // The counters lie with all lanes: not where nothing is missing.
-        self.assets.missing().next()?;
-        let events = self.counters().events();
-        let assets = &self.assets;
-        (events > 0).then_some(Missing { assets, events })
+        let missing = keys.filter(|key| key.missing(rules).next().is_some());
+        let missing = missing.map(|key| (key, self.counters().events()));
+        let missing = missing.filter(|(_, events)| *events > 0);
+        missing.map(|(key, events)| Missing { key, rules, events })
     }
 
     pub(crate) fn lanes(&self) -> Vec<LaneReport> {

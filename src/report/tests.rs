@@ -15,7 +15,7 @@ use crate::os::clock::Clock;
 use crate::os::cores::Cores;
 use crate::pipeline::control::Control;
 use crate::pipeline::plan::Plan;
-use crate::stages::Assets;
+use crate::stages::Rules;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::hops::{self, Hop, MAX_NS, Recorder};
 
@@ -61,7 +61,7 @@ impl Report {
             control,
             Vec::new(),
             Vec::new(),
-            Assets::default(),
+            Rules::default(),
         );
         let monitor = Arc::new(monitor);
         let latency = Arc::new(Mutex::new(Latency::new(vec![feed], counters)));

@@ -80,6 +80,26 @@ fn an_asset_that_never_occurs_is_named() {
 }
 
 #[test]
+fn a_mapped_instrument_that_never_occurs_is_named() {
+    let mut engine = start(
+        r#"{"placement": "inline", "symbols": {"map": [
+            {"exchange": "binance", "type": "unknown", "symbol": "BTCUSDT", "name": "A"},
+            {"exchange": "Binance", "type": "unknown", "symbol": "eth_usdt", "name": "B"},
+            {"exchange": "binance", "type": "spot", "symbol": "btc_usdt", "name": "C"}]}}"#,
+    );
+    assert_eq!(engine.health().why, "", "no event has come at all");
+    for symbol in ["eth_usdt", "btc_usdt"] {
+        engine.on_event(depth(symbol, 1, 100.0).event());
+        engine.poll(|_, _| {});
+    }
+    let health = engine.health();
+    assert_eq!(health.state, HealthState::Ok);
+    let said = "symbols.map: no event came of eth_usdt of Binance (unknown), \
+                btc_usdt of binance (spot), in 2 events; expected exchange, type and symbol";
+    assert!(health.why.contains(said), "{health}");
+}
+
+#[test]
 fn the_lane_that_stands_still_is_named_and_not_those_that_wait_for_it() {
     let mut engine = start(
         r#"{"models": "stuck", "placement": [["ingest"], ["factor"], ["model"]],

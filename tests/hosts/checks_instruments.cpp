@@ -15,8 +15,11 @@ Depth of(const char *symbol, const char *exchange, int type, long long time) {
   return d;
 }
 
+// On a busy machine a lane comes round late.
+constexpr const char *kPatient = R"("health":{"stall_us":60000000})";
+
 std::string config(const char *placement, const std::string &symbols) {
-  return R"({"model":"none","symbols":)" + symbols + R"(,"placement":)" + placement + "}";
+  return R"({"model":"none","symbols":)" + symbols + R"(,"placement":)" + placement + "," + kPatient + "}";
 }
 
 std::string told(const signal_instrument_t &instrument) {
@@ -183,7 +186,7 @@ SCENARIO(an_asset_that_never_occurs) {
   Plugin plugin;
   for (const char *assets : {R"(["btcusd"])", R"(["btc_usdt"])", R"(["btcusd", "BTCUSDT"])"}) {
     for (const char *placement : kPlacements) {
-      const std::string text = std::string(R"({"model":"none","assets":)") + assets + R"(,"placement":)" + placement + "}";
+      const std::string text = std::string(R"({"model":"none","assets":)") + assets + R"(,"placement":)" + placement + "," + kPatient + "}";
       Strategy strategy(plugin, text);
       const Depth d = of("btc_usdt", "binance", kSwap, 1);
       plugin.on_data(strategy.handle, kDepth, &d);

@@ -3,7 +3,7 @@
 use signal::models::{Check, load};
 
 /// What loading these bytes says.
-fn said(name: &str, bytes: &str, check: Option<&str>) -> String {
+fn said(name: &str, bytes: impl AsRef<[u8]>, check: Option<&str>) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).unwrap();
@@ -31,6 +31,27 @@ fn what_is_saved_next_to_models_is_named() {
 }
 
 #[test]
+fn what_is_no_model_at_all_is_named() {
+    for (bytes, expected) in [
+        (&b"\x80\x04\x95\x10"[..], "a Python pickle"),
+        (b"PK\x03\x04\x14\0", "a zip archive"),
+        (b"\x1f\x8b\x08\0", "gzip data"),
+        (b"binf\0\0\0\x3f", "XGBoost's old binary format"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "git lfs pull",
+        ),
+        ("\u{feff}tree\nversion=v4\n".as_bytes(), "a byte order mark"),
+        ("\u{feff}{\"weights\": [1]}".as_bytes(), "a byte order mark"),
+        (b"hello", "cannot be told"),
+    ] {
+        let error = said("m", bytes, None);
+        assert!(error.contains(expected), "{error}");
+        assert!(error.contains("expected LightGBM's text"), "{error}");
+    }
+}
+
+#[test]
 fn what_is_not_json_is_named_with_its_cure() {
     let linear = r#"{"weights": [1, 2], "bias": 0}"#;
     let check = |input: &str| {
@@ -47,7 +68,7 @@ fn what_is_not_json_is_named_with_its_cure() {
         assert!(error.contains(&expected), "{error}");
         let error = said(
             "m.json",
-            &linear.replacen("2]", &format!("{word}]"), 1),
+            linear.replacen("2]", &format!("{word}]"), 1),
             None,
         );
         assert!(error.contains("weights[1]: "), "{error}");

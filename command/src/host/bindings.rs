@@ -283,6 +283,20 @@ pub(crate) fn text(string: *const c_char) -> Option<String> {
     Some(text.to_string_lossy().into_owned())
 }
 
+/// A state of `signal_health` in a word.
+pub fn health_word(code: c_int) -> Option<&'static str> {
+    const WORDS: [&str; 7] = [
+        "ok",
+        "quarantined",
+        "silent",
+        "overloaded",
+        "stalled",
+        "failed",
+        "degraded",
+    ];
+    WORDS.get(usize::try_from(code).ok()?).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

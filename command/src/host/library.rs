@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 pub use super::bindings::Callback;
-use super::bindings::{Egress, Functions, Hop, LATENCY_BOUND_NS, Lane, Stats};
+use super::bindings::{self, Egress, Functions, Hop, LATENCY_BOUND_NS, Lane, Stats};
 
 /// The functions, looked up.
 #[derive(Clone, Copy)]
@@ -43,9 +43,12 @@ pub fn find(flag: Option<&Path>) -> Result<PathBuf, String> {
 impl Api {
     /// Loads the library for good, as the host does.
     pub fn load(path: &Path) -> Result<Self, String> {
-        Functions::load(path)
-            .map(Self)
-            .map_err(|error| format!("cannot load {}: {error}", path.display()))
+        Functions::load(path).map(Self).map_err(|error| {
+            // What the loader itself says is behind what it is called.
+            let why = std::error::Error::source(&error).map(ToString::to_string);
+            let why = why.unwrap_or_else(|| error.to_string());
+            format!("cannot load {}: {why}", path.display())
+        })
     }
 
     /// `signal_version()`
@@ -196,20 +199,9 @@ impl Handle {
 
     /// `signal_health`, in a word.
     pub fn health(&self) -> Result<&'static str, String> {
-        const WORDS: [&str; 7] = [
-            "ok",
-            "quarantined",
-            "silent",
-            "overloaded",
-            "stalled",
-            "failed",
-            "degraded",
-        ];
         // SAFETY: the handle is live.
         let code = unsafe { (self.api.health)(self.pointer) };
-        usize::try_from(code)
-            .ok()
-            .and_then(|code| WORDS.get(code).copied())
+        bindings::health_word(code)
             .ok_or_else(|| format!("signal_health returned {code}: {}", self.last_error()))
     }
 

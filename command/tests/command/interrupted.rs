@@ -76,6 +76,56 @@ fn ctrl_c_and_sigterm_end_a_run_with_everything_written() {
     }
 }
 
+#[test]
+fn a_signal_ends_the_wait_for_a_pipe() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let pipe = dir.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("runs");
+    assert!(made.success());
+    let signals = dir.path().join("signals.csv");
+    let report = dir.path().join("report");
+    let err = dir.path().join("err");
+    let mut command = signal();
+    command.args([
+        "replay",
+        path(&pipe),
+        "--reorder",
+        "100",
+        "--placement",
+        "inline",
+    ]);
+    command.args(["--signals", path(&signals), "--report", path(&report)]);
+    command.stdout(std::process::Stdio::piped());
+    command.stderr(std::fs::File::create(&err).expect("a file"));
+    let mut child = heeding_ctrl_c(&mut command).spawn().expect("runs");
+    let mut writer = std::fs::File::options()
+        .write(true)
+        .open(&pipe)
+        .expect("a pipe");
+    let text = capture(200);
+    let (header, rows) = text.split_once('\n').expect("a header line");
+    let rows = rows.lines().rev().collect::<Vec<_>>().join("\n");
+    // The writer keeps it open, and nothing more comes.
+    std::io::Write::write_all(&mut writer, format!("{header}\n{rows}\n").as_bytes())
+        .expect("written");
+    interrupt(&mut child, &err, libc::SIGINT);
+    let limit = Instant::now() + Duration::from_secs(20);
+    while child.try_wait().expect("a child").is_none() {
+        if Instant::now() > limit {
+            child.kill().expect("killed");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().expect("a child");
+    let err = std::fs::read_to_string(&err).expect("a file");
+    assert_eq!(output.status.code(), Some(130), "{err}");
+    let out = String::from_utf8(output.stdout).expect("text");
+    let delivered = super::number(&out, "signals delivered");
+    assert!(delivered > 0, "{out}");
+    assert_eq!(number_of_lines(&signals) - 1, delivered);
+    assert!(report.join("summary.json").is_file());
+}
+
 fn number_of_lines(file: &Path) -> u64 {
     let text = std::fs::read_to_string(file).expect("a file");
     assert!(text.ends_with('\n'), "the last line is cut off");

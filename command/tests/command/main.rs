@@ -271,6 +271,10 @@ fn says_what_is_wrong_with_the_arguments() {
     ] {
         stderr(run(&args), 2);
     }
+    for cores in ["0-1", "0,", "one"] {
+        let err = stderr(run(&["demo", "--cores", cores]), 2);
+        assert!(err.contains("such as 1,2"), "{cores}: {err}");
+    }
     let err = stderr(run(&["demo", "--lib", "no-such-library.so"]), 1);
     assert!(err.contains("no-such-library.so"), "{err}");
     let err = stderr(run(&["demo", "--config", "no-such-config.json"]), 1);

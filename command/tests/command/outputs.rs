@@ -44,6 +44,10 @@ fn an_output_that_is_an_input_is_refused_and_nothing_is_written() {
     write(dir.path(), "here.json", br#"{"latency": {"dir": "."}}"#);
     let before = contents(dir.path());
     for (args, parts) in [
+        (
+            "replay events.csv second.csv ./soft.csv",
+            ["the capture", "soft.csv", "events.csv", "played twice"],
+        ),
         // The configuration that made the capture.
         (
             "replay events.csv --config own.json",

@@ -162,6 +162,21 @@ fn what_live_would_be_refused_is_counted_and_strict_stops_there() {
 }
 
 #[test]
+fn what_is_wrong_with_the_engine_at_the_end_is_said() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let text = capture(400);
+    let good = write(dir.path(), "good.csv", text.as_bytes());
+    let out = stdout(run(&["replay", path(&good), "--placement", "inline"]));
+    assert!(!out.contains("health"), "{out}");
+    let bad = text.replace("BTCUSDT", "BTC USDT");
+    let bad = write(dir.path(), "bad.csv", bad.as_bytes());
+    let out = stdout(run(&["replay", path(&bad), "--placement", "inline"]));
+    for part in ["health  degraded: since", "refused", "refused_bad_symbol"] {
+        assert!(out.contains(part), "{part:?} is not in {out}");
+    }
+}
+
+#[test]
 fn bytes_behind_gzip_data_are_padding_or_named() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let bytes = gzip(capture(20).as_bytes());

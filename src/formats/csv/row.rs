@@ -68,6 +68,30 @@ impl Columns {
         }
     }
 
+    /// A column that the header line has twice: nobody can say which one is meant.
+    pub fn doubled(&self, header: &ByteRecord) -> Option<&Column> {
+        let book = self.book.iter().flatten().chain(&self.best);
+        let all = [
+            &self.kind,
+            &self.ts_ns,
+            &self.symbol,
+            &self.host_symbol,
+            &self.recv_ns,
+            &self.seq,
+            &self.trade_id,
+            &self.price,
+            &self.qty,
+            &self.side,
+            &self.exchange,
+            &self.instrument_type,
+        ];
+        let times = |column: &Column| {
+            let same = |field: &&[u8]| *field == column.name.as_bytes();
+            header.iter().filter(same).count()
+        };
+        all.into_iter().chain(book).find(|column| times(column) > 1)
+    }
+
     /// The first column that every row needs and the header line does not have.
     pub fn missing(&self) -> Option<&Column> {
         [

@@ -3,18 +3,21 @@
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use csv::ByteRecord;
 
-use super::row::{Columns, Row};
+use super::row::{Column, Columns, Row};
 use crate::abi::HostEvent;
+use crate::error::content;
 use crate::formats::error::{Error, Result};
 use crate::formats::gzip::{self, Foreign, Gzip};
-use crate::os::files::Recorded;
+use crate::os::files::{Recorded, Stop};
 
 /// Bytes that are read at once.
 const BUFFER: usize = 1 << 16;
+/// Bytes that tell what a file is that is no CSV.
+const HEAD: usize = 32;
 
 /// An open file and how far it has been read.
 pub struct Rows {
@@ -25,6 +28,7 @@ pub struct Rows {
     line: u64,
     strict: bool,
     read: Arc<AtomicU64>,
+    stop: Stop,
 }
 
 /// Counts what is read.
@@ -49,7 +53,8 @@ impl Rows {
             file: file.to_owned(),
             what,
         };
-        let opened = Recorded::open(file).map_err(|error| fail(error.to_string()))?;
+        let stop = Stop::default();
+        let opened = Recorded::open(file, stop.clone()).map_err(|error| fail(error.to_string()))?;
         let read = Arc::new(AtomicU64::new(0));
         let counted = Counted {
             file: opened,
@@ -71,15 +76,24 @@ impl Rows {
         let header = text.byte_headers().cloned();
         let header = header.map_err(|error| failure(file, 1, &error))?;
         let columns = Columns::find(&header);
+        let wrong = |column: &Column, what: String| Error::Field {
+            file: file.to_owned(),
+            line: 1,
+            column: column.name.clone(),
+            what,
+        };
         if let Some(column) = columns.missing() {
-            return Err(Error::Field {
-                file: file.to_owned(),
-                line: 1,
-                column: column.name.clone(),
-                what: "not in the header line; expected CSV (plain or gzip) whose first line \
-                       names the columns"
-                    .to_owned(),
-            });
+            let begin: Vec<u8> = header.as_slice().iter().copied().take(HEAD).collect();
+            let is = content::known(&begin).map_or_else(String::new, |what| format!("{what}; "));
+            let what = format!(
+                "not in the header line; {is}expected CSV (plain or gzip) whose first line names \
+                 the columns"
+            );
+            return Err(wrong(column, what));
+        }
+        if let Some(column) = columns.doubled(&header) {
+            let what = "it is in the header line twice; expected every column once".to_owned();
+            return Err(wrong(column, what));
         }
         Ok(Self {
             file: file.to_owned(),
@@ -89,6 +103,7 @@ impl Rows {
             line: 1,
             strict,
             read,
+            stop,
         })
     }
 
@@ -109,7 +124,31 @@ impl Rows {
             record: &self.record,
             strict: self.strict,
         };
-        row.read(&self.columns, take).map(Some)
+        match row.read(&self.columns, take) {
+            Ok(seq) => Ok(Some(seq)),
+            // Files were joined by a tool that knows nothing of header lines.
+            Err(_)
+                if self
+                    .text
+                    .byte_headers()
+                    .is_ok_and(|header| *header == self.record) =>
+            {
+                Err(Error::Line {
+                    file: self.file.clone(),
+                    line: self.line,
+                    what:
+                        "the header line comes again: files were joined; expected each by its own \
+                           name, and they are merged"
+                            .to_owned(),
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A wait for a pipe ends, as an error, once `flag` is set.
+    pub fn stop_when(&self, flag: Arc<AtomicBool>) {
+        self.stop.when(flag);
     }
 
     /// What is wrong with the row that came last as one of its file.

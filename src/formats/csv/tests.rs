@@ -152,3 +152,59 @@ fn bad_files_are_named() {
     let error = read(&["missing.csv"]).expect_err("an error").to_string();
     assert!(error.starts_with("missing.csv: No such file"), "{error}");
 }
+
+#[test]
+fn a_column_that_is_there_twice_is_refused() {
+    let row = |more: &str| TRADE.replace('\n', more);
+    for more in ["symbol", "price", "recv_ns", "bid_px", "type"] {
+        let text = format!("{HEADER},{more}\n{}", row(",1\n"));
+        let error = fails(text.as_bytes());
+        assert!(
+            error.contains(&format!("`{more}`: it is in the header line twice")),
+            "{error}"
+        );
+    }
+    let error = fails(format!("{HEADER},ask_sz_10,ask_sz_10\n{}", row(",1,1\n")).as_bytes());
+    assert!(
+        error.contains("`ask_sz_10`: it is in the header line twice"),
+        "{error}"
+    );
+    // Of columns that nobody reads there may be any number.
+    let (_dir, file) = write(
+        "more.csv",
+        format!("{HEADER},x,x\n{}", row(",1,2\n")).as_bytes(),
+    );
+    read(&[&file]).expect("a feed");
+}
+
+#[test]
+fn what_is_no_csv_and_what_was_joined_is_named() {
+    for (bytes, part) in [
+        (&b"PK\x03\x04\x14\0\0\0"[..], "a zip archive"),
+        (b"\xff\xfet\0y\0p\0e\0,\0", "UTF-16"),
+        (b"\x28\xb5\x2f\xfd\x04", "zstd"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+            "git lfs pull",
+        ),
+        (&gzip(&gzip(b"type")), "gzip data"),
+    ] {
+        let error = fails(bytes);
+        assert!(
+            error.contains(part) && error.contains("expected CSV"),
+            "{error}"
+        );
+    }
+    let joined = format!("{HEADER}\n{TRADE}{HEADER}\n{TICKER}");
+    let error = fails(joined.as_bytes());
+    assert!(
+        error.contains("line 3") && error.contains("header line comes again"),
+        "{error}"
+    );
+    let members = [
+        gzip(format!("{HEADER}\n{TRADE}").as_bytes()),
+        gzip(joined.as_bytes()),
+    ]
+    .concat();
+    assert!(fails(&members).contains("header line comes again"));
+}

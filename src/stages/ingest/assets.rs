@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustc_hash::FxBuildHasher;
 
+use super::occurrence::Named;
 use crate::messages::Name;
 
 /// The symbols whose events are taken; none given means all. Copies share what has
@@ -14,14 +14,7 @@ use crate::messages::Name;
 pub struct Assets {
     places: Arc<HashMap<Name, usize, FxBuildHasher>>,
     /// As they were given, in that order, each once.
-    given: Arc<[Asset]>,
-}
-
-#[derive(Debug)]
-struct Asset {
-    symbol: String,
-    /// Whether an event of it has come. Written at the first event of a spelling.
-    occurred: AtomicBool,
+    given: Arc<[Named]>,
 }
 
 impl Assets {
@@ -36,10 +29,7 @@ impl Assets {
         for symbol in symbols {
             let name = Name::from_symbol(symbol.as_bytes()).ok_or_else(|| symbol.clone())?;
             places.entry(name).or_insert_with(|| {
-                given.push(Asset {
-                    symbol: symbol.clone(),
-                    occurred: AtomicBool::new(false),
-                });
+                given.push(Named::new(symbol.clone()));
                 given.len() - 1
             });
         }
@@ -51,9 +41,7 @@ impl Assets {
 
     /// Those of which no event has come, as they were given. Any thread.
     pub fn missing(&self) -> impl Iterator<Item = &str> {
-        let missing = |asset: &&Asset| !asset.occurred.load(Ordering::Relaxed);
-        let missing = self.given.iter().filter(missing);
-        missing.map(|asset| asset.symbol.as_str())
+        self.given.iter().filter_map(Named::missing)
     }
 
     /// Whether events of this symbol of the host's are taken, or of the instruments
@@ -71,7 +59,7 @@ impl Assets {
         let Some(&place) = name.and_then(|name| self.places.get(&name)) else {
             return false;
         };
-        self.given[place].occurred.store(true, Ordering::Relaxed);
+        self.given[place].occurs();
         true
     }
 }

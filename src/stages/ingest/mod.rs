@@ -7,6 +7,7 @@
 //! | `symbol_table` | from the host's spelling of an instrument to its numbers |
 //! | `naming` | what instruments are called |
 //! | `assets` | the symbols whose events are taken |
+//! | `occurrence` | what of the configuration an event has come of |
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use validate::body;
 mod assets;
 mod intern;
 mod naming;
+mod occurrence;
 mod symbol_table;
 mod validate;
 

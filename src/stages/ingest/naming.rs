@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
 use super::intern::PairKey;
+use super::occurrence::Named;
 use crate::abi::{self, EXCHANGE_LEN};
 use crate::messages::{Instrument, Name};
 
@@ -34,12 +36,14 @@ impl SymbolStyle {
 }
 
 /// What instruments are called: by their symbols in a style, but for those that
-/// have been given names.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// have been given names. Copies share which of those have occurred.
+#[derive(Clone, Debug, Default)]
 pub struct Naming {
     style: SymbolStyle,
     /// By exchange and symbol in that style: types and the names they were given.
     given: HashMap<PairKey, Vec<(i8, Name)>, FxBuildHasher>,
+    /// The instruments of those, in the order in which they were given names.
+    instruments: Vec<(PairKey, i8, Arc<Named>)>,
 }
 
 impl Naming {
@@ -48,6 +52,7 @@ impl Naming {
         Self {
             style,
             given: HashMap::default(),
+            instruments: Vec::new(),
         }
     }
 
@@ -80,8 +85,18 @@ impl Naming {
         let is_new = names.iter().all(|(of, _)| *of != instrument_type);
         if is_new {
             names.push((instrument_type, name));
+            let symbol = Name::verbatim(symbol.as_bytes()).unwrap_or(symbol_name);
+            let instrument = Instrument::new(name, symbol, &field, instrument_type);
+            let named = Arc::new(Named::new(instrument.to_string()));
+            self.instruments.push((key, instrument_type, named));
         }
         Ok(is_new)
+    }
+
+    /// The instruments with a name of their own of which no event has come. Any thread.
+    pub fn missing(&self) -> impl Iterator<Item = &str> {
+        let instruments = self.instruments.iter();
+        instruments.filter_map(|(.., instrument)| instrument.missing())
     }
 
     pub(super) fn style(&self) -> SymbolStyle {
@@ -93,11 +108,17 @@ impl Naming {
         self.given.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// What to call the instrument.
+    /// What to call the instrument, an event of which has come.
     pub(super) fn name(&self, key: &PairKey, instrument_type: i8) -> Name {
         let mut given = self.given(key).iter();
-        let given = given.find(|(of, _)| *of == instrument_type);
-        given.map_or(key.name, |(_, name)| *name)
+        let Some((_, name)) = given.find(|(of, _)| *of == instrument_type) else {
+            return key.name;
+        };
+        let is = |(pair, of, _): &&(PairKey, i8, Arc<Named>)| pair == key && *of == instrument_type;
+        if let Some((.., instrument)) = self.instruments.iter().find(is) {
+            instrument.occurs();
+        }
+        *name
     }
 }
 
