@@ -58,7 +58,7 @@ unsafe fn fill(inside: &Inside, results: *mut signal_result_t, max: c_int) -> c_
     // Before the signals are counted.
     let failed = this.base.needs_attention() && attend(this);
     let max = usize::try_from(max).unwrap_or(0);
-    // SAFETY: this thread is inside the handle's seat, no callback runs, and
+    // SAFETY: this thread is inside the handle's lock, no callback runs, and
     // nothing called here calls back into the host.
     let poller = unsafe { &mut *this.poller.get() };
     let count = guarded(0, || poller.lend(max));
@@ -90,7 +90,7 @@ unsafe fn fill(inside: &Inside, results: *mut signal_result_t, max: c_int) -> c_
 #[inline]
 pub(super) fn free(this: &Handle) {
     guarded((), || {
-        // SAFETY: this thread is inside the handle's seat, no callback runs, and
+        // SAFETY: this thread is inside the handle's lock, no callback runs, and
         // nothing called here calls back into the host.
         let poller = unsafe { &mut *this.poller.get() };
         if poller.has_lent() {

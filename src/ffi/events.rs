@@ -43,7 +43,7 @@ pub unsafe extern "C-unwind" fn signal_on_data(
     };
     let this = inside.handle();
     let taken = guarded(None, || {
-        // SAFETY: this thread is inside the handle's seat, outside any callback
+        // SAFETY: this thread is inside the handle's lock, outside any callback
         // made from here: nothing that runs while the feeder is borrowed calls
         // back into the host.
         let feeder = unsafe { &mut *this.feeder.get() };
@@ -81,7 +81,7 @@ fn deliver(inside: &Inside, taken: Option<EventKind>) {
         return;
     }
     batch::free(this);
-    // SAFETY: this thread is inside the handle's seat; nothing called here calls
+    // SAFETY: this thread is inside the handle's lock; nothing called here calls
     // back into the host.
     let sequence = unsafe { &*this.feeder.get() }.sequence();
     let mut wait = this.base.delivery().wait(taken, sequence);
@@ -102,7 +102,7 @@ fn deliver(inside: &Inside, taken: Option<EventKind>) {
 }
 
 fn ready_in_time(this: &Handle, wait: &mut Wait<'_>) -> usize {
-    // SAFETY: this thread is inside the handle's seat, in its outermost delivery,
+    // SAFETY: this thread is inside the handle's lock, in its outermost delivery,
     // and no callback runs.
     guarded(0, || wait.ready(unsafe { &mut *this.poller.get() }))
 }

@@ -4,7 +4,7 @@
 //! 16 that tell copies of this library in one process apart, 26 that count a
 //! slot's handles, and the slot. A token is compared before anything is read
 //! through it, so what is foreign, garbage or dead is refused and never
-//! followed. What a host may look at or run into too late (the seat, the words
+//! followed. What a host may look at or run into too late (the lock, the words
 //! of the inlined poll) lies in the table itself.
 
 use std::cell::Cell;
@@ -55,14 +55,14 @@ impl Refused {
     }
 }
 
-/// A thread inside a handle's seat.
+/// A thread inside a handle's lock.
 pub(super) struct Inside {
     // No reference: it would outlive what `destroy` frees.
     handle: NonNull<Handle>,
     slot: &'static Slot,
     token: u64,
     entered: Entered<'static>,
-    // After `entered`: whoever gets the slot next finds the seat empty.
+    // After `entered`: whoever gets the slot next finds the lock empty.
     freed: Freed,
 }
 
@@ -82,7 +82,7 @@ impl Drop for Freed {
 impl Inside {
     #[inline]
     pub(super) fn handle(&self) -> &Handle {
-        // SAFETY: `enter` saw the token of this handle while inside its seat, and
+        // SAFETY: `enter` saw the token of this handle while inside its lock, and
         // only `destroy`, the last thing done with this value, frees it.
         unsafe { self.handle.as_ref() }
     }
@@ -131,7 +131,7 @@ impl Inside {
             );
             let handle = self.handle();
             guarded((), || {
-                // SAFETY: this thread is inside the handle's seat, no callback runs,
+                // SAFETY: this thread is inside the handle's lock, no callback runs,
                 // and readers look at neither end.
                 let ends = unsafe { (&mut *handle.feeder.get(), &mut *handle.poller.get()) };
                 handle.base.end(ends.0, ends.1);
@@ -142,7 +142,7 @@ impl Inside {
         let value = slot.value.swap(std::ptr::null_mut(), Ordering::Relaxed);
         // SAFETY: `value` came from `Box::into_raw` in `Reserved::publish` and is
         // taken out once. Nobody else reads through it: this thread is inside the
-        // seat, the token is down and there are no readers.
+        // lock, the token is down and there are no readers.
         let owned = unsafe { Box::from_raw(value) };
         let all = guarded(false, || owned.base.end_lanes());
         guarded((), || drop(owned));
@@ -183,10 +183,10 @@ impl Reserved {
         if !biased {
             say_once_that_calls_are_slower();
         }
-        // One thread's own seats are the faster ones.
+        // One thread's own locks are the faster ones.
         for wants_own in [true, false] {
             for (index, slot) in TABLE.iter().enumerate() {
-                if wants_own && biased && slot.seat.is_shared() {
+                if wants_own && biased && slot.lock.is_shared() {
                     continue;
                 }
                 if slot
@@ -196,7 +196,7 @@ impl Reserved {
                 {
                     USED.fetch_max(index + 1, Ordering::Relaxed);
                     if !biased {
-                        slot.seat.share();
+                        slot.lock.share();
                     }
                     slot.prepare();
                     return Ok(Self {
@@ -267,7 +267,7 @@ fn token(index: usize, generation: u32) -> u64 {
     (((TAG << COPY_BITS | copy) << GENERATION_BITS | generation) << SLOT_BITS) | index as u64
 }
 
-/// Has this thread's name taken out of every seat when the thread ends: one that
+/// Has this thread's name taken out of every lock when the thread ends: one that
 /// comes later may have its control block, and so its name. False if that cannot be
 /// promised.
 fn name_ends_with_the_thread() -> bool {
@@ -275,9 +275,9 @@ fn name_ends_with_the_thread() -> bool {
         let used = USED.load(Ordering::Relaxed).min(SLOTS);
         let me = this_thread::name();
         for slot in &TABLE[..used] {
-            slot.seat.give_up(me);
+            slot.lock.give_up(me);
         }
-        // What else runs at the thread's end may call in: it gets no seat of its own.
+        // What else runs at the thread's end may call in: it gets no lock of its own.
         // ThreadSanitizer has forgotten the thread when a last round asks again.
         if !cfg!(thread_sanitizer) {
             NAME.set(ENDED);
@@ -305,7 +305,7 @@ fn find(handle: *mut c_void) -> Result<(&'static Slot, u64), Refused> {
 pub(super) fn enter(handle: *mut c_void) -> Result<Inside, Refused> {
     let (slot, token) = find(handle)?;
     let Ok(entered) = slot
-        .seat
+        .lock
         .enter(this_thread::name(), name_ends_with_the_thread)
     else {
         return Err(refuse_busy(slot));
@@ -380,7 +380,7 @@ pub(super) fn refused() -> u64 {
 pub(super) fn this_thread_is_inside() -> bool {
     let used = USED.load(Ordering::Relaxed).min(SLOTS);
     let me = this_thread::name();
-    TABLE[..used].iter().any(|slot| slot.seat.runs(me))
+    TABLE[..used].iter().any(|slot| slot.lock.runs(me))
 }
 
 /// Has every handle of the process refused in a child that is forked from it: the

@@ -228,7 +228,7 @@ pub extern "C" fn signal_version() -> *const c_char {
 pub fn break_lane(handle: *mut c_void) {
     if let Ok(inside) = handle_table::enter(handle) {
         guarded((), || {
-            // SAFETY: this thread is inside the handle's seat; nothing called
+            // SAFETY: this thread is inside the handle's lock; nothing called
             // here calls back into the host.
             let feeder = unsafe { &mut *inside.handle().feeder.get() };
             feeder.break_lane();

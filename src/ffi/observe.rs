@@ -195,7 +195,7 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
         return 0;
     }
     let this = inside.handle();
-    // SAFETY: this thread is inside the handle's seat, no poll is under way, and nothing
+    // SAFETY: this thread is inside the handle's lock, no poll is under way, and nothing
     // called here calls back into the host.
     let (feeder, poller) = unsafe { (&mut *this.feeder.get(), &mut *this.poller.get()) };
     let latency = this.base.latency(feeder, poller);

@@ -32,7 +32,7 @@ pub extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_int {
     batch::free(this);
     // Before the signals are counted.
     let failed = this.base.needs_attention() && attend(this);
-    // SAFETY: this thread is inside the handle's seat, in its outermost poll, and
+    // SAFETY: this thread is inside the handle's lock, in its outermost poll, and
     // no callback runs.
     let ready = unsafe { &mut *this.poller.get() }.begin();
     if ready == 0 && !failed {
@@ -51,7 +51,7 @@ pub extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_int {
 #[cold]
 #[inline(never)]
 pub(super) fn attend(this: &Handle) -> bool {
-    // SAFETY: this thread is inside the handle's seat, in its outermost poll: no
+    // SAFETY: this thread is inside the handle's lock, in its outermost poll: no
     // callback runs, and nothing called here calls back into the host.
     let (feeder, poller) = unsafe { (&mut *this.feeder.get(), &mut *this.poller.get()) };
     this.base.attend(feeder, poller);
@@ -140,7 +140,7 @@ unsafe fn tell(
         return SIGNAL_ERROR_NULL;
     }
     guarded(SIGNAL_NO_INSTRUMENT, || {
-        // SAFETY: this thread is inside the handle's seat; whoever takes signals has
+        // SAFETY: this thread is inside the handle's lock; whoever takes signals has
         // given the poller back before a callback runs, and nothing called here calls
         // back into the host.
         let poller = unsafe { &*inside.handle().poller.get() };
@@ -224,7 +224,7 @@ pub(super) struct CSignal {
 fn take(handle: &Handle) -> Option<CSignal> {
     guarded(None, || {
         let mut taken = None;
-        // SAFETY: the one caller is the outermost delivery, inside the handle's seat,
+        // SAFETY: the one caller is the outermost delivery, inside the handle's lock,
         // and this use of the poller ends before the callback runs.
         let poller = unsafe { &mut *handle.poller.get() };
         poller.take(|name, signal| {
@@ -251,7 +251,7 @@ impl Drop for Poll<'_> {
     #[inline]
     fn drop(&mut self) {
         let this = self.0.handle();
-        // SAFETY: inside the handle's seat, no callback runs any more.
+        // SAFETY: inside the handle's lock, no callback runs any more.
         guarded((), || unsafe { &mut *this.poller.get() }.record_last());
         // SAFETY: as above; nothing that runs here calls back into the host.
         guarded((), || unsafe { &mut *this.feeder.get() }.publish_held());

@@ -9,7 +9,7 @@ use super::handle::Handle;
 use super::types::signal_egress_t;
 use crate::os::limit::Limit;
 use crate::os::this_thread;
-use crate::sync::biased_lock::Seat;
+use crate::sync::biased_lock::BiasedLock;
 use crate::sync::read_gate::{Readers, Token};
 
 /// A slot's states.
@@ -43,7 +43,7 @@ pub(super) struct Slot {
     /// The token of the handle that lives here; 0 for none.
     pub(super) token: Token,
     pub(super) value: AtomicPtr<Handle>,
-    pub(super) seat: Seat,
+    pub(super) lock: BiasedLock,
     egress: CachePadded<Egress>,
     pub(super) hosts: CachePadded<[AtomicU64; 2]>,
     pub(super) published: CachePadded<AtomicU64>,
@@ -62,7 +62,7 @@ impl Slot {
         Self {
             token: Token::new(),
             value: AtomicPtr::new(std::ptr::null_mut()),
-            seat: Seat::new(),
+            lock: BiasedLock::new(),
             egress: CachePadded::new(Egress {
                 published: AtomicPtr::new(std::ptr::null_mut()),
                 taken: AtomicPtr::new(std::ptr::null_mut()),
@@ -127,8 +127,8 @@ impl Slot {
         if state == BURIED {
             return;
         }
-        let is_empty = self.seat.is_empty();
-        self.seat.forget_all_but(this_thread::name());
+        let is_empty = self.lock.is_empty();
+        self.lock.forget_all_but(this_thread::name());
         if state == FREE {
             // A call with a dead handle may have been on its way in.
             if !is_empty {

@@ -121,7 +121,7 @@ impl Cores {
 
     /// Hosts that need one of these cores and have none of their own: this one, and
     /// one for each process that has lanes here and is not known to be pinned.
-    pub(crate) fn hosts_to_seat(&self) -> usize {
+    pub(crate) fn hosts_to_lock(&self) -> usize {
         let pinned: Vec<_> = self.others.iter().filter(|claim| claim.is_host).collect();
         let mut floating: Vec<_> = self
             .others

@@ -20,7 +20,7 @@
 //! | has the kernel a barrier for all threads | `sync::membarrier` | calls take a locked instruction, or wait 2 ms |
 //! | what policy has this thread | `threads::policy` | a policy that was asked for and refused refuses the handle |
 //! | how large is the static thread-local storage | `threads::start` | a large program's |
-//! | does a thread live | `this_thread` | yes: its seat stays its own |
+//! | does a thread live | `this_thread` | yes: its lock stays its own |
 //! | was descriptor 2 stderr | `stderr` | no line is written |
 
 use std::ffi::CStr;

@@ -313,7 +313,7 @@ fn check_chosen(chosen: &[usize], lanes: usize, cores: &Cores) -> Result<(), Str
 /// host's own core have been looked at apart.
 fn is_room_for_hosts(taken: &[usize], cores: &Cores) -> bool {
     let is_left = |core: &&usize| !taken.contains(core) && !cores.is_taken(**core);
-    cores.allowed.iter().filter(is_left).count() >= cores.hosts_to_seat()
+    cores.allowed.iter().filter(is_left).count() >= cores.hosts_to_lock()
 }
 
 /// CPU time, in cores, that so many more spinning lanes take together with those
@@ -362,7 +362,7 @@ fn room(cores: &Cores) -> usize {
     let time = cores.quota.map_or(usize::MAX, |quota| {
         (quota as usize).saturating_sub(cores_to_spin(0, cores))
     });
-    let places = all.saturating_sub(cores.hosts_to_seat());
+    let places = all.saturating_sub(cores.hosts_to_lock());
     beside_host.min(places).min(time)
 }
 

@@ -1,43 +1,43 @@
-//! A seat: at most one thread is in it, and finding that out costs no locked
-//! instruction while it is always the same thread.
+//! A biased lock: at most one thread is inside, and entering takes no locked
+//! instruction as long as it is always the same thread. Nobody waits: an entry that
+//! would have to is refused.
 //!
-//! The thread that used the seat last owns it: it enters with a plain store,
-//! then looks whether it still is the owner. Another thread claims the seat: it
-//! marks the owner's name, puts a barrier between that and what comes next
-//! on every thread ([`membarrier::heavy`]), and only then looks whether the former
-//! owner is inside. If so the mark is taken off and the claim refused.
+//! The thread that used the lock last owns it. The owner enters with a plain store,
+//! then checks whether it still is the owner. Another thread claims the lock: it marks
+//! the owner's name, runs a barrier on every thread ([`membarrier::heavy`]), and then
+//! checks whether the former owner is inside. If so, it removes the mark and is refused.
 //!
-//! A thread that ends gives its name up ([`Seat::give_up`]): another that is called
-//! alike later does not own what it has not claimed.
+//! A thread that ends gives up its name ([`BiasedLock::give_up`]). A later thread with
+//! the same name therefore does not own a lock that it has not claimed.
 //!
-//! Each owner has a word of its own to say that it is inside, so a thread that
-//! was held up half-way writes where nobody looks any more. Words are not used
-//! twice: a seat that has changed hands [`ROUNDS`] times is shared from then on,
-//! and each entry takes a locked instruction.
+//! Each owner has its own word that says whether it is inside. A former owner that was
+//! interrupted half-way writes to a word that nobody reads any more. Words are not
+//! reused: after [`ROUNDS`] changes of owner the lock is shared for good, and each entry
+//! takes a locked instruction.
 //!
-//! The word counts: odd while a function runs, even while nobody is inside or
-//! that function has called back into the host. So the owner may enter again
-//! from inside a callback, and may not from a signal handler that interrupted it.
+//! The word counts entries. It is odd while a function runs, and even while nobody is
+//! inside or while that function has called back into the host. So the owner may enter
+//! again from inside a callback, but not from a signal handler that interrupted it.
 
 use super::{AtomicBool, AtomicU8, AtomicU64, Ordering, membarrier};
 
 /// Threads' names take the bits below this one, the round those above.
 const ROUND_SHIFT: u32 = 58;
 const THREAD: u64 = (1 << ROUND_SHIFT) - 1;
-/// How often a seat may change hands before it is shared.
+/// How often a lock may change hands before it is shared.
 #[cfg(not(loom))]
 pub(crate) const ROUNDS: usize = 1 << (64 - ROUND_SHIFT);
 #[cfg(loom)]
 const ROUNDS: usize = 2;
 
-/// The bit of `owner` that says that a thread claims the seat.
+/// The bit of `owner` that says that a thread claims the lock.
 const CLAIMED: u64 = 1;
 /// The bits that say whose it is.
 const NAME: u64 = THREAD & !CLAIMED;
 /// Values there that are no thread's.
 const NOBODY: u64 = 0;
 const SHARED: u64 = 2;
-/// `holder` of a shared seat whose thread ended inside.
+/// `holder` of a shared lock whose thread ended inside.
 const DEAD: u64 = 4;
 
 /// Steps that a thread waits for another's claim, a few microseconds (a pause
@@ -50,13 +50,13 @@ const PATIENCE: usize = 3;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct BiasedLock {
     /// The owner's name, `NOBODY` or `SHARED`, with the round and the mark of a claim.
     owner: AtomicU64,
     inside: [AtomicU8; ROUNDS],
     /// Held while the owner changes.
     claim: AtomicBool,
-    /// Who is inside a shared seat, and how deep.
+    /// Who is inside a shared lock, and how deep.
     holder: AtomicU64,
     held: AtomicU8,
 }
@@ -65,8 +65,8 @@ pub(crate) struct Seat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Taken;
 
-impl Seat {
-    /// An empty seat.
+impl BiasedLock {
+    /// An empty lock.
     #[cfg(not(loom))]
     pub(crate) const fn new() -> Self {
         Self {
@@ -78,7 +78,7 @@ impl Seat {
         }
     }
 
-    /// An empty seat.
+    /// An empty lock.
     #[cfg(loom)]
     fn new() -> Self {
         Self {
@@ -93,7 +93,7 @@ impl Seat {
     /// Enters, if nobody is inside but `me` in a callback. `me` is what no other
     /// living thread is called: even, above 4 and below 2^58. `ends` promises that
     /// [`give_up`](Self::give_up) will be called when this thread ends; without that
-    /// promise the thread never owns the seat, which is shared from then on.
+    /// promise the thread never owns the lock, which is shared from then on.
     ///
     /// # Errors
     ///
@@ -120,7 +120,7 @@ impl Seat {
     #[cold]
     #[inline(never)]
     fn enter_slowly(&self, me: u64, ends: fn() -> bool) -> Result<Entered<'_>, Taken> {
-        // Acquires what was done before the seat became shared.
+        // Acquires what was done before the lock became shared.
         if self.owner.load(Ordering::Acquire) == SHARED {
             return self.enter_shared(me);
         }
@@ -137,7 +137,7 @@ impl Seat {
                 }
                 self.take(me, round, ends)
             }
-            name if name == me => self.sit(round(owner)),
+            name if name == me => self.enter_as_owner(round(owner)),
             _ => {
                 // It may have been given up since.
                 let owner = self.owner.fetch_or(CLAIMED, Ordering::AcqRel);
@@ -162,7 +162,7 @@ impl Seat {
         }
         let name = me | (round as u64) << ROUND_SHIFT;
         self.owner.swap(name, Ordering::AcqRel);
-        self.sit(round)
+        self.enter_as_owner(round)
     }
 
     /// For a thread that ends: what is called `me` from now on is another.
@@ -187,7 +187,7 @@ impl Seat {
     }
 
     /// For the owner, while it holds the claim: nobody else looks meanwhile.
-    fn sit(&self, round: usize) -> Result<Entered<'_>, Taken> {
+    fn enter_as_owner(&self, round: usize) -> Result<Entered<'_>, Taken> {
         let inside = &self.inside[round];
         let before = inside.load(Ordering::Relaxed);
         if before & 1 != 0 {
@@ -215,8 +215,8 @@ impl Seat {
 }
 
 #[cfg(not(loom))]
-impl Seat {
-    /// Shares a seat that nobody may enter now: for a machine without the kernel's
+impl BiasedLock {
+    /// Shares a lock that nobody may enter now: for a machine without the kernel's
     /// barrier. Its last owner has left it before the caller got the right to it.
     pub(crate) fn share(&self) {
         let Ok(_claim) = Claim::new(&self.claim) else {
@@ -233,7 +233,7 @@ impl Seat {
         self.owner.load(Ordering::Relaxed) == SHARED
     }
 
-    /// Whether the seat has this name, claimed or not.
+    /// Whether the lock has this name, claimed or not.
     #[cfg(test)]
     pub(crate) fn is_owned_by(&self, name: u64) -> bool {
         self.owner.load(Ordering::Relaxed) & NAME == name

@@ -8,18 +8,18 @@ const LAST: usize = SLOTS - 1;
 #[test]
 fn the_name_of_a_thread_ends_with_it() {
     USED.fetch_max(SLOTS, Ordering::Relaxed);
-    let seat = &TABLE[LAST].seat;
+    let lock = &TABLE[LAST].lock;
     for _ in 0..3 {
         let name = thread::spawn(|| {
             let me = this_thread::name();
             for _ in 0..2 {
-                assert!(seat.enter(me, name_ends_with_the_thread).is_ok());
+                assert!(lock.enter(me, name_ends_with_the_thread).is_ok());
             }
-            assert!(seat.is_owned_by(me));
+            assert!(lock.is_owned_by(me));
             me
         });
         let name = name.join().unwrap();
-        assert!(!seat.is_owned_by(name) && seat.is_empty() && !seat.is_shared());
+        assert!(!lock.is_owned_by(name) && lock.is_empty() && !lock.is_shared());
     }
 }
 
@@ -42,11 +42,11 @@ fn a_slot_whose_words_are_held_is_not_given_out_again() {
 
 /// What the panic hook asks: the panics of a host's own threads are not hushed.
 #[test]
-fn a_thread_is_inside_while_it_is_in_a_seat() {
+fn a_thread_is_inside_while_it_is_in_a_lock() {
     let reserved = Reserved::new().unwrap();
     assert!(!this_thread_is_inside());
-    let seat = &reserved.slot.seat;
-    let entered = seat.enter(this_thread::name(), name_ends_with_the_thread);
+    let lock = &reserved.slot.lock;
+    let entered = lock.enter(this_thread::name(), name_ends_with_the_thread);
     assert!(entered.is_ok() && this_thread_is_inside());
     drop(entered);
     assert!(!this_thread_is_inside());

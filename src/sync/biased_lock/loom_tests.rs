@@ -13,10 +13,10 @@ fn ends() -> bool {
     true
 }
 
-/// What the seat guards: loom fails if two threads touch it at once, or one
+/// What the lock guards: loom fails if two threads touch it at once, or one
 /// without having seen what the other did.
 struct Guarded {
-    seat: Seat,
+    lock: BiasedLock,
     value: UnsafeCell<u32>,
 }
 
@@ -26,16 +26,16 @@ unsafe impl Sync for Guarded {}
 impl Guarded {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            seat: Seat::new(),
+            lock: BiasedLock::new(),
             value: UnsafeCell::new(0),
         })
     }
 
     fn try_use(&self, me: u64) -> bool {
-        let Ok(_entered) = self.seat.enter(me, ends) else {
+        let Ok(_entered) = self.lock.enter(me, ends) else {
             return false;
         };
-        // SAFETY: inside the seat.
+        // SAFETY: inside the lock.
         self.value.with_mut(|value| unsafe { *value += 1 });
         true
     }
@@ -71,7 +71,7 @@ fn loom_an_owner_and_a_thread_that_claims() {
 }
 
 #[test]
-fn loom_two_threads_claim_until_the_seat_is_shared() {
+fn loom_two_threads_claim_until_the_lock_is_shared() {
     check(|| {
         let guarded = Guarded::new();
         assert!(guarded.try_use(ME));
@@ -93,7 +93,7 @@ fn loom_two_threads_claim_until_the_seat_is_shared() {
 fn loom_a_claim_around_a_callback() {
     check(|| {
         let guarded = Guarded::new();
-        let outer = guarded.seat.enter(ME, ends).unwrap();
+        let outer = guarded.lock.enter(ME, ends).unwrap();
         let other = {
             let guarded = guarded.clone();
             thread::spawn(move || guarded.try_use(YOU))
@@ -110,7 +110,7 @@ fn loom_a_claim_around_a_callback() {
 }
 
 /// A thread ends and another is called alike: what hands the name on orders
-/// the two here, as the C library does, beside a third that claims the seat.
+/// the two here, as the C library does, beside a third that claims the lock.
 #[test]
 fn loom_a_name_goes_to_another_thread() {
     check(|| {
@@ -119,7 +119,7 @@ fn loom_a_name_goes_to_another_thread() {
             let guarded = guarded.clone();
             thread::spawn(move || {
                 let used = guarded.try_use(ME);
-                guarded.seat.give_up(ME);
+                guarded.lock.give_up(ME);
                 used
             })
         };
@@ -130,7 +130,7 @@ fn loom_a_name_goes_to_another_thread() {
         let mut uses = u32::from(first.join().unwrap());
         uses += u32::from(guarded.try_use(ME));
         uses += other.join().unwrap();
-        assert!(guarded.seat.enter(YOU + 64, ends).is_ok());
+        assert!(guarded.lock.enter(YOU + 64, ends).is_ok());
         assert_eq!(guarded.uses(), uses);
     });
 }

@@ -18,8 +18,8 @@ struct Found {
     both: u64,
 }
 
-/// Store buffering as a seat has it: an owner that comes and goes all the time with a
-/// light barrier, and another thread that marks the seat, has `rare` for a barrier, and
+/// Store buffering as a lock has it: an owner that comes and goes all the time with a
+/// light barrier, and another thread that marks the lock, has `rare` for a barrier, and
 /// then looks whether the owner is inside.
 fn owner_and_another(rare: fn()) -> Found {
     let word = || CachePadded::new(AtomicU64::new(0));

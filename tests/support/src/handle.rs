@@ -1,4 +1,4 @@
-//! A handle of the C ABI in this process, fed as a C host feeds it: slots, seats
+//! A handle of the C ABI in this process, fed as a C host feeds it: slots, locks
 //! and callbacks are what is measured, not only the engine behind them.
 
 use std::cell::Cell;
