@@ -24,7 +24,7 @@ use crate::report::{Exporter, Facts, Latency, Monitor, ReportFiles};
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::AtHost;
 use crate::telemetry::counters::Counters;
-use crate::telemetry::heartbeat::pulse;
+use crate::telemetry::heartbeat::heartbeat;
 use crate::telemetry::hops::{self, Hop};
 
 /// What an engine makes of its configuration takes, in the size of its JSON: copies,
@@ -84,8 +84,8 @@ impl Engine {
         config.check_paths(&besides)?;
         let clock = Clock::new(config.timing);
         let control = shared(|| Control::new(plan.lanes.len()));
-        let (pulses, vitals): (Vec<_>, Vec<_>) = (0..plan.lanes.len().max(1))
-            .map(|_| pulse(&clock, config.health.stall_us))
+        let (heartbeats, readers): (Vec<_>, Vec<_>) = (0..plan.lanes.len().max(1))
+            .map(|_| heartbeat(&clock, config.health.stall_us))
             .unzip();
         let rings = RingPlan {
             ingest: config.rings.ingest,
@@ -99,7 +99,7 @@ impl Engine {
             rings,
             clock: &clock,
             control: &control,
-            vitals: &vitals,
+            heartbeats: &readers,
         };
         let mut pipeline = Pipeline::build(&setting, stages, words.ring());
         let host_counters = Counters::new();
@@ -123,7 +123,7 @@ impl Engine {
                 pipeline.counters,
                 aside,
                 control.clone(),
-                plan.lanes.iter().cloned().zip(vitals).collect(),
+                plan.lanes.iter().cloned().zip(readers).collect(),
                 pipeline.gauges,
                 rules,
             )
@@ -161,8 +161,8 @@ impl Engine {
             delivery,
         };
         // From here on, dropping `base` stops and joins what has been started.
-        for ((lane, work), pulse) in lanes.into_iter().zip(pipeline.works).zip(pulses) {
-            let (lane, primed) = lane.begin(work, pulse, control.clone(), PRIMING);
+        for ((lane, work), heartbeat) in lanes.into_iter().zip(pipeline.works).zip(heartbeats) {
+            let (lane, primed) = lane.begin(work, heartbeat, control.clone(), PRIMING);
             base.running().lanes.extend(lane);
             primed.map_err(Error::Placement)?;
         }

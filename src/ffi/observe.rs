@@ -303,13 +303,13 @@ unsafe fn lanes_of(handle: *mut c_void, lanes: *mut signal_lane_t, max: c_int) -
     }
     let written = handle_table::read(handle, |this, _| {
         let rows = this.base.monitor().each_lane();
-        let rows = rows.map(|(plan, vitals)| signal_lane_t {
+        let rows = rows.map(|(plan, heartbeat)| signal_lane_t {
             name: c_name(plan),
             core: plan.core.map_or(SIGNAL_NO_CORE, |core| core as u64),
-            beats: vitals.beats(),
-            longest_duty_ns: vitals.longest_ns(),
-            stalls: vitals.stalls(),
-            silence_ns: vitals.silence_ns(),
+            beats: heartbeat.beats(),
+            longest_duty_ns: heartbeat.longest_ns(),
+            stalls: heartbeat.stalls(),
+            silence_ns: heartbeat.silence_ns(),
         });
         // SAFETY: the caller has room for `max` lanes.
         unsafe { write_rows(rows, lanes, max) }

@@ -22,7 +22,7 @@ use crate::os::stderr::say;
 use crate::os::threads::{self, Policy, Thread, Wanted};
 use crate::stages::Stage;
 use crate::telemetry::counters::{Counter, Counters};
-use crate::telemetry::heartbeat::Pulse;
+use crate::telemetry::heartbeat::Heartbeat;
 use crate::telemetry::hops::Recorder;
 
 /// Messages that a lane handles before it looks at anything else.
@@ -169,7 +169,7 @@ pub(crate) struct Standing {
 
 struct Job {
     work: Box<dyn Turn>,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
     control: Arc<Control>,
 }
 
@@ -202,13 +202,13 @@ impl Standing {
     pub(crate) fn begin(
         mut self,
         work: Box<dyn Turn>,
-        pulse: Pulse,
+        heartbeat: Heartbeat,
         control: Arc<Control>,
         patience: Duration,
     ) -> (Option<Lane>, Result<(), String>) {
         let job = Job {
             work,
-            pulse,
+            heartbeat,
             control,
         };
         if let Some(to_lane) = self.work.take() {
@@ -257,7 +257,7 @@ fn begin(index: usize, plan: &LanePlan, job: Job, ready: &mpsc::Sender<Result<()
     touch_stack();
     let Job {
         mut work,
-        pulse,
+        heartbeat,
         control,
     } = job;
     let primed = catch_unwind(AssertUnwindSafe(|| work.prime())).map_err(|panic| {
@@ -269,7 +269,7 @@ fn begin(index: usize, plan: &LanePlan, job: Job, ready: &mpsc::Sender<Result<()
     let is_primed = primed.is_ok();
     let _ = ready.send(primed);
     if is_primed {
-        run(index, plan, work, pulse, &control);
+        run(index, plan, work, heartbeat, &control);
     }
 }
 
@@ -357,7 +357,7 @@ fn empty(
     index: usize,
     work: &mut dyn Turn,
     take: fn(&mut dyn Turn) -> usize,
-    pulse: &mut Pulse,
+    heartbeat: &mut Heartbeat,
     idle: Idle,
     control: &Control,
 ) {
@@ -370,7 +370,7 @@ fn empty(
             }
             waiter.wait();
         }
-        pulse.beat();
+        heartbeat.beat();
     }
 }
 
@@ -378,25 +378,25 @@ fn run(
     index: usize,
     plan: &LanePlan,
     mut work: Box<dyn Turn>,
-    mut pulse: Pulse,
+    mut heartbeat: Heartbeat,
     control: &Control,
 ) {
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut waiter = Waiter::new(plan.idle);
         let mut empty_turns = 0u32;
-        pulse.resume();
+        heartbeat.resume();
         while !control.must_stop() {
             if work.turn() > 0 {
-                pulse.beat();
+                heartbeat.beat();
                 waiter.reset();
             } else if waiter.gives_core_away() {
-                pulse.beat();
+                heartbeat.beat();
                 waiter.wait();
-                pulse.resume();
+                heartbeat.resume();
             } else {
                 empty_turns = empty_turns.wrapping_add(1);
                 if empty_turns.is_multiple_of(TURNS_PER_BEAT) {
-                    pulse.beat();
+                    heartbeat.beat();
                 }
                 waiter.wait();
             }
@@ -407,7 +407,7 @@ fn run(
             index,
             &mut *work,
             |work| work.turn(),
-            &mut pulse,
+            &mut heartbeat,
             plan.idle,
             control,
         );
@@ -421,7 +421,7 @@ fn run(
                 index,
                 &mut *work,
                 |work| work.discard(),
-                &mut pulse,
+                &mut heartbeat,
                 plan.idle,
                 control,
             );
@@ -435,7 +435,7 @@ fn run(
 mod tests {
     use super::*;
     use crate::os::clock::Clock;
-    use crate::telemetry::heartbeat::pulse;
+    use crate::telemetry::heartbeat::heartbeat;
 
     /// Comes back from its first run when it hears so, or from nobody.
     struct Slow(mpsc::Receiver<()>);
@@ -468,10 +468,11 @@ mod tests {
         };
         let control = Arc::new(Control::new(1));
         let (go, slow) = mpsc::channel();
-        let (pulse, _vitals) = pulse(&Clock::new(false), 10_000);
+        let (heartbeat, _reader) = heartbeat(&Clock::new(false), 10_000);
         let standing = Standing::new(0, &plan, Policy::Inherit).unwrap();
         let patience = Duration::from_millis(20);
-        let (lane, primed) = standing.begin(Box::new(Slow(slow)), pulse, control.clone(), patience);
+        let (lane, primed) =
+            standing.begin(Box::new(Slow(slow)), heartbeat, control.clone(), patience);
         let why = primed.unwrap_err();
         assert!(
             why.starts_with("lane 0: a factor set or model has not come back"),

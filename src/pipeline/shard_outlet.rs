@@ -105,20 +105,20 @@ mod tests {
     use crate::stages::Stage;
     use crate::sync::ring::{Receiver, ring};
     use crate::telemetry::counters::Snapshot;
-    use crate::telemetry::heartbeat::pulse;
+    use crate::telemetry::heartbeat::heartbeat;
 
     /// An outlet to shards with rings of that size, and their other ends.
     fn outlet(shards: usize, size: usize) -> (ShardsOutlet, Vec<Receiver>, Arc<Control>) {
         let (clock, control) = (Clock::new(false), Arc::new(Control::new(1)));
         let counters = Counters::new();
-        let (_, vitals) = pulse(&clock, 1_000);
+        let (_, reader) = heartbeat(&clock, 1_000);
         let (outlets, receivers) = (0..shards)
             .map(|_| {
                 let (sender, receiver) = ring(size, Events::words(4));
                 let outlet = LaneOutlet {
                     sender,
                     idle: Idle::Yield,
-                    patience: vitals.patience(),
+                    patience: reader.patience(),
                     counters: counters.clone(),
                     control: control.clone(),
                 };

@@ -16,7 +16,7 @@ use crate::pipeline::plan::LanePlan;
 use crate::stages::Rules;
 use crate::sync::ring::Gauge;
 use crate::telemetry::counters::{Counter, Counters, Snapshot};
-use crate::telemetry::heartbeat::Vitals;
+use crate::telemetry::heartbeat::HeartbeatReader;
 
 /// A lane and how it comes round.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,7 +56,7 @@ pub(crate) struct Monitor {
     /// Those on the events' way first.
     counters: Vec<Arc<Counters>>,
     pub(super) control: Arc<Control>,
-    pub(super) lanes: Vec<(LanePlan, Vitals)>,
+    pub(super) lanes: Vec<(LanePlan, HeartbeatReader)>,
     rings: Vec<(String, Gauge)>,
     /// How many of `counters` are on the events' way.
     on_the_way: usize,
@@ -84,7 +84,7 @@ impl Monitor {
         mut counters: Vec<Arc<Counters>>,
         aside: impl IntoIterator<Item = Arc<Counters>>,
         control: Arc<Control>,
-        lanes: Vec<(LanePlan, Vitals)>,
+        lanes: Vec<(LanePlan, HeartbeatReader)>,
         rings: Vec<(String, Gauge)>,
         rules: Rules,
     ) -> Self {
@@ -166,20 +166,20 @@ impl Monitor {
     }
 
     pub(crate) fn lanes(&self) -> Vec<LaneReport> {
-        let report = |(plan, vitals): &(LanePlan, Vitals)| LaneReport {
+        let report = |(plan, heartbeat): &(LanePlan, HeartbeatReader)| LaneReport {
             name: plan.to_string(),
             core: plan.core,
-            beats: vitals.beats(),
-            longest_duty_ns: vitals.longest_ns(),
-            stalls: vitals.stalls(),
-            silence_ns: vitals.silence_ns(),
+            beats: heartbeat.beats(),
+            longest_duty_ns: heartbeat.longest_ns(),
+            stalls: heartbeat.stalls(),
+            silence_ns: heartbeat.silence_ns(),
         };
         self.lanes.iter().map(report).collect()
     }
 
     /// As [`Monitor::lanes`], without taking memory.
-    pub(crate) fn each_lane(&self) -> impl Iterator<Item = (&LanePlan, &Vitals)> {
-        self.lanes.iter().map(|(plan, vitals)| (plan, vitals))
+    pub(crate) fn each_lane(&self) -> impl Iterator<Item = (&LanePlan, &HeartbeatReader)> {
+        self.lanes.iter().map(|(plan, heartbeat)| (plan, heartbeat))
     }
 
     pub(crate) fn rings(&self) -> Vec<RingReport> {
@@ -241,7 +241,7 @@ impl Monitor {
         let waited_ns = self
             .lanes
             .iter()
-            .map(|(_, vitals)| vitals.waited_ns())
+            .map(|(_, heartbeat)| heartbeat.waited_ns())
             .sum();
         let waited_us = (waited_ns - last.waited_ns) / 1000;
         if signals {
@@ -254,8 +254,8 @@ impl Monitor {
         }
         let stall_ns = self.config.stall_us.saturating_mul(1000);
         // Those before the last one that stands still may only wait for it.
-        for (lane, (_, vitals)) in self.lanes.iter().enumerate().rev() {
-            let silence_ns = vitals.silence_ns();
+        for (lane, (_, heartbeat)) in self.lanes.iter().enumerate().rev() {
+            let silence_ns = heartbeat.silence_ns();
             if silence_ns > stall_ns {
                 let cause = Cause::Stall {
                     lane,

@@ -12,7 +12,7 @@ use crate::os::machine::Throttling;
 use crate::pipeline::plan::LanePlan;
 use crate::sync::ring::Gauge;
 use crate::telemetry::counters::Counter;
-use crate::telemetry::heartbeat::Vitals;
+use crate::telemetry::heartbeat::HeartbeatReader;
 use crate::telemetry::hops::MAX_NS;
 
 /// Changes whenever a field changes its meaning or goes.
@@ -92,14 +92,14 @@ struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    fn new((plan, vitals): (&'a LanePlan, &Vitals)) -> Self {
+    fn new((plan, heartbeat): (&'a LanePlan, &HeartbeatReader)) -> Self {
         Self {
             name: plan,
             core: plan.core,
-            beats: vitals.beats(),
-            longest_duty_ns: vitals.longest_ns(),
-            stalls: vitals.stalls(),
-            silence_ns: vitals.silence_ns(),
+            beats: heartbeat.beats(),
+            longest_duty_ns: heartbeat.longest_ns(),
+            stalls: heartbeat.stalls(),
+            silence_ns: heartbeat.silence_ns(),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Vitals: whether a lane comes round, how long its longest duty cycle took,
-//! and how often it stalled. One writer, the lane; read from any thread.
+//! Heartbeats: whether a lane makes progress, how long its longest duty cycle took, and
+//! how often it stalled. One writer, the lane; any thread reads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,7 @@ struct Cells {
 /// lane gave away on purpose. A lane beats after every turn that had work, and
 /// every few empty turns: a stamp costs as much as a look at the inlet.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct Heartbeat {
     cells: Arc<CachePadded<Cells>>,
     clock: Clock,
     stall: u64,
@@ -35,7 +35,7 @@ pub struct Pulse {
     waited: u64,
 }
 
-/// Tells a lane's pulse of the time in which it waited for room: that is no part
+/// Tells a lane's heartbeat of the time in which it waited for room: that is no part
 /// of its duty, and no stall. Belongs to the lane, too.
 #[derive(Debug)]
 pub struct Patience {
@@ -72,32 +72,32 @@ impl Patience {
     }
 }
 
-/// The reading side of one [`Pulse`].
+/// The reading side of one [`Heartbeat`].
 #[derive(Clone, Debug)]
-pub struct Vitals {
+pub struct HeartbeatReader {
     cells: Arc<CachePadded<Cells>>,
     clock: Clock,
 }
 
-/// Makes a pulse and its reading side. A duty cycle longer than `stall_us` is a
+/// Makes a heartbeat and its reading side. A duty cycle longer than `stall_us` is a
 /// stall.
 ///
 /// ```
 /// use signal::os::clock::Clock;
-/// use signal::telemetry::heartbeat::pulse;
+/// use signal::telemetry::heartbeat::heartbeat;
 ///
-/// let (mut pulse, vitals) = pulse(&Clock::new(false), 1_000);
-/// pulse.resume();
+/// let (mut heartbeat, reader) = heartbeat(&Clock::new(false), 1_000);
+/// heartbeat.resume();
 /// std::thread::sleep(std::time::Duration::from_millis(2));
-/// pulse.beat();
-/// assert_eq!((vitals.beats(), vitals.stalls()), (1, 1));
-/// assert!(vitals.longest_ns() >= 2_000_000);
+/// heartbeat.beat();
+/// assert_eq!((reader.beats(), reader.stalls()), (1, 1));
+/// assert!(reader.longest_ns() >= 2_000_000);
 /// ```
-pub fn pulse(clock: &Clock, stall_us: u64) -> (Pulse, Vitals) {
+pub fn heartbeat(clock: &Clock, stall_us: u64) -> (Heartbeat, HeartbeatReader) {
     let cells = Arc::<CachePadded<Cells>>::default();
     let now = clock.now();
     cells.last_beat.store(now, Ordering::Relaxed);
-    let pulse = Pulse {
+    let heartbeat = Heartbeat {
         cells: cells.clone(),
         clock: clock.clone(),
         stall: clock.ticks(stall_us.saturating_mul(1000)),
@@ -106,14 +106,14 @@ pub fn pulse(clock: &Clock, stall_us: u64) -> (Pulse, Vitals) {
         longest: 0,
         waited: 0,
     };
-    let vitals = Vitals {
+    let reader = HeartbeatReader {
         cells,
         clock: clock.clone(),
     };
-    (pulse, vitals)
+    (heartbeat, reader)
 }
 
-impl Pulse {
+impl Heartbeat {
     /// Ends a duty cycle and begins the next.
     #[inline]
     pub fn beat(&mut self) {
@@ -151,7 +151,7 @@ impl Pulse {
     }
 }
 
-impl Vitals {
+impl HeartbeatReader {
     /// The heartbeat's sequence: it grows for as long as the lane comes round.
     pub fn beats(&self) -> u64 {
         self.cells.beats.load(Ordering::Relaxed)
@@ -174,7 +174,7 @@ impl Vitals {
             .nanos(0, self.cells.waited.load(Ordering::Relaxed))
     }
 
-    /// What tells the pulse of time waited. Any number of them, all used on the
+    /// What tells the heartbeat of time waited. Any number of them, all used on the
     /// lane's thread.
     pub fn patience(&self) -> Patience {
         Patience {

@@ -22,7 +22,7 @@ use crate::stages::{Egress, Factor, Ingest, ModelStage, Stage};
 use crate::sync::ring::cursors::Words;
 use crate::sync::ring::{Gauge, Receiver, Sender};
 use crate::telemetry::counters::Counters;
-use crate::telemetry::heartbeat::Vitals;
+use crate::telemetry::heartbeat::HeartbeatReader;
 use crate::telemetry::hops::Feed;
 
 mod compose;
@@ -75,7 +75,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) clock: &'a Clock,
     pub(crate) control: &'a Arc<Control>,
     /// One per lane; for `inline` one.
-    pub(crate) vitals: &'a [Vitals],
+    pub(crate) heartbeats: &'a [HeartbeatReader],
 }
 
 /// A built pipeline: both of its ends, and the lanes' work in between. Nothing runs yet.
@@ -96,12 +96,12 @@ impl Pipeline {
     pub(crate) fn build(setting: &Setting, mut stages: Stages, egress: Words) -> Self {
         let (mut wiring, events, signals) = Wiring::new(setting, &stages, egress);
         let (mut works, mut counters, mut feeds) = (Vec::new(), Vec::new(), Vec::new());
-        for (lane, vitals) in lanes(setting.plan).iter().zip(setting.vitals) {
+        for (lane, heartbeat) in lanes(setting.plan).iter().zip(setting.heartbeats) {
             let (parts, feed) = LaneParts::new(setting, lane);
             counters.push(parts.counters.clone());
             feeds.push(feed);
             let inlet = wiring.inlet();
-            let outlet = wiring.outlet(setting, lane, vitals, &parts.counters);
+            let outlet = wiring.outlet(setting, lane, heartbeat, &parts.counters);
             works.push(stages.compose(parts, inlet, outlet));
         }
         Self {

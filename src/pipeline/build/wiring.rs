@@ -16,7 +16,7 @@ use crate::sync::broadcast::{Consumer, Start, broadcast};
 use crate::sync::ring::cursors::Words;
 use crate::sync::ring::{Gauge, Receiver, Sender, ring, ring_at};
 use crate::telemetry::counters::Counters;
-use crate::telemetry::heartbeat::Vitals;
+use crate::telemetry::heartbeat::HeartbeatReader;
 
 /// Where a lane's messages come from.
 pub(super) enum LaneInlet {
@@ -89,14 +89,14 @@ impl Wiring {
         &mut self,
         setting: &Setting,
         lane: &LanePlan,
-        vitals: &Vitals,
+        heartbeat: &HeartbeatReader,
         counters: &Arc<Counters>,
     ) -> Outlet {
         let shards = setting.plan.shards;
         let to_lane = |sender| LaneOutlet {
             sender,
             idle: lane.idle,
-            patience: vitals.patience(),
+            patience: heartbeat.patience(),
             counters: counters.clone(),
             control: setting.control.clone(),
         };
@@ -105,7 +105,7 @@ impl Wiring {
                 sender: self.to_host.take().expect("only the last lane has egress"),
                 block: block(setting),
                 idle: lane.idle,
-                patience: vitals.patience(),
+                patience: heartbeat.patience(),
                 counters: counters.clone(),
                 control: setting.control.clone(),
             }),
