@@ -1,4 +1,4 @@
-//! The capture tap: writes the events that ingest takes to a file that
+//! The capture: writes the events that ingest takes to a file that
 //! [`replay`](crate::replay) reads back.
 //!
 //! ```text
@@ -11,13 +11,13 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `tap` | ingest's end |
+//! | `producer` | ingest's end |
 //! | `writer` | the thread that writes the file |
 //! | `row` | one event as a line of CSV |
 
+mod producer;
 mod row;
-mod tap;
 mod writer;
 
-pub(crate) use tap::{Tap, words};
+pub(crate) use producer::{Capture, words};
 pub(crate) use writer::Writer;

@@ -189,7 +189,7 @@ mod tests {
     fn a_clock_that_steps_back_ends_the_wait() {
         let config = Config::from_json(r#"{"placement": "fused", "model": "none"}"#).unwrap();
         let mut engine = Engine::start(&config).unwrap();
-        let delivery = &mut engine.base.delivery;
+        let delivery = &mut engine.runtime.delivery;
         delivery.signals = [1; EventKind::ALL.len()];
         let ahead = delivery.clock.ticks(20_000_000_000);
         let mut wait = delivery.wait(Some(EventKind::Depth), 1);
@@ -204,7 +204,7 @@ mod tests {
     fn the_wait_ends_with_the_last_signal_of_its_event_or_one_behind_it() {
         let config = Config::from_json(r#"{"placement": "inline", "model": "none"}"#).unwrap();
         let mut engine = Engine::start(&config).unwrap();
-        let delivery = &mut engine.base.delivery;
+        let delivery = &mut engine.runtime.delivery;
         delivery.signals = [2; EventKind::ALL.len()];
         let mut wait = delivery.wait(Some(EventKind::Depth), 7);
         wait.taken(6);

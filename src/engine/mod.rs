@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::messages::{Name, Signal};
 use crate::os::panic::{quietly, told};
 use crate::report::{Health, HopSummary, LaneReport, RingReport};
-use crate::sync::ring::cursors::AtHost;
+use crate::sync::ring::cursors::HostCursors;
 use crate::telemetry::counters::Snapshot;
 use crate::{factors, models};
 
@@ -37,7 +37,7 @@ mod runtime;
 mod start;
 
 pub(crate) use delivery::Wait;
-pub(crate) use runtime::Base;
+pub(crate) use runtime::Runtime;
 
 pub use batch::Batch;
 pub use blueprint::{Blueprint, ModelInfo};
@@ -62,7 +62,7 @@ pub struct Registry {
 pub struct Engine {
     feeder: Feeder,
     poller: Poller,
-    base: Base,
+    runtime: Runtime,
 }
 
 impl Engine {
@@ -78,14 +78,14 @@ impl Engine {
         Self::start_with(config, &Registry::default())
     }
 
-    /// As [`Engine::start_with`], with the words of an inlined poll at a place of the
+    /// As [`Engine::start_with`], with the cursors of an inlined poll at a place of the
     /// caller's.
     pub(crate) fn start_at(
         config: &Config,
         registry: &Registry,
-        words: AtHost,
+        cursors: HostCursors,
     ) -> Result<Self, Error> {
-        Self::start_blueprint_at(Blueprint::new(config, registry)?, words)
+        Self::start_blueprint_at(Blueprint::new(config, registry)?, cursors)
     }
 
     /// Starts an engine with factor sets and models of your own.
@@ -103,12 +103,12 @@ impl Engine {
     ///
     /// [`Error`], and nothing is left behind.
     pub fn start_blueprint(blueprint: Blueprint) -> Result<Self, Error> {
-        Self::start_blueprint_at(blueprint, AtHost::default())
+        Self::start_blueprint_at(blueprint, HostCursors::default())
     }
 
-    fn start_blueprint_at(blueprint: Blueprint, words: AtHost) -> Result<Self, Error> {
+    fn start_blueprint_at(blueprint: Blueprint, cursors: HostCursors) -> Result<Self, Error> {
         // Factor sets and models run here for the first time.
-        let build = || quietly(|| Self::build(blueprint, words));
+        let build = || quietly(|| Self::build(blueprint, cursors));
         catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|panic| {
             Err(Error::Config(format!(
                 "a factor set or model panicked before the first event: {}",
@@ -153,7 +153,7 @@ impl Engine {
     ) -> usize {
         let kind = event.kind();
         let taken = self.feeder.on_event(event).then_some(kind);
-        let mut wait = self.base.delivery.wait(taken, self.feeder.sequence());
+        let mut wait = self.runtime.delivery.wait(taken, self.feeder.sequence());
         let mut delivered = 0;
         loop {
             let ready = wait.ready(&mut self.poller);
@@ -198,46 +198,46 @@ impl Engine {
 
     /// All counters at this moment.
     pub fn counters(&self) -> Snapshot {
-        self.base.counters()
+        self.runtime.counters()
     }
 
     /// Why the engine has failed, if it has: events are then counted and
     /// refused, and what was queued can still be polled.
     pub fn failure(&self) -> Option<&str> {
-        self.base.failure()
+        self.runtime.failure()
     }
 
     /// What has been put in quarantine and why, a line each, oldest first; at
     /// most the first 64. The counter `panics` counts all.
     pub fn incidents(&self) -> impl Iterator<Item = String> + '_ {
-        self.base.monitor.incidents().map(Cow::into_owned)
+        self.runtime.monitor.incidents().map(Cow::into_owned)
     }
 
     /// The engine's state in a word, and why. See [`Health`].
     pub fn health(&self) -> Health {
-        self.base.health()
+        self.runtime.health()
     }
 
     /// The lanes and how they come round, in the order of the path.
     pub fn lanes(&self) -> Vec<LaneReport> {
-        self.base.monitor.lanes()
+        self.runtime.monitor.lanes()
     }
 
     /// The rings and how full they have been, in the order of the path.
     pub fn rings(&self) -> Vec<RingReport> {
-        self.base.monitor.rings()
+        self.runtime.monitor.rings()
     }
 
     /// One line that says what runs where.
     pub fn about(&self) -> &str {
-        self.base.about()
+        self.runtime.about()
     }
 
     /// The models, in their order: a [`ModelId`](crate::ModelId) is a
     /// place in it. A signal without a model has the values of all of them, one
     /// after the other.
     pub fn models(&self) -> &[ModelInfo] {
-        self.base.models()
+        self.runtime.models()
     }
 
     /// What instruments are, by the numbers in their signals ([`Meta::instrument`](crate::Meta)).
@@ -268,26 +268,26 @@ impl Engine {
 
     /// What one stamp costs, ns, measured now.
     pub fn stamp_cost_ns(&self) -> f64 {
-        self.base.stamp_cost_ns()
+        self.runtime.stamp_cost_ns()
     }
 
     /// The hops that have been timed so far. Not for the hot path: it waits up
     /// to 100 ms for the lanes to hand their histograms over.
     pub fn latency(&mut self) -> Vec<HopSummary> {
-        let latency = self.base.latency(&mut self.feeder, &mut self.poller);
+        let latency = self.runtime.latency(&mut self.feeder, &mut self.poller);
         latency.summaries().collect()
     }
 
-    pub(crate) fn into_parts(self) -> (Feeder, Poller, Base) {
+    pub(crate) fn into_parts(self) -> (Feeder, Poller, Runtime) {
         // `Engine` has no drop of its own, so its parts can be moved out.
-        (self.feeder, self.poller, self.base)
+        (self.feeder, self.poller, self.runtime)
     }
 }
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine")
-            .field("about", &self.base.about)
+            .field("about", &self.runtime.about)
             .finish_non_exhaustive()
     }
 }

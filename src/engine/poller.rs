@@ -10,14 +10,14 @@ use crate::messages::{Instrument, InstrumentId, Name, Names, Signal};
 use crate::os::clock::Clock;
 use crate::sync::padded::Values;
 use crate::sync::ring::Receiver;
-use crate::sync::ring::cursors::AtHost;
+use crate::sync::ring::cursors::HostCursors;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::hops::{Hop, Recorder};
 
 /// Where signals come out. Belongs to the host's thread.
 pub struct Poller {
     pub(super) signals: Receiver,
-    pub(super) at_host: AtHost,
+    pub(super) at_host: HostCursors,
     pub(super) next_sequence: u64,
     pub(super) names: Arc<Names>,
     pub(super) clock: Clock,

@@ -20,7 +20,7 @@ use crate::report::{Exporter, Health, Latency, Monitor};
 use crate::telemetry::counters::Snapshot;
 
 /// The rest of an engine: lanes, counters and reports.
-pub(crate) struct Base {
+pub(crate) struct Runtime {
     pub(super) running: Mutex<Running>,
     pub(super) plan: Plan,
     pub(super) control: Arc<Control>,
@@ -42,7 +42,7 @@ pub(super) struct Running {
     pub(super) capture: Option<Writer>,
 }
 
-impl Base {
+impl Runtime {
     pub(super) fn running(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -192,7 +192,7 @@ fn hand_over(feeder: &mut Feeder, poller: &mut Poller) {
     }
 }
 
-impl Drop for Base {
+impl Drop for Runtime {
     fn drop(&mut self) {
         self.end_lanes();
         // The host's ends have been dropped by now.

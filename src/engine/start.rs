@@ -9,8 +9,8 @@ use super::delivery::Delivery;
 use super::feeder::Feeder;
 use super::places::Places;
 use super::poller::Poller;
-use super::runtime::{Base, Running};
-use crate::capture::{Tap, Writer};
+use super::runtime::{Running, Runtime};
+use crate::capture::{Capture, Writer};
 use crate::config::Deliver;
 use crate::error::Error;
 use crate::messages::Names;
@@ -22,7 +22,7 @@ use crate::pipeline::control::Control;
 use crate::pipeline::lane::PRIMING;
 use crate::report::{Exporter, Facts, Latency, Monitor, ReportFiles};
 use crate::sync::padded::Values;
-use crate::sync::ring::cursors::AtHost;
+use crate::sync::ring::cursors::HostCursors;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::heartbeat::heartbeat;
 use crate::telemetry::hops::{self, Hop};
@@ -44,7 +44,7 @@ fn boxed<T>(make: impl FnOnce() -> T) -> Box<T> {
 }
 
 impl Engine {
-    pub(super) fn build(blueprint: Blueprint, words: AtHost) -> Result<Self, Error> {
+    pub(super) fn build(blueprint: Blueprint, cursors: HostCursors) -> Result<Self, Error> {
         let of_config = blueprint.config().bytes().saturating_mul(OF_CONFIG);
         memory::check("an engine", of_config)?;
         let config = &*boxed(|| blueprint.config().clone());
@@ -75,8 +75,8 @@ impl Engine {
         let report = report.transpose().map_err(Error::Report)?;
         let mut captured = None;
         if let Some(file) = &config.capture.file {
-            let (tap, events) = Tap::new(config.capture.buffer, levels);
-            stages.capture = Some(tap);
+            let (producer, events) = Capture::new(config.capture.buffer, levels);
+            stages.capture = Some(producer);
             let opened = Output::open(file).map_err(Error::Capture)?;
             captured = Some((opened, events, Counters::new()));
         }
@@ -101,7 +101,7 @@ impl Engine {
             control: &control,
             heartbeats: &readers,
         };
-        let mut pipeline = Pipeline::build(&setting, stages, words.ring());
+        let mut pipeline = Pipeline::build(&setting, stages, cursors.ring());
         let host_counters = Counters::new();
         let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
         pipeline.counters.insert(0, host_counters.clone());
@@ -144,7 +144,7 @@ impl Engine {
         for note in &plan.notes {
             about += &format!("; {note}");
         }
-        let base = Base {
+        let runtime = Runtime {
             running: Mutex::new(Running {
                 lanes: Vec::new(),
                 claims,
@@ -160,36 +160,36 @@ impl Engine {
             monitor,
             delivery,
         };
-        // From here on, dropping `base` stops and joins what has been started.
+        // From here on, dropping `runtime` stops and joins what has been started.
         for ((lane, work), heartbeat) in lanes.into_iter().zip(pipeline.works).zip(heartbeats) {
             let (lane, primed) = lane.begin(work, heartbeat, control.clone(), PRIMING);
-            base.running().lanes.extend(lane);
+            runtime.running().lanes.extend(lane);
             primed.map_err(Error::Placement)?;
         }
         if let Some(files) = report {
             room.give_back(memory::of_a_thread());
-            let facts = Facts::new(config, &base.plan, &cores, &clock);
+            let facts = Facts::new(config, &runtime.plan, &cores, &clock);
             let exporter = Exporter::start(
                 files,
                 config.latency.interval_ms,
-                base.latency.clone(),
+                runtime.latency.clone(),
                 clock.clone(),
-                base.monitor.clone(),
+                runtime.monitor.clone(),
                 facts,
-                cores.aside(base.plan.lanes.iter().filter_map(|lane| lane.core)),
+                cores.aside(runtime.plan.lanes.iter().filter_map(|lane| lane.core)),
             )
             .map_err(Error::Report)?;
-            base.running().exporter = Some(exporter);
+            runtime.running().exporter = Some(exporter);
         }
         if let Some((opened, events, counters)) = captured {
             room.give_back(memory::of_a_thread());
-            let aside = cores.aside(base.plan.lanes.iter().filter_map(|lane| lane.core));
+            let aside = cores.aside(runtime.plan.lanes.iter().filter_map(|lane| lane.core));
             let writer = Writer::start(opened, events, levels, clock.clone(), counters, aside);
-            base.running().capture = Some(writer.map_err(Error::Capture)?);
+            runtime.running().capture = Some(writer.map_err(Error::Capture)?);
         }
-        base.begin_files()?;
+        runtime.begin_files()?;
         let next = pipeline.signals.address(0).addr() as u64;
-        words.next.store(next, Ordering::Relaxed);
+        cursors.next.store(next, Ordering::Relaxed);
         Ok(Self {
             feeder: Feeder {
                 sender: pipeline.events,
@@ -204,7 +204,7 @@ impl Engine {
             },
             poller: Poller {
                 signals: pipeline.signals,
-                at_host: words,
+                at_host: cursors,
                 next_sequence: 1,
                 names,
                 clock,
@@ -214,7 +214,7 @@ impl Engine {
                 values: Values::new(outputs),
                 lent: Default::default(),
             },
-            base,
+            runtime,
         })
     }
 }

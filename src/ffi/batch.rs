@@ -56,7 +56,7 @@ unsafe fn fill(inside: &Inside, results: *mut signal_result_t, max: c_int) -> c_
     let this = inside.handle();
     free(this);
     // Before the signals are counted.
-    let failed = this.base.needs_attention() && attend(this);
+    let failed = this.runtime.needs_attention() && attend(this);
     let max = usize::try_from(max).unwrap_or(0);
     // SAFETY: this thread is inside the handle's lock, no callback runs, and
     // nothing called here calls back into the host.

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::last_error;
 use super::types::{SIGNAL_ALL_MODELS, SIGNAL_ERROR_FAILED, signal_callback_t};
-use crate::engine::{Base, Feeder, ModelInfo, Poller};
+use crate::engine::{Feeder, ModelInfo, Poller, Runtime};
 use crate::messages::{InstrumentId, ModelId};
 use crate::os::panic;
 
@@ -29,7 +29,7 @@ pub(super) struct Handle {
     pub(super) current_instrument: Cell<InstrumentId>,
     pub(super) models: Vec<ModelNames>,
     // Last: it joins the lanes after both ends have been dropped.
-    pub(super) base: Base,
+    pub(super) runtime: Runtime,
 }
 
 /// A model's name and its values' names, for C.
@@ -61,7 +61,7 @@ pub(super) fn guarded<R>(default: R, body: impl FnOnce() -> R) -> R {
 /// For a poll that finds nothing once the engine has failed.
 #[cold]
 pub(super) fn say_why_failed(this: &Handle) -> c_int {
-    match this.base.failure() {
+    match this.runtime.failure() {
         Some(why) => last_error::write(|into| into.write_str(why)),
         None => last_error::clear(),
     }

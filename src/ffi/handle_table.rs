@@ -4,7 +4,7 @@
 //! 16 that tell copies of this library in one process apart, 26 that count a
 //! slot's handles, and the slot. A token is compared before anything is read
 //! through it, so what is foreign, garbage or dead is refused and never
-//! followed. What a host may look at or run into too late (the lock, the words
+//! followed. What a host may look at or run into too late (the lock, the cursors
 //! of the inlined poll) lies in the table itself.
 
 use std::cell::Cell;
@@ -19,7 +19,7 @@ use super::{calibration, door, last_error};
 use crate::os::this_thread::{self, Key};
 use crate::sync::biased_lock::{CallingBack, Entered};
 use crate::sync::membarrier;
-use crate::sync::ring::cursors::{AtHost, Users, Word};
+use crate::sync::ring::cursors::{Cursor, HostCursors, Users};
 
 /// Handles that can live at once.
 pub(super) const SLOTS: usize = 256;
@@ -134,7 +134,7 @@ impl Inside {
                 // SAFETY: this thread is inside the handle's lock, no callback runs,
                 // and readers look at neither end.
                 let ends = unsafe { (&mut *handle.feeder.get(), &mut *handle.poller.get()) };
-                handle.base.end(ends.0, ends.1);
+                handle.runtime.end(ends.0, ends.1);
             });
             slot.state.store(BURIED, Ordering::Release);
             return;
@@ -144,14 +144,14 @@ impl Inside {
         // taken out once. Nobody else reads through it: this thread is inside the
         // lock, the token is down and there are no readers.
         let owned = unsafe { Box::from_raw(value) };
-        let all = guarded(false, || owned.base.end_lanes());
+        let all = guarded(false, || owned.runtime.end_lanes());
         guarded((), || drop(owned));
         if !all {
-            // A lane that was left behind may still write the slot's words.
+            // A lane that was left behind may still write the slot's cursors.
             slot.state.store(BURIED, Ordering::Release);
             return;
         }
-        slot.empty_words();
+        slot.reset_cursors();
         self.freed.0.set(Some(slot));
     }
 }
@@ -170,7 +170,7 @@ fn say_once_that_calls_are_slower() {
 pub(super) struct Reserved {
     slot: &'static Slot,
     index: usize,
-    /// Who holds the slot's words.
+    /// Who holds the slot's cursors.
     users: Users,
 }
 
@@ -212,13 +212,13 @@ impl Reserved {
         ))
     }
 
-    /// The words for an engine that will live here.
-    pub(super) fn words(&self) -> AtHost {
+    /// The cursors for an engine that will live here.
+    pub(super) fn cursors(&self) -> HostCursors {
         let hosts = &self.slot.hosts;
-        AtHost {
-            published: Word::at(&self.slot.published, &self.users),
-            taken: Word::at(&hosts[TAKEN], &self.users),
-            next: Word::at(&hosts[NEXT], &self.users),
+        HostCursors {
+            published: Cursor::at(&self.slot.published, &self.users),
+            taken: Cursor::at(&hosts[TAKEN], &self.users),
+            next: Cursor::at(&hosts[NEXT], &self.users),
         }
     }
 
@@ -242,7 +242,7 @@ impl Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        // A lane that a failed create has left behind may still write the words.
+        // A lane that a failed create has left behind may still write the cursors.
         let next = match self.users.are_gone() {
             true => FREE,
             false => BURIED,

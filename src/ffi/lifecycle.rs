@@ -129,7 +129,7 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
     let (mut config, origin) = Config::for_host(text).map_err(|error| error.to_string())?;
     config::add_latency_dir(&mut config);
     calibration::begin()?;
-    let engine = Engine::start_at(&config, registry, reserved.words()).map_err(|error| {
+    let engine = Engine::start_at(&config, registry, reserved.cursors()).map_err(|error| {
         match &origin.file {
             Some(file) => format!("{error} ({} file {})", config::ENV_CONFIG, file.display()),
             None => error.to_string(),
@@ -149,7 +149,7 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
         engine.about()
     ));
     let models = engine.models().iter().map(ModelNames::new).collect();
-    let (feeder, poller, base) = engine.into_parts();
+    let (feeder, poller, runtime) = engine.into_parts();
     let handle = Box::new(Handle {
         delivers_on_data: config.deliver == Deliver::OnData,
         feeder: UnsafeCell::new(feeder),
@@ -160,7 +160,7 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
         current_sequence: Cell::new(0),
         current_instrument: Cell::new(InstrumentId::NONE),
         models,
-        base,
+        runtime,
     });
     let handle = reserved.publish(handle);
     if handle.is_null() {

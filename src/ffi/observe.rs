@@ -66,8 +66,13 @@ pub unsafe extern "C" fn signal_stats(handle: *mut c_void, stats: *mut signal_st
         let known = size_of::<signal_stats_t>();
         let size = usize::try_from(given).map_or(known, |given| given.min(known));
         // Before the counters: what is counted as failed has failed.
-        let failed = this.base.failure().is_some();
-        let values = stats_of(&this.base.counters(), slot.refused(), failed, size as u64);
+        let failed = this.runtime.failure().is_some();
+        let values = stats_of(
+            &this.runtime.counters(),
+            slot.refused(),
+            failed,
+            size as u64,
+        );
         // SAFETY: the caller has `given` writable bytes there, and `size` is at
         // most that and at most the source's size.
         unsafe {
@@ -198,7 +203,7 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
     // SAFETY: this thread is inside the handle's lock, no poll is under way, and nothing
     // called here calls back into the host.
     let (feeder, poller) = unsafe { (&mut *this.feeder.get(), &mut *this.poller.get()) };
-    let latency = this.base.latency(feeder, poller);
+    let latency = this.runtime.latency(feeder, poller);
     let rows = latency.summaries().map(|row| signal_hop_t {
         name: c_name(row.hop.name()),
         count: row.count,
@@ -237,7 +242,7 @@ pub extern "C-unwind" fn signal_health(handle: *mut c_void) -> c_int {
 /// Takes no memory and waits for nobody: it may be called from a signal handler.
 fn health(handle: *mut c_void) -> c_int {
     let found = handle_table::read(handle, |this, _| {
-        let findings = this.base.monitor().look();
+        let findings = this.runtime.monitor().look();
         let state = findings.state();
         let has_words = findings.has_words();
         if state == HealthState::Ok && !has_words {
@@ -270,7 +275,7 @@ fn health(handle: *mut c_void) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_incident(handle: *mut c_void, index: c_int) -> *const c_char {
     text(handle, |this| {
-        this.base.incident(usize::try_from(index).ok()?)
+        this.runtime.incident(usize::try_from(index).ok()?)
     })
 }
 
@@ -302,7 +307,7 @@ unsafe fn lanes_of(handle: *mut c_void, lanes: *mut signal_lane_t, max: c_int) -
         return SIGNAL_ERROR_NULL;
     }
     let written = handle_table::read(handle, |this, _| {
-        let rows = this.base.monitor().each_lane();
+        let rows = this.runtime.monitor().each_lane();
         let rows = rows.map(|(plan, heartbeat)| signal_lane_t {
             name: c_name(plan),
             core: plan.core.map_or(SIGNAL_NO_CORE, |core| core as u64),
@@ -345,7 +350,7 @@ unsafe fn rings_of(handle: *mut c_void, rings: *mut signal_ring_t, max: c_int) -
         return SIGNAL_ERROR_NULL;
     }
     let written = handle_table::read(handle, |this, _| {
-        let rows = this.base.monitor().each_ring();
+        let rows = this.runtime.monitor().each_ring();
         let rows = rows.map(|(name, gauge)| signal_ring_t {
             name: c_name(name),
             capacity: gauge.capacity() as u64,
@@ -362,7 +367,7 @@ unsafe fn rings_of(handle: *mut c_void, rings: *mut signal_ring_t, max: c_int) -
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn signal_stamp_ns(handle: *mut c_void) -> f64 {
     let cost = door::through(-1.0, || {
-        handle_table::read(handle, |this, _| this.base.stamp_cost_ns()).unwrap_or(-1.0)
+        handle_table::read(handle, |this, _| this.runtime.stamp_cost_ns()).unwrap_or(-1.0)
     });
     door::end_if_cancelled();
     cost

@@ -1,4 +1,4 @@
-//! One handle's place in the table: its states and its words.
+//! One handle's place in the table: its states and its cursors.
 
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(super) const BURIED: u8 = 3;
 /// take a millisecond at most, unless destroy interrupted them.
 const READERS: Duration = Duration::from_secs(1);
 
-/// What `signal_egress_t` is, as words that may be read at any time.
+/// What `signal_egress_t` is, as cursors that may be read at any time.
 #[repr(C)]
 struct Egress {
     published: AtomicPtr<u64>,
@@ -31,12 +31,12 @@ struct Egress {
     next: AtomicPtr<u64>,
 }
 
-/// The words that the host's thread writes: one behind the other, which the inlined
+/// The cursors that the host's thread writes: one behind the other, which the inlined
 /// poll relies on.
 pub(super) const TAKEN: usize = 0;
 pub(super) const NEXT: usize = 1;
 
-/// One handle's place. The host's words, the lane's and the rest have cache
+/// One handle's place. The host's cursors, the lane's and the rest have cache
 /// lines of their own.
 #[repr(C, align(128))]
 pub(super) struct Slot {
@@ -80,7 +80,7 @@ impl Slot {
 
     pub(super) fn prepare(&self) {
         self.refused.store(0, Ordering::Relaxed);
-        self.empty_words();
+        self.reset_cursors();
         let egress = &self.egress;
         if egress.published.load(Ordering::Relaxed).is_null() {
             // Never again: a host may read them at any time, and not as atomics.
@@ -93,12 +93,12 @@ impl Slot {
     }
 
     /// An inlined poll finds nothing here.
-    pub(super) fn empty_words(&self) {
+    pub(super) fn reset_cursors(&self) {
         self.published.store(0, Ordering::Relaxed);
         self.hosts[TAKEN].store(0, Ordering::Relaxed);
     }
 
-    /// The words of the inlined poll, valid for ever.
+    /// The cursors of the inlined poll, valid for ever.
     pub(super) fn egress(&self) -> *const signal_egress_t {
         (&raw const *self.egress).cast()
     }
@@ -140,7 +140,7 @@ impl Slot {
         if token != 0 {
             self.before_fork.store(token, Ordering::Relaxed);
         }
-        self.empty_words();
+        self.reset_cursors();
         let unused = state == LIVE && token != 0 && is_empty && !self.readers.any();
         self.state
             .store(if unused { FREE } else { BURIED }, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use super::accept::Accept;
 use super::control::Control;
 use super::outlet::HostOutlet;
 use super::trace::Trace;
-use crate::capture::Tap;
+use crate::capture::Capture;
 use crate::messages::wire::{Events, FactorVectors, Predictions, RawEvents};
 use crate::messages::{Ends, Event, FactorVector, Names, Prediction, RawEvent};
 use crate::os::panic::told;
@@ -22,7 +22,7 @@ use crate::telemetry::counters::{Counter, Counters};
 pub(crate) struct IngestNode<N> {
     pub(crate) stage: Ingest,
     pub(crate) last_sequence: u64,
-    pub(crate) tap: Option<Tap>,
+    pub(crate) capture: Option<Capture>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) next: N,
 }
@@ -36,10 +36,10 @@ impl<N: Accept<Events>> Accept<RawEvents> for IngestNode<N> {
             self.counters.add(Counter::IngestGap, missed);
         }
         self.last_sequence = sequence;
-        let (next, tap) = (&mut self.next, &mut self.tap);
+        let (next, capture) = (&mut self.next, &mut self.capture);
         let result = self.stage.on(raw, |event| {
             trace.mark(Stage::Ingest);
-            let _recording = tap.as_mut().map(|tap| tap.recording(raw));
+            let _recording = capture.as_mut().map(|capture| capture.recording(raw));
             next.accept(&event, trace);
         });
         if let Err(refusal) = result {

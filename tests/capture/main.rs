@@ -1,4 +1,4 @@
 //! What an engine writes down of its events.
 
+mod producer;
 mod refused;
-mod tap;

@@ -24,15 +24,15 @@ fn the_name_of_a_thread_ends_with_it() {
 }
 
 #[test]
-fn a_slot_whose_words_are_held_is_not_given_out_again() {
+fn a_slot_whose_cursors_are_held_is_not_given_out_again() {
     let first = Reserved::new().unwrap();
     let place = first.index;
-    drop(first.words());
+    drop(first.cursors());
     drop(first);
     let second = Reserved::new().unwrap();
-    assert_eq!(second.index, place, "nobody holds its words");
+    assert_eq!(second.index, place, "nobody holds its cursors");
     // As the ring's end does on a lane that never comes back.
-    let held = second.words().ring().published;
+    let held = second.cursors().ring().published;
     drop(second);
     let third = Reserved::new().unwrap();
     assert_ne!(third.index, place);

@@ -1,5 +1,5 @@
-//! The one place that makes threads: good guests in the host's process, which have
-//! nothing of the thread that happened to make them.
+//! The one place that makes threads. They run in a host that we did not write, so they
+//! inherit nothing from the thread that happened to make them.
 //!
 //! | file | what |
 //! |---|---|

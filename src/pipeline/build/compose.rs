@@ -191,7 +191,7 @@ impl Stages {
                 control.note(format_args!("{notice}"))
             })),
             last_sequence: 0,
-            tap: self.capture.take(),
+            capture: self.capture.take(),
             counters: parts.counters.clone(),
             next,
         }

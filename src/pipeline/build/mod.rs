@@ -15,11 +15,11 @@ use super::idle::Idle;
 use super::lane::Turn;
 use super::overload::Overload;
 use super::plan::{LanePlan, Plan};
-use crate::capture::Tap;
+use crate::capture::Capture;
 use crate::messages::Names;
 use crate::os::clock::Clock;
 use crate::stages::{Egress, Factor, Ingest, ModelStage, Stage};
-use crate::sync::ring::cursors::Words;
+use crate::sync::ring::cursors::Cursors;
 use crate::sync::ring::{Gauge, Receiver, Sender};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::heartbeat::HeartbeatReader;
@@ -32,7 +32,7 @@ mod wiring;
 pub(crate) struct Stages {
     pub(crate) ingest: Option<Ingest>,
     /// Records what ingest takes, if anything does.
-    pub(crate) capture: Option<Tap>,
+    pub(crate) capture: Option<Capture>,
     /// One per shard, in their order.
     pub(crate) factor: VecDeque<Factor>,
     /// One per lane that has models, in their order.
@@ -93,7 +93,7 @@ pub(crate) struct Pipeline {
 impl Pipeline {
     /// Makes the rings, and composes each lane's stages. `egress` is where the ring to
     /// the host keeps its words.
-    pub(crate) fn build(setting: &Setting, mut stages: Stages, egress: Words) -> Self {
+    pub(crate) fn build(setting: &Setting, mut stages: Stages, egress: Cursors) -> Self {
         let (mut wiring, events, signals) = Wiring::new(setting, &stages, egress);
         let (mut works, mut counters, mut feeds) = (Vec::new(), Vec::new(), Vec::new());
         for (lane, heartbeat) in lanes(setting.plan).iter().zip(setting.heartbeats) {

@@ -13,7 +13,7 @@ use crate::pipeline::plan::LanePlan;
 use crate::pipeline::shard_outlet::ShardsOutlet;
 use crate::stages::Stage;
 use crate::sync::broadcast::{Consumer, Start, broadcast};
-use crate::sync::ring::cursors::Words;
+use crate::sync::ring::cursors::Cursors;
 use crate::sync::ring::{Gauge, Receiver, Sender, ring, ring_at};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::heartbeat::HeartbeatReader;
@@ -53,7 +53,7 @@ impl Wiring {
     pub(super) fn new(
         setting: &Setting,
         stages: &Stages,
-        egress: Words,
+        egress: Cursors,
     ) -> (Self, Sender, Receiver) {
         let (widths, rings) = (stages.widths, &setting.rings);
         let (events, inlet) = ring(rings.ingest, wire::raw_words(widths.levels));

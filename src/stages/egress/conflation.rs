@@ -6,7 +6,7 @@ use crate::sync::padded::Items;
 
 /// A conflating queue. A newer value takes the place of the older one of its
 /// key, so that no instrument waits longer because it is busy.
-pub(super) struct Held {
+pub(super) struct ConflationQueue {
     /// Callbacks that one computation of an instrument makes.
     per_instrument: usize,
     width: usize,
@@ -40,7 +40,7 @@ const EMPTY: Entry = Entry {
     waits: false,
 };
 
-impl Held {
+impl ConflationQueue {
     /// Room for one signal of each instrument and callback, of at most `width`
     /// values. All memory is written here.
     pub(super) fn new(instruments: usize, per_instrument: usize, width: usize) -> Self {

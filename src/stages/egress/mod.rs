@@ -2,7 +2,7 @@
 //! there is no room for them (`conflation`).
 
 use crate::messages::{Prediction, Signal};
-use conflation::Held;
+use conflation::ConflationQueue;
 
 mod conflation;
 
@@ -38,7 +38,7 @@ pub enum Sent {
 #[derive(Default)]
 pub struct Egress {
     last: u64,
-    held: Option<Held>,
+    waiting: Option<ConflationQueue>,
 }
 
 impl Egress {
@@ -53,13 +53,13 @@ impl Egress {
         assert!(instruments > 0 && callbacks > 0, "a place for each signal");
         Self {
             last: 0,
-            held: Some(Held::new(instruments, callbacks, width)),
+            waiting: Some(ConflationQueue::new(instruments, callbacks, width)),
         }
     }
 
     /// Bytes that [`Egress::conflating`] takes.
     pub fn bytes(instruments: usize, callbacks: usize, width: usize) -> usize {
-        Held::bytes(instruments, callbacks, width)
+        ConflationQueue::bytes(instruments, callbacks, width)
     }
 
     /// Numbers a prediction and sends it behind those that wait. `send` says
@@ -80,13 +80,13 @@ impl Egress {
         if self.held() == 0 && self.publish(prediction, &mut send) {
             return Sent::Published;
         }
-        match &mut self.held {
+        match &mut self.waiting {
             None => {
                 self.last += 1;
                 Sent::Dropped
             }
-            Some(held) => {
-                if held.keep(prediction) {
+            Some(waiting) => {
+                if waiting.keep(prediction) {
                     self.last += 1;
                     Sent::Conflated
                 } else {
@@ -99,19 +99,19 @@ impl Egress {
     /// Signals that wait for room.
     #[inline]
     pub fn held(&self) -> usize {
-        self.held.as_ref().map_or(0, Held::len)
+        self.waiting.as_ref().map_or(0, ConflationQueue::len)
     }
 
     /// Sends those that wait, until there is no room.
     pub fn publish_held(&mut self, mut send: impl FnMut(&Signal<'_>) -> bool) {
-        while let Some(prediction) = self.held.as_ref().and_then(Held::oldest) {
+        while let Some(prediction) = self.waiting.as_ref().and_then(ConflationQueue::oldest) {
             let signal = numbered(self.last + 1, &prediction);
             if !send(&signal) {
                 return;
             }
             self.last += 1;
-            if let Some(held) = &mut self.held {
-                held.release();
+            if let Some(waiting) = &mut self.waiting {
+                waiting.release();
             }
         }
     }

@@ -17,7 +17,7 @@ use rustc_hash::FxBuildHasher;
 use crate::abi::EXCHANGE_LEN;
 use crate::messages::{Body, Ends, Event, InstrumentId, Meta, Name, Names, PairId, RawEvent};
 use intern::{Bearer, PairKey, Room, touch};
-use symbol_table::Routes;
+use symbol_table::SymbolTable;
 use validate::body;
 
 mod assets;
@@ -69,7 +69,7 @@ const OTHER_SPELLINGS: usize = 4096;
 /// The ingest stage.
 pub struct Ingest {
     levels: usize,
-    by_spelling: Routes,
+    by_spelling: SymbolTable,
     by_pair: HashMap<PairKey, PairId, FxBuildHasher>,
     by_instrument: HashMap<(PairId, i8), InstrumentId, FxBuildHasher>,
     by_name: HashMap<Name, Bearer, FxBuildHasher>,
@@ -93,7 +93,7 @@ impl Ingest {
             spellings: max * 4,
             others: OTHER_SPELLINGS,
         };
-        let by_spelling = Routes::new(room.spellings + room.others);
+        let by_spelling = SymbolTable::new(room.spellings + room.others);
         let mut by_pair = HashMap::with_capacity_and_hasher(Self::pairs(max), FxBuildHasher);
         let mut by_instrument = HashMap::with_capacity_and_hasher(max, FxBuildHasher);
         let name = Name::from_symbol(b"-").expect("it is a symbol");
@@ -141,7 +141,7 @@ impl Ingest {
         fn table<Entry>(entries: usize) -> usize {
             (entries * 8 / 7).next_power_of_two() * (size_of::<Entry>() + 1)
         }
-        Routes::bytes(instruments * 4 + OTHER_SPELLINGS)
+        SymbolTable::bytes(instruments * 4 + OTHER_SPELLINGS)
             + table::<(PairKey, PairId)>(Self::pairs(instruments))
             + table::<((PairId, i8), InstrumentId)>(instruments)
             + table::<(Name, Bearer)>(instruments)

@@ -93,14 +93,14 @@ const FREE: Entry = Entry {
 };
 
 /// The table.
-pub(super) struct Routes {
+pub(super) struct SymbolTable {
     entries: Box<[Entry]>,
     /// Takes the hash's upper bits to a place.
     shift: u32,
     room: usize,
 }
 
-impl Routes {
+impl SymbolTable {
     /// Room for so many spellings. All memory is taken and written here.
     pub(super) fn new(spellings: usize) -> Self {
         let places = Self::places(spellings);
@@ -181,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    impl Routes {
+    impl SymbolTable {
         /// Bytes that it has taken.
         pub(in super::super) fn taken(&self) -> usize {
             size_of_val(&self.entries[..])
@@ -216,7 +216,7 @@ mod tests {
             room in 0..100usize,
         ) {
             let key = |s: &Spelling| (s.symbol, s.exchange, s.instrument_type);
-            let mut routes = Routes::new(room);
+            let mut table = SymbolTable::new(room);
             let mut map = HashMap::new();
             for (number, spelling) in given.iter().enumerate() {
                 let number = number as u32;
@@ -224,15 +224,15 @@ mod tests {
                     0 => Route::NotAnAsset,
                     _ => Route::To(InstrumentId(number), PairId(number / 2)),
                 };
-                if routes.get(spelling).is_none() {
-                    routes.insert(spelling, route);
+                if table.get(spelling).is_none() {
+                    table.insert(spelling, route);
                     if map.len() < room {
                         map.insert(key(spelling), route);
                     }
                 }
             }
             for spelling in given.iter().chain(&asked) {
-                prop_assert_eq!(routes.get(spelling), map.get(&key(spelling)).copied());
+                prop_assert_eq!(table.get(spelling), map.get(&key(spelling)).copied());
             }
         }
     }
@@ -240,14 +240,14 @@ mod tests {
     #[test]
     fn a_table_has_a_free_place_and_few_more_than_it_needs() {
         for spellings in 0..2_000 {
-            let places = Routes::places(spellings);
+            let places = SymbolTable::places(spellings);
             assert!(places > spellings && places <= 3 * spellings + 2);
         }
     }
 
     #[test]
     fn spellings_that_differ_little_lie_apart() {
-        let routes = Routes::new(10_000);
+        let table = SymbolTable::new(10_000);
         let word = |text: &[u8]| {
             let mut bytes = [0; 8];
             bytes[..text.len()].copy_from_slice(text);
@@ -266,7 +266,7 @@ mod tests {
         // Four digits in either half of each word, in a long and a short spelling, or
         // the type.
         for (base, part) in (0..13).flat_map(|part| [(base, part), (short, part)]) {
-            let mut places = vec![0; routes.entries.len()];
+            let mut places = vec![0; table.entries.len()];
             for number in 0..10_000u16 {
                 let mut spelling = base;
                 let digits = u64::from(u32::from_le_bytes(
@@ -278,7 +278,7 @@ mod tests {
                     Some(word) => *word = *word << 32 >> 32 | digits << 32,
                     None => spelling.instrument_type = number as i16,
                 }
-                places[(spelling.hash() >> routes.shift) as usize] += 1;
+                places[(spelling.hash() >> table.shift) as usize] += 1;
             }
             // Balls thrown at random into 16,384 places hit about 7,480 of them.
             let hit = places.iter().filter(|&&hits| hits > 0).count();

@@ -6,7 +6,7 @@
 //! message's size being part of a type. Messages never wrap around the ring's
 //! end, because the capacity is a multiple of the message's size.
 //!
-//! Two words make the protocol: messages sent, written by the sender, and
+//! Two cursors make the protocol: messages sent, written by the sender, and
 //! messages received, written by the receiver; each has cache lines of its own.
 //! The payload is written first, then one release store of `sent` makes it
 //! visible; the receiver reads `sent` with acquire. A slot is written again once
@@ -20,7 +20,7 @@
 //! | file | what |
 //! |---|---|
 //! | `memory` | a ring's cache lines |
-//! | `cursors` | a ring's two words, which an inlined poll may read |
+//! | `cursors` | a ring's two cursors, which an inlined poll may read |
 //!
 //! A ring keeps its high-water mark: the receiver notes how many messages it
 //! finds, the sender that there was no room. Each has a cell of its own.
@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
 
-use cursors::Words;
+use cursors::Cursors;
 use memory::Slots;
 
 pub(crate) mod cursors;
@@ -60,7 +60,7 @@ pub struct Sender {
     sent: u64,
     /// Messages that could have been sent when `received` was last read.
     limit: u64,
-    words: Words,
+    cursors: Cursors,
     capacity: usize,
     level: Arc<Level>,
 }
@@ -74,7 +74,7 @@ pub struct Receiver {
     received: u64,
     /// Messages that had been sent when `sent` was last read.
     known: u64,
-    words: Words,
+    cursors: Cursors,
     capacity: usize,
     most: usize,
     level: Arc<Level>,
@@ -127,11 +127,11 @@ impl Gauge {
 /// assert_eq!(receiver.try_receive(|words| words[0]), None);
 /// ```
 pub fn ring(messages: usize, words: usize) -> (Sender, Receiver) {
-    ring_at(Words::default(), messages, words)
+    ring_at(Cursors::default(), messages, words)
 }
 
-/// As [`ring`], with the ring's two words at a place of the caller's. Both are 0.
-pub(crate) fn ring_at(at: Words, messages: usize, words: usize) -> (Sender, Receiver) {
+/// As [`ring`], with the ring's two cursors at a place of the caller's. Both are 0.
+pub(crate) fn ring_at(at: Cursors, messages: usize, words: usize) -> (Sender, Receiver) {
     assert!(
         messages > 0 && words > 0,
         "a ring needs at least one message of one word"
@@ -143,7 +143,7 @@ pub(crate) fn ring_at(at: Words, messages: usize, words: usize) -> (Sender, Rece
         place: 0,
         sent: 0,
         limit: messages as u64,
-        words: at.clone(),
+        cursors: at.clone(),
         capacity: messages,
         level: level.clone(),
     };
@@ -152,7 +152,7 @@ pub(crate) fn ring_at(at: Words, messages: usize, words: usize) -> (Sender, Rece
         place: 0,
         received: 0,
         known: 0,
-        words: at,
+        cursors: at,
         capacity: messages,
         most: 0,
         level,
@@ -180,13 +180,13 @@ impl Sender {
         unsafe { self.slots.write(self.place, fill) };
         self.place = self.slots.after(self.place);
         self.sent += 1;
-        self.words.published.store(self.sent, Ordering::Release);
+        self.cursors.published.store(self.sent, Ordering::Release);
         Ok(())
     }
 
     #[cold]
     fn look_for_room(&mut self) -> bool {
-        self.limit = self.words.taken.load(Ordering::Acquire) + self.capacity as u64;
+        self.limit = self.cursors.taken.load(Ordering::Acquire) + self.capacity as u64;
         let room = self.sent != self.limit;
         // Written once, so that a sender that tries again and again keeps
         // its line.
@@ -204,7 +204,7 @@ impl Sender {
     /// Messages that have not been received yet.
     pub fn waiting(&self) -> usize {
         // A number: no slot is written again for it, as in `look_for_room`.
-        (self.sent - self.words.taken.load(Ordering::Relaxed)) as usize
+        (self.sent - self.cursors.taken.load(Ordering::Relaxed)) as usize
     }
 
     /// Reads the ring's high-water mark.
@@ -250,13 +250,13 @@ impl Receiver {
     /// Messages that wait. Costs a load of the sender's word.
     #[inline]
     pub fn waiting(&self) -> usize {
-        (self.words.published.load(Ordering::Acquire) - self.received) as usize
+        (self.cursors.published.load(Ordering::Acquire) - self.received) as usize
     }
 
     /// As [`waiting`](Self::waiting), and remembers it.
     #[inline]
     pub(crate) fn look(&mut self) -> usize {
-        self.known = self.words.published.load(Ordering::Acquire);
+        self.known = self.cursors.published.load(Ordering::Acquire);
         (self.known - self.received) as usize
     }
 
@@ -309,7 +309,7 @@ impl Receiver {
     fn free(&mut self, messages: usize) {
         self.place = self.slots.behind(self.place, messages);
         self.received += messages as u64;
-        self.words.taken.store(self.received, Ordering::Release);
+        self.cursors.taken.store(self.received, Ordering::Release);
     }
 
     /// Raises the high-water mark if more messages wait than ever before, the
@@ -431,14 +431,14 @@ mod loom_tests {
     #[test]
     fn loom_what_is_published_is_in_the_ring() {
         loom::model(|| {
-            let words = Words::default();
-            let (mut sender, mut receiver) = ring_at(words.clone(), 2, 1);
+            let cursors = Cursors::default();
+            let (mut sender, mut receiver) = ring_at(cursors.clone(), 2, 1);
             let lane = loom::thread::spawn(move || {
                 for number in 0..2 {
                     sender.try_send(|words| words[0] = number).unwrap();
                 }
             });
-            let told = words.published.load(Ordering::Acquire);
+            let told = cursors.published.load(Ordering::Acquire);
             for expected in 0..told {
                 assert_eq!(receiver.try_receive(|words| words[0]), Some(expected));
             }

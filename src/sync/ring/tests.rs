@@ -155,7 +155,7 @@ fn the_ends_say_how_far_they_are() {
 /// is not the ring's.
 #[test]
 fn an_inlined_poll_reads_the_rings_count_and_keeps_its_own() {
-    let host = cursors::AtHost::default();
+    let host = cursors::HostCursors::default();
     let (mut sender, mut receiver) = ring_at(host.ring(), 2, 1);
     sender.try_send(|_| ()).unwrap();
     assert_eq!(host.published.load(Ordering::Acquire), 1);
@@ -163,10 +163,10 @@ fn an_inlined_poll_reads_the_rings_count_and_keeps_its_own() {
     assert_eq!(host.taken.load(Ordering::Relaxed), 0);
     static PLACE: crate::sync::AtomicU64 = crate::sync::AtomicU64::new(7);
     let mut users = cursors::Users::default();
-    let word = cursors::Word::at(&PLACE, &users);
-    word.store(8, Ordering::Relaxed);
+    let cursor = cursors::Cursor::at(&PLACE, &users);
+    cursor.store(8, Ordering::Relaxed);
     assert!(!users.are_gone());
-    drop(word);
+    drop(cursor);
     assert!(users.are_gone());
     assert_eq!(PLACE.load(Ordering::Relaxed), 8);
 }

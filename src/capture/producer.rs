@@ -1,4 +1,4 @@
-//! Ingest's end of the capture tap.
+//! Ingest's end of the capture.
 
 use crate::abi::EventKind;
 use crate::messages::{RawEvent, RawHead, wire};
@@ -13,13 +13,13 @@ pub(crate) fn words(levels: usize) -> usize {
 }
 
 /// Publishes events to the writer. Belongs to the thread that runs ingest.
-pub(crate) struct Tap {
+pub(crate) struct Capture {
     producer: Producer,
     levels: usize,
 }
 
-impl Tap {
-    /// A tap that keeps the last `events` events of `levels` book levels, and
+impl Capture {
+    /// A producer that keeps the last `events` events of `levels` book levels, and
     /// the writer's end.
     pub(crate) fn new(events: usize, levels: usize) -> (Self, Consumer) {
         let (producer, consumers) = broadcast::broadcast(events, wire::raw_words(levels));
@@ -31,7 +31,7 @@ impl Tap {
     /// been handed on, so that this is not on its way, and also if that panics.
     #[inline]
     pub(crate) fn recording<'a>(&'a mut self, raw: &'a RawEvent<'a>) -> Recording<'a> {
-        Recording { tap: self, raw }
+        Recording { capture: self, raw }
     }
 
     #[inline]
@@ -53,13 +53,13 @@ impl Tap {
 
 /// An event that is about to be recorded.
 pub(crate) struct Recording<'a> {
-    tap: &'a mut Tap,
+    capture: &'a mut Capture,
     raw: &'a RawEvent<'a>,
 }
 
 impl Drop for Recording<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.tap.record(self.raw);
+        self.capture.record(self.raw);
     }
 }

@@ -1,4 +1,4 @@
-//! The capture tap: what it writes replays to the same signals, and what it does
+//! The capture: what it writes replays to the same signals, and what it does
 //! not write is counted.
 
 use std::path::Path;
