@@ -5,6 +5,7 @@
 //! | `blueprint` | what a configuration asks for, checked, before anything runs |
 //! | `start` | from a blueprint to a running engine |
 //! | `places` | cores, chosen and taken |
+//! | `outputs` | the files that it writes: latency report and capture |
 //! | `runtime` | lanes, counters and reports, while it runs |
 //! | `feeder` | where the host's events go in |
 //! | `poller` | where signals come out |
@@ -31,6 +32,7 @@ mod blueprint;
 mod delivery;
 mod feeder;
 mod instruments;
+mod outputs;
 mod places;
 mod poller;
 mod runtime;

@@ -7,20 +7,20 @@ use super::Engine;
 use super::blueprint::Blueprint;
 use super::delivery::Delivery;
 use super::feeder::Feeder;
+use super::outputs::Outputs;
 use super::places::Places;
 use super::poller::Poller;
 use super::runtime::{Running, Runtime};
-use crate::capture::{Capture, Writer};
-use crate::config::Deliver;
+use crate::config::{Config, Deliver};
 use crate::error::Error;
 use crate::messages::Names;
 use crate::os::clock::Clock;
-use crate::os::files::Output;
 use crate::os::memory;
 use crate::pipeline::build::{Pipeline, RingPlan, Setting};
 use crate::pipeline::control::Control;
-use crate::pipeline::lane::PRIMING;
-use crate::report::{Exporter, Facts, Latency, Monitor, ReportFiles};
+use crate::pipeline::lane::{PRIMING, Turn};
+use crate::pipeline::plan::Plan;
+use crate::report::{Latency, Monitor};
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::HostCursors;
 use crate::telemetry::counters::Counters;
@@ -59,64 +59,42 @@ impl Engine {
         } = Places::take(
             config,
             blueprint.bytes().saturating_add(of_config),
-            usize::from(config.latency.dir.is_some()) + usize::from(config.capture.file.is_some()),
+            Outputs::threads(config),
         )?;
-        let names = Arc::new(Names::new(blueprint.config().instruments.max));
-        let levels = blueprint.levels();
-        let outputs = blueprint.widest_signal();
-        let what = blueprint.to_string();
-        let models = blueprint.models().to_vec();
+
+        let names = Arc::new(Names::new(config.instruments.max));
+        let (levels, outputs) = (blueprint.levels(), blueprint.widest_signal());
+        let (what, models) = (blueprint.to_string(), blueprint.models().to_vec());
         let callbacks = blueprint.callbacks();
         let rules = config.rules()?;
         let mut stages = blueprint.stages(names.clone(), rules.clone(), plan.shards)?;
-        // Opened here, and emptied when all else has succeeded: what is refused destroys
-        // nothing.
-        let report = config.latency.dir.as_deref().map(ReportFiles::open);
-        let report = report.transpose().map_err(Error::Report)?;
-        let mut captured = None;
-        if let Some(file) = &config.capture.file {
-            let (producer, events) = Capture::new(config.capture.buffer, levels);
-            stages.capture = Some(producer);
-            let opened = Output::open(file).map_err(Error::Capture)?;
-            captured = Some((opened, events, Counters::new()));
-        }
+        let (files, capture) = Outputs::open(config, levels)?;
+        stages.capture = capture;
         // Once more, with all of them there: what is one file has one inode now.
         config.check_paths(&besides)?;
+
         let clock = Clock::new(config.timing);
         let control = shared(|| Control::new(plan.lanes.len()));
         let (heartbeats, readers): (Vec<_>, Vec<_>) = (0..plan.lanes.len().max(1))
             .map(|_| heartbeat(&clock, config.health.stall_us))
             .unzip();
-        let rings = RingPlan {
-            ingest: config.rings.ingest,
-            stage: config.rings.stage,
-            egress: config.rings.egress,
-            overload: config.overload,
-            work_every: config.latency.work_every,
-        };
         let setting = Setting {
             plan: &plan,
-            rings,
+            rings: ring_plan(config),
             clock: &clock,
             control: &control,
             heartbeats: &readers,
         };
         let mut pipeline = Pipeline::build(&setting, stages, cursors.ring());
+        let inline = inline(&plan, &mut pipeline);
+
         let host_counters = Counters::new();
         let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
         pipeline.counters.insert(0, host_counters.clone());
-        let report_counters = Counters::new();
-        let aside = captured.iter().map(|(_, _, counters)| counters.clone());
-        let aside: Vec<_> = aside.chain([report_counters.clone()]).collect();
         pipeline.feeds.push(feed);
-        let mut inline = if plan.is_inline() {
-            pipeline.works.pop()
-        } else {
-            None
-        };
-        if let Some(work) = &mut inline {
-            work.prime();
-        }
+        let report_counters = Counters::new();
+        let aside = files.counters().into_iter();
+        let aside: Vec<_> = aside.chain([report_counters.clone()]).collect();
         let monitor = shared(|| {
             Monitor::new(
                 config.health,
@@ -136,14 +114,6 @@ impl Engine {
             &clock,
             monitor.clone(),
         );
-        let placement = plan.about(&config.placement, config.shards);
-        let mut about = format!("{what} placement={placement} lanes={plan}");
-        if config.deliver == Deliver::OnData {
-            about += &format!(" deliver={}", delivery.about());
-        }
-        for note in &plan.notes {
-            about += &format!("; {note}");
-        }
         let runtime = Runtime {
             running: Mutex::new(Running {
                 lanes: Vec::new(),
@@ -151,43 +121,25 @@ impl Engine {
                 exporter: None,
                 capture: None,
             }),
+            about: about(&what, config, &plan, &delivery),
             plan,
             control: control.clone(),
             clock: clock.clone(),
             latency: Arc::new(Mutex::new(Latency::new(pipeline.feeds, report_counters))),
-            about,
             models,
             monitor,
             delivery,
         };
+
         // From here on, dropping `runtime` stops and joins what has been started.
         for ((lane, work), heartbeat) in lanes.into_iter().zip(pipeline.works).zip(heartbeats) {
             let (lane, primed) = lane.begin(work, heartbeat, control.clone(), PRIMING);
             runtime.running().lanes.extend(lane);
             primed.map_err(Error::Placement)?;
         }
-        if let Some(files) = report {
-            room.give_back(memory::of_a_thread());
-            let facts = Facts::new(config, &runtime.plan, &cores, &clock);
-            let exporter = Exporter::start(
-                files,
-                config.latency.interval_ms,
-                runtime.latency.clone(),
-                clock.clone(),
-                runtime.monitor.clone(),
-                facts,
-                cores.aside(runtime.plan.lanes.iter().filter_map(|lane| lane.core)),
-            )
-            .map_err(Error::Report)?;
-            runtime.running().exporter = Some(exporter);
-        }
-        if let Some((opened, events, counters)) = captured {
-            room.give_back(memory::of_a_thread());
-            let aside = cores.aside(runtime.plan.lanes.iter().filter_map(|lane| lane.core));
-            let writer = Writer::start(opened, events, levels, clock.clone(), counters, aside);
-            runtime.running().capture = Some(writer.map_err(Error::Capture)?);
-        }
+        files.start(config, &runtime, &cores, &mut room)?;
         runtime.begin_files()?;
+
         let next = pipeline.signals.address(0).addr() as u64;
         cursors.next.store(next, Ordering::Relaxed);
         Ok(Self {
@@ -217,4 +169,37 @@ impl Engine {
             runtime,
         })
     }
+}
+
+fn ring_plan(config: &Config) -> RingPlan {
+    RingPlan {
+        ingest: config.rings.ingest,
+        stage: config.rings.stage,
+        egress: config.rings.egress,
+        overload: config.overload,
+        work_every: config.latency.work_every,
+    }
+}
+
+/// The stages' work, warmed up, if the host's thread runs it.
+fn inline(plan: &Plan, pipeline: &mut Pipeline) -> Option<Box<dyn Turn>> {
+    if !plan.is_inline() {
+        return None;
+    }
+    let mut work = pipeline.works.pop()?;
+    work.prime();
+    Some(work)
+}
+
+/// The engine in a line: what runs, where, and how.
+fn about(what: &str, config: &Config, plan: &Plan, delivery: &Delivery) -> String {
+    let placement = plan.about(&config.placement, config.shards);
+    let mut about = format!("{what} placement={placement} lanes={plan}");
+    if config.deliver == Deliver::OnData {
+        about += &format!(" deliver={}", delivery.about());
+    }
+    for note in &plan.notes {
+        about += &format!("; {note}");
+    }
+    about
 }

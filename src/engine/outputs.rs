@@ -1,0 +1,97 @@
+//! The files that an engine writes: its latency report and its capture.
+
+use std::sync::Arc;
+
+use super::runtime::Runtime;
+use crate::capture::{Capture, Writer};
+use crate::config::Config;
+use crate::error::Error;
+use crate::os::cores::Cores;
+use crate::os::files::Output;
+use crate::os::memory::{self, Reserved};
+use crate::report::{Exporter, Facts, ReportFiles};
+use crate::sync::broadcast::Consumer;
+use crate::telemetry::counters::Counters;
+
+/// What is configured of them, opened and locked. Each is emptied when all else of the
+/// engine has succeeded ([`Runtime::begin_files`]): a refusal destroys nothing.
+pub(super) struct Outputs {
+    report: Option<ReportFiles>,
+    capture: Option<CaptureFile>,
+}
+
+struct CaptureFile {
+    file: Output,
+    events: Consumer,
+    counters: Arc<Counters>,
+    levels: usize,
+}
+
+impl Outputs {
+    /// Opens the files; also returns the capture's end at ingest, if there is a capture.
+    pub(super) fn open(config: &Config, levels: usize) -> Result<(Self, Option<Capture>), Error> {
+        let report = config.latency.dir.as_deref().map(ReportFiles::open);
+        let report = report.transpose().map_err(Error::Report)?;
+        let Some(file) = &config.capture.file else {
+            let capture = None;
+            return Ok((Self { report, capture }, None));
+        };
+        let (producer, events) = Capture::new(config.capture.buffer, levels);
+        let capture = Some(CaptureFile {
+            file: Output::open(file).map_err(Error::Capture)?,
+            events,
+            counters: Counters::new(),
+            levels,
+        });
+        Ok((Self { report, capture }, Some(producer)))
+    }
+
+    /// Threads that write these files.
+    pub(super) fn threads(config: &Config) -> usize {
+        usize::from(config.latency.dir.is_some()) + usize::from(config.capture.file.is_some())
+    }
+
+    /// Of the thread that writes the capture.
+    pub(super) fn counters(&self) -> Option<Arc<Counters>> {
+        let capture = self.capture.as_ref();
+        capture.map(|capture| capture.counters.clone())
+    }
+
+    /// Starts the threads. `room` is the memory reserved for them.
+    pub(super) fn start(
+        self,
+        config: &Config,
+        runtime: &Runtime,
+        cores: &Cores,
+        room: &mut Reserved,
+    ) -> Result<(), Error> {
+        let aside = || cores.aside(runtime.plan.lanes.iter().filter_map(|lane| lane.core));
+        let clock = &runtime.clock;
+        if let Some(files) = self.report {
+            room.give_back(memory::of_a_thread());
+            let exporter = Exporter::start(
+                files,
+                config.latency.interval_ms,
+                runtime.latency.clone(),
+                clock.clone(),
+                runtime.monitor.clone(),
+                Facts::new(config, &runtime.plan, cores, clock),
+                aside(),
+            );
+            runtime.running().exporter = Some(exporter.map_err(Error::Report)?);
+        }
+        if let Some(capture) = self.capture {
+            room.give_back(memory::of_a_thread());
+            let writer = Writer::start(
+                capture.file,
+                capture.events,
+                capture.levels,
+                clock.clone(),
+                capture.counters,
+                aside(),
+            );
+            runtime.running().capture = Some(writer.map_err(Error::Capture)?);
+        }
+        Ok(())
+    }
+}
