@@ -85,72 +85,69 @@ pub enum Deliver {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(default, deny_unknown_fields))]
 pub struct Config {
-    /// Factor sets: a name, an object with the name in `set` and the set's
-    /// parameters, or a list of them. Their vectors follow one another.
-    /// Default `["test0000"]`.
+    /// Factor sets: a name, an object with the set's name in `set` and its parameters, or
+    /// a list of these. The sets' vectors are concatenated. Default `["test0000"]`.
     #[cfg_attr(test, schemars(with = "schema::OneOrMany<FactorsEntry>"))]
     pub factors: Vec<FactorsEntry>,
-    /// Models: a name (`none` sends the factors themselves), a file's path, an
-    /// object, or a list of them. Each sees every factor vector. Also accepted
-    /// under the key `model`. Default `["test0000"]`.
+    /// Models: a name (`none` sends the factors themselves), the path of a file, an
+    /// object, or a list of these. Each model runs on every factor vector. The key may
+    /// also be called `model`. Default `["test0000"]`.
     #[cfg_attr(test, schemars(with = "schema::OneOrMany<ModelEntry>"))]
     pub models: Vec<ModelEntry>,
     /// How the values of several models reach the callback. Default
     /// `concatenated`.
     pub callback: Callback,
-    /// Kinds of event that trigger a computation and a signal. Default
-    /// `["depth"]`.
+    /// Kinds of event that lead to a factor vector and a signal. Default `["depth"]`.
     #[cfg_attr(test, schemars(with = "schema::OneOrMany<EventKind>"))]
     pub trigger: Vec<EventKind>,
-    /// Symbols whose events are taken, in either spelling, or names that `symbols.map`
-    /// gives; events of others are refused and counted. Default: none named, all are
-    /// taken.
+    /// Symbols to accept, in either spelling, or names from `symbols.map`. Events of other
+    /// symbols are refused and counted. Default: accept all.
     #[cfg_attr(test, schemars(with = "schema::OneOrMany<String>"))]
     pub assets: Vec<String>,
-    /// What instruments are called. Default `compact`.
+    /// How instruments are named. Default `compact`.
     #[cfg_attr(test, schemars(with = "schema::Symbols"))]
     pub symbols: Symbols,
-    /// Factors that are left out of the vector, by the factor's name (`spread`,
-    /// or `market.spread`) or the set's. Default: none.
+    /// Factors to leave out of the vector: the name of a factor (`spread` or
+    /// `market.spread`) or of a set. Default: none.
     #[cfg_attr(test, schemars(with = "schema::OneOrMany<String>"))]
     pub disabled_factors: Vec<String>,
-    /// Models that are left out, by name; with none left the factors themselves
-    /// are sent. Default: none.
+    /// Names of models to leave out. If none is left, the factors themselves are sent.
+    /// Default: none.
     #[cfg_attr(test, schemars(with = "schema::OneOrMany<String>"))]
     pub disabled_models: Vec<String>,
-    /// From which of the host's calls callbacks are made. Default `poll`.
+    /// Which of the host's calls make callbacks. Default `poll`.
     pub deliver: Deliver,
-    /// With `deliver` `on_data`: how long `signal_on_data` waits at most for the
-    /// signals of the event that it was given, us, 1 to 10,000. Default 5.
+    /// Where `deliver` is `on_data`: the longest time that `signal_on_data` waits for the
+    /// signals of its event, us, 1 to 10,000. Default 5.
     #[cfg_attr(test, schemars(range(min = 1, max = 10_000)))]
     pub deliver_budget_us: u64,
     /// Which stages share a lane. Default `auto`.
     #[serde(serialize_with = "write_placement")]
     #[cfg_attr(test, schemars(with = "schema::PlacementKey"))]
     pub placement: Placement,
-    /// How many times the lanes of factor and model are there, 1 to 16; instruments
-    /// are dealt out to them by their numbers. Each shard has models of its own.
-    /// With placement `auto` at most so many: as there are cores for. Default 1.
+    /// Number of copies of the lanes for factor and model, 1 to 16. Each instrument is
+    /// assigned to one of them by its number. Each shard has models of its own. Where
+    /// `placement` is `auto`, there are no more than there are cores for. Default 1.
     #[cfg_attr(test, schemars(range(min = 1, max = 16)))]
     pub shards: usize,
-    /// Cores for the lanes, one each in their order. Default: chosen.
+    /// Cores for the lanes, one per lane, in their order. Default: chosen automatically.
     #[cfg_attr(test, schemars(inner(range(max = 1023))))]
     pub cores: Option<Vec<usize>>,
-    /// What a lane does when it has nothing to do. Default `auto`.
+    /// What a lane does while it has nothing to do. Default `auto`.
     pub idle: Idle,
     /// How the kernel schedules lanes. Default `ordinary`.
     pub policy: Policy,
     /// Sizes of the rings.
     pub rings: Rings,
-    /// What happens to a message for which a ring has no room.
+    /// What happens to a message when its ring is full.
     pub overload: Overload,
-    /// Bounds of the instrument table.
+    /// Limits of the instrument table.
     pub instruments: Instruments,
-    /// The greatest price and size that are taken.
+    /// The highest price and size that are accepted.
     pub limits: Limits,
     /// Whether hops are timed. Default true.
     pub timing: bool,
-    /// What counts as a stall and as silence.
+    /// What counts as a stall, as silence and as too many refused events.
     pub health: Health,
     /// The latency report.
     pub latency: Latency,

@@ -74,7 +74,7 @@ impl JsonSchema for Symbols {
         let style = generator.subschema_for::<SymbolStyle>();
         let map = generator.subschema_for::<Vec<MappedSymbol>>();
         json_schema!({
-            "description": "What instruments are called: a style, or an object.",
+            "description": "How instruments are named: a style, or an object.",
             "anyOf": [
                 style,
                 {

@@ -25,27 +25,27 @@ pub struct Rings {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(default, deny_unknown_fields))]
 pub struct Instruments {
-    /// Most instruments, 1 to 1,000,000. Events of further ones are refused and
-    /// counted. Default 1,024.
+    /// Highest number of instruments, 1 to 1,000,000. Events of further instruments are
+    /// refused and counted. Default 1,024.
     #[cfg_attr(test, schemars(range(min = 1, max = 1_000_000)))]
     pub max: usize,
 }
 
-/// What counts as a stall, as silence and as a feed gone wrong.
+/// What counts as a stall, as silence and as too many refused events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(default, deny_unknown_fields))]
 pub struct Health {
-    /// A lane that has gone this long without coming round stalls, us, 10 to
-    /// 60,000,000. Default 10,000.
+    /// A lane that makes no progress for this long is stalled, us, 10 to 60,000,000.
+    /// Default 10,000.
     #[cfg_attr(test, schemars(range(min = 10, max = 60_000_000)))]
     pub stall_us: u64,
-    /// So many events without a signal are silence, 1 to 1,000,000,000. Default
-    /// 10,000.
+    /// Number of events without a signal that counts as silence, 1 to 1,000,000,000.
+    /// Default 10,000.
     #[cfg_attr(test, schemars(range(min = 1, max = 1_000_000_000)))]
     pub silent_events: u64,
-    /// So many of a hundred events since the last look, refused, are too many, 1 to
-    /// 100. Default 10.
+    /// Percentage of refused events, since the last health call, that counts as too many,
+    /// 1 to 100. Default 10.
     #[cfg_attr(test, schemars(range(min = 1, max = 100)))]
     pub refused_percent: u64,
 }
@@ -65,28 +65,27 @@ impl Default for Health {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(default, deny_unknown_fields))]
 pub struct Latency {
-    /// The folder that gets it when the engine ends. Default: no report.
+    /// Folder for the report. Default: no report.
     pub dir: Option<PathBuf>,
-    /// Length of the log's intervals, ms, 10 to 3,600,000. Default 1,000.
+    /// Length of an interval of the log, ms, 10 to 3,600,000. Default 1,000.
     #[cfg_attr(test, schemars(range(min = 10, max = 3_600_000)))]
     pub interval_ms: u64,
-    /// A lane of several stages times each of them in one message of so many,
-    /// drawn at random, 1 to 1,000,000; what waits in rings and the way from end to
-    /// end are timed in every message. Default 16; 1 costs a tick some 15 ns.
+    /// A lane that runs several stages times each of them in one of this many messages,
+    /// chosen at random, 1 to 1,000,000. Rings, and the way from end to end, are timed for
+    /// every message. Default 16; 1 costs about 15 ns per tick.
     #[cfg_attr(test, schemars(range(min = 1, max = 1_000_000)))]
     pub work_every: u32,
 }
 
-/// The capture: the events that ingest takes, written to a file that
-/// `signal replay` reads.
+/// The capture: a file of the events that ingest accepts, for `signal replay`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(default, deny_unknown_fields))]
 pub struct Capture {
-    /// The file, CSV; what is there is overwritten. Default: no capture.
+    /// The CSV file. An existing file is overwritten. Default: no capture.
     pub file: Option<PathBuf>,
-    /// Events that may wait for the disk, 2 to 1,048,576. Full: the oldest are
-    /// missing in the file and counted; the pipeline never waits. Default
+    /// Number of events that may wait for the disk, 2 to 1,048,576. If more wait, the
+    /// oldest are missing from the file and counted; the pipeline never waits. Default
     /// 16,384.
     #[cfg_attr(test, schemars(range(min = 2, max = 1_048_576)))]
     pub buffer: usize,

@@ -9,7 +9,7 @@ use crate::abi::INSTRUMENT_TYPES;
 use crate::error::Error;
 use crate::stages::{Naming, SymbolStyle};
 
-/// What instruments are called.
+/// How instruments are named.
 ///
 /// In JSON a style, `"host"`, or an object with the keys `style` and `map`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Serialize for Symbols {
     }
 }
 
-/// An instrument and the name that its signals bear.
+/// An instrument and the name in its signals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -66,7 +66,7 @@ pub struct MappedSymbol {
     /// The host's symbol: in either spelling where the style is `compact`, else exactly
     /// as the host writes it.
     pub symbol: String,
-    /// The name that its signals bear: 1 to 32 bytes of UTF-8 without spaces and
+    /// The name in its signals: 1 to 32 bytes of UTF-8 without spaces and
     /// control characters.
     pub name: String,
 }
@@ -138,7 +138,7 @@ impl<'de> Deserialize<'de> for InstrumentType {
     }
 }
 
-/// What one source says of the key; a source behind it may say the rest.
+/// What one source says about the key; a later source may add to it.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct SymbolsLayer {
     style: Option<SymbolStyle>,

@@ -56,7 +56,7 @@ pub struct Overload {
     /// From egress to the host: `conflate`, `drop-newest` or `block`. Default
     /// `conflate`.
     pub egress: EgressOverload,
-    /// Longest wait of one message under `block` at ingest and egress, ms, 1 to
+    /// Longest time that one message waits where `ingest` or `egress` is `block`, ms, 1 to
     /// 60,000. Default 1,000.
     #[cfg_attr(test, schemars(range(min = 1, max = 60_000)))]
     pub block_ms: u64,
