@@ -321,7 +321,8 @@ impl fmt::Display for Missing<'_> {
         let (key, expected) = match self.key {
             NamedBy::Assets => (
                 "assets",
-                "symbols of the host, in either spelling (btc_usdt or BTCUSDT), or names of                  symbols.map",
+                "symbols of the host, in either spelling (btc_usdt or BTCUSDT), or names of \
+                 symbols.map",
             ),
             NamedBy::Map => (
                 "symbols.map",
