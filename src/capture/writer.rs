@@ -2,8 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::row;
@@ -12,8 +11,8 @@ use crate::os::clock::Clock;
 use crate::os::files::Output;
 use crate::os::fixed_text::Told;
 use crate::os::limit::Limit;
-use crate::os::parker::{Parker, Unparker};
 use crate::os::stderr::say_parts;
+use crate::os::threads::handover::{Giver, Taker, handover};
 use crate::os::threads::{self, Thread, Wanted};
 use crate::os::time::wall_clock;
 use crate::sync::broadcast::{Consumer, Received};
@@ -27,11 +26,10 @@ const NAP: Duration = Duration::from_millis(2);
 /// A running writer.
 pub(crate) struct Writer {
     thread: Thread<Outcome>,
-    wake: Unparker,
-    done: Arc<AtomicBool>,
+    to_thread: Giver<Output>,
     path: PathBuf,
-    /// The file and the way to the thread, until it begins.
-    waiting: Option<(Output, mpsc::Sender<Output>)>,
+    /// The file, until the thread may write.
+    waiting: Option<Output>,
 }
 
 /// Events that the thread has dealt with.
@@ -77,14 +75,10 @@ impl Writer {
         let started = (since_epoch.as_nanos() as i64, clock.now());
         let mut lines = Vec::with_capacity(TOGETHER * 2);
         lines.extend_from_slice(row::header().as_bytes());
-        let parker = Parker::new();
-        let wake = parker.unparker();
-        let done = Arc::new(AtomicBool::new(false));
-        let ending = done.clone();
-        let (begin, begun) = mpsc::channel();
+        let (to_thread, given) = handover();
         let wanted = Wanted::aside("signal-capture", "the capture thread", aside);
         let thread = threads::spawn(wanted, move || {
-            let Ok(file) = begun.recv() else {
+            let Some(file) = given.take() else {
                 return Outcome::default();
             };
             let mut job = Job {
@@ -100,25 +94,24 @@ impl Writer {
                 failed: false,
                 failures: 0,
             };
-            job.run(&parker, &ending);
+            job.run(&given);
             job.outcome()
         })?;
         Ok(Self {
             thread,
-            wake,
-            done,
+            to_thread,
             path,
-            waiting: Some((file, begin)),
+            waiting: Some(file),
         })
     }
 
     /// Empties the file and has the thread write into it: all else of the engine has
     /// been started.
     pub(crate) fn begin(&mut self) -> Result<(), String> {
-        if let Some((file, begin)) = self.waiting.take() {
+        if let Some(file) = self.waiting.take() {
             file.empty()
                 .map_err(|error| format!("cannot empty {}: {error}", self.path.display()))?;
-            let _ = begin.send(file);
+            self.to_thread.give(file);
         }
         Ok(())
     }
@@ -127,8 +120,7 @@ impl Writer {
     /// no longer.
     pub(crate) fn end(&mut self, limit: &mut Limit) {
         self.waiting = None;
-        self.done.store(true, Ordering::Release);
-        self.wake.unpark();
+        self.to_thread.end();
         self.thread.ends_within(limit);
     }
 
@@ -161,16 +153,16 @@ impl Job {
         }
     }
 
-    fn run(&mut self, parker: &Parker, ending: &AtomicBool) {
+    fn run(&mut self, told: &Taker<Output>) {
         loop {
             // Before the look: when it is set, nothing more is written.
-            let last_look = ending.load(Ordering::Acquire);
+            let last_look = told.is_over();
             match self.take() {
                 Received::Message(()) => self.pending += 1,
                 Received::Missed(missed) => self.counters.add(Counter::CaptureMissed, missed),
                 Received::Empty if !last_look => {
                     self.flush();
-                    parker.park_timeout(NAP);
+                    told.sleep(NAP);
                 }
                 Received::Empty | Received::Finished => break,
             }

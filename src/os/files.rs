@@ -12,6 +12,7 @@
 //! | `output` | files that are written: locked, emptied when all else has succeeded |
 //! | `folder` | a folder that stays the same one, wherever the host goes |
 //! | `place` | which paths are one file |
+//! | `lines` | lines of a file of the system, without allocating |
 //! | `numbered` | folders of the system in which names are numbers |
 //! | `recorded` | recorded data, which may come through a pipe |
 
@@ -21,6 +22,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 mod folder;
+mod lines;
 mod numbered;
 mod open;
 mod output;
@@ -29,6 +31,7 @@ mod place;
 mod recorded;
 
 pub(crate) use folder::{Folder, Obstacle};
+pub(crate) use lines::each_line;
 pub(crate) use numbered::each_number;
 pub(crate) use open::{about, open, open_c};
 pub use output::Output;

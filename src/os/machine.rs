@@ -14,6 +14,8 @@
 //! | what do other processes use | `claims` | lanes park, unless `cores` says which to use |
 //! | may a claim be given back | `claims` | it is kept |
 //! | is there a CPU quota | [`quota_unknown`] | lanes park |
+//! | is there a limit of memory of the control groups | `memory` | as if not: the kernel's own answer comes too late |
+//! | does the host lock what it maps | `memory` | the kernel is asked for a mapping, which it refuses beyond the limit |
 //! | do two cores share a physical one; is one isolated | [`hardware_threads`], [`isolated`] | as if not: it costs speed alone |
 //! | may this thread read the TSC | `tsc` | stamps are system calls |
 //! | what time is it | `time` | no handle is made |
@@ -155,25 +157,57 @@ fn each_thread_in(root: &str, mut each: impl FnMut(Thread<'_>)) -> io::Result<()
         c_path(format_args!("{root}/proc/self/task"), &mut path)?,
         |id| {
             let mut path = [0; MAX_PATH];
-            let mut status = [0; 4096];
+            let (mut name, mut cores) = (Field::default(), Field::default());
             let path = c_path(format_args!("{root}/proc/self/task/{id}/status"), &mut path);
-            match path.and_then(|path| files::system_into(path, &mut status)) {
-                Ok(status) => {
-                    let value = |key: &str| {
-                        let found = status.lines().find_map(|line| line.strip_prefix(key))?;
-                        Some(found.trim())
-                    };
-                    match value("Name:").zip(value("Cpus_allowed_list:")) {
-                        Some((name, cores)) => each(Thread { name, cores }),
-                        None => unknown = Some(io::ErrorKind::InvalidData.into()),
-                    }
-                }
+            let read = path.and_then(|path| {
+                files::each_line(path, |line| {
+                    name.take(line, b"Name:");
+                    cores.take(line, b"Cpus_allowed_list:");
+                })
+            });
+            match read {
+                Ok(()) => match name.text().zip(cores.text()) {
+                    Some((name, cores)) => each(Thread { name, cores }),
+                    None => unknown = Some(io::ErrorKind::InvalidData.into()),
+                },
                 Err(error) if has_ended(&error) => {}
                 Err(error) => unknown = Some(error),
             }
         },
     )?;
     unknown.map_or(Ok(()), Err)
+}
+
+/// The value of one line of a file of the system's own; the beginning of a long one.
+struct Field {
+    bytes: [u8; 256],
+    length: Option<usize>,
+}
+
+impl Default for Field {
+    fn default() -> Self {
+        Self {
+            bytes: [0; 256],
+            length: None,
+        }
+    }
+}
+
+impl Field {
+    fn take(&mut self, line: &[u8], key: &[u8]) {
+        if let Some(value) = line.strip_prefix(key) {
+            let value = value.trim_ascii();
+            let length = value.len().min(self.bytes.len());
+            self.bytes[..length].copy_from_slice(&value[..length]);
+            self.length = Some(length);
+        }
+    }
+
+    /// As far as it is UTF-8: the kernel cuts a thread's name within a character.
+    fn text(&self) -> Option<&str> {
+        let bytes = &self.bytes[..self.length?];
+        Some(bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid()))
+    }
 }
 
 /// Longest path of these; only tests have a root other than `/`.
@@ -293,6 +327,11 @@ mod tests {
         let status = thread.join("status");
         std::fs::write(&status, "Name:\tx\nCpus_allowed_list:\t0-2\n").unwrap();
         assert_eq!(cores().unwrap(), ["0-2"]);
+        // A name that was cut within a character, and more groups than fit into a page.
+        let groups = "1234567890 ".repeat(1000);
+        let text = [b"Name:\t\xe8\xa1\x8c\xe6\x83\nGroups:\t", groups.as_bytes()].concat();
+        std::fs::write(&status, [&text, &b"\nCpus_allowed_list:\t7\n"[..]].concat()).unwrap();
+        assert_eq!(cores().unwrap(), ["7"]);
         std::fs::write(&status, "Name:\tx\n").unwrap();
         assert!(cores().is_err());
         std::fs::remove_file(&status).unwrap();

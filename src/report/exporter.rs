@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
@@ -26,8 +26,8 @@ use crate::os::clock::Clock;
 use crate::os::files::{Folder, Obstacle, Output};
 use crate::os::fixed_text::FixedText;
 use crate::os::limit::Limit;
-use crate::os::parker::{Parker, Unparker};
 use crate::os::stderr::say_parts;
+use crate::os::threads::handover::{Giver, Taker, handover};
 use crate::os::threads::{self, Thread, Wanted};
 use crate::os::time::{Instant, wall_clock};
 use crate::telemetry::hops::{Hop, MAX_NS, beyond, histogram};
@@ -85,33 +85,18 @@ fn others() -> impl Iterator<Item = String> {
 /// A running exporter.
 pub(crate) struct Exporter {
     thread: Thread<()>,
-    wake: Unparker,
-    shared: Arc<Shared>,
+    to_thread: Giver<ReportFiles>,
+    /// How far the thread has come: [`STARTING`] and what follows.
+    state: Arc<AtomicU8>,
     shown: String,
     /// The files, until the thread may write.
     waiting: Option<ReportFiles>,
-}
-
-/// What the thread is told.
-#[derive(Default)]
-struct Shared {
-    /// Where it may write.
-    files: Mutex<Option<ReportFiles>>,
-    done: AtomicBool,
-    /// How far it has come: [`STARTING`] and what follows.
-    state: AtomicU8,
 }
 
 const STARTING: u8 = 0;
 /// It has all the memory that it will ever need.
 const READY_TO_WRITE: u8 = 1;
 const ENDED: u8 = 2;
-
-impl Shared {
-    fn files(&self) -> MutexGuard<'_, Option<ReportFiles>> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 struct Job {
     interval: Duration,
@@ -120,7 +105,8 @@ struct Job {
     monitor: Arc<Monitor>,
     started: SystemTime,
     started_ticks: u64,
-    shared: Arc<Shared>,
+    given: Taker<ReportFiles>,
+    state: Arc<AtomicU8>,
 }
 
 type Log<'a, 'b> = IntervalLogWriter<'a, 'b, WholeLines, Deflate>;
@@ -139,9 +125,8 @@ impl Exporter {
         aside: Vec<usize>,
     ) -> Result<Self, String> {
         Latency::lock(&latency).keep_intervals();
-        let parker = Parker::new();
-        let wake = parker.unparker();
-        let shared = Arc::new(Shared::default());
+        let (to_thread, given) = handover();
+        let state = Arc::new(AtomicU8::new(STARTING));
         let shown = files.folder.path().display().to_string();
         let what = format!("cannot write the latency report in {shown}");
         let (started, started_ticks) = (wall_clock(), clock.now());
@@ -154,15 +139,16 @@ impl Exporter {
             monitor,
             started,
             started_ticks,
-            shared: shared.clone(),
+            given,
+            state: state.clone(),
         };
         // When the engine has started, its thread is off the host's core.
         let wanted = Wanted::aside("signal-report", "the report thread", aside);
         let thread = threads::spawn(wanted, move || {
             let (seen, kept) = (job.monitor.clone(), job.latency.clone());
-            let shared = job.shared.clone();
-            let ended = catch_unwind(AssertUnwindSafe(|| job.run(totals, &parker)));
-            shared.state.store(ENDED, Ordering::Release);
+            let state = job.state.clone();
+            let ended = catch_unwind(AssertUnwindSafe(|| job.run(totals)));
+            state.store(ENDED, Ordering::Release);
             let failed = match ended {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => FixedText::new(format_args!("{what}: {error}")),
@@ -175,8 +161,8 @@ impl Exporter {
         })?;
         let exporter = Self {
             thread,
-            wake,
-            shared,
+            to_thread,
+            state,
             shown,
             waiting: Some(files),
         };
@@ -188,15 +174,14 @@ impl Exporter {
         loop {
             // Before the look: it may be the last one.
             let is_over = limit.is_over();
-            match self.shared.state.load(Ordering::Acquire) {
+            match self.state.load(Ordering::Acquire) {
                 READY_TO_WRITE => return Ok(()),
                 ENDED => return Err("the report thread ended before it was ready".to_owned()),
                 STARTING if !is_over => std::thread::sleep(Duration::from_micros(100)),
                 _ => break,
             }
         }
-        self.shared.done.store(true, Ordering::Release);
-        self.wake.unpark();
+        self.to_thread.end();
         Err(format!(
             "the report thread has not made its memory ready within {} s: the machine is too busy",
             READY.as_secs()
@@ -210,8 +195,7 @@ impl Exporter {
             files
                 .empty()
                 .map_err(|error| format!("cannot empty the report in {}: {error}", self.shown))?;
-            *self.shared.files() = Some(files);
-            self.wake.unpark();
+            self.to_thread.give(files);
         }
         Ok(())
     }
@@ -219,8 +203,7 @@ impl Exporter {
     /// Tells the thread to write the rest of the report, unless it has ended before.
     pub(crate) fn end(&mut self) {
         self.waiting = None;
-        self.shared.done.store(true, Ordering::Release);
-        self.wake.unpark();
+        self.to_thread.end();
     }
 
     /// Waits for the thread, which was told to end, and no longer.
@@ -238,7 +221,7 @@ impl Exporter {
 
 impl Job {
     /// Makes all memory ready, tells so, and writes once there are files.
-    fn run(self, mut totals: Totals, parker: &Parker) -> Result<(), Obstacle> {
+    fn run(self, mut totals: Totals) -> Result<(), Obstacle> {
         let mut intervals = Interval::of_each_hop();
         let to = Rc::new(RefCell::new(None));
         let mut file = WholeLines::new(to.clone());
@@ -250,11 +233,17 @@ impl Job {
         log.write_histogram(&widest, from, length, Tag::new(LONGEST_NAME))
             .map_err(of_log)?;
         drop(widest);
-        self.shared.state.store(READY_TO_WRITE, Ordering::Release);
-        let Some(folder) = self.wait_for_files(parker, &to) else {
+        self.state.store(READY_TO_WRITE, Ordering::Release);
+        // Not if the engine has not come so far.
+        let Some(ReportFiles {
+            folder,
+            log: output,
+        }) = self.given.take()
+        else {
             return Ok(());
         };
-        self.write_log(&mut intervals, log, parker)?;
+        *to.borrow_mut() = Some(output);
+        self.write_log(&mut intervals, log)?;
         file.flush()?;
         {
             let latency = Latency::lock(&self.latency);
@@ -265,29 +254,7 @@ impl Job {
         totals.write(&folder, &self.monitor, started, seconds)
     }
 
-    /// Takes the log to `to` when it may be written, and gives the folder; `None` if
-    /// the engine has not come so far.
-    fn wait_for_files(&self, parker: &Parker, to: &RefCell<Option<Output>>) -> Option<Folder> {
-        loop {
-            // Before the look: a handle may end at once.
-            let done = self.shared.done.load(Ordering::Acquire);
-            if let Some(ReportFiles { folder, log }) = self.shared.files().take() {
-                *to.borrow_mut() = Some(log);
-                return Some(folder);
-            }
-            if done {
-                return None;
-            }
-            parker.park();
-        }
-    }
-
-    fn write_log(
-        &self,
-        intervals: &mut Vec<Interval>,
-        mut log: Log<'_, '_>,
-        parker: &Parker,
-    ) -> io::Result<()> {
+    fn write_log(&self, intervals: &mut Vec<Interval>, mut log: Log<'_, '_>) -> io::Result<()> {
         let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default();
         log.write_comment("[Histogram log format version 1.3]")?;
         log.write_comment("[Latencies in ns; untagged intervals are tick_to_callback]")?;
@@ -302,9 +269,10 @@ impl Job {
         let mut next = Instant::now() + self.interval;
         // While recorders have not answered: how long to wait for them this time.
         let mut patience = None::<Duration>;
-        while !self.shared.done.load(Ordering::Acquire) {
+        while !self.given.is_over() {
             let late = patience.map(|patience| Instant::now() + patience);
-            parker.park_deadline(late.map_or(next, |late| late.min(next)));
+            self.given
+                .sleep_until(late.map_or(next, |late| late.min(next)));
             let now = Instant::now();
             if now >= next {
                 next += self.interval;

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use signal::{Config, Engine, Health, HealthState, Registry};
+use signal::abi::{HostEvent, IndexPrice};
+use signal::{Config, Counter, Engine, Health, HealthState, Registry};
 use support::events::depth;
 use support::models::model;
 
@@ -97,6 +98,27 @@ fn a_mapped_instrument_that_never_occurs_is_named() {
     let said = "symbols.map: no event came of eth_usdt of Binance (unknown), \
                 btc_usdt of binance (spot), in 2 events; expected exchange, type and symbol";
     assert!(health.why.contains(said), "{health}");
+}
+
+#[test]
+fn a_mapped_instrument_occurs_in_an_index_price_and_where_its_event_is_refused() {
+    let mut engine = start(
+        r#"{"placement": "inline", "instruments": {"max": 1}, "symbols": {"map": [
+            {"exchange": "binance", "type": "index", "symbol": "btc_usdt", "name": "A"},
+            {"exchange": "binance", "type": "unknown", "symbol": "sol_usdt", "name": "B"}]}}"#,
+    );
+    let mut index: IndexPrice = bytemuck::Zeroable::zeroed();
+    index.symbol[..8].copy_from_slice(b"btc_usdt");
+    index.exchange_id[..7].copy_from_slice(b"binance");
+    index.instrument_type = 6;
+    index.price = 100.0.into();
+    engine.on_event(HostEvent::IndexPrice(&index));
+    for symbol in ["eth_usdt", "sol_usdt"] {
+        engine.on_event(depth(symbol, 1, 100.0).event());
+    }
+    assert_eq!(engine.counters().get(Counter::RefusedTooManyInstruments), 1);
+    let health = engine.health();
+    assert!(!health.why.contains("symbols.map"), "{health}");
 }
 
 #[test]

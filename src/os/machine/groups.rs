@@ -54,8 +54,15 @@ pub(super) fn unseen(root: &Path, controller: &str) -> Option<String> {
     })
 }
 
-/// This process' groups, of a line each, in what `controller` shares out.
+/// This process' groups, of a line each, in what `controller` shares out. A controller
+/// is in one hierarchy: where version 1 has it, the group of version 2 says nothing of it.
 fn own<'a>(groups: &'a str, controller: &str) -> impl Iterator<Item = (Version, &'a str)> {
+    let all = || all(groups, controller);
+    let is_in_v1 = all().any(|(version, _)| version == Version::V1);
+    all().filter(move |(version, _)| !is_in_v1 || *version == Version::V1)
+}
+
+fn all<'a>(groups: &'a str, controller: &str) -> impl Iterator<Item = (Version, &'a str)> {
     groups.lines().filter_map(move |line| {
         // `hierarchy:controllers:path`; version 2 names no controllers.
         let mut fields = line.splitn(3, ':').skip(1);

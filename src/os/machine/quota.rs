@@ -244,6 +244,18 @@ mod tests {
         assert_eq!(unknown(&[status, group, V2, own]), None);
         let max = ("sys/fs/cgroup/app.service/cpu.max", "max 100000\n");
         assert_eq!(unknown(&[status, group, V2, max]), None);
+        // A controller that version 1 has is none of version 2's groups', which a
+        // container of both versions may not see.
+        let both = (
+            "proc/self/cgroup",
+            "3:cpu,cpuacct:/docker/c1\n0::/system.slice/containerd.service\n",
+        );
+        let v1 = (
+            "proc/self/mountinfo",
+            "32 30 0:28 /docker/c1 /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n",
+        );
+        let unlimited = ("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
+        assert_eq!(unknown(&[status, both, v1, unlimited]), None);
         // No /proc, none of its lists, no mount, no folder, a file that is none.
         let folder = ("sys/fs/cgroup/app.service/cpu.max/x", "");
         for (files, part) in [

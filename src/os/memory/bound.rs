@@ -178,13 +178,14 @@ fn promised_left() -> Option<u64> {
 
 /// Whether memory of this process is locked.
 pub(super) fn is_locked() -> bool {
-    let mut text = [0; 4096];
-    let status = files::system_into(c"/proc/self/status", &mut text).unwrap_or_default();
-    let locked = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmLck:"))
-        .unwrap_or_default();
-    !matches!(locked.split_ascii_whitespace().next(), None | Some("0"))
+    let mut is_locked = false;
+    // Where it cannot be read, see the table in `os::machine`.
+    let _ = files::each_line(c"/proc/self/status", |line| {
+        if let Some(locked) = line.strip_prefix(b"VmLck:") {
+            is_locked = locked.trim_ascii() != b"0 kB";
+        }
+    });
+    is_locked
 }
 
 #[cfg(test)]

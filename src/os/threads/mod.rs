@@ -4,6 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `start` | a thread made, waited for within a limit, joined |
+//! | `handover` | what a thread gets after it has started |
 //! | `policy` | scheduling, nice, timer slack |
 //! | `storage` | its thread-local values end without the loader's lock |
 //!
@@ -16,6 +17,7 @@ use std::mem::MaybeUninit;
 use super::memory::limit;
 use super::{cancellation, cores, float};
 
+pub(crate) mod handover;
 mod policy;
 mod start;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]

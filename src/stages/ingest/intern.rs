@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use rustc_hash::FxBuildHasher;
 
-use super::naming::{Notice, cleared, differ};
+use super::naming::{Given, Notice, cleared, differ};
 use super::symbol_table::{INDEX_PRICE, Route, Spelling};
 use super::{Ingest, Refusal};
 use crate::abi::{self, EXCHANGE_LEN};
@@ -75,10 +75,18 @@ impl Ingest {
             name,
             exchange: host_key.exchange,
         };
-        // An index price is that of each instrument of its exchange and symbol.
+        let is_its_own = |given: &&Given| given.instrument_type == head.instrument_type;
         let given = naming.given(&key).iter();
-        let given = given.filter(|(of, _)| is_index || *of == head.instrument_type);
-        if !self.rules.assets.take(symbol, given.map(|(_, name)| name)) {
+        // Even if it is refused below: the entry in the configuration is right.
+        let own = given.clone().filter(is_its_own);
+        own.for_each(|given| given.occurrence.occurs());
+        // An index price is that of each instrument of its exchange and symbol.
+        let given = given.filter(|given| is_index || is_its_own(given));
+        if !self
+            .rules
+            .assets
+            .take(symbol, given.map(|given| &given.name))
+        {
             self.remember(host_key, Route::NotAnAsset);
             return Err(Refusal::NotAnAsset);
         }

@@ -40,10 +40,18 @@ impl SymbolStyle {
 #[derive(Clone, Debug, Default)]
 pub struct Naming {
     style: SymbolStyle,
-    /// By exchange and symbol in that style: types and the names they were given.
-    given: HashMap<PairKey, Vec<(i8, Name)>, FxBuildHasher>,
-    /// The instruments of those, in the order in which they were given names.
-    instruments: Vec<(PairKey, i8, Arc<Named>)>,
+    /// By exchange and symbol in that style.
+    given: HashMap<PairKey, Vec<Given>, FxBuildHasher>,
+    /// Whether these have occurred, in the order in which they were given names.
+    occurrences: Vec<Arc<Named>>,
+}
+
+/// A name that an instrument of one exchange and symbol was given.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    pub(super) instrument_type: i8,
+    pub(super) name: Name,
+    pub(super) occurrence: Arc<Named>,
 }
 
 impl Naming {
@@ -52,7 +60,7 @@ impl Naming {
         Self {
             style,
             given: HashMap::default(),
-            instruments: Vec::new(),
+            occurrences: Vec::new(),
         }
     }
 
@@ -82,21 +90,25 @@ impl Naming {
         field[..exchange.len()].copy_from_slice(exchange.as_bytes());
         let key = PairKey::new(symbol_name, &field);
         let names = self.given.entry(key).or_default();
-        let is_new = names.iter().all(|(of, _)| *of != instrument_type);
+        let mut types = names.iter().map(|given| given.instrument_type);
+        let is_new = types.all(|given| given != instrument_type);
         if is_new {
-            names.push((instrument_type, name));
             let symbol = Name::verbatim(symbol.as_bytes()).unwrap_or(symbol_name);
             let instrument = Instrument::new(name, symbol, &field, instrument_type);
-            let named = Arc::new(Named::new(instrument.to_string()));
-            self.instruments.push((key, instrument_type, named));
+            let occurrence = Arc::new(Named::new(instrument.to_string()));
+            self.occurrences.push(occurrence.clone());
+            names.push(Given {
+                instrument_type,
+                name,
+                occurrence,
+            });
         }
         Ok(is_new)
     }
 
     /// The instruments with a name of their own of which no event has come. Any thread.
     pub fn missing(&self) -> impl Iterator<Item = &str> {
-        let instruments = self.instruments.iter();
-        instruments.filter_map(|(.., instrument)| instrument.missing())
+        self.occurrences.iter().filter_map(|named| named.missing())
     }
 
     pub(super) fn style(&self) -> SymbolStyle {
@@ -104,21 +116,15 @@ impl Naming {
     }
 
     /// The names that instruments of this exchange and symbol were given.
-    pub(super) fn given(&self, key: &PairKey) -> &[(i8, Name)] {
+    pub(super) fn given(&self, key: &PairKey) -> &[Given] {
         self.given.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// What to call the instrument, an event of which has come.
+    /// The instrument's name.
     pub(super) fn name(&self, key: &PairKey, instrument_type: i8) -> Name {
         let mut given = self.given(key).iter();
-        let Some((_, name)) = given.find(|(of, _)| *of == instrument_type) else {
-            return key.name;
-        };
-        let is = |(pair, of, _): &&(PairKey, i8, Arc<Named>)| pair == key && *of == instrument_type;
-        if let Some((.., instrument)) = self.instruments.iter().find(is) {
-            instrument.occurs();
-        }
-        *name
+        let given = given.find(|given| given.instrument_type == instrument_type);
+        given.map_or(key.name, |given| given.name)
     }
 }
 
