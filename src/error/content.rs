@@ -58,11 +58,15 @@ pub(crate) fn known(head: &[u8]) -> Option<&'static str> {
 
 /// A message that quotes a file, in one line of bounded length.
 pub(crate) fn legible(text: &str) -> String {
-    const MOST: usize = 600;
+    one_line(text, 600)
+}
+
+/// The text as one line of at most `most` characters.
+pub(crate) fn one_line(text: &str, most: usize) -> String {
     let mut line = String::new();
     for (number, letter) in text.chars().enumerate() {
         match letter {
-            _ if number == MOST => {
+            _ if number == most => {
                 line += " ...";
                 break;
             }

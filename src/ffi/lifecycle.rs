@@ -11,9 +11,13 @@ use super::types::{SIGNAL_NO_MODEL, signal_callback_t};
 use super::{calibration, door, last_error};
 use crate::config::{self, Config, Deliver};
 use crate::engine::{Engine, Registry};
+use crate::error::content::one_line;
 use crate::messages::InstrumentId;
 use crate::os::stderr::say;
 use crate::os::{memory, panic};
+
+/// Characters of a reason why there is no handle; two paths fit.
+const LONGEST_REASON: usize = 10_000;
 
 /// Makes an engine and starts its lanes.
 ///
@@ -116,6 +120,8 @@ unsafe fn create_inside<R: Borrow<Registry>>(
             handle
         }
         Err(why) => {
+            // It may quote names of any length.
+            let why = one_line(&why, LONGEST_REASON);
             say(&why);
             last_error::set(why);
             std::ptr::null_mut()

@@ -5,9 +5,11 @@ use std::path::Path;
 use super::{Kind, ModelError};
 use crate::os::memory;
 
-/// What reading a file takes in its own sizes, with the file. Of a model it is most for
-/// a linear one of many weights, 28; of a check file for rows of one value, 29.
-const OF_MODEL: usize = 32;
+/// What reading a file takes in its own sizes, with the file, at most: 28 for a linear
+/// model of many weights, 8 for trees, 29 for a check file with rows of one value.
+const OF_LINEAR: usize = 32;
+const OF_TREES: usize = 12;
+const OF_GRAPH: usize = 32;
 const OF_CHECK: usize = 32;
 /// What a small model's tables take besides, in the file's sizes and at most.
 const OF_TABLES: usize = 128;
@@ -15,11 +17,13 @@ const MOST_OF_TABLES: usize = 16 << 20;
 
 /// Asks for what reading a model file of this kind takes.
 pub(super) fn for_model(kind: Kind, bytes: usize) -> Result<(), ModelError> {
-    let tables = match kind {
-        Kind::Linear => 0,
-        _ => bytes.saturating_mul(OF_TABLES).min(MOST_OF_TABLES),
+    let tables = bytes.saturating_mul(OF_TABLES).min(MOST_OF_TABLES);
+    let (times, tables) = match kind {
+        Kind::Linear => (OF_LINEAR, 0),
+        Kind::LightGbm | Kind::XgBoost => (OF_TREES, tables),
+        Kind::Onnx => (OF_GRAPH, tables),
     };
-    let need = bytes.saturating_mul(OF_MODEL).saturating_add(tables);
+    let need = bytes.saturating_mul(times).saturating_add(tables);
     ask(&format!("reading a model file of {bytes} bytes"), need)
 }
 

@@ -66,7 +66,8 @@ impl Allowed {
             };
         }
         let allowed = Self::new();
-        if let Some(found) = found.filter(|_| !allowed.was_forbidden) {
+        // Not where it is forbidden and stays so.
+        if let Some(found) = found.filter(|_| !allowed.was_forbidden && may_read()) {
             found.set(std::ptr::without_provenance(ALLOWED));
         }
         allowed

@@ -96,8 +96,16 @@ impl Control {
         let Some(at) = self.failed_at.get() else {
             return false;
         };
-        at.elapsed() > LONGEST_FAREWELL
-            && self.late_at.get_or_init(Instant::now).elapsed() > SECOND_LOOK
+        if at.elapsed() <= LONGEST_FAREWELL {
+            return false;
+        }
+        match self.late_at.get() {
+            Some(late) => late.elapsed() > SECOND_LOOK,
+            None => {
+                let _ = self.late_at.set(Instant::now());
+                false
+            }
+        }
     }
 
     /// A lane has done all that it will ever do.
@@ -280,7 +288,8 @@ mod tests {
         control.failed_at.set(Instant::long_ago()).unwrap();
         control.fail("as it should".into());
         let looked = Instant::now();
-        assert!(!control.must_give_up() && !control.has_failed_for_good());
+        // However long this thread is away after it.
+        assert!(!control.must_give_up());
         while !control.must_give_up() {
             std::thread::yield_now();
         }

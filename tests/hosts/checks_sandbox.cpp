@@ -84,6 +84,7 @@ SCENARIO(machine_cannot_be_asked) {
       {"other lanes of this process use is not known: ", [] { forbid(SYS_getdents64, EPERM); }},
       {"other processes use is not known: ", [] { forbid(SYS_openat, EACCES); }},
   };
+  if (geteuid() != 0) std::fprintf(stderr, "skipped: needs to be root\n");
   for (const Way &way : ways) {
     if (geteuid() != 0) break;
     apart([&way] {

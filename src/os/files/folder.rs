@@ -114,9 +114,13 @@ impl Folder {
         let (file, fresh) = self.fresh(name)?;
         let file = File::from(file);
         room.clear();
-        let mut through = Buffered { file: &file, room };
+        let mut through = Buffered {
+            file: &file,
+            room,
+            failed: Ok(()),
+        };
         let done = write(&mut through).and_then(|()| {
-            through.flush()?;
+            through.finish()?;
             let folder = self.open.as_raw_fd();
             let (from, to) = (fresh.as_c().as_ptr(), to.as_c().as_ptr());
             // SAFETY: both names are NUL-terminated, and the folder is open.
@@ -175,9 +179,28 @@ impl fmt::Display for Obstacle {
 }
 
 /// Writes to a file through memory that is there already.
+///
+/// Its first error is kept until the end: what writes through it, serde_json for one,
+/// allocates to pass an error on.
 pub(crate) struct Buffered<'a> {
     file: &'a File,
     room: &'a mut Vec<u8>,
+    failed: io::Result<()>,
+}
+
+impl Buffered<'_> {
+    fn to_file(&mut self, bytes: Option<&[u8]>) {
+        if self.failed.is_ok() {
+            let mut file = self.file;
+            self.failed = file.write_all(bytes.unwrap_or(self.room));
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.to_file(None);
+        self.room.clear();
+        std::mem::replace(&mut self.failed, Ok(()))
+    }
 }
 
 impl Write for Buffered<'_> {
@@ -186,14 +209,14 @@ impl Write for Buffered<'_> {
             self.flush()?;
         }
         match bytes.len() > self.room.capacity() {
-            true => self.file.write_all(bytes)?,
+            true => self.to_file(Some(bytes)),
             false => self.room.extend_from_slice(bytes),
         }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.write_all(self.room)?;
+        self.to_file(None);
         self.room.clear();
         Ok(())
     }
