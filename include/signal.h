@@ -766,7 +766,8 @@ const char *signal_version(void);
 
  The call copies what it needs from `data`. It takes no lock, allocates nothing, makes
  no system call and does not wait, with these exceptions. Where `overload.ingest` is
- `block`, it spins for at most `overload.block_ms` while the ring is full. Where
+ `block` and the ring is full, it spins and yields the core for at most
+ `overload.block_ms`. Where
  `placement` is `inline`, it runs the factors and models before it returns, and writes
  one line to stderr when a second instrument with the same name appears.
 
@@ -942,8 +943,8 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
  The numbers do not rank them. A negative `SIGNAL_ERROR_` for an invalid handle.
 
  `signal_last_error` on this thread then gives the evidence, and what an operator
- should know in any state: instruments that share a name, assets of which no event has
- come. It returns null for `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts
+ should know in any state: instruments that share a name, assets and entries of
+ `symbols.map` of which no event has come. It returns null for `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts
  off after 4,095 bytes.
 
  "Since the last call" means the last call on this handle, from any thread. The call

@@ -14,7 +14,8 @@ use crate::telemetry::counters::Counter;
 ///
 /// The call copies what it needs from `data`. It takes no lock, allocates nothing, makes
 /// no system call and does not wait, with these exceptions. Where `overload.ingest` is
-/// `block`, it spins for at most `overload.block_ms` while the ring is full. Where
+/// `block` and the ring is full, it spins and yields the core for at most
+/// `overload.block_ms`. Where
 /// `placement` is `inline`, it runs the factors and models before it returns, and writes
 /// one line to stderr when a second instrument with the same name appears.
 ///

@@ -221,8 +221,8 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
 /// The numbers do not rank them. A negative `SIGNAL_ERROR_` for an invalid handle.
 ///
 /// `signal_last_error` on this thread then gives the evidence, and what an operator
-/// should know in any state: instruments that share a name, assets of which no event has
-/// come. It returns null for `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts
+/// should know in any state: instruments that share a name, assets and entries of
+/// `symbols.map` of which no event has come. It returns null for `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts
 /// off after 4,095 bytes.
 ///
 /// "Since the last call" means the last call on this handle, from any thread. The call

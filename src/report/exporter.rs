@@ -67,7 +67,7 @@ impl ReportFiles {
     }
 
     /// Empties the log and removes the rest: a run that ends without its files must not
-    /// wear another's.
+    /// keep those of another run.
     fn empty(&self) -> io::Result<()> {
         for name in others() {
             self.folder.remove(&name)?;
