@@ -38,8 +38,8 @@ const READY: Duration = Duration::from_secs(10);
 const LONGEST_NAME: &str = "tick_to_callback";
 /// How long lanes get to hand over at the end of an interval.
 const HAND_OVER: Duration = Duration::from_millis(2);
-/// The host's thread answers at its next poll: it is looked for twice as late each
-/// time, at last so often.
+/// The host's thread answers at its next poll. The wait for it doubles each time, up to
+/// this.
 const LATE_HAND_OVER: Duration = Duration::from_millis(100);
 
 /// The report's folder and its log, opened; what is in them stays.
