@@ -119,7 +119,7 @@ impl Trace {
 }
 
 /// Takes on average one message of `every`, at random. Feeds have patterns, such as a trade
-/// before each Depth, and a fixed step would see only a part of one.
+/// before each Depth, and a fixed step would see only one part of them.
 #[derive(Debug)]
 struct Sample {
     every: u32,
@@ -171,7 +171,7 @@ mod tests {
             for message in 0..messages as usize {
                 taken[message % 2] += u32::from(sample.takes());
             }
-            // The standard deviation of 20,000 expected is below 100.
+            // 20,000 are expected, with a standard deviation below 100.
             let all = taken[0] + taken[1];
             assert!(all.abs_diff(20_000) < 1_000, "{every}: {all}");
             assert!(taken[0].abs_diff(all / 2) < 1_000, "{every}: {taken:?}");

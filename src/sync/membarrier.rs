@@ -1,9 +1,9 @@
 //! A pair of barriers, one of which costs nothing.
 //!
 //! Two threads each store one word and then load the other's. They must not both miss the
-//! other's store. On the side that runs often, the compiler alone is kept from swapping the
-//! two. The side that runs rarely has the kernel execute a full barrier on every running
-//! thread of the process (`membarrier`).
+//! other's store. The side that runs often only keeps the compiler from swapping the two. The
+//! side that runs rarely has the kernel execute a full barrier on every running thread of the
+//! process (`membarrier`).
 
 #[cfg(not(loom))]
 use std::sync::atomic::compiler_fence;

@@ -141,7 +141,7 @@ mod loom_tests {
         }
 
         fn write(&self, to: u32) {
-            // SAFETY: the token is down and nobody reads.
+            // SAFETY: the token is down and no thread reads.
             self.value.with_mut(|value| unsafe { *value = to });
         }
 

@@ -385,8 +385,8 @@ mod loom_tests {
         no_copy_is_forgotten(&[Counter::RefusedQuarantined]);
     }
 
-    /// An index price goes to two shards: whoever sees nothing in flight sees that
-    /// the event has ended and that its copy has. The first shard's counts are given.
+    /// An index price goes to two shards. A reader that sees nothing in flight also sees that
+    /// the event and its copy have ended. `first` are the first shard's counts.
     fn no_copy_is_forgotten(first: &'static [Counter]) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(2);
@@ -410,8 +410,8 @@ mod loom_tests {
                     assert_eq!(snapshot.get(Counter::Triggered), triggered);
                 }
             });
-            // One thread stands for the host's, ingest's and the first shard's: each
-            // goes on from what the one before has published.
+            // This thread acts as the host's, ingest's and the first shard's: each of these
+            // continues from what the one before has published.
             lane.bump(Counter::EventsIndexPrice);
             lane.bump(Counter::Copies);
             ring.store(1, Ordering::Release);
@@ -423,8 +423,8 @@ mod loom_tests {
         });
     }
 
-    /// A signal waits for room, then goes into the ring: whoever sees its event
-    /// ended sees it held or published.
+    /// A signal waits for room, then goes into the ring. A reader that sees its event ended
+    /// also sees the signal held or published.
     #[test]
     fn loom_no_signal_is_missed_once_its_event_has_ended() {
         let mut builder = loom::model::Builder::new();

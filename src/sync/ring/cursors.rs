@@ -1,4 +1,4 @@
-//! The two cursors of a ring: messages sent and messages received.
+//! The two cursors of a ring: messages published and messages taken.
 //!
 //! A ring owns its cursors, except the ring to the host. An inlined poll reads that ring's
 //! cursors, and a host may do so after the ring is gone, so they may lie in a table that is

@@ -62,7 +62,7 @@ fn the_high_water_mark_only_rises_and_a_full_ring_is_at_its_capacity() {
     assert_eq!((gauge.capacity(), gauge.high_water()), (4, 0));
     let mut send = |count: usize| (0..count).all(|_| sender.try_send(|_| ()).is_ok());
     assert!(send(2));
-    // Counts what waits in this ring alone, then also the message received last.
+    // First counts only what waits in this ring, then also the message received last.
     receiver.note_rest();
     assert_eq!(gauge.high_water(), 2);
     receiver.note_level();
