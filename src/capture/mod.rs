@@ -1,13 +1,13 @@
-//! The capture: writes the events that ingest takes to a file that
+//! The capture: writes the events that ingest accepts to a file that
 //! [`replay`](crate::replay) reads back.
 //!
 //! ```text
 //!  ingest ──broadcast──▶ signal-capture (a thread of its own) ──▶ FILE
 //! ```
 //!
-//! Ingest never waits for the disk: what the writer has not read in time is
-//! overwritten, counted and told in one line at the end. A replay of a whole
-//! capture with the same factors and models gives bit-identical signals.
+//! Ingest never waits for the disk. What the writer has not read in time is overwritten and
+//! counted, and one line at the end says so. A replay of a whole capture with the same
+//! factors and models gives bit-identical signals.
 //!
 //! | file | what |
 //! |---|---|

@@ -7,28 +7,28 @@ use crate::sync::ring::WORDS_PER_LINE;
 
 const HEAD_WORDS: usize = size_of::<RawHead>() / 8;
 
-/// Words that one event takes in the broadcast, its number included.
+/// Words that one event takes in the broadcast, including its number.
 pub(crate) fn words(levels: usize) -> usize {
     (wire::raw_words(levels) + 1).next_multiple_of(WORDS_PER_LINE)
 }
 
-/// Publishes events to the writer. Belongs to the thread that runs ingest.
+/// Publishes events to the writer. For the thread that runs ingest.
 pub(crate) struct Capture {
     producer: Producer,
     levels: usize,
 }
 
 impl Capture {
-    /// A producer that keeps the last `events` events of `levels` book levels, and
-    /// the writer's end.
+    /// A producer that keeps the last `events` events of `levels` book levels, and the
+    /// writer's end.
     pub(crate) fn new(events: usize, levels: usize) -> (Self, Consumer) {
         let (producer, consumers) = broadcast::broadcast(events, wire::raw_words(levels));
         let consumer = consumers.register("capture", Start::Next);
         (Self { producer, levels }, consumer)
     }
 
-    /// Records the event when what is returned is dropped: after the event has
-    /// been handed on, so that this is not on its way, and also if that panics.
+    /// Records the event when the returned value is dropped. That is after the event has been
+    /// sent on, so that recording does not delay it. It also happens if sending panics.
     #[inline]
     pub(crate) fn recording<'a>(&'a mut self, raw: &'a RawEvent<'a>) -> Recording<'a> {
         Recording { capture: self, raw }

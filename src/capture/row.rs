@@ -1,12 +1,11 @@
-//! One event as a line of a capture, see [`replay`](crate::replay) for the
-//! columns.
+//! One event as a line of a capture. See [`replay`](crate::replay) for the columns.
 
 use std::fmt::Write;
 
 use crate::abi::{self, EventKind, LEVELS, SIDE_BUY, SIDE_SELL};
 use crate::messages::{RawEvent, symbol_text};
 
-/// The line that names the columns.
+/// The line with the names of the columns.
 pub(super) fn header() -> String {
     let mut line = String::from(
         "type,ts_ns,symbol,recv_ns,seq,exchange,instrument_type,trade_id,price,qty,side,\
@@ -21,14 +20,15 @@ pub(super) fn header() -> String {
     line
 }
 
-/// In the order in which a Depth's values lie in a raw event.
+/// In the order of a Depth's values in a raw event.
 const SIDES: [&str; 4] = ["bid_px", "ask_px", "bid_sz", "ask_sz"];
 
 /// Adds one event's line.
 ///
-/// Numbers are written so that they are read back to the last bit. Symbols are
-/// in lower case, which the reader takes as they are; the column `host_symbol` has
-/// one that the host wrote otherwise. What the pipeline does not carry is 0 (a trade's id) or empty (deeper levels).
+/// Numbers are written so that reading them back gives the same bits. Symbols are in lower
+/// case, which the reader leaves unchanged. If the host spells a symbol differently, the
+/// column `host_symbol` has the host's spelling. What the pipeline does not carry is 0 (a
+/// trade's id) or empty (deeper levels).
 pub(super) fn write(line: &mut Vec<u8>, raw: &RawEvent<'_>, levels: usize, recv_ns: i64) {
     let head = raw.head;
     let kind = EventKind::ALL[usize::from(head.kind)];
@@ -39,7 +39,7 @@ pub(super) fn write(line: &mut Vec<u8>, raw: &RawEvent<'_>, levels: usize, recv_
         EventKind::IndexPrice => "index",
     };
     put(line, format_args!("{name},{},", head.timestamp));
-    // Ingest has taken it, so it is text.
+    // Ingest has accepted it, so it is text.
     let symbol = symbol_text(abi::text(&head.symbol)).unwrap_or_default();
     let start = line.len();
     text(line, symbol.as_bytes());
@@ -86,11 +86,11 @@ pub(super) fn write(line: &mut Vec<u8>, raw: &RawEvent<'_>, levels: usize, recv_
 }
 
 fn put(line: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
-    // A Vec takes everything.
+    // Writing to a Vec never fails.
     let _ = std::io::Write::write_fmt(line, what);
 }
 
-/// Any bytes, in quotes where CSV asks for them.
+/// Any bytes, in quotes where CSV requires them.
 fn text(line: &mut Vec<u8>, bytes: &[u8]) {
     let plain = |byte: &u8| !matches!(byte, b',' | b'"' | b'\n' | b'\r');
     if bytes.iter().all(plain) {

@@ -1,4 +1,4 @@
-//! Batches: signals handed out in place, in the ring that they came through.
+//! Batches: signals that the host reads in place, in the ring through which they arrived.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ use crate::messages::wire::{Signals, Wire};
 use crate::messages::{InstrumentId, Name, Signal};
 use crate::telemetry::hops::Hop;
 
-/// Signals that were ready, oldest first, in place: nothing is copied. Their
-/// slots in the ring are freed when the batch is dropped.
+/// Signals that were ready, oldest first, in place: nothing is copied. Dropping the batch
+/// frees their slots in the ring.
 ///
 /// ```
 /// use signal::abi::{Depth, HostEvent};
@@ -38,11 +38,10 @@ pub struct Batch<'a> {
 }
 
 impl Poller {
-    /// Hands out at most `max` of the signals that are ready now, in place, and
-    /// frees the batch before. They count as delivered. One slot of the ring is
-    /// never lent: where as many are ready as the ring holds, one of them is left
-    /// for the next batch. With nothing new it is one acquire load, a compare
-    /// and a prefetch.
+    /// Returns at most `max` of the signals that are ready now, in place, and frees the
+    /// previous batch. They count as delivered. One slot of the ring is never lent: if the
+    /// ring is full of ready signals, one of them is left for the next batch. If there is
+    /// nothing new, this takes one acquire load, a compare and a prefetch.
     #[inline]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn poll_batch(&mut self, max: usize) -> Batch<'_> {
@@ -50,15 +49,15 @@ impl Poller {
         Batch { poller: self }
     }
 
-    /// Frees the batch before, takes at most `max` signals and leaves them in the
-    /// ring; returns how many.
+    /// Frees the previous batch, takes at most `max` signals and leaves them in the ring.
+    /// Returns their number.
     #[inline]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub(crate) fn lend(&mut self, max: usize) -> usize {
         let ready = self.begin();
-        // A host that polls on news alone would never come back to free a ring
-        // that is lent out whole: nothing can be published into it.
-        // A ring of one, which no JSON can ask for, has none to leave.
+        // If the whole ring were lent, nothing could be published into it. A host that polls
+        // only when there is news would then never come back to free it. A ring of one slot,
+        // which no JSON can configure, cannot spare any.
         let most = (self.signals.capacity() - 1).max(1);
         let count = ready.min(max).min(most);
         if count == 0 {
@@ -79,14 +78,14 @@ impl Poller {
         count
     }
 
-    /// Of the batch handed out last, the `nth` signal.
+    /// The `nth` signal of the last batch.
     #[inline]
     fn lent_signal(&self, nth: usize) -> Option<Signal<'_>> {
         self.signals.peek(nth).map(|words| Signals::decode(words).0)
     }
 
-    /// Of the batch handed out last, the `nth` signal with its instrument's name,
-    /// and the ns from `on_event` until it was taken, 0 with timing off.
+    /// The `nth` signal of the last batch with its instrument's name, and the time from
+    /// `on_event` until it was taken, ns; 0 with timing off.
     #[inline]
     pub(crate) fn lent_at(&self, nth: usize) -> Option<(&Name, Signal<'_>, u64)> {
         let signal = self.lent_signal(nth)?;
@@ -96,13 +95,13 @@ impl Poller {
         Some((name, signal, age))
     }
 
-    /// Of the batch handed out last, the `nth` signal's instrument, if it has so many.
+    /// The instrument of the last batch's `nth` signal; `None` if there are fewer.
     pub(crate) fn lent_instrument(&self, nth: usize) -> Option<InstrumentId> {
         let is_lent = nth < self.lent.count;
         is_lent.then(|| self.lent_signal(nth).map(|signal| signal.meta.instrument))?
     }
 
-    /// Frees the batch handed out last.
+    /// Frees the last batch.
     #[inline]
     pub(crate) fn free_batch(&mut self) {
         if self.lent.count > 0 {
@@ -110,7 +109,7 @@ impl Poller {
         }
     }
 
-    /// Whether a batch is out.
+    /// Whether a batch is lent.
     #[inline]
     pub(crate) fn has_lent(&self) -> bool {
         self.lent.count > 0
@@ -123,8 +122,8 @@ impl Poller {
         self.signals.release(count);
     }
 
-    /// Records the hops of the batch handed out last, once: when it is freed, so
-    /// that the histograms' cost is not on its signals' way.
+    /// Records the hops of the last batch, once. This happens when the batch is freed, so
+    /// that histograms do not delay its signals.
     pub(crate) fn record_batch(&mut self) {
         if self.lent.recorded || !self.clock.is_on() {
             return;
@@ -158,8 +157,8 @@ impl Batch<'_> {
         self.len() == 0
     }
 
-    /// The `nth` signal with its instrument's name, the oldest being the 0th;
-    /// `None` if there are fewer.
+    /// The `nth` signal with its instrument's name, where the oldest is number 0; `None` if
+    /// there are fewer.
     #[inline]
     pub fn get(&self, nth: usize) -> Option<(&Name, Signal<'_>)> {
         if nth >= self.len() {

@@ -18,8 +18,8 @@ use selection::{Disabled, sets};
 mod selection;
 mod sizes;
 
-/// Factor sets and models of a configuration: found, read, matched with each
-/// other and within bounds. No thread, ring or clock has been made.
+/// A configuration's factor sets and models: found, read, matched with each other and within
+/// bounds. There is no thread, ring or clock yet.
 ///
 /// ```
 /// use signal::{Config, Registry, engine::Blueprint};
@@ -34,37 +34,38 @@ pub struct Blueprint {
     sets: Vec<(Entry, Prepared)>,
     factors: Vec<String>,
     selection: Option<Vec<usize>>,
-    /// Of each shard, in their order.
+    /// The models of each shard, in the order of the shards.
     models: Vec<Vec<Box<dyn Model>>>,
     infos: Vec<ModelInfo>,
-    /// What was read besides the configuration's own files.
+    /// Files that were read in addition to those that the configuration names.
     besides: Vec<NamedFile>,
 }
 
-/// What is known of a model by its place among the configured ones.
+/// What is known of a model, by its index among the configured ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelInfo {
-    /// The name that the configuration gives it.
+    /// The configured name.
     pub name: String,
     /// `test0000`, `none`, or the kind of its file.
     pub kind: String,
     /// Names of the values that it writes.
     pub outputs: Vec<String>,
-    /// What of its file was taken where that is open, such as how many iterations run.
+    /// What was chosen where the file leaves a choice, such as the number of iterations to
+    /// run.
     pub note: Option<String>,
-    /// Whether the order of its inputs could not be checked, because its file does not
-    /// name them.
+    /// Whether the order of its inputs could not be checked, because its file does not name
+    /// them.
     pub unnamed: bool,
 }
 
 impl Blueprint {
-    /// Reads the model files and checks everything that can be checked without
-    /// this machine's cores.
+    /// Reads the model files and checks everything that does not depend on this machine's
+    /// cores.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`], naming the key and what was expected: of a model file also
-    /// the memory that reading it needs, if that cannot be had.
+    /// [`Error::Config`] with the key and what was expected. If there is not enough memory to
+    /// read a model file, it also says how much is needed.
     pub fn new(config: &Config, registry: &Registry) -> Result<Self, Error> {
         let shards = config.shards;
         config
@@ -110,7 +111,7 @@ impl Blueprint {
         Ok(blueprint)
     }
 
-    /// The configuration that this is the blueprint of.
+    /// The configuration of this blueprint.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -120,8 +121,8 @@ impl Blueprint {
         self.sets.iter().map(|(entry, _)| entry.name)
     }
 
-    /// Names of the factors, in the order in which models get them; `set.factor`
-    /// where there are several sets.
+    /// Names of the factors, in the order in which models get them; `set.factor` if there are
+    /// several sets.
     pub fn factors(&self) -> &[String] {
         &self.factors
     }
@@ -131,13 +132,13 @@ impl Blueprint {
         &self.infos
     }
 
-    /// Book levels that ingest carries.
+    /// Book levels that ingest passes on.
     pub fn levels(&self) -> usize {
         let levels = self.sets.iter().map(|(entry, _)| entry.levels);
         levels.max().unwrap_or(1)
     }
 
-    /// Most values that a callback gets.
+    /// Most values of a callback.
     pub fn widest_signal(&self) -> usize {
         let widths = self.infos.iter().map(|info| info.outputs.len());
         match self.config.callback {
@@ -146,12 +147,12 @@ impl Blueprint {
         }
     }
 
-    /// Files that were read besides those that the configuration names.
+    /// Files that were read in addition to those that the configuration names.
     pub(super) fn besides(&self) -> &[NamedFile] {
         &self.besides
     }
 
-    /// Callbacks that one factor vector makes.
+    /// Number of callbacks per factor vector.
     pub(super) fn callbacks(&self) -> usize {
         match self.config.callback {
             Callback::Concatenated => 1,
@@ -159,8 +160,8 @@ impl Blueprint {
         }
     }
 
-    /// Makes the stages, of at most as many shards as are configured. All of their
-    /// memory is taken here.
+    /// Makes the stages of at most as many shards as are configured. Allocates all of their
+    /// memory here.
     pub(super) fn stages(
         mut self,
         names: Arc<Names>,
@@ -209,8 +210,8 @@ impl Blueprint {
     }
 }
 
-/// The model stage of each lane that has one: as many models as evenly as
-/// possible, in their order.
+/// The model stage of each lane that has one. The models are divided as evenly as possible,
+/// in their order.
 fn shares(models: Vec<Box<dyn Model>>, config: &Config) -> Vec<ModelStage> {
     let (lanes, total) = (config.placement.model_lanes(), models.len());
     let mut models = models.into_iter();
@@ -244,7 +245,7 @@ impl fmt::Debug for Blueprint {
     }
 }
 
-/// A model, as often as it is needed.
+/// A model, in as many copies as needed.
 struct Made {
     kind: String,
     copies: Vec<Box<dyn Model>>,
@@ -252,7 +253,7 @@ struct Made {
     besides: Vec<PathBuf>,
 }
 
-/// The model, so many times.
+/// Makes `copies` copies of the model.
 fn model_copies(
     entry: &ModelEntry,
     registry: &Registry,
@@ -317,7 +318,7 @@ fn model_copies(
     })
 }
 
-/// The model must take exactly these factors.
+/// Checks that the model takes exactly these factors.
 fn check_inputs(
     entry: &ModelEntry,
     model: &dyn Model,

@@ -1,9 +1,9 @@
-//! Delivery from `on_data`: how long the host's thread waits for the signals of
-//! the event that it has just given, and when there is no use in waiting.
+//! Delivery from `on_data`: how long the host's thread waits for the signals of the event
+//! that it has just passed in, and when waiting is useless.
 //!
-//! It waits for events of a kind that triggers, and only if the event went on its
-//! way. It ends with the event's last signal, when the counters say that nothing
-//! is on its way any more, or when the budget is spent, whichever comes first.
+//! It waits for events of a kind that triggers, and only if the event was accepted. The wait
+//! ends with the event's last signal, when the counters say that nothing is in flight any
+//! more, or when the budget is spent, whichever comes first.
 
 use std::sync::Arc;
 
@@ -15,15 +15,15 @@ use crate::pipeline::idle::Idle;
 use crate::pipeline::plan::Plan;
 use crate::report::Monitor;
 
-/// First look at the counters, ns for each lane after the event was given; the next
-/// ones come after twice the time each. A look takes from each lane the cache lines
-/// of its counters, which it then waits for with the event in hand, and the look
-/// itself takes as long: so an event that is answered as fast as usual should need
-/// none, and an event usually takes the longer the more lanes it passes.
+/// Time of the first look at the counters, ns after the event, for each lane. Each further
+/// look comes after twice the time. A look takes the cache lines of its counters from each
+/// lane, and the lane then waits for them while it processes the event. The look itself takes
+/// as long. So an event that is answered as fast as usual should need none, and the more
+/// lanes an event passes, the longer it usually takes.
 const FIRST_LOOK_NS: u64 = 500;
-/// Looks at the ring between two at the clock, which costs as much as several.
+/// Polls of the ring per look at the clock, which costs as much as several polls.
 const TURNS_PER_STAMP: u32 = 8;
-/// More signals than any event makes: how many this one makes is not known.
+/// More signals than any event leads to: their number is not known.
 const UNKNOWN: u64 = u64::MAX;
 
 /// When and how long an engine's host waits in `on_data`.
@@ -32,15 +32,15 @@ pub(crate) struct Delivery {
     monitor: Arc<Monitor>,
     is_inline: bool,
     budget_us: u64,
-    /// Ticks that the host's thread waits at most.
+    /// Longest wait of the host's thread, ticks.
     budget: u64,
     first_look: u64,
-    /// Signals that an event of each kind makes; 0 where nobody waits.
+    /// Signals that an event of each kind leads to; 0 if there is no wait.
     signals: [u64; EventKind::ALL.len()],
 }
 
 impl Delivery {
-    /// `per_vector` is how many signals one factor vector makes.
+    /// `per_vector` is the number of signals per factor vector.
     pub(super) fn new(
         config: &Config,
         plan: &Plan,
@@ -50,13 +50,13 @@ impl Delivery {
         monitor: Arc<Monitor>,
     ) -> Self {
         let mut signals = [0; EventKind::ALL.len()];
-        // Inline the signals are there already. A lane that sleeps answers later
-        // than any budget, and one on the host's own core cannot run meanwhile.
+        // With `inline`, the signals are there already. A lane that sleeps answers later than
+        // any budget, and one on the host's own core cannot run meanwhile.
         let spins = plan.lanes.iter().all(|lane| lane.idle == Idle::Spin);
         if !plan.is_inline() && spins && cores > 1 {
             for &kind in &config.trigger {
                 signals[kind as usize] = match kind {
-                    // One vector for each instrument of its pair.
+                    // One vector for each instrument of the pair.
                     EventKind::IndexPrice => UNKNOWN,
                     _ => per_vector as u64,
                 };
@@ -73,7 +73,7 @@ impl Delivery {
         }
     }
 
-    /// What is said of it when the engine starts.
+    /// A description for the line at the engine's start.
     pub(super) fn about(&self) -> String {
         if self.is_inline {
             "on_data".to_owned()
@@ -84,8 +84,8 @@ impl Delivery {
         }
     }
 
-    /// Begins to wait for the signals of the event that was given as the
-    /// `sequence`th, if one was taken.
+    /// Begins to wait for the signals of event number `sequence`, if it was accepted: `taken`
+    /// is then its kind.
     #[inline]
     pub(crate) fn wait(&self, taken: Option<EventKind>, sequence: u64) -> Wait<'_> {
         let missing = taken.map_or(0, |kind| self.signals[kind as usize]);
@@ -100,12 +100,11 @@ impl Delivery {
     }
 }
 
-/// Waiting for one event's signals.
+/// A wait for one event's signals.
 pub(crate) struct Wait<'a> {
     delivery: &'a Delivery,
     sequence: u64,
-    /// The event's signals that have not been taken; 0 when there is nothing to
-    /// wait for any more.
+    /// The event's signals that have not been taken; 0 once there is nothing to wait for.
     missing: u64,
     started: u64,
     /// When to look at the counters next, ticks from `started`.
@@ -113,8 +112,8 @@ pub(crate) struct Wait<'a> {
 }
 
 impl Wait<'_> {
-    /// Signals that are ready, as soon as there are any; 0 if none has come in
-    /// time, or there is nothing to wait for.
+    /// Returns the number of ready signals as soon as there are any. Returns 0 if none
+    /// arrives in time, or if there is nothing to wait for.
     #[inline]
     pub(crate) fn ready(&mut self, poller: &mut Poller) -> usize {
         let mut turns = 0u32;
@@ -130,24 +129,23 @@ impl Wait<'_> {
         }
     }
 
-    /// Ends the wait once the budget is spent. Looks at the counters where it is
-    /// time to.
+    /// Ends the wait once the budget is spent. Looks at the counters when that is due.
     #[inline]
     fn look_at_clock(&mut self) {
         let delivery = self.delivery;
-        // A clock that has stepped back ends the wait: it says no time at all.
+        // If the clock has stepped back, the wait ends: the difference is then a huge number.
         let waited = delivery.clock.now().wrapping_sub(self.started);
         if waited > delivery.budget {
-            // One more look at the ring: what came during the last one, or while
-            // this thread was away, would else wait for the next event.
+            // Poll the ring once more: otherwise signals that arrived during the last look,
+            // or while this thread was off the core, would wait for the next event.
             self.missing = 0;
         } else if waited > self.look {
             self.look_at_counters(waited);
         }
     }
 
-    /// Refused, dropped or conflated events and those of quarantines never make
-    /// their signals.
+    /// Ends the wait if nothing is in flight: refused, dropped or conflated events and those
+    /// in quarantine never lead to signals.
     #[cold]
     fn look_at_counters(&mut self, waited: u64) {
         self.look = waited.saturating_mul(2);
@@ -155,18 +153,18 @@ impl Wait<'_> {
         let counters = monitor.counters_on_the_way();
         let nothing_comes = counters.in_flight() == 0 && counters.queued() == 0;
         if nothing_comes || monitor.has_failed() {
-            // What was published before has become visible: one more look.
+            // What was published before is now visible: poll once more.
             self.missing = 0;
         }
     }
 
-    /// A signal of the event that was given as the `input`th has been taken.
+    /// Notes that a signal of event number `input` has been taken.
     #[inline]
     pub(crate) fn taken(&mut self, input: u64) {
         if input == self.sequence {
             self.missing = self.missing.saturating_sub(1);
         } else if input > self.sequence {
-            // A callback has given events: ours has been passed, or is lost.
+            // A callback has passed in further events: the waited-for one is over, or lost.
             self.missing = 0;
         }
     }

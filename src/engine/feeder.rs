@@ -16,10 +16,10 @@ use crate::pipeline::overload::{IngestOverload, Overload};
 use crate::sync::ring::Sender;
 use crate::telemetry::counters::{Counter, Counters};
 
-/// Spins of a blocked `on_event` between two offers of the core.
+/// Spins of a blocked `on_event` before it yields the core.
 const SPINS_PER_YIELD: u32 = 128;
 
-/// Where events go in. Belongs to the host's thread.
+/// Where events go in. For the host's thread only.
 pub struct Feeder {
     pub(super) sender: Sender,
     pub(super) levels: usize,
@@ -33,13 +33,12 @@ pub struct Feeder {
 }
 
 impl Feeder {
-    /// Copies the event into the ring to ingest and returns. With the ring full
-    /// the event is dropped and counted; only with `overload.ingest` `block` it
-    /// waits for room, at most `overload.block_ms`. With the `inline` placement
-    /// all stages run here.
+    /// Copies the event into the ring to ingest and returns. If the ring is full, the event
+    /// is dropped and counted; only if `overload.ingest` is `block`, it waits for room, at
+    /// most `overload.block_ms`. With the `inline` placement all stages run here.
     ///
-    /// Returns whether the event went on its way: not if it was dropped, or came
-    /// after the engine had failed.
+    /// Returns whether the event was accepted: false if it was dropped, or arrived after the
+    /// engine had failed.
     #[inline]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on_event(&mut self, event: HostEvent<'_>) -> bool {
@@ -61,13 +60,13 @@ impl Feeder {
         taken
     }
 
-    /// Number of the event that was handed in last.
+    /// Number of the last event passed in.
     #[inline]
     pub(crate) fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// Whether there was room in the end.
+    /// Waits for room if `overload.ingest` says so. Returns whether the event was sent.
     #[cold]
     fn no_room(&mut self, event: &HostEvent<'_>, arrival: u64) -> bool {
         if self.overload.ingest == IngestOverload::DropNewest {
@@ -96,7 +95,7 @@ impl Feeder {
                     self.counters.bump(Counter::DroppedIngestTimeout);
                     return false;
                 }
-                // Where there is one core, the lane needs it to make room.
+                // On a single core, the lane needs it to make room.
                 std::thread::yield_now();
             } else {
                 std::hint::spin_loop();
@@ -104,8 +103,8 @@ impl Feeder {
         }
     }
 
-    /// Counts an event that comes after the failure, and once those that a lane
-    /// did not see before it ended.
+    /// Counts an event that arrives after the failure. Also counts, once, the events that a
+    /// lane did not see before it ended.
     #[cold]
     fn refuse_failed(&mut self) {
         self.counters.bump(Counter::RefusedFailed);
@@ -116,7 +115,7 @@ impl Feeder {
         }
     }
 
-    /// Sends what no host can send, for tests: the lane that runs ingest fails.
+    /// Sends what no host can send, so that the lane that runs ingest fails. For tests.
     #[doc(hidden)]
     pub fn break_lane(&mut self) {
         let event = crate::abi::IndexPrice::zeroed();
@@ -131,8 +130,8 @@ impl Feeder {
         self.publish_held();
     }
 
-    /// Publishes the signals that wait for room, where this thread runs the
-    /// stages. Elsewhere the lane does it by itself.
+    /// Publishes the signals that wait for room, if this thread runs the stages. Otherwise
+    /// the lane does so by itself.
     #[inline]
     pub fn publish_held(&mut self) {
         if let Some(work) = &mut self.inline {
@@ -140,7 +139,7 @@ impl Feeder {
         }
     }
 
-    /// Counts something that was handed in but is no event.
+    /// Counts something that was passed in but is no event.
     pub(crate) fn refuse(&self, reason: Counter) {
         self.counters.bump(reason);
     }
@@ -177,7 +176,8 @@ mod tests {
     use crate::telemetry::counters::Snapshot;
     use crate::{Config, Engine};
 
-    /// An event that is sent while the lane fails may lie in the ring when it has ended.
+    /// An event that is sent while the lane fails may still be in the ring when the lane has
+    /// ended.
     #[test]
     fn what_a_failed_lane_has_not_seen_is_counted_once() {
         let config = r#"{"placement": "fused", "model": "none", "idle": "park"}"#;
@@ -201,7 +201,7 @@ mod tests {
             assert!(!feeder.on_event(HostEvent::Depth(&event)));
             assert_eq!(unread(feeder), 2);
         }
-        // It is said in what `Debug` prints how far it is.
+        // `Debug` prints how far it is.
         assert!(format!("{feeder:?}").starts_with("Feeder { sequence: 1, ring: "));
     }
 }

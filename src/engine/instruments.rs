@@ -10,7 +10,7 @@ use crate::messages::{Instrument, InstrumentId, Names};
 pub struct Instruments(pub(super) Arc<Names>);
 
 impl Instruments {
-    /// The instrument with this number; `None` if no event of it has come.
+    /// The instrument with this number; `None` if no event of it has arrived.
     pub fn get(&self, id: InstrumentId) -> Option<&Instrument> {
         self.0.instrument(id)
     }

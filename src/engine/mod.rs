@@ -10,7 +10,7 @@
 //! | `feeder` | where the host's events go in |
 //! | `poller` | where signals come out |
 //! | `instruments` | what instruments are |
-//! | `batch` | signals handed out in place |
+//! | `batch` | signals that the host reads in place |
 //! | `delivery` | how long the host waits for signals in `on_data` |
 
 use std::borrow::Cow;
@@ -59,8 +59,8 @@ pub struct Registry {
 /// A running engine. Dropping it stops and joins its lanes and writes the
 /// latency report, if one is configured.
 ///
-/// Both of its ends belong to one thread, the host's: the [`Feeder`] takes
-/// events, the [`Poller`] hands out signals.
+/// Both of its ends are for one thread, the host's: events go into the [`Feeder`], signals
+/// come out of the [`Poller`].
 pub struct Engine {
     feeder: Feeder,
     poller: Poller,
@@ -75,13 +75,12 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`Error`], and nothing is left behind.
+    /// [`Error`]; nothing is left behind then.
     pub fn start(config: &Config) -> Result<Self, Error> {
         Self::start_with(config, &Registry::default())
     }
 
-    /// As [`Engine::start_with`], with the cursors of an inlined poll at a place of the
-    /// caller's.
+    /// As [`Engine::start_with`], with cursors for an inlined poll that the caller supplies.
     pub(crate) fn start_at(
         config: &Config,
         registry: &Registry,
@@ -94,7 +93,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`Error`], and nothing is left behind.
+    /// [`Error`]; nothing is left behind then.
     pub fn start_with(config: &Config, registry: &Registry) -> Result<Self, Error> {
         Self::start_blueprint(Blueprint::new(config, registry)?)
     }
@@ -103,13 +102,13 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`Error`], and nothing is left behind.
+    /// [`Error`]; nothing is left behind then.
     pub fn start_blueprint(blueprint: Blueprint) -> Result<Self, Error> {
         Self::start_blueprint_at(blueprint, HostCursors::default())
     }
 
     fn start_blueprint_at(blueprint: Blueprint, cursors: HostCursors) -> Result<Self, Error> {
-        // Factor sets and models run here for the first time.
+        // This runs factor sets and models for the first time.
         let build = || quietly(|| Self::build(blueprint, cursors));
         catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|panic| {
             Err(Error::Config(format!(
@@ -119,17 +118,17 @@ impl Engine {
         })
     }
 
-    /// Hands an event in. See [`Feeder::on_event`].
+    /// Passes an event in. See [`Feeder::on_event`].
     #[inline]
     pub fn on_event(&mut self, event: HostEvent<'_>) -> bool {
         self.feeder.on_event(event)
     }
 
-    /// Hands an event in, then takes what is ready. If the event triggers, it
-    /// first waits for its signals, spinning, for `deliver_budget_us` at most; not
-    /// where a lane sleeps when idle, nor on a single core. Returns how many
-    /// signals `on_signal` got. This is what `signal_on_data` does with `deliver`
-    /// `on_data`; the method does it whatever `deliver` says.
+    /// Passes an event in, then takes what is ready. If the event triggers, it first spins
+    /// until its signals arrive, for at most `deliver_budget_us`. It does not spin if a lane
+    /// sleeps when idle, or on a single core. Returns how many signals `on_signal` got.
+    /// `signal_on_data` does this if `deliver` is `on_data`; this method does it whatever
+    /// `deliver` is.
     ///
     /// ```
     /// use signal::abi::{Depth, HostEvent};
@@ -188,7 +187,7 @@ impl Engine {
     /// Takes at most `max` of what is ready, in place. See [`Poller::poll_batch`].
     #[inline]
     pub fn poll_batch(&mut self, max: usize) -> Batch<'_> {
-        // The batch before has made room when it was dropped.
+        // The previous batch made room when it was dropped.
         self.feeder.publish_held();
         self.poller.poll_batch(max)
     }
@@ -203,24 +202,24 @@ impl Engine {
         self.runtime.counters()
     }
 
-    /// Why the engine has failed, if it has: events are then counted and
-    /// refused, and what was queued can still be polled.
+    /// Why the engine has failed, if it has. Events are then counted and refused, and what
+    /// was queued can still be polled.
     pub fn failure(&self) -> Option<&str> {
         self.runtime.failure()
     }
 
-    /// What has been put in quarantine and why, a line each, oldest first; at
-    /// most the first 64. The counter `panics` counts all.
+    /// What was put in quarantine and why, one line each, oldest first; at most the first 64.
+    /// The counter `panics` counts all.
     pub fn incidents(&self) -> impl Iterator<Item = String> + '_ {
         self.runtime.monitor.incidents().map(Cow::into_owned)
     }
 
-    /// The engine's state in a word, and why. See [`Health`].
+    /// The engine's state as one word, and why. See [`Health`].
     pub fn health(&self) -> Health {
         self.runtime.health()
     }
 
-    /// The lanes and how they come round, in the order of the path.
+    /// The lanes and whether they make progress, in the order of the path.
     pub fn lanes(&self) -> Vec<LaneReport> {
         self.runtime.monitor.lanes()
     }
@@ -235,9 +234,8 @@ impl Engine {
         self.runtime.about()
     }
 
-    /// The models, in their order: a [`ModelId`](crate::ModelId) is a
-    /// place in it. A signal without a model has the values of all of them, one
-    /// after the other.
+    /// The models, in their order: a [`ModelId`](crate::ModelId) is an index into it. A
+    /// signal without a model has the values of all of them, one after the other.
     pub fn models(&self) -> &[ModelInfo] {
         self.runtime.models()
     }
@@ -268,13 +266,13 @@ impl Engine {
         self.poller.instruments()
     }
 
-    /// What one stamp costs, ns, measured now.
+    /// Cost of one stamp, ns, measured now.
     pub fn stamp_cost_ns(&self) -> f64 {
         self.runtime.stamp_cost_ns()
     }
 
-    /// The hops that have been timed so far. Not for the hot path: it waits up
-    /// to 100 ms for the lanes to hand their histograms over.
+    /// The hops timed so far. Not for the hot path: it waits up to 100 ms for the lanes to
+    /// hand over their histograms.
     pub fn latency(&mut self) -> Vec<HopSummary> {
         let latency = self.runtime.latency(&mut self.feeder, &mut self.poller);
         latency.summaries().collect()

@@ -13,8 +13,8 @@ use crate::report::{Exporter, Facts, ReportFiles};
 use crate::sync::broadcast::Consumer;
 use crate::telemetry::counters::Counters;
 
-/// What is configured of them, opened and locked. Each is emptied when all else of the
-/// engine has succeeded ([`Runtime::begin_files`]): a refusal destroys nothing.
+/// The configured files, opened and locked. Each is emptied only when the rest of the engine
+/// has succeeded ([`Runtime::begin_files`]), so a refused engine destroys nothing.
 pub(super) struct Outputs {
     report: Option<ReportFiles>,
     capture: Option<CaptureFile>,
@@ -28,7 +28,7 @@ struct CaptureFile {
 }
 
 impl Outputs {
-    /// Opens the files; also returns the capture's end at ingest, if there is a capture.
+    /// Opens the files. Also returns ingest's end of the capture, if there is a capture.
     pub(super) fn open(config: &Config, levels: usize) -> Result<(Self, Option<Capture>), Error> {
         let report = config.latency.dir.as_deref().map(ReportFiles::open);
         let report = report.transpose().map_err(Error::Report)?;
@@ -46,12 +46,12 @@ impl Outputs {
         Ok((Self { report, capture }, Some(producer)))
     }
 
-    /// Threads that write these files.
+    /// Number of threads that write these files.
     pub(super) fn threads(config: &Config) -> usize {
         usize::from(config.latency.dir.is_some()) + usize::from(config.capture.file.is_some())
     }
 
-    /// Of the thread that writes the capture.
+    /// Counters of the thread that writes the capture.
     pub(super) fn counters(&self) -> Option<Arc<Counters>> {
         let capture = self.capture.as_ref();
         capture.map(|capture| capture.counters.clone())

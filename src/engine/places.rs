@@ -1,5 +1,5 @@
-//! Cores for an engine: chosen, claimed, and stood on by its lanes' threads before
-//! anybody else may choose.
+//! Cores for an engine: chosen, claimed, and occupied by its lanes' threads before any other
+//! engine may choose.
 
 use crate::config::Config;
 use crate::error::Error;
@@ -9,7 +9,7 @@ use crate::os::memory::{self, Reserved};
 use crate::pipeline::lane::Standing;
 use crate::pipeline::plan::Plan;
 
-/// How often cores are chosen anew because another process was faster.
+/// How often cores are chosen again because another process was faster.
 const ATTEMPTS: usize = 4;
 
 /// Where an engine runs.
@@ -18,14 +18,14 @@ pub(super) struct Places {
     pub(super) plan: Plan,
     pub(super) claims: Claims,
     pub(super) lanes: Vec<Standing>,
-    /// Room for threads that are still to come.
+    /// Memory reserved for threads that are not started yet.
     pub(super) for_others: Reserved,
 }
 
 impl Places {
-    /// Chooses cores and takes them. `bytes` and `others`, threads besides the lanes,
-    /// come on top of what the lanes need: all of it is asked for before any thread is
-    /// started.
+    /// Chooses cores and takes them. `bytes`, and `others` threads apart from the lanes, are
+    /// needed in addition to what the lanes need. All of that memory is reserved before any
+    /// thread is started.
     pub(super) fn take(config: &Config, bytes: usize, others: usize) -> Result<Self, Error> {
         const WHAT: &str = "an engine of this configuration";
         let mut turn = Turn::wait();
@@ -34,7 +34,7 @@ impl Places {
             let cores = Cores::detect_in(&turn);
             let plan = Plan::new(config.wanted(), &cores).map_err(Error::Placement)?;
             let room = memory::reserve(WHAT, bytes, plan.lanes.len() + others)?;
-            // What another process has, this one can share, but not claim.
+            // This process can share what another has, but not claim it.
             let mut lanes = plan.busy_cores();
             lanes.retain(|&core| !cores.others.iter().any(|claim| claim.core == core));
             let host = cores.host.filter(|_| cores.host_is_pinned);
@@ -57,7 +57,7 @@ impl Places {
             })
             .collect::<Result<_, _>>()
             .map_err(Error::Placement);
-        // Claims are given back in a turn of their own.
+        // Claims are released in a turn of their own.
         drop(turn);
         room.keep(others * memory::of_a_thread());
         Ok(Self {

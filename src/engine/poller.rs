@@ -14,7 +14,7 @@ use crate::sync::ring::cursors::HostCursors;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::hops::{Hop, Recorder};
 
-/// Where signals come out. Belongs to the host's thread.
+/// Where signals come out. For the host's thread only.
 pub struct Poller {
     pub(super) signals: Receiver,
     pub(super) at_host: HostCursors,
@@ -25,11 +25,11 @@ pub struct Poller {
     pub(super) pending: Option<Taken>,
     pub(super) counters: Arc<Counters>,
     pub(super) values: Values,
-    /// Signals that a batch has handed out and that still lie in the ring.
+    /// Signals of a lent batch, which are still in the ring.
     pub(super) lent: Lent,
 }
 
-/// The signals of the batch handed out last, oldest in the ring.
+/// The signals of the last batch; they are the oldest in the ring.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Lent {
     pub(super) count: usize,
@@ -38,7 +38,7 @@ pub(super) struct Lent {
     pub(super) recorded: bool,
 }
 
-/// The stamps of a signal that was taken and not recorded yet, TSC ticks.
+/// The stamps of a signal that was taken but not recorded yet, TSC ticks.
 #[derive(Clone, Copy)]
 pub(super) struct Taken {
     arrival: u64,
@@ -47,9 +47,9 @@ pub(super) struct Taken {
 }
 
 impl Poller {
-    /// Hands every signal that is ready now to `on_signal`, oldest first, and
-    /// returns how many. With nothing new it is one acquire load, a compare and a
-    /// prefetch, inlined into the caller.
+    /// Passes every signal that is ready now to `on_signal`, oldest first, and returns their
+    /// number. If there is nothing new, this takes one acquire load, a compare and a
+    /// prefetch, all inlined into the caller.
     #[inline]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn poll(&mut self, mut on_signal: impl FnMut(&Name, Signal<'_>)) -> usize {
@@ -63,8 +63,8 @@ impl Poller {
         ready
     }
 
-    /// Begins a poll: signals that are ready now, for the ring's high-water mark
-    /// too.
+    /// Begins a poll and updates the ring's high-water mark. Returns the number of signals
+    /// that are ready now.
     #[inline]
     pub(crate) fn begin(&mut self) -> usize {
         self.free_batch();
@@ -89,20 +89,21 @@ impl Poller {
         Instruments(self.names.clone())
     }
 
-    /// An instrument's name, at the place where its signals have it, and what it is.
+    /// An instrument's name, at the address that its signals have, and what the instrument
+    /// is.
     pub(crate) fn instrument(&self, id: InstrumentId) -> Option<(&Name, &Instrument)> {
         Some((self.names.get(id)?, self.names.instrument(id)?))
     }
 
-    /// Takes the oldest signal out of the ring, then hands it on, so that it is
-    /// not taken again should `on_signal` unwind.
+    /// Takes the oldest signal out of the ring and then passes it on. So it is not taken
+    /// again if `on_signal` unwinds.
     #[inline]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub(crate) fn take<R>(&mut self, on_signal: impl FnOnce(&Name, Signal<'_>) -> R) -> bool {
         self.record_last();
-        // Once poll has found the signal and before its payload is read, which takes
-        // as long as the stamp: the two then take place at once, as a stamp is not a
-        // barrier.
+        // Stamped once poll has found the signal, before its payload is read. Reading takes
+        // as long as the stamp, and as a stamp is not a barrier, the two happen at the same
+        // time.
         let now = self.clock.stamp();
         let values = &mut self.values;
         let received = self.signals.try_receive(|words| {
@@ -165,8 +166,8 @@ impl Poller {
         self.next_sequence = sequence.wrapping_add(1);
     }
 
-    /// Records the hops of the signal taken last: after its callback, so that
-    /// the histograms' cost is not on its way.
+    /// Records the hops of the signal taken last. This happens after its callback, so that
+    /// histograms do not delay it.
     #[inline(always)]
     pub(crate) fn record_last(&mut self) {
         if let Some(stamps) = self.pending.take() {

@@ -1,4 +1,4 @@
-//! What an engine has besides its two ends, and how it ends.
+//! What an engine has apart from its two ends, and how it ends.
 
 use std::ffi::CStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use crate::pipeline::plan::Plan;
 use crate::report::{Exporter, Health, Latency, Monitor};
 use crate::telemetry::counters::Snapshot;
 
-/// The rest of an engine: lanes, counters and reports.
+/// An engine without its two ends: lanes, counters and reports.
 pub(crate) struct Runtime {
     pub(super) running: Mutex<Running>,
     pub(super) plan: Plan,
@@ -32,11 +32,11 @@ pub(crate) struct Runtime {
     pub(super) delivery: Delivery,
 }
 
-/// What has threads. The host's thread takes it to its end, also while another one
-/// still reads from the rest.
+/// The parts with threads. The host's thread ends them, even while another thread still reads
+/// the rest.
 pub(super) struct Running {
     pub(super) lanes: Vec<Lane>,
-    /// Given back when the lanes have ended.
+    /// Released when the lanes have ended.
     pub(super) claims: Claims,
     pub(super) exporter: Option<Exporter>,
     pub(super) capture: Option<Writer>,
@@ -51,8 +51,8 @@ impl Runtime {
         self.monitor.counters()
     }
 
-    /// Has the report and the capture begin: their files are emptied. All else of the
-    /// engine has been started.
+    /// Lets the report and the capture begin, which empties their files. Everything else of
+    /// the engine has been started before.
     pub(super) fn begin_files(&self) -> Result<(), Error> {
         let mut running = self.running();
         if let Some(exporter) = &mut running.exporter {
@@ -64,7 +64,7 @@ impl Runtime {
         Ok(())
     }
 
-    /// Ends the lanes. Whether all came back; one that did not still uses what it
+    /// Ends the lanes. Returns whether all have ended; one that has not still uses what it
     /// was given.
     pub(crate) fn end_lanes(&self) -> bool {
         self.control.stop();
@@ -80,9 +80,9 @@ impl Runtime {
         all
     }
 
-    /// Ends the capture and the report, when the lanes have ended and both of the
-    /// host's ends have sent their last histograms. A disk that does not answer is
-    /// waited for as long as a lane that does not.
+    /// Ends the capture and the report. Call it when the lanes have ended and both of the
+    /// host's ends have sent their last histograms. A disk that does not respond is waited
+    /// for as long as a lane that does not.
     fn end_files(&self) {
         let mut running = self.running();
         let (capture, exporter) = (running.capture.take(), running.exporter.take());
@@ -92,7 +92,7 @@ impl Runtime {
         }
         let mut limit = Limit::of(LONGEST_FAREWELL / 2);
         let capture = capture.map(|mut capture| {
-            // The summary has its counters, if it comes back.
+            // The summary includes the capture's counters, if its writer ends in time.
             capture.end(&mut limit);
             capture
         });
@@ -106,8 +106,8 @@ impl Runtime {
         }
     }
 
-    /// Ends all that has an end, and leaves the memory as it is: a reader that was
-    /// interrupted still looks at it.
+    /// Ends everything that needs ending but leaves the memory as it is: a reader that was
+    /// interrupted may still use it.
     pub(crate) fn end(&self, feeder: &mut Feeder, poller: &mut Poller) {
         feeder.finish();
         poller.finish();
@@ -120,15 +120,15 @@ impl Runtime {
         self.control.has_failed_for_good()
     }
 
-    /// Whether [`Self::attend`] has something to do, or the engine has failed.
+    /// Whether [`Self::attend`] has work to do, or the engine has failed.
     #[inline]
     pub(crate) fn needs_attention(&self) -> bool {
         self.control.needs_attention()
     }
 
-    /// What the host's thread does beside looking for signals: hands its hops over if
-    /// the latency report has asked. Else those of the last signals would wait for
-    /// the next one, and be lost with a host that leaves before.
+    /// What the host's thread does apart from polling for signals: hands over its hops if the
+    /// latency report has requested them. Otherwise those of the last signals would wait for
+    /// the next signal, and be lost if the host leaves before that.
     pub(crate) fn attend(&self, feeder: &mut Feeder, poller: &mut Poller) {
         if self.control.take_wish() {
             hand_over(feeder, poller);
@@ -167,7 +167,7 @@ impl Runtime {
         self.clock.stamp_cost_ns()
     }
 
-    /// The hops with all that has been timed so far. Takes no memory.
+    /// The hops, with everything timed so far. Does not allocate.
     pub(crate) fn latency(
         &self,
         feeder: &mut Feeder,
@@ -181,7 +181,7 @@ impl Runtime {
     }
 }
 
-/// Hands over the hops of the host's thread, if they have been asked for.
+/// Hands over the hops of the host's thread, if they were requested.
 fn hand_over(feeder: &mut Feeder, poller: &mut Poller) {
     poller.record_batch();
     if let Some(recorder) = &mut poller.recorder {
@@ -195,7 +195,7 @@ fn hand_over(feeder: &mut Feeder, poller: &mut Poller) {
 impl Drop for Runtime {
     fn drop(&mut self) {
         self.end_lanes();
-        // The host's ends have been dropped by now.
+        // The host's ends have already been dropped.
         self.end_files();
     }
 }

@@ -27,11 +27,11 @@ use crate::telemetry::counters::Counters;
 use crate::telemetry::heartbeat::heartbeat;
 use crate::telemetry::hops::{self, Hop};
 
-/// What an engine makes of its configuration takes, in the size of its JSON: copies,
-/// tables of names, what the report says of it.
+/// Memory that an engine takes for what it makes of its configuration (copies, tables of
+/// names, the report's facts), as a multiple of the size of its JSON.
 const OF_CONFIG: usize = 40;
 
-/// What is large is made in a call of its own: the host's thread may have a stack of
+/// Makes a large value in a call of its own: the host's thread may have a stack of only
 /// 32 KiB.
 #[inline(never)]
 fn shared<T>(make: impl FnOnce() -> T) -> Arc<T> {
@@ -70,7 +70,8 @@ impl Engine {
         let mut stages = blueprint.stages(names.clone(), rules.clone(), plan.shards)?;
         let (files, capture) = Outputs::open(config, levels)?;
         stages.capture = capture;
-        // Once more, with all of them there: what is one file has one inode now.
+        // Once more with all files present: two paths of the same file now have the same
+        // inode.
         config.check_paths(&besides)?;
 
         let clock = Clock::new(config.timing);
@@ -131,7 +132,7 @@ impl Engine {
             delivery,
         };
 
-        // From here on, dropping `runtime` stops and joins what has been started.
+        // From here on, dropping `runtime` stops and joins everything that was started.
         for ((lane, work), heartbeat) in lanes.into_iter().zip(pipeline.works).zip(heartbeats) {
             let (lane, primed) = lane.begin(work, heartbeat, control.clone(), PRIMING);
             runtime.running().lanes.extend(lane);
@@ -181,7 +182,7 @@ fn ring_plan(config: &Config) -> RingPlan {
     }
 }
 
-/// The stages' work, warmed up, if the host's thread runs it.
+/// The stages' work, primed, if the host's thread runs it.
 fn inline(plan: &Plan, pipeline: &mut Pipeline) -> Option<Box<dyn Turn>> {
     if !plan.is_inline() {
         return None;
@@ -191,7 +192,7 @@ fn inline(plan: &Plan, pipeline: &mut Pipeline) -> Option<Box<dyn Turn>> {
     Some(work)
 }
 
-/// The engine in a line: what runs, where, and how.
+/// A one-line description of the engine: what runs, where, and how.
 fn about(what: &str, config: &Config, plan: &Plan, delivery: &Delivery) -> String {
     let placement = plan.about(&config.placement, config.shards);
     let mut about = format!("{what} placement={placement} lanes={plan}");

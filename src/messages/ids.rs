@@ -1,6 +1,6 @@
 //! Numbers of instruments, of their pairs and of models.
 
-/// An instrument's number: dense, from 0, in order of first appearance.
+/// An instrument's number: consecutive from 0, in order of first appearance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InstrumentId(pub u32);
 
@@ -17,8 +17,8 @@ impl InstrumentId {
     pub const NONE: Self = Self(u32::MAX);
 }
 
-/// The number of an exchange and a symbol whatever the instrument type: what
-/// an index price belongs to. Dense, from 0, in order of first appearance.
+/// The number of an exchange and a symbol, whatever the instrument type. An index price
+/// belongs to one of these. Consecutive from 0, in order of first appearance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PairId(pub u32);
 
@@ -30,7 +30,7 @@ impl PairId {
     }
 }
 
-/// The number of a configured model, in their order.
+/// The number of a configured model, in the order of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ModelId(pub u8);
 

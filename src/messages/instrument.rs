@@ -7,13 +7,13 @@ use std::fmt;
 use super::Name;
 use crate::abi::{EXCHANGE_LEN, INSTRUMENT_TYPES};
 
-/// What an instrument is: the name that its signals bear, and what the host calls
-/// it. Of two spellings of one instrument that of its first event is kept.
+/// What an instrument is: the name that its signals have, and what the host calls it. If an
+/// instrument has two spellings, that of its first event is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instrument {
     name: Name,
     symbol: Name,
-    /// Ends in a NUL, also where it fills the host's field.
+    /// Ends in a NUL, even if the text fills the host's field.
     exchange: [u8; EXCHANGE_LEN + 1],
     instrument_type: i8,
 }
@@ -35,7 +35,7 @@ impl Instrument {
         }
     }
 
-    /// The name that its signals bear.
+    /// The name that its signals have.
     pub fn name(&self) -> &Name {
         &self.name
     }
@@ -45,7 +45,7 @@ impl Instrument {
         &self.symbol
     }
 
-    /// Its exchange as the host spells it; bytes that are no UTF-8 are replaced.
+    /// Its exchange as the host spells it. Bytes that are not UTF-8 are replaced.
     pub fn exchange(&self) -> Cow<'_, str> {
         self.exchange_c_str().to_string_lossy()
     }

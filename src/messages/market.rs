@@ -2,8 +2,8 @@
 
 /// Levels of an order book, best first, all four slices of the same length.
 ///
-/// Only as many levels are there as the configured sets read. A level beyond
-/// the best that the book does not have is all zero.
+/// There are only as many levels as the configured sets read. Below the best, a level that
+/// the book does not have is all zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Depth<'a> {
     /// Time of the book, ns since the Unix epoch.
@@ -19,8 +19,8 @@ pub struct Depth<'a> {
 }
 
 impl<'a> Depth<'a> {
-    /// Reads bid prices, ask prices, bid sizes and ask sizes, one after the
-    /// other, a quarter of `values` each.
+    /// Reads bid prices, ask prices, bid sizes and ask sizes, one after the other. Each takes
+    /// a quarter of `values`.
     #[inline]
     pub fn from_values(timestamp: i64, values: &'a [f64]) -> Self {
         let levels = values.len() / 4;

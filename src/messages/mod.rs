@@ -6,7 +6,7 @@
 //! | `instrument` | what an instrument is |
 //! | `market` | checked events as factor sets see them |
 //! | `names` | instrument names, shared with the host's thread |
-//! | `wire` | how messages lie in a ring |
+//! | `wire` | the layout of messages in a ring |
 
 use bytemuck::{Pod, Zeroable};
 
@@ -23,15 +23,15 @@ pub use instrument::Instrument;
 use market::{Depth, IndexPrice, Ticker, Trade};
 pub use names::{Name, Names, symbol_text};
 
-/// What has ended once a message, and all that it makes, has gone its way.
+/// What has ended once a message, and everything that it leads to, has been processed.
 ///
-/// An index price belongs to instruments that several shards may keep, so each
-/// shard gets a copy. One of them stands for the event; the others are counted
-/// apart, so that every event ends once.
+/// An index price belongs to instruments that may be in several shards, so each shard gets a
+/// copy. One copy counts as the event. The others are counted separately, so that every event
+/// ends once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Ends {
-    /// Nothing: more messages come of the event.
+    /// Nothing: the event leads to more messages.
     Nothing,
     /// The event.
     Event,
@@ -40,7 +40,7 @@ pub enum Ends {
 }
 
 impl Ends {
-    /// This, if it is the last message; else nothing ends.
+    /// This, if it is the last message; otherwise nothing ends.
     #[inline]
     pub fn if_last(self, is_last: bool) -> Self {
         match is_last {
@@ -49,7 +49,7 @@ impl Ends {
         }
     }
 
-    /// From the number of a variant; any other number is a copy's.
+    /// From the number of a variant. Any other number is a copy.
     #[inline]
     pub const fn from_number(number: u8) -> Self {
         match number {
@@ -63,14 +63,14 @@ impl Ends {
 /// What travels with a message from ingest to the callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
-    /// Number of the event that the host gave, from 1.
+    /// Number of the host's event, from 1.
     pub input_sequence: u64,
     /// The instrument; [`InstrumentId::NONE`] in an index price.
     pub instrument: InstrumentId,
-    /// The event's own time, ns since the Unix epoch. An index price has none:
-    /// it is 0 there, and the instrument's last time in what it triggers.
+    /// The event's own time, ns since the Unix epoch. An index price has none: it is 0 there,
+    /// and what the index price triggers has the instrument's last time.
     pub timestamp: i64,
-    /// When the host handed the event over, TSC ticks; 0 with timing off.
+    /// TSC ticks when the host passed the event in; 0 with timing off.
     pub arrival: u64,
 }
 
@@ -80,9 +80,9 @@ pub struct Meta {
 pub struct RawHead {
     /// Number of the event, from 1.
     pub sequence: u64,
-    /// When it arrived, TSC ticks; 0 with timing off.
+    /// TSC ticks when it arrived; 0 with timing off.
     pub arrival: u64,
-    /// The event's own time, ns since the Unix epoch; 0 where it has none.
+    /// The event's own time, ns since the Unix epoch; 0 if it has none.
     pub timestamp: i64,
     /// An [`EventKind`](crate::abi::EventKind) as its number.
     pub kind: u8,
@@ -101,11 +101,11 @@ pub struct RawHead {
 /// An event as the host's thread copied it, unchecked.
 #[derive(Clone, Copy, Debug)]
 pub struct RawEvent<'a> {
-    /// Everything but prices and sizes.
+    /// Everything except prices and sizes.
     pub head: &'a RawHead,
-    /// Depth: the carried levels of bid prices, ask prices, bid sizes and ask
-    /// sizes, one after the other. Ticker: bid, ask, bid size, ask size.
-    /// Trade: price, size. Index price: price. Anything behind is unspecified.
+    /// Depth: the levels of bid prices, ask prices, bid sizes and ask sizes, one after the
+    /// other. Ticker: bid, ask, bid size, ask size. Trade: price, size. Index price: price.
+    /// What follows is unspecified.
     pub values: &'a [f64],
 }
 
@@ -116,7 +116,7 @@ pub struct Event<'a> {
     pub meta: Meta,
     /// The instrument's exchange and symbol.
     pub pair: PairId,
-    /// What its last message ends: the event, or a further shard's copy of it.
+    /// What ends with its last message: the event, or a further shard's copy of it.
     pub ends: Ends,
     /// What happened.
     pub body: Body<'a>,
@@ -138,37 +138,36 @@ pub enum Body<'a> {
 /// The factors of one instrument at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FactorVector<'a> {
-    /// Of the event that triggered the computation.
+    /// From the event that triggered the computation.
     pub meta: Meta,
-    /// What ends with it: an index price triggers a vector for each instrument
-    /// of its pair, and ends with the last.
+    /// What ends with it. An index price triggers one vector for each instrument of its pair,
+    /// and ends with the last of them.
     pub ends: Ends,
-    /// One value a factor, in the order of the configured sets.
+    /// One value per factor, in the order of the configured sets.
     pub values: &'a [f64],
 }
 
 /// What one model, or all of them, made of a factor vector.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction<'a> {
-    /// Of the event that triggered the computation.
+    /// From the event that triggered the computation.
     pub meta: Meta,
-    /// The model; `None` if the values are those of several.
+    /// The model; `None` if the values come from several.
     pub model: Option<ModelId>,
-    /// What ends with it: of several predictions of an event, the last ends it.
+    /// What ends with it. If an event has several predictions, it ends with the last.
     pub ends: Ends,
-    /// The models' outputs, one model's after the other's.
+    /// The models' outputs, one model after the other.
     pub values: &'a [f64],
 }
 
 /// A numbered result, as the host's callback receives it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Signal<'a> {
-    /// Number of the signal, from 1: a gap means signals that were dropped or
-    /// conflated.
+    /// Number of the signal, from 1. A gap means that signals were dropped or conflated.
     pub sequence: u64,
-    /// Of the event that triggered the computation.
+    /// From the event that triggered the computation.
     pub meta: Meta,
-    /// The model that it is from; `None` if the values are those of several.
+    /// The model; `None` if the values come from several.
     pub model: Option<ModelId>,
     /// The values.
     pub values: &'a [f64],

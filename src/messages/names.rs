@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use super::{Instrument, InstrumentId};
 use crate::abi::SYMBOL_LEN;
 
-/// A symbol as strategies expect it: ASCII letters in upper case, no underscore, at
-/// most 32 bytes of UTF-8, with a NUL behind them.
+/// A symbol as strategies expect it: ASCII letters in upper case, no underscores, at most 32
+/// bytes of UTF-8, followed by a NUL.
 ///
 /// ```
 /// use signal::Name;
@@ -26,8 +26,8 @@ pub struct Name {
 impl Name {
     /// Normalises a host symbol (`btc_usdt` becomes `BTCUSDT`).
     ///
-    /// `None` if the symbol is longer than 32 bytes, is no [`symbol_text`], or has
-    /// nothing left without its underscores.
+    /// `None` if the symbol is longer than 32 bytes, is no [`symbol_text`], or consists of
+    /// underscores only.
     pub fn from_symbol(symbol: &[u8]) -> Option<Self> {
         let mut name = Self {
             bytes: [0; SYMBOL_LEN + 1],
@@ -42,7 +42,7 @@ impl Name {
         (name.len > 0).then_some(name)
     }
 
-    /// A text as it is: the host's own spelling, or a name that was chosen.
+    /// A text unchanged: the host's own spelling, or a configured name.
     ///
     /// `None` if it is longer than 32 bytes or no [`symbol_text`].
     pub fn verbatim(text: &[u8]) -> Option<Self> {
@@ -61,7 +61,7 @@ impl Name {
             .expect("names are made of whole characters")
     }
 
-    /// The name for a C host, without a look for its end.
+    /// The name for a C host, without a search for its end.
     #[inline]
     pub fn as_ptr(&self) -> *const c_char {
         self.bytes.as_ptr().cast()
@@ -74,13 +74,12 @@ impl Name {
     }
 }
 
-/// A host symbol as text: UTF-8 of 1 to 32 bytes that can be seen.
+/// A host symbol as text: 1 to 32 bytes of visible UTF-8.
 ///
-/// The host cuts a longer symbol where its field ends, which may be within a
-/// character: what is left of that one is no part of the text. `None` for other
-/// bytes that are no UTF-8, and for control characters, spaces and other characters
-/// that show nothing or turn the line around, with which two symbols would look like
-/// one.
+/// The host cuts a longer symbol at the end of its field, possibly within a character. The
+/// rest of that character is not part of the text. `None` for other bytes that are not UTF-8,
+/// and for control characters, spaces and other characters that are invisible or reverse the
+/// text direction, because two different symbols could then look the same.
 pub fn symbol_text(symbol: &[u8]) -> Option<&str> {
     if symbol.len() > SYMBOL_LEN {
         return None;
@@ -96,8 +95,8 @@ pub fn symbol_text(symbol: &[u8]) -> Option<&str> {
     is_seen.then_some(text)
 }
 
-/// Control characters, spaces, and what Unicode calls format characters; not those
-/// two that join letters or keep them apart (U+200C, U+200D), which can be seen.
+/// Control characters, spaces, and what Unicode calls format characters. The two that join
+/// letters or keep them apart (U+200C, U+200D) are allowed: they make a visible difference.
 fn is_unseen(character: char) -> bool {
     character.is_control()
         || character.is_whitespace()
@@ -110,13 +109,12 @@ fn is_unseen(character: char) -> bool {
 
 /// The table of names, indexed by [`InstrumentId`].
 ///
-/// Ingest fills an entry before it publishes the first message that bears the
-/// id; after that nobody writes it, so readers on other cores keep its cache
-/// line.
+/// Ingest fills an entry before it publishes the first message with the id. After that no one
+/// writes the entry, so readers on other cores keep its cache line.
 #[derive(Debug)]
 pub struct Names {
     names: Box<[OnceLock<Name>]>,
-    /// Apart: names alone are read for each signal.
+    /// Separate from the names, because for each signal only names are read.
     instruments: Box<[OnceLock<Instrument>]>,
 }
 
@@ -129,7 +127,7 @@ impl Names {
         }
     }
 
-    /// Bytes of a table for so many instruments.
+    /// Bytes of a table for at most `max` instruments.
     pub fn bytes(max: usize) -> usize {
         max * (size_of::<OnceLock<Name>>() + size_of::<OnceLock<Instrument>>())
     }
@@ -139,24 +137,24 @@ impl Names {
         self.names.len()
     }
 
-    /// Says what an instrument is, once.
+    /// Sets what an instrument is. Only the first call for an id counts.
     ///
     /// # Panics
     ///
-    /// If the id lies outside the table.
+    /// If the id is outside the table.
     pub fn set(&self, id: InstrumentId, instrument: Instrument) {
         let name = *instrument.name();
         self.instruments[id.index()].get_or_init(|| instrument);
         self.names[id.index()].get_or_init(|| name);
     }
 
-    /// The name of an instrument that a message has named.
+    /// The name of an instrument that appeared in a message.
     #[inline]
     pub fn get(&self, id: InstrumentId) -> Option<&Name> {
         self.names.get(id.index())?.get()
     }
 
-    /// What an instrument is that a message has named.
+    /// What an instrument that appeared in a message is.
     pub fn instrument(&self, id: InstrumentId) -> Option<&Instrument> {
         self.instruments.get(id.index())?.get()
     }
@@ -221,7 +219,7 @@ mod tests {
         let rocket = "x".repeat(29) + "🚀";
         let cut = &rocket.as_bytes()[..SYMBOL_LEN];
         assert_eq!(symbol_text(cut), Some("x".repeat(29).as_str()));
-        // Damage elsewhere in a full field is damage.
+        // An invalid byte elsewhere in a full field is an error.
         let mut damaged = *b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
         damaged[5] = 0xe5;
         assert_eq!(symbol_text(&damaged), None);

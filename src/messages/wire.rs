@@ -1,7 +1,7 @@
-//! How messages lie in a ring: a fixed head, then the values as `f64`.
+//! The layout of messages in a ring: a fixed head, then the values as `f64`.
 //!
-//! Only messages that cross a core boundary are laid out; stages on one lane
-//! hand each other the typed messages of [`crate::messages`] by reference.
+//! Only messages between lanes have a layout. Stages on one lane pass each other the typed
+//! messages of [`crate::messages`] by reference.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -12,15 +12,15 @@ use super::{
 };
 use crate::abi::{self, EXCHANGE_LEN, EventKind, HostEvent, LEVELS, PackedF64, SYMBOL_LEN};
 
-/// Values that any non-Depth event carries at most.
+/// Most values of an event other than Depth.
 const SMALL_EVENT_VALUES: usize = 4;
-/// Values of a Depth per level: bid price, ask price, bid size, ask size.
+/// Values per level of a Depth: bid price, ask price, bid size, ask size.
 const VALUES_PER_LEVEL: usize = 4;
 
 const RAW_HEAD_WORDS: usize = size_of::<RawHead>() / 8;
 const HEAD_WORDS: usize = size_of::<Head>() / 8;
 
-/// The head of every message behind ingest.
+/// The head of every message after ingest.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct Head {
@@ -38,7 +38,7 @@ struct Head {
     count: u16,
 }
 
-/// The tag of values that are those of several models.
+/// The tag of values that come from several models.
 const SEVERAL_MODELS: u8 = u8::MAX;
 const _: () = assert!(ModelId::MAX < SEVERAL_MODELS as usize);
 
@@ -54,7 +54,7 @@ fn tagged_model(tag: u8) -> Option<ModelId> {
 
 const _: () = assert!(size_of::<Head>() == 48 && size_of::<RawHead>() == 80);
 
-/// Values that an event carries when `levels` book levels are read.
+/// Values of an event when `levels` book levels are read.
 pub const fn event_values(levels: usize) -> usize {
     let depth = levels * VALUES_PER_LEVEL;
     if depth > SMALL_EVENT_VALUES {
@@ -64,13 +64,12 @@ pub const fn event_values(levels: usize) -> usize {
     }
 }
 
-/// A message that a lane can take from its inlet.
+/// A message that a lane can receive from its inlet.
 pub trait Wire {
     /// The message as stages see it.
     type View<'a>;
 
-    /// Reads the message and the stamp of its publication in TSC ticks, 0 with
-    /// timing off.
+    /// Reads the message and the stamp of its publication, TSC ticks, 0 with timing off.
     fn decode(words: &[u64]) -> (Self::View<'_>, u64);
 
     /// What ends with the message.
@@ -79,9 +78,9 @@ pub trait Wire {
     }
 }
 
-/// A message that a lane can send. [`carry`] writes the one that it cannot.
+/// A message that a lane can send. [`carry`] writes the other kind, raw events.
 pub trait Encode: Wire {
-    /// 64-bit words that a message with so many values takes.
+    /// 64-bit words of a message with `values` values.
     fn words(values: usize) -> usize {
         HEAD_WORDS + values
     }
@@ -106,8 +105,8 @@ pub struct Predictions;
 #[derive(Debug)]
 pub struct Signals;
 
-/// Copies out of the host's struct what the stages need, straight into a ring's
-/// slot. Nothing is checked here: the host's thread only pays for the copy.
+/// Copies what the stages need from the host's struct straight into a ring's slot. Nothing is
+/// checked here, so the host's thread pays only for the copy.
 #[inline]
 pub fn carry(event: &HostEvent<'_>, levels: usize, sequence: u64, arrival: u64, words: &mut [u64]) {
     let (head_words, value_words) = words.split_at_mut(RAW_HEAD_WORDS);
@@ -141,7 +140,7 @@ pub fn carry(event: &HostEvent<'_>, levels: usize, sequence: u64, arrival: u64, 
                 depth.instrument_type,
                 0,
             );
-            // Known lengths: else each side is a call of memcpy.
+            // With constant lengths; otherwise each side costs a call of memcpy.
             match levels {
                 1 => carry_book::<1>(depth, values),
                 5 => carry_book::<5>(depth, values),
@@ -210,8 +209,8 @@ fn carry_levels(depth: &abi::Depth, levels: usize, values: &mut [f64]) {
     }
 }
 
-/// Copies values, of which there are seldom more than a model's two outputs: a
-/// call of memcpy would cost more.
+/// Copies values, usually no more than a model's two outputs: a call of memcpy would cost
+/// more.
 #[inline(always)]
 pub(crate) fn copy(from: &[f64], to: &mut [f64]) {
     match *from {
@@ -226,7 +225,7 @@ pub(crate) fn copy(from: &[f64], to: &mut [f64]) {
     }
 }
 
-/// Makes of a raw event what no [`carry`] writes, for tests.
+/// Turns a raw event into something that [`carry`] never writes, for tests.
 pub(crate) fn spoil(words: &mut [u64]) {
     let head = &mut bytemuck::cast_slice_mut::<u64, RawHead>(&mut words[..RAW_HEAD_WORDS])[0];
     head.kind = u8::MAX;
@@ -279,7 +278,7 @@ fn head(meta: &Meta, published: u64, count: usize) -> Head {
     }
 }
 
-/// Values that one message can hold.
+/// Most values of one message.
 pub const MAX_VALUES: usize = u16::MAX as usize;
 
 impl Head {
@@ -297,7 +296,7 @@ impl Head {
 impl Wire for RawEvents {
     type View<'a> = RawEvent<'a>;
 
-    /// A raw event is published as it arrives, so its arrival is the stamp.
+    /// A raw event is published as it arrives, so the arrival is its stamp.
     #[inline]
     fn decode(words: &[u64]) -> (RawEvent<'_>, u64) {
         let raw = raw_event(words);

@@ -1,17 +1,16 @@
-//! What takes messages.
+//! What accepts messages.
 
 use super::trace::Trace;
 use crate::messages::wire::Wire;
 
-/// Something that takes messages of a kind: a node or an outlet.
+/// Accepts messages of one kind: a node or an outlet.
 pub(crate) trait Accept<W: Wire> {
     fn accept(&mut self, message: &W::View<'_>, trace: &mut Trace);
 
     /// Warms what is cold before the first message.
     fn prime(&mut self) {}
 
-    /// Publishes what waits for room, as far as there is any. Whether some still
-    /// waits.
+    /// Publishes what waits, as far as there is room. Returns whether anything still waits.
     fn flush(&mut self, _trace: &mut Trace) -> bool {
         false
     }

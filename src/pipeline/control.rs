@@ -11,27 +11,26 @@ use crate::os::stderr::say;
 use crate::os::time::Instant;
 use crate::sync::{AtomicBool, AtomicU64, OnceLock, Ordering};
 
-/// Incidents of which the text is kept and said.
+/// Incidents whose text is stored and printed.
 pub(crate) const MAX_INCIDENTS: usize = 64;
 
-/// Notes of which the text is kept and said.
+/// Notes whose text is stored and printed.
 pub(crate) const MAX_NOTES: usize = 16;
 
-/// How long a lane that was told to stop may take for the message it is at, and
-/// a lane that has failed may be waited for.
+/// The longest wait for a lane that was told to stop and is still processing a message, and
+/// for a lane that has failed.
 pub(crate) const LONGEST_FAREWELL: Duration = Duration::from_secs(5);
 
-/// Between the first look that finds that time over and the one that counts.
+/// From the first check that finds that time over to the one that counts.
 const SECOND_LOOK: Duration = Duration::from_millis(100);
 
-/// What the host's thread and the lanes look at, in one word: a failure, and the
-/// report's wish that the host's thread hand over its hops.
+/// What the host's thread and the lanes check, in one word: a failure, and the report's
+/// request for the hops of the host's thread.
 const FAILED: u64 = 1;
 const ASKED: u64 = 2;
 
-/// Written at the end of an engine's life, when something goes wrong and once an
-/// interval of the latency report only, so that its cache line stays with every
-/// reader.
+/// Written only at the end of an engine's life, when something goes wrong and once per
+/// interval of the latency report. So its cache line stays with every reader.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Control {
@@ -40,9 +39,9 @@ pub(crate) struct Control {
     attention: AtomicU64,
     failure: OnceLock<String>,
     failed_at: std::sync::OnceLock<Instant>,
-    /// When somebody first found that long ago.
+    /// When a check first found that the time since the failure was over.
     late_at: std::sync::OnceLock<Instant>,
-    /// Lanes that have ended, in the order of the path.
+    /// Which lanes have ended, in the order of the path.
     ended: Box<[AtomicBool]>,
     incidents: [std::sync::OnceLock<CString>; MAX_INCIDENTS],
     incident_count: AtomicUsize,
@@ -51,7 +50,7 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// For so many lanes.
+    /// For `lanes` lanes.
     pub(crate) fn new(lanes: usize) -> Self {
         Self {
             stop: AtomicBool::new(false),
@@ -83,15 +82,15 @@ impl Control {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// Whether a lane must not wait for others any longer: it was told to stop,
-    /// or has waited since the failure for long enough.
+    /// Whether a lane must not wait for others any longer: it was told to stop, or has waited
+    /// long enough since the failure.
     #[cold]
     pub(crate) fn must_give_up(&self) -> bool {
         self.is_stopped() || self.has_waited_enough()
     }
 
-    /// A process that was stopped finds the failure long ago: those that are waited for
-    /// get a second look.
+    /// In a process that was suspended, the failure may seem long ago. So the lanes that are
+    /// waited for get a second check.
     fn has_waited_enough(&self) -> bool {
         let Some(at) = self.failed_at.get() else {
             return false;
@@ -108,12 +107,12 @@ impl Control {
         }
     }
 
-    /// A lane has done all that it will ever do.
+    /// Marks that a lane is completely done.
     pub(crate) fn lane_has_ended(&self, lane: usize) {
         self.ended[lane].store(true, Ordering::Release);
     }
 
-    /// Whether no message will come to this lane any more.
+    /// Whether all lanes before this one have ended, so that it receives no more messages.
     pub(crate) fn have_ended_before(&self, lane: usize) -> bool {
         let mut before = self.ended[..lane].iter();
         before.all(|ended| ended.load(Ordering::Acquire))
@@ -129,20 +128,20 @@ impl Control {
         self.attention.load(Ordering::Acquire) & FAILED != 0
     }
 
-    /// Whether the host's thread has more to do than to look for signals: the engine
-    /// has failed, or [`Self::take_wish`] is due. As cheap as [`Self::has_failed`].
+    /// Whether the host's thread must do more than poll for signals: the engine has failed,
+    /// or [`Self::take_wish`] is due. As cheap as [`Self::has_failed`].
     #[inline]
     pub(crate) fn needs_attention(&self) -> bool {
         self.attention.load(Ordering::Acquire) != 0
     }
 
-    /// The latency report wants the hops of the host's thread.
+    /// Requests the hops of the host's thread for the latency report.
     pub(crate) fn ask_host(&self) {
         self.attention.fetch_or(ASKED, Ordering::Release);
     }
 
-    /// Whether the report has asked since the last call. The host's thread alone
-    /// calls it.
+    /// Whether the report has requested them since the last call. Only the host's thread
+    /// calls this.
     #[cold]
     pub(crate) fn take_wish(&self) -> bool {
         self.attention.fetch_and(!ASKED, Ordering::Acquire) & ASKED != 0
@@ -150,13 +149,13 @@ impl Control {
 
     /// Why the engine failed.
     pub(crate) fn failure(&self) -> Option<&str> {
-        // What `fail` stores last is read first.
+        // `fail` stores this last, so it is read first.
         self.has_failed()
             .then(|| self.failure.get().map(String::as_str))
             .flatten()
     }
 
-    /// The first reason stays.
+    /// Marks the engine as failed. The first reason stays.
     pub(crate) fn fail(&self, why: String) {
         say(&format!("the engine has failed: {why}"));
         let _ = self.failed_at.set(Instant::now());
@@ -164,8 +163,8 @@ impl Control {
         self.attention.fetch_or(FAILED, Ordering::Release);
     }
 
-    /// Something was put in quarantine. Said on stderr, one line each, as long
-    /// as there are not too many; the counter `panics` counts them all.
+    /// Reports that something was put in quarantine. Each gets one line on stderr, up to
+    /// [`MAX_INCIDENTS`]; the counter `panics` counts them all.
     #[cold]
     pub(crate) fn report(&self, incident: String) {
         let place = self.incident_count.fetch_add(1, Ordering::Relaxed);
@@ -176,8 +175,8 @@ impl Control {
         let _ = slot.set(CString::new(incident.replace('\0', " ")).unwrap_or_default());
     }
 
-    /// Something that a person should know, although all goes on. Said on stderr, one
-    /// line each, as long as there are not too many.
+    /// Notes something that a person should know although everything continues. Each gets one
+    /// line on stderr, up to [`MAX_NOTES`].
     #[cold]
     pub(crate) fn note(&self, note: fmt::Arguments<'_>) {
         let place = self.note_count.fetch_add(1, Ordering::Relaxed);
@@ -189,7 +188,7 @@ impl Control {
         let _ = slot.set(text);
     }
 
-    /// What has been noted, in its order, and how many notes more there were.
+    /// The notes, in their order, and the number of further notes that were not kept.
     pub(crate) fn notes(&self) -> (impl Iterator<Item = &str>, usize) {
         let notes = self.notes.iter().map_while(|slot| slot.get());
         let count = self.note_count.load(Ordering::Relaxed);
@@ -199,7 +198,7 @@ impl Control {
         )
     }
 
-    /// What has been put in quarantine, in the order in which it was.
+    /// One of the quarantine incidents, in the order in which they happened.
     pub(crate) fn incident(&self, place: usize) -> Option<&CStr> {
         self.incidents.get(place)?.get().map(CString::as_c_str)
     }
@@ -230,8 +229,8 @@ mod loom_tests {
         });
     }
 
-    /// The report asks for the hops, then for the host's attention: who takes the wish
-    /// finds the request, or it would stay open until the next interval.
+    /// The report requests the hops, then the host's attention. A thread that takes the wish
+    /// finds the request; otherwise it would stay open until the next interval.
     #[test]
     fn loom_who_takes_a_wish_finds_the_request() {
         loom::model(|| {
@@ -250,8 +249,8 @@ mod loom_tests {
         });
     }
 
-    /// A lane that looks whether those before it have ended, then at its inlet,
-    /// leaves no message behind.
+    /// A lane checks whether those before it have ended, then polls its inlet: it leaves no
+    /// message behind.
     #[test]
     fn loom_a_lane_ends_behind_the_last_message() {
         loom::model(|| {

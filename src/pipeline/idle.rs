@@ -23,7 +23,7 @@ pub enum Idle {
     Park,
 }
 
-/// A lane's waiting: the strategy and how long it has waited.
+/// How a lane waits, and for how long it has waited.
 #[derive(Debug)]
 pub struct Waiter {
     idle: Idle,
@@ -43,7 +43,7 @@ impl Waiter {
         }
     }
 
-    /// There was work.
+    /// Call it after a poll with work.
     #[inline]
     pub fn reset(&mut self) {
         self.empty_polls = 0;
@@ -55,7 +55,7 @@ impl Waiter {
         self.idle != Idle::Spin
     }
 
-    /// There was none: waits once.
+    /// Call it after an empty poll: waits once.
     #[inline]
     pub fn wait(&mut self) {
         match self.idle {

@@ -8,13 +8,13 @@ use crate::telemetry::counters::{Counter, Counters};
 
 /// The receiving end of a lane.
 pub(crate) trait Inlet: Send {
-    /// Hands the next message to `take`.
+    /// Passes the next message to `take`.
     fn try_receive<R>(&mut self, take: impl FnOnce(&[u64]) -> R) -> Option<R>;
 
-    /// Raises the high-water mark, where there is one.
+    /// Raises the high-water mark, if there is one.
     fn note_level(&mut self);
 
-    /// Asks for the next message's lines, before it is there.
+    /// Prefetches the next message's lines before it is there.
     fn prefetch(&self);
 }
 
@@ -35,8 +35,8 @@ impl Inlet for Receiver {
     }
 }
 
-/// The broadcast of factor vectors to the lanes that share out the models. A
-/// lane that is slow misses vectors, which are counted.
+/// The broadcast of factor vectors to the lanes that share out the models. A slow lane misses
+/// vectors; they are counted.
 pub(crate) struct Share {
     pub(crate) consumer: Consumer,
     pub(crate) counters: Arc<Counters>,
@@ -52,7 +52,7 @@ impl Inlet for Share {
                 .try_receive(|words| take.take().map(|take| take(words)));
             match found {
                 Received::Message(taken) => {
-                    // Behind what it led to: see `Snapshot::in_flight`.
+                    // After everything it led to: see `Snapshot::in_flight`.
                     self.counters.bump(Counter::ModelVectorsTaken);
                     return taken;
                 }
@@ -67,12 +67,13 @@ impl Inlet for Share {
     fn prefetch(&self) {}
 }
 
-/// The rings of several lanes, one after the other.
+/// The rings of several lanes, polled in turn.
 pub(crate) struct Merge {
     inlets: Vec<Receiver>,
-    /// Whose turn is next: each gives one message, then it is another's turn.
+    /// Index of the ring to poll next: each gives one message, then it is the next one's
+    /// turn.
     next: usize,
-    /// Which gave the last message.
+    /// Index of the ring that gave the last message.
     last: usize,
 }
 
@@ -92,7 +93,7 @@ impl Inlet for Merge {
         let mut take = Some(take);
         for _ in 0..self.inlets.len() {
             let place = self.next;
-            // Not a remainder: a division takes longer than a look.
+            // Not a remainder: a division takes longer than a poll.
             self.next = place + 1;
             if self.next == self.inlets.len() {
                 self.next = 0;
@@ -149,12 +150,12 @@ mod tests {
         send(0, 5);
         assert_eq!(take(2), [0, 0]);
         send(2, 2);
-        // Each that has something gives one in its turn.
+        // Each ring with messages gives one in turn.
         assert_eq!(take(9), [2, 0, 2, 0, 0]);
         send(1, 1);
         assert_eq!(take(1), [1]);
         let high_water: Vec<_> = gauges.iter().map(|gauge| gauge.high_water()).collect();
-        // As seen behind a batch, with the message taken last.
+        // As seen after a batch, including the message taken last.
         assert_eq!(high_water, [4, 1, 0]);
     }
 }

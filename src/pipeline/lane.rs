@@ -1,5 +1,5 @@
-//! A lane: one pinned thread that polls its inlet, runs its stages to
-//! completion and publishes to its outlet.
+//! A lane: one pinned thread that polls its inlet, runs its stages to completion and
+//! publishes to its outlet.
 
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,38 +25,38 @@ use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::heartbeat::Heartbeat;
 use crate::telemetry::hops::Recorder;
 
-/// Messages that a lane handles before it looks at anything else.
+/// Messages that a lane handles before it does anything else.
 const BATCH: usize = 64;
-/// Looks in vain for each that asks for the next message's lines.
+/// Empty polls per prefetch of the next message's lines.
 const LOOKS_PER_PREFETCH: u32 = 2;
-/// Empty turns of a spinning lane between two beats: a beat takes a stamp,
-/// which costs as much as a look at the inlet.
+/// Empty turns of a spinning lane per beat. A beat takes a stamp, which costs as much as a
+/// poll of the inlet.
 const TURNS_PER_BEAT: u32 = 16;
 
-/// How long a lane's factor sets and models may take for their first run.
+/// Longest time for the first run of a lane's factor sets and models.
 pub(crate) const PRIMING: Duration = Duration::from_secs(30);
 
-/// Between two looks whether it has had that.
+/// Between two checks whether that time is over.
 const STEP: Duration = Duration::from_micros(50);
 
-/// A lane's work, whatever stages it has.
+/// A lane's work, whichever stages it has.
 pub(crate) trait Turn: Send {
-    /// Warms what is cold, on the thread that will run it.
+    /// Warms what is cold. Called on the thread that will run the work.
     fn prime(&mut self);
-    /// Handles at most a batch of messages and publishes what waits for room;
-    /// returns how many messages it handled.
+    /// Handles at most one batch of messages and publishes what waits for room. Returns the
+    /// number of messages handled.
     fn turn(&mut self) -> usize;
-    /// Publishes what waits for room; whether some still waits.
+    /// Publishes what waits for room. Returns whether anything still waits.
     fn flush(&mut self) -> bool;
-    /// Throws the messages in the inlet away and counts them; returns how many.
+    /// Drops the messages in the inlet and counts them. Returns their number.
     fn discard(&mut self) -> usize;
-    /// Hands the histograms over if they were asked for.
+    /// Hands over the histograms if they were requested.
     fn hand_over(&mut self);
-    /// Hands over what is left.
+    /// Ends the work: drops the messages in the inlet and hands over the last histograms.
     fn finish(self: Box<Self>);
 }
 
-/// An inlet, the stages behind it, and their hops; on cache lines of its own.
+/// An inlet, the stages after it, and their hops; on cache lines of its own.
 #[repr(align(128))]
 pub(crate) struct Work<W, A, I> {
     inlet: I,
@@ -65,7 +65,7 @@ pub(crate) struct Work<W, A, I> {
     trace: Trace,
     recorder: Recorder,
     counters: Arc<Counters>,
-    /// Looks in vain.
+    /// Empty polls.
     looks: u32,
     takes: PhantomData<fn(W)>,
 }
@@ -112,14 +112,14 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
             let Some(published) = published else { break };
             trace.record(self.first, published, &mut self.recorder);
             if handled == 0 {
-                // The batch is longest when it begins.
+                // The batch is longest at its beginning.
                 self.inlet.note_level();
             }
             handled += 1;
         }
         head.flush(trace);
         if handled == 0 {
-            // Not each time: it would often take a line away in the middle of a message.
+            // Not each time: that would often take away a line that is being written.
             self.looks = self.looks.wrapping_add(1);
             if self.looks.is_multiple_of(LOOKS_PER_PREFETCH) {
                 self.inlet.prefetch();
@@ -157,8 +157,8 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
     }
 }
 
-/// A lane's thread, on its core and without work. Whoever chooses cores next, in
-/// this copy of the library or another, finds it there.
+/// A lane's thread, on its core but without work. This or another copy of the library sees
+/// the thread there when it next chooses cores.
 #[derive(Debug)]
 pub(crate) struct Standing {
     index: usize,
@@ -178,7 +178,7 @@ impl Standing {
     ///
     /// # Errors
     ///
-    /// A sentence that names the lane or its core and says what failed.
+    /// A sentence with the lane or its core and what failed.
     pub(crate) fn new(index: usize, plan: &LanePlan, policy: Policy) -> Result<Self, String> {
         let (say, ready) = mpsc::channel();
         let (work, job) = mpsc::channel::<Job>();
@@ -197,8 +197,8 @@ impl Standing {
         })
     }
 
-    /// Gives it its work and waits until that is primed, for `patience`. The lane, which is to be
-    /// joined in any case, and a sentence that says what failed.
+    /// Gives the thread its work and waits up to `patience` until that is primed. Returns the
+    /// lane, which must be joined in any case, and a sentence on what failed.
     pub(crate) fn begin(
         mut self,
         work: Box<dyn Turn>,
@@ -246,7 +246,7 @@ impl Drop for Standing {
     fn drop(&mut self) {
         drop(self.work.take());
         if let Some(thread) = self.thread.take() {
-            // Without work it ends at once.
+            // Without work the thread ends at once.
             let joined = thread.join_within(&mut Limit::of(LONGEST_FAREWELL));
             forget(joined.unwrap_or(Ok(())));
         }
@@ -280,12 +280,12 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// Waits for a lane that was told to stop. Whether it came back: a factor set
-    /// or model that never returns must not keep the host from ending, and its
-    /// lane is left behind with all that it uses.
+    /// Waits for a lane that was told to stop. Returns whether it ended: a factor set or
+    /// model that never returns must not keep the host from ending, so its lane is left
+    /// behind with everything it uses.
     pub(crate) fn join(self, limit: &mut Limit) -> bool {
         match self.thread.join_within(limit) {
-            // A panic was caught on the lane and reported there.
+            // A panic was caught and reported on the lane.
             Ok(result) => {
                 forget(result);
                 true
@@ -302,16 +302,16 @@ impl Lane {
     }
 }
 
-/// Has the stack's pages there before the first event needs them.
+/// Makes the stack's pages present before the first event needs them.
 #[inline(never)]
 fn touch_stack() {
     const BYTES: usize = 128 << 10;
     std::hint::black_box(&mut [0u8; BYTES]);
 }
 
-/// Runs a turn on the host's own thread, for the `inline` placement, with the
-/// floating-point control that lanes have. A panic ends in a failed engine, as it
-/// does on a lane; what waits for room is then still published.
+/// Runs a turn on the host's own thread, for the `inline` placement, with the floating-point
+/// control that lanes have. A panic makes the engine fail, as on a lane; what waits for room
+/// is then still published.
 #[inline]
 pub(crate) fn turn_inline(work: &mut dyn Turn, control: &Control) {
     if float::is_default() {
@@ -344,15 +344,15 @@ fn turn_as_lane(work: &mut dyn Turn, control: &Control) {
     }
 }
 
-/// What became of a last attempt, whose panic has nobody to tell.
+/// Ignores the result of a last attempt: there is no one to report its panic to.
 fn forget<T>(result: std::thread::Result<T>) {
     if let Err(panic) = result {
         discard(panic);
     }
 }
 
-/// Takes what still comes, once the engine has failed: until the lanes before
-/// have ended, the inlet is empty and nothing waits for room.
+/// Takes what still arrives once the engine has failed: until the lanes before this one have
+/// ended, the inlet is empty and nothing waits for room.
 fn empty(
     index: usize,
     work: &mut dyn Turn,
@@ -402,7 +402,7 @@ fn run(
             }
             work.hand_over();
         }
-        // Another lane has failed: what it had sent is still delivered.
+        // Another lane has failed; what it had sent is still delivered.
         empty(
             index,
             &mut *work,
@@ -414,8 +414,8 @@ fn run(
     }));
     if let Err(panic) = result {
         control.fail(format!("lane {index}: {}", told(panic)));
-        // What still comes from the lanes before must count somewhere, and what
-        // waits for room is still delivered.
+        // What still arrives from the lanes before must be counted, and what waits for
+        // room is still delivered.
         forget(catch_unwind(AssertUnwindSafe(|| {
             empty(
                 index,
@@ -437,7 +437,7 @@ mod tests {
     use crate::os::clock::Clock;
     use crate::telemetry::heartbeat::heartbeat;
 
-    /// Comes back from its first run when it hears so, or from nobody.
+    /// Returns from its first run on a message, or when the sender is dropped.
     struct Slow(mpsc::Receiver<()>);
 
     impl Turn for Slow {

@@ -2,19 +2,19 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `accept` | what takes messages: a node or an outlet |
+//! | `accept` | what accepts messages: a node or an outlet |
 //! | `trace` | the times of one message on its way through a lane |
 //! | `nodes` | stages on one lane, calling each other |
 //! | `inlet` | the receiving ends: from a ring, from several, from a broadcast |
 //! | `outlet` | the sending ends: to the next lane, to the host |
-//! | `shard_outlet` | the sending end to lanes that each keep some of the instruments |
+//! | `shard_outlet` | the sending end to shards |
 //! | `lane` | a pinned thread that polls its inlet and runs its stages |
 //! | `build` | from a plan to rings, chains and lanes |
-//! | `overload` | what happens to a message for which a ring has no room |
+//! | `overload` | what happens to a message when its ring is full |
 //! | `control` | the order to stop, the failure, the incidents |
 //! | `placement` | which stages share a lane |
 //! | `plan` | which lanes there are, and on which cores |
-//! | `idle` | what a lane does when it has nothing to do |
+//! | `idle` | what a lane does while it has nothing to do |
 
 mod accept;
 pub(crate) mod build;

@@ -1,8 +1,8 @@
-//! Stages on one lane: each calls the next, nothing is queued between them.
+//! Stages on one lane: each calls the next, and nothing is queued between them.
 //!
-//! A node wraps a stage with what the stage must not know: counters and the
-//! stamp that ends its work. Nodes and outlets compose by type, so a lane's
-//! whole path is one piece of compiled code.
+//! A node adds to a stage what the stage must not know: counters, and the stamp that ends its
+//! work. Nodes and outlets compose by type, so a lane's whole path is one piece of compiled
+//! code.
 
 use std::sync::Arc;
 
@@ -78,8 +78,8 @@ impl<N: Accept<FactorVectors>> Accept<Events> for FactorNode<N> {
             event,
             |vector| {
                 trace.mark(Stage::Factor);
-                // Before it is handed on: once the event has been answered, it
-                // counts everywhere on its way.
+                // Before the vector is sent on: once the event has been answered, it counts
+                // as triggered too.
                 counters.bump(Counter::Triggered);
                 next.accept(&vector, trace);
             },
@@ -131,9 +131,9 @@ fn quarantined_instrument(
 
 pub(crate) struct ModelNode<N> {
     pub(crate) stage: ModelStage,
-    /// Of the models, in their order.
+    /// Names of the models, in their order.
     pub(crate) names: Vec<String>,
-    /// Which of several shards this is.
+    /// Number of this shard, if there are several.
     pub(crate) shard: Option<usize>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) control: Arc<Control>,
@@ -196,8 +196,8 @@ fn quarantined_model(
 
 pub(crate) struct EgressNode {
     pub(crate) stage: Egress,
-    /// Whether egress is timed on its own: on a lane that has other stages the
-    /// publication bears the stamp that ended the stage before.
+    /// Whether egress is timed by itself. On a lane with other stages, the publication
+    /// carries the stamp that ended the previous stage.
     pub(crate) alone: bool,
     pub(crate) counters: Arc<Counters>,
     pub(crate) next: HostOutlet,

@@ -14,8 +14,8 @@ use crate::sync::ring::Sender;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::heartbeat::Patience;
 
-/// To the next lane. A full ring makes this lane wait, so that the ring before
-/// it fills: losses happen at the pipeline's two ends.
+/// To the next lane. If the ring is full, this lane waits, and the ring before it fills. So
+/// losses happen only at the pipeline's two ends.
 pub(crate) struct LaneOutlet {
     pub(crate) sender: Sender,
     pub(crate) idle: Idle,
@@ -62,8 +62,8 @@ pub(crate) fn drop_between_lanes<W: Wire>(message: &W::View<'_>, counters: &Coun
     }
 }
 
-/// To the lanes that share out the models: each sees every factor vector, and a
-/// slow one never makes this lane wait.
+/// To the lanes that share out the models. Each receives every factor vector, and a slow one
+/// never makes this lane wait.
 pub(crate) struct ModelsOutlet {
     pub(crate) producer: Producer,
     pub(crate) lanes: u64,
@@ -74,7 +74,7 @@ impl Accept<FactorVectors> for ModelsOutlet {
     #[inline(always)]
     fn accept(&mut self, vector: &FactorVector<'_>, trace: &mut Trace) {
         self.counters.add(Counter::ModelVectorsSent, self.lanes);
-        // The event ends here: no one lane could tell when all have answered.
+        // The event ends here: no single lane can tell when all have answered.
         let message = FactorVector {
             ends: Ends::Nothing,
             ..*vector
@@ -99,7 +99,7 @@ pub(crate) struct HostOutlet {
 }
 
 impl HostOutlet {
-    /// Publishes a signal, or says by which counter it would be lost.
+    /// Publishes a signal, or returns the counter for its loss.
     #[inline]
     pub(crate) fn send(&mut self, signal: &Signal<'_>, stamp: u64) -> Result<(), Counter> {
         if !self.try_send(signal, stamp) {

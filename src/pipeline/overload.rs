@@ -1,4 +1,4 @@
-//! Overload policies: what happens to a message for which a ring has no room.
+//! Overload policies: what happens to a message when its ring is full.
 
 use serde::{Deserialize, Serialize};
 

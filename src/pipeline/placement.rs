@@ -7,27 +7,24 @@ use crate::stages::{Shards, Stage};
 /// Which stages share a lane.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Placement {
-    /// `fused`; on one core its lane parks instead of spinning.
+    /// `fused`. On a single core its lane parks instead of spinning.
     #[default]
     Auto,
-    /// No lane: the host's thread runs all stages in `on_data`.
+    /// No lane: the host's thread runs all stages inside `on_data`.
     Inline,
-    /// One lane for all stages. With several shards: one for ingest, one a shard
-    /// for factor and model, one for egress.
+    /// One lane for all stages. With several shards: one for ingest, one per shard for factor
+    /// and model, one for egress.
     Fused,
-    /// One lane a stage. With several shards, a lane of factor and one of model
-    /// for each.
+    /// One lane per stage. With several shards, each has a lane for factor and one for model.
     Split,
-    /// Lanes as listed: each stage once, in the order of the path. Egress may
-    /// be left out and then runs on the last lane. The model stage may have
-    /// several lanes to itself, which share out the models; egress then has a
-    /// lane of its own.
+    /// Lanes as listed: each stage once, in the order of the path. Egress may be omitted and
+    /// then runs on the last lane. The model stage may have several lanes of its own, which
+    /// share out the models; egress then has its own lane.
     Lanes(Vec<Vec<Stage>>),
 }
 
 impl Placement {
-    /// Number of lanes; with several shards, at most so many. No shards count as
-    /// one.
+    /// Number of lanes; an upper bound with several shards. 0 shards count as 1.
     pub fn lanes(&self, shards: usize) -> usize {
         let once = match self {
             Placement::Inline => return 0,
@@ -36,23 +33,22 @@ impl Placement {
             Placement::Split => Stage::ALL.len(),
             Placement::Lanes(lanes) => lanes.len(),
         };
-        // All but ingest's and egress's are repeated.
+        // All lanes are repeated except those of ingest and egress.
         once + once.saturating_sub(2) * shards.saturating_sub(1)
     }
 
-    /// Rings between lanes; with several shards, at most so many. No shards count
-    /// as one.
+    /// Rings between lanes; an upper bound with several shards. 0 shards count as 1.
     pub fn rings(&self, shards: usize) -> usize {
         let lanes = self.lanes(shards);
         match shards {
-            // One leads to each lane but ingest's.
+            // One ring leads to each lane except ingest's.
             0 | 1 => lanes.saturating_sub(1),
-            // One leads to each shard's lanes, and one from each shard to egress.
+            // One ring leads to each shard's lanes, and one from each shard to egress.
             _ => lanes.saturating_sub(2) + shards,
         }
     }
 
-    /// Lanes that share out the models; 1 where the model stage is not repeated.
+    /// Lanes that share out the models; 1 if the model stage is not repeated.
     pub fn model_lanes(&self) -> usize {
         let Placement::Lanes(lanes) = self else {
             return 1;
@@ -63,11 +59,11 @@ impl Placement {
 }
 
 impl Placement {
-    /// Whether the lanes of factor and model can be there so many times.
+    /// Checks that there can be `shards` copies of the lanes for factor and model.
     ///
     /// # Errors
     ///
-    /// A sentence that names the field, what it holds and what was expected.
+    /// A sentence with the field, its value and what was expected.
     pub fn check_shards(&self, shards: usize) -> Result<(), String> {
         if !(1..=Shards::MAX).contains(&shards) {
             return Err(format!("shards: {shards}; expected 1 to {}", Shards::MAX));

@@ -13,12 +13,12 @@ use crate::stages::Stage;
 pub struct LanePlan {
     /// First and last stage that the lane runs.
     pub stages: RangeInclusive<Stage>,
-    /// Which of the lanes that share out the models, from 0; `None` where there
-    /// is one lane for all.
+    /// Which of the lanes that share out the models, from 0; `None` if one lane has all of
+    /// them.
     pub share: Option<usize>,
-    /// Which of the shards, from 0; `None` where there is one for all.
+    /// Which of the shards, from 0; `None` if there is only one.
     pub shard: Option<usize>,
-    /// Core that it is pinned to; `None` where lanes cannot be pinned.
+    /// Core that it is pinned to; `None` if lanes cannot be pinned.
     pub core: Option<usize>,
     /// What it does when idle; never [`Idle::Auto`].
     pub idle: Idle,
@@ -59,46 +59,45 @@ impl LanePlan {
 pub struct Wanted<'a> {
     /// Which stages share a lane.
     pub placement: &'a Placement,
-    /// How many times the lanes of factor and model are there.
+    /// Number of copies of the lanes for factor and model.
     pub shards: usize,
-    /// Cores that were chosen, one a lane.
+    /// Configured cores, one per lane.
     pub cores: Option<&'a [usize]>,
     /// What lanes do when idle.
     pub idle: Idle,
-    /// Whether the host's thread may run the stages where [`Placement::Auto`] finds
-    /// no core for a lane: it delivers from `signal_on_data`.
+    /// Whether the host's thread may run the stages if [`Placement::Auto`] finds no core for
+    /// a lane. True if signals are delivered from `signal_on_data`.
     pub may_run_inline: bool,
 }
 
-/// Lanes with their cores. No lanes means `inline`.
+/// Lanes with their cores. If there are none, the placement is `inline`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// In the order of the path.
     pub lanes: Vec<LanePlan>,
-    /// How many times the lanes of factor and model are there.
+    /// Number of copies of the lanes for factor and model.
     pub shards: usize,
-    /// Why it is not what one might expect, a phrase each.
+    /// Why the plan is not what one might expect, one phrase each.
     pub notes: Vec<String>,
 }
 
 impl Plan {
     /// Decides what runs where.
     ///
-    /// Without chosen cores, lanes take allowed cores but the host's, those of
-    /// other handles' lanes and those that other processes have claimed: isolated
-    /// ones first, then whole physical cores, high numbers before low ones; when
-    /// there are too few they share. `Idle::Auto` spins where every lane has a core
-    /// to itself and one is left for each host, else parks; it parks, too, where that is
-    /// not known.
+    /// Unless cores are configured, lanes take allowed cores, except the host's, those of
+    /// other handles' lanes and those that other processes have claimed. Isolated cores come
+    /// first, then whole physical cores, high numbers before low ones. If there are too few,
+    /// lanes share them. `Idle::Auto` spins if every lane has a core to itself and one is
+    /// left for each host. Otherwise, and if this is not known, it parks.
     ///
-    /// Without chosen cores [`Placement::Auto`] never oversubscribes: where
-    /// `shards` lanes and those of ingest and egress would not have a core each,
-    /// there are fewer shards, at worst one lane for all stages; and where that lane
-    /// would park, there is none if the stages may run inline.
+    /// Unless cores are configured, [`Placement::Auto`] never oversubscribes. If `shards`
+    /// lanes and those of ingest and egress cannot have a core each, there are fewer shards,
+    /// down to one lane for all stages. If that lane would park, there is no lane if the
+    /// stages may run inline.
     ///
     /// # Errors
     ///
-    /// A sentence that names the field, what it holds and what was expected.
+    /// A sentence with the field, its value and what was expected.
     pub fn new(wanted: Wanted<'_>, cores: &Cores) -> Result<Self, String> {
         let Wanted {
             placement,
@@ -162,7 +161,7 @@ impl Plan {
             let why = cores.cannot_pin.iter();
             notes.extend(why.map(|why| format!("lanes are not pinned: {why}")));
         }
-        // What is not known may be the worst.
+        // Assume the worst of what is not known.
         let has_own_cores = has_own_cores && has_time && is_known;
         if is_free_choice && shards == 1 && idle == Idle::Auto && may_run_inline && !has_own_cores {
             return Ok(Self {
@@ -199,7 +198,7 @@ impl Plan {
         })
     }
 
-    /// Cores that its lanes keep busy.
+    /// Cores that the plan's lanes keep busy.
     pub(crate) fn busy_cores(&self) -> Vec<usize> {
         let busy = self.lanes.iter().filter(|lane| lane.idle != Idle::Park);
         let mut cores: Vec<usize> = busy.filter_map(|lane| lane.core).collect();
@@ -208,8 +207,7 @@ impl Plan {
         cores
     }
 
-    /// The configured placement, and the number of shards where there are several
-    /// or should be.
+    /// The configured placement, and the number of shards if there are or should be several.
     pub fn about(&self, placement: &Placement, configured: usize) -> String {
         match (configured, self.shards) {
             (1, _) => placement.to_string(),
@@ -234,7 +232,7 @@ impl fmt::Display for Plan {
     }
 }
 
-/// Each lane's stages, and its shard where there are several.
+/// Each lane's stages, and its shard if there are several.
 type LaneStages = (RangeInclusive<Stage>, Option<usize>);
 
 fn lanes_of(placement: &Placement, shards: usize) -> Result<Vec<LaneStages>, String> {
@@ -265,7 +263,7 @@ fn lanes_of(placement: &Placement, shards: usize) -> Result<Vec<LaneStages>, Str
 fn explicit(lanes: &[Vec<Stage>]) -> Result<Vec<RangeInclusive<Stage>>, String> {
     let expected = "placement: expected every stage once, in the order ingest, factor, model, egress (egress may be left out), at least one on each lane; \
          or several lanes of model alone, with egress on a lane behind them";
-    // Lanes that share out the models stand side by side and count as one.
+    // Lanes that share out the models are listed next to each other and count as one.
     let mut distinct = lanes.to_vec();
     distinct.dedup_by(|lane, before| lane[..] == [Stage::Model] && lane == before);
     let mut order: Vec<Stage> = distinct.iter().flatten().copied().collect();
@@ -309,15 +307,15 @@ fn check_chosen(chosen: &[usize], lanes: usize, cores: &Cores) -> Result<(), Str
     Ok(())
 }
 
-/// Whether lanes on these cores leave one for each host. Lanes that were given the
-/// host's own core have been looked at apart.
+/// Whether lanes on these cores leave one for each host. The case of a lane on the host's own
+/// core is checked elsewhere.
 fn is_room_for_hosts(taken: &[usize], cores: &Cores) -> bool {
     let is_left = |core: &&usize| !taken.contains(core) && !cores.is_taken(**core);
     cores.allowed.iter().filter(is_left).count() >= cores.hosts_to_lock()
 }
 
-/// CPU time, in cores, that so many more spinning lanes take together with those
-/// that are there and the host.
+/// CPU time, in cores, for `lanes` more spinning lanes together with the existing ones and
+/// the host.
 fn cores_to_spin(lanes: usize, cores: &Cores) -> usize {
     let mut busy = cores.lanes.clone();
     busy.sort_unstable();
@@ -325,7 +323,7 @@ fn cores_to_spin(lanes: usize, cores: &Cores) -> usize {
     busy.len() + lanes + 1
 }
 
-/// Who has the cores that lanes would need, as far as that is known.
+/// Who uses the cores that lanes would need, as far as that is known.
 fn why_crowded(taken: &[usize], cores: &Cores) -> Vec<String> {
     const MOST: usize = 4;
     if taken.is_empty() {
@@ -349,8 +347,8 @@ fn why_crowded(taken: &[usize], cores: &Cores) -> Vec<String> {
     why
 }
 
-/// Lanes that can have a core each, with one left for each host; none where that is
-/// not known.
+/// Number of lanes that can have a core each, with one left for each host; 0 if that is not
+/// known.
 fn room(cores: &Cores) -> usize {
     if cores.cannot_pin.is_some() || !cores.unknown(false).is_empty() {
         return 0;
@@ -366,9 +364,9 @@ fn room(cores: &Cores) -> usize {
     beside_host.min(places).min(time)
 }
 
-/// Cores for lanes, best first: not the host's own and nobody else's, isolated
-/// before others, one hardware thread of each physical core before the rest, high
-/// numbers before low ones, which tend to take interrupts.
+/// Cores for lanes, best first: not the host's own, and none that is used. Isolated ones come
+/// first, then one hardware thread of each physical core, and high numbers before low ones,
+/// which tend to take interrupts.
 fn pool(cores: &Cores) -> Vec<usize> {
     let mut pool: Vec<usize> = cores
         .allowed
@@ -383,7 +381,7 @@ fn pool(cores: &Cores) -> Vec<usize> {
     if pool.iter().any(|&core| !cores.is_taken(core)) {
         pool.retain(|&core| !cores.is_taken(core));
     } else if cores.allowed.iter().any(|&core| !is_others(core)) {
-        // Rather in its own host's way than in that of another process.
+        // Better to be in the way of its own host than of another process.
         pool.retain(|&core| !is_others(core));
         if pool.is_empty() {
             pool.extend(cores.host);

@@ -1,4 +1,4 @@
-//! To the shards: lanes that each keep some of the instruments.
+//! The sending end to the shards: lanes that each keep some of the instruments.
 
 use std::sync::Arc;
 
@@ -11,20 +11,20 @@ use crate::stages::Shards;
 use crate::sync::padded::Items;
 use crate::telemetry::counters::{Counter, Counters};
 
-/// Deals events out by their instruments, so that each instrument's stay in
-/// order. An index price goes to every shard: those that have none of its pair's
-/// instruments yet remember it for those to come.
+/// Distributes events by instrument, so that each instrument's events stay in order. An index
+/// price goes to every shard: a shard that has none of its pair's instruments yet remembers
+/// it for those to come.
 ///
-/// A full ring to one shard makes the lane wait, and with it the others: a loss
-/// belongs to the ring to ingest, where it is counted.
+/// A full ring to one shard makes the lane wait, and so the other shards too. Losses happen
+/// in the ring to ingest, where they are counted.
 pub(crate) struct ShardsOutlet {
     shards: Shards,
     outlets: Vec<LaneOutlet>,
-    /// By pair, the shard of the instrument that was heard of first. Its copy of
-    /// an index price stands for the event, as that instrument's factor vector is
-    /// the event's last where there are no shards.
+    /// For each pair, the shard of the instrument that was seen first. That shard's copy of
+    /// an index price counts as the event, because without shards that instrument's factor
+    /// vector is the event's last.
     homes: Items<u8>,
-    /// Instruments heard of: they are numbered as they appear.
+    /// Number of instruments seen; they are numbered as they appear.
     heard: u32,
     counters: Arc<Counters>,
 }
@@ -32,7 +32,7 @@ pub(crate) struct ShardsOutlet {
 const NO_HOME: u8 = u8::MAX;
 
 impl ShardsOutlet {
-    /// With one outlet a shard, for so many pairs.
+    /// With one outlet per shard, for `pairs` pairs.
     pub(crate) fn new(outlets: Vec<LaneOutlet>, pairs: usize, counters: Arc<Counters>) -> Self {
         Self {
             shards: Shards::new(outlets.len()),
@@ -43,7 +43,7 @@ impl ShardsOutlet {
         }
     }
 
-    /// Bytes that it takes for so many pairs.
+    /// Bytes that it takes for `pairs` pairs.
     pub(crate) fn bytes(pairs: usize) -> usize {
         Items::<u8>::bytes(pairs)
     }
@@ -63,7 +63,7 @@ impl ShardsOutlet {
             NO_HOME => 0,
             home => usize::from(home),
         };
-        // Before the first of them can end.
+        // Counted before the first of them can end.
         let copies = self.outlets.len() - 1;
         self.counters.add(Counter::Copies, copies as u64);
         for (shard, outlet) in self.outlets.iter_mut().enumerate() {
@@ -107,7 +107,7 @@ mod tests {
     use crate::telemetry::counters::Snapshot;
     use crate::telemetry::heartbeat::heartbeat;
 
-    /// An outlet to shards with rings of that size, and their other ends.
+    /// An outlet to shards with rings of `size` messages, and the rings' receivers.
     fn outlet(shards: usize, size: usize) -> (ShardsOutlet, Vec<Receiver>, Arc<Control>) {
         let (clock, control) = (Clock::new(false), Arc::new(Control::new(1)));
         let counters = Counters::new();
@@ -157,7 +157,7 @@ mod tests {
         event(InstrumentId::NONE.0, pair, body)
     }
 
-    /// Of each shard, the instruments of its messages and what ends with them.
+    /// For each shard, the instruments of its messages and what ends with them.
     fn received(shards: &mut [Receiver]) -> Vec<Vec<(u32, Ends)>> {
         let all = |shard: &mut Receiver| {
             let message = |words: &[u64]| {
@@ -189,7 +189,7 @@ mod tests {
             received(&mut shards),
             [of(&[0, 3]), of(&[1, 1, 4]), of(&[2])]
         );
-        // The pair's oldest instrument says whose copy stands for the event.
+        // The pair's oldest instrument decides which copy counts as the event.
         send(index(0));
         assert_eq!(received(&mut shards), [[copy], [own], [copy]]);
         send(index(1));
@@ -208,13 +208,13 @@ mod tests {
             Accept::<Events>::accept(&mut outlet, &event, &mut trace);
         };
         control.stop();
-        // One event fits into each ring: then one event and two copies are lost.
+        // One event fits into each ring; then one event and two copies are lost.
         for event in [trade(0, 0), trade(1, 1), index(0), trade(2, 2)] {
             send(event);
         }
         let counters = Snapshot::of(&[outlet.counters.clone()]);
         let get = |counter| counters.get(counter);
-        // The event's own copy, and the last trade.
+        // The copy that counts as the event, and the last trade.
         assert_eq!(get(Counter::DroppedStageStopped), 2);
         assert_eq!((get(Counter::Copies), get(Counter::CopiesEnded)), (2, 1));
         assert_eq!(get(Counter::LostStageParts), 1);

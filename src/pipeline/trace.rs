@@ -6,33 +6,31 @@ use crate::telemetry::hops::{Hop, Recorder};
 
 /// The times of one message on its way through a lane, TSC ticks.
 ///
-/// They are kept here and recorded after the lane has published, so that the
-/// histograms' cost is not on the message's way. A stamp is: of three in a row,
-/// each costs what a stage like `test0000` does. So every message is stamped when
-/// it is picked up and when its work ends, and the ends of the stages in between
-/// in a sample.
+/// The times are kept here and recorded after the lane has published, so that histograms cost
+/// the message nothing. A stamp does cost time: with three in a row, each costs as much as a
+/// stage like `test0000`. So every message is stamped when it is picked up and when its work
+/// ends. The ends of the stages in between are stamped only in a sample of messages.
 #[derive(Debug)]
 pub(crate) struct Trace {
     clock: Clock,
-    /// The stage whose end is always stamped: what the lane publishes bears it.
+    /// The stage whose end is always stamped: what the lane publishes carries that stamp.
     ends: Stage,
     sample: Sample,
     sampled: bool,
     picked: u64,
-    /// A message may make several of the next stage's: work adds up.
+    /// A message may lead to several of the next stage's; their work is added up.
     work: [u64; Stage::ALL.len()],
-    /// A bit for each stage that has worked.
+    /// One bit for each stage that has worked.
     worked: u8,
     pub(super) updated_only: bool,
     last: u64,
 }
 
 impl Trace {
-    /// For a lane with these stages that stamps the ends of all in one message
-    /// of `every`.
+    /// For a lane with these stages. One message of `every` has the end of each stage
+    /// stamped.
     pub(crate) fn new(clock: Clock, first: Stage, last: Stage, every: u32) -> Self {
-        // Egress is timed where it has a lane of its own: elsewhere it is the
-        // publication itself.
+        // Egress is timed if it has a lane of its own. Otherwise it is just the publication.
         let ends = if last == Stage::Egress && first != last {
             Stage::Model
         } else {
@@ -60,8 +58,8 @@ impl Trace {
         self.sampled = self.clock.is_on() && self.sample.takes();
     }
 
-    /// Ends a stage's work. Where a stage emits several messages, handing on
-    /// the one before counts to the one after it.
+    /// Ends a stage's work. If a stage emits several messages, sending on one of them counts
+    /// as work on the next.
     #[inline(always)]
     pub(super) fn mark(&mut self, stage: Stage) {
         if !self.sampled && stage != self.ends {
@@ -74,7 +72,7 @@ impl Trace {
         } else {
             self.work[stage as usize]
         };
-        // A stamp may lie before the last: threads move, and clocks are set.
+        // A stamp may be earlier than the last one: threads move, and clocks are set.
         self.work[stage as usize] = before + now.saturating_sub(self.last);
         self.worked |= bit;
         self.last = now;
@@ -92,8 +90,8 @@ impl Trace {
         self.last
     }
 
-    /// Records the wait before the lane's first stage, and each stage's work if
-    /// the message is in the sample.
+    /// Records the wait before the lane's first stage, and if the message is in the sample,
+    /// each stage's work.
     #[inline(always)]
     pub(crate) fn record(&self, first: Stage, published: u64, recorder: &mut Recorder) {
         if !self.clock.is_on() {
@@ -120,12 +118,12 @@ impl Trace {
     }
 }
 
-/// Takes one message of so many on average, at random: feeds come in patterns,
-/// such as a trade before each Depth, of which a fixed step would see one part.
+/// Takes on average one message of `every`, at random. Feeds have patterns, such as a trade
+/// before each Depth, and a fixed step would see only one part of them.
 #[derive(Debug)]
 struct Sample {
     every: u32,
-    /// Messages until the next that is taken.
+    /// Messages until the next one is taken.
     left: u32,
     random: u64,
 }
@@ -150,7 +148,7 @@ impl Sample {
         true
     }
 
-    /// Evenly from 1 to twice `every` less 1. Marsaglia, "Xorshift RNGs" (2003).
+    /// Uniform from 1 to 2 * `every` - 1. Marsaglia, "Xorshift RNGs" (2003).
     fn draw(&mut self) {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -173,7 +171,7 @@ mod tests {
             for message in 0..messages as usize {
                 taken[message % 2] += u32::from(sample.takes());
             }
-            // Of 20,000 expected the standard deviation is below 100.
+            // 20,000 are expected, with a standard deviation below 100.
             let all = taken[0] + taken[1];
             assert!(all.abs_diff(20_000) < 1_000, "{every}: {all}");
             assert!(taken[0].abs_diff(all / 2) < 1_000, "{every}: {taken:?}");

@@ -1,5 +1,5 @@
-//! Histograms in HdrHistogram's compressed format, made in memory that is taken once:
-//! the library's own serializer makes a compressor for each histogram.
+//! Histograms in HdrHistogram's compressed format, made in memory that is allocated once. The
+//! library's own serializer makes a compressor for each histogram.
 
 use std::io::{self, Write};
 
@@ -8,11 +8,11 @@ use hdrhistogram::{Counter, Histogram};
 
 use hdrhistogram::serialization::{Serializer, V2SerializeError, V2Serializer};
 
-/// The format's name for itself.
+/// The number that identifies the format.
 const COOKIE: u32 = 0x1c84_9314;
 /// The cookie, and the length of what follows.
 const HEAD: usize = 8;
-/// Bytes of a count at most, and of what comes before the counts.
+/// Most bytes of a count, and of what comes before the counts.
 const OF_COUNT: usize = 9;
 const BEFORE_COUNTS: usize = 40;
 
@@ -22,16 +22,16 @@ pub(super) struct Deflate {
     packed: Vec<u8>,
     v2: V2Serializer,
     compress: Compress,
-    /// Until then, as many bytes are written as there can be: whoever gets them has room
-    /// for all that follows.
+    /// Whether something was written. The first time, the most bytes that there can be are
+    /// written, so that the receiver has room for everything that follows.
     is_warm: bool,
 }
 
 impl Deflate {
-    /// For histograms with the bounds of this one.
+    /// For histograms with the same bounds as this one.
     pub(super) fn new<T: Counter>(histogram: &Histogram<T>) -> Self {
         let plain = BEFORE_COUNTS + histogram.distinct_values() * OF_COUNT;
-        // What cannot be compressed is stored, in blocks with a head each.
+        // What cannot be compressed is stored in blocks, each with a head.
         let packed = HEAD + plain + plain / 64 + 256;
         Self {
             plain: Vec::with_capacity(plain),
@@ -93,7 +93,7 @@ mod tests {
         let mut first = Vec::new();
         ours.serialize(&recorded, &mut first).unwrap();
         for round in 0..6 {
-            // From a few to more than can be compressed.
+            // From a few latencies to more than can be compressed.
             for _ in 0..10usize.pow(round) {
                 let nanos = 1 << random.u32(0..42) | random.u64(0..64);
                 recorded.record_n(nanos, random.u64(1..1 << 40)).unwrap();

@@ -12,8 +12,8 @@ use crate::os::cores::Cores;
 use crate::os::machine::{self, CpuInfo, Throttled, Throttling};
 use crate::pipeline::plan::Plan;
 
-/// The version and the revision that it was built from, `unknown` outside a repository:
-/// `0.1.0 (revision 0123456789ab)`.
+/// The version and the revision of the build, as in `0.1.0 (revision 0123456789ab)`; the
+/// revision is `unknown` outside a repository.
 pub const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (revision ",
@@ -21,7 +21,7 @@ pub const VERSION: &str = concat!(
     ")"
 );
 
-/// What a report says of where it was made.
+/// What a report says about where it was made.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Facts {
     machine: Machine,
@@ -29,10 +29,10 @@ pub(crate) struct Facts {
     configuration: Config,
     lanes: String,
     stamp_cost_ns: f64,
-    /// What holds this process up, if anything does.
+    /// What throttles this process, if anything does.
     #[serde(skip)]
     throttled: Option<Throttled>,
-    /// When the report began.
+    /// The throttling when the report began.
     #[serde(skip)]
     throttled_before: Throttling,
 }
@@ -83,7 +83,7 @@ impl Facts {
         .on(Path::new("/"))
     }
 
-    /// On a machine whose files lie below `system`.
+    /// For a machine whose system files are below `system`.
     pub(crate) fn on(mut self, system: &Path) -> Self {
         self.throttled = Throttled::find_in(system);
         let now = self.throttled.as_ref().and_then(Throttled::now);
@@ -110,7 +110,7 @@ impl Facts {
 impl Machine {
     fn read(cores: &Cores, clock: &Clock) -> Self {
         let cpu = CpuInfo::read();
-        // The more ticks it is made of, the less rounding; it overflows nothing.
+        // Many ticks, so that rounding matters less, but too few to overflow.
         const TICKS: u64 = 1 << 40;
         Self {
             cpu: cpu.model().map(str::to_owned),

@@ -1,5 +1,5 @@
-//! What a look at the engine has found, told without memory: who asks may be a
-//! signal handler, or have none left.
+//! What a look at the engine found, reported without allocating: the caller may be a signal
+//! handler, or have no memory left.
 
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -9,18 +9,18 @@ use super::monitor::Monitor;
 use crate::stages::Rules;
 use crate::telemetry::counters::{Counter, Snapshot};
 
-/// Refused calls that are no events.
+/// Refused calls that are not events.
 const NO_EVENTS: [Counter; 2] = [Counter::RefusedNullData, Counter::RefusedUnknownType];
 
-/// Refusals that are not counted as a feed gone wrong: these were asked for, or are
-/// a state of their own.
+/// Refusals that do not indicate a broken feed: they are configured, or have a state of their
+/// own.
 const EXPECTED: [Counter; 3] = [
     Counter::RefusedNotAnAsset,
     Counter::RefusedQuarantined,
     Counter::RefusedFailed,
 ];
 
-/// What a look has found; shown, it says what the state is concluded from.
+/// What a look found. Its `Display` gives the reason for the state.
 pub(crate) struct Findings<'a> {
     pub(super) monitor: &'a Monitor,
     pub(super) state: HealthState,
@@ -29,10 +29,10 @@ pub(crate) struct Findings<'a> {
     pub(super) counters: Snapshot,
 }
 
-/// What a state is concluded from.
+/// The reason for a state.
 pub(super) enum Cause {
     Nothing,
-    /// Another look is under way.
+    /// Another look is in progress.
     AnotherLook,
     Failure,
     Stall {
@@ -50,7 +50,7 @@ pub(super) enum Cause {
     Incident,
 }
 
-/// What is wrong beside the way from events to signals.
+/// What is wrong outside the path from events to signals.
 #[derive(Default)]
 pub(super) struct Beside {
     refused: Option<RefusedEvents>,
@@ -59,7 +59,7 @@ pub(super) struct Beside {
     capture_missed: u64,
 }
 
-/// So many of the events since the last look that it is said.
+/// Refused events since the last look, if there are enough of them to be reported.
 struct RefusedEvents {
     refused: u64,
     all: u64,
@@ -87,7 +87,7 @@ impl<'a> Findings<'a> {
         self.state
     }
 
-    /// Whether there is anything to say.
+    /// Whether there is anything to report.
     pub(crate) fn has_words(&self) -> bool {
         let mut any = false;
         self.each(&mut |_| any = true);
@@ -101,7 +101,7 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// Each thing that is to be said.
+    /// Calls `each` with each thing to report.
     fn each(&self, each: &mut dyn FnMut(fmt::Arguments<'_>)) {
         if !matches!(self.cause, Cause::Nothing) {
             each(format_args!("{}", Why(self)));
@@ -123,7 +123,7 @@ impl fmt::Display for Findings<'_> {
     }
 }
 
-/// Writes all that `parts` gives, one behind the other.
+/// Writes everything that `parts` passes in, one after the other.
 fn join(
     f: &mut fmt::Formatter<'_>,
     parts: impl FnOnce(&mut dyn FnMut(fmt::Arguments<'_>)),
@@ -139,7 +139,7 @@ fn join(
     written
 }
 
-/// The cause in words.
+/// The reason in words.
 struct Why<'a>(&'a Findings<'a>);
 
 impl fmt::Display for Why<'_> {
@@ -219,7 +219,7 @@ impl Beside {
     }
 }
 
-/// What is wrong beside, in words.
+/// What else is wrong, in words.
 struct BesideIn<'a>(&'a Findings<'a>);
 
 impl fmt::Display for BesideIn<'_> {
@@ -251,7 +251,7 @@ impl fmt::Display for BesideIn<'_> {
     }
 }
 
-/// What was refused, if this share of the events since the last look was.
+/// What was refused, if it is at least `percent` of the events since the last look.
 fn refused(since: impl Fn(Counter) -> u64, percent: u64) -> Option<RefusedEvents> {
     let is_refused = |counter: &Counter| counter.name().starts_with("refused_");
     let reasons = Counter::ALL.iter().copied().filter(is_refused);
@@ -297,7 +297,7 @@ pub(super) enum NamedBy {
 }
 
 impl NamedBy {
-    /// Those of which no event has come.
+    /// Those of which no event has arrived.
     pub(super) fn missing(self, rules: &Rules) -> impl Iterator<Item = &str> {
         let assets = matches!(self, Self::Assets).then(|| rules.assets.missing());
         let mapped = matches!(self, Self::Map).then(|| rules.naming.missing());
@@ -308,7 +308,7 @@ impl NamedBy {
     }
 }
 
-/// What a key names and has not occurred in the events that came.
+/// What a key names but no event contained.
 pub(super) struct Missing<'a> {
     pub(super) key: NamedBy,
     pub(super) rules: &'a Rules,
@@ -343,8 +343,8 @@ impl fmt::Display for Missing<'_> {
     }
 }
 
-/// A text of limited length, for whoever may take no memory. What does not fit is
-/// cut off, and dots say so.
+/// A text of limited length, for callers that must not allocate. What does not fit is cut
+/// off and replaced by dots.
 pub(crate) struct Text<'a> {
     bytes: &'a [AtomicU8],
     len: usize,
@@ -352,7 +352,7 @@ pub(crate) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// Empty, in these bytes, the last of which stays for a NUL.
+    /// An empty text in these bytes, the last of which is reserved for a NUL.
     pub(crate) fn new(bytes: &'a [AtomicU8]) -> Self {
         Self {
             bytes,
@@ -384,7 +384,7 @@ impl Write for Text<'_> {
         let dots = if self.is_full { DOTS } else { "" };
         let bytes = more[..kept].bytes().chain(dots.bytes());
         for (to, from) in self.bytes[self.len..].iter().zip(bytes) {
-            // A NUL would end it for C.
+            // In C a NUL would end the text.
             to.store(if from == 0 { b' ' } else { from }, Ordering::Relaxed);
             self.len += 1;
         }

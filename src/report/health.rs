@@ -1,33 +1,33 @@
-//! The engine's state in a word.
+//! The engine's state as one word.
 
 use std::fmt;
 
-/// The engine's state in a word, from best to worst: where several hold, the one
-/// further down the list is given.
+/// The engine's state as one word, from best to worst. If several apply, it is the one
+/// further down the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HealthState {
     /// Events go in, signals come out.
     Ok,
-    /// Signals come out, but something beside them is wrong: `health.refused_percent`
-    /// of the events since the last look were refused, the latency report has ended,
-    /// or events are missing in the capture.
+    /// Signals come out, but something else is wrong: `health.refused_percent` of the events
+    /// since the last look were refused, the latency report has ended, or events are missing
+    /// in the capture.
     Degraded,
-    /// A factor set's instrument or a model has been put in quarantine.
+    /// An instrument (by a panic of a factor set) or a model was put in quarantine.
     Quarantined,
-    /// Events in, nothing out: `health.silent_events` events have come since
-    /// the last signal that the host took.
+    /// Events in, nothing out: `health.silent_events` events have arrived since the last
+    /// signal that the host took.
     Silent,
-    /// Events or signals were dropped or conflated, or lanes waited for room,
-    /// since the last look; or signals wait for room now.
+    /// Events or signals were dropped or conflated or lanes waited for room since the last
+    /// look, or signals wait for room now.
     Overloaded,
-    /// A lane has not come round for `health.stall_us`.
+    /// A lane has made no progress for `health.stall_us`.
     Stalled,
-    /// A lane could not go on: events are counted and refused.
+    /// A lane could not continue: events are counted and refused.
     Failed,
 }
 
 impl HealthState {
-    /// What a number from `as u8` stands for.
+    /// The state with this number, from `as u8`.
     pub(super) fn of(number: u8) -> Self {
         let all = [
             Self::Ok,
@@ -60,8 +60,8 @@ impl HealthState {
 pub struct Health {
     /// The state.
     pub state: HealthState,
-    /// What it is concluded from, nothing for [`HealthState::Ok`]; behind that what a
-    /// person should know in any state: instruments of one name, assets that have not
+    /// The reason for the state, none for [`HealthState::Ok`]. After it comes what a person
+    /// should know in any state: instruments that share a name, assets that have not
     /// occurred.
     pub why: String,
 }

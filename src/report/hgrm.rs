@@ -1,5 +1,5 @@
-//! Percentile tables in HdrHistogram's text format (`.hgrm`), which the
-//! project's plotter reads.
+//! Percentile tables in HdrHistogram's text format (`.hgrm`), which HdrHistogram's plotter
+//! reads.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use crate::telemetry::hops::{MAX_NS, beyond};
 /// Steps per halving of the distance to 100 %, as HdrHistogram's tools use.
 const TICKS_PER_HALF_DISTANCE: u32 = 5;
 
-/// Bytes of a text, which is not made.
+/// Bytes of a text, without making the text.
 fn width(text: fmt::Arguments<'_>) -> usize {
     struct Count(usize);
 
@@ -23,22 +23,21 @@ fn width(text: fmt::Arguments<'_>) -> usize {
     }
 
     let mut count = Count(0);
-    // It takes whatever it is given.
+    // Counting never fails.
     let _ = fmt::Write::write_fmt(&mut count, text);
     count.0
 }
 
-/// Writes a histogram of nanoseconds as a percentile table, values in ns. A line at
-/// the end says how many are at the histogram's bound, if any are: they took as long
-/// or longer, so maximum, mean and deviation are too low.
+/// Writes a histogram of nanoseconds as a percentile table, values in ns. If any latencies
+/// are at the histogram's bound, a line at the end says how many. They took that long or
+/// longer, so maximum, mean and deviation are too low.
 ///
-/// Columns are as wide as in HdrHistogram's own tables, and wider where a number
-/// needs it: each has a space before it, the first one too, for readers that take
-/// rows apart at spaces.
+/// Columns are as wide as in HdrHistogram's own tables, and wider if a number needs it. Each
+/// has a space before it, including the first, for readers that split rows at spaces.
 ///
 /// # Errors
 ///
-/// What the writer says.
+/// The writer's error.
 pub(crate) fn write_hgrm(out: &mut impl Write, histogram: &Histogram<u64>) -> io::Result<()> {
     let value_width = width(format_args!("{:.3}", histogram.max() as f64)).max(11) + 1;
     let count_width = width(format_args!("{}", histogram.len())).max(10);

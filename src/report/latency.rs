@@ -10,7 +10,7 @@ use crate::os::limit::Limit;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::hops::{Feed, Hop, HopSet, beyond, histogram};
 
-/// Longest wait for lanes to hand their histograms over.
+/// Longest wait for lanes to hand over their histograms.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// One hop over the engine's life, latencies in ns.
@@ -27,11 +27,11 @@ pub struct HopSummary {
     pub p99_ns: u64,
     /// 99.9th percentile, ns.
     pub p999_ns: u64,
-    /// Greatest, ns.
+    /// Maximum, ns.
     pub max_ns: u64,
-    /// Messages that took 73 minutes or longer, which the histogram does not tell
-    /// apart: where this is not 0, `max_ns` is a lower bound, and so is each
-    /// percentile that is equal to it.
+    /// Messages that took 73 minutes or longer; the histogram does not distinguish them. If
+    /// this is not 0, `max_ns` is a lower bound, and so is each percentile that is equal to
+    /// it.
     pub beyond: u64,
 }
 
@@ -75,8 +75,8 @@ impl Interval {
         Hop::ALL.iter().map(empty).collect()
     }
 
-    /// Adds to what the log has not taken yet, or begins with it: however often a host
-    /// looks between two intervals of the log, they take one histogram a hop.
+    /// Adds to what the log has not taken yet, or begins with it. However often a host reads
+    /// the hops between two intervals of the log, each hop needs only one histogram.
     fn add(&mut self, histogram: &Histogram<u64>, set: &HopSet) {
         if self.histogram.is_empty() {
             (self.started, self.ended) = (set.started, set.ended);
@@ -93,13 +93,13 @@ impl Interval {
 pub(crate) struct Latency {
     feeds: Vec<Feed>,
     totals: Vec<(Hop, Histogram<u64>)>,
-    /// Since the log took them last, one for each hop; none where there is no log.
+    /// One for each hop since the log last took them; none if there is no log.
     intervals: Vec<Interval>,
     counters: Arc<Counters>,
 }
 
 impl Latency {
-    /// `counters` are written under the lock alone, so they have one writer.
+    /// `counters` are written only under the lock, so they have one writer.
     pub(crate) fn new(feeds: Vec<Feed>, counters: Arc<Counters>) -> Self {
         Self {
             feeds,
@@ -109,24 +109,26 @@ impl Latency {
         }
     }
 
-    /// The lock: no code under it can leave the totals half changed.
+    /// Takes the lock, even if it is poisoned: no code under it can leave the totals half
+    /// changed.
     pub(crate) fn lock(this: &Mutex<Self>) -> MutexGuard<'_, Self> {
         this.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what comes until it is taken, for a log.
+    /// Keeps what arrives until it is taken, for a log.
     pub(crate) fn keep_intervals(&mut self) {
         self.intervals = Interval::of_each_hop();
     }
 
-    /// Nobody takes intervals any more, because the report could not be written.
+    /// Stops keeping intervals: no one takes them any more, because the report could not be
+    /// written.
     pub(crate) fn report_has_ended(&mut self) {
         self.intervals = Vec::new();
         self.counters.set(Counter::ReportEnded, 1);
     }
 
-    /// Asks every recorder for its histograms. Collects first: a recorder that
-    /// answered late would otherwise pass for one that has answered now.
+    /// Requests the histograms of every recorder. Collects first: otherwise a late answer to
+    /// an earlier request would count as the answer to this one.
     pub(crate) fn request(&mut self) {
         self.collect();
         for feed in &mut self.feeds {
@@ -134,7 +136,7 @@ impl Latency {
         }
     }
 
-    /// Adds up what has come.
+    /// Adds up what has arrived.
     pub(crate) fn collect(&mut self) {
         let (totals, intervals) = (&mut self.totals, &mut self.intervals);
         for feed in &mut self.feeds {
@@ -149,8 +151,8 @@ impl Latency {
         self.feeds.iter().all(|feed| !feed.is_open())
     }
 
-    /// Collects until every recorder has answered, for a tenth of a second at
-    /// most: a recorder that nobody runs answers later.
+    /// Collects until every recorder has answered, but at most for 100 ms: a recorder that no
+    /// thread runs answers later.
     pub(crate) fn wait_for_lanes(&mut self) {
         let mut limit = Limit::of(PATIENCE);
         loop {
@@ -162,8 +164,8 @@ impl Latency {
         }
     }
 
-    /// Exchanges the intervals since the last call, oldest first, for those of the
-    /// call before, which are emptied. A hop of which nothing came is empty.
+    /// Swaps the intervals since the last call, oldest first, with those of the previous call,
+    /// which are emptied. A hop without latencies is empty.
     pub(crate) fn take_intervals(&mut self, taken: &mut Vec<Interval>) {
         for interval in taken.iter_mut() {
             interval.histogram.reset();
@@ -173,7 +175,7 @@ impl Latency {
         taken.sort_unstable_by_key(|interval| (interval.started, interval.hop as usize));
     }
 
-    /// Histograms of the engine's life that hold anything.
+    /// Histograms of the engine's life that are not empty.
     pub(crate) fn totals(&self) -> impl Iterator<Item = &(Hop, Histogram<u64>)> {
         self.totals
             .iter()
@@ -187,7 +189,7 @@ impl Latency {
     }
 }
 
-/// Adds up a set; how many of its latencies are beyond the histograms' bound.
+/// Adds a set. Returns how many of its latencies are at the histograms' bound.
 fn add(set: &HopSet, totals: &mut [(Hop, Histogram<u64>)], intervals: &mut [Interval]) -> u64 {
     let mut longer = 0;
     for (hop, histogram) in set.iter().filter(|(_, histogram)| !histogram.is_empty()) {

@@ -1,18 +1,18 @@
-//! What is seen of an engine while it runs, and the latency report that it leaves.
+//! What can be observed of a running engine, and the latency report that it leaves.
 //!
 //! | file | what |
 //! |---|---|
-//! | `health` | the engine's state in a word |
-//! | `monitor` | what that is concluded from, lanes and rings |
+//! | `health` | the engine's state as one word |
+//! | `monitor` | the reasons for that state, lanes and rings |
 //! | `latency` | collects the histograms that recorders hand over |
 //! | `exporter` | the thread that writes the interval log, and the files at the end |
 //! | `whole_lines` | the file of the interval log |
 //! | `hgrm` | percentile tables in HdrHistogram's text format |
 //! | `facts` | the facts of machine, build and configuration |
-//! | `findings` | what a look at the engine has found, told without memory |
+//! | `findings` | what a look at the engine found, reported without allocating |
 //! | `totals` | the files that are written at the end |
 //! | `summary` | the JSON summary |
-//! | `deflate` | histograms compressed in memory that is taken once |
+//! | `deflate` | histograms compressed in memory that is allocated once |
 
 mod deflate;
 mod exporter;

@@ -1,4 +1,4 @@
-//! What is looked at while the engine runs: its health, its lanes and its rings.
+//! What can be observed while the engine runs: its health, its lanes and its rings.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,18 +18,18 @@ use crate::sync::ring::Gauge;
 use crate::telemetry::counters::{Counter, Counters, Snapshot};
 use crate::telemetry::heartbeat::HeartbeatReader;
 
-/// A lane and how it comes round.
+/// A lane, and whether it makes progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LaneReport {
     /// The lane's stages, its core and what it does when idle, as in
     /// `ingest..egress@1(spin)`.
     pub name: String,
-    /// The core that it is pinned to; `None` where lanes cannot be pinned.
+    /// The core that it is pinned to; `None` if lanes cannot be pinned.
     pub core: Option<usize>,
     /// The heartbeat's sequence.
     pub beats: u64,
-    /// The longest duty cycle, ns, without time given away on purpose or spent
-    /// waiting for room.
+    /// The longest duty cycle, ns, without time given away on purpose or spent waiting for
+    /// room.
     pub longest_duty_ns: u64,
     /// Duty cycles longer than `health.stall_us`.
     pub stalls: u64,
@@ -37,12 +37,12 @@ pub struct LaneReport {
     pub silence_ns: u64,
 }
 
-/// A ring and how full it has been.
+/// A ring, and how full it has been.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RingReport {
-    /// `ingest` and `egress`, as in the configuration; `stage.NAME` for the ring
-    /// between lanes that leads to a stage, with a number behind it where there
-    /// are several: of the lane that it comes from, or of the shard.
+    /// `ingest` and `egress`, as in the configuration. `stage.NAME` for the ring between
+    /// lanes that leads to a stage. If there are several, a number follows: that of the lane
+    /// that it comes from, or of the shard.
     pub name: String,
     /// Messages that it can hold.
     pub capacity: usize,
@@ -50,21 +50,21 @@ pub struct RingReport {
     pub high_water: usize,
 }
 
-/// What is looked at while the engine runs, and what the last look found.
+/// What can be observed while the engine runs, and what the last look found.
 pub(crate) struct Monitor {
     pub(super) config: config::Health,
-    /// Those on the events' way first.
+    /// Those of the events' path come first.
     counters: Vec<Arc<Counters>>,
     pub(super) control: Arc<Control>,
     pub(super) lanes: Vec<(LanePlan, HeartbeatReader)>,
     rings: Vec<(String, Gauge)>,
-    /// How many of `counters` are on the events' way.
+    /// How many of `counters` belong to the events' path.
     on_the_way: usize,
     /// Why the latency report has ended.
     pub(super) report_end: OnceLock<FixedText>,
     rules: Rules,
     last: Mutex<Look>,
-    /// The state that the last look has found.
+    /// The state that the last look found.
     found: AtomicU8,
 }
 
@@ -72,13 +72,13 @@ pub(crate) struct Monitor {
 struct Look {
     counters: Snapshot,
     waited_ns: u64,
-    /// Events that had come when the last new signal was seen.
+    /// Events that had arrived when the last new signal was seen.
     events_at_signal: u64,
 }
 
 impl Monitor {
-    /// `counters` are those on the events' way, `aside` those of the threads that
-    /// write files.
+    /// `counters` are those of the events' path, `aside` those of the threads that write
+    /// files.
     pub(crate) fn new(
         config: config::Health,
         mut counters: Vec<Arc<Counters>>,
@@ -112,34 +112,35 @@ impl Monitor {
         Snapshot::of(&self.counters)
     }
 
-    /// Only what is counted on the events' way: fewer to read.
+    /// Only the counters of the events' path: there are fewer to read.
     pub(crate) fn counters_on_the_way(&self) -> Snapshot {
         Snapshot::of(&self.counters[..self.on_the_way])
     }
 
-    /// Has the host's thread hand its hops over at its next poll, if that finds no
-    /// signal: with a signal it does so anyway.
+    /// Makes the host's thread hand over its hops at its next poll, if that finds no signal.
+    /// With a signal it does so anyway.
     pub(crate) fn ask_host(&self) {
         self.control.ask_host();
     }
 
-    /// The latency report has ended, and why. The first reason stays.
+    /// Notes that the latency report has ended, and why. The first reason stays.
     pub(crate) fn report_has_ended(&self, why: FixedText) {
         let _ = self.report_end.set(why);
     }
 
-    /// Whether a lane could not go on.
+    /// Whether a lane could not continue.
     pub(crate) fn has_failed(&self) -> bool {
         self.control.has_failed()
     }
 
-    /// What has been put in quarantine and why, a line each.
+    /// What was put in quarantine and why, one line each.
     pub(crate) fn incidents(&self) -> impl Iterator<Item = Cow<'_, str>> {
         let texts = (0..).map_while(|place| self.control.incident(place));
         texts.map(|text| text.to_string_lossy())
     }
 
-    /// Calls `each` with what a person should know, although all goes on. Takes no memory.
+    /// Calls `each` with what a person should know although everything continues. Does not
+    /// allocate.
     pub(super) fn each_note(&self, each: &mut dyn FnMut(fmt::Arguments<'_>)) {
         let (notes, more) = self.control.notes();
         for note in notes {
@@ -153,12 +154,12 @@ impl Monitor {
         }
     }
 
-    /// What of the configuration has not occurred in the events that came, one for each of
-    /// its keys, if there were any events.
+    /// What the configuration names but no event contained, one item for each of its keys. Empty
+    /// if there were no events.
     pub(crate) fn missing(&self) -> impl Iterator<Item: fmt::Display> {
         let rules = &self.rules;
         let keys = [NamedBy::Assets, NamedBy::Map].into_iter();
-        // The counters lie with all lanes: not where nothing is missing.
+        // Reading the counters disturbs all lanes, so only if something is missing.
         let missing = keys.filter(|key| key.missing(rules).next().is_some());
         let missing = missing.map(|key| (key, self.counters().events()));
         let missing = missing.filter(|(_, events)| *events > 0);
@@ -177,7 +178,7 @@ impl Monitor {
         self.lanes.iter().map(report).collect()
     }
 
-    /// As [`Monitor::lanes`], without taking memory.
+    /// As [`Monitor::lanes`], but does not allocate.
     pub(crate) fn each_lane(&self) -> impl Iterator<Item = (&LanePlan, &HeartbeatReader)> {
         self.lanes.iter().map(|(plan, heartbeat)| (plan, heartbeat))
     }
@@ -191,21 +192,20 @@ impl Monitor {
         self.rings.iter().map(report).collect()
     }
 
-    /// As [`Monitor::rings`], without taking memory.
+    /// As [`Monitor::rings`], but does not allocate.
     pub(crate) fn each_ring(&self) -> impl Iterator<Item = (&str, &Gauge)> {
         self.rings
             .iter()
             .map(|(name, gauge)| (name.as_str(), gauge))
     }
 
-    /// The engine's state, and what it is concluded from.
+    /// The engine's state, and the reason for it.
     pub(crate) fn health(&self) -> Health {
         self.look().health()
     }
 
-    /// As [`Monitor::health`], without memory and without waiting: where another look
-    /// is under way, perhaps one that the caller has interrupted, it is what the one
-    /// before has found.
+    /// As [`Monitor::health`], but neither allocates nor waits. If another look is in progress,
+    /// perhaps one that the caller has interrupted, this returns what the previous look found.
     pub(crate) fn look(&self) -> Findings<'_> {
         let mut last = match self.last.try_lock() {
             Ok(last) => last,
@@ -253,7 +253,7 @@ impl Monitor {
             return (HealthState::Failed, Cause::Failure);
         }
         let stall_ns = self.config.stall_us.saturating_mul(1000);
-        // Those before the last one that stands still may only wait for it.
+        // The last one without progress: those before it may only be waiting for it.
         for (lane, (_, heartbeat)) in self.lanes.iter().enumerate().rev() {
             let silence_ns = heartbeat.silence_ns();
             if silence_ns > stall_ns {

@@ -15,17 +15,16 @@ use crate::telemetry::counters::Counter;
 use crate::telemetry::heartbeat::HeartbeatReader;
 use crate::telemetry::hops::MAX_NS;
 
-/// Changes whenever a field changes its meaning or goes.
+/// Changes whenever a field is removed or changes its meaning.
 const FORMAT: u32 = 1;
 
-/// Written from what is there: to write it takes no memory.
+/// Refers to existing data, so writing it does not allocate.
 pub(super) struct Summary<'a, H> {
     pub(super) started_unix_s: f64,
     pub(super) seconds: f64,
     pub(super) hops: H,
     pub(super) monitor: &'a Monitor,
-    /// Since the report began: how the control group's CPU quota held this process
-    /// up.
+    /// How the control group's CPU quota has throttled this process since the report began.
     pub(super) throttling: Option<Throttling>,
     pub(super) facts: &'a Map<String, Value>,
 }
@@ -37,16 +36,16 @@ impl<H: Iterator<Item = HopSummary> + Clone> Serialize for Summary<'_, H> {
         map.serialize_entry("started_unix_s", &self.started_unix_s)?;
         map.serialize_entry("seconds", &self.seconds)?;
         map.serialize_entry("hops", &List(|| self.hops.clone()))?;
-        // What takes as long or longer is not told apart.
+        // Latencies this long or longer are not distinguished.
         map.serialize_entry("latency_bound_ns", &MAX_NS)?;
         map.serialize_entry("counters", &Counts(self.monitor))?;
-        // Of the lanes: heartbeat, longest duty cycle, stalls.
+        // Heartbeat, longest duty cycle and stalls of each lane.
         map.serialize_entry("vitals", &List(|| self.monitor.each_lane().map(Lane::new)))?;
         map.serialize_entry("rings", &List(|| self.monitor.each_ring().map(Ring::new)))?;
         map.serialize_entry("throttling", &self.throttling)?;
-        // What has been put in quarantine and why.
+        // What was put in quarantine and why.
         map.serialize_entry("incidents", &List(|| self.monitor.incidents()))?;
-        // What a person should know, although all went on.
+        // What a person should know although everything continued.
         map.serialize_entry("notes", &Notes(self.monitor))?;
         for (key, value) in self.facts {
             map.serialize_entry(key, value)?;
@@ -55,7 +54,7 @@ impl<H: Iterator<Item = HopSummary> + Clone> Serialize for Summary<'_, H> {
     }
 }
 
-/// What an iterator gives.
+/// The items of an iterator.
 struct List<F>(F);
 
 impl<I: Iterator<Item: Serialize>, F: Fn() -> I> Serialize for List<F> {

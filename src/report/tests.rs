@@ -1,4 +1,4 @@
-//! Reports of latencies that no test can wait for, read back from every file.
+//! Reports of latencies too long for a test to wait for, read back from every file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,7 +35,7 @@ struct Report {
 }
 
 impl Report {
-    /// Of one interval, which ends with the report.
+    /// A report of one interval, which ends with the report.
     fn start() -> Self {
         Self::with_intervals(Duration::from_secs(3_600))
     }
@@ -44,7 +44,7 @@ impl Report {
         Self::on(Path::new("/"), length)
     }
 
-    /// On a machine whose files lie below `system`.
+    /// On a machine whose system files are below `system`.
     fn on(system: &Path, length: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::new(true);
@@ -92,7 +92,7 @@ impl Report {
         }
     }
 
-    /// Collects what has been recorded, as `signal_latency` does.
+    /// Collects what was recorded, as `signal_latency` does.
     fn look(&mut self) {
         let mut latency = Latency::lock(&self.latency);
         latency.request();
@@ -222,8 +222,8 @@ fn many_looks_between_two_intervals_keep_one_histogram_a_hop_and_lose_nothing() 
 
 #[test]
 fn a_late_answer_is_in_the_log_before_the_next_interval_ends() {
-    // A busy machine may keep the report's thread from its core for seconds: longer
-    // intervals leave it the time.
+    // A busy machine may keep the report's thread off its core for seconds. Longer intervals
+    // give it time.
     let in_time = [2, 4, 8, 16]
         .map(Duration::from_secs)
         .into_iter()
@@ -248,8 +248,8 @@ fn a_late_answer_is_in_the_log_before_the_next_interval_ends() {
     assert!(in_time, "the answer waits for the next interval");
 }
 
-/// Latencies of a few sizes: what a strategy sees in a microsecond, what a slow
-/// market makes of it, what nobody should see.
+/// Latencies of several sizes: about a microsecond, as a strategy sees it, then those of a
+/// slow market, and some that should never occur.
 fn make_report() -> tempfile::TempDir {
     let mut report = Report::start();
     for (hop, sizes) in [
@@ -290,7 +290,7 @@ fn columns_of_a_table_never_touch() {
         for step in 1..=1_000 {
             histogram.saturating_record(longest / 1_000 * step);
         }
-        // More than a column of ten digits holds.
+        // More than fits into a column of ten digits.
         histogram.record_n(1, 20_000_000_000).unwrap();
         let mut table = Vec::new();
         super::hgrm::write_hgrm(&mut table, &histogram).unwrap();
@@ -298,7 +298,7 @@ fn columns_of_a_table_never_touch() {
         let rows = table.lines().skip(2).filter(|line| !line.starts_with('#'));
         let rows: Vec<_> = rows.collect();
         let read: Vec<_> = rows.iter().filter_map(|row| as_hdr_plot(row)).collect();
-        // At 100 % the last column is left out, as HdrHistogram's own tools do.
+        // At 100 % the last column is omitted, as in HdrHistogram's own tools.
         assert_eq!(read.len(), rows.len() - 1, "{table}");
         let most = read.iter().map(|row| row[0]).fold(0.0, f64::max);
         assert_eq!(most as u64, histogram.max(), "{table}");
@@ -361,8 +361,8 @@ fn java_reads_the_same_from_the_log() {
             .collect();
         let right = ["max_ns", "count"].map(|key| row[key].as_f64().unwrap());
         assert_eq!(numbers, right, "{hop}: {printed}");
-        // Values and how many are not above them. A level on the edge between two
-        // values may be the one's or the other's: that is floating point.
+        // Values, and how many are not above them. A level between two values may belong to
+        // either, because of floating-point rounding.
         let table = std::fs::read_to_string(dir.path().join(format!("{hop}.hgrm"))).unwrap();
         let cells = |text: &str| {
             let rows = text.lines().filter_map(|line| {
@@ -380,8 +380,8 @@ fn java_reads_the_same_from_the_log() {
     }
 }
 
-/// A program, if it runs with these arguments; else the test should return, and the
-/// reason has been said.
+/// A program, if it runs with these arguments. Otherwise the reason was printed, and the test
+/// should return.
 fn tool(program: &str, probe: &[&str]) -> Option<Command> {
     let ready = Command::new(program).args(probe).output();
     if ready.is_ok_and(|output| output.status.success()) {
@@ -418,7 +418,7 @@ fn the_summary_says_how_the_quota_held_this_process_up_since_the_report_began() 
     let said = summary(dir.path())["throttling"].clone();
     let right = serde_json::json!({"nr_periods": 23, "nr_throttled": 21, "throttled_us": 750});
     assert_eq!(said, right);
-    // Without a quota there is nothing to say.
+    // Without a quota there is nothing to report.
     write("sys/fs/cgroup/app/cpu.max", "max 100000\n");
     let report = Report::on(system.path(), Duration::from_secs(3_600));
     let (dir, _) = report.finish();

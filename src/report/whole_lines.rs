@@ -1,5 +1,5 @@
-//! A file that gets whole lines, each in one write: a host that is ended between
-//! two of them, by whatever, leaves a file that can be read.
+//! A file that gets whole lines, each in one write. A host that ends between two of them, for
+//! whatever reason, leaves a file that can be read.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -7,18 +7,18 @@ use std::rc::Rc;
 
 use crate::os::files::Output;
 
-/// Writes each line at its end. A line that the disk takes only a part of is cut
-/// off again. Until it has a file it drops what it is given.
+/// Writes each line when it is complete. If the disk takes only a part of a line, that part
+/// is removed again. Until there is a file, everything is dropped.
 pub(super) struct WholeLines {
     file: Rc<RefCell<Option<Output>>>,
     /// Bytes of whole lines in the file.
     len: u64,
-    /// What has been written since the last line's end.
+    /// What has been passed in since the last end of a line.
     begun: Vec<u8>,
 }
 
 impl WholeLines {
-    /// Writes to an empty file, once it is there.
+    /// Writes to `file` once it is there; it must be empty.
     pub(super) fn new(file: Rc<RefCell<Option<Output>>>) -> Self {
         Self {
             file,
@@ -35,7 +35,7 @@ impl Write for WholeLines {
             let lines = &self.begun[..=end];
             if let Some(file) = &mut *self.file.borrow_mut() {
                 if let Err(error) = file.write_all(lines) {
-                    // If the disk lets us.
+                    // If the disk allows it.
                     let _ = file.cut(self.len);
                     return Err(error);
                 }

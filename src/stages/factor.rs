@@ -1,7 +1,7 @@
 //! Factor: keeps state per instrument and computes on a trigger.
 //!
-//! A factor set that panics leaves the state of its instrument in doubt. That
-//! instrument is put in quarantine; the others go on.
+//! If a factor set panics, the state of its instrument may be inconsistent. That instrument
+//! is put in quarantine; the others continue.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -38,9 +38,9 @@ impl Triggers {
 pub enum Applied {
     /// State was updated, nothing was computed.
     Updated,
-    /// Its last factor vector was handed on.
+    /// Its last factor vector was sent on.
     HandedOn,
-    /// Its instrument is in quarantine, or was put there by this event.
+    /// Its instrument is in quarantine, or this event put it there.
     Quarantined,
 }
 
@@ -58,26 +58,27 @@ pub struct FactorPanic {
 /// The factor stage: every configured set, their vectors one after the other.
 pub struct Factor {
     banks: Vec<Box<dyn FactorBank>>,
-    /// Of each bank.
+    /// Width of each bank's vector.
     widths: Box<[usize]>,
-    /// The bank at work.
+    /// Index of the bank that is running.
     at: usize,
     values: Values,
-    /// Places in `values` of the factors that are sent, if not all are.
+    /// Places in `values` of the factors that are sent, unless all are.
     selection: Option<Box<[usize]>>,
     selected: Values,
     triggers: Triggers,
-    /// By their places: without shards an instrument's place is its number.
+    /// By place. Without shards an instrument's place is its number.
     instruments: Items<Instrument>,
     pairs: Items<Pair>,
-    /// How instruments are dealt out, and which share is here; `None`: all are.
+    /// How instruments are assigned to shards, and which shard this is; `None` if all are
+    /// here.
     shard: Option<(Shards, usize)>,
 }
 
-/// What the stage itself keeps of an instrument.
+/// What the stage itself stores per instrument.
 #[derive(Clone, Copy)]
 struct Instrument {
-    /// The instrument of the same pair that was heard of before this one.
+    /// The instrument of the same pair that was first seen before this one.
     next: Next,
     /// Time of its last event, ns since the Unix epoch.
     timestamp: i64,
@@ -85,7 +86,7 @@ struct Instrument {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Next {
-    /// Nothing has been heard of the instrument.
+    /// No event of the instrument has been seen.
     Unheard,
     Quarantined,
     End,
@@ -100,13 +101,12 @@ struct Pair {
 }
 
 impl Factor {
-    /// A stage that runs these sets in this order, for so many instruments and
-    /// pairs. `selection` names the places of the factors that are sent; `None`
-    /// sends all.
+    /// A stage that runs these sets in this order, with room for `instruments` and `pairs`.
+    /// `selection` has the places of the factors that are sent; `None` sends all.
     ///
     /// # Panics
     ///
-    /// If a place lies outside the vector.
+    /// If a place is outside the vector.
     pub fn new(
         banks: Vec<Box<dyn FactorBank>>,
         selection: Option<&[usize]>,
@@ -143,12 +143,12 @@ impl Factor {
         }
     }
 
-    /// As [`new`](Self::new), for the instruments of one of several shards: it has
-    /// room for that shard's share of `instruments`, as the banks must have.
+    /// As [`new`](Self::new), for the instruments of one of several shards. It has room for
+    /// that shard's share of `instruments`, and so must the banks.
     ///
     /// # Panics
     ///
-    /// If a place lies outside the vector.
+    /// If a place is outside the vector.
     pub fn of_shard(
         (shards, shard): (Shards, usize),
         banks: Vec<Box<dyn FactorBank>>,
@@ -164,7 +164,7 @@ impl Factor {
         }
     }
 
-    /// The instrument's place here.
+    /// The instrument's place in this stage.
     #[inline]
     fn place(&self, id: InstrumentId) -> InstrumentId {
         match self.shard {
@@ -173,7 +173,7 @@ impl Factor {
         }
     }
 
-    /// The number of the instrument that has this place here.
+    /// The number of the instrument with this place.
     fn number(&self, place: InstrumentId) -> InstrumentId {
         match self.shard {
             None => place,
@@ -181,16 +181,16 @@ impl Factor {
         }
     }
 
-    /// Bytes that the stage itself takes for so many instruments and pairs, the
-    /// sets' states apart.
+    /// Bytes that the stage itself takes for `instruments` and `pairs`, without the sets'
+    /// states.
     pub fn bytes(instruments: usize, pairs: usize) -> usize {
         Items::<Instrument>::bytes(instruments).saturating_add(Items::<Pair>::bytes(pairs))
     }
 
-    /// Updates the instrument's state; an event that triggers also computes its
-    /// factors. An index price updates every instrument of its pair.
+    /// Updates the instrument's state. An event that triggers also computes its factors. An
+    /// index price updates every instrument of its pair.
     ///
-    /// A panic of a factor set ends here: `panicked` hears of it once, and the
+    /// A panic of a factor set does not spread: it is passed to `panicked` once, and the
     /// instrument's later events end as [`Applied::Quarantined`].
     #[inline(always)]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
@@ -253,7 +253,7 @@ impl Factor {
         }
     }
 
-    /// A new instrument learns the index price that came before it.
+    /// Adds a new instrument to its pair, and applies the pair's index price if there is one.
     #[cold]
     fn join_pair(&mut self, id: InstrumentId, pair: PairId) {
         let pair = &mut self.pairs[pair.index()];
@@ -264,7 +264,7 @@ impl Factor {
         }
     }
 
-    /// Takes the instrument out of its pair and out of service.
+    /// Removes the instrument from its pair and from service.
     #[cold]
     fn quarantine(
         &mut self,
@@ -313,7 +313,7 @@ impl Factor {
             member = next;
             if let Err(payload) = caught {
                 self.quarantine(id, event.pair, payload, panicked);
-                // Its last vector would have been this one's.
+                // This instrument would have made the event's last vector.
                 if triggered && next == Next::End {
                     applied = Applied::Quarantined;
                 }

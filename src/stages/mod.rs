@@ -1,7 +1,7 @@
 //! The stages, as pure state machines: a message comes in, messages may go out.
 //!
-//! A stage knows nothing of threads, rings or clocks, so the same code runs
-//! under every placement and in tests, which call it directly.
+//! A stage knows nothing of threads, rings or clocks. The same code runs under every
+//! placement and in tests, which call it directly.
 //!
 //! | file | stage | takes | emits |
 //! |---|---|---|---|

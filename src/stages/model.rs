@@ -1,7 +1,7 @@
 //! Model: maps each factor vector to outputs.
 //!
-//! A model that panics is put in quarantine; the others go on. Its places in
-//! the values of several models hold NaN from then on.
+//! A model that panics is put in quarantine; the others continue. From then on its places in
+//! the values of several models contain NaN.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,19 +27,19 @@ pub enum Callback {
     PerModel,
 }
 
-/// Runs of each model when the stage is primed. First calls cost tens of
-/// microseconds: code, tables and branch predictors are cold.
+/// Runs of each model when the stage is primed. First calls cost tens of microseconds,
+/// because code, tables and branch predictors are cold.
 const PRIMING_RUNS: usize = 64;
-/// A slow model is run less often.
+/// Time after which a slow model is run no more.
 const PRIMING_TIME: Duration = Duration::from_millis(20);
 
-/// The model stage: every configured model sees every factor vector.
+/// The model stage: every configured model runs on every factor vector.
 pub struct ModelStage {
     models: Vec<Slot>,
-    /// Number of the first of them.
+    /// The number of the first model.
     first: usize,
     messages: Vec<Message>,
-    /// The last message that any model is left for.
+    /// The last message with a model that is not in quarantine.
     last_message: Option<usize>,
     inputs: usize,
     outputs: Values,
@@ -60,7 +60,7 @@ struct Slot {
     quarantined: bool,
 }
 
-/// What is sent on for each factor vector.
+/// What is sent for each factor vector.
 struct Message {
     model: Option<ModelId>,
     models: Range<usize>,
@@ -68,8 +68,8 @@ struct Message {
 }
 
 impl ModelStage {
-    /// A stage that runs these models in this order. Each is run here on
-    /// zeros, so that what fails does so before the first event.
+    /// A stage that runs these models in this order. Each is run here on zeros, so that it
+    /// fails before the first event if it fails at all.
     ///
     /// # Panics
     ///
@@ -78,8 +78,8 @@ impl ModelStage {
         Self::numbered_from(0, models, callback)
     }
 
-    /// As [`new`](Self::new), for a share of the models: the first has this
-    /// number.
+    /// As [`new`](Self::new), for a share of the models. The first model has the number
+    /// `first`.
     ///
     /// # Panics
     ///
@@ -132,8 +132,8 @@ impl ModelStage {
         stage
     }
 
-    /// Runs the models on zeros until what is cold has warmed. The lane that
-    /// has the stage calls it again on its own core.
+    /// Runs the models on zeros to warm what is cold. The lane that has the stage calls this
+    /// again on its own core.
     pub fn prime(&mut self) {
         let zeros = vec![0.0; self.inputs];
         for slot in &mut self.models {
@@ -153,11 +153,11 @@ impl ModelStage {
         }
     }
 
-    /// Runs the models; `out` gets one prediction, or one a model. Returns
-    /// whether it got the vector's last: not if the models that would have made
-    /// it are in quarantine.
+    /// Runs the models. `out` gets one prediction, or one per model. Returns whether `out`
+    /// got the vector's last one, which is false if the models that would have made it are in
+    /// quarantine.
     ///
-    /// A panic of a model ends here: `panicked` hears of it once.
+    /// A panic of a model does not spread: it is passed to `panicked` once.
     #[inline(always)]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on(
@@ -242,7 +242,7 @@ mod tests {
         }
     }
 
-    /// Counts its runs and resets; sleeps in each run, or panics at a factor.
+    /// Counts its runs and resets. Sleeps in each run, or panics at a factor.
     struct Probe {
         counts: Arc<[AtomicUsize; 2]>,
         sleeps: Duration,
@@ -294,13 +294,12 @@ mod tests {
     #[test]
     fn a_stage_runs_its_models_before_the_first_event_a_slow_one_less_often() {
         assert_eq!(primed(PRIMING_TIME + Duration::from_millis(1)), (1, 1));
-        // A busy machine may take the time from one of them.
+        // A busy machine may take the time away from one of them.
         assert!((0..100).any(|_| primed(Duration::ZERO) == (PRIMING_RUNS, 1)));
     }
 
-    /// Of three models, the first of them with the number 3, which panic at these
-    /// factors: the numbers of those that panicked, and of the messages with what
-    /// they end.
+    /// For three models that panic at these factors, numbered from 3: which of them panicked,
+    /// and the messages with what they end.
     fn quarantine(fatal: [f64; 3], callback: Callback) -> Vec<Ended> {
         let models = fatal.map(|fatal| Probe::boxed(Duration::ZERO, fatal).0);
         let mut stage = ModelStage::numbered_from(3, models.into(), callback);
@@ -329,7 +328,7 @@ mod tests {
             quarantine([3.0, 4.0, 2.0], Callback::PerModel),
             [
                 (true, vec![], vec![nothing(3), nothing(4), last(5)]),
-                // The one that would have been the last is gone.
+                // The one that would have been last is in quarantine.
                 (false, vec![5], vec![nothing(3), nothing(4)]),
                 (true, vec![3], vec![last(4)]),
                 (false, vec![4], vec![]),

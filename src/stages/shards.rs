@@ -1,8 +1,8 @@
-//! Shards: which of several equal factor stages keeps an instrument, and where.
+//! Shards: which of several equal factor stages keeps an instrument, and at which place.
 
 use crate::messages::InstrumentId;
 
-/// How instruments are dealt out to shards: in turn, by their numbers.
+/// How instruments are assigned to shards: in turn, by their numbers.
 ///
 /// ```
 /// use signal::messages::InstrumentId;
@@ -15,7 +15,7 @@ use crate::messages::InstrumentId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shards {
     count: u32,
-    /// 2^32 by `count`, rounded up: a multiplication costs a third of a division.
+    /// 2^32 divided by `count`, rounded up: a multiplication costs a third of a division.
     inverse: u64,
 }
 
@@ -23,7 +23,7 @@ impl Shards {
     /// Most shards that one engine can have.
     pub const MAX: usize = 16;
 
-    /// So many shards.
+    /// `count` shards.
     ///
     /// # Panics
     ///
@@ -53,20 +53,20 @@ impl Shards {
 
     /// The instrument's place among those of its shard.
     ///
-    /// Right for all numbers that an engine gives, those below 2^28: what the
-    /// rounding adds stays below a sixteenth.
+    /// Exact for all numbers that an engine assigns, those below 2^28: the rounding adds less
+    /// than a sixteenth.
     #[inline]
     pub fn local(self, id: InstrumentId) -> u32 {
         ((u64::from(id.0) * self.inverse) >> 32) as u32
     }
 
-    /// The instrument that has this place in that shard.
+    /// The instrument that has the place `local` in `shard`.
     #[inline]
     pub fn global(self, shard: usize, local: u32) -> InstrumentId {
         InstrumentId(local * self.count + shard as u32)
     }
 
-    /// Most instruments of one shard, of so many in all.
+    /// Most instruments that one shard has, if there are `instruments` in all.
     pub fn share(self, instruments: usize) -> usize {
         instruments.div_ceil(self.count())
     }
@@ -81,7 +81,7 @@ mod tests {
     fn dealing_is_division_with_remainder() {
         for count in 1..=Shards::MAX {
             let shards = Shards::new(count);
-            // All that there can be, and the last for which it is promised.
+            // All numbers that there can be, and the last for which it is promised.
             for id in (0..MAX_INSTRUMENTS as u32).chain((1 << 28) - 99..1 << 28) {
                 let (local, shard) = (id / count as u32, id as usize % count);
                 let id = InstrumentId(id);

@@ -1,9 +1,9 @@
-//! A pair of barriers of which one side costs nothing.
+//! A pair of barriers, one of which costs nothing.
 //!
-//! Two threads that each store one word and then load the other's must not both
-//! miss the other's store. The side that runs often keeps the compiler from
-//! swapping the two; the side that runs seldom has the kernel put a full barrier
-//! on every running thread of the process (`membarrier`).
+//! Two threads each store one word and then load the other's. They must not both miss the
+//! other's store. The side that runs often only keeps the compiler from swapping the two. The
+//! side that runs rarely has the kernel execute a full barrier on every running thread of the
+//! process (`membarrier`).
 
 #[cfg(not(loom))]
 use std::sync::atomic::compiler_fence;
@@ -17,14 +17,14 @@ pub(crate) fn light() {
     compiler_fence(Ordering::SeqCst);
 }
 
-/// How long a store waits in its core at most before others see it, many times over:
-/// it leaves within microseconds, and when its thread is taken off the core.
+/// Many times the longest time that a store stays in its core before others see it. A store
+/// leaves within microseconds, or when its thread is taken off the core.
 #[cfg(not(loom))]
 const LONG_ENOUGH: std::time::Duration = std::time::Duration::from_millis(2);
 
-/// Between a store and a load, on the rare side: a few microseconds. Where the kernel
-/// refuses its barrier, as a sandbox that came later may have it do, time takes its
-/// place, 2 ms.
+/// Between a store and a load, on the rare side. Takes a few microseconds. Where the kernel
+/// refuses its barrier, as a sandbox that was set up later may make it do, a wait of 2 ms
+/// replaces it.
 #[cfg(not(loom))]
 pub(crate) fn heavy() {
     fence(Ordering::SeqCst);
@@ -34,8 +34,8 @@ pub(crate) fn heavy() {
     }
 }
 
-/// Tells the kernel that this process will ask for barriers; false if it has
-/// none to give (before Linux 4.14, or forbidden by a sandbox).
+/// Tells the kernel that this process will ask for barriers. False if the kernel offers none
+/// (before Linux 4.14, or forbidden by a sandbox).
 #[cfg(not(loom))]
 pub(crate) fn available() -> bool {
     kernel::membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
@@ -44,12 +44,12 @@ pub(crate) fn available() -> bool {
 #[cfg(not(loom))]
 mod kernel {
     pub(super) fn membarrier(command: libc::c_int) -> bool {
-        // SAFETY: the call takes two numbers and touches no memory of ours.
+        // SAFETY: the call takes two numbers and touches none of our memory.
         unsafe { libc::syscall(libc::SYS_membarrier, command, 0) == 0 }
     }
 }
 
-/// What the kernel's barrier makes of both sides, in terms that loom explores.
+/// What the kernel's barrier amounts to on both sides, in terms that loom explores.
 #[cfg(loom)]
 pub(crate) fn light() {
     fence(Ordering::SeqCst);

@@ -1,15 +1,14 @@
-//! Every protocol between threads. The atomics are the standard library's, or
-//! loom's under `--cfg loom`, which then explores every order in which threads
-//! can meet.
+//! Every protocol between threads. The atomics are the standard library's, or loom's under
+//! `--cfg loom`. Loom then explores every order in which threads can meet.
 //!
 //! | file | what |
 //! |---|---|
-//! | `ring` | the ring between two lanes, its memory and its two words |
+//! | `ring` | the ring between two lanes, its memory and its two cursors |
 //! | `broadcast` | one producer, several consumers that each see every message |
-//! | `biased_lock` | who is inside a handle: one thread at a time, cheap for the same one |
-//! | `membarrier` | a barrier on all threads, paid by the side that is rare |
-//! | `per_thread` | a pointer of each thread, where it has no place of its own |
-//! | `read_gate` | readers that may be inside while others are, and are waited for |
+//! | `biased_lock` | at most one thread is inside a handle; cheap if it is always the same one |
+//! | `membarrier` | a barrier on all threads, paid for by the side that runs rarely |
+//! | `per_thread` | one pointer per thread, in a table of fixed size |
+//! | `read_gate` | many readers at once; the thread that ends what they read waits for them |
 //! | `padded` | buffers that share no cache line |
 
 pub(crate) mod biased_lock;
@@ -29,8 +28,8 @@ pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, O
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 
-/// loom has no `OnceLock`: the standard one, with its promise (who sees the
-/// value sees all that came before it was set) put in terms that loom explores.
+/// Loom has no `OnceLock`. This is the standard one, with its guarantee (a thread that sees
+/// the value sees everything from before it was set) in terms that loom explores.
 #[cfg(loom)]
 #[derive(Debug, Default)]
 pub(crate) struct OnceLock<T> {
@@ -44,7 +43,7 @@ impl<T> OnceLock<T> {
         let result = self.value.set(value);
         match result {
             Ok(()) => self.set.store(true, Ordering::Release),
-            // As the standard one: it returns once there is a value.
+            // As in the standard library: it returns once there is a value.
             Err(_) => {
                 while self.get().is_none() {
                     loom::thread::yield_now();

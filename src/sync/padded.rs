@@ -1,4 +1,4 @@
-//! Buffers that share no cache line with anybody else's memory.
+//! Buffers that share no cache line with other memory.
 
 use std::fmt;
 use std::iter;
@@ -13,8 +13,8 @@ const VALUES_PER_BLOCK: usize = 16;
 #[repr(C, align(128))]
 struct Block([f64; VALUES_PER_BLOCK]);
 
-/// A buffer of values for one thread. A plain boxed slice of two values would
-/// lie in the heap beside another thread's, and both would fight for the line.
+/// A buffer of values for one thread. A plain boxed slice of two values could share a cache
+/// line with another thread's, and the two threads would contend for it.
 ///
 /// ```
 /// let mut values = signal::sync::padded::Values::new(3);
@@ -27,7 +27,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// So many zeros.
+    /// `len` zeros.
     pub fn new(len: usize) -> Self {
         let blocks = vec![Block::zeroed(); len.div_ceil(VALUES_PER_BLOCK)];
         Self {
@@ -59,11 +59,11 @@ impl fmt::Debug for Values {
     }
 }
 
-/// Bytes that keep a slice's items off other memory's cache lines.
+/// Bytes that keep a slice's items away from the cache lines of other memory.
 const MARGIN_BYTES: usize = 128;
 
-/// Items for one thread, with unused ones before the first and behind the last,
-/// so that they share no cache line with anybody else's memory.
+/// Items for one thread, with unused ones before the first and after the last, so that they
+/// share no cache line with other memory.
 ///
 /// ```
 /// let mut items = signal::sync::padded::Items::new(3, || 7u8);
@@ -76,11 +76,11 @@ pub struct Items<T> {
 }
 
 impl<T> Items<T> {
-    /// So many items, each from `make`.
+    /// `len` items, each from `make`.
     ///
     /// # Panics
     ///
-    /// If there cannot be so much memory.
+    /// If there is not enough memory.
     pub fn new(len: usize, make: impl FnMut() -> T) -> Self {
         let margin = MARGIN_BYTES.div_ceil(size_of::<T>().max(1));
         let Some(all) = len.checked_add(2 * margin) else {
@@ -92,7 +92,7 @@ impl<T> Items<T> {
         }
     }
 
-    /// Bytes that so many items take.
+    /// Bytes that `len` items take.
     pub fn bytes(len: usize) -> usize {
         len.saturating_mul(size_of::<T>())
             .saturating_add(2 * (MARGIN_BYTES + size_of::<T>()))

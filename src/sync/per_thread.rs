@@ -1,13 +1,14 @@
-//! A pointer of each thread in a table of fixed size: for where a thread has no
-//! place of its own that costs no memory.
+//! One pointer per thread, in a table of fixed size: for where thread-local storage would
+//! allocate.
 //!
-//! A thread is known by where its control block lies and by its number. Threads
-//! that have ended leave their places behind: one whose block lies where theirs
-//! lay takes it over, and once no place was never used, so does any other.
+//! A thread is identified by the address of its control block and by its number. A thread
+//! that has ended leaves its place in the table. A new thread takes over the place of one
+//! whose control block had the same address, or an unused place. If there is none, it takes
+//! over the place of any thread that has ended.
 
 use super::{AtomicPtr, AtomicU64, Ordering};
 
-/// Numbers of threads are below 2^22 on every Linux.
+/// Thread numbers are below 2^22 on every Linux.
 const ID_BITS: u32 = 22;
 
 /// A living thread.
@@ -15,9 +16,9 @@ const ID_BITS: u32 = 22;
 pub(crate) struct Who(u64);
 
 impl Who {
-    /// The thread whose control block lies there and which has that number.
+    /// The thread with the number `id` whose control block is at `block`.
     pub(crate) fn new(block: u64, id: u32) -> Self {
-        // Blocks lie on multiples of 64 bytes.
+        // Blocks are aligned to 64 bytes.
         Self((block >> 6) << ID_BITS | u64::from(id) & ((1 << ID_BITS) - 1))
     }
 
@@ -31,7 +32,7 @@ impl Who {
 }
 
 struct Place<T> {
-    /// Whose it is or was; 0 if it never was anybody's.
+    /// The thread that has or had this place; 0 if none ever had.
     who: AtomicU64,
     pointer: AtomicPtr<T>,
 }
@@ -40,7 +41,7 @@ struct Place<T> {
 pub(crate) struct PerThread<T, const PLACES: usize>([Place<T>; PLACES]);
 
 impl<T, const PLACES: usize> PerThread<T, PLACES> {
-    /// Without any thread.
+    /// An empty table.
     pub(crate) const fn new() -> Self {
         Self(
             [const {
@@ -52,7 +53,7 @@ impl<T, const PLACES: usize> PerThread<T, PLACES> {
         )
     }
 
-    /// The places in the order in which this thread looks at them.
+    /// The places in the order in which this thread searches them.
     fn places(&self, me: Who) -> impl Iterator<Item = &Place<T>> {
         let hash = me.block().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let (before, from) = self.0.split_at(hash as usize % PLACES);
@@ -61,15 +62,15 @@ impl<T, const PLACES: usize> PerThread<T, PLACES> {
 
     /// This thread's pointer; `None` if it has no place.
     pub(crate) fn find(&self, me: Who) -> Option<&AtomicPtr<T>> {
-        // Places never become unused again.
+        // A place that was used once never becomes unused again.
         self.places(me)
             .map(|place| (place.who.load(Ordering::Relaxed), place))
             .take_while(|(who, _)| *who != 0)
             .find_map(|(who, place)| (who == me.0).then_some(&place.pointer))
     }
 
-    /// This thread's pointer, null in a new place; `None` if there is no more place.
-    /// `is_alive` tells whether there is a thread of that number.
+    /// This thread's pointer, null in a new place; `None` if no place is left. `is_alive`
+    /// says whether a thread with that number exists.
     pub(crate) fn claim(&self, me: Who, is_alive: impl Fn(u32) -> bool) -> Option<&AtomicPtr<T>> {
         self.find(me)
             .or_else(|| self.take(me, |who| who.0 == 0 || who.block() == me.block()))
@@ -90,7 +91,7 @@ impl<T, const PLACES: usize> PerThread<T, PLACES> {
                     place.pointer.store(std::ptr::null_mut(), Ordering::Relaxed);
                     return Some(&place.pointer);
                 }
-                // A signal handler of this very thread was here in between.
+                // A signal handler of this same thread took the place in between.
                 Err(now) if now == me.0 => return Some(&place.pointer),
                 Err(_) => (),
             }
@@ -141,13 +142,13 @@ mod tests {
             let place = table.claim(who(number), |_| true).unwrap();
             place.store(&raw mut value, Ordering::Relaxed);
         }
-        // A thread at the same address under another number: the first has ended.
+        // A thread at the same address with another number: the first has ended.
         let next = Who::new(0x7f00_0000_0000, 77);
         assert!(table.find(next).is_none());
         let place = table.claim(next, |_| unreachable!()).unwrap();
         assert!(place.load(Ordering::Relaxed).is_null());
         assert!(table.find(who(0)).is_none());
-        // Elsewhere, the number tells.
+        // At another address, the number decides.
         let place = table.claim(who(9), |id| id != 3).unwrap();
         assert!(place.load(Ordering::Relaxed).is_null());
         assert!(table.find(who(2)).is_none() && table.find(who(3)).is_some());
@@ -160,7 +161,7 @@ mod tests {
         for number in 0..4 {
             table.claim(who(number), |_| true).unwrap();
         }
-        // The look at who has left stands where a signal may come in between.
+        // The check whether a thread is alive is where a signal may come in between.
         let value = 7;
         let handled = std::cell::Cell::new(None);
         let place = table.claim(who(9), |_| {
@@ -173,7 +174,7 @@ mod tests {
         });
         let place = place.unwrap();
         assert_eq!(handled.get(), Some(std::ptr::from_ref(place)));
-        // What the handler left there stays.
+        // What the handler left in the place stays.
         assert!(std::ptr::eq(place.load(Ordering::Relaxed), &value));
     }
 }

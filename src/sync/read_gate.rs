@@ -1,67 +1,67 @@
-//! Readers of something that may end: who reads keeps it, who ends it waits.
+//! Readers of something that may end: reading keeps it alive, and the thread that ends it
+//! waits for the readers.
 //!
-//! What can be read goes by a token. A reader counts itself in and then looks
-//! whether the token still is up; whoever ends the thing takes the token down and
-//! then looks for readers. Each stores before it looks, with a full fence between
-//! the two: one of them sees the other, or both do. The fences do that; the stores
-//! beside them need no order of their own.
+//! A token identifies what can be read. A reader first counts itself, then checks that the
+//! token is still up. The thread that ends the thing first takes the token down, then looks
+//! for readers. Each side stores before it loads, with a full fence between the two, so at
+//! least one of them sees the other. The fences guarantee this; the loads and stores around
+//! them need no order of their own.
 
 use super::{AtomicU64, Ordering, fence};
 
-/// What goes by a token, or by none: 0.
+/// The token of what can be read now; 0 if there is none.
 #[derive(Debug)]
 pub(crate) struct Token(AtomicU64);
 
 impl Token {
-    /// None.
+    /// No token.
     #[cfg(not(loom))]
     pub(crate) const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
-    /// None.
+    /// No token.
     #[cfg(loom)]
     fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
-    /// Whether it goes by this token. What was stored before the token was put up
-    /// is there.
+    /// Whether this token is up. If so, everything stored before it was put up is visible.
     #[inline(always)]
     pub(crate) fn is(&self, token: u64) -> bool {
         self.0.load(Ordering::Acquire) == token
     }
 
-    /// Puts the token up: from now on there are readers.
+    /// Puts the token up: from now on it can be read.
     pub(crate) fn put_up(&self, token: u64) {
         self.0.store(token, Ordering::Release);
     }
 
-    /// Takes the token down: readers that come now are turned away. Which it was.
+    /// Takes the token down and returns it. Readers that come from now on are refused.
     pub(crate) fn take_down(&self) -> u64 {
         self.0.swap(0, Ordering::Relaxed)
     }
 }
 
-/// How many read now.
+/// The number of readers now.
 #[derive(Debug)]
 pub(crate) struct Readers(AtomicU64);
 
 impl Readers {
-    /// Nobody.
+    /// No reader.
     #[cfg(not(loom))]
     pub(crate) const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
-    /// Nobody.
+    /// No reader.
     #[cfg(loom)]
     fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
-    /// Begins to read what goes by `mine`, unless that has been taken down: until
-    /// the value is dropped, [`Readers::any`] says so.
+    /// Begins to read what has the token `mine`, unless that has been taken down. Until the
+    /// returned value is dropped, [`Readers::any`] is true.
     pub(crate) fn begin(&self, token: &Token, mine: u64) -> Option<Reading<'_>> {
         self.0.fetch_add(1, Ordering::Relaxed);
         let reading = Reading(self);
@@ -69,15 +69,15 @@ impl Readers {
         token.is(mine).then_some(reading)
     }
 
-    /// Whether anybody reads what was taken down. Once nobody does, all that the
-    /// readers did is done.
+    /// Whether anyone still reads what was taken down. Once this is false, everything that
+    /// the readers did has happened.
     pub(crate) fn any(&self) -> bool {
         fence(Ordering::SeqCst);
         self.0.load(Ordering::Acquire) != 0
     }
 }
 
-/// Reading; ends when dropped.
+/// A read in progress; ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Reading<'a>(&'a Readers);
 
@@ -111,7 +111,7 @@ mod tests {
     }
 }
 
-/// Every order in which threads can meet, as far as loom's bounds go.
+/// Every order in which threads can meet, within loom's bounds.
 #[cfg(all(test, loom))]
 mod loom_tests {
     use loom::cell::UnsafeCell;
@@ -120,15 +120,15 @@ mod loom_tests {
 
     use super::*;
 
-    /// What goes by the token: loom fails if it is read while it is being ended,
-    /// or before it is there.
+    /// What the token identifies. Loom fails if it is read while it is being ended, or before
+    /// it is there.
     struct Slot {
         token: Token,
         readers: Readers,
         value: UnsafeCell<u32>,
     }
 
-    // SAFETY: that nobody reads `value` while it is written is what is tested.
+    // SAFETY: no thread reads `value` while another writes it; the test checks this.
     unsafe impl Sync for Slot {}
 
     impl Slot {
@@ -141,13 +141,13 @@ mod loom_tests {
         }
 
         fn write(&self, to: u32) {
-            // SAFETY: the token is down and nobody reads.
+            // SAFETY: the token is down and no thread reads.
             self.value.with_mut(|value| unsafe { *value = to });
         }
 
         fn read(&self, token: u64) -> Option<u32> {
             let _reading = self.readers.begin(&self.token, token)?;
-            // SAFETY: whoever writes waits for readers.
+            // SAFETY: the writer waits for readers.
             Some(self.value.with(|value| unsafe { *value }))
         }
 
@@ -176,7 +176,7 @@ mod loom_tests {
                 thread::spawn(move || (slot.read(7), slot.read(8)))
             };
             slot.end();
-            // The next one has the same place and another token.
+            // The next one is in the same place with another token.
             slot.write(80);
             slot.token.put_up(8);
             let (old, new) = reader.join().unwrap();

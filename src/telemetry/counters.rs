@@ -1,5 +1,5 @@
-//! Counters by reason. Each writer has its own set on its own cache lines;
-//! readers add the sets up, while the engine runs, from any thread.
+//! Counters by reason. Each writer has its own set on its own cache lines. Readers add up the
+//! sets, from any thread, while the engine runs.
 
 use std::sync::Arc;
 
@@ -11,12 +11,11 @@ use crate::sync::{AtomicU64, Ordering};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// What is counted. Every event of a known type ends in exactly one of
-        /// `refused_*` (but null data and unknown types, which are no events),
-        /// `dropped_ingest_*`, `dropped_stage_stopped`, `updates` and
-        /// `answered`; every signal in exactly one of `delivered`,
-        /// `conflated_egress` and `dropped_egress_*`, or is queued: in the ring
-        /// (`published` less `delivered`) or `held`.
+        /// What is counted. Every event of a known type (null data and unknown types are no
+        /// events) ends in exactly one of `refused_*`, `dropped_ingest_*`,
+        /// `dropped_stage_stopped`, `updates` and `answered`. Every signal ends in exactly
+        /// one of `delivered`, `conflated_egress` and `dropped_egress_*`, or is queued: in
+        /// the ring (`published` minus `delivered`) or `held`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(usize)]
         pub enum Counter {
@@ -34,11 +33,11 @@ macro_rules! counters {
                 }
             }
 
-            /// The counter of that name in reports.
+            /// The counter with the given name in reports.
             ///
             /// # Panics
             ///
-            /// If there is none: where it is evaluated at compile time, the build fails.
+            /// If there is none. When evaluated at compile time, this fails the build.
             pub(crate) const fn of_name(name: &str) -> Counter {
                 $(
                     if is_same($name, name) {
@@ -61,45 +60,43 @@ const fn is_same(a: &str, b: &str) -> bool {
 }
 
 counters! {
-    /// Depth events that the host gave.
+    /// Depth events from the host.
     EventsDepth = "events_depth",
-    /// Ticker events that the host gave.
+    /// Ticker events from the host.
     EventsTicker = "events_ticker",
-    /// Trade events that the host gave.
+    /// Trade events from the host.
     EventsTrade = "events_trade",
-    /// Index price events that the host gave.
+    /// Index price events from the host.
     EventsIndexPrice = "events_index_price",
-    /// Copies of index prices for further shards: an index price goes to every
-    /// shard, and one of them stands for the event. Read after every counter that
-    /// an event can end in: whoever sees it ended sees its copies.
+    /// Copies of index prices for further shards. An index price goes to every shard; one of
+    /// them counts as the event, the others as copies. Read after every counter that an event
+    /// can end in: a reader that sees the event ended also sees its copies.
     Copies = "index_copies",
     /// Calls with a null data pointer.
     RefusedNullData = "refused_null_data",
-    /// Calls with a message type that the engine does not take.
+    /// Calls with a message type that the engine does not accept.
     RefusedUnknownType = "refused_unknown_type",
-    /// Events with an empty symbol, or one that is no UTF-8 or has spaces, control
-    /// characters or others that cannot be seen.
+    /// Events with a symbol that is empty, is not UTF-8, or contains spaces, control
+    /// characters or other invisible characters.
     RefusedBadSymbol = "refused_bad_symbol",
-    /// Events with a price that is not positive or beyond `limits.max_price`.
+    /// Events with a price that is not positive or is above `limits.max_price`.
     RefusedBadPrice = "refused_bad_price",
-    /// Events with a size that is negative or beyond `limits.max_size`.
+    /// Events with a size that is negative or above `limits.max_size`.
     RefusedBadSize = "refused_bad_size",
     /// Events of instruments beyond `instruments.max`.
     RefusedTooManyInstruments = "refused_too_many_instruments",
     /// Events of symbols that are not among the configured `assets`.
     RefusedNotAnAsset = "refused_not_an_asset",
-    /// Events that came after a lane had failed.
+    /// Events that arrived after a lane had failed.
     RefusedFailed = "refused_failed",
-    /// Events that ended in a quarantine: their instrument's, or that of the
-    /// only model left. Signals that such an event has made before may still be
-    /// on their way.
+    /// Events that ended in a quarantine: that of their instrument, or that of the only model
+    /// left. Signals that such an event made earlier may still be on their way.
     RefusedQuarantined = "refused_quarantined",
     /// Events dropped because the ring to ingest was full.
     DroppedIngestRingFull = "dropped_ingest_ring_full",
-    /// Events dropped because `overload.ingest` `block` found no room in time.
+    /// Events dropped because `overload.ingest` is `block` and there was no room in time.
     DroppedIngestTimeout = "dropped_ingest_timeout",
-    /// Events dropped in the ring to ingest because the engine ended or had
-    /// failed.
+    /// Events dropped in the ring to ingest because the engine ended or had failed.
     DroppedIngestStopped = "dropped_ingest_stopped",
     /// Events that ended between lanes because the engine ended or had failed:
     /// their last message was dropped.
@@ -113,57 +110,56 @@ counters! {
     Updates = "updates",
     /// Factor vectors computed.
     Triggered = "triggered",
-    /// Factor vectors sent to the lanes that share out the models, once for each
+    /// Factor vectors sent to the lanes that share out the models, counted once for each
     /// lane.
     ModelVectorsSent = "model_vectors_sent",
-    /// Predictions made: one a factor vector, or with `"callback": "per-model"`
-    /// one for each model.
+    /// Predictions made: one per factor vector, or with `"callback": "per-model"` one per
+    /// model.
     Predicted = "predicted",
-    /// Factor vectors that a lane with a share of the models has run them on.
+    /// Factor vectors on which a lane with a share of the models has run them.
     ModelVectorsTaken = "model_vectors_taken",
-    /// Factor vectors that such a lane was too slow for.
+    /// Factor vectors that such a lane missed because it was too slow.
     ModelVectorsMissed = "model_vectors_missed",
-    /// Signals made, dropped and conflated ones too.
+    /// Signals made, including those that are dropped or conflated.
     Signals = "signals",
-    /// Signals that went into the ring to the host.
+    /// Signals written to the ring to the host.
     Published = "published",
-    /// Signals that wait for room in the ring to the host, now. Read before
-    /// `published`, which grows before this falls.
+    /// Signals that wait now for room in the ring to the host. Read before `published`, which
+    /// grows before this falls.
     Held = "held",
-    /// Events whose signals have all been made. Read before `published` and
-    /// `held`: where all events have ended, all signals are among them.
+    /// Events whose signals have all been made. Read before `published` and `held`: once all
+    /// events have ended, these include all signals.
     Answered = "answered",
-    /// Such copies that have been applied, and whose signals have all been made.
-    /// Read before all that they led to, and before `index_copies`.
+    /// Copies of index prices that have been applied and whose signals have all been made.
+    /// Read before everything they led to, and before `index_copies`.
     CopiesEnded = "index_copies_ended",
     /// Signals dropped because the ring to the host was full.
     DroppedEgressRingFull = "dropped_egress_ring_full",
-    /// Signals dropped because `overload.egress` `block` found no room in time.
+    /// Signals dropped because `overload.egress` is `block` and there was no room in time.
     DroppedEgressTimeout = "dropped_egress_timeout",
     /// Signals dropped because the engine ended or had failed.
     DroppedEgressStopped = "dropped_egress_stopped",
-    /// Signals replaced by a newer one of their instrument while the ring to
-    /// the host was full.
+    /// Signals replaced by a newer one of their instrument while the ring to the host was
+    /// full.
     ConflatedEgress = "conflated_egress",
     /// Signals that the host's thread took.
     Delivered = "delivered",
-    /// Signal numbers that the host's thread missed.
+    /// Signal numbers missing among those that the host's thread took.
     EgressGap = "egress_gap",
-    /// Times that a ring was full and its sender waited.
+    /// How often a ring was full and its sender waited.
     RingWaits = "ring_waits",
-    /// Panics of factor sets and models; each put something in quarantine.
+    /// Panics of factor sets and models. Each put something in quarantine.
     Panics = "panics",
     /// Events in the capture file.
     CaptureWritten = "capture_written",
     /// Events that were overwritten before the capture's writer had read them.
     CaptureMissed = "capture_missed",
-    /// Events that are not in the capture file because of an error of its disk.
+    /// Events that are not in the capture file because its disk reported an error.
     CaptureFailed = "capture_failed",
-    /// Latencies, of all hops, that are at the bound of the histograms: 73 minutes or
-    /// longer. As of the last interval of the latency report or the last look at the
-    /// hops.
+    /// Latencies, of all hops, at the upper bound of the histograms: 73 minutes or longer.
+    /// Updated at each interval of the latency report and each time the hops are read.
     LatencyBeyond = "latency_beyond",
-    /// 1 once the latency report could no longer be written and has ended, else 0.
+    /// 1 once the latency report has ended because it could no longer be written, else 0.
     ReportEnded = "report_ended",
 }
 
@@ -204,9 +200,9 @@ impl Counters {
         Arc::new(Self(CachePadded::new(zeros)))
     }
 
-    /// Adds to a counter. Only the one writer may call it: this is a load and a
-    /// store, not a locked instruction. The store is a release, so a reader who
-    /// sees a message counted also sees it published.
+    /// Adds to a counter. Only its one writer may call this: it is a load and a store, not a
+    /// locked instruction. The store is a release, so a reader that sees a message counted
+    /// also sees it published.
     #[inline]
     pub fn add(&self, counter: Counter, count: u64) {
         let cell = &self.0[counter as usize];
@@ -216,7 +212,7 @@ impl Counters {
         );
     }
 
-    /// Sets what is not a count but a level. Only the one writer may call it.
+    /// Sets a counter that is a level, not a count. Only its one writer may call this.
     #[inline]
     pub fn set(&self, counter: Counter, value: u64) {
         self.0[counter as usize].store(value, Ordering::Release);
@@ -236,8 +232,8 @@ pub struct Snapshot([u64; COUNT]);
 impl Snapshot {
     /// Adds up the counters of several writers.
     ///
-    /// Counters from the path's end are read first, so what is still under way
-    /// is never counted as ended before it has begun.
+    /// Counters from the path's end are read first, so that what is still under way is never
+    /// counted as ended before it has begun.
     #[doc(hidden)]
     pub fn of(writers: &[Arc<Counters>]) -> Self {
         let mut totals = [0u64; COUNT];
@@ -270,14 +266,14 @@ impl Snapshot {
             .sum()
     }
 
-    /// Events that have not ended yet: not refused, not dropped, not applied
-    /// and not all their signals made. Where lanes share out the models, an event
-    /// ends when its factor vectors have been sent to them; vectors that they
-    /// have not run on yet and predictions on their way are added. So are copies
-    /// of index prices that further shards have not dealt with.
+    /// Events that have not ended yet: not refused, not dropped, not applied, and not all of
+    /// their signals made. Where lanes share out the models, an event ends when its factor
+    /// vectors have been sent to them; vectors that they have not run on yet and predictions
+    /// on their way are added. Copies of index prices that further shards have not processed
+    /// are added too.
     ///
-    /// Where nothing is in flight, everything is counted: a counter is read
-    /// before those that were written before it.
+    /// If nothing is in flight, everything is counted: a counter is read before those that
+    /// were written before it.
     pub fn in_flight(&self) -> u64 {
         let ended: u64 = [
             Counter::RefusedBadSymbol,
@@ -314,7 +310,7 @@ impl Snapshot {
         self.events().saturating_sub(ended) + behind_the_end + copies
     }
 
-    /// Signals that were made and are neither delivered nor lost.
+    /// Signals that were made and are neither delivered nor dropped nor conflated.
     pub fn queued(&self) -> u64 {
         let in_ring = self
             .get(Counter::Published)
@@ -389,8 +385,8 @@ mod loom_tests {
         no_copy_is_forgotten(&[Counter::RefusedQuarantined]);
     }
 
-    /// An index price goes to two shards: whoever sees nothing in flight sees that
-    /// the event has ended and that its copy has. The first shard's counts are given.
+    /// An index price goes to two shards. A reader that sees nothing in flight also sees that
+    /// the event and its copy have ended. `first` are the first shard's counts.
     fn no_copy_is_forgotten(first: &'static [Counter]) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(2);
@@ -414,8 +410,8 @@ mod loom_tests {
                     assert_eq!(snapshot.get(Counter::Triggered), triggered);
                 }
             });
-            // One thread stands for the host's, ingest's and the first shard's: each
-            // goes on from what the one before has published.
+            // This thread acts as the host's, ingest's and the first shard's: each of these
+            // continues from what the one before has published.
             lane.bump(Counter::EventsIndexPrice);
             lane.bump(Counter::Copies);
             ring.store(1, Ordering::Release);
@@ -427,8 +423,8 @@ mod loom_tests {
         });
     }
 
-    /// A signal waits for room, then goes into the ring: whoever sees its event
-    /// ended sees it held or published.
+    /// A signal waits for room, then goes into the ring. A reader that sees its event ended
+    /// also sees the signal held or published.
     #[test]
     fn loom_no_signal_is_missed_once_its_event_has_ended() {
         let mut builder = loom::model::Builder::new();

@@ -19,11 +19,11 @@ struct Cells {
     waited: AtomicU64,
 }
 
-/// The writing side: belongs to the lane.
+/// The writing side, for the lane.
 ///
-/// A duty cycle is the stretch between two beats, without the time that the
-/// lane gave away on purpose. A lane beats after every turn that had work, and
-/// every few empty turns: a stamp costs as much as a look at the inlet.
+/// A duty cycle is the time between two beats, minus the time that the lane gave away on
+/// purpose. A lane beats after every turn with work, and after every few empty turns, because
+/// a stamp costs as much as a poll of the inlet.
 #[derive(Debug)]
 pub struct Heartbeat {
     cells: Arc<CachePadded<Cells>>,
@@ -35,16 +35,16 @@ pub struct Heartbeat {
     waited: u64,
 }
 
-/// Tells a lane's heartbeat of the time in which it waited for room: that is no part
-/// of its duty, and no stall. Belongs to the lane, too.
+/// Tells a lane's heartbeat how long the lane waited for room. That time is no part of a duty
+/// cycle, and no stall. For the lane as well.
 #[derive(Debug)]
 pub struct Patience {
     cells: Arc<CachePadded<Cells>>,
     clock: Clock,
     since: u64,
-    /// Ticks since it began to wait, without those in which the process was stopped.
+    /// Ticks since the wait began, without those during which the process was stopped.
     total: u64,
-    /// The most that one look counts as, ticks.
+    /// The most ticks that count between two looks.
     slice: u64,
 }
 
@@ -55,7 +55,7 @@ impl Patience {
         self.total = 0;
     }
 
-    /// Still waits.
+    /// The wait continues.
     pub fn wait(&mut self) {
         let now = self.clock.now();
         let waited = self.cells.waited.load(Ordering::Relaxed);
@@ -66,7 +66,7 @@ impl Patience {
         self.total += more.min(self.slice);
     }
 
-    /// How long it has waited since it began to.
+    /// Time since the wait began.
     pub(crate) fn waited(&self) -> Duration {
         Duration::from_nanos(self.clock.nanos(0, self.total))
     }
@@ -118,7 +118,7 @@ impl Heartbeat {
     #[inline]
     pub fn beat(&mut self) {
         let now = self.clock.now();
-        // Stamps of two cores may differ by a few ticks: a thread can move.
+        // Stamps of two cores may differ by a few ticks, and a thread can move between them.
         let waited = self.cells.waited.load(Ordering::Relaxed);
         let took = now
             .saturating_sub(self.began)
@@ -137,7 +137,7 @@ impl Heartbeat {
         }
     }
 
-    /// Begins a duty cycle after time that was given away.
+    /// Begins a duty cycle after time that was given away on purpose.
     #[inline]
     pub fn resume(&mut self) {
         self.began = self.clock.now();
@@ -152,7 +152,7 @@ impl Heartbeat {
 }
 
 impl HeartbeatReader {
-    /// The heartbeat's sequence: it grows for as long as the lane comes round.
+    /// The heartbeat's sequence: it grows as long as the lane makes progress.
     pub fn beats(&self) -> u64 {
         self.cells.beats.load(Ordering::Relaxed)
     }
@@ -168,14 +168,14 @@ impl HeartbeatReader {
         self.cells.stalls.load(Ordering::Relaxed)
     }
 
-    /// Time in which the lane has waited for room, ns.
+    /// Total time that the lane has waited for room, ns.
     pub fn waited_ns(&self) -> u64 {
         self.clock
             .nanos(0, self.cells.waited.load(Ordering::Relaxed))
     }
 
-    /// What tells the heartbeat of time waited. Any number of them, all used on the
-    /// lane's thread.
+    /// What tells the heartbeat of time spent waiting. There may be any number of them, all
+    /// used on the lane's thread.
     pub fn patience(&self) -> Patience {
         Patience {
             cells: self.cells.clone(),

@@ -1,8 +1,8 @@
 //! Hops: one histogram each, recorded by a single writer and handed over whole.
 //!
-//! A recorder owns a set of histograms. A reader sends it an empty set through
-//! a ring; at its next look the recorder swaps the two and sends the filled one
-//! back. The recorder never waits, allocates or shares a cache line for this.
+//! A recorder owns a set of histograms. A reader sends it an empty set through a ring. At its
+//! next look the recorder swaps the two and sends the filled one back. For this the recorder
+//! never waits, allocates or shares a cache line.
 
 use hdrhistogram::Histogram;
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -10,11 +10,11 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use crate::os::clock::Clock;
 use crate::stages::Stage;
 
-/// A timed stretch of a message's way.
+/// A timed part of a message's path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Hop {
-    /// Arrival in `on_data` until a lane picks the event up.
+    /// From arrival in `on_data` until a lane picks the event up.
     IngestWait,
     /// Decode, validate, intern.
     IngestWork,
@@ -30,14 +30,14 @@ pub enum Hop {
     ModelWork,
     /// In the ring before egress.
     EgressWait,
-    /// Egress, where it has a lane of its own.
+    /// Egress, if it has a lane of its own.
     EgressWork,
-    /// Published to the host until poll finds the signal, before its payload is
-    /// read; a stamp is not a barrier.
+    /// From publication to the host until poll finds the signal, before its payload is read.
+    /// A stamp is not a barrier.
     HostWait,
-    /// End to end: arrival in `on_data` until poll finds the signal, before its
-    /// payload is read and so some nanoseconds before the callback; a stamp is not
-    /// a barrier.
+    /// End to end: from arrival in `on_data` until poll finds the signal. That is before its
+    /// payload is read, and so some nanoseconds before the callback. A stamp is not a
+    /// barrier.
     TickToCallback,
 }
 
@@ -95,8 +95,8 @@ impl Hop {
     }
 }
 
-/// The bound of the histograms, ns: 73 minutes, where the counts of a power of two
-/// end. What took as long or longer counts as this; [`beyond`] says how often.
+/// The upper bound of the histograms, ns: 73 minutes, where the counts of a power of two end.
+/// Latencies this long or longer count as this one; [`beyond`] says how many there are.
 pub const MAX_NS: u64 = (1 << 42) - 1;
 /// Significant decimal digits of a recorded latency. Two keep a hop's counts
 /// small enough to stay in the first-level cache; the error is below 1 %.
@@ -107,10 +107,10 @@ pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, MAX_NS, DIGITS).expect("the bounds are valid constants")
 }
 
-/// Latencies that are at the bound: they took [`MAX_NS`], to the precision of the
-/// histogram, or longer, by how much nobody knows. Recording clamps to the bound, so
-/// its last place counts them, and they stay counted when histograms are added up
-/// or written to a log.
+/// Latencies at the bound: they took [`MAX_NS`], to the precision of the histogram, or
+/// longer; how much longer is not known. Recording clamps to the bound, so the histogram's
+/// last place counts them. They stay counted when histograms are added up or written to a
+/// log.
 pub fn beyond(histogram: &Histogram<u64>) -> u64 {
     histogram.count_at(MAX_NS)
 }
@@ -161,7 +161,7 @@ impl HopSet {
     }
 }
 
-/// The writing side: belongs to one thread.
+/// The writing side, for one thread.
 #[derive(Debug)]
 pub struct Recorder {
     clock: Clock,
@@ -178,7 +178,7 @@ pub struct Feed {
     spare: Option<Box<HopSet>>,
 }
 
-/// Makes a recorder of these hops and its reading side.
+/// Makes a recorder for `hops` and its reading side.
 ///
 /// ```
 /// use signal::os::clock::Clock;
@@ -194,7 +194,7 @@ pub struct Feed {
 /// ```
 pub fn recorder(hops: &[Hop], clock: &Clock) -> (Recorder, Feed) {
     let now = clock.now();
-    // One for the set under request, one for the last set of a lane that ends.
+    // One place for the requested set, one for the last set of a lane that ends.
     let (empty_in, empty_out) = RingBuffer::new(1);
     let (filled_in, filled_out) = RingBuffer::new(2);
     let recorder = Recorder {
@@ -212,15 +212,13 @@ pub fn recorder(hops: &[Hop], clock: &Clock) -> (Recorder, Feed) {
 }
 
 impl Recorder {
-    /// Records the time between two stamps. A hop that the recorder was not
-    /// made for is ignored.
+    /// Records the time between two stamps. Ignores a hop that the recorder was not made for.
     #[inline]
     pub fn record(&mut self, hop: Hop, start: u64, end: u64) {
         self.active.record(hop, self.clock.nanos(start, end));
     }
 
-    /// Swaps the histograms if the reader has asked. Costs one load when it has
-    /// not.
+    /// Swaps the histograms if the reader has requested it. Costs one load if it has not.
     #[inline]
     pub fn hand_over(&mut self) {
         if let Ok(empty) = self.empty.pop() {
@@ -234,11 +232,11 @@ impl Recorder {
         next.started = now;
         self.active.ended = now;
         let full = std::mem::replace(&mut self.active, next);
-        // There is room: a feed has at most one set under request.
+        // There is room: a feed requests at most one set at a time.
         let _ = self.filled.push(full);
     }
 
-    /// Sends what is left when the recorder's thread ends.
+    /// Sends the last histograms when the recorder's thread ends.
     pub fn finish(mut self) {
         self.hand_over();
         self.active.ended = self.clock.now();
@@ -247,10 +245,10 @@ impl Recorder {
 }
 
 impl Feed {
-    /// Asks for the current histograms. Does nothing while a request is open.
+    /// Requests the current histograms. Does nothing while a request is open.
     pub fn request(&mut self) {
         if let Some(spare) = self.spare.take() {
-            // There is room: the only set was here.
+            // There is room: the only empty set was here.
             let _ = self.empty.push(spare);
         }
     }
@@ -260,7 +258,7 @@ impl Feed {
         self.spare.is_none()
     }
 
-    /// Reads the histograms that came, if any.
+    /// Reads the histograms that arrived, if any.
     pub fn take<R>(&mut self, read: impl FnOnce(&HopSet) -> R) -> Option<R> {
         let mut set = self.filled.pop().ok()?;
         let result = read(&set);

@@ -3,8 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `counters` | counters, one writer each |
-//! | `hops` | one histogram a hop, handed over whole |
-//! | `heartbeat` | whether a lane comes round |
+//! | `hops` | one histogram per hop, handed over whole |
+//! | `heartbeat` | whether a lane makes progress |
 
 pub mod counters;
 pub mod heartbeat;

@@ -1,19 +1,19 @@
-//! Which of the factor sets, factors and models of a configuration stay.
+//! Which of a configuration's factor sets, factors and models are used.
 
 use crate::config::{Config, ModelEntry};
 use crate::engine::Registry;
 use crate::error::{Error, suggestion};
 use crate::factors::{Entry, Prepared};
 
-/// What the legacy keys `disabled_factors` and `disabled_models` leave out.
+/// What the legacy keys `disabled_factors` and `disabled_models` exclude.
 pub(super) struct Disabled<'a> {
     factors: &'a [String],
     models: &'a [String],
 }
 
 impl<'a> Disabled<'a> {
-    /// A name that nothing bears is a mistake: what it was meant for would stay
-    /// on. What is known but not configured may be named: it is off already.
+    /// An unknown name is an error: what it was meant to disable would stay enabled. A name
+    /// that is known but not configured is accepted, because it is not in use anyway.
     pub(super) fn new(config: &'a Config, registry: &Registry) -> Result<Self, Error> {
         for name in &config.disabled_factors {
             let known = registry.factors.iter().any(|set| {
@@ -66,7 +66,7 @@ impl<'a> Disabled<'a> {
         })
     }
 
-    /// The names of the factors that stay, and their places if not all do.
+    /// The names of the factors that are left, and their places if some are disabled.
     pub(super) fn select(
         &self,
         sets: &[(Entry, Prepared)],
@@ -96,7 +96,7 @@ impl<'a> Disabled<'a> {
         Ok((names, (places.len() != total).then_some(places)))
     }
 
-    /// The models that stay; without any the factors themselves are sent.
+    /// The models that are left; if none is, the factors themselves are sent.
     pub(super) fn models(&self, config: &Config) -> Vec<ModelEntry> {
         let stays = |entry: &&ModelEntry| !self.models.contains(&entry.name);
         let models: Vec<_> = config.models.iter().filter(stays).cloned().collect();

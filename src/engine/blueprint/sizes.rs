@@ -1,4 +1,4 @@
-//! How much memory a blueprint asks for, and bounds of it.
+//! The memory that a blueprint needs, and bounds on it.
 
 use super::Blueprint;
 use crate::capture;
@@ -10,19 +10,19 @@ use crate::pipeline::shard_outlet::ShardsOutlet;
 use crate::stages::{Callback, Egress, Factor, Ingest, Shards};
 use crate::sync::ring::WORDS_PER_LINE;
 
-/// Most memory that one ring, all factor states or all tables may take.
+/// Most memory for one ring, for all factor states or for all tables.
 const MAX_BYTES: usize = 1 << 30;
 
 impl Blueprint {
-    /// Bytes that rings, tables and factor states take.
+    /// Bytes of rings, tables and factor states.
     pub fn bytes(&self) -> usize {
         self.sizes()
             .iter()
             .fold(0, |sum, (bytes, _)| sum.saturating_add(*bytes))
     }
 
-    /// What takes memory in proportion to the configuration, and how it comes
-    /// to be so much.
+    /// The parts whose memory grows with the configuration, and what each one's size comes
+    /// from.
     fn sizes(&self) -> Vec<(usize, String)> {
         let rings = &self.config.rings;
         let ring = |key: &str, messages: usize, words: usize| {
@@ -82,7 +82,7 @@ impl Blueprint {
         sizes
     }
 
-    /// Refuses sizes that are fine one by one but whose product is not: a failed
+    /// Refuses sizes whose product is too large although each is fine by itself: a failed
     /// allocation would end the host's process.
     pub(super) fn check_sizes(&self) -> Result<(), Error> {
         for (values, what) in [

@@ -1,12 +1,12 @@
-//! Each message is read back as it was written, in exactly as many words as are
-//! reserved for it.
+//! Each message is read back as it was written, in exactly as many words as are reserved for
+//! it.
 
 use bytemuck::Zeroable;
 
 use super::*;
 use crate::abi;
 
-/// What a ring's slot holds before: an older message.
+/// The previous contents of a ring's slot: an older message.
 const OLD: u64 = 0xfff8_dead_beef_0000;
 
 fn packed(first: f64) -> [PackedF64; LEVELS] {
@@ -27,7 +27,7 @@ fn check_raw(event: &HostEvent<'_>, levels: usize, time: i64, side: i8, values: 
     );
     assert_eq!(&raw.values[..values.len()], values, "{levels} levels");
     assert_eq!(raw.values.len(), event_values(levels));
-    // What is behind the event's own values is not touched.
+    // The words after the event's own values are untouched.
     let rest = &words[RAW_HEAD_WORDS + values.len()..];
     assert!(rest.iter().all(|word| *word == OLD), "{levels} levels");
 }
@@ -79,7 +79,7 @@ fn a_host_event_is_carried_whole_whatever_the_levels() {
         check_raw(&HostEvent::Trade(&trade), levels, time, -1, &[5.5, 6.5]);
         check_raw(&HostEvent::IndexPrice(&index), levels, 0, 0, &[7.5]);
     }
-    // Without a book, the other events still need their room.
+    // Without a book, the other events still need room.
     assert_eq!(event_values(0), 4);
     check_raw(
         &HostEvent::Ticker(&ticker),
@@ -105,7 +105,7 @@ fn meta() -> Meta {
     }
 }
 
-/// Writes a message of so many values and hands what lies there to `read`.
+/// Writes a message with `values` values and passes what was written to `read`.
 fn through<M: Encode>(message: &M::View<'_>, values: usize, read: impl FnOnce(M::View<'_>, Ends)) {
     let mut words = vec![OLD; M::words(values)];
     assert_eq!(words.len(), 6 + values);
@@ -148,7 +148,7 @@ fn an_event_is_read_back_as_it_was_written() {
     bodies.push((1, Body::IndexPrice(IndexPrice { price: 7.0 })));
     for (values, body) in bodies {
         for ends in ENDS {
-            // An index price alone comes in copies.
+            // Only an index price has copies.
             if !matches!(body, Body::IndexPrice(_)) && ends != Ends::Event {
                 continue;
             }

@@ -181,7 +181,7 @@ fn auto_has_as_many_shards_as_there_are_cores_for() {
         let text = plan.to_string();
         assert!(allowed == 1 || !text.contains("park"), "{text}");
     }
-    // The cores of another handle's lanes are not for these.
+    // Lanes of another handle use these cores, so they are not available.
     let mut busy = cores(&all[..7], &[], Some(0));
     busy.lanes = vec![5, 6];
     assert_eq!(sharded(&Placement::Auto, 4, &busy).shards, 2);
@@ -192,7 +192,7 @@ fn auto_has_as_many_shards_as_there_are_cores_for() {
     assert_eq!(about(1), "auto");
     assert_eq!(about(2), "auto shards=2");
     assert_eq!(about(4), "auto shards=2(too few cores for 4)");
-    // Who asks for a placement gets it.
+    // A configured placement is kept.
     let two = cores(&[0, 1], &[], Some(0));
     assert_eq!(
         sharded(&Placement::Fused, 2, &two).to_string(),
@@ -271,7 +271,7 @@ fn cores_that_other_processes_have_are_left_to_them() {
     let mut four = cores(&[0, 1, 2, 3], &[], Some(0));
     four.others = vec![claim(3, false, 7)];
     assert_eq!(plan(&Placement::Auto, &four), "ingest..egress@2(spin)");
-    // Core 0 is for this host, and 1 for the other's.
+    // Core 0 is for this host, core 1 for the other's.
     assert_eq!(
         plan(
             &Placement::Lanes(vec![vec![Stage::Ingest], vec![Stage::Factor, Stage::Model]]),
@@ -332,7 +332,7 @@ fn auto_runs_inline_where_no_core_is_free_and_the_host_may() {
 
 #[test]
 fn lanes_leave_a_core_for_the_host_wherever_it_is_now() {
-    // An earlier handle was made when the host's thread ran on core 1.
+    // An earlier handle was made while the host's thread ran on core 1.
     let mut two = cores(&[0, 1], &[], Some(0));
     two.lanes = vec![0];
     let made = make(&Placement::Auto, 1, None, Idle::Auto, &two).unwrap();
@@ -367,11 +367,11 @@ fn where_something_is_not_known_lanes_park_and_it_is_said() {
                 plan.contains(free) && !plan.contains("(spin)") && is_said,
                 "{plan}"
             );
-            // Who says `spin` gets it, and is told.
+            // A configured `spin` is kept, with a note.
             let (plan, is_said) = lanes(&placement, None, Idle::Spin);
             assert!(plan.contains("(spin)") && is_said, "{plan}");
         }
-        // Who has chosen cores has said what others use.
+        // With configured cores, what others use counts as known.
         let (plan, is_said) = lanes(&Placement::Fused, Some(&[5]), Idle::Auto);
         assert!(
             plan.contains(chosen) && is_said == (chosen == "(park)"),
@@ -401,7 +401,7 @@ fn a_quota_that_spinning_lanes_would_use_up_makes_them_park() {
     }
     eight.quota = Some(5.0);
     assert_eq!(sharded(&Placement::Auto, 4, &eight).shards, 2);
-    // Who says `spin` gets it, and is told.
+    // A configured `spin` is kept, with a note.
     eight.quota = Some(0.5);
     let made = make(&Placement::Fused, 1, None, Idle::Spin, &eight).unwrap();
     assert!(made.to_string().contains("spin") && made.notes[0].contains("too little"));

@@ -1,18 +1,18 @@
-//! Signals for which the ring to the host had no room: the newest of each
-//! instrument, oldest place first.
+//! Signals for which the ring to the host had no room: the newest one of each instrument, in
+//! the order of their places.
 
 use crate::messages::{Ends, InstrumentId, Meta, ModelId, Prediction};
 use crate::sync::padded::Items;
 
-/// A conflating queue. A newer value takes the place of the older one of its
-/// key, so that no instrument waits longer because it is busy.
+/// A conflation queue. A newer value replaces the older one of the same key at its place, so
+/// no instrument waits longer because it is busy.
 pub(super) struct ConflationQueue {
-    /// Callbacks that one computation of an instrument makes.
+    /// Callbacks per computation of an instrument.
     per_instrument: usize,
     width: usize,
     entries: Items<Entry>,
     values: Items<f64>,
-    /// Keys in the order of their places, around the end.
+    /// Keys in the order of their places, wrapping around at the end.
     order: Items<u32>,
     first: usize,
     len: usize,
@@ -41,15 +41,15 @@ const EMPTY: Entry = Entry {
 };
 
 impl ConflationQueue {
-    /// Room for one signal of each instrument and callback, of at most `width`
-    /// values. All memory is written here.
+    /// Room for one signal per instrument and callback, each of at most `width` values.
+    /// Writes all of its memory here.
     pub(super) fn new(instruments: usize, per_instrument: usize, width: usize) -> Self {
         let keys = instruments * per_instrument;
         Self {
             per_instrument,
             width,
             entries: Items::new(keys, || EMPTY),
-            // Not zeros, for which the allocator would hand out untouched pages.
+            // Not zeros: for those the allocator would return untouched pages.
             values: Items::new(keys * width, || f64::NAN),
             order: Items::new(keys, || u32::MAX),
             first: 0,
@@ -68,7 +68,7 @@ impl ConflationQueue {
         self.len
     }
 
-    /// Keeps a prediction. Returns whether it replaced an older one.
+    /// Stores a prediction. Returns whether it replaced an older one.
     pub(super) fn keep(&mut self, prediction: &Prediction<'_>) -> bool {
         let callback = match self.per_instrument {
             1 => 0,
@@ -97,7 +97,7 @@ impl ConflationQueue {
         replaced
     }
 
-    /// The one that waits for the next room.
+    /// The signal that is sent next when there is room.
     pub(super) fn oldest(&self) -> Option<Prediction<'_>> {
         if self.len == 0 {
             return None;
@@ -112,7 +112,7 @@ impl ConflationQueue {
         })
     }
 
-    /// Lets the oldest go.
+    /// Removes the oldest.
     pub(super) fn release(&mut self) {
         let key = self.order[self.first] as usize;
         self.entries[key].waits = false;

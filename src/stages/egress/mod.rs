@@ -1,5 +1,5 @@
-//! Egress: numbers the signals, and keeps the newest of each instrument while
-//! there is no room for them (`conflation`).
+//! Egress: numbers the signals. While there is no room for them, it keeps the newest one of
+//! each instrument (`conflation`).
 
 use crate::messages::{Prediction, Signal};
 use conflation::ConflationQueue;
@@ -42,9 +42,9 @@ pub struct Egress {
 }
 
 impl Egress {
-    /// A stage that keeps the newest signal of each instrument, or of each of
-    /// its `callbacks`, while there is no room. A signal has at most `width`
-    /// values. [`Egress::default`] keeps none.
+    /// A stage that keeps the newest signal of each instrument, or of each of its
+    /// `callbacks`, while there is no room. A signal has at most `width` values.
+    /// [`Egress::default`] keeps none.
     ///
     /// # Panics
     ///
@@ -62,11 +62,11 @@ impl Egress {
         ConflationQueue::bytes(instruments, callbacks, width)
     }
 
-    /// Numbers a prediction and sends it behind those that wait. `send` says
-    /// whether there was room.
+    /// Numbers a prediction and sends it after those that wait. `send` says whether there was
+    /// room.
     ///
-    /// A signal that is lost spends a number, so that the consumer sees a gap
-    /// in the place where it was lost: numbers are dense over published and lost.
+    /// A lost signal uses up a number, so that the consumer sees a gap where it was lost:
+    /// published and lost signals together have consecutive numbers.
     #[inline(always)]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on(
@@ -102,7 +102,7 @@ impl Egress {
         self.waiting.as_ref().map_or(0, ConflationQueue::len)
     }
 
-    /// Sends those that wait, until there is no room.
+    /// Sends the signals that wait, until there is no room.
     pub fn publish_held(&mut self, mut send: impl FnMut(&Signal<'_>) -> bool) {
         while let Some(prediction) = self.waiting.as_ref().and_then(ConflationQueue::oldest) {
             let signal = numbered(self.last + 1, &prediction);
@@ -226,8 +226,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against a queue of (key, value) in which a newer value replaces the
-        /// older one in its place.
+        /// Compared with a queue of (key, value) in which a newer value replaces the older
+        /// one at its place.
         #[test]
         fn the_newest_of_each_key_comes_out_in_the_order_of_places(
             steps in prop::collection::vec((0..3u32, 0..2u8, 0..3usize), 1..200)

@@ -55,7 +55,7 @@ fn index(price: f64) -> Body<'static> {
     Body::IndexPrice(IndexPrice { price })
 }
 
-/// Instrument, time, what ends, and values of each vector.
+/// The instrument, time, ends and values of each vector.
 fn run(
     factor: &mut Factor,
     instrument: u32,
@@ -97,7 +97,7 @@ fn an_index_price_belongs_to_all_instruments_of_its_pair() {
     let mut factor = stage(&[EventKind::Ticker], None);
     assert!(run(&mut factor, 0, 0, 1, TRADE).is_empty());
     assert!(run(&mut factor, NONE, 0, 0, index(50.0)).is_empty());
-    // Heard of after the index price, and of another pair.
+    // First seen after the index price, and of another pair.
     assert!(run(&mut factor, 1, 0, 2, TRADE).is_empty());
     assert!(run(&mut factor, 2, 1, 3, TRADE).is_empty());
     let value = |factor: &mut Factor, id, pair| run(factor, id, pair, 9, TICKER)[0].3[0];
@@ -158,7 +158,8 @@ fn a_selection_leaves_factors_out() {
     );
 }
 
-/// Panics at trades of this price, and at index prices after trades of that one.
+/// Panics at trades of the first price, and at index prices that follow a trade of the
+/// second.
 const FATAL_NOW: f64 = 13.0;
 const FATAL_LATER: f64 = 14.0;
 
@@ -186,7 +187,7 @@ impl FactorSet<1> for Fragile {
     }
 }
 
-/// Instruments that got a vector, how the event ended, and who panicked.
+/// The instruments that got a vector, how the event ended, and who panicked.
 type Ended = (Vec<(u32, Ends)>, Applied, Vec<(u32, &'static str)>);
 
 fn end(factor: &mut Factor, instrument: u32, body: Body<'_>) -> Ended {
@@ -236,7 +237,7 @@ fn fragile(triggers: &[EventKind]) -> Factor {
 fn an_index_price_goes_to_all_that_are_left_of_its_pair() {
     let updated = || (vec![], Applied::Updated, vec![]);
     let mut factor = fragile(&[EventKind::IndexPrice]);
-    // The last that was heard of is the first of its pair.
+    // The last one seen is the first of its pair.
     for instrument in [0, 1, 2, 3] {
         assert_eq!(end(&mut factor, instrument, TRADE), updated());
     }
@@ -263,7 +264,7 @@ fn an_index_price_ends_with_the_last_of_its_pair() {
     let (now, later) = (&[EventKind::IndexPrice][..], &[EventKind::Trade][..]);
     for (triggers, fatal, sent, applied) in [
         (now, 1, &[(0, Ends::Event)][..], Applied::HandedOn),
-        // Nobody is left to make the event's last vector.
+        // No instrument is left to make the event's last vector.
         (now, 0, &[(1, Ends::Nothing)], Applied::Quarantined),
         (later, 1, &[], Applied::Updated),
         (later, 0, &[], Applied::Updated),

@@ -1,4 +1,4 @@
-//! The symbols whose events are taken.
+//! The symbols whose events are accepted.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use rustc_hash::FxBuildHasher;
 use super::occurrence::Named;
 use crate::messages::Name;
 
-/// The symbols whose events are taken; none given means all. Copies share what has
+/// The symbols whose events are accepted; none means all. Copies share which ones have
 /// occurred.
 #[derive(Clone, Debug, Default)]
 pub struct Assets {
     places: Arc<HashMap<Name, usize, FxBuildHasher>>,
-    /// As they were given, in that order, each once.
+    /// As configured, in that order, each once.
     given: Arc<[Named]>,
 }
 
 impl Assets {
-    /// These symbols, in either spelling: `btc_usdt` is `BTCUSDT`.
+    /// These symbols, in either spelling: `btc_usdt` is the same as `BTCUSDT`.
     ///
     /// # Errors
     ///
-    /// The first that is no symbol.
+    /// The first text that is not a symbol.
     pub fn new(symbols: &[String]) -> Result<Self, String> {
         let mut places = HashMap::default();
         let mut given = Vec::new();
@@ -39,15 +39,15 @@ impl Assets {
         })
     }
 
-    /// Those of which no event has come, as they were given. Any thread.
+    /// Those of which no event has arrived, as configured. From any thread.
     pub fn missing(&self) -> impl Iterator<Item = &str> {
         self.given.iter().filter_map(Named::missing)
     }
 
-    /// Whether events of this symbol of the host's are taken, or of the instruments
-    /// with these names.
+    /// Whether to accept events of this symbol of the host's, or of instruments with these
+    /// names.
     pub(super) fn take<'a>(&self, symbol: &[u8], names: impl Iterator<Item = &'a Name>) -> bool {
-        // Not at the first that fits: all that fit have occurred.
+        // Does not stop at the first match: all that match have occurred.
         let any = names.fold(self.occurs(symbol), |any, name| {
             self.occurs(name.as_str().as_bytes()) | any
         });

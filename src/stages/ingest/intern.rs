@@ -25,11 +25,11 @@ impl PairKey {
     }
 }
 
-/// Whose a name is.
+/// The instruments that have a name.
 #[derive(Clone, Copy)]
 pub(super) struct Bearer {
     pub(super) first: InstrumentId,
-    /// Whether it has been said that there is another.
+    /// Whether a second one has been reported.
     pub(super) told: bool,
 }
 
@@ -80,7 +80,7 @@ impl Ingest {
         // Even if it is refused below: the entry in the configuration is right.
         let own = given.clone().filter(is_its_own);
         own.for_each(|given| given.occurrence.occurs());
-        // An index price is that of each instrument of its exchange and symbol.
+        // An index price applies to each instrument of its exchange and symbol.
         let given = given.filter(|given| is_index || is_its_own(given));
         if !self
             .rules
@@ -99,7 +99,7 @@ impl Ingest {
         Ok((id, pair))
     }
 
-    /// Spellings beyond the table's room take the slower way each time.
+    /// Spellings for which the table has no room take the slower way each time.
     fn remember(&mut self, key: Spelling, route: Route) {
         let room = match route {
             Route::To(..) => &mut self.room.spellings,
@@ -132,7 +132,7 @@ impl Ingest {
         if let Some(pair) = known
             && let Some(&id) = self.by_instrument.get(&(pair, head.instrument_type))
         {
-            // Without room to remember it each event of the spelling comes here.
+            // Without room to remember it, each event of the spelling would get here.
             if let Some(first) = self.names.instrument(id)
                 && differ(first.symbol(), &symbol)
                 && self.room.spellings > 0
@@ -155,7 +155,7 @@ impl Ingest {
         Ok((id, pair))
     }
 
-    /// Says once of each name that a second instrument bears it.
+    /// Reports once for each name that a second instrument has it.
     fn note_bearer(&mut self, id: InstrumentId, instrument: &Instrument) {
         let bearer = self.by_name.entry(*instrument.name()).or_insert(Bearer {
             first: id,
@@ -182,8 +182,8 @@ impl Ingest {
     }
 }
 
-/// Fills a table and empties it again: its memory is there before the first
-/// event asks for it, not when a new instrument does.
+/// Fills a table and empties it again, so that its memory is there before the first event,
+/// and not only when a new instrument needs it.
 pub(super) fn touch<K: Eq + Hash, V>(
     table: &mut HashMap<K, V, FxBuildHasher>,
     entry: impl Fn(u64) -> (K, V),
@@ -197,7 +197,7 @@ pub(super) fn touch<K: Eq + Hash, V>(
     table.clear();
 }
 
-/// A text field as words, zero from its first NUL on.
+/// A text field as words, zero from its first NUL.
 #[inline(always)]
 fn up_to_nul<const BYTES: usize, const WORDS: usize>(field: &[u8; BYTES]) -> [u64; WORDS] {
     const { assert!(WORDS * 8 == BYTES) };
@@ -210,7 +210,7 @@ fn up_to_nul<const BYTES: usize, const WORDS: usize>(field: &[u8; BYTES]) -> [u6
         // Hacks", S. E. Anderson, "Determine if a word has a zero byte".
         let zeros = value.wrapping_sub(LOW) & !value & HIGH;
         if zeros != 0 {
-            // What lies below that bit, but for the 7 bits of its own byte.
+            // The bits below that one, without the 7 lower bits of its own byte.
             *word = value & ((zeros & zeros.wrapping_neg()) - 1) >> 7;
             break;
         }

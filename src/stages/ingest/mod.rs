@@ -2,12 +2,12 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `validate` | whether an event's numbers can be |
+//! | `validate` | checks an event's numbers |
 //! | `intern` | from the host's texts to numbers |
 //! | `symbol_table` | from the host's spelling of an instrument to its numbers |
-//! | `naming` | what instruments are called |
-//! | `assets` | the symbols whose events are taken |
-//! | `occurrence` | what of the configuration an event has come of |
+//! | `naming` | how instruments are named |
+//! | `assets` | the symbols whose events are accepted |
+//! | `occurrence` | which configured symbols an event has arrived for |
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,30 +31,30 @@ pub use assets::Assets;
 pub use naming::{Naming, Notice, SymbolStyle};
 pub use validate::Limits;
 
-/// What an ingest stage takes and what it refuses.
+/// Which events an ingest stage accepts.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    /// The symbols whose events are taken.
+    /// The symbols whose events are accepted.
     pub assets: Assets,
-    /// The greatest numbers that are taken.
+    /// The highest numbers that are accepted.
     pub limits: Limits,
-    /// What instruments are called.
+    /// How instruments are named.
     pub naming: Naming,
 }
 
-/// Gets what has to be said when names meet, on the lane, at the first event of a
-/// new instrument or spelling.
+/// Called on the lane with a [`Notice`] when names collide, at the first event of a new
+/// instrument or spelling.
 pub type Tell = Box<dyn Fn(&Notice<'_>) + Send>;
 
 /// Why ingest refused an event. A refused event touches no state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The symbol is empty, no UTF-8, or has a character that cannot be seen (a
-    /// space, a control character).
+    /// The symbol is empty, is not UTF-8, or contains an invisible character (a space, a
+    /// control character).
     BadSymbol,
-    /// A price is not positive, or beyond [`Limits::max_price`].
+    /// A price is not positive, or is above [`Limits::max_price`].
     BadPrice,
-    /// A size is negative, or beyond [`Limits::max_size`].
+    /// A size is negative, or is above [`Limits::max_size`].
     BadSize,
     /// The instrument is new and the table of instruments is full.
     TooManyInstruments,
@@ -62,8 +62,8 @@ pub enum Refusal {
     NotAnAsset,
 }
 
-/// Spellings that are remembered although no instrument belongs to them: the
-/// host forwards events of symbols that nobody asked for.
+/// How many spellings are remembered although they belong to no instrument: the host also
+/// forwards events of symbols that are not configured.
 const OTHER_SPELLINGS: usize = 4096;
 
 /// The ingest stage.
@@ -73,22 +73,22 @@ pub struct Ingest {
     by_pair: HashMap<PairKey, PairId, FxBuildHasher>,
     by_instrument: HashMap<(PairId, i8), InstrumentId, FxBuildHasher>,
     by_name: HashMap<Name, Bearer, FxBuildHasher>,
-    /// Pairs that an index price named first.
+    /// Pairs that were first seen in an index price.
     index_pairs: usize,
     names: Arc<Names>,
     rules: Rules,
-    /// Spellings that may still be remembered, of instruments and of others.
+    /// How many more spellings can be remembered, of instruments and of others.
     room: Room,
     tell: Option<Tell>,
 }
 
 impl Ingest {
-    /// An ingest stage for events that carry `levels` book levels, for as many
-    /// instruments as `names` can hold. All memory is taken here.
+    /// An ingest stage for events with `levels` book levels and for as many instruments as
+    /// `names` can hold. Allocates all of its memory here.
     pub fn new(levels: usize, names: Arc<Names>, rules: Rules) -> Self {
         let max = names.capacity();
-        // An instrument may come in two spellings, `btc_usdt` and `BTCUSDT`,
-        // and so may its index price.
+        // An instrument may have two spellings, `btc_usdt` and `BTCUSDT`, and so may its
+        // index price.
         let room = Room {
             spellings: max * 4,
             others: OTHER_SPELLINGS,
@@ -107,7 +107,7 @@ impl Ingest {
         touch(&mut by_instrument, |number| {
             ((PairId(number as u32), 0), InstrumentId(0))
         });
-        // Each number makes a name of its own, of characters that show.
+        // Each number makes a different name, of visible characters.
         let mut by_name = HashMap::with_capacity_and_hasher(max, FxBuildHasher);
         touch(&mut by_name, |number| {
             let name = Name::verbatim(number.to_string().as_bytes()).unwrap_or(name);
@@ -128,16 +128,16 @@ impl Ingest {
         }
     }
 
-    /// Has it told when names meet.
+    /// Has `tell` called when names collide.
     pub fn telling(mut self, tell: Tell) -> Self {
         self.tell = Some(tell);
         self
     }
 
-    /// Bytes that the tables take for so many instruments.
+    /// Bytes that the tables take for `instruments`.
     pub fn bytes(instruments: usize) -> usize {
-        // A table has a power of two of places, an eighth of them free, and a
-        // byte for each beside its entry.
+        // A table has a power of two of places, an eighth of them free, and one extra byte
+        // for each.
         fn table<Entry>(entries: usize) -> usize {
             (entries * 8 / 7).next_power_of_two() * (size_of::<Entry>() + 1)
         }
@@ -147,17 +147,17 @@ impl Ingest {
             + table::<(Name, Bearer)>(instruments)
     }
 
-    /// Most pairs of exchange and symbol with so many instruments: index prices
-    /// of symbols without an instrument never take an instrument's place.
+    /// Most pairs of exchange and symbol for `instruments`. Index prices of symbols without
+    /// an instrument never take an instrument's place.
     pub const fn pairs(instruments: usize) -> usize {
         instruments * 2
     }
 
-    /// Checks the event and hands it to `out`, or says why not.
+    /// Checks the event and passes it to `out`, or says why not.
     ///
     /// # Errors
     ///
-    /// The [`Refusal`]; `out` is not called then.
+    /// The [`Refusal`]; `out` is then not called.
     #[inline(always)]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on(&mut self, raw: &RawEvent<'_>, out: impl FnOnce(Event<'_>)) -> Result<(), Refusal> {

@@ -1,4 +1,4 @@
-//! What a configuration names of the feed, and whether an event of it has come.
+//! Symbols that the configuration names, and whether an event of each has arrived.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug)]
 pub(super) struct Named {
     text: String,
-    /// Written at the first event of a spelling, read by any thread.
+    /// Set at the first event of a spelling, read by any thread.
     occurred: AtomicBool,
 }
 
@@ -18,12 +18,12 @@ impl Named {
         }
     }
 
-    /// An event of it has come.
+    /// An event of it has arrived.
     pub(super) fn occurs(&self) {
         self.occurred.store(true, Ordering::Relaxed);
     }
 
-    /// Its text, unless an event of it has come.
+    /// Its text, unless an event of it has arrived.
     pub(super) fn missing(&self) -> Option<&str> {
         let occurred = self.occurred.load(Ordering::Relaxed);
         (!occurred).then_some(&self.text)

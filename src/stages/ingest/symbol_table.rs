@@ -1,10 +1,9 @@
-//! Where an event of a known spelling goes: a table from the host's spelling of
-//! an instrument to its numbers.
+//! Where an event of a known spelling goes: a table from the host's spelling of an instrument
+//! to its numbers.
 //!
-//! Each event is looked up here, so an entry is one cache line, its place is
-//! known after three multiplications side by side, and the key never leaves the
-//! registers. A general map takes two lines and twice the time. Entries are never
-//! taken out.
+//! Each event is looked up here. So an entry is one cache line, its place is known after
+//! three parallel multiplications, and the key stays in registers. A general map takes two
+//! lines and twice the time. Entries are never removed.
 
 use crate::abi::{EXCHANGE_LEN, SYMBOL_LEN};
 use crate::messages::{InstrumentId, PairId};
@@ -16,7 +15,7 @@ pub(super) enum Route {
     NotAnAsset,
 }
 
-/// The host's spelling of an instrument, with what follows a NUL cleared.
+/// The host's spelling of an instrument, with everything after a NUL cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spelling {
     pub(super) symbol: [u64; SYMBOL_LEN / 8],
@@ -28,12 +27,12 @@ pub(super) struct Spelling {
 pub(super) const INDEX_PRICE: i16 = i16::MAX;
 
 impl Spelling {
-    /// Spread over all bits, the upper ones above all.
+    /// Differences spread over all bits, mainly over the upper ones.
     #[inline(always)]
     fn hash(&self) -> u64 {
         let [s0, s1, s2, s3] = self.symbol;
         let [e0, e1] = self.exchange;
-        // What follows eight letters is most often 0: it costs no time to add.
+        // What follows the first eight letters is usually 0; adding it costs no time.
         let front = mixed(s0 ^ s2.rotate_left(17), 0x9e37_79b9_7f4a_7c15);
         let back = mixed(s1 ^ s3.rotate_left(31), 0xbb67_ae85_84ca_a73b);
         let place = e0 ^ e1.rotate_left(23) ^ u64::from(self.instrument_type as u16) << 48;
@@ -61,7 +60,7 @@ struct Entry {
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum State {
-    // Not 0: the allocator would hand out untouched pages.
+    // Not 0: for zeros the allocator would return untouched pages.
     Free = 1,
     To,
     NotAnAsset,
@@ -95,13 +94,13 @@ const FREE: Entry = Entry {
 /// The table.
 pub(super) struct SymbolTable {
     entries: Box<[Entry]>,
-    /// Takes the hash's upper bits to a place.
+    /// Shifts the hash so that its upper bits are a place.
     shift: u32,
     room: usize,
 }
 
 impl SymbolTable {
-    /// Room for so many spellings. All memory is taken and written here.
+    /// Room for `spellings`. Allocates and writes all of its memory here.
     pub(super) fn new(spellings: usize) -> Self {
         let places = Self::places(spellings);
         Self {
@@ -111,14 +110,14 @@ impl SymbolTable {
         }
     }
 
-    /// Bytes of a table with room for so many spellings.
+    /// Bytes of a table with room for `spellings`.
     pub(super) fn bytes(spellings: usize) -> usize {
         Self::places(spellings).saturating_mul(size_of::<Entry>())
     }
 
-    /// Dense, for it is read at random: an eighth stays free.
+    /// Dense, because it is read at random: only an eighth stays free.
     fn places(spellings: usize) -> usize {
-        // Two at least: with one, the shift would take all of the hash away.
+        // At least two: with one, the shift would remove the whole hash.
         let places = (spellings.saturating_mul(8) / 7 + 1).next_power_of_two();
         places.max(2)
     }
@@ -135,7 +134,7 @@ impl SymbolTable {
                     _ => Route::To(entry.instrument, entry.pair),
                 });
             }
-            // A table with free places always has one at the end of the search.
+            // The table always has free places, so the search ends.
             if entry.state == State::Free {
                 return None;
             }
@@ -143,7 +142,7 @@ impl SymbolTable {
         }
     }
 
-    /// Remembers a spelling that is not there yet; not if there is no room.
+    /// Stores a spelling that is not in the table yet. Does nothing if there is no room.
     pub(super) fn insert(&mut self, spelling: &Spelling, route: Route) {
         if self.room == 0 {
             return;
@@ -182,19 +181,19 @@ mod tests {
     use super::*;
 
     impl SymbolTable {
-        /// Bytes that it has taken.
+        /// Bytes that it occupies.
         pub(in super::super) fn taken(&self) -> usize {
             size_of_val(&self.entries[..])
         }
 
-        /// Spellings that may still be remembered.
+        /// How many more spellings can be stored.
         pub(in super::super) fn room(&self) -> usize {
             self.room
         }
     }
 
     fn spelling() -> impl Strategy<Value = Spelling> {
-        // Few values, so that spellings meet again, and differ in one word alone.
+        // Few values, so that spellings repeat, and differ in a single word.
         let word = 0..3u64;
         (
             prop::array::uniform4(word.clone()),
@@ -263,8 +262,8 @@ mod tests {
             exchange: [base.exchange[0], 0],
             instrument_type: 7,
         };
-        // Four digits in either half of each word, in a long and a short spelling, or
-        // the type.
+        // Four digits in either half of each word, in a long and a short spelling, or the
+        // type.
         for (base, part) in (0..13).flat_map(|part| [(base, part), (short, part)]) {
             let mut places = vec![0; table.entries.len()];
             for number in 0..10_000u16 {

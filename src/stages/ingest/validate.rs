@@ -1,4 +1,4 @@
-//! Whether an event's numbers can be.
+//! Checks an event's numbers.
 
 use serde::Serialize;
 
@@ -25,8 +25,8 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        // Supplies of the cheapest coins end below 1e18, and what a 64-bit integer
-        // writes for "no value" lies above.
+        // The supply of the cheapest coins is below 1e18. The values that a 64-bit integer
+        // uses for "no value" are above.
         Self {
             max_price: 1e12,
             max_size: 1e18,
@@ -72,11 +72,11 @@ pub(super) fn body<'a>(
     }
 }
 
-/// The best level must be there; a deeper one may be absent, that is all zero,
-/// because thin books have fewer levels than the host's struct.
+/// The best level must be present. A deeper one may be absent (all zero), because thin books
+/// have fewer levels than the host's struct.
 #[inline(always)]
 fn check_side(prices: &[f64], sizes: &[f64], limits: &Limits) -> Result<(), Refusal> {
-    // Where no set reads deeper levels, sums cost more than they save.
+    // If no set reads deeper levels, the sums cost more than they save.
     if let (&[price], &[size]) = (prices, sizes) {
         check_price(price, limits)?;
         return check_size(size, limits);
@@ -88,13 +88,13 @@ fn check_side(prices: &[f64], sizes: &[f64], limits: &Limits) -> Result<(), Refu
     }
 }
 
-/// Sums side by side: as many as a vector of the oldest x86-64 holds.
+/// Number of parallel sums: as many as a vector of the oldest x86-64 holds.
 const LANES: usize = 2;
 
-/// Whether all levels are in order, without a branch for each: no number is
-/// negative, neither all prices nor all sizes together are beyond a single one's
-/// limit, and no level has a size without a price. False also where only their sum
-/// is beyond it: look again then.
+/// Whether all levels are in order, without a branch for each. No number is negative, the sum
+/// of all prices and the sum of all sizes are within the limit of a single one, and no level
+/// has a size without a price. Also false if only a sum is above the limit: then the levels
+/// are checked one by one.
 #[inline(always)]
 fn are_levels(prices: &[f64], sizes: &[f64], limits: &Limits) -> bool {
     let (mut all_prices, mut all_sizes) = ([0.0; LANES], [0.0; LANES]);
@@ -119,13 +119,13 @@ fn are_levels(prices: &[f64], sizes: &[f64], limits: &Limits) -> bool {
     if let ([price], [size]) = (prices.remainder(), sizes.remainder()) {
         add(0, *price, *size);
     }
-    // NaN, and so not within, if any number is.
+    // A sum is NaN, and so not within the limit, if any number is NaN.
     let within = (all_prices[0] + all_prices[1] <= limits.max_price)
         & (all_sizes[0] + all_sizes[1] <= limits.max_size);
     within & (least[0] == 0.0) & (least[1] == 0.0) & (orphans[0] + orphans[1] == 0.0)
 }
 
-/// Level by level: says what is wrong first, if anything is.
+/// Checks level by level and returns the first error, if there is one.
 #[cold]
 #[inline(never)]
 fn look_again(prices: &[f64], sizes: &[f64], limits: &Limits) -> Result<(), Refusal> {
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What books are made of, and what spoils them.
+    /// Numbers that books contain, and numbers that make them invalid.
     fn number() -> impl Strategy<Value = f64> {
         prop_oneof![
             8 => 0.001..1e6f64,
@@ -166,7 +166,7 @@ mod tests {
         ]
     }
 
-    /// Some that a single number is beyond, some that only their sum is.
+    /// Some limits are below a single number, some only below the sum.
     fn limit() -> impl Strategy<Value = f64> {
         prop_oneof![1.0..1e7f64, Just(1e12), Just(f64::MAX)]
     }
@@ -187,7 +187,7 @@ mod tests {
         }
     }
 
-    /// Every book of a few levels of what decides.
+    /// Every book of a few levels with the numbers that matter.
     #[test]
     fn no_side_is_taken_that_level_by_level_would_not_be() {
         let limits = Limits {

@@ -1,4 +1,4 @@
-//! Every order in which threads can meet, as far as loom's bounds go.
+//! Every order in which threads can meet, within loom's bounds.
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -13,14 +13,14 @@ fn ends() -> bool {
     true
 }
 
-/// What the lock guards: loom fails if two threads touch it at once, or one
+/// What the lock guards. Loom fails if two threads touch it at once, or if one touches it
 /// without having seen what the other did.
 struct Guarded {
     lock: BiasedLock,
     value: UnsafeCell<u32>,
 }
 
-// SAFETY: that `value` is used by one thread at a time is what is tested.
+// SAFETY: one thread at a time uses `value`; the test checks this.
 unsafe impl Sync for Guarded {}
 
 impl Guarded {
@@ -35,7 +35,7 @@ impl Guarded {
         let Ok(_entered) = self.lock.enter(me, ends) else {
             return false;
         };
-        // SAFETY: inside the lock.
+        // SAFETY: this thread is inside the lock.
         self.value.with_mut(|value| unsafe { *value += 1 });
         true
     }
@@ -65,7 +65,7 @@ fn loom_an_owner_and_a_thread_that_claims() {
         let theirs = other.join().unwrap();
         assert!(mine + theirs > 0);
         assert_eq!(guarded.uses(), 1 + mine + theirs);
-        // One at a time, everybody gets in.
+        // One at a time, each gets in.
         assert!(guarded.try_use(YOU) && guarded.try_use(ME));
     });
 }
@@ -99,8 +99,8 @@ fn loom_a_claim_around_a_callback() {
             thread::spawn(move || guarded.try_use(YOU))
         };
         let calling = outer.call_back();
-        // Refused if the other holds the claim for longer than this thread has
-        // patience.
+        // Refused if the other thread holds the claim for longer than this one's patience
+        // lasts.
         let nested = guarded.try_use(ME);
         drop(calling);
         drop(outer);
@@ -109,8 +109,8 @@ fn loom_a_claim_around_a_callback() {
     });
 }
 
-/// A thread ends and another is called alike: what hands the name on orders
-/// the two here, as the C library does, beside a third that claims the lock.
+/// A thread ends and another gets its name while a third claims the lock. What passes the
+/// name on orders the first two, as the C library does.
 #[test]
 fn loom_a_name_goes_to_another_thread() {
     check(|| {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::registry::{Reported, Start};
 use super::shared::{Shared, State};
 
-/// What a look for the next message found.
+/// What [`Consumer::try_receive`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received<R> {
-    /// The next message, as it was taken.
+    /// What `take` returned for the next message.
     Message(R),
-    /// So many messages were overwritten before they were read. Look again: the
-    /// one behind them is still there, unless the producer was faster again.
+    /// This many messages were overwritten before they were read. Try again: the next one is
+    /// still there, unless the producer was faster again.
     Missed(u64),
     /// Nothing new yet.
     Empty,
@@ -20,11 +20,11 @@ pub enum Received<R> {
     Finished,
 }
 
-/// A reading end of a broadcast. One thread at a time.
+/// A reading end of a broadcast, for one thread at a time.
 pub struct Consumer {
     pub(super) shared: Arc<Shared>,
     reported: Arc<Reported>,
-    /// Number of the message received or missed last.
+    /// Number of the last message received or missed.
     sequence: u64,
     /// The slot of the next message.
     place: usize,
@@ -55,13 +55,12 @@ impl Consumer {
         &self.reported
     }
 
-    /// Copies the next message and hands the copy to `take`. With nothing new
-    /// it is one acquire load and a compare.
+    /// Copies the next message and passes the copy to `take`. If there is nothing new, this
+    /// takes one acquire load and a compare.
     ///
-    /// A consumer that was overtaken goes on in the middle of what is kept (or,
-    /// if nothing will follow, at the oldest message): at the oldest the producer
-    /// would be upon it again. Should `take` panic, the message counts as
-    /// received.
+    /// A consumer that was overtaken continues in the middle of what is kept (or at the
+    /// oldest message, if nothing will follow): from the oldest it would soon be overtaken
+    /// again. If `take` panics, the message counts as received.
     #[inline]
     pub fn try_receive<R>(&mut self, take: impl FnOnce(&[u64]) -> R) -> Received<R> {
         let state = self.shared.state();
@@ -93,7 +92,7 @@ impl Consumer {
         Received::Message(taken)
     }
 
-    /// Leaves behind what has been overwritten.
+    /// Skips what has been overwritten.
     #[cold]
     fn skip<R>(&mut self, state: State) -> Received<R> {
         let capacity = self.shared.capacity() as u64;
@@ -115,8 +114,8 @@ impl Consumer {
         self.reported.set(self.missed, self.sequence);
     }
 
-    /// Number of the message that was received or missed last, from 1; before
-    /// the first, the number of the message before it.
+    /// Number of the last message received or missed, from 1. Before the first, it is the
+    /// number of the message before that.
     pub fn sequence(&self) -> u64 {
         self.sequence
     }

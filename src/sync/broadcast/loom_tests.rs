@@ -5,7 +5,7 @@ use loom::thread;
 
 use super::*;
 
-/// Two words that belong together, of which a torn copy would have one.
+/// Sends two words that belong together; a torn copy would have only one of them.
 fn send(producer: &mut Producer) {
     let number = producer.sent() + 1;
     producer.send(|words| {
@@ -14,7 +14,7 @@ fn send(producer: &mut Producer) {
     });
 }
 
-/// Looks once; a message must be whole and the one that is due.
+/// Tries once. A message must be whole and the next one.
 fn look(consumer: &mut Consumer) -> Received<()> {
     let before = consumer.sequence();
     let found = consumer.try_receive(|words| {
@@ -41,8 +41,7 @@ fn look(consumer: &mut Consumer) -> Received<()> {
     }
 }
 
-/// A bound that keeps the exploration to seconds: so many times may a thread be
-/// taken off the core against its will.
+/// Keeps the exploration to seconds: a thread may be preempted at most `preemptions` times.
 fn model(preemptions: usize, check: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
@@ -154,8 +153,8 @@ fn loom_what_a_consumer_reports_is_never_ahead_of_what_was_sent() {
     });
 }
 
-/// Whoever sees how far a consumer is sees what it missed on the way: what was
-/// missed is never taken for received.
+/// A thread that sees how far a consumer has read also sees what it missed on the way: a
+/// missed message is never reported as received.
 #[test]
 fn loom_what_was_missed_is_never_reported_as_received() {
     model(2, || {

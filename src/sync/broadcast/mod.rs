@@ -1,8 +1,8 @@
 //! One producer, several consumers, each of which sees every message.
 //!
-//! A consumer that is slow never stops the producer: messages that it has not
-//! read in time are overwritten. It then learns how many it missed, exactly, and
-//! goes on behind the gap; numbers of messages make the gap visible, too.
+//! A slow consumer never stops the producer: messages that it has not read in time are
+//! overwritten. It then learns exactly how many it missed, and continues after the gap. The
+//! numbers of the messages show the gap as well.
 //!
 //! ```
 //! use signal::sync::broadcast::{Received, Start, broadcast};
@@ -30,28 +30,25 @@
 //! | `shared` | the slots and the word that makes messages visible |
 //! | `producer` | the writing end |
 //! | `consumer` | the reading ends |
-//! | `registry` | who reads, and how far each is |
+//! | `registry` | the consumers, and how far each has read |
 //!
 //! # Design
 //!
-//! A ring of slots. The first word of a slot is the number of the message that
-//! was last begun there. To send, the producer stores that number, then the
-//! payload, then, with release, how many messages there are. A consumer loads
-//! that count with acquire, copies the slot's payload and looks at the slot's
-//! number again: if it is still the message's own, no word of the copy is a
-//! later message's. Payload words are relaxed atomics, so that overwriting what
-//! someone copies is no data race. All this is explored by loom; see
-//! `docs/concurrency.md`.
+//! A ring of slots. The first word of a slot is the number of the message last begun there.
+//! To send, the producer stores that number, then the payload, then, with release, the count
+//! of messages. A consumer loads that count with acquire, copies the slot's payload and reads
+//! the slot's number again. If it still is the message's own, no word of the copy belongs to
+//! a later message. Payload words are relaxed atomics, so overwriting a slot that is being
+//! copied is no data race. Loom explores all this; see `docs/concurrency.md`.
 //!
-//! The count has a cache line of its own, which is all that an idle consumer
-//! reads: one that polled slots would take lines away from the producer while it
-//! writes them.
+//! The count has a cache line of its own. An idle consumer reads nothing else: if it polled
+//! slots, it would take lines away from the producer while it writes them.
 //!
 //! # Caveats
 //!
 //! - A message takes one word beyond its payload, in whole cache lines.
-//! - Each message is copied twice on either side: it may be overwritten at any
-//!   moment, so nobody can work on it in place.
+//! - Each side copies a message twice. It may be overwritten at any moment, so no one can
+//! work on it in place.
 //! - Registering takes a lock and allocates; nothing else does.
 
 use std::sync::Arc;
@@ -74,12 +71,12 @@ use shared::Shared;
 /// Makes a broadcast that keeps the last `messages` messages of at least
 /// `words` 64-bit words each.
 ///
-/// All of its memory is written once here, so no page fault is left for the hot
-/// path. Consumers are made by [`Consumers::register`], now or later.
+/// Writes all of its memory once here, so the hot path causes no page fault.
+/// [`Consumers::register`] makes consumers, now or later.
 ///
 /// # Panics
 ///
-/// If `messages` is less than 2 or `words` is 0, or there cannot be so much memory.
+/// If `messages` is less than 2 or `words` is 0, or there is not enough memory.
 pub fn broadcast(messages: usize, words: usize) -> (Producer, Consumers) {
     assert!(
         messages >= 2 && words > 0,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::shared::Shared;
 
-/// The writing end of a broadcast. One thread at a time. Dropping it tells the
-/// consumers that no message will follow.
+/// The writing end of a broadcast, for one thread at a time. Dropping it tells the consumers
+/// that no message will follow.
 pub struct Producer {
     shared: Arc<Shared>,
     sent: u64,
@@ -25,12 +25,12 @@ impl Producer {
         }
     }
 
-    /// Publishes one message and returns its number, from 1. Wait-free, and no
-    /// consumer can be in its way: the oldest message is overwritten.
+    /// Publishes one message and returns its number, from 1. Wait-free: it overwrites the
+    /// oldest message, so no consumer can block it.
     ///
-    /// `fill` gets the whole message, at least as many words as the broadcast
-    /// was made for. It holds the words of the message before: write every word
-    /// that a consumer reads. Should `fill` panic, nothing is published.
+    /// `fill` gets the whole message: at least as many words as the broadcast was made for.
+    /// It contains the words of the previous message, so write every word that a consumer
+    /// reads. If `fill` panics, nothing is published.
     ///
     /// ```
     /// let (mut producer, _) = signal::sync::broadcast::broadcast(2, 1);

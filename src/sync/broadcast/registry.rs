@@ -1,4 +1,4 @@
-//! Who reads a broadcast, and how far each is.
+//! The consumers of a broadcast, and how far each has read.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -8,7 +8,7 @@ use super::consumer::Consumer;
 use super::shared::Shared;
 use crate::sync::{AtomicU64, Ordering};
 
-/// Where a consumer that registers while the producer runs begins.
+/// Where a consumer begins that registers while the producer runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// At the next message that is sent.
@@ -17,14 +17,14 @@ pub enum Start {
     Oldest,
 }
 
-/// Registers consumers, from any thread, and says how far each is.
+/// Registers consumers and reports how far each has read, from any thread.
 #[derive(Clone, Debug)]
 pub struct Consumers {
     shared: Arc<Shared>,
     all: Arc<Mutex<Vec<Weak<Reported>>>>,
 }
 
-/// How far a consumer is.
+/// How far a consumer has read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The name that it registered with.
@@ -33,8 +33,8 @@ pub struct Progress {
     pub received: u64,
     /// Messages that were overwritten before it read them.
     pub missed: u64,
-    /// Messages that are there and that it has not read yet; those among them
-    /// that are overwritten already will count as missed.
+    /// Messages published that it has not read yet. Those among them that are already
+    /// overwritten will count as missed.
     pub behind: u64,
     /// Whether it has read everything, and nothing will follow.
     pub finished: bool,
@@ -48,8 +48,8 @@ impl Consumers {
         }
     }
 
-    /// Adds a consumer, while the producer runs or before. Dropping it ends its
-    /// registration. Not for the hot path: it takes a lock and allocates.
+    /// Adds a consumer, before the producer runs or while it does. Dropping the consumer ends
+    /// its registration. Not for the hot path: it takes a lock and allocates.
     pub fn register(&self, name: &str, start: Start) -> Consumer {
         let consumer = Consumer::new(self.shared.clone(), name, start);
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,7 +58,7 @@ impl Consumers {
         consumer
     }
 
-    /// How far each consumer is, in the order in which they registered.
+    /// How far each consumer has read, in the order in which they registered.
     ///
     /// ```
     /// use signal::sync::broadcast::{Start, broadcast};
@@ -75,7 +75,7 @@ impl Consumers {
         living
             .map(|one| {
                 let (received, missed, sequence) = one.get();
-                // Read later, so that no consumer is ahead of it.
+                // Read after the consumer's numbers, so that no consumer is ahead of it.
                 let state = self.shared.state();
                 let behind = state.published.saturating_sub(sequence);
                 Progress {
@@ -90,11 +90,11 @@ impl Consumers {
     }
 }
 
-/// What a consumer says of itself, on a cache line of its own.
+/// What a consumer reports of itself, on a cache line of its own.
 #[derive(Debug)]
 pub(super) struct Reported {
     name: String,
-    /// The sequence number that the consumer began behind.
+    /// The sequence number after which the consumer began.
     start: u64,
     counts: CachePadded<Counts>,
 }
@@ -124,12 +124,12 @@ impl Reported {
     #[inline]
     pub(super) fn set(&self, missed: u64, sequence: u64) {
         self.counts.missed.store(missed, Ordering::Relaxed);
-        // Who sees it sees what the consumer did with the message, and a count
-        // of missed ones that is no older.
+        // A thread that sees it also sees what the consumer did with the message, and a
+        // count of missed ones that is no older.
         self.counts.sequence.store(sequence, Ordering::Release);
     }
 
-    /// Received, missed, and the number of the last of either.
+    /// Messages received, messages missed, and the number of the last of either.
     fn get(&self) -> (u64, u64, u64) {
         let sequence = self.counts.sequence.load(Ordering::Acquire);
         let missed = self.counts.missed.load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! The slots and the word that makes messages visible.
+//! The slots, and the word that makes messages visible.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::sync::{AtomicU64, Ordering, fence};
 
-/// Words in a slot's line. loom explores each word: there it is a small one.
+/// Words in a slot's line. Loom explores each word, so under loom a line is small.
 #[cfg(not(loom))]
 pub(super) const LINE: usize = crate::sync::ring::WORDS_PER_LINE;
 #[cfg(loom)]
@@ -24,7 +24,7 @@ pub(super) struct Shared {
     lines: Box<[Line]>,
     lines_per_slot: usize,
     capacity: usize,
-    /// Messages that are there to be read, and whether more will follow.
+    /// Messages that are ready to be read, and whether more will follow.
     published: CachePadded<AtomicU64>,
 }
 
@@ -82,7 +82,7 @@ impl Shared {
     pub(super) fn write(&self, place: usize, number: u64, message: &[u64]) {
         let slot = self.slot(place);
         slot[0].0[0].store(number, Ordering::Relaxed);
-        // Who reads a word of this payload also sees the number above.
+        // A thread that reads a word of this payload also sees the number above.
         fence(Ordering::Release);
         for (cell, &word) in slot[0].0[1..].iter().zip(&message[1..]) {
             cell.store(word, Ordering::Relaxed);
@@ -95,8 +95,8 @@ impl Shared {
         self.published.store(number, Ordering::Release);
     }
 
-    /// Copies a slot's payload and returns the number of the message that was
-    /// last begun there: the copy is whole if that is the message's own.
+    /// Copies a slot's payload and returns the number of the message last begun there. The
+    /// copy is whole if that is the message's own number.
     #[inline]
     pub(super) fn read(&self, place: usize, message: &mut [u64]) -> u64 {
         let slot = self.slot(place);
@@ -112,7 +112,7 @@ impl Shared {
         slot[0].0[0].load(Ordering::Relaxed)
     }
 
-    /// Says that no message will follow the first `sent`.
+    /// Marks that no message will follow the first `sent`.
     pub(super) fn finish(&self, sent: u64) {
         self.published.store(sent | FINISHED, Ordering::Release);
     }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a broadcast does, said plainly: all messages are kept for ever, and a
+/// What a broadcast does, in the simplest form: all messages are kept for ever, and a
 /// consumer is a number.
 struct Model {
     sent: u64,
@@ -67,12 +67,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-/// The words of a message, each told from its number and place.
+/// A message's word, computed from the message's number and the word's place.
 fn word(number: u64, place: usize) -> u64 {
     number.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ place as u64
 }
 
-/// The number of a message, if it is whole.
+/// The number of a message, after a check that it is whole.
 fn number(words: &[u64], expected_words: usize) -> u64 {
     let number = words[0];
     for (place, &found) in words[1..expected_words].iter().enumerate() {
@@ -149,8 +149,8 @@ proptest! {
     }
 }
 
-/// Receives until the end; the numbers must ascend, and what is not among them
-/// must have been counted as missed, where it was missed.
+/// Receives until the end. The numbers must ascend. A number that is left out must have been
+/// counted as missed, at that point.
 fn drain(consumer: &mut Consumer, words: usize, mut pause: impl FnMut(u64)) -> u64 {
     let mut last = consumer.sequence();
     loop {
@@ -224,8 +224,8 @@ fn a_consumer_that_keeps_up_misses_nothing() {
     assert_eq!((consumer.received(), consumer.missed()), (50_000, 0));
 }
 
-/// The slow one sleeps on each message; the producer never waits for it, and the
-/// quick one, at whose pace the producer goes, sees everything.
+/// The slow one sleeps on each message, and the producer never waits for it. The quick one
+/// sets the producer's pace and sees everything.
 #[test]
 fn a_slow_consumer_stops_neither_the_producer_nor_another() {
     const MESSAGES: u64 = 20_000;
@@ -264,7 +264,7 @@ fn after_the_end_all_that_is_kept_can_be_read() {
     assert_eq!(drain(&mut late, 1, |_| ()), 40);
     assert!(late.is_finished() && late.has_read_all());
     assert_eq!(late.received(), 16);
-    // One that comes after the end finds what is kept, or nothing.
+    // One that registers after the end finds what is kept, or nothing.
     let mut oldest = registry.register("oldest", Start::Oldest);
     assert_eq!(oldest.try_receive(|words| words[0]), Received::Message(25));
     let mut next = registry.register("next", Start::Next);

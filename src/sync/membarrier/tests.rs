@@ -5,22 +5,22 @@ use crossbeam_utils::CachePadded;
 
 use super::*;
 
-/// How long a litmus test goes on.
+/// How long a litmus test runs.
 const LONG_ENOUGH_TO_SEE: Duration = Duration::from_millis(1500);
 
-/// What came of a litmus test.
+/// The result of a litmus test.
 #[derive(Debug, Default)]
 struct Found {
-    /// How often the owner was in, and the other thread.
+    /// How often the owner was inside, and how often the other thread.
     owner: u64,
     other: u64,
-    /// How often the owner went on while the other was in.
+    /// How often the owner continued while the other was inside.
     both: u64,
 }
 
-/// Store buffering as a lock has it: an owner that comes and goes all the time with a
-/// light barrier, and another thread that marks the lock, has `rare` for a barrier, and
-/// then looks whether the owner is inside.
+/// Store buffering as in a lock. An owner enters and leaves all the time with a light
+/// barrier. Another thread marks the lock, runs `rare` as its barrier, and then checks
+/// whether the owner is inside.
 fn owner_and_another(rare: fn()) -> Found {
     let word = || CachePadded::new(AtomicU64::new(0));
     let (inside, mark, done) = (word(), word(), word());
@@ -47,7 +47,7 @@ fn owner_and_another(rare: fn()) -> Found {
             rare();
             if inside.load(Ordering::Acquire) == 0 {
                 let before = done.load(Ordering::Relaxed);
-                // What waits in the owner's core gets out meanwhile.
+                // What waits in the owner's store buffer gets out meanwhile.
                 wait(20);
                 found.both += u64::from(done.load(Ordering::Relaxed) != before);
                 found.other += 1;
@@ -73,8 +73,8 @@ fn two_sides_never_both_miss_the_other() {
     assert_eq!(found.both, 0, "{found:?}");
 }
 
-/// That the test above sees what it looks for: with a fence of the rare side alone both
-/// are in at once, where two cores are free. Nothing is asserted of how often.
+/// Shows that the test above can detect a failure: with a fence on the rare side alone, both
+/// are inside at once if two cores are free. How often is not asserted.
 #[test]
 fn a_fence_of_one_side_alone_would_not_do() {
     let found = owner_and_another(|| fence(Ordering::SeqCst));

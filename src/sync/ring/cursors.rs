@@ -1,8 +1,8 @@
-//! The two cursors of a ring: messages sent and messages received.
+//! The two cursors of a ring: messages published and messages taken.
 //!
-//! A ring owns them, but for the one to the host: an inlined poll reads that
-//! one's cursors, and a host may do so too late, so they may lie in a table that
-//! is never freed.
+//! A ring owns its cursors, except the ring to the host. An inlined poll reads that ring's
+//! cursors, and a host may do so after the ring is gone, so they may lie in a table that is
+//! never freed.
 
 use std::ops::Deref;
 use std::ptr::NonNull;
@@ -12,17 +12,17 @@ use crossbeam_utils::CachePadded;
 
 use crate::sync::AtomicU64;
 
-/// A counter that one thread writes and others read. A ring's two have cache lines
-/// of their own each.
+/// A counter that one thread writes and others read. Each of a ring's two cursors has cache
+/// lines of its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Cursor {
     at: NonNull<AtomicU64>,
-    /// What `at` points into, or for a word that lives for ever its users' count.
+    /// What `at` points into. For a word that is never freed: the count of its users.
     _owner: Arc<CachePadded<AtomicU64>>,
 }
 
-// SAFETY: it stands for a shared reference to an atomic that `_owner` keeps, or
-// that is never freed.
+// SAFETY: equals a shared reference to an atomic, which `_owner` keeps alive or which is
+// never freed.
 unsafe impl Send for Cursor {}
 // SAFETY: as above.
 unsafe impl Sync for Cursor {}
@@ -39,16 +39,16 @@ impl Cursor {
     }
 }
 
-/// Whoever holds cursors of a place in a table: a lane that was left behind may hold
-/// them for ever.
-// The type is a word's own, so that a word is no larger for it.
+/// The holders of cursors of a place in a table. A lane that was left behind may hold them
+/// for ever.
+// The same type as a cursor's owner, so that a cursor is no larger for it.
 #[cfg(not(loom))]
 #[derive(Debug, Default)]
 pub(crate) struct Users(Arc<CachePadded<AtomicU64>>);
 
 #[cfg(not(loom))]
 impl Users {
-    /// Whether nobody holds cursors any more. What they did with them is done.
+    /// Whether no one holds cursors any more. Everything done with them has then happened.
     pub(crate) fn are_gone(&mut self) -> bool {
         Arc::get_mut(&mut self.0).is_some()
     }
@@ -69,8 +69,8 @@ impl Deref for Cursor {
 
     #[inline]
     fn deref(&self) -> &AtomicU64 {
-        // SAFETY: `at` points to an atomic that this value keeps alive, or that
-        // is never freed.
+        // SAFETY: `at` points to an atomic that this value keeps alive, or that is never
+        // freed.
         unsafe { self.at.as_ref() }
     }
 }
@@ -81,10 +81,10 @@ impl Deref for Cursor {
 pub(crate) struct HostCursors {
     /// Signals published: a cursor of the ring to the host.
     pub(crate) published: Cursor,
-    /// Signals taken. Not the ring's cursor: the slots of a batch are freed later.
-    /// Written by the host's thread.
+    /// Signals taken, written by the host's thread. Not the ring's cursor: the slots of a
+    /// batch are freed later.
     pub(crate) taken: Cursor,
-    /// Where the next signal will lie: an address for a prefetch, nothing is read
+    /// Where the next signal will lie: an address for a prefetch only; nothing is read
     /// through it. Written by the host's thread.
     pub(crate) next: Cursor,
 }

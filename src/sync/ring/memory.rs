@@ -1,7 +1,7 @@
 //! A ring's memory: cache lines that one end writes and the other reads.
 //!
-//! All access goes by place, the index of a message's first line. Which end may
-//! touch which place is the ring's business (`ring`).
+//! A place is the index of a message's first line. The ring (`ring`) decides which end may
+//! touch which place.
 
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
@@ -12,11 +12,11 @@ use bytemuck::{Pod, Zeroable};
 /// 64-bit words in a cache line.
 pub const WORDS_PER_LINE: usize = 8;
 
-/// Lines that are fetched ahead at most: as many as a processor has under way
-/// at once, and a message of a full book with room to spare.
+/// Most lines to prefetch: as many as a processor can fetch at once. A message with a full
+/// book has fewer.
 const MOST_AHEAD: usize = 16;
 
-/// Lines of a ring at most: what an allocation may have.
+/// Most lines of a ring: what one allocation may have.
 const MOST_LINES: usize = isize::MAX as usize / size_of::<Line>();
 
 /// One cache line of a message.
@@ -27,7 +27,7 @@ struct Line([u64; WORDS_PER_LINE]);
 /// The memory, held by both ends.
 #[derive(Clone)]
 pub(super) struct Slots {
-    /// The first line of `owner`'s.
+    /// The first of `_owner`'s lines.
     base: NonNull<Line>,
     per_message: usize,
     lines: usize,
@@ -36,28 +36,29 @@ pub(super) struct Slots {
 
 struct Memory {
     lines: Box<[UnsafeCell<Line>]>,
-    /// Has loom see who touches which message, and when.
+    /// Lets loom see who touches which message, and when.
     #[cfg(loom)]
     watched: Box<[loom::cell::UnsafeCell<()>]>,
 }
 
-// SAFETY: lines are plain data. That no place is written while it is written or
-// read by another thread is what `Slots::write` and `Slots::read` ask for.
+// SAFETY: lines are plain data. The callers of `Slots::write` and `Slots::read` ensure that
+// no place is written while another thread reads or writes it.
 unsafe impl Send for Memory {}
 // SAFETY: as above.
 unsafe impl Sync for Memory {}
-// SAFETY: `base` points into `owner`, which moves along; see `Memory`.
+// SAFETY: `base` points into `_owner`, which moves with it; see `Memory`.
 unsafe impl Send for Slots {}
 
 impl Slots {
-    /// Memory for so many messages. It is written here: no page fault is left.
+    /// Memory for `messages` messages. Writes all of it, so that no page fault is left.
     pub(super) fn new(messages: usize, per_message: usize) -> Self {
-        // Also in bytes, and one more is no overflow: places are added up unchecked.
+        // Also fits in bytes; one more message does not overflow, as places are added
+        // unchecked.
         let lines = messages
             .checked_mul(per_message)
             .filter(|&lines| lines <= MOST_LINES)
             .unwrap_or_else(|| panic!("a ring of {messages} messages of {per_message} lines"));
-        // Not zeros, for which the allocator would hand out untouched pages.
+        // Not zeros: for those the allocator would return untouched pages.
         let line = || UnsafeCell::new(Line([u64::MAX; WORDS_PER_LINE]));
         let owner = Arc::new(Memory {
             lines: std::iter::repeat_with(line).take(lines).collect(),
@@ -74,14 +75,14 @@ impl Slots {
         }
     }
 
-    /// The place behind this one, around the end.
+    /// The place after this one, wrapping around at the end.
     #[inline]
     pub(super) fn after(&self, place: usize) -> usize {
         let next = place + self.per_message;
         if next == self.lines { 0 } else { next }
     }
 
-    /// The place so many messages behind this one.
+    /// The place `messages` messages after this one.
     #[inline]
     pub(super) fn behind(&self, place: usize, messages: usize) -> usize {
         let line = place + messages * self.per_message;
@@ -92,17 +93,17 @@ impl Slots {
         }
     }
 
-    /// Lets `fill` write the message at `place`, which holds an older one.
+    /// Lets `fill` overwrite the message at `place`, which contains an older one.
     ///
     /// # Safety
     ///
-    /// `place` is 0 or came from this memory's [`after`](Self::after), and until
-    /// `fill` has returned nobody else touches the message there.
+    /// `place` is 0 or came from this memory's [`after`](Self::after), and no one else
+    /// touches the message there until `fill` has returned.
     #[inline]
     pub(super) unsafe fn write<R>(&self, place: usize, fill: impl FnOnce(&mut [u64]) -> R) -> R {
         debug_assert!(place < self.lines && place.is_multiple_of(self.per_message));
-        // SAFETY: the caller gives a place within the memory that nobody else
-        // touches; `base` comes from all of the memory's cells.
+        // SAFETY: the caller passes a place within the memory that no one else touches;
+        // `base` comes from all of the memory's cells.
         let lines = unsafe {
             std::slice::from_raw_parts_mut(self.base.add(place).as_ptr(), self.per_message)
         };
@@ -118,11 +119,12 @@ impl Slots {
     /// # Safety
     ///
     /// `place` is 0 or came from this memory's [`after`](Self::after) or
-    /// [`behind`](Self::behind), and until `take` has returned nobody writes the
-    /// message there.
+    /// [`behind`](Self::behind), and no one writes the message there until `take` has
+    /// returned.
     #[inline]
     pub(super) unsafe fn read<R>(&self, place: usize, take: impl FnOnce(&[u64]) -> R) -> R {
-        // SAFETY: what the caller promises lasts as long as the message is used.
+        // SAFETY: the caller's promise lasts until `take` returns, which is as long as
+        // `words` live.
         let words = unsafe { self.get(place) };
         #[cfg(loom)]
         return self._owner.watched[place / self.per_message].with(|_| take(words));
@@ -138,16 +140,16 @@ impl Slots {
     #[inline]
     pub(super) unsafe fn get(&self, place: usize) -> &[u64] {
         debug_assert!(place < self.lines && place.is_multiple_of(self.per_message));
-        // Loom sees when the use begins; when it ends, the caller alone knows.
+        // Loom sees when the use begins. Only the caller knows when it ends.
         #[cfg(loom)]
         self._owner.watched[place / self.per_message].with(|_| ());
-        // SAFETY: the caller gives a place within the memory that nobody writes.
+        // SAFETY: the caller passes a place within the memory that no one writes.
         let lines =
             unsafe { std::slice::from_raw_parts(self.base.add(place).as_ptr(), self.per_message) };
         bytemuck::cast_slice(lines)
     }
 
-    /// Asks for the message's lines, whoever has them. Nothing is read.
+    /// Prefetches the message's lines, whichever core has them. Nothing is read.
     #[inline]
     pub(super) fn prefetch(&self, place: usize) {
         for line in 0..self.per_message.min(MOST_AHEAD) {
@@ -165,8 +167,8 @@ impl Slots {
 #[inline(always)]
 fn prefetch<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 processor has the instruction, which neither reads
-    // nor faults, whatever the address.
+    // SAFETY: every x86-64 processor has the instruction. It neither reads nor faults,
+    // whatever the address.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(at.cast());

@@ -1,29 +1,29 @@
-//! The ring between two lanes: bounded, wait-free, one sender, one receiver, in
-//! units of cache lines.
+//! The ring between two lanes: bounded, wait-free, one sender, one receiver, in units of
+//! cache lines.
 //!
-//! A message takes a fixed number of 64-byte lines, set when the ring is made,
-//! so that it is as small as the configured factor sets allow without the
-//! message's size being part of a type. Messages never wrap around the ring's
-//! end, because the capacity is a multiple of the message's size.
+//! A message takes a fixed number of 64-byte lines, set when the ring is made. So messages
+//! are as small as the configured factor sets allow, and their size is not part of a type.
+//! Messages never wrap around the ring's end, because the capacity is a multiple of the
+//! message's size.
 //!
-//! Two cursors make the protocol: messages sent, written by the sender, and
-//! messages received, written by the receiver; each has cache lines of its own.
-//! The payload is written first, then one release store of `sent` makes it
-//! visible; the receiver reads `sent` with acquire. A slot is written again once
-//! `received` says so, in the same way. Each end keeps what it last read of the
-//! other's word, so a full or an empty ring alone makes it look again.
+//! The protocol is two cursors: messages published, written by the sender, and messages
+//! taken, written by the receiver. Each has cache lines of its own. The sender writes the
+//! payload first; one release store of `published` then makes it visible, and the receiver
+//! reads `published` with acquire. `taken` frees slots for the sender in the same way. Each
+//! end remembers what it last read of the other's cursor. It reads the cursor again only when
+//! the ring seems full or empty.
 //!
-//! A receiver that waits also asks for the lines of the message to come
-//! ([`Receiver::prefetch`]): once `sent` tells of it the message is on its way
-//! already, so that a message of several lines takes little longer than the word.
+//! A receiver that waits also prefetches the lines of the message to come
+//! ([`Receiver::prefetch`]). Once `published` announces the message, it is already on its
+//! way, so that a message of several lines takes little longer than the cursor alone.
 //!
 //! | file | what |
 //! |---|---|
 //! | `memory` | a ring's cache lines |
 //! | `cursors` | a ring's two cursors, which an inlined poll may read |
 //!
-//! A ring keeps its high-water mark: the receiver notes how many messages it
-//! finds, the sender that there was no room. Each has a cell of its own.
+//! A ring keeps its high-water mark. The receiver notes how many messages it finds, and the
+//! sender notes when there was no room. Each has a cell of its own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -51,28 +51,28 @@ impl fmt::Display for Full {
 
 impl std::error::Error for Full {}
 
-/// The writing end of a ring. One thread at a time.
+/// The writing end of a ring, for one thread at a time.
 pub struct Sender {
     slots: Slots,
-    /// Where the next message goes.
+    /// The place of the next message.
     place: usize,
     /// Messages sent.
     sent: u64,
-    /// Messages that could have been sent when `received` was last read.
+    /// Messages that could have been sent when `taken` was last read.
     limit: u64,
     cursors: Cursors,
     capacity: usize,
     level: Arc<Level>,
 }
 
-/// The reading end of a ring. One thread at a time.
+/// The reading end of a ring, for one thread at a time.
 pub struct Receiver {
     slots: Slots,
-    /// Where the next message comes.
+    /// The place of the next message.
     place: usize,
     /// Messages received.
     received: u64,
-    /// Messages that had been sent when `sent` was last read.
+    /// Messages that had been sent when `published` was last read.
     known: u64,
     cursors: Cursors,
     capacity: usize,
@@ -80,7 +80,7 @@ pub struct Receiver {
     level: Arc<Level>,
 }
 
-/// How full a ring has been. One writer a cell.
+/// How full a ring has been. Each cell has one writer.
 #[derive(Debug, Default)]
 struct Level {
     most: CachePadded<AtomicUsize>,
@@ -100,9 +100,8 @@ impl Gauge {
         self.capacity
     }
 
-    /// Most messages that have waited in the ring at once, as its receiver saw
-    /// them: a lane looks at least once in a batch. The capacity, once the
-    /// sender has found no room.
+    /// Most messages that have waited in the ring at once, as its receiver saw them: a lane
+    /// looks at least once per batch. The capacity, if the sender ever found no room.
     pub fn high_water(&self) -> usize {
         if self.level.was_full.load(Ordering::Relaxed) {
             return self.capacity;
@@ -113,12 +112,11 @@ impl Gauge {
 
 /// Makes a ring of `messages` messages of at least `words` 64-bit words each.
 ///
-/// All of its memory is written once here, so no page fault is left for the
-/// hot path.
+/// Writes all of its memory once here, so the hot path causes no page fault.
 ///
 /// # Panics
 ///
-/// If `messages` or `words` is 0, or there cannot be so much memory.
+/// If `messages` or `words` is 0, or there is not enough memory.
 ///
 /// ```
 /// let (mut sender, mut receiver) = signal::sync::ring::ring(2, 3);
@@ -130,7 +128,7 @@ pub fn ring(messages: usize, words: usize) -> (Sender, Receiver) {
     ring_at(Cursors::default(), messages, words)
 }
 
-/// As [`ring`], with the ring's two cursors at a place of the caller's. Both are 0.
+/// As [`ring`], with cursors that the caller supplies. Both are 0.
 pub(crate) fn ring_at(at: Cursors, messages: usize, words: usize) -> (Sender, Receiver) {
     assert!(
         messages > 0 && words > 0,
@@ -163,20 +161,20 @@ pub(crate) fn ring_at(at: Cursors, messages: usize, words: usize) -> (Sender, Re
 impl Sender {
     /// Writes one message in place and publishes it.
     ///
-    /// `fill` gets the whole message, at least as many words as the ring was
-    /// made for. It holds an older message's words: write every word that the
-    /// receiver reads. Should it panic, nothing is published.
+    /// `fill` gets the whole message: at least as many words as the ring was made for. It
+    /// contains an older message's words, so write every word that the receiver reads. If
+    /// `fill` panics, nothing is published.
     ///
     /// # Errors
     ///
-    /// [`Full`], and `fill` is not called.
+    /// [`Full`]; `fill` is then not called.
     #[inline(always)]
     pub fn try_send(&mut self, fill: impl FnOnce(&mut [u64])) -> Result<(), Full> {
         if self.sent == self.limit && !self.look_for_room() {
             return Err(Full);
         }
-        // SAFETY: the message at `place` is free: its receiver has said so with
-        // `received`, or it was never sent. This is the one sender.
+        // SAFETY: the message at `place` is free: its receiver has said so with `taken`, or
+        // it was never sent. This is the only sender.
         unsafe { self.slots.write(self.place, fill) };
         self.place = self.slots.after(self.place);
         self.sent += 1;
@@ -188,8 +186,7 @@ impl Sender {
     fn look_for_room(&mut self) -> bool {
         self.limit = self.cursors.taken.load(Ordering::Acquire) + self.capacity as u64;
         let room = self.sent != self.limit;
-        // Written once, so that a sender that tries again and again keeps
-        // its line.
+        // Written only once, so that a sender that keeps trying keeps its cache line.
         if !room && !self.level.was_full.load(Ordering::Relaxed) {
             self.level.was_full.store(true, Ordering::Relaxed);
         }
@@ -203,7 +200,7 @@ impl Sender {
 
     /// Messages that have not been received yet.
     pub fn waiting(&self) -> usize {
-        // A number: no slot is written again for it, as in `look_for_room`.
+        // Only a number: no slot is written because of it, unlike in `look_for_room`.
         (self.sent - self.cursors.taken.load(Ordering::Relaxed)) as usize
     }
 
@@ -230,8 +227,7 @@ impl Sender {
 impl Receiver {
     /// Hands the oldest message to `take` in place, then frees its slot.
     ///
-    /// The slot is freed only after `take` has returned: should it panic, the
-    /// message stays.
+    /// The slot is freed only after `take` has returned. If `take` panics, the message stays.
     #[inline(always)]
     pub fn try_receive<R>(&mut self, take: impl FnOnce(&[u64]) -> R) -> Option<R> {
         if self.received == self.known && self.look() == 0 {
@@ -240,28 +236,28 @@ impl Receiver {
         if self.received + 1 < self.known {
             self.slots.prefetch(self.slots.after(self.place));
         }
-        // SAFETY: `sent` has told of the message at `place`, and it is not
-        // written again before it is freed. This is the one receiver.
+        // SAFETY: `published` has announced the message at `place`, and it is not written
+        // again before it is freed. This is the only receiver.
         let taken = unsafe { self.slots.read(self.place, take) };
         self.free(1);
         Some(taken)
     }
 
-    /// Messages that wait. Costs a load of the sender's word.
+    /// Messages that wait. Costs a load of the sender's cursor.
     #[inline]
     pub fn waiting(&self) -> usize {
         (self.cursors.published.load(Ordering::Acquire) - self.received) as usize
     }
 
-    /// As [`waiting`](Self::waiting), and remembers it.
+    /// As [`waiting`](Self::waiting), and remembers the result.
     #[inline]
     pub(crate) fn look(&mut self) -> usize {
         self.known = self.cursors.published.load(Ordering::Acquire);
         (self.known - self.received) as usize
     }
 
-    /// The `nth` message that waits, the oldest being the 0th, in place; `None` if
-    /// fewer wait. It stays until it is received or released.
+    /// The `nth` waiting message in place, where the oldest is number 0; `None` if there are
+    /// fewer. It stays until it is received or released.
     ///
     /// ```
     /// let (mut sender, mut receiver) = signal::sync::ring::ring(4, 1);
@@ -278,12 +274,12 @@ impl Receiver {
             return None;
         }
         let place = self.slots.behind(self.place, nth);
-        // SAFETY: `published` has told of the message there, and it is not written
-        // again before it is freed, which takes `&mut self`.
+        // SAFETY: `published` has announced the message there, and it is not written again
+        // before it is freed, which takes `&mut self`.
         Some(unsafe { self.slots.get(place) })
     }
 
-    /// Frees the oldest `messages`, all at once; if fewer wait, none.
+    /// Frees the oldest `messages`, all at once; none if fewer wait.
     #[inline]
     pub fn release(&mut self, messages: usize) {
         if messages <= self.look() {
@@ -291,20 +287,20 @@ impl Receiver {
         }
     }
 
-    /// Asks for the lines of the next message, before it is there. Only a hint:
-    /// call it on each look that finds nothing.
+    /// Prefetches the lines of the next message before it is there. Only a hint: call it on
+    /// each empty poll.
     #[inline]
     pub fn prefetch(&self) {
         self.slots.prefetch(self.place);
     }
 
-    /// Where the message `nth` from now will lie, for a prefetch elsewhere.
+    /// Where the `nth` message from now will lie, for a prefetch elsewhere.
     #[inline]
     pub(crate) fn address(&self, nth: usize) -> *const u8 {
         self.slots.address(self.slots.behind(self.place, nth))
     }
 
-    /// Frees the slots of the oldest messages, which have been told of.
+    /// Frees the slots of the oldest messages, which have been announced.
     #[inline]
     fn free(&mut self, messages: usize) {
         self.place = self.slots.behind(self.place, messages);
@@ -312,16 +308,15 @@ impl Receiver {
         self.cursors.taken.store(self.received, Ordering::Release);
     }
 
-    /// Raises the high-water mark if more messages wait than ever before, the
-    /// one counted that was received last. Costs a load of the sender's word.
+    /// Raises the high-water mark if more messages wait than ever before, including the one
+    /// received last. Costs a load of the sender's cursor.
     #[inline]
     pub fn note_level(&mut self) {
         let waiting = self.look() + 1;
         self.note_waiting(waiting);
     }
 
-    /// As [`note_level`](Self::note_level), where the last message came from
-    /// another ring.
+    /// As [`note_level`](Self::note_level), if the last message came from another ring.
     #[inline]
     pub fn note_rest(&mut self) {
         let waiting = self.look();
@@ -366,7 +361,7 @@ impl fmt::Debug for Receiver {
 mod loom_tests {
     use super::*;
 
-    /// A lane that sends 0, 1 and 2, more than the ring has slots, and its other end.
+    /// A lane that sends 0, 1 and 2, more than the ring has slots, and the receiver.
     fn lane_of_three() -> (loom::thread::JoinHandle<()>, Receiver) {
         let (mut sender, receiver) = ring(2, 1);
         let lane = loom::thread::spawn(move || {
@@ -394,8 +389,8 @@ mod loom_tests {
         builder.check(model);
     }
 
-    /// More messages than slots: each comes whole, once and in order, and no slot
-    /// is written while it is read, which loom watches (`memory`).
+    /// With more messages than slots, each arrives whole, once and in order. No slot is
+    /// written while it is read; loom watches that (`memory`).
     #[test]
     fn loom_messages_come_whole_once_and_in_order() {
         check(|| {
@@ -408,8 +403,8 @@ mod loom_tests {
         });
     }
 
-    /// What is peeked at stays as it is until it is released, all at once, as a
-    /// batch is; then its slots are free.
+    /// Messages that are peeked at stay unchanged until they are released all at once, as a
+    /// batch is. Then their slots are free.
     #[test]
     fn loom_a_batch_stays_until_it_is_released() {
         check(|| {
@@ -427,7 +422,7 @@ mod loom_tests {
         });
     }
 
-    /// As many as an inlined poll has been told of are there.
+    /// The ring has as many messages as an inlined poll has seen announced.
     #[test]
     fn loom_what_is_published_is_in_the_ring() {
         loom::model(|| {

@@ -80,8 +80,8 @@ fn all_counters_are_listed_under_names_of_their_own() {
     }
 }
 
-/// What the names promise: an event ends as refused, dropped on its way in, applied
-/// or answered, and as nothing else.
+/// What the names promise: an event ends as refused, dropped on its way in, applied or
+/// answered, and as only one of these.
 #[test]
 fn an_event_ends_in_the_counters_that_say_so_and_in_no_other() {
     for &counter in Counter::ALL {
@@ -111,7 +111,7 @@ fn what_the_models_and_further_shards_still_have_is_in_flight() {
         (Counter::CopiesEnded, 4),
     ]);
     assert_eq!(snapshot.in_flight(), 10 + 23 + 6 + 5);
-    // Where the path's end makes the signals, its predictions are no debt.
+    // If the path's end makes the signals, outstanding predictions do not count.
     let snapshot = counted(&[
         (Counter::EventsDepth, 100),
         (Counter::Answered, 90),

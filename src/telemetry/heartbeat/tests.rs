@@ -1,11 +1,11 @@
-//! Bounds come from stamps around what is timed, so that a busy machine breaks none.
+//! Bounds come from stamps around what is timed, so that a busy machine violates none.
 
 use std::thread::sleep;
 use std::time::Duration;
 
 use super::*;
 
-/// No duty cycle is that long.
+/// Longer than any duty cycle.
 const NEVER_US: u64 = 1 << 50;
 
 fn pause() {
@@ -24,7 +24,7 @@ fn beats_are_counted_and_the_longest_duty_cycle_is_kept() {
     heartbeat.beat();
     let longest = reader.longest_ns();
     assert!(longest >= least, "{longest} < {least}");
-    // One that is certainly shorter, or the loop's own: neither lowers it.
+    // Certainly shorter ones, or the loop's own: neither lowers the longest.
     heartbeat.beat();
     assert!(reader.longest_ns() >= longest);
     assert_eq!((reader.beats(), reader.stalls()), (3, 0));
@@ -73,7 +73,7 @@ fn a_wait_for_room_is_no_duty_and_no_silence() {
         patience.begin();
         let began = clock.now();
         pause();
-        // Looks twice in one wait: what the first has told is not told again.
+        // Two looks in one wait: what the first reported is not reported again.
         for _ in 0..2 {
             pause();
             let looked = clock.now();
@@ -88,9 +88,9 @@ fn a_wait_for_room_is_no_duty_and_no_silence() {
     }
     heartbeat.beat();
     let all = clock.nanos(start, clock.now());
-    // Rounding to a nanosecond, once for each.
+    // Each may be rounded by a nanosecond.
     assert!(reader.longest_ns() + reader.waited_ns() <= all + 2);
-    // A wait counts in the duty cycle in which it was, and in no later one.
+    // A wait counts in the duty cycle in which it happened, and in no later one.
     for _ in 0..2 {
         let began = clock.now();
         pause();

@@ -30,7 +30,7 @@ fn the_last_place_of_a_histogram_counts_what_is_beyond_it() {
     assert_eq!(latencies.high(), MAX_NS);
 }
 
-/// The hops of a set with how many latencies each has.
+/// The hops of a set, each with its number of latencies.
 fn counts(set: &HopSet) -> Vec<(Hop, u64)> {
     set.iter()
         .map(|(hop, latencies)| (hop, latencies.len()))
@@ -43,7 +43,7 @@ fn a_set_goes_to_the_reader_when_asked_for_and_comes_back_empty() {
     let before = clock.now();
     let (mut recorder, mut feed) = recorder(&[Hop::ModelWork, Hop::IngestWait], &clock);
     let made = clock.now();
-    // Three rounds: the set of the first is used again in the third.
+    // Three rounds: the first round's set is used again in the third.
     let mut ended = 0;
     for round in 1..=3u64 {
         for _ in 0..round {
