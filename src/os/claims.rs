@@ -358,8 +358,8 @@ fn checked(file: OwnedFd) -> io::Result<OwnedFd> {
     // SAFETY: the call takes nothing and cannot fail.
     let own = about.st_uid == unsafe { libc::geteuid() };
     if own && about.st_mode & 0o666 != 0o666 {
-        // The creator's umask has removed the access of others. SAFETY: the descriptor is open; the
-        // call changes only the file's permissions.
+        // The creator's umask has removed the access of others.
+        // SAFETY: the descriptor is open; the call changes only the file's permissions.
         if unsafe { libc::fchmod(file.as_raw_fd(), 0o666) } != 0 {
             return Err(io::Error::last_os_error());
         }

@@ -79,7 +79,7 @@ impl Output {
         Self::of(file, whole, may)
     }
 
-    /// A regular file of an open folder.
+    /// A regular file in an open folder.
     pub(super) fn in_folder(folder: RawFd, name: &CStr, path: PathBuf) -> Result<Self, String> {
         let may = |about: &libc::stat64| name_of_kind(about.st_mode).map_or(Ok(()), Err);
         match open_at(folder, name, libc::O_PATH, 0).and_then(|file| about(&file)) {
@@ -151,8 +151,8 @@ impl Drop for Output {
     fn drop(&mut self) {
         if self.is_locked {
             // A child of the host that was forked in the meantime shares the open file description,
-            // so closing alone would leave the lock held. SAFETY: the descriptor is open; the call
-            // unlocks it and does no more.
+            // so closing alone would leave the lock held.
+            // SAFETY: the descriptor is open; the call unlocks it and does no more.
             unsafe { libc::flock(self.file.as_raw_fd(), libc::LOCK_UN) };
         }
     }

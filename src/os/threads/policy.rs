@@ -48,8 +48,8 @@ pub(super) fn adopt(policy: Policy) -> Result<(), String> {
     let Err(error) = refusal else {
         return Ok(());
     };
-    // A thread that already has this policy may be in a sandbox that forbids setting it. SAFETY:
-    // the call reads the calling thread's policy.
+    // A thread that already has this policy may be in a sandbox that forbids setting it.
+    // SAFETY: the call reads the calling thread's policy.
     if unsafe { libc::sched_getscheduler(0) } == class {
         return Ok(());
     }

@@ -43,7 +43,7 @@ struct Shared<T> {
 #[derive(Debug)]
 enum State<T> {
     Starting,
-    /// It has no memory to begin with, and ends.
+    /// There is no memory for it to start, so it ends.
     NoMemory,
     /// It is set up as wanted, or why not.
     Started(Result<(), String>),
