@@ -15,7 +15,7 @@
 //! | `mistakes` | likely mistakes in a file |
 //! | `paths` | files that are read and files that are written |
 //! | `size` | how large a configuration is |
-//! | `schema.json` | the JSON Schema; a test derives it from the types in `schema` and compares |
+//! | `schema.json` | the JSON Schema; a test in `schema` derives it from the types and compares |
 
 use std::path::Path;
 
@@ -219,7 +219,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The cores that it asks for.
+    /// The lanes and cores that it asks for.
     #[doc(hidden)]
     pub fn wanted(&self) -> Wanted<'_> {
         Wanted {
