@@ -41,8 +41,8 @@ pub const SIDE_BUY: i8 = 0;
 /// The aggressor side of a trade that sold.
 pub const SIDE_SELL: i8 = 1;
 
-/// The host's instrument types by their numbers, as configurations and messages
-/// name them.
+/// The names of the host's instrument types, indexed by their numbers, as configurations and
+/// messages use them.
 pub const INSTRUMENT_TYPES: [&str; 8] = [
     "unknown", "ffuture", "dfuture", "future", "etf", "spot", "index", "swap",
 ];
@@ -107,10 +107,10 @@ impl From<i32> for PackedI32 {
     }
 }
 
-/// A text field up to its NUL, or to its end where there is none.
+/// A text field up to its NUL, or to its end if it has none.
 ///
-/// The host fills text with `strncpy` and does not clear what follows the NUL,
-/// so the bytes behind it mean nothing.
+/// The host fills text with `strncpy` and does not clear what follows the NUL, so the bytes after
+/// it mean nothing.
 #[inline]
 pub fn text(field: &[u8]) -> &[u8] {
     let end = field
@@ -199,7 +199,7 @@ host_struct! {
         exchange_id: [u8; EXCHANGE_LEN] = 64,
         /// Kind of instrument.
         instrument_type: i8 = 80,
-        /// The exchange's number of the trade.
+        /// The exchange's ID of the trade.
         trade_id: PackedI64 = 81,
         /// Seller's order, not set for futures.
         ask_id: PackedI64 = 89,
@@ -287,7 +287,7 @@ impl EventKind {
         EventKind::IndexPrice,
     ];
 
-    /// The kind of a host message type, if the engine takes it.
+    /// The kind for a host message type, if the engine takes that type.
     #[inline]
     pub const fn from_type(message_type: i32) -> Option<Self> {
         match message_type {
@@ -324,10 +324,10 @@ pub enum HostEvent<'a> {
 }
 
 impl<'a> HostEvent<'a> {
-    /// Reads an event from a whole payload of the given host message type.
+    /// Reads an event of the given host message type from a whole payload.
     ///
-    /// `None` if the engine does not take the type or the payload's length is
-    /// not the struct's.
+    /// `None` if the engine does not take the type, or if the payload is not as long as the type's
+    /// struct.
     ///
     /// ```
     /// use signal::abi::{HostEvent, TYPE_DEPTH};
@@ -366,8 +366,8 @@ mod tests {
     }
 
     proptest! {
-        /// Fields are where the host's table says, at any alignment, and any
-        /// bytes are a valid struct.
+        /// Fields are at the offsets of the host's table, at any alignment, and any bytes are a
+        /// valid struct.
         #[test]
         fn fields_decode_from_any_bytes_at_any_alignment(
             bytes in proptest::collection::vec(any::<u8>(), 393 + 64),

@@ -7,13 +7,13 @@ pub(crate) mod json;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The configuration is wrong: mend the field that the message names.
+    /// The configuration is wrong: fix the field that the message names.
     #[error("configuration: {0}")]
     Config(String),
     /// A lane could not be placed or started: choose other cores or placement.
     #[error("placement: {0}")]
     Placement(String),
-    /// The process may not have the memory that the engine needs.
+    /// The process cannot get the memory that the engine needs.
     #[error("memory: {0}")]
     Memory(String),
     /// The latency report's folder cannot be written.
@@ -24,18 +24,18 @@ pub enum Error {
     Capture(String),
 }
 
-/// The name of `known` that a misspelt one was probably meant to be, if any is near.
+/// The name in `known` that a misspelt `name` was probably meant to be, if one is close enough.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |name: &str| name.to_lowercase().replace(['_', '-'], "");
     let name = plain(name);
     let distance = |other: &str| strsim::damerau_levenshtein(&name, &plain(other));
     let nearest = known.into_iter().map(|other| (distance(other), other));
     let (distance, nearest) = nearest.min_by_key(|(distance, _)| *distance)?;
-    // A third of the letters may be wrong.
+    // Up to a third of the letters may be wrong.
     (distance * 3 <= name.chars().count()).then_some(nearest)
 }
 
-/// `; did you mean ...?`, or nothing where no name is near.
+/// `; did you mean ...?`, or nothing if no name is close.
 pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(name, known).map_or_else(String::new, |meant| format!("; did you mean {meant:?}?"))
 }

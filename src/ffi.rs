@@ -1,61 +1,62 @@
-//! The C ABI: the host's five functions and what it may use if it finds them.
+//! The C ABI: the five functions that the host needs, and further ones that it uses if it finds
+//! them.
 //!
-//! `include/signal.h` is generated from this file and `ffi/`. Thin on purpose: it turns
-//! pointers into Rust values and back, and stops panics at the boundary.
+//! It is thin on purpose: it turns pointers into Rust values and back, and stops panics at the
+//! boundary.
 //!
 //! | file | what |
 //! |---|---|
 //! | `types` | the callback, the structs, the codes |
-//! | `lifecycle` | a handle made, given its callback, destroyed |
-//! | `events` | [`signal_on_data`], and delivery from inside it |
-//! | `signals` | [`signal_poll_callbacks`], what a callback may ask |
-//! | `batch` | signals in place: [`signal_poll_batch`] |
+//! | `lifecycle` | creating a handle, setting its callback, destroying it |
+//! | `events` | [`signal_on_data`], and the delivery of signals from inside it |
+//! | `signals` | [`signal_poll_callbacks`], and what a callback may ask |
+//! | `batch` | [`signal_poll_batch`]: signals read in place |
 //! | `observe` | counters, latency, health, names, errors |
-//! | `door` | the host's floating-point control and cancellation, kept and put back |
-//! | `handle` | what a handle stands for, panics stopped |
-//! | `handle_table` | where handles live: tokens, who is inside, forks |
-//! | `slot` | one handle's place in that table |
+//! | `door` | saves, sets and restores the host's floating-point control and cancellation |
+//! | `handle` | what a handle refers to; stops panics |
+//! | `handle_table` | where handles live: tokens, which thread is inside, forks |
+//! | `slot` | one slot of that table |
 //! | `last_error` | the text of [`signal_last_error`] |
-//! | `texts` | room for texts that take no memory |
-//! | `calibration` | the clock's, and a fork into it |
+//! | `texts` | room for texts that are written without allocating |
+//! | `calibration` | calibrates the clock, also if the process forks meanwhile |
 //!
 //! # Threads
 //!
-//! [`signal_on_data`], [`signal_poll_callbacks`], [`signal_poll_batch`], [`signal_register_callback`],
-//! [`signal_latency`], [`signal_current_model`], [`signal_current_sequence`],
-//! [`signal_current_instrument`], [`signal_batch_instrument`] and [`signal_destroy`] belong to one thread at a time, the host's. The handle may move from one thread to
-//! another between calls. Two of them at once on one handle, from two threads or
-//! from a signal handler that interrupted one, is not allowed: the second is
-//! refused, counted in `refused_concurrent`, and nothing else happens. All other
-//! functions may be called from any thread at any time.
+//! [`signal_on_data`], [`signal_poll_callbacks`], [`signal_poll_batch`],
+//! [`signal_register_callback`], [`signal_latency`], [`signal_current_model`],
+//! [`signal_current_sequence`], [`signal_current_instrument`], [`signal_batch_instrument`] and
+//! [`signal_destroy`] belong to one thread at a time, the host's. The handle may move from one
+//! thread to another between calls. Two of these calls must not overlap on one handle, neither from
+//! two threads nor from a signal handler that interrupted one: the second call is refused and
+//! counted in `refused_concurrent`, and nothing else happens. All other functions may be called
+//! from any thread at any time.
 //!
-//! The first call after a move to another thread asks the kernel for a barrier on
-//! the threads of the process (`membarrier`, some microseconds): move seldom. A
-//! handle that has moved 64 times pays a locked instruction a call instead.
+//! The first call after a move to another thread asks the kernel for a memory barrier on all
+//! threads of the process (`membarrier`, some microseconds), so moves should be rare. After 64
+//! moves, each call on the handle costs a locked instruction instead.
 //!
-//! From inside a callback the thread that polls may call every function. It may leave by
-//! an exception, `pthread_exit` or cancellation, not by `longjmp`.
+//! From inside a callback, the thread that polls may call every function. A callback may exit by an
+//! exception, by `pthread_exit` or by cancellation, but not by `longjmp`.
 //!
 //! # The host's environment
 //!
-//! Floating-point control and cancellation of the host's threads: see `door`. A thread
-//! that calls has 32 KiB of stack at least, and what factor sets and models need that
-//! run on it.
+//! How the library treats floating-point control and cancellation of the host's threads is
+//! described in `door`. A thread that calls needs a stack of at least 32 KiB, plus what factor sets
+//! and models need if they run on it.
 //!
-//! A host may forbid reading the TSC (`PR_SET_TSC`) on the thread that creates: the handle
-//! then reads the time by system calls. On a thread that may not read it, events must not be
-//! given and signals not polled with a handle made where it was allowed: that ends the
-//! process, since no call can afford to check first. Every other call may be made there;
+//! A host may forbid reading the TSC (`PR_SET_TSC`) on the thread that creates a handle: the handle
+//! then reads the time by system calls. A thread that may not read the TSC must not pass events to
+//! a handle that was created where reading was allowed, nor poll its signals: that ends the
+//! process, because checking in each call would cost too much. Every other call may be made there;
 //! [`signal_health`] checks in a thread's first call only.
 //!
 //! # Processes
 //!
-//! The child of a `fork` has no lanes: it finds every handle that was made before
-//! refused, and may create one of its own. One exception: forked while another
-//! thread is in the process' first [`signal_create`], which calibrates the clock
-//! for up to 200 ms, the child's own creates return null and say so. A child made
-//! by a bare `clone` or `_Fork`, which runs no `pthread_atfork` handlers, must not
-//! call this library.
+//! The child of a `fork` has no lanes. It refuses every handle that was made before the fork, and
+//! may create its own. There is one exception: if another thread was in the process' first
+//! [`signal_create`] at the fork, which calibrates the clock for up to 200 ms, creates in the child
+//! return null and say so. A child made by a bare `clone` or by `_Fork`, which run no
+//! `pthread_atfork` handlers, must not call this library.
 
 mod calibration;
 mod door;
@@ -65,7 +66,7 @@ mod last_error;
 mod slot;
 mod texts;
 
-// `signal.h` has what these files hold in the order of these lines.
+// `signal.h` declares the contents of these files in the order of these lines.
 mod types;
 pub use types::{
     SIGNAL_ALL_MODELS, SIGNAL_ERROR_BUSY, SIGNAL_ERROR_FAILED, SIGNAL_ERROR_HANDLE,

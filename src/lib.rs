@@ -8,18 +8,15 @@
 //!                           intern    instrument         publish            time the last hop
 //! ```
 //!
-//! The host's thread and the lanes meet in rings alone. No other thread
-//! ever runs host code: signals wait in the ring to the host until the host's
-//! own thread polls.
+//! The host's thread and the lanes share data through rings only. No other thread ever runs host
+//! code: signals wait in the ring to the host until the host's own thread polls.
 //!
-//! A C or C++ host loads the shared library and uses what `include/signal.h`
-//! declares; a Rust host uses [`Engine`]. What computes is a [factor set](factors)
-//! and a [model](models).
+//! A C or C++ host loads the shared library and uses what `include/signal.h` declares; a Rust host
+//! uses [`Engine`]. [Factor sets](factors) and [models](models) do the computing.
 //!
-//! What is on this page is the Rust API that other crates may build on, and
-//! `ffi::create_with` for libraries with factor sets and models of their own.
-//! Everything else that the crate shows is for its own tests, benches and command,
-//! and may change at any time.
+//! This page shows the Rust API that other crates may build on, and `ffi::create_with` for
+//! libraries with factor sets and models of their own. Everything else in the crate is for its own
+//! tests, benches and command, and may change at any time.
 //!
 //! ```
 //! use signal::abi::{Depth, HostEvent};
@@ -41,14 +38,13 @@
 //! # Caveats
 //!
 //! - Linux on x86-64 only, because that is what the host runs on.
-//! - Stamps are TSC ticks; a machine without an invariant TSC gets the system's
-//!   clock instead, at its cost, and so does a thread that may not read the TSC
-//!   (`PR_SET_TSC`) and makes an engine. Whoever uses an engine of another thread may.
-//! - `quanta` calibrates once a process, for up to 200 ms, in the first
-//!   [`Engine::start`].
+//! - Stamps are TSC ticks. On a machine without an invariant TSC, and on a thread that may not read
+//!   the TSC (`PR_SET_TSC`) and creates an engine, they come from the system clock, which costs
+//!   more. A thread that uses an engine created elsewhere must be allowed to read the TSC.
+//! - `quanta` calibrates once per process, for up to 200 ms, in the first [`Engine::start`].
 
-// `.ci/sanitize realtime`: what the host's thread and the lanes run must not
-// allocate, lock or call the system.
+// `.ci/sanitize realtime`: what the host's thread and the lanes run must not allocate, lock or make
+// system calls.
 #![cfg_attr(realtime_sanitizer, feature(sanitize))]
 
 pub mod abi;
@@ -58,7 +54,7 @@ pub mod config;
 pub mod engine;
 mod error;
 pub mod factors;
-// Its table of handles is static, which loom's atomics cannot be.
+// Its handle table is static, and loom's atomics cannot be.
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub mod ffi;

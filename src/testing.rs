@@ -27,7 +27,7 @@ use crate::messages::wire::{self, RawEvents, Wire};
 use crate::messages::{FactorVector, Name, Names};
 use crate::stages::{Factor, Ingest, Rules, Triggers};
 
-/// Most instruments in one [`run`].
+/// Maximum number of instruments in one [`run`].
 const INSTRUMENTS: usize = 64;
 
 /// The factors of one instrument after one Depth.
@@ -37,35 +37,34 @@ pub struct Vector<const N: usize> {
     pub symbol: Name,
     /// Time of the Depth, ns since the Unix epoch.
     pub timestamp: i64,
-    /// One value a factor.
+    /// One value per factor.
     pub values: [f64; N],
 }
 
-/// The state of an instrument that nothing has been heard of, with `params` as
-/// JSON; `"{}"` for the defaults.
+/// The state of an instrument of which no event has been seen, with `params` as JSON; `"{}"` for
+/// the defaults.
 ///
 /// # Errors
 ///
-/// The key and what was expected, as a configuration's reader would say it.
+/// The key and what was expected, worded as for a configuration.
 pub fn instrument<F: FactorSet<N>, const N: usize>(params: &str) -> Result<F, String> {
     Ok(F::new(&read::<F, N>(params)?))
 }
 
-/// The factors that the set writes now.
+/// The factors as the set writes them now.
 pub fn vector<F: FactorSet<N>, const N: usize>(set: &mut F) -> [f64; N] {
-    // What `write` leaves out shows.
+    // NaN shows a factor that `write` leaves out.
     let mut values = [f64::NAN; N];
     set.write(&mut values);
     values
 }
 
-/// Feeds events to one state an instrument, as the engine does, and returns a
-/// vector for each Depth, in the order of the events: the engine's own ingest and
-/// factor stages run. Events that they refuse, among them those of more than 64
-/// instruments, touch nothing.
+/// Feeds events to one state per instrument, as the engine does, and returns a vector for each
+/// Depth, in the order of the events. It runs the engine's own ingest and factor stages. Events
+/// that they refuse, among them those of instruments beyond the first 64, change nothing.
 ///
-/// With the feature `replay`, the events of a capture are
-/// [`Feed::iter`](crate::replay::Feed::iter).
+/// With the feature `replay`, [`Feed::iter`](crate::replay::Feed::iter) gives the events of a
+/// capture.
 ///
 /// # Errors
 ///
@@ -109,7 +108,7 @@ pub fn run<'a, F: FactorSet<N>, const N: usize>(
     for event in events {
         wire::carry(&event, F::LEVELS, 0, 0, &mut words);
         let (raw, _) = RawEvents::decode(&words);
-        // A refusal is what the engine only counts.
+        // The engine only counts a refusal.
         let _ = ingest.on(&raw, |event| {
             let take = |vector: FactorVector<'_>| {
                 let id = vector.meta.instrument;

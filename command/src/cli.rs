@@ -35,10 +35,11 @@ enum Command {
         /// Capture files.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// How many rows late a row may lie in its file and still be played in the order of seq.
+        /// How many rows late a row may be in its file and still be played in the order of seq.
         #[arg(long, value_name = "ROWS", default_value_t = ReadOptions::default().window, value_parser = reorder)]
         reorder: usize,
-        /// Stop at a row whose best price or size is absent or not finite; without it the library refuses and counts that event, as live.
+        /// Stop at a row whose best price or size is absent or not finite; without this flag, the
+        /// library refuses and counts that event, as it would live.
         #[arg(long)]
         strict: bool,
         #[command(flatten)]
@@ -63,7 +64,7 @@ enum Command {
     },
 }
 
-/// What can be asked of a configuration.
+/// What can be asked about a configuration.
 #[derive(Subcommand)]
 enum ConfigCommand {
     /// Check a file as signal_create would, and say what it means on this machine.
@@ -77,10 +78,10 @@ enum ConfigCommand {
     Schema,
 }
 
-/// Most rows that wait for those before them; they take some 30 GB.
+/// Maximum number of rows that wait for earlier ones; this many take some 30 GB.
 const MOST_REORDERED: usize = 1 << 26;
 
-/// What both ways of playing understand.
+/// Arguments of both ways of playing.
 #[derive(Args)]
 struct Common {
     /// How fast to play: `max` (lossless, as fast as the library takes it), or a multiple of real time such as `1x` or `0.5x` [default: max; demo: a few seconds at 10x for the latency, then max for the throughput; with --report all at 10x].
@@ -92,13 +93,14 @@ struct Common {
     /// Cores for the lanes, in order, e.g. 1,2; this command itself stays off them if it can.
     #[arg(long, value_delimiter = ',', value_parser = core, value_name = "N,N")]
     cores: Vec<u32>,
-    /// Configuration file of the library (what SIGNAL_CONFIG names for a real host); flags win over it.
+    /// Configuration file of the library (what SIGNAL_CONFIG names for a real host); flags override
+    /// it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Write the latency report into this directory.
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// Overwrite a latency report that is there.
+    /// Overwrite an existing latency report.
     #[arg(long)]
     force: bool,
     /// Capture the events to this file instead of the configuration's capture.file (/dev/null: to none).
@@ -113,7 +115,7 @@ struct Common {
 }
 
 impl Common {
-    /// The string for `signal_create`: the flags that were given, nothing else.
+    /// The string for `signal_create`: only the flags that were given.
     fn create_json(&self) -> Result<Value> {
         let mut config = json!({});
         if let Some(placement) = &self.placement {
@@ -132,7 +134,7 @@ impl Common {
     }
 }
 
-/// A path that means the same to the library.
+/// The absolute path, which means the same to the library.
 fn absolute(flag: &str, path: &Path) -> Result<String> {
     let path = std::path::absolute(path)
         .map_err(|error| Failure::said(format!("{flag} {}: {error}", path.display())))?;
@@ -175,23 +177,21 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
-/// How much faster than its own pace the demo's feed is played: 6,000 events a second.
+/// How much faster than its own pace the demo's feed is played; this gives 6,000 events a second.
 const DEMO_PACE: f64 = 10.0;
-/// Events of the demo that are played at this pace: three seconds.
+/// Number of the demo's events that are played at this pace: three seconds.
 const DEMO_EVENTS: u64 = 18_000;
 
-/// Least events that may wait for a capture's disk here: each time that it is full this
-/// command waits for the disk.
+/// Minimum size of a capture's buffer here: whenever it is full, this command waits for the disk.
 const LEAST_BUFFER: usize = 16_384;
 
-/// The configuration that a library gets from this string and the environment, unless
-/// something is wrong with it.
+/// The configuration that a library gets from this string and the environment, if it is valid.
 fn meant(create: &Value) -> Option<Config> {
     let made = Config::for_host(Some(&create.to_string()));
     made.ok().map(|(config, _)| config)
 }
 
-/// Loads the library, plays the feed and prints what came of it.
+/// Loads the library, plays the feed and prints the results.
 fn play(
     title: &str,
     source: &mut Source,
@@ -220,12 +220,13 @@ fn play(
     let (speed, most) = match (common.speed, &source, &common.report) {
         (Some(speed), ..) => (speed, u64::MAX),
         (None, Source::Recorded(_), _) => (Speed::Max, u64::MAX),
-        // A report has no place for events that queue beside those that do not.
+        // A report cannot keep queued events apart from others, so it gets one speed only.
         (None, Source::Made(_), Some(_)) => (Speed::Alone(DEMO_PACE), u64::MAX),
         (None, Source::Made(_), None) => (Speed::Alone(DEMO_PACE), DEMO_EVENTS),
     };
     print::header(title, &speed, &library, &config, config_file)?;
-    // Before this thread leaves cores to the lanes: one that is left is its own.
+    // Created before this thread is kept off the lanes' cores: if one core is left after that, it
+    // is this thread's own.
     let waiter = Waiter::new();
     plugin::keep_off(&common.cores);
     let interrupt = Interrupt::watch()?;
@@ -238,7 +239,7 @@ fn play(
     };
     let mut outcome = run(source, speed, most)?;
     let (hops, stamp_ns) = (plugin.latency(), plugin.stamp_ns());
-    // Counted as the hops are looked at.
+    // Read after the hop table, which updates this counter.
     let beyond = plugin.stats()?.latency_beyond;
     let mut throughput = None;
     if most < u64::MAX && outcome.stopped.is_none() {
@@ -324,7 +325,7 @@ fn run(cli: Cli) -> Result<()> {
 pub fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read the output has seen enough of it.
+        // The reader of the output has closed it, which is not an error.
         Err(Failure::Pipe) => ExitCode::SUCCESS,
         Err(failure) => {
             use std::io::Write;

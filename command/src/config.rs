@@ -15,7 +15,7 @@ use signal::{Config, Registry};
 use crate::failure::{Failure, Result};
 use crate::print;
 
-/// Prints the defaults as a file that can be started from.
+/// Prints the defaults as a file to start from.
 pub fn default() -> Result<()> {
     print::line(&pretty(&Config::default()))
 }
@@ -29,14 +29,14 @@ fn pretty(value: &impl serde::Serialize) -> String {
     serde_json::to_string_pretty(value).expect("keys are strings, and no number is NaN")
 }
 
-/// Explains a file and what would run on this machine.
+/// Explains a file and what it would run on this machine.
 pub fn check(path: &Path) -> Result<()> {
     let said = |error: &dyn std::fmt::Display| Failure::said(error.to_string());
     let mut config = Config::from_file(path).map_err(|error| said(&error))?;
     config
         .apply_cores_variable()
         .map_err(|error| said(&error))?;
-    // What the values mean together is known to the engine, which knows no file.
+    // The engine checks values that depend on each other, and does not know the file.
     let said = |error: &dyn std::fmt::Display| said(&format!("{}: {error}", path.display()));
     let blueprint = Blueprint::new(&config, &Registry::default()).map_err(|error| said(&error))?;
     let cores = Cores::detect();
@@ -168,7 +168,7 @@ fn list(kinds: &[signal::abi::EventKind]) -> String {
     names.join(", ")
 }
 
-/// Names with their places, as strategies index them.
+/// Names with their indices, as strategies use them.
 fn numbered(names: &[String]) -> String {
     let named = names.iter().enumerate();
     let named: Vec<_> = named
@@ -178,7 +178,7 @@ fn numbered(names: &[String]) -> String {
     lines.join(",\n           ")
 }
 
-/// Keys that are not as by default, with both values.
+/// Keys whose values differ from the defaults, with both values.
 fn changes(ours: &Value, defaults: &Value, path: &str) -> Vec<String> {
     if let (Value::Object(ours), Value::Object(defaults)) = (ours, defaults) {
         let inner = ours.iter().flat_map(|(key, value)| {

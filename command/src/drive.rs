@@ -1,4 +1,4 @@
-//! The host's loop: order of calls, pace, and back-pressure.
+//! The host's loop: order of calls, pacing, and back-pressure.
 
 use std::io::IsTerminal;
 use std::str::FromStr;
@@ -16,17 +16,17 @@ use crate::plugin::Plugin;
 use crate::source::{Played, Source};
 use crate::waiter::Waiter;
 
-/// How long the library may take over what is in flight at the end.
+/// How long the library may take at the end to finish what is in flight.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
-/// How long the library may take to make room while playing.
+/// How long the library may take to make room during playing.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
-/// Sleep while only the capture's disk is waited for: its writer may need this core.
+/// Sleep while only waiting for the capture's disk: its writer may need this core.
 const DISK_NAP: Duration = Duration::from_millis(1);
-/// How often a host that polls in a loop comes round.
+/// Period of a host that polls in a loop.
 const HOST_LOOP: Duration = Duration::from_nanos(100);
 /// Events between two steps of the progress bar.
 const BAR_STEP: u64 = 1_024;
-/// Time between two steps where the pace is kept.
+/// Time between two steps of the progress bar, if the events are paced.
 const BAR_GAP: Duration = Duration::from_millis(100);
 
 /// How fast to play.
@@ -34,15 +34,15 @@ const BAR_GAP: Duration = Duration::from_millis(100);
 pub enum Speed {
     /// As fast as the library takes it, losing nothing.
     Max,
-    /// A multiple of the recorded pace.
+    /// A multiple of the recorded speed.
     Times(f64),
-    /// The same by a host that polls while it waits: no event waits for another, and no
-    /// signal for the host.
+    /// The same, with a host that polls while it waits: no event queues behind another, and no
+    /// signal waits for the host.
     Alone(f64),
 }
 
 impl Speed {
-    /// Whether the library is waited for, so that nothing is dropped.
+    /// Whether to wait for the library, so that nothing is dropped.
     fn is_lossless(&self) -> bool {
         !matches!(self, Self::Times(_))
     }
@@ -77,26 +77,26 @@ impl std::fmt::Display for Speed {
     }
 }
 
-/// What came of it.
+/// The results of a run.
 pub struct Outcome {
     /// The counters at the end.
     pub stats: Stats,
-    /// Signals that only the polls after the last event brought.
+    /// Signals that arrived only in the polls after the last event.
     pub last_polls: u64,
-    /// Polls beyond the host's order of calls, to make room.
+    /// Extra polls, beyond the host's order of calls, to make room.
     pub extra_polls: u64,
     /// How long playing took.
     pub took: Duration,
     /// What was played.
     pub played: Played,
-    /// Events that the capture's writer has not dealt with.
+    /// Events that the capture's writer has not processed.
     pub uncaptured: u64,
-    /// Why it ended before the end of the events.
+    /// Why the run ended before the end of the events.
     pub stopped: Option<Failure>,
 }
 
 impl Outcome {
-    /// Adds what came after it. Counters are those of the whole run already.
+    /// Adds the results of a `later` part of the run. Its counters already cover the whole run.
     pub fn goes_on(&mut self, later: Outcome) {
         self.stats = later.stats;
         self.last_polls = later.last_polls;
@@ -107,7 +107,7 @@ impl Outcome {
         self.stopped = later.stopped;
     }
 
-    /// A failure if something went missing on the way, or not all was played.
+    /// A failure if anything was lost, or if not everything was played.
     pub fn verdict(self, callbacks: u64) -> Result<()> {
         let missing = self.missing(callbacks);
         match (self.stopped, missing) {
@@ -161,10 +161,10 @@ impl Outcome {
     }
 }
 
-/// How much may be on its way.
+/// How much may be in flight.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// Events and signals at speed max: a quarter of the smallest ring.
+    /// Events and signals in flight at speed max: a quarter of the smallest ring.
     window: u64,
     /// Events that may wait for the capture's writer, if there is a capture: the library
     /// never waits for it, so this command does.
@@ -172,13 +172,12 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For a library of this configuration, where an event may make a signal for each
-    /// of `models`.
+    /// The limits for a library with this configuration, where an event may produce one signal for
+    /// each of `models` models.
     pub fn new(config: &Config, models: usize) -> Self {
         let egress = config.rings.egress / models.max(1);
         let window = config.rings.ingest.min(egress) / 4;
-        // A model lane that is further behind than its broadcast reaches back
-        // misses vectors.
+        // A model lane that is later than its broadcast ring reaches back misses vectors.
         let window = window.min(config.rings.stage / 2).clamp(1, 512);
         let capture = config.capture.file.as_ref();
         Self {
@@ -187,14 +186,14 @@ impl Limits {
         }
     }
 
-    /// Events between two looks: at most one and a half windows are on their way, and
-    /// the capture's writer is never overtaken.
+    /// Number of events between two checks. With this, at most one and a half windows are in
+    /// flight, and the capture's buffer never overflows.
     fn check(&self) -> u64 {
         let capture = self.capture.map_or(u64::MAX, |events| events / 2);
         (self.window / 2).min(capture).max(1)
     }
 
-    /// Whether the capture's writer is as far as it must be at a look.
+    /// Whether the capture's writer has progressed far enough at a check.
     fn has_captured(&self, stats: &Stats) -> bool {
         let most = |events: u64| events - self.check().min(events);
         self.capture
@@ -202,10 +201,10 @@ impl Limits {
     }
 }
 
-/// Events that the library takes, or will, and that the capture's writer has not dealt
-/// with yet.
+/// Events that the library accepts, or will accept, and that the capture's writer has not processed
+/// yet.
 fn uncaptured(stats: &Stats) -> u64 {
-    // These are no events, or were captured before.
+    // These are not events, or were captured before they were refused.
     const NOT_REFUSED_AT_INGEST: [&str; 4] = [
         "refused_null_data",
         "refused_unknown_type",
@@ -226,8 +225,8 @@ fn uncaptured(stats: &Stats) -> u64 {
     given.saturating_sub(ended)
 }
 
-/// Plays up to `most` events in the host's order of calls, then waits for the rest. What ends the
-/// events early is in the outcome, which tells what came of them until then.
+/// Plays up to `most` events in the host's order of calls, then waits for those in flight. If
+/// something ends the run early, the outcome says why, and has the results until then.
 pub fn run(
     plugin: &Plugin,
     source: &mut Source,
@@ -264,7 +263,7 @@ pub fn run(
         let event = match source.next() {
             Ok(Some(event)) => event,
             Ok(None) => break None,
-            // A signal ends the wait for a pipe.
+            // An interrupt also ends the wait for a pipe.
             Err(failure) => break Some(interrupt.told().unwrap_or(failure)),
         };
         let first_ns = *first_ns.get_or_insert(event.recv_ns);
@@ -272,7 +271,7 @@ pub fn run(
             let ns = event.recv_ns.saturating_sub(first_ns).max(0) as f64 / times;
             let due = begun + Duration::from_nanos(ns as u64);
             if let Speed::Alone(_) = speed {
-                // A host that was held up does not make up for it: events would queue.
+                // A delayed host does not catch up, because events would then queue.
                 begun += due.elapsed();
                 while Instant::now() < due && interrupt.told().is_none() {
                     plugin.poll()?;
@@ -305,8 +304,8 @@ pub fn run(
     })
 }
 
-/// Waits until so little is on its way as the speed asks for, or the run shall end; the
-/// number of polls it took.
+/// Waits until as little is in flight as the speed requires, or the run is interrupted. Returns the
+/// number of polls that it made.
 fn make_room(
     plugin: &Plugin,
     speed: Speed,
@@ -323,7 +322,7 @@ fn make_room(
         if !crowded && limits.has_captured(&stats) || interrupt.told().is_some() {
             return Ok(polls);
         }
-        // Only signals are left: the host's next poll has too many to take.
+        // Only signals are left, more than the host's next poll should take at once.
         if crowded && stats.in_flight == 0 {
             plugin.poll()?;
             polls += 1;
@@ -344,9 +343,8 @@ fn make_room(
     }
 }
 
-/// Waits for what is in flight, then takes the signals that the host's order
-/// of calls would leave behind, and waits for the capture. The counters, and how many
-/// signals came.
+/// Waits for what is in flight, takes the signals that the host's order of calls would leave
+/// behind, and waits for the capture. Returns the counters and the number of signals.
 fn drain(plugin: &Plugin, limits: Limits, waiter: &Waiter) -> Result<(Stats, u64)> {
     let deadline = Instant::now() + DRAIN_LIMIT;
     let mut taken = 0;
@@ -365,8 +363,7 @@ fn drain(plugin: &Plugin, limits: Limits, waiter: &Waiter) -> Result<(Stats, u64
     }
 }
 
-/// A progress bar on standard error if that is a terminal, and somebody knows how
-/// much there is.
+/// A progress bar on standard error, if that is a terminal and the total is known.
 fn progress(whole: u64) -> ProgressBar {
     if whole == 0 || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -426,7 +423,7 @@ mod tests {
             events_trade: 50,
             refused_bad_price: 7,
             refused_not_an_asset: 3,
-            // Captured before, and no event.
+            // Captured before they were refused, or not events.
             refused_quarantined: 20,
             refused_null_data: 9,
             dropped_ingest_ring_full: 10,

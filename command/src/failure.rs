@@ -17,7 +17,7 @@ pub enum Failure {
     /// Ctrl-C or SIGTERM, by the signal's number.
     #[error("ended by signal {0}; what was written is complete up to there")]
     Interrupted(u8),
-    /// Nobody reads standard output any more.
+    /// The reader of standard output has closed it.
     #[error("standard output is closed")]
     Pipe,
 }
@@ -28,7 +28,7 @@ impl Failure {
         Self::Said(text.into())
     }
 
-    /// The code that the command ends with, as a shell has it for signals.
+    /// The command's exit code; for signals as in a shell.
     pub fn code(&self) -> u8 {
         match self {
             Self::Interrupted(signal) => 128 + signal,

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the run ends, and what it wrote is whole.
+//! Ctrl-C and SIGTERM: they end the run, and its output files are complete.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,20 +9,20 @@ use signal_hook::flag;
 use crate::failure::{Failure, Result};
 use crate::plugin;
 
-/// Tells whether the run shall end.
+/// Tells whether the run should end.
 pub struct Interrupt {
     came: Arc<AtomicUsize>,
     flag: Arc<AtomicBool>,
 }
 
 impl Interrupt {
-    /// Watches for the signals from now on. The first is told; a second one, of
-    /// whichever kind, ends the process at once. What the process was started to ignore
-    /// stays ignored, as in a shell's background.
+    /// Starts to watch for the signals. The first signal is reported; a second one, of either kind,
+    /// ends the process at once. Signals that the process was started to ignore stay ignored, as in
+    /// a shell's background.
     ///
     /// # Errors
     ///
-    /// What the system says against it.
+    /// The system's error.
     pub fn watch() -> Result<Self> {
         let came = Arc::new(AtomicUsize::new(0));
         let again = Arc::new(AtomicBool::new(false));
@@ -31,7 +31,7 @@ impl Interrupt {
             if plugin::is_ignored(signal) {
                 continue;
             }
-            // In this order: the first must not find its own mark.
+            // In this order, so that the first signal does not find the mark that it sets itself.
             flag::register_conditional_shutdown(signal, 128 + signal, again.clone())
                 .and_then(|_| flag::register(signal, again.clone()))
                 .and_then(|_| flag::register_usize(signal, came.clone(), signal as usize))
@@ -41,12 +41,12 @@ impl Interrupt {
         Ok(Self { came, flag: shown })
     }
 
-    /// What is set once a signal is told.
+    /// The flag that is set when a signal arrives.
     pub fn flag(&self) -> &Arc<AtomicBool> {
         &self.flag
     }
 
-    /// The signal that came, as why the run ends.
+    /// The signal that arrived, as the reason to end the run.
     pub fn told(&self) -> Option<Failure> {
         match self.came.load(Ordering::Relaxed) {
             0 => None,

@@ -12,9 +12,8 @@ const LIBRARY_VARIABLE: &str = "SIGNAL_LIB_PATH";
 /// The library's file name.
 const LIBRARY_NAME: &str = "libsignal.so";
 
-/// The library to load: the given one, else the one that the host would load,
-/// else the one that was built with this command. Always an absolute path, so
-/// that `dlopen` does not search for it.
+/// The library to load: the given one, or the one that the host would load, or the one that was
+/// built with this command. Always an absolute path, so that `dlopen` does not search for it.
 pub fn library(given: Option<&Path>) -> Result<PathBuf> {
     let variable = std::env::var_os(LIBRARY_VARIABLE).filter(|path| !path.is_empty());
     let named = match (given, variable) {
@@ -30,7 +29,7 @@ pub fn library(given: Option<&Path>) -> Result<PathBuf> {
     let command = std::env::current_exe()
         .map_err(|error| Failure::said(format!("cannot find this command's own file: {error}")))?;
     let beside = command.parent().unwrap_or(Path::new("/"));
-    // The newest: `cargo test` refreshes the one in deps alone.
+    // The newest one, because `cargo test` updates only the one in deps.
     [beside.to_owned(), beside.join(".."), beside.join("deps")]
         .iter()
         .filter_map(|dir| dir.join(LIBRARY_NAME).canonicalize().ok())
@@ -44,8 +43,8 @@ pub fn library(given: Option<&Path>) -> Result<PathBuf> {
         })
 }
 
-/// The configuration file that the library will read, as an absolute path if
-/// it was given to this command.
+/// The configuration file that the library will read, as an absolute path if it was given to this
+/// command.
 pub fn config(given: Option<&Path>) -> Result<Option<PathBuf>> {
     let Some(path) = given else {
         let variable: Option<OsString> = std::env::var_os(CONFIG_VARIABLE);

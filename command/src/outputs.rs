@@ -1,5 +1,5 @@
-//! What a run would write: none of it may be what the run reads, and no report is
-//! overwritten unless that was asked for.
+//! What a run would write: it must not overwrite anything that the run reads, and it overwrites a
+//! report only on request.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use signal::config::{Latency, NamedFile, check_apart};
 
 use crate::failure::{Failure, Result};
 
-/// What a run reads and writes, as its flags say.
+/// What a run reads and writes, according to its flags.
 pub struct Files<'a> {
     /// The captures that are played.
     pub captures: &'a [PathBuf],
@@ -25,13 +25,13 @@ pub struct Files<'a> {
 }
 
 impl Files<'_> {
-    /// Refuses a run that would destroy what it reads, or a report that is there.
-    /// `config` is what the library will run with, if it is a configuration at all:
-    /// what is wrong with one is the library's to say. Writes nothing.
+    /// Refuses a run that would destroy its inputs or an existing report. `config` is the
+    /// configuration that the library will use, if it is valid: the library reports what is wrong
+    /// with an invalid one. Writes nothing.
     ///
     /// # Errors
     ///
-    /// The file, what it is also, and what to do.
+    /// The file, its other use, and what to do.
     pub fn check(&self, config: Option<&Config>) -> Result<()> {
         let captures = self.captures.iter();
         let mut inputs: Vec<_> = captures
@@ -57,7 +57,7 @@ impl Files<'_> {
             };
             Failure::said(format!("{why}{hint}"))
         })?;
-        // A shell's `>>` appends to what is read, and the end is never reached.
+        // A shell's `>>` would append to the file that is read, and its end would never be reached.
         for (what, stream) in [
             ("standard output", "/dev/stdout"),
             ("standard error", "/dev/stderr"),
@@ -71,7 +71,7 @@ impl Files<'_> {
         }
     }
 
-    /// Refuses a folder that has a report.
+    /// Refuses a folder that already has a report.
     fn check_report(&self, dir: &Path) -> Result<()> {
         let files = Latency::files(dir);
         let Some(there) = files.iter().find(|file| file.symlink_metadata().is_ok()) else {

@@ -22,12 +22,12 @@ pub struct Library {
 }
 
 impl Library {
-    /// Loads the given library, or the one that the host would load, or the
-    /// one that was built with this command.
+    /// Loads the given library, or the one that the host would load, or the one that was built with
+    /// this command.
     pub fn open(given: Option<&Path>) -> Result<Self> {
         let path = locate::library(given)?;
         let fail = |error: libloading::Error| {
-            // What the loader itself says names the function that is missing.
+            // The loader's own message names the missing function.
             let why = std::error::Error::source(&error).map(ToString::to_string);
             let why = why.unwrap_or_else(|| error.to_string());
             Failure::said(format!("{}: {why}", path.display()))
@@ -42,14 +42,14 @@ impl Library {
     }
 }
 
-/// What the callback gets as its user data.
+/// The callback's user data.
 struct Receiver {
     received: RefCell<Received>,
     handle: *mut c_void,
     current_model: unsafe extern "C" fn(*mut c_void) -> c_int,
 }
 
-/// The host's callback: keeps what it is given.
+/// The host's callback: stores what it receives.
 unsafe extern "C-unwind" fn on_signal(
     symbol: *const c_char,
     timestamp: c_longlong,
@@ -98,7 +98,7 @@ impl<'a> Plugin<'a> {
         // SAFETY: `json` is a NUL-terminated string that outlives the call.
         let handle = unsafe { (functions.create)(json.as_ptr()) };
         if handle.is_null() {
-            // The library has said why in a line of its own.
+            // The library has already printed the reason.
             return Err(Failure::said(
                 "the library refused to start: it says why in its line above",
             ));
@@ -121,7 +121,7 @@ impl<'a> Plugin<'a> {
         Ok(plugin)
     }
 
-    /// The models with the names of their values.
+    /// The models, with the names of their values.
     pub fn models(&self) -> ModelNames {
         let (functions, handle) = (self.functions, self.handle);
         // SAFETY: the handle is alive.
@@ -131,7 +131,7 @@ impl<'a> Plugin<'a> {
                 // SAFETY: the handle is alive.
                 let name = bindings::text(unsafe { (functions.model_name)(handle, model) });
                 let values = (0..).map_while(|index| {
-                    // SAFETY: the handle is alive; past the end comes null.
+                    // SAFETY: the handle is alive; past the last value the library returns null.
                     bindings::text(unsafe { (functions.value_name)(handle, model, index) })
                 });
                 (name.unwrap_or_default(), values.collect())
@@ -139,14 +139,14 @@ impl<'a> Plugin<'a> {
             .collect()
     }
 
-    /// Hands one event over.
+    /// Passes one event to the library.
     pub fn on_data(&self, message_type: i32, payload: &[u8]) {
         // SAFETY: the handle is alive; the payload is a whole struct of its
         // type (`Feed::push`) and the library does not keep it.
         unsafe { (self.functions.on_data)(self.handle, message_type, payload.as_ptr().cast()) }
     }
 
-    /// Polls once; the number of signals that came.
+    /// Polls once and returns the number of signals.
     pub fn poll(&self) -> Result<u64> {
         // SAFETY: the handle is alive; the callback does not unwind.
         let made = unsafe { (self.functions.poll)(self.handle) };
@@ -170,8 +170,8 @@ impl<'a> Plugin<'a> {
         }
     }
 
-    /// What is wrong with the engine after a run, if anything is. What
-    /// holds for the moment of the look alone is no news by then.
+    /// What is wrong with the engine after a run, if anything is. States that only describe the
+    /// moment of the call are left out.
     pub fn complaint(&self) -> Option<String> {
         // SAFETY: the handle is alive.
         let code = unsafe { (self.functions.health)(self.handle) };
@@ -197,7 +197,7 @@ impl<'a> Plugin<'a> {
         unsafe { (self.functions.stamp_ns)(self.handle) }
     }
 
-    /// Destroys the handle; what the callback received comes back.
+    /// Destroys the handle and returns what the callback received.
     pub fn destroy(mut self) -> Received {
         let receiver = self.receiver.take();
         drop(self);
@@ -214,14 +214,14 @@ impl Drop for Plugin<'_> {
     }
 }
 
-/// Settles which configuration file the library will read, and tells it.
+/// Decides which configuration file the library will read, and sets the variable for it.
 ///
 /// Call this before anything else: it changes the environment.
 pub fn set_config(given: Option<&Path>) -> Result<Option<PathBuf>> {
     let path = locate::config(given)?;
     if let (Some(_), Some(path)) = (given, &path) {
-        // SAFETY: nothing else runs yet: the library, whose lanes are the only
-        // other threads of this process, is not loaded.
+        // SAFETY: no other thread runs yet: the library, whose lanes are the only other threads of
+        // this process, is not loaded.
         unsafe { std::env::set_var(locate::CONFIG_VARIABLE, path) };
     }
     Ok(path)
@@ -229,8 +229,8 @@ pub fn set_config(given: Option<&Path>) -> Result<Option<PathBuf>> {
 
 /// Whether the process was started to ignore a signal.
 pub fn is_ignored(signal: c_int) -> bool {
-    // SAFETY: the struct is plain data, for which zeros are a value, and the system is
-    // only asked: a null action changes nothing.
+    // SAFETY: the struct is plain data, for which all zeros is valid, and the call only reads: a
+    // null action changes nothing.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0
@@ -238,8 +238,8 @@ pub fn is_ignored(signal: c_int) -> bool {
     }
 }
 
-/// Keeps this thread off the lanes' cores, where any others are left to it: a
-/// host and a lane that both busy-poll must not share a core.
+/// Keeps this thread off the lanes' cores if any other cores are left: a host and a lane that both
+/// busy-poll must not share a core.
 pub fn keep_off(cores: &[u32]) {
     // SAFETY: a CPU set is plain bits, all zero when empty; `sched_getaffinity`
     // and `sched_setaffinity` are told its size, and 0 means this thread.

@@ -12,7 +12,7 @@ use crate::host::bindings::{Hop, LATENCY_BOUND_NS};
 use crate::plugin::Library;
 use crate::received::Received;
 
-/// Prints one line, or several.
+/// Prints one or more lines.
 pub fn line(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
@@ -22,7 +22,7 @@ pub fn line(text: &str) -> Result<()> {
     })
 }
 
-/// Prints what is about to be played to what.
+/// Prints what is about to be played, and with which library.
 pub fn header(
     title: &str,
     speed: &Speed,
@@ -67,7 +67,7 @@ pub fn outcome(outcome: &Outcome, speed: Speed, received: &Received) -> Result<(
         .collect();
     let seconds = outcome.took.as_secs_f64();
     let events = outcome.played.events();
-    // At another speed it is that of the feed.
+    // At another speed, the rate would be that of the feed.
     let rate = match speed {
         Speed::Max => format!(
             ", {} a second",
@@ -145,7 +145,7 @@ fn hop_table(hops: &[Hop], beyond: u64) -> String {
     text
 }
 
-/// Prints how fast the library takes events that queue.
+/// Prints how fast the library processes events that queue.
 pub fn throughput(events: u64, took: Duration) -> Result<()> {
     let rate = events as f64 / took.as_secs_f64().max(1e-9);
     line(&format!(
@@ -192,10 +192,10 @@ fn describe(received: &Received) -> String {
     )
 }
 
-/// Values of the last signal that are printed.
+/// How many values of the last signal are printed.
 const SHOWN_VALUES: usize = 8;
 
-/// A number with its thousands set apart.
+/// A number with thousands separators.
 fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();

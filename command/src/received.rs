@@ -1,4 +1,4 @@
-//! What the callback receives: the last signal, and all of them as CSV.
+//! What the callback receives: the last signal, and all signals as CSV.
 
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use signal::os::files;
 
 use crate::failure::{Failure, Result};
 
-/// The models' names and their values' names, as the library says them.
+/// The names of the models and of their values, as the library reports them.
 pub type ModelNames = Vec<(String, Vec<String>)>;
 
 /// A signal that came back.
@@ -15,9 +15,9 @@ pub type ModelNames = Vec<(String, Vec<String>)>;
 pub struct Signal {
     /// The instrument.
     pub symbol: String,
-    /// The time that it carries, ns.
+    /// Its timestamp, ns.
     pub timestamp: i64,
-    /// Place of the model that it is from; `None` if it is from all of them.
+    /// Index of its model; `None` if it is from all models.
     pub model: Option<usize>,
     /// The values.
     pub values: Vec<f64>,
@@ -27,7 +27,7 @@ pub struct Signal {
 pub struct Received {
     /// Callbacks made.
     pub calls: u64,
-    /// The last signal, once there was one.
+    /// The last signal, if there was one.
     pub last: Signal,
     /// The models.
     pub models: ModelNames,
@@ -54,7 +54,7 @@ impl Received {
         }
     }
 
-    /// Ends the file, or says what went wrong with it.
+    /// Completes the file, or reports the error that occurred while writing it.
     pub fn finish(&mut self) -> Result<()> {
         self.table.take().map_or(Ok(()), Table::finish)
     }
@@ -74,7 +74,7 @@ impl Received {
 pub struct Output(files::Output);
 
 impl Output {
-    /// Opens the file; what is in it stays until the first signal could come.
+    /// Opens the file. Its content stays until the first signal could arrive.
     ///
     /// # Errors
     ///
@@ -91,9 +91,8 @@ fn failed(path: &Path, why: &dyn std::fmt::Display) -> Failure {
     Failure::said(format!("--signals {}: {why}", path.display()))
 }
 
-/// A CSV file with a row a signal: symbol, time, model, and a column for each
-/// value of each model. Values of the models that a signal is not from stay
-/// empty.
+/// A CSV file with one row per signal: symbol, time, model, and a column for each value of each
+/// model. Columns of other models than the signal's stay empty.
 struct Table {
     path: PathBuf,
     writer: csv::Writer<BufWriter<files::Output>>,
@@ -128,7 +127,7 @@ impl Table {
         })
     }
 
-    /// An error is kept for the end: the host's callback cannot fail.
+    /// An error is kept until the end, because the host's callback cannot fail.
     fn write(&mut self, signal: &Signal) {
         let (model, start) = match signal.model {
             Some(model) => (self.names[model].as_str(), self.starts[model]),

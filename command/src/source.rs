@@ -1,4 +1,4 @@
-//! Where events come from, one after the other.
+//! Where events come from.
 
 use std::ops::AddAssign;
 
@@ -30,14 +30,14 @@ impl Source {
         }
     }
 
-    /// A signal also ends the wait for a pipe's writer.
+    /// Makes an interrupt also end the wait for a pipe's writer.
     pub fn stop_when(&mut self, interrupt: &Interrupt) {
         if let Self::Recorded(reader) = self {
             reader.stop_when(interrupt.flag());
         }
     }
 
-    /// How far it has been read, and how far it goes; 0 where nobody knows.
+    /// How far it has been read, and its total length; 0 if unknown.
     pub fn progress(&self) -> (u64, u64) {
         match self {
             Self::Recorded(reader) => reader.bytes(),

@@ -1,8 +1,7 @@
 //! A synthetic feed: random walks of a few instruments, made from a seed.
 //!
-//! Nothing here resembles a real market beyond its shape (rates, ten levels,
-//! tick sizes). All arithmetic on the way is on integers, so that a seed makes
-//! the same feed everywhere.
+//! The feed resembles a real market only in its structure (rates, ten levels, tick sizes). All
+//! intermediate arithmetic uses integers, so that a seed gives the same feed on every machine.
 
 use bytemuck::Zeroable;
 use fastrand::Rng;
@@ -14,7 +13,7 @@ use signal::replay::{Arrival, EXCHANGE, INSTRUMENT_TYPE, fixed};
 const START_NS: u64 = 1_700_000_000_000_000_000;
 /// Mean time between two events of one instrument, ns (150 a second).
 const MEAN_GAP_NS: u64 = 6_666_667;
-/// Names, ticks in one unit of price, first price in ticks.
+/// Name, ticks per unit of price, first price in ticks.
 const INSTRUMENTS: [(&str, u32, i64); 4] = [
     ("btc_usdt", 10, 640_000),
     ("eth_usdt", 100, 342_500),
@@ -22,13 +21,13 @@ const INSTRUMENTS: [(&str, u32, i64); 4] = [
     ("doge_usdt", 100_000, 12_400),
 ];
 
-/// One instrument on its walk.
+/// The random walk of one instrument.
 struct Instrument {
     name: &'static str,
     ticks_per_unit: f64,
     /// Best bid, in ticks.
     bid: i64,
-    /// Best ask less best bid, in ticks.
+    /// Best ask minus best bid, in ticks.
     spread: i64,
     next_ns: u64,
     trades: i64,
@@ -41,7 +40,7 @@ impl Instrument {
 
     /// Moves the market by at most a tick.
     fn step(&mut self, rng: &mut Rng) {
-        // Far enough from zero for ten levels.
+        // Far enough above zero for ten levels.
         self.bid = (self.bid + rng.i64(-1..=1)).max(2 * LEVELS as i64);
         self.spread = if rng.u8(0..8) == 0 { rng.i64(1..=4) } else { 1 };
     }
@@ -112,28 +111,28 @@ fn size(rng: &mut Rng) -> f64 {
     rng.u32(1..20_000) as f64 / 1_000.0
 }
 
-/// How much is made.
+/// How much to generate.
 #[derive(Clone, Copy, Debug)]
 pub enum Length {
-    /// So many seconds of market.
+    /// This many seconds of market data.
     Seconds(f64),
-    /// So many events.
+    /// This many events.
     Events(u64),
 }
 
-/// A market that goes on, one event after the other.
+/// A market that generates one event after the other.
 pub struct Market {
     rng: Rng,
     instruments: [Instrument; INSTRUMENTS.len()],
     length: Length,
     made: u64,
-    /// Time of the event that was made last.
+    /// Time of the last event.
     now_ns: u64,
     payload: Vec<u8>,
 }
 
 impl Market {
-    /// The market of a seed.
+    /// The market for a seed.
     pub fn new(seed: u64, length: Length) -> Self {
         let mut rng = Rng::with_seed(seed);
         let instruments = INSTRUMENTS.map(|(name, ticks_per_unit, bid)| Instrument {
@@ -154,7 +153,7 @@ impl Market {
         }
     }
 
-    /// The next event, or `None` once all have been made.
+    /// The next event, or `None` after the last.
     pub fn next(&mut self) -> Option<Arrival<'_>> {
         let instruments = self.instruments.iter_mut();
         let instrument = instruments.min_by_key(|one| one.next_ns)?;
@@ -202,7 +201,7 @@ impl Market {
         })
     }
 
-    /// How much has been made, and of how much: events, or ns of market.
+    /// How much was generated, and out of how much: events, or ns of market data.
     pub fn progress(&self) -> (u64, u64) {
         match self.length {
             Length::Events(events) => (self.made, events),

@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use crate::interrupt::Interrupt;
 
-/// Longest sleep at a time: a signal ends none.
+/// Longest single sleep, because a signal does not end one.
 const NAP: Duration = Duration::from_millis(50);
 
-/// Ways to wait that leave a lone core to the lanes.
+/// Ways to wait that leave the core to the lanes if there is only one.
 pub struct Waiter {
     one_core: bool,
 }
 
 impl Waiter {
-    /// Looks at the cores that this thread may use now.
+    /// Checks which cores this thread may use now.
     pub fn new() -> Self {
         let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
         Self {
@@ -23,7 +23,7 @@ impl Waiter {
         }
     }
 
-    /// Passes a moment.
+    /// Waits for a moment.
     pub fn pause(&self) {
         match self.one_core {
             true => thread::yield_now(),
@@ -31,8 +31,8 @@ impl Waiter {
         }
     }
 
-    /// Waits for a moment, or until the run shall end; like the host, busily where
-    /// there are cores to spare.
+    /// Waits until `due`, or until the run is interrupted; like the host, it spins if there are
+    /// cores to spare.
     pub fn until(&self, due: Instant, interrupt: &Interrupt) {
         while let left = due.saturating_duration_since(Instant::now())
             && !left.is_zero()

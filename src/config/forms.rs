@@ -53,8 +53,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     }
 }
 
-/// What has keys: an object, never a list of its values in their order, which serde
-/// would take for one.
+/// A value with keys: an object only. serde would also accept a list of the values in their order.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Object<T>(pub(super) T);
 
@@ -76,7 +75,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// A path, or none. An empty one would be the folder that relative paths begin in.
+/// A path, or none. An empty path is refused: it would mean the folder that relative paths start
+/// from.
 pub(super) fn place<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<PathBuf>, D::Error> {
@@ -178,7 +178,7 @@ pub struct ModelEntry {
 }
 
 impl ModelEntry {
-    /// The model of that kind that needs no file.
+    /// The model of this kind that needs no file.
     pub fn builtin(kind: &str) -> Self {
         Self {
             name: kind.to_owned(),
@@ -190,7 +190,7 @@ impl ModelEntry {
         }
     }
 
-    /// A model from a file, of the kind that its content tells.
+    /// A model from a file; its content tells the kind.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         Self {
@@ -209,7 +209,7 @@ impl ModelEntry {
     }
 }
 
-/// What tells a model file's path from a model's name.
+/// Characters that tell a model file's path from a model's name.
 const FILE_MARKS: [char; 2] = ['/', '.'];
 
 fn stem(path: &Path) -> String {
@@ -219,7 +219,7 @@ fn stem(path: &Path) -> String {
 
 impl Serialize for ModelEntry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Read again, text with one of these would be a file.
+        // A name with one of these would be read back as a file.
         if *self == Self::builtin(&self.name) && !self.name.contains(FILE_MARKS) {
             return self.name.serialize(serializer);
         }

@@ -18,7 +18,7 @@ use crate::pipeline::idle::Idle;
 use crate::pipeline::overload::{EgressOverload, IngestOverload, StageOverload};
 use crate::stages::{Callback, Shards};
 
-/// One source's keys; what is absent is left as it was.
+/// One source's keys; an absent key leaves the configuration as it was.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Layer {
@@ -82,7 +82,7 @@ struct InstrumentsLayer {
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LimitsLayer {
-    // Not `Option` of the number: null is no limit.
+    // Not `Option` of the number, because null means no limit.
     #[serde(default, deserialize_with = "limit")]
     max_price: Option<f64>,
     #[serde(default, deserialize_with = "limit")]
@@ -107,7 +107,7 @@ struct CaptureLayer {
 }
 
 impl Layer {
-    /// Sets what is there; relative paths are relative to `folder`.
+    /// Sets the keys that are present; relative paths are relative to `folder`.
     pub(super) fn apply(self, config: &mut Config, folder: &Path) {
         fn set<T>(field: &mut T, value: Option<T>) {
             if let Some(value) = value {

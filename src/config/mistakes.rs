@@ -1,4 +1,4 @@
-//! What is probably wrong where JSON is: the mistakes that people make in a file.
+//! Likely causes of errors in JSON: the mistakes that people make in a file.
 
 use serde_json::Value;
 use serde_json::error::Category;
@@ -7,7 +7,7 @@ use super::schema;
 use crate::error::json::{self, Cause};
 use crate::error::nearest;
 
-/// Says what is wrong with `text`: `key` is the path to where, if anyone knows.
+/// Says what is wrong with `text`; `key` is the path to the place, if known.
 pub(super) fn explain(text: &str, key: &str, error: &serde_json::Error) -> String {
     if error.classify() == Category::Data {
         let key = if key == "." { "top level" } else { key };
@@ -29,15 +29,15 @@ pub(super) fn explain(text: &str, key: &str, error: &serde_json::Error) -> Strin
         Some(Cause::Other(cause)) => format!("{error}: {cause}"),
         None => error.to_string(),
     };
-    // Where reading ended within a key nobody knows which it was to be.
+    // If reading ended inside a key, that key is unknown.
     match key == "." || key.contains('?') {
         true => what,
         false => format!("{key}: {what}"),
     }
 }
 
-/// An unknown name with the one that was probably meant, instead of a list of all where
-/// the list is long.
+/// An unknown name with the one that was probably meant, instead of a list of all names if that
+/// list is long.
 fn with_suggestion(said: &str, key: &str) -> String {
     const NAMES_AT_ONCE: usize = 8;
     let Some(rest) = said.strip_prefix("unknown ") else {
@@ -67,7 +67,7 @@ fn with_suggestion(said: &str, key: &str) -> String {
     format!("unknown {what} {shown}; did you mean `{meant}`?{expected}{place}")
 }
 
-/// The key of that name in another section.
+/// The key of this name in another section.
 fn elsewhere(name: &str, key: &str) -> Option<String> {
     let schema = schema();
     let mut all = Vec::new();
@@ -76,7 +76,7 @@ fn elsewhere(name: &str, key: &str) -> Option<String> {
     all.into_iter().find(last)
 }
 
-/// The paths of all keys, as the schema has them.
+/// Collects the paths of all keys of the schema.
 fn keys(schema: &Value, properties: &Value, path: &str, all: &mut Vec<String>) {
     for (name, about) in properties.as_object().into_iter().flatten() {
         let path = match path {
@@ -111,7 +111,7 @@ mod tests {
             (r#"{"placement": "inlin"}"#, "inline"),
             (r#"{"trigger": ["depht"]}"#, "depth"),
             (r#"{"models": [{"flie": "m.onnx"}]}"#, "file"),
-            // The right name in another section.
+            // The right name, but in another section.
             (r#"{"stall_us": 100}"#, "health.stall_us"),
             (r#"{"rings": {"block_ms": 100}}"#, "overload.block_ms"),
         ] {
@@ -124,7 +124,7 @@ mod tests {
         assert!(refusal(r#"{"facters": 1}"#).len() < 120);
         let short = refusal(r#"{"rings": {"stag": 1}}"#);
         assert!(short.contains("expected one of `ingest`"), "{short}");
-        // Nothing is near.
+        // No name is close.
         let far = refusal(r#"{"xyzzy": 1}"#);
         assert!(
             !far.contains("did you mean") && far.contains("expected one of"),
@@ -163,7 +163,7 @@ mod tests {
                 ["comma is missing", "line 2"],
             ),
             ("{} {}", ["behind the end", "line 1"]),
-            // The key is named wherever reading came as far.
+            // The key is named in every error after which it is known.
             (
                 "{\"rings\": {\"egress\": tru}}",
                 ["rings.egress: ", "line 1"],

@@ -7,15 +7,15 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `sections` | keys that have keys of their own |
-//! | `symbols` | what instruments are called |
+//! | `sections` | keys that have subkeys |
+//! | `symbols` | how instruments are named |
 //! | `source` | files and the environment |
 //! | `forms` | how values are written in JSON |
-//! | `layer` | one source's keys |
-//! | `mistakes` | what is probably wrong with a file |
-//! | `paths` | files that are read and written |
+//! | `layer` | the keys of one source |
+//! | `mistakes` | likely mistakes in a file |
+//! | `paths` | files that are read and files that are written |
 //! | `size` | how large a configuration is |
-//! | `schema.json` | the JSON Schema; `schema` derives it from the types, to compare |
+//! | `schema.json` | the JSON Schema; a test in `schema` derives it from the types and compares |
 
 use std::path::Path;
 
@@ -54,7 +54,7 @@ pub use symbols::{InstrumentType, MappedSymbol, Symbols};
 use forms::write_placement;
 use layer::{Layer, parse};
 
-/// Most instruments that a configuration can ask for.
+/// Maximum number of instruments that a configuration can set.
 pub const MAX_INSTRUMENTS: usize = 1_000_000;
 
 /// From which of the host's calls callbacks are made.
@@ -189,8 +189,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads a configuration from JSON text. No environment is looked at;
-    /// relative paths are relative to the process's folder.
+    /// Reads a configuration from JSON text. The environment is ignored; relative paths are
+    /// relative to the process's folder.
     ///
     /// # Errors
     ///
@@ -204,8 +204,8 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads a configuration from a file. No environment is looked at; relative
-    /// paths are relative to the file.
+    /// Reads a configuration from a file. The environment is ignored; relative paths are relative
+    /// to the file.
     ///
     /// # Errors
     ///
@@ -219,7 +219,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What it asks of the cores.
+    /// The lanes and cores that it asks for.
     #[doc(hidden)]
     pub fn wanted(&self) -> Wanted<'_> {
         Wanted {
@@ -231,8 +231,7 @@ impl Config {
         }
     }
 
-    /// What can be said of the values without knowing the factor sets and
-    /// models.
+    /// Checks the values as far as possible without knowing the factor sets and models.
     fn check(&self) -> Result<(), Error> {
         fn some<T>(key: &str, list: &[T], what: &str) -> Result<(), Error> {
             match list.is_empty() {
@@ -290,12 +289,12 @@ impl Config {
         self.rules().map(drop)
     }
 
-    /// What instruments are called.
+    /// How instruments are named.
     fn naming(&self) -> Result<Naming, Error> {
         self.symbols.naming()
     }
 
-    /// What ingest takes, and what it calls instruments.
+    /// Which events ingest accepts, and how it names instruments.
     pub(crate) fn rules(&self) -> Result<Rules, Error> {
         Ok(Rules {
             assets: self.assets()?,
@@ -315,16 +314,16 @@ impl Config {
     }
 }
 
-/// The first core that a list names again.
+/// The first core that appears twice in a list.
 fn repeated(cores: &[usize]) -> Option<usize> {
     let mut places = cores.iter().enumerate();
     let (_, core) = places.find(|(place, core)| cores[..*place].contains(core))?;
     Some(*core)
 }
 
-/// The JSON Schema (draft 2020-12) of a configuration file, for editors and
-/// other tools. It says what is a valid file; whether a factor set, a model file
-/// or a core is there, only the engine can say.
+/// The JSON Schema (draft 2020-12) of a configuration file, for editors and other tools. It says
+/// which files are valid. Only the engine can say whether a factor set, a model file or a core
+/// exists.
 pub fn schema() -> serde_json::Value {
     serde_json::from_str(include_str!("schema.json")).expect("it is JSON: a test reads it")
 }

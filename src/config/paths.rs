@@ -1,4 +1,4 @@
-//! Files that a configuration reads and writes: none may be both.
+//! Files that a configuration reads and writes: no file may be both.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use crate::models::Check;
 use crate::os::files::Place;
 use crate::telemetry::hops::Hop;
 
-/// A file and what names it.
+/// A file and the name of its use.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct NamedFile {
-    /// The key or flag, or what the file is.
+    /// The key or flag that names the file, or what the file is.
     pub what: String,
     /// The file.
     pub path: PathBuf,
@@ -27,7 +27,7 @@ impl NamedFile {
     }
 }
 
-/// The file that a configuration is from.
+/// The file that a configuration was read from.
 pub(super) fn configuration(path: &Path) -> NamedFile {
     NamedFile::new("the configuration", path)
 }
@@ -39,14 +39,14 @@ impl fmt::Display for NamedFile {
 }
 
 impl Latency {
-    /// The files of a report in `dir`, whether they are there or not.
+    /// The files of a report in `dir`, whether they exist or not.
     #[doc(hidden)]
     pub fn files(dir: &Path) -> Vec<PathBuf> {
         let names = Self::names().into_iter();
         names.map(|name| dir.join(name)).collect()
     }
 
-    /// Their names in it.
+    /// The names of these files.
     pub(crate) fn names() -> Vec<String> {
         let names = [Self::LOG, Self::SUMMARY].map(str::to_owned);
         names.into_iter().chain(Hop::ALL.map(Self::table)).collect()
@@ -87,8 +87,8 @@ impl Config {
         capture.chain(report).collect()
     }
 
-    /// Refuses outputs that are inputs, the configuration's own or others that were read.
-    /// Nothing has been written by then.
+    /// Refuses outputs that are also inputs, of the configuration or among `others`. Nothing has
+    /// been written before this check.
     pub(crate) fn check_paths(&self, others: &[NamedFile]) -> Result<(), Error> {
         let outputs = self.outputs();
         if outputs.is_empty() {
@@ -100,8 +100,8 @@ impl Config {
     }
 }
 
-/// Refuses outputs that are an input or another output: one file by device and
-/// inode, or, where it is not there yet, by its resolved path.
+/// Refuses outputs that are also an input or another output. Files are compared by device and
+/// inode, or by resolved path if they do not exist yet.
 ///
 /// # Errors
 ///
@@ -155,7 +155,7 @@ mod tests {
                 r#"{"latency": {"dir": "."}}"#,
                 ["latency.dir's", "the configuration"],
             ),
-            // What is not there yet may be by the time that it is read.
+            // A file that does not exist yet may exist by the time it is read.
             (
                 r#"{"model": "m.onnx", "capture": {"file": "link"}}"#,
                 ["capture.file", "the model"],

@@ -1,5 +1,5 @@
-//! Derives the JSON Schema of a configuration file from the types. Only tests do:
-//! the library carries the outcome, `schema.json`.
+//! Derives the JSON Schema of a configuration file from the types. Only tests do this: the library
+//! contains the result, `schema.json`.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::stages::{Stage, SymbolStyle};
 /// What `schema.json` should hold.
 fn derived() -> Value {
     let mut schema = schemars::schema_for!(Config);
-    // The same key under the name that it has for a single model.
+    // The same key under its alternative name, `model`.
     if let Some(Value::Object(properties)) = schema.get_mut("properties")
         && let Some(models) = properties.get("models").cloned()
     {
@@ -41,7 +41,7 @@ impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
     }
 }
 
-/// A placement's name, or its lanes.
+/// A placement's name, or a list of its lanes.
 pub(super) struct PlacementKey;
 
 impl JsonSchema for PlacementKey {
@@ -62,7 +62,7 @@ impl JsonSchema for PlacementKey {
     }
 }
 
-/// A style, or an object with it and the names of single instruments.
+/// A style, or an object with a style and the names of single instruments.
 pub(super) struct Symbols;
 
 impl JsonSchema for Symbols {
@@ -87,7 +87,7 @@ impl JsonSchema for Symbols {
     }
 }
 
-/// A type's name, or the host's number.
+/// A type's name, or the host's number for it.
 pub(super) struct InstrumentType;
 
 impl JsonSchema for InstrumentType {
@@ -125,7 +125,7 @@ impl JsonSchema for FactorsEntry {
                 "additionalProperties": false
             })
         });
-        // A host in Rust may have sets of its own.
+        // A Rust host may have factor sets of its own.
         let other = json!({
             "type": "object",
             "properties": {"set": {"type": "string", "not": {"enum": names}}},
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
     use crate::config::schema;
 
-    /// Writes `schema.json` anew where this variable is set.
+    /// Writes `schema.json` anew if this variable is set.
     const RENEW: &str = "SIGNAL_RENEW_SCHEMA";
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
         );
     }
 
-    /// The keys that a refusal of an unknown key lists.
+    /// The keys that the error for an unknown key lists.
     fn known_keys(json: &str) -> Vec<String> {
         let refusal = Config::from_json(json).unwrap_err().to_string();
         let list = refusal.split("expected ").nth(1).unwrap();
@@ -236,7 +236,7 @@ mod tests {
             sorted(schema_keys(&schema)),
             sorted(known_keys(r#"{"?": 1}"#))
         );
-        // Each key that holds an object of further keys, so that none is forgotten.
+        // Each key that holds an object of further keys, so that none is missed.
         let properties = schema["properties"].as_object().unwrap();
         let sections = properties.iter().filter_map(|(section, value)| {
             let name = value["$ref"].as_str()?.strip_prefix("#/$defs/")?;
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(sorted(compared), all);
     }
 
-    /// Each number of a configuration: its section, its key, what the schema says of it.
+    /// Each number of a configuration: its section, its key, and its part of the schema.
     fn numbers(schema: &Value) -> Vec<(Option<String>, String, Value)> {
         let of = |section: Option<&str>, object: &Value| {
             let properties = object["properties"].as_object().unwrap().clone();
@@ -292,7 +292,7 @@ mod tests {
         String::from_utf8(groups.join(&b","[..])).unwrap()
     }
 
-    /// The types in `layer.rs` are the table of bounds, `Config::default` that of defaults.
+    /// The types in `layer.rs` define the bounds, `Config::default` the defaults.
     #[test]
     fn bounds_and_defaults_are_the_same_wherever_they_stand() {
         let numbers = numbers(&schema());
@@ -318,7 +318,7 @@ mod tests {
             let default = format!("Default {}", with_commas(number("default")));
             assert!(text.contains(&default), "{key}: {text}");
             let section = section.as_deref().unwrap_or_default();
-            // The section says it once for all of its keys.
+            // The section's text states it once for all of its keys.
             let bounds = format!("{} to {}", with_commas(low), with_commas(high));
             assert!(
                 section == "rings" || text.contains(&bounds),

@@ -1,4 +1,4 @@
-//! The sections of a configuration: keys that have keys of their own.
+//! The sections of a configuration: keys that have subkeys.
 
 use std::path::PathBuf;
 

@@ -1,11 +1,11 @@
-//! How large a configuration is.
+//! The size of a configuration.
 
 use std::io::{self, Write};
 
 use super::Config;
 
 impl Config {
-    /// Bytes of its JSON.
+    /// Bytes of its JSON form.
     pub(crate) fn bytes(&self) -> usize {
         struct Count(usize);
 
@@ -21,7 +21,7 @@ impl Config {
         }
 
         let mut count = Count(0);
-        // It takes whatever it is given.
+        // Writing never fails: the writer only counts.
         let _ = serde_json::to_writer(&mut count, self);
         count.0
     }

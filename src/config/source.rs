@@ -22,7 +22,7 @@ pub const ENV_LATENCY_DIR: &str = "SIGNAL_LATENCY_DIR";
 
 /// Largest configuration file that is read.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
-/// What reading JSON takes, in its own sizes.
+/// Memory that reading JSON takes, as a multiple of the text's size.
 const READING: usize = 32;
 
 /// Where a host's configuration came from.
@@ -35,8 +35,8 @@ pub struct Origin {
 }
 
 impl Config {
-    /// The configuration of a host that passes `text` (`None` for a null
-    /// pointer), with the environment's additions, and where it came from.
+    /// The configuration of a host that passes `text` (`None` for a null pointer), with the
+    /// environment's settings, and where it came from.
     ///
     /// # Errors
     ///
@@ -60,11 +60,11 @@ impl Config {
         Ok((config, Origin { file: path, given }))
     }
 
-    /// Sets the cores that `SIGNAL_CORES` names, if it is there.
+    /// Sets the cores that `SIGNAL_CORES` names, if it is set.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] with what the variable holds and what was expected.
+    /// [`Error::Config`] with the variable's value and what was expected.
     pub fn apply_cores_variable(&mut self) -> Result<(), Error> {
         if let Some(list) = std::env::var_os(ENV_CORES) {
             self.cores = Some(parse_cores(&list.to_string_lossy())?);
@@ -81,7 +81,7 @@ impl Config {
         }
         let json = String::from_utf8(bytes)
             .map_err(|error| wrong(format!("expected UTF-8 text: {error}")))?;
-        // Some editors begin a file with a mark of its encoding.
+        // Some editors put a byte order mark at the start of a file.
         let json = json.strip_prefix(content::MARK).unwrap_or(&json);
         let Object(layer) = parse::<Object<Layer>>(source, json)?;
         layer.apply(self, path.parent().unwrap_or(Path::new("")));
@@ -89,8 +89,8 @@ impl Config {
     }
 }
 
-/// Without a folder in the configuration, `SIGNAL_LATENCY_DIR` gives one: a new
-/// folder in it for each handle, so that processes do not overwrite each other.
+/// If the configuration names no folder, `SIGNAL_LATENCY_DIR` provides one: each handle gets a new
+/// folder in it, so that processes do not overwrite each other.
 pub(crate) fn add_latency_dir(config: &mut Config) {
     static HANDLES: AtomicU64 = AtomicU64::new(0);
     let (None, Some(parent)) = (&config.latency.dir, env_path(ENV_LATENCY_DIR)) else {

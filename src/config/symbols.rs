@@ -1,4 +1,4 @@
-//! What instruments are called: the key `symbols`.
+//! How instruments are named: the key `symbols`.
 
 use serde::de::{self, Deserializer};
 use serde::ser::SerializeMap;
@@ -21,7 +21,7 @@ pub struct Symbols {
 }
 
 impl Symbols {
-    /// The names, checked.
+    /// The names, validated.
     pub(super) fn naming(&self) -> Result<Naming, Error> {
         let mut naming = Naming::new(self.style);
         for (place, entry) in self.map.iter().enumerate() {
@@ -292,7 +292,7 @@ mod tests {
                 assert!(error.contains(part), "{part:?} is not in {error:?}");
             }
         }
-        // As the host writes it each spelling is a symbol of its own.
+        // With style `host`, each spelling is a symbol of its own.
         let both = format!(r#"{{"style": "host", "map": [{ENTRY}, {other}]}}"#);
         assert_eq!(symbols(&both).unwrap().map.len(), 2);
     }

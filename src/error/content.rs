@@ -1,6 +1,6 @@
-//! What a file is by its first bytes, where it is not what was expected.
+//! What a file is, told from its first bytes, when it is not what was expected.
 
-/// What files that come in the place of another begin with.
+/// First bytes of files that people give by mistake.
 const KNOWN: &[(&[u8], &str)] = &[
     (b"\xff\xfe", "it is text in UTF-16: save it as UTF-8"),
     (b"\xfe\xff", "it is text in UTF-16: save it as UTF-8"),
@@ -39,10 +39,10 @@ const KNOWN: &[(&[u8], &str)] = &[
     (b"<html", "it is a web page"),
 ];
 
-/// The mark that some editors begin UTF-8 text with.
+/// The byte order mark that some editors put before UTF-8 text.
 pub(crate) const MARK: &str = "\u{feff}";
 
-/// What a file that begins like this is, and what to do; `None` where nobody knows.
+/// What a file that begins like this is, and what to do; `None` if unknown.
 pub(crate) fn known(head: &[u8]) -> Option<&'static str> {
     let known = KNOWN.iter().find(|(start, _)| head.starts_with(start));
     let utf_16 = match head {

@@ -1,14 +1,14 @@
-//! What is probably wrong where text is no JSON: the mistakes that people make.
+//! Likely causes for text that is not JSON: the mistakes that people make.
 
 use serde_json::Error;
 use serde_json::error::Category;
 
-/// Why text is no JSON.
+/// Why text is not JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// There is none.
+    /// There is no text.
     Empty,
-    /// It ends within something.
+    /// The text ends in the middle of a value.
     Cut,
     /// A word for NaN or an infinity, which Python's `json.dump` and XGBoost write.
     NotFinite(String),
@@ -16,8 +16,8 @@ pub(crate) enum Cause {
     Other(String),
 }
 
-/// The likely cause; `None` if it is JSON with something else in it than was expected,
-/// or nobody knows.
+/// The likely cause. `None` if the text is valid JSON with unexpected content, or if the cause is
+/// unknown.
 pub(crate) fn cause(text: &[u8], error: &Error) -> Option<Cause> {
     if text.trim_ascii().is_empty() {
         return Some(Cause::Empty);
@@ -29,12 +29,12 @@ pub(crate) fn cause(text: &[u8], error: &Error) -> Option<Cause> {
     }
 }
 
-/// The likely cause by what stands where reading ended.
+/// The likely cause, told from the text where reading ended.
 fn at(text: &[u8], error: &Error) -> Option<Cause> {
     let said = error.to_string();
     let mut lines = text.split(|&byte| byte == b'\n');
     let line = lines.nth(error.line().checked_sub(1)?)?;
-    // A column counts bytes from 1; the byte that was one too many may be the next.
+    // A column counts bytes from 1; the offending byte may be the next one.
     let place = error.column().saturating_sub(1).min(line.len());
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     let before = line[..place].iter().rev().take_while(|byte| is_word(byte));
@@ -95,7 +95,7 @@ mod tests {
                 }
             }
         }
-        // A word that only begins alike.
+        // A word that only begins like `NaN`.
         assert!(matches!(of("[nancy]"), Some(Cause::Other(_))));
     }
 

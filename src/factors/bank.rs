@@ -4,7 +4,7 @@ use super::{Depth, FactorSet, IndexPrice, Ticker, Trade};
 use crate::messages::InstrumentId;
 use crate::sync::padded::Items;
 
-/// The states of one factor set, one an instrument.
+/// The states of one factor set, one per instrument.
 pub trait FactorBank: Send {
     /// The set's name.
     fn name(&self) -> &'static str;
@@ -24,7 +24,7 @@ pub trait FactorBank: Send {
 
 struct Bank<F, const N: usize>(Items<F>);
 
-/// States of the set `F` for so many instruments, all made here.
+/// States of the set `F` for `instruments` instruments, all allocated here.
 pub(super) fn bank<F: FactorSet<N>, const N: usize>(
     instruments: usize,
     params: &F::Params,

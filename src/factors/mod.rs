@@ -50,8 +50,8 @@
 //!
 //! # What the compiler refuses
 //!
-//! As many values as names. The type of `out` says how many; two names and
-//! three values do not compile:
+//! A set must write as many values as it has names. The type of `out` gives the number; two names
+//! and three values do not compile:
 //!
 //! ```compile_fail,E0053
 //! # use signal::factors::{FactorSet, NoParams};
@@ -69,7 +69,7 @@
 //! # }
 //! ```
 //!
-//! Here they agree:
+//! With equal numbers it compiles:
 //!
 //! ```
 //! # use signal::factors::{FactorSet, NoParams};
@@ -87,7 +87,7 @@
 //! # }
 //! ```
 //!
-//! State that cannot move to a lane, such as an `Rc` that instruments share:
+//! State that cannot move to a lane does not compile, such as an `Rc` that instruments share:
 //!
 //! ```compile_fail,E0277
 //! # use signal::factors::{FactorSet, NoParams};
@@ -103,7 +103,7 @@
 //! # }
 //! ```
 //!
-//! An `Arc` can, if nothing in it changes:
+//! An `Arc` is allowed, if nothing in it changes:
 //!
 //! ```
 //! # use signal::factors::{FactorSet, NoParams};
@@ -136,26 +136,24 @@ pub use ranged::Ranged;
 pub use registry::{Entry, Prepared, Registry};
 pub use test0000::Test0000;
 
-/// A factor set of `N` factors: the state of one instrument and what is made
-/// from it.
+/// A factor set of `N` factors: the state of one instrument and the factors computed from it.
 ///
-/// The engine makes one value for each instrument, calls the `on_` functions
-/// with that instrument's checked events in their order, and
-/// [`write`](Self::write) after an event that triggers. All calls come from one
-/// lane. None but [`new`](Self::new) may allocate, lock, log or wait: they are
-/// the hot path.
+/// The engine makes one value for each instrument, calls the `on_` functions with that instrument's
+/// checked events in their order, and [`write`](Self::write) after an event that triggers a vector.
+/// All calls come from one lane. Only [`new`](Self::new) may allocate, lock, log or wait: the
+/// others are the hot path.
 pub trait FactorSet<const N: usize>: Sized + Send + 'static {
     /// The name that the configuration uses.
     const NAME: &'static str;
     /// The factors' names, in the order in which `write` writes them.
     const FACTORS: [&'static str; N];
-    /// Book levels that `on_depth` reads, 1 to 10. Ingest carries only as many
-    /// as the configured sets need, because bytes are what a hop costs.
+    /// Book levels that `on_depth` reads, 1 to 10. Ingest passes on only as many as the configured
+    /// sets need, because the cost of a hop is in the bytes copied.
     const LEVELS: usize;
 
-    /// What the configuration can set, as serde reads it from the set's object;
-    /// [`NoParams`] for a set without parameters. Bounds belong into its
-    /// `Deserialize`, so that a wrong value is refused before anything starts.
+    /// What the configuration can set, as serde reads it from the set's object; [`NoParams`] for a
+    /// set without parameters. Check bounds in its `Deserialize`, so that a wrong value is refused
+    /// before anything starts.
     type Params: DeserializeOwned + 'static;
 
     /// The JSON Schema of each parameter, by its key, for tools that read
@@ -164,10 +162,10 @@ pub trait FactorSet<const N: usize>: Sized + Send + 'static {
         Map::new()
     }
 
-    /// An instrument that nothing has been heard of. All memory is taken here.
+    /// The state of an instrument of which no event has been seen. All memory is allocated here.
     fn new(params: &Self::Params) -> Self;
 
-    /// Bytes of one instrument's state. A set that owns heap memory adds it.
+    /// Bytes of one instrument's state. A set that owns heap memory must add it.
     fn state_bytes(params: &Self::Params) -> usize {
         let _ = params;
         size_of::<Self>()
@@ -193,8 +191,8 @@ pub trait FactorSet<const N: usize>: Sized + Send + 'static {
         let _ = index;
     }
 
-    /// Writes the factors. Takes the state mutably, so that it can keep what is
-    /// costly to compute until an event changes it.
+    /// Writes the factors. It takes the state mutably, so that it can cache costly results until an
+    /// event changes them.
     fn write(&mut self, out: &mut [f64; N]);
 }
 

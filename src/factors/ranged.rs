@@ -1,10 +1,10 @@
-//! Whole numbers within bounds, for what a configuration can set.
+//! Whole numbers within bounds, for configurable values.
 
 use serde::Serialize;
 use serde::de::{self, Deserialize, Deserializer};
 
-/// A whole number from `LOW` to `HIGH`. Anything else is refused when it is
-/// read, with both bounds in the message.
+/// A whole number from `LOW` to `HIGH`. Other values are refused when they are read, with both
+/// bounds in the message.
 ///
 /// ```
 /// use signal::factors::Ranged;
@@ -23,7 +23,7 @@ impl<const LOW: u64, const HIGH: u64> Ranged<LOW, HIGH> {
     ///
     /// # Panics
     ///
-    /// If it is out of bounds; in a `const` that is an error of the compiler.
+    /// If it is out of bounds; in a `const` that is a compile error.
     pub const fn new(value: u64) -> Self {
         assert!(LOW <= value && value <= HIGH, "the number is out of bounds");
         Self(value)
@@ -58,7 +58,7 @@ impl<'de, const LOW: u64, const HIGH: u64> Deserialize<'de> for Ranged<LOW, HIGH
                 }
             }
         }
-        // Not `deserialize_u64`: a negative number should get the same message.
+        // Not `deserialize_u64`, so that a negative number gets the same message.
         deserializer.deserialize_any(Visitor)
     }
 }

@@ -7,7 +7,7 @@ use super::bank::{self, FactorBank};
 use super::{FactorSet, Market, Test0000};
 use crate::abi::LEVELS;
 
-/// What the engine knows of a factor set by its name.
+/// What the engine knows about a factor set.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// The name that the configuration uses.
@@ -29,7 +29,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// States for so many instruments; new ones at each call.
+    /// Creates new states for `instruments` instruments.
     pub fn bank(&self, instruments: usize) -> Box<dyn FactorBank> {
         (self.make)(instruments)
     }
@@ -80,9 +80,9 @@ impl Registry {
         registry
     }
 
-    /// Adds a set, in place of one of the same name. `N` can be left to the
-    /// compiler: `registry.add::<MySet, _>()`. A set without factors, or one
-    /// that reads no or more than 10 levels, does not compile.
+    /// Adds a set, replacing one of the same name. `N` can be left to the compiler:
+    /// `registry.add::<MySet, _>()`. A set without factors, or one that reads no levels or more
+    /// than 10, does not compile.
     pub fn add<F: FactorSet<N>, const N: usize>(&mut self) {
         const {
             assert!(N > 0, "a factor set needs at least one factor");
@@ -101,7 +101,7 @@ impl Registry {
         });
     }
 
-    /// The set of that name.
+    /// The set with this name.
     pub fn get(&self, name: &str) -> Option<&Entry> {
         self.0.iter().find(|entry| entry.name == name)
     }

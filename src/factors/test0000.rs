@@ -1,4 +1,4 @@
-//! `test0000`: the smallest set that shows whether the wiring is right.
+//! `test0000`: the smallest set that shows whether everything is connected correctly.
 
 use super::{Depth, FactorSet, NoParams};
 

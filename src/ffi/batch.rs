@@ -1,4 +1,4 @@
-//! Batches for C: signals in place, many at once.
+//! Batches for C: many signals at once, read in place.
 
 use std::ffi::{c_int, c_void};
 
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn signal_poll_batch(
     unsafe { fill(&inside, results, max) }
 }
 
-/// What `signal_poll_batch` does once it is inside, outside any callback.
+/// What `signal_poll_batch` does inside the handle's lock, outside any callback.
 ///
 /// # Safety
 ///
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn signal_poll_batch(
 unsafe fn fill(inside: &Inside, results: *mut signal_result_t, max: c_int) -> c_int {
     let this = inside.handle();
     free(this);
-    // Before the signals are counted.
+    // Before the signals are counted, so that none is missed after a failure.
     let failed = this.runtime.needs_attention() && attend(this);
     let max = usize::try_from(max).unwrap_or(0);
     // SAFETY: this thread is inside the handle's lock, no callback runs, and
@@ -84,9 +84,9 @@ unsafe fn fill(inside: &Inside, results: *mut signal_result_t, max: c_int) -> c_
     count as c_int
 }
 
-/// Frees the batch before. Every poll of the engine does so by itself; this is for
-/// `publish_held`: where this thread runs the stages, what waited for the batch's
-/// room is published before the poll counts what is ready.
+/// Frees the previous batch. Every poll of the engine also does so by itself; this function adds
+/// `publish_held`. Where this thread runs the stages, signals that waited for the batch's slots are
+/// then published before the poll counts what is ready.
 #[inline]
 pub(super) fn free(this: &Handle) {
     guarded((), || {

@@ -1,7 +1,7 @@
-//! The clock's calibration, once a process, and a fork into it.
+//! The clock's calibration, once per process, also if the process forks meanwhile.
 //!
-//! Threads that make their first handles wait for the one that calibrates. In a
-//! child forked meanwhile that thread is not there: nobody must wait for it.
+//! Threads that create their first handles wait for the thread that calibrates. In a child that was
+//! forked meanwhile that thread does not exist, so no thread may wait for it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -11,12 +11,12 @@ use crate::os::tsc;
 const NOT_YET: u8 = 0;
 const UNDER_WAY: u8 = 1;
 const DONE: u8 = 2;
-/// Begun by a thread of the parent, and never done here.
+/// Begun by a thread of the parent; it never completes in this process.
 const LOST: u8 = 3;
 
 static STATE: AtomicU8 = AtomicU8::new(NOT_YET);
 
-/// Calibrates the clock, unless another thread does so already.
+/// Calibrates the clock, unless another thread is doing so.
 ///
 /// # Errors
 ///
@@ -24,7 +24,7 @@ static STATE: AtomicU8 = AtomicU8::new(NOT_YET);
 pub(super) fn begin() -> Result<(), String> {
     clock::check()?;
     if !tsc::may_read() {
-        // There is nothing to calibrate, and a later handle's thread may.
+        // There is nothing to calibrate here, but the thread of a later handle may read the TSC.
         return Ok(());
     }
     match STATE.compare_exchange(NOT_YET, UNDER_WAY, Ordering::Relaxed, Ordering::Relaxed) {
@@ -42,7 +42,7 @@ pub(super) fn begin() -> Result<(), String> {
     }
 }
 
-/// In the child of a fork.
+/// Called in the child of a fork.
 pub(super) fn leave_to_parent() {
     let _ = STATE.compare_exchange(UNDER_WAY, LOST, Ordering::Relaxed, Ordering::Relaxed);
 }

@@ -1,10 +1,10 @@
-//! The way into the library for every function that allocates, computes, writes or
-//! waits: it does so under the default floating-point control, and nobody cancels
-//! its thread meanwhile; it may read the TSC. What the host had is back when the function returns.
+//! The entry to the library for every function that allocates, computes, writes or waits. Inside,
+//! the default floating-point control is set, cancellation is disabled and the thread may read the
+//! TSC. The host's settings are restored when the function returns.
 //!
-//! `signal_on_data` and the polls do not come this way. They wait for nothing that a
-//! cancelled thread could hang in, and look at the control where they compute, in
-//! `pipeline::lane`: so a callback always finds what its host has chosen.
+//! `signal_on_data` and the polls do not use it. They never wait where a cancelled thread could
+//! hang, and check the floating-point control only where they compute, in `pipeline::lane`: so a
+//! callback always runs with the control that its host has chosen.
 
 use super::handle::guarded;
 use crate::os::cancellation::{self, Disabled};
@@ -19,8 +19,8 @@ pub(super) fn through<R: Copy>(default: R, body: impl FnOnce() -> R) -> R {
     })
 }
 
-/// The same, with the TSC forbidden where the host has forbidden it: what is made there
-/// must do without.
+/// As [`through`], but without allowing the TSC where the host forbids it: what is created inside
+/// must work without it.
 pub(super) fn through_as_allowed<R: Copy>(default: R, body: impl FnOnce() -> R) -> R {
     let (mut body, mut result) = (Some(body), default);
     inside(&mut || {
@@ -31,7 +31,7 @@ pub(super) fn through_as_allowed<R: Copy>(default: R, body: impl FnOnce() -> R) 
     result
 }
 
-/// A call of its own, so that no calculation moves out of it.
+/// Not inlined, so that no calculation moves out of it.
 #[inline(never)]
 fn inside(body: &mut dyn FnMut()) {
     let _cancellation = Disabled::new();
@@ -39,8 +39,8 @@ fn inside(body: &mut dyn FnMut()) {
     body();
 }
 
-/// Ends the calling thread if it was cancelled, else a host that calls in a loop could
-/// never be. The caller has nothing to drop, and holds nothing that would be lost.
+/// Ends the calling thread if it was cancelled; otherwise a host that calls in a loop could never
+/// be cancelled. The caller has nothing to drop, and holds nothing that would be lost.
 #[inline(always)]
 pub(super) fn end_if_cancelled() {
     cancellation::pthread_testcancel();

@@ -1,4 +1,4 @@
-//! Events go in, and with `deliver` `on_data` their signals come out.
+//! Takes events, and delivers their signals if `deliver` is `on_data`.
 
 use std::ffi::{c_int, c_void};
 
@@ -74,7 +74,7 @@ pub unsafe extern "C-unwind" fn signal_on_data(
     }
 }
 
-/// Delivers from `signal_on_data`, behind an event of this kind if it was taken.
+/// Delivers signals from `signal_on_data`, after an event of kind `taken` if it was taken.
 #[inline(never)]
 fn deliver(inside: &Inside, taken: Option<EventKind>) {
     let this = inside.handle();
@@ -94,7 +94,7 @@ fn deliver(inside: &Inside, taken: Option<EventKind>) {
     let _poll = Poll(inside);
     while ready > 0 {
         let made = hand_out(inside, ready, |signal| wait.taken(signal.input));
-        // Destroyed, or the callback was taken away.
+        // The handle was destroyed, or the callback was removed.
         if made < ready || !inside.is_live() || wait.is_over() {
             return;
         }

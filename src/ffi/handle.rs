@@ -1,4 +1,4 @@
-//! What a handle stands for, and what every function does with it.
+//! What a handle refers to, and what every function does with it.
 
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::{CString, c_int, c_void};
@@ -10,25 +10,24 @@ use crate::engine::{Feeder, ModelInfo, Poller, Runtime};
 use crate::messages::{InstrumentId, ModelId};
 use crate::os::panic;
 
-/// What a handle stands for. One thread at a time uses it, but a callback may
-/// call back in, so each part is borrowed for as short as possible. It lies on
-/// cache lines of its own.
+/// What a handle refers to. One thread at a time uses it, but a callback may call back in, so each
+/// part is borrowed for as short a time as possible. It has cache lines of its own.
 #[repr(align(128))]
 pub(super) struct Handle {
     pub(super) feeder: UnsafeCell<Feeder>,
     pub(super) poller: UnsafeCell<Poller>,
     pub(super) callback: Cell<(signal_callback_t, *mut c_void)>,
     pub(super) destroy_after_poll: Cell<bool>,
-    /// Whether `signal_on_data` makes callbacks, too.
+    /// Whether `signal_on_data` makes callbacks too.
     pub(super) delivers_on_data: bool,
-    /// The model of the signal that a callback has, else `SIGNAL_NO_MODEL`.
+    /// Inside a callback: the model of its signal. Otherwise `SIGNAL_NO_MODEL`.
     pub(super) current_model: Cell<c_int>,
-    /// That signal's number, else 0.
+    /// Inside a callback: the signal's sequence number. Otherwise 0.
     pub(super) current_sequence: Cell<u64>,
-    /// Its instrument, else `InstrumentId::NONE`.
+    /// Inside a callback: the signal's instrument. Otherwise `InstrumentId::NONE`.
     pub(super) current_instrument: Cell<InstrumentId>,
     pub(super) models: Vec<ModelNames>,
-    // Last: it joins the lanes after both ends have been dropped.
+    // Last, because dropping it joins the lanes, after both ends have been dropped.
     pub(super) runtime: Runtime,
 }
 
@@ -40,7 +39,7 @@ pub(super) struct ModelNames {
 
 impl ModelNames {
     pub(super) fn new(info: &ModelInfo) -> Self {
-        // Names come from JSON and model files, where a NUL is possible.
+        // Names come from JSON and model files, so they may contain a NUL.
         let c = |text: &str| CString::new(text.replace('\0', " ")).unwrap_or_default();
         Self {
             name: c(&info.name),
@@ -58,7 +57,7 @@ pub(super) fn guarded<R>(default: R, body: impl FnOnce() -> R) -> R {
     })
 }
 
-/// For a poll that finds nothing once the engine has failed.
+/// For a poll that finds no signals after the engine has failed.
 #[cold]
 pub(super) fn say_why_failed(this: &Handle) -> c_int {
     match this.runtime.failure() {
@@ -68,7 +67,7 @@ pub(super) fn say_why_failed(this: &Handle) -> c_int {
     SIGNAL_ERROR_FAILED
 }
 
-/// A signal's model as C hosts know it.
+/// A signal's model, as C hosts number models.
 #[inline]
 pub(super) fn model_place(model: Option<ModelId>) -> c_int {
     model.map_or(SIGNAL_ALL_MODELS, |id| c_int::from(id.0))

@@ -1,11 +1,10 @@
 //! Where handles live: a table that is never freed.
 //!
-//! What the host holds is no pointer but a token: 12 bits that say it is ours,
-//! 16 that tell copies of this library in one process apart, 26 that count a
-//! slot's handles, and the slot. A token is compared before anything is read
-//! through it, so what is foreign, garbage or dead is refused and never
-//! followed. What a host may look at or run into too late (the lock, the cursors
-//! of the inlined poll) lies in the table itself.
+//! What the host holds is not a pointer but a token: 12 bits that mark it as ours, 16 that tell
+//! copies of this library in one process apart, 26 that count the handles of a slot, and the slot's
+//! index. A token is compared before anything is read through it, so a foreign, garbage or dead
+//! token is refused and never followed. What a host may read or enter too late (the lock, the
+//! cursors of the inlined poll) is in the table itself.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -21,7 +20,7 @@ use crate::sync::biased_lock::{CallingBack, Entered};
 use crate::sync::membarrier;
 use crate::sync::ring::cursors::{Cursor, HostCursors, Users};
 
-/// Handles that can live at once.
+/// Maximum number of handles at once.
 pub(super) const SLOTS: usize = 256;
 
 const SLOT_BITS: u32 = 10;
@@ -32,12 +31,12 @@ const _: () = assert!(SLOTS <= 1 << SLOT_BITS);
 const _: () = assert!(TAG < 1 << (64 - SLOT_BITS - GENERATION_BITS - COPY_BITS));
 
 static TABLE: [Slot; SLOTS] = [const { Slot::new() }; SLOTS];
-/// Slots that were ever used are below this one.
+/// All slots that were ever used have an index below this.
 static USED: AtomicUsize = AtomicUsize::new(0);
-/// Calls with an invalid handle.
+/// Number of calls with an invalid handle.
 static REFUSED: AtomicU64 = AtomicU64::new(0);
 
-/// Why a handle was not taken.
+/// Why a handle was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     Null,
@@ -57,16 +56,17 @@ impl Refused {
 
 /// A thread inside a handle's lock.
 pub(super) struct Inside {
-    // No reference: it would outlive what `destroy` frees.
+    // Not a reference, which would outlive what `destroy` frees.
     handle: NonNull<Handle>,
     slot: &'static Slot,
     token: u64,
     entered: Entered<'static>,
-    // After `entered`: whoever gets the slot next finds the lock empty.
+    // Declared after `entered`, so dropped after it: the next user of the slot finds the lock
+    // empty.
     freed: Freed,
 }
 
-/// Frees a slot when dropped, if there is one to free.
+/// Frees the slot that it holds, if any, when dropped.
 #[derive(Default)]
 struct Freed(Cell<Option<&'static Slot>>);
 
@@ -82,12 +82,12 @@ impl Drop for Freed {
 impl Inside {
     #[inline]
     pub(super) fn handle(&self) -> &Handle {
-        // SAFETY: `enter` saw the token of this handle while inside its lock, and
-        // only `destroy`, the last thing done with this value, frees it.
+        // SAFETY: `enter` saw this handle's token while inside its lock. Only `destroy` frees the
+        // handle, and it is the last call on this value.
         unsafe { self.handle.as_ref() }
     }
 
-    /// Whether this is from inside a callback.
+    /// Whether this call comes from inside a callback.
     #[inline]
     pub(super) fn is_nested(&self) -> bool {
         self.entered.is_nested()
@@ -99,20 +99,19 @@ impl Inside {
         self.entered.call_back()
     }
 
-    /// Whether the handle still is one: a callback may have destroyed it, or
-    /// forked this process.
+    /// Whether the handle is still valid: a callback may have destroyed it, or forked this process.
     #[inline]
     pub(super) fn is_live(&self) -> bool {
         self.slot.token.is(self.token)
     }
 
-    /// Makes the handle none: from now on every function refuses it.
+    /// Invalidates the handle: from now on every function refuses it.
     pub(super) fn take_down(&self) {
         self.slot.token.take_down();
     }
 
-    /// Ends a handle that was taken down; its slot is free when this value is
-    /// dropped, and [`Inside::handle`] must not be called any more.
+    /// Frees a handle that was taken down. Its slot becomes free when this value is dropped.
+    /// [`Inside::handle`] must not be called after this.
     #[cold]
     #[inline(never)]
     pub(super) fn destroy(&self) {
@@ -121,7 +120,7 @@ impl Inside {
 
     fn destroy_inside(&self) {
         let slot = self.slot;
-        // A fork between taking down and here: the lanes are the parent's.
+        // The process was forked after `take_down`: the lanes are the parent's.
         if slot.state.load(Ordering::Relaxed) == BURIED {
             return;
         }
@@ -131,8 +130,8 @@ impl Inside {
             );
             let handle = self.handle();
             guarded((), || {
-                // SAFETY: this thread is inside the handle's lock, no callback runs,
-                // and readers look at neither end.
+                // SAFETY: this thread is inside the handle's lock, no callback runs, and readers
+                // use neither end.
                 let ends = unsafe { (&mut *handle.feeder.get(), &mut *handle.poller.get()) };
                 handle.runtime.end(ends.0, ends.1);
             });
@@ -147,7 +146,7 @@ impl Inside {
         let all = guarded(false, || owned.runtime.end_lanes());
         guarded((), || drop(owned));
         if !all {
-            // A lane that was left behind may still write the slot's cursors.
+            // A lane that could not be joined may still write the slot's cursors.
             slot.state.store(BURIED, Ordering::Release);
             return;
         }
@@ -166,11 +165,11 @@ fn say_once_that_calls_are_slower() {
     }
 }
 
-/// A slot for a handle that is being made; given back when dropped.
+/// A slot reserved for a handle that is being created; released when dropped.
 pub(super) struct Reserved {
     slot: &'static Slot,
     index: usize,
-    /// Who holds the slot's cursors.
+    /// Counts the holders of the slot's cursors.
     users: Users,
 }
 
@@ -183,7 +182,7 @@ impl Reserved {
         if !biased {
             say_once_that_calls_are_slower();
         }
-        // One thread's own locks are the faster ones.
+        // First slots whose lock is still biased to one thread: those are faster.
         for wants_own in [true, false] {
             for (index, slot) in TABLE.iter().enumerate() {
                 if wants_own && biased && slot.lock.is_shared() {
@@ -212,7 +211,7 @@ impl Reserved {
         ))
     }
 
-    /// The cursors for an engine that will live here.
+    /// The cursors for an engine that will use this slot.
     pub(super) fn cursors(&self) -> HostCursors {
         let hosts = &self.slot.hosts;
         HostCursors {
@@ -242,12 +241,12 @@ impl Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        // A lane that a failed create has left behind may still write the cursors.
+        // A lane that a failed create has left running may still write the cursors.
         let next = match self.users.are_gone() {
             true => FREE,
             false => BURIED,
         };
-        // A slot whose handle was published is no longer being made.
+        // Fails, as it should, if the handle was published: the slot is then no longer `MAKING`.
         let _ =
             self.slot
                 .state
@@ -255,8 +254,8 @@ impl Drop for Reserved {
     }
 }
 
-/// The token of a slot's next handle. Where it starts counting depends on the
-/// copy of the library, so two copies' tokens differ in more than 16 bits.
+/// The token of a slot's next handle. The count's start depends on the copy of the library, so the
+/// tokens of two copies differ in more than 16 bits.
 fn token(index: usize, generation: u32) -> u64 {
     let mut hash = (&raw const TABLE).addr() as u64;
     for _ in 0..2 {
@@ -267,9 +266,8 @@ fn token(index: usize, generation: u32) -> u64 {
     (((TAG << COPY_BITS | copy) << GENERATION_BITS | generation) << SLOT_BITS) | index as u64
 }
 
-/// Has this thread's name taken out of every lock when the thread ends: one that
-/// comes later may have its control block, and so its name. False if that cannot be
-/// promised.
+/// Registers this thread so that its name is removed from every lock when the thread ends: a later
+/// thread may get the same control block, and so the same name. False if that cannot be guaranteed.
 fn name_ends_with_the_thread() -> bool {
     unsafe extern "C" fn end(_: *mut c_void) {
         let used = USED.load(Ordering::Relaxed).min(SLOTS);
@@ -277,8 +275,9 @@ fn name_ends_with_the_thread() -> bool {
         for slot in &TABLE[..used] {
             slot.lock.give_up(me);
         }
-        // What else runs at the thread's end may call in: it gets no lock of its own.
-        // ThreadSanitizer has forgotten the thread when a last round asks again.
+        // Other code that runs at the thread's end may still call in; it gets no biased lock.
+        // ThreadSanitizer has already forgotten the thread if a last round of destructors asks
+        // again.
         if !cfg!(thread_sanitizer) {
             NAME.set(ENDED);
         }
@@ -299,8 +298,8 @@ fn find(handle: *mut c_void) -> Result<(&'static Slot, u64), Refused> {
     }
 }
 
-/// For the functions that belong to the host's thread: gets this thread in.
-// Called, it would hand its result over through memory, at more than its cost.
+/// For the functions that belong to the host's thread: enters the handle's lock.
+// Inlined, because a call would return the result through memory, which costs more than the work.
 #[inline(always)]
 pub(super) fn enter(handle: *mut c_void) -> Result<Inside, Refused> {
     let (slot, token) = find(handle)?;
@@ -310,7 +309,7 @@ pub(super) fn enter(handle: *mut c_void) -> Result<Inside, Refused> {
     else {
         return Err(refuse_busy(slot));
     };
-    // It may have been destroyed on the way in.
+    // The handle may have been destroyed before this thread got in.
     if !slot.token.is(token) {
         return Err(refuse(token));
     }
@@ -342,7 +341,7 @@ pub(super) fn read<R>(
     guarded(None, || Some(body(handle, slot))).ok_or(Refused::Null)
 }
 
-/// Counts the use of an invalid handle, and gives the reason to `signal_last_error`.
+/// Counts the use of an invalid handle and sets the reason for `signal_last_error`.
 #[cold]
 #[inline(never)]
 fn refuse(token: u64) -> Refused {
@@ -371,7 +370,7 @@ fn refuse_busy(slot: &Slot) -> Refused {
     Refused::Busy
 }
 
-/// Calls refused for their handle.
+/// Number of calls refused because of an invalid handle.
 pub(super) fn refused() -> u64 {
     REFUSED.load(Ordering::Relaxed)
 }
@@ -383,8 +382,8 @@ pub(super) fn this_thread_is_inside() -> bool {
     TABLE[..used].iter().any(|slot| slot.lock.runs(me))
 }
 
-/// Has every handle of the process refused in a child that is forked from it: the
-/// child has none of its threads.
+/// Makes every handle of the process refused in a forked child, because the child has none of the
+/// process' threads.
 ///
 /// # Errors
 ///
@@ -401,8 +400,8 @@ pub(super) fn watch_forks() -> Result<(), String> {
     if WATCHED.swap(1, Ordering::Relaxed) == 1 {
         return Ok(());
     }
-    // SAFETY: the handler stores into static atomics and does nothing else,
-    // and this library is never unloaded (`build.rs`).
+    // SAFETY: the handler only stores into static atomics, and this library is never unloaded
+    // (`build.rs`).
     match unsafe { libc::pthread_atfork(None, None, Some(in_child)) } {
         0 => Ok(()),
         error => {

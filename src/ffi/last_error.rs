@@ -1,10 +1,9 @@
-//! What `signal_last_error` says, one text a thread.
+//! What `signal_last_error` says, one text per thread.
 //!
-//! A call that is refused may come from a signal handler, in the middle of
-//! anything, on a thread that was never here before: it stores one pointer, takes
-//! no memory and gives none back. The pointer lies in the thread's control block,
-//! under a key of the system's; where the host has used up those that lie there,
-//! in a table of our own.
+//! A refused call may come from a signal handler that interrupted any code, on a thread that has
+//! never called before. So it stores one pointer, and neither allocates nor frees. The pointer is
+//! in the thread's control block, under a pthread key. If the host has used up the keys that lie
+//! there, it is in a table of our own.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
@@ -19,12 +18,12 @@ use crate::sync::per_thread::{PerThread, Who};
 use super::texts;
 use crate::report::Text;
 
-/// The text that had to be made, kept until the next one.
+/// A text that had to be allocated, kept until the next one.
 struct Made(RefCell<CString>);
 
 impl Drop for Made {
     fn drop(&mut self) {
-        // Calls may come later than a thread's storage goes, from `atexit`.
+        // Calls may come after the thread's storage is gone, from `atexit`.
         if get() == self.0.get_mut().as_ptr() {
             clear();
         }
@@ -32,12 +31,12 @@ impl Drop for Made {
 }
 
 thread_local! {
-    // For calls that take memory anyway: its first use on a thread allocates.
+    // For calls that allocate anyway: its first use on a thread allocates.
     static MADE: Made = Made(RefCell::default());
 }
 
 static SAID: Key = Key::new(None);
-/// Threads that can have a text at once where `SAID` is not in place.
+/// Maximum number of threads with a text at once, if `SAID` is not in the control block.
 const PLACES: usize = 1024;
 static ELSEWHERE: PerThread<c_char, PLACES> = PerThread::new();
 static IS_FULL: AtomicBool = AtomicBool::new(false);
@@ -64,7 +63,7 @@ fn say(text: *const c_char) {
 }
 
 pub(super) fn set(message: String) {
-    // Nobody reads it while the text is exchanged, nor if the storage is gone.
+    // So that nobody reads the old text while it is replaced, nor if the storage is gone.
     say(null());
     let text = CString::new(message.replace('\0', " ")).unwrap_or_default();
     let kept = MADE.try_with(|made| {
@@ -77,15 +76,15 @@ pub(super) fn set(message: String) {
     }
 }
 
-/// As [`set`], for a text that takes no memory: of limited length, each of a thread's
-/// in place of the one before.
+/// As [`set`], but without allocating: the text has a limited length and replaces the thread's
+/// previous one.
 pub(super) fn write(text: impl FnOnce(&mut dyn fmt::Write) -> fmt::Result) {
     clear();
     let Some(room) = texts::of_this_thread() else {
         return set_static(c"too many threads have asked: there is no room for the reason");
     };
     let mut into = Text::new(&room.bytes);
-    // It takes whatever it is given.
+    // Writing never fails: `into` truncates.
     let _ = text(&mut into);
     into.end();
     say(room.bytes.as_ptr().cast());
@@ -100,7 +99,7 @@ pub(super) fn set_static(message: &'static CStr) {
 pub(super) fn print() {
     let text = get();
     if !text.is_null() {
-        // SAFETY: what a thread has said is NUL-terminated, and stays until its next call.
+        // SAFETY: a thread's text is NUL-terminated, and stays until its next call.
         let text = unsafe { CStr::from_ptr(text) };
         stderr::say(text.to_str().unwrap_or_default());
     }

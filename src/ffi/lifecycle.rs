@@ -1,4 +1,4 @@
-//! A handle's life: made, given its callback, destroyed.
+//! A handle's life: creating it, setting its callback, destroying it.
 
 use std::borrow::Borrow;
 use std::cell::{Cell, UnsafeCell};
@@ -37,7 +37,7 @@ const LONGEST_REASON: usize = 10_000;
 /// `config_json` is null or points to a NUL-terminated string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn signal_create(config_json: *const c_char) -> *mut c_void {
-    // Not behind a handle, which would be lost.
+    // Not once there is a handle, which would be lost.
     door::end_if_cancelled();
     // SAFETY: the caller passes null or a NUL-terminated string.
     let handle = unsafe { create_from(config_json, Registry::default) };
@@ -47,15 +47,14 @@ pub unsafe extern "C-unwind" fn signal_create(config_json: *const c_char) -> *mu
     handle
 }
 
-/// What [`signal_create`] does, with factor sets and models of your own: for a
-/// library that brings some and exports the C ABI under names of its own. Not
-/// part of the C ABI.
+/// As [`signal_create`], but with factor sets and models of your own: for a library that brings
+/// some and exports the C ABI under names of its own. Not part of the C ABI.
 ///
 /// # Safety
 ///
 /// `config_json` is null or points to a NUL-terminated string.
 pub unsafe fn create_with(config_json: *const c_char, registry: &Registry) -> *mut c_void {
-    // SAFETY: as the caller's.
+    // SAFETY: the caller's contract is the same.
     unsafe { create_from(config_json, || registry) }
 }
 
@@ -67,14 +66,14 @@ unsafe fn create_from<R: Borrow<Registry>>(
     registry: impl FnOnce() -> R,
 ) -> *mut c_void {
     door::through_as_allowed(std::ptr::null_mut(), || {
-        // SAFETY: as the caller's.
+        // SAFETY: the caller's contract is the same.
         unsafe { create_inside(config_json, registry) }
     })
 }
 
 /// # Safety
 ///
-/// As [`create_with`]. `registry` is called when there is memory for one.
+/// As [`create_with`]. `registry` is called once there is memory for a registry.
 unsafe fn create_inside<R: Borrow<Registry>>(
     config_json: *const c_char,
     registry: impl FnOnce() -> R,
@@ -229,7 +228,7 @@ pub extern "C" fn signal_version() -> *const c_char {
     VERSION.as_ptr()
 }
 
-/// Makes the lane that runs ingest fail, for tests. Not part of the C ABI.
+/// Makes the lane that runs ingest fail; for tests. Not part of the C ABI.
 #[doc(hidden)]
 pub fn break_lane(handle: *mut c_void) {
     if let Ok(inside) = handle_table::enter(handle) {

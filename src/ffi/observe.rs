@@ -1,4 +1,4 @@
-//! What an engine is, how it is doing and what it has counted.
+//! What an engine consists of, its health and its counters.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt::{self, Display, Write};
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn signal_stats(handle: *mut c_void, stats: *mut signal_st
     let read = handle_table::read(handle, |this, slot| {
         let known = size_of::<signal_stats_t>();
         let size = usize::try_from(given).map_or(known, |given| given.min(known));
-        // Before the counters: what is counted as failed has failed.
+        // Read before the counters: if `failed` is 1, the counters are from after the failure.
         let failed = this.runtime.failure().is_some();
         let values = stats_of(
             &this.runtime.counters(),
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn signal_stats(handle: *mut c_void, stats: *mut signal_st
     read.unwrap_or_else(Refused::code)
 }
 
-/// The struct with these counters, each the one of that name in [`Counter`].
+/// Declares the struct with these counters; each is the [`Counter`] of the same name.
 macro_rules! stats {
     ($counters:expr, $($counter:ident)*; $($other:ident: $value:expr,)*) => {
         signal_stats_t {
@@ -178,7 +178,7 @@ pub unsafe extern "C-unwind" fn signal_latency(
     max: c_int,
 ) -> c_int {
     let written = door::through(SIGNAL_ERROR_NULL, || {
-        // SAFETY: as the caller's.
+        // SAFETY: the caller's contract is the same.
         unsafe { latency(handle, hops, max) }
     });
     door::end_if_cancelled();
@@ -239,7 +239,7 @@ pub extern "C-unwind" fn signal_health(handle: *mut c_void) -> c_int {
     found
 }
 
-/// Takes no memory and waits for nobody: it may be called from a signal handler.
+/// Neither allocates nor waits, so it may be called from a signal handler.
 fn health(handle: *mut c_void) -> c_int {
     let found = handle_table::read(handle, |this, _| {
         let findings = this.runtime.monitor().look();
@@ -292,7 +292,7 @@ pub unsafe extern "C-unwind" fn signal_lanes(
     max: c_int,
 ) -> c_int {
     let written = door::through(SIGNAL_ERROR_NULL, || {
-        // SAFETY: as the caller's.
+        // SAFETY: the caller's contract is the same.
         unsafe { lanes_of(handle, lanes, max) }
     });
     door::end_if_cancelled();
@@ -335,7 +335,7 @@ pub unsafe extern "C-unwind" fn signal_rings(
     max: c_int,
 ) -> c_int {
     let written = door::through(SIGNAL_ERROR_NULL, || {
-        // SAFETY: as the caller's.
+        // SAFETY: the caller's contract is the same.
         unsafe { rings_of(handle, rings, max) }
     });
     door::end_if_cancelled();
@@ -373,7 +373,7 @@ pub extern "C-unwind" fn signal_stamp_ns(handle: *mut c_void) -> f64 {
     cost
 }
 
-/// A text that the handle owns, or null.
+/// A text that the handle owns, or null if there is none.
 fn text(
     handle: *mut c_void,
     of: impl for<'a> FnOnce(&'a Handle) -> Option<&'a CStr>,
@@ -382,7 +382,7 @@ fn text(
     found.ok().flatten().unwrap_or(std::ptr::null())
 }
 
-/// A name as a NUL-terminated field; what is too long is cut. Takes no memory.
+/// A name as a NUL-terminated field, cut if it is too long. Does not allocate.
 fn c_name<const LEN: usize>(name: impl Display) -> [c_char; LEN] {
     struct Field<const LEN: usize>([c_char; LEN], usize);
     impl<const LEN: usize> Write for Field<LEN> {
@@ -396,12 +396,12 @@ fn c_name<const LEN: usize>(name: impl Display) -> [c_char; LEN] {
         }
     }
     let mut field = Field([0; LEN], 0);
-    // A field takes whatever comes.
+    // Writing never fails: the field truncates.
     let _ = write!(field, "{name}");
     field.0
 }
 
-/// Writes at most `max` rows; how many.
+/// Writes at most `max` rows and returns how many.
 ///
 /// # Safety
 ///

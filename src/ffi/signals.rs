@@ -1,4 +1,4 @@
-//! Signals go out, one callback each: poll, and what a callback may ask.
+//! Hands signals out, one per callback: the poll, and what a callback may ask.
 
 use std::ffi::{c_char, c_int, c_longlong, c_void};
 
@@ -30,7 +30,7 @@ pub extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_int {
     }
     let this = inside.handle();
     batch::free(this);
-    // Before the signals are counted.
+    // Before the signals are counted, so that none is missed after a failure.
     let failed = this.runtime.needs_attention() && attend(this);
     // SAFETY: this thread is inside the handle's lock, in its outermost poll, and
     // no callback runs.
@@ -46,8 +46,8 @@ pub extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_int {
     hand_out(&inside, ready, |_| ()) as c_int
 }
 
-/// Does what a poll does beside handing out signals, for a handle that this thread
-/// is inside of, in its outermost poll; whether the engine has failed for good.
+/// The part of a poll other than handing out signals, for a handle whose lock this thread is
+/// inside, in its outermost poll. Returns whether the engine has failed for good.
 #[cold]
 #[inline(never)]
 pub(super) fn attend(this: &Handle) -> bool {
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn signal_batch_instrument(
     unsafe { tell(&inside, of, instrument) }
 }
 
-/// Writes what an instrument is.
+/// Writes the description of an instrument.
 ///
 /// # Safety
 ///
@@ -140,9 +140,8 @@ unsafe fn tell(
         return SIGNAL_ERROR_NULL;
     }
     guarded(SIGNAL_NO_INSTRUMENT, || {
-        // SAFETY: this thread is inside the handle's lock; whoever takes signals has
-        // given the poller back before a callback runs, and nothing called here calls
-        // back into the host.
+        // SAFETY: this thread is inside the handle's lock; code that takes signals ends its borrow
+        // of the poller before a callback runs, and nothing called here calls back into the host.
         let poller = unsafe { &*inside.handle().poller.get() };
         let Some((name, found)) = of(poller).and_then(|id| poller.instrument(id)) else {
             return SIGNAL_NO_INSTRUMENT;
@@ -168,8 +167,8 @@ pub extern "C" fn signal_egress(handle: *mut c_void) -> *const signal_egress_t {
     handle_table::read(handle, |_, slot| slot.egress()).unwrap_or(std::ptr::null())
 }
 
-/// Hands `ready` signals to the callback; how many it got: fewer if the handle
-/// was destroyed, this is the child of a fork, or there is no callback any more.
+/// Hands `ready` signals to the callback and returns how many it got. That is fewer if the handle
+/// was destroyed, if this is the child of a fork, or if the callback was removed.
 #[inline]
 pub(super) fn hand_out(inside: &Inside, ready: usize, mut taken: impl FnMut(&CSignal)) -> usize {
     let this = inside.handle();
@@ -185,10 +184,10 @@ pub(super) fn hand_out(inside: &Inside, ready: usize, mut taken: impl FnMut(&CSi
         this.current_sequence.set(signal.sequence);
         this.current_instrument.set(signal.instrument);
         let calling = inside.call_back();
-        // SAFETY: the host registered the callback for this. Nothing of the
-        // engine is borrowed while it runs; symbol and values lie in memory
-        // that stays unchanged until the next take, which only the outermost
-        // delivery does, and destroy is put off until that ends.
+        // SAFETY: the host registered the callback for this. Nothing of the engine is borrowed
+        // while it runs. The symbol and the values are in memory that stays unchanged until the
+        // next take, which only the outermost delivery does, and destroying is deferred until that
+        // delivery ends.
         unsafe {
             callback(
                 signal.symbol,
@@ -199,7 +198,7 @@ pub(super) fn hand_out(inside: &Inside, ready: usize, mut taken: impl FnMut(&CSi
             );
         }
         drop(calling);
-        // Destroyed, or this is the child of a fork.
+        // The handle was destroyed, or this is the child of a fork.
         if !inside.is_live() {
             break;
         }
@@ -207,14 +206,14 @@ pub(super) fn hand_out(inside: &Inside, ready: usize, mut taken: impl FnMut(&CSi
     made
 }
 
-/// One signal as the callback wants it.
+/// One signal in the form that the callback takes.
 pub(super) struct CSignal {
     symbol: *const c_char,
     timestamp: c_longlong,
     model: c_int,
     sequence: u64,
     instrument: InstrumentId,
-    /// Number of the event that it is from.
+    /// Number of the event that caused it.
     pub(super) input: u64,
     values: *const f64,
     count: c_int,
@@ -243,15 +242,15 @@ fn take(handle: &Handle) -> Option<CSignal> {
     })
 }
 
-/// An outermost delivery, from poll or `on_data`. When it ends, also by an
-/// exception, it destroys the handle if a callback asked for it.
+/// An outermost delivery, from a poll or from `on_data`. When it ends, even by an exception, it
+/// destroys the handle if a callback asked for that.
 pub(super) struct Poll<'a>(pub(super) &'a Inside);
 
 impl Drop for Poll<'_> {
     #[inline]
     fn drop(&mut self) {
         let this = self.0.handle();
-        // SAFETY: inside the handle's lock, no callback runs any more.
+        // SAFETY: this thread is inside the handle's lock, and no callback runs any more.
         guarded((), || unsafe { &mut *this.poller.get() }.record_last());
         // SAFETY: as above; nothing that runs here calls back into the host.
         guarded((), || unsafe { &mut *this.feeder.get() }.publish_held());

@@ -1,4 +1,4 @@
-//! One handle's place in the table: its states and its cursors.
+//! One slot of the handle table: its state and its cursors.
 
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,14 +16,14 @@ use crate::sync::read_gate::{Readers, Token};
 pub(super) const FREE: u8 = 0;
 pub(super) const MAKING: u8 = 1;
 pub(super) const LIVE: u8 = 2;
-/// Never used again: what it held may still be in use.
+/// Never used again, because something may still use its contents.
 pub(super) const BURIED: u8 = 3;
 
-/// How long destroying a handle waits for other threads that read from it. They
-/// take a millisecond at most, unless destroy interrupted them.
+/// How long destroying a handle waits for other threads that read from it. They take a millisecond
+/// at most, unless destroy interrupted one of them.
 const READERS: Duration = Duration::from_secs(1);
 
-/// What `signal_egress_t` is, as cursors that may be read at any time.
+/// The contents of `signal_egress_t`, as cursors that may be read at any time.
 #[repr(C)]
 struct Egress {
     published: AtomicPtr<u64>,
@@ -31,13 +31,12 @@ struct Egress {
     next: AtomicPtr<u64>,
 }
 
-/// The cursors that the host's thread writes: one behind the other, which the inlined
-/// poll relies on.
+/// Indices of the cursors that the host's thread writes. The inlined poll relies on `next` coming
+/// right after `taken`.
 pub(super) const TAKEN: usize = 0;
 pub(super) const NEXT: usize = 1;
 
-/// One handle's place. The host's cursors, the lane's and the rest have cache
-/// lines of their own.
+/// One slot. The host's cursors, the lane's cursor and the other fields have separate cache lines.
 #[repr(C, align(128))]
 pub(super) struct Slot {
     /// The token of the handle that lives here; 0 for none.
@@ -49,11 +48,11 @@ pub(super) struct Slot {
     pub(super) published: CachePadded<AtomicU64>,
     pub(super) state: CachePadded<AtomicU8>,
     pub(super) generation: AtomicU32,
-    /// Functions of any thread that read from the handle now.
+    /// Calls of any-thread functions that read from the handle now.
     pub(super) readers: Readers,
-    /// Calls refused because another was under way.
+    /// Number of calls refused because another was under way.
     pub(super) refused: AtomicU64,
-    /// The token of the handle that lived here when this process was forked.
+    /// The token of the handle that was in this slot when the process was forked.
     pub(super) before_fork: AtomicU64,
 }
 
@@ -83,7 +82,7 @@ impl Slot {
         self.reset_cursors();
         let egress = &self.egress;
         if egress.published.load(Ordering::Relaxed).is_null() {
-            // Never again: a host may read them at any time, and not as atomics.
+            // Set once only: a host may read them at any time, and not as atomics.
             let hosts = self.hosts.as_ptr().cast::<u64>().cast_mut();
             let store = |at: &AtomicPtr<u64>, word| at.store(word, Ordering::Relaxed);
             store(&egress.taken, hosts);
@@ -92,7 +91,7 @@ impl Slot {
         }
     }
 
-    /// An inlined poll finds nothing here.
+    /// After this an inlined poll finds nothing here.
     pub(super) fn reset_cursors(&self) {
         self.published.store(0, Ordering::Relaxed);
         self.hosts[TAKEN].store(0, Ordering::Relaxed);
@@ -103,8 +102,7 @@ impl Slot {
         (&raw const *self.egress).cast()
     }
 
-    /// Calls on this slot's handle that were refused because another was under
-    /// way.
+    /// Number of calls on this slot's handle that were refused because another was under way.
     pub(super) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
@@ -120,8 +118,8 @@ impl Slot {
         true
     }
 
-    /// In the child of a fork: the handle is the parent's. Its memory stays, for
-    /// the fork may have come from inside one of its callbacks.
+    /// Called in the child of a fork: the handle is the parent's. Its memory is kept, because the
+    /// fork may have come from inside one of its callbacks.
     pub(super) fn leave_to_parent(&self) {
         let state = self.state.load(Ordering::Relaxed);
         if state == BURIED {
@@ -130,7 +128,7 @@ impl Slot {
         let is_empty = self.lock.is_empty();
         self.lock.forget_all_but(this_thread::name());
         if state == FREE {
-            // A call with a dead handle may have been on its way in.
+            // A call with a dead handle may have been entering.
             if !is_empty {
                 self.state.store(BURIED, Ordering::Relaxed);
             }

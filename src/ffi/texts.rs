@@ -1,21 +1,20 @@
-//! Room for texts that are made without memory, one for each thread that asked.
+//! Room for texts that are written without allocating, one for each thread that asked.
 //!
-//! Not in thread-local storage: glibc takes memory for a library's at a thread's first
-//! touch, and the thread may be in a signal handler that has interrupted `malloc`.
+//! It is not in thread-local storage: glibc allocates that of a library at a thread's first access,
+//! and the thread may be in a signal handler that has interrupted `malloc`.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use crate::os::this_thread;
 
-/// Threads that can have a text at once.
+/// Maximum number of threads that have a text at once.
 const THREADS: usize = 64;
-/// Bytes of a text, with the NUL behind it.
+/// Bytes of a text, including the NUL.
 pub(super) const LEN: usize = 4096;
 
-/// One thread's room. Others may look at it only by mistake, which then reads any
-/// bytes.
+/// One thread's room. Other threads read it only by mistake, and then see arbitrary bytes.
 pub(super) struct Room {
-    /// The kernel's number of the thread; 0 for none.
+    /// The kernel's ID of the thread; 0 for none.
     owner: AtomicU32,
     pub(super) bytes: [AtomicU8; LEN],
 }
@@ -27,7 +26,7 @@ static ROOMS: [Room; THREADS] = [const {
     }
 }; THREADS];
 
-/// The calling thread's; `None` if all are living threads'.
+/// The calling thread's room; `None` if living threads own all of them.
 pub(super) fn of_this_thread() -> Option<&'static Room> {
     room_of(this_thread::id(), &ROOMS, this_thread::is_alive)
 }

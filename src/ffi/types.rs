@@ -1,4 +1,4 @@
-//! What the functions take and give: the callback, the structs, the codes.
+//! The types of the functions' arguments: the callback, the structs, the codes.
 
 use std::ffi::{c_char, c_int, c_longlong, c_void};
 

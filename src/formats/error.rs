@@ -17,8 +17,7 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
-    /// A line that is no CSV record of the header's length, or that cannot be
-    /// read.
+    /// A line that cannot be read, or that is not a CSV record with as many fields as the header.
     #[error("{}: line {line}: {what}", .file.display())]
     Line {
         /// The file.
@@ -28,7 +27,7 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
-    /// A field that cannot be used, or a column that is needed and absent.
+    /// A field that cannot be used, or a required column that is missing.
     #[error("{}: line {line}, column `{column}`: {what}", .file.display())]
     Field {
         /// The file.
@@ -46,7 +45,7 @@ pub enum Error {
          replay them one at a time"
     )]
     Sessions {
-        /// How long nothing arrives, seconds.
+        /// For how long nothing arrives, seconds.
         gap_s: i64,
     },
 }

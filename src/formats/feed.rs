@@ -2,9 +2,9 @@
 
 use crate::abi::{Depth, EventKind, HostEvent, IndexPrice, Ticker, Trade};
 
-/// The exchange that all recorded events are said to come from.
+/// The exchange of recorded events, unless the capture says otherwise.
 pub const EXCHANGE: &str = "binance";
-/// The instrument type that all recorded events are said to be of: Swap.
+/// The instrument type of recorded events, unless the capture says otherwise: Swap.
 pub const INSTRUMENT_TYPE: i8 = 7;
 
 /// One event; its payload lies in the [`Feed`].
@@ -28,12 +28,12 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Adds an event behind the others; it arrived at `recv_ns`.
+    /// Appends an event that arrived at `recv_ns`.
     pub fn push(&mut self, recv_ns: i64, event: HostEvent<'_>) {
         self.push_bytes(event.kind(), recv_ns, payload_bytes(&event));
     }
 
-    /// Adds an event whose payload is already bytes.
+    /// Appends an event whose payload is already bytes.
     fn push_bytes(&mut self, kind: EventKind, recv_ns: i64, payload: &[u8]) {
         self.events.push(Event {
             recv_ns,
@@ -88,11 +88,11 @@ impl Feed {
         }
     }
 
-    /// The same events in another order, `order` being places in this feed.
+    /// The same events in another order; `order` holds indices into this feed.
     ///
     /// # Panics
     ///
-    /// If a place is not below the number of events.
+    /// If an index is not below the number of events.
     pub fn reordered(&self, order: impl IntoIterator<Item = usize>) -> Feed {
         let mut feed = Feed {
             events: Vec::with_capacity(self.events.len()),
@@ -107,7 +107,7 @@ impl Feed {
 
     /// Merges feeds by arrival; equal arrivals keep the order of the feeds.
     ///
-    /// A feed's own order is kept even where its clock steps back.
+    /// A feed keeps its own order even where its clock steps back.
     pub fn merge(feeds: &[Feed]) -> Feed {
         let mut keys = Vec::new();
         for (number, feed) in feeds.iter().enumerate() {
@@ -147,8 +147,8 @@ pub(super) fn payload_len(kind: EventKind) -> usize {
     }
 }
 
-/// Copies text into a fixed field as the host does: cut at the field's end,
-/// zeros behind a shorter text, no NUL behind one that fills the field.
+/// Copies text into a fixed field as the host does: cut at the field's end, zeros after a shorter
+/// text, and no NUL after one that fills the field.
 pub fn fixed<const N: usize>(text: &str) -> [u8; N] {
     let mut field = [0; N];
     let len = text.len().min(N);
@@ -186,7 +186,7 @@ mod tests {
         ] {
             feeds[feed].push(recv_ns, HostEvent::IndexPrice(&index(name)));
         }
-        // c arrived on a clock that stepped back: it still follows b.
+        // c arrived while the clock had stepped back; it still follows b.
         assert_eq!(symbols(&Feed::merge(&feeds)), "axybcz");
     }
 

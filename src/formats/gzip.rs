@@ -1,13 +1,13 @@
-//! Gzip of one or several members, as the tools of that name read it.
+//! Gzip of one or more members, read as the `gzip` tool reads it.
 
 use std::fmt;
 use std::io::{self, BufRead, Chain, ErrorKind, Read};
 
 use flate2::bufread::GzDecoder;
 
-/// What a member begins with.
+/// The first bytes of a member.
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
-/// Foreign bytes that a message shows.
+/// Maximum number of foreign bytes that a message shows.
 const SHOWN: usize = 8;
 
 /// Whether a file's first bytes are those of a gzip member.
@@ -15,7 +15,7 @@ pub(super) fn is_gzip(head: &[u8]) -> bool {
     head.starts_with(&MAGIC)
 }
 
-/// Bytes behind the last member that are no member and no padding.
+/// Bytes after the last member that are neither a member nor padding.
 #[derive(Debug)]
 pub(super) struct Foreign {
     first: Vec<u8>,
@@ -41,13 +41,13 @@ impl fmt::Display for Foreign {
     }
 }
 
-/// A member's bytes: what was taken to look at its beginning, then the rest.
+/// A member's bytes: those already consumed to recognise it, then the rest of the file.
 type Rest<R> = Chain<&'static [u8], R>;
 
-/// Decompresses members one after the other. Zeros behind a member are padding, as
-/// tapes and preallocated files have it.
+/// Decompresses members one after the other. Zeros after a member are padding, as on tapes and in
+/// preallocated files.
 pub(super) struct Gzip<R> {
-    /// `None` once the end has been reached.
+    /// `None` after the end.
     member: Option<GzDecoder<Rest<R>>>,
 }
 
@@ -129,7 +129,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// Reads with buffers of every small size: members may begin anywhere in one.
+    /// Reads with buffers of every small size, so that members begin at any position in a buffer.
     fn read(bytes: &[u8]) -> Result<String, io::Error> {
         let mut all = Vec::new();
         for size in [1, 2, 3, 7, 64, 4096] {

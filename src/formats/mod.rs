@@ -1,41 +1,41 @@
 //! Recorded market data: capture files and the events in them.
 //!
-//! A capture is CSV with a header line, plain or gzip, one event a line:
+//! A capture is CSV with a header line, plain or gzip, one event per line:
 //!
 //! | column | rows | meaning |
 //! |---|---|---|
 //! | `type` | all | `depth`, `trade`, `ticker` or `index` |
 //! | `ts_ns` | all | time of the event, ns since the Unix epoch |
-//! | `symbol` | all | as the exchange or the host spells it, UTF-8; cut after 32 bytes, where the host's field ends |
-//! | `host_symbol`, if there | all | the host's own spelling, in place of `symbol` unless it is empty |
+//! | `symbol` | all | as the exchange or the host spells it, UTF-8; cut after 32 bytes, the length of the host's field |
+//! | `host_symbol`, optional | all | the host's spelling; replaces `symbol` unless it is empty |
 //! | `recv_ns` | all | time of arrival, ns; only differences mean anything |
 //! | `seq` | all | the true order of arrival; lines may be in any order |
-//! | `bid_px_1` to `_10`, `bid_sz_`, `ask_px_`, `ask_sz_` | depth | book levels, best first; levels behind the first may be empty |
+//! | `bid_px_1` to `_10`, `bid_sz_`, `ask_px_`, `ask_sz_` | depth | book levels, best first; levels after the first may be empty |
 //! | `trade_id`, `price`, `qty`, `side` | trade | `side` is the aggressor, `buy`, `sell` or the host's number |
 //! | `bid_px`, `bid_qty`, `ask_px`, `ask_qty` | ticker | best bid and ask |
 //! | `price` | index | the index price |
-//! | `exchange` | all | the host's name of the exchange; without the column [`EXCHANGE`] |
-//! | `instrument_type` | all | the host's number; without the column [`INSTRUMENT_TYPE`] |
+//! | `exchange` | all | the host's name of the exchange; default if absent: [`EXCHANGE`] |
+//! | `instrument_type` | all | the host's number; default if absent: [`INSTRUMENT_TYPE`] |
 //!
-//! Prices are in quote currency, sizes in the exchange's unit. Columns are found
-//! by name, each once, and others are ignored. `host_symbol`, `exchange` and `instrument_type` are
-//! in captures that an engine wrote (`capture.file`).
+//! Prices are in quote currency, sizes in the exchange's unit. Columns are found by name. Each may
+//! appear once only, and unknown ones are ignored. Captures that an engine wrote (`capture.file`)
+//! have `host_symbol`, `exchange` and `instrument_type`.
 //!
 //! A best price or size that is absent or not finite is an error to [`read`] and, with
-//! [`ReadOptions::strict`], to [`Reader`]. Without it the event is handed out with what
-//! no engine takes (a price of 0, a size that is NaN), to be refused and counted as it
-//! would be live.
+//! [`ReadOptions::strict`], to [`Reader`]. Without `strict`, the event is handed out with values
+//! that the engine refuses (a price of 0, a size that is NaN), so that it is refused and counted as
+//! it would be live.
 //!
-//! Behind gzip data zeros are padding and further members follow on; other bytes are an
-//! error that shows them.
+//! After the gzip data, zeros are padding and further members are read; other bytes are an error
+//! that shows them.
 //!
 //! | file | what |
 //! |---|---|
-//! | `csv` | reads and merges whole files; one line, read into the host's structs |
+//! | `csv` | reads and merges whole files; parses one line into the host's structs |
 //! | `gzip` | compressed files |
-//! | `feed` | events in their order of arrival |
-//! | `reader` | reads and merges files as they are played |
-//! | `window` | one such file, in its order |
+//! | `feed` | events in order of arrival |
+//! | `reader` | reads and merges files while they are played |
+//! | `window` | one such file, sorted within a bounded window |
 //! | `symbol` | from the exchange's spelling to the host's |
 //! | `error` | what is wrong with a file, and where |
 //!

@@ -1,4 +1,4 @@
-//! Reads captures as they are played: any number of files, of any length.
+//! Reads captures while they are played: any number of files, of any length.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,19 +11,19 @@ use super::error::{Error, Result};
 use super::window::Window;
 use crate::abi::{EventKind, HostEvent};
 
-/// Files that stay open from the start; with more, those whose first event has not
-/// come yet are closed again.
+/// Maximum number of files that stay open from the start. Of further files, those whose first event
+/// is not yet due are closed again.
 const MOST_OPEN: usize = 16;
 
 /// How captures are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// How many places late a row may lie in its file and still come in its turn. An
-    /// open file takes up to 450 bytes of memory a place. Default 65,536.
+    /// How many rows late a row may be in its file and still be handed out in order. An open file
+    /// takes up to 450 bytes of memory per row of this window. Default 65,536.
     pub window: usize,
     /// Whether a best price or size that is absent or not finite is an error, as in
-    /// [`read`](super::read). If not, the event is handed out for the engine to refuse
-    /// and count, as it would be live. Default false.
+    /// [`read`](super::read). If not, the event is handed out, and the engine refuses and counts it
+    /// as it would live. Default false.
     pub strict: bool,
 }
 
@@ -36,7 +36,7 @@ impl Default for ReadOptions {
     }
 }
 
-/// An event in its turn.
+/// An event that is due.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
     /// When it arrived, ns; only differences mean anything.
@@ -52,15 +52,15 @@ impl<'a> Arrival<'a> {
     ///
     /// # Panics
     ///
-    /// If the payload is not as long as its kind's struct, which a [`Reader`] never
-    /// hands out.
+    /// If the payload is shorter or longer than its kind's struct; a [`Reader`] never hands out
+    /// such a payload.
     pub fn event(&self) -> HostEvent<'a> {
         HostEvent::from_bytes(self.kind.message_type(), self.payload)
             .expect("a payload is as long as its kind's struct")
     }
 }
 
-/// Capture files, read as they are played: the events of [`read`](super::read) in its
+/// Capture files, read while they are played: the events of [`read`](super::read) in the same
 /// order, in memory that does not grow with the files.
 ///
 /// ```
@@ -84,20 +84,21 @@ impl<'a> Arrival<'a> {
 pub struct Reader {
     options: ReadOptions,
     sources: Vec<Source>,
-    /// Files by their next event's turn.
+    /// Files, ordered by when their next event is due.
     turns: BinaryHeap<Reverse<(i64, usize)>>,
     /// The file whose event was handed out last.
     current: Option<usize>,
-    /// Arrival of the event before, if files are merged.
+    /// Arrival of the previous event, if several files are merged.
     last_ns: Option<i64>,
 }
 
 struct Source {
     file: PathBuf,
     window: Option<Box<Window>>,
-    /// The latest arrival so far: a clock that steps back does not change the order.
+    /// The latest arrival so far: used in place of the arrival, so that a clock that steps back
+    /// does not change the order.
     latest: i64,
-    /// Bytes of a file that is closed.
+    /// Bytes that were read of a file that is closed.
     read: u64,
     len: u64,
 }
@@ -121,7 +122,7 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// As [`read`](super::read), for what lies in that reach.
+    /// As [`read`](super::read), for the rows that are read.
     pub fn open(
         files: &[impl AsRef<Path>],
         options: &ReadOptions,
@@ -136,7 +137,7 @@ impl Reader {
         for (number, file) in files.iter().enumerate() {
             let file = file.as_ref();
             let mut source = Source::open(file, options)?;
-            // A pipe cannot be opened again.
+            // A pipe cannot be reopened.
             if number >= MOST_OPEN && file.is_file() {
                 source.window = None;
             }
@@ -150,8 +151,8 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// As [`read`](super::read), and a row that lies later in its file than the window
-    /// reaches. Nothing more can be read then.
+    /// As [`read`](super::read), and if a row is later in its file than the window allows. Nothing
+    /// more can be read after an error.
     #[expect(clippy::should_implement_trait, reason = "what it returns is lent")]
     pub fn next(&mut self) -> std::result::Result<Option<Arrival<'_>>, Error> {
         if let Some(number) = self.current.take() {
@@ -194,8 +195,8 @@ impl Reader {
         }))
     }
 
-    /// From now on [`next`](Self::next) waits for whoever writes into a pipe only until
-    /// `flag` is set, and fails then. A signal's handler alone does not end the wait.
+    /// From now on, [`next`](Self::next) waits for the writer of a pipe only until `flag` is set,
+    /// and then fails. A signal handler alone does not end the wait.
     pub fn stop_when(&mut self, flag: &Arc<AtomicBool>) {
         for window in self
             .sources
@@ -206,7 +207,7 @@ impl Reader {
         }
     }
 
-    /// Bytes of the files that have been read, and how many there are; 0 for a pipe.
+    /// How many bytes of the files have been read, and how many there are; 0 for a pipe.
     pub fn bytes(&self) -> (u64, u64) {
         let read = |source: &Source| match &source.window {
             Some(window) => window.bytes_read(),

@@ -12,11 +12,10 @@ const CONTRACT_QUOTES: [&str; 3] = ["usdt", "usdc", "usd"];
 /// The host's spelling of an exchange's symbol: `BTCUSDT` is `btc_usdt`,
 /// `BTCUSD_PERP` is `btc_usd_perp`.
 ///
-/// A symbol that holds lower case is taken to be the host's spelling already;
-/// one without a known quote currency only becomes lower case.
+/// A symbol that contains lower case is taken to be the host's spelling already. One without a
+/// known quote currency is only lower-cased.
 ///
-/// Where two quote currencies fit, the longer one is taken: `BTCBUSD` is
-/// `btc_busd`.
+/// If two quote currencies fit, the longer one wins: `BTCBUSD` is `btc_busd`.
 pub fn host_symbol(exchange: &str) -> String {
     if exchange.bytes().any(|byte| byte.is_ascii_lowercase()) {
         return exchange.to_owned();

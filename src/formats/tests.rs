@@ -1,4 +1,4 @@
-//! Tests of the reader that streams: what it gives is what the whole files give.
+//! Tests of the streaming reader: its events equal those of reading whole files.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::abi::{EventKind, HostEvent};
 const HEADER: &str = "type,ts_ns,symbol,trade_id,price,qty,side,bid_px,bid_qty,ask_px,ask_qty,\
                       bid_px_1,bid_sz_1,ask_px_1,ask_sz_1,recv_ns,seq";
 
-/// A capture of trades: arrival and `seq` of each, in the order of lines.
+/// A capture of trades: arrival and `seq` of each, one per line in this order.
 fn trades(dir: &Path, name: &str, rows: &[(i64, i64)]) -> PathBuf {
     let mut text = format!("{HEADER}\n");
     for (line, (recv_ns, seq)) in rows.iter().enumerate() {
@@ -56,11 +56,11 @@ fn any_number_of_files_come_in_the_order_of_the_whole_ones() {
     let dir = tempfile::tempdir().unwrap();
     let mut random = fastrand::Rng::with_seed(4);
     for round in 0..6 {
-        // More than stay open in the last rounds.
+        // In the last rounds, more files than stay open.
         let files: Vec<_> = (0..1 + round * 8)
             .map(|number| {
                 let mut rows: Vec<_> = (0..random.i64(1..300))
-                    // Clocks step back, places and arrivals repeat.
+                    // Clocks step back; `seq` values and arrivals repeat.
                     .map(|place| (place * 10 + random.i64(-40..40), place / 2))
                     .collect();
                 for late in 0..rows.len() {
@@ -80,7 +80,7 @@ fn any_number_of_files_come_in_the_order_of_the_whole_ones() {
 #[test]
 fn a_row_comes_in_its_turn_up_to_the_window_and_is_refused_beyond() {
     let dir = tempfile::tempdir().unwrap();
-    // Row 0 lies `late` places behind its own.
+    // Row 0 is `late` rows after its proper position.
     for (late, window, good) in [
         (5, 5, true),
         (6, 5, false),
@@ -101,7 +101,7 @@ fn a_row_comes_in_its_turn_up_to_the_window_and_is_refused_beyond() {
             }
         }
     }
-    // Equal places keep the order of lines, whenever they come.
+    // Rows with equal `seq` keep the order of lines, whenever they arrive.
     let file = trades(dir.path(), "equal.csv", &[(3, 1), (1, 1), (2, 1)]);
     assert!(streamed(std::slice::from_ref(&file), &options(0)).unwrap() == whole(&[file]));
 }
@@ -123,7 +123,7 @@ fn files_of_two_sessions_are_refused_as_whole_ones_are() {
             ),
         }
     }
-    // One file may have any gap.
+    // A single file may have any gap.
     let alone = trades(dir.path(), "alone.csv", &[(0, 0), (3 * hour, 1)]);
     assert_eq!(streamed(&[alone], &options(10)).unwrap().len(), 2);
 }
@@ -133,7 +133,7 @@ fn what_live_would_be_refused_and_counted_is_handed_out_unless_strict() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("odd.csv");
     let rows = [
-        // Nothing on the ask side.
+        // The ask side is empty.
         ("depth,1,A,,,,,,,,,9,1,,,1,1", [9.0, 1.0, 0.0, 0.0]),
         ("depth,1,A,,,,,,,,,9,1,NaN,1,1,1", [9.0, 1.0, f64::NAN, 1.0]),
         // A price without a size is not a size of 0.
@@ -188,7 +188,7 @@ fn what_live_would_be_refused_and_counted_is_handed_out_unless_strict() {
             );
         }
     }
-    // What is no number is damage, live or not.
+    // Text that is not a number is damage, live or not.
     std::fs::write(
         &file,
         format!("{HEADER}\ntrade,1,A,1,x,2,buy,,,,,,,,,1,1\n"),
@@ -217,13 +217,13 @@ fn a_wait_for_a_pipe_ends_when_it_shall() {
     let writes = std::thread::spawn(move || {
         let mut file = std::fs::File::options().write(true).open(to).unwrap();
         std::io::Write::write_all(&mut file, &rows).unwrap();
-        // It stays open, and nothing more comes.
+        // The pipe stays open, and nothing more is written.
         let _ = writer.recv();
     });
     let mut reader = Reader::open(&[&pipe], &options(0)).unwrap();
     let flag = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     reader.stop_when(&flag);
-    // What is there comes all the same.
+    // Rows that are already in the pipe are still read.
     flag.store(true, std::sync::atomic::Ordering::Relaxed);
     for arrival in 1..=2 {
         assert_eq!(reader.next().unwrap().unwrap().recv_ns, arrival);

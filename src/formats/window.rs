@@ -1,4 +1,4 @@
-//! One file's events in the order of their `seq`, through a bounded window.
+//! One file's events sorted by `seq`, within a bounded window.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,8 +14,7 @@ use crate::abi::{Depth, EventKind};
 /// Room for the longest payload.
 const SLOT: usize = size_of::<Depth>();
 
-/// A row that waits for its turn. Ordered as the file's events are: by `seq`, then by
-/// the line.
+/// A row that waits until it is due. Ordered like the file's events: by `seq`, then by line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Waiting {
     seq: i64,
@@ -25,15 +24,15 @@ struct Waiting {
     kind: u8,
 }
 
-/// An open file, read as far as its window reaches.
+/// An open file, read ahead as far as its window reaches.
 pub(super) struct Window {
     rows: Rows,
-    /// How many places late a row may lie.
+    /// How many rows late a row may be.
     reach: usize,
     waiting: BinaryHeap<Reverse<Waiting>>,
-    /// The event whose turn it is.
+    /// The event that is due.
     head: Option<Waiting>,
-    /// Payloads, one a slot.
+    /// Payloads, one per slot.
     slots: Vec<u8>,
     free: Vec<u32>,
     /// Rows read.
@@ -60,16 +59,16 @@ impl Window {
         }
     }
 
-    /// A wait for a pipe ends, as an error, once `flag` is set.
+    /// Once `flag` is set, a wait for a pipe ends with an error.
     pub(super) fn stop_when(&self, flag: Arc<AtomicBool>) {
         self.rows.stop_when(flag);
     }
 
-    /// Goes to the next event; false at the end of the file.
+    /// Advances to the next event; false at the end of the file.
     ///
     /// # Errors
     ///
-    /// A row that cannot be used, or that lies further behind than the window reaches.
+    /// A row that cannot be used, or that is later than the window allows.
     pub(super) fn advance(&mut self) -> Result<bool> {
         let gone = self.head.take();
         self.free.extend(gone.map(|head| head.slot));
@@ -118,7 +117,7 @@ impl Window {
         Ok(())
     }
 
-    /// The event whose turn it is: arrival, kind, payload.
+    /// The event that is due: arrival, kind, payload.
     ///
     /// # Panics
     ///

@@ -1,4 +1,4 @@
-//! Reference vectors beside a model file.
+//! Reference vectors in a file beside the model.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use super::load::{self, MAX_JSON_BYTES};
 use super::{Model, ModelError, room};
 use crate::os::files;
 
-/// What `MODEL_FILE.check.json` holds: factor vectors, the outputs that the
-/// model's trainer computed for them, and how far ours may be off.
+/// What `MODEL_FILE.check.json` holds: factor vectors, the outputs that the model's trainer
+/// computed for them, and the tolerance.
 ///
-/// An output passes if `|ours - reference| <= tolerance * scale`, where `scale` is
-/// the greatest `|reference|` of that output over all rows (1 if all are 0), or if
-/// both are NaN. JSON cannot hold NaN: `null` stands for it.
+/// An output passes if `|ours - reference| <= tolerance * scale`, where `scale` is the greatest
+/// `|reference|` of that output over all rows (1 if all are 0), or if both are NaN. JSON cannot
+/// hold NaN, so `null` means NaN.
 ///
 /// ```
 /// use signal::models::{Check, Linear};
@@ -43,7 +43,7 @@ struct File {
 }
 
 impl Check {
-    /// The check file of a model file.
+    /// The path of a model file's check file.
     pub fn path(model: &Path) -> PathBuf {
         let mut path = model.as_os_str().to_owned();
         path.push(".check.json");
@@ -55,7 +55,7 @@ impl Check {
         let path = Self::path(model);
         let source = path.display().to_string();
         let named = |error: ModelError| ModelError(format!("{source}: {error}"));
-        // A link to nowhere is a check that somebody meant to be there.
+        // A dangling link is a check file that was meant to exist, so it is an error.
         match path.symlink_metadata() {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -99,7 +99,7 @@ impl Check {
         })
     }
 
-    /// Values in the first row of outputs.
+    /// Number of values in the first row of outputs.
     pub(super) fn outputs(&self) -> usize {
         self.outputs.first().map_or(0, Vec::len)
     }
@@ -108,7 +108,7 @@ impl Check {
     ///
     /// # Errors
     ///
-    /// The first output that is too far off, with both values.
+    /// The first output beyond the tolerance, with both values.
     pub fn run(&self, model: &mut dyn Model) -> Result<(), ModelError> {
         let names = model.outputs().to_vec();
         let mut out = vec![0.0; names.len()];
@@ -133,7 +133,7 @@ impl Check {
         Ok(())
     }
 
-    /// The greatest reference of each output.
+    /// The greatest absolute reference value of each output.
     fn scales(&self, outputs: usize) -> Vec<f64> {
         let greatest = |column: usize| {
             let values = self.outputs.iter().filter_map(|row| row.get(column));

@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// How many iterations of an ensemble of trees run, from the first on. Early stopping
-/// leaves some in the file that came after the best.
+/// How many iterations of an ensemble of trees run, starting with the first. After early stopping,
+/// the file still contains iterations that came after the best one.
 ///
 /// In JSON `"best"`, `"all"` or a number from 1.
 ///
@@ -21,15 +21,15 @@ use serde::{Deserialize, Serialize, Serializer};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Iterations {
-    /// As many as the class that saved the file predicts with: XGBoost's
-    /// scikit-learn wrapper up to the best, `Booster` all.
+    /// As many as the class that saved the file uses for prediction: for XGBoost's scikit-learn
+    /// wrapper up to the best one, for `Booster` all.
     #[default]
     Saved,
     /// Up to the best one, which the file must name.
     Best,
     /// All that are in the file.
     All,
-    /// So many, which the file must have.
+    /// This many; the file must have them.
     First(NonZeroU32),
 }
 

@@ -5,13 +5,12 @@ use serde::Deserialize;
 use super::load::{self, MAX_JSON_BYTES};
 use super::{Model, ModelError};
 
-/// `signal = bias + sum w (x - mean) / scale`, and
-/// `confidence = 2 / (1 + exp(-|signal|)) - 1`, which is 0 for a signal of 0 and
-/// nears 1 as it grows.
+/// `signal = bias + sum w (x - mean) / scale`, and `confidence = 2 / (1 + exp(-|signal|)) - 1`,
+/// which is 0 for a signal of 0 and approaches 1 as `|signal|` grows.
 ///
-/// The file is a JSON object: `weights`, `bias`, and optionally `mean`, `scale`
-/// (as long as `weights`) and `factors`, the names of the factors that the
-/// weights belong to. The sum is taken in `f64`, in the order of the weights.
+/// The file is a JSON object: `weights`, `bias`, and optionally `mean`, `scale` (as long as
+/// `weights`) and `factors`, the names of the factors that the weights belong to. The sum is
+/// computed in `f64`, in the order of the weights.
 ///
 /// ```
 /// use signal::models::{Linear, Model};
@@ -147,7 +146,7 @@ mod tests {
         model.run(&[8.0, 3.0], &mut out);
         assert_eq!(out[0], 0.25 + 10.5 - 6.25);
         assert_eq!(out[1], 2.0 / (1.0 + (-4.5f64).exp()) - 1.0);
-        // As far from 0 below it.
+        // As far from 0, on the negative side.
         model.run(&[1.0, 1.8], &mut out);
         assert_eq!(out, [-4.5, 2.0 / (1.0 + (-4.5f64).exp()) - 1.0]);
     }

@@ -1,4 +1,4 @@
-//! From a file to a model: its kind, bounds, and the check file beside it.
+//! Loads a model from a file: its kind, size limits, and the check file.
 
 use std::path::{Path, PathBuf};
 
@@ -12,9 +12,9 @@ use crate::os::files;
 use super::parsed::{Parsed, Reading, unsettled};
 use super::{Check, Iterations, LightGbm, Linear, Model, ModelError, XgBoost, onnx, room};
 
-/// Largest file of trees or ONNX that is read.
+/// Maximum size of a tree or ONNX file.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
-/// Largest linear model or check file that is read.
+/// Maximum size of a linear model or a check file.
 pub const MAX_JSON_BYTES: u64 = 8 << 20;
 
 /// What is in a model file.
@@ -45,7 +45,7 @@ impl Kind {
         }
     }
 
-    /// Tells the kind from the content.
+    /// Detects the kind from the content.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl Kind {
     }
 }
 
-/// What is saved next to models, and is none.
+/// What a file is that people save next to models and that is not a model.
 fn no_model(start: &[u8]) -> Option<&'static str> {
     let has = |key: &str| start.windows(key.len()).any(|part| part == key.as_bytes());
     match start.first()? {
@@ -101,8 +101,8 @@ fn no_model(start: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Whether an object starts as XGBoost writes it, in JSON or UBJSON, in which the
-/// length of a key comes before it.
+/// Whether an object starts as XGBoost writes it, in JSON or in UBJSON, which puts the length of a
+/// key before the key.
 fn is_xgboost(object: &[u8]) -> bool {
     let first = object[1..].trim_ascii_start();
     let binary = &first[..first.len().min(24)];
@@ -112,13 +112,12 @@ fn is_xgboost(object: &[u8]) -> bool {
         || (!first.starts_with(b"\"") && binary.windows(7).any(|key| key == b"learner"))
 }
 
-/// Reads a model from a file. `kind` can be left to the content. `outputs`
-/// chooses among the outputs of an ONNX model, all of them if it is empty; other
-/// kinds have no choice.
+/// Reads a model from a file. If `kind` is `None`, the content decides. `outputs` selects outputs
+/// of an ONNX model, all if it is empty; other kinds have no selection.
 ///
-/// If `FILE.check.json` lies beside the file, the model must pass it. A file that
-/// leaves open what the model predicts is refused without one. Of an ensemble as
-/// many iterations run as [`Iterations::Saved`] says.
+/// If `FILE.check.json` exists beside the file, the model must pass it. Without it, a file that
+/// leaves open what the model predicts is refused. For an ensemble, as many iterations run as
+/// [`Iterations::Saved`] says.
 ///
 /// # Errors
 ///
@@ -137,17 +136,17 @@ pub fn load(
     Ok(loaded.models.swap_remove(0))
 }
 
-/// What a configuration asks of a model file.
+/// What a configuration requests of a model file.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wanted<'a> {
-    /// What is in it; told from the content if absent.
+    /// The kind; detected from the content if absent.
     pub(crate) kind: Option<Kind>,
-    /// Which outputs of an ONNX model; all if empty.
+    /// The selected outputs of an ONNX model; all if empty.
     pub(crate) outputs: &'a [String],
     pub(crate) iterations: Iterations,
 }
 
-/// A file's content and what is asked of it.
+/// A file's content and what is requested of it.
 #[derive(Clone, Copy)]
 struct Source<'a> {
     kind: Kind,
@@ -157,17 +156,17 @@ struct Source<'a> {
     external: &'a onnx::External,
 }
 
-/// What a model file turned out to be.
+/// The result of loading a model file.
 pub(crate) struct Loaded {
     pub(crate) kind: Kind,
     pub(crate) models: Vec<Box<dyn Model>>,
-    /// What whoever starts the model should hear of it.
+    /// A message for the code that starts the model.
     pub(crate) note: Option<String>,
-    /// Files besides its own that were read, all of them beside it.
+    /// Further files that were read, all of them beside the model file.
     pub(crate) besides: Vec<PathBuf>,
 }
 
-/// [`load`], so many times, at least once, from one reading of the file.
+/// [`load`], but creates `copies` models, at least one, from one reading of the file.
 pub(crate) fn load_copies(
     path: &Path,
     wanted: Wanted<'_>,
@@ -209,7 +208,7 @@ pub(crate) fn load_copies(
     match (Check::beside(path)?, doubt) {
         (Some(check), doubt) => {
             if let Err(error) = source.check(&check, model.as_mut()) {
-                // Where runtimes differ, the check file says whose values are right.
+                // If runtimes differ, the check file decides which one is right.
                 source.reading = Reading::Reference;
                 let parsed = source.parse(wanted.outputs).map_err(of_kind)?;
                 model = parsed.model;
@@ -224,7 +223,7 @@ pub(crate) fn load_copies(
         (None, Some(doubt)) => return Err(of_kind(unsettled(&doubt))),
         (None, None) => {}
     }
-    // The others are of the same bytes: what holds for one holds for all.
+    // The other copies come from the same bytes, so they need no further check.
     let mut models = vec![model];
     for _ in 1..copies {
         models.push(source.parse(wanted.outputs).map_err(of_kind)?.model);
@@ -257,12 +256,12 @@ impl Source<'_> {
         if self.wanted.outputs.is_empty() || check.outputs() == model.outputs().len() {
             return check.run(model);
         }
-        // The check file belongs to the model, whatever is chosen of it.
+        // The check file is for the whole model, whatever outputs are selected.
         check.run(self.parse(&[])?.model.as_mut())
     }
 }
 
-/// Refuses more bytes than a file of its kind has.
+/// Refuses files that are larger than allowed for their kind.
 pub(super) fn within(bytes: &[u8], limit: u64) -> Result<(), ModelError> {
     match bytes.len() as u64 <= limit {
         true => Ok(()),
@@ -270,7 +269,7 @@ pub(super) fn within(bytes: &[u8], limit: u64) -> Result<(), ModelError> {
     }
 }
 
-/// What serde says of JSON, in words for whoever has the file.
+/// A serde error about JSON, in words for the person who has the file.
 fn plain(error: &str) -> String {
     let unknown = error
         .strip_prefix("unknown field `")
@@ -289,13 +288,13 @@ fn plain(error: &str) -> String {
     )
 }
 
-/// The beginning of a key or a path to it, which may be of any length.
+/// The beginning of a key or path, which may be of any length.
 fn cut(text: &str) -> String {
     text.chars().take(100).collect()
 }
 
-/// Reads JSON; an error names the key, the line and what was expected. `nan` says
-/// what to do about NaN and infinities, which JSON does not have.
+/// Reads JSON; an error names the key, the line and what was expected. `nan` says what to do about
+/// NaN and infinities, which JSON cannot hold.
 pub(super) fn json<T: DeserializeOwned>(bytes: &[u8], nan: &str) -> Result<T, ModelError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {

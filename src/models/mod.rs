@@ -9,10 +9,10 @@
 //! | `lightgbm` | trees, from LightGBM's text |
 //! | `xgboost` | trees, from XGBoost's JSON |
 //! | `onnx` | networks and classical models, from ONNX |
-//! | `load` | from a file to a model: kind, bounds, the check file |
+//! | `load` | loads a model from a file: kind, limits, the check file |
 //! | `parsed` | a model, and what its file leaves open |
 //! | `iterations` | how many iterations of an ensemble run |
-//! | `check` | reference vectors beside a model file |
+//! | `check` | reference vectors in a file beside the model |
 //! | `room` | the memory that reading takes, asked for first |
 
 mod check;
@@ -39,15 +39,14 @@ pub use onnx::Onnx;
 pub use test0000::Test0000;
 pub use xgboost::XgBoost;
 
-/// A model. It runs on one lane and may keep state, but not allocate, lock,
-/// log or wait in [`run`](Self::run). With several shards there is one for each,
-/// which sees the factor vectors of its shard's instruments alone.
+/// A model. It runs on one lane and may keep state, but must not allocate, lock, log or wait in
+/// [`run`](Self::run). With several shards there is one model per shard, which sees only the factor
+/// vectors of its shard's instruments.
 pub trait Model: Send {
     /// Length of the factor vector that it takes.
     fn inputs(&self) -> usize;
 
-    /// Names of the inputs where the model knows them, in their order; empty
-    /// where it does not.
+    /// Names of the inputs in their order; empty if the model does not know them.
     fn input_names(&self) -> &[String] {
         &[]
     }
@@ -63,14 +62,14 @@ pub trait Model: Send {
     /// May panic if a slice has another length.
     fn run(&mut self, factors: &[f64], out: &mut [f64]);
 
-    /// Forgets all earlier runs. A model that keeps state must do so: the engine
-    /// runs every model on zeros to warm it, and on the rows of its check file,
-    /// before the first event, and resets it then.
+    /// Forgets all earlier runs. A model that keeps state must implement this: before the first
+    /// event, the engine warms every model by running it on zeros, and on the rows of its check
+    /// file, and then resets it.
     fn reset(&mut self) {}
 }
 
-/// What is wrong with a model file, in a sentence that names the place in it
-/// and what was expected. Says nothing of the file's path: [`load`] adds that.
+/// What is wrong with a model file, in a sentence that names the place in it and what was expected.
+/// It does not contain the file's path: [`load`] adds that.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ModelError(pub String);
@@ -82,10 +81,10 @@ impl ModelError {
     }
 }
 
-/// Most features of a model: as many as the engine can have factors.
+/// Maximum number of features of a model: as many as the engine can have factors.
 const MAX_FEATURES: usize = 1 << 16;
 
-/// Makes a model for a factor vector with these names.
+/// Creates a model for a factor vector with these names.
 pub type Make = fn(&[&str]) -> Box<dyn Model>;
 
 /// The models that a configuration can name without a file.
@@ -101,13 +100,13 @@ impl Registry {
         registry
     }
 
-    /// Adds a model, in place of one of the same name.
+    /// Adds a model, replacing one of the same name.
     pub fn add(&mut self, name: &'static str, make: Make) {
         self.0.retain(|(known, _)| *known != name);
         self.0.push((name, make));
     }
 
-    /// The maker of the model of that name.
+    /// The function that creates the model of this name.
     pub fn get(&self, name: &str) -> Option<Make> {
         self.0
             .iter()

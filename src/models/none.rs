@@ -1,4 +1,4 @@
-//! `none`: no model, the factors themselves are sent.
+//! `none`: no model; the factors themselves are sent.
 
 use super::Model;
 
@@ -14,7 +14,7 @@ use super::Model;
 pub struct NoModel(Vec<String>);
 
 impl NoModel {
-    /// For vectors of factors with these names.
+    /// For factor vectors with these names.
     pub fn new(factors: &[&str]) -> Self {
         Self(factors.iter().map(ToString::to_string).collect())
     }

@@ -2,29 +2,29 @@
 
 use super::{Model, ModelError};
 
-/// Whose reading of a file counts where runtimes differ.
+/// Which reading of a file counts if runtimes differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// onnxruntime's.
+    /// That of onnxruntime.
     #[default]
     Runtime,
-    /// That of the standard's reference, which scikit-learn's models follow.
+    /// That of the standard's reference implementation, which scikit-learn's models follow.
     Reference,
 }
 
-/// A model as its parser leaves it.
+/// A model as the parser returns it.
 #[derive(Debug)]
 pub(super) struct Parsed<M> {
     pub(super) model: M,
-    /// Why nobody can tell from the file alone what the model predicts. Only a check
-    /// file that it meets settles that.
+    /// Why the file alone does not determine what the model predicts. Only a check file that the
+    /// model passes settles that.
     pub(super) doubt: Option<String>,
-    /// What whoever starts the model should hear of it.
+    /// A message for the code that starts the model.
     pub(super) note: Option<String>,
 }
 
 impl<M> Parsed<M> {
-    /// A model of which nothing is open.
+    /// A model about which nothing is open.
     pub(super) fn certain(model: M) -> Self {
         Self {
             model,
@@ -33,7 +33,7 @@ impl<M> Parsed<M> {
         }
     }
 
-    /// The model, if nothing is open.
+    /// The model, if nothing is open; otherwise an error.
     pub(super) fn settled(self) -> Result<M, ModelError> {
         match self.doubt {
             None => Ok(self.model),
@@ -52,7 +52,7 @@ impl<M: Model + 'static> Parsed<M> {
     }
 }
 
-/// The refusal of a model that only a check file could vouch for.
+/// The error for a model that needs a check file but has none.
 pub(super) fn unsettled(doubt: &str) -> ModelError {
     ModelError(format!(
         "{doubt}; expected a check file beside it that it meets (MODEL_FILE.check.json with \

@@ -1,9 +1,9 @@
-//! `test0000`: a constant model that shows whether the wiring is right.
+//! `test0000`: a constant model that shows whether everything is connected correctly.
 
 use super::Model;
 
-/// Always `[pred_signal, pred_confidence] = [1.0, 0.8]`, where 0.8 is an `f32`
-/// widened to `f64`, as the model that it replaces sent it.
+/// Always `[pred_signal, pred_confidence] = [1.0, 0.8]`, where 0.8 is an `f32` widened to `f64`, as
+/// in the model that it replaces.
 ///
 /// ```
 /// use signal::models::{Model, Test0000};

@@ -1,5 +1,5 @@
-//! Cancellation (`pthread_cancel`) unwinds a thread from within a system call, by
-//! force: Rust's code does not stand that. So it is disabled while such code runs.
+//! Cancellation (`pthread_cancel`) unwinds a thread by force from inside a system call, which Rust
+//! code cannot survive. So it is disabled while such code runs.
 
 use std::ffi::c_int;
 
@@ -10,12 +10,12 @@ unsafe extern "C" {
 }
 
 unsafe extern "C-unwind" {
-    /// Ends the thread here, by unwinding it, if it was cancelled. No frame between
-    /// this one and the host's may have anything to drop.
+    /// Ends the thread here, by unwinding it, if it was cancelled. No frame between this one and
+    /// the host's may have anything to drop.
     pub(crate) safe fn pthread_testcancel();
 }
 
-/// Whoever cancels the calling thread waits until this is dropped.
+/// While this exists, a cancellation of the calling thread waits.
 #[derive(Debug)]
 pub(crate) struct Disabled {
     before: c_int,
@@ -35,7 +35,7 @@ impl Drop for Disabled {
     }
 }
 
-/// For good, for a thread of ours.
+/// Disables it for good, on a thread of ours.
 pub(super) fn disable() {
     pthread_setcancelstate(DISABLE, None);
 }

@@ -1,15 +1,13 @@
-//! Cores that are claimed, across all processes of this machine.
+//! Claims of cores, across all processes of this machine.
 //!
-//! One file that every user may write has a byte for each core. Who has a lane
-//! that keeps a core busy holds a POSIX record lock on the core's byte, so the
-//! claim ends with the process however it ends, a forked child has none of it, and
-//! `F_GETLK` names the holder. A second row of bytes is for hosts' threads that are
-//! pinned.
+//! One file that every user may write has a byte for each core. A process with a lane that keeps a
+//! core busy holds a POSIX record lock on the core's byte. So the claim ends with the process,
+//! however it ends; a forked child does not inherit it; and `F_GETLK` names the holder. A second
+//! row of bytes is for pinned host threads.
 //!
-//! A process loses its record locks on a file as soon as it closes *any*
-//! descriptor of it, and its own locks never conflict. So this file is opened once
-//! and stays open; and before a byte is given back, the kernel's list of threads
-//! tells whether another copy of this library has a lane there.
+//! A process loses its record locks on a file as soon as it closes *any* descriptor of it, and its
+//! own locks never conflict. So this file is opened once and stays open. Before a byte is released,
+//! the kernel's list of threads shows whether another copy of this library has a lane on that core.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,14 +23,13 @@ use super::files;
 use super::limit::Limit;
 use super::machine::{self, MAX_CORES};
 
-/// Names the file in place of the usual one, for containers that share one, and
-/// for tests.
+/// Names a file to use instead of the usual one, for containers that share one, and for tests.
 pub const ENV_CLAIMS: &str = "SIGNAL_CORE_CLAIMS";
 
 const FOLDERS: [&str; 2] = ["/dev/shm", "/tmp"];
 const NAME: &str = "godzilla-signal-cores";
-/// Longest wait for other threads, and for other processes, that choose their
-/// cores at this moment: each takes a few milliseconds.
+/// Longest wait for other threads, and for other processes, that are choosing their cores: each
+/// takes a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(1);
 
@@ -41,11 +38,11 @@ const STEP: Duration = Duration::from_millis(1);
 pub struct Claim {
     /// The core.
     pub core: usize,
-    /// Whether its host's thread is pinned there; else it has a lane there.
+    /// Whether the other process' host thread is pinned there; otherwise a lane is.
     pub is_host: bool,
     /// The process; `None` if it lives in another container.
     pub process: Option<u32>,
-    /// The name that the kernel has for it.
+    /// The process' name in the kernel.
     pub name: Option<String>,
 }
 
@@ -65,25 +62,25 @@ static STATE: Mutex<State> = Mutex::new(State::new());
 
 struct State {
     file: Option<OwnedFd>,
-    /// How many handles of this copy have claimed each byte. One with none left
-    /// is held for another copy's sake.
+    /// How many handles of this copy have claimed each byte. A byte with a count of 0 is still held
+    /// because another copy uses it.
     held: BTreeMap<u64, usize>,
     process: u32,
 }
 
-/// The right to choose cores: one thread of this machine has it, as far as others
-/// take turns too.
+/// The right to choose cores. One thread of this machine has it at a time, as long as the others
+/// wait for it too.
 pub(crate) struct Turn {
     state: Option<MutexGuard<'static, State>>,
     unknown: Option<String>,
 }
 
-/// Cores that are claimed until it is dropped.
+/// Claims on cores, released when dropped.
 #[derive(Debug)]
 pub(crate) struct Claims(Vec<u64>);
 
 impl Turn {
-    /// Waits for it, for two seconds at most; then goes on without.
+    /// Waits for the turn, for two seconds at most; then continues without it.
     pub(crate) fn wait() -> Self {
         let Some(mut state) = lock() else {
             return Self {
@@ -101,9 +98,9 @@ impl Turn {
         }
     }
 
-    /// As [`Turn::wait`], with the file that is open: takes no memory.
+    /// As [`Turn::wait`], with the file that is already open: does not allocate.
     fn wait_to_give_back() -> Self {
-        // What was claimed before a fork is the parent's.
+        // Claims that were made before a fork belong to the parent.
         let state = lock().filter(|state| state.process == std::process::id());
         if let Some(file) = state.as_ref().and_then(|state| state.file.as_ref()) {
             lock_out_others(file);
@@ -114,7 +111,7 @@ impl Turn {
         }
     }
 
-    /// Why claims are not known, if so.
+    /// Why claims are unknown, if they are.
     pub(crate) fn unknown(&self) -> Option<&str> {
         self.unknown.as_deref()
     }
@@ -148,9 +145,9 @@ impl Turn {
             .collect()
     }
 
-    /// Claims cores for lanes, and one for the host. Claims of this process' own
-    /// do not count. With a lane's core that another process has claimed meanwhile
-    /// nothing is claimed, and there is `None`.
+    /// Claims cores for lanes, and one for the host. This process' own claims do not conflict. If
+    /// another process has claimed a lane's core in the meantime, nothing is claimed and the result
+    /// is `None`.
     pub(crate) fn claim(&mut self, lanes: &[usize], host: Option<usize>) -> Option<Claims> {
         let mut claims = Claims(Vec::new());
         let lanes = lanes.iter().map(|&core| byte(core, false));
@@ -199,13 +196,12 @@ impl Turn {
         let Some(file) = file else {
             return;
         };
-        // A look at all threads for each byte that may go: there are few.
+        // Scans all threads for each byte that may be released; there are few such bytes.
         held.retain(|&byte, &mut count| {
             let mut used = count > 0;
             if !used {
                 let looked = machine::each_thread(|thread| used |= stands_on(thread, byte));
-                // Where the kernel does not say what threads there are, another copy may
-                // use it.
+                // If the kernel cannot list the threads, another copy may use the core.
                 used |= looked.is_err();
             }
             used || !set(file, byte, libc::F_UNLCK)
@@ -223,8 +219,8 @@ impl Drop for Turn {
 }
 
 impl Claims {
-    /// Keeps the claims as long as the process lives: for a lane that was left
-    /// behind on its core.
+    /// Keeps the claims as long as the process lives: for a lane that could not be stopped and
+    /// stays on its core.
     pub(crate) fn keep(&mut self) {
         self.0.clear();
     }
@@ -238,8 +234,8 @@ impl Drop for Claims {
     }
 }
 
-/// The state, for this thread alone. A thread that was not forked along may hold
-/// it in the parent; nobody waits for it for ever.
+/// The state, locked for this thread. After a fork, a thread that exists only in the parent may
+/// hold the lock, so the wait has a limit.
 fn lock() -> Option<MutexGuard<'static, State>> {
     let mut limit = Limit::of(PATIENCE);
     loop {
@@ -262,12 +258,12 @@ impl State {
         }
     }
 
-    /// Opens the file, unless this process has it open; again if it was removed or
-    /// the host has closed the descriptor.
+    /// Opens the file, unless this process has it open. Opens it again if it was removed or the
+    /// host has closed the descriptor.
     fn open(&mut self) -> Result<(), String> {
         let process = std::process::id();
         if self.process != process {
-            // The parent's claims are the parent's.
+            // These claims belong to the parent.
             self.held.clear();
             self.process = process;
         }
@@ -286,8 +282,7 @@ impl State {
                     for &byte in self.held.keys() {
                         set(&file, byte, libc::F_WRLCK);
                     }
-                    // What the number stands for now may be the host's: it is
-                    // never closed.
+                    // The descriptor number may by now belong to the host, so it is never closed.
                     std::mem::forget(self.file.replace(file));
                     return Ok(());
                 }
@@ -303,14 +298,14 @@ impl State {
     }
 }
 
-/// Whether files cannot be had there by anybody, so that all look elsewhere.
+/// Whether no process can create files there, so that all of them use another path.
 fn is_no_place(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     matches!(code, Some(libc::ENOENT | libc::ENOTDIR | libc::EROFS))
 }
 
 fn paths() -> Vec<PathBuf> {
-    // The host may change its folder.
+    // The host may change its working directory.
     static NAMED: OnceLock<PathBuf> = OnceLock::new();
     match std::env::var_os(ENV_CLAIMS).map(PathBuf::from) {
         Some(path) if path.is_relative() => {
@@ -325,14 +320,14 @@ fn paths() -> Vec<PathBuf> {
     }
 }
 
-/// Opens the file of claims or makes it. Whoever may write in the folder can put
-/// anything there: links are not followed, and nothing is ever written.
+/// Opens or creates the file of claims. Anyone who may write in the folder can put anything there,
+/// so links are not followed and nothing is ever written.
 fn open(path: &Path) -> io::Result<OwnedFd> {
     const FLAGS: libc::c_int = libc::O_RDWR | libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let mut limit = Limit::of(STEP * 20);
     loop {
         let is_over = limit.is_over();
-        // Without O_CREAT: systems refuse that on other users' files in such folders.
+        // Without O_CREAT, which systems refuse on other users' files in such folders.
         let made = match files::open(path, FLAGS, 0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 files::open(path, FLAGS | libc::O_CREAT | libc::O_EXCL, 0o666)
@@ -343,7 +338,7 @@ fn open(path: &Path) -> io::Result<OwnedFd> {
             Ok(file) => return checked(file),
             Err(error) => error,
         };
-        // Its maker may not have come to the point where all may open it.
+        // Its creator may not yet have made it accessible to all.
         let may_come = [
             io::ErrorKind::PermissionDenied,
             io::ErrorKind::AlreadyExists,
@@ -363,8 +358,8 @@ fn checked(file: OwnedFd) -> io::Result<OwnedFd> {
     // SAFETY: the call takes nothing and cannot fail.
     let own = about.st_uid == unsafe { libc::geteuid() };
     if own && about.st_mode & 0o666 != 0o666 {
-        // The mask of its maker has taken others' rights away.
-        // SAFETY: the descriptor is open; the call changes the file's rights alone.
+        // The creator's umask has removed the access of others.
+        // SAFETY: the descriptor is open; the call changes only the file's permissions.
         if unsafe { libc::fchmod(file.as_raw_fd(), 0o666) } != 0 {
             return Err(io::Error::last_os_error());
         }
@@ -372,8 +367,8 @@ fn checked(file: OwnedFd) -> io::Result<OwnedFd> {
     Ok(file)
 }
 
-/// Waits until no other process, nor another copy of this library, chooses its
-/// cores. Where that cannot be had, or takes too long, it goes on all the same.
+/// Waits until no other process, and no other copy of this library, is choosing its cores. If
+/// locking is not possible or takes too long, it continues without the lock.
 fn lock_out_others(file: &OwnedFd) {
     let mut limit = Limit::of(PATIENCE);
     loop {
@@ -392,7 +387,7 @@ fn byte(core: usize, is_host: bool) -> u64 {
     (core + if is_host { MAX_CORES } else { 0 }) as u64
 }
 
-/// Whether the thread is one that the byte is claimed for.
+/// Whether the byte's claim is for this thread.
 fn stands_on(thread: machine::Thread<'_>, byte: u64) -> bool {
     let is_lane = thread.name.starts_with(LANE_NAME);
     let core = thread.cores.parse();
@@ -409,14 +404,14 @@ fn record(byte: u64, kind: libc::c_int) -> libc::flock {
     record
 }
 
-/// Locks a byte or gives it back; whether that was done.
+/// Locks or unlocks a byte; whether that succeeded.
 fn set(file: &OwnedFd, byte: u64, kind: libc::c_int) -> bool {
     let record = record(byte, kind);
     // SAFETY: the record is valid, and the call does not wait.
     unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &record) == 0 }
 }
 
-/// Which other process has locked a byte, if one has; it may not be visible.
+/// Which other process has locked a byte, if any: `Some(None)` if that process is not visible.
 fn holder(file: &OwnedFd, byte: u64) -> Option<Option<u32>> {
     let mut record = record(byte, libc::F_WRLCK);
     // SAFETY: the call reads the record and writes into it.

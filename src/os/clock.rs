@@ -1,5 +1,4 @@
-//! Stamps in TSC ticks, through `quanta`; by system calls where the host has forbidden
-//! the TSC.
+//! Stamps in TSC ticks, through `quanta`, or by system calls where the host has forbidden the TSC.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,20 +7,20 @@ use super::stderr::say;
 use super::time;
 use super::tsc;
 
-/// Ticks of which `quanta`'s scale is known to the last bit: it calibrates over far
-/// fewer.
+/// A span of ticks that is long enough to show `quanta`'s scale to the last bit: it calibrates over
+/// far fewer.
 const SPAN: u64 = 1 << 48;
 
 /// The engine's clock: stamps in ticks, differences in nanoseconds.
 ///
 /// With timing off it reads no hardware and every stamp is 0.
 ///
-/// The thread that makes it decides for all. A host that forbids the TSC later, on a
-/// thread that gives events or polls, ends itself there: to ask in each call would be a
+/// The thread that creates the clock decides for all. If a host forbids the TSC later, on a thread
+/// that passes events or polls, that thread ends the process: a check in each call would be a
 /// system call.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    /// `None`: only the system call is allowed, and ticks are nanoseconds.
+    /// `None`: only the system call is allowed, and a tick is a nanosecond.
     source: Option<quanta::Clock>,
     /// Nanoseconds that [`SPAN`] ticks take.
     span_nanos: u64,
@@ -30,8 +29,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock. The first one in a process calibrates the TSC, which takes up
-    /// to 200 ms.
+    /// Creates a clock. The first one in a process calibrates the TSC, which takes up to 200 ms.
     pub fn new(on: bool) -> Self {
         let source = tsc::may_read().then(quanta::Clock::new);
         let tsc = source.as_ref().is_some_and(reads_tsc);
@@ -87,14 +85,14 @@ impl Clock {
         ((ticks * u128::from(self.span_nanos)) >> SPAN.trailing_zeros()) as u64
     }
 
-    /// Ticks that a time takes, at least 1.
+    /// Ticks in `nanos`, at least 1.
     pub fn ticks(&self, nanos: u64) -> u64 {
         let ticks = u128::from(nanos) * u128::from(SPAN) / u128::from(self.span_nanos.max(1));
         u64::try_from(ticks).unwrap_or(u64::MAX).max(1)
     }
 
-    /// What one stamp costs, in ns: the least mean of several rounds, so that
-    /// an interruption does not count as cost. Takes well under a millisecond.
+    /// What one stamp costs, in ns: the lowest mean of several rounds, so that an interruption does
+    /// not count as cost. Takes well under a millisecond.
     pub fn stamp_cost_ns(&self) -> f64 {
         const ROUNDS: usize = 16;
         const STAMPS: u32 = 512;
@@ -135,7 +133,7 @@ fn say_once_that_stamps_are_calls() {
     }
 }
 
-/// The TSC. `quanta` reads the same, in a call that is not inlined.
+/// Reads the TSC, like `quanta`, whose call is not inlined.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn read_tsc() -> u64 {
@@ -143,7 +141,7 @@ fn read_tsc() -> u64 {
     unsafe { std::arch::x86_64::_rdtsc() }
 }
 
-/// Whether `quanta` has found the TSC fit to tell the time, and reads it.
+/// Whether `quanta` has found the TSC usable as a clock, and reads it.
 #[cfg(target_arch = "x86_64")]
 fn reads_tsc(source: &quanta::Clock) -> bool {
     (0..3).all(|_| {

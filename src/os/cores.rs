@@ -1,4 +1,4 @@
-//! What cores this process may use, as the kernel says.
+//! The cores that this process may use, as the kernel reports them.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,13 +11,13 @@ use super::limit::Limit;
 use super::machine::{self, MAX_CORES};
 use super::threads;
 
-/// What the names of all lanes' threads begin with.
+/// Common prefix of the names of all lane threads.
 pub(crate) const LANE_NAME: &str = "signal-lane-";
 
-/// How long a few calls into the kernel may take on a thread of their own.
+/// Time limit for a thread that makes only a few calls into the kernel.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The cores of this machine, from this process' point of view.
+/// The cores of this machine, as this process sees them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cores {
     /// Cores that the kernel lets a thread of this process be pinned to,
@@ -29,23 +29,23 @@ pub struct Cores {
     pub host: Option<usize>,
     /// Whether the calling thread is pinned to that core.
     pub host_is_pinned: bool,
-    /// Cores of lanes that run in this process already.
+    /// Cores of lanes that already run in this process.
     pub lanes: Vec<usize>,
-    /// Cores that share a physical core with the host's, or that are not the
-    /// last hardware thread of their own.
+    /// Cores that share a physical core with the host's core, or that are not the last hardware
+    /// thread of their physical core.
     pub second_threads: Vec<usize>,
     /// Allowed cores that other processes have claimed.
     pub others: Vec<Claim>,
-    /// Why claims of other processes are not known, if so.
+    /// Why claims of other processes are unknown, if they are.
     pub claims_unknown: Option<String>,
-    /// Why lanes of this process may be on other cores, too, if so.
+    /// Why lanes of this process may be on further cores, if they may.
     pub lanes_unknown: Option<String>,
-    /// CPU time that the control group leaves to this process, in cores.
+    /// CPU time that the control group allows this process, in cores.
     pub quota: Option<f64>,
-    /// Why there may be such a limit that is not known, if so.
+    /// Why there may be an unknown limit of this kind, if there may.
     pub quota_unknown: Option<String>,
-    /// Why lanes cannot be pinned, if so: a sandbox may forbid it. What is allowed
-    /// is then what the kernel says of this process elsewhere.
+    /// Why lanes cannot be pinned, if they cannot: a sandbox may forbid it. `allowed` is then what
+    /// the kernel says of this process elsewhere.
     pub cannot_pin: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl Cores {
         Self::detect_in(&Turn::wait())
     }
 
-    /// As [`Cores::detect`], for whoever is about to choose some.
+    /// As [`Cores::detect`], for a caller that is about to choose cores and has the turn.
     pub(crate) fn detect_in(turn: &Turn) -> Self {
         let own = core_affinity::get_core_ids().unwrap_or_default();
         let (host, host_is_pinned) = match own.as_slice() {
@@ -94,13 +94,13 @@ impl Cores {
 }
 
 impl Cores {
-    /// Whether a lane of this process or anything of another one is there.
+    /// Whether a lane of this process, or a lane or host of another process, is on this core.
     pub(crate) fn is_taken(&self, core: usize) -> bool {
         self.lanes.contains(&core) || self.others.iter().any(|claim| claim.core == core)
     }
 
-    /// What decides how lanes wait and is not known, a phrase each. Cores that were
-    /// `chosen` are whoever's that has chosen them says.
+    /// What is unknown but decides how lanes wait, one phrase each. If the cores were `chosen` by
+    /// the configuration, unknown claims do not count.
     pub(crate) fn unknown(&self, chosen: bool) -> Vec<String> {
         let claims = self.claims_unknown.as_ref().filter(|_| !chosen);
         [
@@ -119,8 +119,8 @@ impl Cores {
         .collect()
     }
 
-    /// Hosts that need one of these cores and have none of their own: this one, and
-    /// one for each process that has lanes here and is not known to be pinned.
+    /// Number of hosts that need one of these cores and have none of their own: this one, and one
+    /// for each process that has lanes here and is not known to be pinned.
     pub(crate) fn hosts_to_lock(&self) -> usize {
         let pinned: Vec<_> = self.others.iter().filter(|claim| claim.is_host).collect();
         let mut floating: Vec<_> = self
@@ -134,8 +134,8 @@ impl Cores {
         1 + floating.len()
     }
 
-    /// Cores for a thread that is in nobody's way: neither the host's nor a
-    /// lane's, of whatever process, or all that are allowed if none is left.
+    /// Cores for a thread that must not disturb others: not the host's core and no lane's core, of
+    /// any process. If none is left, all allowed cores.
     pub(crate) fn aside(&self, own_lanes: impl Iterator<Item = usize>) -> Vec<usize> {
         let mut busy = self.lanes.clone();
         busy.extend(self.others.iter().map(|claim| claim.core));
@@ -155,10 +155,10 @@ impl Cores {
     }
 }
 
-/// What a thread of this process can be pinned to now.
+/// Where a thread of this process can be pinned now.
 struct Probe {
     allowed: Vec<usize>,
-    /// Why none can be pinned to any of them.
+    /// Why no thread can be pinned to any of them.
     refusal: Option<String>,
 }
 
@@ -179,7 +179,7 @@ fn probe() -> Probe {
     let found = probe.map(|probe| probe.join_within(&mut Limit::of(PATIENCE)));
     let mut found = match found {
         Ok(Ok(Ok(probe))) => probe,
-        // Without threads there are no lanes either, and that has its own error.
+        // Without threads there are no lanes either; that case has its own error.
         _ => Probe {
             allowed: Vec::new(),
             refusal: None,
@@ -202,7 +202,7 @@ pub fn pin(core: usize) -> Result<(), String> {
             "core {core} is out of range: expected less than {MAX_CORES}"
         ));
     }
-    // It may have gone since it was chosen.
+    // The core may have become unavailable since it was chosen.
     pin_to(core).map_err(|found| {
         format!(
             "the kernel refused to pin a lane to core {core}; expected one of {:?}, and it is allowed on {found:?}",
@@ -223,16 +223,15 @@ fn pin_to(core: usize) -> Result<(), Vec<usize>> {
     }
 }
 
-/// Lets the calling thread, one of this library's own, run wherever its cpuset
-/// allows: the kernel cuts an all-ones mask down to that.
+/// Lets the calling thread, one of this library's own, run wherever its cpuset allows: the kernel
+/// reduces an all-ones mask to that.
 ///
 /// # Errors
 ///
-/// The kernel's.
+/// The kernel's error.
 pub(crate) fn widen_own_mask() -> io::Result<()> {
-    // SAFETY: cpu_set_t is a plain bit set, for which all zeros is valid; the
-    // call reads it for its size and changes the calling thread alone, which
-    // its callers have made themselves.
+    // SAFETY: cpu_set_t is a plain bit set, for which all zeros is valid; the call reads it for its
+    // size and changes only the calling thread, which this library created.
     let done = unsafe {
         let mut all: libc::cpu_set_t = MaybeUninit::zeroed().assume_init();
         for core in 0..MAX_CORES {
@@ -246,13 +245,13 @@ pub(crate) fn widen_own_mask() -> io::Result<()> {
     }
 }
 
-/// Cores that lanes of this process are pinned to, of any handle and any copy
-/// of this library: the kernel knows, so no handle needs to.
+/// Cores that lanes of this process are pinned to, of any handle and any copy of this library. The
+/// kernel knows them, so handles need not exchange them.
 fn cores_of_lanes() -> Result<Vec<usize>, String> {
     let mut cores = Vec::new();
     let looked = machine::each_thread(|thread| {
         if thread.name.starts_with(LANE_NAME) {
-            // Beyond what we can pin to, nothing of ours is.
+            // A list that does not parse names no core that we can pin to.
             cores.extend(machine::parse_list(thread.cores).unwrap_or_default());
         }
     });
@@ -260,8 +259,8 @@ fn cores_of_lanes() -> Result<Vec<usize>, String> {
     Ok(cores)
 }
 
-/// Lets the calling thread run on any of these cores. Nothing is said if the kernel
-/// refuses: the caller works as well elsewhere.
+/// Lets the calling thread run on any of these cores. A refusal by the kernel is ignored: the
+/// caller also works elsewhere.
 pub(super) fn stay_among(cores: &[usize]) {
     if cores.is_empty() {
         return;

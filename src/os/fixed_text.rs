@@ -1,4 +1,5 @@
-//! Texts that take no memory, for after `signal_create`: the host may have used it up.
+//! Texts that are written without allocating, for use after `signal_create`: the host may have used
+//! up its memory.
 
 use std::fmt::{self, Write};
 use std::io;
@@ -6,7 +7,7 @@ use std::io;
 /// Bytes of a line.
 const LINE: usize = 1024;
 
-/// A text of at most a line. What does not fit is cut off, and dots say so.
+/// A text of at most one line. Longer text is cut off, which dots show.
 #[derive(Debug)]
 pub(crate) struct FixedText {
     bytes: [u8; LINE],
@@ -21,7 +22,7 @@ impl FixedText {
             len: 0,
             is_full: false,
         };
-        // It takes whatever it is given.
+        // Writing never fails: the text truncates.
         let _ = fixed.write_fmt(text);
         fixed
     }
@@ -58,7 +59,7 @@ impl Write for FixedText {
     }
 }
 
-/// Whole characters at the beginning of a text, of at most so many bytes.
+/// The longest beginning of a text with whole characters and at most `bytes` bytes.
 fn beginning(text: &str, bytes: usize) -> &str {
     let mut kept = text.len().min(bytes);
     while !text.is_char_boundary(kept) {
@@ -67,7 +68,7 @@ fn beginning(text: &str, bytes: usize) -> &str {
     &text[..kept]
 }
 
-/// An error as text, as the standard library has it.
+/// An error as text, worded as in the standard library.
 pub(crate) struct Told<'a>(pub(crate) &'a io::Error);
 
 impl fmt::Display for Told<'_> {
@@ -79,7 +80,7 @@ impl fmt::Display for Told<'_> {
             };
         };
         let mut text = [0u8; 128];
-        // SAFETY: the place is valid for its length, and NUL-terminated behind the call.
+        // SAFETY: the buffer is valid for its length, and NUL-terminated after the call.
         unsafe { libc::strerror_r(code, text.as_mut_ptr().cast(), text.len()) };
         let text = std::ffi::CStr::from_bytes_until_nul(&text).unwrap_or_default();
         let text = text.to_str().unwrap_or_default();

@@ -1,22 +1,20 @@
-//! Floating-point control: rounding, flush-to-zero and traps, which the processor
-//! keeps for each thread. Factors and models give the same bits whatever the host
-//! has chosen, and trap nowhere.
+//! Floating-point control: rounding, flush-to-zero and traps, which the processor keeps per thread.
+//! Whatever the host has chosen, factors and models give the same bits and never trap.
 //!
-//! Rust takes the default control word for granted: to compute under another one is
-//! undefined behaviour. So it is set before any of our floating-point code runs, and
-//! what runs before that has none.
+//! Rust assumes the default control word: computing under another one is undefined behaviour. So it
+//! is set before any of our floating-point code runs, and the code that runs before that does no
+//! floating-point arithmetic.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::asm;
 
-/// What a new process has: all exceptions masked, round to nearest.
+/// The value in a new process: all exceptions masked, round to nearest.
 #[cfg(target_arch = "x86_64")]
 const MXCSR: u32 = 0x1f80;
 /// The same for the x87 unit, with its full precision.
 #[cfg(target_arch = "x86_64")]
 const X87: u16 = 0x037f;
-/// The bits of MXCSR that control; the six below them are flags, which any
-/// calculation sets.
+/// The control bits of MXCSR; the six bits below them are flags, which any calculation sets.
 #[cfg(target_arch = "x86_64")]
 const CONTROL: u32 = 0xffc0;
 
@@ -24,12 +22,12 @@ const CONTROL: u32 = 0xffc0;
 #[cfg(target_arch = "x86_64")]
 type X87State = [u32; 7];
 
-/// The control of the host's thread, put back when dropped.
+/// The host's control on this thread, restored when dropped.
 #[derive(Debug)]
 pub(crate) struct Hosts {
     #[cfg(target_arch = "x86_64")]
     mxcsr: u32,
-    /// Where it is not the default.
+    /// `None` if it is the default.
     #[cfg(target_arch = "x86_64")]
     x87: Option<X87State>,
 }
@@ -44,12 +42,12 @@ pub(crate) fn is_default() -> bool {
     mxcsr & CONTROL == MXCSR
 }
 
-/// Sets the default on the calling thread, until what it returns is dropped.
+/// Sets the default on the calling thread, until the result is dropped.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn set_default() -> Hosts {
     let (mut mxcsr, mut word) = (0u32, 0u16);
-    // SAFETY: the first two store registers into these variables; the third masks
-    // all exceptions, which no code of ours relies on to be otherwise.
+    // SAFETY: the first two store registers into these variables; the third masks all exceptions,
+    // and none of our code relies on them being unmasked.
     unsafe {
         asm!(
             "stmxcsr [{mxcsr}]",
@@ -63,8 +61,8 @@ pub(crate) fn set_default() -> Hosts {
     }
     let x87 = (word != X87).then(|| {
         let mut state: X87State = [0; 7];
-        // SAFETY: stores 28 bytes into `state`. `fnstenv` masks all exceptions, so
-        // that `fldcw` does not raise one which waits.
+        // SAFETY: stores 28 bytes into `state`. `fnstenv` masks all exceptions, so that `fldcw`
+        // does not raise a pending one.
         unsafe {
             asm!(
                 "fnstenv [{state}]",
@@ -87,8 +85,8 @@ static X87_DEFAULT: u16 = X87;
 #[cfg(target_arch = "x86_64")]
 impl Drop for Hosts {
     fn drop(&mut self) {
-        // SAFETY: both loads give registers the values that `set_default` found in
-        // them on this thread, which the value never leaves.
+        // SAFETY: both loads restore register values that `set_default` has read on this thread,
+        // which this value never leaves.
         unsafe {
             if let Some(state) = &self.x87 {
                 asm!("fldenv [{}]", in(reg) state, options(nostack, preserves_flags));
@@ -98,7 +96,7 @@ impl Drop for Hosts {
     }
 }
 
-/// Other processors' hosts keep the default.
+/// On other processors, hosts are assumed to keep the default.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) fn is_default() -> bool {
@@ -115,8 +113,7 @@ mod tests {
     use super::*;
 
     fn load(mxcsr: u32, x87: u16) {
-        // SAFETY: the tests below give values that mask all exceptions, and put the
-        // defaults back.
+        // SAFETY: the tests below pass values that mask all exceptions, and restore the defaults.
         unsafe {
             asm!("ldmxcsr [{}]", "fldcw [{}]", in(reg) &raw const mxcsr, in(reg) &raw const x87,
                 options(nostack, preserves_flags));

@@ -1,10 +1,10 @@
-//! Lets the shared library load on glibc 2.31 wherever it was built.
+//! Lets the shared library load on glibc 2.31, wherever it was built.
 //!
-//! glibc 2.32 to 2.34 gave old functions new symbol versions, and a library
-//! linked there asks for them. The linker is told (in `build.rs`) to send calls
-//! of these functions to the trampolines below, which jump to the versions that
-//! every x86-64 glibc has. `stat64` and its kin were no symbols at all before
-//! 2.33, so they go to what its headers called then.
+//! glibc 2.32 to 2.34 gave old functions new symbol versions, and a library linked against those
+//! asks for them. The linker is told (in `build.rs`) to send calls of these functions to the
+//! trampolines below, which jump to the versions that every x86-64 glibc has. `stat64` and its
+//! relatives were not symbols before 2.33, so their trampolines go to the functions that the older
+//! headers called.
 
 macro_rules! trampolines {
     ($($name:literal to $old:literal @ $version:literal $(after $first:literal)?,)*) => {
@@ -24,8 +24,8 @@ macro_rules! trampolines {
     };
 }
 
-// Keep in step with the list in `build.rs`. The code in front of the last three
-// turns f(file, buffer) into old(_STAT_VER_LINUX = 1, file, buffer).
+// Keep in step with the list in `build.rs`. The code before the last three turns f(file, buffer)
+// into old(_STAT_VER_LINUX = 1, file, buffer).
 trampolines! {
     "dlsym" to "dlsym" @ "GLIBC_2.2.5",
     "pthread_attr_getguardsize" to "pthread_attr_getguardsize" @ "GLIBC_2.2.5",

@@ -1,17 +1,17 @@
-//! How long something may take, as long as this process runs.
+//! Time limits that only run while this process runs.
 //!
-//! A process that was stopped meanwhile (SIGSTOP, a freezer, a paused virtual machine)
-//! finds its deadlines passed, with nobody to blame: what it waits for had no time
-//! either. So what passes between two looks counts as a slice at most.
+//! After a process was stopped (SIGSTOP, a freezer, a paused virtual machine), its deadlines would
+//! have passed, although what it waits for had no time to run either. So the time between two
+//! checks counts as one slice at most.
 
 use std::time::Duration;
 
 use super::time::Instant;
 
-/// The most that one look counts as; who waits looks far more often.
+/// The most time that one check adds. Code that waits checks far more often.
 pub(crate) const SLICE: Duration = Duration::from_millis(50);
 
-/// A time that may pass, from when it was made.
+/// A limit on the time since it was created.
 #[derive(Debug)]
 pub(crate) struct Limit {
     left: Duration,
@@ -26,8 +26,8 @@ impl Limit {
         }
     }
 
-    /// Whether it has passed. Who has looked for the last time before it had still takes
-    /// one more look at what it waits for.
+    /// Whether the limit has passed. A caller that checks the limit before what it waits for still
+    /// gets one last look at that.
     pub(crate) fn is_over(&mut self) -> bool {
         self.look_at(Instant::now())
     }
@@ -39,7 +39,7 @@ impl Limit {
         self.left.is_zero()
     }
 
-    /// Allows so much more.
+    /// Extends the limit by `more`.
     pub(crate) fn extend(&mut self, more: Duration) {
         self.left += more;
     }

@@ -1,13 +1,13 @@
-//! Asks for memory before it is taken: a failed allocation of Rust's would end
-//! the host's process.
+//! Checks for memory before it is allocated, because a failed allocation in Rust would end the
+//! host's process.
 //!
 //! | file | what |
 //! |---|---|
-//! | `bound` | what bounds the process' memory, and whether a need is within |
-//! | `mapping` | asks the kernel for room without filling any |
+//! | `bound` | what limits the process' memory, and whether a need is within these limits |
+//! | `mapping` | asks the kernel for address space without filling any |
 //!
-//! Between the question and the taking another thread of the host may take the memory:
-//! that cannot be helped, and is said in `include/signal.h`.
+//! Between the check and the allocation, another thread of the host may take the memory. That
+//! cannot be prevented, and is stated in `include/signal.h`.
 
 use std::fmt;
 
@@ -23,26 +23,25 @@ mod mapping;
 
 const MIB: usize = 1 << 20;
 
-/// What a create takes besides what its configuration asks for: names, histograms,
-/// messages.
+/// What a create allocates besides what its configuration asks for: names, histograms, messages.
 const SMALL: usize = 8 * MIB;
-/// What a thread takes beside its stack: its histograms, and pages of its own where glibc
-/// finds no room for a heap of its own.
+/// What a thread allocates besides its stack: its histograms, and pages of its own if glibc finds
+/// no room for a separate heap.
 const BESIDE_STACK: usize = MIB;
-/// What is still there for the calling thread when a new one has taken room for a heap.
+/// What remains for the calling thread once a new thread has taken room for its heap.
 const WHILE_STARTING: usize = 2 * MIB;
-/// Mappings that a create takes, and each of its threads.
+/// Number of mappings for a create, and for each of its threads.
 const MAPPINGS: usize = 24;
 const MAPPINGS_EACH: usize = 8;
 
-/// What is going to be taken.
+/// Memory that is about to be allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Need {
     /// Bytes of address space.
     room: usize,
     /// Bytes that are written to.
     filled: usize,
-    /// Bytes of stacks: room, of which little is filled unless the host locks it.
+    /// Bytes of stacks: address space, of which little is filled unless the host locks its memory.
     stacks: usize,
     mappings: usize,
 }
@@ -62,7 +61,7 @@ impl Need {
         }
     }
 
-    /// What of it is not to be had, and why. Takes no memory.
+    /// The part of the need that is not available, and why. Does not allocate.
     fn refused(self) -> Option<Refusal> {
         let bound = match allocator_gives_some() {
             true => bound::met(self.room, self.mappings)?,
@@ -74,8 +73,7 @@ impl Need {
         })
     }
 
-    /// As [`Need::refused`], with the control groups' limits, whose files take memory to
-    /// be read.
+    /// As [`Need::refused`], including the control groups' limits; reading their files allocates.
     fn refused_by_any(self) -> Option<Refusal> {
         self.refused().or_else(|| self.refused_by(group_memory()?))
     }
@@ -90,7 +88,7 @@ impl Need {
     }
 }
 
-/// A need that cannot be had.
+/// A need that cannot be met.
 pub(crate) struct Refusal {
     need: usize,
     bound: Bound,
@@ -107,19 +105,19 @@ fn named(what: &str) -> impl Fn(Refusal) -> Error + '_ {
     move |refusal| Error::Memory(format!("{what} {refusal}"))
 }
 
-/// Whether there is the least that any engine needs, made from so many bytes of
-/// configuration. Takes no memory to find out.
+/// Whether there is the minimum that any engine needs, created from `bytes` bytes of configuration.
+/// Does not allocate.
 pub(crate) fn check_start(bytes: usize) -> Result<(), Refusal> {
-    /// What reading JSON takes, in its own size.
+    /// Memory that reading JSON takes, as a multiple of the text's size.
     const READING: usize = 32;
     let need = Need::new(bytes.saturating_mul(READING), 1);
     need.refused().map_or(Ok(()), Err)
 }
 
-/// Whether the process' allocator, which may be the host's own, gives anything.
+/// Whether the process' allocator, which may be the host's own, still returns memory.
 pub(crate) fn allocator_gives_some() -> bool {
     const SOME: usize = 64 << 10;
-    // SAFETY: what is taken is given back, and nothing else is done with it.
+    // SAFETY: the memory is freed, and not used otherwise.
     unsafe {
         let some = libc::malloc(SOME);
         let is_there = !std::hint::black_box(some).is_null();
@@ -128,7 +126,7 @@ pub(crate) fn allocator_gives_some() -> bool {
     }
 }
 
-/// Whether so many bytes can be had now, which are taken next.
+/// Whether `bytes` bytes, which are allocated next, are available now.
 ///
 /// # Errors
 ///
@@ -138,8 +136,8 @@ pub(crate) fn check(what: &str, bytes: usize) -> Result<(), Error> {
     refused.map(named(what)).map_or(Ok(()), Err)
 }
 
-/// As [`check`], for bytes and threads. The room stays reserved: a new thread takes
-/// room for a heap of its own, 64 MiB if they are there.
+/// As [`check`], for bytes and threads. The address space stays reserved, because a new thread
+/// takes room for a heap of its own, 64 MiB if available.
 ///
 /// # Errors
 ///
@@ -151,12 +149,12 @@ pub(crate) fn reserve(what: &str, bytes: usize, threads: usize) -> Result<Reserv
     Ok(Reserved::new(need.room))
 }
 
-/// What a thread that is started next takes of what [`reserve`] has kept.
+/// How much of the room that [`reserve`] keeps the next thread takes.
 pub(crate) fn of_a_thread() -> usize {
     stack_bytes() + BESIDE_STACK
 }
 
-/// Room that a new thread leaves to the one that waits for it.
+/// Room that a new thread must leave to the thread that waits for it.
 pub(crate) fn reserve_while_starting() -> Reserved {
     Reserved::new(WHILE_STARTING)
 }

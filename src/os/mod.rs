@@ -1,24 +1,24 @@
-//! All that is asked of Linux and of the process.
+//! Everything that is asked of Linux and of the process.
 //!
 //! | file | what |
 //! |---|---|
 //! | `clock` | stamps in TSC ticks |
 //! | `tsc` | whether a thread may read the TSC |
-//! | `time` | the time off the hot path, and how long something took |
-//! | `limit` | how long something may take, as long as this process runs |
+//! | `time` | the time off the hot path, and elapsed time |
+//! | `limit` | time limits that only run while this process runs |
 //! | `parker` | a thread that sleeps until it is woken |
 //! | `cores` | what cores this process may use |
-//! | `claims` | cores that other processes use |
+//! | `claims` | cores that other processes have claimed |
 //! | `machine` | what `/proc` and `/sys` say |
-//! | `threads` | threads that have nothing of the one that made them |
-//! | `this_thread` | which thread this is, and a word for each |
+//! | `threads` | threads that inherit nothing from the thread that created them |
+//! | `this_thread` | the calling thread's ID, and a word for each thread |
 //! | `float` | rounding, flush-to-zero and traps, whatever the host has chosen |
-//! | `cancellation` | `pthread_cancel` waits while our code runs |
-//! | `memory` | whether there is enough of it |
-//! | `files` | the one place that opens files; which paths are one file |
+//! | `cancellation` | delays `pthread_cancel` while our code runs |
+//! | `memory` | whether there is enough memory |
+//! | `files` | the only place that opens files; which paths lead to the same file |
 //! | `stderr` | lines on stderr |
-//! | `fixed_text` | texts that take no memory |
-//! | `panic` | panics that are caught and told |
+//! | `fixed_text` | texts that are written without allocating |
+//! | `panic` | catches and describes panics |
 //! | `glibc` | symbol versions of the host's glibc |
 
 pub(crate) mod cancellation;

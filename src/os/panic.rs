@@ -1,6 +1,5 @@
-//! What became of a panic on a thread of ours: one message, with its place, for
-//! whoever asks. The C library keeps the standard hook's many lines off the
-//! host's stderr.
+//! Describes a panic on a thread of ours: one message, with its location, for the caller that asks.
+//! It keeps the many lines of the standard hook off the host's stderr.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -15,9 +14,9 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Sets a hook that says nothing of panics that we catch, and remembers where
-/// they were. Others go to the hook that was set before. The first call does it;
-/// `more` tells of further calls during which a panic is ours.
+/// Sets a hook that is silent about panics that we catch, and remembers their locations. Other
+/// panics go to the previous hook. Only the first call has an effect; `more` says in which further
+/// cases a panic is ours.
 pub(crate) fn keep_quiet(more: fn() -> bool) {
     static SET: AtomicBool = AtomicBool::new(false);
     if SET.swap(true, Ordering::Relaxed) {
@@ -36,12 +35,12 @@ pub(crate) fn keep_quiet(more: fn() -> bool) {
     }));
 }
 
-/// On a thread that this library made: every panic on it is ours.
+/// Called on a thread that this library created: every panic on it is ours.
 pub(crate) fn this_thread_is_ours() {
     let _ = QUIET.try_with(|quiet| quiet.set(true));
 }
 
-/// Has this thread's part of the library's thread-local storage there.
+/// Makes this thread's part of the library's thread-local storage exist.
 pub(crate) fn touch_storage() {
     let _ = QUIET.try_with(|quiet| std::hint::black_box(quiet.get()));
 }
@@ -58,8 +57,7 @@ pub(crate) fn quietly<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
-/// Where this thread's last panic that was kept quiet happened, `file:line`;
-/// told once.
+/// Where this thread's last silenced panic happened, as `file:line`; returned only once.
 pub(crate) fn last_panic_location() -> Option<String> {
     LAST_PLACE
         .try_with(|last| last.borrow_mut().take())
@@ -67,23 +65,23 @@ pub(crate) fn last_panic_location() -> Option<String> {
         .flatten()
 }
 
-/// A caught panic's message, as [`describe`] gives it; then [`discard`]s it.
+/// A caught panic's message from [`describe`]; then the panic is [`discard`]ed.
 pub(crate) fn told(panic: Payload) -> String {
     let message = describe(&*panic);
     discard(panic);
     message
 }
 
-/// Ends what a panic carries. What is no text is forgotten: it is the panicking
-/// code's, and might panic when it is dropped.
+/// Drops a panic's payload. A payload that is not text is leaked: it belongs to the code that
+/// panicked, and dropping it might panic.
 pub(crate) fn discard(panic: Payload) {
     if !panic.is::<&str>() && !panic.is::<String>() {
         std::mem::forget(panic);
     }
 }
 
-/// A caught panic's message, with its place where that is known:
-/// `index out of bounds (src/models/x.rs:12)`. On the thread that panicked.
+/// A caught panic's message, with its location if known: `index out of bounds
+/// (src/models/x.rs:12)`. Call it on the thread that panicked.
 pub(crate) fn describe(panic: &(dyn Any + Send)) -> String {
     let message = panic
         .downcast_ref::<&str>()

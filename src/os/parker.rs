@@ -1,8 +1,7 @@
-//! A thread that sleeps until it is woken, for a time at most.
+//! A thread that sleeps until it is woken, or until a time limit.
 //!
-//! The standard library's `park_timeout` sleeps until a moment, and asks for the
-//! present one in a way that may be forbidden: see [`super::time`]. This one tells the
-//! kernel how long.
+//! The standard library's `park_timeout` sleeps until a point in time, and reads the current time
+//! in a way that may be forbidden: see [`super::time`]. This one gives the kernel a duration.
 
 use std::ptr;
 use std::sync::Arc;
@@ -37,8 +36,8 @@ impl Parker {
         }
     }
 
-    /// Sleeps for so long, or until it is woken; not at all if it was woken since the
-    /// last time. It may end before.
+    /// Sleeps for `longest`, or until it is woken; not at all if it was woken since the last sleep.
+    /// It may return early.
     pub(crate) fn park_timeout(&self, longest: Duration) {
         if self.word.swap(ASLEEP_OR_BUSY, Ordering::Acquire) == WOKEN {
             return;
@@ -47,8 +46,8 @@ impl Parker {
             tv_sec: libc::time_t::try_from(longest.as_secs()).unwrap_or(libc::time_t::MAX),
             tv_nsec: longest.subsec_nanos().into(),
         };
-        // SAFETY: the word lives as long as `self`; the call reads it and the time, and
-        // sleeps only if nobody has woken this thread meanwhile.
+        // SAFETY: the word lives as long as `self`; the call reads it and the time, and sleeps only
+        // if this thread has not been woken in the meantime.
         unsafe {
             libc::syscall(
                 libc::SYS_futex,
@@ -61,22 +60,22 @@ impl Parker {
         self.word.swap(ASLEEP_OR_BUSY, Ordering::Acquire);
     }
 
-    /// Sleeps until it is woken. It may end before.
+    /// Sleeps until it is woken. It may return early.
     pub(crate) fn park(&self) {
         self.park_timeout(Duration::MAX);
     }
 
-    /// The same as [`park_timeout`](Self::park_timeout), until a moment.
+    /// As [`park_timeout`](Self::park_timeout), until `deadline`.
     pub(crate) fn park_deadline(&self, deadline: Instant) {
         self.park_timeout(deadline.since(Instant::now()));
     }
 }
 
 impl Unparker {
-    /// Wakes the other side, or keeps it from its next sleep.
+    /// Wakes the other side, or prevents its next sleep.
     pub(crate) fn unpark(&self) {
         self.word.store(WOKEN, Ordering::Release);
-        // SAFETY: the word lives as long as `self`; the call wakes who sleeps there.
+        // SAFETY: the word lives as long as `self`; the call wakes the thread that sleeps on it.
         unsafe {
             libc::syscall(
                 libc::SYS_futex,
@@ -102,7 +101,7 @@ mod tests {
         let start = Instant::now();
         parker.park_timeout(Duration::from_millis(5));
         assert!(start.elapsed() >= Duration::from_millis(5));
-        // A moment that has passed.
+        // A deadline that has passed.
         parker.park_deadline(start);
     }
 

@@ -1,10 +1,9 @@
-//! Lines on stderr, for a host that may have made anything of its descriptor 2.
+//! Lines on stderr, for a host whose descriptor 2 may be anything.
 //!
-//! A line never waits and never raises a signal in the host. What cannot be
-//! written at once is lost and counted: a full pipe, a stopped terminal, a reader
-//! that is gone, a full disk. The host's description is left as it is: other
-//! processes share it, and `O_NONBLOCK` on it would make *their* writes fail.
-//! Descriptor 2 is written to only while it is stderr (`origin`).
+//! A line never blocks and never raises a signal in the host. A line that cannot be written at once
+//! is lost and counted: a full pipe, a stopped terminal, a reader that is gone, a full disk. The
+//! host's open file description is left as it is: other processes share it, and `O_NONBLOCK` on it
+//! would make *their* writes fail. Descriptor 2 is written to only while it is stderr (`origin`).
 
 use std::ffi::CStr;
 use std::fmt;
@@ -21,19 +20,19 @@ use super::fixed_text::FixedText;
 
 mod origin;
 
-/// Lines that could not be written, or not whole.
+/// Number of lines that could not be written completely.
 static LOST: AtomicU64 = AtomicU64::new(0);
 
-/// What a write raises in the thread that writes: no reader, a file at the
-/// process' limit, a terminal that stops background processes that write.
+/// Signals that a write raises in the writing thread: no reader, a file at the process' size limit,
+/// a terminal that stops background processes that write.
 const RAISED_BY_WRITING: [c_int; 3] = [libc::SIGPIPE, libc::SIGXFSZ, libc::SIGTTOU];
 
-/// Bytes that a pipe takes whole or not at all.
+/// Bytes that a pipe accepts as a whole or not at all.
 const WHOLE: usize = libc::PIPE_BUF;
 
-/// Writes one line to stderr, and past the standard library's lock: in the child
-/// of a fork a thread that is not there may hold it for ever. Allocates nothing
-/// and leaves `errno` alone, so that a refused call may use it.
+/// Writes one line to stderr, without the standard library's lock: in the child of a fork, a thread
+/// that does not exist there may hold it for ever. Allocates nothing and leaves `errno` alone, so
+/// that a refused call may use it.
 pub(crate) fn say(line: &str) {
     keep_errno(|| {
         if !origin::is_stderr(libc::STDERR_FILENO) || !write_line(libc::STDERR_FILENO, line) {
@@ -42,12 +41,12 @@ pub(crate) fn say(line: &str) {
     });
 }
 
-/// [`say`], of parts: for after create, when the host may have used its memory up.
+/// [`say`], with format arguments: for use after create, when the host may have used up its memory.
 pub(crate) fn say_parts(line: fmt::Arguments<'_>) {
     say(FixedText::new(line).as_str());
 }
 
-/// Lines of this copy of the library that were lost, since it was loaded.
+/// Lines that this copy of the library has lost since it was loaded.
 pub(crate) fn lost() -> u64 {
     LOST.load(Ordering::Relaxed)
 }
@@ -67,7 +66,7 @@ fn write_line(descriptor: RawFd, line: &str) -> bool {
         iov_len: part.len(),
     });
     let length: usize = parts.iter().map(|part| part.iov_len).sum();
-    // To write and to open would be points of cancellation.
+    // Writing and opening are cancellation points.
     let _cancellation = Disabled::new();
     let _quiet = Quiet::new();
     let written = match Kind::of(descriptor) {
@@ -75,9 +74,9 @@ fn write_line(descriptor: RawFd, line: &str) -> bool {
         Some(Kind::Socket) => send(descriptor, &mut parts),
         Some(Kind::MayWait) => match reopen(descriptor) {
             Ok(own) => write(own.as_raw_fd(), &parts),
-            // A pipe without a reader, a terminal that is gone.
+            // A pipe without a reader, or a terminal that is gone.
             Err(libc::ENXIO | libc::EIO) => None,
-            // No /proc, no right to open it, no descriptor left.
+            // No /proc, no permission to open it, or no descriptor left.
             Err(_) if has_room(descriptor) => write(descriptor, &cut(parts)),
             Err(_) => None,
         },
@@ -86,16 +85,16 @@ fn write_line(descriptor: RawFd, line: &str) -> bool {
     written == Some(length)
 }
 
-/// How a descriptor is written without waiting.
+/// How a descriptor is written without blocking.
 enum Kind {
-    /// As it is: regular files, and devices that are no terminals.
+    /// Directly: regular files, and block devices.
     Direct,
     Socket,
     MayWait,
 }
 
 impl Kind {
-    /// `None` where there is nothing to write to.
+    /// `None` if there is nothing to write to.
     fn of(descriptor: RawFd) -> Option<Self> {
         let about = files::about(&descriptor).ok()?;
         Some(match about.st_mode & libc::S_IFMT {
@@ -106,7 +105,7 @@ impl Kind {
     }
 }
 
-/// A description of our own of the same pipe or terminal, which never waits.
+/// Opens the same pipe or terminal again, with a description of our own that never blocks.
 ///
 /// # Errors
 ///
@@ -124,28 +123,27 @@ fn reopen(descriptor: RawFd) -> Result<OwnedFd, c_int> {
     own.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// Whether it is the master of a pseudo-terminal: opened by its name it would be
-/// another one.
+/// Whether this is the master of a pseudo-terminal: opening it by name would give a different one.
 fn is_multiplexer(descriptor: RawFd) -> bool {
     let mut number: libc::c_uint = 0;
     // SAFETY: the request writes one number to the place that it is given.
     unsafe { libc::ioctl(descriptor, libc::TIOCGPTN, &raw mut number) == 0 }
 }
 
-/// Whether a write of at most [`WHOLE`] bytes does not wait, as far as `poll`
-/// can tell: another process may fill a pipe in between.
+/// Whether a write of at most [`WHOLE`] bytes will not block, as far as `poll` can tell: another
+/// process may fill a pipe in between.
 fn has_room(descriptor: RawFd) -> bool {
     let mut asked = libc::pollfd {
         fd: descriptor,
         events: libc::POLLOUT,
         revents: 0,
     };
-    // SAFETY: one valid entry, and no time to wait.
+    // SAFETY: one valid entry, and a timeout of 0.
     let answers = unsafe { libc::poll(&mut asked, 1, 0) };
     answers == 1 && asked.revents & libc::POLLOUT != 0
 }
 
-/// The line, its end left away where it is longer than [`WHOLE`].
+/// The line, cut at its end if it is longer than [`WHOLE`].
 fn cut([before, mut line, after]: [iovec; 3]) -> [iovec; 3] {
     let room = WHOLE - before.iov_len - after.iov_len;
     line.iov_len = line.iov_len.min(room);
@@ -160,7 +158,7 @@ fn write(descriptor: RawFd, parts: &[iovec; 3]) -> Option<usize> {
 }
 
 fn send(descriptor: RawFd, parts: &mut [iovec; 3]) -> Option<usize> {
-    // SAFETY: all zeros is a message without address and control data.
+    // SAFETY: all zeros is a valid message without address and control data.
     let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
     message.msg_iov = parts.as_mut_ptr();
     message.msg_iovlen = parts.len();
@@ -169,11 +167,11 @@ fn send(descriptor: RawFd, parts: &mut [iovec; 3]) -> Option<usize> {
     usize::try_from(unsafe { libc::sendmsg(descriptor, &message, flags) }).ok()
 }
 
-/// Keeps signals that a write raises off this thread until it is dropped, and
-/// takes those that it has raised.
+/// Blocks signals that a write raises on this thread until it is dropped, and consumes those that
+/// were raised.
 struct Quiet {
     before: libc::sigset_t,
-    /// Raised by somebody else, and left for whom it was meant.
+    /// Signals that were pending before; they are left for their receiver.
     pending: libc::sigset_t,
 }
 
@@ -182,8 +180,8 @@ impl Quiet {
         let mut before = empty_set();
         let mut pending = empty_set();
         let mut blocked = empty_set();
-        // SAFETY: all sets are initialised and valid for writing, the signals are
-        // Linux' own, and the calls change this thread's mask alone.
+        // SAFETY: all sets are initialised and valid for writing, the signals are Linux' own, and
+        // the calls change only this thread's mask.
         unsafe {
             libc::sigpending(&mut pending);
             for signal in RAISED_BY_WRITING {
@@ -203,9 +201,9 @@ impl Drop for Quiet {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        // SAFETY: the sets are initialised; `before` was filled in by `new` on
-        // this same thread, which the value never leaves. Signals of `ours` are
-        // blocked here, so taking them races with no handler of this thread.
+        // SAFETY: the sets are initialised; `before` was filled in by `new` on this same thread,
+        // which the value never leaves. The signals in `ours` are blocked here, so consuming them
+        // does not race with a handler on this thread.
         unsafe {
             libc::sigpending(&mut raised);
             let mut any = false;
@@ -217,8 +215,8 @@ impl Drop for Quiet {
                     any = true;
                 }
             }
-            // Each is pending once at most on this thread; one that interrupts
-            // the call is none of ours, so it is called again.
+            // Each is pending at most once on this thread. A signal that interrupts the call is not
+            // one of these, so the call is repeated.
             while any
                 && (libc::sigtimedwait(&ours, std::ptr::null_mut(), &now) > 0
                     || *libc::__errno_location() == libc::EINTR)

@@ -1,11 +1,11 @@
-//! Which thread this is, and a word for each, without thread-local storage of our
-//! own: in a library that `dlopen` has loaded its first use on a thread allocates,
-//! or takes the static block that the host may have used up.
+//! The calling thread's ID, and a word for each thread, without thread-local storage of our own. In
+//! a library loaded by `dlopen`, the first use of that storage on a thread allocates, or takes from
+//! the static block that the host may have used up.
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What no other living thread is called: even, above 2 and below 2^58.
+/// A name that no other living thread has: even, above 2 and below 2^58.
 #[inline(always)]
 pub(crate) fn name() -> u64 {
     #[cfg(target_arch = "x86_64")]
@@ -20,22 +20,23 @@ pub(crate) fn name() -> u64 {
         name
     }
     #[cfg(not(target_arch = "x86_64"))]
-    // SAFETY: the call has no conditions. A thread's control block has its handle.
+    // SAFETY: the call has no preconditions. The thread's handle is the address of its control
+    // block.
     unsafe {
         libc::pthread_self() as u64
     }
 }
 
-/// The kernel's number of this thread.
+/// The kernel's ID of this thread.
 pub(crate) fn id() -> u32 {
-    // SAFETY: the call has no conditions and touches no memory of ours.
+    // SAFETY: the call has no preconditions and touches no memory of ours.
     let id = unsafe { libc::syscall(libc::SYS_gettid) };
     id as u32
 }
 
-/// Whether this process has a thread of that number. `errno` stays as it is.
+/// Whether this process has a thread with this ID. `errno` stays as it is.
 pub(crate) fn is_alive(id: u32) -> bool {
-    // SAFETY: signal 0 is sent to nobody; `errno` is this thread's own word.
+    // SAFETY: signal 0 is never delivered; `errno` is this thread's own word.
     unsafe {
         let errno = libc::__errno_location();
         let before = *errno;
@@ -46,18 +47,18 @@ pub(crate) fn is_alive(id: u32) -> bool {
     }
 }
 
-/// A word of each thread: null in a new one.
+/// A word for each thread: null in a new one.
 pub(crate) struct Key {
-    /// One more than the system's key; 0 as long as there is none.
+    /// One more than the pthread key; 0 while there is none.
     key: AtomicU32,
     end: Option<End>,
 }
 
-/// What runs when a thread ends that has left a word, and gets that word.
+/// Runs when a thread ends that has a word set, and gets that word.
 pub(crate) type End = unsafe extern "C" fn(*mut c_void);
 
-/// Keys below this one lie in the thread's control block: setting them never
-/// allocates. glibc has had this number since it had threads.
+/// Keys below this one are stored in the thread's control block, so setting them never allocates.
+/// glibc has always had this number.
 const IN_PLACE: libc::pthread_key_t = 32;
 
 impl Key {
@@ -68,8 +69,8 @@ impl Key {
         }
     }
 
-    /// The system's key, made by the first call. `None` if there are no more, which
-    /// a later call may find otherwise.
+    /// The pthread key, created by the first call. `None` if no keys are left; a later call may
+    /// succeed.
     fn key(&self) -> Option<libc::pthread_key_t> {
         let known = self.key.load(Ordering::Acquire);
         if known != 0 {
@@ -87,15 +88,14 @@ impl Key {
         match set {
             Ok(_) => Some(made),
             Err(first) => {
-                // SAFETY: nobody else has seen this key.
+                // SAFETY: no other thread has seen this key.
                 unsafe { libc::pthread_key_delete(made) };
                 Some(first - 1)
             }
         }
     }
 
-    /// This key, if its words can be set without allocating, also in a signal
-    /// handler.
+    /// This key, if its words can be set without allocating, even in a signal handler.
     pub(crate) fn in_place(&self) -> Option<&Self> {
         self.key().is_some_and(|key| key < IN_PLACE).then_some(self)
     }
@@ -109,7 +109,7 @@ impl Key {
         }
     }
 
-    /// Sets this thread's word; false if there is no room for one.
+    /// Sets this thread's word; false if there is no room for it.
     pub(crate) fn set(&self, word: *const c_void) -> bool {
         // SAFETY: the key was created and is never deleted.
         self.key()
@@ -132,7 +132,7 @@ mod tests {
         });
         let other = other.join().unwrap();
         assert!(mine.0 != other.0 && mine.1 != other.1);
-        // A thread is joined a moment before the kernel has forgotten it.
+        // A thread is joined slightly before the kernel removes it.
         while is_alive(other.1) {
             std::thread::yield_now();
         }

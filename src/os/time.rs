@@ -1,37 +1,36 @@
-//! The time off the hot path: always the system call.
+//! The time off the hot path: always read by a system call.
 //!
-//! The C library's `clock_gettime`, and with it everything in the standard library
-//! that waits until a moment, reads the TSC in the host's process (the vDSO). Where
-//! the host has forbidden that instruction on a thread (`PR_SET_TSC`), it ends the
-//! process. The system call works on every thread, so nobody needs to ask first; it
-//! takes some 100 ns more.
+//! The C library's `clock_gettime`, and with it everything in the standard library that waits until
+//! a point in time, reads the TSC in the host's process (the vDSO). If the host has forbidden that
+//! instruction on a thread (`PR_SET_TSC`), this ends the process. The system call works on every
+//! thread, so no check is needed first; it takes some 100 ns more.
 
 use std::mem::MaybeUninit;
 use std::ops::{Add, AddAssign};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A moment, as the standard library's.
+/// A point in time, like the standard library's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Instant(Duration);
 
 impl Instant {
-    /// This moment.
+    /// The current time.
     pub(crate) fn now() -> Self {
         Self(ask(libc::CLOCK_MONOTONIC))
     }
 
-    /// When the machine was started.
+    /// The time when the machine was started.
     #[cfg(test)]
     pub(crate) fn long_ago() -> Self {
         Self(Duration::ZERO)
     }
 
-    /// How long ago it was.
+    /// The time since then.
     pub(crate) fn elapsed(self) -> Duration {
         Self::now().since(self)
     }
 
-    /// The time from an earlier moment to this one; zero if that is not earlier.
+    /// The time from an earlier point to this one; zero if that one is not earlier.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
@@ -56,7 +55,7 @@ pub(crate) fn wall_clock() -> SystemTime {
     UNIX_EPOCH + ask(libc::CLOCK_REALTIME)
 }
 
-/// Nanoseconds that only grow.
+/// Nanoseconds of a clock that never goes back.
 #[inline]
 pub(super) fn nanos() -> u64 {
     let now = ask(libc::CLOCK_MONOTONIC);
@@ -66,11 +65,12 @@ pub(super) fn nanos() -> u64 {
 #[inline]
 fn ask(clock: libc::clockid_t) -> Duration {
     let mut time = MaybeUninit::<libc::timespec>::zeroed();
-    // SAFETY: `time` is a valid place for the answer, and all zeros is a valid one.
+    // SAFETY: `time` is a valid place for the answer, and all zeros is a valid value.
     let time = unsafe {
         let refused = libc::syscall(libc::SYS_clock_gettime, clock, time.as_mut_ptr()) != 0;
         if refused && super::tsc::may_read() {
-            // A sandbox whose maker has never seen this call, since it is none.
+            // A sandbox may refuse this system call, because its author has only seen the vDSO
+            // answer it.
             libc::clock_gettime(clock, time.as_mut_ptr());
         }
         time.assume_init()

@@ -1,23 +1,22 @@
-//! Whether a thread may read the TSC: the host may have forbidden it (`PR_SET_TSC`), and
-//! a thread that reads it all the same ends the process.
+//! Whether a thread may read the TSC: the host may have forbidden it (`PR_SET_TSC`), and a thread
+//! that reads it anyway ends the process.
 //!
-//! A new thread may what its maker may, so an engine's threads are like the one that
-//! creates. Elsewhere, on a thread of the host that asks for an older engine's health,
-//! say, the TSC is allowed for as long as our code runs.
+//! A new thread inherits this from its creator, so an engine's threads are like the thread that
+//! creates the engine. On other threads, such as a host thread that asks for the health of an older
+//! engine, the TSC is allowed while our code runs.
 
 use super::this_thread::Key;
 
-/// Whether the calling thread may read the TSC. Where the kernel does not say, it may
-/// not.
+/// Whether the calling thread may read the TSC. False if the kernel does not say.
 pub(crate) fn may_read() -> bool {
     ask() == Some(true)
 }
 
-/// `None` where the kernel does not say. `errno` stays as it is.
+/// `None` if the kernel does not say. `errno` stays as it is.
 fn ask() -> Option<bool> {
     let mut word: libc::c_int = 0;
-    // SAFETY: the call writes into `word` and asks for the calling thread alone; `errno`
-    // is this thread's own word.
+    // SAFETY: the call writes into `word` and reads only the calling thread's state; `errno` is
+    // this thread's own word.
     let error = unsafe {
         let errno = libc::__errno_location();
         let before = *errno;
@@ -28,19 +27,19 @@ fn ask() -> Option<bool> {
     };
     match error {
         None => Some(word == libc::PR_TSC_ENABLE),
-        // Elsewhere there may be no such thing to forbid.
+        // Other architectures may have no such setting.
         Some(libc::EINVAL) if cfg!(not(target_arch = "x86_64")) => Some(true),
         Some(_) => None,
     }
 }
 
 fn set(what: libc::c_int) -> bool {
-    // SAFETY: the call changes the calling thread alone; that thread reads the TSC in
-    // ways that the host has chosen, and here.
+    // SAFETY: the call changes only the calling thread; that thread reads the TSC only in ways that
+    // the host has chosen, and here.
     unsafe { libc::prctl(libc::PR_SET_TSC, what, 0, 0, 0) == 0 }
 }
 
-/// The calling thread may read the TSC until this is dropped, if the system lets it.
+/// Until this is dropped, the calling thread may read the TSC, if the system allows it.
 #[derive(Debug)]
 pub(crate) struct Allowed {
     was_forbidden: bool,
@@ -54,8 +53,9 @@ impl Allowed {
         }
     }
 
-    /// The same for what may be called all the time, also by a signal handler: a thread
-    /// that once was found to be allowed is not asked again, which takes a system call.
+    /// As [`new`](Self::new), for functions that may be called often, also from a signal handler: a
+    /// thread that was once found to be allowed is not asked again, because asking is a system
+    /// call.
     pub(crate) fn as_before() -> Self {
         static FOUND: Key = Key::new(None);
         const ALLOWED: usize = 1;
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
     use crate::os::clock::Clock;
 
-    /// Each on a thread of its own, which is like this one.
+    /// Runs each test on a thread of its own, with the same permission as this one.
     fn on_a_thread(body: fn()) {
         std::thread::spawn(body).join().unwrap();
     }

@@ -1,5 +1,5 @@
-//! The library's C ABI, as a foreign host would declare it from `signal.h`, and
-//! how such a host loads it. The command and the benches are such hosts.
+//! The library's C ABI, declared as a foreign host would declare it from `signal.h`, and how such a
+//! host loads it. The command and the benches are such hosts.
 
 use std::ffi::{CStr, c_char, c_int, c_longlong, c_void};
 use std::path::Path;
@@ -18,7 +18,7 @@ macro_rules! stats {
             $(#[allow(missing_docs, reason = "named as in signal.h")] pub $field: u64,)*
         }
 
-        // The same layout as the library's own, field by field.
+        // Has the same layout as the library's own struct, field by field.
         const _: () = {
             use std::mem::offset_of;
             use signal::ffi::signal_stats_t;
@@ -27,7 +27,7 @@ macro_rules! stats {
         };
 
         impl Stats {
-            /// Messages that were dropped, at whichever ring.
+            /// Number of messages dropped, at any ring.
             pub fn dropped(&self) -> u64 {
                 let named = self.named();
                 let dropped = named.iter().filter(|(name, _)| name.starts_with("dropped_"));
@@ -74,11 +74,10 @@ pub struct Hop {
     pub max_ns: u64,
 }
 
-// What of a row is at the bound is marked as such.
+// Latencies at the bound are marked in the row.
 const _: () = assert!(LATENCY_BOUND_NS == signal::ffi::SIGNAL_LATENCY_BOUND_NS);
 
-/// A latency that is equal to it took as long or longer
-/// (`SIGNAL_LATENCY_BOUND_NS`).
+/// Latencies equal to this are lower bounds (`SIGNAL_LATENCY_BOUND_NS`).
 pub const LATENCY_BOUND_NS: u64 = 4_398_046_511_103;
 
 impl Hop {
@@ -98,7 +97,7 @@ impl Hop {
     }
 }
 
-/// A lane and how it comes round (`signal_lane_t`).
+/// A lane and its progress (`signal_lane_t`).
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Lane {
@@ -106,11 +105,11 @@ pub struct Lane {
     pub name: [u8; signal::ffi::SIGNAL_NAME_LEN],
     /// The core that it is pinned to.
     pub core: u64,
-    /// Grows for as long as the lane comes round.
+    /// Increases as long as the lane makes progress.
     pub beats: u64,
     /// The longest duty cycle, ns.
     pub longest_duty_ns: u64,
-    /// Duty cycles that were too long.
+    /// Number of duty cycles that were too long.
     pub stalls: u64,
     /// Time since the last beat, ns.
     pub silence_ns: u64,
@@ -138,24 +137,22 @@ pub struct Egress {
     pub published: *const AtomicU64,
     /// Signals taken.
     pub taken: *const AtomicU64,
-    /// Where the next signal will lie. A library without `signal_poll_batch` does
-    /// not have it.
+    /// Address of the next signal. A library without `signal_poll_batch` does not have this field.
     pub next: *const AtomicU64,
 }
 
 impl Egress {
-    /// What an inlined poll may read instead where the struct ends after `taken`.
+    /// A struct for the inlined poll if the library's own ends after `taken`.
     ///
     /// # Safety
     ///
     /// `shorter` points to the two words that every library has.
     pub unsafe fn without_next(shorter: *const Egress) -> Egress {
-        // It names a line that is there: a prefetch of null would walk the page
-        // tables in vain at each look.
+        // A valid address: a prefetch of null would walk the page tables at each poll for nothing.
         static NOWHERE: AtomicU64 = AtomicU64::new(0);
         let here = std::ptr::from_ref(&NOWHERE);
         NOWHERE.store(here.expose_provenance() as u64, Ordering::Relaxed);
-        // SAFETY: the caller vouches for the two words; the third is not read.
+        // SAFETY: the caller guarantees the two words; the third is not read.
         unsafe {
             Egress {
                 published: (&raw const (*shorter).published).read(),
@@ -206,12 +203,11 @@ pub struct Functions {
     pub current_model: unsafe extern "C" fn(*mut c_void) -> c_int,
     /// `signal_latency`.
     pub latency: unsafe extern "C" fn(*mut c_void, *mut Hop, c_int) -> c_int,
-    /// `signal_lanes`, which a library of before does not have.
+    /// `signal_lanes`, which older libraries do not have.
     pub lanes: Option<unsafe extern "C" fn(*mut c_void, *mut Lane, c_int) -> c_int>,
     /// `signal_stamp_ns`.
     pub stamp_ns: unsafe extern "C" fn(*mut c_void) -> f64,
-    /// Whether `signal_egress_t` has its third word: it came with
-    /// `signal_poll_batch`.
+    /// Whether `signal_egress_t` has its third word: it was added with `signal_poll_batch`.
     pub egress_has_next: bool,
 }
 
@@ -221,7 +217,7 @@ impl Functions {
     ///
     /// # Errors
     ///
-    /// What the loader says; it names the function that is missing.
+    /// The loader's error, which names a missing function.
     pub fn load(path: &Path) -> Result<Self, libloading::Error> {
         // SAFETY: loading runs the initialisers of a library that the user
         // chose; the host loads it in the same way and with the same flags.
@@ -278,12 +274,12 @@ pub(crate) fn text(string: *const c_char) -> Option<String> {
     if string.is_null() {
         return None;
     }
-    // SAFETY: the library's strings end with a NUL and live on.
+    // SAFETY: the library's strings end with a NUL and stay valid.
     let text = unsafe { CStr::from_ptr(string) };
     Some(text.to_string_lossy().into_owned())
 }
 
-/// A state of `signal_health` in a word.
+/// A state of `signal_health` as a word.
 pub fn health_word(code: c_int) -> Option<&'static str> {
     const WORDS: [&str; 7] = [
         "ok",
@@ -305,7 +301,7 @@ mod tests {
     fn a_struct_of_two_words_is_not_read_beyond_them() {
         let (published, taken) = (AtomicU64::new(3), AtomicU64::new(2));
         let shorter: [*const AtomicU64; 2] = [&published, &taken];
-        // SAFETY: both words are there.
+        // SAFETY: both words exist.
         let egress = unsafe { Egress::without_next(shorter.as_ptr().cast()) };
         assert_eq!([egress.published, egress.taken], shorter);
         // SAFETY: a word of the program's own.

@@ -16,8 +16,8 @@ use super::bindings::{self, Egress, Functions, Hop, LATENCY_BOUND_NS, Lane, Stat
 #[derive(Clone, Copy)]
 pub struct Api(Functions);
 
-/// The library to measure: the flag's, the environment's, else the one that
-/// Cargo built for this bench.
+/// The library to measure: from the flag, from the environment, or the one that Cargo built for
+/// this bench.
 pub fn find(flag: Option<&Path>) -> Result<PathBuf, String> {
     if let Some(path) = flag {
         return Ok(path.to_owned());
@@ -27,9 +27,9 @@ pub fn find(flag: Option<&Path>) -> Result<PathBuf, String> {
     }
     let program = env::current_exe().map_err(|error| error.to_string())?;
     let folder = program.parent().unwrap_or(Path::new("."));
-    // `deps` first: Cargo writes each build of the library there, and links it into
-    // the folder above only when the library itself was asked for. What lies above
-    // may be older than this program.
+    // `deps` first: Cargo writes each build of the library there, and links it into the folder
+    // above only if the library itself was a target. So the copy above may be older than this
+    // program.
     ["deps/libsignal.so", "libsignal.so", "../libsignal.so"]
         .iter()
         .map(|place| folder.join(place))
@@ -44,7 +44,7 @@ impl Api {
     /// Loads the library for good, as the host does.
     pub fn load(path: &Path) -> Result<Self, String> {
         Functions::load(path).map(Self).map_err(|error| {
-            // What the loader itself says is behind what it is called.
+            // The loader's own message is the source of this error.
             let why = std::error::Error::source(&error).map(ToString::to_string);
             let why = why.unwrap_or_else(|| error.to_string());
             format!("cannot load {}: {why}", path.display())
@@ -91,8 +91,8 @@ pub struct Handle {
     api: Functions,
     pointer: *mut c_void,
     egress: *const Egress,
-    /// Where `egress` points to with a library of before: as far away as the library's
-    /// own would be, so that a poll costs the same.
+    /// What `egress` points to if the library is an older one. It is on the heap, as far away as
+    /// the library's own struct would be, so that a poll costs the same.
     copied: Option<Rc<Egress>>,
 }
 
@@ -102,7 +102,7 @@ impl Handle {
     /// # Safety
     /// `user_data` must be what `callback` expects for as long as the handle is polled.
     pub unsafe fn register(&self, callback: Callback, user_data: *mut c_void) {
-        // SAFETY: the handle is live; the caller vouches for the rest.
+        // SAFETY: the handle is live; the caller guarantees the rest.
         unsafe { (self.api.register)(self.pointer, callback, user_data) }
     }
 
@@ -129,8 +129,8 @@ impl Handle {
         unsafe { (self.api.poll)(self.pointer) }
     }
 
-    /// `signal_poll`, the header's inlined function: calls the library only
-    /// when something was published that has not been taken.
+    /// `signal_poll`, the header's inlined function: calls the library only if something was
+    /// published that has not been taken.
     #[inline(always)]
     pub fn poll_inlined(&self) -> c_int {
         // SAFETY: valid until destroy; both counters are 8 bytes, aligned.
@@ -161,7 +161,7 @@ impl Handle {
     /// `data` is null or points to the struct of `kind`.
     #[inline(always)]
     pub unsafe fn on_data(&self, kind: c_int, data: *const c_void) {
-        // SAFETY: the handle is live; the caller vouches for the data.
+        // SAFETY: the handle is live; the caller guarantees the data.
         unsafe { (self.api.on_data)(self.pointer, kind, data) }
     }
 
@@ -197,7 +197,7 @@ impl Handle {
         }
     }
 
-    /// `signal_health`, in a word.
+    /// `signal_health`, as a word.
     pub fn health(&self) -> Result<&'static str, String> {
         // SAFETY: the handle is live.
         let code = unsafe { (self.api.health)(self.pointer) };
@@ -205,7 +205,7 @@ impl Handle {
             .ok_or_else(|| format!("signal_health returned {code}: {}", self.last_error()))
     }
 
-    /// `signal_lanes`, a line each: how it comes round, and since when it has not.
+    /// `signal_lanes`, one line each: the lane's progress, and since when it makes none.
     pub fn lanes(&self) -> Vec<String> {
         const MAX: usize = 64;
         let mut rows = [Lane::EMPTY; MAX];
@@ -232,7 +232,7 @@ impl Handle {
         self.api.last_error()
     }
 
-    /// The library's own hop table, if it keeps one.
+    /// The library's own hop table, if it has one.
     pub fn hops(&self) -> Vec<Value> {
         const MAX: usize = 32;
         let mut rows = [Hop::EMPTY; MAX];
@@ -248,7 +248,7 @@ impl Handle {
                     "p99_ns": row.p99_ns,
                     "p999_ns": row.p999_ns,
                     "max_ns": row.max_ns,
-                    // Took `max_ns` or longer.
+                    // The latency was `max_ns` or more.
                     "at_bound": row.max_ns >= LATENCY_BOUND_NS,
                 })
             })

@@ -1,4 +1,4 @@
-//! Tests of the library's driver, with the library that Cargo built beside them.
+//! Tests of the library's driver, with the library that Cargo built in the same folder.
 
 use std::ffi::{c_char, c_int, c_longlong, c_void};
 
@@ -50,7 +50,7 @@ fn a_library_of_before_is_driven_with_a_struct_of_our_own() {
         let api = Api::load(path).unwrap();
         let handle = api.create(&json!({"placement": "inline"})).unwrap();
         assert_eq!(handle.egress_is_own(), own, "{}", path.display());
-        // SAFETY: the callback looks at nothing.
+        // SAFETY: the callback reads nothing.
         unsafe { handle.register(nothing, std::ptr::null_mut()) };
         assert_eq!(handle.poll_inlined(), 0);
         handle.on_depth(&depth());

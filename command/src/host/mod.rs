@@ -1,9 +1,9 @@
-//! What drives `libsignal.so` as a foreign host does.
+//! Drives `libsignal.so` as a foreign host does.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`bindings`] | the C ABI, and how a host loads it |
-//! | [`library`] | a library and its handles, safe to use |
+//! | [`library`] | a library and its handles, with a safe interface |
 
 pub mod bindings;
 pub mod library;

@@ -3,17 +3,16 @@
 use super::ratio;
 use crate::abi::LEVELS;
 
-/// Sums side by side: as many as two vectors of the oldest x86-64 hold.
+/// Number of parallel sums: as many as two vector registers of the oldest x86-64 hold.
 const LANES: usize = 4;
 
 const _: () = assert!(LEVELS.is_multiple_of(2));
 
-/// (sum of bids - sum of asks) / (sum of both), 0 without any size.
+/// (sum of bids - sum of asks) / (sum of both); 0 if all sizes are 0.
 ///
-/// The difference often cancels all but the last digits of the sums, so what
-/// each of its additions rounds away is added up beside it: Ogita, Rump and
-/// Oishi, "Accurate Sum and Dot Product" (2005), algorithm 4.4 (Sum2). The sum of both
-/// has no such trouble.
+/// The difference often cancels all but the last digits of the sums. So the rounding error of each
+/// of its additions is summed separately: Ogita, Rump and Oishi, "Accurate Sum and Dot Product"
+/// (2005), algorithm 4.4 (Sum2). The sum of both does not cancel.
 #[inline]
 pub(super) fn imbalance(bids: &[f64], asks: &[f64]) -> f64 {
     match (bids.first_chunk(), asks.first_chunk()) {
@@ -44,8 +43,8 @@ fn of_all(bids: &[f64; LEVELS], asks: &[f64; LEVELS]) -> f64 {
     ratio(sum + lost, total)
 }
 
-/// The sum and what it rounded away: Knuth, "The Art of Computer Programming",
-/// volume 2, 4.2.2, theorem B.
+/// The sum and its rounding error: Knuth, "The Art of Computer Programming", volume 2, 4.2.2,
+/// theorem B.
 #[inline(always)]
 fn two_sum(a: f64, b: f64) -> (f64, f64) {
     let sum = a + b;
@@ -53,7 +52,7 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
     (sum, (a - (sum - of_b)) + (b - of_b))
 }
 
-/// All levels of a slice that is shorter, as a test may give it: 0 beyond it.
+/// All levels of a slice that may be shorter, as in tests; missing levels are 0.
 #[cold]
 fn padded(sizes: &[f64]) -> [f64; LEVELS] {
     let mut all = [0.0; LEVELS];
@@ -76,7 +75,7 @@ mod tests {
         assert_eq!(imbalance(&asks, &bids), -2.0 / 2e17);
     }
 
-    /// Of sizes of many magnitudes, almost all on both sides, each in another place.
+    /// Sizes of many magnitudes, almost all of them on both sides but at different levels.
     #[test]
     fn a_difference_that_cancels_is_as_exact_as_one_of_integers() {
         let mut random = fastrand::Rng::with_seed(7);

@@ -38,7 +38,7 @@ const BASIS_PCT: usize = 14;
 /// The book, the trades, the ticker and the index of one instrument, in `f64`.
 ///
 /// `b`, `a`, `B`, `A` are the best prices and their sizes; `W` is the parameter
-/// [`window`](MarketParams). With fewer than `W` trades, those there are count.
+/// [`window`](MarketParams). While there are fewer than `W` trades, the window holds all of them.
 ///
 /// | | factor | from | definition | unit |
 /// |---|---|---|---|---|
@@ -58,18 +58,16 @@ const BASIS_PCT: usize = 14;
 /// | 13 | `basis` | Depth, IndexPrice | `mid_price` - index price | quote |
 /// | 14 | `basis_pct` | Depth, IndexPrice | `basis` / index price | |
 ///
-/// A factor whose feed has not spoken, or whose denominator is 0, is 0.0.
+/// A factor is 0.0 if its feed has sent nothing yet, or if its denominator is 0.
 ///
 /// # Accuracy
 ///
-/// Nothing is carried from trade to trade but the trades themselves, so no error
-/// grows with time. Factors 0 to 2, 6, 7 and 10 to 14 are the formulas above,
-/// rounded at each operation. The others are within 1e-12 of the exact value of
-/// their formula, relatively, for any window, and within 1e-15 for the default
-/// one on recorded data: the sizes' sums are compensated where they are
-/// subtracted, and the deviation is taken in two passes over differences of
-/// prices, so that it does not cancel.
-/// Prices and sizes above 1e150 overflow as IEEE arithmetic does.
+/// Only the trades themselves are kept from trade to trade, so no error grows with time. Factors 0
+/// to 2, 6, 7 and 10 to 14 are the formulas above, rounded at each operation. The others have a
+/// relative error of at most 1e-12 for any window, and of at most 1e-15 for the default window on
+/// recorded data: sums of sizes are compensated where they are subtracted, and the deviation is
+/// computed in two passes over differences of prices, so that it does not cancel. Prices and sizes
+/// above 1e150 overflow, as in any IEEE arithmetic.
 ///
 /// ```
 /// use signal::factors::{Depth, FactorSet, Market, MarketParams, Trade};
@@ -83,8 +81,8 @@ const BASIS_PCT: usize = 14;
 /// assert_eq!(out[5..10], [0.5, 1.0, 1.0, 102.0, 0.0]);
 /// assert_eq!(out[10..], [0.0; 5]);
 /// ```
-// What each event touches comes first, on cache lines of its own; the rings
-// that only trades touch lie elsewhere.
+// The fields that every event touches come first, on cache lines of their own; the rings that only
+// trades touch are elsewhere.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Market {
@@ -93,7 +91,7 @@ pub struct Market {
     index: f64,
     /// 0 before the first ticker.
     ticker_mid: f64,
-    /// Whether a trade came since the trades' factors were computed.
+    /// Whether a trade came since the trade factors were last computed.
     traded: bool,
     window: Window,
     recent: Recent,
@@ -102,11 +100,11 @@ pub struct Market {
 impl Market {
     /// Longest window, in trades.
     pub const MAX_WINDOW: u64 = 4096;
-    /// Window where the configuration gives none, in trades.
+    /// Window if the configuration gives none, in trades.
     pub const DEFAULT_WINDOW: u64 = 20;
 }
 
-/// What a configuration can set of [`Market`].
+/// The configurable parameters of [`Market`].
 ///
 /// | key | default | meaning |
 /// |---|---|---|
@@ -228,7 +226,7 @@ impl FactorSet<15> for Market {
 }
 
 impl Market {
-    /// Prices are positive, so 0 says that there is none.
+    /// Prices are positive, so 0 means that there is none.
     #[inline]
     fn update_basis(&mut self) {
         let mid = self.values[MID_PRICE];
@@ -240,7 +238,7 @@ impl Market {
     }
 }
 
-/// The quotient, or 0 where there is none.
+/// The quotient, or 0 if the denominator is 0.
 #[inline]
 fn ratio(numerator: f64, denominator: f64) -> f64 {
     if denominator == 0.0 {

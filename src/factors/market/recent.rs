@@ -1,25 +1,25 @@
 //! How many trades came within a second.
 
-/// Most trades that are counted.
+/// Maximum number of trades that are counted.
 const CAPACITY: usize = 1024;
-/// The stretch of time, ns. The trade that is exactly as old is not in it.
+/// Length of the span, ns. A trade exactly this old is outside.
 const SPAN: u64 = 1_000_000_000;
 
 /// The times of the last [`CAPACITY`] trades, ns.
 ///
-/// Times may come in any order. As long as they ascend, the trades in the span
-/// are the last ones, and where they begin only moves on. After a step back all
-/// times are looked at, until the span has left the step behind.
+/// Times may come in any order. As long as they ascend, the trades in the span are the most recent
+/// ones, and the first of them only moves forward. After a step back all times are checked, until
+/// the span has passed the step.
 #[derive(Debug)]
 pub(super) struct Recent {
     times: Box<Times>,
-    /// Trades so far. Trade `n` is at place `n % CAPACITY`.
+    /// Number of trades so far. Trade `n` is at index `n % CAPACITY`.
     count: u64,
-    /// The trade since which times ascend.
+    /// The first trade of the current ascending run of times.
     ascends_from: u64,
-    /// The latest time before that, of the trades that were there then.
+    /// The latest time before that run, among the trades that were stored when it began.
     latest_before: i64,
-    /// The first trade in the span when it was last counted, while times ascend.
+    /// The first trade in the span at the last count, while times ascend.
     first: u64,
 }
 
@@ -31,7 +31,7 @@ impl Recent {
     /// Bytes on the heap.
     pub const HEAP_BYTES: usize = size_of::<Times>();
 
-    /// No trades. All memory is taken and touched here.
+    /// No trades. All memory is allocated and touched here.
     pub fn new() -> Self {
         Self {
             times: Box::new(Times([i64::MIN; CAPACITY])),
@@ -42,7 +42,7 @@ impl Recent {
         }
     }
 
-    /// Bytes that this one takes on the heap.
+    /// Bytes on the heap that this value holds.
     #[cfg(test)]
     pub fn held(&self) -> usize {
         size_of_val(&*self.times)
@@ -53,13 +53,13 @@ impl Recent {
         self.times.0[trade as usize % CAPACITY]
     }
 
-    /// The first trade that is still there.
+    /// The oldest trade that is still stored.
     #[inline]
     fn oldest(&self) -> u64 {
         self.count.saturating_sub(CAPACITY as u64)
     }
 
-    /// Adds a trade of this time.
+    /// Adds a trade with this time.
     #[inline]
     pub fn push(&mut self, time: i64) {
         if self.count > 0 {
@@ -78,8 +78,8 @@ impl Recent {
         self.count += 1;
     }
 
-    /// Of the last 1,024 trades, those within the second that ends with the last
-    /// trade's time. There must be a trade.
+    /// Number of trades within the second that ends at the last trade's time, among the last 1,024.
+    /// There must be a trade.
     #[inline]
     pub fn count(&mut self) -> u32 {
         let last = self.time(self.count - 1);
@@ -87,7 +87,7 @@ impl Recent {
         if self.ascends_from > oldest && !is_older(self.latest_before, last) {
             return self.count_all(last);
         }
-        // Most often none or a few have left the span: gallop, then halve.
+        // Usually no trade or only a few have left the span: gallop, then bisect.
         let mut low = self.first.max(oldest);
         let mut high = self.count - 1;
         let mut step = 1;
@@ -111,16 +111,16 @@ impl Recent {
     #[cold]
     fn count_all(&self, last: i64) -> u32 {
         let len = self.count.min(CAPACITY as u64) as usize;
-        // No branch to be guessed wrong: half a nanosecond a trade.
+        // Branch-free, so nothing to mispredict: half a nanosecond per trade.
         let within =
             |&time: &i64| u64::from((time <= last) & ((last.wrapping_sub(time) as u64) < SPAN));
         self.times.0[..len].iter().map(within).sum::<u64>() as u32
     }
 }
 
-/// Whether `time` is a second or more before `last`.
+/// Whether `time` is at least a second before `last`.
 #[inline]
 fn is_older(time: i64, last: i64) -> bool {
-    // As unsigned numbers, two times are never too far apart.
+    // Subtracted as unsigned numbers, any two times give a valid difference.
     time <= last && last.wrapping_sub(time) as u64 >= SPAN
 }

@@ -1,5 +1,5 @@
-//! Each factor by hand, and all of them against a model that recomputes
-//! everything from the whole history.
+//! Each factor checked by hand, and all of them against a model that recomputes everything from the
+//! whole history.
 
 use proptest::prelude::*;
 
@@ -27,7 +27,7 @@ fn ticker(bid: f64, ask: f64, bid_volume: f64, ask_volume: f64) -> Ticker {
     Ticker::from_values(0, &[bid, ask, bid_volume, ask_volume])
 }
 
-/// A book of ten levels whose best is given; deeper sizes are all `deeper`.
+/// A book of ten levels with the given best level; all deeper sizes are `deeper`.
 fn on_book(set: &mut Market, best: [f64; 4], deeper: [f64; 2]) {
     let [bid, ask, bid_volume, ask_volume] = best;
     let mut values = [0.0; 4 * LEVELS];
@@ -98,14 +98,14 @@ fn a_window_of_one_trade() {
 
 #[test]
 fn the_deviation_of_huge_prices_does_not_cancel() {
-    // Squares of these prices have no digit left for the difference.
+    // At these prices, squares have no digits left for the differences.
     for (offset, window) in [(1e15, 7), (4e15, 20), (1e12, 4096)] {
         let mut set = market(&format!(r#"{{"window": {window}}}"#));
         for n in 0..2 * window {
             set.on_trade(&trade(0, offset + f64::from(n % 2), 1.0));
         }
         let ones = f64::from(window / 2);
-        // An odd window holds one more of one kind; the deviation is the same.
+        // An odd window holds one more price of one kind; the deviation is the same.
         let share = ones / f64::from(window);
         let expected = (share * (1.0 - share)).sqrt();
         let error = (vector(&mut set)[TRADE_VOLATILITY] / expected - 1.0).abs();
@@ -161,7 +161,7 @@ fn the_second_is_open_at_its_beginning() {
 
 #[test]
 fn times_out_of_order_are_counted_exactly() {
-    // The last trade's time moves the second back and forth.
+    // The last trade's time moves the one-second span back and forth.
     let times = [0, 2 * SECOND, SECOND / 2, SECOND / 2, 2 * SECOND, SECOND];
     assert_eq!(intensities(times), [1.0, 1.0, 2.0, 3.0, 2.0, 3.0]);
 }
@@ -183,7 +183,7 @@ fn at_most_1024_trades_count() {
     let counts = intensities((0..3000).map(|n| n * 1_000));
     assert_eq!(counts[1022..1026], [1023.0, 1024.0, 1024.0, 1024.0]);
     assert_eq!(counts[2999], 1024.0);
-    // As many out of order.
+    // The same number of trades, out of order.
     let counts = intensities((0..3000).map(|n| (n ^ 1) * 1_000));
     assert_eq!(counts[1023..1025], [1023.0, 1024.0]);
     assert_eq!(counts[2999], 1023.0);
@@ -323,7 +323,7 @@ fn agree(window: usize, events: &[Event]) -> Result<(), TestCaseError> {
                 for (factor, got) in vector(&mut set).into_iter().enumerate() {
                     let want = expected[factor];
                     let near = (got - want).abs() <= 1e-12 * want.abs();
-                    // The model's own sums cancel where sizes are nearly equal.
+                    // The model's own sums cancel if sizes are nearly equal.
                     let near = near || factor == DEPTH_IMBALANCE && (got - want).abs() < 1e-14;
                     prop_assert!(near, "{}: {got} {want}", Market::FACTORS[factor]);
                 }
@@ -342,8 +342,8 @@ proptest! {
         agree(window, &events)?;
     }
 
-    /// More trades than are counted, mostly in order: each takes a step of a
-    /// millisecond or so, a few go back.
+    /// More trades than are counted, mostly in order: most advance by about a millisecond, a few go
+    /// back.
     #[test]
     fn equals_the_model_over_many_trades(
         steps in proptest::collection::vec(

@@ -6,8 +6,7 @@ use super::ratio;
 
 /// Values in a cache line.
 const LINE: usize = 8;
-/// Sums side by side, so that additions need not wait for each other and the
-/// loops vectorise.
+/// Number of parallel sums, so that additions do not wait for each other and the loops vectorise.
 const LANES: usize = 4;
 type Lanes = [f64; LANES];
 
@@ -15,31 +14,31 @@ type Lanes = [f64; LANES];
 #[repr(C, align(64))]
 struct Line([f64; LINE]);
 
-/// A ring of the last trades. What is wanted of them is computed from the ring
-/// each time: running sums would drift.
+/// A ring of the last trades. Results are recomputed from the ring each time, because running sums
+/// would drift.
 #[derive(Debug)]
 pub(super) struct Window {
     /// Prices in the first half, sizes in the second.
     lines: Box<[Line]>,
     size: usize,
-    /// Trades in the ring. Their order in it means nothing.
+    /// Number of trades in the ring. Their order in it has no meaning.
     len: usize,
     next: usize,
 }
 
-/// What the trades in the window come to.
+/// Statistics of the trades in the window.
 pub(super) struct Tape {
     /// Mean size.
     pub volume_mean: f64,
-    /// Mean price, weighted by size; 0 without any size.
+    /// Mean price, weighted by size; 0 if all sizes are 0.
     pub vwap: f64,
     /// Population standard deviation of the prices.
     pub deviation: f64,
 }
 
 impl Window {
-    /// An empty window of so many trades. All memory is taken and touched here:
-    /// zeros might be pages that are only made when they are first written.
+    /// An empty window of `size` trades. All memory is allocated and touched here, since the kernel
+    /// may provide pages of zeros only at the first write.
     pub fn new(size: usize) -> Self {
         let lines = vec![Line([f64::NAN; LINE]); 2 * size.div_ceil(LINE)];
         Self {
@@ -50,18 +49,18 @@ impl Window {
         }
     }
 
-    /// Bytes that such a window takes on the heap.
+    /// Bytes on the heap that a window of this size takes.
     pub fn heap_bytes(size: usize) -> usize {
         2 * size.div_ceil(LINE) * size_of::<Line>()
     }
 
-    /// Bytes that this one takes on the heap.
+    /// Bytes on the heap that this window holds.
     #[cfg(test)]
     pub fn held(&self) -> usize {
         size_of_val(&*self.lines)
     }
 
-    /// Adds a trade, in place of the oldest once the window is full.
+    /// Adds a trade, replacing the oldest if the window is full.
     #[inline]
     pub fn push(&mut self, price: f64, volume: f64) {
         let values: &mut [f64] = bytemuck::cast_slice_mut(&mut self.lines);
@@ -75,34 +74,32 @@ impl Window {
         }
     }
 
-    /// Mean size, weighted mean price and deviation of the trades. There must be
-    /// one.
+    /// Mean size, weighted mean price and deviation of the trades. There must be at least one
+    /// trade.
     #[inline]
     pub fn tape(&self) -> Tape {
         let values: &[f64] = bytemuck::cast_slice(&self.lines);
         let (prices, volumes) = values.split_at(values.len() / 2);
         let (prices, volumes) = (&prices[..self.len], &volumes[..self.len]);
-        // Differences from one of the prices do not cancel, and are 0 if all
-        // prices are equal.
+        // Differences from one of the prices do not cancel, and are 0 if all prices are equal.
         let pivot = prices[0];
         let [volume, amount, offset] = totals(prices, volumes, pivot);
         let count = self.len as f64;
         let share = 1.0 / count;
         let [rest, squares] = deviations(prices, pivot + offset * share);
-        // `rest` is what rounding the mean left: Chan, Golub and LeVeque,
-        // "Algorithms for Computing the Sample Variance" (1983), (1.7).
+        // `rest` is the rounding error of the mean: Chan, Golub and LeVeque, "Algorithms for
+        // Computing the Sample Variance" (1983), (1.7).
         let variance = (squares - rest * rest * share) * share;
         Tape {
             volume_mean: volume / count,
             vwap: ratio(amount, volume),
-            // Not `max`, which would make a 0 of an overflow.
+            // Not `max`, which would turn NaN from an overflow into 0.
             deviation: if variance < 0.0 { 0.0 } else { variance.sqrt() },
         }
     }
 }
 
-/// Sums of sizes, of price times size, and of the prices' differences from
-/// `pivot`.
+/// Sums of sizes, of price times size, and of the prices' differences from `pivot`.
 #[inline]
 fn totals(prices: &[f64], volumes: &[f64], pivot: f64) -> [f64; 3] {
     let mut volume: Lanes = [0.0; LANES];

@@ -2,7 +2,7 @@ use std::thread;
 
 use super::*;
 
-/// Slots of this test's own: no handle comes as far.
+/// A slot for this test only: no other test creates that many handles.
 const LAST: usize = SLOTS - 1;
 
 #[test]
@@ -31,7 +31,7 @@ fn a_slot_whose_cursors_are_held_is_not_given_out_again() {
     drop(first);
     let second = Reserved::new().unwrap();
     assert_eq!(second.index, place, "nobody holds its cursors");
-    // As the ring's end does on a lane that never comes back.
+    // Like the ring's end on a lane that never returns.
     let held = second.cursors().ring().published;
     drop(second);
     let third = Reserved::new().unwrap();
@@ -40,7 +40,7 @@ fn a_slot_whose_cursors_are_held_is_not_given_out_again() {
     assert_eq!(TABLE[place].state.load(Ordering::Relaxed), BURIED);
 }
 
-/// What the panic hook asks: the panics of a host's own threads are not hushed.
+/// The panic hook asks this: panics on a host's own threads stay visible.
 #[test]
 fn a_thread_is_inside_while_it_is_in_a_lock() {
     let reserved = Reserved::new().unwrap();

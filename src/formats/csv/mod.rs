@@ -10,20 +10,17 @@ pub(super) use rows::Rows;
 mod row;
 mod rows;
 
-/// Files further apart than this are not one recording.
+/// Files that are further apart than this are not from one recording.
 pub(super) const MAX_GAP_NS: i64 = 3_600_000_000_000;
 
-/// Reads capture files whole and merges them by time of arrival, see
-/// [the module](crate::replay). Each file's events are taken in the order of
-/// their `seq`. Plain text and gzip are told apart by content, not by name.
-/// [`Reader`](super::Reader) does the same in memory that does not grow with the
-/// files.
+/// Reads capture files whole and merges them by time of arrival, see [the module](crate::replay).
+/// Each file's events are sorted by their `seq`. Plain text and gzip are told apart by content, not
+/// by name. [`Reader`](super::Reader) does the same in memory that does not grow with the files.
 ///
 /// # Errors
 ///
-/// The file, the line, the column and what was expected. Files whose events
-/// arrive more than an hour apart are refused together: they are not of one
-/// session.
+/// The file, the line, the column and what was expected. If nothing arrives for more than an hour
+/// between files, they are not from one session and are refused together.
 pub fn read(files: &[impl AsRef<Path>]) -> std::result::Result<Feed, Error> {
     let feeds = files
         .iter()

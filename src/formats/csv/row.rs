@@ -1,4 +1,4 @@
-//! One line of recorded market data, read into the host's structs.
+//! One line of recorded market data, parsed into the host's structs.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -15,11 +15,11 @@ use crate::formats::error::{Error, Result};
 use crate::formats::feed::{EXCHANGE, INSTRUMENT_TYPE, fixed};
 use crate::formats::symbol::host_symbol;
 
-/// A column that rows ask for.
+/// A column that rows read.
 pub struct Column {
     /// Its name in the header line.
     pub name: String,
-    /// Its place in a row, if the header line has it.
+    /// Its index in a row, if the header line has it.
     pub place: Option<usize>,
 }
 
@@ -42,7 +42,7 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Finds them in a header line.
+    /// Finds the columns in a header line.
     pub fn find(header: &ByteRecord) -> Self {
         let one = |name: &str| Column {
             name: name.to_owned(),
@@ -68,7 +68,7 @@ impl Columns {
         }
     }
 
-    /// A column that the header line has twice: nobody can say which one is meant.
+    /// A column that the header line has twice, so that its meaning is ambiguous.
     pub fn doubled(&self, header: &ByteRecord) -> Option<&Column> {
         let book = self.book.iter().flatten().chain(&self.best);
         let all = [
@@ -92,7 +92,7 @@ impl Columns {
         all.into_iter().chain(book).find(|column| times(column) > 1)
     }
 
-    /// The first column that every row needs and the header line does not have.
+    /// The first column that every row needs and that the header line lacks.
     pub fn missing(&self) -> Option<&Column> {
         [
             &self.kind,
@@ -114,9 +114,8 @@ pub struct Row<'a> {
     pub line: u64,
     /// Its fields.
     pub record: &'a ByteRecord,
-    /// Whether a best price or size that is absent or not finite is an error. If not
-    /// it comes out as what no engine takes, which refuses and counts the event as it
-    /// would one that came live.
+    /// Whether a best price or size that is absent or not finite is an error. If not, it becomes a
+    /// value that the engine refuses, and counts, as it would live.
     pub strict: bool,
 }
 
@@ -164,7 +163,7 @@ impl<'a> Row<'a> {
         Ok(self.text(column)?.is_empty())
     }
 
-    /// A price; what is not there is 0, as in the host's structs.
+    /// A price; a missing one is 0, as in the host's structs.
     fn price(&self, column: &Column) -> Result<f64> {
         match !self.strict && self.is_empty(column)? {
             true => Ok(0.0),
@@ -172,8 +171,8 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The size that belongs to a price. What is not there is no size, not a size of 0,
-    /// but where there is no price either.
+    /// The size that belongs to a price. A missing size is NaN, not 0, unless the price is missing
+    /// too.
     fn size(&self, column: &Column, price: f64) -> Result<f64> {
         match !self.strict && self.is_empty(column)? {
             true if price == 0.0 => Ok(0.0),
@@ -182,7 +181,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// A level's price and size; levels behind the first may be empty.
+    /// A level's price and size; levels after the first may be empty.
     fn level(&self, price: &Column, size: &Column, level: usize) -> Result<(f64, f64)> {
         let or_zero = |column| match level > 0 && self.is_empty(column)? {
             true => Ok(Some(0.0)),
@@ -199,8 +198,8 @@ impl<'a> Row<'a> {
         Ok((value, amount))
     }
 
-    /// Cut where the host's field ends, as the host does. What `host_symbol` holds is
-    /// the host's own spelling.
+    /// The symbol, cut at the end of the host's field, as the host does. `host_symbol` already
+    /// holds the host's own spelling.
     fn symbol(&self, columns: &Columns) -> Result<[u8; SYMBOL_LEN]> {
         if columns.host_symbol.place.is_some() {
             let symbol = self.text(&columns.host_symbol)?;
@@ -216,7 +215,7 @@ impl<'a> Row<'a> {
         Ok(fixed(&symbol))
     }
 
-    /// The exchange, any bytes; that of other captures without the column.
+    /// The exchange, any bytes; the default exchange if the capture has no such column.
     fn exchange(&self, column: &Column) -> Result<[u8; EXCHANGE_LEN]> {
         let Some(bytes) = column.place.and_then(|place| self.record.get(place)) else {
             return Ok(fixed(EXCHANGE));
@@ -244,8 +243,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Hands the row to `take` with its time of arrival; its place in the true order
-    /// of arrival comes back.
+    /// Hands the row to `take` with its time of arrival, and returns its `seq`.
     pub fn read(&self, columns: &Columns, take: impl FnOnce(i64, HostEvent<'_>)) -> Result<i64> {
         let exchange_id = self.exchange(&columns.exchange)?;
         let instrument_type = match columns.instrument_type.place {

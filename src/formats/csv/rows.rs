@@ -14,9 +14,9 @@ use crate::formats::error::{Error, Result};
 use crate::formats::gzip::{self, Foreign, Gzip};
 use crate::os::files::{Recorded, Stop};
 
-/// Bytes that are read at once.
+/// Size of the read buffer, bytes.
 const BUFFER: usize = 1 << 16;
-/// Bytes that tell what a file is that is no CSV.
+/// Bytes that are enough to tell what a file that is not CSV is.
 const HEAD: usize = 32;
 
 /// An open file and how far it has been read.
@@ -31,7 +31,7 @@ pub struct Rows {
     stop: Stop,
 }
 
-/// Counts what is read.
+/// Counts the bytes read.
 struct Counted {
     file: Recorded,
     read: Arc<AtomicU64>,
@@ -107,8 +107,8 @@ impl Rows {
         })
     }
 
-    /// Hands the next row to `take`, with its time of arrival; its place in the true
-    /// order of arrival comes back, or `None` at the end of the file.
+    /// Hands the next row to `take`, with its time of arrival. Returns its `seq`, or `None` at the
+    /// end of the file.
     pub fn next(&mut self, take: impl FnOnce(i64, HostEvent<'_>)) -> Result<Option<i64>> {
         let line = self.text.position().line();
         match self.text.read_byte_record(&mut self.record) {
@@ -126,7 +126,7 @@ impl Rows {
         };
         match row.read(&self.columns, take) {
             Ok(seq) => Ok(Some(seq)),
-            // Files were joined by a tool that knows nothing of header lines.
+            // Files were concatenated by a tool that does not know about header lines.
             Err(_)
                 if self
                     .text
@@ -146,12 +146,12 @@ impl Rows {
         }
     }
 
-    /// A wait for a pipe ends, as an error, once `flag` is set.
+    /// Once `flag` is set, a wait for a pipe ends with an error.
     pub fn stop_when(&self, flag: Arc<AtomicBool>) {
         self.stop.when(flag);
     }
 
-    /// What is wrong with the row that came last as one of its file.
+    /// An error about the row that was read last, as a row of its file.
     pub fn late(&self, what: String) -> Error {
         Error::Field {
             file: self.file.clone(),
@@ -161,7 +161,7 @@ impl Rows {
         }
     }
 
-    /// A file without any row.
+    /// The error for a file without any row.
     pub fn none(&self) -> Error {
         Error::File {
             file: self.file.clone(),
@@ -175,7 +175,7 @@ impl Rows {
     }
 }
 
-/// Says what was wrong with the text itself.
+/// Says what is wrong with the text itself.
 fn failure(file: &Path, line: u64, error: &csv::Error) -> Error {
     let what = match error.kind() {
         csv::ErrorKind::UnequalLengths {

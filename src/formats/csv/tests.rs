@@ -46,7 +46,7 @@ const TICKER: &str = "ticker,10,BTCUSDT,,,,,1,2,3,4,100,1\n";
 fn reads_plain_and_gzip_in_the_order_of_seq() {
     let text = format!("{HEADER}\n{TRADE}{TICKER}");
     for bytes in [text.clone().into_bytes(), gzip(text.as_bytes())] {
-        // The name says nothing about the content.
+        // The name does not have to match the content.
         let (_dir, file) = write("feed.gz", &bytes);
         let feed = read(&[&file]).expect("a feed");
         let [first, second] = feed.events() else {
@@ -169,7 +169,7 @@ fn a_column_that_is_there_twice_is_refused() {
         error.contains("`ask_sz_10`: it is in the header line twice"),
         "{error}"
     );
-    // Of columns that nobody reads there may be any number.
+    // Columns that are never read may appear any number of times.
     let (_dir, file) = write(
         "more.csv",
         format!("{HEADER},x,x\n{}", row(",1,2\n")).as_bytes(),

@@ -1,4 +1,4 @@
-//! Checks trees, makes the forest.
+//! Checks trees and builds the forest.
 
 use super::split::{Child, Scalar, Split};
 use super::table::Table;
@@ -7,10 +7,10 @@ use super::walk::Walk;
 use super::{Forest, Plan};
 use crate::models::ModelError;
 
-/// Most splits, and trees, of a forest.
+/// Maximum number of splits, and of trees, in a forest.
 const MAX_SPLITS: usize = 1 << 30;
 
-/// Takes trees, in the order in which the forest runs them.
+/// Collects trees, in the order in which the forest runs them.
 #[derive(Clone, Debug)]
 pub(crate) struct Builder<T, V> {
     features: usize,
@@ -20,7 +20,7 @@ pub(crate) struct Builder<T, V> {
 }
 
 impl<T: Scalar, V: Copy> Builder<T, V> {
-    /// For trees over this many features.
+    /// A builder for trees over `features` features.
     pub(crate) fn new(features: usize) -> Self {
         Self {
             features,
@@ -34,10 +34,10 @@ impl<T: Scalar, V: Copy> Builder<T, V> {
     ///
     /// # Errors
     ///
-    /// Too many splits; a feature or a split that is not there; a split that several others lead to,
-    /// or none. Names the split by its index, but not the tree.
+    /// Too many splits; a feature or a split that does not exist; a split that several others lead
+    /// to, or none. Names the split by its index, but not the tree.
     pub(crate) fn add(&mut self, root: Child<V>, splits: &[Split<T, V>]) -> Result<(), ModelError> {
-        // The walk numbers nodes: two for each split, one for each root.
+        // The walk numbers its nodes with a `u32`: two for each split, one for each root.
         if self.trees.splits() + splits.len() > MAX_SPLITS || self.trees.iter().len() >= MAX_SPLITS
         {
             return Err(ModelError(format!(
@@ -92,7 +92,7 @@ impl<T: Scalar, V: Copy> Builder<T, V> {
         }
     }
 
-    /// The forest of the trees so far.
+    /// The forest of the trees added so far.
     pub(crate) fn build(self) -> Forest<T, V> {
         Forest(
             Table::new(&self.trees)
@@ -104,7 +104,7 @@ impl<T: Scalar, V: Copy> Builder<T, V> {
         )
     }
 
-    /// The trees so far as a walk, even if they would fit a table.
+    /// The trees added so far as a walk, even if they would fit a table.
     #[cfg(test)]
     pub(super) fn walk(self) -> Walk<T, V> {
         Walk::new(&self.trees)

@@ -1,16 +1,16 @@
 //! Ensembles of decision trees: what the tree formats share.
 //!
-//! A format hands each tree to a [`Builder`], which checks it, and gets a
-//! [`Forest`] that finds the leaf of every tree for a vector of features. What a
-//! leaf means and how leaves add up stay with the format.
+//! A format hands each tree to a [`Builder`], which checks it. The resulting [`Forest`] finds the
+//! leaf of every tree for a vector of features. The format decides what a leaf means and how leaves
+//! add up.
 //!
 //! | file | what |
 //! |---|---|
-//! | `split` | a split as a format states it: test, missing values, children |
-//! | `build` | checks trees, makes the forest |
-//! | `trees` | checked trees, as stated |
-//! | `table` | all trees at once, with bit masks: what trees of up to 256 leaves run on |
-//! | `walk` | from root to leaf, several trees at a time: what the others run on |
+//! | `split` | a split as the format states it: test, missing values, children |
+//! | `build` | checks trees and builds the forest |
+//! | `trees` | checked trees, as the format states them |
+//! | `table` | evaluates all trees at once with bit masks; for trees of up to 256 leaves |
+//! | `walk` | goes from root to leaf, several trees at a time; for the other trees |
 
 mod build;
 mod split;
@@ -50,11 +50,11 @@ enum Plan<T, V> {
 }
 
 impl<T: Scalar, V: Copy> Forest<T, V> {
-    /// Hands `each` the leaf that the features lead to in every tree, in the order
-    /// in which the trees were added. Does not allocate.
+    /// Calls `each` with the leaf that the features lead to in every tree, in the order in which
+    /// the trees were added. Does not allocate.
     ///
-    /// Takes as many features as the builder was told; further ones are not looked
-    /// at, and for each that is missing at the end the last run's stays.
+    /// Takes as many features as the builder was given and ignores further ones. Features missing
+    /// at the end keep their values from the last run.
     #[inline]
     pub(crate) fn run(&mut self, features: impl IntoIterator<Item = T>, each: impl FnMut(V)) {
         match &mut self.0 {

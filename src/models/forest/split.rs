@@ -1,17 +1,17 @@
-//! A split as a format states it.
+//! A split as the format states it.
 
 use std::fmt::Debug;
 
-/// Where a side of a split leads.
+/// Where one side of a split leads.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Child<V> {
-    /// The split of this index in the tree.
+    /// The split with this index in the tree.
     Split(usize),
     /// A leaf.
     Leaf(V),
 }
 
-/// What a split asks of its feature.
+/// The test that a split applies to its feature.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Test<T> {
     /// `x <= t`
@@ -26,8 +26,8 @@ pub(crate) enum Test<T> {
     Eq(T),
     /// `x != t`
     Neq(T),
-    /// `x`, truncated towards 0, is in the set: bit `c % 32` of word `c / 32` for
-    /// the category `c`. Negative ones, and those beyond the words, are not.
+    /// `x`, truncated towards 0, is in the set: bit `c % 32` of word `c / 32` is set for the
+    /// category `c`. Negative categories, and those beyond the words, are not in the set.
     In(Box<[u32]>),
 }
 
@@ -36,15 +36,15 @@ pub(crate) enum Test<T> {
 pub(crate) struct Split<T, V> {
     /// Index of its feature.
     pub(crate) feature: usize,
-    /// What it asks.
+    /// The test.
     pub(crate) test: Test<T>,
-    /// Whether NaN goes to `yes`; the test is not asked.
+    /// Whether NaN goes to `yes`; the test is then skipped.
     pub(crate) nan: bool,
-    /// Whether values within this distance of 0 go where NaN goes; NaN for none.
+    /// Values within this distance of 0 go where NaN goes; NaN if there is no such distance.
     pub(crate) zero: T,
-    /// Where a value goes that passes.
+    /// Where values go that pass the test.
     pub(crate) yes: Child<V>,
-    /// Where any other goes.
+    /// Where all other values go.
     pub(crate) no: Child<V>,
 }
 
@@ -78,7 +78,7 @@ impl<T: Scalar, V> Split<T, V> {
     }
 }
 
-/// Whether the set has the category.
+/// Whether the set contains the category.
 pub(super) fn has(set: &[u32], category: u32) -> bool {
     set.get(category as usize / 32)
         .is_some_and(|word| word >> (category % 32) & 1 == 1)
@@ -86,9 +86,9 @@ pub(super) fn has(set: &[u32], category: u32) -> bool {
 
 /// The number types of features and thresholds.
 ///
-/// A key orders numbers as integers: `x < y` is `x.key() < y.key()`, both zeros
-/// share a key, NaN comes after all. Integers compare faster, the number before
-/// another is one less, and a host that has denormals flushed changes nothing.
+/// A key orders numbers as integers: `x < y` is `x.key() < y.key()`, both zeros share a key, and
+/// NaN comes last. Keys have three advantages: integers compare faster, the key of the next lower
+/// number is one less, and a host that flushes denormals changes nothing.
 pub(crate) trait Scalar: Copy + Debug + PartialOrd + std::ops::Neg<Output = Self> {
     /// 0.
     const ZERO: Self;
@@ -100,13 +100,13 @@ pub(crate) trait Scalar: Copy + Debug + PartialOrd + std::ops::Neg<Output = Self
     const INFINITY: Self;
     /// Whether it is NaN.
     fn is_nan(self) -> bool;
-    /// Truncated towards 0, if that is a category.
+    /// The value truncated towards 0, if that is a category.
     fn category(self) -> Option<u32>;
-    /// The smallest number that truncates to a category that is not 0.
+    /// The smallest number that truncates to a category other than 0.
     fn of_category(category: u32) -> Self;
-    /// Its place in the order of all numbers.
+    /// Its position in the order of all numbers.
     fn key(self) -> i64;
-    /// The number of this key: NaN for one beyond infinity's.
+    /// The number with this key: NaN for a key above infinity's.
     fn of_key(key: i64) -> Self;
 }
 
@@ -128,7 +128,7 @@ macro_rules! scalar {
 
             fn of_category(category: u32) -> Self {
                 let near = category as $float;
-                // An `f32` cannot hold every category: the first at or above.
+                // An `f32` cannot hold every category: take the next number above it.
                 if f64::from(near) < f64::from(category) {
                     near.next_up()
                 } else {

@@ -1,32 +1,30 @@
 //! All trees at once: one row of bit masks for each cell of each feature.
 //!
-//! The tests of all splits on a feature cut its number line into cells within
-//! which none of them changes. For each cell, and for NaN, a row holds a mask for
-//! each tree: the leaves that a value in the cell leaves possible. A run finds
-//! the cell of each feature and ANDs one row a feature; what is left of each mask
-//! is a single bit, the tree's leaf. No step depends on a branch, the rows are
-//! read in order, and a test costs nothing at run time, whatever it asks.
+//! The tests of all splits on a feature cut its number line into cells within which no test changes
+//! its result. For each cell, and for NaN, a row holds a mask for each tree: the leaves that a
+//! value in the cell can still reach. A run finds the cell of each feature and ANDs one row per
+//! feature. What remains of each mask is a single bit, the tree's leaf. No step branches on the
+//! data, rows are read in order, and the kind of test costs nothing at run time.
 //!
-//! The masks are those of QuickScorer (Lucchese et al., SIGIR 2015), multiplied out
-//! over the cells.
+//! The masks are those of QuickScorer (Lucchese et al., SIGIR 2015), precomputed for every cell.
 
 use std::hint::select_unpredictable;
 
 use super::split::{Child, Scalar, Split, Test};
 use super::trees::Trees;
 
-/// Leaves of a tree, as bits, whatever the mask.
+/// The leaves of a tree as bits, independent of the mask type.
 type Leaves = [u64; 4];
 
 /// A mask with a bit for each leaf of a tree.
 pub(super) trait Mask: Copy {
     /// All leaves.
     const ALL: Self;
-    /// Without these.
+    /// The mask without these leaves.
     fn without(self, out: &Leaves) -> Self;
-    /// What both have.
+    /// The leaves that are in both.
     fn and(self, other: Self) -> Self;
-    /// Number of the lowest leaf.
+    /// Index of the lowest leaf.
     fn first(self) -> usize;
 }
 
@@ -78,20 +76,20 @@ impl<const WORDS: usize> Mask for [u64; WORDS] {
     }
 }
 
-/// Most bytes of masks: this, and so much for each split, which bounds them by the
-/// size of the file.
+/// Maximum total size of the masks, bytes: this, plus `MAX_BYTES_EACH` for each split, which bounds
+/// them by the size of the file.
 const MAX_BYTES: usize = 16 << 20;
 /// See `MAX_BYTES`.
 const MAX_BYTES_EACH: usize = 320;
 
-/// Most bytes of masks that a run reads for a tree. Measured on an AMD server core with
-/// 100 trees over 60 features: masks win at 480 bytes (64 leaves: 13 ns a tree, the
-/// walk 19 ns) and lose at 960 (127 leaves: 32 ns, the walk 23 ns). Over 15 features,
-/// 480 bytes for 255 leaves, 30 trees take 17 ns each and on the walk 24 ns, 500 trees
-/// 20 ns and 57 ns.
+/// Maximum number of bytes of masks that a run reads for a tree. Measured on an AMD server core
+/// with 100 trees over 60 features: masks win at 480 bytes (64 leaves: 13 ns a tree, the walk 19
+/// ns) and lose at 960 (127 leaves: 32 ns, the walk 23 ns). Over 15 features, with 480 bytes for
+/// 255 leaves, 30 trees take 17 ns each (the walk 24 ns), and 500 trees 20 ns each (the walk 57
+/// ns).
 const MAX_READ: usize = 640;
 
-/// Most places at which one split's answer, or those of all on a feature, change.
+/// Maximum number of places where the result of one split, or of all splits on a feature, changes.
 const MAX_CUTS: usize = 1 << 15;
 
 /// Trees whose masks are ANDed together.
@@ -104,27 +102,27 @@ struct Block<M>([M; BLOCK]);
 #[derive(Clone, Debug)]
 struct Column {
     feature: usize,
-    /// The last keys of all its cells but the last, ascending. The last is NaN's.
+    /// The last key of each cell except the last, ascending. The last cell is NaN's.
     bounds: Box<[i64]>,
-    /// Its first row.
+    /// Index of its first row.
     row: usize,
 }
 
-/// Trees of at most `LEAVES` leaves, which is at most the bits of an `M`.
+/// Trees of at most `LEAVES` leaves; `LEAVES` is at most the number of bits of an `M`.
 #[derive(Clone, Debug)]
 pub(super) struct Table<T, V, M, const LEAVES: usize> {
     columns: Box<[Column]>,
-    /// Blocks in a row.
+    /// Number of blocks in a row.
     stride: usize,
     masks: Box<[Block<M>]>,
     leaves: Box<[[V; LEAVES]]>,
-    /// The features of the last run, then where each column's row starts.
+    /// The features of the last run, and below, where the row of each column starts.
     x: Box<[T]>,
     rows: Box<[usize]>,
 }
 
 impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
-    /// The table of these trees, if they are small enough for it.
+    /// The table of these trees, if it is small enough.
     pub(super) fn new(all: &Trees<T, V>) -> Option<Self> {
         let trees = all.iter().len();
         if all.iter().any(|(_, splits)| splits.len() >= LEAVES) {
@@ -180,7 +178,7 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
                     *mask = mask.without(out);
                 }
             }
-            // The bits beyond the leaves stay set, but the leaf's is below them.
+            // The bits above the leaves stay set, but the leaf's bit is below them.
             leaves.push(std::array::from_fn(|leaf| {
                 sides.leaves[if leaf < sides.leaves.len() { leaf } else { 0 }]
             }));
@@ -208,7 +206,7 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
             let mut left = [M::ALL; BLOCK];
             for &row in &self.rows {
                 let masks = &self.masks[row + block].0;
-                // By index, so that the whole block stays in registers.
+                // With indices, so that the whole block stays in registers.
                 for lane in 0..BLOCK {
                     left[lane] = left[lane].and(masks[lane]);
                 }
@@ -220,7 +218,7 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
     }
 }
 
-/// How many of the ascending keys are below `key`. No branch depends on the key.
+/// How many of the ascending keys are below `key`. Branch-free.
 #[inline(always)]
 fn rank(keys: &[i64], key: i64) -> usize {
     let mut rest = keys;
@@ -235,7 +233,7 @@ fn rank(keys: &[i64], key: i64) -> usize {
     below + usize::from(rest.first().is_some_and(|&last| last < key))
 }
 
-/// Which leaves lie on either side of each split of a tree.
+/// Which leaves are on either side of each split of a tree.
 struct Sides<V> {
     of: Vec<[Leaves; 2]>,
     leaves: Vec<V>,
@@ -250,8 +248,8 @@ impl<V: Copy> Sides<V> {
             Child::Leaf(leaf) => leaves.push(leaf),
             Child::Split(index) => order.push(index),
         }
-        // Parents come before their children in `order`, so that all below a split
-        // is known when its turn comes from the back.
+        // Parents come before their children in `order`, so that in reverse order everything below
+        // a split is known when its turn comes.
         let mut next = 0;
         while let Some(&index) = order.get(next) {
             next += 1;
@@ -280,10 +278,10 @@ impl<V: Copy> Sides<V> {
 }
 
 impl<T: Scalar, V> Split<T, V> {
-    /// Adds the last key before each place where its answer may change, if they
-    /// are not too many.
+    /// Adds the last key before each place where the split's result may change, or returns `None`
+    /// if there are too many.
     fn cuts(&self, keys: &mut Vec<i64>) -> Option<()> {
-        // NaN's cell starts after infinity.
+        // NaN's cell starts above infinity.
         keys.push(T::INFINITY.key());
         match &self.test {
             Test::Leq(t) | Test::Gt(t) => keys.push(t.key()),

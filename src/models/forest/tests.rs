@@ -1,11 +1,11 @@
-//! Every plan against a recursion that follows the splits.
+//! Every plan against a recursive evaluation of the splits.
 
 use proptest::prelude::*;
 
 use super::split::Scalar;
 use super::*;
 
-/// Values at which tests change their minds.
+/// Values at which tests change their results.
 const SPECIAL: [f64; 16] = [
     0.0,
     -0.0,
@@ -65,7 +65,7 @@ fn test<T: Number>(random: &mut fastrand::Rng, kinds: u8) -> Test<T> {
 
 type Made<T> = (Child<u32>, Vec<Split<T, u32>>);
 
-/// A tree of random shape, its splits in random order, leaves numbered from `leaf`.
+/// A tree of random shape, with splits in random order and leaves numbered from `leaf`.
 fn tree<T: Number>(
     random: &mut fastrand::Rng,
     features: usize,
@@ -81,7 +81,7 @@ fn tree<T: Number>(
         leaf += 1;
         Child::Leaf(leaf - 1)
     };
-    // Leaves that may yet become splits: (the split above, which side).
+    // Leaves that may still become splits: (the split above, which side).
     let mut open: Vec<(usize, bool)> = Vec::new();
     for &at in &place {
         if !open.is_empty() {
@@ -235,7 +235,7 @@ fn small_trees_run_on_a_table_and_only_unordered_tests_are_stated() {
     for of in [Leq, Lt, Gte, Gt] {
         assert!(matches!(plan(of(f64::NAN), 1), Plan::Narrow(_)));
     }
-    // Up to as many categories as a table takes.
+    // As many categories as a table can hold.
     assert!(matches!(plan(In(vec![1; 1024].into()), 1), Plan::Narrow(_)));
     assert!(matches!(plan(In(vec![1; 1025].into()), 1), Plan::Walk(_)));
 }

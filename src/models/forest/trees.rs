@@ -1,4 +1,4 @@
-//! Checked trees, as the format states them: what the plans are made of.
+//! Checked trees, as the format states them; the plans are built from these.
 
 use super::split::{Child, Split};
 
@@ -13,7 +13,7 @@ pub(super) struct Trees<T, V> {
 #[derive(Clone, Copy, Debug)]
 struct Tree<V> {
     root: Child<V>,
-    /// Where its splits are among those of all.
+    /// Index of its first split among all splits.
     start: usize,
     end: usize,
 }
@@ -39,7 +39,7 @@ impl<T: Clone, V: Copy> Trees<T, V> {
         self.features
     }
 
-    /// How many splits there are in all.
+    /// The total number of splits.
     pub(super) fn splits(&self) -> usize {
         self.splits.len()
     }

@@ -1,45 +1,44 @@
-//! From root to leaf, several trees at a time.
+//! Goes from root to leaf, several trees at a time.
 //!
-//! A step is a load of a node, one comparison of integers and an addition; no
-//! branch depends on the features. What a split says of NaN and of zeros is part
-//! of the key it reads: each feature has a key for each way in which its splits
-//! treat them. A leaf leads to itself, so that trees in flight together need not
-//! be equally deep.
+//! A step is a load of a node, one comparison of integers and an addition; it does not branch on
+//! the features. How a split treats NaN and zeros is part of the key that it reads: each feature
+//! has one key for each such treatment. A leaf leads to itself, so that trees in flight together
+//! may differ in depth.
 
 use rustc_hash::FxHashMap;
 
 use super::split::{Child, Scalar, Split, Test};
 use super::trees::Trees;
 
-/// Trees in flight: their loads overlap.
+/// Number of trees in flight: their loads overlap.
 const LANES: usize = 8;
 
-/// Steps between two looks at whether all trees in flight are at a leaf.
+/// Steps between two checks whether all trees in flight are at a leaf.
 const STEPS: usize = 4;
 
-/// The slot whose key is below all others: leaves read it.
+/// The slot whose key is below all others; leaves read it.
 const LOWEST: u32 = 0;
 
-/// In place of a slot: a split whose test is asked as it was stated.
+/// Used instead of a slot: a split whose test is evaluated as the format states it.
 const STATED: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]
 #[repr(align(16))]
 struct Node {
-    /// Goes to `child` if the key in `slot` is not above this, else to the node
-    /// after it. Of a leaf, its number; of a stated split, the split's.
+    /// The next node is `child` if the key in `slot` is at most this, else the node after `child`.
+    /// For a leaf, this is the leaf's index; for a stated split, the split's index.
     key: i64,
     slot: u32,
     child: u32,
 }
 
-/// What a slot's key is made of.
+/// How a slot's key is computed.
 #[derive(Clone, Copy, Debug)]
 struct Slot<T> {
     feature: usize,
-    /// Values within this distance of 0 count as NaN; NaN for none.
+    /// Values within this distance of 0 count as NaN; NaN if there is no such distance.
     zero: T,
-    /// The key of NaN: below or above all numbers'.
+    /// The key of NaN: below or above the keys of all numbers.
     nan: i64,
 }
 
@@ -47,20 +46,20 @@ struct Slot<T> {
 #[derive(Clone, Debug)]
 pub(super) struct Walk<T, V> {
     nodes: Box<[Node]>,
-    /// A node each, then any leaf up to a multiple of `LANES`.
+    /// One root node per tree, then any leaf, up to a multiple of `LANES`.
     roots: Box<[u32]>,
     trees: usize,
     leaves: Box<[V]>,
-    /// Without the first, `LOWEST`.
+    /// Without the first slot, `LOWEST`.
     slots: Box<[Slot<T>]>,
     pub(super) stated: Box<[Split<T, ()>]>,
-    /// The features of the last run, then the key of each slot.
+    /// The features of the last run, and below, the key of each slot.
     x: Box<[T]>,
     keys: Box<[i64]>,
 }
 
 impl<T: Scalar, V: Copy> Walk<T, V> {
-    /// Any trees: the builder has seen to it that there are not too many splits.
+    /// Builds the walk for any trees: the builder has checked that there are not too many splits.
     pub(super) fn new(trees: &Trees<T, V>) -> Self {
         Layout::default().walk(trees)
     }
@@ -80,7 +79,7 @@ impl<T: Scalar, V: Copy> Walk<T, V> {
         }
     }
 
-    /// `ANY`: whether there are stated splits.
+    /// `ANY` says whether there are stated splits.
     #[inline(always)]
     fn leaves<const ANY: bool>(&self, mut each: impl FnMut(V)) {
         for (group, roots) in self.roots.as_chunks::<LANES>().0.iter().enumerate() {
@@ -122,7 +121,7 @@ impl<T: Scalar> Slot<T> {
     }
 }
 
-/// Has the last trees in flight among others that are at a leaf.
+/// Fills the last group of trees in flight with trees that are already at a leaf.
 fn fill_last_group(roots: &mut Vec<u32>, leaf: u32) {
     roots.resize(roots.len().next_multiple_of(LANES), leaf);
 }
@@ -131,7 +130,7 @@ struct Layout<T, V> {
     nodes: Vec<Node>,
     leaves: Vec<V>,
     slots: Vec<Slot<T>>,
-    /// By feature, the zero's key, and whether NaN is below.
+    /// By feature, key of the zero distance, and whether NaN is below all numbers.
     slot_of: FxHashMap<(usize, i64, bool), u32>,
     stated: Vec<Split<T, ()>>,
 }
@@ -199,7 +198,7 @@ impl<T: Scalar, V: Copy> Layout<T, V> {
         }
     }
 
-    /// Makes room for some nodes.
+    /// Reserves `count` nodes.
     fn place(&mut self, count: usize) -> u32 {
         let at = self.nodes.len();
         let node = Node {
@@ -211,8 +210,7 @@ impl<T: Scalar, V: Copy> Layout<T, V> {
         at as u32
     }
 
-    /// The node of a split, whose child is not known yet, and whether its first
-    /// child is `no`.
+    /// The node of a split, whose child is not yet known, and whether its first child is `no`.
     fn node(&mut self, split: &Split<T, V>) -> (Node, bool) {
         let (key, swap) = match split.test {
             Test::Leq(t) if !t.is_nan() => (t.key(), false),

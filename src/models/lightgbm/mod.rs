@@ -2,9 +2,9 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `text` | lines into sections of keys |
-//! | `tree` | a section into a tree |
-//! | `objective` | from the sum of the leaves to the output |
+//! | `text` | splits lines into sections of keys |
+//! | `tree` | turns a section into a tree |
+//! | `objective` | turns the sum of the leaves into the output |
 
 mod objective;
 #[cfg(test)]
@@ -21,16 +21,15 @@ use super::{Iterations, Model, ModelError};
 
 /// An ensemble that LightGBM trained: its versions `v2` to `v4`, one output.
 ///
-/// The output is what `Booster.predict` gives: called `probability` for `binary` and
-/// `cross_entropy`, else `prediction`. Leaves are summed in `f64` in the order of the
-/// trees, as LightGBM does, so the sum is the same to the last bit. Objectives:
-/// `regression`, `regression_l1`, `huber`, `fair`, `quantile`, `mape` (each with or
-/// without `sqrt`), `poisson`, `gamma`, `tweedie`, `binary`, `cross_entropy`,
-/// `cross_entropy_lambda`, and none. Linear trees, models with several classes, and keys
-/// that LightGBM up to 4.7 does not write are refused.
+/// The output is what `Booster.predict` gives: named `probability` for `binary` and
+/// `cross_entropy`, else `prediction`. Leaves are summed in `f64` in the order of the trees, as
+/// LightGBM does, so the sum is the same to the last bit. Objectives: `regression`,
+/// `regression_l1`, `huber`, `fair`, `quantile`, `mape` (each with or without `sqrt`), `poisson`,
+/// `gamma`, `tweedie`, `binary`, `cross_entropy`, `cross_entropy_lambda`, and none. Linear trees,
+/// models with several classes, and keys that LightGBM up to 4.7 does not write are refused.
 ///
-/// Missing values follow LightGBM's predictor: where a split knows none, NaN counts
-/// as 0; a categorical split sends NaN, negative and unknown categories right.
+/// Missing values follow LightGBM's predictor. If a split has no missing values, NaN counts as 0. A
+/// categorical split sends NaN, negative and unknown categories right.
 ///
 /// ```
 /// use signal::models::{LightGbm, Model};
@@ -49,7 +48,7 @@ use super::{Iterations, Model, ModelError};
 #[derive(Clone, Debug)]
 pub struct LightGbm {
     forest: Forest<f64, f64>,
-    /// What the sum is divided by: the number of trees of a random forest.
+    /// Divisor of the sum: the number of trees of a random forest.
     divisor: Option<f64>,
     objective: Objective,
     inputs: usize,
@@ -67,8 +66,8 @@ impl LightGbm {
         Self::read(bytes, Iterations::Saved)?.settled()
     }
 
-    /// [`parse`](Self::parse), with so many iterations. LightGBM leaves out of the file what
-    /// came after the best, so its default is all.
+    /// [`parse`](Self::parse), with a choice of iterations. LightGBM does not save iterations after
+    /// the best one, so the default is all.
     pub(super) fn read(bytes: &[u8], wanted: Iterations) -> Result<Parsed<Self>, ModelError> {
         let most = match wanted {
             Iterations::Saved | Iterations::All => None,
@@ -147,7 +146,7 @@ impl Model for LightGbm {
     #[inline]
     fn run(&mut self, factors: &[f64], out: &mut [f64]) {
         let factors = &factors[..self.inputs];
-        // LightGBM drops what is this small before it asks a tree.
+        // LightGBM drops values this small before it evaluates a tree.
         let factors = factors
             .iter()
             .map(|&x| if x.abs() <= tree::ZERO { 0.0 } else { x });

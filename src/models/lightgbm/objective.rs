@@ -1,4 +1,4 @@
-//! From the sum of the leaves to the output.
+//! Turns the sum of the leaves into the output.
 
 use crate::models::ModelError;
 
@@ -7,7 +7,7 @@ use crate::models::ModelError;
 pub(super) enum Objective {
     /// The sum.
     Identity,
-    /// `sign(x) x^2`, for targets that were trained on as roots.
+    /// `sign(x) x^2`, for models that were trained on the targets' roots.
     Square,
     /// `exp(x)`
     Exp,
@@ -18,8 +18,8 @@ pub(super) enum Objective {
 }
 
 impl Objective {
-    /// Reads the value of `objective`: a name and parameters, of which some matter
-    /// in training alone.
+    /// Reads the value of `objective`: a name and parameters, some of which matter in training
+    /// only.
     pub(super) fn parse(text: &str) -> Result<Self, ModelError> {
         let mut words = text.split_ascii_whitespace();
         let name = words.next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Small files, written by hand.
+//! Small files written by hand.
 
 use super::*;
 
@@ -35,7 +35,7 @@ fn run(file: &str, x: [f64; 2]) -> f64 {
     out[0]
 }
 
-/// The file with one line in place of another.
+/// The file with one line replaced by another.
 fn with(from: &str, to: &str) -> String {
     assert!(FILE.contains(from), "{from}");
     FILE.replacen(from, to, 1)
@@ -65,15 +65,15 @@ fn missing_values_go_as_the_decision_type_says() {
             "{x}"
         );
     }
-    // None: NaN counts as 0, whatever the default.
+    // Missing type None: NaN counts as 0, whatever the default direction.
     assert!(decides(0, "0.5", f64::NAN) && !decides(2, "-0.5", f64::NAN));
-    // Zero: 0 and NaN go where the default says, and so do values that LightGBM
-    // takes for 0.
+    // Missing type Zero: 0 and NaN take the default direction, and so do values that LightGBM
+    // treats as 0.
     for x in [0.0, -0.0, 1e-36, f64::NAN] {
         assert!(!decides(4, "0.5", x) && decides(6, "-0.5", x), "{x}");
     }
     assert!(decides(4, "0.5", 1e-34) && !decides(6, "-0.5", 1e-34));
-    // NaN: NaN alone does.
+    // Missing type NaN: only NaN takes the default direction.
     assert!(!decides(8, "0.5", f64::NAN) && decides(10, "-0.5", f64::NAN));
     assert!(decides(8, "0.5", 0.0) && !decides(10, "-0.5", 0.0));
 }
@@ -194,7 +194,7 @@ fn keys_that_nobody_knows_are_refused() {
     }
     let error = refusal(&after(&format!("{free}tree_scale=2\n")));
     assert!(error.contains("\"tree_scale=2\" is not known"), "{error}");
-    // What LightGBM's writers leave in a tree beside what the model needs.
+    // Keys that LightGBM's writers add to a tree and that the model does not need.
     let more = with(
         "leaf_value=1 2 4",
         "split_gain=1 1\nleaf_value=1 2 4\nleaf_weight=1 1 1\nleaf_count=1 1 1\n\

@@ -1,4 +1,4 @@
-//! Lines into sections of keys.
+//! Splits lines into sections of keys.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -6,11 +6,11 @@ use std::str::FromStr;
 use super::objective::Objective;
 use crate::models::{MAX_FEATURES, ModelError};
 
-/// Keys before the trees that change no prediction.
+/// Keys before the trees that do not affect predictions.
 const UNUSED_HEADER: &[&str] = &["label_index", "monotone_constraints", "feature_infos"];
 
-/// Keys of a tree that change no prediction: those after `shrinkage`, which the
-/// leaves have in them, are of linear trees, which `is_linear` tells.
+/// Keys of a tree that do not affect predictions. The leaves already include `shrinkage`. The keys
+/// after it belong to linear trees, which `is_linear` marks.
 const UNUSED_TREE: &[&str] = &[
     "split_gain",
     "leaf_weight",
@@ -26,19 +26,19 @@ const UNUSED_TREE: &[&str] = &[
     "leaf_coeff",
 ];
 
-/// What may follow the trees and hold anything: each starts with such a line and ends
-/// with another, or with an empty one.
+/// Sections after the trees with arbitrary content: each starts with the first line and ends with
+/// the second, or with an empty line.
 const FREE_FORM: &[(&str, &str)] = &[
     ("feature_importances:", ""),
     ("feature importances:", ""),
     ("parameters:", "end of parameters"),
 ];
 
-/// The same, on one line.
+/// The same, as a single line.
 const FREE_LINE: &str = "pandas_categorical:";
 
-/// `key=value` lines up to an empty one. Only the keys that matter are kept; one that
-/// is not known not to matter is refused.
+/// `key=value` lines up to an empty line. Only the keys that matter are kept; a key that is neither
+/// needed nor known to be irrelevant is refused.
 #[derive(Debug)]
 pub(super) struct Section<'a, const N: usize> {
     keys: &'static [&'static str; N],
@@ -72,25 +72,25 @@ impl<'a, const N: usize> Section<'a, N> {
         Ok(())
     }
 
-    /// The text of a key that may be absent, and its line.
+    /// The text and line of a key that may be absent.
     pub(super) fn text(&self, key: impl Into<usize>) -> Option<(usize, &'a str)> {
         self.values[key.into()]
     }
 
-    /// The text of a key that must be there.
+    /// The text and line of a key that must be present.
     pub(super) fn required(&self, key: impl Into<usize>) -> Result<(usize, &'a str), ModelError> {
         let key = key.into();
         self.values[key].ok_or_else(|| ModelError(format!("{} is missing", self.keys[key])))
     }
 
-    /// A number that must be there.
+    /// A number that must be present.
     pub(super) fn number<T: FromStr>(&self, key: impl Into<usize>) -> Result<T, ModelError> {
         let key = key.into();
         let (line, text) = self.required(key)?;
         parse(text).ok_or_else(|| wrong(line, self.keys[key], text, "a whole number in range"))
     }
 
-    /// As many numbers as said. Grows with the text alone: `count` may be a lie.
+    /// Exactly `count` numbers. Memory grows only with the text, because `count` may be wrong.
     pub(super) fn numbers<T: FromStr>(
         &self,
         key: impl Into<usize>,
@@ -126,7 +126,7 @@ fn parse<T: FromStr>(word: &str) -> Option<T> {
     word.trim_ascii().parse().ok()
 }
 
-/// An error about a word of the text; says it only in part if it is long.
+/// An error about a word of the text, which is shortened if it is long.
 pub(super) fn wrong(line: usize, name: impl Display, word: &str, expected: &str) -> ModelError {
     let part: String = word.chars().take(40).collect();
     ModelError(format!(
@@ -223,7 +223,7 @@ impl<'a> Sections<'a> {
         Err(ended(self.line))
     }
 
-    /// The next tree, or none at `end of trees`.
+    /// The next tree, or `None` at `end of trees`.
     pub(super) fn tree(&mut self) -> Result<Option<TreeSection<'a>>, ModelError> {
         while let Some((number, line)) = self.next()? {
             if line == "end of trees" {
@@ -241,7 +241,7 @@ impl<'a> Sections<'a> {
         Err(ended(self.line))
     }
 
-    /// What follows the trees: nothing but what may hold anything.
+    /// Reads the rest of the file: only the sections with arbitrary content are allowed.
     pub(super) fn finish(mut self) -> Result<(), ModelError> {
         while let Some((number, line)) = self.next()? {
             if line.is_empty() || line.starts_with(FREE_LINE) {
@@ -262,16 +262,16 @@ fn ended(line: usize) -> ModelError {
     ))
 }
 
-/// What comes before the trees.
+/// The part before the trees.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) features: usize,
-    /// Empty if they are LightGBM's own.
+    /// Empty if they are LightGBM's default names.
     pub(super) names: Vec<String>,
     pub(super) objective: Objective,
-    /// Whether the output is the mean over the trees.
+    /// Whether the output is the mean of the trees.
     pub(super) average: bool,
-    /// How many trees the file says there are.
+    /// The number of trees according to the file.
     pub(super) trees: Option<usize>,
 }
 
@@ -283,7 +283,7 @@ impl Header {
         }
         let section = sections.section(Section::new(HEADER, UNUSED_HEADER))?;
         let (line, version) = section.required(HeaderKey::Version)?;
-        // They are written alike, but that v2 says less of a tree's weights.
+        // The versions have the same format, except that v2 has fewer weights of a tree.
         if !["v2", "v3", "v4"].contains(&version) {
             return Err(wrong(line, "version", version, "v2, v3 or v4"));
         }
@@ -303,7 +303,7 @@ impl Header {
             )));
         }
         let (line, names) = section.required(HeaderKey::Names)?;
-        // One too many shows, and no more are kept.
+        // One name too many is enough to detect the error, so no more are kept.
         let names = names.split_ascii_whitespace().take(last + 2);
         let names: Vec<&str> = names.collect();
         if last.checked_add(1) != Some(names.len()) {

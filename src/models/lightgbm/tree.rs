@@ -1,4 +1,4 @@
-//! A section into a tree.
+//! Turns a section into a tree.
 
 use super::text::{TreeKey, TreeSection};
 use crate::models::ModelError;
@@ -10,7 +10,7 @@ pub(super) const ZERO: f64 = 1e-35_f32 as f64;
 const CATEGORICAL: u8 = 1;
 const DEFAULT_LEFT: u8 = 2;
 
-/// A tree as the forest takes it; its order of splits is the file's.
+/// A tree as the forest takes it; the splits are in the order of the file.
 #[derive(Debug)]
 pub(super) struct Tree {
     pub(super) root: Child<f64>,
@@ -54,7 +54,7 @@ pub(super) fn read(section: &TreeSection<'_>) -> Result<Tree, ModelError> {
         if let Ok(split) = usize::try_from(child) {
             return Ok(Child::Split(split));
         }
-        // Leaves are written as their complement.
+        // Leaves are written as their bitwise complement.
         let leaf = !child as usize;
         let Some(taken) = taken.get_mut(leaf) else {
             return Err(ModelError(format!(
@@ -98,7 +98,7 @@ struct Decision {
 }
 
 impl Decision {
-    /// The test, where NaN goes, and what counts as 0.
+    /// The test, where NaN goes, and the distance from 0 that counts as 0.
     fn read(&self, sets: &mut [Option<Box<[u32]>>]) -> Result<(Test<f64>, bool, f64), ModelError> {
         let threshold = self.threshold;
         if self.bits & CATEGORICAL != 0 {
@@ -114,14 +114,14 @@ impl Decision {
             })?;
             return Ok((Test::In(set), false, f64::NAN));
         }
-        // Infinity parts NaN from all numbers.
+        // A threshold of infinity separates NaN from all numbers.
         if threshold.is_nan() {
             return Err(ModelError::new("its threshold is NaN; expected a number"));
         }
         let default = self.bits & DEFAULT_LEFT != 0;
         let test = Test::Leq(threshold);
         match self.bits >> 2 {
-            // Without missing values in training, NaN counts as 0.
+            // If training saw no missing values, NaN counts as 0.
             0 => Ok((test, 0.0 <= threshold, f64::NAN)),
             // 0 and NaN are missing.
             1 => Ok((test, default, ZERO)),
@@ -134,7 +134,7 @@ impl Decision {
     }
 }
 
-/// The category sets, each for one split.
+/// The category sets, each used by one split.
 fn sets(section: &TreeSection<'_>) -> Result<Vec<Option<Box<[u32]>>>, ModelError> {
     let count: usize = match section.text(TreeKey::Categorical) {
         Some(_) => section.number(TreeKey::Categorical)?,

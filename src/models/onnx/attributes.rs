@@ -1,5 +1,5 @@
-//! A node's attributes. Each is asked for by name; what nobody asked for is
-//! refused, so nothing that changes a result is passed over.
+//! A node's attributes. Each is read by name; any that was not read is refused, so that nothing
+//! that changes a result is ignored silently.
 
 use super::external::External;
 use super::proto::{self, Attribute};
@@ -7,7 +7,7 @@ use super::tensor::{self, Tensor};
 use super::wire::Span;
 use crate::models::ModelError;
 
-/// The attributes that nobody has asked for yet.
+/// The attributes that have not been read yet.
 #[derive(Debug)]
 pub struct Attributes<'a> {
     left: Vec<(&'a str, Span<'a>)>,
@@ -45,12 +45,12 @@ impl<'a> Attributes<'a> {
         Ok(Some(attribute))
     }
 
-    /// Whether it is there and not asked for.
+    /// Whether the attribute is present and has not been read.
     pub fn has(&self, name: &str) -> bool {
         self.left.iter().any(|(known, _)| *known == name)
     }
 
-    /// An integer. A writer may leave out a 0 if it names the type.
+    /// An integer. A writer may leave out the value 0 if it names the type.
     pub fn int(&mut self, name: &str) -> Result<Option<i64>, ModelError> {
         self.take(name)?
             .map(|attribute| match (attribute.int, attribute.kind) {
@@ -93,19 +93,19 @@ impl<'a> Attributes<'a> {
             .transpose()
     }
 
-    /// Floats; none if it is not there.
+    /// Floats; empty if absent.
     pub fn floats(&mut self, name: &str) -> Result<Vec<f32>, ModelError> {
         let list = self.list(name, 6, "floats")?;
         Ok(list.map(|attribute| attribute.floats).unwrap_or_default())
     }
 
-    /// Integers; none if it is not there.
+    /// Integers; empty if absent.
     pub fn ints(&mut self, name: &str) -> Result<Vec<i64>, ModelError> {
         let list = self.list(name, 7, "integers")?;
         Ok(list.map(|attribute| attribute.ints).unwrap_or_default())
     }
 
-    /// Texts; none if it is not there.
+    /// Texts; empty if absent.
     pub fn texts(&mut self, name: &str) -> Result<Vec<&'a [u8]>, ModelError> {
         let list = self.list(name, 8, "texts")?;
         Ok(list.map(|attribute| attribute.texts).unwrap_or_default())
@@ -126,12 +126,12 @@ impl<'a> Attributes<'a> {
         Ok(Some(attribute))
     }
 
-    /// Drops an attribute that changes no result.
+    /// Drops an attribute that does not affect results.
     pub fn ignore(&mut self, name: &str) {
         self.left.retain(|(known, _)| *known != name);
     }
 
-    /// Refuses what is left.
+    /// Refuses the attributes that were not read.
     pub fn finish(self) -> Result<(), ModelError> {
         match self.left.first() {
             None => Ok(()),

@@ -1,9 +1,8 @@
-//! From a graph to a plan.
+//! Compiles a graph into a plan.
 //!
-//! Nodes that the chosen outputs need are taken in an order in which each comes
-//! after those it reads. Each is lowered to steps over buffers whose sizes are
-//! known, for a batch of one sample; what depends on constants only is computed
-//! here.
+//! The nodes that the chosen outputs need are sorted so that each comes after those that it reads.
+//! Each is lowered to steps over buffers of known size, for a batch of one sample. Whatever depends
+//! on constants only is computed here.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,22 +20,22 @@ use super::{fuse, ops::Op};
 use crate::models::parsed::Reading;
 use crate::models::{ModelError, room};
 
-/// Most numbers in all tensors together: 256 MiB.
+/// Maximum number of numbers in all tensors together: 256 MiB.
 const MAX_NUMBERS: usize = 64 << 20;
 
-/// Numbers that memory is asked for at once, and the bytes of each: an integer, and a
+/// For how many numbers memory is requested at a time, and the bytes of each: an integer, and a
 /// place in the buffer.
 const GRANT: usize = 1 << 18;
 const EACH: usize = 12;
 
-/// Most multiplications, or what takes as long, in a run: some 20 milliseconds where
-/// each waits for the one before, as in a product of two inputs.
+/// Maximum number of multiplications, or of work that takes as long, in a run: some 20 milliseconds
+/// if each waits for the one before, as in a product of two inputs.
 const MAX_WORK: usize = 1 << 24;
 
-/// Most values of all inputs together, and of all outputs.
+/// Maximum number of values of all inputs together, and of all outputs together.
 const MAX_PORTS: usize = 1 << 16;
 
-/// What a model is made of.
+/// The parts of a compiled model.
 #[derive(Debug)]
 pub struct Compiled {
     pub plan: Plan,
@@ -52,11 +51,11 @@ pub struct Compiled {
 pub struct Output {
     pub name: String,
     pub region: Region,
-    /// What the numbers stand for, if they are a classifier's labels.
+    /// What the numbers mean, if they are a classifier's labels.
     pub labels: Option<Labels>,
 }
 
-/// A step before it has a place in the buffer.
+/// A step whose tensors have no place in the buffer yet.
 #[derive(Debug)]
 pub struct Draft {
     pub op: Op,
@@ -75,12 +74,12 @@ pub struct Slot {
 #[derive(Debug)]
 pub struct Compiler {
     isa: Isa,
-    /// Whose values count where runtimes differ.
+    /// Which values count if runtimes differ.
     pub reading: Reading,
     pub slots: Vec<Slot>,
     pub drafts: Vec<Draft>,
     numbers: usize,
-    /// Numbers that there is memory for.
+    /// How many numbers memory was requested for.
     granted: usize,
     work: usize,
     doubt: Option<String>,
@@ -90,13 +89,13 @@ pub struct Compiler {
 #[derive(Clone, Copy)]
 pub struct How<'a> {
     pub isa: Isa,
-    /// Whose values count where runtimes differ.
+    /// Which values count if runtimes differ.
     pub reading: Reading,
-    /// The files that its tensors are in.
+    /// The files that hold its external tensors.
     pub external: &'a External,
 }
 
-/// Compiles a model with these outputs, all of the graph's if none is named.
+/// Compiles a model with these outputs, or all outputs of the graph if none is named.
 pub fn compile(model: &Model<'_>, chosen: &[String], how: How<'_>) -> Result<Compiled, ModelError> {
     let graph = &model.graph;
     let order = Order::new(graph, chosen)?;
@@ -186,7 +185,7 @@ impl Compiler {
         self.doubt.get_or_insert_with(|| why.to_string());
     }
 
-    /// Counts numbers and work against what is allowed.
+    /// Counts numbers and work against the limits.
     pub fn count(&mut self, numbers: usize, work: usize) -> Result<(), ModelError> {
         self.numbers = self.numbers.saturating_add(numbers);
         self.work = self.work.saturating_add(work);
@@ -196,7 +195,8 @@ impl Compiler {
             )));
         }
         if self.numbers > self.granted {
-            // Each as a tensor's and in the plan's buffer, and some to go on with.
+            // Each number is both in a tensor and in the plan's buffer; some more are requested in
+            // advance.
             let more = (self.numbers - self.granted).max(GRANT);
             room::for_numbers(more.saturating_mul(EACH))?;
             self.granted = self.granted.saturating_add(more);
@@ -226,7 +226,7 @@ impl Compiler {
         Ok(self.slots.len() - 1)
     }
 
-    /// The buffer of a value that must be floats.
+    /// The buffer of a value that must consist of floats.
     pub fn floats(&mut self, value: &Value) -> Result<usize, ModelError> {
         match &value.data {
             Data::Slot(slot, Elem::F32) => Ok(*slot),
@@ -246,7 +246,7 @@ impl Compiler {
         }
     }
 
-    /// Adds a step, or runs it now if all that it reads is constant.
+    /// Adds a step, or runs it now if all its inputs are constant.
     pub fn emit(
         &mut self,
         op: Op,
@@ -319,7 +319,7 @@ impl Compiler {
 
         let mut layout = Layout::default();
         let slots = &self.slots;
-        // Constants and inputs first: a step reads what lies before its result.
+        // Constants and inputs first, because a step's inputs lie before its result.
         for slot in self
             .drafts
             .iter()
@@ -364,7 +364,8 @@ impl Compiler {
     }
 }
 
-/// Counts the values of inputs or outputs: each has a name or a factor of its own.
+/// Counts the values of inputs or outputs against the limit: each has a name or a factor of its
+/// own.
 pub fn within(width: &mut usize, shape: &[usize], what: &str) -> Result<(), ModelError> {
     let len = size(shape).unwrap_or(usize::MAX);
     *width = width.saturating_add(len);
@@ -405,7 +406,7 @@ pub fn input(port: &Port<'_>) -> Result<(Vec<usize>, Elem), ModelError> {
     let mut shape = Vec::with_capacity(dims.len());
     for (index, dim) in dims.iter().enumerate() {
         shape.push(match (dim, index) {
-            // The batch, if there is one, is the first dimension.
+            // The batch dimension, if there is one, comes first.
             (None | Some(..=0), 0) => 1,
             (Some(dim @ 1..), _) => usize::try_from(*dim).unwrap_or(usize::MAX),
             _ => {
@@ -425,7 +426,7 @@ pub fn input(port: &Port<'_>) -> Result<(Vec<usize>, Elem), ModelError> {
     Ok((shape, elem))
 }
 
-/// Places in the buffer, given out one after the other.
+/// Places in the buffer, assigned one after the other.
 #[derive(Default)]
 struct Layout {
     places: HashMap<usize, Region>,
@@ -442,13 +443,13 @@ impl Layout {
         })
     }
 
-    /// Asks for the buffer's memory, and for so many numbers more.
+    /// Requests memory for the buffer, and for `more` further numbers.
     fn ask(&self, more: usize) -> Result<(), ModelError> {
         let buffer = self.end.saturating_mul(size_of::<Lanes>());
         room::for_numbers(buffer.saturating_add(more * size_of::<f32>()))
     }
 
-    /// The buffer, constants in their places.
+    /// The buffer, with the constants filled in.
     fn buffer(&self, slots: &[Slot]) -> Box<[Lanes]> {
         let mut buffer = vec![Lanes([0.0; LANES]); self.end];
         for (&slot, region) in &self.places {

@@ -1,7 +1,7 @@
 //! Tensors whose numbers are in files beside the model: `external_data`.
 //!
-//! A file is untrusted: it names no file outside of the model's folder, not by a path
-//! and not through a link, and what it names is bounded like the model itself.
+//! Model files are untrusted. A model cannot name a file outside its own folder, neither by a path
+//! nor through a link, and the files that it names are limited in size like the model itself.
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::models::room;
 use crate::models::{MAX_FILE_BYTES, ModelError};
 use crate::os::files;
 
-/// Most files that a model's tensors are in.
+/// Maximum number of files with tensors of a model.
 const MAX_FILES: usize = 1 << 10;
 
-/// Files beside a model that have numbers of it.
+/// The files beside a model that hold numbers of its tensors.
 #[derive(Debug, Default)]
 pub struct External {
-    /// By the names that the model gives them.
+    /// The contents, by the names that the model uses.
     files: HashMap<String, Vec<u8>>,
     paths: Vec<PathBuf>,
 }
@@ -28,7 +28,7 @@ pub struct External {
 pub struct Place<'a> {
     location: &'a str,
     offset: usize,
-    /// To the file's end if it is absent.
+    /// Up to the end of the file if absent.
     length: Option<usize>,
 }
 
@@ -59,7 +59,7 @@ impl<'a> Place<'a> {
             "location" => self.location = value,
             "offset" => self.offset = number()?,
             "length" => self.length = Some(number()?),
-            // It says of which version the file is, and decides no number.
+            // It identifies the version of the file, and does not affect the numbers.
             "checksum" => {}
             _ => {
                 return Err(ModelError(format!(
@@ -73,8 +73,7 @@ impl<'a> Place<'a> {
 }
 
 impl External {
-    /// Reads the files that the stored tensors of a model are in, all of them in the
-    /// model's folder.
+    /// Reads the files that hold stored tensors of a model, all of them in the model's folder.
     ///
     /// # Errors
     ///
@@ -167,7 +166,7 @@ impl External {
     }
 }
 
-/// The files that stored tensors name, each once.
+/// The files that stored tensors name, without repetition.
 fn names(bytes: &[u8]) -> Result<Vec<String>, ModelError> {
     let mut names: Vec<String> = Vec::new();
     for (_, mut tensor) in proto::model(bytes)?.graph.initializers {

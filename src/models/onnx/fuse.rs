@@ -1,11 +1,11 @@
-//! Makes one step of a matrix product, what is added to it, and an activation.
+//! Combines a matrix product, the addition after it and an activation into one step.
 
 use super::compile::{Draft, Slot};
 use super::kernels::Activation;
 use super::ops::{Arithmetic, Op, Reach};
 use super::tensor::Numbers;
 
-/// Fuses steps where nobody else reads what lies between them.
+/// Fuses steps if nothing else reads the values between them.
 pub fn fuse(drafts: &mut Vec<Draft>, slots: &[Slot], kept: &[usize]) {
     let mut readers = vec![0usize; slots.len()];
     let mut reader = vec![0usize; slots.len()];
@@ -38,7 +38,7 @@ pub fn fuse(drafts: &mut Vec<Draft>, slots: &[Slot], kept: &[usize]) {
     drafts.retain(|_| !gone.next().expect("a flag for each"));
 }
 
-/// Takes the work of `next`, which reads what `draft` makes, into `draft`.
+/// Moves the work of `next`, which reads the result of `draft`, into `draft`.
 fn absorb(draft: &mut Draft, next: &Draft, slots: &[Slot]) -> bool {
     let Op::Dense(layer) = &mut draft.op else {
         return false;
@@ -51,7 +51,7 @@ fn absorb(draft: &mut Draft, next: &Draft, slots: &[Slot]) -> bool {
             layer.dense.set_activation(*activation);
             true
         }
-        // Sums are not reordered: a layer that has a bias gets no second one.
+        // Sums are not reordered, so a layer that already has a bias gets no second one.
         Op::Binary(arithmetic, Reach::Each, Reach::Each) if !layer.dense.has_bias() => {
             let other = next.from.iter().position(|&slot| slot != draft.to);
             let Some(other) = other else {

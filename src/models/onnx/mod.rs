@@ -1,26 +1,26 @@
 //! `onnx`: networks and classical models from ONNX files.
 //!
-//! A graph is compiled when it is read: sizes are known for a batch of one,
-//! nodes that the chosen outputs do not need are dropped, what is constant is
-//! computed, a matrix product with what is added to it and its activation is one
-//! step. What is left runs straight through, over one buffer.
+//! A graph is compiled when it is read: sizes are known for a batch of one, nodes that the chosen
+//! outputs do not need are dropped, constants are computed, and a matrix product, the addition
+//! after it and its activation become one step. The remaining steps run in sequence over one
+//! buffer.
 //!
 //! | file | what |
 //! |---|---|
 //! | `wire` | protobuf, without copying and within bounds |
 //! | `proto` | the ONNX messages |
-//! | `external` | files beside the model that tensors are in |
+//! | `external` | files beside the model that hold tensors |
 //! | `tensor` | the tensors that a model stores |
-//! | `attributes` | a node's attributes, none passed over |
-//! | `order` | which nodes are needed, in which order |
-//! | `value` | shapes and types while compiling |
-//! | `lower` | from nodes to steps, operator by operator |
-//! | `fuse` | several steps to one |
-//! | `compile` | from a graph to a plan |
+//! | `attributes` | a node's attributes; none is ignored silently |
+//! | `order` | which nodes are needed, and in which order |
+//! | `value` | shapes and types during compilation |
+//! | `lower` | lowers nodes to steps, operator by operator |
+//! | `fuse` | combines several steps into one |
+//! | `compile` | compiles a graph into a plan |
 //! | `plan` | steps over one buffer |
 //! | `ops` | what a step does |
 //! | `kernels` | `f32` layers and curves, AVX2 or portable |
-//! | `tract` | with the feature `tract`: models with other operators |
+//! | `tract` | with the feature `tract`: runs models with other operators |
 
 mod attributes;
 mod compile;
@@ -51,8 +51,8 @@ use super::{Model, ModelError};
 pub(super) use external::External;
 pub(super) use proto::looks_like_model;
 
-/// Reads a model: [`Onnx`], or with the feature `tract`, if it needs an operator
-/// that our kernels do not have, one that tract runs.
+/// Reads a model as [`Onnx`]. If it needs an operator that our kernels do not support and the
+/// feature `tract` is on, tract runs it.
 pub(super) fn load(
     bytes: &[u8],
     outputs: &[String],
@@ -73,39 +73,34 @@ pub(super) fn load(
 
 /// A model from an ONNX file, for one sample at a time.
 ///
-/// **Operators.** Gemm, MatMul, Add, Sub, Mul, Div, Relu, LeakyRelu, Tanh, Sigmoid,
-/// Softmax, Identity, Cast, Reshape, Flatten, Concat, Constant; and of `ai.onnx.ml`
-/// Scaler, Normalizer, LinearRegressor, LinearClassifier, TreeEnsembleRegressor and
-/// TreeEnsembleClassifier: what PyTorch and skl2onnx write for dense networks and
-/// classical models. Others are refused by name, unless no chosen output needs
-/// them, or the feature `tract` is on: then [`load`](crate::models::load) gives such
-/// a model to tract, which allocates in each run.
+/// **Operators.** Gemm, MatMul, Add, Sub, Mul, Div, Relu, LeakyRelu, Tanh, Sigmoid, Softmax,
+/// Identity, Cast, Reshape, Flatten, Concat, Constant; and of `ai.onnx.ml` Scaler, Normalizer,
+/// LinearRegressor, LinearClassifier, TreeEnsembleRegressor and TreeEnsembleClassifier: the
+/// operators that PyTorch and skl2onnx write for dense networks and classical models. Other
+/// operators are refused by name, unless no chosen output needs them. With the feature `tract`,
+/// [`load`](crate::models::load) gives such a model to tract, which allocates in each run.
 ///
-/// **Inputs.** One tensor `[batch, k]`, or several, which take their factors one
-/// after the other. The batch is open or 1. Factors are rounded to `f32` once; all
-/// arithmetic is `f32`, so `double` is taken for inputs that a Cast makes float,
-/// and refused elsewhere.
+/// **Inputs.** One tensor `[batch, k]`, or several, which take their factors one after the other.
+/// The batch dimension is open or 1. Factors are rounded to `f32` once, and all arithmetic is
+/// `f32`. So `double` is accepted for inputs that a Cast converts to float, and refused elsewhere.
 ///
-/// **Outputs.** The graph's, or those chosen, in order, flattened: an output
-/// `proba` of two values is `proba[0]` and `proba[1]`. A label is sent as its
-/// number; of a classifier whose labels are strings, the label's index is sent and
-/// the name says `label.index`.
+/// **Outputs.** The graph's, or the chosen ones, in order and flattened: an output `proba` of two
+/// values becomes `proba[0]` and `proba[1]`. A label is sent as its number. If a classifier's
+/// labels are strings, the label's index is sent and the output is named `label.index`.
 ///
-/// **Results** are compared with those of onnxruntime 1.31: trees to the bit where
-/// it runs on one thread, networks to 1e-5 of an output's magnitude. Models whose
-/// meaning depends on the runtime are refused: transforms of a single
-/// score, labels where leaves vote for both of two classes, scores where some leaves
-/// vote for one of two classes only. Others are taken from a file with a check file
-/// that they meet: Normalizer MAX, SOFTMAX_ZERO of linear scores, one score for two
-/// classes without a transform if it may be negative, votes for the second of two
-/// classes alone, labels where no tree may have voted for a class, targets for which
-/// no tree may vote, BRANCH_NEQ.
+/// **Results** are compared with those of onnxruntime 1.31: trees are equal to the bit if it runs
+/// on one thread, networks to 1e-5 of an output's magnitude. Models whose meaning depends on the
+/// runtime are refused: transforms of a single score, labels if leaves vote for both of two
+/// classes, scores if some leaves vote for only one of two classes. Others are accepted from a file
+/// with a check file that they pass: Normalizer MAX, SOFTMAX_ZERO of linear scores, one score for
+/// two classes without a transform if it may be negative, votes for only the second of two classes,
+/// labels if no tree may have voted for a class, targets for which no tree may vote, BRANCH_NEQ.
 ///
-/// **External data.** Read from a file ([`load`](crate::models::load)), stored tensors
-/// may be in files of its folder, never outside of it.
+/// **External data.** If a model is read from a file ([`load`](crate::models::load)), stored
+/// tensors may be in other files of the same folder, but never outside it.
 ///
-/// **Bounds.** 65,536 values of all inputs, and of all outputs; names of 512 bytes;
-/// 256 MiB of tensors; a run of about 16 million multiplications.
+/// **Bounds.** 65,536 values of all inputs together, and of all outputs; names of 512 bytes; 256
+/// MiB of tensors; about 16 million multiplications in a run.
 pub struct Onnx {
     plan: Plan,
     inputs: Box<[Region]>,
@@ -115,7 +110,7 @@ pub struct Onnx {
     output_names: Vec<String>,
 }
 
-/// Where an output is, and what its numbers stand for if they are labels.
+/// Where an output is, and what its numbers mean if they are labels.
 struct End {
     region: Region,
     labels: Option<Box<[f64]>>,
@@ -131,13 +126,12 @@ impl std::fmt::Debug for Onnx {
 }
 
 impl Onnx {
-    /// Reads and compiles a model with these outputs of its graph, or all if none
-    /// is named.
+    /// Reads and compiles a model with these outputs of its graph, or all outputs if none is named.
     ///
     /// # Errors
     ///
-    /// Where the bytes are no ONNX model; the name of an operator, attribute,
-    /// tensor or output that does not fit, and what was expected.
+    /// Where the bytes are not an ONNX model; or the name of the operator, attribute, tensor or
+    /// output that does not fit, and what was expected.
     pub fn parse(bytes: &[u8], outputs: &[String]) -> Result<Self, ModelError> {
         let how = How {
             isa: Isa::detect(),
@@ -180,7 +174,7 @@ impl Onnx {
         Self {
             plan,
             width: inputs.iter().map(|(_, region)| region.len).sum(),
-            // Columns of their own are named after the factors.
+            // Inputs that are separate columns are named after the factors.
             input_names: match columns {
                 true => inputs.iter().map(|(name, _)| name.clone()).collect(),
                 false => Vec::new(),
@@ -192,7 +186,7 @@ impl Onnx {
                     region: output.region,
                     labels: match output.labels {
                         Some(Labels::Numbers(labels)) => Some(labels),
-                        // An index is what it is.
+                        // An index needs no name.
                         Some(Labels::Texts(_)) | None => None,
                     },
                 })

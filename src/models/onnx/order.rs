@@ -1,4 +1,4 @@
-//! Which nodes the outputs need, in which order.
+//! Which nodes the outputs need, and in which order.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -7,7 +7,7 @@ use super::proto::{Graph, Port};
 use super::wire::Span;
 use crate::models::ModelError;
 
-/// Who makes a name.
+/// What produces a name.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
     Input,
@@ -34,7 +34,7 @@ enum Mark {
 }
 
 impl<'a> Order<'a> {
-    /// For these outputs, all of the graph's if none is named.
+    /// The order for these outputs, or for all outputs of the graph if none is named.
     pub fn new(graph: &Graph<'a>, chosen: &[String]) -> Result<Self, ModelError> {
         let mut sources = HashMap::new();
         let mut add = |name: &'a str, source| match sources.entry(name) {
@@ -52,7 +52,7 @@ impl<'a> Order<'a> {
         let stored: HashSet<&str> = graph.initializers.iter().map(|&(name, _)| name).collect();
         let mut inputs = Vec::new();
         for port in &graph.inputs {
-            // Old exporters list initializers among the inputs as well.
+            // Old exporters also list initializers among the inputs.
             if !stored.contains(port.name) {
                 add(port.name, Source::Input)?;
                 inputs.push(port.clone());
@@ -78,7 +78,7 @@ impl<'a> Order<'a> {
         Ok(order)
     }
 
-    /// Who makes the name.
+    /// What produces this name.
     pub fn source(&self, name: &str) -> Option<Source<'a>> {
         self.sources.get(name).copied()
     }
@@ -88,7 +88,7 @@ impl<'a> Order<'a> {
         self.wanted.contains(name)
     }
 
-    /// Depth first, with a stack of our own: the depth is the file's.
+    /// Depth first, with a stack of its own, because the file determines the depth.
     fn sort(&mut self, graph: &Graph<'a>) -> Result<(), ModelError> {
         let mut marks = vec![Mark::New; graph.nodes.len()];
         let mut stack: Vec<(usize, usize)> = Vec::new();

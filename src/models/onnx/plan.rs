@@ -3,11 +3,11 @@
 use super::kernels::{Isa, Lanes, blocks, flat, flat_mut};
 use super::ops::Op;
 
-/// Where a tensor is in the buffer. Each begins at a block of its own.
+/// Where a tensor is in the buffer. Each tensor begins at a block of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Region {
     pub start: usize,
-    /// Numbers, of the last block maybe not all.
+    /// Number of numbers; the last block may be only partly used.
     pub len: usize,
 }
 
@@ -17,7 +17,7 @@ impl Region {
     }
 }
 
-/// One operation. What it reads lies before what it writes.
+/// One operation. Its inputs lie before its result in the buffer.
 #[derive(Clone, Debug)]
 pub struct Step {
     pub op: Op,
@@ -25,7 +25,7 @@ pub struct Step {
     pub to: Region,
 }
 
-/// What a step reads.
+/// The inputs of a step.
 #[derive(Clone, Copy)]
 pub struct Sources<'a> {
     before: &'a [Lanes],

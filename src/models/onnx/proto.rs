@@ -1,7 +1,7 @@
 //! The ONNX messages that models need, over the [wire format](super::wire).
 //!
-//! Names borrow from the file. What can be large, tensors and attributes, stays
-//! a span until a node that is needed asks for it.
+//! Names borrow from the file. Tensors and attributes, which can be large, stay spans until a node
+//! that is needed reads them.
 //!
 //! Source of the field numbers: `onnx.proto` of <https://github.com/onnx/onnx>.
 
@@ -10,22 +10,22 @@ use super::value::MAX_RANK;
 use super::wire::Span;
 use crate::models::{ModelError, room};
 
-/// Fields that change no number of what we run: who made the model, notes and metadata
-/// (which may hold anything), training, devices, and types that are told elsewhere. A
-/// field that is neither read nor here is refused.
+/// Fields that do not affect what we compute: the model's producer, notes and metadata (which may
+/// hold anything), training, devices, and types that are stated elsewhere. A field that is neither
+/// read nor listed here is refused.
 mod unused {
-    /// Producer, its version, domain, the model's version, documentation, metadata,
-    /// training, devices.
+    /// Producer and its version, domain, the model's version, documentation, metadata, training,
+    /// devices.
     pub const MODEL: &[u32] = &[2, 3, 4, 5, 6, 14, 20, 26];
     pub const OPSET: &[u32] = &[];
-    /// Name, documentation, types of what lies between, names of quantized tensors'
-    /// parameters, metadata.
+    /// Name, documentation, types of intermediate values, names of quantized tensors' parameters,
+    /// metadata.
     pub const GRAPH: &[u32] = &[2, 10, 13, 14, 16];
     /// Documentation, metadata, devices.
     pub const NODE: &[u32] = &[6, 9, 10];
     /// Documentation, metadata.
     pub const PORT: &[u32] = &[3, 4];
-    /// What is no tensor, which is refused where it is needed; a denotation.
+    /// Types other than tensors, which are refused if they are needed; a denotation.
     pub const TYPE: &[u32] = &[4, 5, 6, 7, 8, 9];
     pub const TENSOR_TYPE: &[u32] = &[];
     pub const SHAPE: &[u32] = &[];
@@ -35,7 +35,7 @@ mod unused {
     pub const ATTRIBUTE: &[u32] = &[13];
 }
 
-/// The newest `ir_version` that is known.
+/// The newest known `ir_version`.
 const NEWEST_IR: i64 = 14;
 
 /// `ModelProto`.
@@ -44,13 +44,13 @@ pub struct Model<'a> {
     pub ir_version: i64,
     /// Pairs of domain and version.
     pub opsets: Vec<(&'a str, i64)>,
-    /// Domain and name of each function that the model brings along.
+    /// Domain and name of each function that the model contains.
     pub functions: Vec<(&'a str, &'a str)>,
     pub graph: Graph<'a>,
 }
 
 impl Model<'_> {
-    /// Why only a check file can tell what the file means.
+    /// Why only a check file can tell what the file means, if so.
     pub fn too_new(&self) -> Option<String> {
         (self.ir_version > NEWEST_IR).then(|| {
             format!(
@@ -77,7 +77,7 @@ pub struct Node<'a> {
     pub name: &'a str,
     pub op: &'a str,
     pub domain: &'a str,
-    /// Which of several functions of one name it calls.
+    /// Which one of several functions with the same name it calls.
     pub overload: &'a str,
     pub inputs: Vec<&'a str>,
     pub outputs: Vec<&'a str>,
@@ -96,7 +96,7 @@ pub struct Port<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct TensorType {
     pub elem: i64,
-    /// `None` for a dimension that is open; the whole is `None` if the rank is.
+    /// `None` in the list is an open dimension; `None` for the whole is an open rank.
     pub dims: Option<Vec<Option<i64>>>,
 }
 
@@ -112,12 +112,12 @@ pub struct Attribute<'a> {
     pub floats: Vec<f32>,
     pub ints: Vec<i64>,
     pub texts: Vec<&'a [u8]>,
-    /// It has a graph, a sparse tensor, a type, or refers to a function's.
+    /// Whether it has a graph, a sparse tensor or a type, or refers to an attribute of a function.
     pub other: bool,
 }
 
-/// Whether these bytes look like an ONNX model: a message whose first field is
-/// `ir_version`, as every exporter writes it, or one that has it and a graph.
+/// Whether these bytes look like an ONNX model: a message whose first field is `ir_version`, as
+/// every exporter writes it, or one that has this field and a graph.
 pub fn looks_like_model(bytes: &[u8]) -> bool {
     if bytes.first() == Some(&0x08) {
         return true;
@@ -192,11 +192,11 @@ fn opset(mut span: Span<'_>) -> Result<(&str, i64), ModelError> {
     Ok((domain, version))
 }
 
-/// Most functions: exporters write a few dozen.
+/// Maximum number of functions: exporters write a few dozen.
 const MAX_FUNCTIONS: usize = 1 << 12;
 
-/// Reads a function's domain and name: nodes that call it are refused, so what it does
-/// does not matter.
+/// Reads a function's domain and name. Its body does not matter, because nodes that call it are
+/// refused.
 fn function(mut span: Span<'_>) -> Result<(&str, &str), ModelError> {
     let (mut domain, mut name) = ("", "");
     while let Some(field) = span.field()? {
@@ -209,16 +209,16 @@ fn function(mut span: Span<'_>) -> Result<(&str, &str), ModelError> {
     Ok((domain, name))
 }
 
-/// Most nodes, stored tensors, inputs and outputs of a graph: an empty message is
-/// two bytes of the file, but not of memory.
+/// Maximum number of nodes, stored tensors, inputs and outputs of a graph: an empty message takes
+/// two bytes of the file, but more memory.
 const MAX_ITEMS: usize = 1 << 17;
 
-/// What an item or a name takes with what is made of it, at most, bytes; an empty one is
-/// two bytes of the file. Memory is asked for where there are more than a few.
+/// Maximum number of bytes that an item or a name takes, with everything built from it; an empty
+/// one is two bytes of the file. Memory is requested first if there are more than a few.
 const OF_ITEM: usize = 1 << 10;
 const FEW_ITEMS: usize = 1 << 12;
 
-/// Most names that a graph's nodes read and write.
+/// Maximum number of names that a graph's nodes read and write.
 const MAX_NAMES: usize = 1 << 18;
 
 fn graph(mut span: Span<'_>) -> Result<Graph<'_>, ModelError> {
@@ -259,10 +259,10 @@ fn graph(mut span: Span<'_>) -> Result<Graph<'_>, ModelError> {
     Ok(graph)
 }
 
-/// Most attributes of a node: no operator has as many.
+/// Maximum number of attributes of a node; no operator has as many.
 const MAX_ATTRIBUTES: usize = 64;
 
-/// Reads a node, of whose names so many may be left.
+/// Reads a node; `names` is how many more names are allowed.
 fn node<'a>(mut span: Span<'a>, names: &mut usize) -> Result<Node<'a>, ModelError> {
     let mut node = Node::default();
     while let Some(field) = span.field()? {
@@ -361,8 +361,8 @@ pub fn attribute_name(mut span: Span<'_>) -> Result<&str, ModelError> {
     Ok(name)
 }
 
-/// Most entries of a list, of trees' nodes above all. Some take a byte or two of
-/// the file and many more of memory.
+/// Maximum length of a list, such as those of trees' nodes. Some entries take a byte or two of the
+/// file and much more memory.
 pub const MAX_ENTRIES: usize = 1 << 24;
 
 /// Reads `AttributeProto`.

@@ -6,8 +6,7 @@ use super::value::MAX_RANK;
 use super::wire::{Span, packed};
 use crate::models::{ModelError, room};
 
-/// Fields that change no number: texts and `uint64`, whose type is refused,
-/// documentation, metadata.
+/// Fields that are not read: texts and `uint64`, whose types are refused, documentation, metadata.
 const UNUSED: &[u32] = &[6, 11, 12, 16];
 
 /// `TensorProto`, its numbers decoded.
@@ -64,8 +63,8 @@ pub fn elem_name(elem: i64) -> String {
         .map_or_else(|| format!("element type {elem}"), ToString::to_string)
 }
 
-/// Reads `TensorProto`, from these files where its numbers are not inside. Takes memory for the numbers that are there, whatever
-/// the dimensions say.
+/// Reads `TensorProto`, and takes its numbers from `external` if they are not in the message.
+/// Allocates for the numbers that exist, whatever the dimensions claim.
 pub fn tensor<'a>(mut span: Span<'a>, external: &'a External) -> Result<Tensor, ModelError> {
     let at = span.at;
     let (mut name, mut elem, mut raw) = ("", 0, None);
@@ -95,7 +94,7 @@ pub fn tensor<'a>(mut span: Span<'a>, external: &'a External) -> Result<Tensor, 
         0 => {}
         1 => {
             let bytes = external.bytes(name, &place)?;
-            // Several tensors may be at one place; an `int32` becomes eight bytes.
+            // Several tensors may share one place in a file; an `int32` becomes eight bytes.
             room::for_numbers(bytes.len().saturating_mul(2))?;
             raw = Some(Span { bytes, at });
         }

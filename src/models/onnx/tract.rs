@@ -1,4 +1,4 @@
-//! Models with operators that our kernels do not have, run by tract.
+//! Runs models with operators that our kernels do not support, through tract.
 
 use tract_onnx::pb::{GraphProto, NodeProto};
 use tract_onnx::prelude::*;
@@ -15,9 +15,9 @@ use crate::models::{Model, ModelError};
 
 /// A model that tract runs, optimised for a batch of one.
 ///
-/// Unlike all other models it allocates in [`run`](Model::run), and the memory and
-/// time that reading it takes are tract's: only files of a source that one trusts
-/// belong here. What tract cannot compute is sent as NaN.
+/// Unlike all other models, it allocates in [`run`](Model::run), and reading it takes as much
+/// memory and time as tract needs: use it only for files from trusted sources. What tract cannot
+/// compute is sent as NaN.
 pub struct Tract {
     plan: TypedRunnableModel<TypedModel>,
     /// Shape and type of each input.
@@ -27,7 +27,7 @@ pub struct Tract {
 }
 
 impl Tract {
-    /// Reads a model if the chosen outputs need an operator that is not ours.
+    /// Reads a model if the chosen outputs need an operator that our kernels do not support.
     pub fn if_needed(
         bytes: &[u8],
         chosen: &[String],
@@ -119,8 +119,8 @@ impl Tract {
     }
 }
 
-/// Puts tensors that are in files beside the model into it: tract would look for them
-/// wherever the model says.
+/// Copies tensors from files beside the model into the graph: tract would read them from wherever
+/// the model says.
 fn inline(graph: &mut GraphProto, external: &External) -> TractResult<()> {
     for tensor in &mut graph.initializer {
         if tensor.data_location != Some(1) {
@@ -137,11 +137,11 @@ fn inline(graph: &mut GraphProto, external: &External) -> TractResult<()> {
     Ok(())
 }
 
-/// Operators of which tract gives a number for NaN, and onnxruntime NaN. Of the first
-/// two only the first input is data.
+/// Operators for which tract returns a number for NaN, and onnxruntime NaN. For the first two, only
+/// the first input is data.
 const LOSE_NAN: [&str; 4] = ["Clip", "Relu", "Max", "Min"];
 
-/// Puts NaN back behind such operators: `IsNaN(x) ? x : y`.
+/// Restores NaN after such operators: `IsNaN(x) ? x : y`.
 fn keep_nan(graph: &mut GraphProto) {
     let node = |op: &str, input: Vec<String>, output: String| NodeProto {
         name: output.clone(),
@@ -183,9 +183,9 @@ fn keep_nan(graph: &mut GraphProto) {
     graph.node = nodes;
 }
 
-/// tract panics on some models that make no sense, be it in their first run.
+/// Runs tract code, which panics on some invalid models, even in their first run.
 fn caught<R>(run: impl FnOnce() -> TractResult<R>) -> Result<R, ModelError> {
-    // Nothing is left half done: a run's state is its own.
+    // Unwind safe: a run's state is its own, so nothing is left half done.
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
         Ok(result) => result.map_err(|error| ModelError(format!("tract: {error:#}"))),
         Err(_) => Err(ModelError::new("tract panicked on it")),
@@ -208,7 +208,7 @@ impl Model for Tract {
     fn run(&mut self, factors: &[f64], out: &mut [f64]) {
         out.fill(f64::NAN);
         let values = caught(|| self.values(factors));
-        // tract's kernels do not, and all other stages of the lane would pay.
+        // tract's kernels do not clear them, which would slow down all other stages of the lane.
         clear_upper_halves();
         if let Ok(values) = values {
             for (to, value) in out.iter_mut().zip(values.iter().flatten()) {
@@ -255,7 +255,7 @@ mod tests {
         for (ours, exact) in out.iter().zip([t[0].sin(), t[1].sin(), t[0], t[1]]) {
             assert!((ours - exact).abs() < 1e-6, "{out:?}");
         }
-        // What our kernels have stays with them.
+        // Models that our kernels support stay with them.
         let chosen = Tract::if_needed(&graph.bytes(), &["t".into()], &External::default()).unwrap();
         assert!(chosen.is_none());
         let none = Graph::new(2)
@@ -263,7 +263,7 @@ mod tests {
             .output("y");
         assert!(Tract::if_needed(&none.bytes(), &[], &External::default()).is_err());
     }
-    /// As onnxruntime has it; of two numbers tract gives the one that is none.
+    /// As in onnxruntime; of a number and NaN, tract on its own returns the number.
     #[test]
     fn nan_stays_nan() {
         use crate::models::onnx::tests::writer::floats;

@@ -1,14 +1,14 @@
-//! What a name of the graph stands for while it is compiled.
+//! What a name in the graph refers to during compilation.
 
 use std::rc::Rc;
 
 use super::tensor::{Numbers, Tensor};
 use crate::models::ModelError;
 
-/// Most dimensions of a tensor.
+/// Maximum number of dimensions of a tensor.
 pub const MAX_RANK: usize = 8;
 
-/// A tensor: known now, or at run time.
+/// A tensor, known at compile time or only at run time.
 #[derive(Clone, Debug)]
 pub struct Value {
     pub shape: Vec<usize>,
@@ -23,25 +23,25 @@ pub enum Data {
     Slot(usize, Elem),
 }
 
-/// What the numbers of a buffer mean to the graph.
+/// What the numbers of a buffer mean in the graph.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Elem {
     F32,
-    /// A `double` input, in truth rounded to `f32`: only a Cast to float may read it.
+    /// A `double` input, actually rounded to `f32`: only a Cast to float may read it.
     F64,
-    /// A float or integer that a Cast made `double`, which changes no value.
+    /// A float or integer that a Cast converted to `double`, which preserves its value.
     Wide,
-    /// An integer that came from a float.
+    /// An integer that was converted from a float.
     Int,
     /// An index into a classifier's labels.
     Label(Rc<Labels>),
 }
 
-/// What a classifier's labels are.
+/// The labels of a classifier.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Labels {
     Numbers(Box<[f64]>),
-    /// So many texts: their indices stand for them.
+    /// This many texts, represented by their indices.
     Texts(usize),
 }
 
@@ -56,7 +56,7 @@ impl Labels {
 }
 
 impl Elem {
-    /// ONNX's name.
+    /// ONNX's name of the type.
     pub fn name(&self) -> &'static str {
         match self {
             Elem::F32 => "float",
@@ -77,7 +77,7 @@ impl Value {
         })
     }
 
-    /// Number of numbers.
+    /// Number of elements.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
@@ -133,7 +133,7 @@ impl Value {
         }
     }
 
-    /// Columns of a matrix of one row.
+    /// Number of columns of a matrix with one row.
     pub fn row(&self) -> Result<usize, ModelError> {
         match self.matrix()? {
             (1, columns) => Ok(columns),
@@ -144,8 +144,8 @@ impl Value {
     }
 }
 
-/// Refuses many dimensions, and a dimension of 0 but in an empty list, such as the
-/// shape of a scalar: the others could be anything then.
+/// Refuses too many dimensions, and a dimension of 0 except in an empty list, such as the shape of
+/// a scalar: the other dimensions could be anything.
 fn check(shape: &[usize]) -> Result<(), ModelError> {
     if shape.len() > MAX_RANK {
         return Err(ModelError(format!(
@@ -161,14 +161,14 @@ fn check(shape: &[usize]) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// Numbers in a shape, if they can be counted.
+/// Number of elements of a shape, unless it overflows.
 pub fn size(shape: &[usize]) -> Option<usize> {
     shape
         .iter()
         .try_fold(1usize, |product, &dim| product.checked_mul(dim))
 }
 
-/// The shape that two shapes broadcast to, as NumPy does it.
+/// The shape that two shapes broadcast to, as in NumPy.
 pub fn broadcast(left: &[usize], right: &[usize]) -> Result<Vec<usize>, ModelError> {
     let rank = left.len().max(right.len());
     let dim = |shape: &[usize], index: usize| {
@@ -188,7 +188,7 @@ pub fn broadcast(left: &[usize], right: &[usize]) -> Result<Vec<usize>, ModelErr
         .collect()
 }
 
-/// Where each number of the broadcast shape comes from.
+/// The source index for each number of the broadcast shape.
 pub fn spread(from: &[usize], to: &[usize]) -> impl Iterator<Item = usize> {
     let pad = to.len() - from.len();
     let mut strides = vec![0; to.len()];

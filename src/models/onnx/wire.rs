@@ -1,24 +1,24 @@
 //! The protobuf wire format: fields of a message, without copying.
 //!
-//! Every read takes at least one byte from a slice that only shrinks, lengths
-//! are checked against what is left, and nothing here calls itself: work and
-//! memory are bounded by the file, whatever is in it.
+//! Every read consumes at least one byte of a slice that only shrinks, lengths are checked against
+//! what is left, and there is no recursion. So work and memory are bounded by the file's size,
+//! whatever its content.
 //!
 //! Source: <https://protobuf.dev/programming-guides/encoding/>.
 
 use crate::models::ModelError;
 
-/// Longest name, in bytes. Errors quote names, and each value of an output has one.
+/// Maximum length of a name, in bytes. Errors quote names, and each value of an output has one.
 const MAX_NAME: usize = 512;
 
-/// Bytes of the file, and where they begin in it.
+/// Bytes of the file, and their offset in it.
 #[derive(Clone, Copy, Debug)]
 pub struct Span<'a> {
     pub bytes: &'a [u8],
     pub at: usize,
 }
 
-/// A field's value as the wire has it.
+/// A field's value in wire format.
 #[derive(Clone, Copy, Debug)]
 pub enum Wire<'a> {
     Varint(u64),
@@ -32,7 +32,7 @@ pub enum Wire<'a> {
 pub struct Field<'a> {
     pub number: u32,
     pub wire: Wire<'a>,
-    /// Where its tag begins in the file.
+    /// Offset of its tag in the file.
     pub at: usize,
 }
 
@@ -46,7 +46,7 @@ impl<'a> Span<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// Takes the next field of the message that is left.
+    /// Takes the next field from the rest of the message.
     pub fn field(&mut self) -> Result<Option<Field<'a>>, ModelError> {
         if self.bytes.is_empty() {
             return Ok(None);
@@ -142,7 +142,7 @@ impl<'a> Span<'a> {
         Ok(taken)
     }
 
-    /// As UTF-8, no longer than a name.
+    /// The bytes as UTF-8, at most as long as a name.
     pub fn text(self) -> Result<&'a str, ModelError> {
         if self.bytes.len() > MAX_NAME {
             return Err(malformed(
@@ -200,11 +200,11 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// One or, packed, several integers of a repeated field, which has at most so
-    /// many in all: a byte of the file may be eight of memory.
+    /// One integer of a repeated field, or several packed ones. The field may have at most `most`
+    /// in all, because one byte of the file may become eight in memory.
     pub fn ints_into(&self, to: &mut Vec<i64>, most: usize) -> Result<(), ModelError> {
         let more = match self.wire {
-            // Each ends in a byte below 0x80.
+            // Each integer ends with a byte below 0x80.
             Wire::Bytes(span) => span.bytes.iter().filter(|&&byte| byte < 0x80).count(),
             _ => 1,
         };
@@ -228,7 +228,7 @@ impl<'a> Field<'a> {
         Ok(())
     }
 
-    /// One or, packed, several `float`s of a repeated field.
+    /// One `float` of a repeated field, or several packed ones.
     pub fn floats_into(&self, to: &mut Vec<f32>) -> Result<(), ModelError> {
         match self.wire {
             Wire::Fixed32(bytes) => to.push(f32::from_le_bytes(bytes)),
@@ -238,7 +238,7 @@ impl<'a> Field<'a> {
         Ok(())
     }
 
-    /// Refuses a field that is not among those of its message that change no number.
+    /// Refuses a field that is not among those that its message may ignore.
     pub fn unused(&self, known: &[u32], message: &str) -> Result<(), ModelError> {
         match known.contains(&self.number) {
             true => Ok(()),
@@ -253,7 +253,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// One or, packed, several `double`s of a repeated field.
+    /// One `double` of a repeated field, or several packed ones.
     pub fn doubles_into(&self, to: &mut Vec<f64>) -> Result<(), ModelError> {
         match self.wire {
             Wire::Fixed64(bytes) => to.push(f64::from_le_bytes(bytes)),

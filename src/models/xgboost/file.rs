@@ -1,5 +1,5 @@
-//! The JSON's shape: the keys that matter, and those that are known not to. Any
-//! other key is refused, because it may be what a later XGBoost predicts with.
+//! The structure of the JSON: the keys that matter, and those known not to. Any other key is
+//! refused, because a later XGBoost may use it in predictions.
 
 use std::str::FromStr;
 
@@ -9,10 +9,10 @@ use serde::de::IgnoredAny;
 use super::iterations::Attributes;
 use crate::models::{MAX_FEATURES, ModelError};
 
-/// A key that changes no prediction, as far as the versions up to [`NEWEST`] go.
+/// A key that does not affect predictions in the versions up to [`NEWEST`].
 type Unused = Option<IgnoredAny>;
 
-/// The newest version (major, minor) whose files have been compared with its library.
+/// The newest version (major, minor) whose files were compared with its own library.
 pub(super) const NEWEST: (u64, u64) = (3, 4);
 
 #[derive(Deserialize)]
@@ -23,8 +23,8 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Says why only a check file can tell whether this version means what the
-    /// known ones do.
+    /// Says why only a check file can tell whether this version has the same meaning as the known
+    /// ones.
     pub(super) fn doubt(&self) -> Result<Option<String>, ModelError> {
         let &[major, minor, _] = self.version.as_slice() else {
             return Err(ModelError(format!(
@@ -50,7 +50,7 @@ impl File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Learner {
-    /// Free-form: what users put there, and what callbacks leave.
+    /// Arbitrary content, from users and from callbacks.
     #[serde(default)]
     pub(super) attributes: Attributes,
     #[serde(default)]
@@ -62,8 +62,7 @@ pub(super) struct Learner {
     pub(super) objective: Objective,
 }
 
-/// The name, and how the objective was trained. Of the objectives that are taken no
-/// parameter changes a prediction.
+/// The name, and training parameters. No parameter of the accepted objectives affects a prediction.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Objective {
@@ -95,7 +94,7 @@ pub(super) struct Objective {
 #[serde(deny_unknown_fields)]
 pub(super) struct Param {
     base_score: String,
-    /// The base score is in the file, wherever it came from.
+    /// The file contains the base score, whatever its origin.
     #[serde(rename = "boost_from_average")]
     _boost_from_average: Unused,
     #[serde(default = "zero")]
@@ -144,7 +143,7 @@ impl Param {
         Ok(count)
     }
 
-    /// One number; since version 3.1 a list of one.
+    /// One number; a list of one since version 3.1.
     pub(super) fn base(&self) -> Result<f32, ModelError> {
         let list = self.base_score.trim_ascii();
         let text = list
@@ -168,24 +167,23 @@ fn wrong(name: &str, text: &str) -> ModelError {
     ModelError(format!("{name} is {part:?}; expected a number"))
 }
 
-/// What kind of booster it is; an internally tagged enum would hold the trees in
-/// an untyped form first.
+/// The kind of booster. Not an internally tagged enum, because that would first hold the trees in
+/// an untyped form.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Booster {
     name: String,
-    /// Of a `gbtree`.
+    /// For a `gbtree`.
     model: Option<Model>,
-    /// Of a `dart`, up to version 3.2.
+    /// For a `dart`, up to version 3.2.
     gbtree: Option<Trees>,
-    /// What each tree's leaves are multiplied with: here up to version 3.3, where
-    /// a `gbtree` has it, too; within the model from 3.4 on.
+    /// The factors by which each tree's leaves are multiplied. Up to version 3.3 they are here,
+    /// also for a `gbtree`; from 3.4 on they are within the model.
     weight_drop: Option<Vec<f32>>,
 }
 
 impl Booster {
-    /// The trees, and what each one's leaves are multiplied with if trees were
-    /// dropped in training.
+    /// The trees, and the factor for each tree's leaves if trees were dropped in training.
     pub(super) fn open(self) -> Result<(Model, Option<Vec<f32>>), ModelError> {
         let absent = |key: &str| ModelError(format!("learner.gradient_booster: {key} is missing"));
         let unexpected = |key: &str| {
@@ -239,7 +237,7 @@ impl Booster {
     }
 }
 
-/// The `gbtree` within a `dart`.
+/// The `gbtree` inside a `dart`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Trees {
@@ -264,19 +262,19 @@ impl Trees {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Model {
-    /// Names of categories: no numeric split asks for them.
+    /// Names of categories: numeric splits do not use them.
     #[serde(rename = "cats")]
     _cats: Unused,
     gbtree_model_param: Option<ModelParam>,
-    /// Where each iteration's trees begin, and where the last one's end; since 2.0.
+    /// Where each iteration's trees begin, then where the last one's end; since 2.0.
     pub(super) iteration_indptr: Option<Vec<u64>>,
-    /// A linear booster has none; its name says more than their absence.
+    /// Absent in a linear booster, whose name gives the better error.
     trees: Option<Vec<Nodes>>,
     /// The output that each tree is for.
     #[serde(default)]
     pub(super) tree_info: Vec<i64>,
     weight_drop: Option<Vec<f32>>,
-    /// A linear booster's, which is refused by its name; a tree's has none.
+    /// Part of a linear booster, which is refused by its name; a tree booster does not have it.
     boosted_rounds: Unused,
     weights: Unused,
 }
@@ -295,7 +293,7 @@ impl Model {
         self.trees.as_deref().unwrap_or_default()
     }
 
-    /// Trees of one output, as many as the file says.
+    /// Checks that all trees have one output and that there are as many as the file says.
     pub(super) fn check(&self) -> Result<(), ModelError> {
         if self.tree_info.iter().any(|&group| group != 0) {
             return Err(ModelError::new(
@@ -321,7 +319,7 @@ impl Model {
         Ok(())
     }
 
-    /// Trees that each iteration made.
+    /// Number of trees per iteration.
     pub(super) fn parallel(&self) -> Result<usize, ModelError> {
         let param = self.gbtree_model_param.as_ref();
         match param.and_then(|param| param.num_parallel_tree.as_deref()) {
@@ -339,7 +337,7 @@ pub(super) struct Nodes {
     pub(super) left_children: Vec<i32>,
     pub(super) right_children: Vec<i32>,
     pub(super) split_indices: Vec<u32>,
-    /// Thresholds; a leaf's value.
+    /// Thresholds, or a leaf's value.
     pub(super) split_conditions: Vec<f32>,
     pub(super) default_left: Vec<Flag>,
     /// 1 for a categorical split.
@@ -348,7 +346,7 @@ pub(super) struct Nodes {
     pub(super) tree_param: TreeParam,
     #[serde(rename = "base_weights")]
     _base_weights: Unused,
-    /// Sets of categorical splits, which are refused.
+    /// Sets of categorical splits; such splits are refused.
     #[serde(rename = "categories")]
     _categories: Unused,
     #[serde(rename = "categories_nodes")]
@@ -362,7 +360,7 @@ pub(super) struct Nodes {
     /// Up to version 1.2: how many children of a node are leaves.
     #[serde(rename = "leaf_child_counts")]
     _leaf_child_counts: Unused,
-    /// Of leaves with several outputs; since 3.2.
+    /// For leaves with several outputs; since 3.2.
     #[serde(default)]
     pub(super) leaf_weights: Vec<f32>,
     #[serde(rename = "loss_changes")]

@@ -6,12 +6,12 @@ use serde::de::IgnoredAny;
 use super::file::{Model, number};
 use crate::models::{Iterations, ModelError};
 
-/// What the attributes tell of iterations; the others may hold anything.
+/// What the attributes say about iterations; other attributes may hold anything.
 #[derive(Default, Deserialize)]
 pub(super) struct Attributes {
-    /// The last iteration that early stopping found worth keeping, from 0.
+    /// The best iteration according to early stopping, counted from 0.
     best_iteration: Option<String>,
-    /// scikit-learn's wrapper leaves it in what it saves, `Booster` does not.
+    /// scikit-learn's wrapper saves this attribute, `Booster` does not.
     scikit_learn: Option<IgnoredAny>,
 }
 
@@ -26,16 +26,16 @@ impl Attributes {
     }
 }
 
-/// How many trees run, and what to say of it.
+/// How many trees run, and a message about that.
 #[derive(Debug, PartialEq)]
 pub(super) struct Taken {
     pub(super) trees: usize,
-    /// Where the classes that could have saved the file differ, or the
-    /// configuration says something of its own.
+    /// Set if the classes that could have saved the file differ, or if the configuration asks for
+    /// something else.
     pub(super) note: Option<String>,
 }
 
-/// Chooses the trees, from the first on.
+/// Chooses the trees, starting with the first.
 pub(super) fn take(
     wanted: Iterations,
     attributes: &Attributes,
@@ -43,7 +43,7 @@ pub(super) fn take(
 ) -> Result<Taken, ModelError> {
     let ends = ends(model)?;
     let total = ends.len();
-    // Where nobody asks for the best, it need not make sense: slices keep it.
+    // An invalid best iteration matters only if it is asked for, because slices keep the attribute.
     let best = attributes.best();
     let known = || best.clone().ok().flatten().filter(|&best| best < total);
     let within = |count: usize, name: &str| match count <= total {

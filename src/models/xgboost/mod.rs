@@ -2,10 +2,10 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `file` | the JSON's shape |
-//! | `iterations` | how many of its iterations run |
-//! | `tree` | nodes into a tree |
-//! | `objective` | from the sum of the leaves to the output |
+//! | `file` | the structure of the JSON |
+//! | `iterations` | how many of the file's iterations run |
+//! | `tree` | turns nodes into a tree |
+//! | `objective` | turns the sum of the leaves into the output |
 
 mod file;
 mod iterations;
@@ -23,16 +23,16 @@ use super::{Iterations, Model, ModelError};
 
 /// An ensemble that XGBoost trained: `gbtree` or `dart`, one output, as JSON.
 ///
-/// The output is what `predict` of the class that saved the file gives ([`Iterations`]):
-/// called `probability` for `binary:logistic` and `reg:logistic`, else `prediction`. Factors are rounded
-/// to `f32`, in which XGBoost compares and sums, from the base score on in the order
-/// of the trees, so the sum is the same to the last bit; NaN is missing. Objectives:
-/// `reg:squarederror`, `reg:squaredlogerror`, `reg:pseudohubererror`,
-/// `reg:absoluteerror`, `reg:quantileerror`, `reg:logistic`, `reg:gamma`,
-/// `reg:tweedie`, `count:poisson`, `binary:logistic`, `binary:logitraw`. Linear
-/// boosters, several classes or targets, and categorical splits are refused, and so is
-/// a key that no version up to 3.4 writes, or a later version: it may mean something
-/// else (a later one is taken from a file with a check file that it meets).
+/// The output is what `predict` of the class that saved the file returns ([`Iterations`]). It is
+/// named `probability` for `binary:logistic` and `reg:logistic`, else `prediction`. Factors are
+/// rounded to `f32`, because XGBoost compares and sums in `f32`. The sum starts with the base score
+/// and follows the order of the trees, so it is the same to the last bit. NaN means missing.
+/// Objectives: `reg:squarederror`, `reg:squaredlogerror`, `reg:pseudohubererror`,
+/// `reg:absoluteerror`, `reg:quantileerror`, `reg:logistic`, `reg:gamma`, `reg:tweedie`,
+/// `count:poisson`, `binary:logistic`, `binary:logitraw`. Linear boosters, several classes or
+/// targets, and categorical splits are refused. So are keys that no version up to 3.4 writes, and
+/// later versions, because they may have another meaning; a file of a later version is accepted
+/// with a check file that the model passes.
 ///
 /// ```
 /// use signal::models::{Model, XgBoost};
@@ -74,7 +74,7 @@ impl XgBoost {
         Self::read(bytes, Iterations::Saved)?.settled()
     }
 
-    /// [`parse`](Self::parse), with so many iterations, and with what the file leaves open.
+    /// [`parse`](Self::parse), with a choice of iterations, and with what the file leaves open.
     pub(super) fn read(bytes: &[u8], wanted: Iterations) -> Result<Parsed<Self>, ModelError> {
         // UBJSON starts like JSON, but the length of a key follows.
         if matches!(

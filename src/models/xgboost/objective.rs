@@ -1,4 +1,4 @@
-//! From the sum of the leaves to the output.
+//! Turns the sum of the leaves into the output.
 
 use crate::models::ModelError;
 
@@ -42,7 +42,7 @@ impl Objective {
         }
     }
 
-    /// The base score as a term of the sum: the file has it as an output.
+    /// The base score as a term of the sum: the file contains it as an output.
     pub(super) fn margin(self, base: f32) -> Result<f32, ModelError> {
         let wrong = |expected: &str| {
             Err(ModelError(format!(
@@ -51,7 +51,7 @@ impl Objective {
         };
         match self {
             Self::Identity => Ok(base),
-            // XGBoost keeps away from certainty by this much.
+            // XGBoost keeps this distance from 0 and 1.
             Self::Sigmoid if (0.0..=1.0).contains(&base) => {
                 let base = base.clamp(1e-6, 1.0 - 1e-6);
                 Ok(-(1.0 / base - 1.0).ln())

@@ -1,4 +1,4 @@
-//! Small files, written by hand.
+//! Small files written by hand.
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn below_goes_left_and_missing_where_the_default_says() {
     for (x, leaf) in [
         ([0.25, 0.0], 1.0),
         ([0.5, 0.0], 2.0),
-        // Its nearest f32 is the threshold.
+        // The nearest f32 of this value is the threshold.
         ([0.5f64.next_down(), 0.0], 2.0),
         ([f64::NAN, 0.25], 4.0),
         ([f64::NAN, f64::NAN], 2.0),
@@ -134,7 +134,7 @@ fn keys_and_versions_that_nobody_knows_are_refused() {
             "{object}: {error}"
         );
     }
-    // What users put there is theirs.
+    // Keys that users add may hold anything.
     let free = with(
         "\"feature_names\"",
         "\"attributes\": {\"mine\": {\"tree_scale\": [2]}}, \"feature_names\"",
@@ -180,8 +180,8 @@ fn keys_and_versions_that_nobody_knows_are_refused() {
     assert!(error.contains("size_leaf_vector is 2"), "{error}");
 }
 
-/// The file with its tree three times, of leaves 1, 2 and 4, or of weights to tell
-/// them apart by, and with these attributes.
+/// The file with its tree three times, with leaves 1, 2 and 4, or with distinct weights, and with
+/// these attributes.
 fn three(attributes: &str, model: &str) -> String {
     let start = FILE.find("\"trees\": [").unwrap() + "\"trees\": [".len();
     let end = FILE.find("}]\n        }").unwrap() + 1;
@@ -237,14 +237,14 @@ fn as_many_iterations_run_as_the_saver_would_run() {
         )
     );
     assert_eq!(take(&booster, Iterations::Best).unwrap().0, 11.0);
-    // Where all agree there is nothing to say.
+    // No message if all ways of saving agree.
     let last = three("\"best_iteration\": \"2\", \"scikit_learn\": \"{}\"", "");
     assert_eq!(take(&last, Iterations::Saved), said(111.0, ""));
     let none = three("\"scikit_learn\": \"{}\"", "");
     assert_eq!(take(&none, Iterations::Saved), said(111.0, ""));
     let error = take(&none, Iterations::Best).unwrap_err();
     assert!(error.contains("has no learner.attributes.best_iteration; expected all or a number"));
-    // A slice keeps the attribute; only who goes by it minds.
+    // A slice keeps the attribute; it is an error only if it is used.
     let slice = |more: &str| three(&format!("\"best_iteration\": \"7\"{more}"), "");
     assert_eq!(take(&slice(""), Iterations::Saved), said(111.0, ""));
     let error = take(&slice(", \"scikit_learn\": \"\""), Iterations::Saved).unwrap_err();
@@ -257,7 +257,7 @@ fn as_many_iterations_run_as_the_saver_would_run() {
         error.contains("best_iteration is \"x\"; expected a number"),
         "{error}"
     );
-    // An iteration may be several trees.
+    // An iteration may consist of several trees.
     let starts = |list: &str| three("", &format!("\"iteration_indptr\": {list},"));
     assert_eq!(take(&starts("[0, 2, 3]"), count(1)).unwrap().0, 11.0);
     for list in ["[]", "[0, 2]", "[1, 3]", "[0, 2, 1, 3]"] {

@@ -1,4 +1,4 @@
-//! Nodes into a tree.
+//! Turns nodes into a tree.
 
 use super::file::{Nodes, number, several};
 use crate::models::ModelError;
@@ -11,7 +11,7 @@ pub(super) struct Tree {
     pub(super) splits: Vec<Split<f32, f32>>,
 }
 
-/// Follows the nodes from the root. XGBoost may leave pruned ones in the lists.
+/// Follows the nodes from the root, because XGBoost may leave pruned ones in the lists.
 pub(super) fn read(nodes: &Nodes, weight: Option<f32>) -> Result<Tree, ModelError> {
     check(nodes)?;
     if let Some(weight) = weight.filter(|weight| !weight.is_finite()) {
@@ -22,7 +22,7 @@ pub(super) fn read(nodes: &Nodes, weight: Option<f32>) -> Result<Tree, ModelErro
     let count = nodes.left_children.len();
     let mut reached = vec![false; count];
     let mut splits: Vec<Split<f32, f32>> = Vec::new();
-    // A node's place in `splits` is known when its parent is read.
+    // A node's index in `splits` is known when its parent is read.
     let mut order = Vec::new();
     let mut reach = |parent: usize, node: i32, order: &mut Vec<usize>| {
         let index = usize::try_from(node).ok().filter(|&index| index < count);
@@ -81,7 +81,7 @@ pub(super) fn read(nodes: &Nodes, weight: Option<f32>) -> Result<Tree, ModelErro
     Ok(Tree { root, splits })
 }
 
-/// That all lists are of one length.
+/// Checks that all lists have the same length.
 fn check(nodes: &Nodes) -> Result<(), ModelError> {
     let size: u64 = number(
         "tree_param.size_leaf_vector",

@@ -1,4 +1,4 @@
-//! A folder that stays the same one.
+//! A folder that stays the same one, even if it is renamed.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -12,24 +12,24 @@ use super::open::{about, name_of_kind, open, open_at};
 use super::output::{Output, TAKEN, is_taken};
 use crate::os::fixed_text::Told;
 
-/// How often another name is tried for a file that is not there yet.
+/// How many other names are tried for a new file.
 const ATTEMPTS: usize = 16;
 
-/// A folder that is held open: the host may change its own, or give this one another
-/// name, and what is written comes into the same one.
+/// A folder that is held open. The host may change its working directory or rename this folder;
+/// files are still written into the same one.
 #[derive(Debug)]
 pub(crate) struct Folder {
     open: OwnedFd,
     path: PathBuf,
 }
 
-/// Makes a folder and those above it.
+/// Creates a folder and its parents.
 pub(super) fn make(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
 }
 
 impl Folder {
-    /// Makes the folder, unless it is there, and opens it.
+    /// Creates the folder if it does not exist, and opens it.
     pub(crate) fn make(path: &Path) -> io::Result<Self> {
         let whole = std::path::absolute(path)?;
         make(&whole)?;
@@ -38,20 +38,20 @@ impl Folder {
         Ok(Self { open, path: whole })
     }
 
-    /// Where it was when it was opened.
+    /// Its path when it was opened.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens a file in it, or makes it. See [`Output::open`].
+    /// Opens or creates a file in it. See [`Output::open`].
     pub(crate) fn output(&self, name: &str) -> Result<Output, String> {
         let path = self.path.join(name);
         let name = Name::new(format_args!("{name}")).map_err(|error| error.to_string())?;
         Output::in_folder(self.open.as_raw_fd(), name.as_c(), path)
     }
 
-    /// Whether a file of this name could be removed or replaced: there is none, or
-    /// a regular one that nobody writes, or a link.
+    /// Whether a file of this name may be removed or replaced: there is none, or it is a link, or a
+    /// regular file that is not being written.
     ///
     /// # Errors
     ///
@@ -77,14 +77,14 @@ impl Folder {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(Obstacle::Error(error)),
         }
-        // Who may not read it cannot tell.
+        // Without the right to read it, this cannot be checked.
         match there(libc::O_RDONLY | libc::O_NONBLOCK) {
             Ok(file) if is_taken(&file) => Err(Obstacle::Taken),
             _ => Ok(()),
         }
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file, if it exists.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         self.check_replaceable(name).map_err(io::Error::other)?;
         self.unlink(&Name::new(format_args!("{name}"))?)
@@ -101,8 +101,8 @@ impl Folder {
         }
     }
 
-    /// Puts a whole file, which `write` writes through `room`, in the place of what is
-    /// there, or leaves that as it is. Takes no memory.
+    /// Replaces a file by a new one that `write` writes through `room`, or, on an error, leaves the
+    /// old one as it is. Does not allocate.
     pub(crate) fn replace(
         &self,
         name: &str,
@@ -135,7 +135,7 @@ impl Folder {
         Ok(done?)
     }
 
-    /// A file that was not there, and its name.
+    /// A newly created file, and its name.
     fn fresh(&self, name: &str) -> io::Result<(OwnedFd, Name)> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let mut attempt = 0;
@@ -155,9 +155,9 @@ impl Folder {
 /// Why a file is not replaced.
 #[derive(Debug)]
 pub(crate) enum Obstacle {
-    /// What it is instead of a regular file.
+    /// The file is not regular; this names its kind.
     Kind(&'static str),
-    /// Somebody writes it.
+    /// The file is being written.
     Taken,
     Error(io::Error),
 }
@@ -178,10 +178,10 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// Writes to a file through memory that is there already.
+/// Writes to a file through memory that is already allocated.
 ///
-/// Its first error is kept until the end: what writes through it, serde_json for one,
-/// allocates to pass an error on.
+/// The first error is kept until the end: serde_json, which writes through it, allocates
+/// to pass an error on.
 pub(crate) struct Buffered<'a> {
     file: &'a File,
     room: &'a mut Vec<u8>,

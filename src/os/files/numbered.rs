@@ -1,4 +1,4 @@
-//! What is in a folder of the system's in which names are numbers, without memory.
+//! Lists the numeric names in a system folder, without allocating.
 
 use std::ffi::CStr;
 use std::io;
@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 
 use super::open::open_c;
 
-/// Where an entry's length and name are, as the kernel writes it.
+/// Offsets of an entry's length and name, in the kernel's format.
 const LENGTH: usize = 16;
 const NAME: usize = 19;
 
@@ -14,7 +14,7 @@ const NAME: usize = 19;
 ///
 /// # Errors
 ///
-/// Why the folder cannot be read, whole.
+/// Why the folder cannot be read completely.
 pub(crate) fn each_number(folder: &CStr, mut each: impl FnMut(u32)) -> io::Result<()> {
     let folder = open_c(folder, libc::O_RDONLY | libc::O_DIRECTORY)?;
     let mut room = [0u8; 2048];
@@ -60,7 +60,7 @@ mod tests {
         for name in ["7", "12", "x", "3x"] {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
-        // More than one call gives.
+        // More entries than one call returns.
         for name in 1000..1400 {
             std::fs::write(folder.path().join(name.to_string()), "").unwrap();
         }

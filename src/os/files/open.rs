@@ -1,4 +1,4 @@
-//! Opening, at descriptor 3 or above.
+//! Opens files at descriptor 3 or above.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -10,20 +10,20 @@ use std::path::Path;
 
 use libc::{c_int, mode_t};
 
-/// The first descriptor that is nobody's stdin, stdout or stderr.
+/// The first descriptor that is not stdin, stdout or stderr.
 const FIRST: RawFd = 3;
 
-/// Opens a file, to be closed when another program is started.
+/// Opens a file, with close-on-exec.
 pub(crate) fn open(path: &Path, flags: c_int, mode: mode_t) -> io::Result<OwnedFd> {
     open_at(libc::AT_FDCWD, &c_path(path)?, flags, mode)
 }
 
-/// [`open`] without taking memory.
+/// [`open`] without allocating.
 pub(crate) fn open_c(path: &CStr, flags: c_int) -> io::Result<OwnedFd> {
     open_at(libc::AT_FDCWD, path, flags, 0)
 }
 
-/// [`open`], with the path relative to a folder. Takes no memory.
+/// [`open`], with the path relative to a folder. Does not allocate.
 pub(super) fn open_at(
     folder: RawFd,
     path: &CStr,
@@ -33,8 +33,7 @@ pub(super) fn open_at(
     let flags = flags | libc::O_CLOEXEC | libc::O_NOCTTY;
     let _low = Low::taken();
     loop {
-        // SAFETY: the path is NUL-terminated; a descriptor that is returned is new,
-        // and nobody else owns it.
+        // SAFETY: the path is NUL-terminated; a returned descriptor is new, and has no other owner.
         let file = unsafe {
             match libc::openat(folder, path.as_ptr(), flags, mode) {
                 -1 => Err(io::Error::last_os_error()),
@@ -43,7 +42,7 @@ pub(super) fn open_at(
         };
         match file {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Another thread has closed a low one meanwhile.
+            // Another thread has closed a low descriptor in the meantime.
             Ok(file) if file.as_raw_fd() < FIRST => return moved_up(&file),
             file => return file,
         }
@@ -51,8 +50,8 @@ pub(super) fn open_at(
 }
 
 fn moved_up(file: &OwnedFd) -> io::Result<OwnedFd> {
-    // SAFETY: the call duplicates a descriptor that is open; what it returns is new,
-    // and nobody else owns it.
+    // SAFETY: the call duplicates an open descriptor; the one it returns is new, and has no other
+    // owner.
     unsafe {
         match libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST) {
             -1 => Err(io::Error::last_os_error()),
@@ -66,8 +65,8 @@ pub(super) fn c_path(path: &Path) -> io::Result<CString> {
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "its name has a NUL in it"))
 }
 
-/// Descriptors 0 to 2 that were closed, taken so that what is opened lies above. What
-/// lies on them meanwhile can be neither read nor written, as before.
+/// Those of descriptors 0 to 2 that were closed, occupied so that new files get higher numbers.
+/// Meanwhile they can be neither read nor written, as before.
 pub(super) struct Low([Option<RawFd>; FIRST as usize]);
 
 impl Low {
@@ -92,16 +91,16 @@ impl Drop for Low {
     fn drop(&mut self) {
         for file in self.0.into_iter().flatten() {
             let flags = flags(file);
-            // Another thread of the host may have put a file of its own there.
+            // Another thread of the host may have opened a file of its own on this number.
             if flags != -1 && flags & libc::O_PATH != 0 {
-                // SAFETY: `taken` has opened it for this value alone.
+                // SAFETY: `taken` has opened it, and only for this value.
                 unsafe { libc::close(file) };
             }
         }
     }
 }
 
-/// How a descriptor was opened; -1 for none.
+/// The flags that a descriptor was opened with; -1 if it is closed.
 pub(super) fn flags(file: RawFd) -> c_int {
     // SAFETY: the call asks for flags and changes nothing.
     unsafe { libc::fcntl(file, libc::F_GETFL) }
@@ -110,8 +109,7 @@ pub(super) fn flags(file: RawFd) -> c_int {
 /// What the kernel says of an open file.
 pub(crate) fn about(file: &impl AsRawFd) -> io::Result<libc::stat64> {
     let mut about = MaybeUninit::<libc::stat64>::uninit();
-    // SAFETY: `about` is a valid place for the answer, and is read only if the call
-    // has filled it.
+    // SAFETY: `about` is a valid place for the answer, and is read only if the call has filled it.
     unsafe {
         match libc::fstat64(file.as_raw_fd(), about.as_mut_ptr()) {
             0 => Ok(about.assume_init()),
@@ -120,12 +118,12 @@ pub(crate) fn about(file: &impl AsRawFd) -> io::Result<libc::stat64> {
     }
 }
 
-/// The kind of what a path leads to, without opening it.
+/// The mode of the file that a path leads to, without opening it.
 pub(super) fn mode(path: &Path) -> io::Result<mode_t> {
     path.metadata().map(|about| about.mode())
 }
 
-/// What it is instead of a regular file; `None` for one.
+/// The kind of a file that is not regular; `None` for a regular one.
 pub(super) fn name_of_kind(mode: mode_t) -> Option<&'static str> {
     match mode & libc::S_IFMT {
         libc::S_IFREG => None,

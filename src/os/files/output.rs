@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::open::{self, about, c_path, name_of_kind, open, open_at};
 use crate::os::stderr::say;
 
-/// A file that is written. It is locked until it is dropped, so that no other handle
-/// and no other process writes into it.
+/// A file that is written. It is locked until it is dropped, so that no other handle and no other
+/// process writes to it.
 #[derive(Debug)]
 pub struct Output {
     file: File,
@@ -21,14 +21,14 @@ pub struct Output {
 }
 
 impl Output {
-    /// Opens a regular file, with the folders above it, or makes it; what is in it
-    /// stays. The kernel's null and full devices are taken too, which never wait.
+    /// Opens or creates a regular file, with its parent folders; existing content stays. The
+    /// kernel's null and full devices, which never block, are accepted too.
     ///
     /// # Errors
     ///
     /// The file, what is wrong with it and what was expected.
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
-        // For whoever reads of it after the host has changed its folder.
+        // Absolute, because the host may change its working directory before the path is shown.
         let whole = std::path::absolute(path).map_err(|error| wrong(path, &error))?;
         let folder = whole.parent().unwrap_or(Path::new("/"));
         super::folder::make(folder).map_err(|error| wrong(path, &error))?;
@@ -39,8 +39,8 @@ impl Output {
         })
     }
 
-    /// [`Output::open`] for a program that its user waits for: a terminal or a FIFO
-    /// that somebody reads is taken too, and the folder must be there.
+    /// [`Output::open`] for a program whose user waits for it: a terminal, or a FIFO with a reader,
+    /// is accepted too, and the folder must exist.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl Output {
         if !output.is_regular {
             let file = output.file.as_raw_fd();
             let flags = open::flags(file) & !libc::O_NONBLOCK;
-            // SAFETY: the call sets flags of a description that nobody else has.
+            // SAFETY: the call sets flags of an open file description that is not shared.
             if unsafe { libc::fcntl(file, libc::F_SETFL, flags) } != 0 {
                 return Err(wrong(path, &io::Error::last_os_error()));
             }
@@ -68,7 +68,7 @@ impl Output {
     ) -> Result<Self, String> {
         let wrong = |error: io::Error| wrong(path, &error);
         let whole = std::path::absolute(path).map_err(wrong)?;
-        // A device may do something when it is opened, so it is looked at before.
+        // Opening a device may have an effect, so its kind is checked first.
         match open(path, libc::O_PATH, 0).and_then(|file| about(&file)) {
             Ok(about) => may(&about).map_err(|kind| refused(path, kind))?,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -79,7 +79,7 @@ impl Output {
         Self::of(file, whole, may)
     }
 
-    /// A regular file of an open folder.
+    /// A regular file in an open folder.
     pub(super) fn in_folder(folder: RawFd, name: &CStr, path: PathBuf) -> Result<Self, String> {
         let may = |about: &libc::stat64| name_of_kind(about.st_mode).map_or(Ok(()), Err);
         match open_at(folder, name, libc::O_PATH, 0).and_then(|file| about(&file)) {
@@ -99,7 +99,7 @@ impl Output {
         let about = about(&file).map_err(|error| wrong(&path, &error))?;
         may(&about).map_err(|kind| refused(&path, kind))?;
         let is_regular = name_of_kind(about.st_mode).is_none();
-        // A device belongs to the whole machine.
+        // A device is shared by the whole machine.
         let is_locked = is_regular && lock(&file, &path)?;
         Ok(Self {
             file: file.into(),
@@ -109,7 +109,7 @@ impl Output {
         })
     }
 
-    /// Where it was when it was opened.
+    /// Its path when it was opened.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -118,7 +118,7 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn empty(&self) -> io::Result<()> {
         self.cut(0)
     }
@@ -128,7 +128,7 @@ impl Output {
         &self.file
     }
 
-    /// Cuts off what is behind so many bytes.
+    /// Cuts the file to `length` bytes.
     pub(crate) fn cut(&self, length: u64) -> io::Result<()> {
         match self.is_regular {
             true => self.file.set_len(length),
@@ -150,15 +150,15 @@ impl Write for Output {
 impl Drop for Output {
     fn drop(&mut self) {
         if self.is_locked {
-            // A child of the host that was forked meanwhile holds the description,
-            // and closing alone would leave the lock to it.
+            // A child of the host that was forked in the meantime shares the open file description,
+            // so closing alone would leave the lock held.
             // SAFETY: the descriptor is open; the call unlocks it and does no more.
             unsafe { libc::flock(self.file.as_raw_fd(), libc::LOCK_UN) };
         }
     }
 }
 
-/// Opens a file or makes it, and waits for nobody.
+/// Opens or creates a file without waiting.
 fn opened(folder: RawFd, path: &CStr) -> io::Result<OwnedFd> {
     const FLAGS: libc::c_int = libc::O_WRONLY | libc::O_NONBLOCK;
     // Without O_CREAT: systems refuse that on other users' files in folders like /tmp.
@@ -170,7 +170,7 @@ fn opened(folder: RawFd, path: &CStr) -> io::Result<OwnedFd> {
     }
 }
 
-/// Locks the file; whether that can be had there.
+/// Locks the file; false if locking is not possible there.
 fn lock(file: &OwnedFd, path: &Path) -> Result<bool, String> {
     static SAID: AtomicBool = AtomicBool::new(false);
     match try_lock(file) {
@@ -208,7 +208,7 @@ fn try_lock(file: &OwnedFd) -> io::Result<()> {
     }
 }
 
-/// Whether somebody writes the file, as far as that can be seen.
+/// Whether the file is being written, as far as its lock shows.
 pub(super) fn is_taken(file: &OwnedFd) -> bool {
     match try_lock(file) {
         Ok(()) => {

@@ -1,25 +1,24 @@
-//! Which paths are one file.
+//! Which paths lead to the same file.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
-/// Where a path leads: two paths of one place are one file.
+/// Where a path leads: two paths with the same place lead to the same file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// A file that is there, by device and inode.
+    /// An existing file, by device and inode.
     There(u64, u64),
-    /// A file that is not there yet: the nearest folder that is, by device and inode,
-    /// and the rest of its name.
+    /// A file that does not exist yet: its nearest existing folder, by device and inode, and the
+    /// rest of its path.
     NotYet(u64, u64, PathBuf),
 }
 
 impl Place {
-    /// Where `path` leads, through links, also those to nowhere. `None` for a
-    /// folder and for a character device such as `/dev/null`, which no output
-    /// overwrites, and where nobody can say.
+    /// Where `path` leads, through links, even dangling ones. `None` for a folder, for a character
+    /// device such as `/dev/null`, which no output overwrites, and if it cannot be determined.
     pub(crate) fn of(path: &Path) -> Option<Self> {
-        // As many links as the kernel follows.
+        // The maximum number of links that the kernel follows.
         const MOST_LINKS: usize = 40;
         let mut path = std::path::absolute(path).ok()?;
         for _ in 0..MOST_LINKS {
@@ -37,13 +36,13 @@ impl Place {
         None
     }
 
-    /// The place of a file that is not there.
+    /// The place of a file that does not exist.
     fn in_a_folder(path: &Path) -> Option<Self> {
         for folder in path.ancestors().skip(1) {
             let (Ok(real), Ok(rest)) = (folder.canonicalize(), path.strip_prefix(folder)) else {
                 continue;
             };
-            // What is not there has no links, so `..` only goes back.
+            // A path that does not exist contains no links, so `..` only removes a component.
             let mut folder = real;
             let mut name = PathBuf::new();
             for part in rest.components() {
@@ -53,7 +52,7 @@ impl Place {
                     other => name.push(other),
                 }
             }
-            // Going back may have led to a file that is there.
+            // After `..`, the path may lead to an existing file.
             let whole = folder.join(&name);
             if let Ok(about) = whole.metadata() {
                 return Some(Self::There(about.dev(), about.ino()));

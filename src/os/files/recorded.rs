@@ -1,4 +1,4 @@
-//! Recorded data, which may also come through a pipe: whoever plays it waits.
+//! Recorded data, which may come through a pipe: its reader may have to wait.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,10 +9,10 @@ use std::sync::{Arc, OnceLock};
 
 use super::open::{about, name_of_kind, open};
 
-/// Longest time between two looks at whether the wait for a pipe shall end.
+/// Longest time between two checks whether the wait for a pipe should end.
 const GLANCE_MS: libc::c_int = 50;
 
-/// Whether whoever reads a pipe shall go on waiting for it.
+/// Whether the reader of a pipe should keep waiting.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stop(Arc<OnceLock<Arc<AtomicBool>>>);
 
@@ -29,10 +29,10 @@ impl Stop {
     }
 }
 
-/// An open file, or a pipe's end.
+/// An open file, or the end of a pipe.
 pub(crate) struct Recorded {
     file: File,
-    /// What a reader waits for may never come, unless it is a regular file.
+    /// Whether a read may block for ever: true unless it is a regular file.
     may_wait: bool,
     stop: Stop,
 }
@@ -48,8 +48,8 @@ impl Recorded {
         })
     }
 
-    /// Waits until there is something to read, or its end. A handler of a signal does not
-    /// end `read`, which the kernel starts again.
+    /// Waits until there is data, or the end of the file. A signal handler does not interrupt
+    /// `read`, because the kernel restarts it.
     fn wait(&self) -> io::Result<()> {
         let mut asked = libc::pollfd {
             fd: self.file.as_raw_fd(),

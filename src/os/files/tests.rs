@@ -58,7 +58,7 @@ fn fifo(path: &Path) {
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
 }
 
-/// What is in a folder, by name.
+/// The names in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries
@@ -93,13 +93,13 @@ fn what_is_no_regular_file_is_named_and_never_waited_for() {
     }
     let why = Output::open("/dev/zero".as_ref()).unwrap_err();
     assert!(why.contains("a device"), "{why}");
-    // They never wait, and belong to everybody.
+    // They never block, and are shared.
     for device in ["/dev/null", "/dev/full"] {
         let first = Output::open(device.as_ref()).unwrap();
         Output::open(device.as_ref()).unwrap();
         first.empty().unwrap();
     }
-    // A program that its user waits for takes a reader's end.
+    // A program whose user waits for it accepts a FIFO that has a reader.
     let why = Output::or_stream(&at("fifo")).unwrap_err();
     assert!(why.contains("nobody reads it"), "{why}");
     let flags = libc::O_RDONLY | libc::O_NONBLOCK;
@@ -118,7 +118,7 @@ fn a_lock_ends_with_the_file_whoever_holds_its_descriptor() {
     let first = Output::open(&path).unwrap();
     let why = Output::open(&path).unwrap_err();
     assert!(why.contains("no other handle writes"), "{why}");
-    // As the child of a fork does.
+    // As in the child of a fork.
     let held = first.as_fd_for_tests().try_clone().unwrap();
     drop(first);
     let second = Output::open(&path).unwrap();
@@ -138,7 +138,7 @@ fn what_is_in_a_file_stays_until_it_is_emptied() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
 }
 
-/// Through less memory than the text has.
+/// Through a buffer that is smaller than the text.
 fn replace(folder: &Folder, name: &str, text: &[u8]) -> Result<(), Obstacle> {
     let mut room = Vec::with_capacity(4);
     folder.replace(name, &mut room, |out| {
@@ -168,7 +168,7 @@ fn a_folder_stays_the_same_one_under_another_name() {
     folder.remove("summary").unwrap();
     assert_eq!(names(&after), ["log"]);
     assert!(names(&before).is_empty());
-    // Another handle's capture may be there.
+    // Another handle may capture to this file.
     let capture = Output::open(&after.join("capture")).unwrap();
     for why in [
         replace(&folder, "capture", b"whole")
@@ -180,7 +180,7 @@ fn a_folder_stays_the_same_one_under_another_name() {
     }
     drop(capture);
     folder.remove("capture").unwrap();
-    // What could not be put in place leaves nothing.
+    // A file that could not be put in place leaves nothing behind.
     std::fs::create_dir(after.join("folder")).unwrap();
     replace(&folder, "folder", b"whole").unwrap_err();
     for name in ["x".repeat(300), "a\0b".into()] {
@@ -194,7 +194,7 @@ fn without_standard_streams(test: &str) -> bool {
     const IN_CHILD: &str = "SIGNAL_TEST_WITHOUT_STREAMS";
     if std::env::var_os(IN_CHILD).is_some() {
         for file in 0..3 {
-            // SAFETY: nobody in this process needs them any more.
+            // SAFETY: nothing in this process uses them any more.
             unsafe { libc::close(file) };
         }
         return true;
@@ -220,6 +220,6 @@ fn nothing_is_opened_where_stdin_stdout_and_stderr_were() {
     let low = (file.as_raw_fd().min(output.as_fd_for_tests().as_raw_fd())) < 3;
     let all_closed = (0..3).all(|file| open::flags(file) == -1);
     replace(&folder, "name", b"text").unwrap();
-    // Nobody would see a panic's message.
+    // A panic message could not be seen.
     std::process::exit(if low || !all_closed { 1 } else { 0 });
 }

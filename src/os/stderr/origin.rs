@@ -1,7 +1,7 @@
 //! What descriptor 2 was when the library was loaded.
 //!
-//! A host that closes its stderr gets descriptor 2 for whatever it opens next: a
-//! journal, a socket to the exchange. Lines of ours must never land there.
+//! A host that closes its stderr gets descriptor 2 for the next file that it opens: a journal, a
+//! socket to the exchange. Our lines must never be written there.
 
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -10,10 +10,10 @@ use libc::c_int;
 
 use crate::os::files::about;
 
-/// Descriptors above are not looked at for copies of stderr.
+/// Higher descriptors are not checked for being copies of stderr.
 const HIGHEST: RawFd = 255;
 
-/// Two descriptors of one description compare as equal (`linux/kcmp.h`).
+/// `kcmp` compares two descriptors by their open file description (`linux/kcmp.h`).
 const KCMP_FILE: c_int = 0;
 
 static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
@@ -24,7 +24,7 @@ const UNKNOWN: u8 = 0;
 const NONE: u8 = 1;
 const SOME: u8 = 2;
 
-// The loader calls it before anybody can call the library.
+// The loader calls it before any code can call the library.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static AT_LOAD: extern "C" fn() = at_load;
@@ -49,9 +49,9 @@ fn note(descriptor: RawFd) {
     STATE.store(state, Ordering::Release);
 }
 
-/// Whether lines may be written to it: it is what stderr was when the library was
-/// loaded, or a copy that `dup2` has made and that the host has open elsewhere, too.
-/// What the host has just opened there is neither.
+/// Whether lines may be written to it: it is what stderr was when the library was loaded, or a
+/// `dup2` copy of a descriptor that the host has open elsewhere too. A file that the host has just
+/// opened on this number is neither.
 pub(super) fn is_stderr(descriptor: RawFd) -> bool {
     let Ok(now) = about(&descriptor) else {
         return false;
@@ -67,8 +67,8 @@ pub(super) fn is_stderr(descriptor: RawFd) -> bool {
     is_as_it_was || may_be_a_log(descriptor, &now) && is_open_elsewhere(descriptor)
 }
 
-/// What a process is started with: it was open across `exec`, and is no file that is
-/// read as well.
+/// Whether a process may have been started with it as stderr: it was open across `exec`, and is not
+/// a file opened for reading too.
 fn may_be_stderr(descriptor: RawFd, about: &libc::stat64) -> bool {
     // SAFETY: the call asks for flags and changes nothing.
     let access = unsafe { libc::fcntl(descriptor, libc::F_GETFL) } & libc::O_ACCMODE;
@@ -76,8 +76,8 @@ fn may_be_stderr(descriptor: RawFd, about: &libc::stat64) -> bool {
     may_be_a_log(descriptor, about) && (!is_file || access == libc::O_WRONLY)
 }
 
-/// Not what only data goes to: a connection to another machine, a block device, an
-/// event. `dup2` leaves no close-on-exec flag.
+/// Excludes what only data goes to: a connection to another machine, a block device, an event. A
+/// descriptor from `dup2` has no close-on-exec flag.
 fn may_be_a_log(descriptor: RawFd, about: &libc::stat64) -> bool {
     // SAFETY: the calls ask for flags and change nothing.
     let (flags, own) = unsafe {
@@ -114,7 +114,7 @@ fn is_local(socket: RawFd) -> bool {
     asked == 0 && domain == libc::AF_UNIX
 }
 
-/// Whether another descriptor of this process has the same description.
+/// Whether another descriptor of this process has the same open file description.
 fn is_open_elsewhere(descriptor: RawFd) -> bool {
     // SAFETY: the call takes nothing and cannot fail.
     let process = unsafe { libc::getpid() };
@@ -149,12 +149,12 @@ mod tests {
         let path = dir.path().join("file");
         let may = |descriptor: RawFd| may_be_stderr(descriptor, &about(&descriptor).unwrap());
         let inherited = |file: &dyn AsRawFd| {
-            // SAFETY: the descriptor is open, and the copy is closed with the process.
+            // SAFETY: the descriptor is open, and the copy is closed at the end of the process.
             unsafe { libc::dup(file.as_raw_fd()) }
         };
         let written = File::create(&path).unwrap();
         assert!(may(inherited(&written)));
-        // It is closed when another program is started, so it did not come from one.
+        // It has close-on-exec set, so the process was not started with it.
         assert!(!may(written.as_raw_fd()));
         let both = File::options().read(true).write(true).open(&path).unwrap();
         assert!(!may(inherited(&both)));

@@ -23,7 +23,7 @@ fn flags(descriptor: RawFd) -> c_int {
     unsafe { libc::fcntl(descriptor, libc::F_GETFL) }
 }
 
-/// A pipe with as much in it as it takes.
+/// A full pipe.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, writer) = pipe().unwrap();
     let own = reopen(writer.as_raw_fd()).unwrap();
@@ -60,7 +60,7 @@ fn a_line_that_finds_no_room_is_lost_and_counted() {
     assert!(!write_line(writer.as_raw_fd(), "lost"));
     assert!(!has_room(writer.as_raw_fd()));
     drop(reader);
-    // Without a reader: no signal, or this process would be gone.
+    // Without a reader: no signal is raised, or it would have ended this process.
     assert!(!write_line(writer.as_raw_fd(), "lost"));
     let (left, right) = UnixStream::pair().unwrap();
     left.set_nonblocking(true).unwrap();

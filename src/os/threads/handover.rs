@@ -2,21 +2,37 @@
 //! order to end. The thread waits for both without allocating: the host may have used up
 //! its memory by then.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::os::parker::{Parker, Unparker};
 use crate::os::time::Instant;
 
 struct Shared<T> {
-    given: Mutex<Option<T>>,
+    /// From `Box::into_raw`, or null.
+    given: AtomicPtr<T>,
     is_over: AtomicBool,
+    /// It goes to another thread if a `T` may.
+    _of: PhantomData<Mutex<T>>,
 }
 
 impl<T> Shared<T> {
-    fn given(&self) -> MutexGuard<'_, Option<T>> {
-        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Puts `what` there, or nothing; what was there comes back.
+    fn exchange(&self, what: Option<T>) -> Option<T> {
+        let what = what.map_or(ptr::null_mut(), |what| Box::into_raw(Box::new(what)));
+        let before = self.given.swap(what, Ordering::AcqRel);
+        // SAFETY: what is there came from `Box::into_raw` above, and whoever swaps it out
+        // is its one owner.
+        (!before.is_null()).then(|| unsafe { *Box::from_raw(before) })
+    }
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        self.exchange(None);
     }
 }
 
@@ -35,8 +51,9 @@ pub(crate) struct Taker<T> {
 /// Makes both sides.
 pub(crate) fn handover<T>() -> (Giver<T>, Taker<T>) {
     let shared = Arc::new(Shared {
-        given: Mutex::new(None),
+        given: AtomicPtr::new(ptr::null_mut()),
         is_over: AtomicBool::new(false),
+        _of: PhantomData,
     });
     let parker = Parker::new();
     let giver = Giver {
@@ -49,7 +66,7 @@ pub(crate) fn handover<T>() -> (Giver<T>, Taker<T>) {
 impl<T> Giver<T> {
     /// Gives it to the thread, once.
     pub(crate) fn give(&self, what: T) {
-        *self.shared.given() = Some(what);
+        self.shared.exchange(Some(what));
         self.wake.unpark();
     }
 
@@ -66,7 +83,7 @@ impl<T> Taker<T> {
         loop {
             // Before the look: it may be given and the end told at once.
             let is_over = self.is_over();
-            let given = self.shared.given().take();
+            let given = self.shared.exchange(None);
             if given.is_some() || is_over {
                 return given;
             }

@@ -1,15 +1,15 @@
-//! The one place that makes threads. They run in a host that we did not write, so they
-//! inherit nothing from the thread that happened to make them.
+//! The only place that creates threads. They run in a host that we did not write, so they inherit
+//! nothing from the thread that happened to create them.
 //!
 //! | file | what |
 //! |---|---|
-//! | `start` | a thread made, waited for within a limit, joined |
+//! | `start` | creates a thread, waits for it with a limit, joins it |
 //! | `handover` | what a thread gets after it has started |
 //! | `policy` | scheduling, nice, timer slack |
-//! | `storage` | its thread-local values end without the loader's lock |
+//! | `storage` | destroys thread-local values without the loader's lock |
 //!
-//! Not the standard library's threads: those take the process' `RUST_MIN_STACK` for
-//! their size, and say nothing before they run.
+//! These are not the standard library's threads: those take their stack size from the process'
+//! `RUST_MIN_STACK`, and cannot report failures before they run.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -26,12 +26,12 @@ mod storage;
 pub use policy::Policy;
 pub(crate) use start::{Thread, spawn, stack_bytes};
 
-/// What a thread should be.
+/// How a thread should be set up.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     /// At most 15 bytes; the kernel cuts the rest off.
     name: String,
-    /// In messages.
+    /// Its name in messages.
     called: String,
     schedule: Schedule,
     place: Place,
@@ -45,16 +45,16 @@ enum Schedule {
 
 #[derive(Clone, Debug)]
 enum Place {
-    /// Pinned there.
+    /// Pinned to this core.
     Core(usize),
-    /// On any of these, as far as the kernel lets it.
+    /// On any of these cores, as far as the kernel allows.
     Among(Vec<usize>),
-    /// Wherever the process may run.
+    /// On any core that the process may use.
     Anywhere,
 }
 
 impl Wanted {
-    /// A lane, on a core of its own or wherever it may be.
+    /// A lane, pinned to `core` or on any core.
     pub(crate) fn lane(index: usize, core: Option<usize>, policy: Policy) -> Self {
         Self {
             name: format!("{}{index}", cores::LANE_NAME),
@@ -64,7 +64,7 @@ impl Wanted {
         }
     }
 
-    /// A thread in nobody's way: on these cores, and after all others.
+    /// A thread that must not disturb others: on these cores, with the lowest priority.
     pub(crate) fn aside(name: &str, called: &str, cores: Vec<usize>) -> Self {
         Self {
             name: name.to_owned(),
@@ -74,33 +74,33 @@ impl Wanted {
         }
     }
 
-    /// A thread that is gone at once.
+    /// A thread that ends at once.
     pub(crate) fn brief(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             called: format!("the thread {name}"),
-            // As its maker: what it does takes no time.
+            // As its creator: its work takes almost no time.
             schedule: Schedule::As(Policy::Inherit),
             place: Place::Anywhere,
         }
     }
 }
 
-/// What every thread of ours does before anything else.
+/// The first thing that every thread of ours does.
 fn first_of_all() {
-    // For as long as it lives.
+    // Leaked, so that it lasts for the thread's life.
     std::mem::forget(float::set_default());
     cancellation::disable();
     std::mem::forget(AllSignalsBlocked::new());
 }
 
-/// Makes the calling thread, one of this library's own, what it should be.
+/// Sets up the calling thread, one of this library's own, as wanted.
 fn become_wanted(wanted: &Wanted) -> Result<(), String> {
     set_name(&wanted.name);
     match &wanted.place {
         Place::Core(core) => cores::pin(*core)?,
         Place::Among(among) => cores::stay_among(among),
-        // As far as it may: its maker's thread may have been pinned.
+        // As far as possible: the creating thread may have been pinned.
         Place::Anywhere => drop(cores::widen_own_mask()),
     }
     match wanted.schedule {
@@ -116,12 +116,11 @@ fn set_name(name: &str) {
     let mut bytes = [0u8; 16];
     let kept = name.len().min(bytes.len() - 1);
     bytes[..kept].copy_from_slice(&name.as_bytes()[..kept]);
-    // SAFETY: the call reads a NUL-terminated text and changes the calling thread
-    // alone.
+    // SAFETY: the call reads a NUL-terminated text and changes only the calling thread.
     unsafe { libc::prctl(libc::PR_SET_NAME, bytes.as_ptr(), 0, 0, 0) };
 }
 
-/// Adds the limits that a thread may have met.
+/// Adds the limits that may have caused the error.
 fn refused(error: io::Error) -> io::Error {
     let limits: Vec<_> = [
         ("RLIMIT_NPROC", libc::RLIMIT_NPROC),

@@ -1,4 +1,4 @@
-//! How the kernel schedules a thread of ours, whatever the thread that made it has.
+//! How the kernel schedules a thread of ours, independent of the thread that created it.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -25,14 +25,14 @@ pub enum Policy {
     Inherit,
 }
 
-/// The lowest priority of an ordinary thread.
+/// The nice value with the lowest priority.
 const LOWEST: libc::c_int = 19;
 
-/// Gives the calling thread, one of this library's own, a policy.
+/// Sets the scheduling policy of the calling thread, one of this library's own.
 ///
 /// # Errors
 ///
-/// A sentence that says what was refused and what it takes.
+/// A sentence that says what was refused and what it requires.
 pub(super) fn adopt(policy: Policy) -> Result<(), String> {
     let (class, priority) = match policy {
         Policy::Inherit => return Ok(()),
@@ -48,8 +48,8 @@ pub(super) fn adopt(policy: Policy) -> Result<(), String> {
     let Err(error) = refusal else {
         return Ok(());
     };
-    // Whoever is ordinary already may be in a sandbox that forbids to say so.
-    // SAFETY: the call asks for the calling thread's policy.
+    // A thread that already has this policy may be in a sandbox that forbids setting it.
+    // SAFETY: the call reads the calling thread's policy.
     if unsafe { libc::sched_getscheduler(0) } == class {
         return Ok(());
     }
@@ -62,25 +62,25 @@ pub(super) fn adopt(policy: Policy) -> Result<(), String> {
     })
 }
 
-/// Makes the calling thread, one of this library's own, give way to all others.
-/// Nothing is said if the kernel refuses: it works as well otherwise.
+/// Makes the calling thread, one of this library's own, give way to all others. A refusal by the
+/// kernel is ignored: the thread also works without.
 pub(super) fn give_way() {
     let _ = schedule(libc::SCHED_OTHER, 0);
     usual_slack();
     set_nice(LOWEST);
 }
 
-/// A thread sleeps longer by its slack, which its maker may have made long. 0 would
-/// mean the maker's. Real-time threads have none, and cannot be given one.
+/// A thread sleeps longer by its timer slack, which its creator may have set to a long time. 0
+/// would mean the creator's. Real-time threads have no slack, and cannot be given one.
 fn usual_slack() {
     const USUAL_NS: libc::c_ulong = 50_000;
-    // SAFETY: the call changes the calling thread alone.
+    // SAFETY: the call changes only the calling thread.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, USUAL_NS, 0, 0, 0) };
 }
 
 fn schedule(class: libc::c_int, priority: libc::c_int) -> io::Result<()> {
-    // SAFETY: the struct is plain data, for which all zeros is valid; the call reads
-    // it and changes the calling thread alone.
+    // SAFETY: the struct is plain data, for which all zeros is valid; the call reads it and changes
+    // only the calling thread.
     let done = unsafe {
         let mut of_class: libc::sched_param = MaybeUninit::zeroed().assume_init();
         of_class.sched_priority = priority;
@@ -92,10 +92,10 @@ fn schedule(class: libc::c_int, priority: libc::c_int) -> io::Result<()> {
     }
 }
 
-/// Sets the calling thread's nice value, unless its maker's was worse and may not be
-/// improved; what it is then.
+/// Sets the calling thread's nice value, unless its creator's was higher and may not be lowered;
+/// returns the value that it then has.
 fn set_nice(nice: libc::c_int) -> libc::c_int {
-    // SAFETY: the calls change and ask for the calling thread alone.
+    // SAFETY: the calls change and read only the calling thread.
     unsafe {
         libc::setpriority(libc::PRIO_PROCESS, 0, nice);
         libc::getpriority(libc::PRIO_PROCESS, 0)

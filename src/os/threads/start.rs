@@ -1,4 +1,4 @@
-//! How a thread comes to be: its stack, and waiting for it within a limit.
+//! How a thread starts: its stack, and waiting for it with a limit.
 
 use std::ffi::c_void;
 use std::io;
@@ -13,12 +13,12 @@ use crate::os::limit::Limit;
 use crate::os::memory;
 use crate::os::panic::{self, Payload};
 
-/// What our code, factor sets and models have of a thread's stack.
+/// The part of a thread's stack that our code, factor sets and models can use.
 const OURS: usize = 2 << 20;
-/// How long a thread may take to be there. It takes a millisecond, or as long as the
-/// machine lets it wait for a core.
+/// How long a thread may take to start. It takes a millisecond, or as long as it has to wait for a
+/// core.
 const START: Duration = Duration::from_secs(10);
-/// Between two looks whether a thread has begun or ended.
+/// Time between two checks whether a thread has begun or ended.
 const STEP: Duration = Duration::from_micros(50);
 
 unsafe extern "C" {
@@ -26,7 +26,7 @@ unsafe extern "C" {
     fn pthread_tryjoin_np(thread: libc::pthread_t, value: *mut *mut c_void) -> libc::c_int;
 }
 
-/// A thread of ours; left to itself when dropped.
+/// A thread of ours; detached when dropped.
 #[derive(Debug)]
 pub(crate) struct Thread<T> {
     id: libc::pthread_t,
@@ -43,11 +43,11 @@ struct Shared<T> {
 #[derive(Debug)]
 enum State<T> {
     Starting,
-    /// It has no memory to begin with, and ends.
+    /// There is no memory for it to start, so it ends.
     NoMemory,
-    /// It is what it should be, or why not.
+    /// It is set up as wanted, or why not.
     Started(Result<(), String>),
-    /// Nobody waits for it any more: it ends at once.
+    /// Nothing waits for it any more, so it ends at once.
     GivenUp,
     Ended(Result<T, Payload>),
 }
@@ -62,11 +62,11 @@ impl<T> Shared<T> {
     }
 }
 
-/// Makes a thread and waits until it is what is wanted.
+/// Creates a thread and waits until it is set up as wanted.
 ///
 /// # Errors
 ///
-/// A sentence that names the thread and says what failed, or what it could not be.
+/// A sentence that names the thread and says what failed, or which setting was refused.
 pub(crate) fn spawn<T: Send + 'static>(
     wanted: Wanted,
     run: impl FnOnce() -> T + Send + 'static,
@@ -109,10 +109,10 @@ pub(super) fn spawn_within<T: Send + 'static>(
     }
 }
 
-/// What a new thread does.
+/// The start of a new thread.
 fn begin<T>(wanted: &Wanted, run: impl FnOnce() -> T, shared: &Shared<T>) {
-    // Of the library's thread-local storage a part is this thread's: glibc ends the
-    // process where it finds no memory for it.
+    // Part of the library's thread-local storage is per thread: glibc ends the process if there is
+    // no memory for it.
     if !memory::allocator_gives_some() {
         return shared.set(State::NoMemory);
     }
@@ -134,16 +134,16 @@ fn begin<T>(wanted: &Wanted, run: impl FnOnce() -> T, shared: &Shared<T>) {
 }
 
 impl<T> Thread<T> {
-    /// What it is called.
+    /// Its name in messages.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Waits for its end within `limit`: what it gave, or what it panicked with.
+    /// Waits within `limit` for its end; returns its result, or the payload of its panic.
     ///
     /// # Errors
     ///
-    /// The thread, which still runs.
+    /// The thread, which is still running.
     pub(crate) fn join_within(mut self, limit: &mut Limit) -> Result<Result<T, Payload>, Self> {
         match self.ends_within(limit) {
             true => Ok(self.result()),
@@ -185,7 +185,7 @@ impl<T> Thread<T> {
         }
     }
 
-    /// `None` if it has not come in time: it will then end by itself.
+    /// `None` if it has not started in time: it will then end by itself.
     fn wait_for_start(&self, limit: Duration, called: &str) -> Option<Result<(), String>> {
         let mut limit = Limit::of(limit);
         loop {
@@ -216,7 +216,7 @@ impl<T> Thread<T> {
 impl<T> Drop for Thread<T> {
     fn drop(&mut self) {
         if !self.is_joined {
-            // SAFETY: the thread is ours and has not been joined. What it uses it owns.
+            // SAFETY: the thread is ours and has not been joined. It owns everything that it uses.
             unsafe { libc::pthread_detach(self.id) };
         }
     }
@@ -226,24 +226,24 @@ type Body = Box<dyn FnOnce() + Send>;
 
 extern "C" fn enter(body: *mut c_void) -> *mut c_void {
     super::first_of_all();
-    // SAFETY: `create` gave the box away to this thread alone.
+    // SAFETY: `create` gave this box to this thread only.
     let body = unsafe { Box::from_raw(body.cast::<Body>()) };
-    // What is run catches its own panics; this is for what its end may do.
+    // `body` catches its own panics; this is for panics in its drop.
     if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
         panic::discard(panic);
     }
     std::ptr::null_mut()
 }
 
-/// A thread with a stack of our size, on which every signal is blocked from its
-/// first instruction: it inherits its maker's mask.
+/// Creates a thread with a stack of our size. Every signal is blocked on it from its first
+/// instruction, because it inherits its creator's mask.
 fn create(body: Body) -> io::Result<libc::pthread_t> {
     let body = Box::into_raw(Box::new(body)).cast::<c_void>();
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     let mut id = MaybeUninit::<libc::pthread_t>::uninit();
     let _masked = super::AllSignalsBlocked::new();
-    // SAFETY: the attributes are initialised before they are used and destroyed
-    // once; `enter` takes what it is given.
+    // SAFETY: the attributes are initialised before they are used and destroyed once; `enter` takes
+    // ownership of its argument.
     let code = unsafe {
         libc::pthread_attr_init(attributes.as_mut_ptr());
         pthread_attr_setstacksize(attributes.as_mut_ptr(), stack_bytes());
@@ -252,7 +252,7 @@ fn create(body: Body) -> io::Result<libc::pthread_t> {
         code
     };
     if code != 0 {
-        // SAFETY: there is no thread that would take it.
+        // SAFETY: no thread was created that would take it.
         drop(unsafe { Box::from_raw(body.cast::<Body>()) });
         return Err(io::Error::from_raw_os_error(code));
     }
@@ -260,9 +260,9 @@ fn create(body: Body) -> io::Result<libc::pthread_t> {
     Ok(unsafe { id.assume_init() })
 }
 
-/// When the library is loaded, by whoever has the loader's lock then: what would take
-/// it later. The first touch of this library's thread-local storage settles where
-/// that lies, in every thread; `dlsym` looks up names.
+/// Runs when the library is loaded, while that thread holds the loader's lock anyway: does what
+/// would take the lock later. The first access to this library's thread-local storage fixes its
+/// location in every thread; `dlsym` looks up names.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -274,8 +274,8 @@ static AT_LOAD: extern "C" fn() = {
     at_load
 };
 
-/// What a thread of ours has as its stack. glibc takes the static thread-local
-/// storage of the whole process out of it, of whatever size.
+/// The stack size of a thread of ours. glibc takes the static thread-local storage of the whole
+/// process, of any size, out of the stack.
 pub(crate) fn stack_bytes() -> usize {
     static KNOWN: AtomicUsize = AtomicUsize::new(0);
     const PAGE: usize = 1 << 12;
@@ -288,11 +288,11 @@ pub(crate) fn stack_bytes() -> usize {
     bytes
 }
 
-/// The least that the C library lets a thread have.
+/// The minimum stack size of the C library.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn least() -> usize {
     type Ask = unsafe extern "C" fn(*const libc::pthread_attr_t) -> usize;
-    /// Where it cannot be asked: what a large program's takes.
+    /// If it cannot be asked: enough for a large program.
     const UNKNOWN: usize = 1 << 20;
     // SAFETY: the name is NUL-terminated.
     let ask = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__pthread_get_minstack".as_ptr()) };
@@ -300,8 +300,8 @@ fn least() -> usize {
         return UNKNOWN;
     }
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
-    // SAFETY: every glibc that has the function has it with this type; the
-    // attributes are initialised before and destroyed behind it.
+    // SAFETY: every glibc that has the function has it with this type; the attributes are
+    // initialised before and destroyed after.
     unsafe {
         let ask: Ask = std::mem::transmute::<*mut c_void, Ask>(ask);
         libc::pthread_attr_init(attributes.as_mut_ptr());

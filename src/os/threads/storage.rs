@@ -1,17 +1,16 @@
-//! What ends a thread's `thread_local!` values, without the loader's lock.
+//! Destroys a thread's `thread_local!` values without the loader's lock.
 //!
-//! The standard library has glibc end them, through `__cxa_thread_atexit_impl`, which
-//! takes the lock that a `dlopen` holds while constructors run: a thread that
-//! `signal_create` waits for would wait for the constructor that called it. The linker
-//! is told (in `build.rs`) to send those calls here: a list for each thread, which
-//! the destructor of a key of ours runs.
+//! The standard library has glibc destroy them, through `__cxa_thread_atexit_impl`. That takes the
+//! lock that a `dlopen` holds while constructors run: a thread that `signal_create` waits for would
+//! wait for the constructor that called it. So the linker is told (in `build.rs`) to send those
+//! calls here, to a list for each thread, which the destructor of a pthread key of ours runs.
 
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 type Destructor = unsafe extern "C" fn(*mut c_void);
 
-/// One value to end, and the one that was made before it.
+/// One value to destroy, and the one that was registered before it.
 struct Node {
     destructor: Destructor,
     value: *mut c_void,
@@ -19,7 +18,7 @@ struct Node {
 }
 
 unsafe extern "C" {
-    /// glibc's own, by its version: the linker sends only calls without one here.
+    /// glibc's own function, named with its version: the linker redirects only calls without one.
     fn __signal_glibc_thread_atexit(
         destructor: Destructor,
         value: *mut c_void,
@@ -62,14 +61,14 @@ fn key() -> Option<libc::pthread_key_t> {
     match KEY.compare_exchange(0, ours, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => Some(key),
         Err(others) => {
-            // SAFETY: nobody has seen this key.
+            // SAFETY: no other thread has seen this key.
             unsafe { libc::pthread_key_delete(key) };
             Some((others - 1) as libc::pthread_key_t)
         }
     }
 }
 
-/// As glibc's: `destructor(value)` runs when the calling thread ends.
+/// Like glibc's: `destructor(value)` runs when the calling thread ends.
 ///
 /// # Safety
 ///
@@ -79,16 +78,16 @@ unsafe extern "C" fn register(
     value: *mut c_void,
     library: *mut c_void,
 ) -> c_int {
-    // Where the host has taken all keys, or the memory.
+    // For when the host has used up all keys, or the memory.
     let real = || {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller's contract is the same.
         unsafe { __signal_glibc_thread_atexit(destructor, value, library) }
     };
     let Some(key) = key() else {
         return real();
     };
-    // SAFETY: the memory is checked, then filled before anybody reads it. What the
-    // key holds on this thread is null or a node that this function made.
+    // SAFETY: the memory is checked, then filled before it is read. What the key holds on this
+    // thread is null or a node that this function made.
     unsafe {
         let node: *mut Node = libc::malloc(size_of::<Node>()).cast();
         if node.is_null() {
@@ -107,14 +106,14 @@ unsafe extern "C" fn register(
     0
 }
 
-/// Ends what the thread has, the youngest first, and what that makes anew.
+/// Destroys the thread's values, newest first, including those that destructors register.
 unsafe extern "C" fn run(newest: *mut c_void) {
     let Some(key) = key() else {
         return;
     };
-    // SAFETY: `newest` and all behind it are nodes that `register` made on this
-    // thread; each is taken off the list before it is freed, once. The destructor
-    // runs at the thread's end, as `register`'s caller wants.
+    // SAFETY: `newest` and all nodes after it were made by `register` on this thread; each is taken
+    // off the list before it is freed, once. The destructor runs at the thread's end, as
+    // `register`'s caller wants.
     unsafe {
         libc::pthread_setspecific(key, newest);
         loop {

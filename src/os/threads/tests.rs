@@ -41,7 +41,7 @@ fn a_thread_is_what_is_wanted_before_it_runs() {
     let wanted = Wanted::lane(3, Some(allowed[0]), Policy::Ordinary);
     let is = move || {
         let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
-        // SAFETY: the calls ask for the calling thread alone.
+        // SAFETY: the calls read only the calling thread.
         let (slack, nice) = unsafe {
             (
                 libc::prctl(libc::PR_GET_TIMERSLACK),
@@ -83,14 +83,14 @@ fn a_thread_that_does_not_start_is_given_up_and_never_runs() {
         let runs = has_run.clone();
         let run = move || runs.store(true, Ordering::Relaxed);
         let Err(why) = spawn_within(Duration::ZERO, Wanted::brief("signal-test"), run) else {
-            // It was there at once.
+            // The thread was there at once.
             continue;
         };
         assert!(
             why.starts_with("the thread signal-test has not started for 0 s"),
             "{why}"
         );
-        // It drops what it was to run when it ends.
+        // A thread drops what it was to run when it ends.
         while Arc::strong_count(&has_run) > 1 {
             std::thread::yield_now();
         }

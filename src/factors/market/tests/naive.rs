@@ -1,4 +1,4 @@
-//! The factors, straight from their definitions and the whole history.
+//! The factors, computed directly from their definitions and the whole history.
 
 use super::super::{LEVELS, SIDE_BUY, SIDE_SELL};
 use crate::factors::{Ticker, Trade};
@@ -67,7 +67,7 @@ impl Naive {
             });
             out[7] = within.count() as f64;
             out[8] = over(amount, volume);
-            // Differences of all pairs: no mean to round.
+            // Uses the differences of all pairs, so that no mean is rounded.
             let pairs = of.iter().flat_map(|a| of.iter().map(|b| a.price - b.price));
             out[9] = (pairs.map(|d| d * d).sum::<f64>() / (2.0 * count * count)).sqrt();
         }

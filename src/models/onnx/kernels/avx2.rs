@@ -1,5 +1,5 @@
-//! The kernels with AVX2 and FMA. Safe code: that the machine has both is for
-//! the caller to know, see [`Isa`](super::Isa).
+//! The kernels with AVX2 and FMA. This is safe code; the caller must know that the machine has
+//! both, see [`Isa`](super::Isa).
 
 use std::arch::x86_64::{
     __m256, _mm256_add_ps, _mm256_fmadd_ps, _mm256_set1_ps, _mm256_setzero_ps,
@@ -12,8 +12,8 @@ use super::dense::{Activation, Dense, Panel};
 #[target_feature(enable = "avx2,fma")]
 pub fn dense(dense: &Dense, x: &[f32], to: &mut [Lanes]) {
     for (panel, to) in dense.panels(to) {
-        // Eight sums at once, whatever the width, so that no multiplication
-        // waits for the one before.
+        // Eight sums in parallel, whatever the width, so that no multiplication waits for the one
+        // before.
         match to.len() {
             4 => sums::<4, 2>(&panel, x, to),
             3 => sums::<3, 3>(&panel, x, to),
@@ -32,8 +32,7 @@ pub fn activate(activation: Activation, values: &mut [Lanes]) {
 
 /// `B` blocks of outputs, `U` inputs at a time.
 ///
-/// Written with indices, because with iterators the sums stay in memory rather
-/// than in registers.
+/// Uses indices, because with iterators the sums stay in memory rather than in registers.
 #[target_feature(enable = "avx2,fma")]
 #[expect(
     clippy::needless_range_loop,

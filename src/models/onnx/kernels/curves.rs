@@ -1,8 +1,8 @@
 //! exp, tanh and the sigmoid.
 //!
-//! Written without branches, so that loops over blocks become vector code; `FMA`
-//! says whether the code around has that instruction. NaN stays NaN. Relative
-//! errors, measured over all arguments that give normal numbers: below 3e-7.
+//! Branch-free, so that loops over blocks become vector code. `FMA` says whether the calling code
+//! may use that instruction. NaN stays NaN. Relative errors, measured over all arguments with
+//! normal results: below 3e-7.
 
 #[inline(always)]
 fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
@@ -18,23 +18,23 @@ fn polynomial<const FMA: bool, const N: usize>(x: f32, coefficients: [f32; N]) -
     sum
 }
 
-/// `e^x` for x up to 88; more is taken as 88. Below -87.33 it is 0: what is less
-/// than the least normal number is slow and has few digits.
+/// `e^x` for x up to 88; larger x count as 88. Below -87.33 the result is 0, because numbers below
+/// the least normal one are slow and imprecise.
 ///
-/// `e^x = 2^n e^r` with `r` at most half of `ln 2` from 0. The polynomial is a
-/// Chebyshev fit of `(e^r - 1 - r) / r^2`.
+/// `e^x = 2^n e^r` with `|r|` at most half of `ln 2`. The polynomial is a Chebyshev fit of `(e^r -
+/// 1 - r) / r^2`.
 #[inline(always)]
 pub fn exp<const FMA: bool>(x: f32) -> f32 {
-    // In this order, because NaN must not become a bound.
+    // In this order, so that NaN does not become a bound.
     let x = if x > 88.0 { 88.0 } else { x };
     const LEAST: f32 = -87.33;
     let vanishes = x < LEAST;
     let x = if vanishes { LEAST } else { x };
-    // 1.5 * 2^23: adding it rounds to an integer, which its low bits then are.
+    // 1.5 * 2^23: adding it rounds to an integer, which is then in the low bits.
     const ROUND: f32 = 12_582_912.0;
     let rounded = mul_add::<FMA>(x, std::f32::consts::LOG2_E, ROUND);
     let n = rounded - ROUND;
-    // ln 2 in two parts, the first with few bits, so that `n` times it is exact.
+    // ln 2 in two parts. The first has few bits, so that its product with `n` is exact.
     let r = mul_add::<FMA>(n, -0.693_359_4, x);
     let r = mul_add::<FMA>(n, 2.121_944_4e-4, r);
     let p = polynomial::<FMA, 5>(
@@ -65,8 +65,8 @@ pub fn sigmoid<const FMA: bool>(x: f32) -> f32 {
     top / (1.0 + e)
 }
 
-/// `(e^2x - 1) / (e^2x + 1)`: near 0 a Chebyshev fit of `(tanh(x)/x - 1) / x^2`
-/// in `x^2`, elsewhere `1 - 2 / (e^2|x| + 1)` with the sign of x.
+/// `(e^2x - 1) / (e^2x + 1)`: near 0 it is a Chebyshev fit of `(tanh(x)/x - 1) / x^2` in `x^2`,
+/// elsewhere `1 - 2 / (e^2|x| + 1)` with the sign of x.
 #[inline(always)]
 pub fn tanh<const FMA: bool>(x: f32) -> f32 {
     let size = x.abs();

@@ -3,12 +3,12 @@
 use super::curves;
 use super::{LANES, Lanes, blocks};
 
-/// Blocks of outputs that are summed at once.
+/// Number of blocks of outputs that are summed in parallel.
 const PANEL: usize = 4;
 
-/// A dense layer. The weights are repacked, so that the inner loop reads them in
-/// their order: panels of up to four blocks of outputs, and in a panel, input by
-/// input, its outputs' weights. Outputs are filled up to whole blocks with zeros.
+/// A dense layer. The weights are repacked so that the inner loop reads them in order: panels of up
+/// to four blocks of outputs, and in a panel the weights of its outputs, input by input. Outputs
+/// are padded with zeros to whole blocks.
 #[derive(Clone, Debug)]
 pub struct Dense {
     inputs: usize,
@@ -19,7 +19,7 @@ pub struct Dense {
     activation: Activation,
 }
 
-/// What follows a layer.
+/// What is applied after a layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
     /// Nothing.
@@ -41,7 +41,7 @@ pub struct Panel<'a> {
 }
 
 impl Dense {
-    /// A layer whose weight from `input` to `output` is `weight(input, output)`.
+    /// A layer with the weights `weight(input, output)`.
     ///
     /// # Panics
     ///
@@ -74,7 +74,7 @@ impl Dense {
         }
     }
 
-    /// Sets what is added.
+    /// Sets the bias.
     ///
     /// # Panics
     ///
@@ -85,17 +85,17 @@ impl Dense {
         self.has_bias = true;
     }
 
-    /// Whether anything is added.
+    /// Whether there is a bias.
     pub fn has_bias(&self) -> bool {
         self.has_bias
     }
 
-    /// Sets what follows.
+    /// Sets the activation.
     pub fn set_activation(&mut self, activation: Activation) {
         self.activation = activation;
     }
 
-    /// What follows.
+    /// The activation.
     pub fn activation(&self) -> Activation {
         self.activation
     }
@@ -110,7 +110,7 @@ impl Dense {
         self.outputs
     }
 
-    /// The panels, each with where its outputs go.
+    /// The panels, each with the blocks of `to` that its outputs go to.
     #[inline(always)]
     pub(super) fn panels<'a>(
         &'a self,
@@ -125,7 +125,7 @@ impl Dense {
     }
 }
 
-/// `W x + b` with what every machine has.
+/// `W x + b` with instructions that every machine has.
 pub(super) fn portable(dense: &Dense, x: &[f32], to: &mut [Lanes]) {
     for (panel, to) in dense.panels(to) {
         match to.len() {
@@ -160,7 +160,7 @@ fn sums<const B: usize>(panel: Panel<'_>, x: &[f32], to: &mut [Lanes]) {
 }
 
 impl Activation {
-    /// Applies it in place. `FMA` says whether the caller has that instruction.
+    /// Applies the activation in place. `FMA` says whether the caller may use that instruction.
     #[inline(always)]
     pub(super) fn apply<const FMA: bool>(self, values: &mut [Lanes]) {
         match self {

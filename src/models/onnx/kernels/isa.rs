@@ -3,8 +3,8 @@
 use super::Lanes;
 use super::dense::{self, Activation, Dense};
 
-/// The instructions that the kernels use. [`Avx2`](Self::Avx2) cannot be made
-/// but by [`detect`](Self::detect).
+/// The instructions that the kernels use. Only [`detect`](Self::detect) can create
+/// [`Avx2`](Self::Avx2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
     /// What every machine has.
@@ -14,13 +14,13 @@ pub enum Isa {
     Avx2(Detected),
 }
 
-/// Proof that the machine was asked.
+/// Proof that the machine was checked.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detected(());
 
 impl Isa {
-    /// The best that this machine has.
+    /// The best instruction set of this machine.
     pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -29,7 +29,7 @@ impl Isa {
         Self::Portable
     }
 
-    /// Writes `act(W x + b)` to `to`, which has the blocks that the outputs take.
+    /// Writes `act(W x + b)` to `to`, which has as many blocks as the outputs need.
     #[inline]
     pub fn dense(self, dense: &Dense, x: &[f32], to: &mut [Lanes]) {
         match self {
@@ -38,8 +38,8 @@ impl Isa {
                 dense.activation().apply::<false>(to);
             }
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: needs AVX2 and FMA. A `Detected` is only made by `detect`,
-            // which has found both on this machine.
+            // SAFETY: needs AVX2 and FMA. Only `detect` creates a `Detected`, after it has found
+            // both on this machine.
             Self::Avx2(_) => unsafe { super::avx2::dense(dense, x, to) },
         }
     }
@@ -50,16 +50,15 @@ impl Isa {
         match self {
             Self::Portable => activation.apply::<false>(values),
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: needs AVX2 and FMA. A `Detected` is only made by `detect`,
-            // which has found both on this machine.
+            // SAFETY: needs AVX2 and FMA. Only `detect` creates a `Detected`, after it has found
+            // both on this machine.
             Self::Avx2(_) => unsafe { super::avx2::activate(activation, values) },
         }
     }
 }
 
-/// Clears the upper halves of the vector registers. Code that leaves them in use
-/// makes all code without AVX that runs after it on the thread several times
-/// slower.
+/// Clears the upper halves of the vector registers. If they stay in use, all code without AVX that
+/// runs later on the thread is several times slower.
 #[cfg(feature = "tract")]
 pub fn clear_upper_halves() {
     #[cfg(target_arch = "x86_64")]

@@ -1,13 +1,13 @@
-//! What a compiled model runs on: `f32` kernels, AVX2 and FMA where the machine
-//! has them.
+//! The code that a compiled model runs on: `f32` kernels, with AVX2 and FMA if the machine has
+//! them.
 //!
 //! | file | what |
 //! |---|---|
 //! | `isa` | which instructions this machine has; the only unsafe code |
 //! | `lanes` | blocks of eight numbers |
-//! | `dense` | `act(W x + b)`, repacked weights |
+//! | `dense` | `act(W x + b)` with repacked weights |
 //! | `avx2` | the dense inner loop with AVX2 and FMA |
-//! | `curves` | exp, tanh and the sigmoid, of blocks |
+//! | `curves` | exp, tanh and the sigmoid, for blocks |
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

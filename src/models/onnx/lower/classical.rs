@@ -29,7 +29,7 @@ pub fn scaler(node: &mut Lowering<'_, '_>) -> Made {
         .emit(Op::Scale(row), vec![from], value.shape, Elem::F32, 0)
 }
 
-/// Rows to norm 1.
+/// Scales rows to norm 1.
 pub fn normalizer(node: &mut Lowering<'_, '_>) -> Made {
     let norm = match node.attributes.text("norm")?.unwrap_or("MAX") {
         "MAX" => {
@@ -58,7 +58,7 @@ pub fn normalizer(node: &mut Lowering<'_, '_>) -> Made {
         .emit(op, vec![from], value.shape, Elem::F32, 0)
 }
 
-/// `post_transform` of an operator that makes several scores.
+/// The `post_transform` of an operator with several scores.
 pub fn transform(node: &mut Lowering<'_, '_>) -> Result<Option<Transform>, ModelError> {
     match node.attributes.text("post_transform")?.unwrap_or("NONE") {
         "NONE" => Ok(None),
@@ -71,8 +71,8 @@ pub fn transform(node: &mut Lowering<'_, '_>) -> Result<Option<Transform>, Model
     }
 }
 
-/// The error for a transform of a single score. The standard would apply it,
-/// onnxruntime leaves it out: whoever trained the model saw one of the two.
+/// The error for a transform of a single score. The standard would apply it, but onnxruntime omits
+/// it: the model's author saw one of the two.
 pub fn single_score(transform: Transform) -> ModelError {
     ModelError(format!(
         "attribute post_transform is {transform:?}, and there is one score; expected NONE, \
@@ -80,7 +80,7 @@ pub fn single_score(transform: Transform) -> ModelError {
     ))
 }
 
-/// Adds a transform of rows of scores.
+/// Adds a transform for rows of scores.
 pub fn transformed(
     node: &mut Lowering<'_, '_>,
     scores: Value,
@@ -97,7 +97,7 @@ pub fn transformed(
         .emit(op, vec![from], scores.shape, Elem::F32, work)
 }
 
-/// Notes that runtimes differ on scores of 0 in a transform of linear scores.
+/// Notes that runtimes differ for scores of 0 in a transform of linear scores.
 fn zeros(node: &mut Lowering<'_, '_>, transform: Option<Transform>) {
     if transform == Some(Transform::SoftmaxZero) {
         node.compiler.doubt(format_args!(
@@ -107,7 +107,7 @@ fn zeros(node: &mut Lowering<'_, '_>, transform: Option<Transform>) {
     }
 }
 
-/// Scores by weights and intercepts for each of `targets`.
+/// Scores from weights and intercepts, for each of `targets`.
 fn linear(
     node: &mut Lowering<'_, '_>,
     value: &Value,
@@ -161,7 +161,7 @@ pub fn linear_regressor(node: &mut Lowering<'_, '_>) -> Made {
     transformed(node, scores, transform)
 }
 
-/// Labels of a classifier.
+/// The labels of a classifier.
 pub fn labels(
     node: &mut Lowering<'_, '_>,
     ints: &str,
@@ -186,7 +186,7 @@ pub fn labels(
     }
 }
 
-/// The label that the scores stand for.
+/// The label that the scores select.
 pub fn pick(node: &mut Lowering<'_, '_>, scores: &Value, pick: Pick, labels: Rc<Labels>) -> Made {
     let from = node.compiler.floats(scores)?;
     let elem = Elem::Label(labels);
@@ -194,20 +194,20 @@ pub fn pick(node: &mut Lowering<'_, '_>, scores: &Value, pick: Pick, labels: Rc<
         .emit(Op::Pick(pick), vec![from], vec![1], elem, 0)
 }
 
-/// Scores of two classes from one.
+/// The scores of two classes, computed from one score.
 pub fn pair(node: &mut Lowering<'_, '_>, score: &Value, pair: Pair) -> Made {
     let from = node.compiler.floats(score)?;
     node.compiler
         .emit(Op::Pair(pair), vec![from], vec![1, 2], Elem::F32, 0)
 }
 
-/// Label and scores by weighted sums.
+/// Label and scores from weighted sums.
 pub fn linear_classifier(node: &mut Lowering<'_, '_>) -> Result<[Option<Value>; 2], ModelError> {
     let coefficients = node.attributes.floats("coefficients")?;
     let intercepts = node.attributes.floats("intercepts")?;
     let labels = labels(node, "classlabels_ints", "classlabels_strings")?;
     let transform = transform(node)?;
-    // It says how the model was trained; the sums are the same.
+    // It says how the model was trained, and does not affect the sums.
     let multi_class = node.attributes.int("multi_class")?.unwrap_or(0);
     let value = node.input(0)?.clone();
     value.row()?;

@@ -7,7 +7,7 @@ use crate::models::onnx::ops::{Arithmetic, Layer, Op, Product};
 use crate::models::onnx::tensor::{Numbers, Tensor};
 use crate::models::onnx::value::{Elem, Value, broadcast};
 
-/// `alpha A B + beta C`, A and B transposed if so asked.
+/// `alpha A B + beta C`, with A and B transposed if requested.
 pub fn gemm(node: &mut Lowering<'_, '_>) -> Made {
     let alpha = node.attributes.float("alpha")?.unwrap_or(1.0);
     let beta = node.attributes.float("beta")?.unwrap_or(1.0);
@@ -32,7 +32,7 @@ pub fn gemm(node: &mut Lowering<'_, '_>) -> Made {
             added.shape, product.shape
         )));
     }
-    // C does not count then, not even its NaN.
+    // C is then ignored, even its NaN.
     if beta == 0.0 {
         return Ok(product);
     }
@@ -51,7 +51,7 @@ pub fn gemm(node: &mut Lowering<'_, '_>) -> Made {
     elements::combine(node, Arithmetic::Add, &product, &added)
 }
 
-/// NumPy's `matmul`, of matrices and vectors; the left may be a stack of matrices.
+/// NumPy's `matmul`, for matrices and vectors; the left operand may be a stack of matrices.
 pub fn matmul(node: &mut Lowering<'_, '_>) -> Made {
     let (left, right) = (node.input(0)?.clone(), node.input(1)?.clone());
     let refuse = || {
@@ -82,7 +82,7 @@ pub fn matmul(node: &mut Lowering<'_, '_>) -> Made {
     multiply(node, left, right, 1.0, shape)
 }
 
-/// A matrix as it is used, and the strides with which it is found.
+/// A matrix as the operation sees it, and the strides of its dimensions.
 struct Matrix<'v> {
     value: &'v Value,
     rows: usize,
@@ -114,7 +114,7 @@ impl<'v> Matrix<'v> {
         })
     }
 
-    /// Whether its rows lie one after the other.
+    /// Whether its rows are contiguous and in order.
     fn plain(&self) -> bool {
         self.strides == [self.columns, 1] || self.rows == 1 || self.columns == 1
     }

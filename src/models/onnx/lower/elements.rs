@@ -7,7 +7,7 @@ use crate::models::onnx::ops::{Arithmetic, Op, Reach};
 use crate::models::onnx::tensor::{Numbers, Tensor, elem_name};
 use crate::models::onnx::value::{Data, Elem, Labels, Value, broadcast, size, spread};
 
-/// Multiplications that take about as long as an exponential.
+/// An exponential takes about as long as this many multiplications.
 pub const CURVE: usize = 8;
 
 /// Add, Sub, Mul, Div.
@@ -16,7 +16,7 @@ pub fn binary(node: &mut Lowering<'_, '_>, arithmetic: Arithmetic) -> Made {
     combine(node, arithmetic, &left, &right)
 }
 
-/// The same, of any two values.
+/// The same for any two values.
 pub fn combine(
     node: &mut Lowering<'_, '_>,
     arithmetic: Arithmetic,
@@ -30,7 +30,7 @@ pub fn combine(
             return Ok((node.compiler.floats(value)?, Reach::Each));
         }
         node.compiler.count(len, len)?;
-        // A constant is spread here rather than in every run.
+        // A constant is broadcast here rather than in every run.
         if let Some(floats) = value.const_floats() {
             let numbers = spread(&value.shape, &shape).map(|from| floats[from]);
             let spread = Value::constant(Tensor {
@@ -67,7 +67,7 @@ pub fn leaky_relu(node: &mut Lowering<'_, '_>) -> Made {
     activation(node, Activation::LeakyRelu(alpha))
 }
 
-/// Before opset 13 over all dimensions from `axis`, since then over `axis` alone.
+/// Before opset 13 over all dimensions from `axis` on, since then over `axis` only.
 pub fn softmax(node: &mut Lowering<'_, '_>) -> Made {
     let value = node.input(0)?.clone();
     let shape = value.shape.clone();
@@ -85,10 +85,10 @@ pub fn softmax(node: &mut Lowering<'_, '_>) -> Made {
         .emit(Op::Softmax(dims), vec![from], shape, Elem::F32, work)
 }
 
-/// To another element type.
+/// Converts to another element type.
 pub fn cast(node: &mut Lowering<'_, '_>) -> Made {
     let to = node.attributes.int("to")?;
-    // Both are about types of 8 bits, which are refused.
+    // Both concern 8-bit types, which are refused.
     node.attributes.ignore("saturate");
     node.attributes.ignore("round_mode");
     let value = node.input(0)?.clone();
@@ -125,15 +125,15 @@ pub fn cast(node: &mut Lowering<'_, '_>) -> Made {
             }
         },
         (Elem::F32, Elem::Int) => Op::Truncate { least },
-        // A factor that was rounded to `f32` might truncate to another integer,
-        // and what `int32` does not hold of an `int64` wraps.
+        // A factor that was rounded to `f32` might truncate to a different integer, and an `int64`
+        // that does not fit `int32` wraps.
         (Elem::F64 | Elem::Wide | Elem::Int, Elem::Int) => {
             return Err(ModelError(format!(
                 "{} to integer; expected float to integer",
                 elem.name()
             )));
         }
-        // Still rounded too early.
+        // Still an `f32` that was rounded too early, so it stays `F64`.
         (Elem::F64, Elem::Wide) => return Ok(value.clone()),
         (Elem::F32 | Elem::F64 | Elem::Wide | Elem::Int, _) => {
             return Ok(Value {
@@ -146,7 +146,7 @@ pub fn cast(node: &mut Lowering<'_, '_>) -> Made {
     node.compiler.emit(op, vec![slot], shape, to, 0)
 }
 
-/// Truncates towards 0 to integers from `least`, as `float` says it.
+/// Truncates towards 0; the integers start at `least`, and `-least` is the first too large one.
 fn integers(from: impl Iterator<Item = f64>, least: f32) -> Result<Vec<i64>, ModelError> {
     let least = f64::from(least);
     from.map(|x| match x >= least && x < -least {

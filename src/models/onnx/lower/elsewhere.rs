@@ -1,6 +1,6 @@
-//! Operators that tract 0.22 has and our kernels may not.
+//! Operators that tract 0.22 supports, whether or not our kernels do.
 
-/// Their names, of the standard operator set, sorted.
+/// Their names in the standard operator set, sorted.
 const TRACT: &[&str] = &[
     "Abs",
     "Acos",
@@ -151,7 +151,7 @@ const TRACT: &[&str] = &[
     "Xor",
 ];
 
-/// Whether the feature `tract` would run the operator.
+/// Whether the feature `tract` can run the operator.
 pub fn tract_has(domain: &str, op: &str) -> bool {
     matches!(domain, "" | "ai.onnx") && TRACT.binary_search(&op).is_ok()
 }

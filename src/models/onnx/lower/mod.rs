@@ -1,4 +1,4 @@
-//! From a node of the graph to steps.
+//! Lowers a node of the graph to steps.
 //!
 //! | file | operators |
 //! |---|---|
@@ -7,8 +7,8 @@
 //! | `shape` | Identity, Reshape, Flatten, Concat, Constant |
 //! | `classical` | Scaler, Normalizer, LinearRegressor, LinearClassifier |
 //! | `trees` | TreeEnsembleRegressor, TreeEnsembleClassifier |
-//! | `elsewhere` | those that tract has |
-//! | `nodes` | the lists of nodes that both have |
+//! | `elsewhere` | the operators that tract supports |
+//! | `nodes` | the node lists that both tree operators have |
 
 mod classical;
 mod dense;
@@ -28,7 +28,7 @@ use super::proto::Node;
 use super::value::Value;
 use crate::models::ModelError;
 
-/// Versions of the two operator sets.
+/// The versions of the two operator sets.
 #[derive(Debug)]
 pub struct Opsets {
     onnx: Option<i64>,
@@ -37,8 +37,8 @@ pub struct Opsets {
 
 const ML: &str = "ai.onnx.ml";
 
-/// Oldest and newest version of an operator set in which each operator that we have
-/// is known to mean what it does here.
+/// Oldest and newest version of an operator set for which every supported operator is known to have
+/// the meaning implemented here.
 const fn known(domain: &str) -> (i64, i64) {
     match domain.as_bytes() {
         b"" | b"ai.onnx" => (7, 28),
@@ -47,7 +47,7 @@ const fn known(domain: &str) -> (i64, i64) {
 }
 
 impl Opsets {
-    /// From the model's imports.
+    /// Reads the versions from the model's imports.
     pub fn new(imports: &[(&str, i64)]) -> Result<Self, ModelError> {
         let find = |names: &[&str]| {
             let mut found = None;
@@ -79,8 +79,7 @@ impl Opsets {
     }
 }
 
-/// Refuses a node that calls a function of the model, whatever its name stands for
-/// elsewhere.
+/// Refuses a node that calls a function of the model, even if an operator has the same name.
 pub fn no_function(node: &Node<'_>, functions: &[(&str, &str)]) -> Result<(), ModelError> {
     fn plain(domain: &str) -> &str {
         match domain {
@@ -105,20 +104,20 @@ pub struct Lowering<'l, 'a> {
     compiler: &'l mut Compiler,
     attributes: Attributes<'a>,
     from: &'l [Option<Value>],
-    /// Whether anybody reads an output.
+    /// For each output, whether anything reads it.
     wanted: &'l [bool],
-    /// Version of the node's operator set.
+    /// The version of the node's operator set.
     opset: i64,
 }
 
 type Made = Result<Value, ModelError>;
 
-/// Lowers a node. Outputs that nobody wants may be left out.
+/// Lowers a node. Outputs that nothing reads may be left out.
 ///
 /// # Errors
 ///
-/// An operator or an attribute that is not supported, a type or shape that does
-/// not fit. Does not name the node.
+/// An unsupported operator or attribute, or a type or shape that does not fit. Does not name the
+/// node.
 pub fn lower(
     compiler: &mut Compiler,
     opsets: &Opsets,
@@ -179,11 +178,11 @@ struct Operator {
 
 enum Run {
     One(fn(&mut Lowering<'_, '_>) -> Made),
-    /// Labels and scores of a classifier.
+    /// Label and scores of a classifier.
     Two(fn(&mut Lowering<'_, '_>) -> Result<[Option<Value>; 2], ModelError>),
 }
 
-/// The operators that our kernels have.
+/// The operators that our kernels support.
 fn operator(domain: &str, name: &str) -> Option<Operator> {
     let one = |fewest, most, run| {
         Some(Operator {
@@ -231,7 +230,7 @@ fn operator(domain: &str, name: &str) -> Option<Operator> {
     }
 }
 
-/// Why only a check file can tell what a node does whose operator set has this version.
+/// Why only a check file can tell what a node means with this version of its operator set.
 fn too_new(node: &Node<'_>, opsets: &Opsets) -> Option<String> {
     let version = opsets.of(node.domain)?;
     let (_, newest) = known(node.domain);
@@ -244,14 +243,14 @@ fn too_new(node: &Node<'_>, opsets: &Opsets) -> Option<String> {
     })
 }
 
-/// The same of models that are not lowered.
+/// The same for models that are not lowered.
 #[cfg(feature = "tract")]
 pub fn doubt(model: &Model<'_>, node: &Node<'_>) -> Result<Option<String>, ModelError> {
     no_function(node, &model.functions)?;
     Ok(too_new(node, &Opsets::new(&model.opsets)?))
 }
 
-/// Whether our kernels have the operator.
+/// Whether our kernels support the operator.
 #[cfg(feature = "tract")]
 pub fn supported(node: &Node<'_>) -> bool {
     operator(node.domain, node.op).is_some()
@@ -276,13 +275,13 @@ fn unsupported(node: &Node<'_>) -> ModelError {
 }
 
 impl Lowering<'_, '_> {
-    /// An input that must be there.
+    /// A required input.
     fn input(&self, index: usize) -> Result<&Value, ModelError> {
         self.optional(index)
             .ok_or_else(|| ModelError(format!("input {index} is missing")))
     }
 
-    /// An input that may be left out.
+    /// An optional input.
     fn optional(&self, index: usize) -> Option<&Value> {
         self.from.get(index)?.as_ref()
     }
@@ -291,7 +290,7 @@ impl Lowering<'_, '_> {
         self.wanted.get(index).is_some_and(|&wanted| wanted)
     }
 
-    /// The index of a dimension: negative ones count from the end.
+    /// The index of a dimension; a negative one counts from the end.
     fn axis(&self, axis: i64, rank: usize) -> Result<usize, ModelError> {
         let from_end = if axis < 0 { axis + rank as i64 } else { axis };
         usize::try_from(from_end)

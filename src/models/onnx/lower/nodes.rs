@@ -1,6 +1,6 @@
-//! The nodes of an ensemble of trees: parallel lists, to a forest.
+//! Turns the nodes of a tree ensemble, given as parallel lists, into a forest.
 //!
-//! A tree is a run of nodes of one tree id, and starts at its first.
+//! A tree is a run of nodes with the same tree ID, and starts at the first of them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,13 +19,13 @@ pub struct Nodes<'a> {
     yes: Vec<i64>,
     no: Vec<i64>,
     missing: Vec<i64>,
-    /// The first and, past the end, the last vote of a leaf.
+    /// The range of each leaf's votes: first index and end.
     votes: Vec<(u32, u32)>,
 }
 
-/// Votes of leaves, those of a leaf after each other.
+/// The votes of all leaves, grouped by leaf.
 pub struct Ballot {
-    /// Class or target, and number.
+    /// Class or target, and value.
     pub list: Vec<(u32, f32)>,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Nodes<'a> {
             missing: attributes.ints("nodes_missing_value_tracks_true")?,
             votes: Vec::new(),
         };
-        // How often a node was met in training.
+        // How often training samples reached a node.
         attributes.ignore("nodes_hitrates");
         let count = nodes.trees.len();
         if count == 0 {
@@ -102,7 +102,7 @@ impl<'a> Nodes<'a> {
         self.modes[index] == b"LEAF"
     }
 
-    /// Reads the votes, `target_` or `class_` attributes, and gives each leaf its.
+    /// Reads the votes, from `target_` or `class_` attributes, and assigns them to the leaves.
     pub fn vote(
         &mut self,
         node: &mut Lowering<'_, 'a>,
@@ -178,7 +178,7 @@ impl<'a> Nodes<'a> {
         Ok(Ballot { list })
     }
 
-    /// Notes that runtimes differ on where NaN goes if a split asks for another value.
+    /// Notes that runtimes differ on where NaN goes if a split tests for inequality.
     pub fn missing_differs(&self, node: &mut Lowering<'_, '_>) {
         let tracked = |index: usize| self.missing.get(index).is_some_and(|&missing| missing == 1);
         let mut modes = self.modes.iter().enumerate();
@@ -190,8 +190,8 @@ impl<'a> Nodes<'a> {
         }
     }
 
-    /// Whether, whatever the values, some tree votes for each target: one tree of whose
-    /// leaves each does.
+    /// Whether, for all inputs, every target gets a vote: for each target there is a tree in which
+    /// every leaf votes for it.
     pub fn all_voted(&self, ballot: &Ballot, targets: usize) -> bool {
         let mut sure = vec![false; targets];
         let mut counts = vec![0usize; targets];
@@ -211,7 +211,7 @@ impl<'a> Nodes<'a> {
                 })
             };
             votes().for_each(|&(target, _)| counts[target as usize] += 1);
-            // Counts go back to 0 for the next tree, in time that its votes take.
+            // Resets the counts to 0 for the next tree, in time proportional to this tree's votes.
             for &(target, _) in votes() {
                 let count = std::mem::take(&mut counts[target as usize]);
                 sure[target as usize] |= count == leaves.len();
@@ -221,7 +221,7 @@ impl<'a> Nodes<'a> {
         sure.into_iter().all(|sure| sure)
     }
 
-    /// Makes the forest; `leaf` is what a leaf with these votes holds.
+    /// Builds the forest; `leaf` gives the value of a leaf with these votes.
     fn forest<V: Copy>(
         &self,
         features: usize,
@@ -297,7 +297,7 @@ impl<'a> Nodes<'a> {
             let tracked = self.missing.get(index).is_some_and(|&missing| missing == 1);
             splits.push(Split {
                 feature: usize::try_from(self.features[index]).unwrap_or(usize::MAX),
-                // NaN differs from everything.
+                // NaN is unequal to everything.
                 nan: tracked || matches!(test, Test::Neq(_)),
                 test,
                 zero: f32::NAN,
@@ -310,7 +310,7 @@ impl<'a> Nodes<'a> {
 }
 
 impl Nodes<'_> {
-    /// The forest, for so many features and scores.
+    /// The forest, for `features` features and `scores` scores.
     pub fn votes(
         &self,
         ballot: Ballot,

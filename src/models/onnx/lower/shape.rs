@@ -6,12 +6,12 @@ use crate::models::onnx::ops::Op;
 use crate::models::onnx::tensor::{Numbers, Tensor};
 use crate::models::onnx::value::{Data, Elem, Value};
 
-/// The same.
+/// The same value.
 pub fn identity(node: &mut Lowering<'_, '_>) -> Made {
     node.input(0).cloned()
 }
 
-/// The same numbers in another shape; -1 is what is left, 0 the old dimension.
+/// The same numbers in another shape; -1 is the remaining dimension, 0 keeps the old one.
 pub fn reshape(node: &mut Lowering<'_, '_>) -> Made {
     let allow_zero = node.attributes.int("allowzero")?.unwrap_or(0) != 0;
     let (value, target) = (node.input(0)?, node.input(1)?);
@@ -53,7 +53,7 @@ pub fn reshape(node: &mut Lowering<'_, '_>) -> Made {
     value.reshaped(shape)
 }
 
-/// To a matrix: dimensions before `axis` are its rows.
+/// Reshapes to a matrix; the dimensions before `axis` become its rows.
 pub fn flatten(node: &mut Lowering<'_, '_>) -> Made {
     let axis = node.attributes.int("axis")?.unwrap_or(1);
     let value = node.input(0)?;
@@ -66,7 +66,7 @@ pub fn flatten(node: &mut Lowering<'_, '_>) -> Made {
     value.reshaped(vec![rows.iter().product(), columns.iter().product()])
 }
 
-/// Tensors after each other along `axis`.
+/// Joins tensors along `axis`.
 pub fn concat(node: &mut Lowering<'_, '_>) -> Made {
     let axis = node.attributes.int("axis")?;
     let axis = axis.ok_or_else(|| ModelError::new("attribute axis is missing"))?;
@@ -92,7 +92,7 @@ pub fn concat(node: &mut Lowering<'_, '_>) -> Made {
     node.compiler.emit(op, from, shape, Elem::F32, 0)
 }
 
-/// What its one attribute says.
+/// The value of its one attribute.
 pub fn constant(node: &mut Lowering<'_, '_>) -> Made {
     let attributes = &mut node.attributes;
     let tensor = |dims, numbers| Value::constant(Tensor { dims, numbers });

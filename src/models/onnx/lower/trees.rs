@@ -7,8 +7,8 @@ use crate::models::ModelError;
 use crate::models::onnx::ops::{Aggregate, Op, Pair, Pick, Transform, Trees, Votes};
 use crate::models::onnx::value::{Elem, Value};
 
-/// Adds the step. With `flags` its result is twice as long; `everywhere` gives each
-/// score its base value; see [`Trees`].
+/// Adds the step. With `flags`, its result is twice as long. With `everywhere`, each score gets its
+/// base value. See [`Trees`].
 fn emit(
     node: &mut Lowering<'_, '_>,
     value: &Value,
@@ -25,11 +25,11 @@ fn emit(
     node.compiler.emit(op, vec![from], shape, Elem::F32, work)
 }
 
-/// Most values that an ensemble reads. It holds a copy of all of them, however few
-/// its trees look at.
+/// Maximum number of values that an ensemble reads. It copies all of them, even if its trees use
+/// only a few.
 const MAX_FEATURES: usize = 1 << 16;
 
-/// The number of values in a row, counted before there are trees over them.
+/// The number of values in a row, counted against the limits before the trees are built.
 fn features(node: &mut Lowering<'_, '_>, value: &Value) -> Result<usize, ModelError> {
     let features = value.row()?;
     if features > MAX_FEATURES {
@@ -58,7 +58,7 @@ fn refuse_doubles(node: &Lowering<'_, '_>) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// Sum, mean, least or largest of the votes for each target.
+/// Sum, mean, minimum or maximum of the votes for each target.
 pub fn regressor(node: &mut Lowering<'_, '_>) -> Made {
     refuse_doubles(node)?;
     let value = node.input(0)?.clone();
@@ -78,7 +78,7 @@ pub fn regressor(node: &mut Lowering<'_, '_>) -> Made {
     let base = node.attributes.floats("base_values")?;
     let targets = node.attributes.int("n_targets")?.unwrap_or(1);
     let mut nodes = Nodes::new(node)?;
-    // A target beyond the votes would be a constant: there is no more than a few.
+    // Targets without votes would be constants, so there cannot be more targets than nodes.
     let most = nodes.len();
     let targets = usize::try_from(targets)
         .ok()
@@ -118,7 +118,7 @@ pub fn regressor(node: &mut Lowering<'_, '_>) -> Made {
     transformed(node, scores, transform)
 }
 
-/// Label and scores from votes for classes.
+/// Label and scores from the votes for classes.
 pub fn classifier(node: &mut Lowering<'_, '_>) -> Result<[Option<Value>; 2], ModelError> {
     refuse_doubles(node)?;
     let value = node.input(0)?.clone();
@@ -140,7 +140,7 @@ pub fn classifier(node: &mut Lowering<'_, '_>) -> Result<[Option<Value>; 2], Mod
     let sum = Aggregate::Sum;
 
     if classes == 2 && lone && first == 0 {
-        // The usual form of two classes: one score, which speaks for the second.
+        // The usual form with two classes: one score, that of the second class.
         if base.len() > 1 {
             return Err(two_bases());
         }
@@ -208,7 +208,7 @@ pub fn classifier(node: &mut Lowering<'_, '_>) -> Result<[Option<Value>; 2], Mod
             base.len()
         )));
     }
-    // A class for which no tree votes cannot win, even against negative scores.
+    // A class without any votes cannot win, even against negative scores.
     let flags = classes > 2 && node.wants(0) && base.is_empty() && !all_vote;
     if flags && !positive && !nodes.all_voted(&ballot, classes) {
         node.compiler.doubt(format_args!(

@@ -3,18 +3,17 @@
 use crate::models::onnx::kernels::{Dense, Isa, LANES, Lanes, blocks, exp, flat, flat_mut};
 use crate::models::onnx::plan::Sources;
 
-/// A layer, for each of some rows.
+/// A layer, applied to each of some rows.
 #[derive(Clone, Debug)]
 pub struct Layer {
     pub dense: Dense,
-    /// Where a row is made if there are several: not every one can begin at a
-    /// block's start.
+    /// Buffer for one row if there are several, because not every row begins at a block.
     row: Box<[Lanes]>,
     rows: usize,
 }
 
 impl Layer {
-    /// For so many rows.
+    /// A layer for `rows` rows.
     pub fn new(dense: Dense, rows: usize) -> Self {
         let scratch = if rows == 1 {
             0
@@ -69,14 +68,14 @@ impl Product {
     }
 }
 
-/// How an operand's numbers are found for each number of the result.
+/// Which number of an operand belongs to each number of the result.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reach {
-    /// One for each.
+    /// A separate number for each.
     Each,
-    /// The same for all.
+    /// The same number for all.
     One,
-    /// Where broadcasting says.
+    /// The numbers at these indices, from broadcasting.
     At(Box<[u32]>),
 }
 
@@ -149,7 +148,7 @@ pub fn softmax([outer, middle, inner]: [usize; 3], from: &[f32], to: &mut [f32])
             let at = |index: usize| (start * middle + index) * inner + column;
             let mut most = from[at(0)];
             for index in 1..middle {
-                // NaN, once met, stays.
+                // Once the maximum is NaN, it stays NaN.
                 let x = from[at(index)];
                 most = if x > most || x.is_nan() { x } else { most };
             }
@@ -166,7 +165,7 @@ pub fn softmax([outer, middle, inner]: [usize; 3], from: &[f32], to: &mut [f32])
     }
 }
 
-/// `parts[i]` values of source `i` in turn, until `to` is full.
+/// Repeats `parts[i]` values of source `i`, source by source, until `to` is full.
 pub fn concat(parts: &[usize], from: Sources<'_>, to: &mut [f32]) {
     let mut at = 0;
     for turn in 0..to.len() / parts.iter().sum::<usize>() {

@@ -1,8 +1,7 @@
 //! Norms, labels and scores of classical models.
 //!
-//! Where the ONNX standard is silent, onnxruntime 1.31 is what they follow; a
-//! case in which the two disagree is refused when the model is read, or needs a check
-//! file that says who is right.
+//! Where the ONNX standard is silent, these follow onnxruntime 1.31. If the two disagree, the model
+//! is refused when it is read, or needs a check file that decides.
 
 /// What the rows of a Normalizer are divided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,14 +17,14 @@ pub enum Norm {
 }
 
 impl Norm {
-    /// A row whose norm is 0 stays as it is.
+    /// Scales a row to norm 1. A row whose norm is 0 stays as it is.
     pub fn run(self, row: usize, from: &[f32], to: &mut [f32]) {
         for (from, to) in from.chunks(row).zip(to.chunks_mut(row)) {
             let norm = match self {
                 Norm::Max => from
                     .iter()
                     .fold(f32::MIN, |max, &x| if max < x { x } else { max }),
-                // NaN stays, as NumPy's maximum has it.
+                // NaN stays, as in NumPy's maximum.
                 Norm::Magnitude => from.iter().fold(0.0, |max: f32, &x| match x.is_nan() {
                     false if max >= x.abs() || max.is_nan() => max,
                     _ => x.abs(),
@@ -58,7 +57,7 @@ pub enum Transform {
     SoftmaxZero,
 }
 
-/// `1 / (1 + e^-x)`, with the roundings of onnxruntime's.
+/// `1 / (1 + e^-x)`, rounded as in onnxruntime.
 pub fn logistic(x: f32) -> f32 {
     let size = 1.0 / (1.0 + (-x.abs()).exp());
     if x < 0.0 { 1.0 - size } else { size }
@@ -89,7 +88,7 @@ impl Transform {
     }
 }
 
-/// The scores of two classes from one.
+/// How the scores of two classes are computed from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pair {
     /// `[1 - x, x]`
@@ -110,15 +109,14 @@ impl Pair {
     }
 }
 
-/// Which class the scores stand for.
+/// Which class the scores select.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pick {
     /// 1 if this score is above the bound, else 0.
     Above { index: usize, bound: f32 },
     /// The first of the largest scores.
     Largest { classes: usize },
-    /// The same among those for which a tree has voted; so many flags follow the
-    /// scores.
+    /// The same, among the scores for which a tree has voted; as many flags follow the scores.
     LargestVoted { classes: usize },
 }
 

@@ -1,4 +1,4 @@
-//! What a step can do.
+//! The operations that a step can run.
 //!
 //! | file | what |
 //! |---|---|
@@ -17,12 +17,12 @@ pub use trees::{Aggregate, Trees, Votes};
 use super::kernels::{Activation, Isa, Lanes, flat_mut};
 use super::plan::Sources;
 
-/// An operation from some tensors to one.
+/// An operation that computes one tensor from others.
 #[derive(Clone, Debug)]
 pub enum Op {
     /// `act(W x + b)` for each row.
     Dense(Box<Layer>),
-    /// A product of two matrices that are both known at run time only.
+    /// A product of two matrices that are both known only at run time.
     Product(Product),
     /// An element-wise sum, difference, product or quotient.
     Binary(Arithmetic, Reach, Reach),
@@ -30,28 +30,28 @@ pub enum Op {
     Activate(Activation),
     /// Over the middle of three dimensions.
     Softmax([usize; 3]),
-    /// Puts so many values of each source after each other, again and again.
+    /// Repeats a number of values of each source, source by source.
     Concat(Box<[usize]>),
-    /// `(x - offset) * scale`: pairs of both, a row's.
+    /// `(x - offset) * scale`; the pairs of both, for one row.
     Scale(Box<[(f32, f32)]>),
-    /// Rows of that length to norm 1.
+    /// Scales rows of this length to norm 1.
     Normalize(Norm, usize),
-    /// Scores of that many classes to probabilities.
+    /// Turns the scores of this many classes into probabilities.
     Transform(Transform, usize),
-    /// One score to those of two classes.
+    /// Computes the scores of two classes from one.
     Pair(Pair),
-    /// Scores to the index of a label.
+    /// Turns scores into the index of a label.
     Pick(Pick),
-    /// The number of each index in a table.
+    /// Looks up the number for each index in a table.
     Lookup(Box<[f32]>),
-    /// Towards zero; what does not fit becomes the least integer.
+    /// Truncates towards zero; values that do not fit become the least integer.
     Truncate { least: f32 },
     /// An ensemble of trees.
     Trees(Box<Trees>),
 }
 
 impl Op {
-    /// Runs it: `len` numbers into the blocks of `to`.
+    /// Runs it: writes `len` numbers into the blocks of `to`.
     #[inline]
     pub fn run(&mut self, isa: Isa, from: Sources<'_>, to: &mut [Lanes], len: usize) {
         match self {

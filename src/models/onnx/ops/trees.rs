@@ -1,8 +1,8 @@
-//! Ensembles of trees: what the leaves' votes make.
+//! Tree ensembles: combining the leaves' votes.
 //!
-//! Sums are taken in `f32`, in the order of the trees and from 0, and the base
-//! value comes last: so onnxruntime 1.31 does it on one thread. A target for which no
-//! tree votes is 0, without its base value; a class is its base value.
+//! Sums are computed in `f32`, in the order of the trees and starting from 0, and the base value is
+//! added last, as onnxruntime 1.31 does on one thread. A target for which no tree votes is 0,
+//! without its base value; a class without votes is its base value.
 
 use crate::models::forest::Forest;
 
@@ -15,28 +15,28 @@ pub enum Aggregate {
     Max,
 }
 
-/// An ensemble. Writes a score for each target or class.
+/// An ensemble that writes a score for each target or class.
 #[derive(Clone, Debug)]
 pub struct Trees {
     votes: Votes,
     aggregate: Aggregate,
-    /// One for each score, or none.
+    /// One base value per score, or none.
     base: Box<[f32]>,
     /// 1 for each score for which a tree has voted, else 0.
     voted: Box<[f32]>,
     trees: usize,
     /// Whether these flags follow the scores in the result.
     flags: bool,
-    /// Whether a score for which no tree has voted has its base value.
+    /// Whether a score for which no tree has voted still gets its base value.
     everywhere: bool,
 }
 
 /// What the leaves hold.
 #[derive(Clone, Debug)]
 pub enum Votes {
-    /// One number: there is one score.
+    /// One number per leaf: there is one score.
     One(Forest<f32, f32>),
-    /// A stretch of a list of pairs of target and number.
+    /// A range in a list of pairs of target and number.
     Many {
         forest: Forest<f32, (u32, u32)>,
         list: Box<[(u32, f32)]>,
@@ -58,7 +58,7 @@ impl Aggregate {
 }
 
 impl Trees {
-    /// An ensemble of so many trees with so many scores.
+    /// An ensemble of `trees` trees with `scores` scores.
     pub fn new(
         votes: Votes,
         [trees, scores]: [usize; 2],

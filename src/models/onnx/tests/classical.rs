@@ -66,7 +66,7 @@ fn classical_operators() {
     assert_eq!(texts.load().outputs(), ["l.index", "p[0]", "p[1]"]);
 }
 
-/// An ensemble of one leaf, which votes 1.
+/// An ensemble with a single leaf, which votes 1.
 pub const LEAF: [(&str, Attribute<'static>); 11] = [
     ("nodes_treeids", Ints(&[0])),
     ("nodes_nodeids", Ints(&[0])),
@@ -218,7 +218,7 @@ fn trees_walk_and_are_checked() {
     assert!(error.contains("tree 4"), "{error}");
 }
 
-/// A tree `x <= 0 ? a : b` of a classifier; leaf, class and weight of each vote.
+/// A classifier's tree `x <= 0 ? a : b`; `votes` has leaf, class and weight of each vote.
 fn two_leaves(votes: &[(i64, i64, f32)]) -> Graph {
     let nodes: Vec<i64> = votes.iter().map(|vote| vote.0).collect();
     let classes: Vec<i64> = votes.iter().map(|vote| vote.1).collect();
@@ -280,7 +280,7 @@ fn a_target_without_votes_has_no_base() {
         )
     };
     for aggregate in ["SUM", "AVERAGE", "MIN", "MAX"] {
-        // A leaf of target 0, one of target 1.
+        // One leaf votes for target 0, the other for target 1.
         let two = made(aggregate, &[0, 1, 1], &[0.5, 0.25]);
         assert_eq!(two.run(&[0.0]), [10.5, 0.0], "{aggregate}");
         assert_eq!(two.run(&[3.0]), [0.0, 20.25], "{aggregate}");
@@ -288,7 +288,7 @@ fn a_target_without_votes_has_no_base() {
         let one = made(aggregate, &[0, 0, 0], &[0.5]);
         assert_eq!(one.run(&[0.0]), [10.5]);
         assert_eq!(one.load().inputs(), 1);
-        // Without base values only the extremes differ.
+        // Without base values, only minimum and maximum differ.
         let plain = made(aggregate, &[0, 1, 1], &[0.0, 0.0]);
         let differs = matches!(aggregate, "MIN" | "MAX");
         let parsed = Onnx::parse(&plain.bytes(), &[]);
@@ -333,7 +333,7 @@ fn where_runtimes_differ_there_are_two_readings_and_a_doubt() {
             ("classlabels_ints", Ints(&[0, 1])),
         ],
     );
-    // Its label alone is the same everywhere.
+    // The label alone is the same in all runtimes.
     assert_eq!(
         read(&score, Reading::Runtime, &[2.0]),
         (vec![1.0], String::new())

@@ -83,7 +83,7 @@ fn doubles_are_read_through_a_cast_only() {
             .error()
             .contains("output 'y' is a double input")
     );
-    // A float made double is what it was.
+    // A float that was cast to double keeps its value.
     let back = double()
         .node("Cast", &["x"], &["f"], &[("to", Int(1))])
         .node("Cast", &["f"], &["y"], &[("to", Int(11))])
@@ -115,7 +115,7 @@ fn work_and_width_are_bounded() {
         error.contains("more than 16777216 multiplications"),
         "{error}"
     );
-    // Each ensemble copies what it reads.
+    // Each ensemble copies its inputs.
     let wide = Graph::new(1 << 16)
         .node("Concat", &["x", "x"], &["w"], &[("axis", Int(1))])
         .node(
@@ -167,7 +167,7 @@ fn lists_are_bounded_before_they_are_read() {
     assert!(error.contains("more than 16777216 integers"), "{error}");
 }
 
-/// A dimension of 0 leaves the others free.
+/// If a dimension is 0, the others could be anything.
 #[test]
 fn tensors_without_values_are_refused() {
     let empty = || ("value", Tensor(tensor(&[0, 1 << 40, 1 << 40], 1)));
@@ -194,7 +194,7 @@ fn tensors_without_values_are_refused() {
         .node("Flatten", &["r"], &["y"], &[])
         .output("y");
     assert!(reshaped.error().contains("is without values"));
-    // The shape of a scalar is an empty list.
+    // A scalar's shape is an empty list.
     let scalar = Graph::new(1)
         .store("to", tensor(&[0], 7))
         .node("Reshape", &["x", "to"], &["y"], &[])
@@ -229,7 +229,7 @@ fn graphs_that_do_not_hold_together_are_refused() {
     );
     let twice = one(1, "Relu", &[]).node("Tanh", &["x"], &["y"], &[]);
     assert!(twice.error().contains("'y' is made twice"));
-    // Order in the file does not matter, and what is not needed is not looked at.
+    // The order in the file does not matter, and nodes that are not needed are not checked.
     let shuffled = Graph::new(1)
         .node("Tanh", &["a"], &["y"], &[])
         .node("Relu", &["x"], &["a"], &[])

@@ -1,4 +1,4 @@
-//! Operators of networks, and how they are fused.
+//! Operators of networks, and fusing them.
 
 use super::writer::*;
 use crate::models::onnx::ops::Op;
@@ -17,7 +17,7 @@ fn element_wise_operators_broadcast() {
     );
     let column = with(2, "Sub", floats(&[3, 1], &[1.0, 2.0, 3.0]), &[]);
     near(&column.run(&x), &[5.0, 1.0, 4.0, 0.0, 3.0, -1.0]);
-    // Both known at run time only: a row against a column.
+    // Both operands known only at run time: a row times a column.
     let both = Graph::new(2)
         .store("turned", ints(&[2, 1]))
         .node("Reshape", &["x", "turned"], &["c"], &[])
@@ -53,7 +53,7 @@ fn activations_and_softmax() {
         one(2, "Softmax", &[]).run(&[1.0, f64::NEG_INFINITY]),
         [1.0, 0.0]
     );
-    // Before opset 13: over all dimensions from the axis.
+    // Before opset 13: over all dimensions from the axis on.
     let mut cube = Graph::new(4)
         .store("to", ints(&[1, 2, 2]))
         .node("Reshape", &["x", "to"], &["c"], &[])
@@ -94,7 +94,7 @@ fn products_of_matrices() {
     );
     let scaled = gemm(&["x", "w", "b"], &[turned(), ("beta", Float(2.0))]);
     near(&scaled.run(&[1.0, 10.0]), &[43.0, 52.0, 61.0]);
-    // C does not count, whatever it holds.
+    // C is ignored, whatever it holds.
     let none = |c: &str| {
         Graph::new(2)
             .store("w", floats(&[2, 2], &[1.0, 2.0, 3.0, 4.0]))
@@ -114,7 +114,7 @@ fn products_of_matrices() {
             .error()
             .contains("transB is 2")
     );
-    // Both factors known at run time only: x' x.
+    // Both factors known only at run time: x' x.
     let outer = Graph::new(2)
         .node("Gemm", &["x", "x"], &["y"], &[("transA", Int(1))])
         .output("y");
@@ -224,7 +224,7 @@ fn layers_are_fused() {
     near(&plain.run(&[1.0, 2.0]), &[7.5, 0.0]);
     let model = plain.load();
     assert!(matches!(model.plan.steps(), [step] if matches!(step.op, Op::Dense(_))));
-    // Not where the sum is wanted as well.
+    // No fusing if the sum is an output as well.
     let shared = layer(|graph| {
         graph
             .node("Sub", &["m", "b"], &["a"], &[])
@@ -234,7 +234,7 @@ fn layers_are_fused() {
     });
     near(&shared.run(&[1.0, 2.0]), &[6.5, 30.0, 7.0, 10.0]);
     assert_eq!(shared.load().plan.steps().len(), 3);
-    // What is taken from a constant is no bias.
+    // A subtraction from a constant is not a bias.
     let turned = layer(|graph| graph.node("Sub", &["b", "m"], &["y"], &[]).output("y"));
     near(&turned.run(&[1.0, 2.0]), &[-6.5, -30.0]);
 }

@@ -1,5 +1,5 @@
-//! What may mean something else than what we read is refused by name; what cannot is
-//! passed over.
+//! Input that may have a meaning that we do not implement is refused by name; input that cannot is
+//! ignored.
 
 use super::writer::*;
 use crate::models::Model;
@@ -8,7 +8,7 @@ fn relu() -> Graph {
     one(1, "Relu", &[])
 }
 
-/// `x` through an operator that is written field by field.
+/// `x` through an operator whose message is written field by field.
 fn node(more: impl FnOnce(Message) -> Message) -> Graph {
     let node = Message::default().text(1, "x").text(2, "y").text(4, "Relu");
     let mut graph = Graph::new(1).output("y");
@@ -110,7 +110,7 @@ fn a_function_of_the_model_stands_for_its_own_body() {
             "{error}"
         );
     }
-    // Nobody calls these.
+    // Nothing calls these functions.
     for (domain, name) in [("", "Tanh"), ("mine", "Relu")] {
         assert_eq!(function(domain, name).run(&[-3.0]), [0.0]);
     }
@@ -137,7 +137,7 @@ fn operator_sets_and_formats_that_nobody_knows_need_a_check_file() {
     assert_eq!(format.load().inputs(), 1);
     format.more = Message::default().int(1, 15);
     assert!(format.error().contains("ir_version is 15"));
-    // An import that no node needs says nothing.
+    // An import that no node needs has no effect.
     let mut import = relu();
     import.more = Message::default().message(8, Message::default().text(1, "z").int(2, 99));
     assert_eq!(import.load().inputs(), 1);

@@ -70,17 +70,17 @@ pub fn tensor(dims: &[i64], elem: i64) -> Message {
     message.int(2, elem)
 }
 
-/// A model of one graph.
+/// A model with one graph.
 #[derive(Clone)]
 pub struct Graph {
     pub graph: Message,
     pub opset: i64,
-    /// What comes behind the rest of the model.
+    /// Appended to the model.
     pub more: Message,
 }
 
 impl Graph {
-    /// With one input `x` of `[batch, width]`.
+    /// A graph with one input `x` of `[batch, width]`.
     pub fn new(width: i64) -> Self {
         Self::bare().port(11, "x", 1, &[None, Some(width)])
     }
@@ -118,7 +118,7 @@ impl Graph {
         self
     }
 
-    /// An operator of `ai.onnx.ml` if its name begins with `ml.`.
+    /// Adds an operator, of `ai.onnx.ml` if its name begins with `ml.`.
     pub fn node(
         mut self,
         op: &str,
@@ -166,7 +166,7 @@ impl Graph {
         self
     }
 
-    /// An operator of `ai.onnx.ml` with one attribute as it is.
+    /// Adds an operator of `ai.onnx.ml` with one attribute message as given.
     pub fn raw_node(mut self, op: &str, from: &[&str], to: &str, attribute: Message) -> Self {
         let node = from
             .iter()
@@ -199,7 +199,7 @@ impl Graph {
         Onnx::parse(&self.bytes(), &[]).unwrap_err().to_string()
     }
 
-    /// What it makes, the same with and without AVX2.
+    /// The model's output, the same with and without AVX2.
     pub fn run(&self, x: &[f64]) -> Vec<f64> {
         let run = |isa| {
             let external = External::default();
