@@ -12,7 +12,7 @@
 //! code: signals wait in the ring to the host until the host's own thread polls.
 //!
 //! A C or C++ host loads the shared library and uses what `include/signal.h` declares; a Rust host
-//! uses [`Engine`]. [Factor sets](factors) and [models](models) do the computing.
+//! uses [`Engine`]. [Factor sets](factors) and [models] do the computing.
 //!
 //! This page shows the Rust API that other crates may build on, and `ffi::create_with` for
 //! libraries with factor sets and models of their own. Everything else in the crate is for its own

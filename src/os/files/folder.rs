@@ -189,7 +189,7 @@ pub(crate) struct Buffered<'a> {
 }
 
 impl Buffered<'_> {
-    fn to_file(&mut self, bytes: Option<&[u8]>) {
+    fn put(&mut self, bytes: Option<&[u8]>) {
         if self.failed.is_ok() {
             let mut file = self.file;
             self.failed = file.write_all(bytes.unwrap_or(self.room));
@@ -197,7 +197,7 @@ impl Buffered<'_> {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.to_file(None);
+        self.put(None);
         self.room.clear();
         std::mem::replace(&mut self.failed, Ok(()))
     }
@@ -209,14 +209,14 @@ impl Write for Buffered<'_> {
             self.flush()?;
         }
         match bytes.len() > self.room.capacity() {
-            true => self.to_file(Some(bytes)),
+            true => self.put(Some(bytes)),
             false => self.room.extend_from_slice(bytes),
         }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.to_file(None);
+        self.put(None);
         self.room.clear();
         Ok(())
     }

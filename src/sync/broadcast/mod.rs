@@ -48,7 +48,7 @@
 //!
 //! - A message takes one word beyond its payload, in whole cache lines.
 //! - Each side copies a message twice. It may be overwritten at any moment, so no one can
-//! work on it in place.
+//!   work on it in place.
 //! - Registering takes a lock and allocates; nothing else does.
 
 use std::sync::Arc;
