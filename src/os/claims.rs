@@ -24,6 +24,7 @@ use super::cores::LANE_NAME;
 use super::files;
 use super::limit::Limit;
 use super::machine::{self, MAX_CORES};
+use super::time;
 
 /// Names the file in place of the usual one, for containers that share one, and
 /// for tests.
@@ -248,7 +249,7 @@ fn lock() -> Option<MutexGuard<'static, State>> {
             Ok(state) => return Some(state),
             Err(TryLockError::Poisoned(state)) => return Some(state.into_inner()),
             Err(TryLockError::WouldBlock) if is_over => return None,
-            Err(TryLockError::WouldBlock) => std::thread::sleep(STEP),
+            Err(TryLockError::WouldBlock) => time::sleep(STEP),
         }
     }
 }
@@ -351,7 +352,7 @@ fn open(path: &Path) -> io::Result<OwnedFd> {
         if !may_come.contains(&error.kind()) || is_over {
             return Err(error);
         }
-        std::thread::sleep(STEP);
+        time::sleep(STEP);
     }
 }
 
@@ -384,7 +385,7 @@ fn lock_out_others(file: &OwnedFd) {
         if locked || error.kind() != io::ErrorKind::WouldBlock || is_over {
             return;
         }
-        std::thread::sleep(STEP);
+        time::sleep(STEP);
     }
 }
 

@@ -29,7 +29,7 @@ const LONG_ENOUGH: std::time::Duration = std::time::Duration::from_millis(2);
 pub(crate) fn heavy() {
     fence(Ordering::SeqCst);
     if !kernel::membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
-        std::thread::sleep(LONG_ENOUGH);
+        crate::os::time::sleep(LONG_ENOUGH);
         fence(Ordering::SeqCst);
     }
 }

@@ -165,6 +165,7 @@ scenarios! {
     tsc_is_forbidden,
     tsc_is_forbidden_later,
     clock_calls_are_forbidden,
+    sleeping_is_forbidden,
     tsc_is_forbidden_on_one_thread,
     membarrier_is_forbidden_later,
     floating_point_of_the_host,
