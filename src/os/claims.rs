@@ -21,7 +21,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
 use std::time::Duration;
 
 use super::cores::LANE_NAME;
-use super::files;
+use super::files::{self, Held};
 use super::limit::Limit;
 use super::machine::{self, MAX_CORES};
 use super::time;
@@ -65,7 +65,7 @@ impl std::fmt::Display for Claim {
 static STATE: Mutex<State> = Mutex::new(State::new());
 
 struct State {
-    file: Option<OwnedFd>,
+    file: Option<Held>,
     /// How many handles of this copy have claimed each byte. One with none left
     /// is held for another copy's sake.
     held: BTreeMap<u64, usize>,
@@ -93,26 +93,28 @@ impl Turn {
             };
         };
         let unknown = state.open().err();
-        if let Some(file) = &state.file {
-            lock_out_others(file);
-        }
-        Self {
+        let turn = Self {
             state: Some(state),
             unknown,
-        }
+        };
+        turn.begin()
     }
 
     /// As [`Turn::wait`], with the file that is open: takes no memory.
     fn wait_to_give_back() -> Self {
         // What was claimed before a fork is the parent's.
-        let state = lock().filter(|state| state.process == std::process::id());
-        if let Some(file) = state.as_ref().and_then(|state| state.file.as_ref()) {
+        let turn = Self {
+            state: lock().filter(|state| state.process == std::process::id()),
+            unknown: None,
+        };
+        turn.begin()
+    }
+
+    fn begin(self) -> Self {
+        if let Some(file) = self.file() {
             lock_out_others(file);
         }
-        Self {
-            state,
-            unknown: None,
-        }
+        self
     }
 
     /// Why claims are not known, if so.
@@ -169,15 +171,15 @@ impl Turn {
         Some(claims)
     }
 
-    fn file(&self) -> Option<&OwnedFd> {
-        self.state.as_ref()?.file.as_ref()
+    fn file(&self) -> Option<&impl AsRawFd> {
+        self.state.as_ref()?.file()
     }
 
     fn hold(&mut self, byte: u64) -> bool {
         let Some(state) = &mut self.state else {
             return false;
         };
-        let Some(file) = &state.file else {
+        let Some(file) = state.file() else {
             return false;
         };
         let locked = set(file, byte, libc::F_WRLCK);
@@ -197,7 +199,7 @@ impl Turn {
             }
         }
         let State { file, held, .. } = &mut **state;
-        let Some(file) = file else {
+        let Some(file) = file.as_ref().and_then(|file| file.get().ok()) else {
             return;
         };
         // A look at all threads for each byte that may go: there are few.
@@ -263,6 +265,11 @@ impl State {
         }
     }
 
+    /// Unless the host has closed its descriptor.
+    fn file(&self) -> Option<&impl AsRawFd> {
+        self.file.as_ref()?.get().ok()
+    }
+
     /// Opens the file, unless this process has it open; again if it was removed or
     /// the host has closed the descriptor.
     fn open(&mut self) -> Result<(), String> {
@@ -276,7 +283,7 @@ impl State {
         for path in &paths() {
             let named = |error: io::Error| format!("{}: {error}", path.display());
             let there = path.symlink_metadata().map(|file| (file.dev(), file.ino()));
-            if let (Some(open), Ok(there)) = (&self.file, &there) {
+            if let (Some(open), Ok(there)) = (self.file(), &there) {
                 let open = files::about(open).map(|file| (file.st_dev, file.st_ino));
                 if open.is_ok_and(|open| open == *there) {
                     return Ok(());
@@ -287,9 +294,8 @@ impl State {
                     for &byte in self.held.keys() {
                         set(&file, byte, libc::F_WRLCK);
                     }
-                    // What the number stands for now may be the host's: it is
-                    // never closed.
-                    std::mem::forget(self.file.replace(file));
+                    // Closing it would end what is claimed under another name.
+                    std::mem::forget(self.file.replace(Held::new(file)));
                     return Ok(());
                 }
                 Err(error) if is_no_place(&error) => why = named(error),
@@ -375,7 +381,7 @@ fn checked(file: OwnedFd) -> io::Result<OwnedFd> {
 
 /// Waits until no other process, nor another copy of this library, chooses its
 /// cores. Where that cannot be had, or takes too long, it goes on all the same.
-fn lock_out_others(file: &OwnedFd) {
+fn lock_out_others(file: &impl AsRawFd) {
     let mut limit = Limit::of(PATIENCE);
     loop {
         let is_over = limit.is_over();
@@ -411,14 +417,14 @@ fn record(byte: u64, kind: libc::c_int) -> libc::flock {
 }
 
 /// Locks a byte or gives it back; whether that was done.
-fn set(file: &OwnedFd, byte: u64, kind: libc::c_int) -> bool {
+fn set(file: &impl AsRawFd, byte: u64, kind: libc::c_int) -> bool {
     let record = record(byte, kind);
     // SAFETY: the record is valid, and the call does not wait.
     unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &record) == 0 }
 }
 
 /// Which other process has locked a byte, if one has; it may not be visible.
-fn holder(file: &OwnedFd, byte: u64) -> Option<Option<u32>> {
+fn holder(file: &impl AsRawFd, byte: u64) -> Option<Option<u32>> {
     let mut record = record(byte, libc::F_WRLCK);
     // SAFETY: the call reads the record and writes into it.
     let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut record) == 0 };

@@ -94,6 +94,8 @@ scenarios! {
     files_that_are_none,
     files_are_unlocked_though_a_child_holds_them,
     files_that_cannot_be_locked,
+    descriptors_that_the_host_has_closed,
+    files_of_a_daemon,
     disk_that_never_answers,
     reader_that_is_interrupted,
     stops_polling,

@@ -145,7 +145,8 @@ SCENARIO(machine_cannot_be_asked) {
 // Nobody waits for less or for ever, and no lane ends, where calls that sleep are refused:
 // before create, or by a sandbox that comes later.
 SCENARIO(sleeping_is_forbidden) {
-  const std::vector<int> ways[] = {{SYS_clock_nanosleep}, {SYS_clock_nanosleep, SYS_nanosleep}};
+  const std::vector<int> ways[] = {{SYS_clock_nanosleep},
+                                      {SYS_clock_nanosleep, SYS_nanosleep, SYS_membarrier}};
   for (const auto &calls : ways) {
     for (const int error : {EPERM, ENOSYS}) {
       const auto forbid_all = [&] { for (const int call : calls) forbid(call, error); };
