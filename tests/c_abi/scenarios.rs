@@ -96,6 +96,7 @@ scenarios! {
     files_that_cannot_be_locked,
     descriptors_that_the_host_has_closed,
     files_of_a_daemon,
+    report_without_a_descriptor_left,
     disk_that_never_answers,
     reader_that_is_interrupted,
     stops_polling,

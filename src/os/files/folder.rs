@@ -1,5 +1,6 @@
 //! A folder that stays the same one.
 
+use std::cell::RefCell;
 use std::ffi::CStr;
 use std::fmt;
 use std::fs::File;
@@ -21,6 +22,8 @@ const ATTEMPTS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Folder {
     open: Held,
+    /// Given back before files are replaced: the host may have none left by then.
+    spare: RefCell<Option<Held>>,
     path: PathBuf,
 }
 
@@ -35,8 +38,12 @@ impl Folder {
         let whole = std::path::absolute(path)?;
         make(&whole)?;
         let flags = libc::O_PATH | libc::O_DIRECTORY;
-        let open = Held::new(open(&whole, flags, 0)?);
-        Ok(Self { open, path: whole })
+        let spare = Held::new(open(&whole, flags, 0)?);
+        Ok(Self {
+            open: Held::new(open(&whole, flags, 0)?),
+            spare: RefCell::new(Some(spare)),
+            path: whole,
+        })
     }
 
     /// Where it was when it was opened.
@@ -113,6 +120,7 @@ impl Folder {
         room: &mut Vec<u8>,
         write: impl FnOnce(&mut Buffered<'_>) -> io::Result<()>,
     ) -> Result<(), Obstacle> {
+        drop(self.spare.take());
         let to = Name::new(format_args!("{name}"))?;
         self.look(&to)?;
         let (file, fresh) = self.fresh(name)?;

@@ -13,8 +13,8 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
-/// Three for each of 256 handles. What finds no place stays open in children.
-const PLACES: usize = 768;
+/// Four for each of 256 handles. What finds no place stays open in children.
+const PLACES: usize = 1024;
 const FREE: RawFd = -1;
 const TAKEN: RawFd = -2;
 
