@@ -104,6 +104,19 @@ fn unless_interrupted(call: impl Fn() -> libc::c_long) -> bool {
     }
 }
 
+/// [`nanos`] by the C library, which what is loaded before it may have replaced. Only
+/// where the TSC may be read.
+pub(super) fn library_nanos() -> u64 {
+    let mut time = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: `time` is a valid place for the answer, and all zeros is a valid one.
+    let time = unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, time.as_mut_ptr());
+        time.assume_init()
+    };
+    let nanos = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
+    u64::try_from(nanos).unwrap_or(0)
+}
+
 #[inline]
 fn ask(clock: libc::clockid_t) -> Duration {
     let mut time = MaybeUninit::<libc::timespec>::zeroed();

@@ -168,6 +168,7 @@ scenarios! {
     tsc_is_forbidden,
     tsc_is_forbidden_later,
     clock_calls_are_forbidden,
+    clock_of_the_hosts_own,
     sleeping_is_forbidden,
     tsc_is_forbidden_on_one_thread,
     membarrier_is_forbidden_later,
