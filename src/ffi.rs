@@ -39,8 +39,8 @@
 //! # The host's environment
 //!
 //! Floating-point control and cancellation of the host's threads: see `door`. A thread
-//! that calls has 32 KiB of stack at least, and what factor sets and models need that
-//! run on it.
+//! that calls has 32 KiB of stack at least, of which [`signal_create`] takes up to 28 and
+//! all else up to 12, and what factor sets and models need that run on it.
 //!
 //! A host may forbid reading the TSC (`PR_SET_TSC`) on the thread that creates: the handle
 //! then reads the time by system calls. On a thread that may not read it, events must not be

@@ -142,6 +142,7 @@ scenarios! {
     two_copies,
     limited_address_space,
     limited_threads,
+    created_by_a_deadline_thread,
     limited_locked_memory,
     limited_files,
     memory_of_models,
