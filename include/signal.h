@@ -64,8 +64,10 @@
  * line never blocks; lines that could not be written are counted by signal_lost_lines.
  *
  * Files. The library never opens a file as descriptor 0, 1 or 2, and exec closes all of
- * its descriptors. Relative paths are resolved once, in signal_create. signal_destroy
- * waits at most 5 seconds for a disk that does not respond.
+ * its descriptors, as does the child of a fork. A host that closes them itself ends the
+ * capture and the latency report; its own files are safe. Relative paths are resolved
+ * once, in signal_create. signal_destroy waits at most 5 seconds for a disk that does not
+ * respond.
  *
  * C++ programs can use signal.hpp, beside this file.
  *
