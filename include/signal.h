@@ -44,7 +44,9 @@
  *
  * Constructors. Code that dlopen runs may make, use and destroy a handle.
  *
- * Stacks. A thread that calls the library needs at least 32 KiB of stack. Where factor
+ * Stacks. A thread that calls the library needs at least 32 KiB of stack. signal_create
+ * takes up to 28 KiB of them, every other function up to 12 KiB: the host's own frames,
+ * those of its signal handlers and its thread-local storage come on top. Where factor
  * sets and models run on the host's thread, it needs what they need.
  *
  * TSC. Where reading the TSC is forbidden (PR_SET_TSC) on the thread that calls
@@ -62,8 +64,10 @@
  * line never blocks; lines that could not be written are counted by signal_lost_lines.
  *
  * Files. The library never opens a file as descriptor 0, 1 or 2, and exec closes all of
- * its descriptors. Relative paths are resolved once, in signal_create. signal_destroy
- * waits at most 5 seconds for a disk that does not respond.
+ * its descriptors, as does the child of a fork. A host that closes them itself ends the
+ * capture and the latency report; its own files are safe. Relative paths are resolved
+ * once, in signal_create. signal_destroy waits at most 5 seconds for a disk that does not
+ * respond.
  *
  * C++ programs can use signal.hpp, beside this file.
  *

@@ -41,8 +41,9 @@
 //! # The host's environment
 //!
 //! How the library treats floating-point control and cancellation of the host's threads is
-//! described in `door`. A thread that calls needs a stack of at least 32 KiB, plus what factor sets
-//! and models need if they run on it.
+//! described in `door`. A thread that calls needs a stack of at least 32 KiB, of which
+//! [`signal_create`] takes up to 28 and every other call up to 12, plus what factor sets and models
+//! need if they run on it.
 //!
 //! A host may forbid reading the TSC (`PR_SET_TSC`) on the thread that creates a handle: the handle
 //! then reads the time by system calls. A thread that may not read the TSC must not pass events to

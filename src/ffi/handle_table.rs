@@ -15,6 +15,7 @@ use super::handle::{Handle, guarded};
 use super::slot::{BURIED, FREE, LIVE, MAKING, NEXT, Slot, TAKEN};
 use super::types::{SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL};
 use super::{calibration, door, last_error};
+use crate::os::files;
 use crate::os::this_thread::{self, Key};
 use crate::sync::biased_lock::{CallingBack, Entered};
 use crate::sync::membarrier;
@@ -396,12 +397,13 @@ pub(super) fn watch_forks() -> Result<(), String> {
             slot.leave_to_parent();
         }
         calibration::leave_to_parent();
+        files::leave_to_parent();
     }
     if WATCHED.swap(1, Ordering::Relaxed) == 1 {
         return Ok(());
     }
-    // SAFETY: the handler only stores into static atomics, and this library is never unloaded
-    // (`build.rs`).
+    // SAFETY: the handler only stores into static atomics and closes descriptors of ours, and this
+    // library is never unloaded (`build.rs`).
     match unsafe { libc::pthread_atfork(None, None, Some(in_child)) } {
         0 => Ok(()),
         error => {

@@ -19,9 +19,10 @@ use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
 use std::time::Duration;
 
 use super::cores::LANE_NAME;
-use super::files;
+use super::files::{self, Held};
 use super::limit::Limit;
 use super::machine::{self, MAX_CORES};
+use super::time;
 
 /// Names a file to use instead of the usual one, for containers that share one, and for tests.
 pub const ENV_CLAIMS: &str = "SIGNAL_CORE_CLAIMS";
@@ -61,7 +62,7 @@ impl std::fmt::Display for Claim {
 static STATE: Mutex<State> = Mutex::new(State::new());
 
 struct State {
-    file: Option<OwnedFd>,
+    file: Option<Held>,
     /// How many handles of this copy have claimed each byte. A byte with a count of 0 is still held
     /// because another copy uses it.
     held: BTreeMap<u64, usize>,
@@ -89,26 +90,29 @@ impl Turn {
             };
         };
         let unknown = state.open().err();
-        if let Some(file) = &state.file {
-            lock_out_others(file);
-        }
-        Self {
+        let turn = Self {
             state: Some(state),
             unknown,
-        }
+        };
+        turn.begin()
     }
 
     /// As [`Turn::wait`], with the file that is already open: does not allocate.
     fn wait_to_give_back() -> Self {
         // Claims that were made before a fork belong to the parent.
-        let state = lock().filter(|state| state.process == std::process::id());
-        if let Some(file) = state.as_ref().and_then(|state| state.file.as_ref()) {
+        let turn = Self {
+            state: lock().filter(|state| state.process == std::process::id()),
+            unknown: None,
+        };
+        turn.begin()
+    }
+
+    fn begin(self) -> Self {
+        if let Some(file) = self.file() {
+            lock_out_others(file);
             lock_out_others(file);
         }
-        Self {
-            state,
-            unknown: None,
-        }
+        self
     }
 
     /// Why claims are unknown, if they are.
@@ -165,15 +169,15 @@ impl Turn {
         Some(claims)
     }
 
-    fn file(&self) -> Option<&OwnedFd> {
-        self.state.as_ref()?.file.as_ref()
+    fn file(&self) -> Option<&impl AsRawFd> {
+        self.state.as_ref()?.file()
     }
 
     fn hold(&mut self, byte: u64) -> bool {
         let Some(state) = &mut self.state else {
             return false;
         };
-        let Some(file) = &state.file else {
+        let Some(file) = state.file() else {
             return false;
         };
         let locked = set(file, byte, libc::F_WRLCK);
@@ -193,7 +197,7 @@ impl Turn {
             }
         }
         let State { file, held, .. } = &mut **state;
-        let Some(file) = file else {
+        let Some(file) = file.as_ref().and_then(|file| file.get().ok()) else {
             return;
         };
         // Scans all threads for each byte that may be released; there are few such bytes.
@@ -244,7 +248,7 @@ fn lock() -> Option<MutexGuard<'static, State>> {
             Ok(state) => return Some(state),
             Err(TryLockError::Poisoned(state)) => return Some(state.into_inner()),
             Err(TryLockError::WouldBlock) if is_over => return None,
-            Err(TryLockError::WouldBlock) => std::thread::sleep(STEP),
+            Err(TryLockError::WouldBlock) => time::sleep(STEP),
         }
     }
 }
@@ -256,6 +260,11 @@ impl State {
             held: BTreeMap::new(),
             process: 0,
         }
+    }
+
+    /// The file, unless the host has closed its descriptor.
+    fn file(&self) -> Option<&impl AsRawFd> {
+        self.file.as_ref()?.get().ok()
     }
 
     /// Opens the file, unless this process has it open. Opens it again if it was removed or the
@@ -271,7 +280,7 @@ impl State {
         for path in &paths() {
             let named = |error: io::Error| format!("{}: {error}", path.display());
             let there = path.symlink_metadata().map(|file| (file.dev(), file.ino()));
-            if let (Some(open), Ok(there)) = (&self.file, &there) {
+            if let (Some(open), Ok(there)) = (self.file(), &there) {
                 let open = files::about(open).map(|file| (file.st_dev, file.st_ino));
                 if open.is_ok_and(|open| open == *there) {
                     return Ok(());
@@ -282,8 +291,8 @@ impl State {
                     for &byte in self.held.keys() {
                         set(&file, byte, libc::F_WRLCK);
                     }
-                    // The descriptor number may by now belong to the host, so it is never closed.
-                    std::mem::forget(self.file.replace(file));
+                    // Closing the old one would end claims of this process, whatever its name is.
+                    std::mem::forget(self.file.replace(Held::new(file)));
                     return Ok(());
                 }
                 Err(error) if is_no_place(&error) => why = named(error),
@@ -346,7 +355,7 @@ fn open(path: &Path) -> io::Result<OwnedFd> {
         if !may_come.contains(&error.kind()) || is_over {
             return Err(error);
         }
-        std::thread::sleep(STEP);
+        time::sleep(STEP);
     }
 }
 
@@ -369,7 +378,7 @@ fn checked(file: OwnedFd) -> io::Result<OwnedFd> {
 
 /// Waits until no other process, and no other copy of this library, is choosing its cores. If
 /// locking is not possible or takes too long, it continues without the lock.
-fn lock_out_others(file: &OwnedFd) {
+fn lock_out_others(file: &impl AsRawFd) {
     let mut limit = Limit::of(PATIENCE);
     loop {
         let is_over = limit.is_over();
@@ -379,7 +388,7 @@ fn lock_out_others(file: &OwnedFd) {
         if locked || error.kind() != io::ErrorKind::WouldBlock || is_over {
             return;
         }
-        std::thread::sleep(STEP);
+        time::sleep(STEP);
     }
 }
 
@@ -405,14 +414,14 @@ fn record(byte: u64, kind: libc::c_int) -> libc::flock {
 }
 
 /// Locks or unlocks a byte; whether that succeeded.
-fn set(file: &OwnedFd, byte: u64, kind: libc::c_int) -> bool {
+fn set(file: &impl AsRawFd, byte: u64, kind: libc::c_int) -> bool {
     let record = record(byte, kind);
     // SAFETY: the record is valid, and the call does not wait.
     unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &record) == 0 }
 }
 
 /// Which other process has locked a byte, if any: `Some(None)` if that process is not visible.
-fn holder(file: &OwnedFd, byte: u64) -> Option<Option<u32>> {
+fn holder(file: &impl AsRawFd, byte: u64) -> Option<Option<u32>> {
     let mut record = record(byte, libc::F_WRLCK);
     // SAFETY: the call reads the record and writes into it.
     let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut record) == 0 };

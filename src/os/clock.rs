@@ -1,7 +1,8 @@
-//! Stamps in TSC ticks, through `quanta`, or by system calls where the host has forbidden the TSC.
+//! Stamps in TSC ticks, through `quanta`, or by system calls where the host has forbidden the TSC or
+//! replaced the C library's clock.
 
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use super::stderr::say;
 use super::time;
@@ -31,12 +32,12 @@ pub struct Clock {
 impl Clock {
     /// Creates a clock. The first one in a process calibrates the TSC, which takes up to 200 ms.
     pub fn new(on: bool) -> Self {
-        let source = tsc::may_read().then(quanta::Clock::new);
+        let source = (tsc::may_read() && is_systems_own()).then(quanta::Clock::new);
         let tsc = source.as_ref().is_some_and(reads_tsc);
         let span_nanos = match &source {
             Some(source) => source.delta_as_nanos(0, SPAN),
             None => {
-                say_once_that_stamps_are_calls();
+                say_once_that_stamps_are_calls(tsc::may_read());
                 SPAN
             }
         };
@@ -123,14 +124,53 @@ pub(crate) fn check() -> Result<(), String> {
     }
 }
 
-fn say_once_that_stamps_are_calls() {
+fn say_once_that_stamps_are_calls(may_read: bool) {
     static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Ordering::Relaxed) {
-        say(
-            "the TSC is forbidden on the thread that makes the handle (PR_SET_TSC), or the kernel does not \
-             say: each stamp is a system call, some 100 ns more; allow it there before signal_create",
-        );
+    if SAID.swap(true, Ordering::Relaxed) {
+        return;
     }
+    let (why, cure) = match may_read {
+        false => (
+            "the TSC is forbidden on the thread that makes the handle (PR_SET_TSC), or the kernel does \
+             not say",
+            "allow it there before signal_create",
+        ),
+        true => (
+            "clock_gettime does not tell the system's time: something in this process has replaced it",
+            "load no such library (LD_PRELOAD)",
+        ),
+    };
+    say(&format!(
+        "{why}: each stamp is a system call, some 100 ns more; {cure}"
+    ));
+}
+
+/// Whether the C library's clock, by which `quanta` calibrates, is the system's. One that
+/// has taken its place, as for tests at another time, may stand still, so that
+/// calibration never ends, or leap.
+fn is_systems_own() -> bool {
+    const ROUNDS: usize = 4;
+    const APART_NANOS: u64 = 50_000;
+    const SLACK_NANOS: u64 = 10_000;
+    /// As many as take that long at least, if the time moves.
+    const LOOKS: usize = 10_000;
+    const NOT_YET: u8 = 0;
+    const OWN: u8 = 1;
+    const OTHER: u8 = 2;
+    static KNOWN: AtomicU8 = AtomicU8::new(NOT_YET);
+    let known = KNOWN.load(Ordering::Relaxed);
+    if known != NOT_YET {
+        return known == OWN;
+    }
+    let is_own = (0..ROUNDS).all(|_| {
+        let start = time::nanos();
+        let _ = (0..LOOKS).any(|_| time::nanos().saturating_sub(start) >= APART_NANOS);
+        let before = time::nanos();
+        let told = time::library_nanos().saturating_add(SLACK_NANOS);
+        (before..=time::nanos() + 2 * SLACK_NANOS).contains(&told)
+    });
+    KNOWN.store(if is_own { OWN } else { OTHER }, Ordering::Relaxed);
+    is_own
 }
 
 /// Reads the TSC, like `quanta`, whose call is not inlined.

@@ -4,12 +4,14 @@
 //! The host may have closed its descriptors 0 to 2, and whatever it prints would land
 //! in a file of ours that got one of them: no file is ever opened there. A FIFO or a
 //! device is refused by name, and opening one never waits. The child of a fork holds
-//! all descriptors too, so a lock is given back, not just closed.
+//! all descriptors too, so it closes those of ours, and a lock is given back, not just
+//! closed.
 //!
 //! | file | what |
 //! |---|---|
 //! | `open` | opens, at descriptor 3 or above |
 //! | `output` | files that are written: locked, emptied when all else has succeeded |
+//! | `held` | descriptors that stay ours, or are not used |
 //! | `folder` | a folder that stays the same one, wherever the host goes |
 //! | `place` | which paths are one file |
 //! | `lines` | lines of a file of the system, without allocating |
@@ -22,6 +24,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 mod folder;
+mod held;
 mod lines;
 mod numbered;
 mod open;
@@ -31,6 +34,7 @@ mod place;
 mod recorded;
 
 pub(crate) use folder::{Folder, Obstacle};
+pub(crate) use held::{Held, leave_to_parent};
 pub(crate) use lines::each_line;
 pub(crate) use numbered::each_number;
 pub(crate) use open::{about, open, open_c};

@@ -150,6 +150,8 @@ pub fn each_thread(each: impl FnMut(Thread<'_>)) -> io::Result<()> {
     each_thread_in("", each)
 }
 
+/// A call of its own: its buffers must not lie on the host's stack for longer.
+#[inline(never)]
 fn each_thread_in(root: &str, mut each: impl FnMut(Thread<'_>)) -> io::Result<()> {
     let mut path = [0; MAX_PATH];
     let mut unknown = None;

@@ -5,6 +5,7 @@
 //! instruction on a thread (`PR_SET_TSC`), this ends the process. The system call works on every
 //! thread, so no check is needed first; it takes some 100 ns more.
 
+use std::io;
 use std::mem::MaybeUninit;
 use std::ops::{Add, AddAssign};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -62,6 +63,59 @@ pub(super) fn nanos() -> u64 {
     now.as_secs() * 1_000_000_000 + u64::from(now.subsec_nanos())
 }
 
+/// Waits for so long. The standard library's `sleep` panics where a sandbox refuses
+/// `clock_nanosleep`; this one then takes `nanosleep`, which older C libraries used, and
+/// where that is refused too, gives way once.
+pub(crate) fn sleep(time: Duration) {
+    let mut left = libc::timespec {
+        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    };
+    let left = &raw mut left;
+    let from_now = 0;
+    // SAFETY: both calls read the time that `left` points to, and write into it what is
+    // left of it when a signal's handler has interrupted them.
+    let slept = unsafe {
+        unless_interrupted(|| {
+            libc::syscall(
+                libc::SYS_clock_nanosleep,
+                libc::CLOCK_MONOTONIC,
+                from_now,
+                left,
+                left,
+            )
+        }) || unless_interrupted(|| libc::syscall(libc::SYS_nanosleep, left, left))
+    };
+    if !slept {
+        std::thread::yield_now();
+    }
+}
+
+/// Makes a system call until no signal interrupts it; whether it succeeds.
+fn unless_interrupted(call: impl Fn() -> libc::c_long) -> bool {
+    loop {
+        if call() == 0 {
+            return true;
+        }
+        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return false;
+        }
+    }
+}
+
+/// [`nanos`] by the C library, which what is loaded before it may have replaced. Only
+/// where the TSC may be read.
+pub(super) fn library_nanos() -> u64 {
+    let mut time = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: `time` is a valid place for the answer, and all zeros is a valid one.
+    let time = unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, time.as_mut_ptr());
+        time.assume_init()
+    };
+    let nanos = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
+    u64::try_from(nanos).unwrap_or(0)
+}
+
 #[inline]
 fn ask(clock: libc::clockid_t) -> Duration {
     let mut time = MaybeUninit::<libc::timespec>::zeroed();
@@ -87,7 +141,7 @@ mod tests {
     fn moments_are_those_of_the_standard_library() {
         let (before, date) = (std::time::Instant::now(), SystemTime::now());
         let start = Instant::now();
-        std::thread::sleep(Duration::from_millis(2));
+        sleep(Duration::from_millis(2));
         let took = start.elapsed();
         assert!(took >= Duration::from_millis(2) && took <= before.elapsed());
         let later = wall_clock().duration_since(date).unwrap();

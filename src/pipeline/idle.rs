@@ -1,5 +1,6 @@
 //! What a lane does when its inlet is empty.
 
+use crate::os::time;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -72,7 +73,7 @@ impl Waiter {
         } else if self.empty_polls <= PARK_YIELDS {
             std::thread::yield_now();
         } else {
-            std::thread::sleep(PARK_SLEEP);
+            time::sleep(PARK_SLEEP);
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::os::limit::Limit;
 use crate::os::panic::{discard, told};
 use crate::os::stderr::say;
 use crate::os::threads::{self, Policy, Thread, Wanted};
+use crate::os::time;
 use crate::stages::Stage;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::heartbeat::Heartbeat;
@@ -236,7 +237,7 @@ impl Standing {
                         patience.as_secs()
                     ));
                 }
-                Err(TryRecvError::Empty) => std::thread::sleep(STEP),
+                Err(TryRecvError::Empty) => time::sleep(STEP),
             }
         }
     }

@@ -29,7 +29,7 @@ use crate::os::limit::Limit;
 use crate::os::stderr::say_parts;
 use crate::os::threads::handover::{Giver, Taker, handover};
 use crate::os::threads::{self, Thread, Wanted};
-use crate::os::time::{Instant, wall_clock};
+use crate::os::time::{Instant, sleep, wall_clock};
 use crate::telemetry::hops::{Hop, MAX_NS, beyond, histogram};
 
 /// How long the thread may take to make its memory ready.
@@ -177,7 +177,7 @@ impl Exporter {
             match self.state.load(Ordering::Acquire) {
                 READY_TO_WRITE => return Ok(()),
                 ENDED => return Err("the report thread ended before it was ready".to_owned()),
-                STARTING if !is_over => std::thread::sleep(Duration::from_micros(100)),
+                STARTING if !is_over => sleep(Duration::from_micros(100)),
                 _ => break,
             }
         }

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::os::limit::Limit;
+use crate::os::time;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::hops::{Feed, Hop, HopSet, beyond, histogram};
 
@@ -160,7 +161,7 @@ impl Latency {
             if self.has_every_answer() || limit.is_over() {
                 return;
             }
-            std::thread::sleep(Duration::from_micros(50));
+            time::sleep(Duration::from_micros(50));
         }
     }
 

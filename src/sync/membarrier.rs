@@ -17,11 +17,6 @@ pub(crate) fn light() {
     compiler_fence(Ordering::SeqCst);
 }
 
-/// Many times the longest time that a store stays in its core before others see it. A store
-/// leaves within microseconds, or when its thread is taken off the core.
-#[cfg(not(loom))]
-const LONG_ENOUGH: std::time::Duration = std::time::Duration::from_millis(2);
-
 /// Between a store and a load, on the rare side. Takes a few microseconds. Where the kernel
 /// refuses its barrier, as a sandbox that was set up later may make it do, a wait of 2 ms
 /// replaces it.
@@ -29,7 +24,7 @@ const LONG_ENOUGH: std::time::Duration = std::time::Duration::from_millis(2);
 pub(crate) fn heavy() {
     fence(Ordering::SeqCst);
     if !kernel::membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
-        std::thread::sleep(LONG_ENOUGH);
+        kernel::let_time_pass();
         fence(Ordering::SeqCst);
     }
 }
@@ -43,6 +38,34 @@ pub(crate) fn available() -> bool {
 
 #[cfg(not(loom))]
 mod kernel {
+    use std::io;
+
+    /// How long a store waits in its core at most before others see it, many times over:
+    /// it leaves within microseconds, and when its thread is taken off the core.
+    const LONG_ENOUGH: libc::timespec = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 2_000_000,
+    };
+    /// As long, at the ten cycles that one takes at least.
+    const SPINS: u32 = 2_000_000;
+
+    /// Not by the standard library's `sleep`, which panics where a sandbox refuses the
+    /// call.
+    pub(super) fn let_time_pass() {
+        let mut left = LONG_ENOUGH;
+        let left = &raw mut left;
+        let (clock, from_now) = (libc::CLOCK_MONOTONIC, 0);
+        // SAFETY: the call reads the time that `left` points to, and writes into it what
+        // is left when a signal's handler has interrupted it.
+        while unsafe { libc::syscall(libc::SYS_clock_nanosleep, clock, from_now, left, left) } != 0
+        {
+            if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+                (0..SPINS).for_each(|_| std::hint::spin_loop());
+                return;
+            }
+        }
+    }
+
     pub(super) fn membarrier(command: libc::c_int) -> bool {
         // SAFETY: the call takes two numbers and touches none of our memory.
         unsafe { libc::syscall(libc::SYS_membarrier, command, 0) == 0 }

@@ -1,16 +1,45 @@
-// Hosts that have forbidden the TSC (PR_SET_TSC), and with it the C library's clock.
+// Hosts that have forbidden the TSC (PR_SET_TSC), and with it the C library's clock, or
+// replaced that.
 #include "plugin.hpp"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <time.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <thread>
 
 using namespace host;
+
+namespace {
+
+// How the host's own clock differs from the C library's.
+std::atomic<const char *> replaced{nullptr};
+
+}  // namespace
+
+// Stands before the C library's, as a library does that fakes the time.
+extern "C" int clock_gettime(clockid_t clock, timespec *time) noexcept {
+  static const auto systems = reinterpret_cast<int (*)(clockid_t, timespec *)>(dlsym(RTLD_NEXT, "clock_gettime"));
+  const char *way = replaced;
+  if (way == nullptr) return systems(clock, time);
+  static std::atomic<int> calls{0};
+  const std::string how = way;
+  if (how == "fails") {
+    errno = EINVAL;
+    return -1;
+  }
+  systems(clock, time);
+  if (how == "stands") *time = {1, 0};
+  if (how == "leaps") time->tv_sec += 3600 * (calls++ % 7);
+  if (how == "is before the epoch") time->tv_sec = -5;
+  return 0;
+}
 
 namespace {
 
@@ -156,6 +185,34 @@ SCENARIO(clock_calls_are_forbidden) {
         use(plugin, R"({"placement":"split"})");
       });
       CHECK(line.find("each stamp is a system call") != std::string::npos);
+    });
+  }
+  return 0;
+}
+
+// As for a test at another time: handles are made, and their figures are those of the
+// system's clock.
+SCENARIO(clock_of_the_hosts_own) {
+  for (const char *way : {"stands", "leaps", "fails", "is before the epoch"}) {
+    apart([way] {
+      alarm(30);
+      Plugin plugin;
+      replaced = way;
+      const std::string lines = said([&] {
+        for (const char *config : kConfigs) {
+          Engine engine(plugin, config);
+          engine.feed(depth("btc_usdt", 1, 10.0, 11.0));
+          while (engine.stats().in_flight > 0) sched_yield();
+          CHECK_EQ(engine.poll(), 1);
+          signal_hop_t hops[16];
+          const int have = plugin.latency(engine.handle, hops, 16);
+          CHECK(have > 0);
+          for (int hop = 0; hop < have; ++hop) CHECK(hops[hop].max_ns < 10'000'000'000);
+        }
+      });
+      const std::size_t at = lines.find("clock_gettime does not tell the system's time");
+      CHECK(at != std::string::npos);
+      CHECK(lines.find("clock_gettime", at + 1) == std::string::npos);
     });
   }
   return 0;

@@ -274,6 +274,86 @@ SCENARIO(files_are_unlocked_though_a_child_holds_them) {
   return 0;
 }
 
+// A host that closes all that it does not know, and whose next files get the numbers of
+// ours: nothing is written there, no lock of its own is given back, nothing is closed.
+SCENARIO(descriptors_that_the_host_has_closed) {
+  Folder folder;
+  Plugin plugin;
+  const std::string json = config(folder.at("c.csv"), folder.at("report"));
+  void *handle = plugin.create(json.c_str());
+  CHECK(handle != nullptr);
+  play(plugin, handle);
+  // It has claimed a core, where there is one.
+  void *spinning = plugin.create(R"({"placement":"fused","idle":"spin","capture":{"file":"/dev/null"}})");
+  CHECK(spinning != nullptr);
+  constexpr int kFirst = 3, kEnd = 64;
+  for (int file = kFirst; file < kEnd; ++file) close(file);
+  const auto name = [&](int file) { return folder.at("host's ") + std::to_string(file); };
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  for (int file = kFirst; file < kEnd; ++file) {
+    CHECK_EQ(open(name(file).c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644), file);
+    CHECK_EQ(fcntl(file, F_SETLK, &whole), 0);
+    CHECK_EQ(flock(file, LOCK_EX | LOCK_NB), 0);
+  }
+  const std::string lines = said([&] {
+    play(plugin, handle);
+    CHECK(wait_for([&] { return plugin.health(handle) == SIGNAL_HEALTH_DEGRADED; }));
+    plugin.destroy(spinning);
+    plugin.destroy(handle);
+  });
+  CHECK(lines.find("Bad file descriptor") != std::string::npos);
+  for (int file = kFirst; file < kEnd; ++file) {
+    struct stat about {};
+    CHECK_EQ(fstat(file, &about), 0);
+    CHECK_EQ(about.st_size, 0);
+  }
+  in_child(0, [&] {
+    for (int file = kFirst; file < kEnd; ++file) {
+      struct flock found = whole;
+      CHECK_EQ(fcntl(file, F_GETLK, &found), 0);
+      CHECK_EQ(found.l_type, static_cast<short>(F_WRLCK));
+      CHECK_EQ(found.l_start, 0);
+      const int again = open(name(file).c_str(), O_RDWR | O_CLOEXEC);
+      CHECK(again >= kEnd);
+      CHECK_EQ(flock(again, LOCK_EX | LOCK_NB), -1);
+    }
+    _exit(0);
+  });
+  use(plugin, json.c_str());
+  return 0;
+}
+
+// As `daemon` does it: the parent leaves without `signal_destroy`, and the child makes
+// the same handle for itself.
+SCENARIO(files_of_a_daemon) {
+  Folder folder;
+  int done[2];
+  CHECK_EQ(pipe(done), 0);
+  in_child(0, [&] {
+    Plugin plugin;
+    const std::string json = config(folder.at("c.csv"), folder.at("report"));
+    void *handle = plugin.create(json.c_str());
+    CHECK(handle != nullptr);
+    const pid_t parent = getpid();
+    if (fork() != 0) _exit(0);
+    alarm(30);
+    CHECK(wait_for([&] { return getppid() != parent; }));
+    CHECK_EQ(plugin.poll_callbacks(handle), SIGNAL_ERROR_HANDLE);
+    plugin.destroy(handle);
+    use(plugin, json.c_str());
+    CHECK_EQ(write(done[1], "y", 1), 1);
+    _exit(0);
+  });
+  close(done[1]);
+  char answer = 'n';
+  CHECK_EQ(read(done[0], &answer, 1), 1);
+  CHECK_EQ(answer, 'y');
+  CHECK(is_whole(folder.at("c.csv")));
+  CHECK_EQ(access(folder.at("report/summary.json").c_str(), R_OK), 0);
+  return 0;
+}
+
 SCENARIO(files_that_cannot_be_locked) {
   Folder folder;
   Plugin plugin;

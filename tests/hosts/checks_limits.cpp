@@ -1,10 +1,15 @@
 // Limits on memory, threads, files and cores.
 #include "plugin.hpp"
 
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
 using namespace host;
+
+#ifndef SCHED_DEADLINE
+#define SCHED_DEADLINE 6
+#endif
 
 namespace {
 
@@ -78,6 +83,29 @@ SCENARIO(limited_address_space) {
 }
 
 // Threads are refused to a user who has so many; root may have any number.
+// The kernel lets a thread of this policy make none, and says "try again".
+SCENARIO(created_by_a_deadline_thread) {
+  if (geteuid() != 0) return 0;
+  Plugin plugin;
+  struct {
+    std::uint32_t size = 48, policy = SCHED_DEADLINE;
+    std::uint64_t flags = 0;
+    std::int32_t nice = 0;
+    std::uint32_t priority = 0;
+    std::uint64_t runtime = 5000000, deadline = 10000000, period = 10000000;
+  } attributes;
+  if (syscall(SYS_sched_setattr, 0, &attributes, 0) != 0) {
+    std::fprintf(stderr, "SCHED_DEADLINE is not to be had here\n");
+    return 0;
+  }
+  CHECK(plugin.create(R"({"placement":"split"})") == nullptr);
+  CHECK(std::strstr(plugin.last_error(), "SCHED_DEADLINE") != nullptr);
+  attributes.flags = 1;  // SCHED_FLAG_RESET_ON_FORK
+  CHECK_EQ(syscall(SYS_sched_setattr, 0, &attributes, 0), 0);
+  use(plugin, R"({"placement":"split"})");
+  return 0;
+}
+
 SCENARIO(limited_threads) {
   int made = 0, refused = 0;
   for (const char *config : kConfigs) {

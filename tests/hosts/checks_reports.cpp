@@ -1,6 +1,8 @@
 // Latency reports: what they keep in memory, a disk that is full, a host that leaves.
 #include "plugin.hpp"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 
 #include <csignal>
@@ -154,6 +156,31 @@ SCENARIO(report_under_a_quota) {
     engine.feed(depth("btc_usdt", 1, 10.0, 11.0));
     engine.poll();
     engine.got.clear();
+  }
+  return 0;
+}
+
+// The files that are made at the end find a descriptor, though the host has used all up.
+SCENARIO(report_without_a_descriptor_left) {
+  Folder folder;
+  Plugin plugin;
+  limit(RLIMIT_NOFILE, 64);
+  for (const char *placement : {"inline", "split"}) {
+    const std::string report = std::string(folder.path) + "/" + placement;
+    const std::string json = R"({"placement":")" + std::string(placement) + R"(","latency":{"dir":")" + report +
+                             "\"}}";
+    void *handle = plugin.create(json.c_str());
+    CHECK(handle != nullptr);
+    feed_and_settle(plugin, handle, 10);
+    std::vector<int> taken;
+    for (int file; (file = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;) taken.push_back(file);
+    CHECK_EQ(errno, EMFILE);
+    feed_and_settle(plugin, handle, 10);
+    plugin.destroy(handle);
+    CHECK_EQ(plugin.lost_lines(), 0u);
+    for (const int file : taken) close(file);
+    std::ifstream summary(report + "/summary.json");
+    CHECK(std::string(std::istreambuf_iterator<char>(summary), {}).find("\"hops\"") != std::string::npos);
   }
   return 0;
 }

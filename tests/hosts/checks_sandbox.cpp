@@ -2,6 +2,8 @@
 #include "plugin.hpp"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -10,6 +12,7 @@
 #include <fstream>
 #include <functional>
 #include <thread>
+#include <vector>
 
 using namespace host;
 
@@ -19,6 +22,38 @@ std::size_t count(const std::string &text, const std::string &part) {
   std::size_t times = 0;
   for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++times;
   return times;
+}
+
+// As `forbid`, on all threads that there are.
+void forbid_everywhere(int call, int error) {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(call), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{4, filter};
+  CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+  CHECK_EQ(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program), 0);
+}
+
+// A host that does not sleep itself: gives ten Depths, half of them after `then`.
+void use_awake(const Plugin &plugin, const char *config, const std::function<void()> &then) {
+  Engine engine(plugin, config);
+  const auto drain = [&](std::size_t signals) {
+    const double start = seconds();
+    while (engine.got.size() < signals && seconds() - start < 10.0) engine.poll();
+    CHECK_EQ(engine.got.size(), signals);
+  };
+  for (int event = 0; event < 5; ++event) engine.feed(depth("btc_usdt", event, 10.0, 11.0));
+  drain(5);
+  then();
+  for (int event = 5; event < 10; ++event) engine.feed(depth("btc_usdt", event, 10.0, 11.0));
+  drain(10);
+  signal_hop_t hops[16];
+  CHECK(plugin.latency(engine.handle, hops, 16) > 0);
+  CHECK_EQ(plugin.health(engine.handle), SIGNAL_HEALTH_OK);
+  check_accounts(engine.stats());
 }
 
 }  // namespace
@@ -105,6 +140,30 @@ SCENARIO(machine_cannot_be_asked) {
     });
   }
   CHECK_EQ(rmdir(folder), 0);
+  return 0;
+}
+
+// Nobody waits for less or for ever, and no lane ends, where calls that sleep are refused:
+// before create, or by a sandbox that comes later.
+SCENARIO(sleeping_is_forbidden) {
+  const std::vector<int> ways[] = {{SYS_clock_nanosleep},
+                                      {SYS_clock_nanosleep, SYS_nanosleep, SYS_membarrier}};
+  for (const auto &calls : ways) {
+    for (const int error : {EPERM, ENOSYS}) {
+      const auto forbid_all = [&] { for (const int call : calls) forbid(call, error); };
+      apart([&] {
+        Plugin plugin;
+        forbid_all();
+        for (const char *config : kConfigs) use_awake(plugin, config, [] {});
+      });
+      apart([&] {
+        Plugin plugin;
+        use_awake(plugin, R"({"placement":"split","idle":"park"})", [&] {
+          for (const int call : calls) forbid_everywhere(call, error);
+        });
+      });
+    }
+  }
   return 0;
 }
 

@@ -1,5 +1,6 @@
 //! A folder that stays the same one, even if it is renamed.
 
+use std::cell::RefCell;
 use std::ffi::CStr;
 use std::fmt;
 use std::fs::File;
@@ -8,6 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::held::Held;
 use super::open::{about, name_of_kind, open, open_at};
 use super::output::{Output, TAKEN, is_taken};
 use crate::os::fixed_text::Told;
@@ -19,7 +21,9 @@ const ATTEMPTS: usize = 16;
 /// files are still written into the same one.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    open: OwnedFd,
+    open: Held,
+    /// Given back before files are replaced: the host may have none left by then.
+    spare: RefCell<Option<Held>>,
     path: PathBuf,
 }
 
@@ -34,8 +38,12 @@ impl Folder {
         let whole = std::path::absolute(path)?;
         make(&whole)?;
         let flags = libc::O_PATH | libc::O_DIRECTORY;
-        let open = open(&whole, flags, 0)?;
-        Ok(Self { open, path: whole })
+        let spare = Held::new(open(&whole, flags, 0)?);
+        Ok(Self {
+            open: Held::new(open(&whole, flags, 0)?),
+            spare: RefCell::new(Some(spare)),
+            path: whole,
+        })
     }
 
     /// Its path when it was opened.
@@ -47,7 +55,8 @@ impl Folder {
     pub(crate) fn output(&self, name: &str) -> Result<Output, String> {
         let path = self.path.join(name);
         let name = Name::new(format_args!("{name}")).map_err(|error| error.to_string())?;
-        Output::in_folder(self.open.as_raw_fd(), name.as_c(), path)
+        let folder = self.open.get().map_err(|error| error.to_string())?;
+        Output::in_folder(folder.as_raw_fd(), name.as_c(), path)
     }
 
     /// Whether a file of this name may be removed or replaced: there is none, or it is a link, or a
@@ -64,9 +73,10 @@ impl Folder {
     }
 
     fn look(&self, name: &Name) -> Result<(), Obstacle> {
+        let folder = self.open.get()?.as_raw_fd();
         let there = |flags| {
             let flags = flags | libc::O_NOFOLLOW;
-            open_at(self.open.as_raw_fd(), name.as_c(), flags, 0)
+            open_at(folder, name.as_c(), flags, 0)
         };
         match there(libc::O_PATH).and_then(|file| about(&file)) {
             Ok(about) if about.st_mode & libc::S_IFMT == libc::S_IFLNK => return Ok(()),
@@ -91,8 +101,9 @@ impl Folder {
     }
 
     fn unlink(&self, name: &Name) -> io::Result<()> {
+        let folder = self.open.get()?.as_raw_fd();
         // SAFETY: the name is NUL-terminated, and the folder is open.
-        match unsafe { libc::unlinkat(self.open.as_raw_fd(), name.as_c().as_ptr(), 0) } {
+        match unsafe { libc::unlinkat(folder, name.as_c().as_ptr(), 0) } {
             0 => Ok(()),
             _ => match io::Error::last_os_error() {
                 error if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -109,6 +120,7 @@ impl Folder {
         room: &mut Vec<u8>,
         write: impl FnOnce(&mut Buffered<'_>) -> io::Result<()>,
     ) -> Result<(), Obstacle> {
+        drop(self.spare.take());
         let to = Name::new(format_args!("{name}"))?;
         self.look(&to)?;
         let (file, fresh) = self.fresh(name)?;
@@ -121,7 +133,7 @@ impl Folder {
         };
         let done = write(&mut through).and_then(|()| {
             through.finish()?;
-            let folder = self.open.as_raw_fd();
+            let folder = self.open.get()?.as_raw_fd();
             let (from, to) = (fresh.as_c().as_ptr(), to.as_c().as_ptr());
             // SAFETY: both names are NUL-terminated, and the folder is open.
             match unsafe { libc::renameat(folder, from, folder, to) } {
@@ -144,7 +156,8 @@ impl Folder {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let fresh = Name::new(format_args!(".{name}.{}-{count}", std::process::id()))?;
             let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
-            match open_at(self.open.as_raw_fd(), fresh.as_c(), flags, 0o666) {
+            let folder = self.open.get()?.as_raw_fd();
+            match open_at(folder, fresh.as_c(), flags, 0o666) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt < ATTEMPTS => {}
                 made => return made.map(|file| (file, fresh)),
             }

@@ -1,12 +1,12 @@
 //! Files that are written.
 
 use std::ffi::CStr;
-use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::held::Held;
 use super::open::{self, about, c_path, name_of_kind, open, open_at};
 use crate::os::stderr::say;
 
@@ -14,7 +14,7 @@ use crate::os::stderr::say;
 /// process writes to it.
 #[derive(Debug)]
 pub struct Output {
-    file: File,
+    file: Held,
     path: PathBuf,
     is_locked: bool,
     is_regular: bool,
@@ -52,7 +52,8 @@ impl Output {
             _ => name_of_kind(about.st_mode).map_or(Ok(()), Err),
         })?;
         if !output.is_regular {
-            let file = output.file.as_raw_fd();
+            let file = output.file.get().map_err(|error| wrong(path, &error))?;
+            let file = file.as_raw_fd();
             let flags = open::flags(file) & !libc::O_NONBLOCK;
             // SAFETY: the call sets flags of an open file description that is not shared.
             if unsafe { libc::fcntl(file, libc::F_SETFL, flags) } != 0 {
@@ -102,7 +103,7 @@ impl Output {
         // A device is shared by the whole machine.
         let is_locked = is_regular && lock(&file, &path)?;
         Ok(Self {
-            file: file.into(),
+            file: Held::new(file),
             path,
             is_locked,
             is_regular,
@@ -124,14 +125,14 @@ impl Output {
     }
 
     #[cfg(test)]
-    pub(super) fn as_fd_for_tests(&self) -> &File {
-        &self.file
+    pub(super) fn as_fd_for_tests(&self) -> &std::fs::File {
+        self.file.get().unwrap()
     }
 
     /// Cuts the file to `length` bytes.
     pub(crate) fn cut(&self, length: u64) -> io::Result<()> {
         match self.is_regular {
-            true => self.file.set_len(length),
+            true => self.file.get()?.set_len(length),
             false => Ok(()),
         }
     }
@@ -139,21 +140,24 @@ impl Output {
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        self.file.get()?.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.file.get()?.flush()
     }
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
-        if self.is_locked {
-            // A child of the host that was forked in the meantime shares the open file description,
-            // so closing alone would leave the lock held.
+        if !self.is_locked {
+            return;
+        }
+        if let Ok(file) = self.file.get() {
+            // A child of the host that was made without `fork`'s handlers shares the open file
+            // description, so closing alone would leave the lock held.
             // SAFETY: the descriptor is open; the call unlocks it and does no more.
-            unsafe { libc::flock(self.file.as_raw_fd(), libc::LOCK_UN) };
+            unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
         }
     }
 }

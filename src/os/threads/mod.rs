@@ -120,8 +120,19 @@ fn set_name(name: &str) {
     unsafe { libc::prctl(libc::PR_SET_NAME, bytes.as_ptr(), 0, 0, 0) };
 }
 
-/// Adds the limits that may have caused the error.
+/// Adds what may have caused the error: its maker's policy, or limits.
 fn refused(error: io::Error) -> io::Error {
+    // SAFETY: the call asks for the calling thread's policy.
+    let policy = unsafe { libc::sched_getscheduler(0) };
+    if policy == libc::SCHED_DEADLINE {
+        return io::Error::new(
+            error.kind(),
+            format!(
+                "{error} (a SCHED_DEADLINE thread may make none: make the handle on another thread, or \
+                 set SCHED_FLAG_RESET_ON_FORK)"
+            ),
+        );
+    }
     let limits: Vec<_> = [
         ("RLIMIT_NPROC", libc::RLIMIT_NPROC),
         ("RLIMIT_AS", libc::RLIMIT_AS),

@@ -12,6 +12,7 @@ use super::Wanted;
 use crate::os::limit::Limit;
 use crate::os::memory;
 use crate::os::panic::{self, Payload};
+use crate::os::time;
 
 /// The part of a thread's stack that our code, factor sets and models can use.
 const OURS: usize = 2 << 20;
@@ -172,7 +173,7 @@ impl<T> Thread<T> {
             if is_over {
                 return false;
             }
-            std::thread::sleep(STEP);
+            time::sleep(STEP);
         }
         true
     }
@@ -208,7 +209,7 @@ impl<T> Thread<T> {
                     return None;
                 }
             }
-            std::thread::sleep(STEP);
+            time::sleep(STEP);
         }
     }
 }
