@@ -1,9 +1,10 @@
 //! What a lane does when its inlet is empty.
 
-use crate::os::time;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::os::time;
 
 /// How a lane waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -17,10 +18,9 @@ pub enum Idle {
     Spin,
     /// Give the core to any other runnable thread after each empty poll.
     Yield,
-    /// Poll for a moment, then yield, then sleep 50 us at a time. For lanes
-    /// that share a core: a message waits up to a sleep's length and the kernel's timer slack (often
-    /// another 50 us), and the host
-    /// never has to wake anyone.
+    /// Poll for a moment, then yield, then sleep 50 us at a time. For lanes that share a
+    /// core. A message waits for at most one sleep and the kernel's timer slack (often
+    /// another 50 us), and the host never has to wake a lane.
     Park,
 }
 

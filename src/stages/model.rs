@@ -23,7 +23,7 @@ pub enum Callback {
     /// One callback with all models' values, in the order of the models.
     #[default]
     Concatenated,
-    /// One callback a model, in the order of the models.
+    /// One callback per model, in the order of the models.
     PerModel,
 }
 

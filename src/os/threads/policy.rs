@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::os::stderr::say;
 
-/// How the kernel schedules a lane, whatever the thread that made it has.
+/// How the kernel schedules a lane, whatever the policy of the thread that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Policy {
-    /// `SCHED_OTHER` at nice 0, or the nearest that this process may have.
+    /// `SCHED_OTHER` at nice 0, or at the closest nice value that this process may have.
     #[default]
     Ordinary,
     /// `SCHED_FIFO` at its lowest priority: before all ordinary threads of its core.
@@ -21,7 +21,7 @@ pub enum Policy {
     /// core away for 50 ms of each second unless it is told not to
     /// (`kernel.sched_rt_runtime_us`). Needs `CAP_SYS_NICE` or `RLIMIT_RTPRIO`.
     Fifo,
-    /// That of the thread that makes the handle.
+    /// The policy of the thread that makes the handle.
     Inherit,
 }
 

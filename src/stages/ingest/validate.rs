@@ -7,8 +7,8 @@ use crate::abi::EventKind;
 use crate::messages::market::{Depth, IndexPrice, Ticker, Trade};
 use crate::messages::{Body, RawHead};
 
-/// The greatest numbers that are taken: gateways write a value that they do not
-/// have as the greatest `double`, or another that no market knows.
+/// The greatest numbers that are accepted. Gateways write a missing value as the greatest
+/// `double`, or as another number that no market has.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(default, deny_unknown_fields))]
