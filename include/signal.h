@@ -1,10 +1,10 @@
 /*
  * C interface of libsignal.so, a signal library for the Godzilla trading host.
  *
- * Threads. One thread at a time uses a handle. This holds for signal_on_data,
- * signal_poll_callbacks, signal_poll_batch, signal_register_callback, signal_latency,
- * signal_current_model, signal_current_sequence, signal_current_instrument,
- * signal_batch_instrument and signal_destroy. Between two calls the handle may move to
+ * Threads. Only one thread at a time may use these functions on one handle:
+ * signal_on_data, signal_poll_callbacks, signal_poll_batch, signal_register_callback,
+ * signal_latency, signal_current_model, signal_current_sequence,
+ * signal_current_instrument, signal_batch_instrument and signal_destroy. Between two calls the handle may move to
  * another thread; the first call there costs some microseconds more. If two such calls
  * overlap, from two threads or because a signal handler interrupts the first, the
  * second is refused and counted in refused_concurrent. Every other function may be
@@ -19,7 +19,8 @@
  * Handles are numbers, not pointers. Every function refuses an invalid handle: null,
  * already destroyed, made before a fork, or never returned by this library. It then
  * returns SIGNAL_ERROR_NULL or SIGNAL_ERROR_HANDLE, null, -1.0 or 0, depending on its
- * type. signal_refused_handles counts such calls, signal_last_error gives the reason.
+ * type. signal_refused_handles counts such calls, but for those with null;
+ * signal_last_error gives the reason.
  * signal_create makes a handle, and the caller owns it until signal_destroy. Everything
  * that the library returns (symbols, values, texts, signal_egress_t, the pointers in
  * signal_result_t) belongs to the library: never free it.
@@ -34,13 +35,14 @@
  * library's threads inherit nothing from the thread that made them.
  *
  * Thread cancellation (pthread_cancel). A cancelled thread does not end in the middle of
- * a call. signal_create ends it on entry, or when it returns null. signal_latency,
- * signal_health, signal_lanes, signal_rings and signal_stamp_ns end it when they are
- * done. No other function ends it, so destructors may call signal_destroy. A thread
+ * a call. It ends in signal_create, on entry or before that would return null, and in
+ * signal_latency, signal_health, signal_lanes, signal_rings and signal_stamp_ns, just
+ * before they return; nowhere else, so destructors may call signal_destroy. A thread
  * with asynchronous cancellation must not call the library.
  *
- * Signal handlers may call signal_health, which neither waits nor allocates. Calls that
- * are refused do neither.
+ * Signal handlers may call signal_health, which neither waits nor allocates. It changes
+ * what signal_last_error says to the interrupted thread. Other functions are refused if
+ * the handler has interrupted a call on the same handle; a refusal does neither as well.
  *
  * Constructors. Code that dlopen runs may make, use and destroy a handle.
  *
@@ -56,16 +58,18 @@
  * was allowed: reading the time would end the process. It may call every other function.
  * Of these, signal_health checks in a thread's first call only.
  *
- * Stderr. The library writes lines to descriptor 2 as long as that refers to what it
- * referred to when the library was loaded: a terminal, a pipe, a local socket, or a
- * file opened for writing only. After that the number may belong to another file of the
- * host. It gets no line, unless the same file is open under a second descriptor, as
- * after dup2(log, 1); dup2(log, 2). So redirect stderr before loading the library. A
- * line never blocks; lines that could not be written are counted by signal_lost_lines.
+ * Stderr. The library writes lines to descriptor 2 only if that was a terminal, a pipe, a
+ * local socket or a file opened for writing only when the library was loaded, and is the
+ * same one still. Otherwise the number may belong to a file with the host's data by now.
+ * One exception: if another file is there later, lines go to it if it is open under a
+ * second descriptor too, as after dup2(log, 1); dup2(log, 2). So redirect stderr before
+ * loading the library. A line never blocks; lines that could not be written are counted
+ * by signal_lost_lines.
  *
- * Files. The library never opens a file as descriptor 0, 1 or 2, and exec closes all of
- * its descriptors, as does the child of a fork. A host that closes them itself ends the
- * capture and the latency report; its own files are safe. Relative paths are resolved
+ * Files. The library never opens a file as descriptor 0, 1 or 2. Its descriptors are
+ * close-on-exec, and are closed in the child of a fork. If the host closes them, as
+ * closefrom does, the capture and the latency report end; no line of them lands in a file
+ * of the host. Relative paths are resolved
  * once, in signal_create. signal_destroy waits at most 5 seconds for a disk that does not
  * respond.
  *
@@ -100,7 +104,8 @@
 /* The aggressor of a trade, `side`. */
 #define SIGNAL_SIDE_BUY 0
 #define SIGNAL_SIDE_SELL 1
-/* Used by other messages of the host. A trade with one of these is accepted. */
+/* Used by other messages of the host. A trade with one of these is accepted, as neither
+   bought nor sold. */
 #define SIGNAL_SIDE_LOCK 2
 #define SIGNAL_SIDE_UNLOCK 3
 #define SIGNAL_SIDE_EXEC 4
@@ -232,7 +237,7 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 /*
  The longest latency that is told apart, ns: 73 minutes. A percentile or maximum in
  `signal_hop_t` that equals it means this long or longer. `latency_beyond` in
- `signal_stats_t` counts how many were.
+ `signal_stats_t` is the number of such latencies.
  */
 #define SIGNAL_LATENCY_BOUND_NS 4398046511103
 
@@ -330,8 +335,10 @@ SIGNAL_AT(signal_index_price_t, price, 49);
  Receives one signal. It runs on the host's own thread, inside
  `signal_poll_callbacks`, or inside `signal_on_data` where `deliver` is `on_data`.
 
- `symbol` is UTF-8: at most 32 bytes and a NUL. `symbol` and `values` are valid
- during the call only. The callback may throw a C++ exception, which passes through
+ `symbol` is the instrument's name (`name` in `signal_instrument_t`): UTF-8, at most 32
+ bytes and a NUL. `timestamp` is the event's own time, ns since the Unix epoch:
+ `data_time` or `trade_time`; for an index price, which has none, that of the
+ instrument's event before. `symbol` and `values` are valid during the call only. The callback may throw a C++ exception, which passes through
  the function that made the call. The signal then counts as delivered. The rest wait
  for the next poll, or for the next `signal_on_data` where `deliver` is `on_data`.
  */
@@ -375,8 +382,8 @@ typedef struct {
    */
   const uint64_t *published;
   /*
-   Signals that the host has taken. The host's own thread writes it. The word after
-   it is `next`.
+   Signals that the host has taken. The host's own thread writes it. The 8 bytes after
+   it are those that `next` points to; `signal_poll` relies on that.
    */
   const uint64_t *taken;
   /*
@@ -397,11 +404,11 @@ typedef struct {
    */
   uint64_t sequence;
   /*
-   The instrument's symbol, UTF-8, NUL-terminated.
+   The instrument's name, as the callback gets it. UTF-8, NUL-terminated.
    */
   const char *symbol;
   /*
-   The event's own time, ns since the Unix epoch.
+   The event's own time, ns since the Unix epoch, as the callback gets it.
    */
   long long timestamp;
   /*
@@ -529,7 +536,7 @@ typedef struct {
    */
   uint64_t ring_waits;
   /*
-   Events that are still being processed.
+   Events, and copies of index prices, that are still being processed.
    */
   uint64_t in_flight;
   /*
@@ -541,11 +548,12 @@ typedef struct {
    */
   uint64_t answered;
   /*
-   Events of an instrument that is in quarantine, or for which the only model left is.
+   Events of an instrument that is in quarantine, or all of whose models are.
    */
   uint64_t refused_quarantined;
   /*
-   Events dropped because `overload.ingest` is `block` and no room appeared in time.
+   Where `overload.ingest` is `block`: events dropped after `overload.block_ms` without
+   room.
    */
   uint64_t dropped_ingest_timeout;
   /*
@@ -554,7 +562,8 @@ typedef struct {
    */
   uint64_t dropped_stage_stopped;
   /*
-   Signals dropped because `overload.egress` is `block` and no room appeared in time.
+   Where `overload.egress` is `block`: signals dropped after `overload.block_ms` without
+   room.
    */
   uint64_t dropped_egress_timeout;
   /*
@@ -599,8 +608,8 @@ typedef struct {
    */
   uint64_t dropped_ingest_stopped;
   /*
-   Messages dropped between lanes because the engine stopped or had failed, other than
-   the last one of their event.
+   Messages dropped between lanes because the engine stopped or had failed, but for the
+   last one of an event, which is counted in `dropped_stage_stopped`.
    */
   uint64_t lost_stage_parts;
   /*
@@ -614,11 +623,11 @@ typedef struct {
    */
   uint64_t index_copies;
   /*
-   Copies of index prices that have been processed. The rest are in `in_flight`.
+   Copies of index prices that have been processed. The others are in `in_flight`.
    */
   uint64_t index_copies_ended;
   /*
-   Latencies of any hop that reached `SIGNAL_LATENCY_BOUND_NS`, as of the last
+   Number of latencies, over all hops, of at least `SIGNAL_LATENCY_BOUND_NS`, as of the last
    `signal_latency` or the last interval of the latency report.
    */
   uint64_t latency_beyond;
@@ -723,10 +732,11 @@ extern "C" {
  handle, which the caller owns until `signal_destroy`. Returns null on an error:
  `signal_last_error` then gives the reason, as does one line on stderr.
 
- The first call takes up to 200 ms. The call waits at most 10 s for each thread to
- start, and at most 30 s for the first run of the factor sets and models on each
- lane; then it returns null. It checks for memory before it takes any; if another
- thread of the host takes that memory in between, the process can still end.
+ The first call of a process also calibrates the clock, for up to 200 ms. The call
+ returns null if a thread takes more than 10 s to start, or a lane more than 30 s for
+ the first run of its factor sets and models. It checks for memory before it takes any;
+ if another thread of the host takes that memory in between, an allocation fails and
+ aborts the process.
 
  # Safety
 
@@ -754,8 +764,8 @@ void signal_register_callback(void *handle, signal_callback_t cb, void *user_dat
  Stops and joins the lanes, writes the latency report if one is configured, and
  frees the handle. Makes no callback: signals still queued are discarded.
 
- Inside a callback, every function refuses the handle at once, and it is freed when
- the poll, or `signal_on_data`, returns. While another thread is inside a call on
+ If it is called in a callback, every function refuses the handle from then on, and the
+ handle is freed when the poll, or `signal_on_data`, returns. While another thread is inside a call on
  the handle, the call is refused and the handle stays valid. Null is ignored.
  */
 void signal_destroy(void *handle);
@@ -769,9 +779,9 @@ const char *signal_version(void);
  Takes one event. `type` is one of `SIGNAL_TYPE_`, `data` points to its struct.
 
  The call copies what it needs from `data`. It takes no lock, allocates nothing, makes
- no system call and does not wait, with these exceptions. Where `overload.ingest` is
+ no system call and does not wait, with three exceptions. Where `overload.ingest` is
  `block` and the ring is full, it spins and yields the core for at most
- `overload.block_ms`. Where
+ `overload.block_ms`. Where `deliver` is `on_data`, see below. Where
  `placement` is `inline`, it runs the factors and models before it returns, and writes
  one line to stderr when a second instrument with the same name appears.
 
@@ -860,12 +870,13 @@ const signal_egress_t *signal_egress(void *handle);
  The batch stays valid until the next `signal_poll_batch`, `signal_poll_callbacks` or
  `signal_destroy` on this handle, and, where `deliver` is `on_data` and a callback is
  set, the next `signal_on_data`. That call frees the batch; its pointers are invalid
- from then on. A batch keeps its ring slots from new signals until it is freed, so it
- holds at most `rings.egress` minus one signals: one slot is left through which an
- inlined poll learns of further signals. With `max` at 0 or less the call only frees.
+ from then on. A batch occupies its ring slots until it is freed. It holds at most
+ `rings.egress` minus one signals, so that one more can be published and an inlined
+ poll sees it. With `max` at 0 or less, and `results` not null, the call
+ only frees the batch and returns 0.
 
- Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `results` is null (the batch is
- not freed then), `SIGNAL_ERROR_FAILED` once the engine has failed and every signal
+ Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `results` is null (neither frees
+ anything), `SIGNAL_ERROR_FAILED` once the engine has failed and every signal
  was handed out, or another `SIGNAL_ERROR_` for an invalid or busy handle.
 
  # Safety
@@ -875,16 +886,18 @@ const signal_egress_t *signal_egress(void *handle);
 int signal_poll_batch(void *handle, signal_result_t *results, int max);
 
 /*
- Why the last call on this thread failed: `signal_create`, `signal_register_callback`,
- a poll that returned `SIGNAL_ERROR_FAILED`, or a call that refused its handle. After
- `signal_health` it is what that found. Null if that call had nothing to report. Valid
- until the next such call on this thread: copy it, never free it.
+ A text about this thread's last call that sets one: why `signal_create` returned null,
+ why any call refused its handle (invalid or busy), why a poll returned
+ `SIGNAL_ERROR_FAILED`, or what `signal_health` found. `signal_create`,
+ `signal_register_callback` and `signal_health` reset it to null if they have nothing to
+ report. Valid until the next call on this thread that sets or resets it: copy it, never
+ free it.
  */
 const char *signal_last_error(void);
 
 /*
- Number of calls refused because of an invalid handle: already destroyed, made before
- `fork`, or never returned by this library. Counts all handles since the library was
+ Number of calls refused because of an invalid handle other than null: already
+ destroyed, made before `fork`, or never returned by this library. Counts all handles since the library was
  loaded. Any thread may call it.
  */
 uint64_t signal_refused_handles(void);
@@ -946,15 +959,15 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
  worst: `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`.
  The numbers do not rank them. A negative `SIGNAL_ERROR_` for an invalid handle.
 
- `signal_last_error` on this thread then gives the evidence, and what an operator
+ `signal_last_error` on this thread then explains the state, and says what an operator
  should know in any state: instruments that share a name, assets and entries of
  `symbols.map` of which no event has come. It returns null for `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts
  off after 4,095 bytes.
 
  "Since the last call" means the last call on this handle, from any thread. The call
- allocates nothing and never waits. While another thread is in this call, or if it
- interrupts one as a signal handler, it reports what the call before found. Not for the
- hot path.
+ allocates nothing and never waits. A call that overlaps another one on the same handle,
+ from another thread or from a signal handler, returns what the last completed call
+ found. Not for the hot path.
  */
 int signal_health(void *handle);
 

@@ -14,12 +14,13 @@ use super::types::{SIGNAL_ERROR_NULL, signal_result_t};
 /// The batch stays valid until the next `signal_poll_batch`, `signal_poll_callbacks` or
 /// `signal_destroy` on this handle, and, where `deliver` is `on_data` and a callback is
 /// set, the next `signal_on_data`. That call frees the batch; its pointers are invalid
-/// from then on. A batch keeps its ring slots from new signals until it is freed, so it
-/// holds at most `rings.egress` minus one signals: one slot is left through which an
-/// inlined poll learns of further signals. With `max` at 0 or less the call only frees.
+/// from then on. A batch occupies its ring slots until it is freed. It holds at most
+/// `rings.egress` minus one signals, so that one more can be published and an inlined
+/// poll sees it. With `max` at 0 or less, and `results` not null, the call
+/// only frees the batch and returns 0.
 ///
-/// Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `results` is null (the batch is
-/// not freed then), `SIGNAL_ERROR_FAILED` once the engine has failed and every signal
+/// Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `results` is null (neither frees
+/// anything), `SIGNAL_ERROR_FAILED` once the engine has failed and every signal
 /// was handed out, or another `SIGNAL_ERROR_` for an invalid or busy handle.
 ///
 /// # Safety

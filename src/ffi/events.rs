@@ -13,9 +13,9 @@ use crate::telemetry::counters::Counter;
 /// Takes one event. `type` is one of `SIGNAL_TYPE_`, `data` points to its struct.
 ///
 /// The call copies what it needs from `data`. It takes no lock, allocates nothing, makes
-/// no system call and does not wait, with these exceptions. Where `overload.ingest` is
+/// no system call and does not wait, with three exceptions. Where `overload.ingest` is
 /// `block` and the ring is full, it spins and yields the core for at most
-/// `overload.block_ms`. Where
+/// `overload.block_ms`. Where `deliver` is `on_data`, see below. Where
 /// `placement` is `inline`, it runs the factors and models before it returns, and writes
 /// one line to stderr when a second instrument with the same name appears.
 ///

@@ -27,10 +27,11 @@ const LONGEST_REASON: usize = 10_000;
 /// handle, which the caller owns until `signal_destroy`. Returns null on an error:
 /// `signal_last_error` then gives the reason, as does one line on stderr.
 ///
-/// The first call takes up to 200 ms. The call waits at most 10 s for each thread to
-/// start, and at most 30 s for the first run of the factor sets and models on each
-/// lane; then it returns null. It checks for memory before it takes any; if another
-/// thread of the host takes that memory in between, the process can still end.
+/// The first call of a process also calibrates the clock, for up to 200 ms. The call
+/// returns null if a thread takes more than 10 s to start, or a lane more than 30 s for
+/// the first run of its factor sets and models. It checks for memory before it takes any;
+/// if another thread of the host takes that memory in between, an allocation fails and
+/// aborts the process.
 ///
 /// # Safety
 ///
@@ -201,8 +202,8 @@ pub unsafe extern "C" fn signal_register_callback(
 /// Stops and joins the lanes, writes the latency report if one is configured, and
 /// frees the handle. Makes no callback: signals still queued are discarded.
 ///
-/// Inside a callback, every function refuses the handle at once, and it is freed when
-/// the poll, or `signal_on_data`, returns. While another thread is inside a call on
+/// If it is called in a callback, every function refuses the handle from then on, and the
+/// handle is freed when the poll, or `signal_on_data`, returns. While another thread is inside a call on
 /// the handle, the call is refused and the handle stays valid. Null is ignored.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_destroy(handle: *mut c_void) {

@@ -19,17 +19,19 @@ use crate::telemetry::hops::MAX_NS;
 
 const _: () = assert!(super::types::SIGNAL_LATENCY_BOUND_NS == MAX_NS);
 
-/// Why the last call on this thread failed: `signal_create`, `signal_register_callback`,
-/// a poll that returned `SIGNAL_ERROR_FAILED`, or a call that refused its handle. After
-/// `signal_health` it is what that found. Null if that call had nothing to report. Valid
-/// until the next such call on this thread: copy it, never free it.
+/// A text about this thread's last call that sets one: why `signal_create` returned null,
+/// why any call refused its handle (invalid or busy), why a poll returned
+/// `SIGNAL_ERROR_FAILED`, or what `signal_health` found. `signal_create`,
+/// `signal_register_callback` and `signal_health` reset it to null if they have nothing to
+/// report. Valid until the next call on this thread that sets or resets it: copy it, never
+/// free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_last_error() -> *const c_char {
     last_error::get()
 }
 
-/// Number of calls refused because of an invalid handle: already destroyed, made before
-/// `fork`, or never returned by this library. Counts all handles since the library was
+/// Number of calls refused because of an invalid handle other than null: already
+/// destroyed, made before `fork`, or never returned by this library. Counts all handles since the library was
 /// loaded. Any thread may call it.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_refused_handles() -> u64 {
@@ -220,15 +222,15 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
 /// worst: `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`.
 /// The numbers do not rank them. A negative `SIGNAL_ERROR_` for an invalid handle.
 ///
-/// `signal_last_error` on this thread then gives the evidence, and what an operator
+/// `signal_last_error` on this thread then explains the state, and says what an operator
 /// should know in any state: instruments that share a name, assets and entries of
 /// `symbols.map` of which no event has come. It returns null for `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts
 /// off after 4,095 bytes.
 ///
 /// "Since the last call" means the last call on this handle, from any thread. The call
-/// allocates nothing and never waits. While another thread is in this call, or if it
-/// interrupts one as a signal handler, it reports what the call before found. Not for the
-/// hot path.
+/// allocates nothing and never waits. A call that overlaps another one on the same handle,
+/// from another thread or from a signal handler, returns what the last completed call
+/// found. Not for the hot path.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn signal_health(handle: *mut c_void) -> c_int {
     let found = door::through_as_allowed(SIGNAL_ERROR_NULL, || {

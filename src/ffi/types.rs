@@ -5,8 +5,10 @@ use std::ffi::{c_char, c_int, c_longlong, c_void};
 /// Receives one signal. It runs on the host's own thread, inside
 /// `signal_poll_callbacks`, or inside `signal_on_data` where `deliver` is `on_data`.
 ///
-/// `symbol` is UTF-8: at most 32 bytes and a NUL. `symbol` and `values` are valid
-/// during the call only. The callback may throw a C++ exception, which passes through
+/// `symbol` is the instrument's name (`name` in `signal_instrument_t`): UTF-8, at most 32
+/// bytes and a NUL. `timestamp` is the event's own time, ns since the Unix epoch:
+/// `data_time` or `trade_time`; for an index price, which has none, that of the
+/// instrument's event before. `symbol` and `values` are valid during the call only. The callback may throw a C++ exception, which passes through
 /// the function that made the call. The signal then counts as delivered. The rest wait
 /// for the next poll, or for the next `signal_on_data` where `deliver` is `on_data`.
 #[allow(non_camel_case_types)]
@@ -28,8 +30,8 @@ pub type signal_callback_t = Option<
 pub struct signal_egress_t {
     /// Signals published to the host. Another thread writes it.
     pub published: *const u64,
-    /// Signals that the host has taken. The host's own thread writes it. The word after
-    /// it is `next`.
+    /// Signals that the host has taken. The host's own thread writes it. The 8 bytes after
+    /// it are those that `next` points to; `signal_poll` relies on that.
     pub taken: *const u64,
     /// Address of the next signal, for a prefetch only: do not read what it points to.
     /// The host's own thread writes it.
@@ -97,20 +99,22 @@ pub struct signal_stats_t {
     pub egress_gap: u64,
     /// Times a sender had to wait because its ring was full.
     pub ring_waits: u64,
-    /// Events that are still being processed.
+    /// Events, and copies of index prices, that are still being processed.
     pub in_flight: u64,
     /// Events of symbols that are not in the configured `assets`.
     pub refused_not_an_asset: u64,
     /// Events whose signals have all been made.
     pub answered: u64,
-    /// Events of an instrument that is in quarantine, or for which the only model left is.
+    /// Events of an instrument that is in quarantine, or all of whose models are.
     pub refused_quarantined: u64,
-    /// Events dropped because `overload.ingest` is `block` and no room appeared in time.
+    /// Where `overload.ingest` is `block`: events dropped after `overload.block_ms` without
+    /// room.
     pub dropped_ingest_timeout: u64,
     /// Events whose last message was dropped between lanes because the engine stopped or
     /// had failed.
     pub dropped_stage_stopped: u64,
-    /// Signals dropped because `overload.egress` is `block` and no room appeared in time.
+    /// Where `overload.egress` is `block`: signals dropped after `overload.block_ms` without
+    /// room.
     pub dropped_egress_timeout: u64,
     /// Signals dropped because the engine stopped or had failed.
     pub dropped_egress_stopped: u64,
@@ -133,8 +137,8 @@ pub struct signal_stats_t {
     pub capture_failed: u64,
     /// Events dropped in the ring to ingest because the engine stopped or had failed.
     pub dropped_ingest_stopped: u64,
-    /// Messages dropped between lanes because the engine stopped or had failed, other than
-    /// the last one of their event.
+    /// Messages dropped between lanes because the engine stopped or had failed, but for the
+    /// last one of an event, which is counted in `dropped_stage_stopped`.
     pub lost_stage_parts: u64,
     /// 1 once a lane has failed, else 0. `signal_last_error` gives the reason after a poll
     /// that returned `SIGNAL_ERROR_FAILED`, or after `signal_health`.
@@ -142,9 +146,9 @@ pub struct signal_stats_t {
     /// Copies of index prices made for the second and later shards. An index price goes to
     /// every shard; one of them stands for the event.
     pub index_copies: u64,
-    /// Copies of index prices that have been processed. The rest are in `in_flight`.
+    /// Copies of index prices that have been processed. The others are in `in_flight`.
     pub index_copies_ended: u64,
-    /// Latencies of any hop that reached `SIGNAL_LATENCY_BOUND_NS`, as of the last
+    /// Number of latencies, over all hops, of at least `SIGNAL_LATENCY_BOUND_NS`, as of the last
     /// `signal_latency` or the last interval of the latency report.
     pub latency_beyond: u64,
     /// 1 once the latency report could not be written and has ended, else 0.
@@ -161,9 +165,9 @@ pub struct signal_stats_t {
 pub struct signal_result_t {
     /// The signal's sequence number, as `signal_current_sequence` returns it.
     pub sequence: u64,
-    /// The instrument's symbol, UTF-8, NUL-terminated.
+    /// The instrument's name, as the callback gets it. UTF-8, NUL-terminated.
     pub symbol: *const c_char,
-    /// The event's own time, ns since the Unix epoch.
+    /// The event's own time, ns since the Unix epoch, as the callback gets it.
     pub timestamp: c_longlong,
     /// Time from `signal_on_data` until this batch took the signal, ns; 0 where timing is
     /// off.
@@ -199,7 +203,7 @@ pub const SIGNAL_HOP_NAME_LEN: usize = 24;
 
 /// The longest latency that is told apart, ns: 73 minutes. A percentile or maximum in
 /// `signal_hop_t` that equals it means this long or longer. `latency_beyond` in
-/// `signal_stats_t` counts how many were.
+/// `signal_stats_t` is the number of such latencies.
 pub const SIGNAL_LATENCY_BOUND_NS: u64 = 4_398_046_511_103;
 
 /// Latencies of one hop since the handle was made, in ns. A latency above
