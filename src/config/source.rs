@@ -22,8 +22,6 @@ pub const ENV_LATENCY_DIR: &str = "SIGNAL_LATENCY_DIR";
 
 /// Largest configuration file that is read.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
-/// Memory that reading JSON takes, as a multiple of the text's size.
-const READING: usize = 32;
 
 /// Where a host's configuration came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +73,7 @@ impl Config {
     pub(super) fn apply_file(&mut self, path: &Path, source: &str) -> Result<(), Error> {
         let wrong = |what: String| Error::Config(format!("{source}: {what}"));
         let bytes = files::read(path, MAX_FILE_BYTES).map_err(wrong)?;
-        memory::check(source, bytes.len() * READING)?;
+        memory::check(source, bytes.len() * memory::READING_JSON)?;
         if let Some(what) = content::known(&bytes) {
             return Err(wrong(format!("{what}; expected JSON")));
         }

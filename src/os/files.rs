@@ -76,12 +76,13 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Reads a file of the system's own, below `/proc` or `/sys`.
+/// Reads a file of the system's own, below `/proc` or `/sys`. Bytes that are no UTF-8 are
+/// replaced: a process' name may be cut within a character, and stands beside the rest.
 pub(crate) fn system(path: impl AsRef<Path>) -> io::Result<String> {
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let file = open(path.as_ref(), libc::O_RDONLY, 0)?;
-    File::from(file).read_to_string(&mut text)?;
-    Ok(text)
+    File::from(file).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The beginning of such a file, without taking memory.

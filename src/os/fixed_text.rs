@@ -60,7 +60,7 @@ impl Write for FixedText {
 }
 
 /// The longest beginning of a text with whole characters and at most `bytes` bytes.
-fn beginning(text: &str, bytes: usize) -> &str {
+pub(crate) fn beginning(text: &str, bytes: usize) -> &str {
     let mut kept = text.len().min(bytes);
     while !text.is_char_boundary(kept) {
         kept -= 1;

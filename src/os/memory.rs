@@ -105,12 +105,13 @@ fn named(what: &str) -> impl Fn(Refusal) -> Error + '_ {
     move |refusal| Error::Memory(format!("{what} {refusal}"))
 }
 
+/// Memory that reading JSON takes, as a multiple of the text's size.
+pub(crate) const READING_JSON: usize = 32;
+
 /// Whether there is the minimum that any engine needs, created from `bytes` bytes of configuration.
 /// Does not allocate.
 pub(crate) fn check_start(bytes: usize) -> Result<(), Refusal> {
-    /// Memory that reading JSON takes, as a multiple of the text's size.
-    const READING: usize = 32;
-    let need = Need::new(bytes.saturating_mul(READING), 1);
+    let need = Need::new(bytes.saturating_mul(READING_JSON), 1);
     need.refused().map_or(Ok(()), Err)
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::health::{Health, HealthState};
 use super::monitor::Monitor;
+use crate::os::fixed_text::beginning;
 use crate::stages::Rules;
 use crate::telemetry::counters::{Counter, Snapshot};
 
@@ -376,13 +377,10 @@ impl Write for Text<'_> {
             return Ok(());
         }
         let room = self.bytes.len().saturating_sub(self.len + 1 + DOTS.len());
-        let mut kept = more.len().min(room);
-        while !more.is_char_boundary(kept) {
-            kept -= 1;
-        }
-        self.is_full = kept < more.len();
+        let kept = beginning(more, room);
+        self.is_full = kept.len() < more.len();
         let dots = if self.is_full { DOTS } else { "" };
-        let bytes = more[..kept].bytes().chain(dots.bytes());
+        let bytes = kept.bytes().chain(dots.bytes());
         for (to, from) in self.bytes[self.len..].iter().zip(bytes) {
             // In C a NUL would end the text.
             to.store(if from == 0 { b' ' } else { from }, Ordering::Relaxed);

@@ -160,7 +160,7 @@ void in_child(int code, const std::function<void()> &body, unsigned seconds) {
   CHECK_EQ(WEXITSTATUS(status), code);
 }
 
-void forbid(int call, int error) {
+void forbid(int call, int error, unsigned flags) {
   sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(call), 0, 1),
@@ -169,7 +169,7 @@ void forbid(int call, int error) {
   };
   const sock_fprog program{4, filter};
   CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-  CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+  CHECK_EQ(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program), 0);
 }
 
 void apart(const std::function<void()> &doing) {

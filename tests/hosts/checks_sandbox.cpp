@@ -2,7 +2,6 @@
 #include "plugin.hpp"
 
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -22,19 +21,6 @@ std::size_t count(const std::string &text, const std::string &part) {
   std::size_t times = 0;
   for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++times;
   return times;
-}
-
-// As `forbid`, on all threads that there are.
-void forbid_everywhere(int call, int error) {
-  sock_filter filter[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(call), 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog program{4, filter};
-  CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-  CHECK_EQ(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program), 0);
 }
 
 // A host that does not sleep itself: gives ten Depths, half of them after `then`.
@@ -159,7 +145,7 @@ SCENARIO(sleeping_is_forbidden) {
       apart([&] {
         Plugin plugin;
         use_awake(plugin, R"({"placement":"split","idle":"park"})", [&] {
-          for (const int call : calls) forbid_everywhere(call, error);
+          for (const int call : calls) forbid(call, error, SECCOMP_FILTER_FLAG_TSYNC);
         });
       });
     }

@@ -326,8 +326,9 @@ template <typename Done> bool wait_for(Done done) {
 void in_child(int code, const std::function<void()> &body, unsigned seconds = 30);
 // Does something in a process of its own, which must end well.
 void apart(const std::function<void()> &doing);
-// A system call fails from now on, on this thread and those that it makes.
-void forbid(int call, int error);
+// A system call fails from now on, on this thread and those that it makes; with
+// SECCOMP_FILTER_FLAG_TSYNC on all threads that there are.
+void forbid(int call, int error, unsigned flags = 0);
 
 // A number of /proc/self/status, such as "VmSize:".
 long kib(const char *name);

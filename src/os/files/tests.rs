@@ -223,3 +223,12 @@ fn nothing_is_opened_where_stdin_stdout_and_stderr_were() {
     // A panic message could not be seen.
     std::process::exit(if low || !all_closed { 1 } else { 0 });
 }
+
+#[test]
+fn a_file_of_the_system_may_have_a_name_that_is_cut_within_a_character() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let status = b"Name:\t\xe8\xa1\x8c\xe6\x83\nCpus_allowed_list:\t0-1\n";
+    std::fs::write(&file, status).unwrap();
+    let text = super::system(file.path()).unwrap();
+    assert!(text.ends_with("\nCpus_allowed_list:\t0-1\n"), "{text}");
+}

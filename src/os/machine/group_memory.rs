@@ -72,19 +72,8 @@ fn left_in(version: Version, group: &Path) -> Vec<GroupMemory> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
+    use super::super::groups::system;
     use super::*;
-
-    fn system(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        root
-    }
 
     const V1: (&str, &str) = (
         "proc/self/mountinfo",

@@ -135,3 +135,15 @@ impl Mount {
 fn unescape(path: &str) -> String {
     path.replace("\\040", " ")
 }
+
+/// Files below a folder, each with its text, for the tests of what control groups share out.
+#[cfg(test)]
+pub(super) fn system(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = root.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    root
+}

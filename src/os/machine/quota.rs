@@ -157,20 +157,8 @@ fn ratio(quota: f64, period: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
+    use super::super::groups::system;
     use super::*;
-
-    /// Files below a folder, each with its text.
-    fn system(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        root
-    }
 
     fn cores(root: &tempfile::TempDir) -> Option<f64> {
         quota_in(root.path()).map(|quota| quota.cores)
