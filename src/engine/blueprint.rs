@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Registry;
+use super::start::boxed;
 use crate::config::{Config, ModelEntry, NamedFile};
 use crate::error::{Error, suggestion};
 use crate::factors::{Entry, Prepared};
@@ -67,6 +68,11 @@ impl Blueprint {
     /// [`Error::Config`] with the key and what was expected. If there is not enough memory to
     /// read a model file, it also says how much is needed.
     pub fn new(config: &Config, registry: &Registry) -> Result<Self, Error> {
+        Self::boxed(config, registry).map(|blueprint| *blueprint)
+    }
+
+    /// As [`Blueprint::new`], without taking the caller's stack for it.
+    pub(super) fn boxed(config: &Config, registry: &Registry) -> Result<Box<Self>, Error> {
         let shards = config.shards;
         config
             .placement
@@ -98,7 +104,7 @@ impl Blueprint {
                 of_shard.push(copy);
             }
         }
-        let blueprint = Self {
+        let blueprint = boxed(|| Self {
             config: config.clone(),
             sets,
             factors,
@@ -106,7 +112,7 @@ impl Blueprint {
             models,
             infos,
             besides,
-        };
+        });
         blueprint.check_sizes()?;
         Ok(blueprint)
     }
@@ -163,11 +169,11 @@ impl Blueprint {
     /// Makes the stages of at most as many shards as are configured. Allocates all of their
     /// memory here.
     pub(super) fn stages(
-        mut self,
+        mut self: Box<Self>,
         names: Arc<Names>,
         rules: Rules,
         shards: usize,
-    ) -> Result<Stages, Error> {
+    ) -> Result<Box<Stages>, Error> {
         let config = &self.config;
         let (levels, outputs) = (self.levels(), self.widest_signal());
         let instruments = config.instruments.max;
@@ -188,8 +194,10 @@ impl Blueprint {
         });
         let factor = factor.collect();
         self.models.truncate(shards);
-        let models = self.models.into_iter();
-        Ok(Stages {
+        let models = std::mem::take(&mut self.models).into_iter();
+        let names_of_models = self.infos.iter().map(|info| info.name.clone()).collect();
+        let factors = self.factors.len();
+        Ok(boxed(|| Stages {
             ingest: Some(Ingest::new(levels, names.clone(), rules)),
             capture: None,
             factor,
@@ -199,14 +207,14 @@ impl Blueprint {
                 EgressOverload::DropNewest | EgressOverload::Block => Egress::default(),
             }),
             names,
-            model_names: self.infos.into_iter().map(|info| info.name).collect(),
+            model_names: names_of_models,
             widths: Widths {
                 pairs,
                 levels,
-                factors: self.factors.len(),
+                factors,
                 outputs,
             },
-        })
+        }))
     }
 }
 

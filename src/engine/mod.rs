@@ -85,8 +85,8 @@ impl Engine {
         config: &Config,
         registry: &Registry,
         cursors: HostCursors,
-    ) -> Result<Self, Error> {
-        Self::start_blueprint_at(Blueprint::new(config, registry)?, cursors)
+    ) -> Result<Box<Self>, Error> {
+        Self::start_blueprint_at(Blueprint::boxed(config, registry)?, cursors)
     }
 
     /// Starts an engine with factor sets and models of your own.
@@ -104,10 +104,13 @@ impl Engine {
     ///
     /// [`Error`]; nothing is left behind then.
     pub fn start_blueprint(blueprint: Blueprint) -> Result<Self, Error> {
-        Self::start_blueprint_at(blueprint, HostCursors::default())
+        Self::start_blueprint_at(Box::new(blueprint), HostCursors::default()).map(|engine| *engine)
     }
 
-    fn start_blueprint_at(blueprint: Blueprint, cursors: HostCursors) -> Result<Self, Error> {
+    fn start_blueprint_at(
+        blueprint: Box<Blueprint>,
+        cursors: HostCursors,
+    ) -> Result<Box<Self>, Error> {
         // This runs factor sets and models for the first time.
         let build = || quietly(|| Self::build(blueprint, cursors));
         catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|panic| {

@@ -38,13 +38,17 @@ fn shared<T>(make: impl FnOnce() -> T) -> Arc<T> {
     Arc::new(make())
 }
 
+/// As [`shared`].
 #[inline(never)]
-fn boxed<T>(make: impl FnOnce() -> T) -> Box<T> {
+pub(super) fn boxed<T>(make: impl FnOnce() -> T) -> Box<T> {
     Box::new(make())
 }
 
 impl Engine {
-    pub(super) fn build(blueprint: Blueprint, cursors: HostCursors) -> Result<Self, Error> {
+    pub(super) fn build(
+        blueprint: Box<Blueprint>,
+        cursors: HostCursors,
+    ) -> Result<Box<Self>, Error> {
         let of_config = blueprint.config().bytes().saturating_mul(OF_CONFIG);
         memory::check("an engine", of_config)?;
         let config = &*boxed(|| blueprint.config().clone());
@@ -86,7 +90,8 @@ impl Engine {
             control: &control,
             heartbeats: &readers,
         };
-        let mut pipeline = Pipeline::build(&setting, stages, cursors.ring());
+        let mut pipeline = Pipeline::build(&setting, &mut stages, cursors.ring());
+        drop(stages);
         let inline = inline(&plan, &mut pipeline);
 
         let host_counters = Counters::new();
@@ -115,14 +120,15 @@ impl Engine {
             &clock,
             monitor.clone(),
         );
-        let runtime = Runtime {
+        let about = about(&what, config, &plan, &delivery);
+        let runtime = boxed(|| Runtime {
             running: Mutex::new(Running {
                 lanes: Vec::new(),
                 claims,
                 exporter: None,
                 capture: None,
             }),
-            about: about(&what, config, &plan, &delivery),
+            about,
             plan,
             control: control.clone(),
             clock: clock.clone(),
@@ -130,7 +136,7 @@ impl Engine {
             models,
             monitor,
             delivery,
-        };
+        });
 
         // From here on, dropping `runtime` stops and joins everything that was started.
         for ((lane, work), heartbeat) in lanes.into_iter().zip(pipeline.works).zip(heartbeats) {
@@ -143,7 +149,7 @@ impl Engine {
 
         let next = pipeline.signals.address(0).addr() as u64;
         cursors.next.store(next, Ordering::Relaxed);
-        Ok(Self {
+        Ok(boxed(|| Self {
             feeder: Feeder {
                 sender: pipeline.events,
                 levels,
@@ -167,8 +173,8 @@ impl Engine {
                 values: Values::new(outputs),
                 lent: Default::default(),
             },
-            runtime,
-        })
+            runtime: *runtime,
+        }))
     }
 }
 

@@ -9,7 +9,7 @@ use super::handle::{Handle, ModelNames, guarded};
 use super::handle_table::{self, Reserved};
 use super::types::{SIGNAL_NO_MODEL, signal_callback_t};
 use super::{calibration, door, last_error};
-use crate::config::{self, Config, Deliver};
+use crate::config::{self, Config, Deliver, Origin};
 use crate::engine::{Engine, Registry};
 use crate::error::content::one_line;
 use crate::messages::InstrumentId;
@@ -132,8 +132,7 @@ unsafe fn create_inside<R: Borrow<Registry>>(
 fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String> {
     handle_table::watch_forks()?;
     let reserved = Reserved::new()?;
-    let (mut config, origin) = Config::for_host(text).map_err(|error| error.to_string())?;
-    config::add_latency_dir(&mut config);
+    let (config, origin) = configuration(text)?;
     calibration::begin()?;
     let engine = Engine::start_at(&config, registry, reserved.cursors()).map_err(|error| {
         match &origin.file {
@@ -154,10 +153,28 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
         env!("CARGO_PKG_VERSION"),
         engine.about()
     ));
+    let handle = reserved.publish(handle_of(engine, config.deliver));
+    if handle.is_null() {
+        return Err("this process was forked while the engine was made: create one here".into());
+    }
+    Ok(handle)
+}
+
+// Large values are made in calls of their own: the host's thread may have a stack of only 32 KiB.
+
+#[inline(never)]
+fn configuration(text: Option<&str>) -> Result<(Box<Config>, Origin), String> {
+    let (mut config, origin) = Config::for_host(text).map_err(|error| error.to_string())?;
+    config::add_latency_dir(&mut config);
+    Ok((Box::new(config), origin))
+}
+
+#[inline(never)]
+fn handle_of(engine: Box<Engine>, deliver: Deliver) -> Box<Handle> {
     let models = engine.models().iter().map(ModelNames::new).collect();
     let (feeder, poller, runtime) = engine.into_parts();
-    let handle = Box::new(Handle {
-        delivers_on_data: config.deliver == Deliver::OnData,
+    Box::new(Handle {
+        delivers_on_data: deliver == Deliver::OnData,
         feeder: UnsafeCell::new(feeder),
         poller: UnsafeCell::new(poller),
         callback: Cell::new((None, std::ptr::null_mut())),
@@ -167,12 +184,7 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
         current_instrument: Cell::new(InstrumentId::NONE),
         models,
         runtime,
-    });
-    let handle = reserved.publish(handle);
-    if handle.is_null() {
-        return Err("this process was forked while the engine was made: create one here".into());
-    }
-    Ok(handle)
+    })
 }
 
 /// Sets the callback and its `user_data`, replacing an earlier one. Null removes the

@@ -9,11 +9,13 @@ use super::open::open_c;
 /// Longest line; of a longer one the beginning is given.
 const LINE: usize = 1024;
 
-/// Calls `each` with every line. It is bytes: a thread's name may be no UTF-8.
+/// Calls `each` with every line. It is bytes: a thread's name may be no UTF-8. A call of its
+/// own, so that its buffers lie on the host's stack only while it runs.
 ///
 /// # Errors
 ///
 /// Why the file cannot be read.
+#[inline(never)]
 pub(crate) fn each_line(path: &CStr, mut each: impl FnMut(&[u8])) -> io::Result<()> {
     let mut file = File::from(open_c(path, libc::O_RDONLY)?);
     let mut line = [0; LINE];

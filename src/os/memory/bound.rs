@@ -166,14 +166,17 @@ fn promised_left() -> Option<u64> {
     if overcommit.trim() != "2" {
         return None;
     }
-    let mut text = [0; 4096];
-    let text = files::system_into(c"/proc/meminfo", &mut text).ok()?;
-    let kib = |name: &str| {
-        let found = text.lines().find_map(|line| line.strip_prefix(name))?;
-        found.split_ascii_whitespace().next()?.parse::<u64>().ok()
-    };
-    let left = kib("CommitLimit:")?.saturating_sub(kib("Committed_AS:")?);
-    Some(left * 1024)
+    let (mut may, mut has) = (None, None);
+    files::each_line(c"/proc/meminfo", |line| {
+        let kib = |name: &[u8]| {
+            let value = std::str::from_utf8(line.strip_prefix(name)?).ok()?;
+            value.split_ascii_whitespace().next()?.parse::<u64>().ok()
+        };
+        may = may.or_else(|| kib(b"CommitLimit:"));
+        has = has.or_else(|| kib(b"Committed_AS:"));
+    })
+    .ok()?;
+    Some(may?.saturating_sub(has?) * 1024)
 }
 
 /// Whether memory of this process is locked.

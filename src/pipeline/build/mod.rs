@@ -93,8 +93,8 @@ pub(crate) struct Pipeline {
 impl Pipeline {
     /// Makes the rings, and composes each lane's stages. `egress` is where the ring to
     /// the host keeps its words.
-    pub(crate) fn build(setting: &Setting, mut stages: Stages, egress: Cursors) -> Self {
-        let (mut wiring, events, signals) = Wiring::new(setting, &stages, egress);
+    pub(crate) fn build(setting: &Setting, stages: &mut Stages, egress: Cursors) -> Self {
+        let (mut wiring, events, signals) = Wiring::new(setting, stages, egress);
         let (mut works, mut counters, mut feeds) = (Vec::new(), Vec::new(), Vec::new());
         for (lane, heartbeat) in lanes(setting.plan).iter().zip(setting.heartbeats) {
             let (parts, feed) = LaneParts::new(setting, lane);
