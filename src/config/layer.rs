@@ -11,7 +11,7 @@ use super::forms::{
 use super::symbols::SymbolsLayer;
 use super::{Config, Deliver, MAX_INSTRUMENTS, mistakes};
 use crate::abi::EventKind;
-use crate::error::{Error, content::legible};
+use crate::error::{Error, content::legible, json::is_nested_deeper};
 use crate::factors::Ranged;
 use crate::os::threads::Policy;
 use crate::pipeline::idle::Idle;
@@ -198,9 +198,19 @@ impl Layer {
     }
 }
 
+/// Most objects and lists in each other. A factor set's parameters are read as values of any
+/// form, which takes 1 KiB of the host's stack for each level.
+const MOST_NESTED: usize = 8;
+
 /// Reads JSON; an error names the source, the key's path, the line and what
 /// was expected.
 pub(super) fn parse<T: DeserializeOwned>(source: &str, json: &str) -> Result<T, Error> {
+    if is_nested_deeper(json.as_bytes(), MOST_NESTED) {
+        return Err(Error::Config(format!(
+            "{source}: objects and lists are nested in each other more than {MOST_NESTED} deep; \
+             expected at most {MOST_NESTED}"
+        )));
+    }
     let mut reader = serde_json::Deserializer::from_str(json);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let key = error.path().to_string();

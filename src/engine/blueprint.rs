@@ -168,6 +168,7 @@ impl Blueprint {
 
     /// Makes the stages of at most as many shards as are configured. Allocates all of their
     /// memory here.
+    #[inline(never)]
     pub(super) fn stages(
         mut self: Box<Self>,
         names: Arc<Names>,

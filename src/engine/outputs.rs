@@ -29,6 +29,7 @@ struct CaptureFile {
 
 impl Outputs {
     /// Opens the files. Also returns ingest's end of the capture, if there is a capture.
+    #[inline(never)]
     pub(super) fn open(config: &Config, levels: usize) -> Result<(Self, Option<Capture>), Error> {
         let report = config.latency.dir.as_deref().map(ReportFiles::open);
         let report = report.transpose().map_err(Error::Report)?;

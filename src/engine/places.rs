@@ -1,6 +1,7 @@
 //! Cores for an engine: chosen, claimed, and occupied by its lanes' threads before any other
 //! engine may choose.
 
+use super::start::boxed;
 use crate::config::Config;
 use crate::error::Error;
 use crate::os::claims::{Claims, Turn};
@@ -26,7 +27,12 @@ impl Places {
     /// Chooses cores and takes them. `bytes`, and `others` threads apart from the lanes, are
     /// needed in addition to what the lanes need. All of that memory is reserved before any
     /// thread is started.
-    pub(super) fn take(config: &Config, bytes: usize, others: usize) -> Result<Self, Error> {
+    #[inline(never)]
+    pub(super) fn take(
+        config: &Config,
+        bytes: usize,
+        others: usize,
+    ) -> Result<Box<Self>, Error> {
         const WHAT: &str = "an engine of this configuration";
         let mut turn = Turn::wait();
         let mut attempt = 1;
@@ -60,12 +66,13 @@ impl Places {
         // Claims are released in a turn of their own.
         drop(turn);
         room.keep(others * memory::of_a_thread());
-        Ok(Self {
+        let lanes = lanes?;
+        Ok(boxed(|| Self {
             cores,
             plan,
             claims,
-            lanes: lanes?,
+            lanes,
             for_others: room,
-        })
+        }))
     }
 }

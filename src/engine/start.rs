@@ -32,7 +32,7 @@ use crate::telemetry::hops::{self, Hop};
 const OF_CONFIG: usize = 40;
 
 /// Makes a large value in a call of its own: the host's thread may have a stack of only
-/// 32 KiB.
+/// 32 KiB. For the same reason, parts of a create are not inlined into each other.
 #[inline(never)]
 fn shared<T>(make: impl FnOnce() -> T) -> Arc<T> {
     Arc::new(make())
@@ -60,7 +60,7 @@ impl Engine {
             claims,
             lanes,
             for_others: mut room,
-        } = Places::take(
+        } = *Places::take(
             config,
             blueprint.bytes().saturating_add(of_config),
             Outputs::threads(config),
@@ -199,6 +199,7 @@ fn inline(plan: &Plan, pipeline: &mut Pipeline) -> Option<Box<dyn Turn>> {
 }
 
 /// A one-line description of the engine: what runs, where, and how.
+#[inline(never)]
 fn about(what: &str, config: &Config, plan: &Plan, delivery: &Delivery) -> String {
     let placement = plan.about(&config.placement, config.shards);
     let mut about = format!("{what} placement={placement} lanes={plan}");

@@ -72,6 +72,26 @@ fn at(text: &[u8], error: &Error) -> Option<Cause> {
     Some(Cause::Other(cause))
 }
 
+/// Whether objects and lists are nested in each other more than `most` deep. Reading each level
+/// into values takes stack of the host's.
+pub(crate) fn is_nested_deeper(text: &[u8], most: usize) -> bool {
+    let (mut depth, mut is_quoted, mut is_escaped) = (0_usize, false, false);
+    for &byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_quoted => is_escaped = true,
+            b'"' => is_quoted = !is_quoted,
+            b'{' | b'[' if !is_quoted => depth += 1,
+            b'}' | b']' if !is_quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > most {
+            return true;
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +99,16 @@ mod tests {
     fn of(text: &str) -> Option<Cause> {
         let error = serde_json::from_str::<serde_json::Value>(text).unwrap_err();
         cause(text.as_bytes(), &error)
+    }
+
+    #[test]
+    fn nesting_counts_outside_of_text_alone() {
+        let deep = |text: &str| is_nested_deeper(text.as_bytes(), 2);
+        assert!(!deep(r#"{"a": [1], "b": [2], "[[[": "{{{"}"#));
+        assert!(!deep(r#"{"a": "\"[[[", "b": ["[", "]"]}"#));
+        assert!(deep(r#"{"a": [{}]}"#));
+        assert!(deep(r#"{"a": "\\", "b": [[]]}"#));
+        assert!(!deep("]]]{}"));
     }
 
     #[test]

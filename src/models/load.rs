@@ -295,6 +295,7 @@ fn cut(text: &str) -> String {
 
 /// Reads JSON; an error names the key, the line and what was expected. `nan` says what to do about
 /// NaN and infinities, which JSON cannot hold.
+#[inline(never)]
 pub(super) fn json<T: DeserializeOwned>(bytes: &[u8], nan: &str) -> Result<T, ModelError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {

@@ -200,6 +200,7 @@ impl Standing {
 
     /// Gives the thread its work and waits up to `patience` until that is primed. Returns the
     /// lane, which must be joined in any case, and a sentence on what failed.
+    #[inline(never)]
     pub(crate) fn begin(
         mut self,
         work: Box<dyn Turn>,

@@ -23,7 +23,7 @@ pub(super) struct Recent {
     first: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, bytemuck::Zeroable)]
 #[repr(align(64))]
 struct Times([i64; CAPACITY]);
 
@@ -33,8 +33,11 @@ impl Recent {
 
     /// No trades. All memory is allocated and touched here.
     pub fn new() -> Self {
+        // Never on the stack, which is the host's.
+        let mut times: Box<Times> = bytemuck::zeroed_box();
+        times.0.fill(i64::MIN);
         Self {
-            times: Box::new(Times([i64::MIN; CAPACITY])),
+            times,
             count: 0,
             ascends_from: 0,
             latest_before: i64::MIN,

@@ -18,7 +18,8 @@ pub(super) const NEWEST: (u64, u64) = (3, 4);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
-    pub(super) learner: Learner,
+    // Boxed, as reading by value takes the host's stack at each level.
+    pub(super) learner: Box<Learner>,
     version: Vec<u64>,
 }
 
@@ -57,7 +58,7 @@ pub(super) struct Learner {
     pub(super) feature_names: Vec<String>,
     #[serde(rename = "feature_types")]
     _feature_types: Unused,
-    pub(super) gradient_booster: Booster,
+    pub(super) gradient_booster: Box<Booster>,
     pub(super) learner_model_param: Param,
     pub(super) objective: Objective,
 }
@@ -184,7 +185,7 @@ pub(super) struct Booster {
 
 impl Booster {
     /// The trees, and the factor for each tree's leaves if trees were dropped in training.
-    pub(super) fn open(self) -> Result<(Model, Option<Vec<f32>>), ModelError> {
+    pub(super) fn open(self: Box<Self>) -> Result<(Model, Option<Vec<f32>>), ModelError> {
         let absent = |key: &str| ModelError(format!("learner.gradient_booster: {key} is missing"));
         let unexpected = |key: &str| {
             ModelError(format!(

@@ -14,7 +14,7 @@ mod objective;
 mod tests;
 mod tree;
 
-use file::File;
+use file::{File, Nodes};
 use objective::Objective;
 
 use super::forest::{Builder, Forest};
@@ -105,15 +105,8 @@ impl XgBoost {
         let (model, weights) = learner.gradient_booster.open()?;
         model.check()?;
         let taken = iterations::take(wanted, &learner.attributes, &model)?;
-        let mut builder = Builder::new(inputs);
-        for (index, nodes) in model.trees()[..taken.trees].iter().enumerate() {
-            let weight = weights.as_ref().map(|weights| weights[index]);
-            let named = |error: ModelError| ModelError(format!("trees[{index}]: {error}"));
-            let tree = tree::read(nodes, weight).map_err(named)?;
-            builder.add(tree.root, &tree.splits).map_err(named)?;
-        }
         let model = Self {
-            forest: builder.build(),
+            forest: forest(inputs, &model.trees()[..taken.trees], weights.as_deref())?,
             base: objective.margin(param.base()?)?,
             outputs: [objective.output().into()],
             objective,
@@ -126,6 +119,23 @@ impl XgBoost {
             note: taken.note,
         })
     }
+}
+
+/// The trees, each with its weight if they have any.
+#[inline(never)]
+fn forest(
+    inputs: usize,
+    trees: &[Nodes],
+    weights: Option<&[f32]>,
+) -> Result<Forest<f32, f32>, ModelError> {
+    let mut builder = Builder::new(inputs);
+    for (index, nodes) in trees.iter().enumerate() {
+        let weight = weights.map(|weights| weights[index]);
+        let named = |error: ModelError| ModelError(format!("trees[{index}]: {error}"));
+        let tree = tree::read(nodes, weight).map_err(named)?;
+        builder.add(tree.root, &tree.splits).map_err(named)?;
+    }
+    Ok(builder.build())
 }
 
 impl Model for XgBoost {
