@@ -47,7 +47,7 @@
  * Constructors. Code that dlopen runs may make, use and destroy a handle.
  *
  * Stacks. A thread that calls the library needs at least 32 KiB of stack. signal_create
- * takes up to 28 KiB of them, every other function up to 12 KiB: the host's own frames,
+ * takes up to 16 KiB of them, every other function up to 12 KiB: the host's own frames,
  * those of its signal handlers and its thread-local storage come on top. Where factor
  * sets and models run on the host's thread, it needs what they need.
  *

@@ -42,7 +42,7 @@
 //!
 //! How the library treats floating-point control and cancellation of the host's threads is
 //! described in `door`. A thread that calls needs a stack of at least 32 KiB, of which
-//! [`signal_create`] takes up to 28 and every other call up to 12, plus what factor sets and models
+//! [`signal_create`] takes up to 16 and every other call up to 12, plus what factor sets and models
 //! need if they run on it.
 //!
 //! A host may forbid reading the TSC (`PR_SET_TSC`) on the thread that creates a handle: the handle

@@ -200,7 +200,7 @@ impl Layer {
 
 /// Most objects and lists in each other. A factor set's parameters are read as values of any
 /// form, which takes 1 KiB of the host's stack for each level.
-const MOST_NESTED: usize = 8;
+const MOST_NESTED: usize = 6;
 
 /// Reads JSON; an error names the source, the key's path, the line and what
 /// was expected.
@@ -212,14 +212,39 @@ pub(super) fn parse<T: DeserializeOwned>(source: &str, json: &str) -> Result<T, 
         )));
     }
     let mut reader = serde_json::Deserializer::from_str(json);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let key = error.path().to_string();
-        let what = mistakes::explain(json, &key, error.inner());
-        Error::Config(format!("{source}: {}", legible(&what)))
-    })?;
-    reader.end().map_err(|error| {
-        let what = mistakes::explain(json, ".", &error);
-        Error::Config(format!("{source}: {what}"))
-    })?;
+    let value = serde_path_to_error::deserialize(&mut reader)
+        .map_err(|error| wrong(source, json, &error.path().to_string(), error.inner()))?;
+    reader
+        .end()
+        .map_err(|error| wrong(source, json, ".", &error))?;
     Ok(value)
+}
+
+/// A call of its own, as what it needs of the stack is needed after reading alone.
+#[cold]
+#[inline(never)]
+fn wrong(source: &str, json: &str, key: &str, error: &serde_json::Error) -> Error {
+    let what = mistakes::explain(json, key, error);
+    Error::Config(format!("{source}: {}", legible(&what)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nested_too_deep_is_refused_before_it_is_read() {
+        let nested = |levels: usize| {
+            let value = "[".repeat(levels) + &"]".repeat(levels);
+            let text = format!(r#"{{"factors": [{{"set": "market", "window": {value}}}]}}"#);
+            parse::<Object<Layer>>("a test", &text).map_err(|error| error.to_string())
+        };
+        assert!(nested(MOST_NESTED - 3).is_ok());
+        let why = nested(MOST_NESTED - 2).unwrap_err();
+        assert!(
+            why.contains("a test: objects and lists are nested"),
+            "{why}"
+        );
+        assert!(nested(100_000).is_err());
+    }
 }

@@ -28,11 +28,7 @@ impl Places {
     /// needed in addition to what the lanes need. All of that memory is reserved before any
     /// thread is started.
     #[inline(never)]
-    pub(super) fn take(
-        config: &Config,
-        bytes: usize,
-        others: usize,
-    ) -> Result<Box<Self>, Error> {
+    pub(super) fn take(config: &Config, bytes: usize, others: usize) -> Result<Box<Self>, Error> {
         const WHAT: &str = "an engine of this configuration";
         let mut turn = Turn::wait();
         let mut attempt = 1;

@@ -154,3 +154,25 @@ fn the_environment_does_not_say_how_large_our_stacks_are() {
         output.expect_code(0);
     }
 }
+
+/// What `include/signal.h` promises of the optimised library; frames of others are several times
+/// as large.
+#[test]
+fn calls_take_no_more_of_the_stack_than_the_header_says() {
+    if !has_tool("g++") {
+        return;
+    }
+    let (create, others) = match cfg!(debug_assertions) {
+        true => (128 << 10, 32 << 10),
+        false => (16 << 10, 12 << 10),
+    };
+    let output = run(host(checks())
+        .arg("stack_of_calls")
+        .env("SIGNAL_STACK_CREATE", create.to_string())
+        .env("SIGNAL_STACK_OTHERS", others.to_string())
+        .env(
+            "SIGNAL_STACK_MODELS",
+            Path::new(ROOT).join("examples/models"),
+        ));
+    output.expect_code(0);
+}

@@ -175,9 +175,9 @@ fn wrong(name: &str, text: &str) -> ModelError {
 pub(super) struct Booster {
     name: String,
     /// For a `gbtree`.
-    model: Option<Model>,
+    model: Option<Box<Model>>,
     /// For a `dart`, up to version 3.2.
-    gbtree: Option<Trees>,
+    gbtree: Option<Box<Trees>>,
     /// The factors by which each tree's leaves are multiplied. Up to version 3.3 they are here,
     /// also for a `gbtree`; from 3.4 on they are within the model.
     weight_drop: Option<Vec<f32>>,
@@ -185,7 +185,7 @@ pub(super) struct Booster {
 
 impl Booster {
     /// The trees, and the factor for each tree's leaves if trees were dropped in training.
-    pub(super) fn open(self: Box<Self>) -> Result<(Model, Option<Vec<f32>>), ModelError> {
+    pub(super) fn open(self: Box<Self>) -> Result<(Box<Model>, Option<Vec<f32>>), ModelError> {
         let absent = |key: &str| ModelError(format!("learner.gradient_booster: {key} is missing"));
         let unexpected = |key: &str| {
             ModelError(format!(
@@ -243,11 +243,11 @@ impl Booster {
 #[serde(deny_unknown_fields)]
 pub(super) struct Trees {
     name: Option<String>,
-    model: Model,
+    model: Box<Model>,
 }
 
 impl Trees {
-    fn open(self) -> Result<Model, ModelError> {
+    fn open(self) -> Result<Box<Model>, ModelError> {
         match self.name.as_deref() {
             None | Some("gbtree") => Ok(self.model),
             Some(name) => {
