@@ -9,6 +9,7 @@ use core_affinity::CoreId;
 use super::claims::{Claim, Turn};
 use super::limit::Limit;
 use super::machine::{self, MAX_CORES};
+use super::memory;
 use super::threads;
 
 /// Common prefix of the names of all lane threads.
@@ -42,6 +43,8 @@ pub struct Cores {
     pub lanes_unknown: Option<String>,
     /// CPU time that the control group allows this process, in cores.
     pub quota: Option<f64>,
+    /// CPU time in seconds after which the kernel ends this process (`RLIMIT_CPU`).
+    pub ends_after: Option<u64>,
     /// Why there may be an unknown limit of this kind, if there may.
     pub quota_unknown: Option<String>,
     /// Why lanes cannot be pinned, if they cannot: a sandbox may forbid it. `allowed` is then what
@@ -86,6 +89,7 @@ impl Cores {
             lanes_unknown,
             second_threads,
             quota: machine::quota().map(|quota| quota.cores),
+            ends_after: memory::limit(libc::RLIMIT_CPU),
             quota_unknown: machine::quota_unknown(),
             cannot_pin: refusal,
             allowed,

@@ -1,6 +1,10 @@
 //! What `/proc` and `/sys` say of this machine and this process: the one reader for
 //! the placement, the report's facts and the benches.
 //!
+//! Files of this process are those of the calling thread (`thread-self`) where that matters: once
+//! its first thread has ended (`pthread_exit` in `main`), `/proc/self` has no memory, no
+//! descriptors and no mounts.
+//!
 //! An answer that cannot be had is `None`, or an empty list, where it is for the report
 //! alone. Where something hangs on it, not to know is an answer of its own, and what is
 //! done then does no harm whatever the truth is:
@@ -258,12 +262,16 @@ pub fn thread_count() -> u64 {
 
 /// Open descriptors of this process, the one that looks included.
 pub fn descriptors() -> u64 {
-    entries("/proc/self/fd")
+    entries("/proc/thread-self/fd")
 }
 
 /// Memory of this process that is in RAM, pages.
 pub fn resident_pages() -> Option<u64> {
-    line("/proc/self/statm")?.split(' ').nth(1)?.parse().ok()
+    line("/proc/thread-self/statm")?
+        .split(' ')
+        .nth(1)?
+        .parse()
+        .ok()
 }
 
 fn entries(folder: &str) -> u64 {

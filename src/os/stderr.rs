@@ -114,7 +114,7 @@ fn reopen(descriptor: RawFd) -> Result<OwnedFd, c_int> {
     let mut path = [0u8; 32];
     // The last byte stays the NUL.
     let mut text = Cursor::new(&mut path[..31]);
-    if is_multiplexer(descriptor) || write!(text, "/proc/self/fd/{descriptor}").is_err() {
+    if is_multiplexer(descriptor) || write!(text, "/proc/thread-self/fd/{descriptor}").is_err() {
         return Err(libc::ENOTSUP);
     }
     let flags = libc::O_WRONLY | libc::O_NONBLOCK;

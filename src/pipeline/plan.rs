@@ -154,6 +154,13 @@ impl Plan {
             };
             notes.push(format!("a CPU quota of {quota} cores{is_enough}"));
         }
+        if let Some(seconds) = cores.ends_after.filter(|_| !taken.is_empty()) {
+            notes.push(format!(
+                "the kernel ends this process after {seconds} s of CPU time (RLIMIT_CPU), which \
+                 lanes that spin use up"
+            ));
+        }
+        let has_time = has_time && cores.ends_after.is_none();
         let unknown = cores.unknown(chosen.is_some());
         let is_known = unknown.is_empty() && cores.cannot_pin.is_none();
         if !taken.is_empty() {
@@ -348,9 +355,10 @@ fn why_crowded(taken: &[usize], cores: &Cores) -> Vec<String> {
 }
 
 /// Number of lanes that can have a core each, with one left for each host; 0 if that is not
-/// known.
+/// known, or if they may not spin there.
 fn room(cores: &Cores) -> usize {
-    if cores.cannot_pin.is_some() || !cores.unknown(false).is_empty() {
+    let is_limited = cores.cannot_pin.is_some() || cores.ends_after.is_some();
+    if is_limited || !cores.unknown(false).is_empty() {
         return 0;
     }
     let free = |core: &&usize| !cores.is_taken(**core);

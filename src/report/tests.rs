@@ -405,9 +405,9 @@ fn the_summary_says_how_the_quota_held_this_process_up_since_the_report_began() 
         let text = format!("nr_periods {periods}\nnr_throttled {throttled}\nthrottled_usec {us}\n");
         write("sys/fs/cgroup/app/cpu.stat", &text);
     };
-    write("proc/self/cgroup", "0::/app\n");
+    write("proc/thread-self/cgroup", "0::/app\n");
     write(
-        "proc/self/mountinfo",
+        "proc/thread-self/mountinfo",
         "30 22 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw\n",
     );
     write("sys/fs/cgroup/app/cpu.max", "50000 100000\n");

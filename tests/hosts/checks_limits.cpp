@@ -106,6 +106,50 @@ SCENARIO(created_by_a_deadline_thread) {
   return 0;
 }
 
+// The kernel ends a process that uses CPU time up: lanes that spin would do that.
+SCENARIO(limited_cpu_time) {
+  limit(RLIMIT_CPU, 3600);
+  Plugin plugin;
+  for (const char *config : {"{}", R"({"placement":"fused"})"}) {
+    const std::string line = said([&] { use(plugin, config); });
+    CHECK(line.find("3600 s of CPU time (RLIMIT_CPU)") != std::string::npos);
+    CHECK(line.find("(park)") != std::string::npos && line.find("(spin)") == std::string::npos);
+  }
+  CHECK(said([&] { use(plugin, R"({"placement":"fused","idle":"spin"})"); }).find("(RLIMIT_CPU)") != std::string::npos);
+  return 0;
+}
+
+// The kernel ends a process of which a real-time thread has run for long: no lane is one.
+SCENARIO(limited_real_time) {
+  Plugin plugin;
+  sched_param priority{};
+  priority.sched_priority = 1;
+  const int ordinary = sched_getscheduler(0);
+  if (sched_setscheduler(0, SCHED_RR, &priority) != 0) {
+    std::fprintf(stderr, "SCHED_RR is not to be had here\n");
+    return 0;
+  }
+  priority.sched_priority = 0;
+  CHECK_EQ(sched_setscheduler(0, ordinary, &priority), 0);
+  limit(RLIMIT_RTTIME, 200000);
+  const auto refused = [&](const char *config) {
+    const std::size_t threads_before = threads().size();
+    CHECK(plugin.create(config) == nullptr);
+    CHECK(std::strstr(plugin.last_error(), "200000 us without sleeping (RLIMIT_RTTIME)") != nullptr);
+    CHECK(wait_for([&] { return threads().size() == threads_before; }));
+  };
+  refused(R"({"placement":"fused","policy":"fifo"})");
+  priority.sched_priority = 1;
+  CHECK_EQ(sched_setscheduler(0, SCHED_RR, &priority), 0);
+  refused(R"({"placement":"fused","policy":"inherit"})");
+  // Of a real-time thread, too, lanes are ordinary ones: they run on.
+  void *handle = plugin.create(R"({"placement":"fused","idle":"spin"})");
+  CHECK(handle != nullptr);
+  sleep_us(600000);
+  plugin.destroy(handle);
+  return 0;
+}
+
 SCENARIO(limited_threads) {
   int made = 0, refused = 0;
   for (const char *config : kConfigs) {

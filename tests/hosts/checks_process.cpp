@@ -377,3 +377,39 @@ SCENARIO(two_copies) {
   CHECK_EQ(rmdir(directory), 0);
   return 0;
 }
+
+// The process' first thread has ended, and the others go on: what `/proc/self` says then is
+// that of a process without memory, descriptors or mounts.
+SCENARIO(main_thread_has_ended) {
+  static const pthread_t first = pthread_self();
+  pthread_t worker;
+  const auto body = [](void *) -> void * {
+    CHECK_EQ(pthread_join(first, nullptr), 0);
+    const pid_t process = getpid();
+    const auto has_ended = [&] {
+      std::ifstream status("/proc/" + std::to_string(process) + "/status");
+      for (std::string line; std::getline(status, line);) {
+        if (line.rfind("State:\tZ", 0) == 0) return true;
+      }
+      return false;
+    };
+    CHECK(wait_for(has_ended));
+    Plugin plugin;
+    const std::string line = said([&] {
+      void *handle = plugin.create(R"({"placement":"split"})");
+      CHECK(handle != nullptr);
+      feed_and_settle(plugin, handle, 10);
+      plugin.destroy(handle);
+    });
+    CHECK(line.find("not known") == std::string::npos);
+    // The check for memory sees what the process has.
+    std::vector<char> taken(std::size_t{256} << 20, 1);
+    limit(RLIMIT_DATA, (std::size_t{256} << 20) + (std::size_t{8} << 20));
+    CHECK(plugin.create("{}") == nullptr);
+    CHECK(std::strstr(plugin.last_error(), "RLIMIT_DATA") != nullptr);
+    std::fflush(nullptr);
+    _exit(taken[0] == 1 ? 0 : 1);
+  };
+  CHECK_EQ(pthread_create(&worker, nullptr, body, nullptr), 0);
+  pthread_exit(nullptr);
+}

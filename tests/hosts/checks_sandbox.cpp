@@ -101,7 +101,7 @@ SCENARIO(machine_cannot_be_asked) {
       {"a CPU quota holds this process up is not known: /", [&] { nothing_on("/sys"); }},
       {"other processes use is not known: /", own_root},
       {"other processes use is not known: /", no_descriptors},
-      {"a CPU quota holds this process up is not known: /proc/self/cgroup: ", no_descriptors},
+      {"a CPU quota holds this process up is not known: /proc/thread-self/cgroup: ", no_descriptors},
       {"other lanes of this process use is not known: ", [] { forbid(SYS_getdents64, EPERM); }},
       {"other processes use is not known: ", [] { forbid(SYS_openat, EACCES); }},
   };

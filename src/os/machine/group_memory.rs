@@ -76,11 +76,11 @@ mod tests {
     use super::*;
 
     const V1: (&str, &str) = (
-        "proc/self/mountinfo",
+        "proc/thread-self/mountinfo",
         "31 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
     );
     const V2: (&str, &str) = (
-        "proc/self/mountinfo",
+        "proc/thread-self/mountinfo",
         "30 22 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
     );
 
@@ -88,7 +88,7 @@ mod tests {
     fn version_1_leaves_what_is_not_used_and_what_files_have() {
         let root = system(&[
             V1,
-            ("proc/self/cgroup", "4:memory:/host/inner\n0::/\n"),
+            ("proc/thread-self/cgroup", "4:memory:/host/inner\n0::/\n"),
             (
                 "sys/fs/cgroup/memory/host/inner/memory.limit_in_bytes",
                 "9223372036854771712\n",
@@ -130,7 +130,7 @@ mod tests {
         );
         let mut files = vec![
             V2,
-            ("proc/self/cgroup", "0::/host/own\n"),
+            ("proc/thread-self/cgroup", "0::/host/own\n"),
             (max.as_str(), "700\n"),
             (&high, "500\n"),
             (&current, "400\n"),
@@ -156,13 +156,13 @@ mod tests {
         assert_eq!(group_memory_in(system(&[]).path()), None);
         let root = system(&[
             V2,
-            ("proc/self/cgroup", "0::/\n"),
+            ("proc/thread-self/cgroup", "0::/\n"),
             ("sys/fs/cgroup/memory.max", "max\n"),
         ]);
         assert_eq!(group_memory_in(root.path()), None);
         let root = system(&[
             V2,
-            ("proc/self/cgroup", "0::/\n"),
+            ("proc/thread-self/cgroup", "0::/\n"),
             ("sys/fs/cgroup/memory.max", "5000\n"),
         ]);
         assert_eq!(group_memory_in(root.path()), None);

@@ -19,7 +19,10 @@ pub(super) enum Version {
 /// `root`. In version 2 a group need not have the controller's files.
 pub(super) fn folders(root: &Path, controller: &str) -> Vec<(Version, PathBuf)> {
     let read = |path| files::system(root.join(path)).unwrap_or_default();
-    let (groups, mounts) = (read("proc/self/cgroup"), read("proc/self/mountinfo"));
+    let (groups, mounts) = (
+        read("proc/thread-self/cgroup"),
+        read("proc/thread-self/mountinfo"),
+    );
     let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();
     let mut folders = Vec::new();
     for (version, path) in own(&groups, controller) {
@@ -35,15 +38,17 @@ pub(super) fn folders(root: &Path, controller: &str) -> Vec<(Version, PathBuf)> 
 /// Why some of those folders may be missing in [`folders`], if so.
 pub(super) fn unseen(root: &Path, controller: &str) -> Option<String> {
     let read = |path: &str| files::system(root.join(path));
-    let groups = match read("proc/self/cgroup") {
+    let groups = match read("proc/thread-self/cgroup") {
         Ok(groups) => groups,
         // A kernel without control groups.
-        Err(error) if error.kind() == NotFound && read("proc/self/status").is_ok() => return None,
-        Err(error) => return Some(format!("/proc/self/cgroup: {error}")),
+        Err(error) if error.kind() == NotFound && read("proc/thread-self/status").is_ok() => {
+            return None;
+        }
+        Err(error) => return Some(format!("/proc/thread-self/cgroup: {error}")),
     };
-    let mounts = match read("proc/self/mountinfo") {
+    let mounts = match read("proc/thread-self/mountinfo") {
         Ok(mounts) => mounts,
-        Err(error) => return Some(format!("/proc/self/mountinfo: {error}")),
+        Err(error) => return Some(format!("/proc/thread-self/mountinfo: {error}")),
     };
     let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();
     own(&groups, controller).find_map(|(version, path)| {

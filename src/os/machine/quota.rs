@@ -165,7 +165,7 @@ mod tests {
     }
 
     const V2: (&str, &str) = (
-        "proc/self/mountinfo",
+        "proc/thread-self/mountinfo",
         "22 1 0:21 / /proc rw - proc proc rw\n30 22 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n",
     );
 
@@ -173,7 +173,7 @@ mod tests {
     fn the_tightest_quota_of_version_2_counts() {
         let root = system(&[
             V2,
-            ("proc/self/cgroup", "0::/user.slice/app.service\n"),
+            ("proc/thread-self/cgroup", "0::/user.slice/app.service\n"),
             (
                 "sys/fs/cgroup/user.slice/app.service/cpu.max",
                 "200000 100000\n",
@@ -204,12 +204,12 @@ mod tests {
     #[test]
     fn no_quota_is_none_and_a_containers_own_group_is_at_the_mount_point() {
         let own = ("sys/fs/cgroup/cpu.max", "max 100000\n");
-        let root = system(&[V2, ("proc/self/cgroup", "0::/\n"), own]);
+        let root = system(&[V2, ("proc/thread-self/cgroup", "0::/\n"), own]);
         assert_eq!(cores(&root), None);
         assert_eq!(throttling_in(root.path()), None);
         let own = ("sys/fs/cgroup/cpu.max", "150000 100000\n");
         for group in ["0::/\n", "0::/../other\n"] {
-            let root = system(&[V2, ("proc/self/cgroup", group), own]);
+            let root = system(&[V2, ("proc/thread-self/cgroup", group), own]);
             assert_eq!(cores(&root), Some(1.5), "{group}");
         }
         assert_eq!(cores(&system(&[])), None);
@@ -218,11 +218,11 @@ mod tests {
     #[test]
     fn what_cannot_be_read_of_the_groups_is_no_absence_of_a_quota() {
         let unknown = |files: &[(&str, &str)]| quota_unknown_in(system(files).path());
-        let status = ("proc/self/status", "Name: x\n");
-        let root = ("proc/self/cgroup", "0::/\n");
-        let group = ("proc/self/cgroup", "4:cpuset:/\n0::/app.service\n");
+        let status = ("proc/thread-self/status", "Name: x\n");
+        let root = ("proc/thread-self/cgroup", "0::/\n");
+        let group = ("proc/thread-self/cgroup", "4:cpuset:/\n0::/app.service\n");
         let none = (
-            "proc/self/mountinfo",
+            "proc/thread-self/mountinfo",
             "22 1 0:21 / /proc rw - proc proc rw\n",
         );
         let own = ("sys/fs/cgroup/app.service/cgroup.procs", "7\n");
@@ -235,11 +235,11 @@ mod tests {
         // A controller that version 1 has is none of version 2's groups', which a
         // container of both versions may not see.
         let both = (
-            "proc/self/cgroup",
+            "proc/thread-self/cgroup",
             "3:cpu,cpuacct:/docker/c1\n0::/system.slice/containerd.service\n",
         );
         let v1 = (
-            "proc/self/mountinfo",
+            "proc/thread-self/mountinfo",
             "32 30 0:28 /docker/c1 /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n",
         );
         let unlimited = ("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
@@ -247,8 +247,8 @@ mod tests {
         // No /proc, none of its lists, no mount, no folder, a file that is none.
         let folder = ("sys/fs/cgroup/app.service/cpu.max/x", "");
         for (files, part) in [
-            (&[][..], "/proc/self/cgroup"),
-            (&[status, group], "/proc/self/mountinfo"),
+            (&[][..], "/proc/thread-self/cgroup"),
+            (&[status, group], "/proc/thread-self/mountinfo"),
             (&[status, group, none], "/app.service is not mounted"),
             (&[status, group, V2], "app.service/cpu.max: "),
             (&[status, group, V2, folder], "app.service/cpu.max: "),
@@ -261,14 +261,14 @@ mod tests {
     #[test]
     fn a_quota_of_version_1_is_found_in_a_container() {
         let mounts = (
-            "proc/self/mountinfo",
+            "proc/thread-self/mountinfo",
             "31 30 0:27 /docker/c1 /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
              32 30 0:28 /docker/c1 /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n",
         );
         let groups = "5:memory:/docker/c1\n4:cpuset:/\n3:cpu,cpuacct:/docker/c1/inner\n";
         let root = system(&[
             mounts,
-            ("proc/self/cgroup", groups),
+            ("proc/thread-self/cgroup", groups),
             ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "50000\n"),
             ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n"),
             ("sys/fs/cgroup/cpu,cpuacct/inner/cpu.cfs_quota_us", "-1\n"),

@@ -148,7 +148,7 @@ struct Used {
 fn used() -> Option<Used> {
     const PAGE: u64 = 4096;
     let mut text = [0; 256];
-    let text = files::system_into(c"/proc/self/statm", &mut text).ok()?;
+    let text = files::system_into(c"/proc/thread-self/statm", &mut text).ok()?;
     let mut pages = text
         .split_ascii_whitespace()
         .map_while(|number| number.parse::<u64>().ok());
@@ -183,7 +183,7 @@ fn promised_left() -> Option<u64> {
 pub(super) fn is_locked() -> bool {
     let mut is_locked = false;
     // Where it cannot be read, see the table in `os::machine`.
-    let _ = files::each_line(c"/proc/self/status", |line| {
+    let _ = files::each_line(c"/proc/thread-self/status", |line| {
         if let Some(locked) = line.strip_prefix(b"VmLck:") {
             is_locked = locked.trim_ascii() != b"0 kB";
         }

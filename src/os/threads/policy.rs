@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use crate::os::memory;
 use crate::os::stderr::say;
 
 /// How the kernel schedules a lane, whatever the policy of the thread that made it.
@@ -35,7 +36,7 @@ const LOWEST: libc::c_int = 19;
 /// A sentence that says what was refused and what it requires.
 pub(super) fn adopt(policy: Policy) -> Result<(), String> {
     let (class, priority) = match policy {
-        Policy::Inherit => return Ok(()),
+        Policy::Inherit => return check_limit(),
         Policy::Ordinary => (libc::SCHED_OTHER, 0),
         Policy::Fifo => (libc::SCHED_FIFO, 1),
     };
@@ -46,12 +47,12 @@ pub(super) fn adopt(policy: Policy) -> Result<(), String> {
         say_once_that_lanes_are_nice(nice);
     }
     let Err(error) = refusal else {
-        return Ok(());
+        return check_limit();
     };
     // A thread that already has this policy may be in a sandbox that forbids setting it.
     // SAFETY: the call reads the calling thread's policy.
     if unsafe { libc::sched_getscheduler(0) } == class {
-        return Ok(());
+        return check_limit();
     }
     Err(match policy {
         Policy::Fifo => format!(
@@ -59,6 +60,23 @@ pub(super) fn adopt(policy: Policy) -> Result<(), String> {
              or policy ordinary"
         ),
         _ => format!("policy: the kernel refused to make a lane an ordinary thread: {error}"),
+    })
+}
+
+/// Refuses a real-time lane where the kernel ends the process once such a thread has run for some
+/// time without sleeping: a lane may never sleep.
+fn check_limit() -> Result<(), String> {
+    // SAFETY: the call reads the calling thread's policy.
+    let class = unsafe { libc::sched_getscheduler(0) } & !libc::SCHED_RESET_ON_FORK;
+    if ![libc::SCHED_FIFO, libc::SCHED_RR].contains(&class) {
+        return Ok(());
+    }
+    memory::limit(libc::RLIMIT_RTTIME).map_or(Ok(()), |us| {
+        Err(format!(
+            "policy: the kernel ends this process when a real-time thread has run for {us} us \
+             without sleeping (RLIMIT_RTTIME), as lanes do; expected that limit to be unlimited, \
+             or policy ordinary"
+        ))
     })
 }
 

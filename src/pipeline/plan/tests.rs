@@ -14,6 +14,7 @@ fn cores(allowed: &[usize], isolated: &[usize], host: Option<usize>) -> Cores {
         lanes_unknown: None,
         claims_unknown: None,
         quota: None,
+        ends_after: None,
         quota_unknown: None,
         cannot_pin: None,
     }
@@ -382,6 +383,21 @@ fn where_something_is_not_known_lanes_park_and_it_is_said() {
         assert_eq!(inline.notes, [""; 0]);
     }
     assert_eq!(plan(&Placement::Auto, &known), "ingest..egress@7(spin)");
+}
+
+#[test]
+fn where_cpu_time_is_limited_lanes_park() {
+    let mut eight = cores(&[0, 1, 2, 3, 4, 5, 6, 7], &[], Some(0));
+    eight.ends_after = Some(3600);
+    let made = make(&Placement::Auto, 1, None, Idle::Auto, &eight).unwrap();
+    assert_eq!(made.to_string(), "ingest..egress@7(park)");
+    assert!(made.notes[0].contains("3600 s of CPU time (RLIMIT_CPU)"));
+    assert_eq!(sharded(&Placement::Auto, 4, &eight).shards, 1);
+    // A configured `spin` is kept, with a note.
+    let made = make(&Placement::Fused, 1, None, Idle::Spin, &eight).unwrap();
+    assert!(made.to_string().contains("spin") && made.notes[0].contains("RLIMIT_CPU"));
+    let made = make(&Placement::Inline, 1, None, Idle::Auto, &eight).unwrap();
+    assert_eq!(made.notes, [""; 0]);
 }
 
 #[test]
