@@ -71,6 +71,7 @@ pub mod pipeline;
 mod report;
 #[doc(hidden)]
 pub mod stages;
+pub mod state;
 #[doc(hidden)]
 pub mod sync;
 #[doc(hidden)]

@@ -100,7 +100,7 @@ pub fn run<'a, F: FactorSet<N>, const N: usize>(
         vec![bank],
         None,
         Triggers::new(&[EventKind::Depth]),
-        INSTRUMENTS,
+        Arc::clone(&names),
         Ingest::pairs(INSTRUMENTS),
     );
     let mut vectors = Vec::new();

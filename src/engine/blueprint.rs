@@ -14,7 +14,7 @@ use crate::models::{self, Iterations, Kind, Model, Wanted};
 use crate::pipeline::build::{Stages, Widths};
 use crate::pipeline::overload::EgressOverload;
 use crate::stages::{Callback, Egress, Factor, Ingest, ModelStage, Rules, Shards, Triggers};
-use selection::{Disabled, sets};
+use selection::{Disabled, configured};
 
 mod selection;
 mod sizes;
@@ -78,8 +78,9 @@ impl Blueprint {
             .placement
             .check_shards(shards)
             .map_err(Error::Config)?;
-        let disabled = Disabled::new(config, registry)?;
-        let sets = sets(config, registry, &disabled)?;
+        let configured = configured(config, registry)?;
+        let disabled = Disabled::new(config, registry, &configured)?;
+        let sets = disabled.sets(configured)?;
         let (factors, selection) = disabled.select(&sets)?;
         let mut models: Vec<Vec<_>> = (0..shards).map(|_| Vec::new()).collect();
         let mut infos = Vec::new();
@@ -140,7 +141,7 @@ impl Blueprint {
 
     /// Book levels that ingest passes on.
     pub fn levels(&self) -> usize {
-        let levels = self.sets.iter().map(|(entry, _)| entry.levels);
+        let levels = self.sets.iter().map(|(_, set)| set.levels());
         levels.max().unwrap_or(1)
     }
 
@@ -182,14 +183,14 @@ impl Blueprint {
         let (selection, triggers) = (self.selection.as_deref(), Triggers::new(&config.trigger));
         let pairs = Ingest::pairs(instruments);
         let factor = (0..shards).map(|shard| {
-            let shards = Shards::new(shards);
+            let (shards, names) = (Shards::new(shards), names.clone());
             let share = shards.share(instruments);
             let banks = self.sets.iter().map(|(_, set)| set.bank(share)).collect();
             match shards.count() {
-                1 => Factor::new(banks, selection, triggers, instruments, pairs),
+                1 => Factor::new(banks, selection, triggers, names, pairs),
                 _ => {
                     let place = (shards, shard);
-                    Factor::of_shard(place, banks, selection, triggers, instruments, pairs)
+                    Factor::of_shard(place, banks, selection, triggers, names, pairs)
                 }
             }
         });

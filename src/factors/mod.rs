@@ -119,6 +119,8 @@
 //! # }
 //! ```
 
+use std::io;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -129,6 +131,7 @@ mod ranged;
 mod registry;
 mod test0000;
 
+pub use crate::messages::Instrument;
 pub use crate::messages::market::{Depth, IndexPrice, Ticker, Trade};
 pub use bank::FactorBank;
 pub use market::{Market, MarketParams};
@@ -171,6 +174,12 @@ pub trait FactorSet<const N: usize>: Sized + Send + 'static {
         size_of::<Self>()
     }
 
+    /// Which instrument this state belongs to: its name, its exchange and its type. Called once,
+    /// before the instrument's first event and before [`load`](Self::load).
+    fn on_instrument(&mut self, instrument: &Instrument) {
+        let _ = instrument;
+    }
+
     /// A new book. Prices are finite and positive, sizes finite and not negative.
     fn on_depth(&mut self, depth: &Depth<'_>) {
         let _ = depth;
@@ -194,6 +203,30 @@ pub trait FactorSet<const N: usize>: Sized + Send + 'static {
     /// Writes the factors. It takes the state mutably, so that it can cache costly results until an
     /// event changes them.
     fn write(&mut self, out: &mut [f64; N]);
+
+    /// Saves the state, so that [`load`](Self::load) can restore it in another process on the same
+    /// kind of processor. After that, both write the same factors to the last bit. A set without
+    /// this function cannot be part of a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// What `to` returns; [`io::ErrorKind::Unsupported`] if the set cannot be saved.
+    fn save(&self, to: &mut dyn io::Write) -> io::Result<()> {
+        let _ = to;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Replaces the state by one that [`save`](Self::save) wrote, of a set with the same parameters.
+    ///
+    /// # Errors
+    ///
+    /// What `from` returns; [`io::ErrorKind::InvalidData`] for values that a saved state never has;
+    /// [`io::ErrorKind::Unsupported`] if the set cannot be saved. After an error the state is
+    /// unspecified and must not be used.
+    fn load(&mut self, from: &mut dyn io::Read) -> io::Result<()> {
+        let _ = from;
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// The parameters of a set that has none: any key is refused.

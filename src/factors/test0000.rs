@@ -1,6 +1,9 @@
 //! `test0000`: the smallest set that shows whether everything is connected correctly.
 
+use std::io;
+
 use super::{Depth, FactorSet, NoParams};
+use crate::state;
 
 /// Spread, mid price and best bid of the last Depth.
 ///
@@ -38,5 +41,14 @@ impl FactorSet<3> for Test0000 {
     #[inline]
     fn write(&mut self, out: &mut [f64; 3]) {
         *out = [self.ask - self.bid, (self.ask + self.bid) / 2.0, self.bid];
+    }
+
+    fn save(&self, to: &mut dyn io::Write) -> io::Result<()> {
+        state::put(to, &[self.bid, self.ask])
+    }
+
+    fn load(&mut self, from: &mut dyn io::Read) -> io::Result<()> {
+        [self.bid, self.ask] = state::take(from)?;
+        Ok(())
     }
 }

@@ -4,12 +4,13 @@
 //! is put in quarantine; the others continue.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use super::Shards;
 use crate::abi::EventKind;
 use crate::factors::FactorBank;
 use crate::messages::market::IndexPrice;
-use crate::messages::{Body, Event, FactorVector, InstrumentId, Meta, PairId};
+use crate::messages::{Body, Event, FactorVector, InstrumentId, Meta, Names, PairId};
 use crate::os::panic::Payload;
 use crate::sync::padded::{Items, Values};
 
@@ -70,6 +71,8 @@ pub struct Factor {
     /// By place. Without shards an instrument's place is its number.
     instruments: Items<Instrument>,
     pairs: Items<Pair>,
+    /// What the instruments are, by number.
+    names: Arc<Names>,
     /// How instruments are assigned to shards, and which shard this is; `None` if all are
     /// here.
     shard: Option<(Shards, usize)>,
@@ -101,8 +104,8 @@ struct Pair {
 }
 
 impl Factor {
-    /// A stage that runs these sets in this order, with room for `instruments` and `pairs`.
-    /// `selection` has the places of the factors that are sent; `None` sends all.
+    /// A stage that runs these sets in this order, with room for the instruments of `names` and
+    /// for `pairs`. `selection` has the places of the factors that are sent; `None` sends all.
     ///
     /// # Panics
     ///
@@ -111,8 +114,19 @@ impl Factor {
         banks: Vec<Box<dyn FactorBank>>,
         selection: Option<&[usize]>,
         triggers: Triggers,
-        instruments: usize,
+        names: Arc<Names>,
         pairs: usize,
+    ) -> Self {
+        let instruments = names.capacity();
+        Self::with_room((instruments, pairs), banks, selection, triggers, names)
+    }
+
+    fn with_room(
+        (instruments, pairs): (usize, usize),
+        banks: Vec<Box<dyn FactorBank>>,
+        selection: Option<&[usize]>,
+        triggers: Triggers,
+        names: Arc<Names>,
     ) -> Self {
         let widths: Box<[usize]> = banks.iter().map(|bank| bank.width()).collect();
         let width = widths.iter().sum();
@@ -139,12 +153,13 @@ impl Factor {
             triggers,
             instruments: Items::new(instruments, || unheard),
             pairs: Items::new(pairs, || pair),
+            names,
             shard: None,
         }
     }
 
     /// As [`new`](Self::new), for the instruments of one of several shards. It has room for
-    /// that shard's share of `instruments`, and so must the banks.
+    /// that shard's share of the instruments, and so must the banks.
     ///
     /// # Panics
     ///
@@ -154,13 +169,13 @@ impl Factor {
         banks: Vec<Box<dyn FactorBank>>,
         selection: Option<&[usize]>,
         triggers: Triggers,
-        instruments: usize,
+        names: Arc<Names>,
         pairs: usize,
     ) -> Self {
-        let share = shards.share(instruments);
+        let share = shards.share(names.capacity());
         Self {
             shard: Some((shards, shard)),
-            ..Self::new(banks, selection, triggers, share, pairs)
+            ..Self::with_room((share, pairs), banks, selection, triggers, names)
         }
     }
 
@@ -253,9 +268,16 @@ impl Factor {
         }
     }
 
-    /// Adds a new instrument to its pair, and applies the pair's index price if there is one.
+    /// Tells the sets a new instrument, adds it to its pair, and applies the pair's index price
+    /// if there is one.
     #[cold]
     fn join_pair(&mut self, id: InstrumentId, pair: PairId) {
+        if let Some(instrument) = self.names.instrument(self.number(id)) {
+            for (place, bank) in self.banks.iter_mut().enumerate() {
+                self.at = place;
+                bank.on_instrument(id, instrument);
+            }
+        }
         let pair = &mut self.pairs[pair.index()];
         self.instruments[id.index()].next = pair.first;
         pair.first = Next::Instrument(id);

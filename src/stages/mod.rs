@@ -77,8 +77,9 @@ mod tests {
 
     #[test]
     fn what_is_printed_of_a_stage_names_it_and_its_size() {
-        let ingest = Ingest::new(5, Arc::new(Names::new(1)), Rules::default());
-        let factor = Factor::new(Vec::new(), None, Triggers::new(&[]), 1, 1);
+        let names = Arc::new(Names::new(1));
+        let ingest = Ingest::new(5, names.clone(), Rules::default());
+        let factor = Factor::new(Vec::new(), None, Triggers::new(&[]), names, 1);
         let egress = Egress::conflating(1, 1, 1);
         assert!(format!("{ingest:?}").starts_with("Ingest { levels: 5, instruments: 0"));
         assert!(format!("{factor:?}").starts_with("Factor { sets: 0, width: 0"));

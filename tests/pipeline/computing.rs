@@ -14,7 +14,7 @@ fn inline(json: &str) -> Engine {
     Engine::start(&config(json)).unwrap()
 }
 
-fn config(json: &str) -> Config {
+pub(crate) fn config(json: &str) -> Config {
     let mut config = Config::from_json(json).unwrap();
     config.placement = signal::pipeline::placement::Placement::Inline;
     config
@@ -27,7 +27,7 @@ fn refusal(config: &Config) -> String {
 }
 
 /// Model and values of each signal that is ready.
-fn poll(engine: &mut Engine) -> Vec<(Option<usize>, Vec<f64>)> {
+pub(crate) fn poll(engine: &mut Engine) -> Vec<(Option<usize>, Vec<f64>)> {
     let mut seen = Vec::new();
     engine.poll(|_, signal| {
         let model = signal.model.map(|id| id.index());
@@ -60,7 +60,7 @@ fn linear(dir: &Path, name: &str, weights: usize) -> PathBuf {
 
 const BOOK: f64 = 100.0;
 
-fn book() -> Owned {
+pub(crate) fn book() -> Owned {
     depth("btc_usdt", 5, BOOK)
 }
 

@@ -6,6 +6,7 @@
 
 mod batch;
 mod computing;
+mod dynamic_sets;
 mod factors;
 mod model_lanes;
 mod overload;

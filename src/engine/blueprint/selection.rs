@@ -14,18 +14,31 @@ pub(super) struct Disabled<'a> {
 impl<'a> Disabled<'a> {
     /// An unknown name is an error: what it was meant to disable would stay enabled. A name
     /// that is known but not configured is accepted, because it is not in use anyway.
-    pub(super) fn new(config: &'a Config, registry: &Registry) -> Result<Self, Error> {
+    pub(super) fn new(
+        config: &'a Config,
+        registry: &Registry,
+        configured: &[(Entry, Prepared)],
+    ) -> Result<Self, Error> {
+        let known: Vec<(&str, Vec<&str>)> = registry
+            .factors
+            .iter()
+            .map(|set| (set.name, set.factors.to_vec()))
+            .chain(
+                configured
+                    .iter()
+                    .map(|(set, prepared)| (set.name, prepared.factors().collect())),
+            )
+            .collect();
         for name in &config.disabled_factors {
-            let known = registry.factors.iter().any(|set| {
-                let factor = name
-                    .strip_prefix(set.name)
-                    .and_then(|f| f.strip_prefix('.'));
-                *name == set.name || set.factors.contains(&factor.unwrap_or(name))
+            let is_known = known.iter().any(|(set, factors)| {
+                let factor = name.strip_prefix(set).and_then(|f| f.strip_prefix('.'));
+                name == set || factors.contains(&factor.unwrap_or(name))
             });
-            if !known {
-                let sets = registry.factors.iter();
-                let named = sets.flat_map(|set| set.factors.iter().copied().chain([set.name]));
-                let meant = suggestion(name, named);
+            if !is_known {
+                let named = known
+                    .iter()
+                    .flat_map(|(set, factors)| factors.iter().chain([set]));
+                let meant = suggestion(name, named.copied());
                 return Err(Error::Config(format!(
                     "disabled_factors names {name:?}{meant}; expected a factor set, a factor, \
                      or set.factor"
@@ -52,8 +65,18 @@ impl<'a> Disabled<'a> {
         })
     }
 
-    fn set(&self, set: &str) -> bool {
-        self.factors.iter().any(|name| name == set)
+    /// The sets that are left.
+    pub(super) fn sets(
+        &self,
+        mut configured: Vec<(Entry, Prepared)>,
+    ) -> Result<Vec<(Entry, Prepared)>, Error> {
+        configured.retain(|(set, _)| !self.factors.iter().any(|name| name == set.name));
+        if configured.is_empty() {
+            return Err(Error::Config(
+                "disabled_factors leaves no factor set; expected at least one to stay".into(),
+            ));
+        }
+        Ok(configured)
     }
 
     fn factor(&self, set: &str, factor: &str) -> bool {
@@ -73,7 +96,7 @@ impl<'a> Disabled<'a> {
     ) -> Result<(Vec<String>, Option<Vec<usize>>), Error> {
         let all = sets
             .iter()
-            .flat_map(|(set, _)| set.factors.iter().map(|factor| (set.name, *factor)));
+            .flat_map(|(set, prepared)| prepared.factors().map(|factor| (set.name, factor)));
         let mut names = Vec::new();
         let mut places = Vec::new();
         let mut total = 0;
@@ -107,10 +130,10 @@ impl<'a> Disabled<'a> {
     }
 }
 
-pub(super) fn sets(
+/// The configured factor sets with their parameters, in their order.
+pub(super) fn configured(
     config: &Config,
     registry: &Registry,
-    disabled: &Disabled<'_>,
 ) -> Result<Vec<(Entry, Prepared)>, Error> {
     let mut sets = Vec::new();
     for (index, entry) in config.factors.iter().enumerate() {
@@ -126,14 +149,7 @@ pub(super) fn sets(
         let prepared = set
             .prepare(&entry.params)
             .map_err(|error| Error::Config(format!("factors[{index}].{error}")))?;
-        if !disabled.set(set.name) {
-            sets.push((*set, prepared));
-        }
-    }
-    if sets.is_empty() {
-        return Err(Error::Config(
-            "disabled_factors leaves no factor set; expected at least one to stay".into(),
-        ));
+        sets.push((*set, prepared));
     }
     Ok(sets)
 }

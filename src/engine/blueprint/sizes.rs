@@ -41,7 +41,7 @@ impl Blueprint {
         let state: usize = self
             .sets
             .iter()
-            .fold(0, |sum, (_, set)| sum.saturating_add(set.state_bytes));
+            .fold(0, |sum, (_, set)| sum.saturating_add(set.state_bytes()));
         let (instruments, shards) = (self.config.instruments.max, self.config.shards);
         let (share, pairs) = (
             Shards::new(shards).share(instruments),
@@ -55,7 +55,8 @@ impl Blueprint {
                 Signals::words(self.widest_signal()),
             ),
             (
-                instruments.saturating_mul(state),
+                // Each shard has a shadow's state too.
+                instruments.saturating_add(shards).saturating_mul(state),
                 format!(
                     "instruments.max: {instruments} instruments with {state} bytes of factor state each"
                 ),

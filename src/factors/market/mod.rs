@@ -10,12 +10,15 @@ mod book;
 mod recent;
 mod window;
 
+use std::io;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::ranged::Ranged;
 use super::{Depth, FactorSet, IndexPrice, Ticker, Trade};
 use crate::abi::{LEVELS, SIDE_BUY, SIDE_SELL};
+use crate::state;
 use recent::Recent;
 use window::Window;
 
@@ -222,6 +225,31 @@ impl FactorSet<15> for Market {
             self.values[TRADE_INTENSITY] = f64::from(self.recent.count());
         }
         *out = self.values;
+    }
+
+    fn save(&self, to: &mut dyn io::Write) -> io::Result<()> {
+        state::put(to, &self.values)?;
+        state::put(to, &[self.index, self.ticker_mid])?;
+        state::put(to, &u64::from(self.traded))?;
+        self.window.save(to)?;
+        self.recent.save(to)
+    }
+
+    fn load(&mut self, from: &mut dyn io::Read) -> io::Result<()> {
+        self.values = state::take(from)?;
+        [self.index, self.ticker_mid] = state::take(from)?;
+        self.traded = match state::take::<u64>(from)? {
+            0 => false,
+            1 => true,
+            _ => return Err(state::invalid("a flag that is neither 0 nor 1")),
+        };
+        self.window.load(from)?;
+        self.recent.load(from)?;
+        // `write` computes from the last trade.
+        if self.traded && (self.window.is_empty() || self.recent.is_empty()) {
+            return Err(state::invalid("a trade that is not stored"));
+        }
+        Ok(())
     }
 }
 

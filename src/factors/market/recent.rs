@@ -1,5 +1,9 @@
 //! How many trades came within a second.
 
+use std::io;
+
+use crate::state;
+
 /// Maximum number of trades that are counted.
 const CAPACITY: usize = 1024;
 /// Length of the span, ns. A trade exactly this old is outside.
@@ -43,6 +47,11 @@ impl Recent {
             latest_before: i64::MIN,
             first: 0,
         }
+    }
+
+    /// Whether there is no trade.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// Bytes on the heap that this value holds.
@@ -111,9 +120,34 @@ impl Recent {
         (self.count - self.first) as u32
     }
 
+    /// Saves the times.
+    pub fn save(&self, to: &mut dyn io::Write) -> io::Result<()> {
+        state::put(to, &[self.count, self.ascends_from, self.first])?;
+        state::put(to, &self.latest_before)?;
+        state::put_all(to, &self.times.0[..self.stored()])
+    }
+
+    /// Replaces the times by saved ones.
+    pub fn load(&mut self, from: &mut dyn io::Read) -> io::Result<()> {
+        let [count, ascends_from, first] = state::take::<[u64; 3]>(from)?;
+        let last = count.saturating_sub(1);
+        if ascends_from > first || first > last || last > i64::MAX as u64 {
+            return Err(state::invalid("times of trades that do not exist"));
+        }
+        (self.count, self.ascends_from, self.first) = (count, ascends_from, first);
+        self.latest_before = state::take(from)?;
+        let stored = self.stored();
+        state::take_all(from, &mut self.times.0[..stored])
+    }
+
+    /// Number of trades whose times are stored.
+    fn stored(&self) -> usize {
+        self.count.min(CAPACITY as u64) as usize
+    }
+
     #[cold]
     fn count_all(&self, last: i64) -> u32 {
-        let len = self.count.min(CAPACITY as u64) as usize;
+        let len = self.stored();
         // Branch-free, so nothing to mispredict: half a nanosecond per trade.
         let within =
             |&time: &i64| u64::from((time <= last) & ((last.wrapping_sub(time) as u64) < SPAN));

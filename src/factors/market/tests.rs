@@ -7,6 +7,7 @@ use super::*;
 use crate::testing::{instrument, vector};
 
 mod naive;
+mod saved;
 
 use naive::Naive;
 
@@ -297,27 +298,27 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// Hands the event to the set. To look is no event.
+fn apply(set: &mut Market, event: &Event) {
+    match event {
+        Event::Book(best, deeper) => on_book(set, *best, *deeper),
+        Event::Trade(trade) => set.on_trade(trade),
+        Event::Ticker(ticker) => set.on_ticker(ticker),
+        Event::Index(price) => set.on_index_price(&IndexPrice { price: *price }),
+        Event::Look => {}
+    }
+}
+
 fn agree(window: usize, events: &[Event]) -> Result<(), TestCaseError> {
     let mut set = market(&format!(r#"{{"window": {window}}}"#));
     let mut naive = Naive::new(window);
     for event in events.iter().chain([&Event::Look]) {
+        apply(&mut set, event);
         match event {
-            Event::Book(best, deeper) => {
-                on_book(&mut set, *best, *deeper);
-                naive.book = Some((*best, *deeper));
-            }
-            Event::Trade(trade) => {
-                set.on_trade(trade);
-                naive.trades.push(*trade);
-            }
-            Event::Ticker(ticker) => {
-                set.on_ticker(ticker);
-                naive.tickers.push(*ticker);
-            }
-            Event::Index(price) => {
-                set.on_index_price(&IndexPrice { price: *price });
-                naive.index = Some(*price);
-            }
+            Event::Book(best, deeper) => naive.book = Some((*best, *deeper)),
+            Event::Trade(trade) => naive.trades.push(*trade),
+            Event::Ticker(ticker) => naive.tickers.push(*ticker),
+            Event::Index(price) => naive.index = Some(*price),
             Event::Look => {
                 let expected = naive.vector();
                 for (factor, got) in vector(&mut set).into_iter().enumerate() {

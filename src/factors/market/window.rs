@@ -1,8 +1,11 @@
 //! The last trades' prices and sizes.
 
+use std::io;
+
 use bytemuck::{Pod, Zeroable};
 
 use super::ratio;
+use crate::state;
 
 /// Values in a cache line.
 const LINE: usize = 8;
@@ -54,6 +57,11 @@ impl Window {
         2 * size.div_ceil(LINE) * size_of::<Line>()
     }
 
+    /// Whether there is no trade.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Bytes on the heap that this window holds.
     #[cfg(test)]
     pub fn held(&self) -> usize {
@@ -72,6 +80,32 @@ impl Window {
         if self.next == self.size {
             self.next = 0;
         }
+    }
+
+    /// Saves the trades.
+    pub fn save(&self, to: &mut dyn io::Write) -> io::Result<()> {
+        let values: &[f64] = bytemuck::cast_slice(&self.lines);
+        let (prices, volumes) = values.split_at(values.len() / 2);
+        state::put(
+            to,
+            &[self.size, self.len, self.next].map(|count| count as u64),
+        )?;
+        state::put_all(to, &prices[..self.len])?;
+        state::put_all(to, &volumes[..self.len])
+    }
+
+    /// Replaces the trades by those that a window of the same size saved.
+    pub fn load(&mut self, from: &mut dyn io::Read) -> io::Result<()> {
+        let [size, len, next] = state::take::<[u64; 3]>(from)?.map(|count| count as usize);
+        let fills = len < size && next == len;
+        if size != self.size || !(fills || len == size && next < size) {
+            return Err(state::invalid("the trades of another window"));
+        }
+        (self.len, self.next) = (len, next);
+        let values: &mut [f64] = bytemuck::cast_slice_mut(&mut self.lines);
+        let (prices, volumes) = values.split_at_mut(values.len() / 2);
+        state::take_all(from, &mut prices[..len])?;
+        state::take_all(from, &mut volumes[..len])
     }
 
     /// Mean size, weighted mean price and deviation of the trades. There must be at least one

@@ -5,6 +5,8 @@ use crate::factors::{Entry, FactorSet, NoParams, Registry};
 use crate::messages::Ends;
 use crate::messages::market::{Ticker, Trade};
 
+mod instruments;
+
 /// Last index price and number of trades.
 #[derive(Default)]
 struct Seen([f64; 2]);
@@ -29,12 +31,16 @@ impl FactorSet<2> for Seen {
     }
 }
 
+fn names(instruments: usize) -> Arc<Names> {
+    Arc::new(Names::new(instruments))
+}
+
 fn stage(triggers: &[EventKind], selection: Option<&[usize]>) -> Factor {
     let mut registry = Registry::builtin();
     registry.add::<Seen, _>();
     let set: &Entry = registry.get("seen").unwrap();
     let bank = set.prepare(&serde_json::Map::new()).unwrap().bank(4);
-    Factor::new(vec![bank], selection, Triggers::new(triggers), 4, 2)
+    Factor::new(vec![bank], selection, Triggers::new(triggers), names(4), 2)
 }
 
 const TRADE: Body<'_> = Body::Trade(Trade {
@@ -133,7 +139,7 @@ fn a_shard_keeps_its_own_instruments_under_their_numbers() {
     let prepared = registry.get("seen").unwrap().prepare(&Default::default());
     let bank = prepared.unwrap().bank(shards.share(8));
     let triggers = Triggers::new(&[EventKind::Trade, EventKind::IndexPrice]);
-    let mut factor = Factor::of_shard((shards, 1), vec![bank], None, triggers, 8, 2);
+    let mut factor = Factor::of_shard((shards, 1), vec![bank], None, triggers, names(8), 2);
     for (id, pair, trades) in [(1, 0, 1.0), (7, 0, 1.0), (4, 1, 1.0), (7, 0, 2.0)] {
         assert_eq!(
             run(&mut factor, id, pair, 1, TRADE),
@@ -230,7 +236,7 @@ fn fragile(triggers: &[EventKind]) -> Factor {
         prepared.unwrap().bank(4)
     };
     let banks = vec![bank("seen"), bank("fragile")];
-    Factor::new(banks, None, Triggers::new(triggers), 4, 1)
+    Factor::new(banks, None, Triggers::new(triggers), names(4), 1)
 }
 
 #[test]

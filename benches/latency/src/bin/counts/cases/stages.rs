@@ -91,17 +91,17 @@ fn factor(set: &str, kinds: &[EventKind]) -> Made {
     let set = sets
         .get(set)
         .ok_or_else(|| format!("no factor set {set}"))?;
+    let prepared = set.prepare(&Map::new())?;
+    let levels = prepared.levels();
     let mut factor = Factor::new(
-        vec![set.prepare(&Map::new())?.bank(INSTRUMENTS)],
+        vec![prepared.bank(INSTRUMENTS)],
         None,
         Triggers::new(&[EventKind::Depth]),
-        INSTRUMENTS,
+        Arc::new(Names::new(INSTRUMENTS)),
         Ingest::pairs(INSTRUMENTS),
     );
-    let events: Vec<Vec<Event<'static>>> = kinds
-        .iter()
-        .map(|&kind| checked(kind, set.levels))
-        .collect();
+    let events: Vec<Vec<Event<'static>>> =
+        kinds.iter().map(|&kind| checked(kind, levels)).collect();
     let mut give = move |event: &Event<'static>| {
         factor.on(
             event,
@@ -112,7 +112,7 @@ fn factor(set: &str, kinds: &[EventKind]) -> Made {
         );
     };
     // An index price is for instruments that have been heard of.
-    give(&checked(EventKind::Depth, set.levels)[0]);
+    give(&checked(EventKind::Depth, levels)[0]);
     Ok(each(move |number| {
         for events in &events {
             give(&events[number % DIFFERENT]);
