@@ -196,6 +196,9 @@ impl Blueprint {
         });
         let factor = factor.collect();
         self.models.truncate(shards);
+        for model in self.models.iter_mut().flatten() {
+            model.reserve(instruments);
+        }
         let models = std::mem::take(&mut self.models).into_iter();
         let names_of_models = self.infos.iter().map(|info| info.name.clone()).collect();
         let factors = self.factors.len();

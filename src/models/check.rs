@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::load::{self, MAX_JSON_BYTES};
 use super::{Model, ModelError, room};
+use crate::messages::InstrumentId;
 use crate::os::files;
 
 /// What `MODEL_FILE.check.json` holds: factor vectors, the outputs that the model's trainer
@@ -104,19 +105,20 @@ impl Check {
         self.outputs.first().map_or(0, Vec::len)
     }
 
-    /// Runs the model on every input.
+    /// Makes room for one instrument, and runs the model on every input as that instrument.
     ///
     /// # Errors
     ///
     /// The first output beyond the tolerance, with both values.
     pub fn run(&self, model: &mut dyn Model) -> Result<(), ModelError> {
+        model.reserve(1);
         let names = model.outputs().to_vec();
         let mut out = vec![0.0; names.len()];
         let scales = self.scales(names.len());
         for (row, (input, expected)) in self.inputs.iter().zip(&self.outputs).enumerate() {
             self.same_length("inputs", row, input.len(), model.inputs())?;
             self.same_length("outputs", row, expected.len(), out.len())?;
-            model.run(input, &mut out);
+            model.run(InstrumentId(0), input, &mut out);
             for (column, (&ours, &reference)) in out.iter().zip(expected).enumerate() {
                 if !close(ours, reference, self.tolerance * scales[column]) {
                     return Err(ModelError(format!(

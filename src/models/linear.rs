@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::load::{self, MAX_JSON_BYTES};
 use super::{Model, ModelError};
+use crate::messages::InstrumentId;
 
 /// `signal = bias + sum w (x - mean) / scale`, and `confidence = 2 / (1 + exp(-|signal|)) - 1`,
 /// which is 0 for a signal of 0 and approaches 1 as `|signal|` grows.
@@ -13,11 +14,12 @@ use super::{Model, ModelError};
 /// computed in `f64`, in the order of the weights.
 ///
 /// ```
+/// use signal::InstrumentId;
 /// use signal::models::{Linear, Model};
 /// let json = r#"{"weights": [2.0, -1.0], "bias": 0.5, "mean": [1.0, 0.0], "scale": [2.0, 1.0]}"#;
 /// let mut model = Linear::parse(json.as_bytes())?;
 /// let mut out = [0.0; 2];
-/// model.run(&[3.0, 1.0], &mut out);
+/// model.run(InstrumentId(0), &[3.0, 1.0], &mut out);
 /// assert_eq!(out[0], 0.5 + 2.0 * (3.0 - 1.0) / 2.0 - 1.0);
 /// assert_eq!(out[1], 2.0 / (1.0 + (-1.5f64).exp()) - 1.0);
 /// # Ok::<(), signal::models::ModelError>(())
@@ -114,7 +116,11 @@ impl Model for Linear {
     }
 
     #[inline]
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
+    fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
         let mut signal = self.bias;
         for (term, x) in self.terms.iter().zip(factors) {
             signal += term.weight * (x - term.mean) / term.scale;
@@ -143,11 +149,11 @@ mod tests {
         );
         assert_eq!(model.outputs(), ["signal", "confidence"]);
         let mut out = [0.0; 2];
-        model.run(&[8.0, 3.0], &mut out);
+        model.run(InstrumentId(0), &[8.0, 3.0], &mut out);
         assert_eq!(out[0], 0.25 + 10.5 - 6.25);
         assert_eq!(out[1], 2.0 / (1.0 + (-4.5f64).exp()) - 1.0);
         // As far from 0, on the negative side.
-        model.run(&[1.0, 1.8], &mut out);
+        model.run(InstrumentId(0), &[1.0, 1.8], &mut out);
         assert_eq!(out, [-4.5, 2.0 / (1.0 + (-4.5f64).exp()) - 1.0]);
     }
 

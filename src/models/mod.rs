@@ -28,6 +28,10 @@ mod room;
 mod test0000;
 mod xgboost;
 
+use std::io;
+
+use crate::messages::InstrumentId;
+
 pub use check::Check;
 pub use iterations::Iterations;
 pub use lightgbm::LightGbm;
@@ -42,6 +46,35 @@ pub use xgboost::XgBoost;
 /// A model. It runs on one lane and may keep state, but must not allocate, lock, log or wait in
 /// [`run`](Self::run). With several shards there is one model per shard, which sees only the factor
 /// vectors of its shard's instruments.
+///
+/// A model without state, the sum of its factors:
+///
+/// ```
+/// use signal::InstrumentId;
+/// use signal::models::Model;
+///
+/// struct Sum { inputs: usize, outputs: [String; 1] }
+///
+/// impl Model for Sum {
+///     fn inputs(&self) -> usize {
+///         self.inputs
+///     }
+///     fn outputs(&self) -> &[String] {
+///         &self.outputs
+///     }
+///     fn keeps_state(&self) -> bool {
+///         false
+///     }
+///     fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
+///         out[0] = factors.iter().sum();
+///     }
+/// }
+///
+/// let mut registry = signal::Registry::default();
+/// registry.models.add("sum", |factors| {
+///     Box::new(Sum { inputs: factors.len(), outputs: ["sum".to_owned()] })
+/// });
+/// ```
 pub trait Model: Send {
     /// Length of the factor vector that it takes.
     fn inputs(&self) -> usize;
@@ -54,18 +87,58 @@ pub trait Model: Send {
     /// Names of the values that it writes.
     fn outputs(&self) -> &[String];
 
-    /// Maps `factors` ([`inputs`](Self::inputs) values) to `out`
-    /// (one value for each of [`outputs`](Self::outputs)).
+    /// Whether the outputs depend on earlier runs. The engine may run a model without state at any
+    /// time, on any vector, to keep it warm.
+    fn keeps_state(&self) -> bool;
+
+    /// Bytes of state per instrument.
+    fn state_bytes(&self) -> usize {
+        0
+    }
+
+    /// Makes room for the state of `instruments` instruments, numbered from 0, and forgets all
+    /// earlier runs. The engine calls it before the first run. All memory of the state is allocated
+    /// here.
+    fn reserve(&mut self, instruments: usize) {
+        let _ = instruments;
+    }
+
+    /// Maps `factors` of `instrument` ([`inputs`](Self::inputs) values) to `out` (one value for each
+    /// of [`outputs`](Self::outputs)).
     ///
     /// # Panics
     ///
-    /// May panic if a slice has another length.
-    fn run(&mut self, factors: &[f64], out: &mut [f64]);
+    /// May panic if a slice has another length, or if there is no [room](Self::reserve) for the
+    /// instrument.
+    fn run(&mut self, instrument: InstrumentId, factors: &[f64], out: &mut [f64]);
 
     /// Forgets all earlier runs. A model that keeps state must implement this: before the first
     /// event, the engine warms every model by running it on zeros, and on the rows of its check
     /// file, and then resets it.
     fn reset(&mut self) {}
+
+    /// Saves the instrument's state, so that [`load`](Self::load) can restore it in another process
+    /// on the same kind of processor.
+    ///
+    /// # Errors
+    ///
+    /// What `to` returns; [`io::ErrorKind::Unsupported`] if the model has no state or cannot save it.
+    fn save(&self, instrument: InstrumentId, to: &mut dyn io::Write) -> io::Result<()> {
+        let _ = (instrument, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Replaces the instrument's state by one that [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    ///
+    /// What `from` returns; [`io::ErrorKind::InvalidData`] for values that a saved state never has;
+    /// [`io::ErrorKind::Unsupported`] if the model has no state or cannot save it. After an error
+    /// the state is unspecified and must not be used.
+    fn load(&mut self, instrument: InstrumentId, from: &mut dyn io::Read) -> io::Result<()> {
+        let _ = (instrument, from);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// What is wrong with a model file, in a sentence that names the place in it and what was expected.

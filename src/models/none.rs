@@ -1,6 +1,7 @@
 //! `none`: no model; the factors themselves are sent.
 
 use super::Model;
+use crate::messages::InstrumentId;
 
 /// Copies the factors to the outputs.
 ///
@@ -30,7 +31,11 @@ impl Model for NoModel {
     }
 
     #[inline]
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
+    fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
         out.copy_from_slice(factors);
     }
 }

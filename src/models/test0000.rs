@@ -1,6 +1,7 @@
 //! `test0000`: a constant model that shows whether everything is connected correctly.
 
 use super::Model;
+use crate::messages::InstrumentId;
 
 /// Always `[pred_signal, pred_confidence] = [1.0, 0.8]`, where 0.8 is an `f32` widened to `f64`, as
 /// in the model that it replaces.
@@ -39,7 +40,11 @@ impl Model for Test0000 {
     }
 
     #[inline]
-    fn run(&mut self, _factors: &[f64], out: &mut [f64]) {
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
+    fn run(&mut self, _: InstrumentId, _factors: &[f64], out: &mut [f64]) {
         out.copy_from_slice(&OUTPUTS);
     }
 }

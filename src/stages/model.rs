@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::messages::{FactorVector, ModelId, Prediction};
+use crate::messages::{FactorVector, InstrumentId, ModelId, Prediction};
 use crate::models::Model;
 use crate::os::panic::Payload;
 use crate::os::time::Instant;
@@ -69,7 +69,8 @@ struct Message {
 
 impl ModelStage {
     /// A stage that runs these models in this order. Each is run here on zeros, so that it
-    /// fails before the first event if it fails at all.
+    /// fails before the first event if it fails at all. The models have
+    /// [room](Model::reserve) for all instruments.
     ///
     /// # Panics
     ///
@@ -143,8 +144,8 @@ impl ModelStage {
             let start = Instant::now();
             for _ in 0..PRIMING_RUNS {
                 let inputs = &zeros[..slot.model.inputs()];
-                slot.model
-                    .run(inputs, &mut self.outputs[slot.outputs.clone()]);
+                let outputs = &mut self.outputs[slot.outputs.clone()];
+                slot.model.run(InstrumentId(0), inputs, outputs);
                 if start.elapsed() > PRIMING_TIME {
                     break;
                 }
@@ -176,7 +177,9 @@ impl ModelStage {
                 }
                 let outputs = &mut self.outputs[slot.outputs.clone()];
                 let model = &mut slot.model;
-                match catch_unwind(AssertUnwindSafe(|| model.run(vector.values, outputs))) {
+                let instrument = vector.meta.instrument;
+                let run = || model.run(instrument, vector.values, outputs);
+                match catch_unwind(AssertUnwindSafe(run)) {
                     Ok(()) => runs = true,
                     Err(payload) => {
                         self.outputs[slot.outputs.clone()].fill(f64::NAN);
@@ -226,7 +229,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::messages::{Ends, InstrumentId, Meta};
+    use crate::messages::{Ends, Meta};
 
     struct Times(f64, Vec<String>);
 
@@ -237,7 +240,11 @@ mod tests {
         fn outputs(&self) -> &[String] {
             &self.1
         }
-        fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+        fn keeps_state(&self) -> bool {
+            false
+        }
+
+        fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
             out.fill(factors[0] * self.0);
         }
     }
@@ -270,7 +277,11 @@ mod tests {
         fn outputs(&self) -> &[String] {
             &self.outputs
         }
-        fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+        fn keeps_state(&self) -> bool {
+            false
+        }
+
+        fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
             self.counts[0].fetch_add(1, Ordering::Relaxed);
             std::thread::sleep(self.sleeps);
             assert!(factors[0] != self.fatal, "the fatal factor");

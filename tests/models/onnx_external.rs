@@ -56,7 +56,7 @@ fn model(entries: &[(&str, &str)]) -> Vec<u8> {
 fn run(path: &Path) -> Result<[f64; 2], String> {
     let mut model = load(path, None, &[]).map_err(|error| error.to_string())?;
     let mut out = [0.0; 2];
-    model.run(&[1.0, 2.0], &mut out);
+    model.run(signal::InstrumentId(0), &[1.0, 2.0], &mut out);
     Ok(out)
 }
 

@@ -73,7 +73,7 @@ fn compare(case: &Case, cases: &Cases, model: &mut dyn Model) -> f64 {
     for (index, (row, values)) in rows.iter().zip(&case.values).enumerate() {
         let row: Vec<f64> = row.iter().map(|x| x.unwrap_or(f64::NAN)).collect();
         let before = meters::calls_of_thread();
-        model.run(&row[..case.inputs], &mut out);
+        model.run(signal::InstrumentId(0), &row[..case.inputs], &mut out);
         assert_eq!(meters::calls_of_thread(), before, "{} allocates", case.name);
         for (column, (&ours, &theirs)) in out.iter().zip(values).enumerate() {
             let theirs = number(theirs);
@@ -192,7 +192,7 @@ fn a_check_file_holds_for_chosen_outputs(dir: &Path) {
     let mut whole = load(&path, None, &[]).unwrap();
     let inputs = vec![1.0; whole.inputs()];
     let mut outputs = vec![0.0; whole.outputs().len()];
-    whole.run(&inputs, &mut outputs);
+    whole.run(signal::InstrumentId(0), &inputs, &mut outputs);
     for (outputs, good) in [
         (outputs.clone(), true),
         (outputs[1..].to_vec(), true),
@@ -251,7 +251,7 @@ fn a_normalizer_of_maxima_is_what_its_check_file_says() {
         std::fs::write(signal::models::Check::path(&path), json.to_string()).unwrap();
         let mut model = load(&path, None, &[]).map_err(|error| error.to_string())?;
         let mut out = [0.0; 2];
-        model.run(&[-2.0, 1.0], &mut out);
+        model.run(signal::InstrumentId(0), &[-2.0, 1.0], &mut out);
         Ok::<_, String>(out)
     };
     assert_eq!(check([1.0, 4.0]), Ok([-2.0, 1.0]));
@@ -275,7 +275,11 @@ fn try_load(path: &Path, bytes: &[u8]) -> Result<Vec<f64>, String> {
     let mut model = loaded.map_err(|error| error.to_string())?;
     let mut out = vec![0.0; model.outputs().len()];
     for fill in [1e300, f64::NAN, 1.0] {
-        model.run(&vec![fill; model.inputs()], &mut out);
+        model.run(
+            signal::InstrumentId(0),
+            &vec![fill; model.inputs()],
+            &mut out,
+        );
     }
     Ok(out)
 }

@@ -34,7 +34,7 @@ fn off(case: &Case, model: &mut dyn Model) -> Option<String> {
     let mut out = vec![0.0; model.outputs().len()];
     for (row, values) in case.inputs.iter().zip(&case.values) {
         let row: Vec<f64> = row.iter().copied().map(number).collect();
-        model.run(&row, &mut out);
+        model.run(signal::InstrumentId(0), &row, &mut out);
         assert_eq!(out.len(), values.len(), "{}", case.name);
         for (&ours, &theirs) in out.iter().zip(values) {
             let theirs = number(theirs);

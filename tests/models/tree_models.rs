@@ -79,7 +79,7 @@ fn compare(folder: &Path, name: &str, file: &str, columns: usize, allowed: u64) 
     let mut out = [0.0];
     let mut inexact = 0;
     for (row, (input, &expected)) in inputs.chunks_exact(columns).zip(&outputs).enumerate() {
-        model.run(input, &mut out);
+        model.run(signal::InstrumentId(0), input, &mut out);
         let off = ulps(kind, out[0], expected);
         assert!(
             off <= allowed,
@@ -255,7 +255,7 @@ fn survives(bytes: &[u8], parse: Parse) -> bool {
         Ok(mut model) => {
             let mut out = [0.0];
             for x in [0.0, -1.0, 1e9, f64::NAN, f64::INFINITY] {
-                model.run(&vec![x; model.inputs()], &mut out);
+                model.run(signal::InstrumentId(0), &vec![x; model.inputs()], &mut out);
             }
             false
         }

@@ -13,3 +13,4 @@ mod overload;
 mod promises;
 mod report;
 mod shards;
+mod stateful_models;

@@ -154,7 +154,11 @@ fn sizes_whose_product_is_absurd_are_refused() {
         fn outputs(&self) -> &[String] {
             &self.0
         }
-        fn run(&mut self, _factors: &[f64], out: &mut [f64]) {
+        fn keeps_state(&self) -> bool {
+            false
+        }
+
+        fn run(&mut self, _: signal::InstrumentId, _factors: &[f64], out: &mut [f64]) {
             out.fill(0.0);
         }
     }

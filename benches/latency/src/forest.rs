@@ -102,7 +102,7 @@ mod tests {
             .iter()
             .map(|row| {
                 let mut out = [0.0];
-                model.run(row, &mut out);
+                model.run(signal::InstrumentId(0), row, &mut out);
                 out[0].to_bits()
             })
             .collect();

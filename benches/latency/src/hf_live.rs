@@ -152,9 +152,8 @@ impl Design {
         let entry = registry
             .get(set)
             .ok_or_else(|| format!("there is no factor set {set:?}"))?;
-        let bank = entry
-            .prepare(&Map::<String, Value>::new())?
-            .bank(instruments);
+        let prepared = entry.prepare(&Map::<String, Value>::new())?;
+        let (levels, bank) = (prepared.levels(), prepared.bank(instruments));
         let width = bank.width();
         if model.inputs() != width {
             return Err(format!(
@@ -176,7 +175,7 @@ impl Design {
         };
         let factors = Box::into_raw(Box::new(Factors {
             bank,
-            levels: entry.levels,
+            levels,
             book: [0.0; 4 * LEVELS],
             width,
         }));
@@ -315,7 +314,7 @@ unsafe extern "C" fn run(context: *mut c_void, factors: *const f64, outputs: *mu
             slice::from_raw_parts_mut(outputs, model.outputs().len()),
         )
     };
-    model.run(factors, outputs);
+    model.run(InstrumentId(0), factors, outputs);
 }
 
 #[cfg(test)]

@@ -69,6 +69,19 @@ impl Blueprint {
                 format!("instruments.max: the tables of {instruments} instruments"),
             ),
         ];
+        let of_models: usize = self
+            .models
+            .iter()
+            .flatten()
+            .fold(0, |sum, model| sum.saturating_add(model.state_bytes()));
+        if of_models > 0 {
+            sizes.push((
+                instruments.saturating_mul(of_models),
+                format!(
+                    "instruments.max: {instruments} instruments with {of_models} bytes of model state each"
+                ),
+            ));
+        }
         if self.config.overload.egress == EgressOverload::Conflate {
             sizes.push((
                 Egress::bytes(instruments, self.callbacks(), self.widest_signal()),

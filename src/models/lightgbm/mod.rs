@@ -18,6 +18,7 @@ use text::{Header, Sections, TreeKey};
 use super::forest::{Builder, Forest};
 use super::parsed::Parsed;
 use super::{Iterations, Model, ModelError};
+use crate::messages::InstrumentId;
 
 /// An ensemble that LightGBM trained: its versions `v2` to `v4`, one output.
 ///
@@ -32,6 +33,7 @@ use super::{Iterations, Model, ModelError};
 /// categorical split sends NaN, negative and unknown categories right.
 ///
 /// ```
+/// use signal::InstrumentId;
 /// use signal::models::{LightGbm, Model};
 /// let text = "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nmax_feature_idx=1\n\
 ///     objective=regression\nfeature_names=spread basis\ntree_sizes=1\n\n\
@@ -41,7 +43,7 @@ use super::{Iterations, Model, ModelError};
 /// let mut model = LightGbm::parse(text.as_bytes())?;
 /// assert_eq!(model.input_names(), ["spread", "basis"]);
 /// let mut out = [0.0];
-/// model.run(&[0.0, 0.75], &mut out);
+/// model.run(InstrumentId(0), &[0.0, 0.75], &mut out);
 /// assert_eq!(out, [2.5]);
 /// # Ok::<(), signal::models::ModelError>(())
 /// ```
@@ -144,7 +146,11 @@ impl Model for LightGbm {
     }
 
     #[inline]
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
+    fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
         let factors = &factors[..self.inputs];
         // LightGBM drops values this small before it evaluates a tree.
         let factors = factors

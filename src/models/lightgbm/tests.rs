@@ -31,7 +31,9 @@ end of trees
 
 fn run(file: &str, x: [f64; 2]) -> f64 {
     let mut out = [0.0];
-    LightGbm::parse(file.as_bytes()).unwrap().run(&x, &mut out);
+    LightGbm::parse(file.as_bytes())
+        .unwrap()
+        .run(InstrumentId(0), &x, &mut out);
     out[0]
 }
 
@@ -227,7 +229,7 @@ fn so_many_iterations_run() {
         let parsed = LightGbm::read(file.as_bytes(), wanted);
         let mut parsed = parsed.map_err(|error| error.to_string())?;
         let mut out = [0.0];
-        parsed.model.run(&[1.0, 0.0], &mut out);
+        parsed.model.run(InstrumentId(0), &[1.0, 0.0], &mut out);
         Ok::<_, String>((out[0], parsed.note))
     };
     let first = |count| Iterations::First(std::num::NonZeroU32::new(count).unwrap());

@@ -47,6 +47,7 @@ use value::Labels;
 
 use super::parsed::{Parsed, Reading};
 use super::{Model, ModelError};
+use crate::messages::InstrumentId;
 
 pub(super) use external::External;
 pub(super) use proto::looks_like_model;
@@ -210,7 +211,11 @@ impl Model for Onnx {
     }
 
     #[inline]
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
+    fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
         assert_eq!(factors.len(), self.width, "a value for each input");
         let mut left = factors;
         for &region in &self.inputs {

@@ -10,6 +10,7 @@ use super::lower;
 use super::order::Order;
 use super::proto;
 use super::value::Elem;
+use crate::messages::InstrumentId;
 use crate::models::parsed::Parsed;
 use crate::models::{Model, ModelError};
 
@@ -205,7 +206,11 @@ impl Model for Tract {
         &self.outputs
     }
 
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
+    fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
         out.fill(f64::NAN);
         let values = caught(|| self.values(factors));
         // tract's kernels do not clear them, which would slow down all other stages of the lane.

@@ -20,6 +20,7 @@ use objective::Objective;
 use super::forest::{Builder, Forest};
 use super::parsed::Parsed;
 use super::{Iterations, Model, ModelError};
+use crate::messages::InstrumentId;
 
 /// An ensemble that XGBoost trained: `gbtree` or `dart`, one output, as JSON.
 ///
@@ -35,6 +36,7 @@ use super::{Iterations, Model, ModelError};
 /// with a check file that the model passes.
 ///
 /// ```
+/// use signal::InstrumentId;
 /// use signal::models::{Model, XgBoost};
 /// let json = r#"{"version": [3, 2, 0], "learner": {
 ///     "feature_names": [], "objective": {"name": "reg:squarederror"},
@@ -47,9 +49,9 @@ use super::{Iterations, Model, ModelError};
 /// }}"#;
 /// let mut model = XgBoost::parse(json.as_bytes())?;
 /// let mut out = [0.0];
-/// model.run(&[0.0, 0.25], &mut out);
+/// model.run(InstrumentId(0), &[0.0, 0.25], &mut out);
 /// assert_eq!(out, [2.5]);
-/// model.run(&[0.0, f64::NAN], &mut out);
+/// model.run(InstrumentId(0), &[0.0, f64::NAN], &mut out);
 /// assert_eq!(out, [-0.5]);
 /// # Ok::<(), signal::models::ModelError>(())
 /// ```
@@ -152,7 +154,11 @@ impl Model for XgBoost {
     }
 
     #[inline]
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
+    fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
         let factors = &factors[..self.inputs];
         let mut sum = self.base;
         self.forest

@@ -25,7 +25,9 @@ const FILE: &str = r#"{"learner": {
 
 fn run(file: &str, x: [f64; 2]) -> f64 {
     let mut out = [0.0];
-    XgBoost::parse(file.as_bytes()).unwrap().run(&x, &mut out);
+    XgBoost::parse(file.as_bytes())
+        .unwrap()
+        .run(InstrumentId(0), &x, &mut out);
     out[0]
 }
 
@@ -202,7 +204,7 @@ fn as_many_iterations_run_as_the_saver_would_run() {
         let parsed = XgBoost::read(file.as_bytes(), wanted);
         let mut parsed = parsed.map_err(|error| error.to_string())?;
         let mut out = [0.0];
-        parsed.model.run(&[0.0, 0.0], &mut out);
+        parsed.model.run(InstrumentId(0), &[0.0, 0.0], &mut out);
         Ok::<_, String>((out[0] - 0.5, parsed.note.unwrap_or_default()))
     };
     let said = |sum, note: &str| Ok((sum, note.to_owned()));

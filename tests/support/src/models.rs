@@ -1,5 +1,6 @@
 //! Models that a test makes of a function.
 
+use signal::InstrumentId;
 use signal::models::Model;
 
 /// What the model makes of the factors of `test0000`.
@@ -19,7 +20,11 @@ impl Model for OfFunction {
     fn outputs(&self) -> &[String] {
         &self.1
     }
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
+    fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
         out[0] = (self.0)(factors);
     }
 }

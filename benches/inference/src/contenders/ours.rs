@@ -28,6 +28,7 @@ impl Loaded {
 impl Contender for Loaded {
     #[inline]
     fn run(&mut self, row: &Row, out: &mut Out) {
-        self.model.run(row, &mut out[..self.outputs]);
+        self.model
+            .run(signal::InstrumentId(0), row, &mut out[..self.outputs]);
     }
 }

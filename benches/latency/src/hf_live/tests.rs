@@ -20,7 +20,11 @@ impl Model for Echo {
     fn outputs(&self) -> &[String] {
         &self.0
     }
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
+    fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
         out.copy_from_slice(factors);
     }
 }
@@ -141,7 +145,11 @@ impl Model for Gated {
     fn outputs(&self) -> &[String] {
         &self.1
     }
-    fn run(&mut self, _: &[f64], out: &mut [f64]) {
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
+    fn run(&mut self, _: InstrumentId, _: &[f64], out: &mut [f64]) {
         wait("the gate", || self.0.load(Ordering::Relaxed));
         out.fill(0.0);
     }

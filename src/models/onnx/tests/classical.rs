@@ -1,6 +1,7 @@
 //! Operators of classical models.
 
 use super::writer::*;
+use crate::messages::InstrumentId;
 use crate::models::Model;
 use crate::models::onnx::{External, How, Isa, Onnx, Reading};
 
@@ -307,7 +308,7 @@ fn where_runtimes_differ_there_are_two_readings_and_a_doubt() {
         let parsed = Onnx::read(how, &graph.bytes(), &[]).unwrap();
         let mut model = parsed.model;
         let mut out = vec![0.0; model.outputs().len()];
-        model.run(x, &mut out);
+        model.run(InstrumentId(0), x, &mut out);
         (out, parsed.doubt.unwrap_or_default())
     };
     let max = one(2, "ml.Normalizer", &[("norm", Text("MAX"))]);

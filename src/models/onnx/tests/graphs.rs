@@ -1,6 +1,7 @@
 //! Graphs as a whole: names, refusals, damage.
 
 use super::writer::*;
+use crate::messages::InstrumentId;
 use crate::models::onnx::{Model, Onnx};
 
 #[test]
@@ -335,7 +336,7 @@ fn damaged_models_never_panic() {
         }
         if let Ok(mut model) = Onnx::parse(&bytes, &[]) {
             let mut out = vec![0.0; model.outputs().len()];
-            model.run(&vec![1.5; model.inputs()], &mut out);
+            model.run(InstrumentId(0), &vec![1.5; model.inputs()], &mut out);
         }
     }
     assert_eq!(

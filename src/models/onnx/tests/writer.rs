@@ -1,5 +1,6 @@
 //! Writes small ONNX models.
 
+use crate::messages::InstrumentId;
 use crate::models::onnx::{External, How, Isa, Model, Onnx, Reading};
 
 /// Writes protobuf.
@@ -210,7 +211,7 @@ impl Graph {
             };
             let mut model = Onnx::read(how, &self.bytes(), &[]).unwrap().model;
             let mut out = vec![f64::NAN; model.outputs().len()];
-            model.run(x, &mut out);
+            model.run(InstrumentId(0), x, &mut out);
             out
         };
         let out = run(Isa::Portable);

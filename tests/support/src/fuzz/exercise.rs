@@ -1,5 +1,6 @@
 //! Runs a model that a fuzzer's file turned out to be.
 
+use signal::InstrumentId;
 use signal::models::{Model, ModelError};
 
 /// More inputs than the engine ever gives a model.
@@ -14,6 +15,6 @@ pub fn exercise<M: Model>(parsed: Result<M, ModelError>) {
     let mut out = vec![0.0; model.outputs().len()];
     for value in [0.0, 1.5, -1e300, f64::NAN, f64::INFINITY, f64::MIN_POSITIVE] {
         let factors = vec![value; model.inputs()];
-        model.run(&factors, &mut out);
+        model.run(InstrumentId(0), &factors, &mut out);
     }
 }

@@ -27,7 +27,11 @@ pub fn rows() -> Result<Vec<Row>, String> {
         let vectors = vectors.clone();
         let mut out = vec![0.0; model.outputs().len()];
         rows.push(Row::new(title, move |number| {
-            model.run(&vectors[number % VECTORS], &mut out);
+            model.run(
+                signal::InstrumentId(0),
+                &vectors[number % VECTORS],
+                &mut out,
+            );
             black_box(&mut out);
         }));
     };

@@ -80,7 +80,7 @@ fn kernel(mut model: Box<dyn Model>) -> Box<dyn super::Case> {
     let rows = rows();
     let mut out = vec![0.0; model.outputs().len()];
     each(move |number| {
-        model.run(&rows[number % DIFFERENT], &mut out);
+        model.run(signal::InstrumentId(0), &rows[number % DIFFERENT], &mut out);
         black_box(&out);
     })
 }
