@@ -6,9 +6,10 @@ use crate::messages::InstrumentId;
 /// Copies the factors to the outputs.
 ///
 /// ```
+/// use signal::InstrumentId;
 /// use signal::models::{Model, NoModel};
 /// let mut out = [0.0; 2];
-/// NoModel::new(&["spread", "mid_price"]).run(&[1.0, 2.0], &mut out);
+/// NoModel::new(&["spread", "mid_price"]).run(InstrumentId(0), &[1.0, 2.0], &mut out);
 /// assert_eq!(out, [1.0, 2.0]);
 /// ```
 #[derive(Clone, Debug)]

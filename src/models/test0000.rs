@@ -7,9 +7,10 @@ use crate::messages::InstrumentId;
 /// in the model that it replaces.
 ///
 /// ```
+/// use signal::InstrumentId;
 /// use signal::models::{Model, Test0000};
 /// let mut out = [0.0; 2];
-/// Test0000::new(3).run(&[0.0; 3], &mut out);
+/// Test0000::new(3).run(InstrumentId(0), &[0.0; 3], &mut out);
 /// assert_eq!(out, [1.0, 0.800000011920929]);
 /// ```
 #[derive(Clone, Debug)]
