@@ -268,8 +268,10 @@ fn a_lane_that_sleeps_is_not_waited_for() {
     };
     let sleeps = r#"{"deliver": "on_data", "placement": "fused", "idle": "park"}"#;
     assert!(about(sleeps).contains("deliver=on_data(never waits"));
-    assert!(about(r#"{"deliver": "on_data", "placement": "inline"}"#).ends_with("deliver=on_data"));
-    assert!(!about(r#"{"deliver_budget_us": 10}"#).contains("deliver"));
+    let inline = about(r#"{"deliver": "on_data", "placement": "inline"}"#);
+    assert!(inline.contains("deliver=on_data") && !inline.contains("on_data("));
+    // A note may name another program that has a core, so the key alone says nothing.
+    assert!(!about(r#"{"deliver_budget_us": 10}"#).contains("deliver="));
     if lane_has_a_core() {
         let spins = r#"{"deliver": "on_data", "deliver_budget_us": 7, "placement": "fused", "idle": "spin"}"#;
         assert!(about(spins).contains("deliver=on_data(waits up to 7 us)"));
