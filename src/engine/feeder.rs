@@ -7,12 +7,13 @@ use std::time::Duration;
 use bytemuck::Zeroable;
 
 use crate::abi::HostEvent;
-use crate::messages::wire;
+use crate::messages::{Marker, wire};
 use crate::os::clock::Clock;
 use crate::os::limit::Limit;
 use crate::pipeline::control::Control;
-use crate::pipeline::lane::{self, Turn};
+use crate::pipeline::lane;
 use crate::pipeline::overload::{IngestOverload, Overload};
+use crate::pipeline::work::Turn;
 use crate::sync::ring::Sender;
 use crate::telemetry::counters::{Counter, Counters};
 
@@ -29,7 +30,28 @@ pub struct Feeder {
     pub(super) control: Arc<Control>,
     pub(super) overload: Overload,
     pub(super) unread_counted: bool,
+    pub(super) markers: Markers,
     pub(super) inline: Option<Box<dyn Turn>>,
+}
+
+/// The markers that were sent.
+#[derive(Debug)]
+pub(super) struct Markers {
+    sent: u64,
+    /// Messages sent before the last of them.
+    behind: u64,
+    /// How often each arrives at egress.
+    ways: u64,
+}
+
+impl Markers {
+    pub(super) fn new(ways: u64) -> Self {
+        Self {
+            sent: 0,
+            behind: 0,
+            ways,
+        }
+    }
 }
 
 impl Feeder {
@@ -58,6 +80,54 @@ impl Feeder {
             lane::turn_inline(work.as_mut(), &self.control);
         }
         taken
+    }
+
+    /// Sends a [`Marker`] behind the events passed in so far. `None` if the last marker has
+    /// not [passed](Self::has_passed) yet, if the ring is full, or if the engine has failed: try
+    /// again after the next poll.
+    ///
+    /// ```
+    /// use signal::abi::{Depth, HostEvent};
+    /// use signal::{Config, Engine};
+    ///
+    /// let config = Config::from_json(r#"{"placement": "fused", "idle": "park"}"#)?;
+    /// let mut engine = Engine::start(&config)?;
+    /// let mut depth: Depth = bytemuck::Zeroable::zeroed();
+    /// depth.symbol[..8].copy_from_slice(b"btc_usdt");
+    /// depth.bid_price[0] = 100.0.into();
+    /// depth.ask_price[0] = 101.0.into();
+    /// engine.on_event(HostEvent::Depth(&depth));
+    /// let (feeder, poller) = engine.ends();
+    /// let marker = feeder.mark().expect("the first marker");
+    /// while !feeder.has_passed(marker) {
+    ///     std::thread::yield_now();
+    /// }
+    /// // The signals of all events before the marker are ready.
+    /// assert_eq!(poller.poll(|_, _| {}), 1);
+    /// # Ok::<(), signal::Error>(())
+    /// ```
+    pub fn mark(&mut self) -> Option<Marker> {
+        let last = Marker(self.markers.sent);
+        if !self.has_passed(last) || self.control.has_failed() {
+            return None;
+        }
+        let marker = Marker(last.number() + 1);
+        let behind = self.sender.sent();
+        self.sender
+            .try_send(|words| wire::carry_marker(marker, words))
+            .ok()?;
+        (self.markers.sent, self.markers.behind) = (marker.number(), behind);
+        if let Some(work) = &mut self.inline {
+            lane::turn_inline(work.as_mut(), &self.control);
+        }
+        Some(marker)
+    }
+
+    /// Whether the marker has passed all stages on all lanes. Then every event before it has been
+    /// processed, and its signals are published, held for want of room, or counted as lost. A
+    /// marker that was under way when the engine failed may never pass.
+    pub fn has_passed(&self, marker: Marker) -> bool {
+        self.control.marker_arrivals() >= marker.number() * self.markers.ways
     }
 
     /// Number of the last event passed in.
@@ -111,7 +181,10 @@ impl Feeder {
         if self.inline.is_none() && !self.unread_counted && self.control.have_ended_before(1) {
             self.unread_counted = true;
             let unread = self.sender.waiting() as u64;
-            self.counters.add(Counter::DroppedIngestStopped, unread);
+            let first = self.sender.sent() - unread;
+            let has_marker = self.markers.sent > 0 && self.markers.behind >= first;
+            let events = unread - u64::from(has_marker);
+            self.counters.add(Counter::DroppedIngestStopped, events);
         }
     }
 
@@ -196,10 +269,15 @@ mod tests {
         for _ in 0..2 {
             assert!(feeder.sender.try_send(|words| words.fill(0)).is_ok());
         }
+        // A marker among them is no event.
+        (feeder.markers.sent, feeder.markers.behind) = (1, feeder.sender.sent());
+        let marker = |words: &mut [u64]| wire::carry_marker(Marker(1), words);
+        assert!(feeder.sender.try_send(marker).is_ok());
         let event = Depth::zeroed();
         for _ in 0..3 {
             assert!(!feeder.on_event(HostEvent::Depth(&event)));
             assert_eq!(unread(feeder), 2);
+            assert_eq!(feeder.mark(), None);
         }
         // `Debug` prints how far it is.
         assert!(format!("{feeder:?}").starts_with("Feeder { sequence: 1, ring: "));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::Engine;
 use super::blueprint::Blueprint;
 use super::delivery::Delivery;
-use super::feeder::Feeder;
+use super::feeder::{Feeder, Markers};
 use super::outputs::Outputs;
 use super::places::Places;
 use super::poller::Poller;
@@ -18,8 +18,9 @@ use crate::os::clock::Clock;
 use crate::os::memory;
 use crate::pipeline::build::{Pipeline, RingPlan, Setting};
 use crate::pipeline::control::Control;
-use crate::pipeline::lane::{PRIMING, Turn};
+use crate::pipeline::lane::PRIMING;
 use crate::pipeline::plan::Plan;
+use crate::pipeline::work::Turn;
 use crate::report::{Latency, Monitor};
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::HostCursors;
@@ -159,6 +160,7 @@ impl Engine {
                 control,
                 overload: config.overload,
                 unread_counted: false,
+                markers: Markers::new(pipeline.ways),
                 inline,
             },
             poller: Poller {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `ids` | numbers of instruments, of their pairs and of models |
 //! | `instrument` | what an instrument is |
+//! | `marker` | a place in the sequence of events |
 //! | `market` | checked events as factor sets see them |
 //! | `names` | instrument names, shared with the host's thread |
 //! | `wire` | the layout of messages in a ring |
@@ -14,12 +15,14 @@ use crate::abi::{EXCHANGE_LEN, SYMBOL_LEN};
 
 mod ids;
 mod instrument;
+mod marker;
 pub mod market;
 mod names;
 pub mod wire;
 
 pub use ids::{InstrumentId, ModelId, PairId};
 pub use instrument::Instrument;
+pub use marker::Marker;
 use market::{Depth, IndexPrice, Ticker, Trade};
 pub use names::{Name, Names, symbol_text};
 

@@ -2,36 +2,45 @@
 //!
 //! Only messages between lanes have a layout. Stages on one lane pass each other the typed
 //! messages of [`crate::messages`] by reference.
+//!
+//! | file | what |
+//! |---|---|
+//! | `raw` | raw events, from the host's thread to ingest |
 
 use bytemuck::{Pod, Zeroable};
 
 use super::market::{Depth, IndexPrice, Ticker, Trade};
 use super::{
-    Body, Ends, Event, FactorVector, InstrumentId, Meta, ModelId, PairId, Prediction, RawEvent,
-    RawHead, Signal,
+    Body, Ends, Event, FactorVector, InstrumentId, Marker, Meta, ModelId, PairId, Prediction,
+    Signal,
 };
-use crate::abi::{self, EXCHANGE_LEN, EventKind, HostEvent, LEVELS, PackedF64, SYMBOL_LEN};
+use crate::abi::EventKind;
+
+mod raw;
+
+pub(crate) use raw::spoil;
+pub use raw::{RawEvents, carry, carry_marker, raw_event, raw_words};
 
 /// Most values of an event other than Depth.
 const SMALL_EVENT_VALUES: usize = 4;
 /// Values per level of a Depth: bid price, ask price, bid size, ask size.
 const VALUES_PER_LEVEL: usize = 4;
 
-const RAW_HEAD_WORDS: usize = size_of::<RawHead>() / 8;
 const HEAD_WORDS: usize = size_of::<Head>() / 8;
 
 /// The head of every message after ingest.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct Head {
-    /// A signal's sequence number; an event's pair.
+    /// A signal's sequence number; an event's pair; a marker's number. A factor vector has the
+    /// number of the last marker before it, if it goes to several lanes.
     number: u64,
     input_sequence: u64,
     timestamp: i64,
     arrival: u64,
     published: u64,
     instrument: u32,
-    /// An event's kind; the model of a prediction or signal.
+    /// An event's kind; the model of a prediction or signal; [`MARKER`].
     tag: u8,
     /// A trade's side; what ends with a vector, a prediction or an index price.
     detail: i8,
@@ -40,7 +49,11 @@ struct Head {
 
 /// The tag of values that come from several models.
 const SEVERAL_MODELS: u8 = u8::MAX;
-const _: () = assert!(ModelId::MAX < SEVERAL_MODELS as usize);
+
+/// The kind or tag of a message that is a [`Marker`].
+const MARKER: u8 = u8::MAX - 1;
+
+const _: () = assert!(ModelId::MAX <= MARKER as usize && EventKind::ALL.len() <= MARKER as usize);
 
 #[inline]
 fn model_tag(model: Option<ModelId>) -> u8 {
@@ -52,7 +65,7 @@ fn tagged_model(tag: u8) -> Option<ModelId> {
     (tag != SEVERAL_MODELS).then_some(ModelId(tag))
 }
 
-const _: () = assert!(size_of::<Head>() == 48 && size_of::<RawHead>() == 80);
+const _: () = assert!(size_of::<Head>() == 48);
 
 /// Values of an event when `levels` book levels are read.
 pub const fn event_values(levels: usize) -> usize {
@@ -72,6 +85,13 @@ pub trait Wire {
     /// Reads the message and the stamp of its publication, TSC ticks, 0 with timing off.
     fn decode(words: &[u64]) -> (Self::View<'_>, u64);
 
+    /// The marker, if the message is one. It must not be decoded then.
+    #[inline]
+    fn marker(words: &[u64]) -> Option<Marker> {
+        let head = head_of(words);
+        (head.tag == MARKER).then_some(Marker(head.number))
+    }
+
     /// What ends with the message.
     fn ends(_message: &Self::View<'_>) -> Ends {
         Ends::Event
@@ -87,11 +107,18 @@ pub trait Encode: Wire {
 
     /// Writes the message with the stamp of its publication.
     fn encode(message: &Self::View<'_>, published: u64, words: &mut [u64]);
+
+    /// Writes a marker.
+    fn encode_marker(marker: Marker, words: &mut [u64]) {
+        let head: &mut [Head] = bytemuck::cast_slice_mut(&mut words[..HEAD_WORDS]);
+        head[0] = Head {
+            number: marker.0,
+            tag: MARKER,
+            ..Head::zeroed()
+        };
+    }
 }
 
-/// [`RawEvent`]: from the host's thread to ingest.
-#[derive(Debug)]
-pub struct RawEvents;
 /// [`Event`]: from ingest to factor.
 #[derive(Debug)]
 pub struct Events;
@@ -105,108 +132,17 @@ pub struct Predictions;
 #[derive(Debug)]
 pub struct Signals;
 
-/// Copies what the stages need from the host's struct straight into a ring's slot. Nothing is
-/// checked here, so the host's thread pays only for the copy.
+/// The number of the last marker before a factor vector, or the vector's own number if it is a
+/// marker; 0 if there was none.
 #[inline]
-pub fn carry(event: &HostEvent<'_>, levels: usize, sequence: u64, arrival: u64, words: &mut [u64]) {
-    let (head_words, value_words) = words.split_at_mut(RAW_HEAD_WORDS);
-    let values: &mut [f64] = bytemuck::cast_slice_mut(value_words);
-    let head: &mut RawHead = &mut bytemuck::cast_slice_mut::<u64, RawHead>(head_words)[0];
-    let describe = |head: &mut RawHead,
-                    timestamp: i64,
-                    symbol: &[u8; SYMBOL_LEN],
-                    exchange: &[u8; EXCHANGE_LEN],
-                    instrument_type: i8,
-                    side: i8| {
-        *head = RawHead {
-            sequence,
-            arrival,
-            timestamp,
-            kind: event.kind() as u8,
-            instrument_type,
-            side,
-            _unused: [0; 5],
-            exchange: *exchange,
-            symbol: *symbol,
-        };
-    };
-    match event {
-        HostEvent::Depth(depth) => {
-            describe(
-                head,
-                depth.data_time.get(),
-                &depth.symbol,
-                &depth.exchange_id,
-                depth.instrument_type,
-                0,
-            );
-            // With constant lengths; otherwise each side costs a call of memcpy.
-            match levels {
-                1 => carry_book::<1>(depth, values),
-                5 => carry_book::<5>(depth, values),
-                LEVELS => carry_book::<LEVELS>(depth, values),
-                _ => carry_levels(depth, levels, values),
-            }
-        }
-        HostEvent::Ticker(ticker) => {
-            describe(
-                head,
-                ticker.data_time.get(),
-                &ticker.symbol,
-                &ticker.exchange_id,
-                ticker.instrument_type,
-                0,
-            );
-            values[..4].copy_from_slice(&[
-                ticker.bid_price.get(),
-                ticker.ask_price.get(),
-                ticker.bid_volume.get(),
-                ticker.ask_volume.get(),
-            ]);
-        }
-        HostEvent::Trade(trade) => {
-            describe(
-                head,
-                trade.trade_time.get(),
-                &trade.symbol,
-                &trade.exchange_id,
-                trade.instrument_type,
-                trade.side,
-            );
-            values[..2].copy_from_slice(&[trade.price.get(), trade.volume.get()]);
-        }
-        HostEvent::IndexPrice(index) => {
-            describe(
-                head,
-                0,
-                &index.symbol,
-                &index.exchange_id,
-                index.instrument_type,
-                0,
-            );
-            values[0] = index.price.get();
-        }
-    }
+pub fn last_marker(words: &[u64]) -> u64 {
+    head_of(words).number
 }
 
-#[inline(always)]
-fn carry_book<const CARRIED: usize>(depth: &abi::Depth, values: &mut [f64]) {
-    carry_levels(depth, CARRIED, &mut values[..VALUES_PER_LEVEL * CARRIED]);
-}
-
-#[inline(always)]
-fn carry_levels(depth: &abi::Depth, levels: usize, values: &mut [f64]) {
-    let sides: [&[PackedF64]; VALUES_PER_LEVEL] = [
-        &depth.bid_price[..levels],
-        &depth.ask_price[..levels],
-        &depth.bid_volume[..levels],
-        &depth.ask_volume[..levels],
-    ];
-    for (side, out) in sides.iter().zip(values.chunks_exact_mut(levels)) {
-        for (value, out) in side.iter().zip(out) {
-            *out = value.get();
-        }
-    }
+/// Sets what [`last_marker`] reads.
+#[inline]
+pub fn set_last_marker(number: u64, words: &mut [u64]) {
+    bytemuck::cast_slice_mut::<u64, Head>(&mut words[..HEAD_WORDS])[0].number = number;
 }
 
 /// Copies values, usually no more than a model's two outputs: a call of memcpy would cost
@@ -225,28 +161,6 @@ pub(crate) fn copy(from: &[f64], to: &mut [f64]) {
     }
 }
 
-/// Turns a raw event into something that [`carry`] never writes, for tests.
-pub(crate) fn spoil(words: &mut [u64]) {
-    let head = &mut bytemuck::cast_slice_mut::<u64, RawHead>(&mut words[..RAW_HEAD_WORDS])[0];
-    head.kind = u8::MAX;
-    head.symbol = [b'X'; SYMBOL_LEN];
-}
-
-/// Words of a raw event when `levels` book levels are read.
-pub const fn raw_words(levels: usize) -> usize {
-    RAW_HEAD_WORDS + event_values(levels)
-}
-
-/// Reads what [`carry`] wrote.
-#[inline]
-pub fn raw_event(words: &[u64]) -> RawEvent<'_> {
-    let (head, values) = words.split_at(RAW_HEAD_WORDS);
-    RawEvent {
-        head: &bytemuck::cast_slice::<u64, RawHead>(head)[0],
-        values: bytemuck::cast_slice(values),
-    }
-}
-
 #[inline]
 fn put(head: Head, values: &[f64], words: &mut [u64]) {
     let (head_words, value_words) = words.split_at_mut(HEAD_WORDS);
@@ -255,9 +169,14 @@ fn put(head: Head, values: &[f64], words: &mut [u64]) {
 }
 
 #[inline]
+fn head_of(words: &[u64]) -> &Head {
+    &bytemuck::cast_slice::<u64, Head>(&words[..HEAD_WORDS])[0]
+}
+
+#[inline]
 fn get(words: &[u64]) -> (&Head, &[f64]) {
-    let (head, values) = words.split_at(HEAD_WORDS);
-    let head = &bytemuck::cast_slice::<u64, Head>(head)[0];
+    let values = &words[HEAD_WORDS..];
+    let head = head_of(words);
     let values: &[f64] = bytemuck::cast_slice(values);
     (head, &values[..head.count as usize])
 }
@@ -290,17 +209,6 @@ impl Head {
             timestamp: self.timestamp,
             arrival: self.arrival,
         }
-    }
-}
-
-impl Wire for RawEvents {
-    type View<'a> = RawEvent<'a>;
-
-    /// A raw event is published as it arrives, so the arrival is its stamp.
-    #[inline]
-    fn decode(words: &[u64]) -> (RawEvent<'_>, u64) {
-        let raw = raw_event(words);
-        (raw, raw.head.arrival)
     }
 }
 

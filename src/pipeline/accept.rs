@@ -1,14 +1,21 @@
 //! What accepts messages.
 
 use super::trace::Trace;
+use crate::messages::Marker;
 use crate::messages::wire::Wire;
 
 /// Accepts messages of one kind: a node or an outlet.
 pub(crate) trait Accept<W: Wire> {
     fn accept(&mut self, message: &W::View<'_>, trace: &mut Trace);
 
+    /// Passes a marker on, behind every message that was accepted before it.
+    fn on_marker(&mut self, marker: Marker);
+
     /// Warms what is cold before the first message.
     fn prime(&mut self) {}
+
+    /// Called when the lane finds no message. It must return at once.
+    fn idle(&mut self) {}
 
     /// Publishes what waits, as far as there is room. Returns whether anything still waits.
     fn flush(&mut self, _trace: &mut Trace) -> bool {

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use crate::messages::Marker;
 use crate::os::fixed_text::FixedText;
 use crate::os::stderr::say;
 use crate::os::time::Instant;
@@ -47,6 +48,8 @@ pub(crate) struct Control {
     incident_count: AtomicUsize,
     notes: Box<[std::sync::OnceLock<FixedText>]>,
     note_count: AtomicUsize,
+    /// How often a marker has arrived at egress: once for each way there.
+    marker_arrivals: AtomicU64,
 }
 
 impl Control {
@@ -63,6 +66,7 @@ impl Control {
             incident_count: AtomicUsize::new(0),
             notes: (0..MAX_NOTES).map(|_| std::sync::OnceLock::new()).collect(),
             note_count: AtomicUsize::new(0),
+            marker_arrivals: AtomicU64::new(0),
         }
     }
 }
@@ -153,6 +157,18 @@ impl Control {
         self.has_failed()
             .then(|| self.failure.get().map(String::as_str))
             .flatten()
+    }
+
+    /// A marker has arrived at egress on one of the ways there. Everything that egress had
+    /// received before it is numbered.
+    #[cold]
+    pub(crate) fn marker_arrived(&self, _: Marker) {
+        self.marker_arrivals.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often markers have arrived at egress.
+    pub(crate) fn marker_arrivals(&self) -> u64 {
+        self.marker_arrivals.load(Ordering::Acquire)
     }
 
     /// Marks the engine as failed. The first reason stays.
@@ -246,6 +262,27 @@ mod loom_tests {
                 assert!(!control.take_wish());
             }
             report.join().unwrap();
+        });
+    }
+
+    /// Egress publishes, then counts a marker on each of two ways. Who sees both sees what was
+    /// published.
+    #[test]
+    fn loom_a_marker_passes_behind_what_was_published() {
+        loom::model(|| {
+            let control = Arc::new(Control::new(1));
+            let ring = Arc::new(AtomicU64::new(0));
+            let (passing, published) = (control.clone(), ring.clone());
+            let egress = loom::thread::spawn(move || {
+                for signal in [1, 2] {
+                    published.store(signal, Ordering::Relaxed);
+                    passing.marker_arrived(Marker(1));
+                }
+            });
+            let arrivals = control.marker_arrivals();
+            assert!(ring.load(Ordering::Relaxed) >= arrivals);
+            egress.join().unwrap();
+            assert_eq!(control.marker_arrivals(), 2);
         });
     }
 

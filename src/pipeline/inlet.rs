@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use crate::messages::Marker;
+use crate::messages::wire::{self, FactorVectors, Wire};
 use crate::sync::broadcast::{Consumer, Received};
 use crate::sync::ring::Receiver;
 use crate::telemetry::counters::{Counter, Counters};
 
 /// The receiving end of a lane.
 pub(crate) trait Inlet: Send {
-    /// Passes the next message to `take`.
-    fn try_receive<R>(&mut self, take: impl FnOnce(&[u64]) -> R) -> Option<R>;
+    /// Passes the next message to `take`, and before it a marker that this lane has missed.
+    fn try_receive<R>(&mut self, take: impl FnOnce(Option<Marker>, &[u64]) -> R) -> Option<R>;
 
     /// Raises the high-water mark, if there is one.
     fn note_level(&mut self);
@@ -20,8 +22,8 @@ pub(crate) trait Inlet: Send {
 
 impl Inlet for Receiver {
     #[inline]
-    fn try_receive<R>(&mut self, take: impl FnOnce(&[u64]) -> R) -> Option<R> {
-        Receiver::try_receive(self, take)
+    fn try_receive<R>(&mut self, take: impl FnOnce(Option<Marker>, &[u64]) -> R) -> Option<R> {
+        Receiver::try_receive(self, |words| take(None, words))
     }
 
     #[inline]
@@ -36,27 +38,56 @@ impl Inlet for Receiver {
 }
 
 /// The broadcast of factor vectors to the lanes that share out the models. A slow lane misses
-/// vectors; they are counted.
+/// vectors; they are counted. It may miss a marker too. Then the next vector says so. There is
+/// at most one marker under way.
 pub(crate) struct Share {
-    pub(crate) consumer: Consumer,
-    pub(crate) counters: Arc<Counters>,
+    consumer: Consumer,
+    counters: Arc<Counters>,
+    /// The last marker that this lane knows.
+    last_marker: u64,
+    /// Messages missed since the last one that was taken.
+    missed: u64,
+}
+
+impl Share {
+    pub(crate) fn new(consumer: Consumer, counters: Arc<Counters>) -> Self {
+        Self {
+            consumer,
+            counters,
+            last_marker: 0,
+            missed: 0,
+        }
+    }
 }
 
 impl Inlet for Share {
     #[inline]
-    fn try_receive<R>(&mut self, take: impl FnOnce(&[u64]) -> R) -> Option<R> {
+    fn try_receive<R>(&mut self, take: impl FnOnce(Option<Marker>, &[u64]) -> R) -> Option<R> {
         let mut take = Some(take);
         loop {
-            let found = self
-                .consumer
-                .try_receive(|words| take.take().map(|take| take(words)));
+            let known = self.last_marker;
+            let found = self.consumer.try_receive(|words| {
+                let (last, is_marker) = (wire::last_marker(words), is_marker(words));
+                let missed = (last != known && !is_marker).then_some(Marker(last));
+                let taken = take.take().map(|take| take(missed, words));
+                (taken, last, is_marker, missed.is_some())
+            });
             match found {
-                Received::Message(taken) => {
-                    // After everything it led to: see `Snapshot::in_flight`.
-                    self.counters.bump(Counter::ModelVectorsTaken);
+                Received::Message((taken, last, is_marker, has_missed_marker)) => {
+                    self.last_marker = last;
+                    // Markers are not counted. After everything the vector led to: see
+                    // `Snapshot::in_flight`.
+                    if self.missed > 0 {
+                        let vectors = self.missed - u64::from(has_missed_marker);
+                        self.counters.add(Counter::ModelVectorsMissed, vectors);
+                        self.missed = 0;
+                    }
+                    if !is_marker {
+                        self.counters.bump(Counter::ModelVectorsTaken);
+                    }
                     return taken;
                 }
-                Received::Missed(count) => self.counters.add(Counter::ModelVectorsMissed, count),
+                Received::Missed(count) => self.missed += count,
                 Received::Empty | Received::Finished => return None,
             }
         }
@@ -65,6 +96,11 @@ impl Inlet for Share {
     fn note_level(&mut self) {}
 
     fn prefetch(&self) {}
+}
+
+#[inline]
+fn is_marker(words: &[u64]) -> bool {
+    FactorVectors::marker(words).is_some()
 }
 
 /// The rings of several lanes, polled in turn.
@@ -89,7 +125,7 @@ impl Merge {
 
 impl Inlet for Merge {
     #[inline]
-    fn try_receive<R>(&mut self, take: impl FnOnce(&[u64]) -> R) -> Option<R> {
+    fn try_receive<R>(&mut self, take: impl FnOnce(Option<Marker>, &[u64]) -> R) -> Option<R> {
         let mut take = Some(take);
         for _ in 0..self.inlets.len() {
             let place = self.next;
@@ -98,7 +134,8 @@ impl Inlet for Merge {
             if self.next == self.inlets.len() {
                 self.next = 0;
             }
-            let taken = self.inlets[place].try_receive(|words| take.take().map(|take| take(words)));
+            let taken =
+                self.inlets[place].try_receive(|words| take.take().map(|take| take(None, words)));
             if let Some(taken) = taken {
                 self.last = place;
                 return taken;
@@ -127,7 +164,98 @@ impl Inlet for Merge {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::messages::wire::Encode;
+    use crate::messages::{Ends, FactorVector, InstrumentId, Meta};
+    use crate::os::clock::Clock;
+    use crate::pipeline::accept::Accept;
+    use crate::pipeline::outlet::ModelsOutlet;
+    use crate::pipeline::trace::Trace;
+    use crate::stages::Stage;
+    use crate::sync::broadcast::{Start, broadcast};
     use crate::sync::ring::ring;
+    use crate::telemetry::counters::Snapshot;
+
+    /// A marker that was missed before the message, and the message: a marker's number, or
+    /// minus a vector's value.
+    fn look(share: &mut Share) -> Option<(Option<u64>, i64)> {
+        share.try_receive(|missed, words| {
+            let message = match FactorVectors::marker(words) {
+                Some(marker) => marker.number() as i64,
+                None => -(FactorVectors::decode(words).0.values[0] as i64),
+            };
+            (missed.map(Marker::number), message)
+        })
+    }
+
+    #[test]
+    fn a_share_finds_each_marker_once_even_if_it_was_overtaken() {
+        let (producer, consumers) = broadcast(4, FactorVectors::words(1));
+        let counters = Counters::new();
+        let mut outlet = ModelsOutlet {
+            producer,
+            lanes: 1,
+            last_marker: 0,
+            counters: counters.clone(),
+        };
+        let consumer = consumers.register("model#0", Start::Next);
+        let mut share = Share::new(consumer, counters.clone());
+        let mut trace = Trace::new(Clock::new(false), Stage::Factor, Stage::Factor, 1);
+        let mut send = |outlet: &mut ModelsOutlet, value: f64| {
+            let vector = FactorVector {
+                meta: Meta {
+                    input_sequence: 1,
+                    instrument: InstrumentId(0),
+                    timestamp: 0,
+                    arrival: 0,
+                },
+                ends: Ends::Event,
+                values: &[value],
+            };
+            outlet.accept(&vector, &mut trace);
+        };
+        let balance = || {
+            let counters = Snapshot::of(std::slice::from_ref(&counters));
+            let get = |counter| counters.get(counter);
+            assert_eq!(
+                get(Counter::ModelVectorsSent),
+                get(Counter::ModelVectorsTaken) + get(Counter::ModelVectorsMissed)
+            );
+            get(Counter::ModelVectorsMissed)
+        };
+
+        send(&mut outlet, 1.0);
+        outlet.on_marker(Marker(1));
+        send(&mut outlet, 2.0);
+        assert_eq!(look(&mut share), Some((None, -1)));
+        assert_eq!(look(&mut share), Some((None, 1)));
+        assert_eq!(look(&mut share), Some((None, -2)));
+        assert_eq!((look(&mut share), balance()), (None, 0));
+
+        // Now with the marker among the messages that were overtaken.
+        send(&mut outlet, 3.0);
+        outlet.on_marker(Marker(2));
+        for value in 4..=12 {
+            send(&mut outlet, f64::from(value));
+        }
+        let (missed, first) = look(&mut share).unwrap();
+        assert_eq!(missed, Some(2));
+        assert!(first < -4, "{first}");
+        let mut next = first;
+        while let Some((missed, vector)) = look(&mut share) {
+            next -= 1;
+            assert_eq!((missed, vector), (None, next));
+        }
+        assert_eq!(next, -12);
+        assert_eq!(balance() as i64, -first - 3);
+
+        // Vectors were overtaken, but no marker.
+        for value in 13..=30 {
+            send(&mut outlet, f64::from(value));
+        }
+        assert_eq!(look(&mut share).unwrap().0, None);
+        while look(&mut share).is_some() {}
+        balance();
+    }
 
     #[test]
     fn a_busy_ring_keeps_no_other_waiting() {
@@ -142,7 +270,7 @@ mod tests {
             }
         };
         let mut take = |count: usize| -> Vec<u64> {
-            let taken = (0..count).map_while(|_| merge.try_receive(|words| words[0]));
+            let taken = (0..count).map_while(|_| merge.try_receive(|_, words| words[0]));
             let taken = taken.collect();
             merge.note_level();
             taken

@@ -1,35 +1,23 @@
 //! A lane: one pinned thread that polls its inlet, runs its stages to completion and
 //! publishes to its outlet.
 
-use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::TryRecvError;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use super::accept::Accept;
 use super::control::{Control, LONGEST_FAREWELL};
 use super::idle::{Idle, Waiter};
-use super::inlet::Inlet;
-use super::outlet::drop_between_lanes;
 use super::plan::LanePlan;
-use super::trace::Trace;
-use crate::messages::wire::Wire;
+use super::work::Turn;
 use crate::os::float;
 use crate::os::limit::Limit;
 use crate::os::panic::{discard, told};
 use crate::os::stderr::say;
 use crate::os::threads::{self, Policy, Thread, Wanted};
 use crate::os::time;
-use crate::stages::Stage;
-use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::heartbeat::Heartbeat;
-use crate::telemetry::hops::Recorder;
 
-/// Messages that a lane handles before it does anything else.
-const BATCH: usize = 64;
-/// Empty polls per prefetch of the next message's lines.
-const LOOKS_PER_PREFETCH: u32 = 2;
 /// Empty turns of a spinning lane per beat. A beat takes a stamp, which costs as much as a
 /// poll of the inlet.
 const TURNS_PER_BEAT: u32 = 16;
@@ -39,124 +27,6 @@ pub(crate) const PRIMING: Duration = Duration::from_secs(30);
 
 /// Between two checks whether that time is over.
 const STEP: Duration = Duration::from_micros(50);
-
-/// A lane's work, whichever stages it has.
-pub(crate) trait Turn: Send {
-    /// Warms what is cold. Called on the thread that will run the work.
-    fn prime(&mut self);
-    /// Handles at most one batch of messages and publishes what waits for room. Returns the
-    /// number of messages handled.
-    fn turn(&mut self) -> usize;
-    /// Publishes what waits for room. Returns whether anything still waits.
-    fn flush(&mut self) -> bool;
-    /// Drops the messages in the inlet and counts them. Returns their number.
-    fn discard(&mut self) -> usize;
-    /// Hands over the histograms if they were requested.
-    fn hand_over(&mut self);
-    /// Ends the work: drops the messages in the inlet and hands over the last histograms.
-    fn finish(self: Box<Self>);
-}
-
-/// An inlet, the stages after it, and their hops; on cache lines of its own.
-#[repr(align(128))]
-pub(crate) struct Work<W, A, I> {
-    inlet: I,
-    first: Stage,
-    head: A,
-    trace: Trace,
-    recorder: Recorder,
-    counters: Arc<Counters>,
-    /// Empty polls.
-    looks: u32,
-    takes: PhantomData<fn(W)>,
-}
-
-impl<W: Wire, A: Accept<W>, I: Inlet> Work<W, A, I> {
-    pub(crate) fn new(
-        inlet: I,
-        first: Stage,
-        head: A,
-        trace: Trace,
-        recorder: Recorder,
-        counters: Arc<Counters>,
-    ) -> Self {
-        Self {
-            inlet,
-            first,
-            head,
-            trace,
-            recorder,
-            counters,
-            looks: 0,
-            takes: PhantomData,
-        }
-    }
-}
-
-impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
-    fn prime(&mut self) {
-        self.head.prime();
-    }
-
-    #[inline]
-    #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
-    fn turn(&mut self) -> usize {
-        let (head, trace) = (&mut self.head, &mut self.trace);
-        let mut handled = 0;
-        while handled < BATCH {
-            let published = self.inlet.try_receive(|words| {
-                trace.begin();
-                let (message, published) = W::decode(words);
-                head.accept(&message, trace);
-                published
-            });
-            let Some(published) = published else { break };
-            trace.record(self.first, published, &mut self.recorder);
-            if handled == 0 {
-                // The batch is longest at its beginning.
-                self.inlet.note_level();
-            }
-            handled += 1;
-        }
-        head.flush(trace);
-        if handled == 0 {
-            // Not each time: that would often take away a line that is being written.
-            self.looks = self.looks.wrapping_add(1);
-            if self.looks.is_multiple_of(LOOKS_PER_PREFETCH) {
-                self.inlet.prefetch();
-            }
-        }
-        handled
-    }
-
-    fn flush(&mut self) -> bool {
-        self.head.flush(&mut self.trace)
-    }
-
-    fn discard(&mut self) -> usize {
-        let (first, counters) = (self.first, &self.counters);
-        let mut count = 0;
-        let discard = |words: &[u64]| match first {
-            Stage::Ingest => counters.bump(Counter::DroppedIngestStopped),
-            _ => drop_between_lanes::<W>(&W::decode(words).0, counters),
-        };
-        while self.inlet.try_receive(discard).is_some() {
-            count += 1;
-        }
-        count
-    }
-
-    #[inline]
-    fn hand_over(&mut self) {
-        self.recorder.hand_over();
-    }
-
-    fn finish(mut self: Box<Self>) {
-        self.discard();
-        self.head.finish(&mut self.trace);
-        self.recorder.finish();
-    }
-}
 
 /// A lane's thread, on its core but without work. This or another copy of the library sees
 /// the thread there when it next chooses cores.
@@ -437,6 +307,7 @@ fn run(
 mod tests {
     use super::*;
     use crate::os::clock::Clock;
+    use crate::stages::Stage;
     use crate::telemetry::heartbeat::heartbeat;
 
     /// Returns from its first run on a message, or when the sender is dropped.

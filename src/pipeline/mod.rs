@@ -8,13 +8,14 @@
 //! | `inlet` | the receiving ends: from a ring, from several, from a broadcast |
 //! | `outlet` | the sending ends: to the next lane, to the host |
 //! | `shard_outlet` | the sending end to shards |
-//! | `lane` | a pinned thread that polls its inlet and runs its stages |
+//! | `work` | what a lane does with a message, and without one |
+//! | `lane` | the pinned thread that does a lane's work |
 //! | `build` | from a plan to rings, chains and lanes |
 //! | `overload` | what happens to a message when its ring is full |
 //! | `control` | the order to stop, the failure, the incidents |
 //! | `placement` | which stages share a lane |
 //! | `plan` | which lanes there are, and on which cores |
-//! | `idle` | what a lane does while it has nothing to do |
+//! | `idle` | how a lane waits while it has nothing to do |
 
 mod accept;
 pub(crate) mod build;
@@ -29,3 +30,4 @@ pub mod placement;
 pub mod plan;
 pub(crate) mod shard_outlet;
 mod trace;
+pub(crate) mod work;

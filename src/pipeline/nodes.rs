@@ -12,7 +12,7 @@ use super::outlet::HostOutlet;
 use super::trace::Trace;
 use crate::capture::Capture;
 use crate::messages::wire::{Events, FactorVectors, Predictions, RawEvents};
-use crate::messages::{Ends, Event, FactorVector, Names, Prediction, RawEvent};
+use crate::messages::{Ends, Event, FactorVector, Marker, Names, Prediction, RawEvent};
 use crate::os::panic::told;
 use crate::stages::{
     Applied, Egress, Factor, FactorPanic, Ingest, ModelPanic, ModelStage, Sent, Stage,
@@ -48,8 +48,17 @@ impl<N: Accept<Events>> Accept<RawEvents> for IngestNode<N> {
         }
     }
 
+    fn on_marker(&mut self, marker: Marker) {
+        self.next.on_marker(marker);
+    }
+
     fn prime(&mut self) {
         self.next.prime();
+    }
+
+    #[inline]
+    fn idle(&mut self) {
+        self.next.idle();
     }
 
     #[inline]
@@ -97,8 +106,17 @@ impl<N: Accept<FactorVectors>> Accept<Events> for FactorNode<N> {
         });
     }
 
+    fn on_marker(&mut self, marker: Marker) {
+        self.next.on_marker(marker);
+    }
+
     fn prime(&mut self) {
         self.next.prime();
+    }
+
+    #[inline]
+    fn idle(&mut self) {
+        self.next.idle();
     }
 
     #[inline]
@@ -162,9 +180,18 @@ impl<N: Accept<Predictions>> Accept<FactorVectors> for ModelNode<N> {
         }
     }
 
+    fn on_marker(&mut self, marker: Marker) {
+        self.next.on_marker(marker);
+    }
+
     fn prime(&mut self) {
         self.stage.prime();
         self.next.prime();
+    }
+
+    #[inline]
+    fn idle(&mut self) {
+        self.next.idle();
     }
 
     #[inline]
@@ -200,6 +227,7 @@ pub(crate) struct EgressNode {
     /// carries the stamp that ended the previous stage.
     pub(crate) alone: bool,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) control: Arc<Control>,
     pub(crate) next: HostOutlet,
 }
 
@@ -233,6 +261,10 @@ impl Accept<Predictions> for EgressNode {
             Ends::Event => self.counters.bump(Counter::Answered),
             Ends::Copy => self.counters.bump(Counter::CopiesEnded),
         }
+    }
+
+    fn on_marker(&mut self, marker: Marker) {
+        self.control.marker_arrived(marker);
     }
 
     #[inline]

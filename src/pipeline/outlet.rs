@@ -7,8 +7,8 @@ use super::accept::Accept;
 use super::control::Control;
 use super::idle::{Idle, Waiter};
 use super::trace::Trace;
-use crate::messages::wire::{Encode, FactorVectors, Signals, Wire};
-use crate::messages::{Ends, FactorVector, Signal};
+use crate::messages::wire::{self, Encode, FactorVectors, Signals, Wire};
+use crate::messages::{Ends, FactorVector, Marker, Signal};
 use crate::sync::broadcast::Producer;
 use crate::sync::ring::Sender;
 use crate::telemetry::counters::{Counter, Counters};
@@ -28,25 +28,37 @@ impl<W: Encode> Accept<W> for LaneOutlet {
     #[inline(always)]
     fn accept(&mut self, message: &W::View<'_>, trace: &mut Trace) {
         let published = trace.last();
-        let send = |sender: &mut Sender| {
-            sender
-                .try_send(|words| W::encode(message, published, words))
-                .is_ok()
-        };
+        if !self.send(|words| W::encode(message, published, words)) {
+            drop_between_lanes::<W>(message, &self.counters);
+        }
+    }
+
+    /// A marker that is not sent any more never arrives at the end.
+    fn on_marker(&mut self, marker: Marker) {
+        let _ = self.send(|words| W::encode_marker(marker, words));
+    }
+}
+
+impl LaneOutlet {
+    /// Waits for room. Returns whether the message was sent, which is false only if this lane
+    /// must not wait any longer.
+    #[inline(always)]
+    fn send(&mut self, write: impl Fn(&mut [u64])) -> bool {
+        let send = |sender: &mut Sender| sender.try_send(&write).is_ok();
         if send(&mut self.sender) {
-            return;
+            return true;
         }
         self.counters.bump(Counter::RingWaits);
         let mut waiter = Waiter::new(self.idle);
         self.patience.begin();
         while !send(&mut self.sender) {
             if self.control.must_give_up() {
-                drop_between_lanes::<W>(message, &self.counters);
-                return;
+                return false;
             }
             waiter.wait();
             self.patience.wait();
         }
+        true
     }
 }
 
@@ -67,6 +79,9 @@ pub(crate) fn drop_between_lanes<W: Wire>(message: &W::View<'_>, counters: &Coun
 pub(crate) struct ModelsOutlet {
     pub(crate) producer: Producer,
     pub(crate) lanes: u64,
+    /// The number of the last marker. Each message carries it, so that a lane that has missed
+    /// the marker itself finds its place.
+    pub(crate) last_marker: u64,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -79,11 +94,20 @@ impl Accept<FactorVectors> for ModelsOutlet {
             ends: Ends::Nothing,
             ..*vector
         };
-        self.producer
-            .send(|words| FactorVectors::encode(&message, trace.last(), words));
+        let last_marker = self.last_marker;
+        self.producer.send(|words| {
+            FactorVectors::encode(&message, trace.last(), words);
+            wire::set_last_marker(last_marker, words);
+        });
         if vector.ends != Ends::Nothing {
             self.counters.bump(Counter::Answered);
         }
+    }
+
+    fn on_marker(&mut self, marker: Marker) {
+        self.last_marker = marker.number();
+        self.producer
+            .send(|words| FactorVectors::encode_marker(marker, words));
     }
 }
 

@@ -6,7 +6,7 @@ use super::accept::Accept;
 use super::outlet::LaneOutlet;
 use super::trace::Trace;
 use crate::messages::wire::Events;
-use crate::messages::{Body, Ends, Event, InstrumentId, PairId};
+use crate::messages::{Body, Ends, Event, InstrumentId, Marker, PairId};
 use crate::stages::Shards;
 use crate::sync::padded::Items;
 use crate::telemetry::counters::{Counter, Counters};
@@ -90,6 +90,12 @@ impl Accept<Events> for ShardsOutlet {
         }
         let outlet = &mut self.outlets[self.shards.shard(id)];
         Accept::<Events>::accept(outlet, event, trace);
+    }
+
+    fn on_marker(&mut self, marker: Marker) {
+        for outlet in &mut self.outlets {
+            Accept::<Events>::on_marker(outlet, marker);
+        }
     }
 }
 

@@ -60,7 +60,10 @@ fn report_left_behind() {
                 let rest = line.strip_prefix("tick_to_callback ")?;
                 rest.split(' ').next()?.parse::<u64>().ok()
             });
-            let given = output.stdout.lines().find_map(|line| line.strip_prefix("given "));
+            let given = output
+                .stdout
+                .lines()
+                .find_map(|line| line.strip_prefix("given "));
             let given: u64 = given.unwrap().parse().unwrap();
             let found = count.is_some_and(|count| (LOGGED..=given + UNDER_WAY).contains(&count));
             assert!(

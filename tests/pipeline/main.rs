@@ -8,6 +8,7 @@ mod batch;
 mod computing;
 mod dynamic_sets;
 mod factors;
+mod markers;
 mod model_lanes;
 mod overload;
 mod promises;

@@ -3,8 +3,9 @@
 
 use bytemuck::Zeroable;
 
+use super::raw::RAW_HEAD_WORDS;
 use super::*;
-use crate::abi;
+use crate::abi::{self, HostEvent, LEVELS, PackedF64};
 
 /// The previous contents of a ring's slot: an older message.
 const OLD: u64 = 0xfff8_dead_beef_0000;
@@ -202,5 +203,61 @@ fn vectors_predictions_and_signals_are_read_back_as_they_were_written() {
                 assert_eq!((read, read_ends), (signal, Ends::Event));
             });
         }
+    }
+}
+
+/// For one kind of message: a marker is recognised, whatever the slot's previous contents.
+fn check_marker<W: Encode>() {
+    let mut words = vec![OLD; W::words(2)];
+    W::encode_marker(Marker(7), &mut words);
+    assert_eq!(W::marker(&words), Some(Marker(7)));
+}
+
+#[test]
+fn a_marker_is_recognised_and_no_other_message_is_one() {
+    check_marker::<Events>();
+    check_marker::<FactorVectors>();
+    check_marker::<Predictions>();
+
+    let mut words = vec![OLD; raw_words(1)];
+    carry_marker(Marker(7), &mut words);
+    assert_eq!(RawEvents::marker(&words), Some(Marker(7)));
+    let trade = abi::Trade::zeroed();
+    carry(&HostEvent::Trade(&trade), 1, 7, 0, &mut words);
+    assert_eq!(RawEvents::marker(&words), None);
+
+    let mut words = vec![OLD; FactorVectors::words(1)];
+    let vector = FactorVector {
+        meta: Meta {
+            input_sequence: 1,
+            instrument: InstrumentId(0),
+            timestamp: 0,
+            arrival: 0,
+        },
+        ends: Ends::Event,
+        values: &[1.0],
+    };
+    FactorVectors::encode(&vector, 0, &mut words);
+    assert_eq!(last_marker(&words), 0);
+    set_last_marker(9, &mut words);
+    assert_eq!(
+        (last_marker(&words), FactorVectors::marker(&words)),
+        (9, None)
+    );
+    assert_eq!(FactorVectors::decode(&words).0, vector);
+    for model in [
+        Some(ModelId(0)),
+        Some(ModelId(ModelId::MAX as u8 - 1)),
+        None,
+    ] {
+        let prediction = Prediction {
+            meta: vector.meta,
+            model,
+            ends: Ends::Event,
+            values: &[1.0],
+        };
+        Predictions::encode(&prediction, 0, &mut words);
+        assert_eq!(Predictions::marker(&words), None);
+        assert_eq!(Predictions::decode(&words).0, prediction);
     }
 }

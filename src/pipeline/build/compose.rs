@@ -9,11 +9,11 @@ use crate::messages::wire::{Events, FactorVectors, Predictions, RawEvents, Wire}
 use crate::pipeline::accept::Accept;
 use crate::pipeline::control::Control;
 use crate::pipeline::inlet::{Inlet, Share};
-use crate::pipeline::lane::{Turn, Work};
 use crate::pipeline::nodes::{EgressNode, FactorNode, IngestNode, ModelNode};
 use crate::pipeline::outlet::HostOutlet;
 use crate::pipeline::plan::LanePlan;
 use crate::pipeline::trace::Trace;
+use crate::pipeline::work::{Turn, Work};
 use crate::stages::Stage;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::hops::{self, Feed, Hop, Recorder};
@@ -97,7 +97,7 @@ fn work_of_models(
         LaneInlet::Ring(ring) => parts.work(ring, head),
         LaneInlet::Share(consumer) => {
             let counters = parts.counters.clone();
-            parts.work(Share { consumer, counters }, head)
+            parts.work(Share::new(consumer, counters), head)
         }
         LaneInlet::Merge(_) => unreachable!("{INLETS}"),
     }
@@ -223,6 +223,7 @@ impl Stages {
             stage: self.egress.take().expect(TAKEN),
             alone: parts.first == Stage::Egress,
             counters: parts.counters.clone(),
+            control: parts.control.clone(),
             next,
         }
     }

@@ -12,9 +12,9 @@ use self::compose::LaneParts;
 use self::wiring::Wiring;
 use super::control::Control;
 use super::idle::Idle;
-use super::lane::Turn;
 use super::overload::Overload;
 use super::plan::{LanePlan, Plan};
+use super::work::Turn;
 use crate::capture::Capture;
 use crate::messages::Names;
 use crate::os::clock::Clock;
@@ -88,12 +88,15 @@ pub(crate) struct Pipeline {
     pub(crate) feeds: Vec<Feed>,
     /// One per ring, with its name, in the order of the path.
     pub(crate) gauges: Vec<(String, Gauge)>,
+    /// On how many ways a message that goes to every lane arrives at egress.
+    pub(crate) ways: u64,
 }
 
 impl Pipeline {
     /// Makes the rings, and composes each lane's stages. `egress` is where the ring to
     /// the host keeps its words.
     pub(crate) fn build(setting: &Setting, stages: &mut Stages, egress: Cursors) -> Self {
+        let ways = stages.models.len() as u64;
         let (mut wiring, events, signals) = Wiring::new(setting, stages, egress);
         let (mut works, mut counters, mut feeds) = (Vec::new(), Vec::new(), Vec::new());
         for (lane, heartbeat) in lanes(setting.plan).iter().zip(setting.heartbeats) {
@@ -111,6 +114,7 @@ impl Pipeline {
             counters,
             feeds,
             gauges: wiring.gauges(),
+            ways,
         }
     }
 }

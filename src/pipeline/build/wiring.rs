@@ -145,6 +145,7 @@ impl Wiring {
         ModelsOutlet {
             producer,
             lanes: self.model_lanes as u64,
+            last_marker: 0,
             counters: counters.clone(),
         }
     }

@@ -198,6 +198,11 @@ impl Sender {
         self.capacity
     }
 
+    /// Messages sent so far.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// Messages that have not been received yet.
     pub fn waiting(&self) -> usize {
         // Only a number: no slot is written because of it, unlike in `look_for_room`.
