@@ -202,13 +202,13 @@ impl Engine {
 
     /// All counters at this moment.
     pub fn counters(&self) -> Snapshot {
-        self.runtime.counters()
+        self.runtime.monitor.counters()
     }
 
     /// Why the engine has failed, if it has. Events are then counted and refused, and what
     /// was queued can still be polled.
     pub fn failure(&self) -> Option<&str> {
-        self.runtime.failure()
+        self.runtime.control.failure()
     }
 
     /// What was put in quarantine and why, one line each, oldest first; at most the first 64.
@@ -219,7 +219,7 @@ impl Engine {
 
     /// The engine's state as one word, and why. See [`Health`].
     pub fn health(&self) -> Health {
-        self.runtime.health()
+        self.runtime.monitor.health()
     }
 
     /// The lanes and whether they make progress, in the order of the path.
@@ -234,13 +234,13 @@ impl Engine {
 
     /// One line that says what runs where.
     pub fn about(&self) -> &str {
-        self.runtime.about()
+        &self.runtime.about
     }
 
     /// The models, in their order: a [`ModelId`](crate::ModelId) is an index into it. A
     /// signal without a model has the values of all of them, one after the other.
     pub fn models(&self) -> &[ModelInfo] {
-        self.runtime.models()
+        &self.runtime.models
     }
 
     /// What instruments are, by the numbers in their signals ([`Meta::instrument`](crate::Meta)).
@@ -271,7 +271,7 @@ impl Engine {
 
     /// Cost of one stamp, ns, measured now.
     pub fn stamp_cost_ns(&self) -> f64 {
-        self.runtime.stamp_cost_ns()
+        self.runtime.clock.stamp_cost_ns()
     }
 
     /// The hops timed so far. Not for the hot path: it waits up to 100 ms for the lanes to

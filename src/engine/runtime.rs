@@ -1,6 +1,5 @@
 //! What an engine has apart from its two ends, and how it ends.
 
-use std::ffi::CStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::blueprint::ModelInfo;
@@ -16,20 +15,19 @@ use crate::os::stderr::say_parts;
 use crate::pipeline::control::{Control, LONGEST_FAREWELL};
 use crate::pipeline::lane::Lane;
 use crate::pipeline::plan::Plan;
-use crate::report::{Exporter, Health, Latency, Monitor};
-use crate::telemetry::counters::Snapshot;
+use crate::report::{Exporter, Latency, Monitor};
 
 /// An engine without its two ends: lanes, counters and reports.
 pub(crate) struct Runtime {
     pub(super) running: Mutex<Running>,
     pub(super) plan: Plan,
-    pub(super) control: Arc<Control>,
-    pub(super) clock: Clock,
+    pub(crate) control: Arc<Control>,
+    pub(crate) clock: Clock,
     pub(super) latency: Arc<Mutex<Latency>>,
-    pub(super) about: String,
-    pub(super) models: Vec<ModelInfo>,
-    pub(super) monitor: Arc<Monitor>,
-    pub(super) delivery: Delivery,
+    pub(crate) about: String,
+    pub(crate) models: Vec<ModelInfo>,
+    pub(crate) monitor: Arc<Monitor>,
+    pub(crate) delivery: Delivery,
 }
 
 /// The parts with threads. The host's thread ends them, even while another thread still reads
@@ -45,10 +43,6 @@ pub(super) struct Running {
 impl Runtime {
     pub(super) fn running(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn counters(&self) -> Snapshot {
-        self.monitor.counters()
     }
 
     /// Lets the report and the capture begin, which empties their files. Everything else of
@@ -115,17 +109,6 @@ impl Runtime {
         self.end_files();
     }
 
-    /// Whether the engine has failed and nothing more will be published.
-    pub(crate) fn has_failed_for_good(&self) -> bool {
-        self.control.has_failed_for_good()
-    }
-
-    /// Whether [`Self::attend`] has work to do, or the engine has failed.
-    #[inline]
-    pub(crate) fn needs_attention(&self) -> bool {
-        self.control.needs_attention()
-    }
-
     /// What the host's thread does apart from polling for signals: hands over its hops if the
     /// latency report has requested them. Otherwise those of the last signals would wait for
     /// the next signal, and be lost if the host leaves before that.
@@ -133,38 +116,6 @@ impl Runtime {
         if self.control.take_wish() {
             hand_over(feeder, poller);
         }
-    }
-
-    pub(crate) fn failure(&self) -> Option<&str> {
-        self.control.failure()
-    }
-
-    pub(crate) fn monitor(&self) -> &Monitor {
-        &self.monitor
-    }
-
-    pub(crate) fn incident(&self, place: usize) -> Option<&CStr> {
-        self.control.incident(place)
-    }
-
-    pub(crate) fn health(&self) -> Health {
-        self.monitor.health()
-    }
-
-    pub(crate) fn about(&self) -> &str {
-        &self.about
-    }
-
-    pub(crate) fn models(&self) -> &[ModelInfo] {
-        &self.models
-    }
-
-    pub(crate) fn delivery(&self) -> &Delivery {
-        &self.delivery
-    }
-
-    pub(crate) fn stamp_cost_ns(&self) -> f64 {
-        self.clock.stamp_cost_ns()
     }
 
     /// The hops, with everything timed so far. Does not allocate.

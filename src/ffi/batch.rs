@@ -57,7 +57,7 @@ unsafe fn fill(inside: &Inside, results: *mut signal_result_t, max: c_int) -> c_
     let this = inside.handle();
     free(this);
     // Before the signals are counted, so that none is missed after a failure.
-    let failed = this.runtime.needs_attention() && attend(this);
+    let failed = this.runtime.control.needs_attention() && attend(this);
     let max = usize::try_from(max).unwrap_or(0);
     // SAFETY: this thread is inside the handle's lock, no callback runs, and
     // nothing called here calls back into the host.

@@ -85,7 +85,7 @@ fn deliver(inside: &Inside, taken: Option<EventKind>) {
     // SAFETY: this thread is inside the handle's lock; nothing called here calls
     // back into the host.
     let sequence = unsafe { &*this.feeder.get() }.sequence();
-    let mut wait = this.runtime.delivery().wait(taken, sequence);
+    let mut wait = this.runtime.delivery.wait(taken, sequence);
     let mut ready = ready_in_time(this, &mut wait);
     if ready == 0 {
         return;

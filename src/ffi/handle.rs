@@ -60,7 +60,7 @@ pub(super) fn guarded<R>(default: R, body: impl FnOnce() -> R) -> R {
 /// For a poll that finds no signals after the engine has failed.
 #[cold]
 pub(super) fn say_why_failed(this: &Handle) -> c_int {
-    match this.runtime.failure() {
+    match this.runtime.control.failure() {
         Some(why) => last_error::write(|into| into.write_str(why)),
         None => last_error::clear(),
     }

@@ -68,9 +68,9 @@ pub unsafe extern "C" fn signal_stats(handle: *mut c_void, stats: *mut signal_st
         let known = size_of::<signal_stats_t>();
         let size = usize::try_from(given).map_or(known, |given| given.min(known));
         // Read before the counters: if `failed` is 1, the counters are from after the failure.
-        let failed = this.runtime.failure().is_some();
+        let failed = this.runtime.control.failure().is_some();
         let values = stats_of(
-            &this.runtime.counters(),
+            &this.runtime.monitor.counters(),
             slot.refused(),
             failed,
             size as u64,
@@ -244,7 +244,7 @@ pub extern "C-unwind" fn signal_health(handle: *mut c_void) -> c_int {
 /// Neither allocates nor waits, so it may be called from a signal handler.
 fn health(handle: *mut c_void) -> c_int {
     let found = handle_table::read(handle, |this, _| {
-        let findings = this.runtime.monitor().look();
+        let findings = this.runtime.monitor.look();
         let state = findings.state();
         let has_words = findings.has_words();
         if state == HealthState::Ok && !has_words {
@@ -277,7 +277,7 @@ fn health(handle: *mut c_void) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_incident(handle: *mut c_void, index: c_int) -> *const c_char {
     text(handle, |this| {
-        this.runtime.incident(usize::try_from(index).ok()?)
+        this.runtime.control.incident(usize::try_from(index).ok()?)
     })
 }
 
@@ -309,7 +309,7 @@ unsafe fn lanes_of(handle: *mut c_void, lanes: *mut signal_lane_t, max: c_int) -
         return SIGNAL_ERROR_NULL;
     }
     let written = handle_table::read(handle, |this, _| {
-        let rows = this.runtime.monitor().each_lane();
+        let rows = this.runtime.monitor.each_lane();
         let rows = rows.map(|(plan, heartbeat)| signal_lane_t {
             name: c_name(plan),
             core: plan.core.map_or(SIGNAL_NO_CORE, |core| core as u64),
@@ -352,7 +352,7 @@ unsafe fn rings_of(handle: *mut c_void, rings: *mut signal_ring_t, max: c_int) -
         return SIGNAL_ERROR_NULL;
     }
     let written = handle_table::read(handle, |this, _| {
-        let rows = this.runtime.monitor().each_ring();
+        let rows = this.runtime.monitor.each_ring();
         let rows = rows.map(|(name, gauge)| signal_ring_t {
             name: c_name(name),
             capacity: gauge.capacity() as u64,
@@ -369,7 +369,7 @@ unsafe fn rings_of(handle: *mut c_void, rings: *mut signal_ring_t, max: c_int) -
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn signal_stamp_ns(handle: *mut c_void) -> f64 {
     let cost = door::through(-1.0, || {
-        handle_table::read(handle, |this, _| this.runtime.stamp_cost_ns()).unwrap_or(-1.0)
+        handle_table::read(handle, |this, _| this.runtime.clock.stamp_cost_ns()).unwrap_or(-1.0)
     });
     door::end_if_cancelled();
     cost

@@ -31,7 +31,7 @@ pub extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_int {
     let this = inside.handle();
     batch::free(this);
     // Before the signals are counted, so that none is missed after a failure.
-    let failed = this.runtime.needs_attention() && attend(this);
+    let failed = this.runtime.control.needs_attention() && attend(this);
     // SAFETY: this thread is inside the handle's lock, in its outermost poll, and
     // no callback runs.
     let ready = unsafe { &mut *this.poller.get() }.begin();
@@ -55,7 +55,7 @@ pub(super) fn attend(this: &Handle) -> bool {
     // callback runs, and nothing called here calls back into the host.
     let (feeder, poller) = unsafe { (&mut *this.feeder.get(), &mut *this.poller.get()) };
     this.runtime.attend(feeder, poller);
-    this.runtime.has_failed_for_good()
+    this.runtime.control.has_failed_for_good()
 }
 
 /// Inside a callback: the index of the model that made the signal, or
