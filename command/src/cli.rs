@@ -10,7 +10,7 @@ use signal::Config;
 use signal::replay::{ReadOptions, Reader};
 
 use crate::drive::{self, Limits, Speed};
-use crate::failure::{Failure, Result};
+use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::outputs::Files;
 use crate::plugin::{self, Library, Plugin};
@@ -84,7 +84,7 @@ const MOST_REORDERED: usize = 1 << 26;
 /// Arguments of both ways of playing.
 #[derive(Args)]
 struct Common {
-    /// How fast to play: `max` (lossless, as fast as the library takes it), or a multiple of real time such as `1x` or `0.5x` [default: max; demo: a few seconds at 10x for the latency, then max for the throughput; with --report all at 10x].
+    /// How fast to play: `max` (lossless, as fast as the library takes it), or a multiple of real time such as `1x` or `0.5x`. No time passes in a gap of over an hour, or where recv_ns goes back: what follows comes at once, and one line names the first such row [default: max; demo: a few seconds at 10x for the latency, then max for the throughput; with --report all at 10x].
     #[arg(long, value_name = "max|Nx")]
     speed: Option<Speed>,
     /// Which stages share a lane: auto, inline, fused, split, or lanes as JSON, e.g. '[["ingest","factor"],["model"]]'.
@@ -328,8 +328,7 @@ pub fn main() -> ExitCode {
         // The reader of the output has closed it, which is not an error.
         Err(Failure::Pipe) => ExitCode::SUCCESS,
         Err(failure) => {
-            use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "signal: {failure}");
+            failure::warn(&failure.to_string());
             ExitCode::from(failure.code())
         }
     }

@@ -9,9 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use signal::Config;
 use signal::abi::EventKind;
 
-use crate::failure::{Failure, Result};
+use crate::failure::{self, Failure, Result};
 use crate::host::bindings::Stats;
 use crate::interrupt::Interrupt;
+use crate::pace::Pace;
 use crate::plugin::Plugin;
 use crate::source::{Played, Source};
 use crate::waiter::Waiter;
@@ -238,7 +239,7 @@ pub fn run(
     let bar = progress(source.progress().1);
     let check = limits.check();
     let (mut played, mut extra_polls) = (Played::default(), 0);
-    let mut first_ns = None;
+    let mut pace = Pace::default();
     let start = Instant::now();
     let (mut drawn, mut begun) = (start, start);
     let stopped = loop {
@@ -266,10 +267,9 @@ pub fn run(
             // An interrupt also ends the wait for a pipe.
             Err(failure) => break Some(interrupt.told().unwrap_or(failure)),
         };
-        let first_ns = *first_ns.get_or_insert(event.recv_ns);
+        let (due, odd) = pace.take(event.recv_ns);
         if let Speed::Times(times) | Speed::Alone(times) = speed {
-            let ns = event.recv_ns.saturating_sub(first_ns).max(0) as f64 / times;
-            let due = begun + Duration::from_nanos(ns as u64);
+            let due = begun + Duration::from_nanos((due.as_nanos() as f64 / times) as u64);
             if let Speed::Alone(_) = speed {
                 // A delayed host does not catch up, because events would then queue.
                 begun += due.elapsed();
@@ -289,6 +289,12 @@ pub fn run(
         }
         plugin.on_data(event.kind.message_type(), event.payload);
         played += (event.kind, event.recv_ns);
+        if let Some(odd) = odd {
+            failure::warn(&match source.place() {
+                Some(place) => format!("{place}: {odd}"),
+                None => odd,
+            });
+        }
     };
     let took = start.elapsed();
     bar.finish_and_clear();

@@ -5,6 +5,12 @@ use thiserror::Error;
 /// A result of this command.
 pub type Result<T> = std::result::Result<T, Failure>;
 
+/// Says on standard error, in one line, what does not stop the run.
+pub fn warn(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "signal: {text}");
+}
+
 /// A reason to stop.
 #[derive(Debug, Error)]
 pub enum Failure {

@@ -14,6 +14,7 @@ mod failure;
 mod interrupt;
 mod locate;
 mod outputs;
+mod pace;
 mod plugin;
 mod print;
 mod received;

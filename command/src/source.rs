@@ -3,7 +3,7 @@
 use std::ops::AddAssign;
 
 use signal::abi::EventKind;
-use signal::replay::{Arrival, Reader};
+use signal::replay::{Arrival, Reader, Timeline};
 
 use crate::failure::Result;
 use crate::interrupt::Interrupt;
@@ -30,6 +30,15 @@ impl Source {
         }
     }
 
+    /// File and line of the event that was handed out last, if it is a recorded one.
+    pub fn place(&self) -> Option<String> {
+        let Self::Recorded(reader) = self else {
+            return None;
+        };
+        let (file, line) = reader.place()?;
+        Some(format!("{}: line {line}", file.display()))
+    }
+
     /// Makes an interrupt also end the wait for a pipe's writer.
     pub fn stop_when(&mut self, interrupt: &Interrupt) {
         if let Self::Recorded(reader) = self {
@@ -51,15 +60,13 @@ impl Source {
 pub struct Played {
     /// Events of each kind, in the order of [`EventKind::ALL`].
     kinds: [u64; EventKind::ALL.len()],
-    /// First and last arrival, ns.
-    span: Option<(i64, i64)>,
+    timeline: Timeline,
 }
 
 impl AddAssign<(EventKind, i64)> for Played {
     fn add_assign(&mut self, (kind, recv_ns): (EventKind, i64)) {
         self.kinds[kind as usize] += 1;
-        let first = self.span.map_or(recv_ns, |(first, _)| first);
-        self.span = Some((first, recv_ns));
+        self.timeline.take(recv_ns);
     }
 }
 
@@ -68,10 +75,7 @@ impl AddAssign<Played> for Played {
         for (sum, kind) in self.kinds.iter_mut().zip(later.kinds) {
             *sum += kind;
         }
-        self.span = match (self.span, later.span) {
-            (Some((first, _)), Some((_, last))) => Some((first, last)),
-            (span, None) | (None, span) => span,
-        };
+        self.timeline.goes_on(later.timeline);
     }
 }
 
@@ -86,9 +90,8 @@ impl Played {
         self.kinds.iter().sum()
     }
 
-    /// From the first arrival to the last, in seconds.
+    /// From the first arrival to the last, in seconds, as the recording's clock tells it.
     pub fn seconds(&self) -> f64 {
-        self.span
-            .map_or(0.0, |(first, last)| last.saturating_sub(first) as f64 / 1e9)
+        self.timeline.elapsed_ns() as f64 / 1e9
     }
 }

@@ -42,7 +42,7 @@ pub enum Error {
     /// Files that were not recorded together.
     #[error(
         "these files are not of one session: nothing arrives for {gap_s} s in between; \
-         replay them one at a time"
+         replay them one at a time, or mend recv_ns where a row has a wrong one"
     )]
     Sessions {
         /// For how long nothing arrives, seconds.

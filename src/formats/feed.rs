@@ -1,5 +1,6 @@
 //! The events to play, as the host's packed structs, in order of arrival.
 
+use super::timeline::Timeline;
 use crate::abi::{Depth, EventKind, HostEvent, IndexPrice, Ticker, Trade};
 
 /// The exchange of recorded events, unless the capture says otherwise.
@@ -80,12 +81,14 @@ impl Feed {
             .count() as u64
     }
 
-    /// From the first arrival to the last, in seconds.
+    /// From the first arrival to the last, in seconds, without gaps of over an hour and steps back
+    /// of the clock.
     pub fn seconds(&self) -> f64 {
-        match (self.events.first(), self.events.last()) {
-            (Some(first), Some(last)) => last.recv_ns.saturating_sub(first.recv_ns) as f64 / 1e9,
-            _ => 0.0,
+        let mut timeline = Timeline::default();
+        for event in &self.events {
+            timeline.take(event.recv_ns);
         }
+        timeline.elapsed_ns() as f64 / 1e9
     }
 
     /// The same events in another order; `order` holds indices into this feed.
@@ -188,6 +191,16 @@ mod tests {
         }
         // c arrived while the clock had stepped back; it still follows b.
         assert_eq!(symbols(&Feed::merge(&feeds)), "axybcz");
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_takes_no_time() {
+        let mut feed = Feed::default();
+        assert_eq!(feed.seconds(), 0.0);
+        for recv_ns in [5_000_000_000, 7_000_000_000, 0] {
+            feed.push(recv_ns, HostEvent::IndexPrice(&index("a")));
+        }
+        assert_eq!(feed.seconds(), 2.0);
     }
 
     #[test]

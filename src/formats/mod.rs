@@ -36,6 +36,7 @@
 //! | `feed` | events in order of arrival |
 //! | `reader` | reads and merges files while they are played |
 //! | `window` | one such file, sorted within a bounded window |
+//! | `timeline` | the time that passes in a recording, whatever its clock does |
 //! | `symbol` | from the exchange's spelling to the host's |
 //! | `error` | what is wrong with a file, and where |
 //!
@@ -69,6 +70,7 @@ mod reader;
 mod symbol;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod window;
 
 pub use self::csv::read;
@@ -76,3 +78,4 @@ pub use error::Error;
 pub use feed::{EXCHANGE, Event, Feed, INSTRUMENT_TYPE, fixed};
 pub use reader::{Arrival, ReadOptions, Reader};
 pub use symbol::host_symbol;
+pub use timeline::{Step, Timeline};

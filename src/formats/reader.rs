@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::csv::MAX_GAP_NS;
+use super::csv::check_gap;
 use super::error::{Error, Result};
 use super::window::Window;
 use crate::abi::{EventKind, HostEvent};
@@ -88,8 +88,8 @@ pub struct Reader {
     turns: BinaryHeap<Reverse<(i64, usize)>>,
     /// The file whose event was handed out last.
     current: Option<usize>,
-    /// Arrival of the previous event, if several files are merged.
-    last_ns: Option<i64>,
+    /// The latest arrival so far, if several files are merged.
+    latest_ns: Option<i64>,
 }
 
 struct Source {
@@ -132,7 +132,7 @@ impl Reader {
             sources: Vec::with_capacity(files.len()),
             turns: BinaryHeap::with_capacity(files.len()),
             current: None,
-            last_ns: None,
+            latest_ns: None,
         };
         for (number, file) in files.iter().enumerate() {
             let file = file.as_ref();
@@ -179,20 +179,21 @@ impl Reader {
         let merged = self.sources.len() > 1;
         let window = self.sources[number].window.as_ref();
         let (recv_ns, kind, payload) = window.expect("it has just been opened").head();
-        if let Some(last) = self.last_ns.filter(|_| merged) {
-            let gap = recv_ns.saturating_sub(last);
-            if gap > MAX_GAP_NS {
-                return Err(Error::Sessions {
-                    gap_s: gap / 1_000_000_000,
-                });
-            }
+        if merged {
+            check_gap(&mut self.latest_ns, recv_ns)?;
         }
-        self.last_ns = Some(recv_ns);
         Ok(Some(Arrival {
             recv_ns,
             kind,
             payload,
         }))
+    }
+
+    /// The file and the line, from 1, of the event that was handed out last.
+    pub fn place(&self) -> Option<(&Path, u64)> {
+        let source = &self.sources[self.current?];
+        let line = source.window.as_ref()?.line()?;
+        Some((&source.file, line))
     }
 
     /// From now on, [`next`](Self::next) waits for the writer of a pipe only until `flag` is set,

@@ -19,6 +19,7 @@ const SLOT: usize = size_of::<Depth>();
 struct Waiting {
     seq: i64,
     place: u64,
+    line: u64,
     recv_ns: i64,
     slot: u32,
     kind: u8,
@@ -109,6 +110,7 @@ impl Window {
         self.waiting.push(Reverse(Waiting {
             seq,
             place: self.read,
+            line: self.rows.line(),
             recv_ns: arrived.0,
             slot,
             kind: arrived.1,
@@ -128,6 +130,11 @@ impl Window {
         let begin = head.slot as usize * SLOT;
         let len = super::feed::payload_len(kind);
         (head.recv_ns, kind, &self.slots[begin..begin + len])
+    }
+
+    /// The line of the event that is due.
+    pub(super) fn line(&self) -> Option<u64> {
+        self.head.map(|head| head.line)
     }
 
     /// Bytes of the file that have been read.

@@ -4,14 +4,12 @@
 use std::path::Path;
 
 use super::error::{Error, Result};
-use super::feed::{Event, Feed};
+use super::feed::Feed;
+use super::timeline::MAX_GAP_NS;
 pub(super) use rows::Rows;
 
 mod row;
 mod rows;
-
-/// Files that are further apart than this are not from one recording.
-pub(super) const MAX_GAP_NS: i64 = 3_600_000_000_000;
 
 /// Reads capture files whole and merges them by time of arrival, see [the module](crate::replay).
 /// Each file's events are sorted by their `seq`. Plain text and gzip are told apart by content, not
@@ -30,17 +28,25 @@ pub fn read(files: &[impl AsRef<Path>]) -> std::result::Result<Feed, Error> {
         return Ok(feeds.into_iter().next().unwrap_or_default());
     }
     let merged = Feed::merge(&feeds);
-    let gap = |pair: &[Event]| pair[1].recv_ns.saturating_sub(pair[0].recv_ns);
-    if let Some(pair) = merged
-        .events()
-        .windows(2)
-        .find(|pair| gap(pair) > MAX_GAP_NS)
-    {
-        return Err(Error::Sessions {
-            gap_s: gap(pair) / 1_000_000_000,
-        });
+    let mut latest = None;
+    for event in merged.events() {
+        check_gap(&mut latest, event.recv_ns)?;
     }
     Ok(merged)
+}
+
+/// Refuses an arrival more than an hour after the latest one so far: a clock that steps back and
+/// forth leaves no gap.
+pub(super) fn check_gap(latest: &mut Option<i64>, recv_ns: i64) -> Result<()> {
+    let before = *latest.get_or_insert(recv_ns);
+    let gap = recv_ns.saturating_sub(before);
+    if gap > MAX_GAP_NS {
+        return Err(Error::Sessions {
+            gap_s: gap / 1_000_000_000,
+        });
+    }
+    *latest = Some(before.max(recv_ns));
+    Ok(())
 }
 
 /// Reads one file, in its true order of arrival.

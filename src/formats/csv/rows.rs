@@ -146,6 +146,11 @@ impl Rows {
         }
     }
 
+    /// The line of the row that was read last.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
     /// Once `flag` is set, a wait for a pipe ends with an error.
     pub fn stop_when(&self, flag: Arc<AtomicBool>) {
         self.stop.when(flag);
