@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use serde_json::Value;
-use signal::config::{ENV_CORES, schema};
+use signal::config::{ENV_CORES, ENV_LATENCY_DIR, add_latency_dir, schema};
 use signal::engine::Blueprint;
 use signal::os::cores::Cores;
 use signal::pipeline::placement::Placement;
@@ -36,12 +36,15 @@ pub fn check(path: &Path) -> Result<()> {
     config
         .apply_cores_variable()
         .map_err(|error| said(&error))?;
+    let written = config.clone();
+    add_latency_dir(&mut config);
     // The engine checks values that depend on each other, and does not know the file.
     let said = |error: &dyn std::fmt::Display| said(&format!("{}: {error}", path.display()));
     let blueprint = Blueprint::new(&config, &Registry::default()).map_err(|error| said(&error))?;
     let cores = Cores::detect();
     let plan = Plan::new(config.wanted(), &cores).map_err(|error| said(&error))?;
-    let mut text = explain(path, &blueprint, &cores, &plan);
+    blueprint.check_start(&plan).map_err(|error| said(&error))?;
+    let mut text = explain(path, &blueprint, &cores, &plan, &written);
     if config.placement != Placement::Auto {
         let wanted = Wanted {
             placement: &Placement::Auto,
@@ -55,7 +58,13 @@ pub fn check(path: &Path) -> Result<()> {
     print::line(text.trim_end())
 }
 
-fn explain(path: &Path, blueprint: &Blueprint, cores: &Cores, plan: &Plan) -> String {
+fn explain(
+    path: &Path,
+    blueprint: &Blueprint,
+    cores: &Cores,
+    plan: &Plan,
+    written: &Config,
+) -> String {
     let config = blueprint.config();
     let mut text = format!("{}: ok\n\n", path.display());
     let mut row = |name: &str, what: String| {
@@ -144,7 +153,17 @@ fn explain(path: &Path, blueprint: &Blueprint, cores: &Cores, plan: &Plan) -> St
             format!("{ENV_CORES}={} wins over the file", cores.to_string_lossy()),
         );
     }
-    let changed = changes(&value(config), &value(&Config::default()), "");
+    if let (None, Some(dir)) = (&written.latency.dir, &config.latency.dir) {
+        let folder = dir.parent().unwrap_or(dir).display();
+        row(
+            "report",
+            format!("in {folder}, a folder for each handle: {ENV_LATENCY_DIR} says so"),
+        );
+    }
+    for note in config.notes() {
+        row("note", note);
+    }
+    let changed = changes(&value(written), &value(&Config::default()), "");
     row(
         "changed",
         match changed.is_empty() {

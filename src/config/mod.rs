@@ -13,6 +13,7 @@
 //! | `forms` | how values are written in JSON |
 //! | `layer` | the keys of one source |
 //! | `mistakes` | likely mistakes in a file |
+//! | `notes` | what a valid configuration leaves out, to be said |
 //! | `paths` | files that are read and files that are written |
 //! | `size` | how large a configuration is |
 //! | `schema.json` | the JSON Schema; a test in `schema` derives it from the types and compares |
@@ -30,6 +31,7 @@ use crate::stages::{Assets, Naming, Rules};
 mod forms;
 mod layer;
 mod mistakes;
+mod notes;
 mod paths;
 #[cfg(test)]
 mod schema;
@@ -47,7 +49,8 @@ pub use forms::{FactorsEntry, ModelEntry};
 #[doc(hidden)]
 pub use paths::{NamedFile, check_apart};
 pub use sections::{Capture, Health, Instruments, Latency, Rings};
-pub(crate) use source::add_latency_dir;
+#[doc(hidden)]
+pub use source::add_latency_dir;
 pub use source::{ENV_CONFIG, ENV_CORES, ENV_LATENCY_DIR, MAX_FILE_BYTES, Origin};
 pub use symbols::{InstrumentType, MappedSymbol, Symbols};
 

@@ -89,7 +89,8 @@ impl Config {
 
 /// If the configuration names no folder, `SIGNAL_LATENCY_DIR` provides one: each handle gets a new
 /// folder in it, so that processes do not overwrite each other.
-pub(crate) fn add_latency_dir(config: &mut Config) {
+#[doc(hidden)]
+pub fn add_latency_dir(config: &mut Config) {
     static HANDLES: AtomicU64 = AtomicU64::new(0);
     let (None, Some(parent)) = (&config.latency.dir, env_path(ENV_LATENCY_DIR)) else {
         return;

@@ -7,7 +7,7 @@ use crate::capture::{Capture, Writer};
 use crate::config::Config;
 use crate::error::Error;
 use crate::os::cores::Cores;
-use crate::os::files::Output;
+use crate::os::files::{Output, check_output};
 use crate::os::memory::{self, Reserved};
 use crate::report::{Exporter, Facts, ReportFiles};
 use crate::sync::broadcast::Consumer;
@@ -45,6 +45,15 @@ impl Outputs {
             levels,
         });
         Ok((Self { report, capture }, Some(producer)))
+    }
+
+    /// Whether [`Outputs::open`] would find anything in its way; makes and empties nothing.
+    pub(super) fn check(config: &Config) -> Result<(), Error> {
+        let dir = config.latency.dir.as_deref();
+        dir.map_or(Ok(()), ReportFiles::check)
+            .map_err(Error::Report)?;
+        let file = config.capture.file.as_deref();
+        file.map_or(Ok(()), check_output).map_err(Error::Capture)
     }
 
     /// Number of threads that write these files.

@@ -13,6 +13,8 @@ use crate::pipeline::plan::Plan;
 /// How often cores are chosen again because another process was faster.
 const ATTEMPTS: usize = 4;
 
+const WHAT: &str = "an engine of this configuration";
+
 /// Where an engine runs.
 pub(super) struct Places {
     pub(super) cores: Cores,
@@ -24,12 +26,16 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// Whether there is memory for so many bytes and threads.
+    pub(super) fn check(bytes: usize, threads: usize) -> Result<(), Error> {
+        memory::reserve(WHAT, bytes, threads).map(drop)
+    }
+
     /// Chooses cores and takes them. `bytes`, and `others` threads apart from the lanes, are
     /// needed in addition to what the lanes need. All of that memory is reserved before any
     /// thread is started.
     #[inline(never)]
     pub(super) fn take(config: &Config, bytes: usize, others: usize) -> Result<Box<Self>, Error> {
-        const WHAT: &str = "an engine of this configuration";
         let mut turn = Turn::wait();
         let mut attempt = 1;
         let (cores, plan, claims, mut room) = loop {

@@ -45,12 +45,34 @@ pub(super) fn boxed<T>(make: impl FnOnce() -> T) -> Box<T> {
     Box::new(make())
 }
 
+impl Blueprint {
+    /// Checks what a start would check beyond this blueprint: the memory that it takes, and the
+    /// files that it writes. Makes, empties and keeps nothing.
+    ///
+    /// # Errors
+    ///
+    /// As a start.
+    #[doc(hidden)]
+    pub fn check_start(&self, plan: &Plan) -> Result<(), Error> {
+        let config = self.config();
+        config.check_paths(self.besides())?;
+        let bytes = self.bytes().saturating_add(of_config(config));
+        Places::check(bytes, plan.lanes.len() + Outputs::threads(config))?;
+        Outputs::check(config)
+    }
+}
+
+/// Memory that an engine takes for what it makes of its configuration.
+fn of_config(config: &Config) -> usize {
+    config.bytes().saturating_mul(OF_CONFIG)
+}
+
 impl Engine {
     pub(super) fn build(
         blueprint: Box<Blueprint>,
         cursors: HostCursors,
     ) -> Result<Box<Self>, Error> {
-        let of_config = blueprint.config().bytes().saturating_mul(OF_CONFIG);
+        let of_config = of_config(blueprint.config());
         memory::check("an engine", of_config)?;
         let config = &*boxed(|| blueprint.config().clone());
         config.check_paths(blueprint.besides())?;
@@ -208,7 +230,7 @@ fn about(what: &str, config: &Config, plan: &Plan, delivery: &Delivery) -> Strin
     if config.deliver == Deliver::OnData {
         about += &format!(" deliver={}", delivery.about());
     }
-    for note in &plan.notes {
+    for note in plan.notes.iter().chain(&config.notes()) {
         about += &format!("; {note}");
     }
     about

@@ -16,6 +16,7 @@
 //! | `place` | which paths are one file |
 //! | `lines` | lines of a file of the system, without allocating |
 //! | `numbered` | folders of the system in which names are numbers |
+//! | `probe` | whether a file could be written, without making anything |
 //! | `recorded` | recorded data, which may come through a pipe |
 
 use std::ffi::CStr;
@@ -30,6 +31,7 @@ mod numbered;
 mod open;
 mod output;
 mod place;
+mod probe;
 #[cfg(feature = "replay")]
 mod recorded;
 
@@ -40,6 +42,7 @@ pub(crate) use numbered::each_number;
 pub(crate) use open::{about, open, open_c};
 pub use output::Output;
 pub(crate) use place::Place;
+pub(crate) use probe::{check_files_in, check_output};
 #[cfg(feature = "replay")]
 pub(crate) use recorded::{Recorded, Stop};
 

@@ -23,7 +23,7 @@ use super::totals::Totals;
 use super::whole_lines::WholeLines;
 use crate::config;
 use crate::os::clock::Clock;
-use crate::os::files::{Folder, Obstacle, Output};
+use crate::os::files::{Folder, Obstacle, Output, check_files_in};
 use crate::os::fixed_text::FixedText;
 use crate::os::limit::Limit;
 use crate::os::stderr::say_parts;
@@ -52,18 +52,20 @@ impl ReportFiles {
     /// Makes the folder and locks the log: two engines that write one report would
     /// spoil each other's.
     pub(crate) fn open(dir: &Path) -> Result<Self, String> {
-        let cannot = |what: String| {
-            format!(
-                "cannot write in {}: {what}; expected a folder that no other handle writes in",
-                dir.display()
-            )
-        };
+        let cannot = |what: String| cannot_write(dir, what);
         let folder = Folder::make(dir).map_err(|error| cannot(error.to_string()))?;
         let log = folder.output(config::Latency::LOG).map_err(cannot)?;
         for name in others() {
             folder.check_replaceable(&name).map_err(cannot)?;
         }
         Ok(Self { folder, log })
+    }
+
+    /// Whether [`ReportFiles::open`] would find anything in its way; makes nothing.
+    pub(crate) fn check(dir: &Path) -> Result<(), String> {
+        let names = config::Latency::names();
+        check_files_in(dir, names.iter().map(String::as_str))
+            .map_err(|what| cannot_write(dir, what))
     }
 
     /// Empties the log and removes the rest: a run that ends without its files must not
@@ -74,6 +76,13 @@ impl ReportFiles {
         }
         self.log.empty()
     }
+}
+
+fn cannot_write(dir: &Path, what: String) -> String {
+    format!(
+        "cannot write in {}: {what}; expected a folder that no other handle writes in",
+        dir.display()
+    )
 }
 
 /// The files of a report that are written when it ends.

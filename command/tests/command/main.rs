@@ -8,6 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use support::{ROOT, recorded};
 
+mod checked;
 mod clock;
 mod demo;
 mod interrupted;

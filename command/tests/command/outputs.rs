@@ -3,7 +3,7 @@
 use super::*;
 
 /// The contents of all files of a folder and below, by name.
-fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub(super) fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let entries = std::fs::read_dir(dir).expect("a folder");
     let mut all: Vec<_> = entries
         .flat_map(|entry| {

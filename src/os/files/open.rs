@@ -123,6 +123,17 @@ pub(super) fn mode(path: &Path) -> io::Result<mode_t> {
     path.metadata().map(|about| about.mode())
 }
 
+/// Whether this process may make a file in a folder.
+pub(super) fn may_make_in(folder: &Path) -> io::Result<()> {
+    let path = c_path(folder)?;
+    let mode = libc::W_OK | libc::X_OK;
+    // SAFETY: the path is NUL-terminated; the call asks and changes nothing.
+    match unsafe { libc::access(path.as_ptr(), mode) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// The kind of a file that is not regular; `None` for a regular one.
 pub(super) fn name_of_kind(mode: mode_t) -> Option<&'static str> {
     match mode & libc::S_IFMT {

@@ -225,13 +225,13 @@ pub(super) fn is_taken(file: &OwnedFd) -> bool {
 }
 
 /// The kernel's null and full devices.
-fn never_waits(about: &libc::stat64) -> bool {
+pub(super) fn never_waits(about: &libc::stat64) -> bool {
     let is_character = about.st_mode & libc::S_IFMT == libc::S_IFCHR;
     let number = (libc::major(about.st_rdev), libc::minor(about.st_rdev));
     is_character && matches!(number, (1, 3 | 7))
 }
 
-fn wrong(path: &Path, error: &io::Error) -> String {
+pub(super) fn wrong(path: &Path, error: &io::Error) -> String {
     let expected = match error.kind() {
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
             "; expected folders, or nothing yet, on the way there"
@@ -244,12 +244,12 @@ fn wrong(path: &Path, error: &io::Error) -> String {
     format!("cannot write {}: {error}{expected}", path.display())
 }
 
-fn refused(path: &Path, kind: &str) -> String {
+pub(super) fn refused(path: &Path, kind: &str) -> String {
     let path = path.display();
     format!("cannot write {path}: it is {kind}; expected a regular file")
 }
 
-fn not_opened(path: &Path, error: &io::Error) -> String {
+pub(super) fn not_opened(path: &Path, error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::ENXIO) => format!(
             "cannot write {}: nobody reads it; expected a regular file",

@@ -1,0 +1,179 @@
+//! `config check` finds what `signal_create` would find, and changes nothing.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+
+use super::outputs::contents;
+use super::*;
+
+/// The check of the folder's configuration by a user with no special rights.
+fn check(dir: &Path) -> Output {
+    as_anybody(&["config", "check", path(&dir.join("config.json"))])
+}
+
+/// A run with the folder's configuration by such a user.
+fn play(dir: &Path) -> Output {
+    let file = dir.join("config.json");
+    as_anybody(&["demo", "--events", "3", "--force", "--config", path(&file)])
+}
+
+fn as_anybody(args: &[&str]) -> Output {
+    const CAP_DAC_OVERRIDE: libc::c_ulong = 1;
+    let mut command = signal();
+    command.args(args);
+    // SAFETY: the closure makes two system calls and allocates nothing; both concern the child.
+    unsafe {
+        command.pre_exec(|| match libc::geteuid() {
+            0 if libc::prctl(libc::PR_CAPBSET_DROP, CAP_DAC_OVERRIDE) != 0 => {
+                Err(std::io::Error::last_os_error())
+            }
+            _ => Ok(()),
+        });
+    }
+    command.output().expect("it runs")
+}
+
+/// All that is in a folder, and below.
+fn names(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).expect("a folder");
+    let mut all: Vec<_> = entries
+        .flat_map(|entry| {
+            let entry = entry.expect("an entry");
+            let below = match entry.file_type().expect("a kind").is_dir() {
+                true => names(&entry.path()),
+                false => Vec::new(),
+            };
+            [vec![entry.path()], below].concat()
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn what_create_could_not_write_is_no_configuration_that_is_ok() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let at = |name: &str| dir.path().join(name);
+    write(dir.path(), "file", b"content");
+    write(dir.path(), "locked", b"content");
+    fs::create_dir(at("shut")).expect("a folder");
+    fs::set_permissions(at("shut"), Permissions::from_mode(0o555)).expect("permissions");
+    fs::create_dir_all(at("open/report/summary.json")).expect("folders");
+    symlink("nowhere/file", at("open/dangling")).expect("a link");
+    symlink("../shut/file", at("open/to_shut")).expect("a link");
+    symlink("loop", at("open/loop")).expect("a link");
+    let locked = File::open(at("locked")).expect("a file");
+    locked.try_lock().expect("locked");
+    for (key, value, part) in [
+        ("capture", "open", "it is a folder"),
+        ("capture", "open/report/", "it is a folder"),
+        ("capture", "locked", "it is locked"),
+        ("capture", "shut/events.csv", "ermission denied"),
+        ("capture", "shut/new/events.csv", "ermission denied"),
+        ("capture", "/dev/tty", "it is a device"),
+        ("capture", "file/events.csv", "expected folders"),
+        ("capture", "open/dangling", "o such file"),
+        ("capture", "open/to_shut", "ermission denied"),
+        ("capture", "open/loop", "ymbolic link"),
+        ("latency", "file", "File exists"),
+        ("latency", "file/report", "Not a directory"),
+        ("latency", "shut", "ermission denied"),
+        ("latency", "shut/report", "ermission denied"),
+        ("latency", "open/report", "summary.json: it is a folder"),
+    ] {
+        let json = match key {
+            "capture" => format!(r#"{{"capture": {{"file": "{value}"}}}}"#),
+            _ => format!(r#"{{"latency": {{"dir": "{value}"}}}}"#),
+        };
+        write(dir.path(), "config.json", json.as_bytes());
+        let before = (names(dir.path()), contents(dir.path()));
+        let said = stderr(check(dir.path()), 1);
+        assert!(
+            said.contains(part) && said.contains("config.json"),
+            "{value}: {said}"
+        );
+        assert_eq!(said.lines().count(), 1, "{said}");
+        let after = (names(dir.path()), contents(dir.path()));
+        assert_eq!(after, before, "{value}");
+        let said = stderr(play(dir.path()), 1);
+        assert!(said.contains(part), "create: {value}: {said}");
+    }
+}
+
+#[test]
+fn what_create_could_write_is_ok_and_stays_as_it_is() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    write(dir.path(), "file", b"content");
+    fs::create_dir(dir.path().join("open")).expect("a folder");
+    symlink("new.csv", dir.path().join("open/link")).expect("a link");
+    for json in [
+        r#"{"capture": {"file": "file"}}"#,
+        r#"{"capture": {"file": "open/events.csv"}}"#,
+        r#"{"capture": {"file": "open/a/b/events.csv"}}"#,
+        r#"{"capture": {"file": "open/link"}}"#,
+        r#"{"capture": {"file": "/dev/null"}}"#,
+        r#"{"latency": {"dir": "open"}}"#,
+        r#"{"latency": {"dir": "open/a/b"}}"#,
+    ] {
+        write(dir.path(), "config.json", json.as_bytes());
+        let before = (names(dir.path()), contents(dir.path()));
+        let out = stdout(check(dir.path()));
+        assert!(out.contains("config.json: ok"), "{json}: {out}");
+        let after = (names(dir.path()), contents(dir.path()));
+        assert_eq!(after, before, "{json}");
+        stdout(play(dir.path()));
+    }
+}
+
+#[test]
+fn memory_and_the_folder_of_the_environment_are_checked_too() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = write(dir.path(), "config.json", br#"{"timing": false}"#);
+    let with = |folder: &str| {
+        let mut command = signal();
+        command.args(["config", "check", path(&file)]);
+        let folder = dir.path().join(folder);
+        let output = command.env("SIGNAL_LATENCY_DIR", &folder).output();
+        (output.expect("it runs"), folder)
+    };
+    let (output, folder) = with("reports");
+    let out = stdout(output);
+    assert!(
+        out.contains(&format!("in {}, a folder", path(&folder))),
+        "{out}"
+    );
+    assert!(out.contains("has counters and no latencies"), "{out}");
+    assert!(!out.contains("latency.dir ="), "{out}");
+    let (output, _) = with("config.json");
+    let said = stderr(output, 1);
+    assert!(said.contains("ot a directory"), "{said}");
+
+    let folder = dir.path().join("report");
+    let mut command = signal();
+    command.args([
+        "demo",
+        "--events",
+        "3",
+        "--config",
+        path(&file),
+        "--report",
+        path(&folder),
+    ]);
+    let output = command.output().expect("it runs");
+    let line = String::from_utf8_lossy(&output.stderr).into_owned();
+    let note = format!(
+        "; timing is false: the report in {} has counters",
+        path(&folder)
+    );
+    assert_eq!(line.matches(&note).count(), 1, "{line}");
+    stdout(output);
+
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 400000; exec \"$0\" config check \"$1\""]);
+    command.arg(env!("CARGO_BIN_EXE_signal"));
+    let large = br#"{"instruments": {"max": 100000}, "factors": "market"}"#;
+    let file = write(dir.path(), "large.json", large);
+    let said = stderr(command.arg(&file).output().expect("it runs"), 1);
+    assert!(said.contains("memory: "), "{said}");
+}

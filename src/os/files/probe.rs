@@ -1,0 +1,105 @@
+//! What is in the way of a file that is to be written, found without making, emptying or keeping
+//! anything.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::open::{about, may_make_in, name_of_kind, open};
+use super::output::{TAKEN, is_taken, never_waits, not_opened, refused, wrong};
+
+/// The maximum number of links that the kernel follows.
+const MOST_LINKS: usize = 40;
+
+/// Whether [`Output::open`](super::Output::open) would find anything in its way.
+///
+/// # Errors
+///
+/// As that function.
+pub(crate) fn check_output(path: &Path) -> Result<(), String> {
+    let whole = std::path::absolute(path).map_err(|error| wrong(path, &error))?;
+    let folder = whole.parent().unwrap_or(Path::new("/"));
+    could_make_folder(folder).map_err(|error| wrong(path, &error))?;
+    check_file(path, never_waits)
+}
+
+/// Whether a folder, and files of these names in it, could be made or written.
+///
+/// # Errors
+///
+/// What is in the way, with its path.
+pub(crate) fn check_files_in<'a>(
+    folder: &Path,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Result<(), String> {
+    let whole = std::path::absolute(folder).map_err(|error| error.to_string())?;
+    could_make_folder(&whole).map_err(|error| error.to_string())?;
+    if whole.is_dir() {
+        may_make_in(&whole).map_err(|error| error.to_string())?;
+        for name in names {
+            check_file(&whole.join(name), |_| false)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file could be opened for writing; devices for which `may` holds could.
+fn check_file(path: &Path, may: impl Fn(&libc::stat64) -> bool) -> Result<(), String> {
+    // Opening a device may have an effect, so its kind is checked first.
+    let there = open(path, libc::O_PATH, 0).and_then(|file| about(&file));
+    let could = match there {
+        Ok(about) => match name_of_kind(about.st_mode) {
+            Some(_) if may(&about) => return Ok(()),
+            Some(kind) => return Err(refused(path, kind)),
+            None => open(path, libc::O_WRONLY | libc::O_NONBLOCK, 0),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return could_make(path.to_owned()).map_err(|error| wrong(path, &error));
+        }
+        Err(error) => Err(error),
+    };
+    let file = could.map_err(|error| not_opened(path, &error))?;
+    match is_taken(&file) {
+        true => Err(format!("cannot write {}: {TAKEN}", path.display())),
+        false => Ok(()),
+    }
+}
+
+/// Whether a file that does not exist could be made, through links that lead nowhere yet.
+fn could_make(mut path: PathBuf) -> io::Result<()> {
+    for _ in 0..MOST_LINKS {
+        let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+        match path.read_link() {
+            Ok(to) => path = folder.join(to),
+            Err(_) if folder.is_dir() => return may_make_in(&folder),
+            Err(_) => return could_make_folder(&folder),
+        }
+        // Folders on the way are made for the path that is given, but not for a link's.
+        path.parent().map_or(Ok(()), |to| to.metadata().map(drop))?;
+    }
+    system(libc::ELOOP)
+}
+
+fn system(error: i32) -> io::Result<()> {
+    Err(io::Error::from_raw_os_error(error))
+}
+
+/// Whether a folder is there and takes new files, or could be made, with its parents.
+fn could_make_folder(path: &Path) -> io::Result<()> {
+    for (number, folder) in path.ancestors().enumerate() {
+        match folder.metadata() {
+            // As `mkdir` says it of the folder itself, and of one above it.
+            Ok(about) if !about.is_dir() && number == 0 => return system(libc::EEXIST),
+            Ok(about) if !about.is_dir() => return system(libc::ENOTDIR),
+            // Whether the folder itself takes new files depends on whether there is to be one.
+            Ok(_) if number == 0 => return Ok(()),
+            Ok(_) => return may_make_in(folder),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if folder.symlink_metadata().is_ok() {
+                    return system(libc::EEXIST);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
