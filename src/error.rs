@@ -26,6 +26,11 @@ pub enum Error {
 
 /// The name in `known` that a misspelt `name` was probably meant to be, if one is close enough.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // A longer one is no typo, and comparing it takes long.
+    const LONGEST: usize = 200;
+    if name.len() > LONGEST {
+        return None;
+    }
     let plain = |name: &str| name.to_lowercase().replace(['_', '-'], "");
     let name = plain(name);
     let distance = |other: &str| strsim::damerau_levenshtein(&name, &plain(other));

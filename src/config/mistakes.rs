@@ -4,14 +4,17 @@ use serde_json::Value;
 use serde_json::error::Category;
 
 use super::schema;
+use crate::error::content::shortened;
 use crate::error::json::{self, Cause};
 use crate::error::nearest;
 
 /// Says what is wrong with `text`; `key` is the path to the place, if known.
 pub(super) fn explain(text: &str, key: &str, error: &serde_json::Error) -> String {
+    let shown: Vec<_> = key.split('.').map(shortened).collect();
+    let shown = shown.join(".");
     if error.classify() == Category::Data {
-        let key = if key == "." { "top level" } else { key };
-        return format!("{key}: {}", with_suggestion(&error.to_string(), key));
+        let shown = if key == "." { "top level" } else { &shown };
+        return format!("{shown}: {}", with_suggestion(&error.to_string(), key));
     }
     let what = match json::cause(text.as_bytes(), error) {
         Some(Cause::Empty) => {
@@ -32,7 +35,7 @@ pub(super) fn explain(text: &str, key: &str, error: &serde_json::Error) -> Strin
     // If reading ended inside a key, that key is unknown.
     match key == "." || key.contains('?') {
         true => what,
-        false => format!("{key}: {what}"),
+        false => format!("{shown}: {what}"),
     }
 }
 
@@ -51,14 +54,14 @@ fn with_suggestion(said: &str, key: &str) -> String {
     let meant = nearest(name, known.iter().copied())
         .map(str::to_owned)
         .or_else(|| is_field.then(|| elsewhere(name, key)).flatten());
+    let shown = format!("`{}`", shortened(name));
     let Some(meant) = meant else {
-        return said.to_owned();
+        return said.replacen(&format!("`{name}`"), &shown, 1);
     };
-    let shown = format!("`{name}`");
     let expected = match said.rsplit_once(" at line ") {
-        Some((before, _)) if known.len() <= NAMES_AT_ONCE => {
-            before.split_once(&shown).map_or("", |(_, after)| after)
-        }
+        Some((before, _)) if known.len() <= NAMES_AT_ONCE => before
+            .split_once(&format!("`{name}`"))
+            .map_or("", |(_, after)| after),
         _ => "",
     };
     let place = said.rsplit_once(" at line ");

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::abi::EventKind;
 use crate::error::Error;
+use crate::error::content::quoted;
 use crate::messages::ModelId;
 use crate::pipeline::plan::Wanted;
 use crate::stages::{Assets, Naming, Rules};
@@ -253,7 +254,8 @@ impl Config {
             for name in names {
                 if !seen.insert(name) {
                     return Err(Error::Config(format!(
-                        "{key} names {name:?} twice; expected {expected}"
+                        "{key} names {} twice; expected {expected}",
+                        quoted(name)
                     )));
                 }
             }
@@ -310,8 +312,9 @@ impl Config {
     fn assets(&self) -> Result<Assets, Error> {
         Assets::new(&self.assets).map_err(|symbol| {
             Error::Config(format!(
-                "assets names {symbol:?}; expected a symbol such as btc_usdt or BTCUSDT, \
-                 at most 32 bytes of UTF-8 without spaces and control characters"
+                "assets names {}; expected a symbol such as btc_usdt or BTCUSDT, \
+                 at most 32 bytes of UTF-8 without spaces and control characters",
+                quoted(&symbol)
             ))
         })
     }

@@ -7,7 +7,8 @@ use std::time::UNIX_EPOCH;
 use super::forms::Object;
 use super::layer::{Layer, parse};
 use super::{Config, paths};
-use crate::error::{Error, content};
+use crate::error::Error;
+use crate::error::content::{self, quoted};
 use crate::os::files;
 use crate::os::machine::{MAX_CORES, parse_list};
 use crate::os::memory;
@@ -110,13 +111,15 @@ fn parse_cores(list: &str) -> Result<Vec<usize>, Error> {
         .filter(|cores| !cores.is_empty())
         .ok_or_else(|| {
             Error::Config(format!(
-                "{ENV_CORES} is {list:?}; expected a list of cores below {MAX_CORES} such as 2,3 or 2-3"
+                "{ENV_CORES} is {}; expected a list of cores below {MAX_CORES} such as 2,3 or 2-3",
+                quoted(list)
             ))
         })?;
     match super::repeated(&cores) {
         Some(core) => Err(Error::Config(format!(
-            "{ENV_CORES} is {list:?}, which names core {core} twice; expected a core of its own for \
-             each lane"
+            "{ENV_CORES} is {}, which names core {core} twice; expected a core of its own for \
+             each lane",
+            quoted(list)
         ))),
         None => Ok(cores),
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Registry;
 use super::start::boxed;
 use crate::config::{Config, ModelEntry, NamedFile};
+use crate::error::content::{quoted, shortened};
 use crate::error::{Error, suggestion};
 use crate::factors::{Entry, Prepared};
 use crate::messages::Names;
@@ -87,7 +88,8 @@ impl Blueprint {
         let mut besides = Vec::new();
         for entry in &disabled.models(config) {
             let made = model_copies(entry, registry, &factors, shards)?;
-            let numbers = |file| NamedFile::new(format!("a file of model {}", entry.name), file);
+            let numbers =
+                |file| NamedFile::new(format!("a file of model {}", shortened(&entry.name)), file);
             besides.extend(made.besides.into_iter().map(numbers));
             for (place, (copy, of_shard)) in made.copies.into_iter().zip(&mut models).enumerate() {
                 check_inputs(entry, copy.as_ref(), &factors, &sets)?;
@@ -273,7 +275,7 @@ fn model_copies(
     factors: &[String],
     copies: usize,
 ) -> Result<Made, Error> {
-    let name = &entry.name;
+    let name = shortened(&entry.name);
     let wrong = |what: String| Error::Config(format!("models: {name}: {what}"));
     if let Some(file) = &entry.file {
         let kind = entry.kind.as_deref().map(|kind| {
@@ -283,7 +285,8 @@ fn model_copies(
                 .ok_or_else(|| {
                     let known: Vec<_> = Kind::ALL.iter().map(|known| known.name()).collect();
                     wrong(format!(
-                        "there is no kind of model file {kind:?}{}; expected one of {}",
+                        "there is no kind of model file {}{}; expected one of {}",
+                        quoted(kind),
                         suggestion(kind, known.iter().copied()),
                         known.join(", ")
                     ))
@@ -303,21 +306,24 @@ fn model_copies(
             besides: loaded.besides,
         });
     }
-    let kind = entry.kind.as_deref().unwrap_or(name);
+    let kind = entry.kind.as_deref().unwrap_or(&entry.name);
     if !entry.outputs.is_empty() {
         return Err(wrong(format!(
-            "model {kind} has no outputs to choose from; leave outputs out"
+            "model {} has no outputs to choose from; leave outputs out",
+            shortened(kind)
         )));
     }
     if entry.iterations != Iterations::Saved {
         return Err(wrong(format!(
-            "model {kind} has no iterations; leave iterations out"
+            "model {} has no iterations; leave iterations out",
+            shortened(kind)
         )));
     }
     let make = registry.models.get(kind).ok_or_else(|| {
         let known: Vec<_> = registry.models.names().collect();
         wrong(format!(
-            "there is no model {kind:?}{}; expected one of {} or the path of a model file",
+            "there is no model {}{}; expected one of {} or the path of a model file",
+            quoted(kind),
             suggestion(kind, known.iter().copied()),
             known.join(", ")
         ))
@@ -338,7 +344,7 @@ fn check_inputs(
     factors: &[String],
     sets: &[(Entry, Prepared)],
 ) -> Result<(), Error> {
-    let name = &entry.name;
+    let name = shortened(&entry.name);
     let inputs = model.inputs();
     if inputs != factors.len() {
         let sets: Vec<_> = sets.iter().map(|(set, _)| set.name).collect();
@@ -355,8 +361,9 @@ fn check_inputs(
         let plain = ours.rsplit('.').next().unwrap_or(ours);
         if theirs != ours && theirs != plain {
             return Err(Error::Config(format!(
-                "models: {name}: input {place} is {theirs:?} in the model, but factor {place} is {ours:?}; \
-                 expected the factors' names in their order (\"check_names\": false accepts any)"
+                "models: {name}: input {place} is {} in the model, but factor {place} is {ours:?}; \
+                 expected the factors' names in their order (\"check_names\": false accepts any)",
+                quoted(theirs)
             )));
         }
     }

@@ -56,9 +56,34 @@ pub(crate) fn known(head: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// A message that quotes a file, in one line of bounded length.
+/// Most characters of a name or a word that an error quotes.
+const MOST_QUOTED: usize = 60;
+
+/// A message that quotes a file, in one line of bounded length. What is too much is left out in the
+/// middle: the key comes first, and last what was expected.
 pub(crate) fn legible(text: &str) -> String {
-    one_line(text, 600)
+    const HALF: usize = 300;
+    let tail = match text.chars().count() {
+        ..=MOST_LEGIBLE => return one_line(text, usize::MAX),
+        long => text.chars().skip(long - HALF).collect::<String>(),
+    };
+    format!("{} {}", one_line(text, HALF), one_line(&tail, usize::MAX))
+}
+
+/// Most characters of such a message.
+const MOST_LEGIBLE: usize = 600;
+
+/// A name of any length, in an error: its beginning, if it is long.
+pub(crate) fn shortened(name: &str) -> String {
+    one_line(name, MOST_QUOTED)
+}
+
+/// The same in double quotes.
+pub(crate) fn quoted(name: &str) -> String {
+    match name.char_indices().nth(MOST_QUOTED) {
+        None => format!("{name:?}"),
+        Some((end, _)) => format!("{:?}", format!("{} ...", &name[..end])),
+    }
 }
 
 /// The text as one line of at most `most` characters.
@@ -110,10 +135,23 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_quoted_up_to_its_sixtieth_character() {
+        assert_eq!(quoted("a \"b\"\n币"), r#""a \"b\"\n币""#);
+        let most = "币".repeat(MOST_QUOTED);
+        assert_eq!(quoted(&most), format!("\"{most}\""));
+        assert_eq!(quoted(&format!("{most}b")), format!("\"{most} ...\""));
+        assert_eq!(shortened("a\nb"), "a\\nb");
+        assert_eq!(shortened(&format!("{most}b")), format!("{most} ..."));
+    }
+
+    #[test]
     fn a_message_is_one_short_line() {
         assert_eq!(legible("a\nb\u{1b}[31m c"), "a\\nb\\u{1b}[31m c");
         assert_eq!(legible("币: ok"), "币: ok");
         let long = legible(&"k".repeat(100_000));
-        assert!(long.len() < 700 && long.ends_with(" ..."), "{long}");
+        assert!(long.len() < 700 && long.contains("k ... k"), "{long}");
+        let long = legible(&format!("unknown {}; expected \n币", "k".repeat(100_000)));
+        assert!(long.starts_with("unknown k"), "{long}");
+        assert!(long.ends_with("k; expected \\n币"), "{long}");
     }
 }

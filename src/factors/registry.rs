@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::bank::{self, FactorBank};
 use super::{FactorSet, Market, Test0000};
 use crate::abi::LEVELS;
+use crate::error::content::shortened;
 
 /// What the engine knows about a factor set.
 #[derive(Clone, Copy, Debug)]
@@ -106,8 +107,13 @@ fn prepare<F: FactorSet<N>, const N: usize>(
 ) -> Result<Prepared, String> {
     let pairs = params.iter().map(|(key, value)| (key.as_str(), value));
     let reader: MapDeserializer<'_, _, serde_json::Error> = MapDeserializer::new(pairs);
-    let params: F::Params = serde_path_to_error::deserialize(reader)
-        .map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
+    let params: F::Params = serde_path_to_error::deserialize(reader).map_err(|error| {
+        format!(
+            "{}: {}",
+            shortened(&error.path().to_string()),
+            error.inner()
+        )
+    })?;
     Ok(Prepared {
         factors: F::FACTORS.map(Cow::Borrowed).into(),
         levels: F::LEVELS,

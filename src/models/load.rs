@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::error::content::{self, legible};
+use crate::error::content::{self, legible, quoted, shortened};
 use crate::error::json::{self, Cause};
 use crate::os::files;
 
@@ -283,14 +283,9 @@ fn plain(error: &str) -> String {
         _ => "expected what the library's save_model writes".into(),
     };
     format!(
-        "the key {:?} is not known and may change what the model predicts; {expected} at line{place}",
-        cut(key)
+        "the key {} is not known and may change what the model predicts; {expected} at line{place}",
+        quoted(key)
     )
-}
-
-/// The beginning of a key or path, which may be of any length.
-fn cut(text: &str) -> String {
-    text.chars().take(100).collect()
 }
 
 /// Reads JSON; an error names the key, the line and what was expected. `nan` says what to do about
@@ -302,7 +297,7 @@ pub(super) fn json<T: DeserializeOwned>(bytes: &[u8], nan: &str) -> Result<T, Mo
         let path = error.path().to_string();
         let key = match path.as_str() {
             "." | "?" => "top level",
-            path => &cut(path),
+            path => &shortened(path),
         };
         match explain(bytes, error.inner(), nan) {
             Ok(what) => ModelError(format!("{key}: {what}")),
@@ -330,6 +325,6 @@ fn explain(bytes: &[u8], error: &serde_json::Error, nan: &str) -> Result<String,
             error.column()
         ),
         Some(Cause::Other(cause)) => format!("{error}: {cause}"),
-        None => plain(&error.to_string()),
+        None => legible(&plain(&error.to_string())),
     })
 }

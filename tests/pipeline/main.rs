@@ -12,6 +12,7 @@ mod markers;
 mod model_lanes;
 mod overload;
 mod promises;
+mod quoted;
 mod report;
 mod shards;
 mod stateful_models;

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, ModelEntry};
 use crate::engine::Registry;
+use crate::error::content::{legible, quoted};
 use crate::error::{Error, suggestion};
 use crate::factors::{Entry, Prepared};
 
@@ -40,8 +41,9 @@ impl<'a> Disabled<'a> {
                     .flat_map(|(set, factors)| factors.iter().chain([set]));
                 let meant = suggestion(name, named.copied());
                 return Err(Error::Config(format!(
-                    "disabled_factors names {name:?}{meant}; expected a factor set, a factor, \
-                     or set.factor"
+                    "disabled_factors names {}{meant}; expected a factor set, a factor, \
+                     or set.factor",
+                    quoted(name)
                 )));
             }
         }
@@ -55,7 +57,8 @@ impl<'a> Disabled<'a> {
                 }
                 let meant = suggestion(name, named);
                 return Err(Error::Config(format!(
-                    "disabled_models names {name:?}{meant}; expected the name of a model"
+                    "disabled_models names {}{meant}; expected the name of a model",
+                    quoted(name)
                 )));
             }
         }
@@ -140,15 +143,15 @@ pub(super) fn configured(
         let set = registry.factors.get(&entry.set).ok_or_else(|| {
             let known: Vec<_> = registry.factors.names().collect();
             Error::Config(format!(
-                "factors[{index}]: there is no factor set {:?}{}; expected one of {}",
-                entry.set,
+                "factors[{index}]: there is no factor set {}{}; expected one of {}",
+                quoted(&entry.set),
                 suggestion(&entry.set, known.iter().copied()),
                 known.join(", ")
             ))
         })?;
         let prepared = set
             .prepare(&entry.params)
-            .map_err(|error| Error::Config(format!("factors[{index}].{error}")))?;
+            .map_err(|error| Error::Config(format!("factors[{index}].{}", legible(&error))))?;
         sets.push((*set, prepared));
     }
     Ok(sets)

@@ -11,6 +11,7 @@ use crate::abi::{
 use bytemuck::Zeroable;
 use csv::ByteRecord;
 
+use crate::error::content::quoted;
 use crate::formats::error::{Error, Result};
 use crate::formats::feed::{EXCHANGE, INSTRUMENT_TYPE, fixed};
 use crate::formats::symbol::host_symbol;
@@ -140,8 +141,12 @@ impl<'a> Row<'a> {
 
     fn parse<T: FromStr>(&self, column: &Column, expected: &str) -> Result<T> {
         let text = self.text(column)?;
-        text.parse()
-            .map_err(|_| self.fail(column, format_args!("expected {expected}, found {text:?}")))
+        text.parse().map_err(|_| {
+            self.fail(
+                column,
+                format_args!("expected {expected}, found {}", quoted(text)),
+            )
+        })
     }
 
     fn int(&self, column: &Column) -> Result<i64> {
@@ -237,7 +242,10 @@ impl<'a> Row<'a> {
             "buy" => Ok(SIDE_BUY),
             "sell" => Ok(SIDE_SELL),
             other => other.parse().map_err(|_| {
-                let what = format!("expected `buy`, `sell` or the host's number, found {other:?}");
+                let what = format!(
+                    "expected `buy`, `sell` or the host's number, found {}",
+                    quoted(other)
+                );
                 self.fail(column, what)
             }),
         }
@@ -318,8 +326,10 @@ impl<'a> Row<'a> {
                 take(recv_ns, HostEvent::IndexPrice(&index));
             }
             other => {
-                let what =
-                    format!("expected `depth`, `trade`, `ticker` or `index`, found {other:?}");
+                let what = format!(
+                    "expected `depth`, `trade`, `ticker` or `index`, found {}",
+                    quoted(other)
+                );
                 return Err(self.fail(&columns.kind, what));
             }
         }

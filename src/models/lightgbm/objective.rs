@@ -1,5 +1,6 @@
 //! Turns the sum of the leaves into the output.
 
+use crate::error::content::quoted;
 use crate::models::ModelError;
 
 /// What LightGBM's `ConvertOutput` does for an objective.
@@ -34,13 +35,17 @@ impl Objective {
                         .ok()
                         .filter(|k: &f64| k.is_finite() && *k > 0.0);
                     sigmoid = Some(value.ok_or_else(|| {
-                        ModelError(format!("{word:?}; expected sigmoid: and a number above 0"))
+                        ModelError(format!(
+                            "{}; expected sigmoid: and a number above 0",
+                            quoted(word)
+                        ))
                     })?);
                 }
                 Some(("alpha" | "fair_c" | "tweedie_variance_power" | "max_delta_step", _)) => {}
                 _ => {
                     return Err(ModelError(format!(
-                        "{word:?} is not a known parameter of an objective"
+                        "{} is not a known parameter of an objective",
+                        quoted(word)
                     )));
                 }
             }
@@ -57,7 +62,8 @@ impl Objective {
             "cross_entropy_lambda" | "xentlambda" => Self::Softplus,
             _ => {
                 return Err(ModelError(format!(
-                    "{name:?} is not supported; expected a regression or binary objective"
+                    "{} is not supported; expected a regression or binary objective",
+                    quoted(name)
                 )));
             }
         };

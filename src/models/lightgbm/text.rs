@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use super::objective::Objective;
+use crate::error::content::quoted;
 use crate::models::{MAX_FEATURES, ModelError};
 
 /// Keys before the trees that do not affect predictions.
@@ -115,10 +116,10 @@ impl<'a, const N: usize> Section<'a, N> {
 }
 
 fn unknown(line: usize, key: &str) -> ModelError {
-    let part: String = key.chars().take(40).collect();
     ModelError(format!(
-        "line {line}: the key {part:?} is not known and may change what the model predicts; \
-         expected what LightGBM's save_model writes, in version v2, v3 or v4"
+        "line {line}: the key {} is not known and may change what the model predicts; \
+         expected what LightGBM's save_model writes, in version v2, v3 or v4",
+        quoted(key)
     ))
 }
 
@@ -128,9 +129,9 @@ fn parse<T: FromStr>(word: &str) -> Option<T> {
 
 /// An error about a word of the text, which is shortened if it is long.
 pub(super) fn wrong(line: usize, name: impl Display, word: &str, expected: &str) -> ModelError {
-    let part: String = word.chars().take(40).collect();
     ModelError(format!(
-        "line {line}: {name} is {part:?}; expected {expected}"
+        "line {line}: {name} is {}; expected {expected}",
+        quoted(word)
     ))
 }
 

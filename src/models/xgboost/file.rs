@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::iterations::Attributes;
+use crate::error::content::quoted;
 use crate::models::{MAX_FEATURES, ModelError};
 
 /// A key that does not affect predictions in the versions up to [`NEWEST`].
@@ -164,8 +165,7 @@ pub(super) fn number<T: FromStr>(name: &str, text: &str) -> Result<T, ModelError
 }
 
 fn wrong(name: &str, text: &str) -> ModelError {
-    let part: String = text.chars().take(40).collect();
-    ModelError(format!("{name} is {part:?}; expected a number"))
+    ModelError(format!("{name} is {}; expected a number", quoted(text)))
 }
 
 /// The kind of booster. Not an internally tagged enum, because that would first hold the trees in
@@ -202,10 +202,10 @@ impl Booster {
                 (gbtree.open()?, true)
             }
             name => {
-                let part: String = name.chars().take(40).collect();
                 return Err(ModelError(format!(
-                    "learner.gradient_booster.name: {part:?} is not supported; \
-                     expected gbtree or dart"
+                    "learner.gradient_booster.name: {} is not supported; \
+                     expected gbtree or dart",
+                    quoted(name)
                 )));
             }
         };
@@ -250,12 +250,10 @@ impl Trees {
     fn open(self) -> Result<Box<Model>, ModelError> {
         match self.name.as_deref() {
             None | Some("gbtree") => Ok(self.model),
-            Some(name) => {
-                let part: String = name.chars().take(40).collect();
-                Err(ModelError(format!(
-                    "learner.gradient_booster.gbtree.name: {part:?} is not known; expected gbtree"
-                )))
-            }
+            Some(name) => Err(ModelError(format!(
+                "learner.gradient_booster.gbtree.name: {} is not known; expected gbtree",
+                quoted(name)
+            ))),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Turns the sum of the leaves into the output.
 
+use crate::error::content::quoted;
 use crate::models::ModelError;
 
 /// What XGBoost's `PredTransform` does for an objective.
@@ -24,13 +25,11 @@ impl Objective {
             | "binary:logitraw" => Ok(Self::Identity),
             "reg:logistic" | "binary:logistic" => Ok(Self::Sigmoid),
             "count:poisson" | "reg:gamma" | "reg:tweedie" => Ok(Self::Exp),
-            _ => {
-                let part: String = name.chars().take(40).collect();
-                Err(ModelError(format!(
-                    "learner.objective.name: {part:?} is not supported; \
-                     expected a regression or binary objective"
-                )))
-            }
+            _ => Err(ModelError(format!(
+                "learner.objective.name: {} is not supported; \
+                     expected a regression or binary objective",
+                quoted(name)
+            ))),
         }
     }
 

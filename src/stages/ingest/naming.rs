@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::intern::PairKey;
 use super::occurrence::Named;
 use crate::abi::{self, EXCHANGE_LEN};
+use crate::error::content::quoted;
 use crate::messages::{Instrument, Name};
 
 /// How the host's symbols become names.
@@ -77,13 +78,14 @@ impl Naming {
         name: &str,
     ) -> Result<bool, String> {
         const EXPECTED: &str = "1 to 32 bytes of UTF-8 without spaces and control characters";
-        let wrong = |key, text| format!("{key} {text:?}; expected {EXPECTED}");
+        let wrong = |key, text| format!("{key} {}; expected {EXPECTED}", quoted(text));
         let symbol_name = self.style.name(symbol.as_bytes());
         let symbol_name = symbol_name.ok_or_else(|| wrong("symbol", symbol))?;
         let name = Name::verbatim(name.as_bytes()).ok_or_else(|| wrong("name", name))?;
         if exchange.len() > EXCHANGE_LEN || exchange.contains('\0') {
             return Err(format!(
-                "exchange {exchange:?}; expected at most {EXCHANGE_LEN} bytes without a NUL"
+                "exchange {}; expected at most {EXCHANGE_LEN} bytes without a NUL",
+                quoted(exchange)
             ));
         }
         let mut field = [0; EXCHANGE_LEN];
