@@ -115,11 +115,11 @@ impl Model for Linear {
         &self.outputs
     }
 
-    #[inline]
     fn keeps_state(&self) -> bool {
         false
     }
 
+    #[inline]
     fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
         let mut signal = self.bias;
         for (term, x) in self.terms.iter().zip(factors) {

@@ -31,11 +31,11 @@ impl Model for NoModel {
         &self.0
     }
 
-    #[inline]
     fn keeps_state(&self) -> bool {
         false
     }
 
+    #[inline]
     fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
         out.copy_from_slice(factors);
     }

@@ -40,11 +40,11 @@ impl Model for Test0000 {
         &self.names
     }
 
-    #[inline]
     fn keeps_state(&self) -> bool {
         false
     }
 
+    #[inline]
     fn run(&mut self, _: InstrumentId, _factors: &[f64], out: &mut [f64]) {
         out.copy_from_slice(&OUTPUTS);
     }

@@ -145,11 +145,11 @@ impl Model for LightGbm {
         &self.outputs
     }
 
-    #[inline]
     fn keeps_state(&self) -> bool {
         false
     }
 
+    #[inline]
     fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
         let factors = &factors[..self.inputs];
         // LightGBM drops values this small before it evaluates a tree.

@@ -210,11 +210,11 @@ impl Model for Onnx {
         &self.output_names
     }
 
-    #[inline]
     fn keeps_state(&self) -> bool {
         false
     }
 
+    #[inline]
     fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
         assert_eq!(factors.len(), self.width, "a value for each input");
         let mut left = factors;

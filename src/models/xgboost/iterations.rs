@@ -1,7 +1,6 @@
 //! How many of the file's iterations run.
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::file::{Model, number};
 use crate::models::{Iterations, ModelError};
@@ -11,8 +10,8 @@ use crate::models::{Iterations, ModelError};
 pub(super) struct Attributes {
     /// The best iteration according to early stopping, counted from 0.
     best_iteration: Option<String>,
-    /// scikit-learn's wrapper saves this attribute, `Booster` does not.
-    scikit_learn: Option<IgnoredAny>,
+    /// What scikit-learn's wrapper says of itself; `Booster` does not save this attribute.
+    pub(super) scikit_learn: Option<String>,
 }
 
 impl Attributes {

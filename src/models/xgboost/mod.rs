@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `file` | the structure of the JSON |
 //! | `iterations` | how many of the file's iterations run |
+//! | `missing` | which number, besides NaN, stands for a missing factor |
 //! | `tree` | turns nodes into a tree |
 //! | `objective` | turns the sum of the leaves into the output |
 
 mod file;
 mod iterations;
+mod missing;
 mod objective;
 #[cfg(test)]
 mod tests;
@@ -27,7 +29,8 @@ use crate::messages::InstrumentId;
 /// The output is what `predict` of the class that saved the file returns ([`Iterations`]). It is
 /// named `probability` for `binary:logistic` and `reg:logistic`, else `prediction`. Factors are
 /// rounded to `f32`, because XGBoost compares and sums in `f32`. The sum starts with the base score
-/// and follows the order of the trees, so it is the same to the last bit. NaN means missing.
+/// and follows the order of the trees, so it is the same to the last bit. NaN means missing, and so
+/// does the number that scikit-learn's wrapper was given as `missing`, if the file names it.
 /// Objectives: `reg:squarederror`, `reg:squaredlogerror`, `reg:pseudohubererror`,
 /// `reg:absoluteerror`, `reg:quantileerror`, `reg:logistic`, `reg:gamma`, `reg:tweedie`,
 /// `count:poisson`, `binary:logistic`, `binary:logitraw`. Linear boosters, several classes or
@@ -61,6 +64,8 @@ pub struct XgBoost {
     /// The base score, before the objective's function.
     base: f32,
     objective: Objective,
+    /// The number that means missing, as NaN does.
+    missing: Option<f32>,
     inputs: usize,
     names: Vec<String>,
     outputs: [String; 1],
@@ -107,18 +112,20 @@ impl XgBoost {
         let (model, weights) = learner.gradient_booster.open()?;
         model.check()?;
         let taken = iterations::take(wanted, &learner.attributes, &model)?;
+        let missing = missing::number(learner.attributes.scikit_learn.as_deref())?;
         let model = Self {
             forest: forest(inputs, &model.trees()[..taken.trees], weights.as_deref())?,
             base: objective.margin(param.base()?)?,
             outputs: [objective.output().into()],
             objective,
+            missing,
             inputs,
             names,
         };
         Ok(Parsed {
             model,
             doubt,
-            note: taken.note,
+            note: note(taken.note, missing),
         })
     }
 }
@@ -140,6 +147,15 @@ fn forest(
     Ok(builder.build())
 }
 
+/// What was chosen where ways of saving or predicting differ.
+fn note(iterations: Option<String>, missing: Option<f32>) -> Option<String> {
+    let missing = missing.map(|number| {
+        format!("{number} means missing as NaN does, as scikit-learn's predict takes it")
+    });
+    let all: Vec<_> = iterations.into_iter().chain(missing).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
 impl Model for XgBoost {
     fn inputs(&self) -> usize {
         self.inputs
@@ -153,16 +169,22 @@ impl Model for XgBoost {
         &self.outputs
     }
 
-    #[inline]
     fn keeps_state(&self) -> bool {
         false
     }
 
+    #[inline]
     fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
         let factors = &factors[..self.inputs];
         let mut sum = self.base;
-        self.forest
-            .run(factors.iter().map(|&x| x as f32), |leaf| sum += leaf);
+        let rounded = factors.iter().map(|&x| x as f32);
+        match self.missing {
+            None => self.forest.run(rounded, |leaf| sum += leaf),
+            Some(missing) => {
+                let present = rounded.map(|x| if x == missing { f32::NAN } else { x });
+                self.forest.run(present, |leaf| sum += leaf);
+            }
+        }
         out[0] = self.objective.convert(sum).into();
     }
 }

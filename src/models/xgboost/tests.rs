@@ -282,6 +282,63 @@ fn as_many_iterations_run_as_the_saver_would_run() {
 }
 
 #[test]
+fn a_number_that_means_missing_goes_where_nan_goes() {
+    let read = |meta: &str| {
+        let file = three(
+            &format!("\"scikit_learn\": \"{}\"", meta.replace('"', "\\\"")),
+            "",
+        );
+        XgBoost::read(file.as_bytes(), Iterations::Saved).unwrap()
+    };
+    let value = |parsed: &mut Parsed<XgBoost>, factors: [f64; 2]| {
+        let mut out = [0.0];
+        parsed.model.run(&factors, &mut out);
+        out[0]
+    };
+    let mut plain = read(r#"{"missing": NaN, "gamma": null}"#);
+    let mut other = read(r#"{"missing": 9e8, "gamma": NaN}"#);
+    assert_eq!(plain.note, None);
+    let note = other.note.clone().unwrap();
+    assert!(note.starts_with("900000000 means missing"), "{note}");
+    let numbers = [
+        -9e8,
+        -1.0,
+        0.0,
+        0.25,
+        0.5,
+        1.0,
+        3.0,
+        f64::NAN,
+        f64::INFINITY,
+    ];
+    for first in numbers {
+        for second in numbers {
+            let expected = value(&mut plain, [first, second]);
+            assert_eq!(
+                value(&mut other, [first, second]),
+                expected,
+                "{first} {second}"
+            );
+        }
+    }
+    let mut matters = false;
+    for number in numbers {
+        for (factors, same) in [
+            ([9e8, number], [f64::NAN, number]),
+            ([number, 9e8], [number, f64::NAN]),
+        ] {
+            let expected = value(&mut plain, same);
+            assert_eq!(value(&mut other, factors), expected, "{factors:?}");
+            // As XGBoost compares: rounded to f32.
+            let near = factors.map(|factor| if factor == 9e8 { 9e8 + 1.0 } else { factor });
+            assert_eq!(value(&mut other, near), expected, "{near:?}");
+            matters |= value(&mut plain, factors) != expected;
+        }
+    }
+    assert!(matters, "no value depends on it");
+}
+
+#[test]
 fn a_child_behind_the_last_node_is_refused() {
     let error = refusal(&with("[2, -1, 4, -1, -1]", "[2, -1, 5, -1, -1]"));
     assert!(
