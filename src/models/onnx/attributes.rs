@@ -36,11 +36,11 @@ impl<'a> Attributes<'a> {
             return Ok(None);
         };
         let attribute = proto::attribute(self.left.swap_remove(index).1)?;
-        if attribute.other {
-            return Err(wrong(
-                name,
-                "a number, text, a tensor, or a list of numbers",
-            ));
+        if let Some(what) = attribute.other {
+            return Err(ModelError(format!(
+                "attribute {name} is {what}, which is not supported; expected a number, text, a \
+                 tensor, or a list of numbers"
+            )));
         }
         Ok(Some(attribute))
     }

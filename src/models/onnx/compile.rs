@@ -381,7 +381,10 @@ pub fn within(width: &mut usize, shape: &[usize], what: &str) -> Result<(), Mode
 pub fn input(port: &Port<'_>) -> Result<(Vec<usize>, Elem), ModelError> {
     let name = port.name;
     let Some(tensor) = &port.tensor else {
-        return Err(ModelError(format!("input '{name}' is not a tensor")));
+        let what = port.other.unwrap_or("of no type");
+        return Err(ModelError(format!(
+            "input '{name}' is {what}, which is not supported; expected a tensor of float"
+        )));
     };
     let elem = match tensor.elem {
         1 => Elem::F32,

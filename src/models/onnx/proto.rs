@@ -25,8 +25,8 @@ mod unused {
     pub const NODE: &[u32] = &[6, 9, 10];
     /// Documentation, metadata.
     pub const PORT: &[u32] = &[3, 4];
-    /// Types other than tensors, which are refused if they are needed; a denotation.
-    pub const TYPE: &[u32] = &[4, 5, 6, 7, 8, 9];
+    /// A denotation.
+    pub const TYPE: &[u32] = &[6];
     pub const TENSOR_TYPE: &[u32] = &[];
     pub const SHAPE: &[u32] = &[];
     /// A denotation.
@@ -88,8 +88,10 @@ pub struct Node<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Port<'a> {
     pub name: &'a str,
-    /// `None` if it is not a tensor.
+    /// `None` if it is not a dense tensor.
     pub tensor: Option<TensorType>,
+    /// What it is instead.
+    pub other: Option<&'static str>,
 }
 
 /// `TypeProto.Tensor`.
@@ -112,8 +114,8 @@ pub struct Attribute<'a> {
     pub floats: Vec<f32>,
     pub ints: Vec<i64>,
     pub texts: Vec<&'a [u8]>,
-    /// Whether it has a graph, a sparse tensor or a type, or refers to an attribute of a function.
-    pub other: bool,
+    /// What it has that no operator of ours takes.
+    pub other: Option<&'static str>,
 }
 
 /// Whether these bytes look like an ONNX model: a message whose first field is `ir_version`, as
@@ -249,14 +251,26 @@ fn graph(mut span: Span<'_>) -> Result<Graph<'_>, ModelError> {
             12 => graph.outputs.push(port(field.span()?)?),
             15 => {
                 return Err(ModelError(format!(
-                    "byte {}: a sparse initializer; expected dense ones",
-                    field.at
+                    "byte {}: initializer '{}' is a sparse tensor, which is not supported; \
+                     expected a dense one",
+                    field.at,
+                    sparse_name(field.span()?)?
                 )));
             }
             _ => field.unused(unused::GRAPH, "a graph")?,
         }
     }
     Ok(graph)
+}
+
+/// The name of a `SparseTensorProto`, which is that of its values.
+fn sparse_name(mut span: Span<'_>) -> Result<&str, ModelError> {
+    while let Some(field) = span.field()? {
+        if field.number == 1 {
+            return tensor_name(field.span()?);
+        }
+    }
+    Ok("")
 }
 
 /// Maximum number of attributes of a node; no operator has as many.
@@ -305,6 +319,11 @@ fn port(mut span: Span<'_>) -> Result<Port<'_>, ModelError> {
                 while let Some(field) = kind.field()? {
                     match field.number {
                         1 => port.tensor = Some(tensor_type(field.span()?)?),
+                        4 => port.other = Some("a sequence"),
+                        5 => port.other = Some("a map"),
+                        7 => port.other = Some("of an opaque type"),
+                        8 => port.other = Some("a sparse tensor"),
+                        9 => port.other = Some("optional"),
                         _ => field.unused(unused::TYPE, "a type")?,
                     }
                 }
@@ -385,7 +404,12 @@ pub fn attribute(mut span: Span<'_>) -> Result<Attribute<'_>, ModelError> {
             }
             9 => attribute.texts.push(field.span()?.bytes),
             20 => attribute.kind = field.int()?,
-            6 | 10 | 11 | 14 | 15 | 21 | 22 | 23 => attribute.other = true,
+            6 => attribute.other = Some("a graph"),
+            10 => attribute.other = Some("a list of tensors"),
+            11 => attribute.other = Some("a list of graphs"),
+            14 | 15 => attribute.other = Some("a type"),
+            21 => attribute.other = Some("a reference to an attribute of a function"),
+            22 | 23 => attribute.other = Some("a sparse tensor"),
             _ => field.unused(unused::ATTRIBUTE, "an attribute")?,
         }
     }

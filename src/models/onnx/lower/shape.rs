@@ -114,6 +114,18 @@ pub fn constant(node: &mut Lowering<'_, '_>) -> Made {
         let values = attributes.ints("value_ints")?;
         return tensor(vec![values.len()], Numbers::Int(values));
     }
+    for (name, what) in [
+        ("sparse_value", "a sparse tensor"),
+        ("value_string", "text"),
+        ("value_strings", "a list of texts"),
+    ] {
+        if attributes.has(name) {
+            return Err(ModelError(format!(
+                "attribute {name} is {what}, which is not supported; expected numbers, in a dense \
+                 tensor or a list (value, value_float, value_floats, value_int or value_ints)"
+            )));
+        }
+    }
     Err(ModelError::new(
         "no value; expected value, value_float, value_floats, value_int or value_ints",
     ))

@@ -159,3 +159,86 @@ fn tract_is_named_only_where_it_would_help() {
         assert!(!error.contains(hint), "{error}");
     }
 }
+
+#[test]
+fn what_is_sparse_or_text_is_refused_by_name() {
+    let sparse = || {
+        let values = floats(&[1], &[2.0]).text(8, "few");
+        Message::default().message(1, values).int(3, 4)
+    };
+    let mut initializer = relu();
+    initializer.graph = initializer.graph.message(15, sparse());
+    let constant = |attribute: Message| {
+        let node = Message::default()
+            .text(2, "c")
+            .text(4, "Constant")
+            .text(3, "the_c");
+        let mut graph = Graph::new(1)
+            .node("Add", &["x", "c"], &["y"], &[])
+            .output("y");
+        graph.graph = graph.graph.message(1, node.message(5, attribute));
+        graph
+    };
+    let named = |name: &str| Message::default().text(1, name);
+    let input = |kind: u64| {
+        let port = Message::default().text(1, "z");
+        let mut graph = Graph::bare().node("Relu", &["z"], &["y"], &[]).output("y");
+        let kind = Message::default().message(kind, Message::default());
+        graph.graph = graph.graph.message(11, port.message(2, kind));
+        graph
+    };
+    for (graph, parts) in [
+        (
+            initializer,
+            [
+                "initializer 'few' is a sparse tensor",
+                "expected a dense one",
+            ],
+        ),
+        (
+            constant(named("sparse_value").message(22, sparse()).int(20, 11)),
+            [
+                "'the_c' (Constant): attribute sparse_value is a sparse tensor",
+                "expected numbers",
+            ],
+        ),
+        (
+            constant(named("value_string").text(4, "a").int(20, 3)),
+            ["attribute value_string is text", "expected numbers"],
+        ),
+        (
+            constant(named("value_strings").text(9, "a").int(20, 8)),
+            [
+                "attribute value_strings is a list of texts",
+                "expected numbers",
+            ],
+        ),
+        (
+            constant(named("value").message(22, sparse())),
+            ["attribute value is a sparse tensor", "expected a number"],
+        ),
+        (
+            constant(named("value").message(5, Message::default().int(2, 8).text(6, "a"))),
+            ["has string", "expected float"],
+        ),
+        (
+            constant(named("value_int").text(21, "outer")),
+            [
+                "attribute value_int is a reference to an attribute of a function",
+                "expected",
+            ],
+        ),
+        (input(4), ["input 'z' is a sequence", "expected a tensor"]),
+        (input(5), ["input 'z' is a map", "expected a tensor"]),
+        (
+            input(8),
+            ["input 'z' is a sparse tensor", "expected a tensor"],
+        ),
+        (input(9), ["input 'z' is optional", "expected a tensor"]),
+    ] {
+        let said = graph.error();
+        for part in parts {
+            assert!(said.contains(part), "{part:?} is not in {said}");
+        }
+    }
+}
