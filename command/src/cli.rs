@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Value, json};
 
 use signal::Config;
+use signal::config::check_expanded;
 use signal::replay::{ReadOptions, Reader};
 
 use crate::drive::{self, Limits, Speed};
@@ -33,7 +35,7 @@ enum Command {
     /// Replay recorded market data (CSV, plain or gzip; several files are merged by time).
     Replay {
         /// Capture files.
-        #[arg(required = true, value_name = "FILE")]
+        #[arg(required = true, value_name = "FILE", value_parser = expanded())]
         files: Vec<PathBuf>,
         /// How many rows late a row may be in its file and still be played in the order of seq.
         #[arg(long, value_name = "ROWS", default_value_t = ReadOptions::default().window, value_parser = reorder)]
@@ -70,6 +72,7 @@ enum ConfigCommand {
     /// Check a file as signal_create would, and say what it means on this machine.
     Check {
         /// The file that SIGNAL_CONFIG would name.
+        #[arg(value_parser = expanded())]
         file: PathBuf,
     },
     /// Print the defaults, as a file to start from.
@@ -95,22 +98,22 @@ struct Common {
     cores: Vec<u32>,
     /// Configuration file of the library (what SIGNAL_CONFIG names for a real host); flags override
     /// it.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = expanded())]
     config: Option<PathBuf>,
     /// Write the latency report into this directory.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = expanded())]
     report: Option<PathBuf>,
     /// Overwrite an existing latency report.
     #[arg(long)]
     force: bool,
     /// Capture the events to this file instead of the configuration's capture.file (/dev/null: to none).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = expanded())]
     capture: Option<PathBuf>,
     /// Write every signal to this file, as CSV: symbol, time, model, values.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = expanded())]
     signals: Option<PathBuf>,
     /// The library to load [default: SIGNAL_LIB_PATH, else libsignal.so near this command].
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = expanded())]
     lib: Option<PathBuf>,
 }
 
@@ -142,6 +145,11 @@ fn absolute(flag: &str, path: &Path) -> Result<String> {
         Some(path) => Ok(path.to_owned()),
         None => Err(Failure::said(format!("{flag}: the path is not UTF-8"))),
     }
+}
+
+/// Parses a path. A shell leaves `~` as it is behind `=`.
+fn expanded() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| check_expanded(&path).map(|()| path))
 }
 
 /// Parses `--placement`.

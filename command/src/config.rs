@@ -37,7 +37,7 @@ pub fn check(path: &Path) -> Result<()> {
         .apply_cores_variable()
         .map_err(|error| said(&error))?;
     let written = config.clone();
-    add_latency_dir(&mut config);
+    add_latency_dir(&mut config).map_err(|error| said(&error))?;
     // The engine checks values that depend on each other, and does not know the file.
     let said = |error: &dyn std::fmt::Display| said(&format!("{}: {error}", path.display()));
     let blueprint = Blueprint::new(&config, &Registry::default()).map_err(|error| said(&error))?;

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use signal::config::check_expanded;
+
 use crate::failure::{Failure, Result};
 
 /// The variable that names the library's configuration file.
@@ -22,9 +24,11 @@ pub fn library(given: Option<&Path>) -> Result<PathBuf> {
         (None, None) => None,
     };
     if let Some((source, path)) = named {
+        let wrong = |what: String| Failure::said(format!("{source} {}: {what}", path.display()));
+        check_expanded(&path).map_err(wrong)?;
         return path
             .canonicalize()
-            .map_err(|error| Failure::said(format!("{source} {}: {error}", path.display())));
+            .map_err(|error| wrong(error.to_string()));
     }
     let command = std::env::current_exe()
         .map_err(|error| Failure::said(format!("cannot find this command's own file: {error}")))?;

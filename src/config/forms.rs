@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::factors::Ranged;
 use crate::models::Iterations;
+use crate::os::files::check_expanded;
 use crate::os::machine::MAX_CORES;
 use crate::pipeline::placement::Placement;
 use crate::stages::Stage;
@@ -84,7 +85,16 @@ pub(super) fn place<'de, D: Deserializer<'de>>(
         Some(path) if path.as_os_str().is_empty() => Err(de::Error::custom(
             "it is empty; expected a path, or null for none",
         )),
-        path => Ok(path),
+        Some(path) => expanded(path).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// A path that does not begin with `~`.
+fn expanded<E: de::Error>(path: PathBuf) -> Result<PathBuf, E> {
+    match check_expanded(&path) {
+        Ok(()) => Ok(path),
+        Err(what) => Err(E::custom(what)),
     }
 }
 
@@ -271,7 +281,7 @@ impl<'de> Deserialize<'de> for ModelEntry {
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ModelEntry, E> {
                 Ok(if text.contains(FILE_MARKS) {
-                    ModelEntry::file(text)
+                    ModelEntry::file(expanded::<E>(text.into())?)
                 } else {
                     ModelEntry::builtin(text)
                 })

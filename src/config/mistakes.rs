@@ -226,6 +226,31 @@ mod tests {
     }
 
     #[test]
+    fn a_path_for_a_shell_is_refused_with_what_to_write() {
+        for (json, key) in [
+            (r#"{"latency": {"dir": "~/reports"}}"#, "latency.dir: "),
+            (r#"{"capture": {"file": "~/events.csv"}}"#, "capture.file: "),
+            (r#"{"model": "~/m.onnx"}"#, "model: "),
+            (r#"{"models": [{"file": "~/m.onnx"}]}"#, "models[0]"),
+        ] {
+            let said = refusal(json);
+            for part in [key, "~ is not expanded here", "; expected /", "line 1"] {
+                assert!(said.contains(part), "{part:?} is not in {said}");
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.json");
+        std::fs::write(&file, r#"{"latency": {"dir": "./~/a"}}"#).unwrap();
+        let config = Config::from_file(&file).unwrap();
+        assert_eq!(config.latency.dir, Some(dir.path().join("./~/a")));
+        let said = Config::from_file("~/none.json".as_ref()).unwrap_err();
+        assert!(
+            said.to_string().contains("~ is not expanded here"),
+            "{said}"
+        );
+    }
+
+    #[test]
     fn a_message_stays_one_short_line_whatever_the_file_has() {
         let said = refusal("{\"a\\nb\\u001b[31m\": 1}");
         assert!(

@@ -41,6 +41,8 @@ mod size;
 mod source;
 mod symbols;
 
+#[doc(hidden)]
+pub use crate::os::files::check_expanded;
 pub use crate::os::threads::Policy;
 pub use crate::pipeline::idle::Idle;
 pub use crate::pipeline::overload::{EgressOverload, IngestOverload, Overload, StageOverload};

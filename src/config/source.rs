@@ -91,11 +91,17 @@ impl Config {
 /// If the configuration names no folder, `SIGNAL_LATENCY_DIR` provides one: each handle gets a new
 /// folder in it, so that processes do not overwrite each other.
 #[doc(hidden)]
-pub fn add_latency_dir(config: &mut Config) {
+///
+/// # Errors
+///
+/// [`Error::Config`] if the variable's path was written for a shell.
+pub fn add_latency_dir(config: &mut Config) -> Result<(), Error> {
     static HANDLES: AtomicU64 = AtomicU64::new(0);
     let (None, Some(parent)) = (&config.latency.dir, env_path(ENV_LATENCY_DIR)) else {
-        return;
+        return Ok(());
     };
+    files::check_expanded(&parent)
+        .map_err(|what| Error::Config(format!("{ENV_LATENCY_DIR} {}: {what}", parent.display())))?;
     let since_epoch = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
     let handle = HANDLES.fetch_add(1, Ordering::Relaxed);
     let name = format!(
@@ -104,6 +110,7 @@ pub fn add_latency_dir(config: &mut Config) {
         std::process::id()
     );
     config.latency.dir = Some(parent.join(name));
+    Ok(())
 }
 
 fn parse_cores(list: &str) -> Result<Vec<usize>, Error> {

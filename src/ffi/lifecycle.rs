@@ -160,12 +160,12 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
     Ok(handle)
 }
 
-// Large values are made in calls of their own: the host's thread may have a stack of only 32 KiB.
+// Large values are made in calls of their own: the host's thread may have a small stack.
 
 #[inline(never)]
 fn configuration(text: Option<&str>) -> Result<(Box<Config>, Origin), String> {
     let (mut config, origin) = Config::for_host(text).map_err(|error| error.to_string())?;
-    config::add_latency_dir(&mut config);
+    config::add_latency_dir(&mut config).map_err(|error| error.to_string())?;
     Ok((Box::new(config), origin))
 }
 

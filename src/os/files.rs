@@ -16,6 +16,7 @@
 //! | `place` | which paths are one file |
 //! | `lines` | lines of a file of the system, without allocating |
 //! | `numbered` | folders of the system in which names are numbers |
+//! | `tilde` | paths that were written for a shell |
 //! | `probe` | whether a file could be written, without making anything |
 //! | `recorded` | recorded data, which may come through a pipe |
 
@@ -34,6 +35,7 @@ mod place;
 mod probe;
 #[cfg(feature = "replay")]
 mod recorded;
+mod tilde;
 
 pub(crate) use folder::{Folder, Obstacle};
 pub(crate) use held::{Held, leave_to_parent};
@@ -45,6 +47,7 @@ pub(crate) use place::Place;
 pub(crate) use probe::{check_files_in, check_output};
 #[cfg(feature = "replay")]
 pub(crate) use recorded::{Recorded, Stop};
+pub use tilde::check_expanded;
 
 /// Reads a regular file of at most `limit` bytes.
 ///
@@ -52,7 +55,7 @@ pub(crate) use recorded::{Recorded, Stop};
 ///
 /// What is wrong with it, without its name.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
-    let cannot = |error: io::Error| format!("cannot read it: {error}");
+    let cannot = |error: io::Error| format!("cannot read it: {}", with_cause(path, &error));
     // A device may do something when it is opened, so it is looked at before.
     let is_regular = |mode| match open::name_of_kind(mode) {
         None => Ok(()),
@@ -77,6 +80,15 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
         return Err(too_big());
     }
     Ok(bytes)
+}
+
+/// The error, with its likely cause if there is no file.
+pub(crate) fn with_cause(path: &Path, error: &io::Error) -> String {
+    let cause = match error.kind() {
+        io::ErrorKind::NotFound => check_expanded(path).err(),
+        _ => None,
+    };
+    cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 /// Reads a file of the system's own, below `/proc` or `/sys`. Bytes that are no UTF-8 are

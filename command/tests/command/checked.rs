@@ -177,3 +177,33 @@ fn memory_and_the_folder_of_the_environment_are_checked_too() {
     let said = stderr(command.arg(&file).output().expect("it runs"), 1);
     assert!(said.contains("memory: "), "{said}");
 }
+
+#[test]
+fn paths_for_a_shell_are_refused_wherever_they_stand() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let refused = |command: &mut Command, code: i32| {
+        let output = command.current_dir(dir.path()).output().expect("it runs");
+        let said = stderr(output, code);
+        assert!(said.contains("~ is not expanded here"), "{said}");
+    };
+    for args in [
+        &["replay", "~/events.csv"][..],
+        &["config", "check", "~/config.json"],
+        &["demo", "--config=~/config.json"],
+        &["demo", "--report=~/report"],
+        &["demo", "--capture=~/events.csv"],
+        &["demo", "--signals=~/signals.csv"],
+        &["demo", "--lib=~/libsignal.so"],
+    ] {
+        refused(signal().args(args), 2);
+    }
+    for variable in ["SIGNAL_CONFIG", "SIGNAL_LATENCY_DIR", "SIGNAL_LIB_PATH"] {
+        refused(
+            signal()
+                .args(["demo", "--events", "3"])
+                .env(variable, "~/a"),
+            1,
+        );
+    }
+    assert_eq!(names(dir.path()), [PathBuf::new(); 0]);
+}

@@ -12,7 +12,7 @@ use crate::abi::HostEvent;
 use crate::error::content;
 use crate::formats::error::{Error, Result};
 use crate::formats::gzip::{self, Foreign, Gzip};
-use crate::os::files::{Recorded, Stop};
+use crate::os::files::{Recorded, Stop, with_cause};
 
 /// Size of the read buffer, bytes.
 const BUFFER: usize = 1 << 16;
@@ -54,7 +54,8 @@ impl Rows {
             what,
         };
         let stop = Stop::default();
-        let opened = Recorded::open(file, stop.clone()).map_err(|error| fail(error.to_string()))?;
+        let opened = Recorded::open(file, stop.clone());
+        let opened = opened.map_err(|error| fail(with_cause(file, &error)))?;
         let read = Arc::new(AtomicU64::new(0));
         let counted = Counted {
             file: opened,

@@ -241,6 +241,7 @@ pub(super) fn wrong(path: &Path, error: &io::Error) -> String {
         }
         _ => "",
     };
+    let error = super::with_cause(path, error);
     format!("cannot write {}: {error}{expected}", path.display())
 }
 
