@@ -59,7 +59,7 @@ mod tests {
         let said = |odd: Option<String>, part: &str| {
             odd.is_some_and(|text| text.contains(part) && text.contains("no time passes"))
         };
-        assert_eq!(pace.take(now), (0 * second, None));
+        assert_eq!(pace.take(now), (Duration::ZERO, None));
         let (due, odd) = pace.take(0);
         assert!(due.is_zero() && said(odd, "goes back by 1700000000.0 s"));
         let (due, odd) = pace.take(now + ns);

@@ -205,5 +205,5 @@ fn paths_for_a_shell_are_refused_wherever_they_stand() {
             1,
         );
     }
-    assert_eq!(names(dir.path()), [PathBuf::new(); 0]);
+    assert!(names(dir.path()).is_empty(), "something was made");
 }
