@@ -292,7 +292,7 @@ fn a_number_that_means_missing_goes_where_nan_goes() {
     };
     let value = |parsed: &mut Parsed<XgBoost>, factors: [f64; 2]| {
         let mut out = [0.0];
-        parsed.model.run(&factors, &mut out);
+        parsed.model.run(InstrumentId(0), &factors, &mut out);
         out[0]
     };
     let mut plain = read(r#"{"missing": NaN, "gamma": null}"#);
