@@ -169,11 +169,11 @@ impl Blueprint {
         }
     }
 
-    /// Makes the stages of at most as many shards as are configured. Allocates all of their
-    /// memory here.
+    /// Makes the stages of at most as many shards as are configured, for which it gives its models
+    /// away. Allocates all of their memory here.
     #[inline(never)]
     pub(super) fn stages(
-        mut self: Box<Self>,
+        &mut self,
         names: Arc<Names>,
         rules: Rules,
         shards: usize,

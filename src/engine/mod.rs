@@ -108,11 +108,11 @@ impl Engine {
     }
 
     fn start_blueprint_at(
-        blueprint: Box<Blueprint>,
+        mut blueprint: Box<Blueprint>,
         cursors: HostCursors,
     ) -> Result<Box<Self>, Error> {
         // This runs factor sets and models for the first time.
-        let build = || quietly(|| Self::build(blueprint, cursors));
+        let build = || quietly(|| Self::build(&mut blueprint, cursors));
         catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|panic| {
             Err(Error::Config(format!(
                 "a factor set or model panicked before the first event: {}",

@@ -19,8 +19,9 @@ const WHAT: &str = "an engine of this configuration";
 pub(super) struct Places {
     pub(super) cores: Cores,
     pub(super) plan: Plan,
-    pub(super) claims: Claims,
+    /// Before the claims: those are released when the lanes have ended.
     pub(super) lanes: Vec<Standing>,
+    pub(super) claims: Claims,
     /// Memory reserved for threads that are not started yet.
     pub(super) for_others: Reserved,
 }

@@ -16,17 +16,18 @@ use crate::error::Error;
 use crate::messages::Names;
 use crate::os::clock::Clock;
 use crate::os::memory;
-use crate::pipeline::build::{Pipeline, RingPlan, Setting};
+use crate::pipeline::build::{Pipeline, RingPlan, Setting, Stages};
 use crate::pipeline::control::Control;
 use crate::pipeline::lane::PRIMING;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::work::Turn;
 use crate::report::{Latency, Monitor};
+use crate::stages::Rules;
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::HostCursors;
 use crate::telemetry::counters::Counters;
-use crate::telemetry::heartbeat::heartbeat;
-use crate::telemetry::hops::{self, Hop};
+use crate::telemetry::heartbeat::{Heartbeat, HeartbeatReader, heartbeat};
+use crate::telemetry::hops::{self, Hop, Recorder};
 
 /// Memory that an engine takes for what it makes of its configuration (copies, tables of
 /// names, the report's facts), as a multiple of the size of its JSON.
@@ -69,105 +70,41 @@ fn of_config(config: &Config) -> usize {
 
 impl Engine {
     pub(super) fn build(
-        blueprint: Box<Blueprint>,
+        blueprint: &mut Blueprint,
         cursors: HostCursors,
     ) -> Result<Box<Self>, Error> {
-        let of_config = of_config(blueprint.config());
-        memory::check("an engine", of_config)?;
-        let config = &*boxed(|| blueprint.config().clone());
-        config.check_paths(blueprint.besides())?;
-        let besides = blueprint.besides().to_vec();
-        let Places {
-            cores,
-            plan,
-            claims,
-            lanes,
-            for_others: mut room,
-        } = *Places::take(
-            config,
-            blueprint.bytes().saturating_add(of_config),
-            Outputs::threads(config),
-        )?;
-
-        let names = Arc::new(Names::new(config.instruments.max));
-        let (levels, outputs) = (blueprint.levels(), blueprint.widest_signal());
-        let (what, models) = (blueprint.to_string(), blueprint.models().to_vec());
-        let callbacks = blueprint.callbacks();
-        let rules = config.rules()?;
-        let mut stages = blueprint.stages(names.clone(), rules.clone(), plan.shards)?;
-        let (files, capture) = Outputs::open(config, levels)?;
-        stages.capture = capture;
-        // Once more with all files present: two paths of the same file now have the same
-        // inode.
-        config.check_paths(&besides)?;
-
-        let clock = Clock::new(config.timing);
-        let control = shared(|| Control::new(plan.lanes.len()));
-        let (heartbeats, readers): (Vec<_>, Vec<_>) = (0..plan.lanes.len().max(1))
-            .map(|_| heartbeat(&clock, config.health.stall_us))
-            .unzip();
-        let setting = Setting {
-            plan: &plan,
-            rings: ring_plan(config),
-            clock: &clock,
-            control: &control,
-            heartbeats: &readers,
-        };
+        let mut places = take_places(blueprint)?;
+        let names = Arc::new(Names::new(blueprint.config().instruments.max));
+        let rules = blueprint.config().rules()?;
+        let shards = places.plan.shards;
+        let mut stages = blueprint.stages(names.clone(), rules.clone(), shards)?;
+        let files = open_files(blueprint, &mut stages)?;
+        let supervision = Supervision::new(blueprint.config(), &places.plan);
+        let setting = supervision.setting(blueprint.config(), &places.plan);
         let mut pipeline = Pipeline::build(&setting, &mut stages, cursors.ring());
         drop(stages);
-        let inline = inline(&plan, &mut pipeline);
+        let inline = inline(&places.plan, &mut pipeline);
+        let host = HostTelemetry::new(&supervision.clock, &mut pipeline);
 
-        let host_counters = Counters::new();
-        let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
-        pipeline.counters.insert(0, host_counters.clone());
-        pipeline.feeds.push(feed);
-        let report_counters = Counters::new();
-        let aside = files.counters().into_iter();
-        let aside: Vec<_> = aside.chain([report_counters.clone()]).collect();
-        let monitor = shared(|| {
-            Monitor::new(
-                config.health,
-                pipeline.counters,
-                aside,
-                control.clone(),
-                plan.lanes.iter().cloned().zip(readers).collect(),
-                pipeline.gauges,
-                rules,
-            )
-        });
-        let delivery = Delivery::new(
-            config,
-            &plan,
-            cores.allowed.len(),
-            callbacks,
-            &clock,
-            monitor.clone(),
+        let lanes = std::mem::take(&mut places.lanes);
+        let works = std::mem::take(&mut pipeline.works);
+        let runtime = runtime(
+            blueprint,
+            &mut places,
+            &supervision,
+            &mut pipeline,
+            &files,
+            rules,
         );
-        let about = about(&what, config, &plan, &delivery);
-        let runtime = boxed(|| Runtime {
-            running: Mutex::new(Running {
-                lanes: Vec::new(),
-                claims,
-                exporter: None,
-                capture: None,
-            }),
-            about,
-            plan,
-            control: control.clone(),
-            clock: clock.clone(),
-            latency: Arc::new(Mutex::new(Latency::new(pipeline.feeds, report_counters))),
-            models,
-            monitor,
-            delivery,
-        });
-
         // From here on, dropping `runtime` stops and joins everything that was started.
-        for ((lane, work), heartbeat) in lanes.into_iter().zip(pipeline.works).zip(heartbeats) {
-            let (lane, primed) = lane.begin(work, heartbeat, control.clone(), PRIMING);
+        for ((lane, work), heartbeat) in lanes.into_iter().zip(works).zip(supervision.heartbeats) {
+            let control = supervision.control.clone();
+            let (lane, primed) = lane.begin(work, heartbeat, control, PRIMING);
             runtime.running().lanes.extend(lane);
             primed.map_err(Error::Placement)?;
         }
-        files.start(config, &runtime, &cores, &mut room)?;
+        let (cores, room) = (&places.cores, &mut places.for_others);
+        files.start(blueprint.config(), &runtime, cores, room)?;
         runtime.begin_files()?;
 
         let next = pipeline.signals.address(0).addr() as u64;
@@ -175,12 +112,12 @@ impl Engine {
         Ok(boxed(|| Self {
             feeder: Feeder {
                 sender: pipeline.events,
-                levels,
+                levels: blueprint.levels(),
                 sequence: 0,
-                clock: clock.clone(),
-                counters: host_counters.clone(),
-                control,
-                overload: config.overload,
+                clock: supervision.clock.clone(),
+                counters: host.counters.clone(),
+                control: supervision.control,
+                overload: blueprint.config().overload,
                 unread_counted: false,
                 markers: Markers::new(pipeline.ways),
                 inline,
@@ -190,16 +127,146 @@ impl Engine {
                 at_host: cursors,
                 next_sequence: 1,
                 names,
-                clock,
-                recorder: Some(recorder),
+                clock: supervision.clock,
+                recorder: Some(host.recorder),
                 pending: None,
-                counters: host_counters,
-                values: Values::new(outputs),
+                counters: host.counters,
+                values: Values::new(blueprint.widest_signal()),
                 lent: Default::default(),
             },
             runtime: *runtime,
         }))
     }
+}
+
+/// Takes cores and memory, once everything that can be refused without them has been checked.
+#[inline(never)]
+fn take_places(blueprint: &Blueprint) -> Result<Box<Places>, Error> {
+    let config = blueprint.config();
+    let of_config = of_config(config);
+    memory::check("an engine", of_config)?;
+    config.check_paths(blueprint.besides())?;
+    let bytes = blueprint.bytes().saturating_add(of_config);
+    Places::take(config, bytes, Outputs::threads(config))
+}
+
+/// Opens the files that the engine writes. Gives ingest its end of the capture.
+#[inline(never)]
+fn open_files(blueprint: &Blueprint, stages: &mut Stages) -> Result<Outputs, Error> {
+    let config = blueprint.config();
+    let (files, capture) = Outputs::open(config, blueprint.levels())?;
+    stages.capture = capture;
+    // Once more with all files present: two paths of the same file now have the same inode.
+    config.check_paths(blueprint.besides())?;
+    Ok(files)
+}
+
+/// How the lanes are timed, stopped and watched.
+struct Supervision {
+    clock: Clock,
+    control: Arc<Control>,
+    /// One per lane; for `inline` one.
+    heartbeats: Vec<Heartbeat>,
+    readers: Vec<HeartbeatReader>,
+}
+
+impl Supervision {
+    #[inline(never)]
+    fn new(config: &Config, plan: &Plan) -> Self {
+        let clock = Clock::new(config.timing);
+        let lanes = plan.lanes.len();
+        let (heartbeats, readers) = (0..lanes.max(1))
+            .map(|_| heartbeat(&clock, config.health.stall_us))
+            .unzip();
+        Self {
+            clock,
+            control: shared(|| Control::new(lanes)),
+            heartbeats,
+            readers,
+        }
+    }
+
+    fn setting<'a>(&'a self, config: &Config, plan: &'a Plan) -> Setting<'a> {
+        Setting {
+            plan,
+            rings: ring_plan(config),
+            clock: &self.clock,
+            control: &self.control,
+            heartbeats: &self.readers,
+        }
+    }
+}
+
+/// What the host's thread counts and times.
+struct HostTelemetry {
+    counters: Arc<Counters>,
+    recorder: Recorder,
+}
+
+impl HostTelemetry {
+    /// Adds them to the pipeline's, the counters before those of the lanes.
+    fn new(clock: &Clock, pipeline: &mut Pipeline) -> Self {
+        let counters = Counters::new();
+        let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], clock);
+        pipeline.counters.insert(0, counters.clone());
+        pipeline.feeds.push(feed);
+        Self { counters, recorder }
+    }
+}
+
+/// The engine without its two ends. Nothing runs yet.
+#[inline(never)]
+fn runtime(
+    blueprint: &Blueprint,
+    places: &mut Places,
+    supervision: &Supervision,
+    pipeline: &mut Pipeline,
+    files: &Outputs,
+    rules: Rules,
+) -> Box<Runtime> {
+    let (config, plan) = (blueprint.config(), places.plan.clone());
+    let (clock, control) = (&supervision.clock, &supervision.control);
+    let report_counters = Counters::new();
+    let of_files = files.counters().into_iter();
+    let aside: Vec<_> = of_files.chain([report_counters.clone()]).collect();
+    let readers = supervision.readers.iter().cloned();
+    let monitor = shared(|| {
+        Monitor::new(
+            config.health,
+            std::mem::take(&mut pipeline.counters),
+            aside,
+            control.clone(),
+            plan.lanes.iter().cloned().zip(readers).collect(),
+            std::mem::take(&mut pipeline.gauges),
+            rules,
+        )
+    });
+    let delivery = Delivery::new(
+        config,
+        &plan,
+        places.cores.allowed.len(),
+        blueprint.callbacks(),
+        clock,
+        monitor.clone(),
+    );
+    let about = about(blueprint, &plan, &delivery);
+    let feeds = std::mem::take(&mut pipeline.feeds);
+    boxed(|| Runtime {
+        running: Mutex::new(Running {
+            lanes: Vec::new(),
+            claims: std::mem::take(&mut places.claims),
+            exporter: None,
+            capture: None,
+        }),
+        about,
+        plan,
+        control: control.clone(),
+        clock: clock.clone(),
+        latency: Arc::new(Mutex::new(Latency::new(feeds, report_counters))),
+        models: blueprint.models().to_vec(),
+        monitor,
+        delivery,
+    })
 }
 
 fn ring_plan(config: &Config) -> RingPlan {
@@ -224,9 +291,10 @@ fn inline(plan: &Plan, pipeline: &mut Pipeline) -> Option<Box<dyn Turn>> {
 
 /// A one-line description of the engine: what runs, where, and how.
 #[inline(never)]
-fn about(what: &str, config: &Config, plan: &Plan, delivery: &Delivery) -> String {
+fn about(blueprint: &Blueprint, plan: &Plan, delivery: &Delivery) -> String {
+    let config = blueprint.config();
     let placement = plan.about(&config.placement, config.shards);
-    let mut about = format!("{what} placement={placement} lanes={plan}");
+    let mut about = format!("{blueprint} placement={placement} lanes={plan}");
     if config.deliver == Deliver::OnData {
         about += &format!(" deliver={}", delivery.about());
     }

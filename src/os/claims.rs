@@ -77,7 +77,7 @@ pub(crate) struct Turn {
 }
 
 /// Claims on cores, released when dropped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Claims(Vec<u64>);
 
 impl Turn {

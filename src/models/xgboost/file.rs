@@ -185,6 +185,7 @@ pub(super) struct Booster {
 
 impl Booster {
     /// The trees, and the factor for each tree's leaves if trees were dropped in training.
+    #[expect(clippy::boxed_local, reason = "large, and the stack may be small")]
     pub(super) fn open(self: Box<Self>) -> Result<(Box<Model>, Option<Vec<f32>>), ModelError> {
         let absent = |key: &str| ModelError(format!("learner.gradient_booster: {key} is missing"));
         let unexpected = |key: &str| {
