@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use support::with_commas;
 
 /// Each page and the number of lines that it may have.
 const PAGES: [(&str, usize); 10] = [
@@ -224,19 +225,6 @@ fn add_keys<'a>(
     }
 }
 
-/// 10000 as `10,000`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Whether a table's cell says this default.
 fn says(cell: &str, default: &Value) -> bool {
     let default = match default.as_array().map(Vec::as_slice) {
@@ -283,7 +271,7 @@ fn every_key_stands_with_its_default_and_bounds() {
             let property = resolved(&schema, property);
             let bounds = (property["minimum"].as_u64(), property["maximum"].as_u64());
             if let (Some(least), Some(most)) = bounds {
-                let bounds = format!("{} to {}", grouped(least), grouped(most));
+                let bounds = format!("{} to {}", with_commas(least), with_commas(most));
                 if !row.contains(&bounds) {
                     wrong.push(format!("{name}: {bounds} is not said"));
                 }

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use indicatif::HumanCount;
 use serde_json::Value;
 
 use crate::drive::{Outcome, Speed};
@@ -197,15 +198,7 @@ const SHOWN_VALUES: usize = 8;
 
 /// A number with thousands separators.
 fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    HumanCount(value).to_string()
 }
 
 #[cfg(test)]

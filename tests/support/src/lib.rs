@@ -32,6 +32,13 @@ pub mod vectors;
 /// The repository.
 pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
+/// A number as pages write it, with a comma before every three digits.
+pub fn with_commas(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&[u8]> = digits.as_bytes().rchunks(3).rev().collect();
+    String::from_utf8(groups.join(&b","[..])).expect("digits and commas")
+}
+
 /// Whether an absent tool is a failure rather than a reason to skip.
 fn tools_are_required() -> bool {
     std::env::var_os("SIGNAL_REQUIRE_TOOLS").is_some_and(|value| value == "1")
