@@ -27,9 +27,16 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Whether there is memory for so many bytes and threads.
-    pub(super) fn check(bytes: usize, threads: usize) -> Result<(), Error> {
-        memory::reserve(WHAT, bytes, threads).map(drop)
+    /// Whether there is memory for so many bytes and threads, and the lanes' threads start where
+    /// and as they should. Claims no core, and ends these threads.
+    pub(super) fn check(
+        plan: &Plan,
+        config: &Config,
+        bytes: usize,
+        others: usize,
+    ) -> Result<(), Error> {
+        let mut room = memory::reserve(WHAT, bytes, plan.lanes.len() + others)?;
+        start_lanes(plan, config, &mut room).map(drop)
     }
 
     /// Chooses cores and takes them. `bytes`, and `others` threads apart from the lanes, are
@@ -58,14 +65,7 @@ impl Places {
             }
             attempt += 1;
         };
-        let lanes = plan.lanes.iter().enumerate();
-        let lanes = lanes
-            .map(|(index, lane)| {
-                room.give_back(memory::of_a_thread());
-                Standing::new(index, lane, config.policy)
-            })
-            .collect::<Result<_, _>>()
-            .map_err(Error::Placement);
+        let lanes = start_lanes(&plan, config, &mut room);
         // Claims are released in a turn of their own.
         drop(turn);
         room.keep(others * memory::of_a_thread());
@@ -78,4 +78,14 @@ impl Places {
             for_others: room,
         }))
     }
+}
+
+/// Starts the lanes' threads, which wait for their work.
+fn start_lanes(plan: &Plan, config: &Config, room: &mut Reserved) -> Result<Vec<Standing>, Error> {
+    let lanes = plan.lanes.iter().enumerate();
+    let lanes = lanes.map(|(index, lane)| {
+        room.give_back(memory::of_a_thread());
+        Standing::new(index, lane, config.policy)
+    });
+    lanes.collect::<Result<_, _>>().map_err(Error::Placement)
 }

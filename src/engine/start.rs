@@ -47,8 +47,8 @@ pub(super) fn boxed<T>(make: impl FnOnce() -> T) -> Box<T> {
 }
 
 impl Blueprint {
-    /// Checks what a start would check beyond this blueprint: the memory that it takes, and the
-    /// files that it writes. Makes, empties and keeps nothing.
+    /// Checks what a start would check beyond this blueprint: memory, the lanes' threads, and the
+    /// files that are written. Makes, empties and keeps nothing.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl Blueprint {
         let config = self.config();
         config.check_paths(self.besides())?;
         let bytes = self.bytes().saturating_add(of_config(config));
-        Places::check(bytes, plan.lanes.len() + Outputs::threads(config))?;
+        Places::check(plan, config, bytes, Outputs::threads(config))?;
         Outputs::check(config)
     }
 }

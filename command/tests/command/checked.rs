@@ -76,6 +76,8 @@ fn what_create_could_not_write_is_no_configuration_that_is_ok() {
         ("capture", "open/dangling", "o such file"),
         ("capture", "open/to_shut", "ermission denied"),
         ("capture", "open/loop", "ymbolic link"),
+        ("capture", "open/new/LONG", "File name too long"),
+        ("latency", "open/new/LONG/a", "File name too long"),
         ("latency", "file", "File exists"),
         ("latency", "file/report", "Not a directory"),
         ("latency", "shut", "ermission denied"),
@@ -86,6 +88,7 @@ fn what_create_could_not_write_is_no_configuration_that_is_ok() {
             "capture" => format!(r#"{{"capture": {{"file": "{value}"}}}}"#),
             _ => format!(r#"{{"latency": {{"dir": "{value}"}}}}"#),
         };
+        let json = json.replace("LONG", &"k".repeat(256));
         write(dir.path(), "config.json", json.as_bytes());
         let before = (names(dir.path()), contents(dir.path()));
         let said = stderr(check(dir.path()), 1);
@@ -98,6 +101,22 @@ fn what_create_could_not_write_is_no_configuration_that_is_ok() {
         assert_eq!(after, before, "{value}");
         let said = stderr(play(dir.path()), 1);
         assert!(said.contains(part), "create: {value}: {said}");
+    }
+}
+
+#[test]
+fn the_kernels_own_folders_take_no_file_whoever_asks() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    for json in [
+        r#"{"capture": {"file": "/proc/events.csv"}}"#,
+        r#"{"capture": {"file": "/sys/events.csv"}}"#,
+        r#"{"latency": {"dir": "/proc/report"}}"#,
+    ] {
+        let file = write(dir.path(), "config.json", json.as_bytes());
+        let said = stderr(run(&["config", "check", path(&file)]), 1);
+        assert!(said.contains("cannot write"), "{said}");
+        let run = run(&["demo", "--events", "3", "--config", path(&file)]);
+        assert!(stderr(run, 1).contains("cannot write"), "{json}");
     }
 }
 
@@ -176,6 +195,37 @@ fn memory_and_the_folder_of_the_environment_are_checked_too() {
     let file = write(dir.path(), "large.json", large);
     let said = stderr(command.arg(&file).output().expect("it runs"), 1);
     assert!(said.contains("memory: "), "{said}");
+}
+
+#[test]
+fn a_policy_that_the_process_may_not_have_is_found() {
+    const CAP_SYS_NICE: libc::c_ulong = 23;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = write(
+        dir.path(),
+        "config.json",
+        br#"{"policy": "fifo", "placement": "fused"}"#,
+    );
+    let mut command = signal();
+    command.args(["config", "check", path(&file)]);
+    // SAFETY: the closure makes system calls and allocates nothing; they concern the child.
+    unsafe {
+        command.pre_exec(|| {
+            let none = libc::rlimit {
+                rlim_cur: 0,
+                rlim_max: 0,
+            };
+            libc::setrlimit(libc::RLIMIT_RTPRIO, &raw const none);
+            match libc::geteuid() {
+                0 if libc::prctl(libc::PR_CAPBSET_DROP, CAP_SYS_NICE) != 0 => {
+                    Err(std::io::Error::last_os_error())
+                }
+                _ => Ok(()),
+            }
+        });
+    }
+    let said = stderr(command.output().expect("it runs"), 1);
+    assert!(said.contains("policy: fifo was refused"), "{said}");
 }
 
 #[test]

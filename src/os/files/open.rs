@@ -123,14 +123,31 @@ pub(super) fn mode(path: &Path) -> io::Result<mode_t> {
     path.metadata().map(|about| about.mode())
 }
 
+/// The type of `/sys`.
+const SYSFS_MAGIC: libc::__fsword_t = 0x6265_6572;
+
 /// Whether this process may make a file in a folder.
 pub(super) fn may_make_in(folder: &Path) -> io::Result<()> {
     let path = c_path(folder)?;
     let mode = libc::W_OK | libc::X_OK;
     // SAFETY: the path is NUL-terminated; the call asks and changes nothing.
-    match unsafe { libc::access(path.as_ptr(), mode) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+    if unsafe { libc::access(path.as_ptr(), mode) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // Some of the kernel's own folders refuse new files to whoever may write there.
+    let mut about = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the path is NUL-terminated; `about` is a valid place for the answer, and is read only
+    // if the call has filled it.
+    let kind = unsafe {
+        match libc::statfs(path.as_ptr(), about.as_mut_ptr()) {
+            0 => about.assume_init().f_type,
+            _ => return Err(io::Error::last_os_error()),
+        }
+    };
+    match kind {
+        libc::PROC_SUPER_MAGIC => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+        SYSFS_MAGIC => Err(io::Error::from_raw_os_error(libc::EACCES)),
+        _ => Ok(()),
     }
 }
 

@@ -67,6 +67,7 @@ fn check_file(path: &Path, may: impl Fn(&libc::stat64) -> bool) -> Result<(), St
 /// Whether a file that does not exist could be made, through links that lead nowhere yet.
 fn could_make(mut path: PathBuf) -> io::Result<()> {
     for _ in 0..MOST_LINKS {
+        check_name(&path)?;
         let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
         match path.read_link() {
             Ok(to) => path = folder.join(to),
@@ -77,6 +78,16 @@ fn could_make(mut path: PathBuf) -> io::Result<()> {
         path.parent().map_or(Ok(()), |to| to.metadata().map(drop))?;
     }
     system(libc::ELOOP)
+}
+
+/// Whether a file system takes the path's last name; one whose folder is not there yet was not
+/// asked.
+fn check_name(path: &Path) -> io::Result<()> {
+    const LONGEST: usize = libc::NAME_MAX as usize;
+    match path.file_name().is_some_and(|name| name.len() > LONGEST) {
+        true => system(libc::ENAMETOOLONG),
+        false => Ok(()),
+    }
 }
 
 fn system(error: i32) -> io::Result<()> {
@@ -97,6 +108,7 @@ fn could_make_folder(path: &Path) -> io::Result<()> {
                 if folder.symlink_metadata().is_ok() {
                     return system(libc::EEXIST);
                 }
+                check_name(folder)?;
             }
             Err(error) => return Err(error),
         }
