@@ -84,21 +84,21 @@ fn explain(
     row("", numbered(factors));
     for (index, model) in blueprint.models().iter().enumerate() {
         let values = numbered(&model.outputs);
+        let name = visible(&model.name);
         row(
             if index == 0 { "models" } else { "" },
-            format!("{} ({}): {values}", model.name, model.kind),
+            format!("{name} ({}): {values}", model.kind),
         );
         if model.unnamed {
             row(
                 "",
                 format!(
-                    "{}: its file does not name its inputs, so that their order could not be checked",
-                    model.name
+                    "{name}: its file does not name its inputs, so that their order could not be checked"
                 ),
             );
         }
         if let Some(note) = &model.note {
-            row("", format!("{}: {note}", model.name));
+            row("", format!("{name}: {note}"));
         }
     }
     row(
@@ -161,7 +161,7 @@ fn explain(
         );
     }
     for note in config.notes() {
-        row("note", note);
+        row("note", visible(&note));
     }
     let changed = changes(&value(written), &value(&Config::default()), "");
     row(
@@ -187,11 +187,20 @@ fn list(kinds: &[signal::abi::EventKind]) -> String {
     names.join(", ")
 }
 
+/// A name with its control characters escaped.
+fn visible(name: &str) -> String {
+    let shown = name.chars().map(|letter| match letter.is_control() {
+        true => letter.escape_default().to_string(),
+        false => letter.to_string(),
+    });
+    shown.collect()
+}
+
 /// Names with their indices, as strategies use them.
 fn numbered(names: &[String]) -> String {
     let named = names.iter().enumerate();
     let named: Vec<_> = named
-        .map(|(place, name)| format!("[{place}] {name}"))
+        .map(|(place, name)| format!("[{place}] {}", visible(name)))
         .collect();
     let lines: Vec<_> = named.chunks(5).map(|line| line.join(", ")).collect();
     lines.join(",\n           ")

@@ -243,8 +243,8 @@ impl fmt::Display for Blueprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sets: Vec<_> = self.sets().collect();
         let named = |info: &ModelInfo| match &info.note {
-            None => info.name.clone(),
-            Some(note) => format!("{}({note})", info.name),
+            None => shortened(&info.name),
+            Some(note) => format!("{}({note})", shortened(&info.name)),
         };
         let models: Vec<_> = self.infos.iter().map(named).collect();
         write!(f, "factors={} model={}", sets.join("+"), models.join("+"))

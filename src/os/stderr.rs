@@ -59,8 +59,31 @@ fn keep_errno(body: impl FnOnce()) {
     unsafe { *libc::__errno_location() = errno };
 }
 
+/// A text with control characters escaped. Names, paths and panics' messages may have line ends and
+/// a terminal's commands in them.
+struct Visible<'a>(&'a str);
+
+impl fmt::Display for Visible<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .chars()
+            .try_for_each(|letter| match letter.is_control() {
+                true => fmt::Display::fmt(&letter.escape_default(), f),
+                false => fmt::Write::write_char(f, letter),
+            })
+    }
+}
+
 /// Whether the whole line was written.
 fn write_line(descriptor: RawFd, line: &str) -> bool {
+    let visible;
+    let line = match line.contains(char::is_control) {
+        true => {
+            visible = FixedText::new(format_args!("{}", Visible(line)));
+            visible.as_str()
+        }
+        false => line,
+    };
     let mut parts = [b"signal: ", line.as_bytes(), b"\n"].map(|part: &[u8]| iovec {
         iov_base: part.as_ptr().cast_mut().cast(),
         iov_len: part.len(),

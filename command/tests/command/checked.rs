@@ -257,3 +257,20 @@ fn paths_for_a_shell_are_refused_wherever_they_stand() {
     }
     assert!(names(dir.path()).is_empty(), "something was made");
 }
+
+#[test]
+fn a_name_with_line_ends_and_commands_of_a_terminal_stays_one_visible_line() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let json = br#"{"model": {"kind": "none", "name": "a\nb\u001b[31m"}}"#;
+    let file = write(dir.path(), "config.json", json);
+    let checked = run(&["config", "check", path(&file)]);
+    let played = run(&["demo", "--events", "3", "--config", path(&file)]);
+    let said = String::from_utf8_lossy(&played.stderr).into_owned();
+    let models = format!(r"{} (none)", r"a\nb\u{1b}[31m");
+    for (text, part) in [
+        (stdout(checked), &*models),
+        (said, r"model=a\nb\u{1b}[31m placement"),
+    ] {
+        assert!(text.contains(part) && !text.contains('\u{1b}'), "{text}");
+    }
+}

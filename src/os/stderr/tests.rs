@@ -55,6 +55,16 @@ fn a_line_arrives_whole_and_the_description_stays_as_it_was() {
 }
 
 #[test]
+fn a_line_stays_one_whatever_it_quotes() {
+    let (read, write) = std::io::pipe().unwrap();
+    let line = "model \u{5e01}\nsignal: \u{1b}[31m\r\t\u{9b} \\ end";
+    assert!(write_line(write.as_raw_fd(), line));
+    drop(write);
+    let shown = "signal: model \u{5e01}\\nsignal: \\u{1b}[31m\\r\\t\\u{9b} \\ end\n";
+    assert_eq!(read_some(read), shown);
+}
+
+#[test]
 fn a_line_that_finds_no_room_is_lost_and_counted() {
     let (reader, writer) = full_pipe();
     assert!(!write_line(writer.as_raw_fd(), "lost"));
