@@ -6,6 +6,7 @@ use std::process::Command;
 
 /// Functions whose calls go to the trampolines of `src/os/glibc.rs`.
 const OLD_GLIBC: &[&str] = &[
+    "dlopen",
     "dlsym",
     "fstat64",
     "lstat64",
@@ -26,6 +27,9 @@ const OLD_GLIBC: &[&str] = &[
     "pthread_tryjoin_np",
     "stat64",
 ];
+
+/// Mathematical functions whose calls go to the trampolines of `src/os/math.rs`.
+const MATH: &[&str] = &["exp", "expf", "log1p", "log2", "logf"];
 
 fn main() {
     let output = |program: &str, args: &[&str]| {
@@ -57,7 +61,7 @@ fn main() {
     // from under them.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
     if var("CARGO_CFG_TARGET_ARCH") == "x86_64" && var("CARGO_CFG_TARGET_ENV") == "gnu" {
-        for function in OLD_GLIBC {
+        for function in OLD_GLIBC.iter().chain(MATH) {
             println!("cargo:rustc-cdylib-link-arg=-Wl,--wrap={function}");
         }
         // To `src/os/threads/storage.rs`.

@@ -27,6 +27,7 @@ macro_rules! trampolines {
 // Keep in step with the list in `build.rs`. The code before the last three turns f(file, buffer)
 // into old(_STAT_VER_LINUX = 1, file, buffer).
 trampolines! {
+    "dlopen" to "dlopen" @ "GLIBC_2.2.5",
     "dlsym" to "dlsym" @ "GLIBC_2.2.5",
     "pthread_attr_getguardsize" to "pthread_attr_getguardsize" @ "GLIBC_2.2.5",
     "pthread_attr_getstack" to "pthread_attr_getstack" @ "GLIBC_2.2.5",

@@ -20,6 +20,7 @@
 //! | `fixed_text` | texts that are written without allocating |
 //! | `panic` | catches and describes panics |
 //! | `glibc` | symbol versions of the host's glibc |
+//! | `math` | mathematical functions of the host's glibc, and of nothing else |
 
 pub(crate) mod cancellation;
 pub mod claims;
@@ -32,6 +33,8 @@ pub(crate) mod float;
 mod glibc;
 pub(crate) mod limit;
 pub mod machine;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod math;
 pub(crate) mod memory;
 pub(crate) mod panic;
 pub(crate) mod parker;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use support::ROOT;
 use support::host::{compile_with, has_tool, host, run};
 
-use super::scenarios::checks;
+use super::scenarios::{checks, readelf};
 
 /// Compiles a source below `tests/hosts` into `folder`.
 fn built(folder: &Path, source: &str, flags: &[&str]) -> PathBuf {
@@ -175,4 +175,80 @@ fn calls_take_no_more_of_the_stack_than_the_header_says() {
             Path::new(ROOT).join("examples/models"),
         ));
     output.expect_code(0);
+}
+
+#[test]
+fn a_host_with_mathematical_functions_of_its_own_changes_no_value() {
+    if !has_tool("g++") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = built(
+        folder.path(),
+        "odd/own_math.cpp",
+        &["-rdynamic", "-fno-builtin"],
+    );
+    let models = Path::new(ROOT).join("examples/models");
+    let files = ["move.json", "move.txt", "move.xgb.json", "move.onnx"];
+    let output = run(host(&program).args(files.map(|file| models.join(file))));
+    output.expect_code(0);
+    assert!(output.stdout.contains("4 models"), "{}", output.stdout);
+}
+
+/// Those that it takes go through the trampolines of `src/os/math.rs`.
+#[test]
+fn the_library_takes_no_further_mathematical_function() {
+    let Some(symbols) = readelf("--dyn-syms") else {
+        return;
+    };
+    let undefined = symbols
+        .lines()
+        .filter_map(|line| line.split(" UND ").nth(1));
+    let ours = ["exp", "expf", "log1p", "log2", "logf"];
+    let names: Vec<&str> = undefined
+        .filter_map(|name| name.split('@').next())
+        .filter(|name| !ours.contains(name))
+        .collect();
+    assert!(names.contains(&"malloc"), "{names:?}");
+    for function in [
+        "acos",
+        "asin",
+        "atan",
+        "atan2",
+        "cbrt",
+        "ceil",
+        "cos",
+        "cosh",
+        "erf",
+        "exp",
+        "exp2",
+        "expm1",
+        "fma",
+        "fmod",
+        "floor",
+        "hypot",
+        "ldexp",
+        "lgamma",
+        "log",
+        "log10",
+        "log1p",
+        "log2",
+        "nearbyint",
+        "pow",
+        "rint",
+        "round",
+        "roundeven",
+        "sin",
+        "sincos",
+        "sinh",
+        "sqrt",
+        "tan",
+        "tanh",
+        "tgamma",
+        "trunc",
+    ] {
+        let single = format!("{function}f");
+        let taken = |name: &&str| *name == function || *name == single;
+        assert!(!names.iter().any(taken), "{function} of the host's");
+    }
 }

@@ -357,7 +357,7 @@ fn the_example_host_runs() {
     assert!(missing.stderr.contains("/nowhere"), "{}", missing.stderr);
 }
 
-fn readelf(option: &str) -> Option<String> {
+pub(super) fn readelf(option: &str) -> Option<String> {
     if !has_tool("readelf") {
         return None;
     }

@@ -401,6 +401,7 @@ SCENARIO(main_thread_has_ended) {
       feed_and_settle(plugin, handle, 10);
       plugin.destroy(handle);
     });
+    CHECK(line.find("lanes=ingest") != std::string::npos);
     CHECK(line.find("not known") == std::string::npos);
     // The check for memory sees what the process has.
     std::vector<char> taken(std::size_t{256} << 20, 1);

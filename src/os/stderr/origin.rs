@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use libc::c_int;
 
 use crate::os::files::about;
+use crate::os::this_thread;
 
 /// Higher descriptors are not checked for being copies of stderr.
 const HIGHEST: RawFd = 255;
@@ -114,18 +115,18 @@ fn is_local(socket: RawFd) -> bool {
     asked == 0 && domain == libc::AF_UNIX
 }
 
-/// Whether another descriptor of this process has the same open file description.
+/// Whether another descriptor of this process has the same open file description. The calling
+/// thread is asked about: a first thread that has ended has no descriptors.
 fn is_open_elsewhere(descriptor: RawFd) -> bool {
-    // SAFETY: the call takes nothing and cannot fail.
-    let process = unsafe { libc::getpid() };
+    let thread = this_thread::id();
     let is_same = |other: RawFd| {
         // SAFETY: the call compares two descriptors of this process and changes
         // nothing.
         unsafe {
             libc::syscall(
                 libc::SYS_kcmp,
-                process,
-                process,
+                thread,
+                thread,
                 KCMP_FILE,
                 descriptor as libc::c_ulong,
                 other as libc::c_ulong,

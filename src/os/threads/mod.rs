@@ -133,16 +133,14 @@ fn refused(error: io::Error) -> io::Error {
             ),
         );
     }
-    let limits: Vec<_> = [
+    let mut limits: Vec<_> = [
         ("RLIMIT_NPROC", libc::RLIMIT_NPROC),
         ("RLIMIT_AS", libc::RLIMIT_AS),
     ]
     .into_iter()
     .filter_map(|(name, resource)| Some(format!("{name} is {}", limit(resource)?)))
     .collect();
-    if limits.is_empty() {
-        return error;
-    }
+    limits.push("a control group may have a limit, pids.max".into());
     io::Error::new(error.kind(), format!("{error} ({})", limits.join(", ")))
 }
 

@@ -20,7 +20,8 @@ pub enum Policy {
     /// `SCHED_FIFO` at its lowest priority: before all ordinary threads of its core.
     /// A lane that spins never lets another one run there, and the kernel takes the
     /// core away for 50 ms of each second unless it is told not to
-    /// (`kernel.sched_rt_runtime_us`). Needs `CAP_SYS_NICE` or `RLIMIT_RTPRIO`.
+    /// (`kernel.sched_rt_runtime_us`). Needs `CAP_SYS_NICE` or `RLIMIT_RTPRIO`,
+    /// and no `RLIMIT_RTTIME`.
     Fifo,
     /// The policy of the thread that makes the handle.
     Inherit,
