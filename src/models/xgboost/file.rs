@@ -7,7 +7,6 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::iterations::Attributes;
-use crate::error::content::quoted;
 use crate::models::{MAX_FEATURES, ModelError};
 
 /// A key that does not affect predictions in the versions up to [`NEWEST`].
@@ -165,7 +164,8 @@ pub(super) fn number<T: FromStr>(name: &str, text: &str) -> Result<T, ModelError
 }
 
 fn wrong(name: &str, text: &str) -> ModelError {
-    ModelError(format!("{name} is {}; expected a number", quoted(text)))
+    let part: String = text.chars().take(40).collect();
+    ModelError(format!("{name} is {part:?}; expected a number"))
 }
 
 /// The kind of booster. Not an internally tagged enum, because that would first hold the trees in
@@ -185,8 +185,7 @@ pub(super) struct Booster {
 
 impl Booster {
     /// The trees, and the factor for each tree's leaves if trees were dropped in training.
-    #[expect(clippy::boxed_local, reason = "large, and the stack may be small")]
-    pub(super) fn open(self: Box<Self>) -> Result<(Box<Model>, Option<Vec<f32>>), ModelError> {
+    pub(super) fn open(self) -> Result<(Box<Model>, Option<Vec<f32>>), ModelError> {
         let absent = |key: &str| ModelError(format!("learner.gradient_booster: {key} is missing"));
         let unexpected = |key: &str| {
             ModelError(format!(
@@ -203,10 +202,10 @@ impl Booster {
                 (gbtree.open()?, true)
             }
             name => {
+                let part: String = name.chars().take(40).collect();
                 return Err(ModelError(format!(
-                    "learner.gradient_booster.name: {} is not supported; \
-                     expected gbtree or dart",
-                    quoted(name)
+                    "learner.gradient_booster.name: {part:?} is not supported; \
+                     expected gbtree or dart"
                 )));
             }
         };
@@ -251,10 +250,12 @@ impl Trees {
     fn open(self) -> Result<Box<Model>, ModelError> {
         match self.name.as_deref() {
             None | Some("gbtree") => Ok(self.model),
-            Some(name) => Err(ModelError(format!(
-                "learner.gradient_booster.gbtree.name: {} is not known; expected gbtree",
-                quoted(name)
-            ))),
+            Some(name) => {
+                let part: String = name.chars().take(40).collect();
+                Err(ModelError(format!(
+                    "learner.gradient_booster.gbtree.name: {part:?} is not known; expected gbtree"
+                )))
+            }
         }
     }
 }
