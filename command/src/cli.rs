@@ -165,7 +165,7 @@ fn placement(text: &str) -> std::result::Result<Value, String> {
 
 /// Parses one of `--cores`.
 fn core(text: &str) -> std::result::Result<u32, String> {
-    let wrong = |_| "expected the numbers of cores, one a lane, such as 1,2".into();
+    let wrong = |_| "expected the numbers of cores, one per lane, such as 1,2".into();
     text.parse().map_err(wrong)
 }
 

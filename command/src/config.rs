@@ -104,12 +104,12 @@ fn explain(
     row(
         "callback",
         match (config.callback, blueprint.models().len()) {
-            (_, 1) => format!("one a trigger, {} values", blueprint.widest_signal()),
+            (_, 1) => format!("one per trigger, {} values", blueprint.widest_signal()),
             (Callback::Concatenated, _) => format!(
-                "one a trigger, {} values: the models' one after the other",
+                "one per trigger, {} values: the models' one after the other",
                 blueprint.widest_signal()
             ),
-            (Callback::PerModel, models) => format!("{models} a trigger, one a model"),
+            (Callback::PerModel, models) => format!("{models} per trigger, one per model"),
         },
     );
     row("trigger", list(&config.trigger));

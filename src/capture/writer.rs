@@ -137,7 +137,7 @@ impl Writer {
             Ok(Ok(_)) => {}
             Ok(Err(_)) => say_parts(format_args!("capture {name}: the capture thread panicked")),
             Err(_) => say_parts(format_args!(
-                "capture {name}: the disk does not answer; the thread that writes it is left behind, \
+                "capture {name}: the disk does not respond; the thread that writes it is left behind, \
                  and the file stays locked"
             )),
         }
@@ -207,7 +207,7 @@ impl Job {
                     // Cut off the line that was begun, if the disk lets us.
                     let _ = self.file.cut(self.len);
                     say_parts(format_args!(
-                        "capture {}: cannot write: {}; it ends here, the engine goes on",
+                        "capture {}: cannot write: {}; it ends here, the engine continues",
                         self.file.path().display(),
                         Told(&error)
                     ));

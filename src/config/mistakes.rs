@@ -165,7 +165,7 @@ mod tests {
                 "{\"timing\": true\n\"shards\": 1}",
                 ["comma is missing", "line 2"],
             ),
-            ("{} {}", ["behind the end", "line 1"]),
+            ("{} {}", ["after the end", "line 1"]),
             // The key is named in every error after which it is known.
             (
                 "{\"rings\": {\"egress\": tru}}",

@@ -33,7 +33,7 @@ const KNOWN: &[(&[u8], &str)] = &[
     ),
     (
         b"version https://git-lfs",
-        "it is Git LFS' pointer to the file: fetch it (git lfs pull)",
+        "it is a Git LFS pointer to the file: fetch it (git lfs pull)",
     ),
     (b"<!DOCTYPE html", "it is a web page"),
     (b"<html", "it is a web page"),

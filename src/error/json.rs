@@ -63,7 +63,7 @@ fn at(text: &[u8], error: &Error) -> Option<Cause> {
     } else if starts(&["expected `,` or"]) {
         "a comma is missing before this, or a quote".into()
     } else if starts(&["trailing characters"]) {
-        "there is more text behind the end of the object: expected one object".into()
+        "there is more text after the end of the object: expected one object".into()
     } else if starts(&["number out of range"]) {
         "expected a finite number".into()
     } else {

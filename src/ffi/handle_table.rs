@@ -208,7 +208,7 @@ impl Reserved {
             }
         }
         Err(format!(
-            "there are {SLOTS} handles already, the most that can be; destroy one first"
+            "there are {SLOTS} handles already, the maximum; destroy one first"
         ))
     }
 
@@ -366,7 +366,7 @@ fn refuse(token: u64) -> Refused {
 fn refuse_busy(slot: &Slot) -> Refused {
     slot.refused.fetch_add(1, Ordering::Relaxed);
     last_error::set_static(
-        c"another call on this handle is under way: expected one thread at a time",
+        c"another call on this handle is in progress: expected one thread at a time",
     );
     Refused::Busy
 }

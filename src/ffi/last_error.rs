@@ -111,7 +111,7 @@ pub(super) fn clear() {
 
 pub(super) fn get() -> *const c_char {
     const NO_PLACE: &CStr =
-        c"more than 1024 threads of this process have had an error: what there was to say to this one, if anything, is lost";
+        c"more than 1024 threads of this process have had an error: the message for this one, if there was any, is lost";
     if let Some(said) = SAID.in_place() {
         return said.get().cast_const().cast();
     }

@@ -32,7 +32,7 @@ impl fmt::Display for Foreign {
             .collect();
         write!(
             f,
-            "behind the end of the gzip data come bytes that are no gzip, beginning with {} \
+            "after the end of the gzip data there are bytes that are not gzip, beginning with {} \
              ({:?}); the data before them is whole: cut them off, for example with \
              `gzip -dc FILE | gzip > NEW.gz`",
             hex.join(" "),

@@ -101,7 +101,7 @@ impl Window {
         };
         if let Some(gone) = gone.filter(|gone| seq < *gone) {
             return Err(self.rows.late(format!(
-                "{seq} comes after {gone} has been played: this row lies more than {} rows \
+                "{seq} comes after {gone} has been played: this row is more than {} rows \
                  late; expected rows in the order of seq, or no later than that (--reorder, \
                  the reader's window)",
                 self.reach

@@ -97,7 +97,7 @@ pub(crate) struct Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let need = self.need.div_ceil(MIB);
-        write!(f, "needs {need} MiB, which cannot be had: {}", self.bound)
+        write!(f, "needs {need} MiB, which is not available: {}", self.bound)
     }
 }
 
@@ -170,10 +170,10 @@ mod tests {
         drop(reserve("a test", 1 << 20, 4).unwrap());
         let error = check("a test", usize::MAX / 2).unwrap_err().to_string();
         assert!(error.starts_with("memory: a test needs "), "{error}");
-        assert!(error.contains("which cannot be had: "), "{error}");
+        assert!(error.contains("which is not available: "), "{error}");
         check_start(0).map_err(|why| why.to_string()).unwrap();
         let error = check_start(usize::MAX).unwrap_err().to_string();
-        assert!(error.contains("which cannot be had: "), "{error}");
+        assert!(error.contains("which is not available: "), "{error}");
     }
 
     #[test]

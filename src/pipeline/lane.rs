@@ -103,7 +103,7 @@ impl Standing {
                 }
                 Err(TryRecvError::Empty) if is_over => {
                     return Err(format!(
-                        "lane {}: a factor set or model has not come back from its first run for {} s",
+                        "lane {}: a factor set or model has not returned from its first run for {} s",
                         self.index,
                         patience.as_secs()
                     ));
@@ -164,7 +164,7 @@ impl Lane {
             }
             Err(thread) => {
                 say(&format!(
-                    "{} has not come back from a factor set or model for {} s and is left behind",
+                    "{} has not returned from a factor set or model for {} s and is left behind",
                     thread.name(),
                     LONGEST_FAREWELL.as_secs()
                 ));
@@ -348,7 +348,7 @@ mod tests {
             standing.begin(Box::new(Slow(slow)), heartbeat, control.clone(), patience);
         let why = primed.unwrap_err();
         assert!(
-            why.starts_with("lane 0: a factor set or model has not come back"),
+            why.starts_with("lane 0: a factor set or model has not returned"),
             "{why}"
         );
         control.stop();

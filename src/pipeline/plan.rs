@@ -136,7 +136,7 @@ impl Plan {
                 lanes => format!("{lanes} lanes"),
             };
             notes.push(format!(
-                "cores {unused:?} are given and not used: placement {placement} has {lanes}"
+                "cores {unused:?} are given but not used: placement {placement} has {lanes}"
             ));
         }
         if !has_own_cores {
@@ -269,7 +269,7 @@ fn lanes_of(placement: &Placement, shards: usize) -> Result<Vec<LaneStages>, Str
 
 fn explicit(lanes: &[Vec<Stage>]) -> Result<Vec<RangeInclusive<Stage>>, String> {
     let expected = "placement: expected every stage once, in the order ingest, factor, model, egress (egress may be left out), at least one on each lane; \
-         or several lanes of model alone, with egress on a lane behind them";
+         or several lanes of model alone, with egress on a lane after them";
     // Lanes that share out the models are listed next to each other and count as one.
     let mut distinct = lanes.to_vec();
     distinct.dedup_by(|lane, before| lane[..] == [Stage::Model] && lane == before);
@@ -307,7 +307,7 @@ fn check_chosen(chosen: &[usize], lanes: usize, cores: &Cores) -> Result<(), Str
     }
     if chosen.len() < lanes {
         return Err(format!(
-            "cores: {} given for {lanes} lanes; expected one core a lane",
+            "cores: {} given for {lanes} lanes; expected one core per lane",
             chosen.len()
         ));
     }

@@ -163,7 +163,7 @@ impl Exporter {
                 Ok(Err(error)) => FixedText::new(format_args!("{what}: {error}")),
                 Err(_) => FixedText::new(format_args!("{what}: its thread panicked")),
             };
-            say_parts(format_args!("{failed}; it ends here, the engine goes on"));
+            say_parts(format_args!("{failed}; it ends here, the engine continues"));
             seen.report_has_ended(failed);
             // Last: who sees it counted can ask why.
             Latency::lock(&kept).report_has_ended();
@@ -220,7 +220,7 @@ impl Exporter {
         // The thread says itself what went wrong.
         if self.thread.join_within(limit).is_err() {
             say_parts(format_args!(
-                "the latency report in {} is not whole: the disk does not answer; the thread that writes \
+                "the latency report in {} is not whole: the disk does not respond; the thread that writes \
                  it is left behind, and the log stays locked",
                 self.shown
             ));

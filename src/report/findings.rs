@@ -60,7 +60,7 @@ pub(super) struct Beside {
     capture_missed: u64,
 }
 
-/// Refused events since the last look, if there are enough of them to be reported.
+/// Refused events since the last check, if there are enough of them to be reported.
 struct RefusedEvents {
     refused: u64,
     all: u64,
@@ -151,14 +151,14 @@ impl fmt::Display for Why<'_> {
         match self.0.cause {
             Cause::Nothing => Ok(()),
             Cause::AnotherLook => {
-                f.write_str("as the last look has found; another one is under way")
+                f.write_str("as the last check found; another check is in progress")
             }
             Cause::Failure => {
                 f.write_str(monitor.control.failure().unwrap_or("no reason is known"))
             }
             Cause::Stall { lane, us } => {
                 let (plan, _) = &monitor.lanes[lane];
-                write!(f, "lane {plan} has not come round for {us} us")
+                write!(f, "lane {plan} has made no progress for {us} us")
             }
             Cause::Load {
                 lost,
@@ -166,7 +166,7 @@ impl fmt::Display for Why<'_> {
                 held,
             } => write!(
                 f,
-                "since the last look {lost} messages were dropped or conflated and lanes waited {waited_us} us for room; \
+                "since the last check {lost} messages were dropped or conflated and lanes waited {waited_us} us for room; \
                  {held} signals wait for room"
             ),
             Cause::Silence { events } => {
@@ -243,7 +243,7 @@ impl fmt::Display for BesideIn<'_> {
             }
             if beside.capture_missed > 0 {
                 each(format_args!(
-                    "since the last look the capture has missed {} events: its disk is slower than they came, \
+                    "since the last check the capture has missed {} events: its disk is slower than they came, \
                      or capture.buffer too small",
                     beside.capture_missed
                 ));
@@ -252,7 +252,7 @@ impl fmt::Display for BesideIn<'_> {
     }
 }
 
-/// What was refused, if it is at least `percent` of the events since the last look.
+/// What was refused, if it is at least `percent` of the events since the last check.
 fn refused(since: impl Fn(Counter) -> u64, percent: u64) -> Option<RefusedEvents> {
     let is_refused = |counter: &Counter| counter.name().starts_with("refused_");
     let reasons = Counter::ALL.iter().copied().filter(is_refused);
@@ -281,7 +281,7 @@ impl fmt::Display for RefusedEvents {
         };
         write!(
             f,
-            "since the last look {} of {} events were refused, most as {} ({}){cure}",
+            "since the last check {} of {} events were refused, most as {} ({}){cure}",
             self.refused,
             self.all,
             self.reason.name(),
@@ -330,7 +330,7 @@ impl fmt::Display for Missing<'_> {
                 "exchange, type and symbol as the host gives them",
             ),
         };
-        write!(f, "{key}: no event came of ")?;
+        write!(f, "{key}: no event came for ")?;
         let mut missing = self.key.missing(self.rules);
         for (place, name) in missing.by_ref().take(NAMED).enumerate() {
             f.write_str(if place > 0 { ", " } else { "" })?;

@@ -9,7 +9,7 @@ pub enum HealthState {
     /// Events go in, signals come out.
     Ok,
     /// Signals come out, but something else is wrong: `health.refused_percent` of the events
-    /// since the last look were refused, the latency report has ended, or events are missing
+    /// since the last check were refused, the latency report has ended, or events are missing
     /// in the capture.
     Degraded,
     /// An instrument (by a panic of a factor set) or a model was put in quarantine.

@@ -250,7 +250,7 @@ fn an_asset_that_never_occurs() {
     let said: Vec<_> = said.filter(|line| line.contains("assets")).collect();
     assert_eq!(said.len(), 6, "two handles in three placements: {said:#?}");
     for line in said {
-        let expected = "signal: assets: no event came of btcusd, in 1 events; expected symbols";
+        let expected = "signal: assets: no event came for btcusd, in 1 events; expected symbols";
         assert!(line.starts_with(expected), "{line:?}");
     }
 }

@@ -67,7 +67,7 @@ fn an_asset_that_never_occurs_is_named() {
     for (symbol, missing) in [
         ("btc_usdt", "btcusd, eth_usdt, SOLUSDT, in 1 events"),
         ("ETHUSDT", "btcusd, SOLUSDT, in 2 events"),
-        ("sol_usdt", "no event came of btcusd, in 3 events"),
+        ("sol_usdt", "no event came for btcusd, in 3 events"),
     ] {
         engine.on_event(depth(symbol, 1, 100.0).event());
         engine.poll(|_, _| {});
@@ -95,7 +95,7 @@ fn a_mapped_instrument_that_never_occurs_is_named() {
     }
     let health = engine.health();
     assert_eq!(health.state, HealthState::Ok);
-    let said = "symbols.map: no event came of eth_usdt of Binance (unknown), \
+    let said = "symbols.map: no event came for eth_usdt of Binance (unknown), \
                 btc_usdt of binance (spot), in 2 events; expected exchange, type and symbol";
     assert!(health.why.contains(said), "{health}");
 }
@@ -154,7 +154,7 @@ fn a_feed_of_which_too_much_is_refused_is_degraded_and_says_why() {
     assert_eq!(health.state, HealthState::Degraded, "{health}");
     assert_eq!(
         health.to_string(),
-        "degraded: since the last look 999 of 999 events were refused, most as \
+        "degraded: since the last check 999 of 999 events were refused, most as \
          refused_too_many_instruments (999): instruments.max is too small for this feed"
     );
     // It is over when it is over.
@@ -211,7 +211,7 @@ fn a_worse_state_is_given_and_what_is_wrong_besides_is_named() {
     assert!(
         health
             .why
-            .contains("besides, since the last look 200 of 200"),
+            .contains("besides, since the last check 200 of 200"),
         "{health}"
     );
 }

@@ -367,6 +367,6 @@ SCENARIO(health_in_a_handler) {
   other.join();
   CHECK(looks > 10);
   CHECK_EQ(plugin.health(engine.handle), SIGNAL_HEALTH_OK);
-  CHECK(std::strstr(plugin.last_error(), "ok: assets: no event came of no_such") != nullptr);
+  CHECK(std::strstr(plugin.last_error(), "ok: assets: no event came for no_such") != nullptr);
   return 0;
 }

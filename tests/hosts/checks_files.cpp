@@ -391,7 +391,7 @@ SCENARIO(disk_that_never_answers) {
     const std::string lines = said([&] { plugin.destroy(handle); });
     const double took = seconds() - start;
     CHECK(took > 4.0 && took < 10.0);
-    CHECK(lines.find("the disk does not answer") != std::string::npos);
+    CHECK(lines.find("the disk does not respond") != std::string::npos);
     CHECK(lines.find(folder->path) != std::string::npos);
     // It may write again some day: nobody else may until then.
     CHECK(plugin.create(config(folder->at("c.csv"), folder->at("report")).c_str()) == nullptr);

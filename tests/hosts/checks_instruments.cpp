@@ -194,7 +194,7 @@ SCENARIO(an_asset_that_never_occurs) {
       plugin.poll_callbacks(strategy.handle);
       const bool is_missing = std::strstr(assets, R"("btcusd")") != nullptr;
       const std::string health = strategy.health();
-      CHECK_EQ(health.find("no event came of btcusd, in 1 events") != std::string::npos, is_missing);
+      CHECK_EQ(health.find("no event came for btcusd, in 1 events") != std::string::npos, is_missing);
       CHECK_EQ(health.empty(), !is_missing);
     }
   }

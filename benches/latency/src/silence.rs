@@ -71,7 +71,7 @@ fn wait_long(
         }
         next_look = waited + BETWEEN;
         let threads = since(&before, threads::all());
-        // Once more: it may have come since the last look.
+        // Once more: it may have come since the last check.
         if look() {
             return Ok(());
         }

@@ -335,7 +335,7 @@ fn explains_configurations() {
         "test0000: 3 factors from 1 book levels",
         "[2] best_bid",
         "sum (linear): [0] signal, [1] confidence",
-        "2 a trigger, one a model",
+        "2 per trigger, one per model",
         "fused here: ingest..egress@",
         "auto       would choose: ingest..egress@",
         "callback = \"per-model\" (default \"concatenated\")",

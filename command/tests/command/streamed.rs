@@ -185,7 +185,7 @@ fn bytes_behind_gzip_data_are_padding_or_named() {
     let err = stderr(run(&["replay", path(&with(b"trailing"))]), 1);
     for part in [
         "tail.csv.gz: line ",
-        "behind the end of the gzip data",
+        "after the end of the gzip data",
         "trailing",
     ] {
         assert!(err.contains(part), "{part:?} is not in {err}");

@@ -125,7 +125,7 @@ fn say_once_that_lanes_are_nice(nice: libc::c_int) {
     static SAID: AtomicBool = AtomicBool::new(false);
     if !SAID.swap(true, Ordering::Relaxed) {
         say(&format!(
-            "lanes run at nice {nice}, as the thread that made them: this process may not better it; \
+            "lanes run at nice {nice}, like the thread that made them: this process may not lower it; \
              expected signal_create on a thread of nice 0, CAP_SYS_NICE or RLIMIT_NICE of 20 or more"
         ));
     }

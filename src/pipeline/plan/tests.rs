@@ -442,11 +442,11 @@ fn cores_that_are_given_and_not_used_are_said() {
     };
     assert_eq!(
         notes(Placement::Auto, &[0, 1]),
-        ["cores [1] are given and not used: placement auto has one lane"]
+        ["cores [1] are given but not used: placement auto has one lane"]
     );
     assert_eq!(
         notes(Placement::Inline, &[0]),
-        ["cores [0] are given and not used: placement inline has no lanes"]
+        ["cores [0] are given but not used: placement inline has no lanes"]
     );
     assert_eq!(notes(Placement::Auto, &[1]), [""; 0]);
 }

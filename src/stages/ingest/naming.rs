@@ -151,7 +151,7 @@ impl fmt::Display for Notice<'_> {
             ),
             Notice::OneInstrument(first, other) => write!(
                 f,
-                "{} and {first} are taken for one instrument, {} (see the key symbols)",
+                "{} and {first} are treated as one instrument, {} (see the key symbols)",
                 other.as_str(),
                 first.name().as_str()
             ),

@@ -221,7 +221,7 @@ fn what_bears_one_name_is_told_once_and_can_be_looked_up() {
     let told = told.lock().unwrap();
     assert_eq!(told.len(), 2, "{told:#?}");
     assert!(told[0].contains("btc_usdt of binance (spot) and btc_usdt of binance (swap)"));
-    assert!(told[1].contains("b_tcusdt and btc_usdt of binance (spot) are taken for one"));
+    assert!(told[1].contains("b_tcusdt and btc_usdt of binance (spot) are treated as one"));
     let last = ingest.names.instrument(InstrumentId(3)).unwrap();
     assert_eq!(last.to_string(), "eth_usdt of okx (type 99)");
     assert_eq!(last.name().as_str(), "ETHUSDT");
