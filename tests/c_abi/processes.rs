@@ -158,7 +158,7 @@ fn the_environment_does_not_say_how_large_our_stacks_are() {
 /// What `include/signal.h` promises of the optimised library; frames of others are several times
 /// as large.
 #[test]
-fn calls_take_no_more_of_the_stack_than_the_header_says() {
+fn stack_of_calls() {
     if !has_tool("g++") {
         return;
     }
