@@ -9,7 +9,7 @@
 //! | [`accounts`] | the books |
 //! | [`process`], [`memory`] | what the process holds, and whether that grows |
 //!
-//! What exactly is checked: `benches/README.md`.
+//! What exactly is checked: `benches/soak/README.md`.
 
 pub mod accounts;
 pub mod cases;

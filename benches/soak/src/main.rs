@@ -2,7 +2,7 @@
 //! sustained rate with bursts, host stalls and bad events. After each round the
 //! books must balance, and over all rounds memory must stay flat.
 //!
-//! What exactly is checked: `benches/README.md`. `--help` lists the flags.
+//! What exactly is checked: `benches/soak/README.md`. `--help` lists the flags.
 //!
 //! | file | what |
 //! |---|---|
@@ -21,9 +21,9 @@ use latency_bench::folder::Folder;
 use latency_bench::machine::{self, Cores};
 use serde_json::{Value, json};
 use signal_command::host::library::{self, Api};
-use soak_bench::cases::{self, Case};
-use soak_bench::round::{self, Round};
-use soak_bench::{memory, process};
+use signal_soak::cases::{self, Case};
+use signal_soak::round::{self, Round};
+use signal_soak::{memory, process};
 
 use args::{Args, Command};
 use report::Run;

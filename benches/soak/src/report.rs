@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use soak_bench::cases::{Case, ROOT};
-use soak_bench::memory::{CASE_KIB, Flatness, HEAP_KIB, TREND_KIB};
-use soak_bench::round::Round;
+use signal_soak::cases::{Case, ROOT};
+use signal_soak::memory::{CASE_KIB, Flatness, HEAP_KIB, TREND_KIB};
+use signal_soak::round::Round;
 
 /// The whole run.
 pub struct Run<'a> {

@@ -1,12 +1,12 @@
 //! The soak's own checks: books that do not balance and memory that grows are
 //! found out. The soak itself is the program `soak`.
 
-use soak_bench::accounts::{self, Counters};
-use soak_bench::cases;
-use soak_bench::feed::{self, Call, Feed, Given};
-use soak_bench::memory::{self, CASE_KIB, HEAP_KIB, TREND_KIB};
-use soak_bench::process::Footprint;
-use soak_bench::round::Round;
+use signal_soak::accounts::{self, Counters};
+use signal_soak::cases;
+use signal_soak::feed::{self, Call, Feed, Given};
+use signal_soak::memory::{self, CASE_KIB, HEAP_KIB, TREND_KIB};
+use signal_soak::process::Footprint;
+use signal_soak::round::Round;
 
 /// A host that gave 100 depths and 20 trades: 3 events were refused, 7 dropped, and
 /// of the signals of 90 depths 4 were lost.
