@@ -17,9 +17,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use latency_bench::folder::Folder;
-use latency_bench::machine::{self, Cores};
 use serde_json::{Value, json};
+use signal_bench::folder::Folder;
+use signal_bench::machine::{self, Cores};
 use signal_command::host::library::{self, Api};
 use signal_soak::cases::{self, Case};
 use signal_soak::round::{self, Round};
