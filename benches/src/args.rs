@@ -6,25 +6,24 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-/// Repetitions of a `--quick` run.
-const QUICK_REPETITIONS: usize = 3;
-
 /// Where to measure, how often, and where the result goes.
 #[derive(Args, Clone, Debug)]
 pub struct Common {
     /// Core of the calling thread [default: the last allowed one that is left]
-    #[arg(long, value_name = "N")]
+    #[arg(long, alias = "core", value_name = "N")]
     pub host_core: Option<usize>,
-    /// Cores of the other threads, in their order [default: the last allowed one]
+    /// Cores of the lanes, one a lane; an echo or receiving thread uses the first [default: the
+    /// last allowed core]
     #[arg(long, value_name = "N[,M]", value_delimiter = ',')]
     pub lane_cores: Vec<usize>,
-    /// How often everything is measured in turn
+    /// How often everything is measured in turn [default: 5 to 9; 3 with --quick]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub repetitions: Option<usize>,
-    /// Write the result there, with every repetition's figures and the machine's facts
+    /// Write the result there: every repetition's figures, the flags, git's revision of the
+    /// sources, the machine's facts
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Few, short repetitions: does it run, not how fast
+    /// Few, short repetitions, each measured once: does it run, not how fast
     #[arg(long)]
     pub quick: bool,
 }
@@ -32,28 +31,36 @@ pub struct Common {
 impl Common {
     /// The flag's repetitions, else few for `--quick`, else `default`.
     pub fn repetitions(&self, default: usize) -> usize {
-        let default = self.pick(default, QUICK_REPETITIONS);
-        self.repetitions.unwrap_or(default)
+        self.or(self.repetitions, default, 3)
     }
 
-    /// One of two defaults: the second for `--quick`.
-    pub fn pick<T>(&self, full: T, quick: T) -> T {
-        if self.quick { quick } else { full }
+    /// What a flag gave, else one of two defaults: the second for `--quick`.
+    pub fn or<T>(&self, given: Option<T>, full: T, quick: T) -> T {
+        given.unwrap_or(if self.quick { quick } else { full })
     }
 }
 
-/// What is measured, where that is the library.
+/// The library to measure.
 #[derive(Args, Clone, Debug)]
-pub struct Subject {
-    /// fused, split, inline, auto, or lanes such as [["ingest"],["factor","model"]]
-    #[arg(long, value_name = "P", default_value = "fused", value_parser = placement)]
-    pub placement: Value,
-    /// Lanes of factor and model that share out the instruments; each needs a core of --lane-cores
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
-    pub shards: usize,
+pub struct Lib {
     /// libsignal.so to measure [default: SIGNAL_LIB_PATH, else the one built with this program]
     #[arg(long, value_name = "PATH")]
     pub lib: Option<PathBuf>,
+}
+
+/// What is measured, where that is the library in a placement of one's choice.
+#[derive(Args, Clone, Debug)]
+pub struct Subject {
+    /// fused, split, inline, auto, or lanes such as [["ingest"],["factor","model"]]; more lanes
+    /// need more --lane-cores
+    #[arg(long, value_name = "P", default_value = "fused", value_parser = placement)]
+    pub placement: Value,
+    /// Lanes of factor and model that share out the instruments; each needs a core of
+    /// --lane-cores. Not in rows of placement inline
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
+    pub shards: usize,
+    #[command(flatten)]
+    pub lib: Lib,
 }
 
 impl Subject {
@@ -79,47 +86,52 @@ pub struct Pace {
 
 /// A whole number of at least 1.
 pub fn positive(text: &str) -> Result<usize, String> {
+    at_least(text, 1)
+}
+
+/// A whole number of at least 1000.
+pub fn thousand(text: &str) -> Result<usize, String> {
+    at_least(text, 1000)
+}
+
+fn at_least(text: &str, least: usize) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) => Err("at least 1".to_owned()),
-        Ok(number) => Ok(number),
+        Ok(number) if number >= least => Ok(number),
+        Ok(_) => Err(format!("at least {least}")),
         Err(_) => Err("a whole number is expected".to_owned()),
     }
 }
 
-/// Events a second, a whole number of at least 1; `_` between digits is read over.
+/// Events a second; `_` between digits is read over.
 fn rate(text: &str) -> Result<u64, String> {
     positive(&text.replace('_', "")).map(|number| number as u64)
 }
 
 /// The configuration's `placement`: a word, or lanes as JSON.
 fn placement(text: &str) -> Result<Value, String> {
-    if text.starts_with('[') {
-        serde_json::from_str(text).map_err(|error| error.to_string())
-    } else {
-        Ok(Value::from(text))
+    match text.starts_with('[') {
+        true => serde_json::from_str(text).map_err(|error| error.to_string()),
+        false => Ok(Value::from(text)),
     }
 }
 
 /// A length of time: a number and `us`, `ms`, `s`, `m` or `h`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "a time such as 500ms, 10s or 2m is expected".to_owned();
-    let digits = text
-        .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
-        .ok_or_else(wrong)?;
-    let (number, unit) = text.split_at(digits);
-    let seconds = match unit {
-        "us" => 1e-6,
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(wrong()),
+fn duration(text: &str) -> Result<Duration, String> {
+    const UNITS: [(&str, f64); 5] = [
+        ("us", 1e-6),
+        ("ms", 1e-3),
+        ("s", 1.0),
+        ("m", 60.0),
+        ("h", 3600.0),
+    ];
+    let read = || {
+        let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
+        let (number, unit) = text.split_at(digits);
+        let (_, seconds) = UNITS.into_iter().find(|(name, _)| *name == unit)?;
+        let time = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds);
+        time.ok().filter(|time| !time.is_zero())
     };
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    match Duration::try_from_secs_f64(number * seconds) {
-        Ok(time) if !time.is_zero() => Ok(time),
-        _ => Err(wrong()),
-    }
+    read().ok_or_else(|| "a time such as 500ms, 10s or 2m is expected".to_owned())
 }
 
 #[cfg(test)]
@@ -149,34 +161,37 @@ mod tests {
         let all = parse(
             "--host-core 3 --lane-cores 4,5 --repetitions 9 --json out.json --rate 1_000,2000 \
              --duration 1.5s --placement [[\"ingest\"],[\"factor\",\"model\"]] --lib l.so --shards 2",
-        )
-        .unwrap();
-        assert_eq!(all.common.host_core, Some(3));
-        assert_eq!(all.common.lane_cores, [4, 5]);
-        assert_eq!(all.common.repetitions(7), 9);
-        assert_eq!(all.common.json.unwrap().to_str(), Some("out.json"));
-        assert_eq!(all.pace.rate, [1000, 2000]);
-        assert_eq!(all.pace.duration, Some(Duration::from_millis(1500)));
-        assert_eq!(
-            all.subject.placement,
-            json!([["ingest"], ["factor", "model"]])
         );
-        assert_eq!(all.subject.shards, 2);
-        assert!(all.subject.describe().ends_with(", 2 shards"));
-        assert_eq!(all.subject.lib.unwrap().to_str(), Some("l.so"));
+        let All {
+            common,
+            subject,
+            pace,
+        } = all.unwrap();
+        assert_eq!(
+            (common.host_core, common.lane_cores.as_slice()),
+            (Some(3), &[4, 5][..])
+        );
+        assert_eq!(common.repetitions(7), 9);
+        assert_eq!(common.json.unwrap().to_str(), Some("out.json"));
+        assert_eq!(pace.rate, [1000, 2000]);
+        assert_eq!(pace.duration, Some(Duration::from_millis(1500)));
+        assert_eq!(subject.placement, json!([["ingest"], ["factor", "model"]]));
+        assert!(subject.describe().ends_with(", 2 shards"));
+        assert_eq!(subject.lib.lib.unwrap().to_str(), Some("l.so"));
     }
 
     #[test]
     fn defaults_are_the_benchs_own_and_shorter_when_quick() {
         let all = parse("").unwrap();
-        assert_eq!(all.common.repetitions(7), 7);
-        assert_eq!(all.subject.placement, "fused");
+        assert_eq!(
+            (all.common.repetitions(7), all.common.or(None, 20, 2)),
+            (7, 20)
+        );
         assert_eq!(all.subject.describe(), "placement \"fused\"");
         let quick = parse("--quick").unwrap().common;
-        assert_eq!(quick.repetitions(7), QUICK_REPETITIONS);
-        assert_eq!(quick.pick(20, 2), 2);
+        assert_eq!((quick.repetitions(7), quick.or(None, 20, 2)), (3, 2));
         let both = parse("--quick --repetitions 1").unwrap().common;
-        assert_eq!(both.repetitions(7), 1);
+        assert_eq!((both.repetitions(7), both.or(Some(5), 20, 2)), (1, 5));
     }
 
     #[test]
@@ -190,12 +205,11 @@ mod tests {
             ("--duration 0s", "--duration", "500ms"),
             ("--duration 3x", "--duration", "500ms"),
             ("--placement [oops", "--placement", "expected"),
-            ("--shards 0", "--shards", "at least 1"),
             ("--fast", "--fast", "unexpected argument"),
         ] {
             let error = parse(words).unwrap_err();
-            assert!(error.contains(flag), "{words}: {error}");
-            assert!(error.contains(expected), "{words}: {error}");
+            let says = error.contains(flag) && error.contains(expected);
+            assert!(says, "{words}: {error}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! From the flags to pinned cores and a clock; what every bench prints first and
-//! writes last.
+//! From the flags to pinned cores and a clock; judged runs; what every bench prints and
+//! writes.
 
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
@@ -7,13 +7,14 @@ use std::process::{Command, ExitCode};
 use std::time::SystemTime;
 use std::{env, fs};
 
+use clap::Parser;
 use serde_json::{Value, json};
 use signal_command::host::library::{self, Api};
 
-use crate::args::{Common, Subject};
-use crate::contention::{MOST_TAKEN, Taken};
+use crate::args::{Common, Lib};
+use crate::judge::{self, Judged, Runs, Taken, Tally};
 use crate::machine::{self, Cores};
-use crate::runs::{self, Judged, Runs, Tally};
+use crate::report::{Goal, Report, Table};
 use crate::series::Stamps;
 use crate::threads::{self, Watch};
 
@@ -23,32 +24,28 @@ const TRIES: usize = 3;
 /// A bench that may begin: the calling thread is pinned to the host's core.
 pub struct Bench {
     name: &'static str,
-    /// The cores to measure on.
     pub cores: Cores,
-    /// The clock.
     pub stamps: Stamps,
     facts: Value,
     preemptions: i64,
     json: Option<PathBuf>,
-    /// How often a run is measured at most, until it is valid.
-    tries: usize,
+    is_quick: bool,
     tally: RefCell<Tally>,
     /// Whether all that is shown may be compared.
     comparable: Cell<bool>,
+    report: RefCell<Report>,
 }
 
 /// The library to measure.
 pub struct Library {
-    /// Its functions.
     pub api: Api,
-    /// Where it lies.
     pub path: PathBuf,
 }
 
 impl Library {
     /// Finds and loads it.
-    pub fn load(subject: &Subject) -> Result<Self, String> {
-        Self::load_from(library::find(subject.lib.as_deref())?)
+    pub fn load(lib: &Lib) -> Result<Self, String> {
+        Self::load_from(library::find(lib.lib.as_deref())?)
     }
 
     /// Loads this one.
@@ -57,31 +54,33 @@ impl Library {
         Ok(Self { api, path })
     }
 
-    /// In a line: version, path, age.
-    pub fn describe(&self) -> String {
-        let age = fs::metadata(&self.path)
+    fn built(&self) -> Option<SystemTime> {
+        fs::metadata(&self.path)
             .and_then(|data| data.modified())
             .ok()
-            .and_then(|built| SystemTime::now().duration_since(built).ok())
-            .map_or("unknown".to_owned(), |age| match age.as_secs() {
-                seconds @ 0..120 => format!("{seconds} s ago"),
-                seconds @ 120..7200 => format!("{} min ago", seconds / 60),
-                seconds => format!("{} h ago", seconds / 3600),
-            });
+    }
+
+    /// In a line: version, path, age.
+    pub fn describe(&self) -> String {
+        let age = self
+            .built()
+            .and_then(|built| SystemTime::now().duration_since(built).ok());
+        let age = age.map_or("unknown".to_owned(), |age| match age.as_secs() {
+            seconds @ 0..120 => format!("{seconds} s ago"),
+            seconds @ 120..7200 => format!("{} min ago", seconds / 60),
+            seconds => format!("{} h ago", seconds / 3600),
+        });
         let (version, path) = (self.api.version(), self.path.display());
         format!("libsignal {version}, {path}, built {age}")
     }
 
     /// For the result.
     pub fn to_json(&self) -> Value {
-        let built = fs::metadata(&self.path)
-            .and_then(|data| data.modified())
-            .ok()
-            .and_then(|built| built.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let since = |built: SystemTime| built.duration_since(SystemTime::UNIX_EPOCH).ok();
         json!({
             "version": self.api.version(),
             "path": self.path.display().to_string(),
-            "built_unix_s": built.map(|built| built.as_secs()),
+            "built_unix_s": self.built().and_then(since).map(|built| built.as_secs()),
         })
     }
 }
@@ -96,10 +95,9 @@ impl Bench {
 
     /// The same for a bench of one thread: there need not be a second core.
     pub fn start_alone(name: &'static str, common: &Common) -> Result<Self, String> {
-        let host = common
-            .host_core
-            .or_else(|| machine::allowed().last().copied())
-            .ok_or("cannot tell which cores this process may use; name one with --host-core")?;
+        let host = common.host_core.or_else(|| machine::another(&[]));
+        let host =
+            host.ok_or("cannot tell which cores this process may use; name one with --host-core")?;
         let lanes = Vec::new();
         Self::start_on(name, common, Cores { host, lanes })
     }
@@ -111,18 +109,19 @@ impl Bench {
         machine::pin(cores.host)?;
         if let Some(path) = &common.json {
             // Now rather than after minutes of measuring.
-            fs::write(path, "").map_err(|error| cannot_write(path, &error))?;
+            write(path, "")?;
         }
         Ok(Self {
             name,
             facts: machine::facts(&cores),
             cores,
-            stamps: Stamps::new(),
+            stamps: Stamps::default(),
             preemptions: machine::preemptions(),
             json: common.json.clone(),
-            tries: common.pick(TRIES, 1),
+            is_quick: common.quick,
             tally: RefCell::default(),
             comparable: Cell::new(true),
+            report: RefCell::default(),
         })
     }
 
@@ -136,40 +135,68 @@ impl Bench {
         machine::preemptions() - self.preemptions
     }
 
-    /// Prints what is about to be timed and where: the question, the bench's own
+    /// Says what is about to be timed and where: the question, the bench's own
     /// lines as name and text, then the clock and the machine.
     pub fn header(&self, question: &str, lines: &[(&str, String)]) {
         println!("{}: {question}", self.name);
-        for (name, text) in lines {
-            line(name, text);
-        }
-        line(
-            "clock",
-            &format!(
-                "steps of {:.1} ns; medians are interpolated within a step, p99 and p99.9 are not",
-                self.stamps.granule_ns()
-            ),
+        let step = self.stamps.granule_ns();
+        let clock = format!(
+            "steps of {step:.1} ns; medians are interpolated within a step, p99 and p99.9 are not"
         );
-        for (name, text) in machine::describe(&self.facts) {
-            line(name, &text);
+        let machine = machine::describe(&self.facts);
+        let lines = lines
+            .iter()
+            .cloned()
+            .chain([("clock", clock)])
+            .chain(machine);
+        for (name, text) in lines {
+            println!("  {name:<10} {}", text.replace('\n', "\n             "));
+            self.report
+                .borrow_mut()
+                .header
+                .push((name.to_owned(), text));
         }
         println!();
     }
 
+    /// Shows a table.
+    pub fn show(&self, table: Table) {
+        println!("{table}");
+        self.report.borrow_mut().tables.push(table);
+    }
+
+    /// Says something beside the tables.
+    pub fn say(&self, note: impl Into<String>) {
+        let note = note.into();
+        println!("{note}");
+        self.report.borrow_mut().notes.push(note);
+    }
+
     /// One run, that is one repetition of what has a name in the tables: measured anew
-    /// while other things had its cores, a few times. What comes out is for
-    /// [`crate::runs::Runs`], which keeps invalid ones from every comparison.
-    ///
-    /// # Errors
-    ///
-    /// The run's own.
+    /// while other things had its cores, a few times.
     pub fn run<T>(
         &self,
         name: &str,
         once: impl FnMut() -> Result<T, String>,
     ) -> Result<Judged<T>, String> {
         let note = |taken: &Taken, is_kept| self.note(name, taken, is_kept);
-        runs::judged(&self.watched(), self.tries, note, once)
+        let tries = if self.is_quick { 1 } else { TRIES };
+        judge::judged(&self.watched(), tries, note, once)
+    }
+
+    /// So many runs. Their names end with the repetition's number, from 1; `once` gets it
+    /// from 0.
+    pub fn repeat<T>(
+        &self,
+        count: usize,
+        prefix: &str,
+        mut once: impl FnMut(usize) -> Result<T, String>,
+    ) -> Result<Runs<T>, String> {
+        let runs = (0..count).map(|number| {
+            let name = format!("{prefix}repetition {}", number + 1);
+            self.run(&name, || once(number))
+        });
+        runs.collect::<Result<_, _>>().map(Runs)
     }
 
     /// Watches the bench's cores, for a run that is judged by [`Taken`].
@@ -191,66 +218,61 @@ impl Bench {
     }
 
     /// What a row shows. Where that is INVALID, the bench compares nothing any more.
-    pub fn shown<'a, T>(&self, runs: &'a Runs<T>) -> &'a [T] {
-        if runs.are_invalid() {
-            self.comparable.set(false);
-        }
+    pub fn shown<'a, T>(&self, runs: &'a Runs<T>) -> Vec<&'a T> {
+        self.comparable
+            .set(self.comparable.get() && !runs.are_invalid());
         runs.shown()
     }
 
-    /// Whether all that is shown may be compared; says so where it may not.
+    /// Whether all that is shown may be compared.
     pub fn may_compare(&self) -> bool {
-        if !self.comparable.get() {
-            println!(
-                "INVALID: what is shown has no run that had its cores to itself; nothing is compared"
-            );
-        }
         self.comparable.get()
     }
 
     /// `value`, or null where nothing may be compared.
     pub fn compared(&self, value: impl FnOnce() -> Value) -> Value {
-        if self.comparable.get() {
-            value()
-        } else {
-            Value::Null
+        match self.may_compare() {
+            true => value(),
+            false => Value::Null,
         }
     }
 
-    /// Whether every run that is in the result had its cores to itself.
-    pub fn is_valid(&self) -> bool {
-        self.tally.borrow().is_valid()
-    }
-
-    /// How many runs were INVALID and what took their cores; how often threads were
-    /// preempted.
-    pub fn print_validity(&self) {
+    /// Says how many runs were INVALID and what took their cores, how often threads were
+    /// preempted, and how the goals were met. Writes `result`, an object, with the report,
+    /// the bench's name, the flags and the machine's facts to `--json`, if that was given.
+    pub fn end(self, goals: impl FnOnce() -> Vec<Goal>, result: Value) -> Result<Ended, String> {
         if !threads::are_counted() {
-            println!(
+            self.say(
                 "runs were NOT judged: this kernel does not say for how long threads wait for a core \
-                 (/proc/self/schedstat, CONFIG_SCHED_INFO)"
+                 (/proc/self/schedstat, CONFIG_SCHED_INFO)",
             );
         }
-        print!("{}", self.tally.borrow());
+        self.say(self.tally.borrow().to_string());
         let times = self.preemptions();
-        println!("threads of this process were preempted {times} times while measuring");
+        self.say(format!(
+            "threads of this process were preempted {times} times while measuring"
+        ));
+        if self.may_compare() {
+            let goals = goals();
+            goals.iter().for_each(|goal| println!("{goal}"));
+            self.report.borrow_mut().goals = goals;
+        } else {
+            self.say("INVALID: what is shown has no run that had its cores to itself; nothing is compared");
+        }
+        if let Some(path) = &self.json {
+            let whole = self.to_json(times, result);
+            write(path, &format!("{whole:#}\n"))?;
+        }
+        Ok(match self.tally.borrow().is_valid() || self.is_quick {
+            true => Ended::Measured,
+            false => Ended::Invalid,
+        })
     }
 
-    /// For the result, and for every other file that a bench writes.
-    pub fn validity(&self) -> Value {
+    fn to_json(&self, preemptions: i64, result: Value) -> Value {
         let mut validity = self.tally.borrow().to_json();
-        validity["most_taken"] = json!(MOST_TAKEN);
-        validity["comparable"] = json!(self.comparable.get());
+        validity["comparable"] = json!(self.may_compare());
         validity["judged"] = json!(threads::are_counted());
-        validity
-    }
-
-    /// Writes `result`, an object, with the bench's name, the flags and the machine's
-    /// facts to `--json`, if that was given.
-    pub fn write(&self, result: Value) -> Result<(), String> {
-        let Some(path) = &self.json else {
-            return Ok(());
-        };
         let mut whole = json!({
             "bench": self.name,
             "version": env!("CARGO_PKG_VERSION"),
@@ -258,71 +280,43 @@ impl Bench {
             "flags": env::args().skip(1).collect::<Vec<_>>(),
             "machine": self.facts,
             "clock_step_ns": self.stamps.granule_ns(),
-            "preemptions": self.preemptions(),
-            "validity": self.validity(),
+            "preemptions": preemptions,
+            "validity": validity,
         });
         if let (Value::Object(whole), Value::Object(result)) = (&mut whole, result) {
             whole.extend(result);
         }
-        fs::write(path, format!("{whole:#}\n")).map_err(|error| cannot_write(path, &error))
-    }
-
-    /// Writes the result, as [`Bench::write`] does, and ends the bench.
-    pub fn end(self, result: Value) -> Result<Ended, String> {
-        self.write(result)?;
-        Ok(ended(self.is_valid(), self.tries == 1))
-    }
-}
-
-/// Whether it runs is all that a quick run asks.
-pub fn ended(valid: bool, is_quick: bool) -> Ended {
-    if valid || is_quick {
-        Ended::Measured
-    } else {
-        Ended::Invalid
+        whole["report"] = json!(*self.report.borrow());
+        whole
     }
 }
 
 /// How a bench ended that could measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Every run is valid, or nobody asked.
+    /// Every run is valid, or a quick look was all that was asked for.
     Measured,
     /// A run in the result is not.
     Invalid,
 }
 
-/// It could not measure.
-const EXIT_ERROR: u8 = 1;
-/// Some run was INVALID; 2 is for a wrong flag.
-const EXIT_INVALID: u8 = 3;
-
-/// What a bench's `main` returns: 0 when it measured, whatever the figures are; 3 when a
+/// A bench's `main`. The exit code is 0 when it measured, whatever the figures are; 3 when a
 /// run in the result is INVALID, but not with `--quick`; 1 when it could not measure, with
-/// the reason on stderr.
-pub fn exit(name: &str, result: Result<Ended, String>) -> ExitCode {
-    if let Err(error) = &result {
-        eprintln!("{name}: {error}");
-    }
-    ExitCode::from(code(&result))
-}
-
-fn code(result: &Result<Ended, String>) -> u8 {
-    match result {
-        Ok(Ended::Measured) => 0,
-        Ok(Ended::Invalid) => EXIT_INVALID,
-        Err(_) => EXIT_ERROR,
+/// the reason on stderr; 2 for a wrong flag.
+pub fn main<A: Parser>(name: &str, run: impl FnOnce(&A) -> Result<Ended, String>) -> ExitCode {
+    match run(&A::parse()) {
+        Ok(Ended::Measured) => ExitCode::SUCCESS,
+        Ok(Ended::Invalid) => ExitCode::from(3),
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-/// One line of the header; `text` may have several.
-fn line(name: &str, text: &str) {
-    let text = text.replace('\n', "\n             ");
-    println!("  {name:<10} {text}");
-}
-
-fn cannot_write(path: &Path, error: &std::io::Error) -> String {
-    format!("cannot write {}: {error}", path.display())
+/// Writes a file, or says which one it could not write.
+pub fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// Of the sources that this was built from, as they are now; null without git.
@@ -339,12 +333,27 @@ fn revision() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::tests::judged;
 
     #[test]
     fn an_invalid_run_is_in_the_exit_code_but_for_a_quick_look() {
-        let codes = [(true, false), (true, true), (false, true), (false, false)]
-            .map(|(valid, is_quick)| code(&Ok(ended(valid, is_quick))));
-        assert_eq!(codes, [0, 0, 0, 3]);
-        assert_eq!(code(&Err("no core".to_owned())), 1);
+        #[derive(Parser)]
+        struct Args {
+            #[command(flatten)]
+            common: Common,
+        }
+        for (flags, waited_ns, ended) in [
+            (&["bench"][..], 0, Ended::Measured),
+            (&["bench"], 50_000_000, Ended::Invalid),
+            (&["bench", "--quick"], 50_000_000, Ended::Measured),
+        ] {
+            let args = Args::parse_from(flags);
+            let bench = Bench::start_alone("bench", &args.common).unwrap();
+            let runs = Runs(vec![judged(1, waited_ns, 0)]);
+            bench.note("a run", &runs.0[0].taken, true);
+            assert_eq!(bench.shown(&runs), [&1]);
+            assert_eq!(bench.may_compare(), waited_ns == 0);
+            assert_eq!(bench.end(Vec::new, Value::Null), Ok(ended));
+        }
     }
 }

@@ -8,42 +8,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use crossbeam_utils::CachePadded;
-use rtrb::{Consumer, Producer, RingBuffer};
+use rtrb::RingBuffer;
 
+use crate::bench::Bench;
+use crate::drive::Trips;
 use crate::machine::pin;
-use crate::series::{Series, Stamps};
+use crate::series::{Figures, Series};
 
 /// Ends an echo thread.
 const STOP: u64 = u64::MAX;
 /// Messages a ring holds.
 pub const RING: usize = 1024;
 
-/// How many trips, and how far apart.
-#[derive(Clone, Copy, Debug)]
-pub struct Trips {
-    /// Measured trips. A tenth of as many go before, unmeasured.
-    pub count: usize,
-    /// Pause before each, in clock ticks.
-    pub gap: u64,
-}
-
-impl Trips {
-    /// Trips that warm up.
-    pub fn warm_up(self) -> usize {
-        self.count / 10
-    }
-
-    /// Trips in all.
-    pub fn in_all(self) -> u64 {
-        (self.warm_up() + self.count) as u64
-    }
-}
-
-/// One cache line to the other core and back, into `series`.
+/// One cache line to the lane's core and back, into `series`.
 ///
 /// Both sides write and read the same line: the host an odd number, the echo
 /// thread the even one above it.
-pub fn line(stamps: &Stamps, core: usize, trips: Trips, series: &mut Series) -> Result<(), String> {
+pub fn line(bench: &Bench, trips: Trips, series: &mut Series) -> Result<(), String> {
+    let (stamps, core) = (&bench.stamps, bench.lane());
     let line = CachePadded::new(AtomicU64::new(0));
     thread::scope(|scope| {
         let echo = scope.spawn(|| {
@@ -61,41 +43,53 @@ pub fn line(stamps: &Stamps, core: usize, trips: Trips, series: &mut Series) -> 
                 }
             }
         });
-        let mut next = 1;
-        let mut trip = || {
+        for number in 0..trips.warm_up + trips.count {
+            let next = 2 * number as u64 + 1;
             stamps.pause(trips.gap);
             let start = stamps.start();
             line.store(next, Ordering::Release);
             while line.load(Ordering::Acquire) != next + 1 {}
             let end = stamps.raw();
-            next += 2;
-            (start, end)
-        };
-        for _ in 0..trips.warm_up() {
-            trip();
-        }
-        for _ in 0..trips.count {
-            let (start, end) = trip();
-            series.record(start, end);
+            if number >= trips.warm_up {
+                series.record(start, end);
+            }
         }
         line.store(STOP, Ordering::Release);
         echo.join().map_err(|_| "the echo thread panicked")?
     })
 }
 
+/// The line half before and half after something else, and what that gave.
+pub fn around<T>(
+    bench: &Bench,
+    count: usize,
+    measure: impl FnOnce() -> Result<T, String>,
+) -> Result<(Figures, T), String> {
+    let half = Trips::new(count.div_ceil(2));
+    let mut series = Series::default();
+    line(bench, half, &mut series)?;
+    let measured = measure()?;
+    line(bench, half, &mut series)?;
+    Ok((series.figures(&bench.stamps), measured))
+}
+
 /// A message of `WORDS` times 8 bytes there through one ring and back through another.
-pub fn ring<const WORDS: usize>(
-    stamps: &Stamps,
-    core: usize,
-    trips: Trips,
-) -> Result<Series, String> {
-    let (mut there, inlet) = RingBuffer::<[u64; WORDS]>::new(RING);
-    let (outlet, mut back) = RingBuffer::<[u64; WORDS]>::new(RING);
-    let mut series = Series::new();
+pub fn ring<const WORDS: usize>(bench: &Bench, trips: Trips) -> Result<Figures, String> {
+    let (stamps, core) = (&bench.stamps, bench.lane());
+    let (mut there, mut inlet) = RingBuffer::<[u64; WORDS]>::new(RING);
+    let (mut outlet, mut back) = RingBuffer::<[u64; WORDS]>::new(RING);
+    let mut series = Series::default();
     let echo = thread::spawn(move || {
         let pinned = pin(core);
-        answer(inlet, outlet);
-        pinned
+        loop {
+            if let Ok(message) = inlet.pop() {
+                let last = message[0] == STOP;
+                let _ = outlet.push(message);
+                if last {
+                    return pinned;
+                }
+            }
+        }
     });
     let mut message = [0; WORDS];
     let mut trip = |number: u64| {
@@ -112,29 +106,13 @@ pub fn ring<const WORDS: usize>(
             }
         }
     };
-    for number in 0..trips.warm_up() {
-        trip(number as u64);
-    }
-    for number in 0..trips.count {
+    for number in 0..trips.warm_up + trips.count {
         let (start, end) = trip(number as u64);
-        series.record(start, end);
+        if number >= trips.warm_up {
+            series.record(start, end);
+        }
     }
     trip(STOP);
     echo.join().map_err(|_| "the echo thread panicked")??;
-    Ok(series)
-}
-
-fn answer<const WORDS: usize>(
-    mut inlet: Consumer<[u64; WORDS]>,
-    mut outlet: Producer<[u64; WORDS]>,
-) {
-    loop {
-        if let Ok(message) = inlet.pop() {
-            let last = message[0] == STOP;
-            let _ = outlet.push(message);
-            if last {
-                return;
-            }
-        }
-    }
+    Ok(series.figures(stamps))
 }

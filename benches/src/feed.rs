@@ -1,5 +1,5 @@
 //! A small synthetic market: books, trades, tickers and index prices around a random
-//! walk, from a seed.
+//! walk, from a seed; and what the factor set `market` makes of it.
 
 use bytemuck::Zeroable;
 use fastrand::Rng;
@@ -116,26 +116,28 @@ pub fn levels(depth: &Depth, levels: usize) -> Vec<f64> {
 }
 
 /// A ticker as factor sets get it.
-pub fn ticker(ticker: &Ticker) -> factors::Ticker {
-    let values = [
-        ticker.bid_price.get(),
-        ticker.ask_price.get(),
-        ticker.bid_volume.get(),
-        ticker.ask_volume.get(),
-    ];
-    factors::Ticker::from_values(ticker.data_time.get(), &values)
+pub fn ticker(of: &Ticker) -> factors::Ticker {
+    let values = [of.bid_price, of.ask_price, of.bid_volume, of.ask_volume];
+    factors::Ticker::from_values(of.data_time.get(), &values.map(|value| value.get()))
 }
 
 /// A trade as factor sets get it.
-pub fn trade(trade: &Trade) -> factors::Trade {
-    let values = [trade.price.get(), trade.volume.get()];
-    factors::Trade::from_values(trade.trade_time.get(), trade.side, &values)
+pub fn trade(of: &Trade) -> factors::Trade {
+    let values = [of.price.get(), of.volume.get()];
+    factors::Trade::from_values(of.trade_time.get(), of.side, &values)
 }
 
 /// An index price as factor sets get it.
-pub fn index_price(index: &IndexPrice) -> factors::IndexPrice {
-    let price = index.price.get();
+pub fn index_price(of: &IndexPrice) -> factors::IndexPrice {
+    let price = of.price.get();
     factors::IndexPrice { price }
+}
+
+/// The state of a registry's set, for one instrument.
+pub fn bank(registry: &Registry, set: &str) -> Result<Box<dyn FactorBank>, String> {
+    let entry = registry.get(set);
+    let entry = entry.ok_or_else(|| format!("there is no factor set {set:?}"))?;
+    Ok(entry.prepare(&Map::new())?.bank(1))
 }
 
 /// Hands one event of each kind to instrument 0 of a bank.
@@ -153,20 +155,17 @@ fn on_depth(depth: &Depth, bank: &mut dyn FactorBank) {
     bank.on_depth(InstrumentId(0), &depth);
 }
 
-/// Vectors of the factor set `market` where these Depths come, and nothing else.
-pub fn rows_of(depths: impl IntoIterator<Item = Depth>) -> Result<Vec<Vec<f64>>, String> {
-    let mut bank = market()?;
-    let row = |depth| {
+/// Vectors of the factor set `market` where the books of [`workload::turn`] come, and
+/// nothing else.
+pub fn rows_of_moving_books() -> Result<Vec<Vec<f64>>, String> {
+    let mut bank = bank(&Registry::builtin(), "market")?;
+    let mut depth = workload::depth();
+    let row = |number| {
+        workload::turn(&mut depth, number);
         on_depth(&depth, bank.as_mut());
         vector(bank.as_mut())
     };
-    Ok(depths.into_iter().map(row).collect())
-}
-
-fn market() -> Result<Box<dyn FactorBank>, String> {
-    let registry = Registry::builtin();
-    let set = registry.get("market").ok_or("there is no set market")?;
-    Ok(set.prepare(&Map::new())?.bank(1))
+    Ok((0..workload::BOOKS).map(row).collect())
 }
 
 fn vector(bank: &mut dyn FactorBank) -> Vec<f64> {
@@ -178,13 +177,13 @@ fn vector(bank: &mut dyn FactorBank) -> Vec<f64> {
 /// Vectors of the factor set `market`, shuffled: neighbours in time are alike, and
 /// apart they are harder on a branch predictor.
 pub fn market_rows(count: usize, seed: u64) -> Result<Vec<Vec<f64>>, String> {
-    let mut bank = market()?;
+    let mut bank = bank(&Registry::builtin(), "market")?;
     let mut feed = Feed::new(seed);
-    let mut rows = Vec::with_capacity(count);
-    for _ in 0..count {
+    let row = |_| {
         one_of_each(&mut feed, bank.as_mut());
-        rows.push(vector(bank.as_mut()));
-    }
+        vector(bank.as_mut())
+    };
+    let mut rows: Vec<_> = (0..count).map(row).collect();
     feed.rng.shuffle(&mut rows);
     Ok(rows)
 }
@@ -194,14 +193,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_seed_decides() {
+    fn the_seed_decides_and_every_factor_of_market_moves() {
         let bytes = |seed| bytemuck::bytes_of(&Feed::new(seed).depth()).to_vec();
-        assert_eq!(bytes(1), bytes(1));
-        assert_ne!(bytes(1), bytes(2));
-    }
-
-    #[test]
-    fn every_factor_of_market_moves() {
+        assert!(bytes(1) == bytes(1) && bytes(1) != bytes(2));
         let rows = market_rows(200, 1).unwrap();
         assert_eq!(rows.len(), 200);
         for factor in 0..rows[0].len() {

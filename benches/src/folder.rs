@@ -2,25 +2,36 @@
 //! second time: it asks its own packages for features that the library does not need.
 
 use std::path::{Path, PathBuf};
-use std::{env, fs, io, process};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::{env, fs, process};
 
 /// A folder among the temporary files, gone when it is dropped.
 #[derive(Debug)]
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// A new one for this process; `whose` is in its name.
-    pub fn new(whose: &str) -> io::Result<Self> {
-        let name = format!("signal-{whose}-{}", process::id());
+    /// A new one; `whose` is in its name.
+    pub fn new(whose: &str) -> Result<Self, String> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("signal-{whose}-{}-{number}", process::id());
         let path = env::temp_dir().join(name);
         // Fails if it is there: this process' files shall be the only ones.
-        fs::create_dir(&path)?;
-        Ok(Self(path))
+        match fs::create_dir(&path) {
+            Ok(()) => Ok(Self(path)),
+            Err(error) => Err(format!("no temporary folder {}: {error}", path.display())),
+        }
     }
 
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Writes a file there; its path.
+    pub fn write(&self, name: &str, text: &str) -> Result<PathBuf, String> {
+        let path = self.0.join(name);
+        crate::bench::write(&path, text).map(|()| path)
     }
 }
 

@@ -8,14 +8,14 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::slice;
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 use signal::abi::{self, Depth, LEVELS, Trade};
 use signal::factors::{self, FactorBank};
 use signal::messages::InstrumentId;
 use signal::models::Model;
 use signal_command::host::library::Callback;
 
-use crate::ticks::Host;
+use crate::drive::Host;
 
 /// How its threads wait, and how many there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,25 +47,14 @@ impl Setting {
 
     /// What its threads do while there is nothing for them.
     pub fn about(self, cores: &[usize]) -> String {
-        let shared = if cores.len() > 1 {
-            "a core each"
-        } else {
-            "one core for both: each offers it after a look in vain"
+        let shared = match cores {
+            [_, _, ..] => "a core each",
+            _ => "one core for both: each offers it after an empty look",
         };
         match self {
-            Self::Sleep => {
-                "usual: tick thread sleeps 1 us between scans, model thread on a condition variable"
-                    .into()
-            }
-            Self::Block if cores.len() > 1 => {
-                "tick thread spins, model thread on a condition variable".into()
-            }
-            Self::Block => {
-                "tick thread spins, and offers the core to the model's after a look in vain; model thread\n\
-                 on a condition variable"
-                    .into()
-            }
-            Self::Spin => format!("tick and model thread spin, {shared}"),
+            Self::Sleep => "usual: the tick thread sleeps 1 us between scans, the model's waits on a condition variable".into(),
+            Self::Block => format!("the tick thread spins, the model's waits on a condition variable; {shared}"),
+            Self::Spin => format!("both spin; {shared}"),
             Self::SpinOne => "one spinning thread does factors and model".into(),
         }
     }
@@ -76,11 +65,12 @@ impl Setting {
         const SLEEP: i32 = 2;
         const BLOCK: i32 = 3;
         const NO_THREAD: i32 = -1;
+        // Threads that share a core offer it to each other.
+        let spin = if cores.len() > 1 { SPIN } else { YIELD };
         match self {
             Self::Sleep => (SLEEP, BLOCK),
-            Self::Block => (if cores.len() > 1 { SPIN } else { YIELD }, BLOCK),
-            Self::Spin if cores.len() > 1 => (SPIN, SPIN),
-            Self::Spin => (YIELD, YIELD),
+            Self::Block => (spin, BLOCK),
+            Self::Spin => (spin, spin),
             Self::SpinOne => (SPIN, NO_THREAD),
         }
     }
@@ -121,10 +111,8 @@ struct Factors {
     width: usize,
 }
 
-/// What the model's thread computes with.
-struct Prediction {
-    model: Box<dyn Model>,
-}
+/// What the model's thread computes with. Boxed once more: a pointer to it is thin.
+type Prediction = Box<dyn Model>;
 
 /// A running design. Dropping it joins its threads.
 pub struct Design {
@@ -136,11 +124,6 @@ pub struct Design {
 impl Design {
     /// Starts its threads on these cores: the tick thread on the first, the model's on
     /// the second where there is one.
-    ///
-    /// # Errors
-    ///
-    /// An unknown factor set, a model of another number of factors, a core that this
-    /// process may not use.
     pub fn start(
         setting: Setting,
         cores: &[usize],
@@ -149,11 +132,9 @@ impl Design {
         model: Box<dyn Model>,
     ) -> Result<Self, String> {
         let registry = factors::Registry::builtin();
-        let entry = registry
-            .get(set)
-            .ok_or_else(|| format!("there is no factor set {set:?}"))?;
-        let prepared = entry.prepare(&Map::<String, Value>::new())?;
-        let (levels, bank) = (prepared.levels(), prepared.bank(instruments));
+        let entry = registry.get(set);
+        let entry = entry.ok_or_else(|| format!("there is no factor set {set:?}"))?;
+        let bank = entry.prepare(&Map::new())?.bank(instruments);
         let width = bank.width();
         if model.inputs() != width {
             return Err(format!(
@@ -173,13 +154,14 @@ impl Design {
             tick_core: core(0),
             model_core: core(1),
         };
+        // Freed in drop, when the threads that use them have been joined.
         let factors = Box::into_raw(Box::new(Factors {
             bank,
-            levels,
+            levels: entry.levels,
             book: [0.0; 4 * LEVELS],
             width,
         }));
-        let prediction = Box::into_raw(Box::new(Prediction { model }));
+        let prediction = Box::into_raw(Box::new(model));
         let mut design = Self {
             handle: ptr::null_mut(),
             factors,
@@ -212,27 +194,27 @@ impl Design {
 }
 
 impl Host for Design {
-    unsafe fn register(&self, callback: Callback, user_data: *mut c_void) {
+    unsafe fn register(&mut self, callback: Callback, user_data: *mut c_void) {
         // SAFETY: the handle is live; the caller vouches for the rest.
         unsafe { hf_live_register_callback(self.handle, callback, user_data) }
     }
 
     #[inline(always)]
-    fn on_depth(&self, depth: &Depth) {
+    fn on_depth(&mut self, depth: &Depth) {
         let data = ptr::from_ref(depth).cast();
         // SAFETY: the handle is live, the payload is a whole Depth, copied by the call.
         unsafe { hf_live_on_data(self.handle, abi::TYPE_DEPTH, data) }
     }
 
     #[inline(always)]
-    fn on_trade(&self, trade: &Trade) {
+    fn on_trade(&mut self, trade: &Trade) {
         let data = ptr::from_ref(trade).cast();
         // SAFETY: the handle is live, the payload is a whole Trade, copied by the call.
         unsafe { hf_live_on_data(self.handle, abi::TYPE_TRADE, data) }
     }
 
     #[inline(always)]
-    fn poll(&self) {
+    fn poll(&mut self) {
         // SAFETY: the handle is live and polled on one thread: it is not Sync.
         unsafe { hf_live_poll_callbacks(self.handle) };
     }
@@ -306,7 +288,7 @@ unsafe extern "C" fn on_event(
 unsafe extern "C" fn run(context: *mut c_void, factors: *const f64, outputs: *mut f64) {
     // SAFETY: the design calls this on one thread alone, with the context that `start`
     // gave it.
-    let model = unsafe { &mut (*context.cast::<Prediction>()).model };
+    let model = unsafe { &mut *context.cast::<Prediction>() };
     // SAFETY: the design sized both vectors by the widths that `start` gave it.
     let (factors, outputs) = unsafe {
         (
@@ -314,7 +296,7 @@ unsafe extern "C" fn run(context: *mut c_void, factors: *const f64, outputs: *mu
             slice::from_raw_parts_mut(outputs, model.outputs().len()),
         )
     };
-    model.run(InstrumentId(0), factors, outputs);
+    model.run(factors, outputs);
 }
 
 #[cfg(test)]

@@ -7,42 +7,32 @@
 use std::thread;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
+use crate::bench::Bench;
 use crate::machine::pin;
 use crate::series::Stamps;
 
 /// Shorter than this is the loop itself, ns.
-pub const GAP_NS: u64 = 1_000;
+const GAP_NS: u64 = 1_000;
 
 /// One core's losses.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Lost {
     /// Part of the time in gaps, 0 to 1.
     pub share: f64,
-    /// Gaps longer than [`GAP_NS`].
+    /// Gaps longer than 1 us.
     pub gaps: u64,
-    /// The longest, ns.
     pub longest_ns: f64,
 }
 
-impl Lost {
-    /// For the result.
-    pub fn to_json(self) -> Value {
-        json!({ "share": self.share, "gaps": self.gaps, "longest_ns": self.longest_ns })
-    }
-}
-
-/// Spins for so long on the calling thread's core and on `other` at once.
-///
-/// # Errors
-///
-/// A thread cannot be pinned to `other`.
-pub fn measure(stamps: &Stamps, other: usize, time: Duration) -> Result<[Lost; 2], String> {
+/// Spins for so long on the host's core and the lane's at once.
+pub fn measure(bench: &Bench, time: Duration) -> Result<[Lost; 2], String> {
+    let (stamps, lane) = (&bench.stamps, bench.lane());
     let ticks = stamps.ticks(time.as_nanos() as u64);
     thread::scope(|scope| {
         let there = scope.spawn(move || -> Result<Lost, String> {
-            pin(other)?;
+            pin(lane)?;
             Ok(spin(stamps, ticks, || stamps.raw()))
         });
         let here = spin(stamps, ticks, || stamps.raw());
@@ -78,11 +68,10 @@ mod tests {
 
     #[test]
     fn gaps_are_added_up() {
-        let stamps = Stamps::new();
+        let stamps = Stamps::default();
         let us = stamps.ticks(1_000);
         // Half a microsecond a look, but for one of 10 and one of 40.
-        let mut looks = 0;
-        let mut time = 0;
+        let (mut looks, mut time) = (0, 0);
         let clock = || {
             looks += 1;
             time += match looks {

@@ -11,7 +11,7 @@ use crate::threads;
 pub struct Cores {
     /// The calling thread's.
     pub host: usize,
-    /// The lanes'; the first also runs the echo thread.
+    /// The first also runs the echo thread.
     pub lanes: Vec<usize>,
 }
 
@@ -19,10 +19,9 @@ pub struct Cores {
 /// process may use: the last ones, not two threads of one physical core
 /// where that can be avoided.
 pub fn choose(host: Option<usize>, lanes: &[usize]) -> Result<Cores, String> {
-    let allowed = allowed();
     let mut lanes = lanes.to_vec();
-    let free = |taken: &[usize], avoid: &[usize]| last_free(&allowed, taken, avoid);
     let too_few = || {
+        let allowed = allowed();
         format!(
             "two cores are needed, one for the host's thread and one for the lane; \
              this process may use {} ({}). Allow another, or name cores with \
@@ -33,21 +32,11 @@ pub fn choose(host: Option<usize>, lanes: &[usize]) -> Result<Cores, String> {
     };
     if lanes.is_empty() {
         let taken: Vec<usize> = host.into_iter().collect();
-        let avoid = host.map(hardware_threads).unwrap_or_default();
-        let lane = free(&taken, &avoid).or_else(|| free(&taken, &[]));
-        lanes.push(lane.ok_or_else(too_few)?);
+        lanes.push(another(&taken).ok_or_else(too_few)?);
     }
     let host = match host {
         Some(host) => host,
-        None => {
-            let avoid: Vec<usize> = lanes
-                .iter()
-                .flat_map(|&lane| hardware_threads(lane))
-                .collect();
-            free(&lanes, &avoid)
-                .or_else(|| free(&lanes, &[]))
-                .ok_or_else(too_few)?
-        }
+        None => another(&lanes).ok_or_else(too_few)?,
     };
     if lanes.contains(&host) {
         return Err(format!(
@@ -64,7 +53,8 @@ pub fn another(taken: &[usize]) -> Option<usize> {
         .iter()
         .flat_map(|&core| hardware_threads(core))
         .collect();
-    last_free(&allowed(), taken, &avoid).or_else(|| last_free(&allowed(), taken, &[]))
+    let allowed = allowed();
+    last_free(&allowed, taken, &avoid).or_else(|| last_free(&allowed, taken, &[]))
 }
 
 fn last_free(allowed: &[usize], taken: &[usize], avoid: &[usize]) -> Option<usize> {
@@ -74,11 +64,8 @@ fn last_free(allowed: &[usize], taken: &[usize], avoid: &[usize]) -> Option<usiz
 
 /// Cores that this process may use, in order.
 pub fn allowed() -> Vec<usize> {
-    let mut cores: Vec<usize> = core_affinity::get_core_ids()
-        .unwrap_or_default()
-        .iter()
-        .map(|core| core.id)
-        .collect();
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let mut cores: Vec<usize> = cores.iter().map(|core| core.id).collect();
     cores.sort_unstable();
     cores
 }
@@ -94,7 +81,7 @@ pub fn may_use(core: usize) -> Result<(), String> {
 /// of the bench.
 pub fn pin(core: usize) -> Result<(), String> {
     // Beyond this the kernel's fixed-size mask ends and the crate would panic.
-    let known = core < libc::CPU_SETSIZE as usize;
+    let known = core < machine::MAX_CORES;
     if !known || !core_affinity::set_for_current(CoreId { id: core }) {
         return Err(format!(
             "cannot pin a thread to core {core}: the machine does not have it, or this process may \
@@ -123,20 +110,36 @@ pub fn preemptions() -> i64 {
 /// What the machine says about itself and these cores.
 pub fn facts(cores: &Cores) -> Value {
     let cpu = CpuInfo::read();
-    let all: Vec<usize> = std::iter::once(cores.host)
-        .chain(cores.lanes.iter().copied())
-        .collect();
-    let governors: Vec<String> = all
+    let all: Vec<usize> = [cores.host].iter().chain(&cores.lanes).copied().collect();
+    let governors = all
         .iter()
-        .map(|&core| or(machine::governor(core), "unknown"))
-        .collect();
+        .map(|&core| or(machine::governor(core), "unknown"));
     let isolated = machine::isolated_cores();
-    let smt = cores
-        .lanes
-        .iter()
-        .any(|&lane| hardware_threads(lane).contains(&cores.host));
-    json!({
+    let share = |lane: &usize| hardware_threads(*lane).contains(&cores.host);
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let number = |name: &str| -> Option<u32> {
+        let mut fields = info.lines().filter_map(|line| line.split_once(':'));
+        let (_, value) = fields.find(|(key, _)| key.trim() == name)?;
+        value.trim().parse().ok()
+    };
+    let l2 = format!(
+        "/sys/devices/system/cpu/cpu{}/cache/index2/size",
+        cores.host
+    );
+    let l2 = std::fs::read_to_string(l2)
+        .ok()
+        .map(|size| size.trim().to_owned());
+    let (avx2, fma) = (cpu.has("avx2"), cpu.has("fma"));
+    let mut facts = json!({
         "cpu": cpu.model().unwrap_or_default(),
+        "family": number("cpu family"),
+        "model": number("model"),
+        "l2": or(l2, "unknown"),
+        // What the library's kernels choose; all else is for any x86-64.
+        "instruction_set": if avx2 && fma { "AVX2 and FMA" } else { "portable" },
+        "avx2": avx2,
+        "fma": fma,
+        "avx512f": cpu.has("avx512f"),
         "hypervisor": cpu.has("hypervisor"),
         "tsc": {
             "invariant": cpu.has("constant_tsc") && cpu.has("nonstop_tsc"),
@@ -146,62 +149,67 @@ pub fn facts(cores: &Cores) -> Value {
         "allowed_cores": allowed(),
         "host_core": cores.host,
         "lane_cores": cores.lanes,
-        "host_and_lane_share_a_physical_core": smt,
+        "host_and_lane_share_a_physical_core": cores.lanes.iter().any(share),
         "isolated": all.iter().all(|core| isolated.contains(core)),
         "isolated_cores": isolated,
         "nohz_full": or(machine::nohz_full(), "none"),
-        "governors": governors,
+        "governors": governors.collect::<Vec<_>>(),
         "load_average": machine::load_average().unwrap_or_default(),
-    })
+    });
+    if cores.lanes.is_empty() {
+        facts["core"] = json!(cores.host);
+    }
+    facts
 }
 
 /// [`facts`] for a reader, as names and texts.
-pub fn describe(facts: &Value) -> [(&'static str, String); 2] {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let if_true = |value: &Value, text: &'static str| if *value == true { text } else { "" };
+pub fn describe(facts: &Value) -> [(&'static str, String); 3] {
+    let text = |name: &str| facts[name].as_str().unwrap_or_default().to_owned();
+    let if_true = |value: &Value, yes: &'static str, no| if *value == true { yes } else { no };
+    let processor = format!(
+        "{}, family {} model {}, L2 {}, instruction set {}",
+        text("cpu"),
+        facts["family"],
+        facts["model"],
+        text("l2"),
+        text("instruction_set"),
+    );
     let machine = format!(
-        "{}{}, kernel {}, load average {}, TSC {}",
-        text(&facts["cpu"]),
+        "{}kernel {}, load average {}, TSC {}",
         if_true(
             &facts["hypervisor"],
-            " (virtual: the hypervisor may move or stop a core)"
+            "virtual: the hypervisor may move or stop a core; ",
+            ""
         ),
-        text(&facts["kernel"]),
-        text(&facts["load_average"]),
-        if facts["tsc"]["invariant"] == true {
-            "invariant"
-        } else {
-            "NOT invariant"
-        },
+        text("kernel"),
+        text("load_average"),
+        if_true(&facts["tsc"]["invariant"], "invariant", "NOT invariant"),
     );
+    let shared = "; host and lane are two threads of ONE physical core";
     let cores = format!(
         "host {}, others {}; isolated: {}, nohz_full: {}, governors: {}{}",
         facts["host_core"],
         facts["lane_cores"],
-        if facts["isolated"] == true {
-            "yes"
-        } else {
-            "no"
-        },
-        text(&facts["nohz_full"]),
+        if_true(&facts["isolated"], "yes", "no"),
+        text("nohz_full"),
         facts["governors"],
-        if_true(
-            &facts["host_and_lane_share_a_physical_core"],
-            "; host and lane are two threads of ONE physical core"
-        ),
+        if_true(&facts["host_and_lane_share_a_physical_core"], shared, ""),
     );
-    [("machine", machine), ("cores", cores)]
+    [
+        ("processor", processor),
+        ("machine", machine),
+        ("cores", cores),
+    ]
 }
 
-/// Numbers as text.
-pub fn list(cores: &[usize]) -> String {
+fn list(cores: &[usize]) -> String {
     let texts: Vec<String> = cores.iter().map(usize::to_string).collect();
     texts.join(",")
 }
 
 fn or(text: Option<String>, instead: &str) -> String {
-    text.filter(|text| !text.is_empty() && text != "(null)")
-        .unwrap_or_else(|| instead.to_owned())
+    let text = text.filter(|text| !text.is_empty() && text != "(null)");
+    text.unwrap_or_else(|| instead.to_owned())
 }
 
 #[cfg(test)]

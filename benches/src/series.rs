@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use hdrhistogram::Histogram;
-use serde_json::{Value, json};
+use serde::Serialize;
 use signal::os::clock::Clock;
 
 /// Longest single trip that is told apart, in clock ticks: an hour on any machine.
@@ -17,14 +17,8 @@ pub struct Stamps {
 }
 
 impl Default for Stamps {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Stamps {
     /// Calibrates the clock and finds its smallest step.
-    pub fn new() -> Self {
+    fn default() -> Self {
         let clock = Clock::new(true);
         let span = 1u64 << 40;
         let ns_per_tick = clock.nanos(0, span) as f64 / span as f64;
@@ -35,7 +29,9 @@ impl Stamps {
             granule,
         }
     }
+}
 
+impl Stamps {
     /// One stamp, in ticks.
     #[inline(always)]
     pub fn raw(&self) -> u64 {
@@ -101,15 +97,12 @@ fn granule(clock: &Clock) -> u64 {
     let Some((&step, _)) = seen.iter().max_by_key(|&(_, count)| count) else {
         return 1;
     };
-    let fits = (0..STAMPS)
-        .map(|number| distance(number % 300))
-        .filter(|distance| (distance + 1) % step <= 2)
-        .count();
+    let distances = (0..STAMPS).map(|number| distance(number % 300));
+    let fits = distances.filter(|distance| (distance + 1) % step <= 2);
     // Chance alone puts 3 in `step` there.
-    if step > 6 && fits > STAMPS * 3 / 4 {
-        step
-    } else {
-        1
+    match step > 6 && fits.count() > STAMPS * 3 / 4 {
+        true => step,
+        false => 1,
     }
 }
 
@@ -117,17 +110,13 @@ fn granule(clock: &Clock) -> u64 {
 pub struct Series(Histogram<u32>);
 
 impl Default for Series {
+    /// The histogram's bounds are fixed: recording never allocates.
     fn default() -> Self {
-        Self::new()
+        Self(Histogram::new_with_bounds(1, MAX_TICKS, 3).expect("bounds are valid"))
     }
 }
 
 impl Series {
-    /// An empty series. The histogram's bounds are fixed: recording never allocates.
-    pub fn new() -> Self {
-        Self(Histogram::new_with_bounds(1, MAX_TICKS, 3).expect("bounds are valid"))
-    }
-
     /// Records the trip from one stamp to the other.
     #[inline(always)]
     pub fn record(&mut self, from: u64, to: u64) {
@@ -138,9 +127,8 @@ impl Series {
 
     /// Adds another's trips.
     pub fn add(&mut self, other: &Series) {
-        self.0
-            .add(&other.0)
-            .expect("all series have the same bounds");
+        let added = self.0.add(&other.0);
+        added.expect("all series have the same bounds");
     }
 
     /// The series' figures.
@@ -164,10 +152,9 @@ impl Series {
         let middle = self.0.value_at_quantile(0.5);
         let low = middle.saturating_sub(granule / 2);
         let within = self.0.count_between(low, low + granule - 1) as f64;
-        let below = if low == 0 {
-            0.0
-        } else {
-            self.0.count_between(0, low - 1) as f64
+        let below = match low {
+            0 => 0.0,
+            _ => self.0.count_between(0, low - 1) as f64,
         };
         let half = self.0.len() as f64 / 2.0;
         if within == 0.0 || half < below {
@@ -178,30 +165,31 @@ impl Series {
 }
 
 /// What is reported of one measurement in one repetition, ns.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Figures {
-    /// Median.
+    #[serde(rename = "p50_ns")]
     pub p50: f64,
-    /// 99 % were at most this. Absent where a mean over many calls was taken.
+    /// Absent where a mean over many calls was taken.
+    #[serde(rename = "p99_ns")]
     pub p99: Option<f64>,
-    /// 99.9 % were at most this.
+    #[serde(rename = "p999_ns")]
     pub p999: Option<f64>,
-    /// The longest.
+    #[serde(rename = "max_ns")]
     pub max: Option<f64>,
     /// How many trips or calls.
     pub count: u64,
 }
 
 impl Figures {
-    /// For the report.
-    pub fn to_json(self) -> Value {
-        json!({
-            "p50_ns": self.p50,
-            "p99_ns": self.p99,
-            "p999_ns": self.p999,
-            "max_ns": self.max,
-            "count": self.count,
-        })
+    /// Of a mean over many calls.
+    pub fn mean(p50: f64, count: u64) -> Self {
+        Self {
+            p50,
+            p99: None,
+            p999: None,
+            max: None,
+            count,
+        }
     }
 }
 
@@ -219,18 +207,13 @@ pub fn batched(stamps: &Stamps, calls: usize, mut call: impl FnMut()) -> Figures
         let end = stamps.raw();
         means.push(stamps.ns(end.saturating_sub(start) as f64) / BATCH as f64);
     }
-    Figures {
-        p50: median(&mut means),
-        p99: None,
-        p999: None,
-        max: None,
-        count: (batches * BATCH) as u64,
-    }
+    Figures::mean(median(means), (batches * BATCH) as u64)
 }
 
 /// The median; 0 of nothing.
-pub fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_unstable_by(f64::total_cmp);
     match values.len() {
         0 => 0.0,
         n if n % 2 == 1 => values[n / 2],
@@ -242,69 +225,61 @@ pub fn median(values: &mut [f64]) -> f64 {
 mod tests {
     use super::*;
 
-    /// A clock of 1 ns ticks that steps by `granule` of them.
-    fn stamps(granule: u64) -> Stamps {
-        Stamps {
+    /// The figures of these trips, by a clock of 1 ns ticks that steps by `granule` of them.
+    fn figures(granule: u64, trips: &[(u64, usize)]) -> Figures {
+        let mut series = Series::default();
+        for &(trip, count) in trips {
+            (0..count).for_each(|_| series.record(1_000, 1_000 + trip));
+        }
+        series.figures(&Stamps {
             clock: Clock::new(true),
             ns_per_tick: 1.0,
             granule,
-        }
-    }
-
-    fn series(trips: &[u64]) -> Series {
-        let mut series = Series::new();
-        for &trip in trips {
-            series.record(1_000, 1_000 + trip);
-        }
-        series
-    }
-
-    #[test]
-    fn the_median_of_many_and_of_none() {
-        assert_eq!(median(&mut []), 0.0);
-        assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&mut [4.0, 1.0, 2.0, 3.0]), 2.5);
+        })
     }
 
     #[test]
     fn percentiles_are_of_the_trips() {
-        let trips: Vec<u64> = (1..=1000).collect();
-        let figures = series(&trips).figures(&stamps(1));
-        assert_eq!(figures.count, 1000);
-        assert!((figures.p50 - 500.0).abs() <= 1.0, "{}", figures.p50);
-        assert_eq!(figures.p99, Some(990.0));
-        assert_eq!(figures.p999, Some(999.0));
-        assert_eq!(figures.max, Some(1000.0));
+        let trips: Vec<_> = (1..=1000).map(|trip| (trip, 1)).collect();
+        let of = figures(1, &trips);
+        assert!((of.p50 - 500.0).abs() <= 1.0, "{}", of.p50);
+        assert_eq!(
+            (of.p99, of.p999, of.max),
+            (Some(990.0), Some(999.0), Some(1000.0))
+        );
+        assert_eq!(of.count, 1000);
+        for (values, middle) in [
+            (&[][..], 0.0),
+            (&[3.0, 1.0, 2.0], 2.0),
+            (&[4.0, 1.0, 2.0, 3.0], 2.5),
+        ] {
+            assert_eq!(median(values.iter().copied()), middle);
+        }
     }
 
     #[test]
     fn a_median_lies_within_the_clocks_step_where_the_half_is() {
         // A quarter below the step around 130, half in it, a quarter above.
-        let mut trips = vec![104; 25];
-        trips.extend(vec![130; 50]);
-        trips.extend(vec![156; 25]);
-        assert_eq!(series(&trips).figures(&stamps(26)).p50, 130.0);
+        let even = figures(26, &[(104, 25), (130, 50), (156, 25)]);
+        assert_eq!(even.p50, 130.0);
         // All but a few of the half are in the step: near its upper end.
-        let mut trips = vec![104; 5];
-        trips.extend(vec![130; 50]);
-        trips.extend(vec![156; 45]);
-        let p50 = series(&trips).figures(&stamps(26)).p50;
+        let p50 = figures(26, &[(104, 5), (130, 50), (156, 45)]).p50;
         assert!((p50 - (117.0 + 26.0 * 0.9)).abs() < 1e-9, "{p50}");
     }
 
     #[test]
     fn stamps_that_run_backwards_count_as_no_time() {
-        let mut series = Series::new();
+        let mut series = Series::default();
         series.record(2_000, 1_000);
-        let figures = series.figures(&stamps(1));
-        assert_eq!((figures.count, figures.max), (1, Some(0.0)));
+        let of = series.figures(&Stamps::default());
+        assert_eq!((of.count, of.max), (1, Some(0.0)));
     }
 
     #[test]
     fn a_batch_is_a_mean_of_whole_thousands() {
         let mut calls = 0;
-        let figures = batched(&Stamps::new(), 1500, || calls += 1);
-        assert_eq!((calls, figures.count), (2000, 2000));
-        assert!(figures.p50 >= 0.0 && figures.p99.is_none());
+        let of = batched(&Stamps::default(), 1500, || calls += 1);
+        assert_eq!((calls, of.count), (2000, 2000));
+        assert!(of.p50 >= 0.0 && of.p99.is_none());
     }
 }

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use signal_command::host::library::Handle;
-
 use crate::threads::{self, Thread};
 
 /// A signal that takes longer will not come, if the lanes had their cores meanwhile.
@@ -102,27 +100,9 @@ fn since(before: &[Thread], mut now: Vec<Thread>) -> Vec<Thread> {
 /// One that sleeps is not waiting for a core.
 fn all_had_cores(threads: &[Thread], own: u32) -> bool {
     let enough = ENOUGH.as_nanos() as u64;
-    let mut lanes = threads
-        .iter()
-        .filter(|thread| thread.id != own && thread.core.is_some());
+    let is_lane = |thread: &&Thread| thread.id != own && thread.core.is_some();
+    let mut lanes = threads.iter().filter(is_lane);
     lanes.all(|lane| lane.ran_ns >= enough || lane.state == "S")
-}
-
-impl Silence {
-    /// With what the library says of itself, for an error.
-    pub fn tell(&self, handle: &Handle, what: &str) -> String {
-        let health = handle.health().unwrap_or("unknown");
-        let why = handle.last_error();
-        let stats = handle.stats().unwrap_or_default();
-        let counted = stats.iter().filter(|(_, count)| *count > 0);
-        let counted: Vec<String> = counted.map(|(name, n)| format!("{name} {n}")).collect();
-        let lanes = handle.lanes();
-        format!(
-            "{what}\n  health: {health} ({why})\n  counters: {}\n  lanes: {}\n  {self}",
-            counted.join(", "),
-            lanes.join("; ")
-        )
-    }
 }
 
 impl fmt::Display for Silence {
@@ -163,22 +143,16 @@ mod tests {
 
     use super::*;
 
-    const SHORT: Duration = Duration::from_millis(1);
-
     #[test]
     fn it_waits_for_as_long_as_it_takes_and_no_longer() {
         let looks = Cell::new(0);
-        let after = |count: u32| {
+        for count in [1, LOOKS + 10] {
             looks.set(0);
-            let came = wait_until(|| {
-                looks.set(looks.get() + 1);
-                looks.get() == count
-            });
-            came.is_ok()
-        };
-        assert!(after(1) && looks.get() == 1);
-        assert!(after(LOOKS + 10) && looks.get() == LOOKS + 10);
-        let silence = wait_long(|| false, SHORT, SHORT).unwrap_err();
+            let came = wait_until(|| looks.replace(looks.get() + 1) + 1 == count);
+            assert!(came.is_ok() && looks.get() == count);
+        }
+        let short = Duration::from_millis(1);
+        let silence = wait_long(|| false, short, short).unwrap_err();
         assert!(silence.to_string().contains("this one"), "{silence}");
     }
 
@@ -187,39 +161,29 @@ mod tests {
     #[test]
     fn a_clock_that_jumps_is_no_reason_to_give_up() {
         let looks = Cell::new(0);
-        let came = wait_long(
-            || {
-                looks.set(looks.get() + 1);
-                if looks.get() == 1 {
-                    thread::sleep(LONGEST_STEP + 4 * LONGEST_STEP);
-                }
-                looks.get() == 3
-            },
-            2 * LONGEST_STEP,
-            2 * LONGEST_STEP,
-        );
+        let look = || {
+            if looks.replace(looks.get() + 1) == 0 {
+                thread::sleep(5 * LONGEST_STEP);
+            }
+            looks.get() == 3
+        };
+        let came = wait_long(look, 2 * LONGEST_STEP, 2 * LONGEST_STEP);
         assert!(came.is_ok(), "{}", came.unwrap_err());
     }
 
     #[test]
     fn a_lane_that_had_no_core_is_waited_for() {
-        let lane = |ran_ns, state: &str| Thread {
-            id: 2,
+        let thread = |id, ran_ns, state: &str| Thread {
+            id,
             core: Some(1),
             ran_ns,
             state: state.to_owned(),
             ..Thread::default()
         };
-        let host = Thread {
-            id: 1,
-            core: Some(0),
-            ..Thread::default()
-        };
-        let had = |lane| all_had_cores(&[host.clone(), lane], 1);
-        assert!(had(lane(ENOUGH.as_nanos() as u64, "R")));
-        assert!(!had(lane(ENOUGH.as_nanos() as u64 - 1, "R")));
-        assert!(had(lane(0, "S")));
+        let had = |ran_ns, state| all_had_cores(&[thread(1, 0, "R"), thread(2, ran_ns, state)], 1);
+        let enough = ENOUGH.as_nanos() as u64;
+        assert!(had(enough, "R") && !had(enough - 1, "R") && had(0, "S"));
         // Nobody but the host.
-        assert!(all_had_cores(&[host], 1));
+        assert!(all_had_cores(&[thread(1, 0, "R")], 1));
     }
 }

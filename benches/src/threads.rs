@@ -9,40 +9,35 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::contention::{Core, Other, Taken};
+use crate::judge::{Core, Other, Taken};
 
 /// A thread, as it is now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Thread {
-    /// Its number.
     pub id: u32,
-    /// Its name.
     pub name: String,
     /// `R` runs or could, `S` sleeps, `D` waits for a disk, ...
     pub state: String,
     /// The only core that it may use.
     pub core: Option<usize>,
-    /// For how long it ran, ns.
     pub ran_ns: u64,
-    /// For how long it could have run and did not, ns.
+    /// For how long it could have run and did not.
     pub waited_ns: u64,
     /// How often it gave its core away.
     pub gave_way: u64,
-    /// How often its core was taken away.
     pub preempted: u64,
 }
 
 impl Thread {
     /// `None` where it is gone, or where the kernel does not count.
     fn read(folder: &Path) -> Option<Self> {
-        let id = folder.file_name()?.to_str()?.parse().ok()?;
         let times = fs::read_to_string(folder.join("schedstat")).ok()?;
         let status = fs::read_to_string(folder.join("status")).ok()?;
-        parse(id, &times, &status)
+        parse(number(folder)?, &times, &status)
     }
 }
 
@@ -74,9 +69,14 @@ pub fn all() -> Vec<Thread> {
     threads.filter_map(|path| Thread::read(&path)).collect()
 }
 
-fn folders(path: &Path) -> impl Iterator<Item = std::path::PathBuf> {
+fn folders(path: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     entries.map(|entry| entry.path())
+}
+
+/// The process or thread that a folder is of.
+fn number(folder: &Path) -> Option<u32> {
+    folder.file_name()?.to_str()?.parse().ok()
 }
 
 /// The calling thread's number.
@@ -130,18 +130,14 @@ pub fn look() -> Sums {
 }
 
 /// Counts the calling thread when it ends.
-struct Ending(u32);
+struct Ending(PathBuf);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        if let Some(thread) = Thread::read(&own_folder(self.0)) {
+        if let Some(thread) = Thread::read(&self.0) {
             with_ledger(|ledger| ledger.add(thread));
         }
     }
-}
-
-fn own_folder(id: u32) -> std::path::PathBuf {
-    format!("/proc/self/task/{id}").into()
 }
 
 thread_local! {
@@ -150,14 +146,11 @@ thread_local! {
 
 /// The calling thread has its core and counts from now on.
 pub fn begin() {
-    let id = own();
-    if let Some(thread) = Thread::read(&own_folder(id)) {
-        with_ledger(|ledger| {
-            ledger.known.remove(&id);
-            ledger.add(thread);
-        });
+    let folder = PathBuf::from(format!("/proc/self/task/{}", own()));
+    if let Some(thread) = Thread::read(&folder) {
+        with_ledger(|ledger| ledger.known.insert(thread.id, thread));
     }
-    ENDING.with(|ending| *ending.borrow_mut() = Some(Ending(id)));
+    ENDING.with(|ending| *ending.borrow_mut() = Some(Ending(folder)));
 }
 
 /// Whether the kernel counts for how long threads wait for a core.
@@ -167,17 +160,11 @@ pub fn are_counted() -> bool {
     ran.is_some_and(|ran| ran != "0")
 }
 
-/// Time that the hypervisor has had each core, in steps of the kernel's.
-fn stolen() -> HashMap<usize, u64> {
-    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
-    parse_stolen(&text)
-}
-
-fn parse_stolen(text: &str) -> HashMap<usize, u64> {
+/// The steps of the kernel's for which the hypervisor has had each core.
+fn stolen(text: &str) -> HashMap<usize, u64> {
     let cores = text.lines().filter_map(|line| {
         // The line of all cores together has a space there.
-        let line = line.strip_prefix("cpu")?;
-        let (core, times) = line.split_once(' ')?;
+        let (core, times) = line.strip_prefix("cpu")?.split_once(' ')?;
         // user nice system idle iowait irq softirq steal
         let steal = times.split_whitespace().nth(7)?;
         Some((core.parse().ok()?, steal.parse().ok()?))
@@ -185,20 +172,15 @@ fn parse_stolen(text: &str) -> HashMap<usize, u64> {
     cores.collect()
 }
 
-fn step_ns() -> u64 {
-    // SAFETY: asks for a constant of the system.
-    let a_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    1_000_000_000 / u64::try_from(a_second).unwrap_or(100).max(1)
-}
-
 /// Whole steps, of which one may be a rounding.
 fn certain_ns(before: u64, after: u64, step_ns: u64) -> u64 {
     after.saturating_sub(before).saturating_sub(1) * step_ns
 }
 
-/// Threads of other processes, and for how long each has run, ns.
-fn others() -> HashMap<(u32, u32), u64> {
-    let number = |path: &Path| path.file_name()?.to_str()?.parse::<u32>().ok();
+/// For how long the threads of other processes have run, by process and thread.
+type Ran = HashMap<(u32, u32), u64>;
+
+fn others() -> Ran {
     let me = std::process::id();
     let mut all = HashMap::new();
     for process in folders(Path::new("/proc")) {
@@ -217,15 +199,13 @@ fn others() -> HashMap<(u32, u32), u64> {
 }
 
 /// Those that have run since `before`, the longest first.
-fn who_ran(before: &HashMap<(u32, u32), u64>) -> Vec<Other> {
-    let mut ran: Vec<Other> = others()
+fn who_ran(before: &Ran) -> Vec<Other> {
+    let ran = others()
         .into_iter()
         .filter_map(|((process, thread), after)| {
             // One that is new has run since then only.
-            let ran_ns = after.saturating_sub(before.get(&(process, thread)).copied().unwrap_or(0));
-            if ran_ns == 0 {
-                return None;
-            }
+            let before = before.get(&(process, thread)).copied().unwrap_or(0);
+            let ran_ns = after.checked_sub(before).filter(|&ran| ran > 0)?;
             let stat = fs::read_to_string(format!("/proc/{process}/task/{thread}/stat")).ok()?;
             let (name, core) = parse_stat(&stat)?;
             Some(Other {
@@ -234,8 +214,8 @@ fn who_ran(before: &HashMap<(u32, u32), u64>) -> Vec<Other> {
                 core,
                 ran_ns,
             })
-        })
-        .collect();
+        });
+    let mut ran: Vec<Other> = ran.collect();
     ran.sort_by_key(|other| std::cmp::Reverse(other.ran_ns));
     ran
 }
@@ -252,20 +232,19 @@ fn parse_stat(stat: &str) -> Option<(String, usize)> {
 /// Watches cores while something is measured.
 pub struct Watch {
     cores: Vec<(usize, &'static str)>,
-    sums: Sums,
+    others: Ran,
     stolen: HashMap<usize, u64>,
-    others: HashMap<(u32, u32), u64>,
+    sums: Sums,
     start: Instant,
 }
 
 impl Watch {
     /// Begins: these cores, each with its role.
     pub fn begin(cores: Vec<(usize, &'static str)>) -> Self {
-        let others = others();
         Self {
             cores,
-            stolen: stolen(),
-            others,
+            others: others(),
+            stolen: read_stolen(),
             sums: look(),
             start: Instant::now(),
         }
@@ -274,34 +253,35 @@ impl Watch {
     /// What happened on them since then.
     pub fn end(self) -> Taken {
         let wall_ns = self.start.elapsed().as_nanos() as u64;
-        let (sums, stolen, step) = (look(), stolen(), step_ns());
-        let of = |sums: &Sums, core| sums.get(&core).copied().unwrap_or_default();
+        let (sums, stolen) = (look(), read_stolen());
+        // SAFETY: asks for a constant of the system.
+        let a_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+        let step_ns = 1_000_000_000 / u64::try_from(a_second).unwrap_or(100).max(1);
         let core = |&(core, role): &(usize, &'static str)| {
-            let (before, after) = (of(&self.sums, core), of(&sums, core));
+            let of = |sums: &Sums| sums.get(&core).copied().unwrap_or_default();
             let steal = |all: &HashMap<usize, u64>| all.get(&core).copied().unwrap_or_default();
+            let (before, after) = (of(&self.sums), of(&sums));
             Core {
                 core,
                 role,
                 waited_ns: after.0 - before.0,
                 preempted: after.1 - before.1,
-                stolen_ns: certain_ns(steal(&self.stolen), steal(&stolen), step),
+                stolen_ns: certain_ns(steal(&self.stolen), steal(&stolen), step_ns),
+                ..Core::default()
             }
         };
-        let mut taken = Taken {
-            wall_ns,
-            cores: self.cores.iter().map(core).collect(),
-            others: Vec::new(),
-        };
+        let mut taken = Taken::of(wall_ns, self.cores.iter().map(core).collect());
         if !taken.is_valid() {
             let here = |other: &Other| self.cores.iter().any(|(core, _)| *core == other.core);
-            taken.others = who_ran(&self.others)
-                .into_iter()
-                .filter(here)
-                .take(8)
-                .collect();
+            let ran = who_ran(&self.others).into_iter().filter(here);
+            taken.others = ran.take(8).collect();
         }
         taken
     }
+}
+
+fn read_stolen() -> HashMap<usize, u64> {
+    stolen(&fs::read_to_string("/proc/stat").unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -312,7 +292,6 @@ mod tests {
     fn a_thread_is_read() {
         let status = "Name:\tsignal-lane-0\nState:\tR (running)\nCpus_allowed_list:\t1\n\
                       voluntary_ctxt_switches:\t4\nnonvoluntary_ctxt_switches:\t9\n";
-        let thread = parse(7, "120 34 5\n", status).unwrap();
         let expected = Thread {
             id: 7,
             name: "signal-lane-0".to_owned(),
@@ -323,28 +302,23 @@ mod tests {
             gave_way: 4,
             preempted: 9,
         };
-        assert_eq!(thread, expected);
+        assert_eq!(parse(7, "120 34 5\n", status), Some(expected));
         // Not pinned to one core, or a kernel that does not count.
         let wide = parse(7, "1 2 3", "Cpus_allowed_list:\t0-1\n").unwrap();
         assert_eq!(wide.core, None);
         assert_eq!(parse(7, "", status), None);
+        // A name may have brackets.
+        let rest: Vec<String> = (3..=52).map(|field| field.to_string()).collect();
+        let stat = format!("12 (a) (b) {}", rest.join(" "));
+        assert_eq!(parse_stat(&stat), Some(("a) (b".to_owned(), 39)));
     }
 
     #[test]
     fn steal_is_the_cores_own_and_one_step_may_be_a_rounding() {
         let text = "cpu  1 2 3 4 5 6 7 80 0 0\ncpu0 1 2 3 4 5 6 7 30 0 0\ncpu1 1 2 3 4 5 6 7 50 0 0\nintr 5\n";
-        assert_eq!(parse_stolen(text), HashMap::from([(0, 30), (1, 50)]));
-        assert_eq!(certain_ns(30, 30, 10), 0);
-        assert_eq!(certain_ns(30, 31, 10), 0);
-        assert_eq!(certain_ns(30, 33, 10), 20);
-        assert_eq!(certain_ns(30, 29, 10), 0);
-    }
-
-    #[test]
-    fn the_name_may_have_brackets() {
-        let rest: Vec<String> = (3..=52).map(|field| field.to_string()).collect();
-        let stat = format!("12 (a) (b) {}", rest.join(" "));
-        assert_eq!(parse_stat(&stat), Some(("a) (b".to_owned(), 39)));
+        assert_eq!(stolen(text), HashMap::from([(0, 30), (1, 50)]));
+        let certain = [30, 31, 33, 29].map(|after| certain_ns(30, after, 10));
+        assert_eq!(certain, [0, 0, 20, 0]);
     }
 
     #[test]

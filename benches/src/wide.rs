@@ -31,15 +31,7 @@ const WEIGHTS: [f64; 64] = {
 
 impl<const N: usize> FactorSet<N> for Wide<N> {
     const NAME: &'static str = "wide";
-    const FACTORS: [&'static str; N] = {
-        let mut names = [""; N];
-        let mut place = 0;
-        while place < N {
-            names[place] = NAMES[place];
-            place += 1;
-        }
-        names
-    };
+    const FACTORS: [&'static str; N] = *NAMES.first_chunk().expect("64 factors at most");
     const LEVELS: usize = READ;
     type Params = NoParams;
 
@@ -75,15 +67,13 @@ mod tests {
     #[test]
     fn each_factor_is_a_mean_over_its_own_span() {
         let mut set = testing::instrument::<Wide<7>, _>("{}").unwrap();
-        let sizes = |bid: f64, ask: f64| {
-            let sides = [[1.0; READ], [2.0; READ], [bid; READ], [ask; READ]];
-            sides.concat()
+        let mut next = |time, bid: f64, ask: f64| {
+            let sides = [[1.0; READ], [2.0; READ], [bid; READ], [ask; READ]].concat();
+            set.on_depth(&Depth::from_values(time, &sides));
+            testing::vector(&mut set)
         };
-        set.on_depth(&Depth::from_values(0, &sizes(3.0, 1.0)));
-        let first = testing::vector(&mut set);
-        assert_eq!(first[0], 0.25);
-        assert_eq!(first[6], 0.5 / 8.0);
-        set.on_depth(&Depth::from_values(1, &sizes(1.0, 3.0)));
-        assert_eq!(testing::vector(&mut set)[0], -0.125);
+        let first = next(0, 3.0, 1.0);
+        assert_eq!((first[0], first[6]), (0.25, 0.5 / 8.0));
+        assert_eq!(next(1, 1.0, 3.0)[0], -0.125);
     }
 }

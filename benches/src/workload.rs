@@ -1,19 +1,14 @@
 //! What the library is asked to do: configurations, a model's file, events.
 
-use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::{env, process};
 
 use bytemuck::Zeroable;
 use serde_json::{Value, json};
 use signal::abi::{Depth, LEVELS, Trade};
 
+use crate::drive::Source;
+use crate::folder::Folder;
 use crate::machine::Cores;
-
-/// Values in the factor vector of the set `market`.
-const MARKET_FACTORS: usize = 15;
 
 /// Lanes that spin on these cores; everything else as by default. One shard is what the
 /// library has without the key: one of before does not know it.
@@ -40,52 +35,12 @@ pub fn market(mut config: Value, model: &Path) -> Value {
     config
 }
 
-/// A linear model with a weight, a mean and a scale for each factor of `market`.
-pub fn linear_model() -> Result<ModelFile, String> {
-    let numbers = |start: f64| {
-        (0..MARKET_FACTORS)
-            .map(|place| start + place as f64)
-            .collect()
-    };
-    let (weights, mean, scale): (Vec<f64>, Vec<f64>, Vec<f64>) =
-        (numbers(-7.0), numbers(0.0), numbers(1.0));
-    let json = json!({"weights": weights, "bias": 0.5, "mean": mean, "scale": scale});
-    ModelFile::write(&json.to_string()).map_err(|error| {
-        format!(
-            "cannot write a model file in {}: {error}",
-            env::temp_dir().display()
-        )
-    })
-}
-
-/// A model's file, deleted on drop.
-#[derive(Debug)]
-pub struct ModelFile(PathBuf);
-
-impl ModelFile {
-    /// Writes `text` to a new file in the system's folder for such.
-    pub fn write(text: &str) -> std::io::Result<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("signal-bench-{}-{number}.json", process::id());
-        let path = env::temp_dir().join(name);
-        let mut file = File::create_new(&path)?;
-        let model = Self(path);
-        file.write_all(text.as_bytes())?;
-        Ok(model)
-    }
-
-    /// Where it lies.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for ModelFile {
-    fn drop(&mut self) {
-        // A file that stays behind in the system's folder does no harm.
-        let _ = fs::remove_file(&self.0);
-    }
+/// A linear model with a weight, a mean and a scale for each of the 15 factors of `market`.
+pub fn linear_model(folder: &Folder) -> Result<PathBuf, String> {
+    let numbers = |start: i32| -> Vec<f64> { (start..start + 15).map(f64::from).collect() };
+    let model =
+        json!({"weights": numbers(-7), "bias": 0.5, "mean": numbers(0), "scale": numbers(1)});
+    folder.write("linear.json", &model.to_string())
 }
 
 /// A book of ten levels around 101.
@@ -103,6 +58,17 @@ pub fn depth() -> Depth {
         depth.ask_volume[level] = (2.0 + step).into();
     }
     depth
+}
+
+/// Books that [`turn`] makes.
+pub const BOOKS: usize = 16;
+
+/// Makes it the Depth of this number, from 0; its time is the number, from 1. The book
+/// moves, so that no trip repeats the one before.
+#[inline(always)]
+pub fn turn(depth: &mut Depth, number: usize) {
+    depth.data_time = (number as i64 + 1).into();
+    depth.bid_price[0] = (100.0 + (number % BOOKS) as f64 / BOOKS as f64).into();
 }
 
 /// Gives a book the name of the instrument of this number, below 100,000.
@@ -128,6 +94,34 @@ pub fn trade(depth: &Depth) -> Trade {
     }
 }
 
+/// One instrument, whose book moves.
+pub struct Moving {
+    depth: Depth,
+    trade: Option<Trade>,
+}
+
+impl Moving {
+    /// With a trade before each Depth, what a factor set computes from trades is never up to
+    /// date already.
+    pub fn new(with_trades: bool) -> Self {
+        let depth = depth();
+        let trade = with_trades.then(|| trade(&depth));
+        Self { depth, trade }
+    }
+}
+
+impl Source for Moving {
+    #[inline(always)]
+    fn event(&mut self, number: usize) -> (&Depth, Option<&Trade>) {
+        turn(&mut self.depth, number);
+        if let Some(trade) = &mut self.trade {
+            trade.price = (101.0 + (number % 7) as f64 / 8.0).into();
+            trade.trade_time = ((number as i64 + 1) * 1_000_000).into();
+        }
+        (&self.depth, self.trade.as_ref())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,13 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn a_model_file_is_a_model_and_goes_when_dropped() {
-        let (first, second) = (linear_model().unwrap(), linear_model().unwrap());
-        assert_ne!(first.path(), second.path());
-        let text = fs::read_to_string(first.path()).unwrap();
-        let json: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(json["weights"].as_array().unwrap().len(), MARKET_FACTORS);
-        let path = first.path().to_owned();
+    fn a_linear_model_fits_the_set_and_goes_with_its_folder() {
+        let (first, second) = (Folder::new("test").unwrap(), Folder::new("test").unwrap());
+        let path = linear_model(&first).unwrap();
+        let model = signal::models::load(&path, None, &[]).unwrap();
+        assert_eq!(
+            model.inputs(),
+            crate::feed::market_rows(1, 1).unwrap()[0].len()
+        );
         drop(first);
         assert!(!path.exists() && second.path().exists());
     }

@@ -1,100 +1,94 @@
 //! The committed counts: a JSON file with a line a case, so that a change of the
-//! counts is reviewed like any other.
+//! counts is reviewed like any other; and the counts of now beside them.
 
 use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use signal_bench::bench::write;
+use signal_bench::report::Table;
 
-/// Instructions a call of each case, by name, in the order of the cases.
-pub type Counts = Vec<(String, f64)>;
+/// A count that grew by so many percent fails.
+const LIMIT: f64 = 3.0;
 
 /// Counts, and what they depend on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Baseline {
+    /// For whoever reads the file.
+    #[serde(default)]
+    about: String,
     /// What made the code and what counted: a name and a version each.
-    pub made_with: Vec<(String, String)>,
-    /// The counts.
-    pub counts: Counts,
+    made_with: Map<String, Value>,
+    /// Instructions a call of each case, by name, in the order of the cases.
+    instructions: Map<String, Value>,
 }
-
-/// For whoever reads the file.
-const ABOUT: &str =
-    "Instructions a call under callgrind; written by `counts --bless`, see benches/README.md";
-/// Valgrind shows every program the same processor, if the machine has at least
-/// what it shows.
-const PROCESSOR: &str = "x86-64 code, with AVX2 and FMA where it looks for them";
 
 impl Baseline {
     /// Counts made now, by this valgrind.
-    pub fn new(valgrind: String, counts: Counts) -> Self {
+    pub fn new(valgrind: String, counts: impl IntoIterator<Item = (String, f64)>) -> Self {
+        // SAFETY: takes nothing and returns a static NUL-terminated text.
+        let glibc = unsafe { std::ffi::CStr::from_ptr(libc::gnu_get_libc_version()) };
         let made_with = [
             ("rustc", compiler()),
             ("valgrind", valgrind),
-            ("glibc", glibc()),
-            ("processor", PROCESSOR.to_owned()),
+            // The C library that this program runs with: its copies are counted, too.
+            ("glibc", glibc.to_string_lossy().into_owned()),
+            // Valgrind shows every program the same processor, if the machine has at least
+            // what it shows.
+            (
+                "processor",
+                "x86-64 code, with AVX2 and FMA where it looks for them".to_owned(),
+            ),
         ];
+        let made_with = made_with.map(|(name, version)| (name.to_owned(), json!(version)));
         Self {
-            made_with: made_with
-                .map(|(name, version)| (name.to_owned(), version))
-                .into(),
-            counts,
+            about: "Instructions a call under callgrind; written by `counts --bless`, see benches/README.md"
+                .to_owned(),
+            made_with: made_with.into_iter().collect(),
+            instructions: counts.into_iter().map(|(name, count)| (name, json!(count))).collect(),
         }
     }
 
     /// Reads a baseline.
     pub fn read(path: &Path) -> Result<Self, String> {
         let named = |error: String| format!("{}: {error}", path.display());
-        let text = fs::read_to_string(path)
-            .map_err(|error| named(format!("{error}; --bless writes a baseline")))?;
+        let text = fs::read_to_string(path);
+        let text = text.map_err(|error| named(format!("{error}; --bless writes a baseline")))?;
         Self::parse(&text).map_err(named)
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let object = |key: &str| {
-            value
-                .get(key)
-                .and_then(Value::as_object)
-                .ok_or_else(|| format!("{key} is missing; expected an object"))
-        };
-        let made_with = object("made_with")?.iter().map(|(name, version)| {
-            let version = version
-                .as_str()
-                .ok_or_else(|| format!("made_with.{name} is {version}; expected a text"))?;
-            Ok((name.clone(), version.to_owned()))
-        });
-        let counts = object("instructions")?.iter().map(|(name, count)| {
-            let count = count.as_f64().filter(|&count| count > 0.0).ok_or_else(|| {
-                format!("instructions.{name} is {count}; expected a number above 0")
-            })?;
-            Ok((name.clone(), count))
-        });
-        Ok(Self {
-            made_with: made_with.collect::<Result<_, String>>()?,
-            counts: counts.collect::<Result<_, String>>()?,
-        })
+        let read: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        for (name, version) in &read.made_with {
+            if !version.is_string() {
+                return Err(format!("made_with.{name} is {version}; expected a text"));
+            }
+        }
+        for (name, count) in &read.instructions {
+            if !count.as_f64().is_some_and(|count| count > 0.0) {
+                return Err(format!(
+                    "instructions.{name} is {count}; expected a number above 0"
+                ));
+            }
+        }
+        Ok(read)
     }
 
-    /// Writes a baseline.
-    pub fn write(&self, path: &Path) -> Result<(), String> {
-        fs::write(path, self.text()).map_err(|error| format!("{}: {error}", path.display()))
+    /// Writes a baseline; how many counts it has.
+    pub fn write(&self, path: &Path) -> Result<usize, String> {
+        write(path, &format!("{:#}\n", json!(self))).map(|()| self.instructions.len())
     }
 
-    fn text(&self) -> String {
-        let made_with: Map<String, Value> = self
-            .made_with
-            .iter()
-            .map(|(name, version)| (name.clone(), json!(version)))
-            .collect();
-        let counts: Map<String, Value> = self
-            .counts
-            .iter()
-            .map(|(name, count)| (name.clone(), json!(count)))
-            .collect();
-        let value = json!({ "about": ABOUT, "made_with": made_with, "instructions": counts });
-        format!("{value:#}\n")
+    /// The same without cases that have not this in their name.
+    pub fn only(mut self, text: &str) -> Self {
+        self.instructions.retain(|name, _| name.contains(text));
+        self
+    }
+
+    fn count(&self, name: &str) -> Option<f64> {
+        self.instructions.get(name)?.as_f64()
     }
 }
 
@@ -110,43 +104,173 @@ fn compiler() -> String {
     }
 }
 
-/// The version of the C library that this program runs with: its copies of
-/// memory are counted, too.
-fn glibc() -> String {
-    // SAFETY: takes nothing and returns a static NUL-terminated text.
-    let version = unsafe { std::ffi::CStr::from_ptr(libc::gnu_get_libc_version()) };
-    version.to_string_lossy().into_owned()
+/// What a case's two counts say.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Verdict {
+    Same,
+    /// Less by more than the limit: worth a new baseline, so that it stays so.
+    Less,
+    /// More by the limit or beyond it.
+    More,
+    New,
+    Missing,
+}
+
+impl Verdict {
+    fn of(before: Option<f64>, now: Option<f64>) -> Self {
+        let (before, now) = match (before, now) {
+            (None, _) => return Self::New,
+            (_, None) => return Self::Missing,
+            (Some(before), Some(now)) => (before, now),
+        };
+        // A tenth of an instruction is what a count can tell.
+        let (grown, limit) = (now - before, before * LIMIT / 100.0);
+        if grown >= limit && grown > 0.05 {
+            Self::More
+        } else if -grown > limit {
+            Self::Less
+        } else {
+            Self::Same
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Same => "",
+            Self::Less => "less",
+            Self::More => "MORE",
+            Self::New => "NEW: not in the baseline",
+            Self::Missing => "MISSING: in the baseline, not counted",
+        }
+    }
+}
+
+/// The table and what follows from it, and whether nothing grew and the cases are the
+/// baseline's. Cases come in the order of now, those that are missing behind.
+pub fn compare(before: &Baseline, now: &Baseline) -> (String, bool) {
+    let gone = before
+        .instructions
+        .keys()
+        .filter(|name| now.count(name).is_none());
+    let mut table = Table::new("instructions a call", ["baseline", "now", "change", ""]);
+    let (mut less, mut failed) = (0, 0);
+    let number = |count: Option<f64>| count.map_or("-".to_owned(), |count| format!("{count:.1}"));
+    for name in now.instructions.keys().chain(gone) {
+        let counts = (before.count(name), now.count(name));
+        let verdict = Verdict::of(counts.0, counts.1);
+        match verdict {
+            Verdict::Same => {}
+            Verdict::Less => less += 1,
+            _ => failed += 1,
+        }
+        let change = counts
+            .0
+            .zip(counts.1)
+            .map(|(before, now)| (now / before - 1.0) * 100.0);
+        let change = change.map_or("-".to_owned(), |change| format!("{change:+.1} %"));
+        let cells = [
+            number(counts.0),
+            number(counts.1),
+            change,
+            verdict.text().to_owned(),
+        ];
+        table.row(name, cells);
+    }
+    let mut text = format!("{table}\n");
+    for (name, now) in &now.made_with {
+        let unknown = json!("unknown");
+        let before = before.made_with.get(name).unwrap_or(&unknown);
+        if before != now {
+            text += &format!("note: the baseline was made with {name} {before}, this with {now}\n");
+        }
+    }
+    if less > 0 {
+        text += &format!(
+            "{less} with more than {LIMIT} % less than the baseline: keep that, with --bless and the file in this change\n"
+        );
+    }
+    let all = table.rows.len();
+    text += &match failed {
+        0 => format!("PASS: {all} counts, none {LIMIT} % above the baseline\n"),
+        _ => format!(
+            "FAIL: {failed} of {all} counts. Make it shorter again, or say in the change why it is worth it, \
+             and commit what --bless writes\n"
+        ),
+    };
+    (text, failed == 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn made() -> Baseline {
-        let counts = vec![
-            ("on_data depth".to_owned(), 123.4),
-            ("poll empty".to_owned(), 9.0),
-        ];
+    fn counted(counts: &[(&str, f64)]) -> Baseline {
+        let counts = counts.iter().map(|&(name, count)| (name.to_owned(), count));
         Baseline::new("valgrind-3.19.0".to_owned(), counts)
     }
 
     #[test]
-    fn what_is_written_is_read_in_its_order() {
-        assert_eq!(Baseline::parse(&made().text()), Ok(made()));
-        assert!(made().text().contains("\n    \"on_data depth\": 123.4,\n"));
+    fn what_is_written_is_read_in_its_order_and_what_is_no_baseline_is_refused() {
+        let made = counted(&[("on_data depth", 123.4), ("poll empty", 9.0)]);
+        let text = format!("{:#}\n", json!(made));
+        assert_eq!(Baseline::parse(&text), Ok(made));
+        assert!(text.contains("\n    \"on_data depth\": 123.4,\n"));
+        for (from, to, said) in [
+            ("123.4", "-1", "instructions.on_data depth is -1"),
+            ("123.4", "\"many\"", "expected a number"),
+            ("\"instructions\"", "\"counts\"", "`instructions`"),
+            ("\"valgrind-3.19.0\"", "3", "made_with.valgrind is 3"),
+            ("\"about\"", "about", "line 2"),
+        ] {
+            let error = Baseline::parse(&text.replacen(from, to, 1)).unwrap_err();
+            assert!(error.contains(said), "{said}: {error}");
+        }
     }
 
     #[test]
-    fn what_is_no_baseline_is_refused_by_name() {
-        let error = |from: &str, to: &str| {
-            let text = made().text();
-            assert!(text.contains(from), "{from}");
-            Baseline::parse(&text.replacen(from, to, 1)).unwrap_err()
-        };
-        assert!(error("123.4", "-1").contains("instructions.on_data depth is -1"));
-        assert!(error("123.4", "\"many\"").contains("expected a number"));
-        assert!(error("\"instructions\"", "\"counts\"").contains("instructions is missing"));
-        assert!(error("\"valgrind-3.19.0\"", "3").contains("made_with.valgrind is 3"));
-        assert!(error("\"about\"", "about").contains("line 2"));
+    fn three_percent_more_fails_and_less_is_pointed_out() {
+        for (before, now, verdict) in [
+            (100.0, 100.0, Verdict::Same),
+            (100.0, 102.9, Verdict::Same),
+            (100.0, 103.0, Verdict::More),
+            (100.0, 97.0, Verdict::Same),
+            (100.0, 96.9, Verdict::Less),
+            // One instruction more in a short function is more than 3 %.
+            (9.0, 10.0, Verdict::More),
+        ] {
+            assert_eq!(
+                Verdict::of(Some(before), Some(now)),
+                verdict,
+                "{before} {now}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_table_has_both_counts_what_made_them_and_cases_that_come_or_go() {
+        let (one, two) = (
+            counted(&[("a", 200.0)]),
+            counted(&[("a", 200.0), ("b", 2.0)]),
+        );
+        let (comes, fine) = compare(&one, &two);
+        assert!(!fine && comes.contains("NEW"), "{comes}");
+        let (goes, fine) = compare(&two, &one);
+        assert!(
+            !fine && goes.contains("MISSING") && goes.contains("FAIL: 1 of 2"),
+            "{goes}"
+        );
+        let mut now = counted(&[("a", 190.0)]);
+        now.made_with["rustc"] = json!("another");
+        let (table, fine) = compare(&one, &now);
+        assert!(fine, "{table}");
+        for part in [
+            "200.0",
+            "190.0  -5.0 %  less",
+            "this with \"another\"",
+            "--bless",
+            "PASS",
+        ] {
+            assert!(table.contains(part), "{part}: {table}");
+        }
     }
 }

@@ -11,8 +11,7 @@
 //! | `counted` | the side under valgrind: runs the cases, dumps the counts |
 //! | `requests` | what a program can ask of callgrind |
 //! | `callgrind` | the other side: starts valgrind, reads the dumps |
-//! | `baseline` | the committed counts |
-//! | `compare` | the verdict and its table |
+//! | `baseline` | the committed counts, and the counts of now beside them |
 //!
 //! Why not `gungraun`, which does much the same: its baselines are callgrind's own
 //! dumps in the build folder, so there is no file to commit and to review; it
@@ -22,7 +21,6 @@
 mod baseline;
 mod callgrind;
 mod cases;
-mod compare;
 mod counted;
 mod requests;
 
@@ -33,7 +31,6 @@ use clap::Parser;
 use signal_command::host::library;
 
 use baseline::Baseline;
-use compare::Comparison;
 
 /// The baseline of this source tree.
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.json");
@@ -98,13 +95,11 @@ fn compare(args: &Args, only: &str) -> Result<bool, String> {
     };
     let lib = library::find(args.lib.as_deref())?;
     let now = callgrind::count(&lib, only)?;
-    let Some(mut before) = before else {
-        now.write(&path)?;
-        println!("{} counts written to {}", now.counts.len(), path.display());
+    let Some(before) = before else {
+        println!("{} counts written to {}", now.write(&path)?, path.display());
         return Ok(true);
     };
-    before.counts.retain(|(name, _)| name.contains(only));
-    let comparison = Comparison::of(&before, &now);
-    print!("{comparison}");
-    Ok(comparison.is_fine())
+    let (text, is_fine) = baseline::compare(&before.only(only), &now);
+    print!("{text}");
+    Ok(is_fine)
 }

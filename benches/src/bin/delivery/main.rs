@@ -4,24 +4,21 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `host` | a host in Godzilla's order of calls |
 //! | `market` | Depths at a fixed rate |
 //! | `crossing` | models of growing cost on the host's thread and on a lane |
-//! | `report` | the header, the tables, the JSON |
 
 mod crossing;
-mod host;
 mod market;
-mod report;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use serde_json::{Value, json};
-use signal_bench::args::{Common, Pace, positive};
+use signal_bench::args::{Common, Lib, Pace, positive};
 use signal_bench::bench::{self, Bench, Ended, Library};
-use signal_command::host::library;
+use signal_bench::live::{self, Live};
+use signal_bench::workload;
 
 /// Tick to callback where the host polls once a Depth, with poll and with on_data.
 #[derive(Debug, Parser)]
@@ -32,13 +29,13 @@ struct Args {
     /// Depths a second [default: 10,30,100], and how long each measurement is [default: 10s]
     #[command(flatten)]
     pace: Pace,
-    /// libsignal.so to measure [default: SIGNAL_LIB_PATH, else the one built with this program]
-    #[arg(long, value_name = "PATH")]
-    lib: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    lib: Lib,
     /// Longest wait of on_data, us
     #[arg(long, value_name = "US", default_value_t = 50)]
     budget_us: u64,
-    /// Depths a repetition and model, where one model is compared with the next
+    /// Depths a repetition, model and way, where one model is compared with the next [default:
+    /// 20000; 1000 with --quick]
     #[arg(long, value_name = "N", value_parser = positive)]
     iterations: Option<usize>,
     /// The host's own work for each Depth of a burst, ns
@@ -46,34 +43,11 @@ struct Args {
     host_work_ns: u64,
 }
 
-impl Args {
-    fn rates(&self) -> Vec<u64> {
-        match self.pace.rate.is_empty() {
-            true => self.common.pick(vec![10, 30, 100], vec![100]),
-            false => self.pace.rate.clone(),
-        }
-    }
-
-    fn duration(&self) -> Duration {
-        let default = self.common.pick(10_000, 100);
-        self.pace.duration.unwrap_or(Duration::from_millis(default))
-    }
-
-    fn iterations(&self) -> usize {
-        let default = self.common.pick(20_000, 1_000);
-        self.iterations.unwrap_or(default)
-    }
-
-    fn repetitions(&self) -> usize {
-        self.common.repetitions(5)
-    }
-}
-
 /// Where the stages run, and who makes the callbacks.
 #[derive(Clone, Copy, Debug)]
-pub struct Way {
+struct Way {
     /// As in the tables and in the JSON.
-    pub name: &'static str,
+    name: &'static str,
     placement: &'static str,
     deliver: &'static str,
 }
@@ -86,37 +60,82 @@ const fn way(name: &'static str, placement: &'static str, deliver: &'static str)
     }
 }
 
-impl Way {
-    /// The configuration; lanes spin.
-    pub fn config(self, bench: &Bench, budget_us: u64) -> Value {
-        let mut config =
-            signal_bench::workload::config(&json!(self.placement), 1, &bench.cores, true);
-        config["deliver"] = json!(self.deliver);
-        config["deliver_budget_us"] = json!(budget_us);
-        config
+/// What stays the same.
+struct Setup<'a> {
+    bench: &'a Bench,
+    library: &'a Library,
+    rates: Vec<u64>,
+    duration: Duration,
+    budget_us: u64,
+    iterations: usize,
+    repetitions: usize,
+    host_work_ns: u64,
+}
+
+impl Setup<'_> {
+    /// A handle whose lanes spin; `more` is added to its configuration.
+    fn create(&self, way: Way, more: Value) -> Result<Live, String> {
+        let mut config = workload::config(&json!(way.placement), 1, &self.bench.cores, true);
+        config["deliver"] = json!(way.deliver);
+        config["deliver_budget_us"] = json!(self.budget_us);
+        if let (Value::Object(config), Value::Object(more)) = (&mut config, more) {
+            config.extend(more);
+        }
+        live::create(&self.library.api, &config)
     }
 }
 
 fn main() -> ExitCode {
-    bench::exit("delivery", run(&Args::parse()))
+    bench::main("delivery", run)
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
-    let library = Library::load_from(library::find(args.lib.as_deref())?)?;
+    let library = Library::load(&args.lib)?;
     let bench = Bench::start("delivery", &args.common)?;
-    report::header(args, &bench, &library);
-    let market = market::measure(args, &bench, &library)?;
-    report::market(&market);
-    let models = crossing::measure(args, &bench, &library)?;
-    report::crossing(args, &bench, &models);
-    bench.print_validity();
-    bench.end(json!({
+    let given = (!args.pace.rate.is_empty()).then(|| args.pace.rate.clone());
+    let [long, short] = [10_000, 100].map(Duration::from_millis);
+    let setup = Setup {
+        bench: &bench,
+        library: &library,
+        rates: args.common.or(given, vec![10, 30, 100], vec![100]),
+        duration: args.common.or(args.pace.duration, long, short),
+        budget_us: args.budget_us,
+        iterations: args.common.or(args.iterations, 20_000, 1_000),
+        repetitions: args.common.repetitions(5),
+        host_work_ns: args.host_work_ns,
+    };
+    let timed = "from a stamp before signal_on_data(Depth) to the first thing that its callback does; the\n\
+         host's calls on each Depth are Godzilla's: poll, on_depth, on_data; its callback costs\n\
+         nothing, and between two Depths its thread spins, as the low-latency mode does";
+    let run = format!(
+        "{} s a rate and way; then {} repetitions of {} Depths a model and way, and as many in\n\
+         bursts of {} with {} ns of the host's own work for each; on_data waits {} us at most",
+        setup.duration.as_secs_f64(),
+        setup.repetitions,
+        setup.iterations,
+        crossing::BURST,
+        setup.host_work_ns,
+        setup.budget_us
+    );
+    let lines = [
+        ("library", library.describe()),
+        ("timed", timed.to_owned()),
+        ("run", run),
+    ];
+    bench.header(
+        "when does a signal reach a host that polls on the next Depth?",
+        &lines,
+    );
+    let market = market::measure(&setup)?;
+    let models = crossing::measure(&setup)?;
+    let result = json!({
         "library": library.to_json(),
-        "budget_us": args.budget_us,
-        "market": market.iter().map(market::Row::to_json).collect::<Vec<_>>(),
-        "host_work_ns": args.host_work_ns,
+        "budget_us": setup.budget_us,
+        "market": market,
+        "host_work_ns": setup.host_work_ns,
         "burst": crossing::BURST,
-        "repetitions": args.repetitions(),
-        "models": models.iter().map(crossing::Model::to_json).collect::<Vec<_>>(),
-    }))
+        "repetitions": setup.repetitions,
+        "models": models,
+    });
+    bench.end(Vec::new, result)
 }

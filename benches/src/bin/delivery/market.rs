@@ -1,13 +1,17 @@
 //! Depths at a fixed rate, each with Godzilla's calls: poll, the strategy's
 //! `on_depth`, `on_data`.
 
-use serde_json::{Value, json};
-use signal_bench::bench::{Bench, Library};
-use signal_bench::live;
-use signal_bench::series::Figures;
+use std::cell::{Cell, RefCell};
 
-use crate::host::Host;
-use crate::{Args, Way, way};
+use serde::Serialize;
+use serde_json::json;
+use signal_bench::drive::{Driver, Host, Probe, Signal};
+use signal_bench::live::Live;
+use signal_bench::report::Table;
+use signal_bench::series::{Figures, Series, Stamps};
+use signal_bench::workload;
+
+use crate::{Setup, Way, way};
 
 const WAYS: [Way; 4] = [
     way("fused, poll", "fused", "poll"),
@@ -19,73 +23,123 @@ const WAYS: [Way; 4] = [
 const WARM_UP: usize = 2_000;
 
 /// One rate and way.
+#[derive(Serialize)]
 pub struct Row {
+    #[serde(flatten)]
+    figures: Figures,
     /// Depths a second.
-    pub rate: u64,
-    /// Where the stages run, and who makes the callbacks.
-    pub way: Way,
-    /// Tick to callback.
-    pub figures: Figures,
+    rate: u64,
+    way: &'static str,
+    valid: bool,
     /// Signals that no Depth came to fetch.
-    pub left: u64,
-    /// Whether the cores were the bench's own.
-    pub valid: bool,
+    left_behind: u64,
 }
 
-impl Row {
-    /// For the result.
-    pub fn to_json(&self) -> Value {
-        let mut value = self.figures.to_json();
-        value["rate"] = json!(self.rate);
-        value["way"] = json!(self.way.name);
-        value["valid"] = json!(self.valid);
-        value["left_behind"] = json!(self.left);
-        value
+/// Knows when each Depth was given, by its number.
+struct Starts<'a> {
+    stamps: &'a Stamps,
+    starts: Vec<Cell<u64>>,
+    series: RefCell<Series>,
+    calls: Cell<u64>,
+}
+
+impl Probe for Starts<'_> {
+    #[inline(always)]
+    fn take(&self, signal: Signal) {
+        let now = self.stamps.raw();
+        let start = self.starts[signal.timestamp as usize - 1].get();
+        self.series.borrow_mut().record(start, now);
+        self.calls.set(self.calls.get() + 1);
+    }
+
+    #[inline(always)]
+    fn calls(&self) -> u64 {
+        self.calls.get()
     }
 }
 
-pub fn measure(args: &Args, bench: &Bench, library: &Library) -> Result<Vec<Row>, String> {
+pub fn measure(setup: &Setup) -> Result<Vec<Row>, String> {
+    let mut table = Table::new(
+        "Depths/s",
+        ["way", "median", "p99", "max", "count", "left behind", ""],
+    );
     let mut rows = Vec::new();
-    for rate in args.rates() {
+    for &rate in &setup.rates {
         for way in WAYS {
             let name = format!("{rate} a second, {}", way.name);
-            let run = bench.run(&name, || one(args, bench, library, rate, way))?;
-            let valid = run.taken.is_valid();
-            rows.push(Row { valid, ..run.value });
+            let run = setup.bench.run(&name, || one(setup, rate, way))?;
+            let row = Row {
+                valid: run.taken.is_valid(),
+                ..run.value
+            };
+            let Figures {
+                p50,
+                p99,
+                max,
+                count,
+                ..
+            } = row.figures;
+            let times = [Some(p50), p99, max].map(|ns| time(ns.unwrap_or_default()));
+            let counts = [count, row.left_behind].map(|count| count.to_string());
+            let mark = if row.valid { "" } else { "INVALID" }.to_owned();
+            let cells = [way.name.to_owned()].into_iter().chain(times);
+            table.row(&rate.to_string(), cells.chain(counts).chain([mark]));
+            rows.push(row);
         }
     }
+    setup.bench.show(table);
     Ok(rows)
 }
 
-fn one(args: &Args, bench: &Bench, library: &Library, rate: u64, way: Way) -> Result<Row, String> {
-    let handle = live::create(&library.api, &way.config(bench, args.budget_us))?;
-    let mut host = Host::new(&handle, &bench.stamps);
-    for _ in 0..WARM_UP {
-        host.give();
-        host.wait()?;
-    }
-    host.begin();
-    let before = host.calls();
-    let period = bench.stamps.ticks(1_000_000_000 / rate);
-    let depths = (args.duration().as_secs_f64() * rate as f64)
+fn one(setup: &Setup, rate: u64, way: Way) -> Result<Row, String> {
+    let stamps = &setup.bench.stamps;
+    let depths = (setup.duration.as_secs_f64() * rate as f64)
         .round()
-        .max(1.0) as u64;
-    let mut due = bench.stamps.raw();
-    for _ in 0..depths {
+        .max(1.0) as usize;
+    let probe = Starts {
+        stamps,
+        starts: vec![Cell::new(0); WARM_UP + depths],
+        series: RefCell::default(),
+        calls: Cell::new(0),
+    };
+    let mut driver = Driver::with(setup.create(way, json!({}))?, probe, stamps);
+    let mut depth = workload::depth();
+    // The book moves.
+    let mut give = |driver: &mut Driver<'_, Live, Starts<'_>>, number| {
+        workload::turn(&mut depth, number);
+        driver.probe.starts[number].set(stamps.start());
+        driver.host.on_depth(&depth);
+    };
+    for number in 0..WARM_UP {
+        give(&mut driver, number);
+        driver.wait(number as u64 + 1)?;
+    }
+    driver.probe.series.take();
+    let period = stamps.ticks(1_000_000_000 / rate);
+    let mut due = stamps.raw();
+    for number in WARM_UP..WARM_UP + depths {
         // Between two events the host's main thread looks at its journal.
         due += period;
-        while bench.stamps.raw() < due {}
-        handle.poll_inlined();
+        while stamps.raw() < due {}
+        driver.host.poll();
         // Here the strategy's on_depth runs.
-        host.give();
+        give(&mut driver, number);
     }
-    let left = depths - (host.calls() - before);
-    let figures = host.series().figures(&bench.stamps);
+    let figures = driver.probe.series.borrow().figures(stamps);
     Ok(Row {
-        rate,
-        way,
         figures,
-        left,
+        rate,
+        way: way.name,
         valid: true,
+        left_behind: depths as u64 - figures.count,
     })
+}
+
+/// A time with a unit that suits it.
+fn time(ns: f64) -> String {
+    match ns {
+        0.0..10_000.0 => format!("{ns:.0} ns"),
+        10_000.0..10_000_000.0 => format!("{:.1} us", ns / 1e3),
+        _ => format!("{:.1} ms", ns / 1e6),
+    }
 }

@@ -1,72 +1,45 @@
-//! Factors and model, who takes part, and one measurement.
+//! Factors and model, who takes part, and one measurement. Nothing is timed that computes
+//! something else than the library.
 
 use std::path::Path;
 
-use serde_json::Value;
 use signal::models::{self, Model};
-use signal_bench::echo::Trips;
+use signal_bench::args::Subject;
+use signal_bench::bench::{Bench, Library};
+use signal_bench::drive::{Driver, Host, Kept, Trips};
+use signal_bench::feed::Feed;
 use signal_bench::hf_live::{Design, Setting};
 use signal_bench::live::{self, Live};
-use signal_bench::machine::Cores;
-use signal_bench::series::{Figures, Stamps};
-use signal_bench::ticks::{Host, Ticks};
-use signal_bench::workload;
-use signal_command::host::library::Api;
+use signal_bench::series::Figures;
+use signal_bench::workload::{self, Moving};
 
 /// Between two Depths, where threads sleep, ns.
 pub const GAP_NS: u64 = 200_000;
 /// So many times fewer of them.
 pub const APART: usize = 50;
+/// Depths whose results are compared, a trade before each.
+const COMPARED: u64 = 300;
 
 /// Factors and model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Case {
-    /// Factor set and model `test0000`.
-    Test0000,
-    /// Factor set `market`, a linear model; a trade before each Depth.
-    Market,
+pub struct Case {
+    pub title: &'static str,
+    pub key: &'static str,
+    /// Factor set `market`, a linear model, a trade before each Depth; else `test0000`.
+    is_market: bool,
 }
 
-impl Case {
-    /// Both.
-    pub const ALL: [Case; 2] = [Case::Test0000, Case::Market];
-
-    /// For titles.
-    pub fn title(self) -> &'static str {
-        match self {
-            Case::Test0000 => "test0000",
-            Case::Market => "market + linear",
-        }
-    }
-
-    /// For JSON.
-    pub fn key(self) -> &'static str {
-        match self {
-            Case::Test0000 => "test0000",
-            Case::Market => "market_linear",
-        }
-    }
-
-    fn set(self) -> &'static str {
-        match self {
-            Case::Test0000 => "test0000",
-            Case::Market => "market",
-        }
-    }
-
-    fn model(self, file: &Path) -> Result<Box<dyn Model>, String> {
-        match self {
-            Case::Test0000 => {
-                let registry = models::Registry::builtin();
-                let make = registry
-                    .get("test0000")
-                    .ok_or("there is no model test0000")?;
-                Ok(make(&["spread", "mid", "best_bid"]))
-            }
-            Case::Market => models::load(file, None, &[]).map_err(|error| error.to_string()),
-        }
-    }
-}
+pub const CASES: [Case; 2] = [
+    Case {
+        title: "test0000",
+        key: "test0000",
+        is_market: false,
+    },
+    Case {
+        title: "market + linear",
+        key: "market_linear",
+        is_market: true,
+    },
+];
 
 /// Who takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,19 +66,15 @@ impl Contender {
     /// Whether Depths come [`GAP_NS`] apart: a thread that sleeps should be asleep when
     /// the next one comes, as it is when they come 10 to 100 times a second. Back to
     /// back it would find the next Depth before it has gone to sleep.
-    pub fn is_apart(self) -> bool {
-        !matches!(
-            self,
-            Self::Library | Self::Design(Setting::Spin | Setting::SpinOne)
-        )
+    fn is_apart(self) -> bool {
+        self.place() > 2
     }
 
     /// The library's row that this one is compared with.
     pub fn rival(self) -> Contender {
-        if self.is_apart() {
-            Contender::LibraryApart
-        } else {
-            Contender::Library
+        match self.is_apart() {
+            true => Contender::LibraryApart,
+            false => Contender::Library,
         }
     }
 
@@ -127,82 +96,123 @@ impl Contender {
 
 /// What stays the same.
 pub struct Setup<'a> {
-    pub api: &'a Api,
-    pub stamps: &'a Stamps,
-    pub cores: &'a Cores,
+    pub bench: &'a Bench,
+    pub library: &'a Library,
     /// The design's threads', in their order.
     pub design_cores: &'a [usize],
-    pub placement: &'a Value,
-    pub shards: usize,
+    pub subject: &'a Subject,
     pub model: &'a Path,
     pub trips: usize,
 }
 
 impl Setup<'_> {
     /// The library's handle for a case, timing on.
-    pub fn handle(&self, case: Case) -> Result<Live, String> {
-        let config = workload::config(self.placement, self.shards, self.cores, true);
-        live::create(
-            self.api,
-            &match case {
-                Case::Test0000 => config,
-                Case::Market => workload::market(config, self.model),
-            },
-        )
+    fn handle(&self, case: &Case) -> Result<Live, String> {
+        let Subject {
+            placement, shards, ..
+        } = self.subject;
+        let mut config = workload::config(placement, *shards, &self.bench.cores, true);
+        if case.is_market {
+            config = workload::market(config, self.model);
+        }
+        live::create(&self.library.api, &config)
     }
 
     /// The design for a case.
-    pub fn design(&self, case: Case, setting: Setting) -> Result<Design, String> {
-        let model = case.model(self.model)?;
-        Design::start(setting, self.design_cores, case.set(), 1, model)
+    fn design(&self, case: &Case, setting: Setting) -> Result<Design, String> {
+        let (set, model): (_, Box<dyn Model>) = if case.is_market {
+            let model = models::load(self.model, None, &[]);
+            ("market", model.map_err(|error| error.to_string())?)
+        } else {
+            let make = models::Registry::builtin().get("test0000");
+            let make = make.ok_or("there is no model test0000")?;
+            ("test0000", make(&["spread", "mid", "best_bid"]))
+        };
+        Design::start(setting, self.design_cores, set, 1, model)
+    }
+
+    /// Everybody once. Who begins changes, so that what one leaves behind meets each.
+    pub fn repeat(&self, number: usize) -> Result<Vec<Vec<Figures>>, String> {
+        let all = CASES.iter().map(|case| {
+            let count = Contender::ALL.len();
+            let mut figures = vec![None; count];
+            for turn in 0..count {
+                let place = (turn + number) % count;
+                figures[place] = Some(self.measure(case, Contender::ALL[place])?);
+            }
+            Ok(figures.into_iter().flatten().collect())
+        });
+        all.collect()
     }
 
     /// Tick to callback, closed loop.
-    pub fn measure(&self, case: Case, contender: Contender) -> Result<Figures, String> {
-        let trips = if contender.is_apart() {
-            Trips {
-                count: self.trips / APART,
-                gap: self.stamps.ticks(GAP_NS),
-            }
-        } else {
-            Trips {
-                count: self.trips,
-                gap: 0,
-            }
+    fn measure(&self, case: &Case, contender: Contender) -> Result<Figures, String> {
+        let trips = match contender.is_apart() {
+            true => Trips {
+                gap: self.bench.stamps.ticks(GAP_NS),
+                ..Trips::new(self.trips / APART)
+            },
+            false => Trips::new(self.trips),
         };
-        match contender {
-            Contender::Library | Contender::LibraryApart => {
-                let handle = self.handle(case)?;
-                self.run(case, Ticks::new(&*handle, self.stamps), trips)
-            }
-            Contender::Design(setting) => {
-                let design = self.design(case, setting)?;
-                let figures = self.run(case, Ticks::new(&design, self.stamps), trips)?;
-                match design.dropped() {
-                    0 => Ok(figures),
-                    dropped => Err(format!("{}: {dropped} dropped", contender.name())),
-                }
-            }
+        let named = |error| format!("{}, {}: {error}", case.title, contender.name());
+        let Contender::Design(setting) = contender else {
+            return self
+                .trips(case, trips, &mut self.driver(self.handle(case)?))
+                .map_err(named);
+        };
+        let mut driver = self.driver(self.design(case, setting)?);
+        let figures = self.trips(case, trips, &mut driver).map_err(named)?;
+        match driver.host.dropped() {
+            0 => Ok(figures),
+            dropped => Err(named(format!("{dropped} dropped"))),
         }
     }
 
-    fn run<H: Host>(
+    fn driver<H: Host>(&self, host: H) -> Driver<'_, H> {
+        Driver::new(host, &self.bench.stamps)
+    }
+
+    fn trips(
         &self,
-        case: Case,
-        ticks: Ticks<'_, H>,
+        case: &Case,
         trips: Trips,
+        driver: &mut Driver<'_, impl Host>,
     ) -> Result<Figures, String> {
-        let mut ticks = match case {
-            Case::Test0000 => ticks,
-            Case::Market => ticks.with_trades(),
-        };
-        let series = ticks.tick_to_callback(trips)?;
-        match ticks.received() {
-            received if received == trips.in_all() => Ok(series.figures(self.stamps)),
-            received => Err(format!(
-                "{case:?}: {} Depths were sent, {received} results came",
-                trips.in_all()
-            )),
+        let (series, _) = driver.trips::<false>(trips, &mut Moving::new(case.is_market))?;
+        Ok(series.figures(&self.bench.stamps))
+    }
+
+    /// Refuses a setting of the design whose results are not the library's, bit by bit.
+    pub fn check(&self, case: &Case) -> Result<(), String> {
+        let expected = self.results(self.handle(case)?)?;
+        for setting in Setting::ALL {
+            let found = self.results(self.design(case, setting)?)?;
+            let mut pairs = expected.iter().zip(&found).enumerate();
+            if let Some((place, (ours, theirs))) = pairs.find(|(_, (ours, theirs))| ours != theirs)
+            {
+                return Err(format!(
+                    "{}, {}: result {place} is {theirs:?}, the library's is {ours:?}",
+                    case.title,
+                    setting.name()
+                ));
+            }
         }
+        Ok(())
+    }
+
+    /// Symbols, times and the values' bits.
+    fn results(&self, host: impl Host) -> Result<Vec<(String, i64, Vec<u64>)>, String> {
+        let mut driver = Driver::with(host, Kept::default(), &self.bench.stamps);
+        let mut feed = Feed::new(1);
+        for number in 0..COMPARED {
+            driver.host.on_trade(&feed.trade());
+            driver.host.on_depth(&feed.depth());
+            driver.wait(number + 1)?;
+        }
+        let bits = |values: Vec<f64>| values.into_iter().map(f64::to_bits).collect();
+        let kept = driver.probe.0.take().into_iter();
+        Ok(kept
+            .map(|(symbol, time, values)| (symbol, time, bits(values)))
+            .collect())
     }
 }

@@ -1,91 +1,284 @@
-//! The design that the library replaces beside the library, in one run.
+//! The design that the library replaces beside the library, in one run. What exactly is
+//! timed: `benches/README.md`. `--help` lists the flags.
 //!
 //! | file | what |
 //! |---|---|
-//! | `args` | the flags |
-//! | `cases` | factors and model; who takes part; one measurement |
-//! | `agree` | both must compute the same values |
-//! | `report` | the header, the tables, the goals, the JSON |
-//!
-//! What exactly is timed: `benches/README.md`. `--help` lists the flags.
+//! | `cases` | factors and model; who takes part; one measurement; both compute the same |
 
-mod agree;
-mod args;
 mod cases;
-mod report;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use serde_json::{Map, Value, json};
+use signal_bench::args::{Common, Subject, positive};
 use signal_bench::bench::{self, Bench, Ended, Library};
-use signal_bench::echo::{self, Trips};
-use signal_bench::runs::Runs;
-use signal_bench::series::Series;
+use signal_bench::echo;
+use signal_bench::folder::Folder;
+use signal_bench::hf_live::Setting;
+use signal_bench::machine::{self, Cores};
+use signal_bench::report::{FIGURES, Goal, Table, figures};
+use signal_bench::series::{Figures, median};
 use signal_bench::workload;
 
-use args::Args;
-use cases::{Case, Contender, Setup};
-use report::Repetition;
+use cases::{APART, CASES, Contender, GAP_NS, Setup};
+
+/// Tick to callback of the design that the library replaces, beside the library.
+#[derive(Debug, Parser)]
+#[command(name = "hf_live_design")]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    subject: Subject,
+    /// Trips a repetition of the library and of settings that spin; a fiftieth of it
+    /// where they sleep [default: 100000; 4000 with --quick]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    iterations: Option<usize>,
+}
+
+/// The design's fastest: all its threads spin, on a core each where there are cores. The
+/// goals are against it.
+const BEST: Contender = Contender::Design(Setting::Spin);
+
+/// The line; everybody, in the order of the cases and of [`Contender::ALL`].
+type Repetition = (Figures, Vec<Vec<Figures>>);
+type Read = fn(&Figures) -> f64;
+
+const P50: Read = |figures| figures.p50;
+const P99: Read = |figures| figures.p99.unwrap_or_default();
+
+/// The design's cores: those of `--lane-cores`. Where that is not given, the lane's and
+/// a second one, if one is free: `spin` has two threads that spin.
+fn design_cores(named: &[usize], cores: &Cores) -> Vec<usize> {
+    let mut design = cores.lanes.clone();
+    if named.is_empty() {
+        let taken: Vec<usize> = cores.lanes.iter().chain([&cores.host]).copied().collect();
+        design.extend(machine::another(&taken));
+    }
+    design
+}
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    bench::exit("hf_live_design", run(&args))
+    bench::main("hf_live_design", run)
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
     let bench = Bench::start("hf_live_design", &args.common)?;
-    let library = Library::load(&args.subject)?;
-    let design_cores = args.design_cores(&bench.cores);
-    report::header(args, &bench, &library, &design_cores);
-    let model = workload::linear_model()?;
+    let library = Library::load(&args.subject.lib)?;
+    let design_cores = design_cores(&args.common.lane_cores, &bench.cores);
+    let iterations = args.common.or(args.iterations, 100_000, 4_000);
+    let repetitions = args.common.repetitions(5);
+    let mut lines = vec![
+        ("library", library.describe()),
+        (
+            "libsignal",
+            format!("{}, idle spin, timing on", args.subject.describe()),
+        ),
+    ];
+    lines.extend(Setting::ALL.map(|setting| (setting.name(), setting.about(&design_cores))));
+    let timed = format!(
+        "on core {}, the host's thread: from a stamp before on_data(Depth) to the first stamp in\n\
+         the callback; one Depth under way, the host spins on poll; nothing is subtracted",
+        bench.cores.host
+    );
+    let run = format!(
+        "{repetitions} repetitions of {iterations} trips, all in turn; where threads sleep {}, {} us apart,\n\
+         compared with libsignal at the same gap; market gets a trade, untimed, 1 us before each Depth,\n\
+         in the rows apart {} us before",
+        iterations / APART,
+        GAP_NS / 1000,
+        GAP_NS / 1000,
+    );
+    lines.extend([
+        (
+            "its cores",
+            format!("{design_cores:?}: the tick thread's first"),
+        ),
+        ("timed", timed),
+        ("run", run),
+    ]);
+    let question =
+        "the design that the library replaces, beside the library: same factors, same models";
+    bench.header(question, &lines);
+    let folder = Folder::new("hf-live")?;
+    let model = workload::linear_model(&folder)?;
     let setup = Setup {
-        api: &library.api,
-        stamps: &bench.stamps,
-        cores: &bench.cores,
+        bench: &bench,
+        library: &library,
         design_cores: &design_cores,
-        placement: &args.subject.placement,
-        shards: args.subject.shards,
-        model: model.path(),
-        trips: args.iterations(),
+        subject: &args.subject,
+        model: &model,
+        trips: iterations,
     };
-    for case in Case::ALL {
-        agree::check(&setup, case)?;
+    for case in &CASES {
+        setup.check(case)?;
     }
-    println!("values: equal to the library's, bit by bit, in every setting\n");
-
-    let half = Trips {
-        count: args.iterations() / 2,
-        gap: 0,
+    bench.say("values: equal to the library's, bit by bit, in every setting\n");
+    let runs = bench.repeat(repetitions, "", |number| {
+        echo::around(&bench, iterations, || setup.repeat(number))
+    })?;
+    let shown = bench.shown(&runs);
+    tables(&bench, &shown);
+    let goals = |case: usize| {
+        let title = CASES[case].title;
+        [("the median", P50, 5.0), ("p99", P99, 20.0)].map(|(at, read, least)| {
+            let what = format!(
+                "{title}: times faster than its best setting, {}, at {at}",
+                BEST.name()
+            );
+            let times = times(&shown, case, BEST, read);
+            (at, least, Goal::at_least(&what, Some(times), least, ""))
+        })
     };
-    let mut repetitions = Runs::default();
-    for number in 0..args.repetitions() {
-        let name = format!("repetition {}", number + 1);
-        repetitions.push(bench.run(&name, || repeat(&bench, &setup, half, number))?);
-    }
-    let repetitions = bench.shown(&repetitions);
-    report::tables(&bench, repetitions);
-    let result = report::to_json(args, &bench, &library, &design_cores, repetitions);
-    bench.end(result)
+    let per_case = |value: &dyn Fn(usize) -> Value| -> Map<String, Value> {
+        let cases = CASES.iter().enumerate();
+        cases
+            .map(|(case, of)| (of.key.to_owned(), value(case)))
+            .collect()
+    };
+    let repetition = |(line, measured): &&Repetition| {
+        let mut value = per_case(&|case| {
+            let named = Contender::ALL.iter().zip(&measured[case]);
+            named
+                .map(|(of, figures)| (of.name(), json!(figures)))
+                .collect()
+        });
+        value.insert("line_round_trip".into(), json!(line));
+        Value::Object(value)
+    };
+    let compared = |case| -> Value {
+        let rows = Contender::ALL.into_iter().map(|contender| {
+            let ratio = |read| times(&shown, case, contender, read);
+            (
+                contender.name(),
+                json!({ "p50": ratio(P50), "p99": ratio(P99) }),
+            )
+        });
+        rows.collect()
+    };
+    let judged = |case| -> Value {
+        let goals = goals(case).map(|(at, least, goal)| {
+            json!({
+                "at": at,
+                "setting": BEST.name(),
+                "times": goal.value,
+                "at_least": least,
+                "met": goal.met,
+            })
+        });
+        json!(goals)
+    };
+    let result = json!({
+        "library": library.to_json(),
+        "placement": args.subject.placement,
+        "shards": args.subject.shards,
+        "design_cores": design_cores,
+        "iterations": iterations,
+        "repetitions": repetitions,
+        "goals": bench.compared(|| per_case(&judged).into()),
+        "times_the_library": bench.compared(|| per_case(&compared).into()),
+        "per_repetition": shown.iter().map(repetition).collect::<Vec<_>>(),
+    });
+    let all = || {
+        (0..CASES.len())
+            .flat_map(|case| goals(case).map(|(_, _, goal)| goal))
+            .collect()
+    };
+    bench.end(all, result)
 }
 
-/// Everybody once, and the line before and after.
-fn repeat(bench: &Bench, setup: &Setup, half: Trips, number: usize) -> Result<Repetition, String> {
-    let mut line = Series::new();
-    echo::line(&bench.stamps, bench.lane(), half, &mut line)?;
-    let mut measured = Vec::new();
-    for case in Case::ALL {
-        // Who begins changes, so that what one leaves behind meets each.
-        let count = Contender::ALL.len();
-        let mut figures = vec![None; count];
-        for turn in 0..count {
-            let place = (turn + number) % count;
-            figures[place] = Some(setup.measure(case, Contender::ALL[place])?);
+/// Times the library's figure, median over the repetitions. The library's Depths come as
+/// far apart as the contender's.
+fn times(shown: &[&Repetition], case: usize, contender: Contender, read: Read) -> f64 {
+    let (theirs, ours) = (contender.place(), contender.rival().place());
+    median(
+        shown
+            .iter()
+            .map(|(_, of)| read(&of[case][theirs]) / read(&of[case][ours])),
+    )
+}
+
+/// A table for each case, and how the design's other settings compare.
+fn tables(bench: &Bench, shown: &[&Repetition]) {
+    let line: Vec<Figures> = shown.iter().map(|(line, _)| *line).collect();
+    bench.say(format!(
+        "line round trip: {:.1} ns, median",
+        median(line.iter().map(P50))
+    ));
+    for (case, of) in CASES.iter().enumerate() {
+        let columns = FIGURES.into_iter().chain(["x ours", "p99 x ours"]);
+        let mut table = Table::new(of.title, columns);
+        for contender in Contender::ALL {
+            let all: Vec<Figures> = shown
+                .iter()
+                .map(|(_, of)| of[case][contender.place()])
+                .collect();
+            let ratios =
+                [P50, P99].map(|read| format!("{:.2}", times(shown, case, contender, read)));
+            table.row(
+                contender.name(),
+                figures(&all, &line).into_iter().chain(ratios),
+            );
         }
-        measured.push(figures.into_iter().flatten().collect());
+        bench.show(table);
     }
-    echo::line(&bench.stamps, bench.lane(), half, &mut line)?;
-    Ok(Repetition {
-        line: line.figures(&bench.stamps),
-        measured,
-    })
+    if !bench.may_compare() {
+        return;
+    }
+    for (case, of) in CASES.iter().enumerate() {
+        for (what, setting) in [
+            ("its usual setting", Setting::Sleep),
+            ("both its threads made one", Setting::SpinOne),
+        ] {
+            let contender = Contender::Design(setting);
+            bench.say(format!(
+                "{}: {:.1} times faster than {what}, {}, at the median, {:.1} times at p99",
+                of.title,
+                times(shown, case, contender, P50),
+                setting.name(),
+                times(shown, case, contender, P99),
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_setting_is_compared_at_its_own_gap() {
+        let figures = |p50, p99| Figures {
+            p99: Some(p99),
+            ..Figures::mean(p50, 1)
+        };
+        // The library 100 and 200 ns back to back, 300 and 400 apart.
+        let row = Contender::ALL.map(|contender| match contender {
+            Contender::Library => figures(100.0, 200.0),
+            Contender::LibraryApart => figures(300.0, 400.0),
+            Contender::Design(Setting::Spin) => figures(500.0, 3900.0),
+            Contender::Design(Setting::Sleep) => figures(3000.0, 4000.0),
+            Contender::Design(_) => figures(9e6, 9e6),
+        });
+        let run: Repetition = (figures(50.0, 60.0), vec![row.to_vec()]);
+        let times = |contender, read| times(&[&run], 0, contender, read);
+        assert_eq!((times(BEST, P50), times(BEST, P99)), (5.0, 19.5));
+        assert_eq!(times(Contender::Design(Setting::Sleep), P50), 10.0);
+        assert_eq!(times(Contender::LibraryApart, P99), 1.0);
+    }
+
+    #[test]
+    fn a_second_core_is_taken_unless_cores_were_named() {
+        let allowed = machine::allowed();
+        let (host, lane) = (allowed[0], allowed[allowed.len() - 1]);
+        let lanes = vec![lane];
+        let cores = Cores { host, lanes };
+        assert_eq!(design_cores(&[lane], &cores), [lane]);
+        let chosen = design_cores(&[], &cores);
+        let third = allowed.iter().any(|core| ![host, lane].contains(core));
+        assert_eq!(chosen.len(), 1 + usize::from(third));
+        assert_eq!(chosen[0], lane);
+        assert!(!chosen[1..].iter().any(|core| [host, lane].contains(core)));
+    }
 }

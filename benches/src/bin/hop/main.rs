@@ -4,28 +4,26 @@
 //! | file | what |
 //! |---|---|
 //! | `contenders` | the rings and channels |
-//! | `message` | what is in a message |
-//! | `latency` | there and back, one message under way |
-//! | `throughput` | one way, as fast as it goes |
-//! | `report` | the header, the tables, the JSON |
+//! | `measure` | there and back, one message under way; one way, as fast as it goes |
 
 mod contenders;
-mod latency;
-mod message;
-mod report;
-mod throughput;
+mod measure;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use serde::Serialize;
+use serde_json::{Value, json};
 use signal_bench::args::{Common, positive};
 use signal_bench::bench::{self, Bench, Ended};
-use signal_bench::echo::{self, Trips};
-use signal_bench::runs::Runs;
-use signal_bench::series::Series;
+use signal_bench::drive::Trips;
+use signal_bench::echo;
+use signal_bench::judge::Runs;
+use signal_bench::report::{FIGURES, Table, figures, ratio, spread};
+use signal_bench::series::{Figures, median};
 
-use contenders::Entry;
-use report::{Repetition, Size};
+use contenders::{Entry, SLOTS};
+use measure::Setting;
 
 /// What one hop between two cores costs: our ring beside a cache line and other rings.
 #[derive(Debug, Parser)]
@@ -33,10 +31,10 @@ use report::{Repetition, Size};
 struct Args {
     #[command(flatten)]
     common: Common,
-    /// Trips a repetition, contender and size [default: 50000]
+    /// Trips a repetition, contender and size [default: 50000; 2000 with --quick]
     #[arg(long, value_name = "N", value_parser = positive)]
     iterations: Option<usize>,
-    /// Messages of a throughput measurement [default: 500000]
+    /// Messages of a throughput measurement [default: 500000; 20000 with --quick]
     #[arg(long, value_name = "N", value_parser = positive)]
     messages: Option<usize>,
     /// Only contenders with this in their name; ours always
@@ -44,96 +42,302 @@ struct Args {
     only: String,
 }
 
-impl Args {
-    fn iterations(&self) -> usize {
-        let default = self.common.pick(50_000, 2_000);
-        self.iterations.unwrap_or(default)
+/// One size once: the line, and of each contender there and back, and million messages a
+/// second.
+type Repetition = (Figures, Vec<(Figures, f64)>);
+
+/// A contender's figures, one a repetition.
+#[derive(Serialize)]
+struct Contender {
+    name: &'static str,
+    how: &'static str,
+    ours: bool,
+    median_ratio_to_line: Value,
+    there_and_back: Vec<Figures>,
+    million_messages_per_s: Vec<f64>,
+}
+
+/// Messages of one size.
+#[derive(Serialize)]
+struct Size {
+    bytes: usize,
+    /// The line round trip, one a repetition.
+    line: Vec<Figures>,
+    contenders: Vec<Contender>,
+    latency: Option<Verdict>,
+    throughput: Option<Verdict>,
+}
+
+/// The best of ours beside the best peer.
+#[derive(Serialize)]
+struct Verdict {
+    ours: &'static str,
+    best_peer: &'static str,
+    /// Of each repetition ours divided by the peer: the median, the least, the greatest.
+    ours_to_peer: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Verdict {
+    fn of(all: &[Contender], values: impl Fn(&Contender) -> Vec<f64>, more: bool) -> Option<Self> {
+        let best = |ours: bool| {
+            let key = |contender: &&Contender| {
+                let middle = median(values(contender));
+                if more { -middle } else { middle }
+            };
+            let all = all.iter().filter(|contender| contender.ours == ours);
+            all.min_by(|a, b| key(a).total_cmp(&key(b)))
+        };
+        let (ours, peer) = (best(true)?, best(false)?);
+        let pairs = values(ours).into_iter().zip(values(peer));
+        let ratios: Vec<f64> = pairs.map(|(ours, peer)| ours / peer).collect();
+        Some(Self {
+            ours: ours.name,
+            best_peer: peer.name,
+            min: ratios.iter().copied().reduce(f64::min)?,
+            max: ratios.iter().copied().reduce(f64::max)?,
+            ours_to_peer: median(ratios),
+        })
     }
 
-    fn messages(&self) -> usize {
-        let default = self.common.pick(500_000, 20_000);
-        self.messages.unwrap_or(default)
+    /// In words. A difference that not even all repetitions agree on is none.
+    fn words(&self, less_is_better: bool) -> &'static str {
+        match (self.min > 1.0, self.max < 1.0, less_is_better) {
+            (false, false, _) => "no difference that every repetition shows",
+            (_, true, true) | (true, _, false) => "ours is faster",
+            _ => "the peer is faster",
+        }
+    }
+}
+
+impl Size {
+    fn new(bytes: usize, entries: &[Entry], shown: &[&Repetition], bench: &Bench) -> Self {
+        let line: Vec<Figures> = shown.iter().map(|(line, _)| *line).collect();
+        let contender = |(place, entry): (usize, &Entry)| {
+            let of = |(_, all): &&Repetition| all[place];
+            let (there_and_back, rates): (Vec<_>, Vec<_>) = shown.iter().map(of).unzip();
+            Contender {
+                name: entry.name,
+                how: entry.how,
+                ours: entry.is_ours(),
+                median_ratio_to_line: bench.compared(|| ratio(&there_and_back, &line).into()),
+                there_and_back,
+                million_messages_per_s: rates,
+            }
+        };
+        let contenders: Vec<_> = entries.iter().enumerate().map(contender).collect();
+        let medians = |of: &Contender| of.there_and_back.iter().map(|row| row.p50).collect();
+        let rates = |of: &Contender| of.million_messages_per_s.clone();
+        let compared = bench.may_compare();
+        Self {
+            bytes,
+            line,
+            latency: Verdict::of(&contenders, medians, false).filter(|_| compared),
+            throughput: Verdict::of(&contenders, rates, true).filter(|_| compared),
+            contenders,
+        }
     }
 
-    fn repetitions(&self) -> usize {
-        self.common.repetitions(7)
+    fn table(&self, is_invalid: bool) -> Table {
+        let invalid = if is_invalid { ", INVALID" } else { "" };
+        let title = format!("{} B, there and back{invalid}", self.bytes);
+        let mut table = Table::new(&title, FIGURES.into_iter().chain(["M msg/s", "min .. max"]));
+        let none = ["-".to_owned(), String::new()];
+        table.row(
+            "line, no message",
+            figures(&self.line, &self.line).into_iter().chain(none),
+        );
+        for of in &self.contenders {
+            let rates = spread(of.million_messages_per_s.iter().copied(), 1);
+            table.row(
+                of.name,
+                figures(&of.there_and_back, &self.line)
+                    .into_iter()
+                    .chain(rates),
+            );
+        }
+        table
     }
 }
 
 fn main() -> ExitCode {
-    bench::exit("hop", run(&Args::parse()))
+    bench::main("hop", run)
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
     let bench = Bench::start("hop", &args.common)?;
-    let chosen = |entries: Vec<Entry>| -> Vec<Entry> {
-        let wanted = |entry: &Entry| entry.ours || entry.name.contains(&args.only);
-        entries.into_iter().filter(wanted).collect()
-    };
+    let repetitions = args.common.repetitions(7);
+    let iterations = args.common.or(args.iterations, 50_000, 2_000);
+    let messages = args.common.or(args.messages, 500_000, 20_000);
     let mut sizes = [
-        Size::new::<8>(chosen(contenders::all::<8>())),
-        Size::new::<16>(chosen(contenders::all::<16>())),
-        Size::new::<56>(chosen(contenders::all::<56>())),
+        (64, contenders::all::<8>()),
+        (128, contenders::all::<16>()),
+        (448, contenders::all::<56>()),
     ];
-    report::header(args, &bench, &sizes[0]);
+    for (_, entries) in &mut sizes {
+        entries.retain(|entry| entry.is_ours() || entry.name.contains(&args.only));
+    }
+    header(&bench, &sizes[0].1, (repetitions, iterations, messages));
+    let setting = Setting {
+        stamps: &bench.stamps,
+        lane: bench.lane(),
+        trips: Trips::new(iterations),
+        messages: messages as u64,
+    };
     let mut runs = [Runs::default(), Runs::default(), Runs::default()];
-    for number in 0..args.repetitions() {
-        for (size, runs) in sizes.iter().zip(&mut runs) {
-            let name = format!("{} B, repetition {}", size.bytes, number + 1);
-            let run = bench.run(&name, || repeat(args, &bench, size, number));
-            runs.push(run.map_err(|error| format!("{} B, {error}", size.bytes))?);
+    for number in 0..repetitions {
+        for ((bytes, entries), runs) in sizes.iter().zip(&mut runs) {
+            let name = format!("{bytes} B, repetition {}", number + 1);
+            let run = bench.run(&name, || repeat(&bench, &setting, entries, number));
+            runs.0
+                .push(run.map_err(|error| format!("{bytes} B, {error}"))?);
         }
     }
-    for (size, runs) in sizes.iter_mut().zip(&runs) {
-        size.take(bench.shown(runs));
-        size.print();
-        runs.print_invalid();
+    // Whether all of them may be compared, before one is.
+    let shown = runs.each_ref().map(|runs| bench.shown(runs));
+    let mut all = Vec::new();
+    for (((bytes, entries), shown), runs) in sizes.iter().zip(&shown).zip(&runs) {
+        let size = Size::new(*bytes, entries, shown, &bench);
+        bench.show(size.table(runs.are_invalid()));
+        all.push(size);
     }
-    bench.print_validity();
     if bench.may_compare() {
-        report::verdicts(&sizes);
+        verdicts(&bench, &all);
     }
-    let result = report::to_json(args, &bench, &sizes);
-    bench.end(result)
+    let result = json!({
+        "repetitions": repetitions,
+        "iterations": iterations,
+        "messages": messages,
+        "slots": SLOTS,
+        "sizes": all,
+    });
+    bench.end(Vec::new, result)
 }
 
 /// One size once: the line half before and half after the contenders, who take turns
 /// in being first.
-fn repeat(args: &Args, bench: &Bench, size: &Size, number: usize) -> Result<Repetition, String> {
-    let (stamps, lane) = (&bench.stamps, bench.lane());
-    let trips = Trips {
-        count: args.iterations(),
-        gap: 0,
-    };
-    let half = Trips {
-        count: trips.count.div_ceil(2),
-        ..trips
-    };
-    let latency = latency::Setting {
-        stamps,
-        lane,
-        trips,
-    };
-    let throughput = throughput::Setting {
-        stamps,
-        lane,
-        messages: args.messages() as u64,
-    };
-    let mut line = Series::new();
-    echo::line(stamps, lane, half, &mut line)?;
-    let count = size.contenders.len();
-    let mut measured = vec![None; count];
-    for turn in 0..count {
-        let place = (number + turn) % count;
-        let contender = &size.contenders[place];
-        let named = |error| format!("{}: {error}", contender.entry.name);
-        let series = (contender.entry.latency)(&latency).map_err(named)?;
-        let rate = (contender.entry.throughput)(&throughput).map_err(named)?;
-        measured[place] = Some((series.figures(stamps), rate));
-    }
-    echo::line(stamps, lane, half, &mut line)?;
-    Ok(Repetition {
-        line: line.figures(stamps),
-        contenders: measured.into_iter().flatten().collect(),
+fn repeat(
+    bench: &Bench,
+    setting: &Setting,
+    entries: &[Entry],
+    number: usize,
+) -> Result<Repetition, String> {
+    echo::around(bench, setting.trips.count, || {
+        let count = entries.len();
+        let mut measured = vec![None; count];
+        for turn in 0..count {
+            let place = (number + turn) % count;
+            let entry = &entries[place];
+            let named = |error| format!("{}: {error}", entry.name);
+            let series = entry.latency(setting).map_err(named)?;
+            let rate = entry.throughput(setting).map_err(named)?;
+            measured[place] = Some((series.figures(setting.stamps), rate));
+        }
+        Ok(measured.into_iter().flatten().collect())
     })
+}
+
+fn header(
+    bench: &Bench,
+    entries: &[Entry],
+    (repetitions, iterations, messages): (usize, usize, usize),
+) {
+    let (host, lane) = (bench.cores.host, bench.lane());
+    let latency = format!(
+        "stamp before the send to stamp after the answer was checked, both on core {host};\n\
+         core {lane} sends each message on through a second ring of the same kind; one message\n\
+         under way; includes one clock read, nothing is subtracted"
+    );
+    let throughput = format!(
+        "one way, core {host} to core {lane}: stamp before the first send to stamp after the\n\
+         receiver has said that it checked the last; a full ring is tried again at once"
+    );
+    let checked = "on arrival: the number, in the first and last word of every line of the message";
+    let line = "one cache line there and back with plain atomics, half before and half after the others\n\
+         in each repetition and size: the ratio's divisor";
+    let run = format!(
+        "{repetitions} repetitions, each {iterations} trips and {messages} messages a contender and size; {SLOTS} slots;\n\
+         no pause hints; who is first changes each repetition"
+    );
+    let hows = entries
+        .iter()
+        .map(|entry| format!("{}: {}", entry.name, entry.how));
+    let lines = [
+        ("latency", latency),
+        ("throughput", throughput),
+        ("checked", checked.to_owned()),
+        ("line", line.to_owned()),
+        ("run", run),
+        ("contenders", hows.collect::<Vec<_>>().join("\n")),
+    ];
+    bench.header("what one hop between two cores costs", &lines);
+}
+
+/// Says who is fastest, ours beside the best peer.
+fn verdicts(bench: &Bench, sizes: &[Size]) {
+    for (what, less) in [("there and back", true), ("throughput", false)] {
+        let better = if less { "less" } else { "more" };
+        bench.say(format!("{what}, ours / best peer ({better} is better):"));
+        for size in sizes {
+            let verdict = if less {
+                &size.latency
+            } else {
+                &size.throughput
+            };
+            let words = verdict
+                .as_ref()
+                .map_or("no peer was measured".to_owned(), |of| {
+                    format!(
+                        "{} / {} = {:.3} ({:.3} .. {:.3}): {}",
+                        of.ours,
+                        of.best_peer,
+                        of.ours_to_peer,
+                        of.min,
+                        of.max,
+                        of.words(less)
+                    )
+                });
+            bench.say(format!("  {:>4} B  {words}", size.bytes));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contender(name: &'static str, ours: bool, rates: [f64; 3]) -> Contender {
+        Contender {
+            name,
+            how: "",
+            ours,
+            median_ratio_to_line: Value::Null,
+            there_and_back: Vec::new(),
+            million_messages_per_s: rates.into(),
+        }
+    }
+
+    #[test]
+    fn the_best_of_ours_stands_beside_the_best_peer() {
+        let all = [
+            contender("slow", true, [1.0; 3]),
+            contender("ours", true, [30.0, 20.0, 10.0]),
+            contender("peer", false, [10.0, 10.0, 40.0]),
+            contender("other", false, [9.0; 3]),
+        ];
+        let values = |of: &Contender| of.million_messages_per_s.clone();
+        let verdict = Verdict::of(&all, values, true).unwrap();
+        assert_eq!((verdict.ours, verdict.best_peer), ("ours", "peer"));
+        assert_eq!(
+            (verdict.ours_to_peer, verdict.min, verdict.max),
+            (2.0, 0.25, 3.0)
+        );
+        assert!(verdict.words(false).starts_with("no difference"));
+        let verdict = Verdict::of(&all, values, false).unwrap();
+        assert_eq!((verdict.ours, verdict.best_peer), ("slow", "other"));
+        assert_eq!(verdict.words(true), "ours is faster");
+        assert_eq!(verdict.words(false), "the peer is faster");
+        assert!(Verdict::of(&all[..2], values, true).is_none());
+    }
 }

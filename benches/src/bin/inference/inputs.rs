@@ -10,13 +10,11 @@ use serde::Deserialize;
 
 /// Values of a row.
 pub const FACTORS: usize = 15;
-
 /// Outputs that a model has at most.
 pub const OUTPUTS: usize = 2;
 
 /// A factor vector, as the engine's model stage holds it.
 pub type Row = [f64; FACTORS];
-
 /// Outputs; a model that has fewer leaves the rest alone.
 pub type Out = [f64; OUTPUTS];
 
@@ -31,7 +29,7 @@ pub struct Inputs {
     /// Where the model files are.
     #[serde(skip)]
     pub folder: PathBuf,
-    /// The rows, as many as a power of two.
+    /// As many as a power of two.
     pub rows: Vec<Row>,
     /// By model file: what its trainer's library computes for each row.
     pub outputs: BTreeMap<String, Vec<Vec<f64>>>,
@@ -44,10 +42,16 @@ pub struct Inputs {
 pub fn load(asked: Option<&Path>) -> Result<Inputs, String> {
     let folder = match asked {
         Some(folder) => folder.to_owned(),
-        None => beside_the_program()?,
+        None => {
+            let program = std::env::current_exe().map_err(|error| error.to_string())?;
+            program.with_file_name("inference-models")
+        }
     };
     let index = folder.join("bench.json");
-    if !index.exists() || (asked.is_none() && is_stale(&index)) {
+    let age = |path: &Path| fs::metadata(path).and_then(|about| about.modified());
+    let made = age(&index).unwrap_or(SystemTime::UNIX_EPOCH);
+    let is_stale = asked.is_none() && age(Path::new(SCRIPT)).is_ok_and(|script| script > made);
+    if !index.exists() || is_stale {
         make(&folder)?;
     }
     let named = |error: String| format!("{}: {error}", index.display());
@@ -71,33 +75,19 @@ pub fn load(asked: Option<&Path>) -> Result<Inputs, String> {
     Ok(Inputs { folder, ..inputs })
 }
 
-fn beside_the_program() -> Result<PathBuf, String> {
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let folder = program.parent().ok_or("this program lies in no folder")?;
-    Ok(folder.join("inference-models"))
-}
-
-fn is_stale(index: &Path) -> bool {
-    let age = |path: &Path| fs::metadata(path).and_then(|about| about.modified()).ok();
-    let made = age(index).unwrap_or(SystemTime::UNIX_EPOCH);
-    age(Path::new(SCRIPT)).is_some_and(|script| script > made)
-}
-
 fn make(folder: &Path) -> Result<(), String> {
     println!(
         "training the models into {} (python3 models.py, once)",
         folder.display()
     );
-    let failed = |why: String| {
-        format!(
-            "python3 {SCRIPT} {}: {why}; it needs the packages of tests/python/requirements.txt",
-            folder.display()
-        )
-    };
     let status = Command::new("python3").arg(SCRIPT).arg(folder).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(failed(status.to_string())),
-        Err(error) => Err(failed(error.to_string())),
-    }
+    let why = match status {
+        Ok(status) if status.success() => return Ok(()),
+        Ok(status) => status.to_string(),
+        Err(error) => error.to_string(),
+    };
+    Err(format!(
+        "python3 {SCRIPT} {}: {why}; it needs the packages of tests/python/requirements.txt",
+        folder.display()
+    ))
 }

@@ -5,142 +5,221 @@
 //! that a ratio is formed of figures from the same moment. Nothing is timed that
 //! does not compute what the model's trainer computes. What exactly is timed:
 //! `benches/README.md`. `--help` lists the flags.
+//!
+//! | file | what |
+//! |---|---|
+//! | `inputs` | the models' folder: made by `models.py`, read |
+//! | `engines` | who is timed, on which model |
+//! | `measure` | timing one of them |
 
 mod allocations;
-mod args;
-mod contenders;
+mod engines;
 mod inputs;
-mod machine;
 mod measure;
-mod report;
 
+use std::hint::black_box;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::{env, fs};
 
-use args::{Args, Command};
-use contenders::{Engine, Engines, GROUPS, Group};
-use inputs::{Inputs, OUTPUTS};
-use measure::{Clock, Nothing, Timed};
-use report::{Line, Run};
-use signal_bench::bench::{self, Ended};
-use signal_bench::contention::Taken;
-use signal_bench::runs::{self, Tally};
+use clap::Parser;
+use serde_json::{Map, Value, json};
+use signal_bench::args::{Common, thousand};
+use signal_bench::bench::{self, Bench, Ended};
+use signal_bench::judge::Runs;
+use signal_bench::report::{Goal, Table, spread};
+use signal_bench::series::{Figures, batched, median};
+
+use engines::{Engine, Engines, GROUPS, Group};
+use inputs::{Inputs, OUTPUTS, Out, Row};
+use measure::Timed;
 
 /// How far an output may be off the trainer's: this, or this part of it.
 const TOLERANCE: f64 = 1e-5;
 
+/// What one inference costs, beside other engines.
+#[derive(Debug, Parser)]
+#[command(name = "inference")]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Inferences a repetition and line, at least 1000 [default: 20000; 2000 with --quick]
+    #[arg(long, value_name = "N", value_parser = thousand)]
+    samples: Option<usize>,
+    /// Folder made by models.py DIR [default: one beside the program, made anew when models.py is
+    /// younger]
+    #[arg(long, value_name = "DIR")]
+    models: Option<PathBuf>,
+    /// A missing library is a failure; else its lines say so and the run goes on
+    #[arg(long)]
+    require_peers: bool,
+}
+
+/// A line of the table.
+struct Line {
+    group: &'static Group,
+    engine: Engine,
+    file: &'static str,
+    /// Or why it is not measured.
+    measured: Result<Measured, String>,
+}
+
+/// What a line shows.
+struct Measured {
+    timed: Box<dyn Timed>,
+    /// Inferences between two stamps.
+    batch: usize,
+    /// Most allocations that one inference took.
+    allocations: u64,
+    /// Greatest distance from the trainer's outputs, relative above 1.
+    off: f64,
+    runs: Runs<Figures>,
+}
+
+impl Measured {
+    fn p50(&self) -> f64 {
+        median(self.runs.shown().iter().map(|of| of.p50))
+    }
+
+    fn p99(&self) -> f64 {
+        median(self.runs.shown().iter().filter_map(|of| of.p99))
+    }
+}
+
+/// Median over the repetitions in which both are valid of the ratio of their medians;
+/// `None` without such a repetition.
+fn times(of: &Runs<Figures>, base: &Runs<Figures>) -> Option<f64> {
+    let both = of.0.iter().zip(&base.0);
+    let valid = both.filter(|(of, base)| of.taken.is_valid() && base.taken.is_valid());
+    let ratios: Vec<f64> = valid
+        .map(|(of, base)| of.value.p50 / base.value.p50)
+        .collect();
+    (!ratios.is_empty()).then(|| median(ratios))
+}
+
 fn main() -> ExitCode {
-    let args = match args::parse(env::args().skip(1)) {
-        Ok(Command::Run(args)) => args,
-        Ok(Command::Help) => {
-            println!("{}", args::USAGE);
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("inference: {error} (--help lists the flags)");
-            return ExitCode::from(2);
-        }
-    };
-    bench::exit("inference", run(&args))
+    bench::main("inference", run)
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
     let inputs = inputs::load(args.models.as_deref())?;
-    let core = machine::pin(args.core)?;
-    let clock = Clock::new();
+    let bench = Bench::start_alone("inference", &args.common)?;
     let engines = Engines::open();
-    let mut run = Run {
-        machine: machine::facts(core),
-        versions: engines.versions(),
-        clock_ns: clock.cost_ns(),
-        loop_ns: {
-            let batch = Nothing.batch(&clock, &inputs.rows);
-            Nothing.series(&clock, &inputs.rows, batch, 100_000).p50
-        },
-        preemptions: 0,
-        tally: Tally::default(),
-        lines: Vec::new(),
-    };
-    report::header(args, &inputs, &run);
+    let stamps = &bench.stamps;
+    let repetitions = args.common.repetitions(9);
+    let samples = args.common.or(args.samples, 20_000, 2_000);
+    let clock_ns = batched(stamps, 1_000_000, || {
+        black_box(stamps.raw());
+    });
+    // What the loop itself costs.
+    let mut nothing = |row: &Row, out: &mut Out| out[0] = row[0];
+    let batch = nothing.batch(stamps, &inputs.rows);
+    let loop_ns = nothing.series(stamps, &inputs.rows, batch, 100_000).p50;
+    let versions = engines.versions();
+    let timed = format!(
+        "on core {}, one thread; {} different rows in turn; nothing is subtracted; a clock read costs\n\
+         {:.1} ns, two a batch; the loop alone {loop_ns:.1} ns an inference",
+        bench.cores.host,
+        inputs.rows.len(),
+        clock_ns.p50
+    );
+    let shown = versions.iter().map(|(engine, version)| match version {
+        Ok(version) => format!("{} {version}", engine.name()),
+        Err(why) => format!("{}: - ({why})", engine.name()),
+    });
+    let made_with = inputs
+        .made_with
+        .iter()
+        .map(|(package, version)| format!("{package} {version}"));
+    let lines = [
+        ("timed", timed),
+        (
+            "run",
+            format!("{repetitions} repetitions of {samples} samples, every line in turn in each"),
+        ),
+        ("engines", shown.collect::<Vec<_>>().join(", ")),
+        (
+            "models",
+            format!("trained with {}", made_with.collect::<Vec<_>>().join(", ")),
+        ),
+    ];
+    bench.header("one sample, f64 factors in, f64 outputs back", &lines);
 
-    let mut ready = Vec::new();
+    let mut lines = Vec::new();
     for group in &GROUPS {
         for &(engine, file) in group.rows {
-            let (contender, line) = prepare(&engines, group, engine, file, &inputs, &clock)?;
-            ready.push(contender);
-            run.lines.push(line);
+            let measured = prepare(&engines, engine, file, &inputs, &bench)?;
+            lines.push(Line {
+                group,
+                engine,
+                file,
+                measured,
+            });
         }
     }
-    let before = machine::preemptions();
-    for _ in 0..args.repetitions {
-        for (contender, line) in ready.iter_mut().zip(&mut run.lines) {
-            if let (Some(contender), Ok(measured)) = (contender, &mut line.measured) {
+    for _ in 0..repetitions {
+        for line in &mut lines {
+            if let Ok(Measured {
+                timed, batch, runs, ..
+            }) = &mut line.measured
+            {
                 let name = format!("{} on {}", line.engine.name(), line.file);
-                let note = |taken: &Taken, is_kept| run.tally.note(&name, taken, is_kept);
-                let series = || {
-                    let batch = measured.batch;
-                    Ok(contender.series(&clock, &inputs.rows, batch, args.samples))
-                };
-                let judged =
-                    runs::judged::<_, String>(&[(core, "bench")], args.tries, note, series)?;
-                measured.repetitions.push(judged);
+                let once = || Ok(timed.series(stamps, &inputs.rows, *batch, samples));
+                runs.0.push(bench.run(&name, once)?);
             }
         }
     }
-    run.preemptions = machine::preemptions() - before;
-    report::table(&run);
-
-    if let Some(path) = &args.json {
-        let value = report::to_json(args, &inputs, &run);
-        fs::write(path, format!("{value:#}\n"))
-            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    }
-    verdict(args, &run)?;
-    Ok(bench::ended(run.tally.is_valid(), args.tries == 1))
+    table(&bench, &lines);
+    let goals = goals(&lines);
+    let versions =
+        versions.map(|(engine, version)| (engine.name().to_owned(), json!(version.ok())));
+    let result = json!({
+        "repetitions": repetitions,
+        "samples": samples,
+        "rows": inputs.rows.len(),
+        "clock_read_ns": clock_ns.p50,
+        "loop_ns": loop_ns,
+        "versions": versions.into_iter().collect::<Map<_, _>>(),
+        "models_made_with": inputs.made_with,
+        "lines": lines.iter().map(|line| to_json(line, &lines)).collect::<Vec<_>>(),
+        "goals": goals,
+    });
+    let ended = bench.end(|| goals, result)?;
+    are_all_there(args, &lines).map(|()| ended)
 }
 
 /// Loads a model and checks what it computes. That an engine cannot run it is a
 /// line that says so; that it computes something else is an error.
 fn prepare(
     engines: &Engines,
-    group: &'static Group,
     engine: Engine,
-    file: &'static str,
+    file: &str,
     inputs: &Inputs,
-    clock: &Clock,
-) -> Result<(Option<Box<dyn Timed>>, Line), String> {
-    let line = |measured| Line {
-        group,
-        engine,
-        file,
-        measured,
+    bench: &Bench,
+) -> Result<Result<Measured, String>, String> {
+    let mut timed = match engines.load(engine, &inputs.folder.join(file)) {
+        Ok(timed) => timed,
+        Err(why) => return Ok(Err(why)),
     };
-    let mut contender = match engines.load(engine, &inputs.folder.join(file)) {
-        Ok(contender) => contender,
-        Err(why) => return Ok((None, line(Err(why)))),
-    };
-    let off = compare(contender.as_mut(), file, inputs)
-        .map_err(|error| format!("{} on {file}: {error}; nothing is timed", engine.name()))?;
-    let measured = report::Measured {
-        batch: contender.batch(clock, &inputs.rows),
-        allocations: contender.allocations(&inputs.rows),
-        off,
-        repetitions: Vec::new(),
-    };
-    Ok((Some(contender), line(Ok(measured))))
+    let off = compare(timed.as_mut(), file, inputs);
+    Ok(Ok(Measured {
+        off: off
+            .map_err(|error| format!("{} on {file}: {error}; nothing is timed", engine.name()))?,
+        batch: timed.batch(&bench.stamps, &inputs.rows),
+        allocations: timed.allocations(&inputs.rows),
+        timed,
+        runs: Runs::default(),
+    }))
 }
 
 /// Greatest distance from the trainer's outputs, over all rows; an error beyond
 /// the tolerance.
-fn compare(contender: &mut dyn Timed, file: &str, inputs: &Inputs) -> Result<f64, String> {
-    let expected = inputs
-        .outputs
-        .get(file)
-        .ok_or("bench.json has no outputs of it")?;
+fn compare(timed: &mut dyn Timed, file: &str, inputs: &Inputs) -> Result<f64, String> {
+    let expected = inputs.outputs.get(file);
+    let expected = expected.ok_or("bench.json has no outputs of it")?;
     let mut worst = 0f64;
     for (number, (row, expected)) in inputs.rows.iter().zip(expected).enumerate() {
         let mut out = [f64::NAN; OUTPUTS];
-        contender.once(row, &mut out);
+        timed.once(row, &mut out);
         let (given, untouched) = out.split_at(expected.len());
         let mut right = untouched.iter().all(|value| value.is_nan());
         for (ours, reference) in given.iter().zip(expected) {
@@ -158,53 +237,176 @@ fn compare(contender: &mut dyn Timed, file: &str, inputs: &Inputs) -> Result<f64
 }
 
 /// Whether the run is worth something, whatever its figures.
-fn verdict(args: &Args, run: &Run) -> Result<(), String> {
-    let absent: Vec<String> = run
-        .lines
-        .iter()
-        .filter(|line| match line.engine {
-            Engine::Ours => true,
-            // Of the build, not of the machine; and it has no trees.
-            Engine::Tract => false,
-            _ => args.require_peers,
-        })
-        .filter_map(|line| {
-            let why = line.measured.as_ref().err()?;
-            Some(format!("{} on {}: {why}", line.engine.name(), line.file))
-        })
-        .collect();
-    if absent.is_empty() {
-        return Ok(());
+fn are_all_there(args: &Args, lines: &[Line]) -> Result<(), String> {
+    let is_wanted = |line: &&Line| match line.engine {
+        Engine::Ours => true,
+        // Of the build, not of the machine; and it has no trees.
+        Engine::Tract => false,
+        _ => args.require_peers,
+    };
+    let absent = lines.iter().filter(is_wanted).filter_map(|line| {
+        let why = line.measured.as_ref().err()?;
+        Some(format!("{} on {}: {why}", line.engine.name(), line.file))
+    });
+    match absent.collect::<Vec<_>>() {
+        none if none.is_empty() => Ok(()),
+        absent => Err(format!("not measured: {}", absent.join("; "))),
     }
-    Err(format!("not measured: {}", absent.join("; ")))
+}
+
+fn find<'a>(lines: &'a [Line], engine: Engine, file: &str) -> Option<&'a Measured> {
+    let mut found = lines
+        .iter()
+        .filter(|line| line.engine == engine && line.file == file);
+    found.next()?.measured.as_ref().ok()
+}
+
+/// As a multiple of ours, the first line of the group.
+fn times_ours(line: &Line, lines: &[Line]) -> Option<f64> {
+    let (engine, file) = line.group.rows[0];
+    times(
+        &line.measured.as_ref().ok()?.runs,
+        &find(lines, engine, file)?.runs,
+    )
+}
+
+fn table(bench: &Bench, lines: &[Line]) {
+    let columns = [
+        "median ns",
+        "min .. max",
+        "p99",
+        "x ours",
+        "alloc",
+        "off by",
+        "",
+    ];
+    let mut table = Table::new("", columns);
+    let mut title = "";
+    for line in lines {
+        if line.group.title != title {
+            title = line.group.title;
+            table.row(title, []);
+        }
+        let name = format!("  {}, {}", line.engine.name(), line.file);
+        let measured = match &line.measured {
+            Ok(measured) => measured,
+            Err(why) => {
+                let cells = ["-", "", "", "", "", "", why].map(str::to_owned);
+                table.row(&name, cells);
+                continue;
+            }
+        };
+        let times = times_ours(line, lines).map_or("-".into(), |times| format!("{times:.2}"));
+        let allocations = match line.engine.is_rust() {
+            true => measured.allocations.to_string(),
+            false => "-".into(),
+        };
+        let off = match measured.off {
+            0.0 => "0".into(),
+            off => format!("{off:.0e}"),
+        };
+        let mark = if measured.runs.are_invalid() {
+            "INVALID"
+        } else {
+            ""
+        };
+        let cells = [
+            format!("{:.1}", measured.p99()),
+            times,
+            allocations,
+            off,
+            mark.to_owned(),
+        ];
+        let medians = measured.runs.shown().into_iter().map(|of| of.p50);
+        table.row(&name, spread(medians, 1).into_iter().chain(cells));
+    }
+    bench.show(table);
+}
+
+fn goals(lines: &[Line]) -> Vec<Goal> {
+    let at_most = |what: &str, file: &str, most: f64| {
+        let measured = find(lines, Engine::Ours, file).filter(|of| !of.runs.are_invalid());
+        Goal::at_most(what, measured.map(Measured::p50), most, " ns")
+    };
+    // Both on the same file.
+    let faster = |what: &str, file: &str| {
+        let both = find(lines, Engine::OnnxRuntime, file).zip(find(lines, Engine::Ours, file));
+        let times = both.and_then(|(theirs, ours)| times(&theirs.runs, &ours.runs));
+        Goal::at_least(&format!("onnxruntime / ours, {what}"), times, 5.0, "")
+    };
+    let ours = lines.iter().filter(|line| line.engine == Engine::Ours);
+    let taken: Option<Vec<u64>> = ours
+        .map(|line| Some(line.measured.as_ref().ok()?.allocations))
+        .collect();
+    let most = taken.and_then(|taken| taken.into_iter().max());
+    let shown = most.map_or("-".into(), |most| most.to_string());
+    let allocations = format!("allocations of one inference, ours, all models: {shown} (goal 0)");
+    vec![
+        at_most("MLP", "mlp.onnx", 400.0),
+        at_most("100 LightGBM trees", "lightgbm-100.txt", 1200.0),
+        at_most("100 XGBoost trees", "xgboost-100.json", 1200.0),
+        Goal::new(allocations, most.map(|most| most == 0)),
+        faster("linear", "linear.onnx"),
+        faster("MLP", "mlp.onnx"),
+        faster("100 trees", "lightgbm-100.onnx"),
+        faster("500 trees", "lightgbm-500.onnx"),
+    ]
+}
+
+fn to_json(line: &Line, lines: &[Line]) -> Value {
+    let mut value = json!({
+        "model": line.group.model,
+        "engine": line.engine.name(),
+        "file": line.file,
+    });
+    let more = match &line.measured {
+        Err(why) => json!({ "not_measured": why }),
+        Ok(of) => {
+            let repetitions = of.runs.0.iter().map(|run| {
+                let mut value = json!(run.value);
+                value["valid"] = json!(run.taken.is_valid());
+                value
+            });
+            json!({
+                "valid": !of.runs.are_invalid(),
+                "median_ns": of.p50(),
+                "p99_ns": of.p99(),
+                "times_ours": times_ours(line, lines),
+                "allocations": line.engine.is_rust().then_some(of.allocations),
+                "off_by": of.off,
+                "batch": of.batch,
+                "repetitions": repetitions.collect::<Vec<_>>(),
+            })
+        }
+    };
+    if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
+        value.extend(more);
+    }
+    value
 }
 
 #[cfg(test)]
 mod tests {
+    use inputs::FACTORS;
+    use signal_bench::judge::{Core, Judged, Taken};
+
     use super::*;
-    use contenders::Contender;
-    use inputs::{FACTORS, Out, Row};
-
-    struct Constant(Out);
-
-    impl Contender for Constant {
-        fn run(&mut self, _row: &Row, out: &mut Out) {
-            *out = self.0;
-        }
-    }
-
-    fn off(given: Out, expected: &[f64]) -> Result<f64, String> {
-        let inputs = Inputs {
-            folder: "".into(),
-            rows: vec![[0.0; FACTORS]],
-            outputs: [("file".to_owned(), vec![expected.to_vec()])].into(),
-            made_with: [].into(),
-        };
-        compare(&mut Constant(given), "file", &inputs)
-    }
 
     #[test]
     fn only_right_answers_are_timed() {
+        let off = |given: Out, expected: &[f64]| {
+            let inputs = Inputs {
+                folder: "".into(),
+                rows: vec![[0.0; FACTORS]],
+                outputs: [("file".to_owned(), vec![expected.to_vec()])].into(),
+                made_with: [].into(),
+            };
+            compare(
+                &mut move |_: &Row, out: &mut Out| *out = given,
+                "file",
+                &inputs,
+            )
+        };
         assert_eq!(off([1.0, 2.0], &[1.0, 2.0]), Ok(0.0));
         assert!(off([100.0005, 2.0], &[100.0, 2.0]).is_ok_and(|off| off > 0.0));
         assert!(off([1.0, 2.00003], &[1.0, 2.0]).is_err());
@@ -216,16 +418,24 @@ mod tests {
     }
 
     #[test]
-    fn allocations_are_counted() {
-        struct Allocates;
-        impl Contender for Allocates {
-            fn run(&mut self, row: &Row, out: &mut Out) {
-                let copy = std::hint::black_box(row.to_vec());
-                out[0] = copy[0];
-            }
-        }
-        let rows = [[0.0; FACTORS]; 4];
-        assert_eq!(Allocates.allocations(&rows), 1);
-        assert_eq!(Constant([0.0; OUTPUTS]).allocations(&rows), 0);
+    fn a_ratio_is_of_runs_that_both_had_the_core() {
+        let runs = |runs: [(f64, u64); 3]| {
+            let judged = |(p50, waited_ns)| {
+                let core = Core {
+                    waited_ns,
+                    ..Core::default()
+                };
+                Judged {
+                    value: Figures::mean(p50, 1),
+                    taken: Taken::of(1_000, vec![core]),
+                }
+            };
+            Runs(runs.map(judged).into())
+        };
+        let base = runs([(10.0, 0), (10.0, 500), (20.0, 0)]);
+        let other = runs([(900.0, 500), (900.0, 0), (60.0, 0)]);
+        assert_eq!(times(&other, &base), Some(3.0));
+        let disturbed = runs([(5.0, 500), (7.0, 500), (9.0, 500)]);
+        assert_eq!(times(&disturbed, &base), None);
     }
 }

@@ -1,83 +1,44 @@
-//! Timing one contender.
+//! Timing one engine.
 
 use std::hint::black_box;
 
+use signal_bench::series::{Figures, Stamps, median};
+
 use crate::allocations;
-use crate::contenders::Contender;
 use crate::inputs::{Out, Row};
 
 /// A batch takes at least this long, so that the clock's reads and steps are
 /// below a hundredth of it.
 const BATCH_NS: f64 = 2_000.0;
-
-/// A row's part of a repetition ends after this, whatever is left.
+/// A line's part of a repetition ends after this, whatever is left.
 const LONGEST_NS: f64 = 300e6;
 
-/// The clock.
-pub struct Clock(quanta::Clock);
-
-impl Clock {
-    pub fn new() -> Self {
-        Self(quanta::Clock::new())
-    }
-
-    fn raw(&self) -> u64 {
-        self.0.raw()
-    }
-
-    fn ns(&self, start: u64, end: u64) -> f64 {
-        self.0.delta_as_nanos(start, end) as f64
-    }
-
-    /// What one read costs, ns.
-    pub fn cost_ns(&self) -> f64 {
-        const READS: u32 = 1_000_000;
-        let start = self.raw();
-        for _ in 0..READS {
-            black_box(self.raw());
-        }
-        self.ns(start, self.raw()) / f64::from(READS)
-    }
-}
-
-/// What one repetition gives.
-#[derive(Clone, Copy, Debug)]
-pub struct Figures {
-    /// Median batch, ns an inference.
-    pub p50: f64,
-    /// 99th percentile of the batches, ns an inference.
-    pub p99: f64,
-    /// Inferences timed.
-    pub count: usize,
-}
-
-/// A [`Contender`] whose loop is compiled with it: per inference only the
-/// contender's own calls remain.
+/// An engine's inference, whose loop is compiled with it.
 pub trait Timed {
     /// One inference.
     fn once(&mut self, row: &Row, out: &mut Out);
 
     /// How many inferences make a batch.
-    fn batch(&mut self, clock: &Clock, rows: &[Row]) -> usize;
+    fn batch(&mut self, stamps: &Stamps, rows: &[Row]) -> usize;
 
     /// Most allocations that one inference takes, over all rows.
     fn allocations(&mut self, rows: &[Row]) -> u64;
 
     /// Times `samples` inferences, going round the rows, whose number is a
     /// power of two. Once round before, untimed.
-    fn series(&mut self, clock: &Clock, rows: &[Row], batch: usize, samples: usize) -> Figures;
+    fn series(&mut self, stamps: &Stamps, rows: &[Row], batch: usize, samples: usize) -> Figures;
 }
 
-impl<C: Contender> Timed for C {
+impl<F: FnMut(&Row, &mut Out)> Timed for F {
     fn once(&mut self, row: &Row, out: &mut Out) {
-        self.run(row, out);
+        self(row, out);
     }
 
-    fn batch(&mut self, clock: &Clock, rows: &[Row]) -> usize {
+    fn batch(&mut self, stamps: &Stamps, rows: &[Row]) -> usize {
         go_round(self, rows);
-        let start = clock.raw();
+        let start = stamps.raw();
         go_round(self, rows);
-        let one = clock.ns(start, clock.raw()) / rows.len() as f64;
+        let one = stamps.ns((stamps.raw() - start) as f64) / rows.len() as f64;
         let inferences = (BATCH_NS / one.max(1.0)).ceil() as usize;
         inferences.next_power_of_two()
     }
@@ -87,37 +48,40 @@ impl<C: Contender> Timed for C {
         let mut out = Out::default();
         let taken = rows.iter().map(|row| {
             let before = allocations::count();
-            self.run(black_box(row), &mut out);
+            self(black_box(row), &mut out);
             allocations::count() - before
         });
         taken.max().unwrap_or_default()
     }
 
-    fn series(&mut self, clock: &Clock, rows: &[Row], batch: usize, samples: usize) -> Figures {
+    fn series(&mut self, stamps: &Stamps, rows: &[Row], batch: usize, samples: usize) -> Figures {
         let mut batches = Vec::with_capacity(samples.div_ceil(batch));
         let mut out = Out::default();
         let mut next = 0;
         leave_avx();
         go_round(self, rows);
-        let begin = clock.raw();
+        let begin = stamps.raw();
         while batches.len() < batches.capacity() {
-            let start = clock.raw();
+            let start = stamps.raw();
             for _ in 0..batch {
-                self.run(black_box(&rows[next & (rows.len() - 1)]), &mut out);
+                self(black_box(&rows[next & (rows.len() - 1)]), &mut out);
                 black_box(&mut out);
                 next += 1;
             }
-            let end = clock.raw();
-            batches.push(clock.ns(start, end) / batch as f64);
-            if clock.ns(begin, end) > LONGEST_NS {
+            let end = stamps.raw();
+            batches.push(stamps.ns((end - start) as f64) / batch as f64);
+            if stamps.ns((end - begin) as f64) > LONGEST_NS {
                 break;
             }
         }
         batches.sort_unstable_by(f64::total_cmp);
         Figures {
-            p50: median_of_sorted(&batches),
-            p99: batches[(batches.len() * 99).div_ceil(100) - 1],
-            count: batches.len() * batch,
+            p99: Some(batches[(batches.len() * 99).div_ceil(100) - 1]),
+            max: batches.last().copied(),
+            ..Figures::mean(
+                median(batches.iter().copied()),
+                (batches.len() * batch) as u64,
+            )
         }
     }
 }
@@ -134,35 +98,20 @@ fn leave_avx() {
     }
 }
 
-/// Part of every series: caches and predictors know this contender again.
-fn go_round(contender: &mut impl Contender, rows: &[Row]) {
+/// Part of every series: caches and predictors know this engine again.
+fn go_round(run: &mut impl FnMut(&Row, &mut Out), rows: &[Row]) {
     let mut out = Out::default();
     for row in rows {
-        contender.run(black_box(row), &mut out);
+        run(black_box(row), &mut out);
         black_box(&mut out);
     }
 }
 
-/// The median; sorts.
-pub fn median(values: &mut [f64]) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    median_of_sorted(values)
-}
-
-fn median_of_sorted(values: &[f64]) -> f64 {
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 {
-        values[middle]
-    } else {
-        (values[middle - 1] + values[middle]) / 2.0
-    }
-}
-
-/// Reads the row's first value and writes it: what the loop itself costs.
-pub struct Nothing;
-
-impl Contender for Nothing {
-    fn run(&mut self, row: &Row, out: &mut Out) {
-        out[0] = row[0];
-    }
+#[test]
+fn allocations_are_counted() {
+    let rows = [Row::default(); 4];
+    let mut allocates = |row: &Row, out: &mut Out| out[0] = black_box(row.to_vec())[0];
+    assert_eq!(allocates.allocations(&rows), 1);
+    let mut nothing = |_: &Row, out: &mut Out| *out = Out::default();
+    assert_eq!(nothing.allocations(&rows), 0);
 }

@@ -3,128 +3,279 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `args` | the flags |
 //! | `row` | one rate for some time |
-//! | `report` | the header, the table, the goals, the JSON |
+//! | `outcome` | whether a rate was kept; the search for the highest that is |
+//! | `report` | the table, the goals |
 //!
 //! What exactly is timed: `benches/README.md`. `--help` lists the flags.
 
-mod args;
+mod outcome;
 mod report;
 mod row;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::Parser;
-use schedule::{MOST_TRIALS, NEEDED, TRIALS, Trials};
+use clap::{Parser, ValueEnum};
+use serde_json::{Value, json};
+use signal_bench::args::{Common, Pace, Subject, positive};
 use signal_bench::bench::{self, Bench, Ended, Library};
-use signal_bench::echo::{self, Trips};
-use signal_bench::runs::Judged;
+use signal_bench::drive::Trips;
+use signal_bench::echo;
+use signal_bench::folder::Folder;
+use signal_bench::jitter;
+use signal_bench::judge::Judged;
 use signal_bench::series::Series;
 use signal_bench::workload;
-use signal_bench::{jitter, schedule};
 
-use args::Args;
-use report::{Rates, Repetition};
-use row::{Load, Row};
+use outcome::{KEPT, MOST_TRIALS, NEEDED, SHORT_QUEUE, TRIALS, Trials, saturation};
+use report::{Rates, Repetition, goals, table};
+use row::{Load, Row, WINDOW};
+
+/// How long a Depth takes from when it was meant to be sent, at fixed rates.
+///
+/// Without --rate the highest sustained rate is looked for, and 10 % to 100 % of it are
+/// measured, --duration each in a repetition [default: 500ms] and 200 ms at most in a trial
+/// of the search.
+#[derive(Debug, Parser)]
+#[command(name = "load")]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    subject: Subject,
+    #[command(flatten)]
+    pace: Pace,
+    /// Instruments, in turn
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = positive)]
+    instruments: usize,
+    /// Trades of the same instrument sent before each Depth; they are not in the rate
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    trades: usize,
+    /// Messages that the rings from and to the host hold [default: the library's, 2 ms at 2
+    /// million a second: a lane that is stopped for longer drops]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    ring: Option<usize>,
+    /// Factors and model
+    #[arg(long, value_name = "SET", value_enum, default_value_t = Set::Market)]
+    set: Set,
+}
+
+/// Factors and model to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Set {
+    /// Factor set and model test0000
+    #[value(name = "test0000")]
+    Test0000,
+    /// Factor set market, a linear model of its 15 factors
+    Market,
+}
 
 /// Rates between which saturation is looked for, Depths a second.
 const SLOWEST: f64 = 10_000.0;
 const FASTEST: f64 = 100_000_000.0;
 /// How exactly.
 const PRECISION: f64 = 0.02;
+
 fn main() -> ExitCode {
-    let args = Args::parse();
-    bench::exit("load", run(&args))
+    bench::main("load", run)
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
     let bench = Bench::start("load", &args.common)?;
-    let library = Library::load(&args.subject)?;
-    report::header(args, &bench, &library);
-    let model = workload::linear_model()?;
+    let library = Library::load(&args.subject.lib)?;
+    let [long, short] = [500, 50].map(Duration::from_millis);
+    let duration = args.common.or(args.pace.duration, long, short);
+    let trial = duration.min(Duration::from_millis(200));
+    let wanted = args.common.repetitions(5);
+    let set = format!("{:?}", args.set).to_lowercase();
+    header(
+        args,
+        &bench,
+        &library,
+        &format!(
+            "{wanted} repetitions, {duration:?} of each rate in each; the line is measured around them"
+        ),
+    );
+    let folder = Folder::new("load")?;
+    let Subject {
+        placement, shards, ..
+    } = &args.subject;
+    let mut config = workload::config(placement, *shards, &bench.cores, true);
+    config["instruments"]["max"] = args.instruments.into();
+    if let Some(ring) = args.ring {
+        config["rings"] = json!({ "ingest": ring, "egress": ring });
+    }
+    if args.set == Set::Market {
+        config = workload::market(config, &workload::linear_model(&folder)?);
+    }
     let load = Load {
         bench: &bench,
         library: &library,
-        config: args.config(&bench.cores, model.path()),
+        config,
         instruments: args.instruments,
         trades: args.trades,
     };
-
-    let rates = if args.pace.rate.is_empty() {
-        let trial = args.trial();
-        let most = args.common.pick(MOST_TRIALS, TRIALS);
-        let mut disturbed = false;
-        let found = schedule::saturation(SLOWEST, FASTEST, PRECISION, |rate| {
-            let mut trials = Trials::default();
-            loop {
-                let watch = bench.watch();
-                let passed = load.run(rate, trial)?.outcome.passed();
-                let taken = watch.end();
-                trials.add(taken.is_valid(), passed);
-                let decided = trials.decided();
-                let out_of_tries = trials.count() == most;
-                bench.note(
-                    &format!("trial of {rate:.0}/s"),
-                    &taken,
-                    decided.is_none() && out_of_tries,
-                );
-                if let Some(sustains) = decided {
-                    return Ok(sustains);
-                }
-                if out_of_tries {
-                    disturbed = true;
-                    return Ok(trials.guess());
-                }
-            }
-        })?;
-        if disturbed {
-            println!(
-                "saturation is INVALID: a rate had fewer than {NEEDED} trials of {most} that agree and had \
-                 the cores to themselves"
-            );
-        }
-        if found == 0.0 {
-            println!(
-                "saturation: not even {SLOWEST:.0} Depths a second were sustained; measured up to there\n"
-            );
-            Rates::below(SLOWEST, !disturbed)
-        } else {
-            println!("saturation: {found:.0} Depths a second\n");
-            Rates::of_saturation(found, !disturbed)
-        }
-    } else {
-        Rates::given(&args.pace.rate)
+    let rates = match args.pace.rate.is_empty() {
+        true => search(&load, trial, args.common.or(None, MOST_TRIALS, TRIALS))?,
+        false => Rates::given(&args.pace.rate),
     };
-
-    let trips = Trips {
-        count: args.common.pick(50_000, 5_000),
-        gap: 0,
-    };
+    let trips = Trips::new(args.common.or(None, 50_000, 5_000));
     let mut repetitions = Vec::new();
-    for _ in 0..args.repetitions() {
+    for _ in 0..wanted {
         let half = |name: &str| {
             bench.run(name, || {
-                let mut line = Series::new();
-                echo::line(&bench.stamps, bench.lane(), trips, &mut line)?;
+                let mut line = Series::default();
+                echo::line(&bench, trips, &mut line)?;
                 Ok(line)
             })
         };
         let mut line = half("line before")?;
-        let rows: Vec<Judged<Row>> = rates
-            .all()
-            .map(|rate| bench.run(&format!("{rate:.0}/s"), || load.run(rate, args.duration())))
-            .collect::<Result<_, _>>()?;
+        let row = |&rate: &f64| bench.run(&format!("{rate:.0}/s"), || load.run(rate, duration));
+        let rows: Vec<Judged<Row>> = rates.rates.iter().map(row).collect::<Result<_, _>>()?;
         let after = half("line after")?;
         line.value.add(&after.value);
         repetitions.push(Repetition {
-            lost: jitter::measure(&bench.stamps, bench.lane(), args.trial())?,
-            line_is_valid: line.taken.is_valid() && after.taken.is_valid(),
             line: line.value.figures(&bench.stamps),
+            line_is_valid: line.taken.is_valid() && after.taken.is_valid(),
+            lost: jitter::measure(&bench, trial)?,
             rows,
         });
     }
-    report::table(&bench, &rates, &repetitions);
-    let result = report::to_json(args, &library, &rates, &repetitions);
-    bench.end(result)
+    table(&bench, &rates, &repetitions);
+    let goals = goals(&rates, &repetitions);
+    let result = json!({
+        "library": library.to_json(),
+        "placement": placement,
+        "shards": shards,
+        "set": set,
+        "instruments": args.instruments,
+        "trades_per_depth": args.trades,
+        "ring": args.ring,
+        "duration_ms": duration.as_millis() as u64,
+        "repetitions": wanted,
+        "saturation": rates.saturation,
+        "saturation_found": rates.found,
+        "saturation_is_valid": rates.valid,
+        "goals": goals,
+        "per_repetition": repetitions.iter().map(to_json).collect::<Vec<_>>(),
+    });
+    bench.end(|| goals, result)
+}
+
+fn header(args: &Args, bench: &Bench, library: &Library, run: &str) {
+    let set = match args.set {
+        Set::Test0000 => "factor set and model test0000",
+        Set::Market => "factor set market, a linear model of its 15 factors",
+    };
+    let trades = match args.trades {
+        0 => String::new(),
+        trades => format!(", {trades} trades sent before each Depth"),
+    };
+    let rates = match args.pace.rate.is_empty() {
+        true => {
+            format!("10 % to 100 % of the highest rate that {NEEDED} of {TRIALS} trials sustain")
+        }
+        false => "those of --rate".to_owned(),
+    };
+    let timed = format!(
+        "on core {}, the host's thread: from the time at which a Depth was meant to be sent\n\
+         (not when it was) to the first stamp in its callback; nothing is subtracted",
+        bench.cores.host
+    );
+    let subject = format!(
+        "{set}, timing on, {}, {} instruments in turn{trades},\nrings of {} messages",
+        args.subject.describe(),
+        args.instruments,
+        args.ring
+            .map_or("the default number of".into(), |ring| ring.to_string()),
+    );
+    let window = format!(
+        "the median of the p99s of all windows of {WINDOW:?}: what p99 is while the machine\n\
+         takes no core away"
+    );
+    let fail = format!(
+        "less than {:.0} % of the rate was sent, anything was dropped or conflated, or at\n\
+         each send of the last quarter more than {SHORT_QUEUE} Depths were under way",
+        100.0 * KEPT
+    );
+    let lines = [
+        ("library", library.describe()),
+        ("timed", timed),
+        (
+            "host",
+            "a Depth is due: inlined poll, signal_on_data; none is: inlined poll".to_owned(),
+        ),
+        ("subject", subject),
+        ("rates", rates),
+        ("run", run.to_owned()),
+        ("window p99", window),
+        ("FAIL", fail),
+    ];
+    bench.header(
+        "how long a Depth takes at a fixed rate, through the C ABI",
+        &lines,
+    );
+}
+
+/// Looks for saturation; `most` trials of a rate, until enough of them are valid.
+fn search(load: &Load, trial: Duration, most: usize) -> Result<Rates, String> {
+    let bench = load.bench;
+    let mut valid = true;
+    let found = saturation(SLOWEST, FASTEST, PRECISION, |rate| {
+        let mut trials = Trials::default();
+        loop {
+            let watch = bench.watch();
+            let passed = load.run(rate, trial)?.outcome.failures().is_empty();
+            let taken = watch.end();
+            trials.add(taken.is_valid(), passed);
+            let decided = trials.decided();
+            let is_last = trials.count() == most;
+            let name = format!("trial of {rate:.0}/s");
+            bench.note(&name, &taken, decided.is_none() && is_last);
+            if let Some(sustains) = decided {
+                return Ok(sustains);
+            }
+            if is_last {
+                valid = false;
+                return Ok(trials.guess());
+            }
+        }
+    })?;
+    if !valid {
+        bench.say(format!(
+            "saturation is INVALID: a rate had fewer than {NEEDED} trials of {most} that agree and had \
+             the cores to themselves"
+        ));
+    }
+    if found == 0.0 {
+        bench.say(format!(
+            "saturation: not even {SLOWEST:.0} Depths a second were sustained; measured up to there\n"
+        ));
+        let rates = Rates::of_saturation(SLOWEST, valid);
+        return Ok(Rates {
+            found: false,
+            ..rates
+        });
+    }
+    bench.say(format!("saturation: {found:.0} Depths a second\n"));
+    Ok(Rates::of_saturation(found, valid))
+}
+
+fn to_json(of: &Repetition) -> Value {
+    let row = |run: &Judged<Row>| {
+        let mut value = json!(run.value);
+        let failures = run.value.outcome.failures();
+        value["achieved"] = json!(run.value.outcome.achieved());
+        value["validity"] = json!(run.taken);
+        value["passed"] = json!(run.taken.is_valid().then_some(failures.is_empty()));
+        value["failures"] = json!(failures);
+        value
+    };
+    json!({
+        "line_round_trip": of.line,
+        "line_is_valid": of.line_is_valid,
+        "lost_by_host_and_lane": of.lost,
+        "rows": of.rows.iter().map(row).collect::<Vec<_>>(),
+    })
 }

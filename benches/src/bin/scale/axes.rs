@@ -1,21 +1,32 @@
 //! What grows, its steps, and one measurement of a step.
 
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::c_void;
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use fastrand::Rng;
 use serde_json::{Value, json};
-use signal::abi::{Depth, Trade};
+use signal::abi::{Depth, HostEvent, Trade};
 use signal::{Config, Engine, Registry};
+use signal_bench::args::Subject;
 use signal_bench::bench::{Bench, Library};
+use signal_bench::drive::{Driver, Host, Source, Trips};
 use signal_bench::feed::{self, Feed};
-use signal_bench::forest;
-use signal_bench::live;
-use signal_bench::series::{Figures, Series};
+use signal_bench::folder::Folder;
+use signal_bench::series::Figures;
 use signal_bench::wide::Wide;
-use signal_bench::workload::{self, ModelFile};
+use signal_bench::{forest, live, workload};
+use signal_command::host::library::Callback;
 
-use crate::subject::{Hops, InLibrary, InProcess, Subject};
+/// The library's hops that stand in the tables.
+pub const HOPS: [&str; 5] = [
+    "ingest.wait",
+    "ingest.work",
+    "factor.work",
+    "model.work",
+    "host.wait",
+];
 
 /// What grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -31,15 +42,10 @@ pub enum Axis {
 }
 
 /// `Axis::Model`: the steps that are no trees.
-pub const CONSTANT: usize = 0;
-pub const LINEAR: usize = 1;
+const CONSTANT: usize = 0;
+const LINEAR: usize = 1;
 
 impl Axis {
-    /// All.
-    pub fn all() -> impl Iterator<Item = Axis> {
-        Self::value_variants().iter().copied()
-    }
-
     /// Its steps.
     pub fn sizes(self) -> &'static [usize] {
         match self {
@@ -59,23 +65,43 @@ impl Axis {
             _ => size.to_string(),
         }
     }
+
+    /// In the JSON, and above the table.
+    pub fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Axis::Instruments => (
+                "instruments",
+                "Tick to callback, one Depth under way, market + linear",
+            ),
+            Axis::Factors => (
+                "factors",
+                "Tick to callback, one Depth under way, a set of N means, linear",
+            ),
+            Axis::Burst => (
+                "burst",
+                "Time of a burst, first on_data to last callback, per Depth",
+            ),
+            Axis::Model => (
+                "model",
+                "Tick to callback, one Depth under way, factor set market",
+            ),
+        }
+    }
 }
 
-/// One step's figures in one repetition.
-#[derive(Clone)]
-pub struct Measured {
-    /// A trip; for bursts divided by their size.
-    pub figures: Figures,
-    pub hops: Hops,
-}
+/// One step in one repetition: a trip, for bursts divided by their size, and the medians of
+/// the library's own hops, ns.
+pub type Measured = (Figures, BTreeMap<String, f64>);
 
 /// Models and events, made once.
 pub struct Material {
-    linear: ModelFile,
+    /// What the files lie in.
+    _folder: Folder,
+    linear: PathBuf,
     /// By the number of trees.
-    forests: Vec<(usize, ModelFile)>,
+    forests: HashMap<usize, PathBuf>,
     /// By the number of factors.
-    wide: Vec<(usize, ModelFile)>,
+    wide: HashMap<usize, PathBuf>,
     books: Vec<Depth>,
     trades: Vec<Trade>,
 }
@@ -87,43 +113,133 @@ impl Material {
     /// Writes the model files.
     pub fn new() -> Result<Self, String> {
         let rows = feed::market_rows(1000, 1)?;
+        let folder = Folder::new("scale")?;
+        let file =
+            |size: usize, name: String, text: String| Ok((size, folder.write(&name, &text)?));
         let trees = Axis::Model.sizes().iter().filter(|&&size| size > LINEAR);
-        let forests = trees.map(|&trees| Ok((trees, file(&forest::lightgbm(trees, &rows, 1))?)));
-        let sizes = Axis::Factors.sizes().iter();
-        let wide = sizes.map(|&size| {
+        let forest = |&trees| {
+            file(
+                trees,
+                format!("{trees}.txt"),
+                forest::lightgbm(trees, &rows, 1),
+            )
+        };
+        let wide = |&size: &usize| {
             let weights: Vec<f64> = (0..size).map(|place| 1.0 - place as f64 / 64.0).collect();
-            Ok((
-                size,
-                file(&json!({ "weights": weights, "bias": 0 }).to_string())?,
-            ))
-        });
+            let model = json!({ "weights": weights, "bias": 0 });
+            file(size, format!("wide-{size}.json"), model.to_string())
+        };
         let mut feed = Feed::new(3);
         Ok(Self {
-            linear: workload::linear_model()?,
-            forests: forests.collect::<Result<_, String>>()?,
-            wide: wide.collect::<Result<_, String>>()?,
+            linear: workload::linear_model(&folder)?,
+            forests: trees.map(forest).collect::<Result<_, String>>()?,
+            wide: Axis::Factors
+                .sizes()
+                .iter()
+                .map(wide)
+                .collect::<Result<_, String>>()?,
             books: (0..EVENTS).map(|_| feed.depth()).collect(),
             trades: (0..EVENTS).map(|_| feed.trade()).collect(),
+            _folder: folder,
         })
     }
 }
 
-fn file(text: &str) -> Result<ModelFile, String> {
-    ModelFile::write(text).map_err(|error| format!("cannot write a model file: {error}"))
+/// Different books in turn, and a trade before each, if asked for, so that every factor
+/// moves.
+struct Books<'a> {
+    books: &'a [Depth],
+    trades: Option<Vec<Trade>>,
 }
 
-fn of(files: &[(usize, ModelFile)], size: usize) -> Result<&Path, String> {
-    let found = files.iter().find(|(known, _)| *known == size);
-    let (_, file) = found.ok_or_else(|| format!("no model of size {size}"))?;
-    Ok(file.path())
+impl Source for Books<'_> {
+    #[inline(always)]
+    fn event(&mut self, number: usize) -> (&Depth, Option<&Trade>) {
+        let trade = self.trades.as_mut().map(|trades| {
+            let trade = &mut trades[number % EVENTS];
+            // Market time goes on: a hundred trades a second.
+            trade.trade_time = (number as i64 * 10_000_000).into();
+            &*trade
+        });
+        (&self.books[number % EVENTS], trade)
+    }
+}
+
+/// Each instrument comes once a round, every round in the same shuffled order: since its
+/// last Depth all others have had theirs.
+struct Instruments {
+    order: Vec<usize>,
+    depth: Depth,
+}
+
+impl Source for Instruments {
+    #[inline(always)]
+    fn event(&mut self, number: usize) -> (&Depth, Option<&Trade>) {
+        workload::name(&mut self.depth, self.order[number % self.order.len()]);
+        workload::turn(&mut self.depth, number);
+        (&self.depth, None)
+    }
+}
+
+/// The engine in this process: what needs a factor set that the library does not have.
+struct InProcess {
+    engine: Engine,
+    callback: Option<(Callback, *mut c_void)>,
+}
+
+impl Host for InProcess {
+    unsafe fn register(&mut self, callback: Callback, user_data: *mut c_void) {
+        self.callback = Some((callback, user_data));
+    }
+
+    #[inline(always)]
+    fn on_depth(&mut self, depth: &Depth) {
+        self.engine.on_event(HostEvent::Depth(depth));
+    }
+
+    #[inline(always)]
+    fn on_trade(&mut self, trade: &Trade) {
+        self.engine.on_event(HostEvent::Trade(trade));
+    }
+
+    #[inline(always)]
+    fn poll(&mut self) {
+        let callback = self.callback;
+        self.engine.poll(|_, signal| {
+            if let Some((callback, user_data)) = callback {
+                let (values, time) = (signal.values, signal.meta.timestamp);
+                // SAFETY: as `register` was promised; the symbol ends in a NUL and the values
+                // are as many as is said, for as long as the call.
+                unsafe {
+                    callback(
+                        c"".as_ptr(),
+                        time,
+                        values.as_ptr(),
+                        values.len() as i32,
+                        user_data,
+                    )
+                };
+            }
+        });
+    }
+
+    fn about(&self) -> String {
+        let (health, lanes) = (self.engine.health(), self.engine.lanes());
+        format!("health: {health}\n  lanes: {lanes:?}")
+    }
+
+    fn hops(&mut self) -> Vec<Value> {
+        let hops = self.engine.latency().into_iter();
+        hops.map(|hop| json!({ "hop": hop.hop.name(), "p50_ns": hop.p50_ns }))
+            .collect()
+    }
 }
 
 /// What stays the same.
 pub struct Setup<'a> {
     pub bench: &'a Bench,
     pub library: &'a Library,
-    pub placement: &'a Value,
-    pub shards: usize,
+    pub subject: &'a Subject,
     pub material: &'a Material,
     /// The ring from the host, if not as by default.
     pub ring: Option<usize>,
@@ -133,40 +249,60 @@ pub struct Setup<'a> {
 impl Setup<'_> {
     /// One step, on a handle or an engine of its own.
     pub fn measure(&self, axis: Axis, size: usize) -> Result<Measured, String> {
-        let mut config = workload::config(self.placement, self.shards, &self.bench.cores, true);
+        let (material, trips) = (self.material, Trips::new(self.iterations));
+        let Subject {
+            placement, shards, ..
+        } = self.subject;
+        let mut config = workload::config(placement, *shards, &self.bench.cores, true);
         if let Some(ring) = self.ring {
             config["rings"] = json!({ "ingest": ring });
         }
-        let linear = self.material.linear.path();
+        if axis == Axis::Factors {
+            return self.trips(trips, self.wide(config, size)?, &mut self.books(false));
+        }
+        let mut config = workload::market(config, &material.linear);
         match axis {
             Axis::Instruments => {
-                let mut config = workload::market(config, linear);
                 config["instruments"]["max"] = json!(size);
-                self.instruments(self.create(&config)?, size)
+                let mut order: Vec<usize> = (0..size).collect();
+                Rng::with_seed(1).shuffle(&mut order);
+                let depth = workload::depth();
+                // At least one round introduces them.
+                let warm_up = trips.warm_up.max(2 * size);
+                let trips = Trips { warm_up, ..trips };
+                self.trips(
+                    trips,
+                    self.create(&config)?,
+                    &mut Instruments { order, depth },
+                )
             }
-            Axis::Burst => self.bursts(self.create(&workload::market(config, linear))?, size),
-            Axis::Model => {
-                let mut config = match size {
-                    CONSTANT | LINEAR => workload::market(config, linear),
-                    trees => workload::market(config, of(&self.material.forests, trees)?),
-                };
+            Axis::Burst => self.bursts(self.create(&config)?, size),
+            _ => {
+                if let Some(forest) = material.forests.get(&size) {
+                    config = workload::market(config, forest);
+                }
                 config["model"]["check_names"] = json!(false);
                 if size == CONSTANT {
                     config["model"] = json!("test0000");
                 }
-                self.trips(self.create(&config)?, true)
+                self.trips(trips, self.create(&config)?, &mut self.books(true))
             }
-            Axis::Factors => self.trips(self.wide(config, size)?, false),
         }
     }
 
-    fn create(&self, config: &Value) -> Result<InLibrary<'_>, String> {
-        let handle = live::create(&self.library.api, config)?;
-        Ok(InLibrary::new(handle, &self.bench.stamps))
+    fn books(&self, with_trades: bool) -> Books<'_> {
+        Books {
+            books: &self.material.books,
+            trades: with_trades.then(|| self.material.trades.clone()),
+        }
+    }
+
+    fn create(&self, config: &Value) -> Result<live::Live, String> {
+        live::create(&self.library.api, config)
     }
 
     /// The library has no set of any width: the same engine, linked into this program.
-    fn wide(&self, mut config: Value, factors: usize) -> Result<InProcess<'_>, String> {
+    fn wide(&self, mut config: Value, factors: usize) -> Result<InProcess, String> {
         let mut registry = Registry::default();
         match factors {
             1 => registry.factors.add::<Wide<1>, _>(),
@@ -179,104 +315,55 @@ impl Setup<'_> {
             other => return Err(format!("no set of {other} factors")),
         }
         config["factors"] = json!("wide");
-        config["model"] = json!({ "file": of(&self.material.wide, factors)? });
+        config["model"] = json!({ "file": self.material.wide[&factors] });
         let config = Config::from_json(&config.to_string()).map_err(|error| error.to_string())?;
         let engine = Engine::start_with(&config, &registry).map_err(|error| error.to_string())?;
-        Ok(InProcess::new(engine, &self.bench.stamps))
+        let callback = None;
+        Ok(InProcess { engine, callback })
     }
 
-    /// Different books in turn, one under way; before each, 1 us apart, a trade, if asked
-    /// for, so that every factor moves.
-    fn trips(&self, mut subject: impl Subject, trades: bool) -> Result<Measured, String> {
-        let (stamps, material) = (&self.bench.stamps, self.material);
-        let mut series = Series::new();
-        let warm_up = self.iterations / 10;
-        for number in 0..warm_up + self.iterations {
-            if trades {
-                let mut trade = material.trades[number % EVENTS];
-                // Market time goes on: a hundred trades a second.
-                trade.trade_time = (number as i64 * 10_000_000).into();
-                subject.on_trade(&trade);
-                stamps.pause(stamps.ticks(1_000));
-            }
-            let start = stamps.start();
-            subject.on_depth(&material.books[number % EVENTS]);
-            let end = subject.wait(number as u64 + 1)?;
-            if number >= warm_up {
-                series.record(start, end);
-            }
-        }
-        self.measured(series, subject)
+    fn trips(
+        &self,
+        trips: Trips,
+        host: impl Host,
+        source: &mut impl Source,
+    ) -> Result<Measured, String> {
+        let mut driver = Driver::new(host, &self.bench.stamps);
+        let (series, _) = driver.trips::<false>(trips, source)?;
+        Ok((series.figures(&self.bench.stamps), hops(&mut driver.host)))
     }
 
-    /// One Depth under way. Each instrument comes once a round, every round in the same
-    /// shuffled order: since its last Depth all others have had theirs.
-    fn instruments(&self, mut subject: impl Subject, count: usize) -> Result<Measured, String> {
+    /// So many Depths back to back, for one of them.
+    fn bursts(&self, host: impl Host, size: usize) -> Result<Measured, String> {
         let stamps = &self.bench.stamps;
-        let mut order: Vec<usize> = (0..count).collect();
-        Rng::with_seed(1).shuffle(&mut order);
-        let mut depth = workload::depth();
-        let mut series = Series::new();
-        // At least one round introduces them.
-        let warm_up = (self.iterations / 10).max(2 * count);
-        let total = warm_up + self.iterations;
-        for number in 0..total {
-            workload::name(&mut depth, order[number % count]);
-            depth.data_time = (number as i64 + 1).into();
-            depth.bid_price[0] = (100.0 + (number % 16) as f64 / 16.0).into();
-            let start = stamps.start();
-            subject.on_depth(&depth);
-            let end = subject.wait(number as u64 + 1)?;
-            if number >= warm_up {
-                series.record(start, end);
-            }
-        }
-        self.measured(series, subject)
-    }
-
-    /// So many Depths back to back, an inlined poll before each as a host does, then polls
-    /// until the last one's callback; divided by the burst's size.
-    fn bursts(&self, mut subject: impl Subject, size: usize) -> Result<Measured, String> {
-        let (stamps, books) = (&self.bench.stamps, &self.material.books);
-        let mut series = Series::new();
-        let bursts = (self.iterations / size).max(200);
-        let warm_up = bursts / 10 + 1;
-        let mut sent = 0;
-        for burst in 0..warm_up + bursts {
+        let count = (self.iterations / size).max(200);
+        let trips = Trips {
+            count,
+            warm_up: count / 10 + 1,
             // The lane has fallen idle.
-            stamps.pause(stamps.ticks(1_000));
-            let start = stamps.start();
-            for _ in 0..size {
-                subject.poll();
-                subject.on_depth(&books[sent % EVENTS]);
-                sent += 1;
-            }
-            let end = subject.wait(sent as u64)?;
-            if burst >= warm_up {
-                series.record(start, end);
-            }
-        }
-        let mut measured = self.measured(series, subject)?;
-        measured.figures = per_event(measured.figures, size);
-        Ok(measured)
-    }
-
-    fn measured(&self, series: Series, mut subject: impl Subject) -> Result<Measured, String> {
-        Ok(Measured {
-            figures: series.figures(&self.bench.stamps),
-            hops: subject.hops(),
-        })
+            gap: stamps.ticks(1_000),
+        };
+        let mut driver = Driver::new(host, stamps);
+        let series = driver.bursts(size, trips, 0, &mut self.books(false))?;
+        let of = series.figures(stamps);
+        let share = |time: f64| time / size as f64;
+        let figures = Figures {
+            p50: share(of.p50),
+            p99: of.p99.map(share),
+            p999: of.p999.map(share),
+            max: of.max.map(share),
+            count: of.count,
+        };
+        Ok((figures, hops(&mut driver.host)))
     }
 }
 
-/// A burst's figures, for one of its events.
-fn per_event(figures: Figures, size: usize) -> Figures {
-    let share = |time: f64| time / size as f64;
-    Figures {
-        p50: share(figures.p50),
-        p99: figures.p99.map(share),
-        p999: figures.p999.map(share),
-        max: figures.max.map(share),
-        count: figures.count,
-    }
+/// The medians, by name.
+fn hops(host: &mut impl Host) -> BTreeMap<String, f64> {
+    let hops = host.hops().into_iter();
+    let named = hops.map(|hop| {
+        let name = hop["hop"].as_str().unwrap_or_default().to_owned();
+        (name, hop["p50_ns"].as_f64().unwrap_or_default())
+    });
+    named.collect()
 }

@@ -2,29 +2,23 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `subject` | what is driven: the library through its C ABI, or the engine in Rust |
 //! | `axes` | what grows, its steps, one measurement of a step |
-//! | `report` | the header, the tables, the charts, the JSON |
 //!
 //! What exactly is timed: `benches/README.md`. `--help` lists the flags.
 
 mod axes;
-mod report;
-mod subject;
 
-use std::fs;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use serde_json::{Value, json};
 use signal_bench::args::{Common, Subject, positive};
 use signal_bench::bench::{self, Bench, Ended, Library};
-use signal_bench::echo::{self, Trips};
-use signal_bench::runs::Runs;
-use signal_bench::series::{Figures, Series};
+use signal_bench::echo;
+use signal_bench::report::{FIGURES, Table, figures, ratio};
+use signal_bench::series::{Figures, median};
 
 use axes::{Axis, Material, Measured, Setup};
-use report::{Grown, Step};
 
 /// What a tick costs as the work grows.
 #[derive(Debug, Parser)]
@@ -34,7 +28,7 @@ struct Args {
     common: Common,
     #[command(flatten)]
     subject: Subject,
-    /// Trips a repetition and step [default: 40000]
+    /// Trips a repetition and step [default: 40000; 1000 with --quick]
     #[arg(long, value_name = "N", value_parser = positive)]
     iterations: Option<usize>,
     /// Messages that the ring from the host holds [default: the library's]
@@ -43,93 +37,118 @@ struct Args {
     /// What grows; all of them one after the other, if left out
     #[arg(long, value_enum, value_name = "AXIS", value_delimiter = ',')]
     only: Vec<Axis>,
-    /// Folder for a table and a chart of each
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
 }
 
+/// The line, and every step.
+type Repetition = (Figures, Vec<Measured>);
+
 fn main() -> ExitCode {
-    let args = Args::parse();
-    bench::exit("scale", run(&args))
+    bench::main("scale", run)
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
     let bench = Bench::start("scale", &args.common)?;
-    let library = Library::load(&args.subject)?;
+    let library = Library::load(&args.subject.lib)?;
     let repetitions = args.common.repetitions(5);
-    let iterations = args.iterations.unwrap_or(args.common.pick(40_000, 1_000));
-    if let Some(folder) = &args.out {
-        fs::create_dir_all(folder)
-            .map_err(|error| format!("--out {}: {error}", folder.display()))?;
-    }
-    report::header(&bench, &library, &args.subject, repetitions, iterations);
-    let material = Material::new()?;
+    let iterations = args.common.or(args.iterations, 40_000, 1_000);
+    let library_text = format!(
+        "{}; {}, idle spin, timing on",
+        library.describe(),
+        args.subject.describe()
+    );
+    let timed = format!(
+        "on core {}, the host's thread: from a stamp before on_data(Depth) to the first stamp in\n\
+         the callback, one Depth under way; of a burst from its first on_data to its last callback,\n\
+         divided by its size; the host spins on the inlined poll; nothing is subtracted",
+        bench.cores.host
+    );
+    let through =
+        "the C ABI; factors: the same engine in this process, since the library has no such sets";
+    let hops = "the library's own medians, steps of its clock; those of factors and models are what is done\n\
+         there, those that end in wait are between two threads";
+    let run = format!(
+        "{repetitions} repetitions of {iterations} trips a step, all steps in turn; the line around them"
+    );
+    let lines = [
+        ("library", library_text),
+        ("timed", timed),
+        ("through", through.to_owned()),
+        ("hops", hops.to_owned()),
+        ("run", run),
+    ];
+    bench.header("what a tick costs as the work grows", &lines);
     let setup = Setup {
         bench: &bench,
         library: &library,
-        placement: &args.subject.placement,
-        shards: args.subject.shards,
-        material: &material,
+        subject: &args.subject,
+        material: &Material::new()?,
         ring: args.ring,
         iterations,
     };
-    let mut results = Vec::new();
-    for axis in Axis::all() {
+    let mut axes = Vec::new();
+    for &axis in Axis::value_variants() {
         if !args.only.is_empty() && !args.only.contains(&axis) {
             continue;
         }
-        let mut runs = Runs::default();
-        for number in 0..repetitions {
-            let name = format!("{axis:?}, repetition {}", number + 1);
-            runs.push(bench.run(&name, || repeat(&setup, axis))?);
-        }
-        let mut result = Grown::new(axis, !runs.are_invalid());
-        for (line, steps) in bench.shown(&runs) {
-            result.lines.push(*line);
-            for (step, measured) in result.steps.iter_mut().zip(steps) {
-                step.measured.push(measured.clone());
-            }
-        }
-        report::table(&result);
-        if let Some(folder) = &args.out {
-            report::files(&result, folder)?;
-        }
-        results.push(result);
+        let runs = bench.repeat(repetitions, &format!("{axis:?}, "), |_| {
+            echo::around(&bench, iterations, || {
+                let sizes = axis.sizes().iter();
+                sizes.map(|&size| setup.measure(axis, size)).collect()
+            })
+        })?;
+        let shown = bench.shown(&runs);
+        axes.push(show(&bench, axis, &shown, !runs.are_invalid()));
     }
-    bench.print_validity();
-    bench.may_compare();
-    bench.end(report::to_json(
-        &library,
-        &args.subject,
-        args.ring,
-        iterations,
-        &results,
-    ))
+    let result = json!({
+        "library": library.to_json(),
+        "placement": args.subject.placement,
+        "shards": args.subject.shards,
+        "ring": args.ring,
+        "iterations": iterations,
+        "axes": axes,
+    });
+    bench.end(Vec::new, result)
 }
 
-/// Every step of an axis once, and the line before and after.
-fn repeat(setup: &Setup, axis: Axis) -> Result<(Figures, Vec<Measured>), String> {
-    let bench = setup.bench;
-    let trips = Trips {
-        count: setup.iterations / 2,
-        gap: 0,
-    };
-    let mut line = Series::new();
-    echo::line(&bench.stamps, bench.lane(), trips, &mut line)?;
-    let sizes = axis.sizes().iter();
-    let measured = sizes
-        .map(|&size| setup.measure(axis, size))
-        .collect::<Result<_, _>>()?;
-    echo::line(&bench.stamps, bench.lane(), trips, &mut line)?;
-    Ok((line.figures(&bench.stamps), measured))
-}
-
-impl Step {
-    /// A step of this size, not measured yet.
-    fn of(size: usize) -> Self {
-        Self {
-            size,
-            measured: Vec::new(),
-        }
-    }
+/// An axis as a table, and for the result.
+fn show(bench: &Bench, axis: Axis, shown: &[&Repetition], valid: bool) -> Value {
+    let line: Vec<Figures> = shown.iter().map(|(line, _)| *line).collect();
+    let (name, title) = axis.names();
+    let invalid = if valid { "" } else { ", INVALID" };
+    let columns = FIGURES.into_iter().chain(axes::HOPS);
+    let mut table = Table::new(&format!("{name}{invalid}"), columns);
+    let steps = axis.sizes().iter().enumerate().map(|(place, &size)| {
+        let all = || shown.iter().map(|(_, steps)| &steps[place]);
+        let of: Vec<Figures> = all().map(|(figures, _)| *figures).collect();
+        let hop =
+            |name: &str| median(all().map(|(_, hops)| hops.get(name).copied().unwrap_or_default()));
+        let hops = axes::HOPS.map(|name| format!("{:.0}", hop(name)));
+        let step = axis.step(size);
+        table.row(&step, figures(&of, &line).into_iter().chain(hops));
+        let repeated = all().map(|(figures, hops)| {
+            let mut value = json!(figures);
+            value["hops_p50_ns"] = json!(hops);
+            value
+        });
+        json!({
+            "step": step,
+            "size": size,
+            "p50_ns": median(of.iter().map(|figures| figures.p50)),
+            "ratio_to_line": valid.then(|| ratio(&of, &line)),
+            "per_repetition": repeated.collect::<Vec<_>>(),
+        })
+    });
+    let steps: Vec<Value> = steps.collect();
+    let lines: Vec<f64> = line.iter().map(|line| line.p50).collect();
+    println!(
+        "{title}. Line round trip {:.1} ns",
+        median(lines.iter().copied())
+    );
+    bench.show(table);
+    json!({
+        "axis": name,
+        "valid": valid,
+        "lines_p50_ns": lines,
+        "steps": steps,
+    })
 }

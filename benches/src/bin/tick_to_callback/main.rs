@@ -7,153 +7,348 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `rows` | the rows of the table, one repetition of them |
-//! | `cases` | the library's configurations and which rows each gives |
-//! | `goals` | the goals |
-//! | `report` | the header, the table, the JSON |
+//! | `rows` | the rows of the table, one repetition of them, the goals |
 
-mod args;
-mod cases;
-mod goals;
-mod report;
 mod rows;
 
 use std::hint::black_box;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use serde_json::{Map, Value, json};
+use signal_bench::args::{Common, Subject, thousand};
 use signal_bench::bench::{self, Bench, Ended, Library};
-use signal_bench::echo::{self, Trips};
-use signal_bench::runs::Runs;
-use signal_bench::series::{Series, batched};
-use signal_bench::workload;
+use signal_bench::drive::{Driver, Host, Trips};
+use signal_bench::echo::{self, RING};
+use signal_bench::folder::Folder;
+use signal_bench::judge::Runs;
+use signal_bench::live;
+use signal_bench::report::{FIGURES, Table, figures, spread};
+use signal_bench::series::{Figures, Series, batched, median};
+use signal_bench::workload::{self, Moving};
 
-use args::Args;
-use cases::{Case, Setting};
-use report::Hops;
-use rows::{Repetition, What};
+use rows::{LINE, ROWS, Repetition, goals};
+
+/// What a tick costs from signal_on_data to the callback.
+#[derive(Debug, Parser)]
+#[command(name = "tick_to_callback")]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    subject: Subject,
+    /// Trips a repetition and measurement, at least 1000 [default: 200000; 20000 with --quick]
+    #[arg(long, value_name = "N", value_parser = thousand)]
+    iterations: Option<usize>,
+    /// Pause before each trip, nanoseconds, in every measurement alike: ticks that come apart
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    gap_ns: u64,
+    /// A second libsignal.so, measured row by row in turn with the first. Give a copy of the same
+    /// file to see how far from 1 chance alone goes
+    #[arg(long, value_name = "PATH")]
+    against: Option<PathBuf>,
+}
 
 /// Repetitions that are thrown away at most, for each that is wanted.
 const MOST_MOVED: usize = 3;
 
+/// A configuration, and the row of its trips.
+struct Case {
+    row: &'static str,
+    is_inline: bool,
+    is_market: bool,
+    timing: bool,
+}
+
+const fn case(row: &'static str, is_inline: bool, is_market: bool, timing: bool) -> Case {
+    Case {
+        row,
+        is_inline,
+        is_market,
+        timing,
+    }
+}
+
+/// In the order in which they are measured.
+const CASES: [Case; 6] = [
+    case("tick_to_callback", false, false, true),
+    case("tick_to_callback_timing_off", false, false, false),
+    case("tick_to_callback_market_linear", false, true, true),
+    case(
+        "tick_to_callback_market_linear_timing_off",
+        false,
+        true,
+        false,
+    ),
+    case("inline", true, false, true),
+    case("inline_market_linear", true, true, true),
+];
+
+/// What stays the same for all cases.
+struct Setting<'a> {
+    bench: &'a Bench,
+    subject: &'a Subject,
+    model: &'a Path,
+    trips: Trips,
+    library: &'a Library,
+    against: Option<&'a Library>,
+}
+
 fn main() -> ExitCode {
-    let args = Args::parse();
-    bench::exit("tick_to_callback", run(&args))
+    bench::main("tick_to_callback", run)
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
     let bench = Bench::start("tick_to_callback", &args.common)?;
-    let library = Library::load(&args.subject)?;
-    let against = args
-        .against
-        .clone()
-        .map(Library::load_from)
-        .transpose()
-        .map_err(|error| format!("--against: {error}"))?;
-    report::header(args, &bench, &library, against.as_ref());
+    let library = Library::load(&args.subject.lib)?;
+    let against = args.against.clone().map(Library::load_from).transpose();
+    let against = against.map_err(|error| format!("--against: {error}"))?;
+    let wanted = args.common.repetitions(7);
+    let iterations = args.common.or(args.iterations, 200_000, 20_000);
+    let mut lines = vec![("library", library.describe())];
+    if let Some(against) = &against {
+        let text =
+            "measured in turn with the library, case by case; the first changes each repetition";
+        lines.push(("against", format!("{}\n{text}", against.describe())));
+    }
+    let (host, lane) = (bench.cores.host, bench.lane());
+    lines.extend([
+        (
+            "timed",
+            format!(
+                "on core {host}, the host's thread: every stamp is taken there, per trip, and\n\
+                 includes one clock read; nothing is subtracted"
+            ),
+        ),
+        (
+            "across",
+            format!("core {lane}: an echo thread (line, rtrb with {RING} slots), or the library's first lane"),
+        ),
+        (
+            "tick",
+            format!(
+                "stamp before signal_on_data(Depth) to first stamp in the callback; one Depth\n\
+                 under way, the host spins on the inlined poll; {}, idle spin",
+                args.subject.describe()
+            ),
+        ),
+        ("inline", "the same with placement inline: the host's thread does all the work".into()),
+        (
+            "run",
+            format!(
+                "{wanted} repetitions of {iterations} trips, gap {} ns; the line is measured before, between\n\
+                 and after the library's rows; a repetition in which it changes is repeated",
+                args.gap_ns
+            ),
+        ),
+    ]);
+    bench.header("what a tick costs, through the C ABI", &lines);
 
-    let model = workload::linear_model()?;
+    let folder = Folder::new("tick")?;
+    let model = workload::linear_model(&folder)?;
+    let gap = bench.stamps.ticks(args.gap_ns);
     let setting = Setting {
-        stamps: &bench.stamps,
-        cores: &bench.cores,
-        placement: &args.subject.placement,
-        shards: args.subject.shards,
-        model: model.path(),
+        bench: &bench,
+        subject: &args.subject,
+        model: &model,
         trips: Trips {
-            count: args.iterations(),
-            gap: bench.stamps.ticks(args.gap_ns),
+            gap,
+            ..Trips::new(iterations)
         },
+        library: &library,
+        against: against.as_ref(),
     };
-    let mut repetitions = Runs::default();
-    let mut hops = Hops::default();
-    let (mut number, mut moved) = (0, 0);
-    while number < args.repetitions() {
-        // Who goes first changes, so that what one leaves behind meets both.
-        let other_first = number % 2 == 1;
-        let repetition = bench.run(&format!("repetition {}", number + 1), || {
-            let against = against.as_ref();
-            repeat(&bench, &setting, &library, against, other_first, &mut hops)
-        })?;
+    let (mut runs, mut moved) = (Runs::default(), 0);
+    while runs.0.len() < wanted {
+        let number = runs.0.len();
+        let name = format!("repetition {}", number + 1);
+        let repetition = bench.run(&name, || setting.repeat(number))?;
         // Its ratios would be of figures from two machines.
-        if repetition.value.moved() && moved < MOST_MOVED * args.repetitions() {
+        if repetition.value.moved() && moved < MOST_MOVED * wanted {
             moved += 1;
         } else {
-            number += 1;
-            repetitions.push(repetition);
+            runs.0.push(repetition);
         }
     }
-    let repetitions = bench.shown(&repetitions);
-    report::table(&bench, repetitions, moved, &hops);
-    let result = report::to_json(
-        args,
-        &bench,
-        &library,
-        against.as_ref(),
-        repetitions,
-        moved,
-        &hops,
-    );
-    bench.end(result)
+    let shown = bench.shown(&runs);
+    tables(&bench, &shown);
+    if moved > 0 {
+        bench.say(format!(
+            "{moved} more repetitions were thrown away: the cores were moved while they ran"
+        ));
+    }
+    let left = shown.iter().filter(|repetition| repetition.moved()).count();
+    if left > 0 {
+        bench.say(format!(
+            "the cores were moved in {left} of the repetitions shown: do not trust ratios"
+        ));
+    }
+    let goals = goals(&shown);
+    let over = |read: fn(&Repetition, &str) -> Option<f64>| -> Map<String, Value> {
+        let rows = ROWS.iter().filter_map(|(key, _)| {
+            let ratios: Vec<f64> = shown.iter().filter_map(|of| read(of, key)).collect();
+            (!ratios.is_empty()).then(|| ((*key).to_owned(), json!(median(ratios))))
+        });
+        rows.collect()
+    };
+    let judged = || -> Map<String, Value> {
+        let goals = goals.iter().map(|(key, most, goal)| {
+            let goal = json!({ "value": goal.value, "at_most": most, "met": goal.met });
+            ((*key).to_owned(), goal)
+        });
+        goals.collect()
+    };
+    let last = shown.last();
+    let hops = |row| last.map(|last| &last.hops[row]);
+    let result = json!({
+        "library": library.to_json(),
+        "against": against.as_ref().map(Library::to_json),
+        "placement": args.subject.placement,
+        "shards": args.subject.shards,
+        "repetitions": wanted,
+        "thrown_away": moved,
+        "iterations": iterations,
+        "gap_ns": args.gap_ns,
+        "ring_slots": RING,
+        "median_ratio_to_line": bench.compared(|| over(Repetition::to_line).into()),
+        "median_ratio_against": bench.compared(|| over(Repetition::to_library).into()),
+        "goals": bench.compared(|| judged().into()),
+        "per_repetition": shown.iter().map(|of| of.to_json()).collect::<Vec<_>>(),
+        "hops_last_repetition": {
+            "test0000": hops("tick_to_callback"),
+            "market_linear": hops("tick_to_callback_market_linear"),
+        },
+    });
+    let goals = goals.into_iter().map(|(_, _, goal)| goal).collect();
+    bench.end(|| goals, result)
 }
 
-/// Measures everything once. The echo threads and the libraries' lanes take turns
-/// on the lane's core: a handle lives only while it is measured.
-fn repeat(
-    bench: &Bench,
-    setting: &Setting,
-    library: &Library,
-    against: Option<&Library>,
-    other_first: bool,
-    hops: &mut Hops,
-) -> Result<Repetition, String> {
-    let (stamps, lane, trips) = (setting.stamps, bench.lane(), setting.trips);
-    let piece = Trips {
-        count: trips.count / (Case::ALL.len() + 1),
-        ..trips
-    };
-    let mut repetition = Repetition::default();
-    let stamp = batched(stamps, trips.count, || {
-        black_box(stamps.raw());
-    });
-    let ring64 = echo::ring::<8>(stamps, lane, trips)?.figures(stamps);
-    let ring448 = echo::ring::<56>(stamps, lane, trips)?.figures(stamps);
-    repetition.rows.insert(What::Stamp, stamp);
-    repetition.rows.insert(What::Ring64, ring64);
-    repetition.rows.insert(What::Ring448, ring448);
+impl Setting<'_> {
+    /// Measures everything once. The echo threads and the libraries' lanes take turns
+    /// on the lane's core: a handle lives only while it is measured.
+    fn repeat(&self, number: usize) -> Result<Repetition, String> {
+        let (bench, trips) = (self.bench, self.trips);
+        let piece = trips.count / (CASES.len() + 1);
+        let piece = Trips {
+            gap: trips.gap,
+            ..Trips::new(piece)
+        };
+        let mut of = Repetition::default();
+        let stamp = batched(&bench.stamps, trips.count, || {
+            black_box(bench.stamps.raw());
+        });
+        of.rows.insert("clock_read", stamp);
+        of.rows.insert("rtrb_64", echo::ring::<8>(bench, trips)?);
+        of.rows.insert("rtrb_448", echo::ring::<56>(bench, trips)?);
 
-    let mut line = Series::new();
-    let mut cross = |repetition: &mut Repetition| -> Result<(), String> {
-        let mut series = Series::new();
-        echo::line(stamps, lane, piece, &mut series)?;
-        repetition.lines.push(series.figures(stamps).p50);
-        line.add(&series);
-        Ok(())
-    };
-    cross(&mut repetition)?;
-    for case in Case::ALL {
-        let mut other = || -> Result<(), String> {
-            if let Some(against) = against {
-                let measured = case.measure(setting, &against.api);
-                let measured = measured.map_err(|error| format!("--against: {error}"))?;
-                repetition.against.extend(measured.rows);
-            }
+        let mut line = Series::default();
+        let mut cross = |of: &mut Repetition| -> Result<(), String> {
+            let mut series = Series::default();
+            echo::line(bench, piece, &mut series)?;
+            of.lines.push(series.figures(&bench.stamps).p50);
+            line.add(&series);
             Ok(())
         };
-        if other_first {
-            other()?;
+        cross(&mut of)?;
+        for case in &CASES {
+            let other = |of: &mut Repetition| -> Result<(), String> {
+                if let Some(against) = self.against {
+                    let measured = self.measure(case, against);
+                    let (rows, _) = measured.map_err(|error| format!("--against: {error}"))?;
+                    of.against.extend(rows);
+                }
+                Ok(())
+            };
+            // Who goes first changes, so that what one leaves behind meets both.
+            let other_first = number % 2 == 1;
+            if other_first {
+                other(&mut of)?;
+            }
+            let (rows, hops) = self.measure(case, self.library)?;
+            if !other_first {
+                other(&mut of)?;
+            }
+            of.rows.extend(rows);
+            of.hops.insert(case.row, hops);
+            cross(&mut of)?;
         }
-        let measured = case.measure(setting, &library.api)?;
-        if !other_first {
-            other()?;
-        }
-        repetition.rows.extend(measured.rows);
-        match case {
-            Case::Timed => hops.test0000 = measured.hops,
-            Case::Market => hops.market = measured.hops,
-            _ => {}
-        }
-        cross(&mut repetition)?;
+        of.rows.insert(LINE, line.figures(&bench.stamps));
+        Ok(of)
     }
-    repetition.rows.insert(What::Line, line.figures(stamps));
-    Ok(repetition)
+
+    /// Makes a handle, measures, destroys the handle: its rows, and its own hops of the trips.
+    fn measure(&self, case: &Case, library: &Library) -> Result<Measured, String> {
+        let (stamps, trips) = (&self.bench.stamps, self.trips);
+        let inline = json!("inline");
+        let (placement, shards) = match case.is_inline {
+            true => (&inline, 1),
+            false => (&self.subject.placement, self.subject.shards),
+        };
+        let mut config = workload::config(placement, shards, &self.bench.cores, case.timing);
+        if case.is_market {
+            config = workload::market(config, self.model);
+        }
+        let mut driver = Driver::new(live::create(&library.api, &config)?, stamps);
+        let mut source = Moving::new(case.is_market);
+        let named = |error| format!("{}: {error}", case.row);
+        let (ticks, _) = driver.trips::<false>(trips, &mut source).map_err(named)?;
+        let mut rows = vec![(case.row, ticks.figures(stamps))];
+        // Before the other measurements add their ticks.
+        let hops = driver.host.hops();
+        if case.row == CASES[0].row {
+            let (_, calls) = driver.trips::<true>(trips, &mut source).map_err(named)?;
+            let handle = &driver.host;
+            let function = batched(stamps, trips.count, || {
+                black_box(handle.poll_call());
+            });
+            let inlined = batched(stamps, trips.count, || {
+                black_box(handle.poll_inlined());
+            });
+            rows.push(("on_data", calls.figures(stamps)));
+            rows.push(("empty_poll_function", function));
+            rows.push(("empty_poll_inlined", inlined));
+        }
+        Ok((rows, hops))
+    }
+}
+
+type Measured = (Vec<(&'static str, Figures)>, Vec<Value>);
+
+/// Shows the rows, those of the other library beside them, and the library's own hops.
+fn tables(bench: &Bench, shown: &[&Repetition]) {
+    let all = |key: &str| -> Vec<Figures> { shown.iter().map(|of| of.rows[key]).collect() };
+    let line = all(LINE);
+    let mut table = Table::new("", FIGURES);
+    for (key, title) in ROWS {
+        table.row(title, figures(&all(key), &line));
+    }
+    bench.show(table);
+    if bench.may_compare() && shown.iter().any(|of| !of.against.is_empty()) {
+        let columns = ["library", "against", "against/library", "min .. max"];
+        let mut table = Table::new("against", columns);
+        for (key, title) in ROWS {
+            let ratios: Vec<f64> = shown.iter().filter_map(|of| of.to_library(key)).collect();
+            if ratios.is_empty() {
+                continue;
+            }
+            let theirs = shown.iter().map(|of| of.against[key].p50);
+            let medians = [median(all(key).iter().map(|of| of.p50)), median(theirs)];
+            let medians = medians.map(|median| format!("{median:.1}"));
+            table.row(title, medians.into_iter().chain(spread(ratios, 3)));
+        }
+        bench.show(table);
+    }
+    for (row, name) in [
+        ("tick_to_callback", "test0000"),
+        ("tick_to_callback_market_linear", "market + linear"),
+    ] {
+        let title = format!("the library's own hops, {name}, timing on, last repetition, ns");
+        let mut table = Table::new(&title, ["p50", "p99", "p99.9", "count"]);
+        for hop in shown.last().map_or(&[][..], |last| &last.hops[row]) {
+            let cells = ["p50_ns", "p99_ns", "p999_ns", "count"].map(|key| hop[key].to_string());
+            table.row(hop["hop"].as_str().unwrap_or_default(), cells);
+        }
+        bench.show(table);
+    }
 }

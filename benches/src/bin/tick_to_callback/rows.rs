@@ -1,107 +1,51 @@
-//! What is measured, and one repetition of it.
+//! What is measured, one repetition of it, and the goals.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
-use signal_bench::series::Figures;
+use signal_bench::drive::hop;
+use signal_bench::report::Goal;
+use signal_bench::series::{Figures, median};
 
-/// A row of the table, in its order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum What {
-    /// The clock.
-    Stamp,
-    /// The floor under every hop.
-    Line,
-    /// Small messages.
-    Ring64,
-    /// A whole Depth, roughly.
-    Ring448,
-    /// The sender's share.
-    OnData,
-    /// Through the function.
-    EmptyPollCall,
-    /// As in the header.
-    EmptyPollInlined,
-    /// The default.
-    Tick,
-    /// `"timing": false`
-    TickUntimed,
-    /// Factor set `market`, a linear model.
-    TickMarket,
-    /// The same, `"timing": false`.
-    TickMarketUntimed,
-    /// No hop at all.
-    TickInline,
-    /// No hop at all, factor set `market`, a linear model.
-    TickInlineMarket,
-}
+/// The row that ratios are formed with.
+pub const LINE: &str = "line_round_trip";
 
-impl What {
-    /// All, in the order of the table.
-    pub const ALL: [What; 13] = [
-        What::Stamp,
-        What::Line,
-        What::Ring64,
-        What::Ring448,
-        What::OnData,
-        What::EmptyPollCall,
-        What::EmptyPollInlined,
-        What::Tick,
-        What::TickUntimed,
-        What::TickMarket,
-        What::TickMarketUntimed,
-        What::TickInline,
-        What::TickInlineMarket,
-    ];
+/// Names in the JSON and in the table, in its order.
+pub const ROWS: [(&str, &str); 13] = [
+    ("clock_read", "clock read"),
+    (LINE, "line round trip"),
+    ("rtrb_64", "rtrb there and back, 64 B"),
+    ("rtrb_448", "rtrb there and back, 448 B"),
+    ("on_data", "signal_on_data, the call"),
+    ("empty_poll_function", "empty poll, function"),
+    ("empty_poll_inlined", "empty poll, inlined"),
+    ("tick_to_callback", "tick to callback"),
+    (
+        "tick_to_callback_timing_off",
+        "tick to callback, timing off",
+    ),
+    (
+        "tick_to_callback_market_linear",
+        "tick to callback, market+linear",
+    ),
+    (
+        "tick_to_callback_market_linear_timing_off",
+        "  market+linear, timing off",
+    ),
+    ("inline", "inline: no hop"),
+    ("inline_market_linear", "inline: no hop, market+linear"),
+];
 
-    /// The table's first column.
-    pub fn title(self) -> &'static str {
-        match self {
-            What::Stamp => "clock read",
-            What::Line => "line round trip",
-            What::Ring64 => "rtrb there and back, 64 B",
-            What::Ring448 => "rtrb there and back, 448 B",
-            What::OnData => "signal_on_data, the call",
-            What::EmptyPollCall => "empty poll, function",
-            What::EmptyPollInlined => "empty poll, inlined",
-            What::Tick => "tick to callback",
-            What::TickUntimed => "tick to callback, timing off",
-            What::TickMarket => "tick to callback, market+linear",
-            What::TickMarketUntimed => "  market+linear, timing off",
-            What::TickInline => "inline: no hop",
-            What::TickInlineMarket => "inline: no hop, market+linear",
-        }
-    }
-
-    /// The name in the JSON.
-    pub fn key(self) -> &'static str {
-        match self {
-            What::Stamp => "clock_read",
-            What::Line => "line_round_trip",
-            What::Ring64 => "rtrb_64",
-            What::Ring448 => "rtrb_448",
-            What::OnData => "on_data",
-            What::EmptyPollCall => "empty_poll_function",
-            What::EmptyPollInlined => "empty_poll_inlined",
-            What::Tick => "tick_to_callback",
-            What::TickUntimed => "tick_to_callback_timing_off",
-            What::TickMarket => "tick_to_callback_market_linear",
-            What::TickMarketUntimed => "tick_to_callback_market_linear_timing_off",
-            What::TickInline => "inline",
-            What::TickInlineMarket => "inline_market_linear",
-        }
-    }
-}
-
-/// One repetition's figures.
+/// One repetition's figures, by the name of the row.
 #[derive(Clone, Debug, Default)]
 pub struct Repetition {
-    /// Of the machine and the library.
-    pub rows: BTreeMap<What, Figures>,
+    pub rows: HashMap<&'static str, Figures>,
     /// Of the library that it is measured against.
-    pub against: BTreeMap<What, Figures>,
+    pub against: HashMap<&'static str, Figures>,
     /// Medians of the line before, between and after the library's rows, ns.
     pub lines: Vec<f64>,
+    /// The library's own.
+    pub hops: HashMap<&'static str, Vec<Value>>,
 }
 
 /// A line that changes by more than this while a repetition runs, its longest by its
@@ -117,37 +61,161 @@ impl Repetition {
     }
 
     /// A median in line round trips of this repetition.
-    pub fn to_line(&self, what: What) -> Option<f64> {
-        self.median_to(what, What::Line)
+    pub fn to_line(&self, row: &str) -> Option<f64> {
+        self.ratio(row, LINE)
     }
 
-    /// A median as a multiple of another of this repetition.
-    pub fn median_to(&self, what: What, other: What) -> Option<f64> {
-        Some(self.rows.get(&what)?.p50 / self.rows.get(&other)?.p50)
+    fn ratio(&self, row: &str, other: &str) -> Option<f64> {
+        Some(self.rows.get(row)?.p50 / self.rows.get(other)?.p50)
     }
 
     /// The other library's median as a multiple of the library's.
-    pub fn against(&self, what: What) -> Option<f64> {
-        Some(self.against.get(&what)?.p50 / self.rows.get(&what)?.p50)
+    pub fn to_library(&self, row: &str) -> Option<f64> {
+        Some(self.against.get(row)?.p50 / self.rows.get(row)?.p50)
     }
 
     /// For the result.
     pub fn to_json(&self) -> Value {
-        let mut rows: Map<String, Value> = Map::new();
-        for (what, figures) in &self.rows {
-            let mut row = figures.to_json();
-            row["ratio_to_line"] = json!(self.to_line(*what));
-            rows.insert(what.key().to_owned(), row);
+        let rows = |of: &HashMap<_, Figures>, name: &str, ratio: &dyn Fn(&str) -> Option<f64>| {
+            let rows = ROWS.iter().filter_map(|(key, _)| {
+                let mut row = json!(of.get(key)?);
+                row[name] = json!(ratio(key));
+                Some(((*key).to_owned(), row))
+            });
+            rows.collect::<Map<_, _>>()
+        };
+        let mut all = rows(&self.rows, "ratio_to_line", &|row| self.to_line(row));
+        if !self.against.is_empty() {
+            let against = rows(&self.against, "ratio_to_library", &|row| {
+                self.to_library(row)
+            });
+            all.insert("against".to_owned(), against.into());
         }
-        let mut against: Map<String, Value> = Map::new();
-        for (what, figures) in &self.against {
-            let mut row = figures.to_json();
-            row["ratio_to_library"] = json!(self.against(*what));
-            against.insert(what.key().to_owned(), row);
+        all.into()
+    }
+}
+
+/// The goals, as ratios of one repetition's figures where they can be: a name in the JSON,
+/// the limit, the goal. All but those without a figure.
+pub fn goals(shown: &[&Repetition]) -> Vec<(&'static str, f64, Goal)> {
+    let mut goals = Vec::new();
+    let mut goal =
+        |key, what: &str, read: &dyn Fn(&Repetition) -> Option<f64>, most, unit: &str| {
+            let values: Vec<f64> = shown.iter().filter_map(|of| read(of)).collect();
+            if !values.is_empty() {
+                goals.push((
+                    key,
+                    most,
+                    Goal::at_most(what, Some(median(values)), most, unit),
+                ));
+            }
+        };
+    let (tick, market) = ("tick_to_callback", "tick_to_callback_market_linear");
+    let tail = |row| {
+        move |of: &Repetition| {
+            let figures = of.rows.get(row)?;
+            Some(figures.p99? / figures.p50)
         }
-        if !against.is_empty() {
-            rows.insert("against".to_owned(), against.into());
-        }
-        rows.into()
+    };
+    let timing = |row: &'static str| {
+        move |of: &Repetition| Some(100.0 * (of.ratio(row, &format!("{row}_timing_off"))? - 1.0))
+    };
+    let poll = |of: &Repetition| Some(of.rows.get("empty_poll_inlined")?.p50);
+    goal(
+        "tick_to_line",
+        "tick to callback / line",
+        &|of| of.to_line(tick),
+        1.8,
+        "",
+    );
+    let what = "tick to callback, market+linear / line";
+    goal("market_to_line", what, &|of| of.to_line(market), 2.5, "");
+    goal(
+        "p99_to_median",
+        "p99 / median, tick to callback",
+        &tail(tick),
+        1.5,
+        "",
+    );
+    goal(
+        "market_p99_to_median",
+        "p99 / median, market+linear",
+        &tail(market),
+        1.5,
+        "",
+    );
+    goal(
+        "on_data_to_line",
+        "signal_on_data / line",
+        &|of| of.to_line("on_data"),
+        0.3,
+        "",
+    );
+    goal(
+        "empty_poll_inlined_ns",
+        "empty poll, inlined",
+        &poll,
+        2.0,
+        " ns",
+    );
+    goal(
+        "timing_percent",
+        "timing on against off",
+        &timing(tick),
+        8.0,
+        " %",
+    );
+    let what = "timing on against off, market+linear";
+    goal("market_timing_percent", what, &timing(market), 8.0, " %");
+    let work = |of: &Repetition| Some(hop(of.hops.get(market)?, "factor.work"));
+    goal(
+        "market_factor_work_ns",
+        "market's factor.work, p50",
+        &work,
+        150.0,
+        " ns",
+    );
+    goals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_of_one_repetition_and_absent_rows_have_no_goal() {
+        // The line of the second repetition is slow, and so is its tick.
+        let of = |(line, tick, p99)| {
+            let tick = Figures {
+                p99: Some(p99),
+                ..Figures::mean(tick, 1)
+            };
+            Repetition {
+                rows: [(LINE, Figures::mean(line, 1)), ("tick_to_callback", tick)].into(),
+                lines: vec![line, line * 1.2],
+                ..Repetition::default()
+            }
+        };
+        let three = [
+            (100.0, 170.0, 200.0),
+            (400.0, 720.0, 1440.0),
+            (100.0, 190.0, 209.0),
+        ]
+        .map(of);
+        let judged = goals(&three.each_ref());
+        let found: Vec<_> = judged
+            .iter()
+            .map(|(key, _, goal)| (*key, goal.value, goal.met))
+            .collect();
+        let (line, tail) = (
+            ("tick_to_line", 1.8, Some(true)),
+            ("p99_to_median", 200.0 / 170.0, Some(true)),
+        );
+        assert_eq!(found, [line, tail]);
+        let mut slow = of((100.0, 180.1, 300.0));
+        assert_eq!(goals(&[&slow])[0].2.met, Some(false));
+        assert!(!slow.moved());
+        slow.lines.push(131.0);
+        assert!(slow.moved());
     }
 }

@@ -14,8 +14,7 @@ mod made;
 mod models;
 mod stages;
 
-use std::fs;
-use std::path::Path;
+use signal_bench::folder::Folder;
 
 /// The library, in the folder where the cases run.
 pub const LIBRARY: &str = "./libsignal.so";
@@ -54,9 +53,8 @@ pub fn all() -> impl Iterator<Item = Entry> {
 }
 
 /// Writes what the cases read.
-pub fn write_files(folder: &Path) -> Result<(), String> {
-    fs::write(folder.join(LINEAR), models::linear_file())
-        .map_err(|error| format!("{LINEAR}: {error}"))
+pub fn write_files(folder: &Folder) -> Result<(), String> {
+    folder.write(LINEAR, &models::linear_file()).map(|_| ())
 }
 
 fn entry(name: impl Into<String>, make: impl Fn() -> Made + 'static) -> Entry {

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use signal::models::{LightGbm, Linear, Model, ModelError, Onnx, Registry, XgBoost};
 
 use super::events::{DIFFERENT, Random};
-use super::made::{network, trees};
+use super::made;
 use super::{Entry, Made, each, entry};
 
 /// Values of a row: the factors of `market`.
@@ -27,19 +27,19 @@ pub fn cases() -> Vec<Entry> {
         entry("model none", || builtin("none")),
         entry("model linear", || Ok(kernel(linear()?))),
         parsed("LightGBM, 100 trees", || {
-            LightGbm::parse(trees::lightgbm(TREES).as_bytes()).map(boxed)
+            LightGbm::parse(made::lightgbm(TREES).as_bytes()).map(boxed)
         }),
         parsed("XGBoost, 100 trees", || {
-            XgBoost::parse(trees::xgboost(TREES).as_bytes()).map(boxed)
+            XgBoost::parse(made::xgboost(TREES).as_bytes()).map(boxed)
         }),
         parsed("ONNX, 100 trees", || {
-            Onnx::parse(&trees::onnx(TREES), &[]).map(boxed)
+            Onnx::parse(&made::onnx(TREES), &[]).map(boxed)
         }),
         parsed("ONNX, dense 15-8-2", || {
-            Onnx::parse(&network::dense(SMALL), &[]).map(boxed)
+            Onnx::parse(&made::dense(SMALL), &[]).map(boxed)
         }),
         parsed("ONNX, dense 15-64-64-2", || {
-            Onnx::parse(&network::dense(LARGE), &[]).map(boxed)
+            Onnx::parse(&made::dense(LARGE), &[]).map(boxed)
         }),
     ]
 }

@@ -1,0 +1,208 @@
+//! Who is timed, on which model.
+//!
+//! All take and leave `f64`, as the engine's model stage does: what a library
+//! needs to convert is a part of its inference.
+//!
+//! | file | engine |
+//! |---|---|
+//! | `onnxruntime` | its C API, from the shared library of the Python package |
+//! | `lightgbm` | the same |
+//! | `xgboost` | the same |
+//! | `native` | finding and opening the shared libraries |
+
+mod lightgbm;
+mod native;
+mod onnxruntime;
+mod xgboost;
+
+use std::path::Path;
+
+use signal::models;
+
+use crate::inputs::{FACTORS, OUTPUTS, Out, Row};
+use crate::measure::Timed;
+use native::Located;
+
+/// Somebody's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Ours,
+    OnnxRuntime,
+    LightGbm,
+    XgBoost,
+    Tract,
+}
+
+use Engine::{LightGbm, OnnxRuntime, Ours, Tract, XgBoost};
+
+impl Engine {
+    /// The name in the table; of peers in shared libraries that of the Python package.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ours => "ours",
+            OnnxRuntime => "onnxruntime",
+            LightGbm => "lightgbm",
+            XgBoost => "xgboost",
+            Tract => "tract",
+        }
+    }
+
+    /// Whether it allocates through Rust's allocator, where it can be counted.
+    pub fn is_rust(self) -> bool {
+        matches!(self, Ours | Tract)
+    }
+}
+
+/// A model and those who run it.
+pub struct Group {
+    /// The heading in the table.
+    pub title: &'static str,
+    /// The model in `bench.json`.
+    pub model: &'static str,
+    /// Engines and the files that they load; the first is what the others are
+    /// compared with.
+    pub rows: &'static [(Engine, &'static str)],
+}
+
+const fn group(
+    title: &'static str,
+    model: &'static str,
+    rows: &'static [(Engine, &'static str)],
+) -> Group {
+    Group { title, model, rows }
+}
+
+/// The table, from top to bottom.
+pub const GROUPS: [Group; 6] = [
+    group(
+        "linear, 15 factors",
+        "linear",
+        &[
+            (Ours, "linear.json"),
+            (Ours, "linear.onnx"),
+            (OnnxRuntime, "linear.onnx"),
+            (Tract, "linear.onnx"),
+        ],
+    ),
+    group(
+        "MLP 15-64-64-2, ReLU",
+        "mlp",
+        &[
+            (Ours, "mlp.onnx"),
+            (OnnxRuntime, "mlp.onnx"),
+            (Tract, "mlp.onnx"),
+        ],
+    ),
+    group(
+        "LightGBM, 100 trees of 31 leaves",
+        "lightgbm-100",
+        &[
+            (Ours, "lightgbm-100.txt"),
+            (LightGbm, "lightgbm-100.txt"),
+            (Ours, "lightgbm-100.onnx"),
+            (OnnxRuntime, "lightgbm-100.onnx"),
+            (Tract, "lightgbm-100.onnx"),
+        ],
+    ),
+    group(
+        "LightGBM, 500 trees of 31 leaves",
+        "lightgbm-500",
+        &[
+            (Ours, "lightgbm-500.txt"),
+            (LightGbm, "lightgbm-500.txt"),
+            (Ours, "lightgbm-500.onnx"),
+            (OnnxRuntime, "lightgbm-500.onnx"),
+            (Tract, "lightgbm-500.onnx"),
+        ],
+    ),
+    group(
+        "XGBoost, 100 trees of 31 leaves",
+        "xgboost-100",
+        &[(Ours, "xgboost-100.json"), (XgBoost, "xgboost-100.json")],
+    ),
+    group(
+        "XGBoost, 500 trees of 31 leaves",
+        "xgboost-500",
+        &[(Ours, "xgboost-500.json"), (XgBoost, "xgboost-500.json")],
+    ),
+];
+
+/// The engines that this machine has; an absent one says why.
+pub struct Engines(Result<Located, String>);
+
+impl Engines {
+    /// Looks for them.
+    pub fn open() -> Self {
+        Self(native::locate())
+    }
+
+    /// Versions, or why there is none.
+    pub fn versions(&self) -> [(Engine, Result<String, String>); 5] {
+        let of = |engine: Engine| match engine {
+            Ours => locked("godzilla-signal"),
+            Tract if cfg!(feature = "tract") => locked("tract-onnx"),
+            Tract => Err(NO_TRACT.into()),
+            _ => native::find(&self.0, engine.name()).map(|found| found.version),
+        };
+        [Ours, OnnxRuntime, LightGbm, XgBoost, Tract].map(|engine| (engine, of(engine)))
+    }
+
+    /// Loads a model, or says why this engine does not run it.
+    pub fn load(&self, engine: Engine, file: &Path) -> Result<Box<dyn Timed>, String> {
+        let library = || native::find(&self.0, engine.name()).and_then(native::open);
+        match engine {
+            Ours => ours(file),
+            OnnxRuntime => onnxruntime::load(library()?, file),
+            LightGbm => lightgbm::load(library()?, file),
+            XgBoost => xgboost::load(library()?, file),
+            #[cfg(feature = "tract")]
+            Tract => tract(file).map_err(|error| error.root_cause().to_string()),
+            #[cfg(not(feature = "tract"))]
+            Tract => Err(NO_TRACT.into()),
+        }
+    }
+}
+
+const NO_TRACT: &str = "built without the feature tract";
+
+/// The version in the lock file, for crates without a constant that says it.
+fn locked(package: &str) -> Result<String, String> {
+    let lock = include_str!("../../../../../Cargo.lock");
+    let found = lock.split_once(&format!("name = \"{package}\"\nversion = \""));
+    let version = found.and_then(|(_, rest)| rest.split_once('"'));
+    let version = version.map(|(version, _)| version.to_owned());
+    version.ok_or(format!("the lock file does not name {package}"))
+}
+
+/// This crate: `Box<dyn Model>` from `models::load`, as the model stage has it.
+fn ours(file: &Path) -> Result<Box<dyn Timed>, String> {
+    let mut model = models::load(file, None, &[]).map_err(|error| error.to_string())?;
+    let (inputs, outputs) = (model.inputs(), model.outputs().len());
+    if inputs != FACTORS || outputs > OUTPUTS {
+        return Err(format!(
+            "{inputs} inputs and {outputs} outputs; expected {FACTORS} and at most {OUTPUTS}"
+        ));
+    }
+    Ok(Box::new(move |row: &Row, out: &mut Out| {
+        model.run(row, &mut out[..outputs])
+    }))
+}
+
+/// Optimised for one row, its state kept between runs.
+#[cfg(feature = "tract")]
+fn tract(file: &Path) -> tract_onnx::prelude::TractResult<Box<dyn Timed>> {
+    use tract_onnx::prelude::*;
+
+    let model = tract_onnx::onnx().model_for_path(file)?;
+    let model = model.with_input_fact(0, f32::fact([1, FACTORS]).into())?;
+    let mut state = SimpleState::new(model.into_optimized()?.into_runnable()?)?;
+    Ok(Box::new(move |row: &Row, out: &mut Out| {
+        let narrow = row.map(|value| value as f32);
+        let input = Tensor::from_shape(&[1, FACTORS], &narrow).expect("as many as a row has");
+        let outputs = state.run(tvec!(input.into())).expect("tract's run");
+        let values = outputs[0].as_slice::<f32>().expect("floats");
+        for (to, &value) in out.iter_mut().zip(values) {
+            *to = value.into();
+        }
+    }))
+}

@@ -1,0 +1,460 @@
+//! Every bench runs, says what it times, and writes what `benches/README.md` says.
+//!
+//! Figures are not judged: this is no place to measure.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+use signal_bench::machine;
+
+const TICK_TO_CALLBACK: &str = env!("CARGO_BIN_EXE_tick_to_callback");
+const HOP: &str = env!("CARGO_BIN_EXE_hop");
+const DELIVERY: &str = env!("CARGO_BIN_EXE_delivery");
+const LOAD: &str = env!("CARGO_BIN_EXE_load");
+const SCALE: &str = env!("CARGO_BIN_EXE_scale");
+
+/// One bench at a time: each wants both cores.
+static CORES: Mutex<()> = Mutex::new(());
+
+fn run(program: &str, args: &[&str]) -> (Option<i32>, String, String) {
+    let _alone = CORES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut command = Command::new(program);
+    // The library beside the program, not one that this shell happens to name.
+    command.env_remove("SIGNAL_LIB_PATH").args(args);
+    texts(command.output().expect("the bench can be started"))
+}
+
+fn texts(output: Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+/// The library that the programs find: the one that Cargo built with them.
+fn library_beside() -> PathBuf {
+    Path::new(TICK_TO_CALLBACK).with_file_name("deps/libsignal.so")
+}
+
+fn two_cores() -> bool {
+    let enough = machine::allowed().len() >= 2;
+    if !enough {
+        println!("skipped: needs two cores, this process may use one");
+    }
+    enough
+}
+
+/// What a shortened run printed and wrote.
+struct Quick {
+    out: String,
+    result: Value,
+}
+
+/// Runs a bench shortened; what every bench writes is there.
+fn quick(program: &str, more: &[&str]) -> Quick {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("result.json");
+    let args = [&["--quick", "--json", file.to_str().unwrap()], more].concat();
+    let (code, out, err) = run(program, &args);
+    assert_eq!(code, Some(0), "{program}: {out}{err}");
+    let text = std::fs::read_to_string(&file).expect("--json wrote the file");
+    let result: Value = serde_json::from_str(&text).expect("the file is JSON");
+    assert!(program.ends_with(result["bench"].as_str().unwrap()));
+    let machine = &result["machine"];
+    for key in [
+        "cpu",
+        "l2",
+        "instruction_set",
+        "kernel",
+        "nohz_full",
+        "load_average",
+    ] {
+        assert!(machine[key].is_string(), "machine.{key}");
+    }
+    for key in ["allowed_cores", "lane_cores", "isolated_cores", "governors"] {
+        assert!(machine[key].is_array(), "machine.{key}");
+    }
+    assert!(machine["host_core"].is_u64() && machine["tsc"]["invariant"].is_boolean());
+    assert!(result["version"].is_string() && result["preemptions"].is_i64());
+    assert!(
+        result["flags"]
+            .as_array()
+            .unwrap()
+            .contains(&"--quick".into())
+    );
+    let quick = Quick { out, result };
+    quick.is_positive("clock_step_ns");
+    // What is shown is what is written.
+    for row in quick.all("report/tables/*/rows/*/0") {
+        assert!(quick.out.contains(row.as_str().unwrap()), "{row}");
+    }
+    quick
+}
+
+impl Quick {
+    /// The values at a path, in which `*` is every entry.
+    fn all(&self, path: &str) -> Vec<&Value> {
+        let mut found = vec![&self.result];
+        for part in path.split('/') {
+            let entries = |value: &'_ Value| -> Vec<String> {
+                match value {
+                    Value::Array(all) => (0..all.len()).map(|at| at.to_string()).collect(),
+                    Value::Object(all) => all.keys().cloned().collect(),
+                    _ => Vec::new(),
+                }
+            };
+            let next = found.into_iter().flat_map(|value| {
+                let names = if part == "*" {
+                    entries(value)
+                } else {
+                    vec![part.to_owned()]
+                };
+                let get = move |name: String| match value {
+                    Value::Array(all) => &all[name.parse::<usize>().unwrap()],
+                    _ => &value[&name],
+                };
+                names.into_iter().map(get)
+            });
+            found = next.collect();
+        }
+        assert!(!found.is_empty(), "{path}");
+        found
+    }
+
+    fn is_positive(&self, path: &str) {
+        for value in self.all(path) {
+            assert!(
+                value.as_f64().is_some_and(|number| number > 0.0),
+                "{path}: {value}"
+            );
+        }
+    }
+
+    /// Whether no run is left that others disturbed beyond use: then nothing is compared,
+    /// and the file says so. Other programs may have had the cores while this test ran.
+    fn is_comparable(&self) -> bool {
+        let validity = &self.result["validity"];
+        assert_eq!(validity["most_taken"], 0.01);
+        let count = |name: &str| validity[name].as_u64().expect(name);
+        let told = validity["invalid_runs"].as_array().unwrap().len() as u64;
+        assert_eq!(told, count("invalid") + count("measured_anew"));
+        assert!(count("measured") >= told && count("measured") > 0);
+        let comparable = validity["comparable"].as_bool().unwrap();
+        assert!(comparable || count("invalid") > 0);
+        assert_eq!(self.out.contains("INVALID: what is shown"), !comparable);
+        comparable
+    }
+
+    /// Positive where things may be compared, else null.
+    fn is_compared(&self, path: &str) {
+        match self.is_comparable() {
+            true => self.is_positive(path),
+            false => assert!(self.all(path).iter().all(|value| value.is_null()), "{path}"),
+        }
+    }
+}
+
+#[test]
+fn tick_to_callback() {
+    if !two_cores() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.so");
+    std::fs::copy(library_beside(), &other).unwrap();
+    let against = ["--against", other.to_str().unwrap()];
+    for against in [&against[..], &[]] {
+        let quick = quick(
+            TICK_TO_CALLBACK,
+            &[&["--iterations", "1000"], against].concat(),
+        );
+        assert!(
+            quick.out.contains("stamp before signal_on_data(Depth)"),
+            "{}",
+            quick.out
+        );
+        for row in [
+            "line_round_trip",
+            "on_data",
+            "empty_poll_inlined",
+            "tick_to_callback",
+            "tick_to_callback_market_linear_timing_off",
+            "inline_market_linear",
+        ] {
+            quick.is_positive(&format!("per_repetition/*/{row}/p50_ns"));
+            quick.is_positive(&format!("per_repetition/*/{row}/ratio_to_line"));
+        }
+        let comparable = quick.is_comparable();
+        if comparable {
+            quick.is_positive("median_ratio_to_line/*");
+            assert_eq!(quick.all("goals/*/met").len(), 9);
+        }
+        // The one that Cargo built with this program.
+        assert_eq!(
+            quick.result["library"]["path"],
+            library_beside().to_str().unwrap()
+        );
+        if against.is_empty() {
+            assert_eq!(quick.result["against"], Value::Null);
+            continue;
+        }
+        assert_eq!(quick.result["against"]["path"], against[1]);
+        assert_eq!(quick.out.contains("against/library"), comparable);
+        quick.is_compared("median_ratio_against/tick_to_callback");
+        quick.is_positive("per_repetition/*/against/on_data/ratio_to_library");
+    }
+}
+
+#[test]
+fn hop() {
+    if !two_cores() {
+        return;
+    }
+    let quick = quick(HOP, &[]);
+    assert_eq!(
+        quick.out.contains("ours / best peer"),
+        quick.is_comparable()
+    );
+    assert_eq!(quick.all("sizes/*/bytes"), [64, 128, 448]);
+    assert_eq!(quick.all("sizes/*/contenders/*").len(), 27);
+    quick.is_positive("sizes/*/contenders/*/there_and_back/*/p50_ns");
+    quick.is_positive("sizes/*/contenders/*/million_messages_per_s/*");
+    quick.is_compared("sizes/*/contenders/*/median_ratio_to_line");
+    quick.is_compared("sizes/*/latency/ours_to_peer");
+    quick.is_compared("sizes/*/throughput/ours_to_peer");
+}
+
+#[test]
+fn parts() {
+    // One core is enough.
+    let quick = quick(env!("CARGO_BIN_EXE_parts"), &["--calls", "1000"]);
+    for part in [
+        "rdtscp",
+        "Recorder::record",
+        "callback",
+        "market: Trade",
+        "linear",
+        "500 trees",
+        "own set of 64",
+    ] {
+        assert!(quick.out.contains(part), "{part}: {}", quick.out);
+    }
+    quick.is_positive("rows/*/ns");
+    quick.is_positive("rows/*/calls_per_s");
+    quick.is_positive("rdtsc/usual_step_ns");
+}
+
+#[cfg(feature = "hf-live")]
+#[test]
+fn hf_live_design() {
+    if !two_cores() {
+        return;
+    }
+    let quick = quick(
+        env!("CARGO_BIN_EXE_hf_live_design"),
+        &["--iterations", "1000"],
+    );
+    assert!(
+        quick.out.contains("equal to the library's, bit by bit"),
+        "{}",
+        quick.out
+    );
+    for case in ["test0000", "market_linear"] {
+        for row in [
+            "libsignal",
+            "libsignal, apart",
+            "spin-one",
+            "spin",
+            "block",
+            "sleep",
+        ] {
+            quick.is_positive(&format!("per_repetition/*/{case}/{row}/p99_ns"));
+            quick.is_compared(&format!("times_the_library/{case}/{row}/p50"));
+        }
+        quick.is_compared(&format!("goals/{case}/0/times"));
+    }
+}
+
+#[test]
+fn load() {
+    if !two_cores() {
+        return;
+    }
+    // The second is more than a core can send: the row must fail.
+    let rates = [
+        "--rate",
+        "2000,1_000_000_000",
+        "--duration",
+        "2ms",
+        "--trades",
+        "1",
+    ];
+    let given = quick(LOAD, &rates);
+    let fails = given.out.contains("FAIL (") || given.out.contains("  INVALID: ");
+    assert!(
+        given.out.contains("meant to be sent") && fails,
+        "{}",
+        given.out
+    );
+    given.is_positive("per_repetition/*/line_round_trip/p50_ns");
+    assert!(
+        given
+            .all("per_repetition/*/lost_by_host_and_lane/1/share")
+            .iter()
+            .all(|v| v.is_f64())
+    );
+    for row in given.all("per_repetition/*/rows/*") {
+        let count = |name: &str| row[name].as_u64().unwrap();
+        let lost = count("sent") - count("received");
+        assert!(count("dropped") + count("conflated") >= lost, "{row}");
+        assert_eq!(row["passed"].is_boolean(), row["validity"]["valid"] == true);
+    }
+    given.is_positive("per_repetition/*/rows/*/window_p99_ns");
+    given.is_positive("per_repetition/*/rows/*/achieved");
+    for row in given.all("per_repetition/*/rows/1") {
+        let failures = row["failures"].to_string();
+        let failed = failures.contains("missed") || failures.contains("dropped");
+        assert!(failed && row["passed"] != true, "{row}");
+    }
+    assert_eq!(given.result["saturation"], Value::Null);
+
+    let searched = quick(LOAD, &["--set", "test0000", "--duration", "5ms"]);
+    searched.is_positive("saturation");
+    assert!(searched.all("per_repetition/0/rows/*").len() >= 10);
+    let goals = searched.all("goals/*/met");
+    assert_eq!(goals.len(), 3);
+    // Null where other programs had the cores.
+    let are_judged = goals.iter().all(|met| met.is_boolean());
+    assert!(
+        are_judged || searched.out.contains("not judged"),
+        "{}",
+        searched.out
+    );
+    assert!(!are_judged || searched.result["saturation_is_valid"] == true);
+}
+
+#[test]
+fn scale() {
+    if !two_cores() {
+        return;
+    }
+    let quick = quick(SCALE, &["--iterations", "200"]);
+    let axes = quick.all("axes/*/axis");
+    assert_eq!(axes, ["instruments", "factors", "burst", "model"]);
+    assert_eq!(quick.all("axes/*/steps/*").len(), 34);
+    quick.is_positive("axes/*/steps/*/per_repetition/*/p50_ns");
+    quick.is_positive("axes/*/steps/*/per_repetition/*/hops_p50_ns/factor.work");
+    for axis in quick.all("axes/*") {
+        let ratios = axis["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|step| &step["ratio_to_line"]);
+        let name = format!("{}, INVALID", axis["axis"].as_str().unwrap());
+        assert_eq!(quick.out.contains(&name), axis["valid"] == false);
+        assert!(
+            ratios
+                .into_iter()
+                .all(|ratio| ratio.is_f64() == (axis["valid"] == true))
+        );
+    }
+}
+
+#[test]
+fn delivery() {
+    if !two_cores() {
+        return;
+    }
+    let quick = quick(DELIVERY, &["--rate", "50,100", "--duration", "200ms"]);
+    assert!(quick.out.contains("Godzilla's"), "{}", quick.out);
+    let said = quick.out.contains("one Depth at a time: fused, on_data ");
+    assert!(said || !quick.is_comparable(), "{}", quick.out);
+    let market = quick.all("market/*");
+    assert_eq!(market.len(), 8);
+    quick.is_positive("market/*/p50_ns");
+    for row in market {
+        let given = row["rate"].as_u64().unwrap() / 5;
+        let left = row["left_behind"].as_u64().unwrap();
+        assert_eq!(row["count"].as_u64().unwrap() + left, given, "{row}");
+        assert!(row["valid"].is_boolean());
+        // The host's order of calls leaves the last one behind, inline for sure.
+        if row["way"] == "inline, poll" {
+            // It has waited for the next Depth.
+            assert!(left == 1 && row["p50_ns"].as_f64().unwrap() > 5e6, "{row}");
+        }
+        assert!(row["way"] != "inline, on_data" || left == 0, "{row}");
+    }
+    assert_eq!(quick.all("models/*").len(), 6);
+    for figure in ["tick_to_callback", "on_data", "last_of_burst"] {
+        quick.is_positive(&format!("models/*/ways/*/{figure}/*/p50_ns"));
+    }
+}
+
+#[test]
+fn what_cannot_be_measured_is_an_error_that_says_why() {
+    let core = machine::allowed()[0].to_string();
+    for program in [TICK_TO_CALLBACK, HOP, DELIVERY, LOAD, SCALE] {
+        for (args, code, said) in [
+            (
+                &["--host-core", &core, "--lane-cores", &core][..],
+                1,
+                "each needs its own",
+            ),
+            (
+                &["--host-core", &core, "--lane-cores", "99999"],
+                1,
+                "core 99999",
+            ),
+            (
+                &["--host-core", "99999", "--lane-cores", &core],
+                1,
+                "core 99999",
+            ),
+            (&["--fast"], 2, "--fast"),
+            (&["--repetitions", "0"], 2, "at least 1"),
+        ] {
+            let (found, out, err) = run(program, args);
+            assert_eq!(found, Some(code), "{args:?}: {out}{err}");
+            assert!(err.contains(said), "{args:?}: {err}");
+        }
+    }
+    if !two_cores() {
+        return;
+    }
+    let nowhere = "/no/such/folder/result.json";
+    for (program, args, said) in [
+        (TICK_TO_CALLBACK, ["--shards", "2"], "1 given for 4 lanes"),
+        (
+            TICK_TO_CALLBACK,
+            ["--against", nowhere],
+            "--against: cannot load /no/such",
+        ),
+        (HOP, ["--json", nowhere], "cannot write /no/such"),
+    ] {
+        let (code, _, err) = run(program, &[&["--quick"], &args[..]].concat());
+        assert_eq!(code, Some(1));
+        assert!(err.contains(said), "{err}");
+    }
+}
+
+#[test]
+fn one_core_is_too_few_for_a_hop() {
+    let core = machine::allowed()[0].to_string();
+    let _alone = CORES.lock().unwrap_or_else(PoisonError::into_inner);
+    let output = Command::new("taskset")
+        .args(["-c", &core, HOP, "--quick"])
+        .output();
+    let Ok(output) = output else {
+        let required = std::env::var_os("SIGNAL_REQUIRE_TOOLS").is_some_and(|value| value == "1");
+        assert!(!required, "taskset is missing, and SIGNAL_REQUIRE_TOOLS=1");
+        println!("skipped: taskset is missing");
+        return;
+    };
+    let (code, _, err) = texts(output);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("two cores are needed"), "{err}");
+}
