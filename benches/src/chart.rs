@@ -2,15 +2,28 @@
 
 use plotters::prelude::*;
 
-const COLOURS: [RGBColor; 6] = [
-    RGBColor(31, 97, 168),
-    RGBColor(214, 96, 22),
-    RGBColor(33, 135, 68),
-    RGBColor(172, 40, 60),
-    RGBColor(116, 82, 168),
-    RGBColor(110, 110, 110),
-];
+const COLOURS: [RGBColor; 2] = [RGBColor(214, 96, 22), RGBColor(31, 97, 168)];
 const SIZE: (u32, u32) = (760, 460);
+
+/// What `scale` measures: what grows, and the title of its chart.
+pub const SCALE: [(&str, &str); 4] = [
+    (
+        "instruments",
+        "Tick to callback, one Depth under way, market + linear",
+    ),
+    (
+        "factors",
+        "Tick to callback, one Depth under way, a set of N means, linear",
+    ),
+    (
+        "burst",
+        "Time of a burst, first on_data to last callback, per Depth",
+    ),
+    (
+        "model",
+        "Tick to callback, one Depth under way, factor set market",
+    ),
+];
 
 /// One line: its name, and size and figure of each step.
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ use signal::abi::{Depth, HostEvent, Trade};
 use signal::{Config, Engine, Registry};
 use signal_bench::args::Subject;
 use signal_bench::bench::{Bench, Library};
+use signal_bench::chart::SCALE;
 use signal_bench::drive::{Driver, Host, Source, Trips};
 use signal_bench::feed::{self, Feed};
 use signal_bench::folder::Folder;
@@ -68,24 +69,7 @@ impl Axis {
 
     /// In the JSON, and above the table.
     pub fn names(self) -> (&'static str, &'static str) {
-        match self {
-            Axis::Instruments => (
-                "instruments",
-                "Tick to callback, one Depth under way, market + linear",
-            ),
-            Axis::Factors => (
-                "factors",
-                "Tick to callback, one Depth under way, a set of N means, linear",
-            ),
-            Axis::Burst => (
-                "burst",
-                "Time of a burst, first on_data to last callback, per Depth",
-            ),
-            Axis::Model => (
-                "model",
-                "Tick to callback, one Depth under way, factor set market",
-            ),
-        }
+        SCALE[self as usize]
     }
 }
 
