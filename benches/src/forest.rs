@@ -105,7 +105,7 @@ mod tests {
         let mut model = LightGbm::parse(lightgbm(trees, rows, 1).as_bytes()).unwrap();
         let sum = |row: &Vec<f64>| {
             let mut out = [0.0];
-            model.run(row, &mut out);
+            model.run(signal::InstrumentId(0), row, &mut out);
             out[0].to_bits()
         };
         rows.iter().map(sum).collect::<BTreeSet<_>>().len()

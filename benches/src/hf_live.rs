@@ -134,7 +134,8 @@ impl Design {
         let registry = factors::Registry::builtin();
         let entry = registry.get(set);
         let entry = entry.ok_or_else(|| format!("there is no factor set {set:?}"))?;
-        let bank = entry.prepare(&Map::new())?.bank(instruments);
+        let prepared = entry.prepare(&Map::new())?;
+        let (levels, bank) = (prepared.levels(), prepared.bank(instruments));
         let width = bank.width();
         if model.inputs() != width {
             return Err(format!(
@@ -157,7 +158,7 @@ impl Design {
         // Freed in drop, when the threads that use them have been joined.
         let factors = Box::into_raw(Box::new(Factors {
             bank,
-            levels: entry.levels,
+            levels,
             book: [0.0; 4 * LEVELS],
             width,
         }));
@@ -296,7 +297,7 @@ unsafe extern "C" fn run(context: *mut c_void, factors: *const f64, outputs: *mu
             slice::from_raw_parts_mut(outputs, model.outputs().len()),
         )
     };
-    model.run(factors, outputs);
+    model.run(InstrumentId(0), factors, outputs);
 }
 
 #[cfg(test)]

@@ -97,7 +97,11 @@ pub(crate) struct Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let need = self.need.div_ceil(MIB);
-        write!(f, "needs {need} MiB, which is not available: {}", self.bound)
+        write!(
+            f,
+            "needs {need} MiB, which is not available: {}",
+            self.bound
+        )
     }
 }
 

@@ -20,7 +20,10 @@ impl Model for Echo {
     fn outputs(&self) -> &[String] {
         &self.0
     }
-    fn run(&mut self, factors: &[f64], out: &mut [f64]) {
+    fn keeps_state(&self) -> bool {
+        false
+    }
+    fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
         wait("the gate", || self.1.load(Ordering::Relaxed));
         out.copy_from_slice(factors);
     }

@@ -316,9 +316,9 @@ mod tests {
         let mut different = BTreeSet::new();
         for row in rows() {
             let [mut a, mut b, mut c] = [[0.0]; 3];
-            lightgbm.run(&row, &mut a);
-            xgboost.run(&row, &mut b);
-            onnx.run(&row, &mut c);
+            lightgbm.run(signal::InstrumentId(0), &row, &mut a);
+            xgboost.run(signal::InstrumentId(0), &row, &mut b);
+            onnx.run(signal::InstrumentId(0), &row, &mut c);
             assert!((a[0] - (b[0] - 0.5)).abs() < 1e-5, "{a:?} {b:?}");
             assert!((a[0] - c[0]).abs() < 1e-5, "{a:?} {c:?}");
             different.insert(a[0].to_bits());

@@ -184,7 +184,7 @@ fn ours(file: &Path) -> Result<Box<dyn Timed>, String> {
         ));
     }
     Ok(Box::new(move |row: &Row, out: &mut Out| {
-        model.run(row, &mut out[..outputs])
+        model.run(signal::InstrumentId(0), row, &mut out[..outputs])
     }))
 }
 
