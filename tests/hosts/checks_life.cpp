@@ -61,7 +61,15 @@ SCENARIO(cycles) {
   for (; number < 50; ++number) cycle(plugin, number, guard);
   sleep_us(20000);
   const Footprint before = footprint();
-  for (; number < 350; ++number) cycle(plugin, number, guard);
+  for (; number < 200; ++number) cycle(plugin, number, guard);
+  // glibc keeps stacks and arenas of threads that have ended, more of them on a busy machine. What
+  // leaks grows in every round.
+  bool is_flat = false;
+  for (int round = 0; round < 6 && !is_flat; ++round) {
+    const long resident = footprint().resident_kib;
+    for (const int end = number + 150; number < end; ++number) cycle(plugin, number, guard);
+    is_flat = footprint().resident_kib - resident < 1024;
+  }
   const std::uint64_t calls = guard.calls;
   CHECK(calls > 0);
   CHECK(wait_for([&] { return threads().size() == before.threads; }));
@@ -73,7 +81,7 @@ SCENARIO(cycles) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   // Sanitizers keep memory that was freed; the first looks for leaks itself.
   CHECK(after.allocated_kib - before.allocated_kib < 64);
-  CHECK(after.resident_kib - before.resident_kib < 4096);
+  CHECK(is_flat);
 #endif
   CHECK_EQ(guard.calls, calls);
   return 0;
