@@ -1,5 +1,4 @@
-//! A factor set of one's own, in one file: the set, its tests, and an engine that
-//! runs it.
+//! A custom factor set in one file: the set, its tests, and an engine that runs it.
 //!
 //! ```sh
 //! cargo run --example custom_set                      # a few built-in events
@@ -15,21 +14,20 @@ use signal::factors::{Depth, FactorSet, Ranged};
 use signal::replay::{self, Feed};
 use signal::{Config, Engine, Registry};
 
-/// Order flow at the best prices, and where the sizes pull the price.
+/// Order flow at the best prices, and the side to which the sizes pull the price.
 ///
 /// | factor | definition | unit |
 /// |---|---|---|
 /// | `flow` | order flow imbalance, a mean over about `span` books | size |
 /// | `pull` | microprice - mid price | quote |
 ///
-/// A book's flow is what was added at the best bid less what was added at the
-/// best ask: Cont, Kukanov and Stoikov, "The Price Impact of Order Book Events"
-/// (2014), section 2.
+/// A book's flow is the size added at the best bid minus the size added at the best ask:
+/// Cont, Kukanov and Stoikov, "The Price Impact of Order Book Events" (2014), section 2.
 #[derive(Debug)]
 struct OrderFlow {
     /// Weight of a new book, 2 / (span + 1).
     weight: f64,
-    /// Best bid, best ask and their sizes of the book before.
+    /// Best bid, best ask and their sizes in the previous book.
     before: Option<Best>,
     flow: f64,
     pull: f64,
@@ -43,8 +41,7 @@ struct Best {
     ask_size: f64,
 }
 
-/// `{"span": 50}`: a wrong value, or another key, is refused before anything
-/// starts.
+/// `{"span": 50}`: a wrong value or any other key is refused before anything starts.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct OrderFlowParams {
@@ -151,7 +148,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut registry = Registry::default();
     registry.factors.add::<OrderFlow, _>();
-    // `inline`: all stages run in `on_event`. `none`: the factors themselves.
+    // `inline`: all stages run in `on_event`. `none`: the signals are the factors themselves.
     let config = r#"{"factors": "order_flow", "model": "none", "placement": "inline"}"#;
     let mut engine = Engine::start_with(&Config::from_json(config)?, &registry)?;
 
@@ -193,7 +190,7 @@ mod tests {
         Ok(())
     }
 
-    /// A whole feed, behind the engine's own checks; a capture works the same.
+    /// A whole feed that passes the engine's own checks; a capture works the same way.
     #[test]
     fn a_feed_gives_a_vector_for_each_depth() -> Result<(), String> {
         let vectors = testing::run::<OrderFlow, _>(built_in().iter(), r#"{"span": 3}"#)?;

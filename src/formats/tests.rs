@@ -56,7 +56,7 @@ fn any_number_of_files_come_in_the_order_of_the_whole_ones() {
     let dir = tempfile::tempdir().unwrap();
     let mut random = fastrand::Rng::with_seed(4);
     for round in 0..6 {
-        // In the last rounds, more files than stay open.
+        // The last rounds have more files than the reader keeps open.
         let files: Vec<_> = (0..1 + round * 8)
             .map(|number| {
                 let mut rows: Vec<_> = (0..random.i64(1..300))
@@ -101,7 +101,7 @@ fn a_row_comes_in_its_turn_up_to_the_window_and_is_refused_beyond() {
             }
         }
     }
-    // Rows with equal `seq` keep the order of lines, whenever they arrive.
+    // Rows with equal `seq` keep the order of lines, whatever their arrival times are.
     let file = trades(dir.path(), "equal.csv", &[(3, 1), (1, 1), (2, 1)]);
     assert!(streamed(std::slice::from_ref(&file), &options(0)).unwrap() == whole(&[file]));
 }

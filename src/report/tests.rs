@@ -35,7 +35,7 @@ struct Report {
 }
 
 impl Report {
-    /// A report of one interval, which ends with the report.
+    /// A report with a single interval, which ends with the report.
     fn start() -> Self {
         Self::with_intervals(Duration::from_secs(3_600))
     }
@@ -92,7 +92,7 @@ impl Report {
         }
     }
 
-    /// Collects what was recorded, as `signal_latency` does.
+    /// Collects what was recorded so far, as `signal_latency` does.
     fn look(&mut self) {
         let mut latency = Latency::lock(&self.latency);
         latency.request();
@@ -222,8 +222,8 @@ fn many_looks_between_two_intervals_keep_one_histogram_a_hop_and_lose_nothing() 
 
 #[test]
 fn a_late_answer_is_in_the_log_before_the_next_interval_ends() {
-    // A busy machine may keep the report's thread off its core for seconds. Longer intervals
-    // give it time.
+    // A busy machine may keep the report's thread off its core for seconds. A longer
+    // interval gives it more time.
     let in_time = [2, 4, 8, 16]
         .map(Duration::from_secs)
         .into_iter()
@@ -231,7 +231,7 @@ fn a_late_answer_is_in_the_log_before_the_next_interval_ends() {
             let begin = Instant::now();
             let mut report = Report::with_intervals(interval);
             report.record(Hop::HostWait, 20 * MS, 3);
-            // Long after lanes would have answered.
+            // Lanes would have answered long before this.
             std::thread::sleep(interval + Duration::from_millis(100));
             let log = report.dir.path().join("latency.hlog");
             let lines = || std::fs::read_to_string(&log).unwrap();
@@ -290,7 +290,7 @@ fn columns_of_a_table_never_touch() {
         for step in 1..=1_000 {
             histogram.saturating_record(longest / 1_000 * step);
         }
-        // More than fits into a column of ten digits.
+        // The count has more than the column's ten digits.
         histogram.record_n(1, 20_000_000_000).unwrap();
         let mut table = Vec::new();
         super::hgrm::write_hgrm(&mut table, &histogram).unwrap();
@@ -361,8 +361,8 @@ fn java_reads_the_same_from_the_log() {
             .collect();
         let right = ["max_ns", "count"].map(|key| row[key].as_f64().unwrap());
         assert_eq!(numbers, right, "{hop}: {printed}");
-        // Values, and how many are not above them. A level between two values may belong to
-        // either, because of floating-point rounding.
+        // Each value, and how many recorded values are not above it. A level between two
+        // values may belong to either, because of floating-point rounding.
         let table = std::fs::read_to_string(dir.path().join(format!("{hop}.hgrm"))).unwrap();
         let cells = |text: &str| {
             let rows = text.lines().filter_map(|line| {

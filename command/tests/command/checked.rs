@@ -7,12 +7,12 @@ use std::os::unix::process::CommandExt;
 use super::outputs::contents;
 use super::*;
 
-/// The check of the folder's configuration by a user with no special rights.
+/// Checks the folder's configuration as a user with no special rights.
 fn check(dir: &Path) -> Output {
     as_anybody(&["config", "check", path(&dir.join("config.json"))])
 }
 
-/// A run with the folder's configuration by such a user.
+/// Runs with the folder's configuration as the same user.
 fn play(dir: &Path) -> Output {
     let file = dir.join("config.json");
     as_anybody(&["demo", "--events", "3", "--force", "--config", path(&file)])
@@ -22,7 +22,8 @@ fn as_anybody(args: &[&str]) -> Output {
     const CAP_DAC_OVERRIDE: libc::c_ulong = 1;
     let mut command = signal();
     command.args(args);
-    // SAFETY: the closure makes two system calls and allocates nothing; both concern the child.
+    // SAFETY: the closure makes two system calls, which affect only the child, and does not
+    // allocate.
     unsafe {
         command.pre_exec(|| match libc::geteuid() {
             0 if libc::prctl(libc::PR_CAPBSET_DROP, CAP_DAC_OVERRIDE) != 0 => {
@@ -34,7 +35,7 @@ fn as_anybody(args: &[&str]) -> Output {
     command.output().expect("it runs")
 }
 
-/// All that is in a folder, and below.
+/// Everything in a folder and below it.
 fn names(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).expect("a folder");
     let mut all: Vec<_> = entries
@@ -208,7 +209,7 @@ fn a_policy_that_the_process_may_not_have_is_found() {
     );
     let mut command = signal();
     command.args(["config", "check", path(&file)]);
-    // SAFETY: the closure makes system calls and allocates nothing; they concern the child.
+    // SAFETY: the closure makes system calls, which affect only the child, and does not allocate.
     unsafe {
         command.pre_exec(|| {
             let none = libc::rlimit {

@@ -1,10 +1,10 @@
-//! Captures whose clock goes back, stands at 0 or leaps.
+//! Captures whose clock goes back, stays at 0 or jumps.
 
 use std::time::{Duration, Instant};
 
 use super::*;
 
-/// One ticker a row, that arrived then.
+/// One ticker row per arrival time.
 fn tickers(arrivals: &[i64]) -> String {
     let mut text = "type,ts_ns,symbol,bid_px,bid_qty,ask_px,ask_qty,recv_ns,seq\n".to_owned();
     for (seq, recv_ns) in arrivals.iter().enumerate() {
@@ -13,7 +13,7 @@ fn tickers(arrivals: &[i64]) -> String {
     text
 }
 
-/// What the command says on stdout and stderr within a minute.
+/// What the command prints on stdout and stderr within a minute.
 fn played(args: &[&str]) -> (String, String) {
     let mut command = signal();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -53,7 +53,7 @@ fn a_clock_that_goes_back_or_leaps_is_named_once_and_not_waited_for() {
             None,
         ),
         (vec![now, now + 7_200 * second], "0.0", None, Some(3)),
-        // As far as a second of jitter, and an hour of quiet.
+        // Up to a second of jitter and up to an hour of quiet are accepted.
         (vec![now, now - second / 2, now + second], "1.0", None, None),
     ] {
         let file = write(dir.path(), "clock.csv", tickers(&arrivals).as_bytes());

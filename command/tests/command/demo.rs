@@ -37,7 +37,7 @@ fn demo_loses_nothing_under_any_placement() {
         let last = out.lines().find(|line| line.starts_with("last signal"));
         lines.push(last.expect("a last signal").to_owned());
     }
-    // Whoever makes the callbacks.
+    // The output is the same whichever call makes the callbacks.
     let dir = tempfile::tempdir().expect("a temporary directory");
     let config = dir.path().join("on_data.json");
     std::fs::write(&config, r#"{"deliver": "on_data"}"#).expect("a file");
@@ -69,11 +69,11 @@ fn the_demo_shows_latencies_without_queues_and_throughput_apart() {
             .map(|cell| cell.replace(',', "").parse().expect("a number"))
             .collect()
     };
-    // Of the events that came one at a time; the others are in the throughput alone.
+    // Only events that came one at a time are counted; the others are only in the throughput.
     assert_eq!(row_of(&out, "ingest.wait")[0], 18_000, "{out}");
     let ticks = row_of(&out, "tick_to_callback");
     assert!(ticks[0] > 1_500 && ticks[0] < depth, "{out}");
-    // A host that polls at its next Depth alone waits for that.
+    // A host that polls only at its next Depth waits until then.
     let paced = [
         "demo",
         "--seconds",
@@ -88,7 +88,7 @@ fn the_demo_shows_latencies_without_queues_and_throughput_apart() {
     let further = out.lines().find(|line| line.starts_with("throughput: "));
     let further = further.unwrap_or_else(|| panic!("{out}"));
     assert!(further.contains("further events at speed max"), "{further}");
-    // A report has the unqueued ones alone, and all events.
+    // A run with a report has no throughput part: every event comes alone and is in the report.
     let dir = tempfile::tempdir().expect("a temporary directory");
     let report = dir.path().join("report");
     let args = ["demo", "--events", "3000", "--placement", "inline"];

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// Sends the signal once the child has said that the library runs, and a moment more.
+/// Sends the signal a moment after the child says that the library runs.
 fn interrupt(child: &mut Child, err: &Path, signal: i32) {
     let limit = Instant::now() + Duration::from_secs(60);
     while !std::fs::read_to_string(err).is_ok_and(|text| text.contains("version")) {
@@ -19,7 +19,7 @@ fn interrupt(child: &mut Child, err: &Path, signal: i32) {
     assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
 }
 
-/// A shell that starts tests in the background has them, and all that they start,
+/// A shell that starts tests in the background makes them, and everything that they start,
 /// ignore SIGINT.
 fn heeding_ctrl_c(command: &mut Command) -> &mut Command {
     // SAFETY: between fork and exec the child makes one call, which is safe there.
@@ -70,7 +70,7 @@ fn ctrl_c_and_sigterm_end_a_run_with_everything_written() {
         let summary = std::fs::read(report.join("summary.json")).expect("summary.json");
         let summary: serde_json::Value = serde_json::from_slice(&summary).expect("JSON");
         assert_eq!(summary["counters"]["delivered"], delivered);
-        // What was captured is whole, too: it can be played.
+        // The capture is complete too: it can be played.
         let replayed = stdout(run(&["replay", path(&events), "--placement", "inline"]));
         assert_eq!(super::number(&replayed, "signals delivered"), delivered);
     }
@@ -105,7 +105,7 @@ fn a_signal_ends_the_wait_for_a_pipe() {
     let text = capture(200);
     let (header, rows) = text.split_once('\n').expect("a header line");
     let rows = rows.lines().rev().collect::<Vec<_>>().join("\n");
-    // The writer keeps it open, and nothing more comes.
+    // The writer keeps the pipe open but writes nothing more.
     std::io::Write::write_all(&mut writer, format!("{header}\n{rows}\n").as_bytes())
         .expect("written");
     interrupt(&mut child, &err, libc::SIGINT);
@@ -151,7 +151,7 @@ fn what_was_started_to_ignore_ctrl_c_goes_on() {
 #[test]
 fn a_capture_of_a_replay_loses_nothing_and_its_figures_agree() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    // A buffer that any disk is too slow for.
+    // The buffer is so small that any disk is too slow for it.
     let json =
         br#"{"factors": ["test0000", "market"], "capture": {"file": "events.csv", "buffer": 2}}"#;
     let config = write(dir.path(), "config.json", json);
@@ -176,7 +176,7 @@ fn a_capture_of_a_replay_loses_nothing_and_its_figures_agree() {
         let read = |file: &Path| std::fs::read(file).expect("a file");
         assert!(read(&signals) == read(&again), "{placement} differs");
     }
-    // A disk that takes nothing is told, not waited for.
+    // A disk that accepts nothing is reported, and the run does not wait for it.
     let mut args = vec!["demo", "--events", "1000", "--speed", "max"];
     args.extend(["--placement", "inline", "--capture", "/dev/full"]);
     let err = stderr(run(&args), 1);

@@ -15,13 +15,13 @@ mod interrupted;
 mod outputs;
 mod streamed;
 
-/// The command, free of what this process's environment says to the library.
+/// The command, without what this process's environment tells the library.
 fn signal() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_signal"));
     for variable in ["LIB_PATH", "CONFIG", "CORES", "LATENCY_DIR"] {
         command.env_remove(format!("SIGNAL_{variable}"));
     }
-    // Neither other programs nor commands beside this one take cores from it.
+    // No other program or command that runs at the same time takes cores from it.
     command.env("SIGNAL_CORE_CLAIMS", "/dev/null/none");
     command.stdin(Stdio::null());
     command
@@ -165,7 +165,7 @@ fn the_version_names_the_revision() {
         .args(["rev-parse", "--short=12", "HEAD"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output();
-    // Built from an archive there is none.
+    // A build from an archive has no revision.
     let revision = match git {
         Ok(output) if output.status.success() => String::from_utf8(output.stdout).expect("text"),
         _ => "unknown".into(),
@@ -186,7 +186,7 @@ fn keeps_the_recorded_pace() {
         &stdout(run(&["replay", "--speed", "0.5x", path(&file)])),
         [101; 4],
     );
-    // 100 ms of recording.
+    // The recording is 100 ms long.
     assert!(started.elapsed().as_millis() >= 200);
 }
 
@@ -217,7 +217,7 @@ fn small_rings_lose_nothing_at_speed_max() {
 #[test]
 fn writes_the_report_where_it_was_told_to() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    // A relative path means this command's directory.
+    // A relative path is relative to this command's directory.
     let mut command = signal();
     command.current_dir(dir.path());
     command.args(["demo", "--events", "5000", "--report", "out"]);
@@ -286,7 +286,7 @@ fn says_what_is_wrong_with_the_arguments() {
         err.contains("refused to start") && err.contains("placement"),
         "{err}"
     );
-    // The library says it, and this command not again.
+    // The library reports it, and this command does not repeat it.
     assert_eq!(err.matches("nonsense").count(), 1, "{err}");
     let dir = tempfile::tempdir().expect("a temporary directory");
     for (text, once) in [
@@ -343,7 +343,7 @@ fn explains_configurations() {
         assert!(out.contains(part), "{part:?} is not in {out}");
     }
 
-    // The order of inputs is compared by their names, where the file has any.
+    // The order of inputs is compared by name if the file has names.
     let unnamed = "its file does not name its inputs, so that their order could not be checked";
     assert_eq!(out.matches(unnamed).count(), 1, "{out}");
     assert!(out.contains(&format!("sum: {unnamed}")), "{out}");
@@ -358,7 +358,7 @@ fn explains_configurations() {
     for part in ["wrong.json", "rings.egress", "line 2", "2 to 1048576"] {
         assert!(err.contains(part), "{part:?} is not in {err}");
     }
-    // As for a host, the variable wins over the file.
+    // As for a host, the variable overrides the file.
     let file = write(dir.path(), "cores.json", b"{\"placement\": \"fused\"}");
     let mut command = signal();
     command.args(["config", "check", path(&file)]);

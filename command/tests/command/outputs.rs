@@ -1,4 +1,4 @@
-//! What a run writes is never what it reads, and no report is lost.
+//! A run never writes to what it reads, and no report is lost.
 
 use super::*;
 
@@ -48,7 +48,7 @@ fn an_output_that_is_an_input_is_refused_and_nothing_is_written() {
             "replay events.csv second.csv ./soft.csv",
             ["the capture", "soft.csv", "events.csv", "played twice"],
         ),
-        // The configuration that made the capture.
+        // The configuration that made the capture names the file that is replayed.
         (
             "replay events.csv --config own.json",
             ["capture.file", "the capture", "events.csv", "--capture"],
@@ -93,7 +93,7 @@ fn an_output_that_is_an_input_is_refused_and_nothing_is_written() {
             "demo --config own.json --signals m.json --capture other.csv",
             ["--signals", "the model", "m.json", "the same file"],
         ),
-        // Not there yet, and reached through a link.
+        // The file does not exist yet, and a link leads to it.
         (
             "demo --config new.json --signals to_new.csv",
             ["--signals", "capture.file", "to_new.csv", "the same file"],
@@ -115,7 +115,7 @@ fn an_output_that_is_an_input_is_refused_and_nothing_is_written() {
         }
         assert!(contents(dir.path()) == before, "{args}: it wrote something");
     }
-    // A shell's `>>` into what is read.
+    // A shell's `>>` appends to a file that is read.
     let append = std::fs::File::options().append(true).open(at("events.csv"));
     let mut command = signal();
     command.args(["replay", &at("hard.csv")]);
@@ -123,7 +123,7 @@ fn an_output_that_is_an_input_is_refused_and_nothing_is_written() {
     let err = stderr(command.output().expect("runs"), 1);
     assert!(err.contains("standard output"), "{err}");
     assert!(contents(dir.path()) == before, "it wrote something");
-    // Elsewhere, the same configuration is right.
+    // In another folder, the same configuration is right.
     let mut command = signal();
     command.current_dir(dir.path());
     command.args("replay events.csv --config own.json --capture again.csv".split(' '));
@@ -172,7 +172,7 @@ fn a_report_that_is_there_is_overwritten_with_force_alone() {
         br#"{"latency": {"dir": "report"}}"#,
     );
     let report = dir.path().join("report");
-    // A folder without a report in it is nobody's.
+    // A folder that holds no report may be used.
     std::fs::create_dir(&report).expect("a folder");
     let demo = |more: &[&str]| {
         let mut args = vec!["demo", "--events", "2000"];
@@ -182,7 +182,7 @@ fn a_report_that_is_there_is_overwritten_with_force_alone() {
     stdout(demo(&["--report", path(&report)]));
     for flags in [
         ["--report", path(&report)],
-        // A host's configuration: the report may be the host's.
+        // A host's configuration names the folder, so the report may be the host's.
         ["--config", path(&config)],
     ] {
         let before = contents(&report);

@@ -1,4 +1,4 @@
-//! Files of any length, played as they are read; and rows that live would be refused.
+//! Files of any length, played as they are read, and rows that a live run would refuse.
 
 use std::io::BufWriter;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use ::signal::replay::{ReadOptions, Reader, read};
 
 use super::*;
 
-/// The most memory that the process ever had in use, KiB; it is looked at until it
-/// ends. What `wait4` says would have this test's own in it.
+/// The peak memory of the process, KiB, read repeatedly until it ends. The figure from
+/// `wait4` would include this test's own memory.
 fn peak_kib(mut child: std::process::Child) -> u64 {
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
@@ -24,8 +24,8 @@ fn peak_kib(mut child: std::process::Child) -> u64 {
     peak
 }
 
-/// A gzip capture of so many bytes of text, rows up to 400 places late; the number
-/// of rows.
+/// Writes a gzip capture of `bytes` bytes of text, with rows up to 400 places late. Returns
+/// the number of rows.
 fn long_capture(file: &Path, bytes: u64) -> u64 {
     let out = BufWriter::new(std::fs::File::create(file).expect("a file"));
     let mut out = GzEncoder::new(out, Compression::fast());
@@ -47,7 +47,7 @@ fn long_capture(file: &Path, bytes: u64) -> u64 {
     rows
 }
 
-/// The peak of a replay of so many bytes of text.
+/// The peak memory of a replay of `bytes` bytes of text.
 fn peak_of(bytes: u64) -> u64 {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let file = dir.path().join("long.csv.gz");
@@ -84,7 +84,7 @@ fn two_gigabytes_take_no_more_memory_than_twenty_megabytes() {
 fn recorded_sessions_come_in_the_order_of_the_whole_files() {
     let names = ["s202407_usdm_BTCUSDT.csv.gz", "s202407_usdm_ETHUSDT.csv.gz"];
     let files: Vec<_> = names.iter().filter_map(|name| recorded(name)).collect();
-    // The rows lie up to 411 places late.
+    // Some rows are up to 411 places late.
     for (files, window) in [
         (&files[..], 65_536),
         (&files[..], 411),
@@ -124,7 +124,7 @@ fn a_row_that_comes_too_late_ends_the_replay_and_what_came_before_is_told() {
     );
     stderr(run(&[&args[..], &["--reorder", "-1"]].concat()), 2);
 
-    // Damage behind what has been played.
+    // The damage comes after rows that have been played.
     let mut text = String::from("type,ts_ns,symbol,price,recv_ns,seq\n");
     for seq in 0..100 {
         text += &format!("index,{seq},BTCUSDT,100.5,{seq},{seq}\n");
@@ -139,7 +139,7 @@ fn a_row_that_comes_too_late_ends_the_replay_and_what_came_before_is_told() {
 #[test]
 fn what_live_would_be_refused_is_counted_and_strict_stops_there() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    // The first best ask, the price of an index and a ticker's bid are not there.
+    // The first best ask, the index price and one ticker's bid are missing.
     let text = capture(10)
         .replacen(",100.1,100.2,", ",,100.2,", 1)
         .replacen(

@@ -4,7 +4,7 @@ use super::super::{NoParams, Registry};
 use super::*;
 use crate::messages::Name;
 
-/// The instrument's type, and its last bid.
+/// The instrument's type and its last bid.
 #[derive(Default)]
 struct Kind([f64; 2]);
 
@@ -69,7 +69,7 @@ fn the_shadow_is_no_instruments_state() {
     for id in [0, 1] {
         assert_eq!(vector(&mut *bank, InstrumentId(id)), [0.0, 0.0]);
     }
-    // A bank for no instrument has one too.
+    // A bank for no instrument still has a shadow.
     assert_eq!(bank_of("kind", 0).shadow(), InstrumentId(0));
 }
 

@@ -99,7 +99,7 @@ fn a_window_of_one_trade() {
 
 #[test]
 fn the_deviation_of_huge_prices_does_not_cancel() {
-    // At these prices, squares have no digits left for the differences.
+    // Squares of these prices are too large to keep the digits of the differences.
     for (offset, window) in [(1e15, 7), (4e15, 20), (1e12, 4096)] {
         let mut set = market(&format!(r#"{{"window": {window}}}"#));
         for n in 0..2 * window {
@@ -298,7 +298,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Hands the event to the set. To look is no event.
+/// Hands the event to the set. `Look` is not an event for the set.
 fn apply(set: &mut Market, event: &Event) {
     match event {
         Event::Book(best, deeper) => on_book(set, *best, *deeper),
@@ -343,8 +343,8 @@ proptest! {
         agree(window, &events)?;
     }
 
-    /// More trades than are counted, mostly in order: most advance by about a millisecond, a few go
-    /// back.
+    /// More trades than the count can hold, mostly in order: most advance by about a
+    /// millisecond, a few go back.
     #[test]
     fn equals_the_model_over_many_trades(
         steps in proptest::collection::vec(

@@ -31,7 +31,7 @@ fn a_slot_whose_cursors_are_held_is_not_given_out_again() {
     drop(first);
     let second = Reserved::new().unwrap();
     assert_eq!(second.index, place, "nobody holds its cursors");
-    // Like the ring's end on a lane that never returns.
+    // The sender of a lane that never returns holds the ring like this.
     let held = second.cursors().ring().published;
     drop(second);
     let third = Reserved::new().unwrap();
@@ -40,7 +40,7 @@ fn a_slot_whose_cursors_are_held_is_not_given_out_again() {
     assert_eq!(TABLE[place].state.load(Ordering::Relaxed), BURIED);
 }
 
-/// The panic hook asks this: panics on a host's own threads stay visible.
+/// The panic hook uses this, so that panics on a host's own threads stay visible.
 #[test]
 fn a_thread_is_inside_while_it_is_in_a_lock() {
     let reserved = Reserved::new().unwrap();

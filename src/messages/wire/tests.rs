@@ -1,5 +1,5 @@
-//! Each message is read back as it was written, in exactly as many words as are reserved for
-//! it.
+//! Each message is read back as it was written and takes exactly the number of words
+//! reserved for it.
 
 use bytemuck::Zeroable;
 
@@ -80,7 +80,7 @@ fn a_host_event_is_carried_whole_whatever_the_levels() {
         check_raw(&HostEvent::Trade(&trade), levels, time, -1, &[5.5, 6.5]);
         check_raw(&HostEvent::IndexPrice(&index), levels, 0, 0, &[7.5]);
     }
-    // Without a book, the other events still need room.
+    // Even without a book, the other events need room.
     assert_eq!(event_values(0), 4);
     check_raw(
         &HostEvent::Ticker(&ticker),

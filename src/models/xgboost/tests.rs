@@ -182,8 +182,8 @@ fn keys_and_versions_that_nobody_knows_are_refused() {
     assert!(error.contains("size_leaf_vector is 2"), "{error}");
 }
 
-/// The file with its tree three times, with leaves 1, 2 and 4, or with distinct weights, and with
-/// these attributes.
+/// The file with its tree three times, with leaves 1, 2 and 4 or with different weights,
+/// and with these attributes.
 fn three(attributes: &str, model: &str) -> String {
     let start = FILE.find("\"trees\": [").unwrap() + "\"trees\": [".len();
     let end = FILE.find("}]\n        }").unwrap() + 1;

@@ -93,7 +93,7 @@ fn what_is_no_regular_file_is_named_and_never_waited_for() {
     }
     let why = Output::open("/dev/zero".as_ref()).unwrap_err();
     assert!(why.contains("a device"), "{why}");
-    // They never block, and are shared.
+    // These devices never block and may be opened twice.
     for device in ["/dev/null", "/dev/full"] {
         let first = Output::open(device.as_ref()).unwrap();
         Output::open(device.as_ref()).unwrap();
@@ -118,7 +118,7 @@ fn a_lock_ends_with_the_file_whoever_holds_its_descriptor() {
     let first = Output::open(&path).unwrap();
     let why = Output::open(&path).unwrap_err();
     assert!(why.contains("no other handle writes"), "{why}");
-    // As in the child of a fork.
+    // A duplicate of the descriptor stays open, as in the child of a fork.
     let held = first.as_fd_for_tests().try_clone().unwrap();
     drop(first);
     let second = Output::open(&path).unwrap();
@@ -138,7 +138,7 @@ fn what_is_in_a_file_stays_until_it_is_emptied() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
 }
 
-/// Through a buffer that is smaller than the text.
+/// Writes through a buffer that is smaller than the text.
 fn replace(folder: &Folder, name: &str, text: &[u8]) -> Result<(), Obstacle> {
     let mut room = Vec::with_capacity(4);
     folder.replace(name, &mut room, |out| {
@@ -220,7 +220,7 @@ fn nothing_is_opened_where_stdin_stdout_and_stderr_were() {
     let low = (file.as_raw_fd().min(output.as_fd_for_tests().as_raw_fd())) < 3;
     let all_closed = (0..3).all(|file| open::flags(file) == -1);
     replace(&folder, "name", b"text").unwrap();
-    // A panic message could not be seen.
+    // Nobody could see a panic message.
     std::process::exit(if low || !all_closed { 1 } else { 0 });
 }
 

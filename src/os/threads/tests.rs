@@ -83,14 +83,14 @@ fn a_thread_that_does_not_start_is_given_up_and_never_runs() {
         let runs = has_run.clone();
         let run = move || runs.store(true, Ordering::Relaxed);
         let Err(why) = spawn_within(Duration::ZERO, Wanted::brief("signal-test"), run) else {
-            // The thread was there at once.
+            // The thread started at once.
             continue;
         };
         assert!(
             why.starts_with("the thread signal-test has not started for 0 s"),
             "{why}"
         );
-        // A thread drops what it was to run when it ends.
+        // A thread drops its closure when it ends.
         while Arc::strong_count(&has_run) > 1 {
             std::thread::yield_now();
         }

@@ -372,7 +372,7 @@ fn where_something_is_not_known_lanes_park_and_it_is_said() {
             let (plan, is_said) = lanes(&placement, None, Idle::Spin);
             assert!(plan.contains("(spin)") && is_said, "{plan}");
         }
-        // With configured cores, what others use counts as known.
+        // With configured cores, the cores that other programs use count as known.
         let (plan, is_said) = lanes(&Placement::Fused, Some(&[5]), Idle::Auto);
         assert!(
             plan.contains(chosen) && is_said == (chosen == "(park)"),

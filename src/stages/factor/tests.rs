@@ -103,7 +103,7 @@ fn an_index_price_belongs_to_all_instruments_of_its_pair() {
     let mut factor = stage(&[EventKind::Ticker], None);
     assert!(run(&mut factor, 0, 0, 1, TRADE).is_empty());
     assert!(run(&mut factor, NONE, 0, 0, index(50.0)).is_empty());
-    // First seen after the index price, and of another pair.
+    // One instrument is first seen after the index price; another is of another pair.
     assert!(run(&mut factor, 1, 0, 2, TRADE).is_empty());
     assert!(run(&mut factor, 2, 1, 3, TRADE).is_empty());
     let value = |factor: &mut Factor, id, pair| run(factor, id, pair, 9, TICKER)[0].3[0];
@@ -193,7 +193,7 @@ impl FactorSet<1> for Fragile {
     }
 }
 
-/// The instruments that got a vector, how the event ended, and who panicked.
+/// The instruments that got a vector, how the event ended, and which sets panicked.
 type Ended = (Vec<(u32, Ends)>, Applied, Vec<(u32, &'static str)>);
 
 fn end(factor: &mut Factor, instrument: u32, body: Body<'_>) -> Ended {

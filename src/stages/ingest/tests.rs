@@ -86,7 +86,7 @@ fn only_assets_are_taken_in_either_spelling() {
     assert_eq!(Assets::new(&["a b".into()]).unwrap_err(), "a b");
 }
 
-/// A stage with these rules, and what it reports.
+/// A stage with these rules, and the list of what it reports.
 fn telling(rules: Rules, max: usize) -> (Ingest, Arc<Mutex<Vec<String>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tells = told.clone();
@@ -122,7 +122,7 @@ fn as_the_host_writes_it_each_spelling_is_an_instrument() {
         assert_eq!(id, Ok(InstrumentId(place as u32)));
         assert_eq!(&name(&ingest, id.unwrap()), symbol);
     }
-    // An index price belongs to the symbol as written.
+    // An index price belongs to its symbol exactly as it is written.
     let mut pairs = Vec::new();
     for symbol in [&b"btc_usdt"[..], b"BTCUSDT"] {
         let mut index = of(symbol, b"x", 7);
@@ -164,7 +164,7 @@ fn names_that_were_given_win_and_are_assets() {
             assert_eq!(id, expected, "{style:?}");
         }
         assert_eq!(name(&ingest, InstrumentId(0)), "btc.spot_1");
-        // Its index price, whatever type the host says it has.
+        // The pair's index price is accepted, whatever type the host gives it.
         let mut index = of(b"btc_usdt", b"okx", 6);
         index.kind = EventKind::IndexPrice as u8;
         assert!(run_kind(&mut ingest, &index, &[5.0]).is_ok());
@@ -185,7 +185,7 @@ fn an_exchange_that_no_field_can_hold_is_given_no_names() {
 #[test]
 fn the_bytes_of_the_tables_are_those_that_they_take() {
     fn table<K, V>(table: &HashMap<K, V, FxBuildHasher>) -> usize {
-        // An eighth of the places stays free.
+        // An eighth of the table's places stays free.
         (table.capacity() + 1).next_power_of_two() * (size_of::<(K, V)>() + 1)
     }
     for instruments in [15, 100, 1000, 1792, 1793] {
@@ -260,7 +260,7 @@ fn assets_of_which_no_event_came_are_missing() {
     for (symbol, kind, left) in [
         (&b"btc_usdt"[..], 5, 5),
         (b"ethusdt", 5, 4),
-        // By the configured name, and by its symbol.
+        // The configured name matches, and so does the instrument's symbol.
         (b"sol_usdt", 5, 2),
     ] {
         let taken = run(&mut ingest, &of(symbol, b"okx", kind), &TRADE);

@@ -65,7 +65,7 @@ fn loom_an_owner_and_a_thread_that_claims() {
         let theirs = other.join().unwrap();
         assert!(mine + theirs > 0);
         assert_eq!(guarded.uses(), 1 + mine + theirs);
-        // One at a time, each gets in.
+        // Each gets in when they enter one after the other.
         assert!(guarded.try_use(YOU) && guarded.try_use(ME));
     });
 }
@@ -99,8 +99,8 @@ fn loom_a_claim_around_a_callback() {
             thread::spawn(move || guarded.try_use(YOU))
         };
         let calling = outer.call_back();
-        // Refused if the other thread holds the claim for longer than this one's patience
-        // lasts.
+        // This call is refused if the other thread holds the claim for longer than this
+        // thread waits.
         let nested = guarded.try_use(ME);
         drop(calling);
         drop(outer);
@@ -109,8 +109,8 @@ fn loom_a_claim_around_a_callback() {
     });
 }
 
-/// A thread ends and another gets its name while a third claims the lock. What passes the
-/// name on orders the first two, as the C library does.
+/// A thread ends and another gets its name while a third claims the lock. Passing the name
+/// on orders the first two, as in the C library.
 #[test]
 fn loom_a_name_goes_to_another_thread() {
     check(|| {

@@ -30,10 +30,10 @@ fn the_owner_enters_again_from_callbacks_only() {
     }
 }
 
-/// While another thread holds the claim: so entering uses nothing but plain stores.
+/// The test runs while another thread holds the claim, so entering uses only plain stores.
 #[test]
 fn whoever_was_inside_last_needs_no_claim_and_is_as_much_inside() {
-    // After the last of them the lock is shared.
+    // After the last of these counts the lock is shared.
     for owned_before in [0, 1, 2, ROUNDS as u64] {
         let lock = BiasedLock::new();
         for turn in 1..=owned_before {
@@ -55,7 +55,7 @@ fn whoever_was_inside_last_needs_no_claim_and_is_as_much_inside() {
     }
 }
 
-/// As when a claim was abandoned while the owner waited for it.
+/// This happens when a claim is abandoned while the owner waits for it.
 #[test]
 fn an_owner_that_comes_by_the_slow_way_stays_the_owner() {
     let lock = BiasedLock::new();
@@ -122,7 +122,7 @@ fn a_name_that_is_given_up_is_asked_for_its_end_again() {
         assert!(lock.enter(ME, must_not_be_asked).is_ok());
         lock.give_up(ME);
         assert!(lock.is_empty() && !lock.is_shared() && !lock.runs(ME));
-        // A later thread of the same name, then one of another name, in the same round.
+        // A later thread of the same name enters, then one of another name, in the same round.
         let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             drop(lock.enter(ME, must_not_be_asked));
         }));
@@ -148,7 +148,7 @@ fn a_name_is_given_up_under_a_claim_too() {
     drop(entered);
     lock.give_up(ME);
     assert_eq!(lock.owner.load(SeqCst), NOBODY | CLAIMED);
-    // As the refused claim does.
+    // The refused claim does the same.
     lock.owner.fetch_and(!CLAIMED, SeqCst);
     assert!(lock.enter(YOU, ends).is_ok());
 }

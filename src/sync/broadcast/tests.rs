@@ -224,8 +224,8 @@ fn a_consumer_that_keeps_up_misses_nothing() {
     assert_eq!((consumer.received(), consumer.missed()), (50_000, 0));
 }
 
-/// The slow one sleeps on each message, and the producer never waits for it. The quick one
-/// sets the producer's pace and sees everything.
+/// The slow consumer sleeps on each message, and the producer never waits for it. The quick
+/// one sets the producer's pace and sees everything.
 #[test]
 fn a_slow_consumer_stops_neither_the_producer_nor_another() {
     const MESSAGES: u64 = 20_000;
@@ -264,7 +264,7 @@ fn after_the_end_all_that_is_kept_can_be_read() {
     assert_eq!(drain(&mut late, 1, |_| ()), 40);
     assert!(late.is_finished() && late.has_read_all());
     assert_eq!(late.received(), 16);
-    // One that registers after the end finds what is kept, or nothing.
+    // A consumer that registers after the end finds the messages that are still kept, or nothing.
     let mut oldest = registry.register("oldest", Start::Oldest);
     assert_eq!(oldest.try_receive(|words| words[0]), Received::Message(25));
     let mut next = registry.register("next", Start::Next);

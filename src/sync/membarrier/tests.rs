@@ -14,7 +14,7 @@ struct Found {
     /// How often the owner was inside, and how often the other thread.
     owner: u64,
     other: u64,
-    /// How often the owner continued while the other was inside.
+    /// How often the owner continued while the other thread was inside.
     both: u64,
 }
 
@@ -47,7 +47,7 @@ fn owner_and_another(rare: fn()) -> Found {
             rare();
             if inside.load(Ordering::Acquire) == 0 {
                 let before = done.load(Ordering::Relaxed);
-                // What waits in the owner's store buffer gets out meanwhile.
+                // The owner's store buffer drains meanwhile.
                 wait(20);
                 found.both += u64::from(done.load(Ordering::Relaxed) != before);
                 found.other += 1;
@@ -73,7 +73,7 @@ fn two_sides_never_both_miss_the_other() {
     assert_eq!(found.both, 0, "{found:?}");
 }
 
-/// Shows that the test above can detect a failure: with a fence on the rare side alone, both
+/// Shows that the test above can detect a failure: with a fence on the rare side only, both
 /// are inside at once if two cores are free. How often is not asserted.
 #[test]
 fn a_fence_of_one_side_alone_would_not_do() {

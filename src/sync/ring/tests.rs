@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn what_waits_is_seen_in_place_around_the_end() {
-    // Three lines per message, four messages: it wraps around again and again.
+    // Three lines per message and four messages: the ring wraps around again and again.
     let (mut sender, mut receiver) = ring(4, 20);
     let (mut sent, mut freed) = (0u64, 0u64);
     for step in 0..1000u64 {
@@ -16,7 +16,7 @@ fn what_waits_is_seen_in_place_around_the_end() {
         }
         assert!(receiver.peek(4).is_none());
         assert!(receiver.peek(usize::MAX).is_none());
-        // More than there are: nothing is freed.
+        // The ring holds fewer messages than this, so nothing is freed.
         receiver.release(5);
         let free = step % 4 + 1;
         receiver.release(free as usize - 1);
@@ -62,7 +62,8 @@ fn the_high_water_mark_only_rises_and_a_full_ring_is_at_its_capacity() {
     assert_eq!((gauge.capacity(), gauge.high_water()), (4, 0));
     let mut send = |count: usize| (0..count).all(|_| sender.try_send(|_| ()).is_ok());
     assert!(send(2));
-    // First counts only what waits in this ring, then also the message received last.
+    // The first call counts only messages that wait in this ring, the second also the
+    // message received last.
     receiver.note_rest();
     assert_eq!(gauge.high_water(), 2);
     receiver.note_level();
@@ -151,8 +152,7 @@ fn the_ends_say_how_far_they_are() {
     assert!(receiver.contains("capacity: 4") && receiver.contains("received: 1"));
 }
 
-/// The cursors of the inlined poll are the ring's own `published`, and a `taken` that is not
-/// the ring's.
+/// The inlined poll reads the ring's own `published`; its `taken` is not the ring's.
 #[test]
 fn an_inlined_poll_reads_the_rings_count_and_keeps_its_own() {
     let host = cursors::HostCursors::default();

@@ -111,7 +111,7 @@ fn what_the_models_and_further_shards_still_have_is_in_flight() {
         (Counter::CopiesEnded, 4),
     ]);
     assert_eq!(snapshot.in_flight(), 10 + 23 + 6 + 5);
-    // If the path's end makes the signals, outstanding predictions do not count.
+    // If the end of the path makes the signals, outstanding predictions do not count.
     let snapshot = counted(&[
         (Counter::EventsDepth, 100),
         (Counter::Answered, 90),

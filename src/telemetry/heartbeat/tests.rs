@@ -1,4 +1,4 @@
-//! Bounds come from stamps around what is timed, so that a busy machine violates none.
+//! Bounds come from stamps around what is timed, so that they hold on a busy machine too.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn beats_are_counted_and_the_longest_duty_cycle_is_kept() {
     heartbeat.beat();
     let longest = reader.longest_ns();
     assert!(longest >= least, "{longest} < {least}");
-    // Certainly shorter ones, or the loop's own: neither lowers the longest.
+    // These duty cycles are shorter, or they are the loop's own: neither lowers the longest.
     heartbeat.beat();
     assert!(reader.longest_ns() >= longest);
     assert_eq!((reader.beats(), reader.stalls()), (3, 0));
@@ -73,7 +73,7 @@ fn a_wait_for_room_is_no_duty_and_no_silence() {
         patience.begin();
         let began = clock.now();
         pause();
-        // Two looks in one wait: what the first reported is not reported again.
+        // The second look in one wait does not report again what the first reported.
         for _ in 0..2 {
             pause();
             let looked = clock.now();
@@ -88,7 +88,7 @@ fn a_wait_for_room_is_no_duty_and_no_silence() {
     }
     heartbeat.beat();
     let all = clock.nanos(start, clock.now());
-    // Each may be rounded by a nanosecond.
+    // Each of the two may be rounded by a nanosecond.
     assert!(reader.longest_ns() + reader.waited_ns() <= all + 2);
     // A wait counts in the duty cycle in which it happened, and in no later one.
     for _ in 0..2 {

@@ -50,7 +50,7 @@ proptest! {
         prop_assert_eq!(bits(&mut restored), bits(&mut whole));
     }
 
-    /// Whatever the bytes say, a state that was loaded can be used.
+    /// Whatever the bytes are, a state that loads can be used.
     #[test]
     fn damaged_bytes_are_refused_or_harmless(
         trades in 0usize..1_100,

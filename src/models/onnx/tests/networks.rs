@@ -17,7 +17,7 @@ fn element_wise_operators_broadcast() {
     );
     let column = with(2, "Sub", floats(&[3, 1], &[1.0, 2.0, 3.0]), &[]);
     near(&column.run(&x), &[5.0, 1.0, 4.0, 0.0, 3.0, -1.0]);
-    // Both operands known only at run time: a row times a column.
+    // Both operands are known only at run time: a row and a column.
     let both = Graph::new(2)
         .store("turned", ints(&[2, 1]))
         .node("Reshape", &["x", "turned"], &["c"], &[])
@@ -114,12 +114,12 @@ fn products_of_matrices() {
             .error()
             .contains("transB is 2")
     );
-    // Both factors known only at run time: x' x.
+    // Both factors are known only at run time: x' x.
     let outer = Graph::new(2)
         .node("Gemm", &["x", "x"], &["y"], &[("transA", Int(1))])
         .output("y");
     near(&outer.run(&[2.0, 3.0]), &[4.0, 6.0, 6.0, 9.0]);
-    // Several rows through one layer.
+    // Several rows go through one layer.
     let rows = Graph::new(4)
         .store("to", ints(&[2, 2]))
         .store("w", weights())
@@ -224,7 +224,7 @@ fn layers_are_fused() {
     near(&plain.run(&[1.0, 2.0]), &[7.5, 0.0]);
     let model = plain.load();
     assert!(matches!(model.plan.steps(), [step] if matches!(step.op, Op::Dense(_))));
-    // No fusing if the sum is an output as well.
+    // The sum is not fused if it is an output as well.
     let shared = layer(|graph| {
         graph
             .node("Sub", &["m", "b"], &["a"], &[])

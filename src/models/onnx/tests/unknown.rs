@@ -1,5 +1,5 @@
-//! Input that may have a meaning that we do not implement is refused by name; input that cannot is
-//! ignored.
+//! Input that may have a meaning that we do not implement is refused by name. Input that
+//! cannot have one is ignored.
 
 use super::writer::*;
 use crate::models::Model;

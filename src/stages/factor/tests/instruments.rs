@@ -1,9 +1,9 @@
-//! What the sets of a stage are told of their instruments.
+//! What a stage tells its sets about their instruments.
 
 use super::*;
 use crate::messages::{Instrument, Name};
 
-/// The type of its instrument, and how often it was told.
+/// The type of the set's instrument, and how often the set was told.
 #[derive(Default)]
 struct Told([f64; 2]);
 
