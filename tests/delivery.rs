@@ -1,5 +1,5 @@
-//! Delivery from `on_data`: what is waited for and what is not, through the
-//! crate's API. What callbacks may do is shown by C++ hosts (`tests/c_abi/`).
+//! Delivery from `on_data`, through the crate's API: what a call waits for and what it does
+//! not. C++ hosts (`tests/c_abi/`) show what callbacks may do.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,18 +13,18 @@ use support::events::{LIMIT, PLACEMENTS, depth};
 use support::feeds::Feeds;
 use support::models::model;
 
-/// Longest budget that can be configured.
+/// The longest budget that can be configured.
 const BUDGET: Duration = Duration::from_millis(10);
-/// Often enough for one that the system did not hold up, on a busy machine too.
+/// Enough tries that the system does not delay all of them, even on a busy machine.
 const TRIES: usize = 500;
 
-/// Engines that run at once would take each other's cores.
+/// Engines that run at the same time would take each other's cores.
 fn alone() -> MutexGuard<'static, ()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether a lane can have a core beside this thread's.
+/// Whether a lane can have a core other than this thread's.
 fn lane_has_a_core() -> bool {
     let cores = std::thread::available_parallelism().unwrap().get();
     if cores < 2 {
@@ -33,7 +33,7 @@ fn lane_has_a_core() -> bool {
     cores > 1
 }
 
-/// An engine that waits as long as can be.
+/// An engine with the longest possible wait.
 fn start(placement: &str, more: &str) -> Engine {
     let mut registry = Registry::default();
     registry.factors.add::<Bomb, _>();
@@ -49,7 +49,7 @@ const FUSED: &str = r#""fused", "idle": "spin""#;
 
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Does not answer while it is closed.
+/// Does not answer while the gate is closed.
 fn gate(factors: &[f64]) -> f64 {
     let start = Instant::now();
     while CLOSED.load(Ordering::Acquire) && start.elapsed() < LIMIT {
@@ -64,14 +64,14 @@ fn picky(factors: &[f64]) -> f64 {
     factors[2]
 }
 
-/// Gives an event; how many signals came, and how long it took.
+/// Gives an event. Returns how many signals came, and how long it took.
 fn give(engine: &mut Engine, event: HostEvent<'_>, seen: &mut Vec<u64>) -> (usize, Duration) {
     let start = Instant::now();
     let count = engine.on_event_and_deliver(event, |_, signal| seen.push(signal.sequence));
     (count, start.elapsed())
 }
 
-/// Tries until one ends long before the budget; how many tries it took.
+/// Repeats `run` until one try ends long before the budget. Returns the number of tries.
 fn tries_until_short(mut run: impl FnMut() -> Duration) -> u64 {
     let tries: Vec<_> = (0..TRIES)
         .map(|_| run())
@@ -81,7 +81,7 @@ fn tries_until_short(mut run: impl FnMut() -> Duration) -> u64 {
     tries.len() as u64 + 1
 }
 
-/// The same where no try brings a signal.
+/// As above, where no try may bring a signal.
 fn tries_without_a_signal(engine: &mut Engine, event: HostEvent<'_>) -> u64 {
     tries_until_short(|| {
         let (count, took) = give(engine, event, &mut Vec::new());
@@ -135,8 +135,8 @@ fn a_slow_model_is_waited_for_no_longer_than_the_budget() {
     let mut engine = start(FUSED, r#", "model": "gate""#);
     let mut seen = Vec::new();
     CLOSED.store(true, Ordering::Release);
-    // It comes back although the model does not; then the others need not wait for
-    // the ring, but for a signal all the same.
+    // The call returns although the model does not answer. Later calls need not wait for
+    // the ring then, but each still waits for a signal.
     for time in 0..3 {
         let (count, took) = give(
             &mut engine,
@@ -148,7 +148,7 @@ fn a_slow_model_is_waited_for_no_longer_than_the_budget() {
     }
     CLOSED.store(false, Ordering::Release);
     settle(&engine);
-    // Poll delivers what was late.
+    // Poll delivers the late signals.
     assert_eq!(engine.poll(|_, signal| seen.push(signal.sequence)), 3);
     let (count, _) = give(&mut engine, depth("btc_usdt", 3, 10.0).event(), &mut seen);
     settle(&engine);
@@ -170,7 +170,7 @@ fn what_cannot_bring_a_signal_is_not_waited_for() {
     feeds.at(0);
     CLOSED.store(true, Ordering::Release);
     engine.on_event(HostEvent::Depth(&feeds.depth));
-    // The lane is stuck, so nobody but the host itself can tell.
+    // The lane is stuck, so only the host itself can tell.
     tries_without_a_signal(&mut engine, HostEvent::Trade(&feeds.trade));
     while engine.on_event(HostEvent::Trade(&feeds.trade)) {}
     let dropped = tries_without_a_signal(&mut engine, HostEvent::Depth(&feeds.depth));
@@ -187,7 +187,7 @@ fn an_event_that_ends_without_a_signal_is_noticed() {
     if !lane_has_a_core() {
         return;
     }
-    // Refused by ingest.
+    // Ingest refuses the event.
     let mut engine = start(FUSED, r#", "assets": "eth_usdt""#);
     let good = depth("btc_usdt", 1, 10.0);
     let tries = tries_without_a_signal(&mut engine, good.event());
@@ -202,7 +202,7 @@ fn an_event_that_ends_without_a_signal_is_noticed() {
     settle(&engine);
     let quarantined = engine.counters().get(Counter::RefusedQuarantined);
     assert_eq!(quarantined, tries + 1);
-    // One of two models is: the other's signal comes, and none behind it.
+    // One of two models is in quarantine: the other's signal comes, and none after it.
     let models = r#", "models": ["picky", "test0000"], "callback": "per-model""#;
     let mut engine = start(FUSED, models);
     engine.on_event(depth("btc_usdt", 1, FATAL as f64).event());
@@ -229,7 +229,7 @@ fn all_signals_of_an_event_are_waited_for() {
     if !lane_has_a_core() {
         return;
     }
-    // Three models, a signal each; an index price triggers both instruments.
+    // Three models make a signal each; an index price triggers both instruments.
     let more = r#", "models": ["none", "test0000", {"name": "again", "kind": "test0000"}],
         "callback": "per-model", "trigger": ["depth", "index_price"]"#;
     let mut engine = start(FUSED, more);
@@ -270,7 +270,7 @@ fn a_lane_that_sleeps_is_not_waited_for() {
     assert!(about(sleeps).contains("deliver=on_data(never waits"));
     let inline = about(r#"{"deliver": "on_data", "placement": "inline"}"#);
     assert!(inline.contains("deliver=on_data") && !inline.contains("on_data("));
-    // A note may name another program that has a core, so the key alone says nothing.
+    // A note may name another program that has a core, so only the key is checked.
     assert!(!about(r#"{"deliver_budget_us": 10}"#).contains("deliver="));
     if lane_has_a_core() {
         let spins = r#"{"deliver": "on_data", "deliver_budget_us": 7, "placement": "fused", "idle": "spin"}"#;
@@ -281,7 +281,7 @@ fn a_lane_that_sleeps_is_not_waited_for() {
     let tries = tries_without_a_signal(&mut engine, depth("btc_usdt", 1, 10.0).event());
     CLOSED.store(false, Ordering::Release);
     settle(&engine);
-    // The next event of any kind brings them all.
+    // The next event of any kind delivers them all.
     let (feeds, mut seen) = (Feeds::new(), Vec::new());
     let (count, _) = give(&mut engine, HostEvent::Trade(&feeds.trade), &mut seen);
     assert_eq!((count as u64, seen.len() as u64), (tries, tries));

@@ -1,5 +1,5 @@
-//! `market` takes all its memory when an instrument is made: nothing is
-//! allocated and no page is touched first while events come in.
+//! `market` allocates all its memory when an instrument is made: events neither allocate
+//! nor touch a page for the first time.
 
 use signal::factors::{Depth, FactorSet, IndexPrice, Market, Ticker, Trade};
 use signal::testing;
@@ -8,7 +8,7 @@ use support::meters::{Counting, Of, calls_of_thread, page_faults};
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Every event once a round, factors now and then; times step back, too.
+/// Gives every event once per round and reads the factors now and then. Times sometimes step back.
 fn feed(set: &mut Market, rounds: i64) -> f64 {
     let book: [f64; 40] = std::array::from_fn(|n| 100.0 + n as f64);
     let mut out = [0.0; 15];
@@ -37,7 +37,7 @@ fn market() -> Market {
 
 #[test]
 fn events_take_no_memory() {
-    // The code and the stack are there after the first.
+    // The first run loads the code and touches the stack.
     feed(&mut market(), 100);
     let mut instruments: Vec<_> = (0..16).map(|_| market()).collect();
     let (allocations, faults) = (calls_of_thread(), page_faults(Of::Thread));
@@ -50,7 +50,7 @@ fn events_take_no_memory() {
     assert!(sum.is_finite());
 }
 
-/// What the test above would see if memory were taken late.
+/// Shows that the test above would detect memory that is taken late.
 #[test]
 fn the_meters_see_late_memory() {
     const BYTES: usize = 64 << 20;

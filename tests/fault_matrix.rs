@@ -1,4 +1,4 @@
-//! The fault matrix names tests that exist and that run.
+//! The fault matrix names tests that exist and run.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,13 +19,13 @@ fn sources(folder: &Path, endings: &[&str], text: &mut String) {
     }
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn quoted(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
-/// Functions that `cargo test` runs: with `#[test]`, without `#[ignore]`. Those of
-/// a model for loom, which `.ci/loom` runs, look the same.
+/// Functions that `cargo test` runs: those with `#[test]` and without `#[ignore]`. Loom
+/// tests, which `.ci/loom` runs, look the same.
 fn tests(text: &str) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     let (mut test, mut ignored) = (false, false);
@@ -48,7 +48,7 @@ fn tests(text: &str) -> BTreeSet<&str> {
     found
 }
 
-/// Scenarios that `tests/c_abi/` lists in its macros, which make a test of each.
+/// Scenarios in the macros of `tests/c_abi/`, which make a test of each.
 fn listed(text: &str) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     let mut inside = false;

@@ -1,8 +1,8 @@
-//! Handles whose factor sets and models fail, through the C ABI: what a host
-//! with a library of its own sets and models sees.
+//! Handles whose factor sets and models fail, through the C ABI, as seen by a host with its
+//! own library of sets and models.
 //!
-//! A program of its own: the C ABI sets a panic hook for the whole process, which
-//! changes what `tests/faults/` is told of a panic.
+//! This is a separate program: the C ABI sets a panic hook for the whole process, which
+//! changes what `tests/faults/` sees of a panic.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
 use std::mem::MaybeUninit;
@@ -26,12 +26,12 @@ impl Host {
     fn new(factors: &str, placement: &str) -> Self {
         let mut registry = Registry::default();
         registry.factors.add::<Bomb, _>();
-        // A lane that the system keeps waiting is no finding of these tests.
+        // A lane that the system delays is not what these tests look for.
         let config = format!(
             r#"{{"factors": "{factors}", "model": "none", "placement": "{placement}", "health": {{"stall_us": 60000000}}}}"#
         );
         let config = CString::new(config).unwrap();
-        // SAFETY: NUL-terminated.
+        // SAFETY: the text is NUL-terminated.
         let handle = unsafe { create_with(config.as_ptr(), &registry) };
         assert!(!handle.is_null(), "{}", last_error());
         Self(handle)
@@ -43,7 +43,7 @@ impl Host {
         depth.data_time = time.into();
         depth.bid_price[0] = 9.0.into();
         depth.ask_price[0] = 10.0.into();
-        // SAFETY: a Depth, as the type says.
+        // SAFETY: the payload is a Depth, as the type says.
         unsafe { signal_on_data(self.0, 101, (&raw const depth).cast()) };
     }
 
@@ -51,10 +51,10 @@ impl Host {
         signal_poll_callbacks(self.0)
     }
 
-    /// A batch of at most two; how many, or the error.
+    /// Polls a batch of at most two. Returns the number of signals, or the error.
     fn batch(&self) -> c_int {
         let mut results = [const { MaybeUninit::<signal_result_t>::uninit() }; 2];
-        // SAFETY: there is room for two.
+        // SAFETY: there is room for two results.
         unsafe { signal_poll_batch(self.0, results.as_mut_ptr().cast(), 2) }
     }
 
@@ -67,7 +67,7 @@ impl Host {
             size: size_of::<signal_stats_t>() as u64,
             ..Default::default()
         };
-        // SAFETY: the size is right.
+        // SAFETY: `size` is right.
         assert_eq!(unsafe { signal_stats(self.0, &raw mut stats) }, 0);
         stats
     }
@@ -94,7 +94,7 @@ unsafe extern "C-unwind" fn count(
     _: c_int,
     calls: *mut c_void,
 ) {
-    // SAFETY: what was registered; it outlives the handle.
+    // SAFETY: `calls` is the registered pointer, which outlives the handle.
     unsafe { *calls.cast::<u64>() += 1 };
 }
 
@@ -118,7 +118,7 @@ fn a_failed_engine_delivers_what_was_queued_and_says_why() {
         assert_eq!(host.poll(), 2, "{placement}");
         assert_eq!(calls, 2);
         assert_eq!(host.stats().failed, 1);
-        // Not before all lanes have ended.
+        // The error comes only after all lanes have ended.
         host.until(|host| host.poll() == SIGNAL_ERROR_FAILED);
         assert!(
             last_error().contains("index out of bounds"),
@@ -142,7 +142,7 @@ fn a_failed_engine_hands_out_what_was_queued_in_batches() {
         break_lane(host.0);
         host.until(|host| host.health() == SIGNAL_HEALTH_FAILED);
         assert_eq!([host.batch(), host.batch()], [2, 1], "{placement}");
-        // Not before all lanes have ended.
+        // The error comes only after all lanes have ended.
         host.until(|host| host.batch() == SIGNAL_ERROR_FAILED);
         assert!(
             last_error().contains("index out of bounds"),
@@ -176,7 +176,7 @@ fn a_quarantine_can_be_read_with_its_place_in_the_source() {
         unsafe { signal_register_callback(host.0, Some(count), (&raw mut calls).cast()) };
         let incident = |index| {
             let text = signal_incident(host.0, index);
-            // SAFETY: NUL-terminated and alive.
+            // SAFETY: the text is NUL-terminated and lives as long as the handle.
             (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_str().unwrap())
         };
         assert_eq!(incident(0), None);
@@ -212,7 +212,7 @@ fn lanes_and_rings_can_be_read() {
     host.until(|host| host.stats().queued == 1);
     let mut lanes = Vec::with_capacity(8);
     let mut rings = Vec::with_capacity(8);
-    // SAFETY: there is room for eight of each, and as many are there as is said.
+    // SAFETY: there is room for eight of each, and each call writes as many as it returns.
     unsafe {
         let count = signal_lanes(host.0, lanes.as_mut_ptr(), 8);
         lanes.set_len(count as usize);
@@ -246,7 +246,7 @@ fn lanes_and_rings_can_be_read() {
     assert_eq!(rings[0].capacity, 4096);
 }
 
-/// It may come from a signal handler that interrupted the allocator.
+/// The call may come from a signal handler that interrupted the allocator.
 #[test]
 fn a_call_that_is_refused_takes_and_frees_no_memory() {
     let refused = || {
@@ -255,14 +255,13 @@ fn a_call_that_is_refused_takes_and_frees_no_memory() {
         let code = signal_poll_callbacks(garbage);
         (code, calls_of_thread() - before)
     };
-    // Also the first call of a thread.
+    // The call may be the first on its thread.
     let elsewhere = std::thread::spawn(move || {
         calls_of_thread();
         refused()
     });
     assert_eq!(elsewhere.join().unwrap(), (SIGNAL_ERROR_HANDLE, 0));
-    // And one that comes after a text that was made for the occasion.
-    // SAFETY: NUL-terminated.
+    // The call may also come after an error text that had to be allocated.
     assert!(unsafe { signal_create(c"{".as_ptr()) }.is_null());
     assert!(last_error().starts_with("configuration: "));
     assert_eq!(refused(), (SIGNAL_ERROR_HANDLE, 0));

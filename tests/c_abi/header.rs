@@ -1,5 +1,5 @@
-//! `include/signal.h` alone is enough for a host, and says of the events what the
-//! library knows of them.
+//! `include/signal.h` alone is enough for a host, and describes the events as the library
+//! knows them.
 
 use std::mem::{offset_of, size_of};
 use std::path::Path;
@@ -12,7 +12,7 @@ use signal::abi::{
 use support::ROOT;
 use support::host::{has_tool, host, run};
 
-/// What the program should print of a struct.
+/// What the program should print about a struct.
 macro_rules! layout {
     ($lines:ident, $name:literal, $type:ident: $($field:ident)*) => {
         $lines.push(format!("{} {}", $name, size_of::<$type>()));
@@ -45,7 +45,7 @@ fn expected() -> Vec<String> {
     for (number, name) in INSTRUMENT_TYPES.iter().enumerate() {
         lines.push(format!("INSTRUMENT_{} {number}", name.to_uppercase()));
     }
-    // market's last factor: how far the mid of 100 is above the index price of 50.
+    // The last factor of `market`: by how much the mid price of 100 is above the index price of 50.
     lines.push("signal BTCUSDT 7 15 1".to_owned());
     lines.push("taken 4".to_owned());
     lines
@@ -81,7 +81,7 @@ fn the_header_lays_events_out_as_the_library_does() {
     }
 }
 
-/// Other compilers, or switches, lay structs out in other ways.
+/// Other compilers or switches lay structs out differently.
 #[test]
 fn a_layout_that_is_not_the_hosts_does_not_compile() {
     let folder = tempfile::tempdir().unwrap();

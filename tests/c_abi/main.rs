@@ -1,5 +1,5 @@
-//! The C ABI as C++ hosts see it, each in a process of its own. They run one at a
-//! time: lanes spin.
+//! The C ABI as C++ hosts see it, each in its own process. They run one at a time, because
+//! lanes spin.
 
 mod header;
 mod processes;

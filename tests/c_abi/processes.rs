@@ -1,5 +1,4 @@
-//! Hosts whose process is not an ordinary one, and which take a program or a plugin
-//! of their own.
+//! Hosts whose process is unusual, and which need their own program or plugin.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +21,7 @@ fn built(folder: &Path, source: &str, flags: &[&str]) -> PathBuf {
 
 const SHARED: [&str; 2] = ["-shared", "-fPIC"];
 
-/// A configuration that writes both files into `folder`, with a lane for each stage.
+/// A configuration that writes a report and a capture into `folder`, with a lane for each stage.
 fn with_files(folder: &Path) -> String {
     format!(
         r#"{{"placement": "split", "latency": {{"dir": "{0}/report"}}, "capture": {{"file": "{0}/capture.csv"}}}}"#,
@@ -98,8 +97,8 @@ fn a_host_with_much_static_thread_local_storage() {
     }
 }
 
-/// Everything but create, down to destroy: a report with several intervals, a capture,
-/// notes and an asset that never came.
+/// Everything after create, up to and including destroy: a report with several intervals, a
+/// capture, notes and an asset that never came.
 #[test]
 fn an_allocator_that_refuses_everything_after_create_is_not_asked() {
     if !has_tool("g++") {
@@ -134,7 +133,7 @@ fn an_allocator_that_refuses_everything_after_create_is_not_asked() {
         let summary = fs::read_to_string(report.join("summary.json")).unwrap();
         assert!(summary.contains("configuration"), "{summary}");
         let log = fs::read_to_string(report.join("latency.hlog")).unwrap();
-        // Several intervals, unless the machine is too busy for more than the last.
+        // There are several intervals, unless the machine is too busy for more than the last one.
         assert!(log.lines().count() > 8, "{log}");
         assert!(report.join("tick_to_callback.hgrm").is_file());
         let capture = fs::read_to_string(folder.path().join(format!("{placement}.csv"))).unwrap();
@@ -155,8 +154,8 @@ fn the_environment_does_not_say_how_large_our_stacks_are() {
     }
 }
 
-/// What `include/signal.h` promises of the optimised library; frames of others are several times
-/// as large.
+/// What `include/signal.h` promises for the optimised library. Frames of other builds are
+/// several times as large.
 #[test]
 fn stack_of_calls() {
     if !has_tool("g++") {
@@ -195,7 +194,7 @@ fn a_host_with_mathematical_functions_of_its_own_changes_no_value() {
     assert!(output.stdout.contains("4 models"), "{}", output.stdout);
 }
 
-/// Those that it takes go through the trampolines of `src/os/math.rs`.
+/// The functions that it uses go through the trampolines of `src/os/math.rs`.
 #[test]
 fn the_library_takes_no_further_mathematical_function() {
     let Some(symbols) = readelf("--dyn-syms") else {

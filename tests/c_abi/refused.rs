@@ -1,5 +1,5 @@
-//! Refused calls touch no allocator, on any thread and in any process:
-//! `tests/hosts/refused/host.cpp` counts.
+//! Refused calls never call the allocator, on any thread and in any process:
+//! `tests/hosts/refused/host.cpp` counts its calls.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,9 +7,9 @@ use std::process::Command;
 use support::ROOT;
 use support::host::{compile, has_tool, host, run};
 
-/// Compiles the host; `None` where that cannot be.
+/// Compiles the host; `None` if that is impossible.
 fn program(folder: &Path) -> Option<PathBuf> {
-    // A sanitizer has an allocator of its own.
+    // A sanitizer has its own allocator.
     if !has_tool("g++") || std::env::var_os("SIGNAL_HOST_FLAGS").is_some() {
         return None;
     }
@@ -31,7 +31,8 @@ fn a_refused_call_on_a_fresh_thread_allocates_nothing() {
         let output = run(host(&program).arg(mode));
         output.expect_code(0);
         println!("{mode}: {}", output.stdout);
-        // Without words of the system's the table is in use, which has an end.
+        // Without the system's thread-specific words the library uses its own table, which
+        // can be full.
         assert_eq!(output.stdout.contains("without 0"), mode == "plain");
     }
 }
@@ -42,7 +43,8 @@ fn the_library_loads_where_static_thread_local_storage_is_used_up() {
     let Some(program) = program(folder.path()) else {
         return;
     };
-    // Large ones first, then small ones that take the rest. A copy is another library.
+    // Large blocks come first, then small ones use up the rest. Each copy counts as another
+    // library.
     let mut libraries = Vec::new();
     for (size, copies) in [(512, 5), (64, 9), (8, 9)] {
         let source = folder.path().join(format!("taker{size}.c"));

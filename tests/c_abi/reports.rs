@@ -9,11 +9,11 @@ use support::host::{has_tool, host, run};
 
 use super::scenarios::checks;
 
-/// Signals that are in the log for certain, and those that may be.
+/// The number of signals that are certainly in the log, and of those that may be.
 const LOGGED: u64 = 200;
 const UNDER_WAY: u64 = 50;
 
-/// Intervals in a log of whole lines.
+/// The number of intervals in a log, in which every line must be complete.
 fn intervals(log: &Path) -> usize {
     let text = fs::read(log).unwrap();
     assert_eq!(text.last(), Some(&b'\n'), "{}", log.display());
@@ -75,13 +75,13 @@ fn report_left_behind() {
     }
 }
 
-/// A control group with a quota of a fifth of a core; gone when dropped.
+/// A control group with a quota of a fifth of a core. Dropping it removes it.
 struct Group(PathBuf);
 
 impl Group {
-    /// `None` where this user may make none.
+    /// `None` if this user may not make one.
     fn new() -> Option<Self> {
-        // Version 1, then 2.
+        // Hierarchies of version 1, then of version 2.
         let hierarchies = ["cpu", "cpu,cpuacct", ""];
         hierarchies.into_iter().find_map(|hierarchy| {
             let folder = Path::new("/sys/fs/cgroup").join(hierarchy);
@@ -100,7 +100,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Its processes have ended, and the kernel takes a moment to know.
+        // Its processes have ended, but the kernel may need a moment to notice.
         for _ in 0..100 {
             if fs::remove_dir(&self.0).is_ok() {
                 return;

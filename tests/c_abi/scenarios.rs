@@ -1,5 +1,5 @@
-//! The built `libsignal.so` as a C++ host sees it: each test runs one scenario
-//! of `tests/hosts/` in a process of its own.
+//! The built `libsignal.so` as a C++ host sees it: each test runs one scenario of
+//! `tests/hosts/` in its own process.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -23,7 +23,7 @@ pub(super) fn checks() -> &'static Path {
             .iter()
             .flat_map(|(folder, kind)| files(&Path::new(ROOT).join(folder), kind))
             .collect();
-        // Renamed into place: a run beside this one may be using the old one.
+        // The program is renamed into place, because another run may be using the old one.
         let fresh = program.with_extension(std::process::id().to_string());
         compile_many(
             &sources,
@@ -194,7 +194,7 @@ fn load_and_unload() {
     scenario_for("load_and_unload", 0, Duration::from_secs(300));
 }
 
-/// The host leaves while lanes spin: at once, and with its own exit code.
+/// The host leaves while lanes spin: it ends at once and with its own exit code.
 macro_rules! exits {
     ($($name:ident,)*) => {
         $(
@@ -275,7 +275,7 @@ fn the_environment_configures_a_host_that_passes_an_empty_object() {
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("signal.json");
-    // `basic` wants the default model's values, so with another it must fail.
+    // `basic` expects the default model's values, so it must fail with another model.
     for (text, code) in [
         (r#"{"placement": "inline"}"#, 0),
         (r#"{"model": "none"}"#, 1),
@@ -298,7 +298,7 @@ fn the_environment_configures_a_host_that_passes_an_empty_object() {
 fn the_header_compiles_as_c_and_as_cpp() {
     let folder = tempfile::tempdir().unwrap();
     let header = Path::new(ROOT).join("include/signal.h");
-    // The system's header of the same name must stay usable beside ours.
+    // The system's header of the same name must stay usable together with ours.
     let text = format!(
         "#include \"{0}\"\n#include \"{0}\"\n#include <signal.h>\n\
          int use(void *handle, const signal_egress_t *egress);\n\
@@ -309,7 +309,8 @@ fn the_header_compiles_as_c_and_as_cpp() {
         header.display()
     );
     for (tool, standard, strict, file) in [
-        // A C of before `long long` and comments to the line's end, as compilers extend it.
+        // C from before `long long` and `//` comments, both of which compilers accept as
+        // extensions.
         ("gcc", "-std=gnu89", "-Wall", "use.c"),
         ("gcc", "-std=c11", "-pedantic", "use.c"),
         ("g++", "-std=c++11", "-pedantic", "use.cpp"),
@@ -431,8 +432,8 @@ fn the_library_exports_the_c_abi_alone_and_is_never_unloaded() {
         ]
     );
     assert!(dynamic.contains("NODELETE"), "{dynamic}");
-    // The C library's parts and the shared unwinder: with an unwinder of its own
-    // a library broke the host's exceptions, and anything else may be missing.
+    // The C library's parts and the shared unwinder. A library with its own unwinder breaks
+    // the host's exceptions, and any other library may be missing.
     let needed: Vec<&str> = dynamic
         .lines()
         .filter(|line| line.contains("(NEEDED)"))

@@ -1,9 +1,9 @@
-//! The crash that this library replaces, looked for: a C++ host whose strategies
-//! are created and destroyed all the time while events flow at full speed.
+//! Looks for the crash that this library replaces: a C++ host whose strategies are created
+//! and destroyed all the time while events flow at full speed.
 //!
-//! 20 seconds; `SIGNAL_CHURN_SECONDS=300` makes it a soak. The same host run with
-//! a library that calls back from a thread of its own shows that it sees what it
-//! looks for.
+//! 20 seconds; `SIGNAL_CHURN_SECONDS=300` makes it a soak. The same host also runs with a
+//! library that calls back from its own thread, which shows that the host detects the
+//! crash.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn churn(folder: &Path) -> PathBuf {
     program
 }
 
-/// A figure of the host's report.
+/// A number from the host's report.
 fn figure(output: &Output, name: &str) -> u64 {
     let line = output
         .stdout
@@ -80,7 +80,7 @@ fn a_scan_thread_is_found_out() {
     output.expect_code(1);
     assert!(figure(&output, "foreign-thread callbacks") > 0);
     assert!(figure(&output, "calls of dead objects") > 0);
-    // The real thing: a strategy is called while it is being destroyed, and the
+    // This is the real crash: a strategy is called while it is being destroyed, and the
     // host dies of it ("pure virtual method called", or whatever the memory holds).
     let crash = run(&["--seconds", "20", "--call-anyway"]);
     assert_eq!(crash.code, None, "{}{}", crash.stdout, crash.stderr);

@@ -1,4 +1,4 @@
-//! `include/signal.hpp`, as C++17 and as C++20 hosts use it: loaded and linked.
+//! `include/signal.hpp`, as C++17 and C++20 hosts use it: loaded and linked.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! What an engine writes down of its events.
+//! What an engine records of its events.
 
 mod producer;
 mod refused;

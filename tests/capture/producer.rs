@@ -1,5 +1,4 @@
-//! The capture: what it writes replays to the same signals, and what it does
-//! not write is counted.
+//! The capture: what it writes replays to the same signals, and what it does not write is counted.
 
 use std::path::Path;
 
@@ -11,9 +10,8 @@ use signal::telemetry::counters::{Counter, Snapshot};
 use signal::{Config, Engine};
 use support::events::{LIMIT, Owned, PLACEMENTS, depth, feed, play, put, run};
 
-/// All four feeds, of instruments that differ in exchange, symbol or type alone,
-/// with events among them that ingest refuses, and numbers that only an exact
-/// way of writing brings back.
+/// All four feeds, of instruments that differ only in exchange, symbol or type. Ingest
+/// refuses some of the events. Some numbers survive only if they are written exactly.
 fn mixed_events(count: usize) -> Vec<Owned> {
     let mut random = fastrand::Rng::with_seed(11);
     let symbols = [
@@ -80,7 +78,7 @@ fn mixed_events(count: usize) -> Vec<Owned> {
                     put(&mut book.exchange_id, exchange);
                     book.instrument_type = kind;
                     book.bid_volume[0] = size.into();
-                    // A thin book.
+                    // Some books have only a few levels.
                     if random.bool() {
                         for level in 4..10 {
                             book.ask_price[level] = 0.0.into();
@@ -98,8 +96,8 @@ fn accepted(counters: &Snapshot) -> u64 {
     counters.get(Counter::Updates) + counters.get(Counter::Answered)
 }
 
-/// The writer's counts, which are final once the engine has been dropped: read
-/// from the file here.
+/// The number of events in the file, in which every line must be complete. The writer's own
+/// counts are final only after the engine has been dropped.
 fn lines(path: &Path) -> u64 {
     let text = std::fs::read(path).unwrap();
     assert_eq!(text.last(), Some(&b'\n'), "the file ends in a whole line");
@@ -109,7 +107,7 @@ fn lines(path: &Path) -> u64 {
 /// Sequence, model, symbol, time and value bits.
 type Seen = (u64, Option<ModelId>, String, i64, Vec<u64>);
 
-/// What a host sees of a signal; input numbers differ where events were refused.
+/// What a host sees of each signal. Input numbers are left out: they differ if events were refused.
 fn seen(feed: &Feed, config: &str) -> (Vec<Seen>, u64) {
     let (received, engine) = run(config, feed);
     let seen = received
@@ -123,7 +121,7 @@ fn seen(feed: &Feed, config: &str) -> (Vec<Seen>, u64) {
 fn a_replayed_capture_gives_bit_identical_signals() {
     let original = feed(&mixed_events(3_000));
     let dir = tempfile::tempdir().unwrap();
-    // One carried book level, and all ten.
+    // The lanes carry one book level in the first case and all ten in the second.
     for factors in [r#"["test0000"]"#, r#"["test0000", "market"]"#] {
         for (index, placement) in PLACEMENTS.iter().enumerate() {
             let file = dir.path().join(format!("new/{index}.csv"));
@@ -185,7 +183,7 @@ fn a_symbol_that_the_field_cuts_is_captured_as_text() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("events.csv");
     let config = format!(r#"{{"placement": "inline", "capture": {{"file": {file:?}}}}}"#);
-    // The field ends within the eleventh character.
+    // The field ends in the middle of the eleventh character.
     let original = feed(&[depth(&"币".repeat(12), 1, 100.0)]);
     let (expected, _) = seen(&original, &config);
     assert_eq!(expected[0].2, "币".repeat(10));
@@ -214,7 +212,7 @@ fn what_the_writer_misses_is_counted_and_the_pipeline_goes_on() {
         signals += engine.poll(|_, _| ());
     }
     assert_eq!(signals, 200_000);
-    // The writer catches up while nothing comes.
+    // The writer catches up while no event comes.
     let counts = wait(&engine, 200_000);
     assert!(counts[1] > 0, "a buffer of two was enough");
     assert_eq!(counts[2], 0);
@@ -225,7 +223,7 @@ fn what_the_writer_misses_is_counted_and_the_pipeline_goes_on() {
     assert_eq!(engine.health().state, HealthState::Ok);
     drop(engine);
     assert_eq!(lines(&file), counts[0]);
-    // The numbers of the lines show the gaps.
+    // The gaps show in the numbers of the lines.
     let text = std::fs::read_to_string(&file).unwrap();
     let numbers: Vec<u64> = text
         .lines()
@@ -237,7 +235,8 @@ fn what_the_writer_misses_is_counted_and_the_pipeline_goes_on() {
     assert_eq!(before_last + ends, counts[1]);
 }
 
-/// Waits until the writer has dealt with so many; written, missed, failed.
+/// Waits until the writer has handled `events` events. Returns how many were written,
+/// missed and failed.
 fn wait(engine: &Engine, events: u64) -> [u64; 3] {
     let limit = std::time::Instant::now() + LIMIT;
     loop {
@@ -260,7 +259,7 @@ fn wait(engine: &Engine, events: u64) -> [u64; 3] {
 fn a_full_disk_is_counted_and_the_pipeline_goes_on() {
     let config = r#"{"placement": "inline", "capture": {"file": "/dev/full"}}"#;
     let config = Config::from_json(config).unwrap();
-    // There is one for the whole machine, and this test may run twice on it.
+    // The machine has only one such device, and this test may run twice at once.
     let limit = std::time::Instant::now() + LIMIT;
     let engine = loop {
         match Engine::start(&config) {

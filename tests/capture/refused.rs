@@ -1,4 +1,4 @@
-//! What a refused engine leaves of earlier runs' files: all of it.
+//! A refused engine leaves all files of earlier runs unchanged.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ fn a_refused_engine_destroys_nothing() {
         r#"{{"capture": {{"file": {capture:?}}}, "latency": {{"dir": {report:?}}}, "cores": [1022]}}"#
     ));
     assert!(cores.contains("1022"), "{cores}");
-    // Another handle's capture lies where the report's summary would be.
+    // Another handle's capture has the path of the report's summary.
     let inside = at("report/summary.json");
     let other = format!(r#"{{"placement": "inline", "capture": {{"file": {inside:?}}}}}"#);
     let config = Config::from_json(&other).unwrap();
@@ -51,7 +51,7 @@ fn a_refused_engine_destroys_nothing() {
     for file in files {
         assert_eq!(read(&at(file)), "precious", "{file}");
     }
-    // One that is not refused makes them all anew.
+    // An engine that is not refused replaces them all.
     let config = format!(
         r#"{{"placement": "inline", "capture": {{"file": {capture:?}}}, "latency": {{"dir": {report:?}}}}}"#
     );

@@ -1,5 +1,5 @@
-//! A lane that cannot go on: what was on its way is delivered, what cannot be is
-//! counted, and events that still come are refused.
+//! A lane that cannot continue: its finished signals are delivered, what cannot be
+//! delivered is counted, and later events are refused.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use signal::{Config, Engine, HealthState, Registry};
 use support::events::{Received, collect, depth};
 use support::models::model;
 
-/// The mid price, after a while.
+/// Returns the mid price after a pause.
 fn slow(factors: &[f64]) -> f64 {
     if factors[1] != 0.0 {
         std::thread::sleep(Duration::from_millis(5));
@@ -32,7 +32,7 @@ fn until(engine: &mut Engine, what: &str, done: impl Fn(&mut Engine) -> bool) {
     }
 }
 
-/// Every event and every signal has ended somewhere, once.
+/// Every event and every signal has ended exactly once.
 fn assert_accounts(counters: &Snapshot) {
     assert_eq!(counters.in_flight(), 0, "{counters:?}");
     let get = |counter| counters.get(counter);
@@ -44,7 +44,7 @@ fn assert_accounts(counters: &Snapshot) {
     );
 }
 
-/// With the number of shards behind some.
+/// Placements, some with a number of shards.
 const PLACEMENTS: [&str; 7] = [
     r#""inline""#,
     r#""fused""#,
@@ -94,7 +94,7 @@ fn what_was_on_its_way_behind_the_failed_lane_is_delivered() {
                 "the broken one"
             );
             assert_eq!(counters.events(), 5);
-            // All signals of the three were made; the newest of each model came.
+            // The three events made all their signals, and the newest of each model came.
             assert_eq!(
                 counters.get(Counter::Signals),
                 6,
@@ -152,7 +152,7 @@ fn a_failed_engine_ends_at_once_though_nobody_polls() {
     }
 }
 
-/// Whoever counts them: the lane as it ends, or the next event that is given.
+/// Either the lane counts them when it ends, or the next event that is given does.
 #[test]
 fn events_that_the_failed_lane_leaves_are_counted_once() {
     static OPEN: AtomicBool = AtomicBool::new(false);
@@ -182,6 +182,6 @@ fn events_that_the_failed_lane_leaves_are_counted_once() {
     for _ in 0..3 {
         assert!(!engine.on_event(event.event()));
     }
-    // It failed in the midst of its own.
+    // The lane failed in the middle of its own event.
     assert_eq!(stopped(&mut engine), 1 + 5);
 }

@@ -1,4 +1,4 @@
-//! What health says of lanes that wait, lanes that stand still and feeds gone wrong.
+//! What health says about lanes that wait, lanes that do not move and feeds with bad data.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use support::models::model;
 
 static RELEASED: AtomicBool = AtomicBool::new(false);
 
-/// Stays at the bid 666 until it is released.
+/// Does not return from the bid 666 until it is released.
 fn stuck(factors: &[f64]) -> f64 {
     while factors[2] == 666.0 && !RELEASED.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(1));
@@ -47,7 +47,7 @@ fn a_lane_that_waits_for_the_host_is_overloaded_and_does_not_stall() {
         engine.on_event(depth("btc_usdt", time, 100.0).event());
     }
     until(&engine, |health| health.state == HealthState::Overloaded);
-    // Far longer than a stall may be.
+    // This is far longer than the stall threshold.
     std::thread::sleep(Duration::from_micros(2 * STALL_US));
     let health = until(&engine, |health| health.state == HealthState::Overloaded);
     assert!(health.why.contains("lanes waited"), "{health}");
@@ -136,7 +136,7 @@ fn the_lane_that_stands_still_is_named_and_not_those_that_wait_for_it() {
     until(&engine, |health| health.state != HealthState::Stalled);
 }
 
-/// Gives so many events of an instrument and polls.
+/// Gives `times` events of an instrument, then polls.
 fn give(engine: &mut Engine, symbol: &str, times: i64) {
     for time in 0..times {
         engine.on_event(depth(symbol, time, 100.0).event());
@@ -157,10 +157,10 @@ fn a_feed_of_which_too_much_is_refused_is_degraded_and_says_why() {
         "degraded: since the last check 999 of 999 events were refused, most as \
          refused_too_many_instruments (999): instruments.max is too small for this feed"
     );
-    // It is over when it is over.
+    // The report ends with the burst that caused it.
     give(&mut engine, "btc_usdt", 1);
     assert_eq!(engine.health().state, HealthState::Ok);
-    // One in ten is too much, one in eleven is not.
+    // One refused event in ten is too much, one in eleven is not.
     for (taken, state) in [(9, HealthState::Degraded), (10, HealthState::Ok)] {
         give(&mut engine, "btc_usdt", taken);
         engine.on_event(depth("btc_usdt", 1, -1.0).event());

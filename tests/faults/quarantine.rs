@@ -1,4 +1,4 @@
-//! A factor set or model that panics never takes anything but itself with it.
+//! A factor set or model that panics takes nothing down but itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use support::events::{LIMIT, Owned, Received, collect, depth, put, settle};
 use support::models::model;
 
 const PLACEMENTS: [&str; 3] = ["inline", "fused", "split"];
-/// A lane that the system keeps waiting is no finding of these tests.
+/// A lane that the system delays is not what these tests look for.
 const NO_STALL: &str = r#""health": {"stall_us": 60000000}"#;
-/// What it panics with panics when it is thrown away; at a time after the fatal
-/// one with the like of itself.
+/// Panics with a payload that panics when it is dropped. At times after the fatal one, that
+/// second panic's payload is again a `Dirty`.
 struct Dirty;
 
 impl FactorSet<1> for Dirty {
@@ -48,7 +48,7 @@ impl FactorSet<1> for Dirty {
     }
 }
 
-/// The best bid; panics when it is the fatal one.
+/// Returns the best bid; panics at the fatal one.
 fn picky(factors: &[f64]) -> f64 {
     assert!(factors[2] != FATAL as f64, "a bid of {FATAL}");
     factors[2]
@@ -56,7 +56,7 @@ fn picky(factors: &[f64]) -> f64 {
 
 static RELEASED: AtomicBool = AtomicBool::new(false);
 
-/// Never comes back from the fatal bid, until it is released.
+/// Does not return from the fatal bid until it is released.
 fn endless(factors: &[f64]) -> f64 {
     while factors[2] == FATAL as f64 && !RELEASED.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(1));
@@ -95,7 +95,7 @@ fn feed(engine: &mut Engine, events: &[Owned]) -> Vec<Received> {
         engine.on_event(event.event());
     }
     settle(engine, &mut received);
-    // What an event made before it met a panic may come behind its end.
+    // Signals that an event made before it met a panic may come after the event has ended.
     let limit = Instant::now() + LIMIT;
     let on_their_way = |engine: &Engine| {
         let counters = engine.counters();
@@ -206,7 +206,7 @@ fn an_index_price_goes_round_the_instrument_in_quarantine() {
                 "placement": "{placement}"}}"#
         ))
         .unwrap();
-        // Three instruments of one pair; the index price reaches the youngest first.
+        // Three instruments share a pair; the index price reaches the youngest first.
         let first: Vec<_> = (5..8)
             .map(|kind| of_type(depth("btc_usdt", kind.into(), 9.0), kind))
             .collect();
@@ -217,10 +217,10 @@ fn an_index_price_goes_round_the_instrument_in_quarantine() {
         let received = feed(&mut engine, &[index("btc_usdt", 3.0)]);
         let times: Vec<_> = received.iter().map(|signal| signal.4).collect();
         assert_eq!(times, [7, 6]);
-        // One that was not heard of yet is not harmed.
+        // An instrument that was not seen before the panic is not harmed.
         let late = feed(&mut engine, &[of_type(depth("btc_usdt", 9, 9.0), 1)]);
         assert_eq!(late.len(), 1);
-        // All three that are left go off at once.
+        // All three remaining instruments panic at once.
         assert_eq!(
             feed(&mut engine, &[index("btc_usdt", FATAL as f64)]).len(),
             0
@@ -231,7 +231,7 @@ fn an_index_price_goes_round_the_instrument_in_quarantine() {
         assert_eq!(counters.get(Counter::RefusedQuarantined), 2);
         assert_eq!(counters.get(Counter::Answered), 5);
         assert_eq!(counters.in_flight(), 0, "{placement}");
-        // Its first event is its last.
+        // The instrument panics at its first event.
         feed(&mut engine, &[depth("eth_usdt", FATAL, 9.0)]);
         assert_eq!(feed(&mut engine, &[depth("eth_usdt", 1, 9.0)]).len(), 0);
         assert_eq!(feed(&mut engine, &[index("eth_usdt", 4.0)]).len(), 0);
@@ -267,7 +267,7 @@ fn a_model_that_panics_is_put_in_quarantine() {
             let counters = engine.counters();
             assert_eq!(counters.get(Counter::Panics), 1);
             assert_eq!(counters.in_flight(), 0);
-            // With a callback of its own, the model's was the event's last.
+            // With one callback per model, the panicking model's signal would be the event's last.
             let unanswered = u64::from(callback == "per-model");
             assert_eq!(counters.get(Counter::RefusedQuarantined), unanswered);
             assert_eq!(counters.get(Counter::Answered), 3 - unanswered);
@@ -342,7 +342,7 @@ fn a_stall_that_is_over_is_counted() {
         ))
         .unwrap();
         feed(&mut engine, &[depth("btc_usdt", 1, 9.0)]);
-        // The lane beats after it has answered.
+        // The lane beats only after it has answered.
         let wait_for = |engine: &Engine, beaten: &dyn Fn(&LaneReport) -> bool| {
             let limit = Instant::now() + LIMIT;
             while !beaten(&engine.lanes()[0]) {
