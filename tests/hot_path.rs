@@ -1,8 +1,8 @@
-//! The hot path takes no memory and causes no page fault after warm-up, through
-//! the C ABI, as a host uses it.
+//! The hot path does not allocate and causes no page fault after warm-up, through the C
+//! ABI, as a host uses it.
 //!
-//! One test in a program of its own: the counting allocator sees the whole
-//! process, lanes and host's thread alike.
+//! The only test in a separate program, because the counting allocator sees the whole
+//! process, both the lanes and the host's thread.
 
 use std::path::Path;
 
@@ -19,25 +19,25 @@ static ALLOCATOR: Counting = Counting;
 
 const NEW_INSTRUMENTS: usize = 500;
 
-/// What is measured, and how.
+/// One measurement and its settings.
 struct Case {
     name: &'static str,
     config: Config,
     rounds: i64,
-    /// Rounds from poll to poll.
+    /// The number of rounds between two polls.
     stride: i64,
-    /// Whose memory and page faults: the whole process', but where a thread
-    /// beside the path writes files.
+    /// Whose memory and page faults are counted: the whole process's, except where a thread
+    /// outside the path writes files.
     of: Of,
     /// Whether signals are taken in batches instead of callbacks.
     in_batches: bool,
-    /// What the counters must show besides.
+    /// Checks what else the counters must show.
     check: fn(&signal_stats_t),
 }
 
 fn main() {
     for variable in ["SIGNAL_CONFIG", "SIGNAL_CORES", "SIGNAL_LATENCY_DIR"] {
-        // SAFETY: this is the only thread.
+        // SAFETY: this is the process's only thread.
         unsafe { std::env::remove_var(variable) };
     }
     let folder = tempfile::tempdir().unwrap();
@@ -76,7 +76,7 @@ fn cases(folder: &Path) -> Vec<Case> {
         batches.in_batches = true;
         batches.stride = 8;
         cases.push(batches);
-        // Four signals fit: of the rest each instrument's newest is held back.
+        // The ring holds four signals; of the others, each instrument's newest is held back.
         let mut conflated = case("conflated", &smallest, placement, 10_000);
         conflated.config.rings.egress = 4;
         conflated.stride = 16;
@@ -113,8 +113,8 @@ fn cases(folder: &Path) -> Vec<Case> {
     for placement in [Placement::Fused, Placement::Split] {
         cases.push(case("shards", &everything_in_shards, placement, 2_000));
     }
-    // The capture's writer may do as it likes: all stages run on the host's thread,
-    // and that is what is looked at.
+    // The capture's writer may allocate. All stages run on the host's thread, and only that
+    // thread is measured.
     let mut captured = case("captured", &smallest, Placement::Inline, 10_000);
     captured.config.trigger = EventKind::ALL.to_vec();
     captured.config.capture.file = Some(folder.join("capture.csv"));
@@ -127,7 +127,7 @@ fn cases(folder: &Path) -> Vec<Case> {
     cases
 }
 
-/// Each computation reached the callback.
+/// Checks that each computation reached the callback.
 fn lossless(stats: &signal_stats_t) {
     assert!(stats.signals > 0);
     assert_eq!(stats.signals, stats.delivered, "{stats:?}");
@@ -135,7 +135,7 @@ fn lossless(stats: &signal_stats_t) {
     assert_eq!(stats.model_vectors_missed, 0, "{stats:?}");
 }
 
-/// What `run` takes: calls of the allocator, page faults.
+/// Counts the calls of the allocator and the page faults that `run` causes.
 fn taken(of: Of, run: impl FnOnce()) -> (u64, i64) {
     let calls = || match of {
         Of::Process => calls_of_process(),
@@ -146,7 +146,7 @@ fn taken(of: Of, run: impl FnOnce()) -> (u64, i64) {
     (calls() - before.0, page_faults(of) - before.1)
 }
 
-/// Runs a case; how many events were counted.
+/// Runs a case. Returns how many events were counted.
 fn run(case: &Case) -> i64 {
     let make = match case.in_batches {
         true => Handle::in_batches,
@@ -155,7 +155,7 @@ fn run(case: &Case) -> i64 {
     let handle = make(&case.config, &Registry::default());
     let mut feeds = Feeds::new();
     let about = format!("{}, {}", case.name, case.config.placement);
-    // Around all rings and more.
+    // More than once around all rings.
     let warm = case.rounds.min(10_000);
     handle.feed(&mut feeds, 0, warm, case.stride);
     let before = (handle.received(), handle.stats());
@@ -170,7 +170,7 @@ fn run(case: &Case) -> i64 {
     };
     let fed = events(&stats) - events(&before.1);
     assert_eq!(fed, 4 * case.rounds as u64, "{about}");
-    // Instruments that have not been heard of take no memory either.
+    // Instruments that were not seen before do not allocate either.
     let counted = taken(case.of, || {
         for number in 0..NEW_INSTRUMENTS {
             feeds.rename(number);

@@ -1,8 +1,8 @@
-//! The layers of the house: what each module of the library may import, from the
-//! library and from other crates; and that files stay small and are nobody else's.
+//! The layers: what each module may import from the library and from other crates. Also
+//! checks that files stay short and that no program includes another's source.
 //!
-//! A module imports only from layers above its own in [`LAYERS`], never from its
-//! neighbours on the same line. Tests and links in documentation do not count.
+//! A module imports only from layers above its own in [`LAYERS`], never from its neighbours
+//! on the same line. Tests and links in documentation do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +11,7 @@ use std::process::Command;
 
 use support::imports::{Imports, imports};
 
-/// Each line is a layer: its modules, and the crates that they use.
+/// One layer per line: its modules, and the crates that they use.
 const LAYERS: &[(&[&str], &[&str])] = &[
     (
         &["abi", "error"],
@@ -59,7 +59,7 @@ const LAYERS: &[(&[&str], &[&str])] = &[
     (&["ffi"], &["bytemuck", "crossbeam_utils", "libc"]),
 ];
 
-/// The direct dependencies of the library without its features.
+/// The library's direct dependencies, without its features.
 const DEPENDENCIES: [&str; 14] = [
     "bytemuck",
     "core_affinity",
@@ -77,21 +77,21 @@ const DEPENDENCIES: [&str; 14] = [
     "thiserror",
 ];
 
-/// Most lines of a source file.
+/// The maximum number of lines in a source file.
 const MOST_LINES: usize = 500;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The layer of each module, by its place in the list.
+/// The layer of a module: its index in the list.
 fn layer(module: &str) -> Option<usize> {
     LAYERS
         .iter()
         .position(|(modules, _)| modules.contains(&module))
 }
 
-/// The module at the library's root that a file belongs to.
+/// The module at the library's root to which a file belongs.
 fn module_of(file: &Path) -> String {
     let inside = file.strip_prefix(root().join("src")).unwrap();
     let first = inside.components().next().unwrap();
@@ -115,7 +115,7 @@ fn metadata() -> serde_json::Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
-/// An ordinary dependency of a package.
+/// A normal dependency of a package.
 struct Dependency {
     name: String,
     optional: bool,
@@ -149,7 +149,7 @@ fn dependencies(package: &str) -> Vec<Dependency> {
         .collect()
 }
 
-/// All source files below a folder, or the one file.
+/// All source files below a folder, or the file itself.
 fn sources(place: &Path) -> Vec<PathBuf> {
     if place.is_file() {
         let is_source = |ending| {
@@ -238,7 +238,7 @@ fn no_member_changes_the_library_that_is_built_with_it() {
     let mut members = 0;
     for package in metadata()["packages"].as_array().unwrap() {
         let package = package["name"].as_str().unwrap();
-        // Only tests are built with it.
+        // Only tests use it.
         if package == "signal-test-support" {
             continue;
         }
@@ -254,8 +254,8 @@ fn no_member_changes_the_library_that_is_built_with_it() {
     assert!(members >= 3, "only {members} members use the library");
 }
 
-/// Whatever opens a file elsewhere may wait for a FIFO, land on a descriptor that the
-/// host takes for its stderr, or lack a lock.
+/// Code that opens a file elsewhere may wait for a FIFO, get a descriptor that the host
+/// takes for its stderr, or lack a lock.
 #[test]
 fn files_are_opened_in_one_place_alone() {
     let (mut wrong, mut users) = (Vec::new(), 0);
@@ -284,8 +284,8 @@ fn files_are_opened_in_one_place_alone() {
     assert!(wrong.is_empty(), "open files in src/os/files: {wrong:#?}");
 }
 
-/// Whatever asks for the time elsewhere, or waits until a moment, ends a host that has
-/// forbidden the TSC, or is ended where a sandbox forbids `clock_nanosleep`.
+/// Code that reads the time elsewhere, or waits until a moment, ends a host that has
+/// forbidden the TSC, or is ended by a sandbox that forbids `clock_nanosleep`.
 #[test]
 fn the_time_is_told_in_one_place_alone() {
     const NAMES: [&str; 10] = [
@@ -312,7 +312,7 @@ fn the_time_is_told_in_one_place_alone() {
         if imports.any(|list| list.split('}').next().unwrap().contains("Instant")) {
             wrong.push(format!("{} imports std's Instant", inside.display()));
         }
-        // Tests lie behind all else.
+        // Tests come last in a file.
         let lines = text.lines().take_while(|line| *line != "mod tests {");
         for line in lines.filter(|line| !line.trim_start().starts_with("//")) {
             let is_moment = line.contains("std::time") && line.contains("Instant");
@@ -428,7 +428,7 @@ fn architecture() -> String {
     fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md can be read")
 }
 
-/// What stands between backticks, in its order.
+/// The texts between backticks, in order.
 fn code(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
@@ -441,7 +441,7 @@ fn the_page_on_architecture_shows_these_layers() {
         .map(|row| code(row.split('|').nth(1).unwrap()))
         .take_while(|modules| layer(modules[0]).is_some())
         .collect();
-    // Rooms that nobody has moved into yet have no row.
+    // Modules that do not exist yet have no row.
     let src = root().join("src");
     let exists = |name: &&str| src.join(name).exists() || src.join(format!("{name}.rs")).exists();
     let layers: Vec<Vec<&str>> = LAYERS

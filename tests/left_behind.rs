@@ -1,7 +1,7 @@
-//! A lane that was left behind harms no later handle.
+//! A lane that was left behind does not harm a later handle.
 //!
-//! A program of its own: the later handle is to get the place that the old one had, and
-//! no other test is to be there first.
+//! This is a separate program: the later handle must get the slot of the old one, and no
+//! other test may take it first.
 
 use std::ffi::{CString, c_char, c_int, c_longlong, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ static RELEASED: AtomicBool = AtomicBool::new(false);
 static ENTERED: AtomicBool = AtomicBool::new(false);
 static CAME_BACK: AtomicBool = AtomicBool::new(false);
 
-/// Does not come back from the bid 666 before it is released.
+/// Does not return from the bid 666 until it is released.
 fn stuck(factors: &[f64]) -> f64 {
     ENTERED.store(factors[2] == 666.0, Ordering::Relaxed);
     while factors[2] == 666.0 && !RELEASED.load(Ordering::Relaxed) {
@@ -33,7 +33,7 @@ fn create() -> *mut c_void {
     let mut registry = Registry::default();
     registry.models.add("stuck", |_| model(stuck));
     let config = CString::new(r#"{"model": "stuck", "placement": "fused"}"#).unwrap();
-    // SAFETY: NUL-terminated.
+    // SAFETY: the text is NUL-terminated.
     let handle = unsafe { create_with(config.as_ptr(), &registry) };
     assert!(!handle.is_null());
     handle
@@ -44,7 +44,7 @@ fn depth(handle: *mut c_void, bid: f64) {
     put(&mut depth.symbol, "btc_usdt");
     depth.bid_price[0] = bid.into();
     depth.ask_price[0] = (bid + 1.0).into();
-    // SAFETY: a Depth, as the type says.
+    // SAFETY: the payload is a Depth, as the type says.
     unsafe { signal_on_data(handle, 101, (&raw const depth).cast()) };
 }
 
@@ -53,7 +53,7 @@ fn queued(handle: *mut c_void) -> u64 {
         size: size_of::<signal_stats_t>() as u64,
         ..Default::default()
     };
-    // SAFETY: the size is right.
+    // SAFETY: `size` is right.
     assert_eq!(unsafe { signal_stats(handle, &raw mut stats) }, 0);
     stats.queued
 }
@@ -73,7 +73,7 @@ unsafe extern "C-unwind" fn count(
     _: c_int,
     calls: *mut c_void,
 ) {
-    // SAFETY: what was registered; it outlives the handle.
+    // SAFETY: `calls` is the registered pointer, which outlives the handle.
     unsafe { *calls.cast::<u64>() += 1 };
 }
 
@@ -98,7 +98,7 @@ fn a_lane_that_was_left_behind_writes_into_no_later_handle() {
     until(|| queued(new) == 3);
     RELEASED.store(true, Ordering::Relaxed);
     until(|| CAME_BACK.load(Ordering::Relaxed));
-    // The old lane publishes its signal right after it came back.
+    // The old lane publishes its signal right after it has returned from the model.
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(signal_poll_callbacks(new), 3);
     assert_eq!(calls, 3);

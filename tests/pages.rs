@@ -1,5 +1,5 @@
-//! The pages are short, their links lead somewhere, and the table of keys says what the
-//! configuration's schema says.
+//! The pages are short, their links have a target, and the table of keys agrees with the
+//! configuration's schema.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use support::with_commas;
 
-/// Each page and the number of lines that it may have.
+/// Each page and its maximum number of lines.
 const PAGES: [(&str, usize); 11] = [
     ("README.md", 180),
     ("ARCHITECTURE.md", 150),
@@ -23,11 +23,11 @@ const PAGES: [(&str, usize); 11] = [
     ("benches/README.md", 250),
 ];
 
-/// Most characters of a line of text on these pages. Tables and code are as wide as
-/// they need to be.
+/// The maximum number of characters in a line of text on these pages. Tables and code may
+/// be as wide as they need to be.
 const WIDTH: usize = 120;
 
-/// What stands as the default of a key without a value.
+/// The words that a table uses as the default of a key without a value.
 const NO_VALUE: [&str; 3] = ["none", "all", "chosen"];
 
 fn root() -> &'static Path {
@@ -38,7 +38,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// All files of the repository whose names end so, and the scripts of `.ci`.
+/// All files of the repository with one of these endings, and the scripts of `.ci`.
 fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -58,7 +58,7 @@ fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// The lines outside of code blocks, each with its number.
+/// The lines outside code blocks, each with its number.
 fn text_lines(page: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut is_code = false;
     let lines = page.lines().enumerate().map(|(at, line)| (at + 1, line));
@@ -69,7 +69,7 @@ fn text_lines(page: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Where the links of a line lead. What stands in backticks is no link.
+/// The targets of a line's links. Text in backticks is not a link.
 fn links(line: &str) -> Vec<String> {
     let text: String = line.split('`').step_by(2).collect();
     let after = text.split("](").skip(1);
@@ -197,7 +197,7 @@ fn resolved<'a>(schema: &'a Value, part: &'a Value) -> &'a Value {
     definition.unwrap_or_else(|| panic!("no definition {name}"))
 }
 
-/// All keys of a part of the schema, by their paths.
+/// Collects all keys of a part of the schema, by path.
 fn add_keys<'a>(
     schema: &'a Value,
     part: &'a Value,
@@ -219,14 +219,14 @@ fn add_keys<'a>(
         if path != "model" {
             add_keys(schema, property, &format!("{path}."), found);
         }
-        // A section is written as its keys.
+        // The page lists a section's keys, not the section itself.
         if !property["default"].is_object() {
             found.insert(path, property);
         }
     }
 }
 
-/// Whether a table's cell says this default.
+/// Whether a table's cell states this default.
 fn says(cell: &str, default: &Value) -> bool {
     let default = match default.as_array().map(Vec::as_slice) {
         Some([only]) => only,

@@ -1,5 +1,5 @@
-//! Model, check and configuration files that are cut, flipped or absurd end in an
-//! error, or in a model that runs: soon, and within bounded memory.
+//! Cut, altered or absurd model, check and configuration files end in an error, or in a
+//! model that runs. Either happens quickly and within bounded memory.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use support::meters;
 
 type Read = fn(&[u8]);
 
-/// Each kind of file, an example, and what reads it.
+/// Each kind of file: an example, and the function that reads it.
 const KINDS: [(&str, Read); 6] = [
     ("models/move.json", |bytes| exercise(Linear::parse(bytes))),
     ("models/move.txt", |bytes| exercise(LightGbm::parse(bytes))),
@@ -37,12 +37,13 @@ fn example(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// Reads the bytes; the time goes to `longest` if it is.
+/// Reads the bytes; `longest` keeps the longest time.
 fn survive(name: &str, bytes: &[u8], read: Read, longest: &mut Duration) {
     let start = Instant::now();
     let ((), held) = meters::peak(|| read(bytes));
     *longest = start.elapsed().max(*longest);
-    // The rows that `exercise` makes are ours; tables of small trees are bounded.
+    // The constant covers the rows that `exercise` makes and the tables of small trees,
+    // which are bounded.
     let bound = 64 * bytes.len() + (24 << 20);
     assert!(
         held <= bound,
@@ -76,7 +77,7 @@ fn every_kind_of_file_survives_damage() {
             run[at..end].fill(0xff);
             cases.push(run);
         }
-        // A field of 4 GiB, as protobuf says it; numbers of that size, as text does.
+        // A field of 4 GiB in protobuf, and numbers of that size in text.
         for field in 1u8..16 {
             cases.push(vec![field << 3 | 2, 0xff, 0xff, 0xff, 0xff, 0x0f]);
         }
@@ -93,7 +94,7 @@ fn every_kind_of_file_survives_damage() {
         }
         println!("{name}: {} damaged files", cases.len());
     }
-    // Nothing is timed here: this is to see what loops or takes quadratic time.
+    // Nothing is asserted about the time: the line shows loops and quadratic time.
     println!("the longest took {longest:?}");
     assert!(longest < Duration::from_secs(20), "{longest:?}");
 }
@@ -108,7 +109,7 @@ fn files_that_are_no_files_or_too_big_are_refused_at_once() {
     assert_eq!(unsafe { libc::mkfifo(c_path.as_ptr(), 0o600) }, 0);
     assert!(refusal(None).contains("not a regular file"));
     std::fs::remove_file(&path).unwrap();
-    // A sparse file: large without taking the disk.
+    // A sparse file is large but takes no space on the disk.
     let file = std::fs::File::create(&path).unwrap();
     file.set_len(4 << 30).unwrap();
     assert!(refusal(None).contains("more than"));

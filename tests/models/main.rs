@@ -1,5 +1,5 @@
-//! Model files: models against the libraries that trained them, files that are
-//! damaged, and the memory that reading takes, counted per thread.
+//! Model files: models compared with the libraries that trained them, damaged files, and
+//! the memory that reading takes, counted per thread.
 
 mod damaged_files;
 mod messages;

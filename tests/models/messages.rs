@@ -1,8 +1,8 @@
-//! What is said of files that people mix up with models: the likely cause, and the cure.
+//! What errors say about files that people mistake for models: the likely cause and the cure.
 
 use signal::models::{Check, load};
 
-/// What loading these bytes says.
+/// The error from loading these bytes.
 fn said(name: &str, bytes: impl AsRef<[u8]>, check: Option<&str>) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
@@ -74,7 +74,7 @@ fn what_is_not_json_is_named_with_its_cure() {
         assert!(error.contains("weights[1]: "), "{error}");
         assert!(error.contains("NaN is no weight, at line 1"), "{error}");
     }
-    // Any other word is what it was.
+    // The error for any other word is unchanged.
     let error = check("nothing");
     assert!(!error.contains("not JSON"), "{error}");
     for bytes in [

@@ -1,4 +1,4 @@
-//! ONNX models whose tensors are in files beside them.
+//! ONNX models whose tensors are in separate files.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -13,7 +13,7 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     field
 }
 
-/// `y = x + w`, where the two numbers of `w` are where these entries say.
+/// `y = x + w`; these entries say where the two numbers of `w` are.
 fn model(entries: &[(&str, &str)]) -> Vec<u8> {
     let entry = |(key, value): &(&str, &str)| {
         field(
@@ -134,7 +134,7 @@ fn tensors_are_read_from_the_models_folder_alone() {
         let error = with(entries).unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
-    // A file that is too large is not read; it takes no space here.
+    // A file that is too large is not read; here it takes no space on the disk.
     let large = std::fs::File::create(folder.join("large.data")).unwrap();
     large.set_len(signal::models::MAX_FILE_BYTES).unwrap();
     assert!(

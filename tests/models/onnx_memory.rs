@@ -1,9 +1,9 @@
-//! The memory that hostile ONNX files take to be read: a small multiple of the file.
+//! The memory needed to read hostile ONNX files is a small multiple of the file's size.
 
 use signal::models::{Model, ModelError, Onnx};
 use support::meters;
 
-/// What any file may take: tables that do not depend on its size.
+/// What any file may take, for tables that do not depend on its size.
 const FLOOR: usize = 32 << 20;
 
 fn varint(to: &mut Vec<u8>, mut value: usize) {
@@ -14,7 +14,7 @@ fn varint(to: &mut Vec<u8>, mut value: usize) {
     to.push(value as u8);
 }
 
-/// Fields of a message: numbers with the bytes that they hold.
+/// The fields of a message: each a number and its bytes.
 fn message(fields: &[(usize, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (number, value) in fields {
@@ -33,7 +33,7 @@ fn int(number: usize, value: usize) -> Vec<u8> {
     bytes
 }
 
-/// A port of `[batch, width]` floats.
+/// An input or output of `[batch, width]` floats.
 fn port(name: &[u8], width: usize) -> Vec<u8> {
     let dims = message(&[(1, &[]), (1, &int(1, width))]);
     let kind = [int(1, 1), message(&[(2, &dims)])].concat();
@@ -50,7 +50,7 @@ fn model(graph: &[(usize, &[u8])]) -> Vec<u8> {
     [int(1, 8), rest].concat()
 }
 
-/// Reads it; must take little beyond the file.
+/// Parses the bytes, which must take little memory beyond the file's size.
 fn read(what: &str, bytes: &[u8]) -> Result<Onnx, ModelError> {
     let (read, peak) = meters::peak(|| Onnx::parse(bytes, &[]));
     let most = FLOOR + 12 * bytes.len();
@@ -99,7 +99,7 @@ fn small_files_take_little_memory() {
     let file = model(&[(1, &made), (11, &full), (12, &end)]);
     let (read_one, peak) = meters::peak(|| Onnx::parse(&file, &[]).unwrap());
     assert_eq!(read_one.outputs().len(), 65_536);
-    // A name for each value.
+    // This includes a name for each value.
     assert!(peak < 80 << 20, "{peak}");
 
     let leaf = leaf();
@@ -111,7 +111,7 @@ fn small_files_take_little_memory() {
         "more than 65536 values",
     );
 
-    // What takes two bytes of a file, or one.
+    // Entries that take only two bytes of the file each, or one.
     let lists = [
         [
             [0x0a, 0].repeat(5 << 20),
@@ -143,12 +143,12 @@ fn small_files_take_little_memory() {
     }
 }
 
-/// An attribute of more texts than are read.
+/// An attribute with more texts than the reader accepts.
 fn names() -> Vec<u8> {
     [message(&[(1, b"axis")]), [0x4a, 0].repeat((1 << 24) + 1)].concat()
 }
 
-/// A tree of one leaf.
+/// A tree with a single leaf.
 fn leaf() -> Vec<u8> {
     let mut attributes = Vec::new();
     for name in [

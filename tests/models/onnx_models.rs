@@ -1,4 +1,4 @@
-//! ONNX models against onnxruntime, and files that are no models.
+//! ONNX models compared with onnxruntime, and files that are not models.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use support::{meters, vectors};
 struct Cases {
     /// `null` is NaN; 1e300 is infinite as a float.
     rows: Vec<Vec<Option<f64>>>,
-    /// So many of the last rows are made up: NaN, infinite, huge, 0.
+    /// The number of rows at the end that are made up: NaN, infinite, huge, 0.
     odd: usize,
     cases: Vec<Case>,
 }
@@ -22,12 +22,12 @@ struct Case {
     outputs: Vec<String>,
     names: Vec<String>,
     exact: bool,
-    /// Root mean square of the sum of the terms' magnitudes, of linear models.
+    /// Only for linear models: the root mean square of the sum of the terms' magnitudes.
     terms: Option<Vec<f64>>,
     values: Vec<Vec<Option<f64>>>,
 }
 
-/// A result as the file has it.
+/// A result as the file stores it.
 fn number(value: Option<f64>) -> f64 {
     match value {
         None => f64::NAN,
@@ -36,7 +36,7 @@ fn number(value: Option<f64>) -> f64 {
     }
 }
 
-/// Trains and exports the models into `dir`; `None` if something is missing.
+/// Trains the models and exports them into `dir`; `None` if a tool is missing.
 fn make(dir: &Path) -> Option<Cases> {
     let mut python = support::python("onnx, onnxruntime, pandas, skl2onnx, sklearn")?;
     let status = python
@@ -50,11 +50,11 @@ fn make(dir: &Path) -> Option<Cases> {
     Some(serde_json::from_slice(&text).unwrap())
 }
 
-/// Trees: to the bit, or one step of `f32` where a transform follows the sum.
-/// Others: `|ours - theirs| <= 1e-5 * max(|theirs|, m)`, where `m` is the root
-/// mean square of the output over all rows; of linear regressions that of the sum
-/// of `|w x|`, because terms that cancel leave the rounding of each. For the same
-/// reason 1e-3 for rows that are made up of huge factors and 0. NaN equals NaN.
+/// Trees must agree to the bit, or to one step of `f32` where a transform follows the sum.
+/// Others must satisfy `|ours - theirs| <= 1e-5 * max(|theirs|, m)`, where `m` is the root
+/// mean square of the output over all rows. For linear regressions `m` is that of the sum
+/// of `|w x|`, because terms that cancel leave the rounding error of each. For the same
+/// reason the bound is 1e-3 for rows made up of huge factors and 0. NaN equals NaN.
 fn compare(case: &Case, cases: &Cases, model: &mut dyn Model) -> f64 {
     let (rows, recorded) = (&cases.rows, cases.rows.len() - cases.odd);
     let mut out = vec![0.0; model.outputs().len()];
@@ -63,7 +63,7 @@ fn compare(case: &Case, cases: &Cases, model: &mut dyn Model) -> f64 {
     assert!(rows.len() >= 1000 && case.values.len() == rows.len());
     let scale: Vec<f64> = (0..out.len())
         .map(|column| {
-            // Of the rows that were recorded.
+            // Only recorded rows count.
             let values = case.values[..1000].iter().map(|row| number(row[column]));
             let terms = case.terms.as_ref().map(|terms| terms[column]);
             terms.unwrap_or((values.map(|x| x * x).sum::<f64>() / 1000.0).sqrt())
@@ -120,7 +120,7 @@ fn models_equal_onnxruntime(dir: &Path, cases: &Cases) {
     for case in &cases.cases {
         let path = dir.join(format!("{}.onnx", case.name));
         let mut model = load(&path, None, &case.outputs).unwrap_or_else(|error| {
-            // Runtimes differ: it must say so, and onnxruntime's values settle it.
+            // Runtimes differ here: the error must say so, and onnxruntime's values decide.
             assert!(
                 error.to_string().contains("expected a check file"),
                 "{error}"
@@ -184,7 +184,7 @@ fn wrong_choices_are_refused(dir: &Path) {
     );
 }
 
-/// A check file belongs to the model: it holds whichever outputs are chosen.
+/// A check file belongs to the model, so it holds for any choice of outputs.
 fn a_check_file_holds_for_chosen_outputs(dir: &Path) {
     let path = dir.join("logistic.onnx");
     let check = signal::models::Check::path(&path);
@@ -205,7 +205,7 @@ fn a_check_file_holds_for_chosen_outputs(dir: &Path) {
     std::fs::remove_file(check).unwrap();
 }
 
-/// `x / max(x)` or `x / max(|x|)`: the check file says who is right.
+/// Runtimes compute `x / max(x)` or `x / max(|x|)`; the check file decides.
 #[test]
 fn a_normalizer_of_maxima_is_what_its_check_file_says() {
     let dir = tempfile::tempdir().unwrap();
@@ -263,7 +263,7 @@ fn a_normalizer_of_maxima_is_what_its_check_file_says() {
     );
 }
 
-/// Loads the bytes; a model that comes of them must run. Gives what it makes of 1s.
+/// Loads the bytes. A model that loads must run; returns its outputs for inputs of 1.
 fn try_load(path: &Path, bytes: &[u8]) -> Result<Vec<f64>, String> {
     std::fs::write(path, bytes).unwrap();
     let (loaded, peak) = meters::peak(|| load(path, Some(signal::models::Kind::Onnx), &[]));
@@ -304,8 +304,8 @@ fn damaged_files_are_refused(dir: &Path) {
         let out = try_load(&path, &whole).unwrap();
         let step = if whole.len() < 3000 { 1 } else { 16 };
         for len in (0..whole.len()).step_by(step) {
-            // Some exporters import an operator set twice: the file may do without
-            // its last bytes.
+            // Some exporters import an operator set twice, so the file may work without its
+            // last bytes.
             match try_load(&path, &whole[..len]) {
                 Ok(cut) => assert!(len > whole.len() - 24 && cut == out, "{name} cut at {len}"),
                 Err(error) => assert!(!error.is_empty()),
@@ -330,7 +330,7 @@ fn damaged_files_are_refused(dir: &Path) {
                 let _ = try_load(&path, &bytes);
             }
         }
-        // A length of 4 GiB in place of every byte of the beginning.
+        // A length of 4 GiB replaces every byte near the beginning in turn.
         for at in 0..whole.len().min(200) {
             let mut bytes = whole[..at].to_vec();
             bytes.extend([0xff, 0xff, 0xff, 0xff, 0x0f]);

@@ -1,6 +1,6 @@
-//! Each ONNX operator against onnxruntime and the standard's reference: where the two
-//! differ, a model is refused or needs a check file; where they agree, it gives what
-//! they give.
+//! Each ONNX operator compared with onnxruntime and the standard's reference. Where the two
+//! differ, the model is refused or needs a check file. Where they agree, our result must be
+//! the same.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ struct Case {
     name: String,
     operator: String,
     file: String,
-    /// Whether the reference gives something else than onnxruntime.
+    /// Whether the reference's result differs from onnxruntime's.
     differ: bool,
     outputs: Vec<String>,
     /// `null` is NaN; 1e300 is infinite.
@@ -29,7 +29,7 @@ fn number(value: Option<f64>) -> f64 {
     }
 }
 
-/// Where the model is off, in words.
+/// Describes where the model's result is wrong.
 fn off(case: &Case, model: &mut dyn Model) -> Option<String> {
     let mut out = vec![0.0; model.outputs().len()];
     for (row, values) in case.inputs.iter().zip(&case.values) {
@@ -47,8 +47,8 @@ fn off(case: &Case, model: &mut dyn Model) -> Option<String> {
     None
 }
 
-/// Writes onnxruntime's values as the model's check file. JSON holds infinities as
-/// 1e300, which no tolerance allows: rows that have some stay out.
+/// Writes onnxruntime's values as the model's check file. JSON stores infinities as 1e300,
+/// which no tolerance accepts, so rows that contain one are left out.
 fn vouch(path: &Path, case: &Case) {
     let finite = |row: &Vec<Option<f64>>| row.iter().flatten().all(|x| x.abs() < 1e300);
     let rows = case.inputs.iter().zip(&case.values);
@@ -74,7 +74,8 @@ fn operators_are_what_both_runtimes_say_or_need_a_check_file() {
     );
     let text = std::fs::read(folder.path().join("cases.json")).unwrap();
     let cases: Vec<Case> = serde_json::from_slice(&text).unwrap();
-    // Of each operator: cases that were taken, taken with a check file, refused.
+    // Per operator: the number of cases that were accepted, accepted with a check file, and
+    // refused.
     let mut counts: BTreeMap<&str, [u32; 3]> = BTreeMap::new();
     let mut wrong = Vec::new();
     for case in &cases {

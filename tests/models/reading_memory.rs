@@ -1,12 +1,13 @@
-//! What reading a file takes of memory, in its own sizes: no more than `signal_create`
-//! asks for before it reads one. The shapes are those that take most.
+//! The memory needed to read a file, as a multiple of its size: no more than
+//! `signal_create` checks for before it reads one. The files have the shapes that need
+//! most.
 
 use std::fmt::Write;
 
 use signal::models::{Check, LightGbm, Linear, XgBoost};
 use support::meters;
 
-/// As in `src/models/room.rs`, without the file's own bytes, which are there already.
+/// As in `src/models/room.rs`, without the file's own bytes, which are already in memory.
 const OF_LINEAR: usize = 32 - 1;
 const OF_TREES: usize = 12 - 1;
 const OF_CHECK: usize = 32 - 1;
@@ -58,7 +59,7 @@ fn reading_a_file_takes_no_more_than_is_asked_for() {
     }
 }
 
-/// Trees that are chains of splits, each number as short as it can be.
+/// Trees that are chains of splits, with each number as short as possible.
 fn lightgbm(trees: usize, leaves: usize) -> String {
     let mut file = String::from(
         "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nmax_feature_idx=1\n\

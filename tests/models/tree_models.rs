@@ -1,4 +1,4 @@
-//! Tree models against the libraries that trained them, and their files against damage.
+//! Tree models compared with the libraries that trained them, and damaged files of such models.
 
 use std::path::Path;
 
@@ -6,12 +6,12 @@ use signal::models::{Check, Kind, LightGbm, Model, ModelError, XgBoost, load};
 use signal::{Blueprint, Config, Registry};
 use support::{meters, vectors};
 
-/// Most that reading a file may hold: some of its size, and the masks of the trees.
+/// The most memory that reading a file may hold: a multiple of its size, and the trees' masks.
 fn bound(file: usize) -> usize {
     32 * file + (24 << 20)
 }
 
-/// A folder of models that Python trained on real data, or random data without it.
+/// A folder of models that Python trained on recorded data, or on random data if there is none.
 fn trained() -> Option<tempfile::TempDir> {
     let mut python = support::python("lightgbm, xgboost, pandas")?;
     let folder = tempfile::tempdir().unwrap();
@@ -37,7 +37,7 @@ fn numbers(path: &Path) -> Vec<f64> {
         .collect()
 }
 
-/// How many numbers of the library's type lie between two.
+/// How many numbers of the library's type lie between `a` and `b`.
 fn ulps(kind: Kind, a: f64, b: f64) -> u64 {
     fn apart(a: i64, b: i64) -> u64 {
         a.abs_diff(b)
@@ -130,8 +130,7 @@ fn models_equal_their_libraries() {
     }
 }
 
-/// An XGBoost file of three trees that give 1, 10 and 100, of which early stopping
-/// found two worth keeping.
+/// An XGBoost file of three trees that return 1, 10 and 100. Early stopping kept the first two.
 fn stopped(version: &str, attributes: &str) -> String {
     let tree = |leaf: u32| {
         format!(
@@ -249,7 +248,8 @@ fn xgboost(bytes: &[u8]) -> Result<Box<dyn Model>, ModelError> {
     XgBoost::parse(bytes).map(|model| Box::new(model) as _)
 }
 
-/// Reads a damaged file: an error, or a model that runs. Says whether it was refused.
+/// Reads a damaged file, which must end in an error or in a model that runs. Returns
+/// whether the file was refused.
 fn survives(bytes: &[u8], parse: Parse) -> bool {
     let read = || match parse(bytes) {
         Ok(mut model) => {
@@ -276,7 +276,7 @@ fn survives(bytes: &[u8], parse: Parse) -> bool {
 
 fn damage(bytes: &[u8], parse: Parse) {
     assert!(!survives(bytes, parse));
-    // The last kibibytes of LightGBM's text say how it was trained: they may go.
+    // The last kibibytes of LightGBM's text describe the training, so they may be missing.
     let end = bytes
         .windows(12)
         .position(|line| line == b"end of trees")
@@ -293,7 +293,7 @@ fn damage(bytes: &[u8], parse: Parse) {
         }
         survives(&damaged, parse);
     }
-    // A number that claims 4 GiB, in place of each kind of number.
+    // 2^32 replaces the number after each of these keys.
     let text = String::from_utf8_lossy(bytes);
     for key in [
         "num_leaves=",
