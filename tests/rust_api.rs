@@ -1,5 +1,5 @@
-//! The Rust API that the crate promises: what stands in `rust_api.txt` is there, and
-//! nothing else is shown.
+//! The Rust API that the crate promises: everything in `rust_api.txt` exists, and nothing
+//! else is public.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use support::api::api;
 
-/// Set it to write the file anew.
+/// Setting this variable rewrites the file.
 const RENEW: &str = "SIGNAL_RENEW_API";
 
 #[test]

@@ -1,6 +1,6 @@
-//! Every placement, factor set and kind of model through the C API. An ordinary
-//! test, and what `.ci/sanitize` runs under each sanitizer; there it is also
-//! tested that the sanitizer sees what is planted.
+//! Every placement, factor set and kind of model through the C API. This is an ordinary
+//! test, and `.ci/sanitize` runs it under each sanitizer. There it also checks that the
+//! sanitizer finds planted errors.
 
 use std::ffi::{CString, c_char, c_int, c_longlong, c_void};
 use std::mem::MaybeUninit;
@@ -15,7 +15,7 @@ use signal::{Config, Engine, Registry};
 use support::feeds::Feeds;
 use support::{events, feeds};
 
-/// Its callback counts and takes no memory: it runs inside the poll.
+/// The callback counts and does not allocate, because it runs inside the poll.
 unsafe extern "C-unwind" fn count(
     symbol: *const c_char,
     _timestamp: c_longlong,
@@ -23,7 +23,7 @@ unsafe extern "C-unwind" fn count(
     count: c_int,
     user_data: *mut c_void,
 ) {
-    // SAFETY: all of them are valid during the call, `user_data` is a u64 that
+    // SAFETY: all pointers are valid during the call; `user_data` points to a u64 that
     // outlives the handle.
     unsafe {
         assert!(*symbol != 0);
@@ -41,7 +41,7 @@ fn on_data(handle: *mut c_void, event: HostEvent<'_>) {
         HostEvent::Trade(trade) => (103, std::ptr::from_ref(trade).cast()),
         HostEvent::IndexPrice(index) => (104, std::ptr::from_ref(index).cast()),
     };
-    // SAFETY: the handle is live, the payload is the struct of its type.
+    // SAFETY: the handle is live, and the payload is the struct of its type.
     unsafe { signal_on_data(handle, kind, data) };
 }
 
@@ -67,7 +67,7 @@ fn every_placement_set_and_model() {
             (r#""test0000""#, r#"["test0000"]"#.to_owned(), 4),
             (
                 r#"["market"]"#,
-                // Each has another name, or two would bear the same.
+                // The files have different names, because two of them would otherwise share one.
                 format!(
                     r#"["none", {}, {{"file": {}, "name": "network"}}, {{"file": {}, "name": "trees"}},
                         {{"file": {}, "name": "boosted"}}]"#,
@@ -76,7 +76,7 @@ fn every_placement_set_and_model() {
                 20,
             ),
         ] {
-            // Rings for all: a lane that waits for the next one may yield.
+            // The rings hold all messages, because a lane that waits for the next one may yield.
             let config = format!(
                 r#"{{"placement": {placement}, "factors": {sets}, "models": {models},
                     "callback": "per-model", "rings": {{"stage": 8192, "egress": 8192}},
@@ -103,14 +103,14 @@ fn every_placement_delivers_from_on_data_and_in_batches() {
     }
 }
 
-/// Takes what is ready in batches; how many signals.
+/// Takes ready signals in batches. Returns how many there were.
 fn take_batches(handle: *mut c_void) -> u64 {
     let (mut results, mut taken) = ([const { MaybeUninit::<signal_result_t>::uninit() }; 16], 0);
     loop {
         // SAFETY: the handle is live and there is room for 16.
         let count = unsafe { signal_poll_batch(handle, results.as_mut_ptr().cast(), 16) };
         for result in &results[..usize::try_from(count).unwrap()] {
-            // SAFETY: it was written, and the batch is out.
+            // SAFETY: the call wrote this result, and the batch is still out.
             unsafe {
                 let result = result.assume_init_ref();
                 assert!(*result.symbol != 0);
@@ -166,7 +166,7 @@ fn drive(config: &str, rounds: i64, expected: u64, in_batches: bool) {
 
 const PLANT: &str = "SIGNAL_PLANT";
 
-/// Without this nobody would notice a sanitizer that looks at nothing.
+/// Without this test nobody would notice a sanitizer that checks nothing.
 #[test]
 fn the_sanitizer_sees_what_is_planted() {
     let Ok(sanitizer) = std::env::var("SIGNAL_SANITIZER") else {
@@ -198,7 +198,7 @@ fn the_sanitizer_sees_what_is_planted() {
     }
 }
 
-/// The program of the test above.
+/// The program that the test above starts.
 #[test]
 #[ignore = "plants an error on purpose"]
 fn planted() {
@@ -209,14 +209,14 @@ fn planted() {
     }
 }
 
-/// Two threads at one end of a ring.
+/// Two threads use one end of a ring.
 fn race() {
     struct Shared(*mut Sender);
-    // SAFETY: none: a sender belongs to one thread at a time.
+    // SAFETY: none, on purpose: a sender belongs to one thread at a time.
     unsafe impl Sync for Shared {}
     impl Shared {
         fn send(&self) {
-            // SAFETY: none, as above.
+            // SAFETY: none, on purpose, as above.
             let _ = unsafe { &mut *self.0 }.try_send(|words| words[0] = 1);
         }
     }
@@ -229,7 +229,7 @@ fn race() {
     });
 }
 
-/// Runs an engine whose factor set does what no factor set may.
+/// Runs an engine whose factor set does something forbidden.
 fn hoard(what: &str) {
     let mut registry = Registry::default();
     match what {
@@ -248,7 +248,7 @@ fn short() {
     let config = Config::from_json(r#"{"placement": "inline"}"#).unwrap();
     let mut engine = Engine::start(&config).unwrap();
     let short = vec![0u8; 105].into_boxed_slice();
-    // SAFETY: none: a Depth has 393 bytes.
+    // SAFETY: none, on purpose: a Depth has 393 bytes.
     let depth = unsafe { &*short.as_ptr().cast::<signal::abi::Depth>() };
     engine.on_event(HostEvent::Depth(depth));
 }

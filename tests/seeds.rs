@@ -1,5 +1,5 @@
-//! The fuzz targets' seeds, replayed: what fuzzing found stays found. A program of
-//! its own, which AddressSanitizer runs whole.
+//! Replays the fuzz targets' seeds, so that errors that fuzzing found do not come back. A
+//! separate program, all of which AddressSanitizer runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use signal::models::{Check, LightGbm, Linear, Onnx, Test0000, XgBoost};
 use support::fuzz::exercise::exercise;
 use support::fuzz::{host, market, recording};
 
-/// The files of a folder, at least one.
+/// The files of a folder, which must have at least one.
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let files: Vec<_> = fs::read_dir(&folder)

@@ -1,5 +1,5 @@
-//! Sizes given to safe functions: what cannot be is refused, and memory is never
-//! written where there is none.
+//! Sizes passed to safe functions: impossible ones are refused, and memory that is not
+//! there is never written.
 #![forbid(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +8,7 @@ use signal::sync::broadcast::broadcast;
 use signal::sync::padded::{Items, Values};
 use signal::sync::ring::ring;
 
-/// What the panic says.
+/// The panic's message.
 fn refusal<T>(make: impl FnOnce() -> T) -> String {
     let Err(panic) = catch_unwind(AssertUnwindSafe(make)) else {
         return "it was made".into();
@@ -24,12 +24,12 @@ fn refusal<T>(make: impl FnOnce() -> T) -> String {
 #[test]
 fn a_ring_has_memory_for_all_its_messages() {
     for (messages, words) in [
-        // 2^64 lines, which are 0 to whoever multiplies without a look.
+        // 2^64 lines, which an unchecked multiplication turns into 0.
         (1 << 63, 9),
-        // 2^64 + 4 lines: room for one message.
+        // 2^64 + 4 lines, which leave room for only one message after an unchecked multiplication.
         ((1 << 62) + 1, 25),
         (usize::MAX, usize::MAX),
-        // More bytes than an allocation may have.
+        // More bytes than one allocation may have.
         (1 << 58, 8),
     ] {
         let said = refusal(|| ring(messages, words));

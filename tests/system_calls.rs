@@ -1,10 +1,10 @@
-//! Neither the host's thread nor a lane calls the system, over a million events
-//! in each placement, through the C ABI as a host uses it: `strace` watches all
-//! threads of a program.
+//! Neither the host's thread nor a lane makes a system call, over a million events in each
+//! placement, through the C ABI as a host uses it. `strace` watches all threads of a
+//! program.
 //!
-//! The program is this one, started again with arguments. It says where the
-//! counted stretch begins and ends with a call that a trace shows and that does
-//! nothing: it writes to no file.
+//! The program is this one, started again with arguments. It marks the beginning and the
+//! end of the counted stretch with a call that a trace shows and that has no effect: it
+//! writes to no file.
 
 use std::env;
 use std::fs;
@@ -19,12 +19,12 @@ use support::handle::Handle;
 
 const BEGIN: &str = "the counted stretch begins";
 const END: &str = "the counted stretch ends";
-/// What a plant calls, and nothing else here does.
+/// The system call of a planted error; nothing else here makes it.
 const PLANTED: &str = "getppid";
-/// Rounds before those that are counted.
+/// The number of rounds before the counted ones.
 const WARM_UP: i64 = 20_000;
-/// Rounds from poll to poll: lanes that take turns on few cores are to have work
-/// for a whole turn.
+/// The number of rounds between two polls. Lanes that take turns on few cores should have
+/// work for a whole turn.
 const STRIDE: i64 = 64;
 
 fn main() {
@@ -55,7 +55,7 @@ fn main() {
             println!("{}: no system call in {} events", trace.about, trace.events);
         }
     }
-    // The trace sees the host's thread and the lanes.
+    // The trace must show the host's thread and the lanes.
     for (placement, what) in [("inline", "host"), ("fused", "lane"), ("split", "lane")] {
         let trace = trace(placement, what);
         let planted = |call: &&String| call.contains(PLANTED);
@@ -72,7 +72,7 @@ fn main() {
     println!("system calls that were planted on the host's thread and on lanes were seen");
 }
 
-/// What happened between the marks, on any thread.
+/// What happened between the marks, on all threads.
 struct Trace {
     about: String,
     events: String,
@@ -130,12 +130,12 @@ fn trace(placement: &str, what: &str) -> Trace {
 }
 
 fn mark(text: &str) {
-    // SAFETY: the text is readable for its length; there is no such file.
+    // SAFETY: the text is readable for its length; descriptor -1 is never open.
     unsafe { libc::write(-1, text.as_ptr().cast(), text.len()) };
 }
 
 fn plant() {
-    // SAFETY: it takes nothing and cannot fail.
+    // SAFETY: the call takes no argument and cannot fail.
     unsafe { libc::getppid() };
 }
 
@@ -151,8 +151,8 @@ fn traced(placement: &str, what: &str) {
         _ => Placement::Split,
     };
     config.idle = Idle::Spin;
-    // On few cores the lanes take turns of milliseconds: there is to be work for
-    // a whole turn, and no full ring, where a lane would wait.
+    // On few cores the lanes take turns of milliseconds. They need work for a whole turn,
+    // and no full ring, at which a lane would wait.
     for ring in [
         &mut config.rings.ingest,
         &mut config.rings.stage,
@@ -175,7 +175,7 @@ fn traced(placement: &str, what: &str) {
         config.deliver = Deliver::OnData;
     }
     if what == "conflated" {
-        // Four signals fit: of the rest each instrument's newest is held back.
+        // The ring holds four signals; of the others, each instrument's newest is held back.
         config.rings.egress = 4;
     }
     let handle = match what {
@@ -183,8 +183,8 @@ fn traced(placement: &str, what: &str) {
         _ => Handle::new(&config, &registry),
     };
     let mut feeds = Feeds::new();
-    // Around all rings and more. Lanes that have just started still sleep or
-    // take pages.
+    // More than once around all rings. Lanes that have just started still sleep or take
+    // page faults.
     handle.feed(&mut feeds, 0, WARM_UP, STRIDE);
     std::thread::sleep(Duration::from_millis(50));
     let before = handle.received();
@@ -205,7 +205,7 @@ fn traced(placement: &str, what: &str) {
     println!("{what}, {placement}\n{}", rounds * 4);
 }
 
-/// A factor set that calls the system, once, after the warm-up.
+/// A factor set that makes one system call after the warm-up.
 #[derive(Default)]
 struct Caller;
 

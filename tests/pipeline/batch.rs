@@ -1,5 +1,5 @@
-//! Batches: signals in place, through the crate's API. `tests/c_abi/` does the
-//! same as a C++ host.
+//! Batches: signals read in place, through the crate's API. `tests/c_abi/` does the same as
+//! a C++ host.
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ fn give(engine: &mut Engine, times: std::ops::Range<i64>) {
 #[test]
 fn batches_and_polls_take_turns_around_the_ring() {
     for placement in PLACEMENTS {
-        // Signals of one line and a bit more; seven of them do not divide the ring.
+        // A signal takes a bit more than one line; seven of them do not divide the ring.
         let mut engine = start(placement, r#", "rings": {"egress": 16}"#);
         let (mut given, mut seen) = (1, Vec::new());
         for round in 0..200usize {
@@ -74,15 +74,15 @@ fn what_is_lent_is_not_overwritten() {
             .map(|(_, signal)| signal.values.as_ptr())
             .collect();
         assert!(places.is_sorted() && places[0] != places[1]);
-        // It stays out, as with a C host, while the counters are read.
+        // The batch stays out while the counters are read, as with a C host.
         std::mem::forget(batch);
-        // One more slot is free; the rest is conflated. All of it has been handled
-        // when this returns.
+        // One more slot is free; the other signals are conflated. All of them have been
+        // handled when `give` returns.
         give(&mut engine, 4..100);
         assert_eq!(engine.counters().get(Counter::ConflatedEgress), 94);
         for (nth, place) in places.iter().enumerate() {
-            // SAFETY: the batch has not been freed, so its values lie in the ring,
-            // which the engine keeps, and nobody writes them.
+            // SAFETY: the batch has not been freed, so its values lie in the ring, which
+            // the engine keeps and nobody writes to.
             let value = unsafe { place.add(2).read() };
             assert_eq!(value, nth as f64 + 1.0, "{placement}");
         }
@@ -107,7 +107,7 @@ fn a_batch_leaves_room_for_news() {
         give(&mut engine, 1..5);
         assert_eq!(engine.poll_batch(usize::MAX).len(), 3, "{placement}");
         for round in 0..50 {
-            // The batch stays out, as with a C host that calls on news alone.
+            // The batch stays out, as with a C host that calls only on news.
             give(&mut engine, 5 + 5 * round..10 + 5 * round);
             let limit = Instant::now() + LIMIT;
             while engine.ends().1.ready() == 0 {
@@ -129,7 +129,7 @@ fn a_batch_that_is_forgotten_is_freed_by_the_next_call() {
     assert_eq!(engine.poll(|_, signal| assert_eq!(signal.sequence, 4)), 1);
     give(&mut engine, 5..9);
     std::mem::forget(engine.poll_batch(2));
-    // Recorded once, whether asked for before it is freed or after.
+    // A latency is recorded once, whether it is read before the batch is freed or after.
     let count = |engine: &mut Engine| {
         let hops = engine.latency();
         let row = hops.iter().find(|row| row.hop.name() == "tick_to_callback");
@@ -139,6 +139,6 @@ fn a_batch_that_is_forgotten_is_freed_by_the_next_call() {
     assert_eq!(engine.poll_batch(10).len(), 2);
     assert_eq!(count(&mut engine), 8);
     give(&mut engine, 9..13);
-    // The engine may end while a batch is out.
+    // The engine may be dropped while a batch is out.
     std::mem::forget(engine.poll_batch(2));
 }

@@ -1,5 +1,5 @@
-//! What a configuration makes the engine compute: sets, models, triggers,
-//! index prices, and what is left out.
+//! What a configuration makes the engine compute: sets, models, triggers, index prices, and
+//! what it leaves out.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ fn refusal(config: &Config) -> String {
         .to_string()
 }
 
-/// Model and values of each signal that is ready.
+/// Model and values of each ready signal.
 pub(crate) fn poll(engine: &mut Engine) -> Vec<(Option<usize>, Vec<f64>)> {
     let mut seen = Vec::new();
     engine.poll(|_, signal| {
@@ -51,7 +51,7 @@ fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// A linear model of so many weights, each its place plus one.
+/// A linear model of `weights` weights, each its index plus one.
 fn linear(dir: &Path, name: &str, weights: usize) -> PathBuf {
     let weights: Vec<_> = (1..=weights).map(|weight| weight.to_string()).collect();
     let json = format!(r#"{{"weights": [{}], "bias": 0}}"#, weights.join(","));
@@ -276,7 +276,7 @@ fn any_kind_of_event_can_trigger() {
     let index = index_price("btc_usdt", 0, 8.0);
     let mut wanted = config(r#"{"trigger": ["trade", "index_price"]}"#);
     let mut engine = Engine::start(&wanted).unwrap();
-    // Without an instrument an index price only updates.
+    // Before any instrument is known, an index price only updates.
     engine.on_event(HostEvent::IndexPrice(&index));
     engine.on_event(book().event());
     assert!(poll(&mut engine).is_empty());
@@ -284,7 +284,7 @@ fn any_kind_of_event_can_trigger() {
     engine.on_event(HostEvent::Trade(&trade));
     engine.on_event(HostEvent::IndexPrice(&index));
     engine.poll(|name, signal| times.push((name.as_str().to_owned(), signal.meta.timestamp)));
-    // An index price has no time of its own: the instrument's last is sent.
+    // An index price has no timestamp of its own, so the instrument's last one is sent.
     assert_eq!(times, [("BTCUSDT".into(), 77), ("BTCUSDT".into(), 77)]);
     assert_eq!(engine.counters().get(Counter::Updates), 2);
     assert_eq!(engine.counters().in_flight(), 0);

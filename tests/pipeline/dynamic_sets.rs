@@ -1,4 +1,4 @@
-//! A factor set whose factors stand in the configuration.
+//! A factor set whose factors come from the configuration.
 
 use std::io;
 
@@ -9,10 +9,10 @@ use signal::{Engine, Instrument, InstrumentId, Registry};
 
 use crate::computing::{book, config, poll};
 
-/// Multiples of the best bid, and the type of the instrument.
+/// Multiples of the best bid, and the instrument's type.
 struct Multiples {
     factors: Vec<f64>,
-    /// Best bid and type of each instrument and of the shadow.
+    /// Best bid and type of each instrument, and of the shadow.
     states: Vec<(f64, i8)>,
 }
 

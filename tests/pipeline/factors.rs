@@ -1,5 +1,4 @@
-//! The `market` factors against pandas and NumPy on recorded data, and against
-//! the engine.
+//! The `market` factors compared with pandas and NumPy on recorded data, and with the engine.
 
 use std::path::Path;
 
@@ -9,16 +8,16 @@ use signal::testing::{self, Vector};
 use signal::{Config, Engine};
 use support::{SESSIONS, capture, python, recorded, script};
 
-/// Largest relative error of each factor. Those of 0 are the same operations in
-/// the same order on both sides; the others are sums, which the script takes
-/// exactly or in wider floats. A sum of n positive terms in four lanes is off by
-/// at most n / 4 + 3 roundings of 1.1e-16, a quotient of two by twice that: 2e-14
-/// for the widest window here.
+/// Largest relative error of each factor. Where it is 0, both sides do the same operations
+/// in the same order. The other factors are sums, which the script computes exactly or in
+/// wider floats. A sum of n positive terms in four lanes is off by at most n / 4 + 3
+/// roundings of 1.1e-16, and a quotient of two by twice that: 2e-14 for the widest window
+/// here.
 const BOUNDS: [f64; 15] = [
     0.0, 0.0, 0.0, 3e-14, 3e-14, 3e-14, 0.0, 0.0, 3e-14, 3e-14, 0.0, 0.0, 0.0, 0.0, 0.0,
 ];
 
-/// What the script makes of a capture.
+/// The script's factors for a capture.
 fn reference(file: &Path, window: usize) -> Option<Vec<[f64; 15]>> {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let output = dir.path().join("factors");
@@ -74,7 +73,7 @@ fn compare(file: &Path, window: usize) {
     let has_index = feed.count(signal::abi::EventKind::IndexPrice) > 0;
     for (factor, name) in Market::FACTORS.iter().enumerate() {
         println!("  {name:20} {:e}", worst[factor]);
-        // A column of zeros would compare equal to anything that is broken.
+        // A column of zeros would hide any error.
         assert!(alive[factor] || factor >= 13 && !has_index || factor == 9 && window == 1);
     }
 }
@@ -105,8 +104,8 @@ fn equal_pandas_with_other_windows() {
     }
 }
 
-/// Signals of an engine that runs `market` on the host's thread and sends the
-/// factors themselves.
+/// The signals of an engine that runs `market` on the host's thread and sends the factors
+/// themselves.
 fn from_engine(feed: &Feed) -> Vec<Vector<15>> {
     let config = r#"{"factors": "market", "model": "none", "placement": "inline"}"#;
     let config = Config::from_json(config).expect("a configuration");
@@ -127,7 +126,7 @@ fn from_engine(feed: &Feed) -> Vec<Vector<15>> {
 
 #[test]
 fn the_engine_sends_the_same_bits() {
-    // The one with index prices.
+    // This session has index prices.
     let Some(file) = recorded(SESSIONS[0]) else {
         return;
     };

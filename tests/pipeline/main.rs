@@ -1,8 +1,8 @@
-//! Engines fed through the crate's own API: what they compute, in which order, and
-//! what becomes of what does not fit.
+//! Engines fed through the crate's own API: what they compute, in which order, and what
+//! happens to events and signals that do not fit.
 //!
-//! Several run at once and take each other's cores. `tests/delivery.rs` is a program
-//! of its own because it measures how long an engine is waited for.
+//! Several run at once and take each other's cores. `tests/delivery.rs` is a separate
+//! program, because it measures how long a call waits for an engine.
 
 mod batch;
 mod computing;

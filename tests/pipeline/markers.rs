@@ -1,4 +1,4 @@
-//! A marker passes behind the events before it, under every placement.
+//! A marker comes after all events before it, under every placement.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use support::events::{LIMIT, depth};
 
 const SYMBOLS: [&str; 4] = ["btc_usdt", "eth_usdt", "sol_usdt", "xrp_usdt"];
 
-/// Events between two markers: fewer than any ring holds.
+/// The number of events between two markers: fewer than any ring holds.
 const EVENTS: usize = 50;
 
 const CONFIGS: [&str; 8] = [

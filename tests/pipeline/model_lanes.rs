@@ -1,5 +1,4 @@
-//! Several lanes that share out the models, through the broadcast of factor
-//! vectors.
+//! Several lanes that divide the models between them, through the broadcast of factor vectors.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +13,7 @@ const SHARED: &str = r#"[["ingest","factor"],["model"],["model"],["egress"]]"#;
 
 static HOLD: AtomicBool = AtomicBool::new(false);
 
-/// Does not come back while it is held.
+/// Does not return while it is held.
 fn slow(factors: &[f64]) -> f64 {
     while HOLD.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(1));
@@ -81,7 +80,7 @@ fn a_slow_model_misses_vectors_and_stops_nobody() {
     HOLD.store(true, Ordering::Relaxed);
     for time in 0..400 {
         engine.on_event(depth("btc_usdt", time, 100.0).event());
-        // The fast model's answer, whatever the slow one does.
+        // The fast model answers, whatever the slow one does.
         while engine.counters().get(Counter::ModelVectorsTaken) <= time as u64 {
             assert!(Instant::now() < limit, "{:?}", engine.counters());
             collect(&mut engine, &mut received);
@@ -95,7 +94,7 @@ fn a_slow_model_misses_vectors_and_stops_nobody() {
     assert_eq!(counters.get(Counter::ModelVectorsTaken) + missed, 800);
     let models = by_model(&received);
     assert_eq!(models[&1].len(), 400, "the fast model missed nothing");
-    // What it was held at, and what the broadcast still had.
+    // The vector at which the model was held, and those that the broadcast still had.
     let slow = models[&0].len();
     assert!((2..=17).contains(&slow), "{slow} of the slow model");
     assert_eq!(slow as u64 + missed, 400);

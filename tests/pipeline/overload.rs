@@ -1,4 +1,4 @@
-//! What happens when a ring is full: each policy loses only what it counts.
+//! What happens when a ring is full: no policy loses anything that it does not count.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ fn engine(config: &str) -> Engine {
 
 const SYMBOLS: [&str; 5] = ["btc_usdt", "eth_usdt", "sol_usdt", "xrp_usdt", "ada_usdt"];
 
-/// Both identities, with nothing on its way.
+/// Checks both accounting identities; nothing may be on its way.
 fn assert_accounts(counters: &Snapshot) {
     let get = |counter| counters.get(counter);
     assert_eq!(counters.in_flight(), 0, "{counters:?}");
@@ -32,7 +32,7 @@ fn assert_accounts(counters: &Snapshot) {
     );
 }
 
-/// Each instrument's signals come in order, and the numbers show what is lost.
+/// Each instrument's signals come in order, and their numbers show what is lost.
 fn assert_in_order(received: &[Received], last_number: u64) {
     let mut times = HashMap::new();
     let mut number = 0;
@@ -45,7 +45,7 @@ fn assert_in_order(received: &[Received], last_number: u64) {
     assert!(number <= last_number);
 }
 
-/// Polls until nothing waits any more.
+/// Polls until nothing waits.
 fn drain(engine: &mut Engine, received: &mut Vec<Received>) {
     let limit = Instant::now() + LIMIT;
     settle(engine, received);
@@ -56,7 +56,7 @@ fn drain(engine: &mut Engine, received: &mut Vec<Received>) {
     }
 }
 
-/// Waits, without a poll, until the counters are so.
+/// Waits, without polling, until the counters satisfy `so`.
 fn until(engine: &Engine, so: impl Fn(&Snapshot) -> bool) {
     let limit = Instant::now() + LIMIT;
     while !so(&engine.counters()) {
@@ -72,7 +72,7 @@ fn conflate_keeps_the_newest_of_each_instrument() {
             r#"{{"placement": "{placement}", "rings": {{"egress": 4}}}}"#
         ));
         let mut received = Vec::new();
-        // Nobody polls: four signals go into the ring, then one waits for each.
+        // Nobody polls: four signals go into the ring, then one signal of each instrument waits.
         for time in 0..100 {
             for symbol in SYMBOLS {
                 engine.on_event(depth(symbol, time, 100.0).event());
@@ -181,7 +181,7 @@ fn a_lane_that_blocks_ends_when_its_engine_does() {
         }
         until(&engine, |counters| counters.get(Counter::RingWaits) > 0);
         drop(engine);
-        // A lane that waits on would be left behind, and its signal in no book.
+        // A lane that kept waiting would be left behind, and no counter would show its signal.
         let summary = std::fs::read_to_string(dir.path().join("summary.json")).unwrap();
         let summary: Value = serde_json::from_str(&summary).unwrap();
         let get = |name: &str| summary["counters"][name].as_u64().unwrap();
@@ -217,7 +217,7 @@ fn block_at_ingest_loses_nothing_while_the_lane_runs() {
 
 #[test]
 fn block_at_ingest_gives_up_in_time() {
-    // The lane waits for a host that waits for the lane.
+    // The lane waits for the host, and the host waits for the lane.
     let mut engine = engine(
         r#"{"placement": "fused", "rings": {"ingest": 2, "egress": 2},
             "overload": {"ingest": "block", "egress": "block", "block_ms": 200}}"#,
@@ -228,7 +228,7 @@ fn block_at_ingest_gives_up_in_time() {
     }
     let mut received = Vec::new();
     drain(&mut engine, &mut received);
-    // A gap at the end is seen by what comes behind it.
+    // A gap at the end only shows in the next event.
     engine.on_event(event.event());
     drain(&mut engine, &mut received);
     let counters = engine.counters();
@@ -244,7 +244,7 @@ fn block_at_ingest_gives_up_in_time() {
 fn block_at_ingest_gives_up_though_the_lane_stands_still() {
     static OPEN: AtomicBool = AtomicBool::new(false);
     fn gate(factors: &[f64]) -> f64 {
-        // It opens in the end, so that this fails and does not hang.
+        // The gate opens eventually, so that a broken engine fails the test and does not hang it.
         let start = Instant::now();
         while factors[1] != 0.0 && !OPEN.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(1));
@@ -300,10 +300,10 @@ fn high_water_marks_follow_what_waits() {
 static ENTERED: AtomicBool = AtomicBool::new(false);
 static RELEASED: AtomicBool = AtomicBool::new(false);
 
-/// At which bid the gate is closed.
+/// The bid at which the gate is closed.
 const HELD: f64 = 666.0;
 
-/// Keeps its lane at that bid until it is released.
+/// Holds its lane at that bid until it is released.
 fn gate(factors: &[f64]) -> f64 {
     if factors[2] == HELD {
         ENTERED.store(true, Ordering::Relaxed);
@@ -329,7 +329,7 @@ fn what_came_while_the_lane_was_at_one_message_is_in_the_high_water_mark() {
     RELEASED.store(true, Ordering::Relaxed);
     drain(&mut engine, &mut received);
     assert_eq!(received.len(), 40);
-    // With the one that was worked on, or without it.
+    // The count may include the event that the lane was working on.
     let high_water = engine.rings()[0].high_water;
     assert!((39..=40).contains(&high_water), "{high_water}");
 }
@@ -337,8 +337,8 @@ fn what_came_while_the_lane_was_at_one_message_is_in_the_high_water_mark() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever is fed and polled, under every policy, the accounts add up,
-    /// each instrument's signals are in order and the gaps are what was lost.
+    /// Whatever is fed and polled, under every policy, the accounts add up, each
+    /// instrument's signals are in order and the gaps match what was lost.
     #[test]
     fn every_policy_accounts_for_everything(
         policy in prop::sample::select(vec!["conflate", "drop-newest"]),

@@ -9,7 +9,7 @@ use signal::{Config, Engine};
 use support::events::{Owned, PLACEMENTS, collect, depth, feed, put, run, settle};
 
 fn assert_all_placements_agree(feed: &Feed) {
-    // Every kind of message: all kinds trigger, and each model sends its own.
+    // Covers every kind of message: all kinds trigger, and each model sends its own signal.
     let config = |placement| {
         format!(
             r#"{{"factors": ["test0000", "market"], "models": ["none", "test0000"],
@@ -119,7 +119,7 @@ fn an_ingest_ring_that_is_full_drops_the_newest_and_shows_the_gap() {
 
 #[test]
 fn an_event_that_has_ended_counts_everywhere_on_its_way() {
-    // Lanes that share a core sleep between two looks: fewer rounds there.
+    // Lanes that share a core sleep between two polls, so `split` runs fewer rounds.
     for (placement, rounds) in [("fused", 2_000), ("split", 100)] {
         let config = format!(
             r#"{{"models": ["none", "test0000"], "callback": "per-model", "placement": "{placement}"}}"#
@@ -214,7 +214,7 @@ fn hops_are_counted_where_they_happen() {
         assert!(rows.iter().all(|row| row.count == 500), "{rows:?}");
         assert!(rows.iter().all(|row| row.p50_ns <= row.max_ns));
     }
-    // In a sample of the messages: of 500, 31 are expected.
+    // Work is timed for a sample of the messages: of 500, 31 are expected.
     let (_, mut sampled) = run(r#"{"placement": "fused"}"#, &feed(&events));
     for row in sampled.latency() {
         let is_inner = row.hop.name().ends_with(".work");
@@ -226,8 +226,7 @@ fn hops_are_counted_where_they_happen() {
 }
 
 proptest! {
-    /// A ring keeps order and loses nothing but what it refused, whatever the
-    /// mix of sends and receives.
+    /// A ring keeps order and loses only what it refused, whatever the mix of sends and receives.
     #[test]
     fn a_rings_sequence_accounts_for_every_message(
         messages in 1usize..9,
@@ -255,7 +254,7 @@ proptest! {
         prop_assert!(queued <= messages as u64);
     }
 
-    /// Every accepted Depth is exactly one signal, in order, whatever is mixed in.
+    /// Every accepted Depth makes exactly one signal, in order, whatever refused ones come between.
     #[test]
     fn signals_are_dense_and_in_order(bids in proptest::collection::vec(-1.0f64..100.0, 1..60)) {
         let events: Vec<Owned> = bids.iter().enumerate()
@@ -273,7 +272,7 @@ proptest! {
 }
 
 proptest! {
-    /// Whatever bytes the host hands over, each event ends in exactly one count.
+    /// Whatever bytes the host hands over, each event ends in exactly one counter.
     #[test]
     fn any_payload_is_accounted_for(
         payloads in proptest::collection::vec(

@@ -1,16 +1,16 @@
-//! What a user wrote is quoted in an error, however long it is, and what was expected stays there.
+//! An error quotes what a user wrote, however long it is, and still says what was expected.
 
 use std::path::Path;
 
 use signal::engine::Blueprint;
 use signal::{Config, Registry, models, replay};
 
-/// More than a line's worth, of letters that take several bytes.
+/// More text than fits in a line, with letters of several bytes.
 fn long() -> String {
     "k\u{5e01}".repeat(50_000)
 }
 
-/// As much as an error may be longer than what is around a name.
+/// The maximum length of an error, in characters.
 const MOST: usize = 1_000;
 
 #[track_caller]
@@ -101,7 +101,7 @@ fn names_of_any_length_in_a_configuration_leave_errors_short() {
     }
 }
 
-/// The error about a file of this content.
+/// The error about a file with this content.
 fn of_file<T>(name: &str, text: &str, read: impl FnOnce(&Path) -> Result<T, String>) -> String {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join(name);

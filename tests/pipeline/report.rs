@@ -1,5 +1,5 @@
-//! The latency report, read back: by the crate that wrote it, and by the
-//! HdrHistogram reader for Python where it is installed.
+//! The latency report, read back by the crate that wrote it and, if it is installed, by the
+//! HdrHistogram reader for Python.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use signal::abi::{Depth, HostEvent};
 use signal::{Config, Engine};
 
 const DEPTHS: u64 = 3_000;
-/// The host is once away for so long: a latency of more digits than the others.
+/// The host pauses once for this long: a latency with more digits than the others.
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn depth() -> Depth {
@@ -34,8 +34,8 @@ fn make_report(dir: &Path, placement: &str) {
     for index in 0..DEPTHS {
         received += engine.poll(|_, _| {}) as u64;
         engine.on_event(HostEvent::Depth(&depth));
-        // Spread over several intervals, however long the report's thread, which gives
-        // way to all others, waits for a core. The host hands over as signals come.
+        // The events span several intervals, however long the report's low-priority thread
+        // waits for a core. The host hands over its latencies as signals come.
         if index >= DEPTHS / 2 && intervals(dir) == 0 {
             std::thread::sleep(PAUSE);
         }
@@ -46,14 +46,14 @@ fn make_report(dir: &Path, placement: &str) {
     }
 }
 
-/// Lines of tick_to_callback, which have no tag.
+/// The number of tick_to_callback lines, which have no tag.
 fn intervals(dir: &Path) -> usize {
     let log = std::fs::read_to_string(dir.join("latency.hlog")).unwrap();
     let is_interval = |line: &&str| line.starts_with(|first: char| first.is_ascii_digit());
     log.lines().filter(is_interval).count()
 }
 
-/// Counts by tag, and the number of intervals without one.
+/// Counts by tag, and the number of intervals without a tag.
 fn read_log(dir: &Path) -> (std::collections::BTreeMap<String, u64>, usize) {
     let text = std::fs::read(dir.join("latency.hlog")).unwrap();
     let mut counts = std::collections::BTreeMap::new();
@@ -197,7 +197,7 @@ fn the_python_reader_finds_the_same_in_every_file() {
         let found = printed.lines().any(|line| line.starts_with(&row));
         assert!(found, "{row}: {printed}{said}");
     }
-    // From before the pause to after it, however late the lane was.
+    // The latency spans the whole pause, however late the lane was.
     let waited = printed
         .lines()
         .find(|line| line.starts_with("tick_to_callback "));

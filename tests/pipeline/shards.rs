@@ -1,4 +1,4 @@
-//! Shards: lanes of factor and model that each keep some of the instruments.
+//! Shards: lanes of factor and model that each handle some of the instruments.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use support::events::{LIMIT, Owned, depth, feed, put, run};
 
 mod harm;
 
-/// The placements that can have shards, each with as many as a test asks for.
+/// The placements that can have shards, each with as many as a test wants.
 const PLACEMENTS: [&str; 5] = [
     r#""auto""#,
     r#""fused""#,
@@ -23,7 +23,7 @@ const PLACEMENTS: [&str; 5] = [
 
 const SYMBOLS: [&str; 3] = ["btc_usdt", "eth_usdt", "sol_usdt"];
 
-/// An event of an instrument of that symbol.
+/// An event of kind `kind` of an instrument with that symbol.
 fn event(kind: u8, symbol: usize, instrument_type: i8, time: i64) -> Owned {
     let (symbol, price) = (SYMBOLS[symbol], 100.0 + (time % 13) as f64 / 8.0);
     match kind {
@@ -69,10 +69,10 @@ fn of_type(mut event: Owned, instrument_type: i8) -> Owned {
     event
 }
 
-/// What one instrument said: input sequence, model, time, value bits.
+/// The signals of one instrument: input sequence, model, time, value bits.
 type Said = Vec<(u64, Option<u8>, i64, Vec<u64>)>;
 
-/// Feeds everything, polls now and then and checks that numbers are dense.
+/// Feeds everything, polls now and then and checks that the signals' numbers have no gaps.
 fn play(config: &str, registry: &Registry, events: &[Owned]) -> (BTreeMap<u32, Said>, Engine) {
     let config = Config::from_json(config).unwrap();
     let mut engine = Engine::start_with(&config, registry).unwrap();
@@ -104,13 +104,13 @@ fn play(config: &str, registry: &Registry, events: &[Owned]) -> (BTreeMap<u32, S
     (said, engine)
 }
 
-/// Every event and every copy has ended, once.
+/// Every event and every copy has ended exactly once.
 fn assert_books(counters: &Snapshot, shards: u64, events: &[Owned]) {
     let get = |counter| counters.get(counter);
     assert_eq!(counters.in_flight(), 0, "{counters:?}");
     assert_eq!(counters.events(), events.len() as u64);
     let most = (shards - 1) * get(Counter::EventsIndexPrice);
-    // One that is refused is not copied.
+    // A refused index price is not copied.
     let refused = (shards - 1) * get(Counter::RefusedTooManyInstruments);
     let copies = get(Counter::Copies);
     assert!(
@@ -122,7 +122,7 @@ fn assert_books(counters: &Snapshot, shards: u64, events: &[Owned]) {
     assert_eq!((counters.lost(), get(Counter::EgressGap)), (0, 0));
 }
 
-/// Where events and messages ended: the same whatever the lanes.
+/// The counters of where events and messages ended, which are the same for any set of lanes.
 const ENDS: [Counter; 6] = [
     Counter::Updates,
     Counter::Triggered,
@@ -160,7 +160,7 @@ fn assert_same(rest: &str, placement: &str, shards: usize, events: &[Owned]) {
             counter.name()
         );
     }
-    // With too few cores `auto` has fewer.
+    // With too few cores, `auto` makes fewer lanes.
     let there = engine
         .lanes()
         .iter()
@@ -175,8 +175,8 @@ fn assert_same(rest: &str, placement: &str, shards: usize, events: &[Owned]) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the placement, the number of shards and the events: each
-    /// instrument says what it says inline, and the books are the same.
+    /// Whatever the placement, the number of shards and the events are, each instrument's
+    /// signals are the same as inline, and so are the counters.
     #[test]
     fn each_instrument_says_the_same_in_any_shard(
         placement in prop::sample::select(PLACEMENTS.to_vec()),
@@ -215,7 +215,7 @@ fn each_shard_has_the_model_files_of_all() {
 
 #[test]
 fn an_index_price_reaches_each_instrument_of_its_pair_once() {
-    // The last one is known before the first instrument is.
+    // The last index price is known before the first instrument is.
     let mut events = vec![index("btc_usdt", 90.0), index("btc_usdt", 91.0)];
     events.extend((0..7).map(|kind| of_type(depth("btc_usdt", kind.into(), 100.0), kind)));
     events.push(of_type(depth("eth_usdt", 7, 100.0), 0));
@@ -226,7 +226,7 @@ fn an_index_price_reaches_each_instrument_of_its_pair_once() {
                 "placement": {placement}, "shards": 3, "idle": "yield"}}"#
         );
         let (said, engine) = play(&config, &Registry::default(), &events);
-        // The factor is how far the mid price is from the index.
+        // The factor is how far the mid price is above the index price.
         let basis = |signal: &(u64, Option<u8>, i64, Vec<u64>)| f64::from_bits(signal.3[13]);
         for instrument in 0..7 {
             let said = &said[&instrument];
@@ -318,7 +318,7 @@ fn lanes_rings_and_hops_are_named() {
         }
         let about = format!("placement={placement} shards=2 lanes=ingest@");
         assert!(engine.about().contains(&about), "{}", engine.about());
-        // One row a hop, with the messages of all shards.
+        // Each hop has one row, with the messages of all shards.
         let rows = engine.latency();
         assert_eq!(rows.len(), hops, "{rows:?}");
         assert!(rows.iter().all(|row| row.count == 300), "{rows:?}");

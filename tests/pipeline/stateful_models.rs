@@ -13,10 +13,10 @@ struct Sums {
     outputs: Vec<String>,
 }
 
-/// Bytes that a [`Greedy`] model says that it needs per instrument.
+/// Bytes per instrument that a [`Greedy`] model says it needs.
 const TOO_MANY: usize = 1 << 30;
 
-/// What a [`Sums`] is, with a state that is too large.
+/// A [`Sums`] whose state is too large.
 struct Greedy(Sums);
 
 impl Sums {

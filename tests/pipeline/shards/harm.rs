@@ -1,4 +1,4 @@
-//! A shard that panics or is slow, beside others.
+//! A shard that panics or is slow, next to healthy ones.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use support::models::model;
 
 use super::{PLACEMENTS, SYMBOLS, Said, index, of_type, play};
 
-/// The best bid; panics when it is the fatal one.
+/// Returns the best bid; panics at the fatal one.
 fn picky(factors: &[f64]) -> f64 {
     assert!(factors[2] != FATAL as f64, "a bid of {FATAL}");
     factors[2]
@@ -24,7 +24,7 @@ fn what_panics_in_one_shard_leaves_the_others_alone() {
     registry.models.add("picky", |_| model(picky));
     for placement in &PLACEMENTS[1..] {
         let rest = format!(r#""placement": {placement}, "shards": 2, "idle": "yield""#);
-        // Instruments 0, 1, 2: the first and the last are of one shard.
+        // Of instruments 0, 1 and 2, the first and the last belong to one shard.
         let round = |time| SYMBOLS.map(|symbol| depth(symbol, time, 9.0));
         let mut events = round(1).to_vec();
         events.push(depth(SYMBOLS[1], 2, FATAL as f64));
@@ -50,7 +50,7 @@ fn what_panics_in_one_shard_leaves_the_others_alone() {
             (5, 0)
         );
 
-        // All instruments of a pair go off at once, each in its shard.
+        // All instruments of a pair panic at once, each in its shard.
         let kinds = |time: i64| (0..5).map(move |kind| of_type(depth("btc_usdt", time, 9.0), kind));
         let mut events: Vec<_> = kinds(1).collect();
         events.push(of_type(depth("btc_usdt", FATAL, 9.0), 3));
@@ -86,7 +86,7 @@ fn what_panics_in_one_shard_leaves_the_others_alone() {
 
 static HELD: AtomicBool = AtomicBool::new(false);
 
-/// Stays at the fatal bid while it is held.
+/// Does not return from the fatal bid while it is held.
 fn gate(factors: &[f64]) -> f64 {
     while factors[2] == FATAL as f64 && HELD.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(1));
