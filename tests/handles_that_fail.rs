@@ -262,6 +262,7 @@ fn a_call_that_is_refused_takes_and_frees_no_memory() {
     });
     assert_eq!(elsewhere.join().unwrap(), (SIGNAL_ERROR_HANDLE, 0));
     // The call may also come after an error text that had to be allocated.
+    // SAFETY: the text is NUL-terminated.
     assert!(unsafe { signal_create(c"{".as_ptr()) }.is_null());
     assert!(last_error().starts_with("configuration: "));
     assert_eq!(refused(), (SIGNAL_ERROR_HANDLE, 0));

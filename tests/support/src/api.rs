@@ -9,12 +9,12 @@ use syn::{Fields, ImplItem, Item, ItemImpl, TraitItem, Type, UseTree, Visibility
 
 use crate::source::{Module, attributes, is_hidden, modules};
 
-/// One line for each name that the crate shows, and for each of its public methods,
-/// fields, variants and constants.
+/// One line for each public name of the crate, and for each of its public methods, fields,
+/// variants and constants.
 ///
 /// # Panics
 ///
-/// If a file is missing or is no Rust, or a name's definition is not found.
+/// If a file is missing or is not Rust, or the definition of a name is not found.
 pub fn api(main: &Path) -> BTreeSet<String> {
     let modules = modules(main);
     let mut lines = BTreeSet::new();
@@ -26,7 +26,7 @@ fn is_public(visibility: &Visibility) -> bool {
     matches!(visibility, Visibility::Public(_))
 }
 
-/// Everything that a module shows, under a name.
+/// Adds everything that a module makes public, under `name`.
 fn show(modules: &[Module], path: &[String], name: &str, lines: &mut BTreeSet<String>) {
     let module = find(modules, path);
     for item in &module.items {
@@ -58,7 +58,7 @@ fn find<'a>(modules: &'a [Module], path: &[String]) -> &'a Module {
     found.unwrap_or_else(|| panic!("there is no module {}", path.join("::")))
 }
 
-/// What a re-export names, followed to where it is defined.
+/// Adds the target of a re-export, followed to its definition.
 fn show_target(modules: &[Module], target: &[String], name: &str, lines: &mut BTreeSet<String>) {
     if modules.iter().any(|module| module.path == target) {
         show(modules, target, name, lines);
@@ -87,7 +87,7 @@ fn show_target(modules: &[Module], target: &[String], name: &str, lines: &mut BT
     }
 }
 
-/// The leaves of a `use`: absolute paths, and the names under which they are shown.
+/// The leaves of a `use`: absolute paths, and the names under which they are public.
 fn leaves(tree: &UseTree, module: &[String]) -> Vec<(Vec<String>, String)> {
     fn walk(tree: &UseTree, before: &[String], out: &mut Vec<(Vec<String>, String)>) {
         let with = |name: &syn::Ident| {
@@ -130,10 +130,10 @@ fn public_name(item: &Item) -> Option<String> {
     is_public(visibility).then(|| name.to_string())
 }
 
-/// The call of a macro that makes items, without documentation.
+/// A call of a macro that makes items, without its documentation.
 fn made_by_macro(item: &Item) -> Option<String> {
     let Item::Macro(call) = item else { return None };
-    // A name is that of a definition.
+    // A macro with a name is a definition, not a call.
     if call.ident.is_some() {
         return None;
     }
@@ -168,7 +168,7 @@ fn without_docs(tokens: TokenStream) -> TokenStream {
     bare.into_iter().collect()
 }
 
-/// The lines of an item and of what belongs to it.
+/// Adds the lines of an item and of its members.
 fn define(modules: &[Module], at: &Module, item: &Item, name: &str, lines: &mut BTreeSet<String>) {
     let mut add = |line: String| {
         lines.insert(line);
@@ -224,7 +224,7 @@ fn define(modules: &[Module], at: &Module, item: &Item, name: &str, lines: &mut 
         }
     }
     let own = public_name(item).expect("only public items are defined");
-    // Its `impl`s are in its own room.
+    // The item's `impl`s are in its own top-level module.
     let room = &at.path[..at.path.len().min(2)];
     let room = modules
         .iter()
@@ -265,7 +265,7 @@ fn is_of(item: &ItemImpl, name: &str) -> bool {
         .is_some_and(|last| last.ident == name)
 }
 
-/// The public methods and constants, or the trait, of an `impl`.
+/// Adds the public methods and constants of an `impl`, or the trait.
 fn members(item: &ItemImpl, name: &str, lines: &mut BTreeSet<String>) {
     if let Some((of, _)) = &item.trait_ {
         lines.insert(format!("impl {} for {name}", text(of)));
@@ -284,7 +284,7 @@ fn members(item: &ItemImpl, name: &str, lines: &mut BTreeSet<String>) {
     }
 }
 
-/// Code as text, with as few spaces as a reader needs.
+/// Code as text, with no more spaces than a reader needs.
 fn text(code: &impl ToTokens) -> String {
     let spaced = code.to_token_stream().to_string();
     let mut tight = spaced;

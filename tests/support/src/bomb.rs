@@ -2,10 +2,10 @@
 
 use signal::factors::{Depth, FactorSet, IndexPrice, NoParams};
 
-/// What sets the bombs off.
+/// The time or price that makes the bombs panic.
 pub const FATAL: i64 = 666;
 
-/// Panics at a Depth of the fatal time, and at an index price of that price.
+/// Panics at a Depth with the fatal time, and at an index price with that price.
 pub struct Bomb;
 
 impl FactorSet<1> for Bomb {

@@ -1,14 +1,14 @@
-//! A capture made here, for tests that must not depend on recorded data.
+//! A generated capture, for tests that must not depend on recorded data.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// Rows of each kind but index prices, of which there are fewer.
+/// Rows of each kind, except index prices, of which there are fewer.
 pub const ROWS: usize = 10_000;
 
-/// Writes a random walk of one instrument in the format of recorded captures:
-/// books of ten levels with gaps, trades that come in bursts and not in the order
-/// of their times, tickers, index prices.
+/// Writes a random walk of one instrument in the format of recorded captures: books of ten
+/// levels with gaps, trades that come in bursts and out of time order, tickers and index
+/// prices.
 pub fn write(folder: &Path) -> PathBuf {
     let mut random = fastrand::Rng::with_seed(5);
     let sides = ["bid_px", "bid_sz", "ask_px", "ask_sz"];
@@ -21,7 +21,7 @@ pub fn write(folder: &Path) -> PathBuf {
     let (mut tick, mut time, mut seq) = (200_000i64, 1_700_000_000_000_000_000i64, 0);
     for step in 0..ROWS {
         tick += random.i64(-5..=5);
-        // Now and then many within a second, now and then a pause.
+        // Sometimes many rows share a second, and sometimes there is a pause.
         time += [1_000, 300_000, 40_000_000, 2_000_000_000][random.usize(..16).saturating_sub(12)];
         let (bid, ask) = (tick, tick + random.i64(1..=4));
         let price = |ticks: i64| ticks as f64 / 10.0;

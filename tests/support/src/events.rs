@@ -10,7 +10,7 @@ use signal::{Config, Engine};
 /// Any host struct, owned.
 #[derive(Clone)]
 pub enum Owned {
-    /// Boxed: it is many times the others' size.
+    /// A book; boxed, because it is many times the size of the others.
     Depth(Box<Depth>),
     /// A best bid and ask.
     Ticker(Ticker),
@@ -21,7 +21,7 @@ pub enum Owned {
 }
 
 impl Owned {
-    /// As the engine takes it.
+    /// The event in the engine's form.
     pub fn event(&self) -> HostEvent<'_> {
         match self {
             Owned::Depth(depth) => HostEvent::Depth(depth),
@@ -32,16 +32,16 @@ impl Owned {
     }
 }
 
-/// How long a test waits for what must come: only a hang takes so long.
+/// How long a test waits for something that must come: only a hang takes this long.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// Writes the text at the field's beginning.
+/// Writes the text at the beginning of the field.
 pub fn put(field: &mut [u8], text: &str) {
     let len = text.len().min(field.len());
     field[..len].copy_from_slice(&text.as_bytes()[..len]);
 }
 
-/// A book of ten levels a tenth apart, its ask a tenth above the bid.
+/// A book of ten levels that are a tenth apart; its best ask is a tenth above `bid`.
 pub fn depth(symbol: &str, time: i64, bid: f64) -> Owned {
     let mut depth: Box<Depth> = Box::new(bytemuck::Zeroable::zeroed());
     put(&mut depth.symbol, symbol);
@@ -69,7 +69,7 @@ pub fn feed(events: &[Owned]) -> Feed {
 /// One received signal: sequence, input sequence, model, symbol, time, value bits.
 pub type Received = (u64, u64, Option<ModelId>, String, i64, Vec<u64>);
 
-/// Feeds everything losslessly and returns what came back.
+/// Feeds everything without loss and returns the signals.
 pub fn run(config: &str, feed: &Feed) -> (Vec<Received>, Engine) {
     play(
         Engine::start(&Config::from_json(config).unwrap()).unwrap(),
@@ -77,7 +77,7 @@ pub fn run(config: &str, feed: &Feed) -> (Vec<Received>, Engine) {
     )
 }
 
-/// As [`run`], with an engine that runs already.
+/// As [`run`], with an engine that is already running.
 pub fn play(mut engine: Engine, feed: &Feed) -> (Vec<Received>, Engine) {
     let mut received = Vec::new();
     for (index, event) in feed.iter().enumerate() {
@@ -90,7 +90,7 @@ pub fn play(mut engine: Engine, feed: &Feed) -> (Vec<Received>, Engine) {
     (received, engine)
 }
 
-/// Collects until no event is on its way.
+/// Collects signals until no event is on its way.
 pub fn settle(engine: &mut Engine, received: &mut Vec<Received>) {
     let limit = Instant::now() + LIMIT;
     while engine.counters().in_flight() > 0 {
@@ -119,7 +119,7 @@ pub fn collect(engine: &mut Engine, received: &mut Vec<Received>) {
     });
 }
 
-/// All ways to deal the stages out to lanes.
+/// All ways to assign the stages to lanes.
 pub const PLACEMENTS: [&str; 6] = [
     r#""inline""#,
     r#""fused""#,

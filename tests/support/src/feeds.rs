@@ -1,4 +1,4 @@
-//! All four feeds of an instrument, and engines of every kind to feed with them.
+//! All four feeds of an instrument, and engines of every kind that take them.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use signal::abi::{Depth, EventKind, HostEvent, IndexPrice, Ticker, Trade};
 use signal::stages::Callback;
 use signal::{Config, Engine};
 
-/// An instrument's four feeds; prices and times move.
+/// The four feeds of an instrument, whose prices and times move.
 pub struct Feeds {
     /// The book.
     pub depth: Depth,
@@ -26,7 +26,7 @@ impl Default for Feeds {
 }
 
 impl Feeds {
-    /// Of `btc_usdt`, all numbers zero but the trade's volume.
+    /// Feeds of `btc_usdt`. All numbers except the trade's volume are zero.
     pub fn new() -> Self {
         let mut feeds = Self {
             depth: Depth::zeroed(),
@@ -46,7 +46,7 @@ impl Feeds {
         feeds
     }
 
-    /// Another instrument.
+    /// Changes to another instrument.
     pub fn rename(&mut self, number: usize) {
         for symbol in [
             &mut self.depth.symbol,
@@ -61,7 +61,7 @@ impl Feeds {
         }
     }
 
-    /// Prices and times of a round.
+    /// Sets the prices and times of a round.
     pub fn at(&mut self, time: i64) {
         let price = 100.0 + (time % 97) as f64 / 8.0;
         self.depth.data_time = time.into();
@@ -85,7 +85,8 @@ impl Feeds {
     }
 }
 
-/// Signals of so many rounds of all four feeds. Waits by spinning alone.
+/// Feeds `rounds` rounds of all four feeds and returns the number of signals. Waits only by
+/// spinning.
 pub fn feed(engine: &mut Engine, feeds: &mut Feeds, rounds: i64) -> usize {
     let mut received = 0;
     for time in 0..rounds {
@@ -98,11 +99,11 @@ pub fn feed(engine: &mut Engine, feeds: &mut Feeds, rounds: i64) -> usize {
     received + drain(engine, 0)
 }
 
-/// Takes signals until at most so many events are on their way.
+/// Takes signals until at most `on_the_way` events are on their way.
 pub fn drain(engine: &mut Engine, on_the_way: u64) -> usize {
     let mut received = 0;
     loop {
-        // First: what has ended by now has been published.
+        // This comes first: the signals of events that have ended by now are published.
         let ended = engine.counters().in_flight() <= on_the_way;
         received += engine.poll(|_, signal| {
             std::hint::black_box(signal.values[0]);
@@ -114,8 +115,8 @@ pub fn drain(engine: &mut Engine, on_the_way: u64) -> usize {
     }
 }
 
-/// The smallest configuration, and one with every kind of factor set, model and
-/// trigger. The second value is the number of signals a round.
+/// The smallest configuration, and one with every kind of factor set, model and trigger.
+/// The second value is the number of signals per round.
 pub fn configurations() -> [(Config, usize); 2] {
     let examples = Path::new(crate::ROOT).join("examples");
     let mut all = Config::from_file(&examples.join("market-models.json")).unwrap();

@@ -1,5 +1,5 @@
-//! A handle of the C ABI in this process, fed as a C host feeds it: slots, locks
-//! and callbacks are what is measured, not only the engine behind them.
+//! A handle of the C ABI in this process, fed as a C host feeds it. It covers slots, locks
+//! and callbacks, not only the engine behind them.
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
@@ -19,10 +19,10 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// From the configuration's own text, with a callback that counts.
+    /// Makes a handle from the configuration's own text, with a callback that counts.
     pub fn new(config: &Config, registry: &Registry) -> Self {
         let text = CString::new(serde_json::to_string(config).unwrap()).unwrap();
-        // SAFETY: NUL-terminated.
+        // SAFETY: the text is NUL-terminated.
         let handle = unsafe { create_with(text.as_ptr(), registry) };
         assert!(!handle.is_null(), "{}", last_error());
         let received = Box::new(Cell::new(0));
@@ -39,13 +39,13 @@ impl Handle {
     /// As [`Handle::new`], but signals are taken in batches instead of callbacks.
     pub fn in_batches(config: &Config, registry: &Registry) -> Self {
         let mut new = Self::new(config, registry);
-        // SAFETY: none is needed.
+        // SAFETY: a null callback needs no `user_data`.
         unsafe { signal_register_callback(new.handle, None, std::ptr::null_mut()) };
         new.in_batches = true;
         new
     }
 
-    /// One event of each feed.
+    /// Gives one event of each feed.
     pub fn give(&self, feeds: &Feeds) {
         let events: [(c_int, *const c_void); 4] = [
             (101, (&raw const feeds.depth).cast()),
@@ -54,14 +54,14 @@ impl Handle {
             (104, (&raw const feeds.index).cast()),
         ];
         for (kind, data) in events {
-            // SAFETY: the struct of that type.
+            // SAFETY: `data` is the struct of that type.
             unsafe { signal_on_data(self.handle, kind, data) };
         }
     }
 
-    /// Polls, as one that is inlined does.
+    /// Polls as the inlined poll of the header does.
     pub fn poll(&self) {
-        // SAFETY: the words are readable for ever.
+        // SAFETY: the words stay readable for the life of the process.
         let news = unsafe {
             let egress = *signal_egress(self.handle);
             egress.published.read_volatile() != egress.taken.read_volatile()
@@ -73,15 +73,15 @@ impl Handle {
         }
     }
 
-    /// Whether there was anything to take.
+    /// Takes a batch; returns whether it held any signals.
     fn take_batch(&self) -> bool {
         const MOST: usize = 64;
         let mut results = [const { MaybeUninit::<signal_result_t>::uninit() }; MOST];
         let to = results.as_mut_ptr().cast();
-        // SAFETY: there is room for so many.
+        // SAFETY: there is room for `MOST` results.
         let count = unsafe { signal_poll_batch(self.handle, to, MOST as c_int) };
         for result in &results[..usize::try_from(count).unwrap()] {
-            // SAFETY: one of those that were written; the batch is still out.
+            // SAFETY: the call wrote this result, and the batch is still out.
             let (symbol, value) = unsafe {
                 let result = result.assume_init_ref();
                 (*result.symbol, *result.values)
@@ -98,20 +98,20 @@ impl Handle {
             size: size_of::<signal_stats_t>() as u64,
             ..Default::default()
         };
-        // SAFETY: the size is right.
+        // SAFETY: `size` is right.
         assert_eq!(unsafe { signal_stats(self.handle, &raw mut stats) }, 0);
         stats
     }
 
-    /// Signals that the callback has had.
+    /// The number of signals that the callback has received.
     pub fn received(&self) -> u64 {
         self.received.get()
     }
 
-    /// Polls until at most so many events are on their way. Waits by spinning.
+    /// Polls until at most `on_the_way` events are on their way. Waits by spinning.
     pub fn drain(&self, on_the_way: u64) {
         loop {
-            // First: what has ended by now has been published.
+            // This comes first: the signals of events that have ended by now are published.
             let ended = self.stats().in_flight <= on_the_way;
             self.poll();
             if ended {
@@ -121,13 +121,13 @@ impl Handle {
         }
     }
 
-    /// Polls until nothing is on its way, and what waited for room has come too.
+    /// Polls until nothing is on its way and no signal waits for room.
     pub fn settle(&self) -> signal_stats_t {
         let limit = Instant::now() + Duration::from_secs(60);
         loop {
             self.drain(0);
             let stats = self.stats();
-            // A poll that finds nothing has no room to give.
+            // The inlined poll finds no news and so makes no room; this call does.
             signal_poll_callbacks(self.handle);
             if stats.queued == 0 {
                 return stats;
@@ -136,8 +136,8 @@ impl Handle {
         }
     }
 
-    /// So many rounds of all feeds, polling after every `stride` of them. Those
-    /// that time numbers from `first` on.
+    /// Feeds `rounds` rounds of all feeds, numbered from `first` on, and polls after every
+    /// `stride` of them.
     pub fn feed(&self, feeds: &mut Feeds, first: i64, rounds: i64, stride: i64) {
         for time in first..first + rounds {
             feeds.at(time);
@@ -156,13 +156,13 @@ impl Drop for Handle {
     }
 }
 
-/// What `signal_last_error` says on this thread; empty if nothing.
+/// What `signal_last_error` says on this thread; empty if there is no error.
 pub fn last_error() -> String {
     let text = signal_last_error();
     if text.is_null() {
         return String::new();
     }
-    // SAFETY: valid until the next call on this thread.
+    // SAFETY: the text is valid until the next call on this thread.
     unsafe { CStr::from_ptr(text) }
         .to_string_lossy()
         .into_owned()
@@ -175,7 +175,7 @@ unsafe extern "C-unwind" fn count(
     _: c_int,
     received: *mut c_void,
 ) {
-    // SAFETY: what was registered, and what a callback is given.
+    // SAFETY: `received` is the registered cell; the others are valid during the callback.
     let (received, symbol, value) = unsafe { (&*received.cast::<Cell<u64>>(), *symbol, *values) };
     std::hint::black_box((symbol, value));
     received.set(received.get() + 1);

@@ -1,4 +1,4 @@
-//! C++ hosts: compiling one and running it against the built `libsignal.so`.
+//! C++ hosts: compiles them and runs them against the built `libsignal.so`.
 
 use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a host may take.
+/// How long a host may run.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const CPP_FLAGS: [&str; 6] = [
     "-std=c++17",
@@ -19,7 +19,7 @@ const CPP_FLAGS: [&str; 6] = [
     "-pthread",
 ];
 
-/// Whether a tool is there. Without it a test is skipped, unless
+/// Whether a tool is installed. Without it a test is skipped, unless
 /// `SIGNAL_REQUIRE_TOOLS=1` makes that a failure.
 pub fn has_tool(tool: &str) -> bool {
     let found = Command::new(tool)
@@ -34,14 +34,14 @@ pub fn has_tool(tool: &str) -> bool {
     found
 }
 
-/// The cdylib that was built beside this test.
+/// The cdylib that was built with this test.
 pub fn library() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let deps = test.parent().unwrap();
     let newest = [deps.parent().unwrap(), deps]
         .into_iter()
         .map(|folder| folder.join("libsignal.so"))
-        // `cargo test` refreshes the one in deps, `cargo build` both.
+        // `cargo test` updates the one in `deps`, `cargo build` both.
         .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
         .max();
     newest.expect("libsignal.so beside this test").1
@@ -66,7 +66,7 @@ pub fn run(command: &mut Command) -> Output {
 
 /// Runs a program to its end, or kills it after `timeout`.
 pub fn run_for(command: &mut Command, timeout: Duration) -> Output {
-    // Lanes spin: hosts that run at once would take each other's cores.
+    // Lanes spin, so hosts that run at the same time would take each other's cores.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
@@ -136,8 +136,8 @@ pub fn compile_with(flags: &[&str], sources: &[PathBuf], program: &Path) {
     );
 }
 
-/// Compiles a host of many files, side by side. Objects stay in `folder`, and are used
-/// again while their source and the headers of `headers` are what they were.
+/// Compiles a host of many files in parallel. Objects stay in `folder`, and are used again
+/// if their source and `headers` have not changed.
 pub fn compile_many(sources: &[PathBuf], headers: &[PathBuf], folder: &Path, program: &Path) {
     let mut common = std::hash::DefaultHasher::new();
     format!("{:?}", compiler()).hash(&mut common);
@@ -160,7 +160,7 @@ pub fn compile_many(sources: &[PathBuf], headers: &[PathBuf], folder: &Path, pro
                     if object.exists() {
                         continue;
                     }
-                    // Renamed into place: another run may do the same.
+                    // The file is renamed into place, because another run may do the same.
                     let fresh = object.with_extension(std::process::id().to_string());
                     succeeds(compiler().arg("-c").arg(source).arg("-o").arg(&fresh));
                     fs::rename(&fresh, &object).unwrap();
@@ -172,25 +172,25 @@ pub fn compile_many(sources: &[PathBuf], headers: &[PathBuf], folder: &Path, pro
 }
 
 fn compiler() -> Command {
-    // `.ci/sanitize` builds the hosts as it builds the library.
+    // `.ci/sanitize` builds the hosts with the library's flags.
     let more = std::env::var("SIGNAL_HOST_FLAGS").unwrap_or_default();
     let mut command = Command::new("g++");
     command.args(CPP_FLAGS).args(more.split_whitespace());
     command
 }
 
-/// Without a limit: a compiler ends, however busy the machine is.
+/// There is no time limit: a compiler ends, however busy the machine is.
 fn succeeds(command: &mut Command) {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {said}");
 }
 
-/// A host's command line, with none of this process' settings for the library.
+/// A host's command line, without this process's settings for the library.
 pub fn host(program: &Path) -> Command {
     let mut command = Command::new(program);
     let library = library();
-    // Other programs on this machine must not take part in a test.
+    // Other programs on this machine must not influence a test.
     command.env("SIGNAL_CORE_CLAIMS", library.with_file_name("core-claims"));
     command.env("SIGNAL_LIB_PATH", library);
     for variable in ["SIGNAL_CONFIG", "SIGNAL_CORES", "SIGNAL_LATENCY_DIR"] {

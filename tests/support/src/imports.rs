@@ -1,5 +1,4 @@
-//! What a crate's code imports: paths from its root and from other crates, wherever
-//! the code has them.
+//! What a crate's code imports: paths from its root and from other crates, anywhere in the code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,16 +8,16 @@ use quote::ToTokens;
 
 use crate::source::{Module, modules};
 
-/// What each file says of other places: the first two names of each path, such as
-/// `("crate", "os")` or `("serde", "Deserialize")`. Comments do not count, nor what
-/// only tests see.
+/// What each file uses from elsewhere: the first two names of each path, such as `("crate",
+/// "os")` or `("serde", "Deserialize")`. Comments and code that only tests see do not
+/// count.
 pub type Imports = BTreeMap<PathBuf, BTreeSet<(String, String)>>;
 
-/// The imports of the crate whose root is `main`, from itself and from these crates.
+/// The imports of the crate whose root is `main`, from itself and from `crates`.
 ///
 /// # Panics
 ///
-/// If a file is missing or is no Rust.
+/// If a file is missing or is not Rust.
 pub fn imports(main: &Path, crates: &[&str]) -> Imports {
     let modules = modules(main);
     let mut found = Imports::new();
@@ -31,7 +30,7 @@ pub fn imports(main: &Path, crates: &[&str]) -> Imports {
         let found = found.entry(module.file.clone()).or_default();
         let mut note = |path: &[String]| found.extend(first_two(path, module, &known));
         for item in &module.items {
-            // Under another name its crate would not be known.
+            // It could rename a crate, which would then not be recognised.
             assert!(
                 !matches!(item, syn::Item::ExternCrate(_)),
                 "{}: extern crate",
@@ -67,7 +66,7 @@ fn first_two(
     Some((whole[0].clone(), second))
 }
 
-/// Finds the paths in a stretch of code, those that are text included.
+/// Finds the paths in a piece of code, including those that are written as text.
 fn read(code: TokenStream, note: &mut impl FnMut(&[String])) {
     let tokens: Vec<TokenTree> = code.into_iter().collect();
     let mut place = 0;
@@ -86,7 +85,7 @@ fn read(code: TokenStream, note: &mut impl FnMut(&[String])) {
                 branch(&tokens[place + 1..end], &[], note);
                 place = end;
             }
-            // A path in an attribute, such as serde's `with`.
+            // An attribute may contain a path as text, such as serde's `with`.
             TokenTree::Literal(text) => {
                 let text = text.to_string();
                 let names = text.trim_matches('"').split("::");
@@ -145,11 +144,11 @@ fn is(token: Option<&TokenTree>, sign: char) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == sign)
 }
 
-/// Whether the next name belongs to what stands before: a path, or a value whose
+/// Whether the next name belongs to the tokens before it: to a path, or to a value whose
 /// field it is.
 fn continues(before: &[TokenTree]) -> bool {
     match before {
-        // `::libc` is a path of its own, `other::libc` and `<T>::libc` are not.
+        // `::libc` is a separate path; `other::libc` and `<T>::libc` are not.
         [before @ .., one, two] if is(Some(one), ':') && is(Some(two), ':') => {
             matches!(before.last(), Some(TokenTree::Ident(_))) || is(before.last(), '>')
         }
@@ -159,7 +158,7 @@ fn continues(before: &[TokenTree]) -> bool {
     }
 }
 
-/// Whether an attribute's brackets hold documentation, or something for tests.
+/// Whether an attribute's brackets hold documentation, or something only for tests.
 fn is_aside(brackets: Option<&TokenTree>) -> bool {
     let Some(TokenTree::Group(brackets)) = brackets else {
         return false;

@@ -1,5 +1,5 @@
-//! What several tests need: events and engines to feed, meters, and recorded data,
-//! Python and C++ hosts where they are there.
+//! What several tests need: events and engines to feed, meters, and, where they are
+//! available, recorded data, Python and C++ hosts.
 //!
 //! | module | what |
 //! |---|---|
@@ -7,10 +7,10 @@
 //! | [`handle`] | a handle of the C ABI, fed as a C host feeds it |
 //! | [`host`] | C++ hosts, compiled and run |
 //! | [`models`], [`bomb`] | models and factor sets that misbehave |
-//! | [`meters`] | what is allocated and faulted in |
+//! | [`meters`] | counts of allocations and page faults |
 //! | [`capture`], [`vectors`] | captures, and factor vectors of recorded data |
 //! | [`fuzz`] | what the fuzz targets run |
-//! | [`source`], [`imports`], [`api`] | a crate's source, what it imports, what it promises |
+//! | [`source`], [`imports`], [`api`] | a crate's source, its imports, the API that it promises |
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,22 +29,22 @@ pub mod models;
 pub mod source;
 pub mod vectors;
 
-/// The repository.
+/// The repository's root.
 pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// A number as pages write it, with a comma before every three digits.
+/// A number as pages write it, with a comma between groups of three digits.
 pub fn with_commas(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&[u8]> = digits.as_bytes().rchunks(3).rev().collect();
     String::from_utf8(groups.join(&b","[..])).expect("digits and commas")
 }
 
-/// Whether an absent tool is a failure rather than a reason to skip.
+/// Whether a missing tool is a failure rather than a reason to skip.
 fn tools_are_required() -> bool {
     std::env::var_os("SIGNAL_REQUIRE_TOOLS").is_some_and(|value| value == "1")
 }
 
-/// Says why a test is skipped; fails where nothing may be missing.
+/// Says why a test is skipped; fails if nothing may be missing.
 pub fn skip(missing: &str) {
     assert!(
         !tools_are_required(),
@@ -53,8 +53,8 @@ pub fn skip(missing: &str) {
     println!("SKIP: {missing} is missing");
 }
 
-/// `python3`, if it has these modules (see `tests/python/requirements.txt`);
-/// else the test should return, and the reason has been said.
+/// `python3`, if it has these modules (see `tests/python/requirements.txt`). Otherwise the
+/// reason has been printed, and the test should return.
 pub fn python(modules: &str) -> Option<Command> {
     let ready = Command::new("python3")
         .args(["-c", &format!("import {modules}")])
@@ -72,7 +72,7 @@ pub fn script(name: &str) -> PathBuf {
     Path::new(ROOT).join("tests/python").join(name)
 }
 
-/// A recorded capture, if the data is there. Its absence is never a failure:
+/// A recorded capture, if the data is available. Its absence is never a failure, because
 /// the data is not part of the repository.
 pub fn recorded(file: &str) -> Option<PathBuf> {
     let path = Path::new(ROOT).join("../shared/data/binance").join(file);

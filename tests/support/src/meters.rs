@@ -1,24 +1,25 @@
-//! What a test program takes of memory: its allocator counts, page faults are the
-//! kernel's count.
+//! The memory use of a test program: its allocator counts calls and bytes, and the kernel
+//! counts page faults.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The system's allocator, counting. Zeroed memory is passed on as such: the
-/// system's comes untouched, and who relies on that must be seen to fault later.
+/// The system's allocator, with counters. Zeroed memory is requested as such, because the
+/// system does not touch it: code that relies on that must be seen to cause page faults
+/// later.
 pub struct Counting;
 
 thread_local! {
     static THREAD: Cell<u64> = const { Cell::new(0) };
-    // Below zero where the thread frees what others took.
+    // Below zero if the thread has freed what others allocated.
     static HELD: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 static PROCESS: AtomicU64 = AtomicU64::new(0);
 
 fn count() {
-    // Fails while a thread ends, which is no concern of the tests.
+    // This fails while a thread ends, which does not matter to the tests.
     let _ = THREAD.try_with(|count| count.set(count.get() + 1));
     PROCESS.fetch_add(1, Ordering::Relaxed);
 }
@@ -36,11 +37,11 @@ fn given(bytes: usize) {
     let _ = HELD.try_with(|held| held.set(held.get() - bytes as isize));
 }
 
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: every call is passed on unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         taken(layout.size());
-        // SAFETY: the caller upholds the contract, which is the system's.
+        // SAFETY: the caller upholds the contract, which is the system allocator's.
         unsafe { System.alloc(layout) }
     }
 
@@ -64,19 +65,19 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Calls of the allocator by this thread so far.
+/// The number of allocator calls by this thread so far.
 pub fn calls_of_thread() -> u64 {
     THREAD.get()
 }
 
-/// Calls of the allocator by the whole process so far.
+/// The number of allocator calls by the whole process so far.
 pub fn calls_of_process() -> u64 {
     PROCESS.load(Ordering::Relaxed)
 }
 
-/// Most bytes of this thread that were held at once while `run` ran, beyond what was
-/// held before: what other tests of the program hold meanwhile is not among
-/// them, nor what a thread holds that `run` starts.
+/// The most bytes that this thread held at once while `run` ran, beyond what it held
+/// before. What other tests of the program hold meanwhile does not count, nor what a thread
+/// holds that `run` starts.
 pub fn peak<R>(run: impl FnOnce() -> R) -> (R, usize) {
     let before = HELD.get();
     PEAK.set(before);
@@ -84,23 +85,22 @@ pub fn peak<R>(run: impl FnOnce() -> R) -> (R, usize) {
     (result, (PEAK.get() - before).max(0).unsigned_abs())
 }
 
-/// Whose page faults.
+/// Whose page faults are counted.
 #[derive(Clone, Copy)]
 pub enum Of {
-    /// The calling thread's.
+    /// Those of the calling thread.
     Thread,
     /// Those of all threads.
     Process,
 }
 
-/// Page faults so far.
+/// The number of page faults so far.
 pub fn page_faults(of: Of) -> i64 {
     let who = match of {
         Of::Thread => libc::RUSAGE_THREAD,
         Of::Process => libc::RUSAGE_SELF,
     };
-    // SAFETY: rusage is plain numbers, for which zero is valid, and getrusage
-    // fills it.
+    // SAFETY: rusage is plain numbers, for which zero is valid, and getrusage fills it.
     unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         libc::getrusage(who, &mut usage);

@@ -1,14 +1,14 @@
-//! Models that a test makes of a function.
+//! Models that a test makes from a function.
 
 use signal::InstrumentId;
 use signal::models::Model;
 
-/// What the model makes of the factors of `test0000`.
+/// Computes the model's value from the factors of `test0000`.
 type Run = fn(&[f64]) -> f64;
 
 struct OfFunction(Run, [String; 1]);
 
-/// A model of the three factors of `test0000`, with one value.
+/// A model with the three factors of `test0000` as inputs and one value.
 pub fn model(run: Run) -> Box<dyn Model> {
     Box::new(OfFunction(run, ["value".to_owned()]))
 }

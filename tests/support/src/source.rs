@@ -1,5 +1,5 @@
-//! The source of a crate, module by module, for tests that look at its structure.
-//! What only tests see is left out.
+//! The source of a crate, module by module, for tests that check its structure. Code that
+//! only tests see is left out.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Item, Meta, Token, Visibility};
 
-/// A module and what it holds, other modules aside.
+/// A module and its items, without its submodules.
 pub struct Module {
-    /// Its names from the root on: `["crate", "os", "clock"]`.
+    /// The names from the root to the module: `["crate", "os", "clock"]`.
     pub path: Vec<String>,
-    /// The file that it is in.
+    /// The file that contains the module.
     pub file: PathBuf,
     /// Whether it is declared `pub` and without `#[doc(hidden)]`.
     pub shown: bool,
@@ -23,7 +23,7 @@ pub struct Module {
 ///
 /// # Panics
 ///
-/// If a file is missing or is no Rust.
+/// If a file is missing or is not Rust.
 pub fn modules(main: &Path) -> Vec<Module> {
     let folder = main.parent().expect("a file lies in a folder");
     let mut found = Vec::new();
@@ -90,13 +90,13 @@ pub fn is_hidden(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// Whether a `cfg` leaves an item to tests alone.
+/// Whether a `cfg` restricts an item to tests.
 fn only_in_tests(attributes: &[Attribute]) -> bool {
     fn asks_for_test(meta: &Meta) -> bool {
         let Meta::List(list) = meta else {
             return meta.path().is_ident("test");
         };
-        // `any` and `not` leave a way without tests.
+        // `any` and `not` can also hold without tests.
         if !list.path.is_ident("cfg") && !list.path.is_ident("all") {
             return false;
         }

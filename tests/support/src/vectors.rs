@@ -1,4 +1,4 @@
-//! Real factor vectors, to train models on.
+//! Factor vectors of recorded data, to train models on.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use crate::capture;
 
 /// The session with index prices, which all 15 factors need.
 const SESSION: &str = "s2023_usdm_BTCUSDT.csv.gz";
-/// Vectors that are written at most.
+/// The most vectors that are written.
 const VECTORS: usize = 9_000;
 
-/// Writes `market` vectors as CSV under their names: of a recorded session, or,
-/// where the recorded data is not there, of a generated one.
+/// Writes `market` vectors as CSV with a header of factor names. They come from a recorded
+/// session or, if the recorded data is missing, from a generated one.
 pub fn write(folder: &Path, recorded: fn(&str) -> Option<PathBuf>) -> PathBuf {
     let file = recorded(SESSION).unwrap_or_else(|| capture::write(folder));
     let feed = replay::read(&[file]).unwrap();

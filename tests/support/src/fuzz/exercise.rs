@@ -1,4 +1,4 @@
-//! Runs a model that a fuzzer's file turned out to be.
+//! Runs the model, if a fuzzer's file is one.
 
 use signal::InstrumentId;
 use signal::models::{Model, ModelError};
@@ -6,7 +6,7 @@ use signal::models::{Model, ModelError};
 /// More inputs than the engine ever gives a model.
 const MOST_INPUTS: usize = 1 << 16;
 
-/// Whatever the file says, a model that was taken runs on any numbers.
+/// Runs the model if the file was accepted: any accepted model must run on any numbers.
 pub fn exercise<M: Model>(parsed: Result<M, ModelError>) {
     let Ok(mut model) = parsed else { return };
     if model.inputs() > MOST_INPUTS || model.outputs().len() > MOST_INPUTS {

@@ -1,8 +1,8 @@
-//! A host that is as odd as a fuzzer's bytes make it: any calls of the C API, in
-//! any order, also from inside a callback.
+//! A host whose behaviour comes from a fuzzer's bytes: any calls of the C API, in any
+//! order, also from inside a callback.
 //!
-//! Every byte string is a program. Each instruction is a byte and what it reads
-//! behind it; a callback runs the next few instructions.
+//! Every byte string is a program. Each instruction is a byte, followed by the bytes that
+//! it reads. A callback runs the next few instructions.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -14,7 +14,7 @@ use signal::ffi::*;
 mod slot;
 
 const SLOTS: usize = 3;
-/// Mostly without lanes: those take their time to start.
+/// Most of them have no lanes, because lanes take time to start.
 const CONFIGS: [&str; 18] = [
     r#"{"placement": "inline", "timing": false, "instruments": {"max": 2}}"#,
     r#"{"placement": "inline", "timing": false, "rings": {"egress": 2}}"#,
@@ -39,12 +39,12 @@ const CONFIGS: [&str; 18] = [
     r#"{"placement": "fused", "shards": 2, "idle": "park", "trigger": ["depth", "index_price"],
         "rings": {"ingest": 8, "stage": 2, "egress": 4}}"#,
 ];
-/// Those that are refused. An empty text is an empty object.
+/// The configurations that are refused. An empty text counts as an empty object.
 const REFUSED: std::ops::Range<usize> = 13..16;
-/// Those of which `on_data` makes callbacks, too.
+/// The configurations under which `on_data` makes callbacks too.
 const DELIVERS: std::ops::Range<usize> = 10..13;
 
-/// Bytes that are read once, by the host and by its callbacks in turn.
+/// Bytes that are read once, by the host and its callbacks in turn.
 struct Tape<'a> {
     bytes: &'a [u8],
     at: Cell<usize>,
@@ -70,7 +70,7 @@ impl Tape<'_> {
     }
 }
 
-/// A handle and what the host knows of it.
+/// A handle and what the host knows about it.
 struct Slot<'a> {
     host: Cell<*const Host<'a>>,
     handle: Cell<*mut c_void>,
@@ -90,7 +90,7 @@ struct Host<'a> {
     thread: ThreadId,
 }
 
-/// Runs the program and checks what the host was told.
+/// Runs the program and checks what the library told the host.
 pub fn calls(bytes: &[u8]) {
     let slot = || Slot {
         host: Cell::new(null()),
@@ -122,7 +122,7 @@ pub fn calls(bytes: &[u8]) {
 }
 
 impl Host<'_> {
-    /// Runs one instruction; false at the end of the program.
+    /// Runs one instruction; returns false at the end of the program.
     fn step(&self) -> bool {
         let Some(instruction) = self.tape.next() else {
             return false;
@@ -145,7 +145,7 @@ impl Host<'_> {
         true
     }
 
-    /// Any type and payload.
+    /// Gives an event of any type and payload.
     fn raw(&self, slot: &Slot<'_>) {
         let chosen = self.tape.byte();
         let kind = match chosen {
@@ -156,20 +156,20 @@ impl Host<'_> {
         if chosen >= 250 {
             return slot.data(kind, null());
         }
-        // A box of just this size: reading on is an error that a sanitizer sees.
+        // The box has exactly this size, so that a sanitizer sees reads beyond it.
         let mut payload = vec![0; size].into_boxed_slice();
         self.tape.fill(&mut payload);
         slot.data(kind, payload.as_ptr());
     }
 
-    /// An event that is mostly taken.
+    /// Gives an event that is usually accepted.
     fn good(&self, slot: &Slot<'_>) {
         const PRICES: [f64; 8] = [1.0, 0.1, 65_000.5, 1e-8, 0.0, -1.0, f64::NAN, 1e12];
         let (what, price) = (self.tape.byte(), self.tape.below(PRICES.len()));
         slot.good(what, PRICES[price]);
     }
 
-    /// Calls with what is no handle.
+    /// Makes calls with an invalid handle.
     fn elsewhere(&self) {
         let mut local = [0u64; 64];
         let handle = match self.tape.byte() {
@@ -191,7 +191,7 @@ impl Host<'_> {
         );
         let mut instrument = std::mem::MaybeUninit::uninit();
         let before = signal_refused_handles();
-        // SAFETY: null is allowed; what is no live handle is refused.
+        // SAFETY: null is allowed, and anything that is not a live handle is refused.
         unsafe {
             signal_on_data(handle, 101, [0u8; 393].as_ptr().cast());
             signal_register_callback(handle, None, null_mut());
@@ -214,7 +214,7 @@ impl Host<'_> {
             assert!(signal_stamp_ns(handle) < 0.0);
             signal_destroy(handle);
         }
-        // Null is no mistake worth counting. Other hosts of the process count too.
+        // Null is not counted as a mistake. Other hosts in the process add to the count.
         let calls = if handle.is_null() { 0 } else { 20 };
         assert!(signal_refused_handles() - before >= calls);
     }

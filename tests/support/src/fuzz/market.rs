@@ -1,4 +1,4 @@
-//! Any bytes as the host's events, into an engine without lanes.
+//! Any bytes as the host's events, for an engine without lanes.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use signal::abi::HostEvent;
 use signal::telemetry::counters::Counter;
 use signal::{Config, Engine};
 
-/// Bytes of each host struct.
+/// The size of each host struct in bytes.
 const KINDS: [(i32, usize); 4] = [(101, 393), (102, 105), (103, 131), (104, 57)];
 
-/// Numbers that are taken at face value; the last four may overflow a sum.
+/// Numbers that are used as they are; the last four may overflow a sum.
 const NUMBERS: [f64; 16] = [
     0.0,
     1.0,
@@ -30,8 +30,8 @@ const NUMBERS: [f64; 16] = [
 ];
 const ORDINARY: usize = 12;
 
-/// Feeds the events and checks that each is accounted for, and that ordinary
-/// numbers in give finite numbers out.
+/// Feeds the events and checks that each is accounted for, and that ordinary numbers lead
+/// to finite factors.
 pub fn events(bytes: &[u8]) {
     let mut bytes = bytes.iter().copied();
     let mut next = || bytes.next();
@@ -42,7 +42,7 @@ pub fn events(bytes: &[u8]) {
         let (kind, size) = KINDS[usize::from(head % 4)];
         let mut payload = vec![0; size];
         if head & 0x80 != 0 {
-            // The struct as it comes.
+            // The struct's bytes come straight from the input.
             payload.fill_with(|| next().unwrap_or(0));
             ordinary = false;
         } else {
@@ -106,11 +106,11 @@ fn poll(engine: &mut Engine, ordinary: bool) -> u64 {
     }) as u64
 }
 
-/// Where a struct's symbol and numbers are.
+/// The offsets of a struct's symbol and numbers.
 fn places(kind: i32) -> (usize, Vec<usize>) {
     match kind {
         101 => {
-            // Three levels and an empty rest.
+            // Three levels are set, and the others stay empty.
             let sides = [73, 153, 233, 313];
             let level = |side: usize| (0..3).map(move |level| side + level * 8);
             (16, sides.into_iter().flat_map(level).collect())

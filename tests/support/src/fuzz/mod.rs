@@ -1,4 +1,4 @@
-//! What fuzz targets do with a fuzzer's bytes; `tests/seeds.rs` replays it.
+//! What the fuzz targets do with a fuzzer's bytes; `tests/seeds.rs` runs the same code.
 
 pub mod exercise;
 pub mod host;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use signal::replay;
 
-/// Reads the bytes as a file: an error that names it, or events that an engine
-/// could be given.
+/// Reads the bytes as a file, which must lead to an error that names it, or to events that
+/// an engine can take.
 pub fn capture(bytes: &[u8], file: &Path) {
     std::fs::write(file, bytes).unwrap();
     match replay::read(&[file]) {

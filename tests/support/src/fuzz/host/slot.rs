@@ -1,4 +1,4 @@
-//! What the host does with one of its handles, and what it expects of it.
+//! What the host does with one of its handles, and what it expects in return.
 
 use std::cell::Cell;
 use std::ffi::{CString, c_char, c_int, c_longlong, c_void};
@@ -24,7 +24,7 @@ impl Slot<'_> {
         }
         let text = CONFIGS.get(config).map(|text| CString::new(*text).unwrap());
         let text = text.as_ref().map_or(null(), |text| text.as_ptr());
-        // SAFETY: null or NUL-terminated.
+        // SAFETY: the text is null or NUL-terminated.
         let handle = unsafe { signal_create(text) };
         assert_eq!(handle.is_null(), !signal_last_error().is_null());
         assert_eq!(handle.is_null(), REFUSED.contains(&config));
@@ -39,7 +39,7 @@ impl Slot<'_> {
     pub(super) fn register(&self, some: bool) {
         let callback: signal_callback_t = some.then_some(on_signal);
         let user_data = std::ptr::from_ref(self).cast_mut().cast();
-        // SAFETY: null or live; the slot outlives the handle.
+        // SAFETY: the handle is null or live, and the slot outlives it.
         unsafe { signal_register_callback(self.handle.get(), callback, user_data) };
     }
 
@@ -53,13 +53,13 @@ impl Slot<'_> {
         }
         let before = self.callbacks.get();
         self.call(|| {
-            // SAFETY: null or live; the payload is null or as long as its type.
+            // SAFETY: the handle is null or live; the payload is null or as long as its type.
             unsafe { signal_on_data(self.handle.get(), kind, payload.cast()) };
         });
         assert!(self.callbacks.get() == before || self.delivers.get());
     }
 
-    /// A call that may make callbacks, which may throw; whether it returned.
+    /// Makes a call that may make callbacks, which may throw. Returns whether the call returned.
     fn call(&self, call: impl FnOnce()) -> bool {
         let outermost = !self.polling.replace(true);
         let result = catch_unwind(AssertUnwindSafe(call));
@@ -114,7 +114,7 @@ impl Slot<'_> {
     pub(super) fn batch(&self, max: u8) {
         let (handle, max) = (self.handle.get(), c_int::from(max as i8 % 8));
         let mut results = Vec::<signal_result_t>::with_capacity(8);
-        // SAFETY: null or live; there is room for eight.
+        // SAFETY: the handle is null or live; there is room for eight results.
         let count = unsafe { signal_poll_batch(handle, results.as_mut_ptr(), max) };
         match count {
             count if handle.is_null() => return assert_eq!(count, SIGNAL_ERROR_NULL),
@@ -122,11 +122,11 @@ impl Slot<'_> {
             count if self.polling.get() => return assert_eq!(count, 0),
             count => assert!((0..=max.max(0)).contains(&count)),
         }
-        // SAFETY: so many were written.
+        // SAFETY: the call wrote `count` results.
         unsafe { results.set_len(count as usize) };
         for result in &results {
             bump(&self.callbacks);
-            // SAFETY: the batch is out.
+            // SAFETY: the call wrote this result, and the batch is still out.
             let (symbol, values) = unsafe {
                 let values = std::slice::from_raw_parts(result.values, result.count as usize);
                 (std::ffi::CStr::from_ptr(result.symbol), values)
@@ -136,14 +136,14 @@ impl Slot<'_> {
         }
     }
 
-    /// Destroyed inside a callback, a handle is refused though its poll goes on.
+    /// A handle that is destroyed inside a callback is refused, although its poll continues.
     fn is_live(&self) -> bool {
         !self.handle.get().is_null() && !self.doomed.get()
     }
 
     fn stats(&self) -> signal_stats_t {
         let mut stats = sized();
-        // SAFETY: live, and the size is right.
+        // SAFETY: the handle is live, and `size` is right.
         let answer = unsafe { signal_stats(self.handle.get(), &raw mut stats) };
         assert_eq!(answer, 0);
         stats
@@ -161,7 +161,7 @@ impl Slot<'_> {
         }
     }
 
-    /// What changes nothing.
+    /// Makes calls that change nothing.
     pub(super) fn questions(&self, tape: &Tape<'_>) {
         let handle = self.handle.get();
         let (model, index) = (
@@ -173,8 +173,8 @@ impl Slot<'_> {
             size: u64::from(tape.byte()),
             ..Default::default()
         };
-        // SAFETY: null or live; there is room for four rows each, and for more bytes
-        // than `size` says.
+        // SAFETY: the handle is null or live; there is room for four rows each, and for
+        // more bytes than `size` says.
         unsafe {
             signal_stats(handle, &raw mut small);
             signal_models(handle);
@@ -225,19 +225,19 @@ impl Slot<'_> {
         }
     }
 
-    /// Everything that was given must be somewhere; then the handle goes.
+    /// Checks that everything that was given is accounted for, then destroys the handle.
     pub(super) fn close(&self) {
         if !self.is_live() {
             return;
         }
         self.settle();
-        // The callback stays the host's, but its program has ended.
+        // The callback stays registered, but the fuzzer's program has ended.
         self.register(true);
         let start = Instant::now();
         loop {
             let before = self.callbacks.get();
             self.poll();
-            // A lane publishes what waited for room in its own time.
+            // A lane may publish later what waits for room.
             if self.callbacks.get() == before && self.stats().queued == 0 {
                 break;
             }
@@ -279,13 +279,13 @@ unsafe extern "C-unwind" fn on_signal(
     count: c_int,
     user_data: *mut c_void,
 ) {
-    // SAFETY: what `register` gave; slot and host outlive the handle.
+    // SAFETY: `user_data` is what `register` passed; slot and host outlive the handle.
     let (slot, host) = unsafe {
         let slot = &*user_data.cast::<Slot<'_>>();
         (slot, &*slot.host.get())
     };
     assert!(std::thread::current().id() == host.thread && slot.polling.get());
-    // SAFETY: both are valid during the call.
+    // SAFETY: both pointers are valid during the call.
     let (symbol, before) = unsafe {
         let values = std::slice::from_raw_parts(values, count as usize);
         (std::ffi::CStr::from_ptr(symbol), values.to_vec())
@@ -294,13 +294,13 @@ unsafe extern "C-unwind" fn on_signal(
     bump(&slot.callbacks);
     let steps = host.tape.below(8);
     if steps == 7 {
-        // As an exception does, and no panic hook sees it.
+        // This unwinds as an exception does, and no panic hook runs.
         resume_unwind(Box::new(Thrown));
     }
     for _ in 0..steps.min(3) {
         host.step();
     }
-    // Whatever was called meanwhile, the values stay.
+    // The values stay unchanged, whatever was called meanwhile.
     // SAFETY: as above.
     let after = unsafe { std::slice::from_raw_parts(values, count as usize) };
     assert!(
