@@ -25,7 +25,7 @@ Scenario::Scenario(const char *name, Run run) { scenarios()[name] = run; }
 
 double seconds() {
   timespec now{};
-  // Not the C library's: it reads the TSC, which some scenarios forbid.
+  // The C library's call would read the TSC, which some scenarios forbid.
   syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
@@ -47,7 +47,7 @@ std::vector<pid_t> threads() {
   return ids;
 }
 
-// Without the file of claimed cores, which a copy of the library opens once.
+// Does not count the file of claimed cores, which each copy of the library opens once.
 static std::size_t descriptors() {
   const char *claims = std::getenv("SIGNAL_CORE_CLAIMS");
   DIR *open = opendir("/proc/self/fd");
@@ -65,9 +65,9 @@ static std::size_t descriptors() {
 }
 
 Footprint footprint() {
-  // What the allocator keeps for later goes by megabytes, and is no leak.
+  // Memory that the allocator keeps for later comes in megabytes and is not a leak.
   malloc_trim(0);
-  // "0 0" is what a kernel without statm would give.
+  // A kernel without statm would give "0 0".
   long pages = 0, resident = 0;
   std::FILE *statm = std::fopen("/proc/self/statm", "r");
   CHECK(statm != nullptr);
@@ -177,7 +177,7 @@ void forbid(int call, int error, unsigned flags) {
 void apart(const std::function<void()> &doing) {
   in_child(17, [&] {
     doing();
-    // Not what a host that ends without coming here may end with.
+    // This code differs from that of a host that ends before it gets here.
     _exit(17);
   }, 60);
 }

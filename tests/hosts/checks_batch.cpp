@@ -11,7 +11,7 @@ std::string config(const char *placement, const char *more = "") {
   return std::string(R"({"model":"none","placement":)") + placement + more + "}";
 }
 
-// Bytes of a message to the host before its values.
+// The bytes of a message to the host that come before its values.
 constexpr int kSignalHead = 48;
 
 // A handle without a callback.
@@ -67,13 +67,13 @@ SCENARIO(batch_in_place) {
     CHECK(egress != nullptr);
     signal_result_t results[32];
     long long given = 0, taken = 0;
-    // Around the ring and more, in batches of every size.
+    // More than once around the ring, in batches of every size.
     for (int round = 0; round < 200; ++round) {
       silent.give(given + 1, round % 7 + 1);
       given += round % 7 + 1;
       while (taken < given) {
         const int max = round % 5 + 1;
-        // What an inlined poll fetches ahead is where the next message begins.
+        // An inlined poll prefetches the place where the next message begins.
         const void *next = *egress->next;
         const int count = silent.batch(results, max);
         const long long left = given - taken;
@@ -99,7 +99,7 @@ SCENARIO(batch_in_place) {
   return 0;
 }
 
-// Until it is freed, what a batch points to stays, whatever the lanes do.
+// What a batch points to stays until it is freed, whatever the lanes do.
 SCENARIO(batch_stays_until_freed) {
   Plugin plugin;
   for (const char *placement : {R"("inline")", R"("fused")"}) {
@@ -108,14 +108,14 @@ SCENARIO(batch_stays_until_freed) {
     silent.give(1, 3);
     CHECK_EQ(silent.batch(results, 8), 3);
     for (int index = 1; index < 3; ++index) CHECK(results[index].values > results[index - 1].values);
-    // One slot is free; of the rest each instrument's newest waits.
+    // One slot is free; of the other signals, each instrument's newest waits.
     silent.give(4, 100);
     for (long long index = 0; index < 3; ++index) check_result(results[index], index + 1);
     CHECK_EQ(silent.stats().queued, 3u);
-    // Freed, and nothing taken.
+    // This frees the batch and takes nothing.
     CHECK_EQ(silent.batch(results, 0), 0);
     CHECK(wait_for([&] { return silent.batch(results, -1) == 0 && silent.stats().queued == 3; }));
-    // Each instrument's newest, in the place of its oldest that waited.
+    // Each instrument's newest signal, in the place of its oldest waiting one.
     std::vector<long long> seen;
     CHECK(wait_for([&] {
       const int count = silent.batch(results, 8);
@@ -123,7 +123,7 @@ SCENARIO(batch_stays_until_freed) {
       return silent.stats().queued == 0;
     }));
     CHECK((seen == std::vector<long long>{4, 103, 102}));
-    // Polling frees a batch as well, before it looks what is ready.
+    // Polling frees a batch too, before it checks what is ready.
     int calls = 0;
     CHECK_EQ(silent.batch(results, 0), 0);
     silent.give(104, 4);
@@ -132,7 +132,7 @@ SCENARIO(batch_stays_until_freed) {
     CHECK_EQ(plugin.poll_callbacks(silent.handle), 2);
     CHECK_EQ(calls, 2);
     check_accounts(silent.stats());
-    // And so does an on_data that delivers; nothing is delivered twice.
+    // So does an on_data that delivers; nothing is delivered twice.
     Silent both(plugin, config(placement, R"(,"rings":{"egress":4},"deliver":"on_data")"));
     both.give(1, 4);
     CHECK_EQ(both.batch(results, 4), 3);
@@ -147,7 +147,7 @@ SCENARIO(batch_stays_until_freed) {
   return 0;
 }
 
-// A host that calls on news alone, and takes all that is ready, goes on.
+// A host that calls only on news, and takes everything that is ready, keeps getting signals.
 SCENARIO(batch_leaves_room_for_news) {
   Plugin plugin;
   for (const char *placement : {R"("inline")", R"("fused")", R"("split")"}) {
@@ -196,24 +196,24 @@ SCENARIO(batch_misuse) {
     CHECK_EQ(silent.batch(nullptr, 4), SIGNAL_ERROR_NULL);
     check_result(results[0], 1);
     check_result(results[1], 2);
-    // At any alignment.
+    // The results may have any alignment.
     alignas(signal_result_t) unsigned char room[2 * sizeof(signal_result_t) + 1];
     CHECK_EQ(silent.batch(reinterpret_cast<signal_result_t *>(room + 1), 2), 2);
     std::memcpy(results, room + 1, 2 * sizeof(signal_result_t));
     check_result(results[0], 3);
     check_result(results[1], 4);
-    // With a batch out the handle may go.
+    // The handle may be destroyed while a batch is out.
     silent.give(5, 4);
     CHECK_EQ(silent.batch(results, 2), 2);
     plugin.destroy(silent.handle);
     CHECK_EQ(silent.batch(results, 2), SIGNAL_ERROR_HANDLE);
   }
-  // Without timing there is no age.
+  // Without timing a signal has no age.
   Silent untimed(plugin, config(R"("inline")", R"(,"timing":false)"));
   untimed.give(1, 1);
   CHECK_EQ(untimed.batch(results, 1), 1);
   CHECK_EQ(results[0].age_ns, 0u);
-  // Whose values, if they are those of several models.
+  // The result says whose values these are, if several models made them.
   Silent several(plugin, R"({"placement":"inline","models":["none","test0000"]})");
   several.give(1, 1);
   CHECK_EQ(several.batch(results, 1), 1);

@@ -1,4 +1,4 @@
-// What a host may get wrong, rings that fill, and the additions to the ABI.
+// What a host may get wrong, rings that fill up, and additions to the ABI.
 #include "plugin.hpp"
 
 #include <fcntl.h>
@@ -14,7 +14,7 @@ namespace {
 
 void ignore(const char *, long long, const double *, int, void *) {}
 
-// No call with a null handle does anything, or crashes.
+// A call with a null handle does nothing and does not crash.
 void check_null_handle(const Plugin &plugin) {
   const Depth d = depth("btc_usdt", 1, 10.0, 11.0);
   signal_stats_t stats{};
@@ -109,7 +109,7 @@ SCENARIO(bad_input) {
     Depth full = depth("", 2, 10.0, 11.0);
     std::memset(full.symbol, 'a', sizeof full.symbol);
     engine.feed(full);
-    // The host does not clear what follows the NUL.
+    // The host does not clear the bytes after the NUL.
     Depth dirty = depth("btc_usdt", 3, 10.0, 11.0);
     std::memset(dirty.symbol + 9, 0xee, sizeof dirty.symbol - 9);
     std::memset(dirty.exchange_id + 8, 0x7f, sizeof dirty.exchange_id - 8);
@@ -128,7 +128,7 @@ SCENARIO(bad_input) {
     CHECK_EQ(engine.got[3].symbol, std::string(30, 'B'));
     check_accounts(engine.stats());
 
-    // Without a callback signals stay where they are.
+    // Without a callback, signals stay where they are.
     plugin.register_callback(engine.handle, nullptr, nullptr);
     engine.feed(depth("btc_usdt", 6, 10.0, 11.0));
     engine.settle();
@@ -202,7 +202,7 @@ SCENARIO(bad_config) {
   return 0;
 }
 
-// A host whose log cannot be written must not lose its signals with it.
+// A host whose log cannot be written must still get its signals.
 SCENARIO(full_log) {
   Plugin plugin;
   const int kept = dup(STDERR_FILENO), full = open("/dev/full", O_WRONLY);
@@ -234,7 +234,7 @@ SCENARIO(stops_polling) {
     const double start = seconds();
     for (; fed < 10000; ++fed) engine.feed(depth("btc_usdt", static_cast<std::int64_t>(fed), 10.0, 11.0));
     CHECK(seconds() - start < 5.0);
-    // Whatever the burst left, the ring to the host overflows here.
+    // Whatever the burst left in it, the ring to the host overflows here.
     for (; fed < 10064; ++fed) {
       engine.feed(depth("btc_usdt", static_cast<std::int64_t>(fed), 10.0, 11.0));
       engine.settle();

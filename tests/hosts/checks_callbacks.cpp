@@ -59,7 +59,7 @@ void everything(const char *, long long timestamp, const double *, int, void *us
   plugin.on_data(other, kDepth, &more);
   CHECK_EQ(plugin.poll_callbacks(other), 1);
   plugin.destroy(other);
-  // Takes effect after this callback.
+  // The new callback takes effect after this one returns.
   plugin.register_callback(self->handle, self->first.size() == 1 ? everything : nullptr, self);
 }
 
@@ -103,7 +103,7 @@ void visited(const char *, long long, const double *, int, void *user_data) {
 
 }  // namespace
 
-// Another thread comes while a callback runs: the handle is not its to use.
+// Another thread calls in while a callback runs: it may not use the handle.
 SCENARIO(visitors_during_a_callback) {
   Plugin plugin;
   for (const char *config : {"{}", R"({"placement":"inline"})"}) {
@@ -135,7 +135,7 @@ SCENARIO(callback_calls_everything) {
     CHECK_EQ(plugin.poll_callbacks(engine.handle), 2);
     CHECK((busy.first == std::vector<long long>{1, 2}));
     CHECK((busy.second == std::vector<long long>{1001, 1002}));
-    // The callback cleared itself: what is there waits.
+    // The callback has cleared itself, so the remaining signals wait.
     engine.settle();
     CHECK_EQ(plugin.poll_callbacks(engine.handle), 0);
     CHECK_EQ(engine.stats().delivered, 2u);

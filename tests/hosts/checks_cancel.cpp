@@ -1,5 +1,5 @@
-// Hosts that cancel their threads: none is unwound from within the library, and none
-// becomes one that cannot be cancelled.
+// Hosts that cancel their threads: no thread is unwound from within the library, and none
+// becomes uncancellable.
 #include "plugin.hpp"
 
 #include <pthread.h>
@@ -24,8 +24,8 @@ void *start(void *argument) {
   return nullptr;
 }
 
-// Runs it on a thread that is cancelled once it says that it has begun; whether the
-// thread ended there.
+// Runs `call` on a thread that is cancelled once it says that it has begun. Returns whether
+// the thread ended there.
 bool is_cancelled(Call &call, unsigned after_us = 0) {
   pthread_t thread;
   CHECK_EQ(pthread_create(&thread, nullptr, start, &call), 0);
@@ -38,7 +38,7 @@ bool is_cancelled(Call &call, unsigned after_us = 0) {
   return result == PTHREAD_CANCELED;
 }
 
-// Cancels the calling thread, so that the next point of cancellation ends it.
+// Cancels the calling thread, so that its next cancellation point ends it.
 void cancel_self() { CHECK_EQ(pthread_cancel(pthread_self()), 0); }
 
 int cancel_state() {
@@ -100,8 +100,8 @@ SCENARIO(cancelled_in_create) {
   return 0;
 }
 
-// Destroy ends the handle whole, and the thread ends behind it: it may be called in a
-// destructor, which must not be left by unwinding.
+// Destroy ends the handle completely, and the thread ends only after that: destroy may be
+// called in a destructor, which must not be left by unwinding.
 SCENARIO(cancelled_in_destroy) {
   Plugin plugin;
   use(plugin, "{}");
@@ -131,7 +131,7 @@ SCENARIO(cancelled_in_destroy) {
   return 0;
 }
 
-// A thread that only ever asks can be cancelled, and the handle is as good as before.
+// A thread that only makes queries can be cancelled, and the handle works as before.
 SCENARIO(cancelled_while_it_asks) {
   Plugin plugin;
   Engine engine(plugin, R"({"placement":"fused"})");
@@ -155,7 +155,7 @@ SCENARIO(cancelled_while_it_asks) {
       };
       CHECK(is_cancelled(call, after_us));
     }
-    // Whoever has disabled it keeps it disabled.
+    // A thread that has disabled cancellation keeps it disabled.
     Call call;
     call.run = [&] {
       int before = 0;
@@ -173,7 +173,7 @@ SCENARIO(cancelled_while_it_asks) {
   return 0;
 }
 
-// Events and polls end no thread, not where they write a line either.
+// Events and polls do not end a thread, not even where they write a line.
 SCENARIO(cancelled_on_the_hot_path) {
   Plugin plugin;
   for (const char *config : kConfigs) {
@@ -186,7 +186,7 @@ SCENARIO(cancelled_on_the_hot_path) {
         cancel_self();
         for (int event = 0; event < 100; ++event) {
           Depth d = depth("btc_usdt", event, 10.0, 11.0);
-          // A second instrument of this name: one line says so.
+          // A second instrument with this name: one line reports it.
           d.instrument_type = event % 2 == 0 ? 5 : 7;
           plugin.on_data(handle, kDepth, &d);
           plugin.poll_callbacks(handle);
@@ -209,7 +209,7 @@ SCENARIO(cancelled_on_the_hot_path) {
   return 0;
 }
 
-// A callback is the host's code: there its thread may be cancelled, or leave.
+// A callback is the host's code: its thread may be cancelled there, or may exit.
 SCENARIO(cancelled_in_a_callback) {
   Plugin plugin;
   for (const char *config : {R"({"placement":"inline"})", R"({"placement":"fused"})",

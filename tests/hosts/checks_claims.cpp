@@ -1,5 +1,4 @@
-// Cores that processes on one machine leave to each other, and what threads of one
-// process do.
+// Cores that processes on one machine leave to each other, and what the threads of one process do.
 #include "plugin.hpp"
 
 #include <fcntl.h>
@@ -17,7 +16,7 @@ using namespace host;
 
 namespace {
 
-// A file of claims of this test's own.
+// A separate file of claims for this test.
 struct Folder {
   std::string path;
   Folder() {
@@ -58,7 +57,7 @@ signal_lane_t lane(const Plugin &plugin, void *handle) {
 }
 bool spins(const signal_lane_t &lane) { return has(lane.name, "(spin)"); }
 
-// Another process that does something once it is told to, and stays.
+// Another process that does something once it is told to, and then stays.
 struct Other {
   pid_t process;
   int go, done;
@@ -95,7 +94,7 @@ SCENARIO(cores_of_another_process) {
   const Folder folder;
   Plugin plugin;
   const std::vector<int> cores = allowed();
-  // With more of them there is a free one, and the library looks past any mask.
+  // With more cores one would be free. A mask does not help, because the library looks past it.
   if (cores.size() != 2) return 0;
   Other other([&] { CHECK(spins(lane(plugin, plugin.create("{}")))); });
   void *second = nullptr;
@@ -107,7 +106,7 @@ SCENARIO(cores_of_another_process) {
   signal_lane_t lanes[8];
   CHECK_EQ(plugin.lanes(inlined, lanes, 8), 0);
   plugin.destroy(inlined);
-  // Who has chosen the core gets it, and hears of it.
+  // A configured core is used all the same, and a line warns about it.
   const std::string chosen = R"({"idle":"spin","cores":[)" + std::to_string(cores[1]) + "]}";
   void *third = nullptr;
   const std::string warned = said([&] { third = plugin.create(chosen.c_str()); });
@@ -123,8 +122,8 @@ SCENARIO(cores_of_another_process) {
   return 0;
 }
 
-// A claim is its process' own: it goes with it although a child lives on, and
-// ends with the handle while the process lives on.
+// A claim belongs to its process: it ends with the process although a child lives on, and
+// with the handle while the process lives on.
 SCENARIO(claims_end_with_their_owner) {
   const Folder folder;
   Plugin plugin;
@@ -161,7 +160,7 @@ SCENARIO(claims_end_with_their_owner) {
   return 0;
 }
 
-// The copy that goes leaves the other one's claim, on one core, too.
+// When one copy goes, the other copy's claim stays, even if both use the same core.
 SCENARIO(claims_of_two_copies) {
   const Folder folder;
   Plugin plugin;
@@ -187,7 +186,8 @@ SCENARIO(claims_of_two_copies) {
   return 0;
 }
 
-// What lies in a folder that all may write is not trusted, and its loss is healed.
+// The contents of a folder that everyone may write to are not trusted, and a lost claims
+// file is made again.
 SCENARIO(claims_that_cannot_be_had) {
   const Folder folder;
   Plugin plugin;
@@ -201,7 +201,7 @@ SCENARIO(claims_that_cannot_be_had) {
     CHECK(has(line, "which cores other processes use is not known"));
     CHECK(!spins(lane(plugin, handle)));
     plugin.destroy(handle);
-    // Who names the cores has said so.
+    // Cores that the configuration names are used all the same.
     handle = plugin.create(("{\"cores\":[" + std::to_string(allowed()[0]) + "]}").c_str());
     CHECK(spins(lane(plugin, handle)));
     plugin.destroy(handle);
@@ -210,7 +210,7 @@ SCENARIO(claims_that_cannot_be_had) {
   folder.use("claims");
   void *handle = plugin.create("{}");
   CHECK(spins(lane(plugin, handle)));
-  // The host closes descriptors that it does not know, and somebody cleans up.
+  // The host closes descriptors that it does not know, and somebody deletes the file.
   CHECK_EQ(unlink((folder.path + "/claims").c_str()), 0);
   for (int descriptor = 3; descriptor < 64; ++descriptor) close(descriptor);
   void *second = plugin.create(R"({"placement":"inline"})");
@@ -220,7 +220,7 @@ SCENARIO(claims_that_cannot_be_had) {
   return 0;
 }
 
-// Another user's process: it sees the claim and can make one.
+// A process of another user sees the claim and can make one.
 SCENARIO(claims_of_another_user) {
   const Folder folder;
   Plugin plugin;
@@ -266,7 +266,7 @@ SCENARIO(lanes_leave_a_core_for_the_host) {
   const std::vector<int> cores = allowed();
   std::vector<std::uint64_t> busy;
   std::vector<void *> handles;
-  // More handles than cores, each made where an earlier one's lane may be.
+  // More handles than cores, each made on a core that an earlier handle's lane may have.
   for (std::size_t index = 0; index <= cores.size(); ++index) {
     run_on({cores[(cores.size() - 1 + index) % cores.size()]});
     run_on(cores);

@@ -1,5 +1,5 @@
 // Hosts that have forbidden the TSC (PR_SET_TSC), and with it the C library's clock, or
-// replaced that.
+// have replaced that clock.
 #include "plugin.hpp"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ std::atomic<const char *> replaced{nullptr};
 
 }  // namespace
 
-// Stands before the C library's, as a library does that fakes the time.
+// Replaces the C library's function, as a library that fakes the time does.
 extern "C" int clock_gettime(clockid_t clock, timespec *time) noexcept {
   static const auto systems = reinterpret_cast<int (*)(clockid_t, timespec *)>(dlsym(RTLD_NEXT, "clock_gettime"));
   const char *way = replaced;
@@ -43,14 +43,14 @@ extern "C" int clock_gettime(clockid_t clock, timespec *time) noexcept {
 
 namespace {
 
-// From now on, on this thread and those that it makes.
+// Applies from now on to this thread and to the threads that it makes.
 void forbid_tsc() {
 #ifdef __x86_64__
   CHECK_EQ(prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0), 0);
 #endif
 }
 
-// A folder of its own, gone at the end. `mkdtemp` and `rm` would ask for the time.
+// A separate folder, removed at the end. `mkdtemp` and `rm` would read the clock.
 struct Folder {
   std::string path = "/tmp/signal-checks-clock-" + std::to_string(getpid());
   Folder() { CHECK_EQ(mkdir(path.c_str(), 0700), 0); }
@@ -61,7 +61,7 @@ struct Folder {
   }
 };
 
-// Makes a handle, asks for all that there is to ask, and ends it.
+// Makes a handle, makes every query, and destroys the handle.
 void ask_everything(const Plugin &plugin, const std::string &config) {
   Engine engine(plugin, config.c_str());
   signal_hop_t hops[32];
@@ -84,7 +84,7 @@ void ask_everything(const Plugin &plugin, const std::string &config) {
   check_accounts(engine.stats());
 }
 
-// A host that gives far more than there is room for: all that waits gives up in time.
+// A host that gives far more events than there is room for: everything that waits gives up in time.
 void overflow(const Plugin &plugin, const char *policy) {
   Engine engine(plugin, policy);
   for (int event = 0; event < 20; ++event) engine.feed(depth("btc_usdt", event, 10.0, 11.0));
@@ -99,7 +99,7 @@ void use_without_tsc(const Plugin &plugin) {
   for (const char *idle : {"spin", "yield", "park"}) {
     for (const char *rest : {"", R"(,"deliver":"on_data","deliver_budget_us":200)", R"(,"timing":false)"}) {
       Engine engine(plugin, (std::string(R"({"placement":"fused","idle":")") + idle + '"' + rest + "}").c_str());
-      // Signals come from within `on_data`, too.
+      // Signals must also come from within `on_data`.
       plugin.register_callback(engine.handle, nullptr, nullptr);
       for (int event = 0; event < 5; ++event) engine.feed(depth("btc_usdt", event, 10.0, 11.0));
       engine.settle();
@@ -122,7 +122,7 @@ void use_without_tsc(const Plugin &plugin) {
 
 }  // namespace
 
-// Everything works, by system calls, and one line says so.
+// Everything works with system calls, and one line says so.
 SCENARIO(tsc_is_forbidden) {
   apart([] {
     Plugin plugin;
@@ -137,8 +137,8 @@ SCENARIO(tsc_is_forbidden) {
   return 0;
 }
 
-// Handles of before: what is asked and how they end is as ever, and the thread is again
-// what it was. To give events or to poll on such a thread is not allowed.
+// Handles made before: queries and destroy work as usual, and the thread gets its setting
+// back. Giving events or polling on such a thread is not allowed.
 SCENARIO(tsc_is_forbidden_later) {
   for (const char *config : kConfigs) {
     apart([config] {
@@ -164,8 +164,8 @@ SCENARIO(tsc_is_forbidden_later) {
   return 0;
 }
 
-// The system call has never been one: a sandbox may not know it. With neither it nor the
-// TSC there is no clock.
+// Reading the clock is normally not a system call, so a sandbox may not know the call. With
+// neither it nor the TSC there is no clock.
 SCENARIO(clock_calls_are_forbidden) {
   apart([] {
     Plugin plugin;
@@ -175,7 +175,7 @@ SCENARIO(clock_calls_are_forbidden) {
     CHECK(plugin.create("{}") == nullptr);
     CHECK(std::strstr(plugin.last_error(), "there is no clock") != nullptr);
   });
-  // Where the kernel does not say whether the TSC is forbidden, it is not read.
+  // If the kernel does not say whether the TSC is forbidden, the library does not read it.
   for (const bool is_forbidden : {true, false}) {
     apart([is_forbidden] {
       Plugin plugin;
@@ -190,7 +190,7 @@ SCENARIO(clock_calls_are_forbidden) {
   return 0;
 }
 
-// As for a test at another time: handles are made, and their figures are those of the
+// As in a test that runs at a faked time: handles are made, and their times come from the
 // system's clock.
 SCENARIO(clock_of_the_hosts_own) {
   for (const char *way : {"stands", "leaps", "fails", "is before the epoch"}) {
@@ -218,8 +218,8 @@ SCENARIO(clock_of_the_hosts_own) {
   return 0;
 }
 
-// Who makes a handle decides for it: handles of threads that may and that may not are
-// there at once, whichever came first.
+// The thread that makes a handle decides for it. Handles of threads that may read the TSC
+// and of threads that may not exist together, whichever came first.
 SCENARIO(tsc_is_forbidden_on_one_thread) {
   for (const bool forbidden_first : {true, false}) {
     apart([forbidden_first] {

@@ -9,7 +9,7 @@ using namespace host;
 
 namespace {
 
-// The longest budget: a lane that the system keeps waiting is no finding here.
+// The longest budget, because these scenarios do not look for lanes that the system delays.
 std::string on_data(const char *placement, const char *more = "") {
   return std::string(R"({"deliver":"on_data","deliver_budget_us":10000,"placement":)") + placement + more + "}";
 }
@@ -18,7 +18,7 @@ struct Thrown {
   long long timestamp;
 };
 
-// Who was asked for the signal: poll or on_data.
+// Records which call made each callback: poll or on_data.
 struct Strategy {
   const Plugin *plugin;
   void *handle = nullptr;
@@ -57,7 +57,7 @@ struct Strategy {
   void settle() const {
     CHECK(wait_for([&] { return stats().in_flight == 0; }));
   }
-  // What no on_data has delivered.
+  // Takes the signals that no on_data has delivered.
   void drain() {
     CHECK(wait_for([&] {
       const bool ended = stats().in_flight == 0;
@@ -106,8 +106,8 @@ SCENARIO(deliver_from_on_data) {
     strategy.drain();
     check_counts_up(strategy.seen, 0, kRounds);
     std::fprintf(stderr, "%s: %zu of %lld from on_data\n", placement, strategy.from_data.size(), kRounds);
-    // Ten milliseconds are enough for a lane that runs at all. Four lanes may have
-    // to share two cores: then they park, and nobody waits for them.
+    // Ten milliseconds are enough for any lane that runs. Four lanes may have to share two
+    // cores: then they park, and no call waits for them.
     if (std::strcmp(placement, R"("fused")") == 0 && std::thread::hardware_concurrency() > 1) {
       CHECK(!strategy.from_data.empty());
     }
@@ -129,12 +129,12 @@ SCENARIO(deliver_from_on_data) {
   return 0;
 }
 
-// What was late is handed out by whichever call comes next.
+// Late signals are delivered by the next call, whichever it is.
 SCENARIO(deliver_what_was_late) {
   Plugin plugin;
   for (const char *placement : kPlacements) {
     Strategy strategy(plugin, on_data(placement));
-    // Without a callback nobody is asked to wait, and nothing is lost.
+    // Without a callback no call waits, and nothing is lost.
     plugin.register_callback(strategy.handle, nullptr, nullptr);
     for (long long round = 0; round < 10; ++round) strategy.depth(round);
     strategy.settle();
@@ -142,7 +142,7 @@ SCENARIO(deliver_what_was_late) {
     strategy.listen();
     strategy.give(kTicker, ticker("btc_usdt", 10, 10.0, 11.0));
     check_counts_up(strategy.from_data, 0, 10);
-    // Data that is no event delivers what is there, too.
+    // Data that is not an event delivers waiting signals too.
     plugin.register_callback(strategy.handle, nullptr, nullptr);
     for (long long round = 10; round < 20; ++round) strategy.depth(round);
     strategy.settle();
@@ -150,7 +150,7 @@ SCENARIO(deliver_what_was_late) {
     strategy.in_data = true;
     plugin.on_data(strategy.handle, kBar, nullptr);
     check_counts_up(strategy.from_data, 0, 20);
-    // And poll does.
+    // Poll delivers them too.
     plugin.register_callback(strategy.handle, nullptr, nullptr);
     for (long long round = 20; round < 30; ++round) strategy.depth(round);
     strategy.settle();
@@ -170,7 +170,7 @@ SCENARIO(deliver_exception) {
     strategy.throws_every = 3;
     long long caught = 0, fed = 0;
     for (int round = 0; round < 50; ++round) {
-      // Some wait when the next event comes.
+      // Some signals wait when the next event comes.
       plugin.register_callback(strategy.handle, nullptr, nullptr);
       for (int event = 0; event < 5; ++event) strategy.depth(fed++);
       strategy.settle();
@@ -184,7 +184,7 @@ SCENARIO(deliver_exception) {
         CHECK_EQ(thrown.timestamp, strategy.seen.back());
       }
       CHECK(strategy.seen.size() > before);
-      // The event was taken, and what was queued is intact.
+      // The event was taken, and the queued signals are intact.
       CHECK_EQ(strategy.stats().events_depth, static_cast<std::uint64_t>(fed));
       while (static_cast<long long>(strategy.seen.size()) < fed) {
         try {
@@ -207,8 +207,8 @@ SCENARIO(deliver_nested) {
   Plugin plugin;
   for (const char *placement : kPlacements) {
     Strategy strategy(plugin, on_data(placement));
-    // Each callback gives an event: its signal must wait for the next call, or no
-    // call would ever end.
+    // Each callback gives an event. Its signal must wait for the next call, or no call
+    // would ever end.
     strategy.also = [](Strategy &self, long long timestamp) {
       if (timestamp >= 1000) return;
       const std::size_t before = self.seen.size();
@@ -230,7 +230,7 @@ SCENARIO(deliver_nested) {
     }));
     check_counts_up(strategy.seen, 1, 1000);
 
-    // A new callback takes effect after the one that set it, or clears it.
+    // A callback that is set or cleared inside a callback takes effect after it.
     strategy.also = [](Strategy &self, long long) { self.plugin->register_callback(self.handle, nullptr, nullptr); };
     strategy.depth(1001);
     strategy.depth(1002);
@@ -290,11 +290,11 @@ SCENARIO(deliver_fork_in_a_callback) {
     strategy.also = [](Strategy &self, long long timestamp) {
       if (timestamp == 1) child = fork();
       if (child == 0) CHECK_EQ(self.plugin->poll_callbacks(self.handle), SIGNAL_ERROR_HANDLE);
-      // The child's own sequence is gone with its handle.
+      // In the child, the current sequence is gone with the handle.
     };
     strategy.depth(4);
     if (child == 0) {
-      // Back from on_data, which has gone no further.
+      // The child is back from on_data, which has made no further callback.
       CHECK_EQ(strategy.seen.size(), 1u);
       _exit(0);
     }

@@ -1,5 +1,5 @@
-// Hosts whose threads are not ordinary ones: other rounding, unmasked traps, nice
-// values. The library computes the same bits, and leaves all as it was.
+// Hosts whose threads have unusual settings: rounding, unmasked traps, nice values. The
+// library computes the same bits and leaves all settings as they were.
 #include "plugin.hpp"
 
 #include <fenv.h>
@@ -23,7 +23,7 @@ using namespace host;
 
 namespace {
 
-// What a thread has chosen: MXCSR without its flags, and the x87 control word.
+// The floating-point settings of a thread: MXCSR without its flags, and the x87 control word.
 struct Control {
   unsigned mxcsr;
   unsigned short x87;
@@ -55,7 +55,7 @@ const Control kChoices[] = {
     {kMasks | kUp | kDown, 0xf7f},   // rounds to zero
     {kMasks | kFlush, 0x37f},        // what -ffast-math sets
     {kMasks, 0x27f},                 // x87 in double precision
-    {0x0100 | 0x1000, 0x360},        // traps, but for what is denormal or inexact
+    {0x0100 | 0x1000, 0x360},        // traps, except for denormal and inexact
     {0x0000 | kFlush | kUp, 0xb40},  // all at once: traps for everything
 };
 
@@ -89,8 +89,8 @@ signal_stats_t settle(const Plugin &plugin, void *handle) {
   return stats;
 }
 
-// Events whose results depend on rounding, are denormal, or would trap. Made
-// beforehand: the host's own calculations would trap as well.
+// Events whose results depend on rounding, are denormal, or would trap. They are made
+// beforehand, because the host's own calculations would trap too.
 struct Events {
   std::vector<Trade> trades;
   std::vector<Depth> depths;
@@ -178,7 +178,7 @@ struct Changing {
   bool throws = false;
 };
 
-// Finds what its host had, and leaves another choice behind.
+// Finds its host's settings, and leaves different ones behind.
 void changing(const char *, long long, const double *, int, void *user_data) {
   auto *self = static_cast<Changing *>(user_data);
   const Control &before = kChoices[self->calls % 2], &after = kChoices[(self->calls + 1) % 2];
@@ -220,7 +220,8 @@ void look(int) {
 
 }  // namespace
 
-// Whatever the host's thread has chosen: the same bits, no trap, and its choice stays.
+// Whatever the host's thread has set: results have the same bits, nothing traps, and the
+// settings stay.
 SCENARIO(floating_point_of_the_host) {
   Plugin plugin;
   const Folder folder;
@@ -245,7 +246,7 @@ SCENARIO(floating_point_of_the_host) {
   return 0;
 }
 
-// The threads that write files compute, too.
+// The threads that write files compute too.
 SCENARIO(floating_point_and_files) {
   Plugin plugin;
   const Folder folder;
@@ -266,7 +267,7 @@ SCENARIO(floating_point_and_files) {
   return 0;
 }
 
-// A callback has its host's choice, and what it changes stays, also when it throws.
+// A callback has its host's settings, and its changes stay, even if it throws.
 SCENARIO(floating_point_in_a_callback) {
   Plugin plugin;
   for (const char *config : {R"({"placement":"inline"})", R"({"placement":"fused"})",
@@ -298,8 +299,8 @@ SCENARIO(floating_point_in_a_callback) {
   return 0;
 }
 
-// Threads have nothing of the one that made them; where nice may not be bettered,
-// one line says so.
+// Library threads inherit nothing from the thread that made them. If their nice value may
+// not be lowered, one line says so.
 SCENARIO(threads_of_a_niced_maker) {
   const Folder folder;
   CHECK_EQ(chmod(folder.path, 0777), 0);
@@ -338,8 +339,8 @@ SCENARIO(threads_of_a_niced_maker) {
   return 0;
 }
 
-// A handler looks at the health while the thread that it interrupted does so, or
-// is anywhere else in the library or in the allocator.
+// A signal handler calls health while the interrupted thread does the same, or is anywhere
+// else in the library or in the allocator.
 SCENARIO(health_in_a_handler) {
   Plugin plugin;
   alarm(50);

@@ -1,4 +1,4 @@
-// Hosts whose descriptors, folders and disks are not what a program expects.
+// Hosts whose descriptors, folders and disks are not as a program expects.
 #include "plugin.hpp"
 
 #include <arpa/inet.h>
@@ -24,12 +24,12 @@ using namespace host;
 namespace {
 
 std::atomic<int> flock_error{0};
-// Files whose names have this in them never take a write again.
+// Writes to files whose names contain this text never return.
 std::atomic<const char *> stuck{nullptr};
 
 }  // namespace
 
-// Stand before the C library's, as a file system does that lacks locks, or a disk
+// Replace the C library's functions, to act like a file system without locks, or a disk
 // that never answers.
 extern "C" int flock(int file, int how) {
   if (flock_error == 0) return static_cast<int>(syscall(SYS_flock, file, how));
@@ -50,7 +50,7 @@ extern "C" ssize_t write(int file, const void *bytes, size_t length) {
 
 namespace {
 
-// A folder that is gone, with all that is in it, when the scenario ends.
+// A folder that is removed with all its contents when the scenario ends.
 struct Folder {
   char path[64] = "/tmp/signal-checks-XXXXXX";
   Folder() { CHECK(mkdtemp(path) != nullptr); }
@@ -58,7 +58,7 @@ struct Folder {
   std::string at(const char *name) const { return std::string(path) + "/" + name; }
 };
 
-// For processes without stderr: the line is the exit status.
+// For processes without stderr: the exit status shows the line.
 #define REQUIRE(condition) \
   do {                     \
     if (!(condition)) _exit(__LINE__ % 200 + 20); \
@@ -86,7 +86,7 @@ void play(const Plugin &plugin, void *handle, int events = 5) {
   }
 }
 
-// A line of ours that says something is refused.
+// Makes the library write a line, which says that something is refused.
 void say_something(const Plugin &plugin) { REQUIRE(plugin.create(R"({"model":"nope"})") == nullptr); }
 
 bool is_whole(const std::string &capture) {
@@ -96,7 +96,7 @@ bool is_whole(const std::string &capture) {
 
 }  // namespace
 
-// Whatever the host prints, and we do, would land in a file of ours at 0 to 2.
+// A library file with descriptor 0, 1 or 2 would receive all that the host or the library prints.
 SCENARIO(files_lie_above_the_standard_streams) {
   Folder folder;
   apart([&] {
@@ -119,7 +119,7 @@ SCENARIO(files_lie_above_the_standard_streams) {
   return 0;
 }
 
-// Descriptor 2 is the host's own: whatever it has opened since it closed stderr.
+// Descriptor 2 belongs to the host: it may be any file that the host opened after it closed stderr.
 SCENARIO(stderr_that_has_become_another_file) {
   Folder folder;
   const std::string data = folder.at("data");
@@ -153,7 +153,8 @@ SCENARIO(stderr_that_has_become_another_file) {
     });
     unlink(data.c_str());
   }
-  // Before the library is loaded: what is read as well, or closed by exec, is no stderr.
+  // Opened before the library is loaded: a file that is also read, or that exec closes, is
+  // not stderr.
   for (const int flags : {O_RDWR, O_WRONLY | O_CLOEXEC}) {
     apart([&] {
       close(STDERR_FILENO);
@@ -167,7 +168,7 @@ SCENARIO(stderr_that_has_become_another_file) {
   return 0;
 }
 
-// Logs that the host puts in the place of its stderr later on.
+// The host replaces its stderr by a log later on.
 SCENARIO(stderr_that_was_redirected) {
   Folder folder;
   const std::string log = folder.at("log");
@@ -176,14 +177,14 @@ SCENARIO(stderr_that_was_redirected) {
       Plugin plugin;
       const int file = open(log.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0644);
       REQUIRE(dup2(file, STDERR_FILENO) == STDERR_FILENO);
-      // As daemons do: both streams go there.
+      // Daemons do this: both streams go to the log.
       if (!keeps) REQUIRE(dup2(file, STDOUT_FILENO) == STDOUT_FILENO && close(file) == 0);
       say_something(plugin);
       REQUIRE(plugin.lost_lines() == 0);
       REQUIRE(text(log).rfind("signal: ", 0) == 0);
     });
   }
-  // Before it is loaded, in whatever way.
+  // Before the library is loaded, stderr may be replaced in any way.
   apart([&] {
     REQUIRE(std::freopen(log.c_str(), "w", stderr) != nullptr);
     Plugin plugin;
@@ -248,7 +249,7 @@ SCENARIO(files_that_are_none) {
   return 0;
 }
 
-// The child of a fork has the descriptors of all files, and the locks on them.
+// After a fork, the child has the descriptors of all files, and the locks on them.
 SCENARIO(files_are_unlocked_though_a_child_holds_them) {
   Folder folder;
   Plugin plugin;
@@ -268,14 +269,15 @@ SCENARIO(files_are_unlocked_though_a_child_holds_them) {
   CHECK(second != nullptr);
   CHECK_EQ(kill(child, SIGKILL), 0);
   CHECK_EQ(waitpid(child, nullptr, 0), child);
-  // The end of the child, which had the first one's, has unlocked nothing.
+  // The child had the first handle's files, but its end has unlocked nothing.
   CHECK(plugin.create(json.c_str()) == nullptr);
   plugin.destroy(second);
   return 0;
 }
 
-// A host that closes all that it does not know, and whose next files get the numbers of
-// ours: nothing is written there, no lock of its own is given back, nothing is closed.
+// A host closes all descriptors that it does not know, and its next files get the numbers
+// of ours. The library writes nothing there, releases none of the host's locks and closes
+// nothing.
 SCENARIO(descriptors_that_the_host_has_closed) {
   Folder folder;
   Plugin plugin;
@@ -283,7 +285,7 @@ SCENARIO(descriptors_that_the_host_has_closed) {
   void *handle = plugin.create(json.c_str());
   CHECK(handle != nullptr);
   play(plugin, handle);
-  // It has claimed a core, where there is one.
+  // The handle has claimed a core, if there is one.
   void *spinning = plugin.create(R"({"placement":"fused","idle":"spin","capture":{"file":"/dev/null"}})");
   CHECK(spinning != nullptr);
   constexpr int kFirst = 3, kEnd = 64;
@@ -324,8 +326,8 @@ SCENARIO(descriptors_that_the_host_has_closed) {
   return 0;
 }
 
-// As `daemon` does it: the parent leaves without `signal_destroy`, and the child makes
-// the same handle for itself.
+// As `daemon` does it: the parent leaves without `signal_destroy`, and the child makes the
+// same handle again.
 SCENARIO(files_of_a_daemon) {
   Folder folder;
   int done[2];
@@ -364,7 +366,7 @@ SCENARIO(files_that_cannot_be_locked) {
         said([&] { handle = plugin.create(config(folder.at("c.csv"), folder.at("report")).c_str()); });
     CHECK(handle != nullptr);
     const std::size_t at = line.find("cannot be locked");
-    // Once.
+    // The line comes only once.
     CHECK_EQ(at != std::string::npos, error == EOPNOTSUPP);
     CHECK(line.find("cannot be locked", at + 1) == std::string::npos || at == std::string::npos);
     play(plugin, handle);
@@ -375,7 +377,7 @@ SCENARIO(files_that_cannot_be_locked) {
   return 0;
 }
 
-// As on a server that is gone. The rest of what the engine writes is written.
+// The disk acts like a server that is gone. Everything else that the engine writes is written.
 SCENARIO(disk_that_never_answers) {
   Plugin plugin;
   std::string all = "rm -r";
@@ -393,7 +395,7 @@ SCENARIO(disk_that_never_answers) {
     CHECK(took > 4.0 && took < 10.0);
     CHECK(lines.find("the disk does not respond") != std::string::npos);
     CHECK(lines.find(folder->path) != std::string::npos);
-    // It may write again some day: nobody else may until then.
+    // The stuck thread may write again some day, so nobody else may use the files until then.
     CHECK(plugin.create(config(folder->at("c.csv"), folder->at("report")).c_str()) == nullptr);
     if (std::strcmp(name, "c.csv") != 0) {
       CHECK(is_whole(folder->at("c.csv")));
@@ -402,7 +404,7 @@ SCENARIO(disk_that_never_answers) {
       CHECK_EQ(access(folder->at("report/summary.json").c_str(), R_OK), 0);
     }
     stuck = nullptr;
-    // The host goes on.
+    // The host continues.
     use(plugin, kConfigs[0]);
   }
   _exit(std::system(all.c_str()));
@@ -423,7 +425,7 @@ void sleep_in_a_handler(int) {
 
 }  // namespace
 
-// A thread that reads is interrupted for longer than destroy waits for it.
+// A reading thread is interrupted for longer than destroy waits for it.
 SCENARIO(reader_that_is_interrupted) {
   alarm(60);
   static Plugin plugin;
@@ -444,7 +446,7 @@ SCENARIO(reader_that_is_interrupted) {
       return nullptr;
     }, nullptr), 0);
     CHECK(wait_for([] { return has_read.load(); }));
-    // Until it is hit inside a call.
+    // The signal may hit the reader inside or outside a call.
     std::string lines;
     const std::size_t threads_before = threads().size();
     CHECK(threads_before >= 2);
@@ -455,7 +457,7 @@ SCENARIO(reader_that_is_interrupted) {
     CHECK(seconds() - start < 20.0);
     const bool was_inside = lines.find("its memory is kept") != std::string::npos;
     std::fprintf(stderr, "%s: %s a call\n", placement, was_inside ? "inside" : "outside");
-    // Either way all is finished, and may be written anew.
+    // In both cases everything is finished, and the files may be written again.
     CHECK(is_whole(folder.at("c.csv")));
     const std::string captured = text(folder.at("c.csv"));
     CHECK_EQ(std::count(captured.begin(), captured.end(), '\n'), 21);

@@ -54,8 +54,8 @@ std::string field(pid_t thread, const char *name) {
 }
 
 void check_guest(pid_t thread) {
-  // The mask must hold from the first instruction, so it is read first; a
-  // thread names itself a moment later.
+  // The mask must hold from the first instruction, so it is read first. A thread names
+  // itself a moment later.
   const std::uint64_t blocked = std::stoull(field(thread, "SigBlk"), nullptr, 16);
   std::string name;
   CHECK(wait_for([&] { return (name = field(thread, "Name")).rfind("signal-", 0) == 0; }));
@@ -99,7 +99,7 @@ void check_all_placements(const Plugin &plugin, int pinned_to, std::size_t cores
     const std::vector<pid_t> threads_before = threads();
     Engine engine(plugin, one.config);
     check_unchanged(before);
-    // The thread that looked at the cores may still be leaving.
+    // The thread that looked at the cores may still be ending.
     CHECK(wait_for([&] { return new_threads(threads_before).size() <= one.lanes; }));
     const std::vector<pid_t> guests = new_threads(threads_before);
     CHECK_EQ(guests.size(), one.lanes);
@@ -189,8 +189,8 @@ SCENARIO(thread_guest_reports) {
   return 0;
 }
 
-// The kernel hands a process' signal to any thread that does not block it, so
-// the main thread blocks it here: a library thread would be the only taker.
+// The kernel gives a process's signal to any thread that does not block it. The main thread
+// blocks it here, so that only a library thread could take it.
 SCENARIO(process_signals) {
   Plugin plugin;
   struct sigaction action {};

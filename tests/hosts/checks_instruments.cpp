@@ -1,4 +1,5 @@
-// Who is who: instruments of one name, names of their own, what a callback may ask.
+// Which instrument is which: instruments with the same name, configured names, and what a
+// callback may ask.
 #include "plugin.hpp"
 
 using namespace host;
@@ -15,7 +16,7 @@ Depth of(const char *symbol, const char *exchange, int type, long long time) {
   return d;
 }
 
-// On a busy machine a lane comes round late.
+// On a busy machine a lane makes progress late.
 constexpr const char *kPatient = R"("health":{"stall_us":60000000})";
 
 std::string config(const char *placement, const std::string &symbols) {
@@ -50,7 +51,7 @@ struct Strategy {
       return stats.in_flight == 0;
     }));
   }
-  // The event's signal comes before the next event.
+  // Waits for the event's signal before it returns.
   void give(const Depth &d) {
     plugin.on_data(handle, kDepth, &d);
     settle();
@@ -96,7 +97,7 @@ SCENARIO(instruments_are_told_apart) {
     CHECK_EQ(strategy.told.size(), std::size(expected));
     for (std::size_t place = 0; place < std::size(expected); ++place) CHECK_EQ(strategy.told[place], expected[place]);
 
-    // Batches.
+    // Batches name the same instruments.
     const Depth two[] = {of("eth_usdt", "okx", kSpot, 6), of("btc_usdt", "binance", kSwap, 7)};
     for (const Depth &d : two) plugin.on_data(strategy.handle, kDepth, &d);
     strategy.settle();
@@ -117,7 +118,7 @@ SCENARIO(instruments_are_told_apart) {
   return 0;
 }
 
-// The lines on stderr are counted by who runs this.
+// The test that runs this scenario counts the lines on stderr.
 SCENARIO(instruments_of_one_name) {
   Plugin plugin;
   for (const char *placement : kPlacements) {
@@ -173,7 +174,8 @@ SCENARIO(instruments_with_names_of_their_own) {
       CHECK_EQ(strategy.told[0], "btc.spot_1 btc_usdt binance 5");
       CHECK_EQ(strategy.told[1], "\xe5\xb8\x81@okx btc_usdt okx 7");
       CHECK_EQ(strategy.told[2], rest + " btc_usdt binance 7");
-      // Another spelling is the same instrument, or as the host wrote it another one.
+      // Another spelling is the same instrument, or another one if names are as the host
+      // wrote them.
       CHECK_EQ(strategy.told[3], host ? "BTCUSDT BTCUSDT binance 5" : "btc.spot_1 btc_usdt binance 5");
       CHECK_EQ(strategy.health(), "");
     }
@@ -181,7 +183,7 @@ SCENARIO(instruments_with_names_of_their_own) {
   return 0;
 }
 
-// The lines on stderr are counted by who runs this.
+// The test that runs this scenario counts the lines on stderr.
 SCENARIO(an_asset_that_never_occurs) {
   Plugin plugin;
   for (const char *assets : {R"(["btcusd"])", R"(["btc_usdt"])", R"(["btcusd", "BTCUSDT"])"}) {

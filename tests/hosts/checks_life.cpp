@@ -79,7 +79,7 @@ SCENARIO(cycles) {
   CHECK_EQ(after.threads, std::size_t{1});
   CHECK_EQ(after.descriptors, before.descriptors);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  // Sanitizers keep memory that was freed; the first looks for leaks itself.
+  // Sanitizers keep freed memory, and the first one looks for leaks itself.
   CHECK(after.allocated_kib - before.allocated_kib < 64);
   CHECK(is_flat);
 #endif
@@ -163,7 +163,7 @@ SCENARIO(return_from_main_without_destroy) {
   return 42;
 }
 
-// A host without RTLD_NODELETE: the lanes' code must stay mapped all the same.
+// A host without RTLD_NODELETE: the lanes' code must still stay mapped.
 SCENARIO(dlclose_without_destroy) {
   auto *plugin = new Plugin(RTLD_LAZY);
   leave_running(*plugin);

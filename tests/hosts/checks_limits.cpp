@@ -15,8 +15,8 @@ namespace {
 
 void ignore(const char *, long long, const double *, int, void *) {}
 
-// Under a limit: a handle that works, or null, a reason and nothing left behind.
-// Returns whether a handle was made.
+// Under a limit, create must return a handle that works, or null with a reason and nothing
+// left behind. Returns whether a handle was made.
 bool try_create(const Plugin &plugin, const char *config, const char *reason) {
   const std::size_t threads_before = threads().size();
   const std::size_t open_before = footprint().descriptors;
@@ -45,7 +45,7 @@ bool try_create(const Plugin &plugin, const char *config, const char *reason) {
 
 }  // namespace
 
-// From too little to enough, each in a process that has not used the library.
+// Limits from too little to enough, each in a process that has not used the library.
 SCENARIO(limited_address_space) {
   constexpr long kEnough = 480;
   for (const char *config : kConfigs) {
@@ -58,11 +58,11 @@ SCENARIO(limited_address_space) {
         alarm(30);
         Plugin plugin;
         const rlim_t most = static_cast<rlim_t>(kib("VmSize:") / 1024 + mib) << 20;
-        // What this host needs for its own looks is there then.
+        // Allocates beforehand what this host needs for its own checks.
         threads();
         limit(RLIMIT_AS, most);
         const bool created = try_create(plugin, config, "memory");
-        // Once there is enough again, nothing is in the way.
+        // Once there is enough memory again, the library works.
         limit(RLIMIT_AS, RLIM_INFINITY);
         use(plugin, config);
         _exit(created ? 21 : 20);
@@ -82,8 +82,7 @@ SCENARIO(limited_address_space) {
   return 0;
 }
 
-// Threads are refused to a user who has so many; root may have any number.
-// The kernel lets a thread of this policy make none, and says "try again".
+// The kernel lets a thread of this policy make no threads, and says "try again".
 SCENARIO(created_by_a_deadline_thread) {
   if (geteuid() != 0) return 0;
   Plugin plugin;
@@ -106,7 +105,7 @@ SCENARIO(created_by_a_deadline_thread) {
   return 0;
 }
 
-// The kernel ends a process that uses CPU time up: lanes that spin would do that.
+// The kernel ends a process that uses up its CPU time, which spinning lanes would do.
 SCENARIO(limited_cpu_time) {
   limit(RLIMIT_CPU, 3600);
   Plugin plugin;
@@ -119,7 +118,7 @@ SCENARIO(limited_cpu_time) {
   return 0;
 }
 
-// The kernel ends a process of which a real-time thread has run for long: no lane is one.
+// The kernel ends a process whose real-time thread runs for too long, so no lane is one.
 SCENARIO(limited_real_time) {
   Plugin plugin;
   sched_param priority{};
@@ -142,7 +141,7 @@ SCENARIO(limited_real_time) {
   priority.sched_priority = 1;
   CHECK_EQ(sched_setscheduler(0, SCHED_RR, &priority), 0);
   refused(R"({"placement":"fused","policy":"inherit"})");
-  // Of a real-time thread, too, lanes are ordinary ones: they run on.
+  // Lanes that a real-time thread makes are ordinary threads too, so they keep running.
   void *handle = plugin.create(R"({"placement":"fused","idle":"spin"})");
   CHECK(handle != nullptr);
   sleep_us(600000);
@@ -150,6 +149,7 @@ SCENARIO(limited_real_time) {
   return 0;
 }
 
+// A user who has this many threads is refused more; root may have any number.
 SCENARIO(limited_threads) {
   int made = 0, refused = 0;
   for (const char *config : kConfigs) {
@@ -160,7 +160,7 @@ SCENARIO(limited_threads) {
       if (child == 0) {
         alarm(30);
         Plugin plugin;
-        // A user of whom nothing else runs.
+        // This user runs nothing else.
         if (geteuid() == 0) CHECK_EQ(setuid(64321), 0);
         limit(RLIMIT_NPROC, most);
         const bool created = try_create(plugin, config, "RLIMIT_NPROC");
@@ -175,12 +175,12 @@ SCENARIO(limited_threads) {
     }
   }
   std::fprintf(stderr, "%d made, %d refused\n", made, refused);
-  // Any other user has processes already, and is refused each time.
+  // Any other user already has processes, and is refused each time.
   CHECK(refused > 0 && (made > 0 || geteuid() != 0));
   return 0;
 }
 
-// The library locks no memory, so it does not mind.
+// The library locks no memory, so this limit does not matter.
 SCENARIO(limited_locked_memory) {
   Plugin plugin;
   limit(RLIMIT_MEMLOCK, 0);
@@ -212,8 +212,8 @@ SCENARIO(limited_files) {
   return 0;
 }
 
-// A core outside the set of this process: an error that names it and those that
-// are allowed, and a process that works as before.
+// A core outside this process's set: the error names it and the allowed cores, and the
+// process works as before.
 SCENARIO(cores_that_are_not_there) {
   Plugin plugin;
   const std::size_t threads_before = threads().size();
@@ -227,19 +227,18 @@ SCENARIO(cores_that_are_not_there) {
 
 namespace {
 
-// Leaves this process nothing to allocate with.
+// Leaves this process no memory to allocate.
 void use_memory_up() {
   limit(RLIMIT_AS, static_cast<rlim_t>(kib("VmSize:")) << 10);
   for (std::size_t bytes = 1 << 20; bytes >= 16; bytes /= 2) {
-    // A compiler may leave away what nobody looks at.
+    // A compiler may remove an allocation that nobody uses.
     while (void *volatile taken = std::malloc(bytes)) *static_cast<volatile char *>(taken) = 1;
   }
 }
 
 }  // namespace
 
-// The host has used its memory up after create: what is asked, given and polled then
-// takes none.
+// The host has used up its memory after create: queries, events and polls then do not allocate.
 SCENARIO(memory_that_is_used_up_after_create) {
   char directory[] = "/tmp/signal-memory-XXXXXX";
   CHECK(mkdtemp(directory) != nullptr);
@@ -263,7 +262,7 @@ SCENARIO(memory_that_is_used_up_after_create) {
         CHECK(wait_for([&] { return plugin.stats(handle, &stats) == 0 && stats.in_flight == 0; }));
         CHECK_EQ(plugin.poll_callbacks(handle), 10);
         const int health = plugin.health(handle);
-        // On a busy machine a lane comes round late.
+        // On a busy machine a lane makes progress late.
         CHECK(health == SIGNAL_HEALTH_OK || health == SIGNAL_HEALTH_STALLED);
         const int timed = plugin.latency(handle, hops, 16);
         CHECK(timed > 0 && hops[timed - 1].count == static_cast<std::uint64_t>(10 * (round + 1)));
@@ -273,7 +272,7 @@ SCENARIO(memory_that_is_used_up_after_create) {
         CHECK(plugin.stamp_ns(handle) > 0.0);
         if (round == 0) use_memory_up();
       }
-      // Its files are another matter: it ends with a handle that lives.
+      // Writing its files is another matter, so the process ends with a live handle.
       _exit(17);
     });
   }

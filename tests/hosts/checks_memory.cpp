@@ -1,5 +1,5 @@
-// Memory that is refused: by a limit, by the machine or by a control group. A create is null
-// with the need and the limit, or a handle that works; the process lives.
+// Memory that is refused, by a limit, by the machine or by a control group. Create returns
+// null with the need and the limit, or a handle that works. The process survives.
 #include "plugin.hpp"
 
 #include <sys/mman.h>
@@ -14,7 +14,7 @@ namespace {
 
 constexpr long kMib = 1 << 20;
 
-// Returns whether a handle was made, and says why not.
+// Returns whether a handle was made; `why` gets the reason if it was not.
 bool makes(const Plugin &plugin, const char *config, std::string *why = nullptr) {
   void *handle = plugin.create(config);
   if (handle == nullptr) {
@@ -33,7 +33,7 @@ bool makes(const Plugin &plugin, const char *config, std::string *why = nullptr)
   return true;
 }
 
-// What a create in a process of its own comes to.
+// The result of a create in a separate process.
 struct Outcome {
   bool made;
   std::string why;
@@ -68,7 +68,7 @@ Outcome within(const char *config, const std::function<void(const Plugin &)> &bo
   return outcome;
 }
 
-// Messages of an ONNX file.
+// Functions that write the messages of an ONNX file.
 std::string varint(std::uint64_t value) {
   std::string bytes;
   for (; value >= 0x80; value >>= 7) bytes += static_cast<char>(value | 0x80);
@@ -96,7 +96,7 @@ std::string node(const char *op, const std::vector<const char *> &from, const ch
   return bytes + field(2, to) + field(4, op);
 }
 
-// Its constants of some kilobytes become a table of 1200 times 1200 numbers.
+// Constants of a few kilobytes become a table of 1200 times 1200 numbers.
 std::string expanding_onnx() {
   constexpr std::uint64_t kSide = 1200, kColumns = kSide * kSide / 3;
   const auto shape = [](const char *name, std::int64_t rows, std::int64_t columns) {
@@ -114,7 +114,7 @@ std::string expanding_onnx() {
   return field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 17));
 }
 
-// Rows of a check file are many times as large in memory.
+// Rows of a check file take many times their size in memory.
 std::string check_rows(const char *row, int count) {
   std::string rows;
   for (int index = 0; index < count; ++index) rows += (index == 0 ? "" : ",") + std::string(row);
@@ -143,8 +143,8 @@ struct Folder {
 
 }  // namespace
 
-// What reading and compiling a model takes is asked for, whatever its file's size says: at each
-// limit the create is refused by name, or works.
+// The library checks for the memory that reading and compiling a model takes, whatever its
+// file's size is. At each limit the create is refused by name, or works.
 SCENARIO(memory_of_models) {
   const Folder folder;
   put(folder.path + "/m.onnx", expanding_onnx());
@@ -173,7 +173,7 @@ SCENARIO(memory_of_models) {
   return 0;
 }
 
-// A configuration with many names, of which tables are made, and which the report repeats.
+// A configuration with many names, which fill tables and which the report repeats.
 SCENARIO(memory_of_a_configuration) {
   const Folder folder;
   std::string config = R"({"latency":{"dir":")" + folder.path + R"("},"assets":["btc_usdt")";
@@ -193,7 +193,7 @@ SCENARIO(memory_of_a_configuration) {
   return 0;
 }
 
-// As many mappings as the process may have, but for a few.
+// The process already uses all but a few of the mappings that it may have.
 SCENARIO(few_mappings) {
   const Folder folder;
   const std::string files = R"({"placement":"split","latency":{"dir":")" + folder.path + R"(/report"},"capture":{"file":")" +
@@ -223,8 +223,8 @@ SCENARIO(few_mappings) {
   return 0;
 }
 
-// A host that locks all that it maps: asking for memory fills none, and the limit that is met is
-// named.
+// A host that locks all its mappings: checking for memory fills none of it, and the error
+// names the limit that was reached.
 SCENARIO(locked_memory) {
   constexpr int kAll = MCL_CURRENT | MCL_FUTURE;
   apart([] {
@@ -256,7 +256,7 @@ SCENARIO(locked_memory) {
 
 namespace {
 
-// A control group of this process' own, of either version, where one can be made.
+// A control group for this process, of either version, if one can be made.
 struct Group {
   std::string path, limit;
   Group() {
@@ -272,7 +272,7 @@ struct Group {
     path.clear();
   }
   ~Group() {
-    // Its last process may not be gone at once.
+    // Its last process may still be ending.
     if (!path.empty()) CHECK(wait_for([&] { return rmdir(path.c_str()) == 0; }));
   }
   bool set(const std::string &bytes) const {
@@ -284,7 +284,7 @@ struct Group {
 
 }  // namespace
 
-// The control group's limit is asked, too: beyond it the kernel ends the process.
+// The library checks the control group's limit too: beyond it the kernel ends the process.
 SCENARIO(memory_of_a_control_group) {
   const Group group;
   if (group.path.empty()) {

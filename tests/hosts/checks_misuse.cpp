@@ -1,5 +1,4 @@
-// Handles that are none, and calls that come at the wrong moment or from the wrong
-// thread.
+// Invalid handles, and calls that come at the wrong moment or from the wrong thread.
 #include "plugin.hpp"
 
 #include <sys/time.h>
@@ -20,7 +19,7 @@ constexpr const char *kSmall =
 
 void ignore(const char *, long long, const double *, int, void *) {}
 
-// Runs `body` on a thread of its own, beside the caller.
+// Runs `body` repeatedly on another thread while the caller continues.
 template <typename Body> std::thread beside(std::atomic<bool> &stop, Body body) {
   return std::thread([&stop, body] {
     while (!stop) body();
@@ -56,13 +55,13 @@ SCENARIO(dead_handles) {
     plugin.on_data(dead, kDepth, &d);
     signal_stats_t stats = empty_stats();
     CHECK(wait_for([&] { return plugin.stats(dead, &stats) == 0 && stats.in_flight == 0; }));
-    // A signal is left in the ring: an inlined poll must not see it any more.
+    // A signal is left in the ring; an inlined poll must not see it any more.
     CHECK(*egress->published != *egress->taken);
     plugin.destroy(dead);
     check_refused(plugin, dead, "not a live handle");
     for (int poll = 0; poll < 100; ++poll) CHECK_EQ(signal_poll(dead, egress, plugin.poll_callbacks), 0);
 
-    // The next one may get the same place, and the dead one does not reach it.
+    // The next handle may get the same slot, and the dead one does not reach it.
     Engine next(plugin, config);
     CHECK(next.handle != dead);
     check_refused(plugin, dead, "not a live handle");
@@ -115,7 +114,7 @@ SCENARIO(too_many_handles) {
   return 0;
 }
 
-// One after the other is allowed, from as many threads as there are.
+// Any number of threads may use a handle one after the other.
 SCENARIO(handle_moves_between_threads) {
   Plugin plugin;
   for (const char *config : {R"({"placement":"fused","rings":{"ingest":65536,"egress":65536}})",
@@ -132,7 +131,7 @@ SCENARIO(handle_moves_between_threads) {
         CHECK(plugin.poll_callbacks(handle) >= 0);
       }
     };
-    // A thread that ends may hand its name to the next: some stay alive.
+    // A thread that ends may pass its name to the next, so some threads stay alive.
     std::atomic<bool> leave{false};
     std::vector<std::thread> stay;
     for (int number = 0; number < 100; ++number) {
@@ -148,7 +147,7 @@ SCENARIO(handle_moves_between_threads) {
     for (int number = 0; number < 100; ++number) std::thread(use).join();
     signal_stats_t stats = empty_stats();
     CHECK(wait_for([&] { return plugin.stats(handle, &stats) == 0 && stats.in_flight == 0; }));
-    // Signals that found no room are published as there is some.
+    // Signals that found no room are published when there is some.
     CHECK(wait_for([&] {
       plugin.poll_callbacks(handle);
       return plugin.stats(handle, &stats) == 0 && stats.queued == 0;
@@ -165,7 +164,8 @@ SCENARIO(handle_moves_between_threads) {
   return 0;
 }
 
-// Not allowed: all at once. What is taken is right, what is not is counted.
+// Calls from several threads at once are not allowed. Accepted calls give right results,
+// and refused ones are counted.
 SCENARIO(threads_at_once) {
   Plugin plugin;
   for (const char *config : {R"({"placement":"fused"})", R"({"placement":"inline"})"}) {
@@ -202,12 +202,12 @@ SCENARIO(threads_at_once) {
 
     signal_stats_t stats = empty_stats();
     CHECK(wait_for([&] { return plugin.stats(handle, &stats) == 0 && stats.in_flight == 0; }));
-    // One more shows the gap that dropped events left before it.
+    // One more event shows the gap that dropped events left before it.
     const Depth d = depth("btc_usdt", 1, 10.0, 11.0);
     plugin.on_data(handle, kDepth, &d);
     ++calls;
     CHECK(wait_for([&] { return plugin.stats(handle, &stats) == 0 && stats.in_flight == 0; }));
-    // Signals that found no room are published as there is some.
+    // Signals that found no room are published when there is some.
     CHECK(wait_for([&] {
       plugin.poll_callbacks(handle);
       return plugin.stats(handle, &stats) == 0 && stats.queued == 0;
@@ -250,7 +250,7 @@ SCENARIO(destroy_beside_calls) {
       ++reads;
     }));
     while (calls == 0 || reads == 0) sleep_us(10);
-    // Refused while the other is inside; sooner or later it gets in.
+    // Destroy is refused while the other thread is inside, but sooner or later it gets in.
     signal_stats_t stats = empty_stats();
     CHECK(wait_for([&] {
       plugin.destroy(handle);
@@ -279,7 +279,7 @@ void call_in(int) {
 
 }  // namespace
 
-// A signal's handler that calls in interrupts any instruction of a call.
+// A signal handler that calls the library interrupts any instruction of a call.
 SCENARIO(handlers_call_in) {
   Plugin plugin;
   for (const char *config : {R"({"placement":"fused"})", R"({"placement":"inline"})"}) {
@@ -307,7 +307,7 @@ SCENARIO(handlers_call_in) {
     calls += static_cast<std::uint64_t>(interrupting.times);
     signal_stats_t stats = empty_stats();
     CHECK(wait_for([&] { return plugin.stats(handle, &stats) == 0 && stats.in_flight == 0; }));
-    // Signals that found no room are published as there is some.
+    // Signals that found no room are published when there is some.
     CHECK(wait_for([&] {
       plugin.poll_callbacks(handle);
       return plugin.stats(handle, &stats) == 0 && stats.queued == 0;

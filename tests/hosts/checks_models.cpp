@@ -1,4 +1,4 @@
-// Several models: each callback can ask whose signal it has, and which number.
+// Several models: each callback can ask which model made its signal, and the signal's number.
 #include "plugin.hpp"
 
 using namespace host;
@@ -84,7 +84,7 @@ SCENARIO(models) {
   return 0;
 }
 
-// A host that stops polling for a while: what it lost shows in the numbers.
+// A host stops polling for a while, and the numbers show what it lost.
 SCENARIO(numbers_show_each_gap) {
   const Plugin plugin;
   CHECK_EQ(plugin.current_sequence(nullptr), 0u);
@@ -98,7 +98,7 @@ SCENARIO(numbers_show_each_gap) {
       signal_stats_t stats{};
       stats.size = sizeof stats;
       for (int burst = 0; burst < 50; ++burst) {
-        // A little fits, more does not; the last burst shows the gap before it.
+        // Small bursts fit, larger ones do not; the last burst shows the gap before it.
         for (int event = 0; event < (burst == 49 ? 1 : burst % 20); ++event) {
           const Depth d = depth(event % 3 == 0 ? "btc_usdt" : "eth_usdt", event, 10.0, 11.0);
           plugin.on_data(seen.handle, kDepth, &d);

@@ -78,7 +78,7 @@ void destroying_and_forking(const char *, long long, const double *, int, void *
   if (self->child == 0) alarm(30);
 }
 
-// What an atexit handler finds.
+// What an atexit handler uses.
 const Plugin *leaving_plugin = nullptr;
 void *leaving_handle = nullptr;
 
@@ -107,7 +107,7 @@ void count_alarm(int) { alarms = alarms + 1; }
 }  // namespace
 
 SCENARIO(calls_at_exit) {
-  // First in, last called: behind whatever the library may have registered.
+  // Registered first, so called last: after anything that the library may have registered.
   std::atexit(destroy_at_exit);
   std::atexit(call_at_exit);
   leaving_plugin = new Plugin;
@@ -124,15 +124,15 @@ SCENARIO(fork_and_go_on) {
     Engine engine(plugin, config);
     const signal_egress_t *egress = plugin.egress(engine.handle);
     for (int round = 0; round < 10; ++round) {
-      // Some signals wait in the ring while it forks.
+      // Some signals wait in the ring during the fork.
       for (int event = 0; event < 5; ++event) engine.feed(depth("btc_usdt", round, 10.0, 11.0));
       engine.settle();
       in_child(17, [&] {
         check_before_fork(plugin, engine.handle, egress);
-        // The child has no lanes; a handle of its own does.
+        // The inherited handle has no lanes in the child; the child's own handles do.
         for (const char *own : kConfigs) use(plugin, own);
         check_before_fork(plugin, engine.handle, egress);
-        // A child of the child.
+        // The child forks too.
         Engine second(plugin, config);
         in_child(18, [&] {
           check_before_fork(plugin, second.handle, egress);
@@ -142,7 +142,7 @@ SCENARIO(fork_and_go_on) {
         second.feed(depth("btc_usdt", 1, 10.0, 11.0));
         second.drain();
         CHECK_EQ(second.got.size(), 1u);
-        // With one handle left behind and one alive, either way.
+        // The child ends in both ways with one handle left behind and one alive.
         round % 2 == 0 ? std::exit(17) : _exit(17);
       });
       while (engine.poll() > 0) {
@@ -166,7 +166,7 @@ SCENARIO(fork_in_a_callback) {
     engine.settle();
     const int made = plugin.poll_callbacks(engine.handle);
     if (state.child == 0) {
-      // The rest of the signals is the parent's.
+      // The remaining signals are the parent's.
       CHECK_EQ(made, 2);
       check_before_fork(plugin, state.handle, state.egress);
       use(plugin, config);
@@ -184,7 +184,7 @@ SCENARIO(fork_in_a_callback) {
   return 0;
 }
 
-// The end of the handle is the parent's: the child has no lanes to join.
+// Only the parent ends the handle: the child has no lanes to join.
 SCENARIO(destroy_and_fork_in_a_callback) {
   Plugin plugin;
   char directory[] = "/tmp/signal-checks-XXXXXX";
@@ -221,14 +221,14 @@ SCENARIO(destroy_and_fork_in_a_callback) {
   return 0;
 }
 
-// Forks while another thread calibrates the clock: the child must not wait for
-// it. Which children fall into that time is chance; none may hang.
+// Forks while another thread calibrates the clock: the child must not wait for that thread.
+// Chance decides which children fall into that time; none may hang.
 SCENARIO(fork_beside_the_first_create) {
   Plugin plugin;
   for (unsigned delay = 100; delay < 100000; delay += delay / 2) {
     int found = 0;
     in_child(17, [&] {
-      // A process that has not used the library.
+      // This process has not used the library.
       std::thread other([&] { use(plugin, kConfigs[0]); });
       sleep_us(delay);
       const pid_t child = fork();
@@ -254,7 +254,7 @@ SCENARIO(fork_beside_the_first_create) {
   return 0;
 }
 
-// Handles come and go on another thread while this one forks.
+// Another thread makes and destroys handles while this one forks.
 SCENARIO(fork_beside_calls) {
   Plugin plugin;
   use(plugin, "{}");
@@ -276,7 +276,7 @@ SCENARIO(fork_beside_calls) {
   return 0;
 }
 
-// Signals of the host hit every call, system calls of create and destroy too.
+// The host's signals hit every call, including system calls of create and destroy.
 SCENARIO(signals_during_calls) {
   Plugin plugin;
   use(plugin, "{}");
@@ -311,7 +311,7 @@ SCENARIO(signals_during_calls) {
   return 0;
 }
 
-// Loaded, used and unloaded a thousand times, as either kind of host does it.
+// The library is loaded, used and unloaded a thousand times, as both kinds of host do it.
 SCENARIO(load_and_unload) {
   const auto rounds = [](int from, int to) {
     for (int round = from; round < to; ++round) {
@@ -320,8 +320,8 @@ SCENARIO(load_and_unload) {
       CHECK_EQ(dlclose(plugin.library), 0);
     }
   };
-  // The allocator's own stores fill up at first, and by steps: what leaks grows in
-  // each of two equal stretches.
+  // The allocator's own stores fill up at first, in steps. A leak grows in each of two
+  // equal stretches.
   Footprint seen[3];
   for (int stretch = 0; stretch < 3; ++stretch) {
     rounds(stretch == 0 ? 0 : 100 + 300 * stretch, 400 + 300 * stretch);
@@ -353,7 +353,7 @@ SCENARIO(two_copies) {
     for (int event = 0; event < 100; ++event) {
       left.feed(depth("btc_usdt", event, 10.0, 11.0));
       right.feed(depth("eth_usdt", event, 10.0, 11.0));
-      // The other copy's handle is none of theirs.
+      // Neither copy knows the other's handle.
       const Depth d = depth("xrp_usdt", event, 10.0, 11.0);
       first.on_data(right.handle, kDepth, &d);
       second.on_data(left.handle, kDepth, &d);
@@ -378,8 +378,8 @@ SCENARIO(two_copies) {
   return 0;
 }
 
-// The process' first thread has ended, and the others go on: what `/proc/self` says then is
-// that of a process without memory, descriptors or mounts.
+// The process's first thread has ended, and the others continue. `/proc/self` then
+// describes a process without memory, descriptors or mounts.
 SCENARIO(main_thread_has_ended) {
   static const pthread_t first = pthread_self();
   pthread_t worker;
@@ -403,7 +403,7 @@ SCENARIO(main_thread_has_ended) {
     });
     CHECK(line.find("lanes=ingest") != std::string::npos);
     CHECK(line.find("not known") == std::string::npos);
-    // The check for memory sees what the process has.
+    // The check for memory sees what the process really uses.
     std::vector<char> taken(std::size_t{256} << 20, 1);
     limit(RLIMIT_DATA, (std::size_t{256} << 20) + (std::size_t{8} << 20));
     CHECK(plugin.create("{}") == nullptr);

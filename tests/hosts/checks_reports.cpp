@@ -1,4 +1,4 @@
-// Latency reports: what they keep in memory, a disk that is full, a host that leaves.
+// Latency reports: what they keep in memory, a full disk, and a host that leaves.
 #include "plugin.hpp"
 
 #include <errno.h>
@@ -13,7 +13,7 @@ using namespace host;
 
 namespace {
 
-// A folder of its own, gone at the end.
+// A separate folder, removed at the end.
 struct Folder {
   char path[32] = "/tmp/signal-checks-XXXXXX";
   Folder() { CHECK(mkdtemp(path) != nullptr); }
@@ -25,8 +25,8 @@ std::string config_of(const char *placement, const char *directory, int interval
          R"(","interval_ms":)" + std::to_string(interval_ms) + "}}";
 }
 
-// Looks at the hops a hundred times, with a signal between two looks, and says by how much
-// the heap has grown, KiB. Each look would keep 72 KiB and more for the log.
+// Reads the hops a hundred times, with a signal between two reads. Returns by how much the
+// heap has grown, KiB. Each read would keep at least 72 KiB for the log.
 long growth_of_looks(const Plugin &plugin, Engine &engine) {
   signal_hop_t hops[32];
   const auto look = [&](int times) {
@@ -45,7 +45,8 @@ long growth_of_looks(const Plugin &plugin, Engine &engine) {
   return after.allocated_kib - before.allocated_kib;
 }
 
-// Intervals with a signal in the log of a folder. A line of another hop begins with its tag.
+// The number of intervals with a signal in the log of a folder. A line of another hop
+// begins with its tag.
 long intervals_with_signals(const char *folder) {
   std::ifstream log(std::string(folder) + "/latency.hlog");
   long count = 0;
@@ -85,7 +86,7 @@ SCENARIO(report_on_a_full_disk) {
       return engine.stats().report_ended == 1;
     }));
     CHECK_EQ(setrlimit(RLIMIT_FSIZE, &most), 0);
-    // What there was room for is whole lines.
+    // The part for which there was room consists of whole lines.
     std::ifstream file(std::string(folder.path) + "/latency.hlog");
     const std::string log{std::istreambuf_iterator<char>(file), {}};
     CHECK(log.size() > 1000 && log.size() <= 4096 && log.back() == '\n');
@@ -104,9 +105,9 @@ SCENARIO(report_on_a_full_disk) {
   return 0;
 }
 
-// Leaves without destroy, in the way that SIGNAL_CHECKS_END names, between two
-// intervals of a report in SIGNAL_CHECKS_FOLDER that has 200 signals in it. More are
-// under way: how many of them are in the log is chance.
+// Leaves without destroy, in the way that SIGNAL_CHECKS_END names, between two intervals of
+// a report in SIGNAL_CHECKS_FOLDER that has 200 signals in it. More signals are on their
+// way, and chance decides how many of them are in the log.
 SCENARIO(report_left_behind) {
   static Plugin plugin;
   const std::string end = std::getenv("SIGNAL_CHECKS_END");
@@ -119,7 +120,7 @@ SCENARIO(report_left_behind) {
     engine->drain();
     sleep_us(500);
   }
-  // Signals go on until a second interval has been written. It began after the 200 of before.
+  // Signals continue until a second interval has been written. It began after the first 200.
   const long before = intervals_with_signals(folder);
   long given = 200;
   CHECK(wait_for([&] {
@@ -133,7 +134,7 @@ SCENARIO(report_left_behind) {
   std::fflush(stdout);
   for (int event = 0; event < 50; ++event) engine->feed(depth("btc_usdt", 2, 10.0, 11.0));
   engine->poll();
-  // As the host's handlers do, for every signal but two.
+  // The host's handlers do this for every signal but two.
   for (const int number : {SIGHUP, SIGABRT, SIGSEGV}) std::signal(number, [](int) { std::exit(42); });
   if (end == "exit") std::exit(42);
   if (end == "_exit") _exit(42);
@@ -146,7 +147,7 @@ SCENARIO(report_left_behind) {
   return 1;
 }
 
-// Wants a whole core for a second.
+// Needs a whole core for a second.
 SCENARIO(report_under_a_quota) {
   Plugin plugin;
   Engine engine(plugin, config_of("inline", std::getenv("SIGNAL_CHECKS_FOLDER"), 3600000).c_str());
@@ -158,7 +159,7 @@ SCENARIO(report_under_a_quota) {
   return 0;
 }
 
-// The files that are made at the end find a descriptor, though the host has used all up.
+// The files that are made at the end get a descriptor, although the host has used up all others.
 SCENARIO(report_without_a_descriptor_left) {
   Folder folder;
   Plugin plugin;

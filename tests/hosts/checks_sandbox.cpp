@@ -1,4 +1,4 @@
-// Hosts that may not do what others may: a sandbox forbids a system call.
+// Hosts in a sandbox that forbids a system call.
 #include "plugin.hpp"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ std::size_t count(const std::string &text, const std::string &part) {
   return times;
 }
 
-// A host that does not sleep itself: gives ten Depths, half of them after `then`.
+// A host that does not sleep: gives ten Depths, half of them after `then`.
 void use_awake(const Plugin &plugin, const char *config, const std::function<void()> &then) {
   Engine engine(plugin, config);
   const auto drain = [&](std::size_t signals) {
@@ -44,7 +44,7 @@ void use_awake(const Plugin &plugin, const char *config, const std::function<voi
 
 }  // namespace
 
-// Lanes run wherever they may, and one line says so.
+// Lanes run on any core that they may use, and one line says so.
 SCENARIO(affinity_is_forbidden) {
   const std::pair<int, int> ways[] = {{SYS_sched_setaffinity, EPERM}, {SYS_sched_getaffinity, EINVAL}};
   for (const auto &[call, error] : ways) {
@@ -74,8 +74,8 @@ SCENARIO(affinity_is_forbidden) {
   return 0;
 }
 
-// What the machine does not say is not taken for granted: lanes leave their cores to
-// whoever may be there, all else works, and one line says why.
+// What the machine does not say is not assumed: lanes leave their cores to others that may
+// be there, everything else works, and one line says why.
 SCENARIO(machine_cannot_be_asked) {
   const auto nothing_on = [](const char *place) {
     CHECK_EQ(unshare(CLONE_NEWNS), 0);
@@ -129,8 +129,8 @@ SCENARIO(machine_cannot_be_asked) {
   return 0;
 }
 
-// Nobody waits for less or for ever, and no lane ends, where calls that sleep are refused:
-// before create, or by a sandbox that comes later.
+// Calls that sleep are refused, before create or by a later sandbox: no wait is too short
+// or endless, and no lane ends.
 SCENARIO(sleeping_is_forbidden) {
   const std::vector<int> ways[] = {{SYS_clock_nanosleep},
                                       {SYS_clock_nanosleep, SYS_nanosleep, SYS_membarrier}};
@@ -153,7 +153,7 @@ SCENARIO(sleeping_is_forbidden) {
   return 0;
 }
 
-// What the thread that creates has is its own.
+// Lanes do not inherit the settings of the thread that creates the handle.
 SCENARIO(lanes_have_the_configured_policy) {
   Plugin plugin;
   if (geteuid() != 0) return 0;
@@ -189,7 +189,7 @@ SCENARIO(lanes_have_the_configured_policy) {
     check(R"({"placement":"fused","idle":"park","policy":"inherit"})", SCHED_FIFO, 0, "");
     CHECK_EQ(sched_setscheduler(0, SCHED_OTHER, &none), 0);
   }
-  // Without the right to it.
+  // The process has no right to a real-time policy.
   rlimit least{0, 0};
   CHECK_EQ(setrlimit(RLIMIT_RTPRIO, &least), 0);
   CHECK_EQ(setuid(64321), 0);
@@ -199,8 +199,8 @@ SCENARIO(lanes_have_the_configured_policy) {
   return 0;
 }
 
-// membarrier is forbidden after a first handle: later ones work, on whatever thread,
-// and so does one that another thread has used before.
+// membarrier is forbidden after a first handle: later handles work on any thread, and so
+// does a handle that another thread has used before.
 SCENARIO(membarrier_is_forbidden_later) {
   apart([] {
     Plugin plugin;

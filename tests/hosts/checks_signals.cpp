@@ -11,8 +11,8 @@ using namespace host;
 
 namespace {
 
-// A payload as the journal lays it out: read-only, at any address, gone after
-// the call. It ends `offset` bytes before a page that nobody may read.
+// A payload as in the journal: read-only, at any address, gone after the call. It ends
+// `offset` bytes before an unreadable page.
 template <typename T> void feed_from_journal(Engine &engine, int type, const T &event, std::size_t offset) {
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   void *mapping = mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -62,7 +62,7 @@ std::vector<Got> stream(const Plugin &plugin, const char *placement, std::vector
         engine.feed(depth(symbols[which], time, bid, ask));
         expected.push_back({names[which], time, {ask - bid, (ask + bid) / 2.0, bid}});
     }
-    // Neither ring may fill: the streams must be whole to be compared.
+    // Neither ring may fill up, because only whole streams can be compared.
     if (event % 512 == 511) engine.settle();
     engine.poll();
   }

@@ -1,6 +1,7 @@
-// How much of the caller's stack the functions take, measured on a stack that was filled before.
-// Usage: checks stack_of_calls. SIGNAL_STACK_CREATE and SIGNAL_STACK_OTHERS are the most that they
-// may take, bytes; SIGNAL_STACK_MODELS is a folder of model files for the set `market`.
+// How much of the caller's stack the functions use, measured on a stack that was painted
+// beforehand. Usage: checks stack_of_calls. SIGNAL_STACK_CREATE and SIGNAL_STACK_OTHERS are
+// the most bytes that they may use; SIGNAL_STACK_MODELS is a folder of model files for the
+// set `market`.
 #include "plugin.hpp"
 
 #include <pthread.h>
@@ -15,12 +16,12 @@ namespace {
 
 constexpr std::size_t kStack = 1 << 20;
 constexpr std::uint64_t kPaint = 0xA5C3A5C3A5C3A5C3;
-// Below the frame that paints: its own calls must not be painted over.
+// Bytes below the painting frame that are left out, so that it does not paint over its own calls.
 constexpr std::size_t kOwn = 256;
 
 std::uint64_t *stack_begin;
 
-// Bytes below this frame that `doing` has written to.
+// The number of bytes below this frame to which `doing` has written.
 template <typename Doing> __attribute__((noinline)) std::size_t stack_of(Doing doing) {
   std::uint64_t here = 0;
   auto *volatile const top = reinterpret_cast<std::uint64_t *>(

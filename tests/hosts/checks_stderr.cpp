@@ -1,4 +1,4 @@
-// A host whose stderr takes no more: it goes on, at once and without a signal.
+// A host whose stderr accepts no more: the host continues, at once and without a signal.
 #include "plugin.hpp"
 
 #include <fcntl.h>
@@ -14,7 +14,7 @@ using namespace host;
 
 namespace {
 
-// As full as a writer that waits for nothing can make it.
+// Fills the descriptor as far as a non-blocking writer can.
 void fill(int descriptor) {
   const int flags = fcntl(descriptor, F_GETFL);
   CHECK_EQ(fcntl(descriptor, F_SETFL, flags | O_NONBLOCK), 0);
@@ -26,7 +26,8 @@ void fill(int descriptor) {
   CHECK_EQ(fcntl(descriptor, F_SETFL, flags), 0);
 }
 
-// Says lines on a stderr like that, and lives. Returns how many were lost.
+// Makes the library write lines to such a stderr, which the process must survive. Returns
+// how many lines were lost.
 std::uint64_t speak(const Plugin &plugin, int descriptor) {
   const int kept = dup(STDERR_FILENO), flags = fcntl(descriptor, F_GETFL);
   std::fflush(stderr);
@@ -83,7 +84,7 @@ SCENARIO(stderr_that_is_full) {
   return 0;
 }
 
-// A pipe of another user's cannot be opened again.
+// A pipe that belongs to another user cannot be opened again.
 SCENARIO(stderr_of_another_user) {
   alarm(30);
   Plugin plugin;
@@ -98,7 +99,7 @@ SCENARIO(stderr_of_another_user) {
   return 0;
 }
 
-// Every disposition is as it was; what a write raises reaches nobody.
+// Every disposition stays as it was, and a signal that a write raises reaches nobody.
 SCENARIO(stderr_without_a_reader) {
   alarm(30);
   Plugin plugin;
@@ -113,7 +114,7 @@ SCENARIO(stderr_without_a_reader) {
     CHECK_EQ(speak(plugin, ends[1]), 2u);
   }
   CHECK_EQ(caught, 0);
-  // The host's own signal, which it has not taken yet, still comes.
+  // The host's own pending signal still comes.
   sigset_t own;
   sigemptyset(&own);
   sigaddset(&own, SIGPIPE);
@@ -128,8 +129,8 @@ SCENARIO(stderr_without_a_reader) {
   return 0;
 }
 
-// A pipe whose reader goes away while it is written is met by the mask alone:
-// the second open succeeds. So is a file at the limit of this process.
+// If a pipe's reader goes away during a write, only the mask helps, because the second open
+// succeeds. The same holds for a file at this process's size limit.
 SCENARIO(stderr_at_its_limit) {
   alarm(30);
   Plugin plugin;
@@ -145,7 +146,7 @@ SCENARIO(stderr_at_its_limit) {
   return 0;
 }
 
-// A job in the background of a terminal that stops such jobs when they write.
+// A background job of a terminal that stops such jobs when they write.
 SCENARIO(stderr_of_a_background_job) {
   alarm(30);
   Plugin plugin;

@@ -1,5 +1,5 @@
-// A process that is stopped for longer than anything may take (SIGSTOP, a freezer, a
-// paused machine): nobody is blamed for it.
+// A process that is stopped for longer than anything may take (SIGSTOP, a freezer, a paused
+// machine): no lane and no host is blamed for it.
 #include "plugin.hpp"
 
 #include <signal.h>
@@ -9,7 +9,7 @@ using namespace host;
 
 namespace {
 
-// Stops this process, so long after `go`, for so many seconds.
+// Stops this process for `seconds` seconds, `after_us` after `go`.
 class Stopper {
 public:
   Stopper(unsigned after_us, unsigned seconds) {
@@ -59,7 +59,7 @@ SCENARIO(stopped_in_destroy) {
   return 0;
 }
 
-// A lane that waits for room has not used up its time meanwhile.
+// The stopped time does not count for a lane that waits for room.
 SCENARIO(stopped_while_a_lane_waits) {
   Plugin plugin;
   Engine engine(plugin, R"({"placement":"fused","idle":"park","rings":{"egress":2},
@@ -70,7 +70,7 @@ SCENARIO(stopped_while_a_lane_waits) {
     const Stopper stopper(0, 3);
     stopper.go();
   }
-  // The lane looks before the host does.
+  // The lane checks before the host does.
   sleep_us(20000);
   CHECK(wait_for([&] { return engine.poll() >= 0 && engine.stats().in_flight == 0; }));
   engine.drain();

@@ -1,9 +1,9 @@
-// What every check shares: the host's packed structs, the library as a host
-// loads it, and a recorder of what comes back.
+// What all checks share: the host's packed structs, the library as a host loads it, and a
+// recorder of signals.
 #pragma once
 
-// By its relative path: with `-I include`, `<signal.h>` of the system would
-// resolve to the library's header.
+// Included by its relative path: with `-I include`, the system's `<signal.h>` would resolve
+// to the library's header.
 #include "../../include/signal.h"
 
 #include <dlfcn.h>
@@ -89,7 +89,7 @@ static_assert(sizeof(Trade) == 131 && offsetof(Trade, trade_time) == 123);
 static_assert(sizeof(IndexPrice) == 57 && offsetof(IndexPrice, price) == 49);
 static_assert(sizeof(Bar) == 120 && offsetof(Bar, trade_count) == 112);
 
-// As strncpy does it: what fills its field has no NUL.
+// As strncpy does it: a text that fills its field has no NUL.
 template <std::size_t kSize> void copy_text(char (&field)[kSize], const char *text) {
   const std::size_t length = std::strlen(text);
   std::memcpy(field, text, length < kSize ? length : kSize);
@@ -211,7 +211,7 @@ struct Plugin {
   Plugin &operator=(const Plugin &) = delete;
 };
 
-// Gives so many Depths and waits until each has ended.
+// Gives `depths` Depths and waits until each has ended.
 inline void feed_and_settle(const Plugin &plugin, void *handle, int depths) {
   for (int event = 0; event < depths; ++event) {
     const Depth d = depth("btc_usdt", event, 10.0, 11.0);
@@ -231,7 +231,7 @@ struct Got {
   std::vector<double> values;
 };
 
-// A handle with a callback that records and insists on the right moment.
+// A handle with a callback that records signals and checks that they come at the right moment.
 class Engine {
 public:
   std::vector<Got> got;
@@ -271,7 +271,7 @@ public:
     CHECK_EQ(plugin_.stats(handle, &stats), 0);
     return stats;
   }
-  // Waits until every event has ended, then says how each did.
+  // Waits until every event has ended, then returns how each did.
   signal_stats_t settle() const;
   // Settles, then polls until nothing is left.
   void drain() {
@@ -296,17 +296,17 @@ private:
 };
 
 std::uint64_t events(const signal_stats_t &stats);
-// Every event ended in exactly one way, and the signals went somewhere.
+// Checks that every event ended in exactly one way, and that the signals are accounted for.
 void check_accounts(const signal_stats_t &stats, std::uint64_t queued = 0);
 signal_stats_t empty_stats();
-// Every function refuses it, says why, and counts it.
+// Checks that every function refuses the handle, says why, and counts the refusal.
 void check_refused(const Plugin &plugin, void *handle, const char *why);
 constexpr const char *kConfigs[] = {R"({"placement":"inline"})", R"({"placement":"fused"})",
                                     R"({"placement":"split"})"};
-// Makes a handle, sends so many Depths through it and destroys it.
+// Makes a handle, sends `depths` Depths through it and destroys it.
 void use(const Plugin &plugin, const char *config, int depths = 10);
 std::vector<pid_t> threads();
-// What a process holds, to see that nothing is left behind.
+// What a process holds, to check that nothing is left behind.
 struct Footprint {
   std::size_t threads, descriptors;
   long resident_kib, allocated_kib;
@@ -322,20 +322,20 @@ template <typename Done> bool wait_for(Done done) {
   return true;
 }
 
-// Runs `body` in a child made by fork; it must leave with this code.
+// Runs `body` in a forked child, which must exit with this code.
 void in_child(int code, const std::function<void()> &body, unsigned seconds = 30);
-// Does something in a process of its own, which must end well.
+// Runs `doing` in a separate process, which must succeed.
 void apart(const std::function<void()> &doing);
-// A system call fails from now on, on this thread and those that it makes; with
-// SECCOMP_FILTER_FLAG_TSYNC on all threads that there are.
+// Makes a system call fail from now on, for this thread and the threads that it makes; with
+// SECCOMP_FILTER_FLAG_TSYNC for all existing threads too.
 void forbid(int call, int error, unsigned flags = 0);
 
-// A number of /proc/self/status, such as "VmSize:".
+// A number from /proc/self/status, such as "VmSize:".
 long kib(const char *name);
-// Sets a soft limit of this process, as far as the hard one lets it.
+// Sets a soft limit of this process, up to the hard one.
 void limit(__rlimit_resource resource, rlim_t most);
 
-// What the library says while something is done.
+// What the library prints while `doing` runs.
 template <typename Doing> std::string said(Doing doing) {
   std::FILE *file = std::tmpfile();
   const int kept = dup(STDERR_FILENO);

@@ -1,7 +1,7 @@
-// The crash that this library replaces, as a host that looks for it: strategies
-// with a virtual `on_factor` come and go all the time while events flow at full
-// speed. Every callback must run on the host's own thread, inside its poll, and
-// no strategy may be called once its destruction has begun.
+// A host that looks for the crash that this library replaces: strategies with a virtual
+// `on_factor` come and go all the time while events flow at full speed. Every callback must
+// run on the host's own thread, inside its poll, and no strategy may be called once its
+// destruction has begun.
 //
 // Usage: churn [--seconds N] [--call-anyway]
 // The library is SIGNAL_LIB_PATH; only the host's five functions are needed. Exits
@@ -27,7 +27,7 @@ thread_local const pid_t this_thread = host::tid();
 bool call_anyway = false;
 bool polling = false;
 
-// A few hundred steps are a few hundred nanoseconds.
+// A few hundred steps take a few hundred nanoseconds.
 void wait(int steps) {
   for (int step = 0; step < steps; ++step) asm volatile("" ::: "memory");
 }
@@ -37,15 +37,15 @@ struct Findings {
 } found;
 std::uint64_t calls = 0, made = 0, destroyed = 0, registered = 0;
 
-// What the host's strategies are: an abstract base, called through its table of
-// virtual functions. While the base's destructor runs, that table's entry is the
-// pure virtual one: "pure virtual method called".
+// The host's strategies: an abstract base, called through its table of virtual functions.
+// While the base's destructor runs, the entry in that table is the pure virtual one: "pure
+// virtual method called".
 class Strategy {
 public:
   explicit Strategy(int number) : number_(number) { alive_.store(kAlive); }
   virtual ~Strategy() {
     alive_.store(kDead);
-    // A strategy's own clean-up takes its time.
+    // A strategy's own clean-up takes time.
     wait(200);
   }
   Strategy(const Strategy &) = delete;
@@ -95,9 +95,9 @@ private:
   std::vector<long long> times_;
 };
 
-// A strategy's memory outlives it here, so that a call on a dead one is seen
-// rather than left to chance: `state` is poisoned when the destruction begins, the
-// rest when it has ended.
+// A strategy's memory outlives it here, so that a call on a dead one is detected rather
+// than left to chance: `state` is poisoned when the destruction begins, the other bytes
+// when it has ended.
 struct Place {
   std::atomic<std::uint64_t> state{kDead};
   std::atomic<bool> listed{false};
@@ -118,7 +118,7 @@ void make(Place &place, int number) {
   ++made;
 }
 
-// It stays listed: who is called before `unlist` calls a dead object.
+// The strategy stays listed: a call before it leaves the list reaches a dead object.
 void destroy(Place &place) {
   place.state = kDead;
   place.strategy()->~Strategy();
@@ -126,8 +126,8 @@ void destroy(Place &place) {
   ++destroyed;
 }
 
-// What `user_data` points to; it comes and goes as well, and lies dead for a long
-// while before its place is taken again.
+// What `user_data` points to. It comes and goes too, and stays dead for a long while before
+// its place is used again.
 struct Trampoline {
   std::atomic<std::uint64_t> state{kDead};
 };
@@ -154,7 +154,7 @@ void dispatch(const char *symbol, long long time, const double *values, int coun
   if (!foreign) inside_a_callback();
 }
 
-// The host's five functions, and the counters where there are any.
+// The host's five functions, and the counters if the library has them.
 struct Library {
   decltype(&signal_create) create;
   decltype(&signal_register_callback) register_callback;
@@ -197,7 +197,7 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// One process: its strategies, its handle and what it has seen.
+// One process: its strategies, its handle and its counts.
 class Host {
 public:
   std::uint64_t depths = 0, signals = 0, delivered = 0, handles = 0;
@@ -209,8 +209,8 @@ public:
     for (Place &place : places) make(place, number_++);
   }
 
-  // The life of a handle: events as fast as they can be given, or with a strategy's
-  // work between them; everything else at times.
+  // The life of a handle: events as fast as possible, or with a strategy's work between
+  // them; everything else now and then.
   void live(const char *config, double until, int work) {
     work_ = work;
     handle_ = library_.create(config);
@@ -223,8 +223,7 @@ public:
     }
     if (trampoline_ == nullptr) set_callback();
     account(depths_before, callbacks_before);
-    // Signals may be queued and the strategies are on their way out, as when the
-    // host stops.
+    // Signals may be queued and the strategies are being destroyed, as when the host stops.
     for (int event = 0; event < 100; ++event) feed();
     destroy(places[0]);
     library_.destroy(handle_);
@@ -233,7 +232,7 @@ public:
     drop_trampoline();
   }
 
-  // A strategy that is called may end another one, or have the host go on.
+  // A called strategy may end another one, or make the host continue.
   void inside() {
     if (random_.below(64) != 0) return;
     CHECK_EQ(library_.poll_callbacks(handle_), 0);
@@ -279,8 +278,8 @@ private:
     return made;
   }
 
-  // Between a strategy's death and its leaving the list the host goes on: a
-  // callback made from here would find it dead.
+  // The host continues between a strategy's death and its removal from the list: a callback
+  // made from here would find it dead.
   void replace(Place &place) {
     destroy(place);
     if (random_.below(4) == 0) feed();
@@ -305,7 +304,7 @@ private:
     trampoline_ = nullptr;
   }
 
-  // Lets everything arrive; then each event has ended and each signal has come.
+  // Lets everything arrive; afterwards each event has ended and each signal has come.
   void account(std::uint64_t depths_before, std::uint64_t callbacks_before) {
     if (library_.stats == nullptr) return;
     signal_stats_t stats{};
@@ -348,7 +347,7 @@ int main(int argc, char **argv) {
       return 2;
     }
   }
-  // Each kind of lane, and one more often than the others: the default.
+  // Each kind of lane; the default comes in one more form than the others.
   const char *const configs[] = {
       "{}", R"({"placement":"fused","idle":"spin","factors":"market","model":"none"})",
       R"({"placement":"split","idle":"park"})", R"({"placement":"inline"})",
@@ -357,7 +356,7 @@ int main(int argc, char **argv) {
   Host host(library);
   running = &host;
   const double start = now();
-  // A few hundred lives of a handle in 20 s, and some long ones.
+  // In 20 s there are a few hundred lives of a handle, some of them long.
   for (std::size_t life = 0; now() < start + seconds; ++life) {
     const double length = life % 11 == 10 ? 1.0 : 0.05;
     const int work = life / 5 % 2 == 0 ? 0 : 2000;

@@ -1,6 +1,5 @@
-// What not to do: a libsignal.so with a scan thread of its own that calls the
-// host's callback directly, as the library did that this one replaces. The churn
-// host must find it out.
+// What not to do: a libsignal.so whose own scan thread calls the host's callback directly,
+// as the library did that this one replaces. The churn host must detect it.
 #include <atomic>
 #include <chrono>
 #include <cstring>

@@ -1,5 +1,5 @@
-// A host with two megabytes of static thread-local storage, which glibc takes out of
-// each new thread's stack.
+// A host with two megabytes of static thread-local storage, which glibc takes from each new
+// thread's stack.
 #include "../plugin.hpp"
 
 using namespace host;

@@ -1,5 +1,5 @@
-// Handles made while a `dlopen` is under way: on its own thread, in the constructor of
-// the plugin that the first argument names, or beside it.
+// Handles made while a `dlopen` is in progress: on its own thread, in the constructor of
+// the plugin that the first argument names, or on another thread.
 #include "../plugin.hpp"
 
 #include <atomic>
@@ -25,7 +25,7 @@ void beside(const char *plugin_path) {
   CHECK(handle != nullptr);
   feed_and_settle(plugin, handle, 10);
   plugin.destroy(handle);
-  // Still there: nothing of the above has waited for it.
+  // The constructor is still running: nothing above has waited for it.
   CHECK_EQ(word.load(), 1);
   word = 2;
   loading.join();

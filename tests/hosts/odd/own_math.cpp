@@ -1,5 +1,5 @@
-// A host that exports mathematical functions of its own, as a compiler's library brings them. Its
-// arguments are model files with check files: they are met all the same.
+// A host that exports its own mathematical functions, as a compiler's library brings them.
+// Its arguments are model files with check files, which must pass all the same.
 #include "../plugin.hpp"
 
 using namespace host;
@@ -13,7 +13,7 @@ float logf(float) { return 42.0F; }
 }
 
 int main(int argc, char **argv) {
-  // What the dynamic linker finds first.
+  // The dynamic linker finds the host's function first.
   CHECK_EQ(reinterpret_cast<double (*)(double)>(dlsym(RTLD_DEFAULT, "exp"))(0.0), 42.0);
   Plugin plugin;
   for (int file = 1; file < argc; ++file) {

@@ -1,5 +1,5 @@
-// A host whose allocator refuses everything once there is a handle of the configuration that
-// is given, until that has been destroyed. It says how often it was asked.
+// A host whose allocator refuses everything from the create of a handle with the given
+// configuration until its destroy. It prints how often the allocator was asked.
 #include "../plugin.hpp"
 
 #include <atomic>
@@ -28,7 +28,7 @@ bool refuse() {
 
 }  // namespace
 
-// In place of the C library's, for the library too.
+// These replace the C library's functions, for the library too.
 extern "C" {
 void *malloc(std::size_t bytes) noexcept { return refuse() ? nullptr : __libc_malloc(bytes); }
 void *calloc(std::size_t count, std::size_t bytes) noexcept { return refuse() ? nullptr : __libc_calloc(count, bytes); }
@@ -59,7 +59,7 @@ int main(int argc, char **argv) {
   refusing = true;
   for (int round = 0; round < 8; ++round) {
     for (int event = 0; event < 40; ++event) {
-      // New instruments; some that are written in two ways, which is said, and some that are refused.
+      // New instruments: some are written in two ways, which is reported, and some are refused.
       char symbol[32];
       std::snprintf(symbol, sizeof symbol, event % 10 == 9 ? "a%d_%dusdt" : "a%d%d_usdt", round, event - event % 10 / 9);
       Depth d = depth(symbol, round * 40 + event, 10.0, event % 10 == 5 ? 9.0 : 11.0);
@@ -82,7 +82,7 @@ int main(int argc, char **argv) {
     plugin.on_data(handle, 999, nullptr);
     CHECK(plugin.poll_callbacks(&stats) < 0);
     CHECK(plugin.last_error() != nullptr);
-    // Several intervals of the report.
+    // Long enough for several intervals of the report.
     usleep(60000);
   }
   for (const char *config : {R"({"placement":"nowhere"})", "{}"}) {

@@ -1,4 +1,4 @@
-// A plugin whose constructor, under `dlopen`, makes a handle and uses it.
+// A plugin whose constructor makes and uses a handle during `dlopen`.
 #include "../plugin.hpp"
 
 namespace {

@@ -1,5 +1,5 @@
-// A plugin whose constructor, under `dlopen`, waits until its host says go on: the
-// word is at the address that the environment has.
+// A plugin whose constructor waits, during `dlopen`, until its host tells it to continue.
+// The environment has the address of the word that they use.
 #include <unistd.h>
 
 #include <atomic>
@@ -13,7 +13,7 @@ struct Slow {
         std::strtoull(std::getenv("SIGNAL_TEST_WORD"), nullptr, 16));
     *word = 1;
     for (int look = 0; look < 20000 && *word == 1; ++look) usleep(1000);
-    // Nobody came: 3.
+    // 3 means that nobody came.
     int expected = 1;
     word->compare_exchange_strong(expected, 3);
   }

@@ -1,9 +1,9 @@
-// Calls that are refused, on threads whose first touch of the library they are. They
-// must touch no allocator: they may come from a signal handler in the middle of one.
+// Refused calls on threads that have not used the library before. They must not call the
+// allocator, because they may come from a signal handler that has interrupted it.
 //
 // host plain | keys | static_tls LIBRARY...
-//   keys: the host has taken the thread-specific words that need no memory.
-//   static_tls: each LIBRARY takes static thread-local storage, until there is none.
+//   keys: the host has taken the thread-specific keys that need no memory.
+//   static_tls: each LIBRARY takes static thread-local storage, until none is left.
 #include "../plugin.hpp"
 
 #include <pthread.h>
@@ -24,7 +24,7 @@ void __libc_free(void *);
 
 namespace {
 
-// In the program itself they have their place when the thread starts.
+// Variables of the program itself have their storage when the thread starts.
 __thread bool counting = false;
 __thread int calls = 0;
 
@@ -101,7 +101,7 @@ bool says(const char *what) {
 
 constexpr const char *kNoHandle = "not a live handle";
 
-// Each thread has a text of its own, and a new one none.
+// Each thread has its own text, and a new thread has none.
 void texts_belong_to_threads() {
   CHECK(plugin->last_error() == nullptr);
   for (int round = 0; round < 20; ++round) {
@@ -111,7 +111,7 @@ void texts_belong_to_threads() {
       CHECK(says(kNoHandle));
       on_a_fresh_thread([] { CHECK(plugin->last_error() == nullptr); });
       CHECK(says(kNoHandle));
-      // A text that had to be made takes its place.
+      // A text that has to be allocated replaces it.
       CHECK(plugin->create("{") == nullptr);
       CHECK(says("configuration"));
       CHECK_EQ(plugin->poll_callbacks(none), SIGNAL_ERROR_HANDLE);
@@ -121,7 +121,7 @@ void texts_belong_to_threads() {
   CHECK(plugin->last_error() == nullptr);
 }
 
-// What health says is made in a room of its own.
+// The text that health makes has a buffer of its own.
 void a_text_without_memory_belongs_to_its_thread() {
   void *handle = plugin->create(R"({"placement":"inline","assets":["NONEUSDT"]})");
   CHECK(handle != nullptr);
@@ -139,7 +139,7 @@ void a_text_without_memory_belongs_to_its_thread() {
 }
 
 void nothing_is_allocated() {
-  // The very first call of all, and the first on other threads.
+  // This covers the very first call of all, and the first on other threads.
   for (int round = 0; round < 3; ++round) {
     on_a_fresh_thread([] {
       CHECK_EQ(allocator_calls([] {
@@ -167,7 +167,7 @@ void nothing_is_allocated_in_a_handler() {
   });
 }
 
-// Another thread is inside.
+// Another thread is inside the handle.
 void nothing_is_allocated_where_another_is_inside() {
   void *handle = plugin->create(R"({"placement":"inline"})");
   CHECK(handle != nullptr);
@@ -194,7 +194,7 @@ void nothing_is_allocated_where_another_is_inside() {
   plugin->destroy(handle);
 }
 
-// Threads one after another, which get each other's stacks and so their names.
+// Threads run one after another and get each other's stacks, and so their names.
 void a_handle_goes_from_thread_to_thread() {
   for (int thread = 0; thread < 200; ++thread) {
     on_a_fresh_thread([thread] {
@@ -215,7 +215,7 @@ void a_handle_goes_from_thread_to_thread() {
   }
 }
 
-// More threads at once than there are places in the library's own table.
+// More threads run at once than there are places in the library's own table.
 void many_threads_at_once() {
   constexpr int kThreads = 1040;
   static std::atomic<int> own{0}, lost{0};
@@ -233,7 +233,7 @@ void many_threads_at_once() {
   CHECK_EQ(own + lost, kThreads);
   CHECK(own >= 1000);
   std::printf("threads with a text of their own %d, without %d\n", own.load(), lost.load());
-  // They have left, and so there is room.
+  // The threads have ended, so there is room again.
   on_a_fresh_thread([] {
     CHECK_EQ(plugin->poll_callbacks(none), SIGNAL_ERROR_HANDLE);
     CHECK(says(kNoHandle));

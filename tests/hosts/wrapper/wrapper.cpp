@@ -1,5 +1,5 @@
-// A host on signal.hpp. Loads the library that SIGNAL_LIB_PATH names, or with
-// -DLINKED uses the one that it is linked with. Exits 0 if everything holds.
+// A host that uses signal.hpp. It loads the library that SIGNAL_LIB_PATH names, or with
+// -DLINKED uses the one that it is linked with. It exits 0 if everything holds.
 #include "../../../include/signal.hpp"
 
 #include <atomic>
@@ -21,7 +21,7 @@
     }                                                                                    \
   } while (0)
 
-// A host's own struct of the same layout.
+// A host's own struct with the same layout.
 namespace mine {
 #pragma pack(push, 1)
 struct Book {
@@ -77,7 +77,7 @@ template <typename Done> void until(Done done) {
 }
 
 void events_and_callbacks() {
-  // On a busy machine a lane comes round late.
+  // On a busy machine a lane makes progress late.
   const char *const fused = R"({"placement":"fused","model":"none","health":{"stall_us":60000000}})";
   for (const char *config : {kInline, fused}) {
     Signal signal(library(), config);
@@ -126,7 +126,7 @@ void plain_callbacks() {
   signal.on_signal(count, &calls);
   signal.on_data(depth(1, 1.0));
   CHECK(signal.poll() == 1 && calls == 1);
-  // Cleared: signals wait.
+  // The callback is cleared, so signals wait.
   signal.on_signal(nullptr, nullptr);
   signal.on_data(depth(2, 2.0));
   CHECK(signal.poll() == 0 && signal.stats().queued == 1);
@@ -135,7 +135,7 @@ void plain_callbacks() {
 }
 
 void what_throws() {
-  // The constructor, with the library's reason.
+  // The constructor throws with the library's reason.
   try {
     Signal signal(library(), R"({"placement":"sideways"})");
     CHECK(false);
@@ -150,14 +150,14 @@ void what_throws() {
       CHECK(std::strlen(error.what()) > 0);
     }
   }
-  // Any library that is none of ours.
+  // A library that is not ours.
   try {
     godzilla::Library::open("libm.so.6");
     CHECK(false);
   } catch (const std::runtime_error &error) {
     CHECK(std::strstr(error.what(), "libm.so.6 has no function signal_create") != nullptr);
   }
-  // A callback, through poll and through on_data.
+  // A callback throws, through poll and through on_data.
   for (const bool from_data : {false, true}) {
     Signal signal(library(), from_data ? R"({"placement":"inline","deliver":"on_data"})" : kInline);
     signal.on_signal([](std::string_view, long long time, span<const double>) {
@@ -194,7 +194,7 @@ void moves() {
     third = std::move(self);
     third.on_data(depth(3, 3.0));
     CHECK(third.poll() == 1 && *alive == 3);
-    // What was moved from may be assigned to.
+    // A moved-from object may be assigned to.
     first = Signal(library(), kInline);
     first.on_data(depth(1, 1.0));
     CHECK(first.poll_batch().size() == 1);
@@ -202,8 +202,7 @@ void moves() {
   CHECK(alive.use_count() == 1);
 }
 
-// A callback may replace itself and destroy its object: what it has captured
-// lives until it returns.
+// A callback may replace itself and destroy its object: its captures live until it returns.
 void callbacks_that_end_themselves() {
   const auto alive = std::make_shared<int>(0);
   for (const char *config : {kInline, R"({"placement":"inline","deliver":"on_data"})"}) {
@@ -251,7 +250,7 @@ void batches() {
   CHECK(batch[0].values[2] == 1.0);
   batch = signal.poll_batch();
   CHECK(batch.size() == 2 && batch[1].values[2] == 4.0);
-  // Nothing is new, but what is out is freed.
+  // Nothing is new, but the batch that is out is freed.
   for (int time = 5; time <= 8; ++time) signal.on_data(depth(time, time));
   CHECK(signal.stats().conflated_egress == 1);
   batch = signal.poll_batch();
@@ -260,7 +259,7 @@ void batches() {
   CHECK(signal.poll_batch(0).empty());
   for (int time = 9; time <= 12; ++time) signal.on_data(depth(time, time));
   CHECK(signal.stats().conflated_egress == 1);
-  // All but one of the ring's slots, so that there is news.
+  // This takes all but one of the ring's slots, so that there is news.
   CHECK(signal.poll_batch(~std::size_t{0}).size() == 3);
   CHECK(signal.has_news() && signal.poll_batch().size() == 1);
   int calls = 0;
@@ -269,8 +268,8 @@ void batches() {
   CHECK(signal.poll() == 1 && calls == 1);
 }
 
-// Another thread is inside: the library refuses a new callable, and the one that
-// runs lives on, with all that it holds.
+// Another thread is inside: the library refuses a new callable, and the running one stays
+// alive with everything that it holds.
 void callbacks_that_are_in_use() {
   Signal signal(library(), R"({"placement":"inline"})");
   const auto alive = std::make_shared<int>(0);
