@@ -1,5 +1,5 @@
-//! Any bytes as the host's events: no crash, each event accounted for, finite
-//! factors of ordinary numbers.
+//! Any bytes as the host's events: no crash, each event accounted for, and finite factors
+//! from ordinary numbers.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -149,7 +149,7 @@ SCENARIO(limited_real_time) {
   return 0;
 }
 
-// A user who has this many threads is refused more; root may have any number.
+// A user who has this many threads gets no more; root may have any number.
 SCENARIO(limited_threads) {
   int made = 0, refused = 0;
   for (const char *config : kConfigs) {

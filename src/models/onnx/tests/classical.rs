@@ -334,7 +334,7 @@ fn where_runtimes_differ_there_are_two_readings_and_a_doubt() {
             ("classlabels_ints", Ints(&[0, 1])),
         ],
     );
-    // The label alone is the same in all runtimes.
+    // The label by itself is the same in all runtimes.
     assert_eq!(
         read(&score, Reading::Runtime, &[2.0]),
         (vec![1.0], String::new())
