@@ -347,7 +347,7 @@ int main(int argc, char **argv) {
       return 2;
     }
   }
-  // Each kind of lane; the default comes in one more form than the others.
+  // Each kind of lane; the default kind appears more than once.
   const char *const configs[] = {
       "{}", R"({"placement":"fused","idle":"spin","factors":"market","model":"none"})",
       R"({"placement":"split","idle":"park"})", R"({"placement":"inline"})",
