@@ -14,8 +14,8 @@ use signal::factors::{Depth, FactorSet, Ranged};
 use signal::replay::{self, Feed};
 use signal::{Config, Engine, Registry};
 
-/// Order flow at the best prices, and the side to which the sizes pull the price.
 /// Order flow at the best prices, and how far the sizes pull the price.
+///
 /// | factor | definition | unit |
 /// |---|---|---|
 /// | `flow` | order flow imbalance, a mean over about `span` books | size |

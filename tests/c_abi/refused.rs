@@ -31,9 +31,8 @@ fn a_refused_call_on_a_fresh_thread_allocates_nothing() {
         let output = run(host(&program).arg(mode));
         output.expect_code(0);
         println!("{mode}: {}", output.stdout);
-        // Without the system's thread-specific keys the library uses its own table, which
-        // can be full.
-        // can be full.
+        // Without the system's thread-specific keys the library uses its own table, which can be
+        // full.
         assert_eq!(output.stdout.contains("without 0"), mode == "plain");
     }
 }
