@@ -152,3 +152,93 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
         self.recorder.finish();
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::messages::market::Trade;
+    use crate::messages::wire::{Encode, Events};
+    use crate::messages::{Body, Ends, Event, InstrumentId, Meta, PairId};
+    use crate::os::clock::Clock;
+    use crate::sync::ring::{Receiver, Sender, ring};
+    use crate::telemetry::counters::Snapshot;
+    use crate::telemetry::hops;
+
+    /// The numbers of events, and minus the numbers of markers, in the order of arrival.
+    #[derive(Default)]
+    struct Seen {
+        all: Vec<i64>,
+        idle: usize,
+    }
+
+    impl Accept<Events> for Seen {
+        fn accept(&mut self, event: &Event<'_>, _: &mut Trace) {
+            self.all.push(event.meta.input_sequence as i64);
+        }
+        fn on_marker(&mut self, marker: Marker) {
+            self.all.push(-(marker.number() as i64));
+        }
+        fn idle(&mut self) {
+            self.idle += 1;
+        }
+    }
+
+    fn work() -> (Sender, Work<Events, Seen, Receiver>) {
+        let (sender, inlet) = ring(8, Events::words(4));
+        let clock = Clock::new(false);
+        let (recorder, _) = hops::recorder(&[], &clock);
+        let trace = Trace::new(clock, Stage::Factor, Stage::Factor, 1);
+        let head = Seen::default();
+        let work = Work::new(inlet, Stage::Factor, head, trace, recorder, Counters::new());
+        (sender, work)
+    }
+
+    fn send_event(sender: &mut Sender, number: u64) {
+        let event = Event {
+            meta: Meta {
+                input_sequence: number,
+                instrument: InstrumentId(0),
+                timestamp: 0,
+                arrival: 0,
+            },
+            pair: PairId(0),
+            ends: Ends::Event,
+            body: Body::Trade(Trade {
+                timestamp: 0,
+                price: 1.0,
+                volume: 1.0,
+                side: 0,
+            }),
+        };
+        let sent = sender.try_send(|words| Events::encode(&event, 0, words));
+        sent.expect("there is room");
+    }
+
+    fn send_marker(sender: &mut Sender, number: u64) {
+        let sent = sender.try_send(|words| Events::encode_marker(Marker(number), words));
+        sent.expect("there is room");
+    }
+
+    #[test]
+    fn a_marker_arrives_between_the_events_around_it() {
+        let (mut sender, mut work) = work();
+        send_event(&mut sender, 1);
+        send_marker(&mut sender, 1);
+        send_event(&mut sender, 2);
+        assert_eq!((work.turn(), work.head.idle), (3, 0));
+        assert_eq!(work.head.all, [1, -1, 2]);
+        assert_eq!((work.turn(), work.head.idle), (0, 1));
+    }
+
+    #[test]
+    fn a_marker_that_is_discarded_is_no_lost_event() {
+        let (mut sender, mut work) = work();
+        send_event(&mut sender, 1);
+        send_marker(&mut sender, 1);
+        send_event(&mut sender, 2);
+        assert_eq!(work.discard(), 3);
+        let counters = Snapshot::of(std::slice::from_ref(&work.counters));
+        assert_eq!(counters.get(Counter::DroppedStageStopped), 2);
+        assert!(work.head.all.is_empty());
+    }
+}
