@@ -1,6 +1,7 @@
 //! Line charts as SVG: a figure against a size that grows, on a logarithmic axis.
 
 use plotters::prelude::*;
+use signal_command::number;
 
 const COLOURS: [RGBColor; 2] = [RGBColor(214, 96, 22), RGBColor(31, 97, 168)];
 const SIZE: (u32, u32) = (760, 460);
@@ -72,8 +73,8 @@ fn draw_into(
         .y_desc("ns")
         .light_line_style(WHITE)
         .bold_line_style(RGBColor(225, 225, 225))
-        .x_label_formatter(&|value| format!("{value:.0}"))
-        .y_label_formatter(&|value| format!("{value:.0}"))
+        .x_label_formatter(&|value| size_label(*value))
+        .y_label_formatter(&|value| number(value.round() as u64))
         .draw()?;
     for (line, colour) in lines.iter().zip(COLOURS.iter().cycle()) {
         let style = colour.stroke_width(2);
@@ -98,6 +99,13 @@ fn draw_into(
         .draw()?;
     root.present()?;
     Ok(())
+}
+
+/// Sizes of 1, 2 and 5 and their decades. Those in between would run into each other.
+fn size_label(size: f64) -> String {
+    let label = number(size.round() as u64);
+    let has_room = label.starts_with(['1', '2', '5']);
+    if has_room { label } else { String::new() }
 }
 
 #[cfg(test)]

@@ -22,4 +22,7 @@ mod source;
 mod synthetic;
 mod waiter;
 
+/// As tables show it.
+pub use print::number;
+
 pub use cli::main;

@@ -197,7 +197,7 @@ fn describe(received: &Received) -> String {
 const SHOWN_VALUES: usize = 8;
 
 /// A number with thousands separators.
-fn number(value: u64) -> String {
+pub fn number(value: u64) -> String {
     HumanCount(value).to_string()
 }
 
