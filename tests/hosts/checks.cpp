@@ -3,10 +3,12 @@
 #include "plugin.hpp"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -35,14 +37,29 @@ void sleep_us(unsigned us) {
   nanosleep(&time, nullptr);
 }
 
+// Calls with the folder and each name in it. Not by opendir, which needs memory that a limit may
+// not leave.
+template <typename Entry>
+static void each_entry(const char *path, Entry take) {
+  const int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  CHECK(folder >= 0);
+  alignas(dirent64) char entries[4096];
+  for (long bytes; (bytes = syscall(SYS_getdents64, folder, entries, sizeof entries)) != 0;) {
+    CHECK(bytes > 0);
+    for (long at = 0; at < bytes;) {
+      const auto *entry = reinterpret_cast<const dirent64 *>(entries + at);
+      take(folder, entry->d_name);
+      at += entry->d_reclen;
+    }
+  }
+  close(folder);
+}
+
 std::vector<pid_t> threads() {
   std::vector<pid_t> ids;
-  DIR *tasks = opendir("/proc/self/task");
-  CHECK(tasks != nullptr);
-  while (const dirent *entry = readdir(tasks)) {
-    if (entry->d_name[0] != '.') ids.push_back(std::atoi(entry->d_name));
-  }
-  closedir(tasks);
+  each_entry("/proc/self/task", [&](int, const char *name) {
+    if (name[0] != '.') ids.push_back(std::atoi(name));
+  });
   std::sort(ids.begin(), ids.end());
   return ids;
 }
@@ -50,16 +67,13 @@ std::vector<pid_t> threads() {
 // Does not count the file of claimed cores, which each copy of the library opens once.
 static std::size_t descriptors() {
   const char *claims = std::getenv("SIGNAL_CORE_CLAIMS");
-  DIR *open = opendir("/proc/self/fd");
-  CHECK(open != nullptr);
   std::size_t count = 0, kept = 0;
-  while (const dirent *entry = readdir(open)) {
+  each_entry("/proc/self/fd", [&](int folder, const char *name) {
     char target[4096];
-    const ssize_t length = readlinkat(dirfd(open), entry->d_name, target, sizeof target);
+    const ssize_t length = readlinkat(folder, name, target, sizeof target);
     const bool is_kept = claims != nullptr && length > 0 && claims == std::string(target, static_cast<std::size_t>(length));
     ++(is_kept ? kept : count);
-  }
-  closedir(open);
+  });
   CHECK(kept <= 1);
   return count;
 }

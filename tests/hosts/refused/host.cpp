@@ -178,7 +178,7 @@ void nothing_is_allocated_where_another_is_inside() {
         on_a_fresh_thread([handle] {
           const int made = allocator_calls([handle] {
             CHECK_EQ(plugin->poll_callbacks(handle), SIGNAL_ERROR_BUSY);
-            CHECK(says("under way"));
+            CHECK(says("in progress"));
             plugin->register_callback(handle, ignore, nullptr);
             plugin->destroy(handle);
           });
