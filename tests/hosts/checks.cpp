@@ -79,8 +79,6 @@ static std::size_t descriptors() {
 }
 
 Footprint footprint() {
-  // Memory that the allocator keeps for later comes in megabytes and is not a leak.
-  malloc_trim(0);
   // A kernel without statm would give "0 0".
   long pages = 0, resident = 0;
   std::FILE *statm = std::fopen("/proc/self/statm", "r");
