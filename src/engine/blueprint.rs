@@ -9,7 +9,7 @@ use super::start::boxed;
 use crate::config::{Config, ModelEntry, NamedFile};
 use crate::error::content::{quoted, shortened};
 use crate::error::{Error, suggestion};
-use crate::factors::{Entry, Prepared};
+use crate::factors::{Entry, FactorBank, Prepared};
 use crate::messages::Names;
 use crate::models::{self, Iterations, Kind, Model, Wanted};
 use crate::pipeline::build::{Stages, Widths};
@@ -187,16 +187,17 @@ impl Blueprint {
         let factor = (0..shards).map(|shard| {
             let (shards, names) = (Shards::new(shards), names.clone());
             let share = shards.share(instruments);
-            let banks = self.sets.iter().map(|(_, set)| set.bank(share)).collect();
-            match shards.count() {
+            let banks = self.sets.iter().map(|set| bank(set, share));
+            let banks = banks.collect::<Result<_, Error>>()?;
+            Ok(match shards.count() {
                 1 => Factor::new(banks, selection, triggers, names, pairs),
                 _ => {
                     let place = (shards, shard);
                     Factor::of_shard(place, banks, selection, triggers, names, pairs)
                 }
-            }
+            })
         });
-        let factor = factor.collect();
+        let factor = factor.collect::<Result<_, Error>>()?;
         self.models.truncate(shards);
         for model in self.models.iter_mut().flatten() {
             model.reserve(instruments);
@@ -223,6 +224,31 @@ impl Blueprint {
             },
         }))
     }
+}
+
+/// The set's states. A set that is not a Rust type of fixed width must keep what it promised.
+fn bank(
+    (entry, set): &(Entry, Prepared),
+    instruments: usize,
+) -> Result<Box<dyn FactorBank>, Error> {
+    let bank = set.bank(instruments);
+    let factors = set.factors().count();
+    if bank.width() != factors {
+        return Err(Error::Config(format!(
+            "factors: set {} writes {} values for {factors} factors; expected one for each",
+            entry.name,
+            bank.width()
+        )));
+    }
+    if bank.shadow().index() != instruments {
+        return Err(Error::Config(format!(
+            "factors: set {} has its shadow at {} for {instruments} instruments; expected it behind \
+             them",
+            entry.name,
+            bank.shadow().index()
+        )));
+    }
+    Ok(bank)
 }
 
 /// The model stage of each lane that has one. The models are divided as evenly as possible,

@@ -15,8 +15,8 @@ pub trait FactorBank: Send {
     fn name(&self) -> &'static str;
     /// Number of factors.
     fn width(&self) -> usize;
-    /// The state that belongs to no instrument. The same functions can be exercised on it without
-    /// an effect on any instrument.
+    /// The state that belongs to no instrument, in the place after all instruments'. The same
+    /// functions can be exercised on it without an effect on any instrument.
     fn shadow(&self) -> InstrumentId;
     /// Tells the state which instrument it belongs to, before that instrument's first event.
     fn on_instrument(&mut self, id: InstrumentId, instrument: &Instrument);

@@ -143,8 +143,8 @@ pub use test0000::Test0000;
 ///
 /// The engine makes one value for each instrument, calls the `on_` functions with that instrument's
 /// checked events in their order, and [`write`](Self::write) after an event that triggers a vector.
-/// All calls come from one lane. Only [`new`](Self::new) may allocate, lock, log or wait: the
-/// others are the hot path.
+/// All calls come from one lane. Only [`new`](Self::new), [`save`](Self::save) and
+/// [`load`](Self::load) may allocate, lock, log or wait: the others are the hot path.
 pub trait FactorSet<const N: usize>: Sized + Send + 'static {
     /// The name that the configuration uses.
     const NAME: &'static str;
@@ -175,7 +175,8 @@ pub trait FactorSet<const N: usize>: Sized + Send + 'static {
     }
 
     /// Which instrument this state belongs to: its name, its exchange and its type. Called once,
-    /// before the instrument's first event and before [`load`](Self::load).
+    /// before the instrument's first event and before [`load`](Self::load). The state that belongs
+    /// to no instrument ([`FactorBank::shadow`]) is told none.
     fn on_instrument(&mut self, instrument: &Instrument) {
         let _ = instrument;
     }

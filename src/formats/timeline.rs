@@ -58,7 +58,8 @@ impl Timeline {
         step
     }
 
-    /// Takes the arrivals of the part of the recording that follows.
+    /// Takes the arrivals of the part of the recording that follows. If that part begins before
+    /// this one's latest arrival, by less than a second, that time is counted twice.
     pub fn goes_on(&mut self, later: Timeline) {
         if let Some((first, latest)) = later.span {
             self.take(first);
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn two_parts_take_as_long_as_the_whole() {
+    fn two_parts_take_as_long_as_the_whole_but_for_what_they_share() {
         let arrivals = [5, 7, 9_000, 8_000, 0, 3 * HOUR, 3 * HOUR + 40];
         let whole = of(&arrivals).1;
         for cut in 0..=arrivals.len() {
@@ -147,5 +148,15 @@ mod tests {
             both.goes_on(part(&arrivals[cut..]));
             assert_eq!(both.elapsed_ns(), whole, "cut at {cut}");
         }
+        let part = |arrivals: [i64; 2]| {
+            let mut timeline = Timeline::default();
+            arrivals.iter().for_each(|&recv_ns| {
+                timeline.take(recv_ns);
+            });
+            timeline
+        };
+        let mut both = part([0, 9_000]);
+        both.goes_on(part([8_000, 10_000]));
+        assert_eq!(both.elapsed_ns(), 11_000);
     }
 }

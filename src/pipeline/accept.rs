@@ -14,9 +14,6 @@ pub(crate) trait Accept<W: Wire> {
     /// Warms what is cold before the first message.
     fn prime(&mut self) {}
 
-    /// Called when the lane finds no message. It must return at once.
-    fn idle(&mut self) {}
-
     /// Publishes what waits, as far as there is room. Returns whether anything still waits.
     fn flush(&mut self, _trace: &mut Trace) -> bool {
         false

@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use crossbeam_utils::CachePadded;
+
 use crate::messages::Marker;
 use crate::os::fixed_text::FixedText;
 use crate::os::stderr::say;
@@ -48,8 +50,9 @@ pub(crate) struct Control {
     incident_count: AtomicUsize,
     notes: Box<[std::sync::OnceLock<FixedText>]>,
     note_count: AtomicUsize,
-    /// How often a marker has arrived at egress: once for each way there.
-    marker_arrivals: AtomicU64,
+    /// How often a marker has arrived at egress: once for each way there. Not on the line that
+    /// every lane reads in each turn.
+    marker_arrivals: CachePadded<AtomicU64>,
 }
 
 impl Control {
@@ -66,7 +69,7 @@ impl Control {
             incident_count: AtomicUsize::new(0),
             notes: (0..MAX_NOTES).map(|_| std::sync::OnceLock::new()).collect(),
             note_count: AtomicUsize::new(0),
-            marker_arrivals: AtomicU64::new(0),
+            marker_arrivals: CachePadded::new(AtomicU64::new(0)),
         }
     }
 }

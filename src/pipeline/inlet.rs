@@ -65,23 +65,25 @@ impl Inlet for Share {
     fn try_receive<R>(&mut self, take: impl FnOnce(Option<Marker>, &[u64]) -> R) -> Option<R> {
         let mut take = Some(take);
         loop {
-            let known = self.last_marker;
+            let (counters, known, missed) =
+                (&self.counters, &mut self.last_marker, &mut self.missed);
             let found = self.consumer.try_receive(|words| {
                 let (last, is_marker) = (wire::last_marker(words), is_marker(words));
-                let missed = (last != known && !is_marker).then_some(Marker(last));
-                let taken = take.take().map(|take| take(missed, words));
-                (taken, last, is_marker, missed.is_some())
+                let missed_marker = (last != *known && !is_marker).then_some(Marker(last));
+                *known = last;
+                // Before the marker is passed on: what was missed before it is then counted.
+                // Markers are not counted.
+                if *missed > 0 {
+                    let vectors = *missed - u64::from(missed_marker.is_some());
+                    counters.add(Counter::ModelVectorsMissed, vectors);
+                    *missed = 0;
+                }
+                let taken = take.take().map(|take| take(missed_marker, words));
+                (taken, is_marker)
             });
             match found {
-                Received::Message((taken, last, is_marker, has_missed_marker)) => {
-                    self.last_marker = last;
-                    // Markers are not counted. After everything the vector led to: see
-                    // `Snapshot::in_flight`.
-                    if self.missed > 0 {
-                        let vectors = self.missed - u64::from(has_missed_marker);
-                        self.counters.add(Counter::ModelVectorsMissed, vectors);
-                        self.missed = 0;
-                    }
+                Received::Message((taken, is_marker)) => {
+                    // After everything the vector led to: see `Snapshot::in_flight`.
                     if !is_marker {
                         self.counters.bump(Counter::ModelVectorsTaken);
                     }

@@ -57,11 +57,6 @@ impl<N: Accept<Events>> Accept<RawEvents> for IngestNode<N> {
     }
 
     #[inline]
-    fn idle(&mut self) {
-        self.next.idle();
-    }
-
-    #[inline]
     fn flush(&mut self, trace: &mut Trace) -> bool {
         self.next.flush(trace)
     }
@@ -112,11 +107,6 @@ impl<N: Accept<FactorVectors>> Accept<Events> for FactorNode<N> {
 
     fn prime(&mut self) {
         self.next.prime();
-    }
-
-    #[inline]
-    fn idle(&mut self) {
-        self.next.idle();
     }
 
     #[inline]
@@ -187,11 +177,6 @@ impl<N: Accept<Predictions>> Accept<FactorVectors> for ModelNode<N> {
     fn prime(&mut self) {
         self.stage.prime();
         self.next.prime();
-    }
-
-    #[inline]
-    fn idle(&mut self) {
-        self.next.idle();
     }
 
     #[inline]

@@ -103,6 +103,53 @@ fn a_set_may_have_its_factors_from_the_configuration() {
     assert_eq!(values[3..], [2.0 * bid, f64::from(kind)]);
 }
 
+/// A set whose states have another width or another shadow than it says.
+fn wrong_states(params: &Map<String, Value>) -> Result<Prepared, String> {
+    let more = usize::from(params.contains_key("shadow"));
+    let factors = if more == 0 { vec![] } else { vec![1.0, 2.0] };
+    let named = ["a", "b", "kind"].map(str::to_owned).to_vec();
+    Ok(Prepared::new(named, 1, 16, move |instruments| {
+        Box::new(Multiples {
+            factors: factors.clone(),
+            states: vec![(0.0, 0); instruments + 1 + more],
+        })
+    }))
+}
+
+/// A set that names a factor twice.
+fn doubled(_: &Map<String, Value>) -> Result<Prepared, String> {
+    let named = ["a", "b", "a"].map(str::to_owned).to_vec();
+    Ok(Prepared::new(named, 1, 16, |_| {
+        unreachable!("it is refused")
+    }))
+}
+
+#[test]
+fn a_set_that_breaks_its_promise_is_refused() {
+    let mut registry = registry();
+    let schema = Map::default;
+    registry.factors.add_dynamic("wrong", schema, wrong_states);
+    registry.factors.add_dynamic("doubled", schema, doubled);
+    for (set, named) in [
+        (
+            r#"{"set": "wrong"}"#,
+            "set wrong writes 1 values for 3 factors",
+        ),
+        (
+            r#"{"set": "wrong", "shadow": 1}"#,
+            "set wrong has its shadow at 8 for 7 instruments",
+        ),
+        (
+            r#"{"set": "doubled"}"#,
+            "factors[0]: set doubled has two factors \"a\"",
+        ),
+    ] {
+        let json = format!(r#"{{"factors": {set}, "model": "none", "instruments": {{"max": 7}}}}"#);
+        let error = Engine::start_with(&config(&json), &registry).unwrap_err();
+        assert!(error.to_string().contains(named), "{error}");
+    }
+}
+
 #[test]
 fn what_such_a_set_refuses_names_its_place() {
     for (wrong, named) in [

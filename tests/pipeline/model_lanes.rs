@@ -78,7 +78,12 @@ fn a_slow_model_misses_vectors_and_stops_nobody() {
     let mut received = Vec::new();
     let limit = Instant::now() + LIMIT;
     HOLD.store(true, Ordering::Relaxed);
+    let mut marker = None;
     for time in 0..400 {
+        if time == 200 {
+            // It is overtaken as well.
+            marker = engine.ends().0.mark();
+        }
         engine.on_event(depth("btc_usdt", time, 100.0).event());
         // The fast model answers, whatever the slow one does.
         while engine.counters().get(Counter::ModelVectorsTaken) <= time as u64 {
@@ -87,8 +92,14 @@ fn a_slow_model_misses_vectors_and_stops_nobody() {
             std::thread::yield_now();
         }
     }
+    let marker = marker.expect("there is room for a marker");
+    assert!(!engine.ends().0.has_passed(marker));
     HOLD.store(false, Ordering::Relaxed);
     settle(&mut engine, &mut received);
+    while !engine.ends().0.has_passed(marker) {
+        assert!(Instant::now() < limit, "{:?}", engine.counters());
+        std::thread::yield_now();
+    }
     let counters = engine.counters();
     let missed = counters.get(Counter::ModelVectorsMissed);
     assert_eq!(counters.get(Counter::ModelVectorsTaken) + missed, 800);

@@ -19,9 +19,13 @@ fn play(dir: &Path) -> Output {
 }
 
 fn as_anybody(args: &[&str]) -> Output {
+    as_anybody_in(Path::new("."), args)
+}
+
+fn as_anybody_in(dir: &Path, args: &[&str]) -> Output {
     const CAP_DAC_OVERRIDE: libc::c_ulong = 1;
     let mut command = signal();
-    command.args(args);
+    command.args(args).current_dir(dir);
     // SAFETY: the closure makes two system calls, which affect only the child, and does not
     // allocate.
     unsafe {
@@ -103,6 +107,22 @@ fn what_create_could_not_write_is_no_configuration_that_is_ok() {
         let said = stderr(play(dir.path()), 1);
         assert!(said.contains(part), "create: {value}: {said}");
     }
+}
+
+#[test]
+fn a_bare_name_lies_in_the_working_directory() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let json = br#"{"capture": {"file": "out.csv"}}"#;
+    write(dir.path(), "config.json", json);
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o555)).expect("permissions");
+    let said = stderr(
+        as_anybody_in(dir.path(), &["config", "check", "config.json"]),
+        1,
+    );
+    assert!(said.contains("ermission denied"), "{said}");
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("permissions");
+    let checked = as_anybody_in(dir.path(), &["config", "check", "config.json"]);
+    assert!(checked.status.success());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Which of a configuration's factor sets, factors and models are used.
 
+use std::collections::BTreeSet;
+
 use crate::config::{Config, ModelEntry};
 use crate::engine::Registry;
 use crate::error::content::{legible, quoted};
@@ -152,6 +154,14 @@ pub(super) fn configured(
         let prepared = set
             .prepare(&entry.params)
             .map_err(|error| Error::Config(format!("factors[{index}].{}", legible(&error))))?;
+        let mut named = BTreeSet::new();
+        if let Some(twice) = prepared.factors().find(|factor| !named.insert(*factor)) {
+            return Err(Error::Config(format!(
+                "factors[{index}]: set {} has two factors {}; expected a name of its own for each",
+                set.name,
+                quoted(twice)
+            )));
+        }
         sets.push((*set, prepared));
     }
     Ok(sets)

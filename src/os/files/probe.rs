@@ -53,7 +53,9 @@ fn check_file(path: &Path, may: impl Fn(&libc::stat64) -> bool) -> Result<(), St
             None => open(path, libc::O_WRONLY | libc::O_NONBLOCK, 0),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return could_make(path.to_owned()).map_err(|error| wrong(path, &error));
+            // The folder of a bare name is the working directory.
+            let could = std::path::absolute(path).and_then(could_make);
+            return could.map_err(|error| wrong(path, &error));
         }
         Err(error) => Err(error),
     };
