@@ -7,9 +7,7 @@ fn main() {
 
 #[cfg(feature = "hf-live")]
 fn hf_live() {
-    for file in ["broadcast.hpp", "queue.hpp", "design.hpp", "design.cpp"] {
-        println!("cargo::rerun-if-changed=hf_live/{file}");
-    }
+    println!("cargo::rerun-if-changed=hf_live/design.cpp");
     let built = cc::Build::new()
         .cpp(true)
         .std("c++17")

@@ -6,27 +6,197 @@
 // gets them in a vector through a queue. Each result owns its symbol as a string and
 // its values as a vector, and waits in a queue of 4096 for the host's poll.
 
-#include "design.hpp"
-
 #include <pthread.h>
 #include <sched.h>
 
 #include <atomic>
 #include <cctype>
 #include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
-#include "broadcast.hpp"
-#include "queue.hpp"
+extern "C" {
+
+/// What a thread does while there is nothing for it.
+enum hf_live_wait : std::int32_t {
+  /// Looks again at once.
+  HF_LIVE_SPIN = 0,
+  /// Offers its core, then looks again: for threads that share one.
+  HF_LIVE_YIELD = 1,
+  /// Sleeps for a microsecond (and the kernel's slack), then looks again.
+  HF_LIVE_SLEEP = 2,
+  /// Blocks on a condition variable. Not for the tick thread, which scans.
+  HF_LIVE_BLOCK = 3,
+};
+
+/// `model_wait`: the tick thread runs the model itself.
+constexpr std::int32_t HF_LIVE_NO_THREAD = -1;
+
+struct hf_live_settings {
+  std::int32_t tick_wait;
+  std::int32_t model_wait;
+  /// Cores; negative: any.
+  std::int32_t tick_core;
+  std::int32_t model_core;
+};
+
+/// The factor sets and the model, which are this library's own, in Rust.
+struct hf_live_compute {
+  /// Used on the tick thread alone.
+  void *factor_context;
+  /// Takes an event; writes the factors and returns 1 if it triggers, else 0.
+  std::int32_t (*on_event)(void *context, std::uint32_t instrument, std::int32_t type,
+                           const void *data, double *factors);
+  std::int32_t factors;
+  /// Used on the model's thread alone.
+  void *model_context;
+  void (*run)(void *context, const double *factors, double *outputs);
+  std::int32_t outputs;
+};
+
+typedef void (*hf_live_callback)(const char *symbol, long long timestamp, const double *values,
+                                 int count, void *user_data);
+}
 
 namespace hf_live {
 namespace {
+
+// One producer to several consumers under a mutex: each consumer holds a token and
+// sees every item, unless it is overtaken.
+template <typename T> class Broadcast {
+public:
+  explicit Broadcast(std::size_t capacity) : items_(capacity) {}
+
+  /// A token. All are handed out before the first item is pushed.
+  std::size_t add_consumer() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    positions_.push_back(0);
+    return positions_.size() - 1;
+  }
+
+  /// The oldest item makes room for the newest.
+  void push(T item) {
+    // Destroyed after the lock is let go.
+    T oldest;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      const std::uint64_t written = written_.load(std::memory_order_relaxed);
+      oldest = std::exchange(items_[written % items_.size()], std::move(item));
+      written_.store(written + 1, std::memory_order_release);
+    }
+  }
+
+  /// Whether this consumer has read everything: no lock, so that a consumer that
+  /// spins does not keep the producer out.
+  bool finished(std::uint64_t read) const {
+    return written_.load(std::memory_order_acquire) == read;
+  }
+
+  /// The token's next item. `read` is the consumer's own copy of its position.
+  bool pop(std::size_t token, std::uint64_t &read, T &item) {
+    if (finished(read))
+      return false;
+    std::lock_guard<std::mutex> lock(mutex_);
+    std::uint64_t &position = positions_[token];
+    const std::uint64_t written = written_.load(std::memory_order_relaxed);
+    if (written - position > items_.size()) {
+      missed_.fetch_add(written - items_.size() - position, std::memory_order_relaxed);
+      position = written - items_.size();
+    }
+    item = items_[position % items_.size()];
+    read = ++position;
+    return true;
+  }
+
+  /// Items that some consumer was overtaken on.
+  std::uint64_t missed() const { return missed_.load(std::memory_order_relaxed); }
+
+private:
+  std::mutex mutex_;
+  std::vector<T> items_;
+  std::vector<std::uint64_t> positions_;
+  alignas(64) std::atomic<std::uint64_t> written_{0};
+  std::atomic<std::uint64_t> missed_{0};
+};
+
+// A bounded queue under a mutex. Full, it drops the newest item and counts it.
+template <typename T> class Queue {
+public:
+  /// `notifies`: a consumer blocks in `wait_pop`.
+  Queue(std::size_t capacity, bool notifies) : items_(capacity), notifies_(notifies) {}
+
+  void push(T item) {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      const std::size_t size = size_.load(std::memory_order_relaxed);
+      if (size == items_.size()) {
+        dropped_.fetch_add(1, std::memory_order_relaxed);
+        return;
+      }
+      items_[(first_ + size) % items_.size()] = std::move(item);
+      size_.store(size + 1, std::memory_order_release);
+    }
+    if (notifies_)
+      ready_.notify_one();
+  }
+
+  /// No lock while there is nothing, so that a consumer that spins does not keep
+  /// the producer out.
+  bool try_pop(T &item) {
+    if (size_.load(std::memory_order_acquire) == 0)
+      return false;
+    std::lock_guard<std::mutex> lock(mutex_);
+    take(item);
+    return true;
+  }
+
+  /// Blocks; false once the queue is closed.
+  bool wait_pop(T &item) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    ready_.wait(lock, [&] { return closed_ || size_.load(std::memory_order_relaxed) > 0; });
+    if (closed_)
+      return false;
+    take(item);
+    return true;
+  }
+
+  void close() {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      closed_ = true;
+    }
+    ready_.notify_all();
+  }
+
+  std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
+
+private:
+  // There is one consumer, so what `size_` said still holds under the lock.
+  void take(T &item) {
+    item = std::move(items_[first_]);
+    first_ = (first_ + 1) % items_.size();
+    size_.store(size_.load(std::memory_order_relaxed) - 1, std::memory_order_release);
+  }
+
+  std::mutex mutex_;
+  std::condition_variable ready_;
+  std::vector<T> items_;
+  std::size_t first_ = 0;
+  bool closed_ = false;
+  const bool notifies_;
+  alignas(64) std::atomic<std::size_t> size_{0};
+  std::atomic<std::uint64_t> dropped_{0};
+};
 
 constexpr int kDepth = 101, kTrade = 103;
 constexpr std::size_t kEvents = 4096, kVectors = 4096, kResults = 4096;
@@ -234,6 +404,9 @@ private:
 
 using hf_live::Design;
 
+extern "C" {
+
+/// Null if the threads cannot be started or pinned; nothing is left behind.
 void *hf_live_create(const hf_live_settings *settings, const hf_live_compute *compute) {
   try {
     return new Design(*settings, *compute);
@@ -252,6 +425,9 @@ void hf_live_on_data(void *handle, int type, const void *data) {
 
 int hf_live_poll_callbacks(void *handle) { return static_cast<Design *>(handle)->poll(); }
 
+/// Joins the threads: the contexts are not used after it.
 void hf_live_destroy(void *handle) { delete static_cast<Design *>(handle); }
 
+/// Events and results that found no room.
 std::uint64_t hf_live_dropped(void *handle) { return static_cast<Design *>(handle)->dropped(); }
+}

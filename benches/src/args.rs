@@ -40,7 +40,6 @@ impl Common {
     }
 }
 
-/// The library to measure.
 #[derive(Args, Clone, Debug)]
 pub struct Lib {
     /// libsignal.so to measure [default: SIGNAL_LIB_PATH, else the one built with this program]
@@ -64,7 +63,6 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Placement and shards, for the header.
     pub fn describe(&self) -> String {
         match self.shards {
             1 => format!("placement {}", self.placement),
@@ -84,12 +82,10 @@ pub struct Pace {
     pub duration: Option<Duration>,
 }
 
-/// A whole number of at least 1.
 pub fn positive(text: &str) -> Result<usize, String> {
     at_least(text, 1)
 }
 
-/// A whole number of at least 1000.
 pub fn thousand(text: &str) -> Result<usize, String> {
     at_least(text, 1000)
 }

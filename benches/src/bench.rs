@@ -16,7 +16,7 @@ use crate::judge::{self, Judged, Runs, Taken, Tally};
 use crate::machine::{self, Cores};
 use crate::report::{Goal, Report, Table};
 use crate::series::Stamps;
-use crate::threads::{self, Watch};
+use crate::threads;
 
 /// How often a run is measured at most, until its cores were its own.
 const TRIES: usize = 3;
@@ -36,19 +36,16 @@ pub struct Bench {
     report: RefCell<Report>,
 }
 
-/// The library to measure.
 pub struct Library {
     pub api: Api,
     pub path: PathBuf,
 }
 
 impl Library {
-    /// Finds and loads it.
     pub fn load(lib: &Lib) -> Result<Self, String> {
         Self::load_from(library::find(lib.lib.as_deref())?)
     }
 
-    /// Loads this one.
     pub fn load_from(path: PathBuf) -> Result<Self, String> {
         let api = Api::load(&path)?;
         Ok(Self { api, path })
@@ -60,21 +57,15 @@ impl Library {
             .ok()
     }
 
-    /// In a line: version, path, age.
     pub fn describe(&self) -> String {
-        let age = self
-            .built()
-            .and_then(|built| SystemTime::now().duration_since(built).ok());
-        let age = age.map_or("unknown".to_owned(), |age| match age.as_secs() {
-            seconds @ 0..120 => format!("{seconds} s ago"),
-            seconds @ 120..7200 => format!("{} min ago", seconds / 60),
-            seconds => format!("{} h ago", seconds / 3600),
-        });
         let (version, path) = (self.api.version(), self.path.display());
+        let age = self.built().and_then(|built| built.elapsed().ok());
+        let age = age.map_or("at an unknown time".to_owned(), |age| {
+            format!("{} s ago", age.as_secs())
+        });
         format!("libsignal {version}, {path}, built {age}")
     }
 
-    /// For the result.
     pub fn to_json(&self) -> Value {
         let since = |built: SystemTime| built.duration_since(SystemTime::UNIX_EPOCH).ok();
         json!({
@@ -139,6 +130,7 @@ impl Bench {
     /// lines as name and text, then the clock and the machine.
     pub fn header(&self, question: &str, lines: &[(&str, String)]) {
         println!("{}: {question}", self.name);
+        let timed = format!("what exactly: benches/README.md, {}", self.name);
         let step = self.stamps.granule_ns();
         let clock = format!(
             "steps of {step:.1} ns; medians are interpolated within a step, p99 and p99.9 are not"
@@ -147,7 +139,7 @@ impl Bench {
         let lines = lines
             .iter()
             .cloned()
-            .chain([("clock", clock)])
+            .chain([("timed", timed), ("clock", clock)])
             .chain(machine);
         for (name, text) in lines {
             println!("  {name:<10} {}", text.replace('\n', "\n             "));
@@ -159,13 +151,11 @@ impl Bench {
         println!();
     }
 
-    /// Shows a table.
     pub fn show(&self, table: Table) {
         println!("{table}");
         self.report.borrow_mut().tables.push(table);
     }
 
-    /// Says something beside the tables.
     pub fn say(&self, note: impl Into<String>) {
         let note = note.into();
         println!("{note}");
@@ -179,9 +169,14 @@ impl Bench {
         name: &str,
         once: impl FnMut() -> Result<T, String>,
     ) -> Result<Judged<T>, String> {
-        let note = |taken: &Taken, is_kept| self.note(name, taken, is_kept);
+        let note = |taken: &Taken, is_kept| self.tally.borrow_mut().note(name, taken, is_kept);
+        let lanes = self.cores.lanes.iter().map(|&core| (core, "lane"));
+        let cores: Vec<_> = [(self.cores.host, "host")]
+            .into_iter()
+            .chain(lanes)
+            .collect();
         let tries = if self.is_quick { 1 } else { TRIES };
-        judge::judged(&self.watched(), tries, note, once)
+        judge::judged(&cores, tries, note, once)
     }
 
     /// So many runs. Their names end with the repetition's number, from 1; `once` gets it
@@ -197,24 +192,6 @@ impl Bench {
             self.run(&name, || once(number))
         });
         runs.collect::<Result<_, _>>().map(Runs)
-    }
-
-    /// Watches the bench's cores, for a run that is judged by [`Taken`].
-    pub fn watch(&self) -> Watch {
-        Watch::begin(self.watched())
-    }
-
-    fn watched(&self) -> Vec<(usize, &'static str)> {
-        let lanes = self.cores.lanes.iter().map(|&core| (core, "lane"));
-        [(self.cores.host, "host")]
-            .into_iter()
-            .chain(lanes)
-            .collect()
-    }
-
-    /// Counts a run that was judged; `is_kept` is false where it was measured anew.
-    pub fn note(&self, name: &str, taken: &Taken, is_kept: bool) {
-        self.tally.borrow_mut().note(name, taken, is_kept);
     }
 
     /// What a row shows. Where that is INVALID, the bench compares nothing any more.
@@ -350,7 +327,8 @@ mod tests {
             let args = Args::parse_from(flags);
             let bench = Bench::start_alone("bench", &args.common).unwrap();
             let runs = Runs(vec![judged(1, waited_ns, 0)]);
-            bench.note("a run", &runs.0[0].taken, true);
+            let taken = &runs.0[0].taken;
+            bench.tally.borrow_mut().note("a run", taken, true);
             assert_eq!(bench.shown(&runs), [&1]);
             assert_eq!(bench.may_compare(), waited_ns == 0);
             assert_eq!(bench.end(Vec::new, Value::Null), Ok(ended));

@@ -70,7 +70,6 @@ impl Signal {
 pub trait Probe {
     /// Takes a signal. A stamp that ends a trip is taken first of all.
     fn take(&self, signal: Signal);
-    /// Callbacks so far.
     fn calls(&self) -> u64;
 }
 
@@ -127,12 +126,9 @@ impl Probe for Kept {
     }
 }
 
-/// How many trips, and how far apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Trips {
-    /// Measured trips.
     pub count: usize,
-    /// Unmeasured ones before.
     pub warm_up: usize,
     /// Pause before each, in clock ticks.
     pub gap: u64,
@@ -149,7 +145,6 @@ impl Trips {
     }
 }
 
-/// Events in turn.
 pub trait Source {
     /// The Depth of this number, from 0, and the trade that goes before it.
     fn event(&mut self, number: usize) -> (&Depth, Option<&Trade>);
@@ -158,7 +153,6 @@ pub trait Source {
 /// Between a trade and the Depth that follows it: the lane has it behind it by then.
 const TRADE_GAP_NS: u64 = 1_000;
 
-/// A host and its callback.
 pub struct Driver<'a, H: Host, P: Probe = Last<'a>> {
     pub host: H,
     // Boxed: the host keeps a pointer to it.
@@ -241,7 +235,6 @@ impl<'a, H: Host> Driver<'a, H> {
 }
 
 impl<'a, H: Host, P: Probe> Driver<'a, H, P> {
-    /// With this callback.
     pub fn with(mut host: H, probe: P, stamps: &'a Stamps) -> Self {
         let probe = Box::new(probe);
         let user_data = std::ptr::from_ref(&*probe).cast_mut().cast();

@@ -15,9 +15,7 @@ use crate::drive::Trips;
 use crate::machine::pin;
 use crate::series::{Figures, Series};
 
-/// Ends an echo thread.
 const STOP: u64 = u64::MAX;
-/// Messages a ring holds.
 pub const RING: usize = 1024;
 
 /// One cache line to the lane's core and back, into `series`.

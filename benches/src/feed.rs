@@ -13,7 +13,6 @@ use crate::workload;
 /// Between two events of a kind, ns of market time.
 const STEP_NS: i64 = 10_000_000;
 
-/// The events' source.
 #[derive(Debug)]
 pub struct Feed {
     rng: Rng,
@@ -22,7 +21,6 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// The same seed gives the same events.
     pub fn new(seed: u64) -> Self {
         Self {
             rng: Rng::with_seed(seed),
@@ -45,7 +43,6 @@ impl Feed {
         0.01 * (1 + self.rng.u32(..3)) as f64
     }
 
-    /// The next book.
     pub fn depth(&mut self) -> Depth {
         self.step();
         let half = self.half_spread();
@@ -61,7 +58,6 @@ impl Feed {
         depth
     }
 
-    /// The next trade, in the same instrument.
     pub fn trade(&mut self) -> Trade {
         self.step();
         let mut trade = workload::trade(&workload::depth());
@@ -72,7 +68,6 @@ impl Feed {
         trade
     }
 
-    /// The next ticker, in the same instrument.
     pub fn ticker(&mut self) -> Ticker {
         self.step();
         let (book, half) = (workload::depth(), self.half_spread());
@@ -89,7 +84,6 @@ impl Feed {
         }
     }
 
-    /// The next index price, of the same exchange and symbol.
     pub fn index_price(&mut self) -> IndexPrice {
         self.step();
         let book = workload::depth();
@@ -115,19 +109,16 @@ pub fn levels(depth: &Depth, levels: usize) -> Vec<f64> {
     values.map(|value| value.get()).collect()
 }
 
-/// A ticker as factor sets get it.
 pub fn ticker(of: &Ticker) -> factors::Ticker {
     let values = [of.bid_price, of.ask_price, of.bid_volume, of.ask_volume];
     factors::Ticker::from_values(of.data_time.get(), &values.map(|value| value.get()))
 }
 
-/// A trade as factor sets get it.
 pub fn trade(of: &Trade) -> factors::Trade {
     let values = [of.price.get(), of.volume.get()];
     factors::Trade::from_values(of.trade_time.get(), of.side, &values)
 }
 
-/// An index price as factor sets get it.
 pub fn index_price(of: &IndexPrice) -> factors::IndexPrice {
     let price = of.price.get();
     factors::IndexPrice { price }

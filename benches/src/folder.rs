@@ -10,7 +10,6 @@ use std::{env, fs, process};
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// A new one; `whose` is in its name.
     pub fn new(whose: &str) -> Result<Self, String> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -23,12 +22,10 @@ impl Folder {
         }
     }
 
-    /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Writes a file there; its path.
     pub fn write(&self, name: &str, text: &str) -> Result<PathBuf, String> {
         let path = self.0.join(name);
         crate::bench::write(&path, text).map(|()| path)

@@ -20,7 +20,6 @@ pub struct Tree<T> {
     pub leaves: Vec<T>,
 }
 
-/// Values with a space between.
 fn join(values: impl IntoIterator<Item = impl Display>) -> String {
     let texts: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
     texts.join(" ")

@@ -32,10 +32,8 @@ pub enum Setting {
 }
 
 impl Setting {
-    /// All, slowest first.
     pub const ALL: [Setting; 4] = [Self::Sleep, Self::Block, Self::Spin, Self::SpinOne];
 
-    /// The word in tables and JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sleep => "sleep",
@@ -114,7 +112,6 @@ struct Factors {
 /// What the model's thread computes with. Boxed once more: a pointer to it is thin.
 type Prediction = Box<dyn Model>;
 
-/// A running design. Dropping it joins its threads.
 pub struct Design {
     handle: *mut c_void,
     factors: *mut Factors,
@@ -187,7 +184,6 @@ impl Design {
         Ok(design)
     }
 
-    /// Events, vectors and results that found no room.
     pub fn dropped(&self) -> u64 {
         // SAFETY: the handle is live.
         unsafe { hf_live_dropped(self.handle) }

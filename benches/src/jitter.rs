@@ -16,7 +16,6 @@ use crate::series::Stamps;
 /// Shorter than this is the loop itself, ns.
 const GAP_NS: u64 = 1_000;
 
-/// One core's losses.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Lost {
     /// Part of the time in gaps, 0 to 1.

@@ -67,7 +67,6 @@ impl Taken {
         }
     }
 
-    /// Whether the figures are the program's.
     pub fn is_valid(&self) -> bool {
         self.valid
     }
@@ -168,7 +167,6 @@ pub struct Tally {
 const TOLD: usize = 8;
 
 impl Tally {
-    /// Counts a run.
     pub fn note(&mut self, name: &str, taken: &Taken, is_kept: bool) {
         self.measured += 1;
         if taken.is_valid() {
@@ -181,12 +179,10 @@ impl Tally {
         self.why.push((name.to_owned(), taken.clone()));
     }
 
-    /// Whether every run that is left had its cores to itself.
     pub fn is_valid(&self) -> bool {
         self.invalid == 0
     }
 
-    /// For the result.
     pub fn to_json(&self) -> Value {
         let why = self.why.iter().map(|(name, taken)| {
             let mut value = json!(taken);

@@ -9,7 +9,6 @@ use crate::threads;
 /// The host's core and the lanes' cores.
 #[derive(Clone, Debug)]
 pub struct Cores {
-    /// The calling thread's.
     pub host: usize,
     /// The first also runs the echo thread.
     pub lanes: Vec<usize>,
@@ -62,7 +61,6 @@ fn last_free(allowed: &[usize], taken: &[usize], avoid: &[usize]) -> Option<usiz
     allowed.iter().rev().copied().find(free)
 }
 
-/// Cores that this process may use, in order.
 pub fn allowed() -> Vec<usize> {
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     let mut cores: Vec<usize> = cores.iter().map(|core| core.id).collect();

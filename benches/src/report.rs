@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::series::{Figures, median};
 
-/// A whole report.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Report {
     /// What is timed, and where: names and texts.
@@ -26,7 +25,6 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
-/// The columns of [`figures`].
 pub const FIGURES: [&str; 7] = [
     "median ns",
     "min .. max",
@@ -47,13 +45,11 @@ impl Table {
         }
     }
 
-    /// Adds a row.
     pub fn row(&mut self, name: &str, cells: impl IntoIterator<Item = String>) {
         let name = [name.to_owned()].into_iter();
         self.rows.push(name.chain(cells).collect());
     }
 
-    /// In Markdown.
     pub fn markdown(&self) -> String {
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
         let rule = format!("|{}\n", "---|".repeat(self.columns.len()));

@@ -32,7 +32,6 @@ impl Default for Stamps {
 }
 
 impl Stamps {
-    /// One stamp, in ticks.
     #[inline(always)]
     pub fn raw(&self) -> u64 {
         self.clock.now()
@@ -50,12 +49,10 @@ impl Stamps {
         self.raw()
     }
 
-    /// Ticks as nanoseconds.
     pub fn ns(&self, ticks: f64) -> f64 {
         ticks * self.ns_per_tick
     }
 
-    /// Nanoseconds as ticks.
     pub fn ticks(&self, ns: u64) -> u64 {
         (ns as f64 / self.ns_per_tick) as u64
     }
@@ -106,7 +103,6 @@ fn granule(clock: &Clock) -> u64 {
     }
 }
 
-/// Single trips, in clock ticks.
 pub struct Series(Histogram<u32>);
 
 impl Default for Series {
@@ -125,13 +121,11 @@ impl Series {
         self.0.saturating_record(to.saturating_sub(from));
     }
 
-    /// Adds another's trips.
     pub fn add(&mut self, other: &Series) {
         let added = self.0.add(&other.0);
         added.expect("all series have the same bounds");
     }
 
-    /// The series' figures.
     pub fn figures(&self, stamps: &Stamps) -> Figures {
         let quantile = |q| stamps.ns(self.0.value_at_quantile(q) as f64);
         Figures {
@@ -176,7 +170,6 @@ pub struct Figures {
     pub p999: Option<f64>,
     #[serde(rename = "max_ns")]
     pub max: Option<f64>,
-    /// How many trips or calls.
     pub count: u64,
 }
 

@@ -63,7 +63,6 @@ fn parse(id: u32, times: &str, status: &str) -> Option<Thread> {
     })
 }
 
-/// All threads of this process.
 pub fn all() -> Vec<Thread> {
     let threads = folders(Path::new("/proc/self/task"));
     threads.filter_map(|path| Thread::read(&path)).collect()
@@ -79,7 +78,6 @@ fn number(folder: &Path) -> Option<u32> {
     folder.file_name()?.to_str()?.parse().ok()
 }
 
-/// The calling thread's number.
 pub fn own() -> u32 {
     // SAFETY: takes no argument and changes nothing.
     unsafe { libc::gettid() as u32 }

@@ -43,7 +43,6 @@ pub fn linear_model(folder: &Folder) -> Result<PathBuf, String> {
     folder.write("linear.json", &model.to_string())
 }
 
-/// A book of ten levels around 101.
 pub fn depth() -> Depth {
     let mut depth = Depth::zeroed();
     depth.source_id[..7].copy_from_slice(b"binance");
@@ -60,7 +59,6 @@ pub fn depth() -> Depth {
     depth
 }
 
-/// Books that [`turn`] makes.
 pub const BOOKS: usize = 16;
 
 /// Makes it the Depth of this number, from 0; its time is the number, from 1. The book
@@ -83,7 +81,6 @@ pub fn name(depth: &mut Depth, number: usize) {
     depth.symbol[..symbol.len()].copy_from_slice(&symbol);
 }
 
-/// A trade in the instrument of that book.
 pub fn trade(depth: &Depth) -> Trade {
     Trade {
         symbol: depth.symbol,
@@ -94,7 +91,6 @@ pub fn trade(depth: &Depth) -> Trade {
     }
 }
 
-/// One instrument, whose book moves.
 pub struct Moving {
     depth: Depth,
     trade: Option<Trade>,

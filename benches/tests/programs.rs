@@ -172,11 +172,6 @@ fn tick_to_callback() {
             TICK_TO_CALLBACK,
             &[&["--iterations", "1000"], against].concat(),
         );
-        assert!(
-            quick.out.contains("stamp before signal_on_data(Depth)"),
-            "{}",
-            quick.out
-        );
         for row in [
             "line_round_trip",
             "on_data",
@@ -347,7 +342,10 @@ fn scale() {
     assert_eq!(axes, ["instruments", "factors", "burst", "model"]);
     assert_eq!(quick.all("axes/*/steps/*").len(), 34);
     quick.is_positive("axes/*/steps/*/per_repetition/*/p50_ns");
-    quick.is_positive("axes/*/steps/*/per_repetition/*/hops_p50_ns/factor.work");
+    // A lane that has no core says nothing in time.
+    let work = quick.all("axes/*/steps/*/per_repetition/*/hops_p50_ns/factor.work");
+    let mut said = work.iter().filter(|work| !work.is_null()).peekable();
+    assert!(said.peek().is_some() && said.all(|work| work.as_f64() > Some(0.0)));
     for axis in quick.all("axes/*") {
         let ratios = axis["steps"]
             .as_array()
@@ -370,7 +368,6 @@ fn delivery() {
         return;
     }
     let quick = quick(DELIVERY, &["--rate", "50,100", "--duration", "200ms"]);
-    assert!(quick.out.contains("Godzilla's"), "{}", quick.out);
     let said = quick.out.contains("one Depth at a time: fused, on_data ");
     assert!(said || !quick.is_comparable(), "{}", quick.out);
     let market = quick.all("market/*");

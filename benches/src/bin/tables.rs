@@ -23,7 +23,6 @@ struct Args {
     check: bool,
 }
 
-/// Of a result.
 #[derive(Deserialize)]
 struct Saved {
     report: Report,
@@ -123,7 +122,6 @@ fn block(report: &Report) -> String {
     format!("```text\n{}```\n", parts.join("\n"))
 }
 
-/// The page of all results.
 fn page(reports: &BTreeMap<String, Report>) -> String {
     let mut text = "# Results\n\nOne run of each bench, made from the data files in this folder (`tables`). What is timed: \
          [`benches/README.md`](../README.md).\n"

@@ -7,7 +7,6 @@ use crate::drive::{Driver, Kept};
 use crate::series::Stamps;
 use crate::workload;
 
-/// Capacity of the queue to the host.
 const RESULTS: usize = 4096;
 
 /// Sends the factors themselves, once the gate is open.

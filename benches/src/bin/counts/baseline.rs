@@ -13,10 +13,8 @@ use signal_bench::report::Table;
 /// A count that grew by so many percent fails.
 const LIMIT: f64 = 3.0;
 
-/// Counts, and what they depend on.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Baseline {
-    /// For whoever reads the file.
     #[serde(default)]
     about: String,
     /// What made the code and what counted: a name and a version each.
@@ -51,7 +49,6 @@ impl Baseline {
         }
     }
 
-    /// Reads a baseline.
     pub fn read(path: &Path) -> Result<Self, String> {
         let named = |error: String| format!("{}: {error}", path.display());
         let text = fs::read_to_string(path);
@@ -76,7 +73,6 @@ impl Baseline {
         Ok(read)
     }
 
-    /// Writes a baseline; how many counts it has.
     pub fn write(&self, path: &Path) -> Result<usize, String> {
         write(path, &format!("{:#}\n", json!(self))).map(|()| self.instructions.len())
     }
@@ -92,7 +88,6 @@ impl Baseline {
     }
 }
 
-/// The compiler that Cargo uses here.
 fn compiler() -> String {
     let program = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(program).arg("--version").output();
@@ -104,7 +99,6 @@ fn compiler() -> String {
     }
 }
 
-/// What a case's two counts say.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Verdict {
     Same,

@@ -59,13 +59,11 @@ pub fn count(lib: &Path, only: &str) -> Result<Baseline, String> {
     }
 }
 
-/// Instructions of one call, to a tenth.
 fn a_call(once: u64, twice: u64) -> f64 {
     let calls = twice as f64 - once as f64;
     (calls / CALLS as f64 * 10.0).round() / 10.0
 }
 
-/// What valgrind printed.
 fn run(command: &mut Command) -> Result<String, String> {
     match command.output() {
         Ok(output) if output.status.success() => {

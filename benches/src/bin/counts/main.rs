@@ -32,7 +32,6 @@ use signal_command::host::library;
 
 use baseline::Baseline;
 
-/// The baseline of this source tree.
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.json");
 
 /// Counts instructions a call under callgrind and compares them with the
@@ -85,7 +84,6 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether the counts are fine.
 fn compare(args: &Args, only: &str) -> Result<bool, String> {
     let path = args.baseline.clone().unwrap_or_else(|| COMMITTED.into());
     // Before the work: a file that cannot be read must not cost a minute first.

@@ -23,7 +23,6 @@ const WAYS: [Way; 3] = [
 ];
 const TREES: [usize; 6] = [0, 10, 30, 100, 300, 1000];
 
-/// One model's figures.
 #[derive(Serialize)]
 pub struct Model {
     model: String,
@@ -46,7 +45,6 @@ struct Cost {
 
 /// The model's own work, and the three figures of each way.
 type Repetition = (f64, [[Figures; 3]; WAYS.len()]);
-/// Reads one of the three.
 type Read = fn(&Cost) -> &Vec<Figures>;
 
 const SINGLE: Read = |cost| &cost.tick_to_callback;

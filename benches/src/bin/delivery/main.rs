@@ -46,7 +46,6 @@ struct Args {
 /// Where the stages run, and who makes the callbacks.
 #[derive(Clone, Copy, Debug)]
 struct Way {
-    /// As in the tables and in the JSON.
     name: &'static str,
     placement: &'static str,
     deliver: &'static str,
@@ -60,7 +59,6 @@ const fn way(name: &'static str, placement: &'static str, deliver: &'static str)
     }
 }
 
-/// What stays the same.
 struct Setup<'a> {
     bench: &'a Bench,
     library: &'a Library,
@@ -104,9 +102,6 @@ fn run(args: &Args) -> Result<Ended, String> {
         repetitions: args.common.repetitions(5),
         host_work_ns: args.host_work_ns,
     };
-    let timed = "from a stamp before signal_on_data(Depth) to the first thing that its callback does; the\n\
-         host's calls on each Depth are Godzilla's: poll, on_depth, on_data; its callback costs\n\
-         nothing, and between two Depths its thread spins, as the low-latency mode does";
     let run = format!(
         "{} s a rate and way; then {} repetitions of {} Depths a model and way, and as many in\n\
          bursts of {} with {} ns of the host's own work for each; on_data waits {} us at most",
@@ -117,11 +112,7 @@ fn run(args: &Args) -> Result<Ended, String> {
         setup.host_work_ns,
         setup.budget_us
     );
-    let lines = [
-        ("library", library.describe()),
-        ("timed", timed.to_owned()),
-        ("run", run),
-    ];
+    let lines = [("library", library.describe()), ("run", run)];
     bench.header(
         "when does a signal reach a host that polls on the next Depth?",
         &lines,

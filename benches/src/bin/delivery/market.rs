@@ -22,7 +22,6 @@ const WAYS: [Way; 4] = [
 /// Unmeasured, at full speed: around the rings' first turns.
 const WARM_UP: usize = 2_000;
 
-/// One rate and way.
 #[derive(Serialize)]
 pub struct Row {
     #[serde(flatten)]

@@ -13,14 +13,12 @@ use signal_bench::live::{self, Live};
 use signal_bench::series::Figures;
 use signal_bench::workload::{self, Moving};
 
-/// Between two Depths, where threads sleep, ns.
 pub const GAP_NS: u64 = 200_000;
 /// So many times fewer of them.
 pub const APART: usize = 50;
 /// Depths whose results are compared, a trade before each.
 const COMPARED: u64 = 300;
 
-/// Factors and model.
 pub struct Case {
     pub title: &'static str,
     pub key: &'static str,
@@ -41,19 +39,15 @@ pub const CASES: [Case; 2] = [
     },
 ];
 
-/// Who takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contender {
-    /// `libsignal.so`.
     Library,
     /// The same, Depths as far apart as where threads wake.
     LibraryApart,
-    /// The design that it replaces.
     Design(Setting),
 }
 
 impl Contender {
-    /// In the order of the table.
     pub const ALL: [Contender; 6] = [
         Contender::Library,
         Contender::Design(Setting::SpinOne),
@@ -78,13 +72,11 @@ impl Contender {
         }
     }
 
-    /// Its place in the table.
     pub fn place(self) -> usize {
         let found = Self::ALL.iter().position(|&contender| contender == self);
         found.expect("every contender is listed")
     }
 
-    /// For tables and JSON.
     pub fn name(self) -> &'static str {
         match self {
             Contender::Library => "libsignal",
@@ -94,7 +86,6 @@ impl Contender {
     }
 }
 
-/// What stays the same.
 pub struct Setup<'a> {
     pub bench: &'a Bench,
     pub library: &'a Library,
@@ -106,7 +97,6 @@ pub struct Setup<'a> {
 }
 
 impl Setup<'_> {
-    /// The library's handle for a case, timing on.
     fn handle(&self, case: &Case) -> Result<Live, String> {
         let Subject {
             placement, shards, ..
@@ -118,7 +108,6 @@ impl Setup<'_> {
         live::create(&self.library.api, &config)
     }
 
-    /// The design for a case.
     fn design(&self, case: &Case, setting: Setting) -> Result<Design, String> {
         let (set, model): (_, Box<dyn Model>) = if case.is_market {
             let model = models::load(self.model, None, &[]);
@@ -145,7 +134,6 @@ impl Setup<'_> {
         all.collect()
     }
 
-    /// Tick to callback, closed loop.
     fn measure(&self, case: &Case, contender: Contender) -> Result<Figures, String> {
         let trips = match contender.is_apart() {
             true => Trips {

@@ -77,17 +77,9 @@ fn run(args: &Args) -> Result<Ended, String> {
         ),
     ];
     lines.extend(Setting::ALL.map(|setting| (setting.name(), setting.about(&design_cores))));
-    let timed = format!(
-        "on core {}, the host's thread: from a stamp before on_data(Depth) to the first stamp in\n\
-         the callback; one Depth under way, the host spins on poll; nothing is subtracted",
-        bench.cores.host
-    );
     let run = format!(
-        "{repetitions} repetitions of {iterations} trips, all in turn; where threads sleep {}, {} us apart,\n\
-         compared with libsignal at the same gap; market gets a trade, untimed, 1 us before each Depth,\n\
-         in the rows apart {} us before",
+        "{repetitions} repetitions of {iterations} trips, all in turn; where threads sleep {}, {} us apart",
         iterations / APART,
-        GAP_NS / 1000,
         GAP_NS / 1000,
     );
     lines.extend([
@@ -95,7 +87,6 @@ fn run(args: &Args) -> Result<Ended, String> {
             "its cores",
             format!("{design_cores:?}: the tick thread's first"),
         ),
-        ("timed", timed),
         ("run", run),
     ]);
     let question =

@@ -11,7 +11,6 @@ use signal::sync::ring::{Receiver, ring};
 
 use crate::measure::{self, Setting};
 
-/// Messages that each ring holds.
 pub const SLOTS: usize = 1024;
 
 /// A sending end: copies the message in and publishes it; false when there is no room.
@@ -19,7 +18,6 @@ pub trait Tx<const W: usize>: FnMut(&[u64; W]) -> bool + Send + 'static {}
 
 impl<const W: usize, F: FnMut(&[u64; W]) -> bool + Send + 'static> Tx<W> for F {}
 
-/// A receiving end.
 pub trait Rx<const W: usize>: Send + 'static {
     /// Hands the oldest message to `take` and frees its slot; `None` when empty.
     fn try_receive<R>(&mut self, take: impl FnOnce(&[u64; W]) -> R) -> Option<R>;
@@ -101,7 +99,6 @@ impl<const W: usize> Rx<W> for Poller<W> {
 /// A contender, whose measurements are compiled for it alone.
 pub struct Entry {
     pub name: &'static str,
-    /// How it is used.
     pub how: &'static str,
     measured: Box<dyn Measured>,
 }
@@ -121,7 +118,6 @@ impl std::ops::Deref for Entry {
     }
 }
 
-/// What is measured of a contender.
 pub trait Measured {
     fn latency(&self, setting: &Setting) -> measure::Latency;
     fn throughput(&self, setting: &Setting) -> measure::Throughput;
@@ -178,7 +174,6 @@ fn entry<const W: usize, T: Tx<W>, R: Rx<W>>(
     }
 }
 
-/// All, for messages of `W` words.
 pub fn all<const W: usize>() -> Vec<Entry> {
     let in_place = "signal::sync::ring; read in its slot, which is freed afterwards; each look in vain \
          prefetches the next slot, a part of the ring's API that lanes use";

@@ -57,7 +57,6 @@ struct Contender {
     million_messages_per_s: Vec<f64>,
 }
 
-/// Messages of one size.
 #[derive(Serialize)]
 struct Size {
     bytes: usize,
@@ -178,7 +177,16 @@ fn run(args: &Args) -> Result<Ended, String> {
     for (_, entries) in &mut sizes {
         entries.retain(|entry| entry.is_ours() || entry.name.contains(&args.only));
     }
-    header(&bench, &sizes[0].1, (repetitions, iterations, messages));
+    let run = format!(
+        "{repetitions} repetitions, each {iterations} trips and {messages} messages a contender and size;\n\
+         {SLOTS} slots; no pause hints; who is first changes each repetition"
+    );
+    let hows = sizes[0].1.iter();
+    let hows: Vec<String> = hows
+        .map(|entry| format!("{}: {}", entry.name, entry.how))
+        .collect();
+    let lines = [("run", run), ("contenders", hows.join("\n"))];
+    bench.header("what one hop between two cores costs", &lines);
     let setting = Setting {
         stamps: &bench.stamps,
         lane: bench.lane(),
@@ -236,42 +244,6 @@ fn repeat(
         }
         Ok(measured.into_iter().flatten().collect())
     })
-}
-
-fn header(
-    bench: &Bench,
-    entries: &[Entry],
-    (repetitions, iterations, messages): (usize, usize, usize),
-) {
-    let (host, lane) = (bench.cores.host, bench.lane());
-    let latency = format!(
-        "stamp before the send to stamp after the answer was checked, both on core {host};\n\
-         core {lane} sends each message on through a second ring of the same kind; one message\n\
-         under way; includes one clock read, nothing is subtracted"
-    );
-    let throughput = format!(
-        "one way, core {host} to core {lane}: stamp before the first send to stamp after the\n\
-         receiver has said that it checked the last; a full ring is tried again at once"
-    );
-    let checked = "on arrival: the number, in the first and last word of every line of the message";
-    let line = "one cache line there and back with plain atomics, half before and half after the others\n\
-         in each repetition and size: the ratio's divisor";
-    let run = format!(
-        "{repetitions} repetitions, each {iterations} trips and {messages} messages a contender and size; {SLOTS} slots;\n\
-         no pause hints; who is first changes each repetition"
-    );
-    let hows = entries
-        .iter()
-        .map(|entry| format!("{}: {}", entry.name, entry.how));
-    let lines = [
-        ("latency", latency),
-        ("throughput", throughput),
-        ("checked", checked.to_owned()),
-        ("line", line.to_owned()),
-        ("run", run),
-        ("contenders", hows.collect::<Vec<_>>().join("\n")),
-    ];
-    bench.header("what one hop between two cores costs", &lines);
 }
 
 /// Says who is fastest, ours beside the best peer.

@@ -16,9 +16,7 @@ use signal_bench::silence::wait_until;
 
 use crate::contenders::{Rx, Tx};
 
-/// Words of a cache line.
 const LINE: usize = 8;
-/// Ends an echo thread.
 const STOP: u64 = u64::MAX;
 /// Until the last message must have come.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 20 });
@@ -32,12 +30,10 @@ pub struct Setting<'a> {
     pub messages: u64,
 }
 
-/// The trips, or what went wrong.
 pub type Latency = Result<Series, String>;
 /// Million messages a second, or what went wrong.
 pub type Throughput = Result<f64, String>;
 
-/// Writes the number.
 #[inline(always)]
 fn write<const W: usize>(message: &mut [u64; W], number: u64) {
     for line in message.chunks_exact_mut(LINE) {

@@ -8,7 +8,6 @@ use std::time::SystemTime;
 
 use serde::Deserialize;
 
-/// Values of a row.
 pub const FACTORS: usize = 15;
 /// Outputs that a model has at most.
 pub const OUTPUTS: usize = 2;
@@ -26,7 +25,6 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin/inference/mod
 /// `bench.json` of the models' folder.
 #[derive(Deserialize)]
 pub struct Inputs {
-    /// Where the model files are.
     #[serde(skip)]
     pub folder: PathBuf,
     /// As many as a power of two.

@@ -54,7 +54,6 @@ struct Args {
     require_peers: bool,
 }
 
-/// A line of the table.
 struct Line {
     group: &'static Group,
     engine: Engine,
@@ -63,7 +62,6 @@ struct Line {
     measured: Result<Measured, String>,
 }
 
-/// What a line shows.
 struct Measured {
     timed: Box<dyn Timed>,
     /// Inferences between two stamps.

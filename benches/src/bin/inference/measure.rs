@@ -15,7 +15,6 @@ const LONGEST_NS: f64 = 300e6;
 
 /// An engine's inference, whose loop is compiled with it.
 pub trait Timed {
-    /// One inference.
     fn once(&mut self, row: &Row, out: &mut Out);
 
     /// How many inferences make a batch.

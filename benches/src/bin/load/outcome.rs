@@ -20,20 +20,17 @@ impl Schedule {
 }
 
 /// Least share of the rate asked for that counts as kept.
-pub const KEPT: f64 = 0.99;
+const KEPT: f64 = 0.99;
 /// A queue that is this short once in the last quarter has not been growing.
-pub const SHORT_QUEUE: u64 = 16;
+const SHORT_QUEUE: u64 = 16;
 
-/// What became of one rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Outcome {
     /// Depths a second asked for.
     pub rate: f64,
-    /// Depths sent.
     pub sent: u64,
     /// Seconds from the first intended time to the last send, and one step.
     pub seconds: f64,
-    /// Callbacks made.
     pub received: u64,
     /// Trades sent beside them; of those dropped some may be trades.
     pub trades: u64,
@@ -54,7 +51,6 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Depths a second sent.
     pub fn achieved(&self) -> f64 {
         self.sent as f64 / self.seconds
     }
@@ -85,47 +81,6 @@ impl Outcome {
             failures.push(format!("{} or more queued at the end", self.short_at_end));
         }
         failures
-    }
-}
-
-/// A rate sustains if so many trials do, of [`TRIALS`]: a moment's trouble should not
-/// decide. Trials whose cores were not the bench's own do not count.
-pub const NEEDED: usize = 2;
-/// Valid trials of a rate.
-pub const TRIALS: usize = 3;
-/// Trials of a rate in all, until enough of them are valid.
-pub const MOST_TRIALS: usize = 9;
-
-/// Trials of one rate: how many failed and how many kept it, of the INVALID ones and of the
-/// valid ones.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Trials([[usize; 2]; 2]);
-
-impl Trials {
-    /// One more.
-    pub fn add(&mut self, valid: bool, passed: bool) {
-        self.0[usize::from(valid)][usize::from(passed)] += 1;
-    }
-
-    /// How many there were.
-    pub fn count(&self) -> usize {
-        self.0.as_flattened().iter().sum()
-    }
-
-    /// Whether the rate sustains, once enough valid ones agree.
-    pub fn decided(&self) -> Option<bool> {
-        let [failed, kept] = self.0[1];
-        match (kept >= NEEDED, failed > TRIALS - NEEDED) {
-            (true, _) => Some(true),
-            (_, true) => Some(false),
-            _ => None,
-        }
-    }
-
-    /// What most of all trials say, where too few count.
-    pub fn guess(&self) -> bool {
-        let [[failed, kept], [valid_failed, valid_kept]] = self.0;
-        kept + valid_kept > failed + valid_failed
     }
 }
 
@@ -164,22 +119,6 @@ pub fn saturation(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn trials_without_cores_of_their_own_decide_nothing() {
-        let mut trials = Trials::default();
-        (0..5).for_each(|_| trials.add(false, true));
-        assert_eq!((trials.decided(), trials.guess()), (None, true));
-        trials.add(true, false);
-        assert_eq!(trials.decided(), None);
-        trials.add(true, false);
-        assert_eq!((trials.decided(), trials.count()), (Some(false), 7));
-        let mut trials = Trials::default();
-        [true, false, true]
-            .iter()
-            .for_each(|&passed| trials.add(true, passed));
-        assert_eq!(trials.decided(), Some(true));
-    }
 
     #[test]
     fn sends_are_evenly_spread_and_do_not_drift() {

@@ -40,7 +40,6 @@ impl Rates {
         }
     }
 
-    /// Those of the flag.
     pub fn given(rates: &[u64]) -> Self {
         Self {
             saturation: None,
@@ -123,7 +122,6 @@ fn taken(repetitions: &[Repetition], place: usize) -> String {
     why.unwrap_or("the line beside it was measured while others ran".into())
 }
 
-/// Shows the table.
 pub fn table(bench: &Bench, rates: &Rates, repetitions: &[Repetition]) {
     let over = |read: &dyn Fn(&Repetition) -> f64| median(repetitions.iter().map(read));
     let line = over(&|of| of.line.p50);

@@ -15,23 +15,19 @@ use signal_bench::workload;
 use crate::outcome::{Outcome, Schedule};
 
 /// Length of the windows that have a p99 of their own.
-pub const WINDOW: Duration = Duration::from_millis(2);
-/// Fewest Depths in a window.
+const WINDOW: Duration = Duration::from_millis(2);
 const LEAST_IN_WINDOW: usize = 100;
 /// After the last signal, when some are missing: they were dropped.
 const SILENCE: Duration = Duration::from_millis(100);
 
-/// What is loaded.
 pub struct Load<'a> {
     pub bench: &'a Bench,
     pub library: &'a Library,
     pub config: Value,
     pub instruments: usize,
-    /// Before each Depth.
     pub trades: usize,
 }
 
-/// What one rate gave.
 #[derive(Serialize)]
 pub struct Row {
     #[serde(flatten)]
@@ -47,7 +43,6 @@ pub struct Row {
 struct Latencies<'a> {
     stamps: &'a Stamps,
     schedule: Cell<Schedule>,
-    /// Depths that warm up.
     warm_up: i64,
     received: Cell<u64>,
     /// In ticks, by number; 0 where no signal came. Looked at when all is over, so that

@@ -11,9 +11,6 @@ use signal_bench::wide::Wide;
 
 use crate::Row;
 
-pub const ABOUT: &str = "one instrument; 64 different events in turn, read and checked beforehand; trades 10 ms of\n\
-    market time apart";
-
 /// Events of each kind; a power of two.
 const EVENTS: usize = 64;
 const ONE: InstrumentId = InstrumentId(0);

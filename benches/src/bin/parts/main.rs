@@ -39,10 +39,8 @@ struct Args {
     only: String,
 }
 
-/// One repetition of a row.
 type Measure = Box<dyn FnMut(&Stamps, usize) -> Figures>;
 
-/// A row of the table.
 struct Row {
     title: String,
     measure: Measure,
@@ -93,23 +91,10 @@ fn run(args: &Args) -> Result<Ended, String> {
     let bench = Bench::start_alone("parts", &args.common)?;
     let repetitions = args.common.repetitions(5);
     let calls = args.common.or(args.calls, 100_000, 2_000);
-    let timed = format!(
-        "on core {}, one thread: a stamp before and after each batch of 1000 calls in a row, so a\n\
-         figure is the mean of a batch; shown is the median batch. Calls in a row overlap in the\n\
-         processor: among other work one may cost more or less. Nothing is subtracted but where\n\
-         the column says so",
-        bench.cores.host
-    );
     let run = format!(
         "{repetitions} repetitions of {calls} calls of every row in turn, ten times as many of what measures"
     );
-    let lines = [
-        ("timed", timed),
-        ("factors", factors::ABOUT.to_owned()),
-        ("models", models::ABOUT.to_owned()),
-        ("run", run),
-    ];
-    bench.header("what each part costs by itself, a call", &lines);
+    bench.header("what each part costs by itself, a call", &[("run", run)]);
     let group = |title, key, times, rows| Group {
         title,
         key,
@@ -186,7 +171,6 @@ fn to_json(group: &Group, row: &Row, ns: &[f64]) -> Value {
     })
 }
 
-/// The row whose call does nothing.
 fn empty() -> Row {
     Row::new(EMPTY, |number| {
         black_box(number);

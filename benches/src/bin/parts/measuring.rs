@@ -122,7 +122,6 @@ pub struct Step {
     pub equal_percent: f64,
 }
 
-/// Reads the counter back to back.
 pub fn step(stamps: &Stamps, reads: usize) -> Step {
     let distance = |_| {
         let first = rdtsc();

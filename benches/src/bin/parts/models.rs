@@ -10,9 +10,6 @@ use signal_bench::{feed, forest, workload};
 
 use crate::Row;
 
-pub const ABOUT: &str = "2048 different vectors of the factor set market in turn, shuffled; trees of 31 leaves\n\
-    are made from a seed. Beside other engines, on trained models: inference";
-
 /// A power of two.
 const VECTORS: usize = 2048;
 /// Of the repository: a network of the 15 factors.

@@ -47,7 +47,6 @@ const CONSTANT: usize = 0;
 const LINEAR: usize = 1;
 
 impl Axis {
-    /// Its steps.
     pub fn sizes(self) -> &'static [usize] {
         match self {
             Axis::Instruments => &[1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000],
@@ -57,7 +56,6 @@ impl Axis {
         }
     }
 
-    /// A step, for a table.
     pub fn step(self, size: usize) -> String {
         match (self, size) {
             (Axis::Model, CONSTANT) => "constant".to_owned(),
@@ -77,14 +75,11 @@ impl Axis {
 /// the library's own hops, ns.
 pub type Measured = (Figures, BTreeMap<String, f64>);
 
-/// Models and events, made once.
 pub struct Material {
     /// What the files lie in.
     _folder: Folder,
     linear: PathBuf,
-    /// By the number of trees.
     forests: HashMap<usize, PathBuf>,
-    /// By the number of factors.
     wide: HashMap<usize, PathBuf>,
     books: Vec<Depth>,
     trades: Vec<Trade>,
@@ -94,7 +89,6 @@ pub struct Material {
 const EVENTS: usize = 256;
 
 impl Material {
-    /// Writes the model files.
     pub fn new() -> Result<Self, String> {
         let rows = feed::market_rows(1000, 1)?;
         let folder = Folder::new("scale")?;
@@ -219,7 +213,6 @@ impl Host for InProcess {
     }
 }
 
-/// What stays the same.
 pub struct Setup<'a> {
     pub bench: &'a Bench,
     pub library: &'a Library,
@@ -342,7 +335,6 @@ impl Setup<'_> {
     }
 }
 
-/// The medians, by name.
 fn hops(host: &mut impl Host) -> BTreeMap<String, f64> {
     let hops = host.hops().into_iter();
     let named = hops.map(|hop| {

@@ -39,7 +39,6 @@ struct Args {
     only: Vec<Axis>,
 }
 
-/// The line, and every step.
 type Repetition = (Figures, Vec<Measured>);
 
 fn main() -> ExitCode {
@@ -56,26 +55,10 @@ fn run(args: &Args) -> Result<Ended, String> {
         library.describe(),
         args.subject.describe()
     );
-    let timed = format!(
-        "on core {}, the host's thread: from a stamp before on_data(Depth) to the first stamp in\n\
-         the callback, one Depth under way; of a burst from its first on_data to its last callback,\n\
-         divided by its size; the host spins on the inlined poll; nothing is subtracted",
-        bench.cores.host
-    );
-    let through =
-        "the C ABI; factors: the same engine in this process, since the library has no such sets";
-    let hops = "the library's own medians, steps of its clock; those of factors and models are what is done\n\
-         there, those that end in wait are between two threads";
     let run = format!(
         "{repetitions} repetitions of {iterations} trips a step, all steps in turn; the line around them"
     );
-    let lines = [
-        ("library", library_text),
-        ("timed", timed),
-        ("through", through.to_owned()),
-        ("hops", hops.to_owned()),
-        ("run", run),
-    ];
+    let lines = [("library", library_text), ("run", run)];
     bench.header("what a tick costs as the work grows", &lines);
     let setup = Setup {
         bench: &bench,

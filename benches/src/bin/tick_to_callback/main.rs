@@ -85,7 +85,6 @@ const CASES: [Case; 6] = [
     case("inline_market_linear", true, true, true),
 ];
 
-/// What stays the same for all cases.
 struct Setting<'a> {
     bench: &'a Bench,
     subject: &'a Subject,
@@ -112,37 +111,13 @@ fn run(args: &Args) -> Result<Ended, String> {
             "measured in turn with the library, case by case; the first changes each repetition";
         lines.push(("against", format!("{}\n{text}", against.describe())));
     }
-    let (host, lane) = (bench.cores.host, bench.lane());
-    lines.extend([
-        (
-            "timed",
-            format!(
-                "on core {host}, the host's thread: every stamp is taken there, per trip, and\n\
-                 includes one clock read; nothing is subtracted"
-            ),
-        ),
-        (
-            "across",
-            format!("core {lane}: an echo thread (line, rtrb with {RING} slots), or the library's first lane"),
-        ),
-        (
-            "tick",
-            format!(
-                "stamp before signal_on_data(Depth) to first stamp in the callback; one Depth\n\
-                 under way, the host spins on the inlined poll; {}, idle spin",
-                args.subject.describe()
-            ),
-        ),
-        ("inline", "the same with placement inline: the host's thread does all the work".into()),
-        (
-            "run",
-            format!(
-                "{wanted} repetitions of {iterations} trips, gap {} ns; the line is measured before, between\n\
-                 and after the library's rows; a repetition in which it changes is repeated",
-                args.gap_ns
-            ),
-        ),
-    ]);
+    let run = format!(
+        "{wanted} repetitions of {iterations} trips, gap {} ns; {}, idle spin; a repetition in which\n\
+         the line changes is repeated",
+        args.gap_ns,
+        args.subject.describe()
+    );
+    lines.push(("run", run));
     bench.header("what a tick costs, through the C ABI", &lines);
 
     let folder = Folder::new("tick")?;

@@ -44,7 +44,6 @@ pub struct Repetition {
     pub against: HashMap<&'static str, Figures>,
     /// Medians of the line before, between and after the library's rows, ns.
     pub lines: Vec<f64>,
-    /// The library's own.
     pub hops: HashMap<&'static str, Vec<Value>>,
 }
 
@@ -74,7 +73,6 @@ impl Repetition {
         Some(self.against.get(row)?.p50 / self.rows.get(row)?.p50)
     }
 
-    /// For the result.
     pub fn to_json(&self) -> Value {
         let rows = |of: &HashMap<_, Figures>, name: &str, ratio: &dyn Fn(&str) -> Option<f64>| {
             let rows = ROWS.iter().filter_map(|(key, _)| {

@@ -29,7 +29,6 @@ impl Random {
     }
 }
 
-/// A host's struct.
 pub enum Owned {
     Depth(Box<Depth>),
     Ticker(Ticker),
@@ -47,7 +46,6 @@ impl Owned {
         }
     }
 
-    /// As the host has it.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Depth(depth) => bytes_of(&**depth),
@@ -68,7 +66,6 @@ pub fn word(kind: EventKind) -> &'static str {
     }
 }
 
-/// The events of a kind.
 pub fn of(kind: EventKind) -> Vec<Owned> {
     let mut random = Random::new(1);
     (0..DIFFERENT).map(|i| one(kind, i, &mut random)).collect()

@@ -208,7 +208,6 @@ impl Message {
         self.bytes(field, value.as_bytes())
     }
 
-    /// Messages in this one.
     fn with<'a>(self, field: u64, values: impl IntoIterator<Item = &'a Message>) -> Self {
         let values = values.into_iter();
         values.fold(self, |message, value| message.bytes(field, &value.0))
@@ -231,7 +230,6 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
         .collect()
 }
 
-/// A stored tensor of f32.
 fn tensor(name: &str, dims: &[usize], values: &[f32]) -> Message {
     let shape = dims
         .iter()
@@ -242,7 +240,6 @@ fn tensor(name: &str, dims: &[usize], values: &[f32]) -> Message {
         .text(8, name)
 }
 
-/// An operator's attribute.
 enum Attribute {
     Int(i64),
     Ints(Vec<i64>),
@@ -250,7 +247,6 @@ enum Attribute {
     Texts(Vec<&'static str>),
 }
 
-/// An operator.
 fn node(
     domain: &str,
     op: &str,

@@ -21,14 +21,12 @@ pub const LIBRARY: &str = "./libsignal.so";
 /// A linear model of the factor set `market`, in the same folder.
 const LINEAR: &str = "linear.json";
 
-/// Something that is done many times.
 pub trait Case {
     /// What must be there before so many calls; it is not counted.
     fn prepare(&mut self, _calls: usize) -> Result<(), String> {
         Ok(())
     }
 
-    /// Makes the calls.
     fn run(&mut self, calls: usize);
 
     /// Whether the calls did what they should; it is not counted.
@@ -37,7 +35,6 @@ pub trait Case {
     }
 }
 
-/// A case and how to make it. The name is in the baseline.
 pub struct Entry {
     pub name: String,
     pub make: Make,
@@ -52,7 +49,6 @@ pub fn all() -> impl Iterator<Item = Entry> {
     all.into_iter().flatten()
 }
 
-/// Writes what the cases read.
 pub fn write_files(folder: &Folder) -> Result<(), String> {
     folder.write(LINEAR, &models::linear_file()).map(|_| ())
 }

@@ -55,21 +55,18 @@ fn builtin(name: &str) -> Made {
     Ok(kernel(make(&[""; FACTORS])))
 }
 
-/// A linear model with a weight for each factor.
 pub fn linear() -> Result<Box<dyn Model>, String> {
     Linear::parse(linear_file().as_bytes())
         .map(boxed)
         .map_err(|error| error.to_string())
 }
 
-/// The same as a file.
 pub fn linear_file() -> String {
     let mut random = Random::new(2);
     let weights: Vec<f64> = (0..FACTORS).map(|_| random.number() - 0.5).collect();
     serde_json::json!({"weights": weights, "bias": 0.25}).to_string()
 }
 
-/// Factor vectors.
 pub fn rows() -> Vec<[f64; FACTORS]> {
     let mut random = Random::new(3);
     let mut row = |_| std::array::from_fn(|_| random.number());

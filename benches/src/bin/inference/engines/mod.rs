@@ -23,7 +23,6 @@ use crate::inputs::{FACTORS, OUTPUTS, Out, Row};
 use crate::measure::Timed;
 use native::Located;
 
-/// Somebody's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
     Ours,
@@ -53,9 +52,7 @@ impl Engine {
     }
 }
 
-/// A model and those who run it.
 pub struct Group {
-    /// The heading in the table.
     pub title: &'static str,
     /// The model in `bench.json`.
     pub model: &'static str,
@@ -72,7 +69,6 @@ const fn group(
     Group { title, model, rows }
 }
 
-/// The table, from top to bottom.
 pub const GROUPS: [Group; 6] = [
     group(
         "linear, 15 factors",
@@ -131,12 +127,10 @@ pub const GROUPS: [Group; 6] = [
 pub struct Engines(Result<Located, String>);
 
 impl Engines {
-    /// Looks for them.
     pub fn open() -> Self {
         Self(native::locate())
     }
 
-    /// Versions, or why there is none.
     pub fn versions(&self) -> [(Engine, Result<String, String>); 5] {
         let of = |engine: Engine| match engine {
             Ours => locked("godzilla-signal"),

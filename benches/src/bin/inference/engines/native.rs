@@ -29,7 +29,6 @@ libraries = {
 print(json.dumps({package: find(package, pattern) for package, pattern in libraries.items()}))
 "#;
 
-/// A library of a Python package.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Found {
     pub path: PathBuf,
@@ -39,7 +38,6 @@ pub struct Found {
 /// By package; `None` for one that is not installed.
 pub type Located = BTreeMap<String, Option<Found>>;
 
-/// Asks `python3`.
 pub fn locate() -> Result<Located, String> {
     let output = Command::new("python3").args(["-c", SCRIPT]).output();
     let output = output.map_err(|error| format!("python3: {error}"))?;
@@ -51,7 +49,6 @@ pub fn locate() -> Result<Located, String> {
     serde_json::from_slice(&output.stdout).map_err(|error| format!("python3: {error}"))
 }
 
-/// One of them.
 pub fn find(located: &Result<Located, String>, package: &str) -> Result<Found, String> {
     let found = located.as_ref().map_err(Clone::clone)?.get(package);
     let found = found.cloned().flatten();
@@ -80,7 +77,6 @@ pub unsafe fn function<F: Copy>(library: &'static Library, name: &str) -> Result
         .map_err(|error| format!("{name}: {error}"))
 }
 
-/// A path for C.
 pub fn c_path(path: &Path) -> Result<CString, String> {
     CString::new(path.as_os_str().as_encoded_bytes()).map_err(|error| error.to_string())
 }
@@ -119,12 +115,10 @@ pub fn checked(
 pub struct Floats<const N: usize>(pub *mut f32);
 
 impl<const N: usize> Floats<N> {
-    /// All 0.
     pub fn new() -> Self {
         Self(Box::leak(Box::new([0f32; N])).as_mut_ptr())
     }
 
-    /// Writes a row.
     #[inline]
     pub fn narrow(self, row: &[f64; N]) {
         for (at, &value) in row.iter().enumerate() {
