@@ -144,14 +144,15 @@ fn run(args: &Args) -> Result<Ended, String> {
 
     let mut lines = Vec::new();
     for group in &GROUPS {
-        for &(engine, file) in group.rows {
-            let measured = prepare(&engines, engine, file, &inputs, &bench)?;
-            lines.push(Line {
-                group,
-                engine,
-                file,
-                measured,
-            });
+        for &(file, all) in group.files {
+            for &engine in all {
+                lines.push(Line {
+                    group,
+                    engine,
+                    file,
+                    measured: prepare(&engines, engine, file, &inputs, &bench)?,
+                });
+            }
         }
     }
     for _ in 0..repetitions {
@@ -261,10 +262,10 @@ fn find<'a>(lines: &'a [Line], engine: Engine, file: &str) -> Option<&'a Measure
 
 /// As a multiple of ours, the first line of the group.
 fn times_ours(line: &Line, lines: &[Line]) -> Option<f64> {
-    let (engine, file) = line.group.rows[0];
+    let (file, engines) = line.group.files[0];
     times(
         &line.measured.as_ref().ok()?.runs,
-        &find(lines, engine, file)?.runs,
+        &find(lines, engines[0], file)?.runs,
     )
 }
 

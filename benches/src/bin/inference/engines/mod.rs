@@ -56,71 +56,46 @@ pub struct Group {
     pub title: &'static str,
     /// The model in `bench.json`.
     pub model: &'static str,
-    /// Engines and the files that they load; the first is what the others are
-    /// compared with.
-    pub rows: &'static [(Engine, &'static str)],
+    /// Files and the engines that load them; the first is what the others are compared with.
+    pub files: &'static [(&'static str, &'static [Engine])],
 }
 
-const fn group(
-    title: &'static str,
-    model: &'static str,
-    rows: &'static [(Engine, &'static str)],
-) -> Group {
-    Group { title, model, rows }
-}
+const ONNX: &[Engine] = &[Ours, OnnxRuntime, Tract];
+const LIGHTGBM: &[Engine] = &[Ours, LightGbm];
+const XGBOOST: &[Engine] = &[Ours, XgBoost];
 
+/// The table, from top to bottom.
 pub const GROUPS: [Group; 6] = [
-    group(
-        "linear, 15 factors",
-        "linear",
-        &[
-            (Ours, "linear.json"),
-            (Ours, "linear.onnx"),
-            (OnnxRuntime, "linear.onnx"),
-            (Tract, "linear.onnx"),
-        ],
-    ),
-    group(
-        "MLP 15-64-64-2, ReLU",
-        "mlp",
-        &[
-            (Ours, "mlp.onnx"),
-            (OnnxRuntime, "mlp.onnx"),
-            (Tract, "mlp.onnx"),
-        ],
-    ),
-    group(
-        "LightGBM, 100 trees of 31 leaves",
-        "lightgbm-100",
-        &[
-            (Ours, "lightgbm-100.txt"),
-            (LightGbm, "lightgbm-100.txt"),
-            (Ours, "lightgbm-100.onnx"),
-            (OnnxRuntime, "lightgbm-100.onnx"),
-            (Tract, "lightgbm-100.onnx"),
-        ],
-    ),
-    group(
-        "LightGBM, 500 trees of 31 leaves",
-        "lightgbm-500",
-        &[
-            (Ours, "lightgbm-500.txt"),
-            (LightGbm, "lightgbm-500.txt"),
-            (Ours, "lightgbm-500.onnx"),
-            (OnnxRuntime, "lightgbm-500.onnx"),
-            (Tract, "lightgbm-500.onnx"),
-        ],
-    ),
-    group(
-        "XGBoost, 100 trees of 31 leaves",
-        "xgboost-100",
-        &[(Ours, "xgboost-100.json"), (XgBoost, "xgboost-100.json")],
-    ),
-    group(
-        "XGBoost, 500 trees of 31 leaves",
-        "xgboost-500",
-        &[(Ours, "xgboost-500.json"), (XgBoost, "xgboost-500.json")],
-    ),
+    Group {
+        title: "linear, 15 factors",
+        model: "linear",
+        files: &[("linear.json", &[Ours]), ("linear.onnx", ONNX)],
+    },
+    Group {
+        title: "MLP 15-64-64-2, ReLU",
+        model: "mlp",
+        files: &[("mlp.onnx", ONNX)],
+    },
+    Group {
+        title: "LightGBM, 100 trees of 31 leaves",
+        model: "lightgbm-100",
+        files: &[("lightgbm-100.txt", LIGHTGBM), ("lightgbm-100.onnx", ONNX)],
+    },
+    Group {
+        title: "LightGBM, 500 trees of 31 leaves",
+        model: "lightgbm-500",
+        files: &[("lightgbm-500.txt", LIGHTGBM), ("lightgbm-500.onnx", ONNX)],
+    },
+    Group {
+        title: "XGBoost, 100 trees of 31 leaves",
+        model: "xgboost-100",
+        files: &[("xgboost-100.json", XGBOOST)],
+    },
+    Group {
+        title: "XGBoost, 500 trees of 31 leaves",
+        model: "xgboost-500",
+        files: &[("xgboost-500.json", XGBOOST)],
+    },
 ];
 
 /// The engines that this machine has; an absent one says why.
