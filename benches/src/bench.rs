@@ -58,12 +58,13 @@ impl Library {
     }
 
     pub fn describe(&self) -> String {
-        let (version, path) = (self.api.version(), self.path.display());
+        // A page that is made of the result does not say where this checkout lies.
+        let here = env::current_dir().unwrap_or_default();
+        let path = self.path.strip_prefix(here).unwrap_or(&self.path).display();
         let age = self.built().and_then(|built| built.elapsed().ok());
-        let age = age.map_or("at an unknown time".to_owned(), |age| {
-            format!("{} s ago", age.as_secs())
-        });
-        format!("libsignal {version}, {path}, built {age}")
+        let age = age.map_or("?".to_owned(), |age| age.as_secs().to_string());
+        let version = self.api.version();
+        format!("libsignal {version}, {path}, built {age} s ago")
     }
 
     pub fn to_json(&self) -> Value {

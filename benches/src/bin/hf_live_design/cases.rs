@@ -26,17 +26,17 @@ pub struct Case {
     is_market: bool,
 }
 
+const fn case(title: &'static str, key: &'static str, is_market: bool) -> Case {
+    Case {
+        title,
+        key,
+        is_market,
+    }
+}
+
 pub const CASES: [Case; 2] = [
-    Case {
-        title: "test0000",
-        key: "test0000",
-        is_market: false,
-    },
-    Case {
-        title: "market + linear",
-        key: "market_linear",
-        is_market: true,
-    },
+    case("test0000", "test0000", false),
+    case("market + linear", "market_linear", true),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

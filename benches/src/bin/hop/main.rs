@@ -238,8 +238,8 @@ fn repeat(
             let place = (number + turn) % count;
             let entry = &entries[place];
             let named = |error| format!("{}: {error}", entry.name);
-            let series = entry.latency(setting).map_err(named)?;
-            let rate = entry.throughput(setting).map_err(named)?;
+            let series = entry.measured.latency(setting).map_err(named)?;
+            let rate = entry.measured.throughput(setting).map_err(named)?;
             measured[place] = Some((series.figures(setting.stamps), rate));
         }
         Ok(measured.into_iter().flatten().collect())

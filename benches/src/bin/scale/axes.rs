@@ -1,6 +1,6 @@
 //! What grows, its steps, and one measurement of a step.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::path::PathBuf;
 
@@ -76,11 +76,10 @@ impl Axis {
 pub type Measured = (Figures, BTreeMap<String, f64>);
 
 pub struct Material {
-    /// What the files lie in.
-    _folder: Folder,
+    folder: Folder,
     linear: PathBuf,
-    forests: HashMap<usize, PathBuf>,
-    wide: HashMap<usize, PathBuf>,
+    /// That trees part.
+    rows: Vec<Vec<f64>>,
     books: Vec<Depth>,
     trades: Vec<Trade>,
 }
@@ -90,35 +89,14 @@ const EVENTS: usize = 256;
 
 impl Material {
     pub fn new() -> Result<Self, String> {
-        let rows = feed::market_rows(1000, 1)?;
         let folder = Folder::new("scale")?;
-        let file =
-            |size: usize, name: String, text: String| Ok((size, folder.write(&name, &text)?));
-        let trees = Axis::Model.sizes().iter().filter(|&&size| size > LINEAR);
-        let forest = |&trees| {
-            file(
-                trees,
-                format!("{trees}.txt"),
-                forest::lightgbm(trees, &rows, 1),
-            )
-        };
-        let wide = |&size: &usize| {
-            let weights: Vec<f64> = (0..size).map(|place| 1.0 - place as f64 / 64.0).collect();
-            let model = json!({ "weights": weights, "bias": 0 });
-            file(size, format!("wide-{size}.json"), model.to_string())
-        };
         let mut feed = Feed::new(3);
         Ok(Self {
             linear: workload::linear_model(&folder)?,
-            forests: trees.map(forest).collect::<Result<_, String>>()?,
-            wide: Axis::Factors
-                .sizes()
-                .iter()
-                .map(wide)
-                .collect::<Result<_, String>>()?,
+            folder,
+            rows: feed::market_rows(1000, 1)?,
             books: (0..EVENTS).map(|_| feed.depth()).collect(),
             trades: (0..EVENTS).map(|_| feed.trade()).collect(),
-            _folder: folder,
         })
     }
 }
@@ -255,8 +233,10 @@ impl Setup<'_> {
             }
             Axis::Burst => self.bursts(self.create(&config)?, size),
             _ => {
-                if let Some(forest) = material.forests.get(&size) {
-                    config = workload::market(config, forest);
+                if size > LINEAR {
+                    let text = forest::lightgbm(size, &material.rows, 1);
+                    let forest = material.folder.write("trees.txt", &text)?;
+                    config = workload::market(config, &forest);
                 }
                 config["model"]["check_names"] = json!(false);
                 if size == CONSTANT {
@@ -292,7 +272,11 @@ impl Setup<'_> {
             other => return Err(format!("no set of {other} factors")),
         }
         config["factors"] = json!("wide");
-        config["model"] = json!({ "file": self.material.wide[&factors] });
+        let weights: Vec<f64> = (0..factors)
+            .map(|place| 1.0 - place as f64 / 64.0)
+            .collect();
+        let model = json!({ "weights": weights, "bias": 0 }).to_string();
+        config["model"] = json!({ "file": self.material.folder.write("wide.json", &model)? });
         let config = Config::from_json(&config.to_string()).map_err(|error| error.to_string())?;
         let engine = Engine::start_with(&config, &registry).map_err(|error| error.to_string())?;
         let callback = None;
