@@ -43,20 +43,6 @@ impl Setting {
         }
     }
 
-    /// What its threads do while there is nothing for them.
-    pub fn about(self, cores: &[usize]) -> String {
-        let shared = match cores {
-            [_, _, ..] => "a core each",
-            _ => "one core for both: each offers it after an empty look",
-        };
-        match self {
-            Self::Sleep => "usual: the tick thread sleeps 1 us between scans, the model's waits on a condition variable".into(),
-            Self::Block => format!("the tick thread spins, the model's waits on a condition variable; {shared}"),
-            Self::Spin => format!("both spin; {shared}"),
-            Self::SpinOne => "one spinning thread does factors and model".into(),
-        }
-    }
-
     fn waits(self, cores: &[usize]) -> (i32, i32) {
         const SPIN: i32 = 0;
         const YIELD: i32 = 1;

@@ -153,9 +153,4 @@ fn what_does_not_fit_is_refused() {
         let error = design.err().unwrap();
         assert!(error.contains(said), "{said}: {error}");
     }
-    // Threads that share a core say that they offer it.
-    for setting in [Setting::Block, Setting::Spin] {
-        assert!(setting.about(&[3]).contains("offers"), "{setting:?}");
-        assert!(!setting.about(&[3, 5]).contains("offers"), "{setting:?}");
-    }
 }

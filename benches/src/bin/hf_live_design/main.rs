@@ -69,28 +69,21 @@ fn run(args: &Args) -> Result<Ended, String> {
     let design_cores = design_cores(&args.common.lane_cores, &bench.cores);
     let iterations = args.common.or(args.iterations, 100_000, 4_000);
     let repetitions = args.common.repetitions(5);
-    let mut lines = vec![
-        ("library", library.describe()),
-        (
-            "libsignal",
-            format!("{}, idle spin, timing on", args.subject.describe()),
-        ),
-    ];
-    lines.extend(Setting::ALL.map(|setting| (setting.name(), setting.about(&design_cores))));
     let run = format!(
         "{repetitions} repetitions of {iterations} trips, all in turn; where threads sleep {}, {} us apart",
         iterations / APART,
         GAP_NS / 1000,
     );
-    lines.extend([
-        (
-            "its cores",
-            format!("{design_cores:?}: the tick thread's first"),
-        ),
+    let subject = format!("{}, idle spin, timing on", args.subject.describe());
+    let its_cores = format!("{design_cores:?}: the tick thread's first");
+    let lines = [
+        ("library", library.describe()),
+        ("libsignal", subject),
+        ("its cores", its_cores),
         ("run", run),
-    ]);
+    ];
     let question =
-        "the design that the library replaces, beside the library: same factors, same models";
+        "the design that the library replaces, beside the library: same factors and models";
     bench.header(question, &lines);
     let folder = Folder::new("hf-live")?;
     let model = workload::linear_model(&folder)?;
