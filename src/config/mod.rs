@@ -124,7 +124,8 @@ pub struct Config {
     /// Which of the host's calls make callbacks. Default `poll`.
     pub deliver: Deliver,
     /// Where `deliver` is `on_data`: the longest time that `signal_on_data` waits for the
-    /// signals of its event, us, 1 to 10,000. Default 5.
+    /// signals of its event, us, 1 to 10,000. Default 50: enough for an event that finds all
+    /// caches cold.
     #[cfg_attr(test, schemars(range(min = 1, max = 10_000)))]
     pub deliver_budget_us: u64,
     /// Which stages share a lane. Default `auto`.
@@ -176,7 +177,7 @@ impl Default for Config {
             disabled_factors: Vec::new(),
             disabled_models: Vec::new(),
             deliver: Deliver::Poll,
-            deliver_budget_us: 5,
+            deliver_budget_us: 50,
             placement: Placement::Auto,
             shards: 1,
             cores: None,
