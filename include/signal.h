@@ -636,6 +636,11 @@ typedef struct {
    `signal_last_error` gives the reason after `signal_health`.
    */
   uint64_t report_ended;
+  /*
+   Events whose signals had not all come when `signal_on_data` stopped waiting for them,
+   with `deliver` `on_data`. Those signals come with the next call.
+   */
+  uint64_t deliver_late;
 } signal_stats_t;
 
 /*

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use signal::abi::HostEvent;
 use signal::telemetry::counters::Counter;
-use signal::{Config, Engine, Registry};
+use signal::{Config, Engine, HealthState, Registry};
 use support::bomb::{Bomb, FATAL};
 use support::events::{LIMIT, PLACEMENTS, depth};
 use support::feeds::Feeds;
@@ -257,6 +257,36 @@ fn all_signals_of_an_event_are_waited_for() {
         }
     }
     panic!("an event's signals were never waited for: {whole:?}");
+}
+
+#[test]
+fn an_event_that_is_not_waited_for_to_its_end_is_counted_and_named() {
+    let _alone = alone();
+    if !lane_has_a_core() {
+        return;
+    }
+    let mut engine = start(FUSED, r#", "model": "gate""#);
+    let late = |engine: &Engine| engine.counters().get(Counter::DeliverLate);
+    CLOSED.store(true, Ordering::Release);
+    for time in 0..20 {
+        let event = depth("btc_usdt", time, 10.0);
+        let (count, _) = give(&mut engine, event.event(), &mut Vec::new());
+        assert_eq!((count, late(&engine)), (0, time as u64 + 1));
+    }
+    let trade = Feeds::new().trade;
+    give(&mut engine, HostEvent::Trade(&trade), &mut Vec::new());
+    assert_eq!(late(&engine), 20, "a Trade triggers nothing");
+    CLOSED.store(false, Ordering::Release);
+    settle(&engine);
+    engine.poll(|_, _| {});
+    let health = engine.health();
+    assert_eq!(health.state, HealthState::Degraded, "{health}");
+    assert!(
+        health.why.contains("signals of 20 events") && health.why.contains("deliver_budget_us"),
+        "{health}"
+    );
+    // One late event in a while is no news.
+    assert_eq!(engine.health().state, HealthState::Ok);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::os::clock::Clock;
 use crate::pipeline::idle::Idle;
 use crate::pipeline::plan::Plan;
 use crate::report::Monitor;
+use crate::telemetry::counters::{Counter, Counters};
 
 /// Time of the first look at the counters, ns after the event, for each lane. Each further
 /// look comes after twice the time. A look takes the cache lines of its counters from each
@@ -30,6 +31,8 @@ const UNKNOWN: u64 = u64::MAX;
 pub(crate) struct Delivery {
     clock: Clock,
     monitor: Arc<Monitor>,
+    /// Of the host's thread.
+    counters: Arc<Counters>,
     is_inline: bool,
     budget_us: u64,
     /// Longest wait of the host's thread, ticks.
@@ -48,6 +51,7 @@ impl Delivery {
         per_vector: usize,
         clock: &Clock,
         monitor: Arc<Monitor>,
+        counters: Arc<Counters>,
     ) -> Self {
         let mut signals = [0; EventKind::ALL.len()];
         // With `inline`, the signals are there already. A lane that sleeps answers later than
@@ -65,6 +69,7 @@ impl Delivery {
         Self {
             clock: clock.clone(),
             monitor,
+            counters,
             is_inline: plan.is_inline(),
             budget_us: config.deliver_budget_us,
             budget: clock.ticks(config.deliver_budget_us * 1000),
@@ -96,6 +101,7 @@ impl Delivery {
             missing,
             started,
             look: self.first_look,
+            is_late: false,
         }
     }
 }
@@ -109,6 +115,8 @@ pub(crate) struct Wait<'a> {
     started: u64,
     /// When to look at the counters next, ticks from `started`.
     look: u64,
+    /// Whether the budget was spent before the event's last signal came.
+    is_late: bool,
 }
 
 impl Wait<'_> {
@@ -119,8 +127,14 @@ impl Wait<'_> {
         let mut turns = 0u32;
         loop {
             let ready = poller.begin();
-            if ready > 0 || self.missing == 0 {
+            if ready > 0 {
                 return ready;
+            }
+            if self.missing == 0 {
+                if self.is_late {
+                    self.count_late();
+                }
+                return 0;
             }
             turns = turns.wrapping_add(1);
             if turns.is_multiple_of(TURNS_PER_STAMP) {
@@ -139,9 +153,16 @@ impl Wait<'_> {
             // Poll the ring once more: otherwise signals that arrived during the last look,
             // or while this thread was off the core, would wait for the next event.
             self.missing = 0;
+            self.is_late = true;
         } else if waited > self.look {
             self.look_at_counters(waited);
         }
+    }
+
+    #[cold]
+    fn count_late(&mut self) {
+        self.is_late = false;
+        self.delivery.counters.bump(Counter::DeliverLate);
     }
 
     /// Ends the wait if nothing is in flight: refused, dropped or conflated events and those

@@ -95,6 +95,7 @@ impl Engine {
             &mut pipeline,
             &files,
             rules,
+            host.counters.clone(),
         );
         // From here on, dropping `runtime` stops and joins everything that was started.
         for ((lane, work), heartbeat) in lanes.into_iter().zip(works).zip(supervision.heartbeats) {
@@ -223,6 +224,7 @@ fn runtime(
     pipeline: &mut Pipeline,
     files: &Outputs,
     rules: Rules,
+    of_host: Arc<Counters>,
 ) -> Box<Runtime> {
     let (config, plan) = (blueprint.config(), places.plan.clone());
     let (clock, control) = (&supervision.clock, &supervision.control);
@@ -248,6 +250,7 @@ fn runtime(
         blueprint.callbacks(),
         clock,
         monitor.clone(),
+        of_host,
     );
     let about = about(blueprint, &plan, &delivery);
     let feeds = std::mem::take(&mut pipeline.feeds);

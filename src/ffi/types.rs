@@ -154,6 +154,9 @@ pub struct signal_stats_t {
     /// 1 once the latency report could not be written and has ended, else 0.
     /// `signal_last_error` gives the reason after `signal_health`.
     pub report_ended: u64,
+    /// Events whose signals had not all come when `signal_on_data` stopped waiting for them,
+    /// with `deliver` `on_data`. Those signals come with the next call.
+    pub deliver_late: u64,
 }
 
 /// One signal of a batch. `symbol` and `values` point into the library's memory: the

@@ -58,7 +58,13 @@ pub(super) struct Beside {
     report_ended: bool,
     capture_failed: u64,
     capture_missed: u64,
+    late: u64,
 }
+
+/// How many late events make one check of health unhappy, if they are also at least this part of
+/// all answered ones.
+const MOST_LATE: u64 = 10;
+const LATE_PART: u64 = 10;
 
 /// Refused events since the last check, if there are enough of them to be reported.
 struct RefusedEvents {
@@ -209,6 +215,11 @@ impl Beside {
                 && monitor.report_end.get().is_some(),
             capture_failed: counters.get(Counter::CaptureFailed),
             capture_missed: since(Counter::CaptureMissed),
+            late: match since(Counter::DeliverLate) {
+                late if late < MOST_LATE => 0,
+                late if late.saturating_mul(LATE_PART) < since(Counter::Answered) => 0,
+                late => late,
+            },
         }
     }
 
@@ -217,6 +228,7 @@ impl Beside {
             || self.report_ended
             || self.capture_failed > 0
             || self.capture_missed > 0
+            || self.late > 0
     }
 }
 
@@ -246,6 +258,14 @@ impl fmt::Display for BesideIn<'_> {
                     "since the last check the capture has missed {} events: its disk is slower than they came, \
                      or capture.buffer too small",
                     beside.capture_missed
+                ));
+            }
+            if beside.late > 0 {
+                each(format_args!(
+                    "since the last check signal_on_data stopped waiting for the signals of {} events before they came: \
+                     deliver_budget_us is too short for the model, or something else runs on the lane's \
+                     core",
+                    beside.late
                 ));
             }
         })

@@ -161,6 +161,9 @@ counters! {
     LatencyBeyond = "latency_beyond",
     /// 1 once the latency report has ended because it could no longer be written, else 0.
     ReportEnded = "report_ended",
+    /// Events whose signals had not all come when the host's thread stopped waiting for them in
+    /// `on_data`.
+    DeliverLate = "deliver_late",
 }
 
 const COUNT: usize = Counter::ALL.len();
