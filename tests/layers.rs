@@ -48,7 +48,7 @@ const LAYERS: &[(&[&str], &[&str])] = &[
         ],
     ),
     (&["capture"], &["bytemuck"]),
-    (&["pipeline"], &["serde"]),
+    (&["pipeline"], &["crossbeam_utils", "serde"]),
     (&["config"], &["serde", "serde_json", "serde_path_to_error"]),
     (&["doctor"], &[]),
     (
