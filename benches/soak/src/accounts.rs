@@ -26,7 +26,7 @@ const NO_EVENTS: [&str; 3] = [
 /// Where an event that went all the way ends.
 const EVENT_ENDS: [&str; 2] = ["updates", "answered"];
 /// Counters in which no message ends.
-const OTHERS: [&str; 22] = [
+const OTHERS: [&str; 23] = [
     "events_depth",
     "events_ticker",
     "events_trade",
@@ -49,6 +49,7 @@ const OTHERS: [&str; 22] = [
     "index_copies_ended",
     "latency_beyond",
     "report_ended",
+    "deliver_late",
 ];
 /// These may go down.
 const LEVELS: [&str; 2] = ["in_flight", "queued"];
