@@ -56,6 +56,17 @@ impl Outputs {
         file.map_or(Ok(()), check_output).map_err(Error::Capture)
     }
 
+    /// Memory that the report takes besides its thread's: buffers of fixed size, and its facts,
+    /// which contain the configuration.
+    pub(super) fn bytes(config: &Config) -> usize {
+        const BUFFERS: usize = 4 << 20;
+        const OF_CONFIG: usize = 16;
+        match &config.latency.dir {
+            Some(_) => BUFFERS.saturating_add(config.bytes().saturating_mul(OF_CONFIG)),
+            None => 0,
+        }
+    }
+
     /// Number of threads that write these files.
     pub(super) fn threads(config: &Config) -> usize {
         usize::from(config.latency.dir.is_some()) + usize::from(config.capture.file.is_some())
@@ -78,7 +89,7 @@ impl Outputs {
         let aside = || cores.aside(runtime.plan.lanes.iter().filter_map(|lane| lane.core));
         let clock = &runtime.clock;
         if let Some(files) = self.report {
-            room.give_back(memory::of_a_thread());
+            room.give_back(memory::of_a_thread().saturating_add(Self::bytes(config)));
             let exporter = Exporter::start(
                 files,
                 config.latency.interval_ms,

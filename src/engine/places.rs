@@ -1,6 +1,7 @@
 //! Cores for an engine: chosen, claimed, and occupied by its lanes' threads before any other
 //! engine may choose.
 
+use super::outputs::Outputs;
 use super::start::boxed;
 use crate::config::Config;
 use crate::error::Error;
@@ -22,7 +23,7 @@ pub(super) struct Places {
     /// Before the claims: those are released when the lanes have ended.
     pub(super) lanes: Vec<Standing>,
     pub(super) claims: Claims,
-    /// Memory reserved for threads that are not started yet.
+    /// Memory reserved for the threads that write files, which are started last.
     pub(super) for_others: Reserved,
 }
 
@@ -39,11 +40,13 @@ impl Places {
         start_lanes(plan, config, &mut room).map(drop)
     }
 
-    /// Chooses cores and takes them. `bytes`, and `others` threads apart from the lanes, are
-    /// needed in addition to what the lanes need. All of that memory is reserved before any
-    /// thread is started.
+    /// Chooses cores and takes them. `bytes`, and the threads that write files, are needed in
+    /// addition to what the lanes need. All of that memory is reserved before any thread is
+    /// started.
     #[inline(never)]
-    pub(super) fn take(config: &Config, bytes: usize, others: usize) -> Result<Box<Self>, Error> {
+    pub(super) fn take(config: &Config, bytes: usize) -> Result<Box<Self>, Error> {
+        let (others, of_files) = (Outputs::threads(config), Outputs::bytes(config));
+        let bytes = bytes.saturating_add(of_files);
         let mut turn = Turn::wait();
         let mut attempt = 1;
         let (cores, plan, claims, mut room) = loop {
@@ -68,7 +71,9 @@ impl Places {
         let lanes = start_lanes(&plan, config, &mut room);
         // Claims are released in a turn of their own.
         drop(turn);
-        room.keep(others * memory::of_a_thread());
+        // A lane takes room for a heap of its own when it first runs its models: it must not be
+        // this.
+        room.keep(others * memory::of_a_thread() + of_files);
         let lanes = lanes?;
         Ok(boxed(|| Self {
             cores,

@@ -57,7 +57,9 @@ impl Blueprint {
     pub fn check_start(&self, plan: &Plan) -> Result<(), Error> {
         let config = self.config();
         config.check_paths(self.besides())?;
+        let of_files = Outputs::bytes(config);
         let bytes = self.bytes().saturating_add(of_config(config));
+        let bytes = bytes.saturating_add(of_files);
         Places::check(plan, config, bytes, Outputs::threads(config))?;
         Outputs::check(config)
     }
@@ -148,7 +150,7 @@ fn take_places(blueprint: &Blueprint) -> Result<Box<Places>, Error> {
     memory::check("an engine", of_config)?;
     config.check_paths(blueprint.besides())?;
     let bytes = blueprint.bytes().saturating_add(of_config);
-    Places::take(config, bytes, Outputs::threads(config))
+    Places::take(config, bytes)
 }
 
 /// Opens the files that the engine writes. Gives ingest its end of the capture.
