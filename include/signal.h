@@ -14,7 +14,8 @@
  * configuration has "deliver": "on_data", inside signal_on_data. A callback may call
  * every function of the library. It may throw a C++ exception, call pthread_exit or be
  * cancelled. It must not be left by longjmp: the library would then consider the
- * callback as running for ever.
+ * callback as running for ever. Nor may any other call on a handle, as from a handler of
+ * SIGBUS: the handle would refuse every later call.
  *
  * Handles are numbers, not pointers. Every function refuses an invalid handle: null,
  * already destroyed, made before a fork, or never returned by this library. It then

@@ -364,6 +364,11 @@ fn checked(file: OwnedFd) -> io::Result<OwnedFd> {
     if about.st_mode & libc::S_IFMT != libc::S_IFREG || about.st_nlink > 1 {
         return Err(io::Error::other("expected a regular file with one name"));
     }
+    if about.st_size != 0 {
+        return Err(io::Error::other(
+            "expected an empty file: claims are locks in it, not its content",
+        ));
+    }
     // SAFETY: the call takes nothing and cannot fail.
     let own = about.st_uid == unsafe { libc::geteuid() };
     if own && about.st_mode & 0o666 != 0o666 {

@@ -165,6 +165,7 @@ scenarios! {
     two_creates_at_once_share_no_core,
     lanes_leave_a_core_for_the_host,
     affinity_is_forbidden,
+    a_handler_answers_system_calls,
     machine_cannot_be_asked,
     lanes_have_the_configured_policy,
     stopped_in_destroy,

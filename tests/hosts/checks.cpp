@@ -174,17 +174,23 @@ void in_child(int code, const std::function<void()> &body, unsigned seconds) {
   CHECK_EQ(WEXITSTATUS(status), code);
 }
 
-void forbid(int call, int error, unsigned flags) {
+static void filter_out(int call, unsigned answer, unsigned flags) {
   sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(call), 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
+      BPF_STMT(BPF_RET | BPF_K, answer),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
   const sock_fprog program{4, filter};
   CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
   CHECK_EQ(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program), 0);
 }
+
+void forbid(int call, int error, unsigned flags) {
+  filter_out(call, SECCOMP_RET_ERRNO | static_cast<unsigned>(error), flags);
+}
+
+void trap(int call) { filter_out(call, SECCOMP_RET_TRAP, 0); }
 
 void apart(const std::function<void()> &doing) {
   in_child(17, [&] {

@@ -7,7 +7,12 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
 
+#include <atomic>
+#include <csignal>
+#include <cstring>
 #include <fstream>
 #include <functional>
 #include <thread>
@@ -223,5 +228,27 @@ SCENARIO(membarrier_is_forbidden_later) {
     CHECK_EQ(count(line, "refuses membarrier"), 1u);
     older.handle = nullptr;
   });
+  return 0;
+}
+
+static std::atomic<int> refused_by_handler{0};
+
+// A sandbox whose handler of SIGSYS answers a system call, on whichever thread makes it.
+SCENARIO(a_handler_answers_system_calls) {
+  for (const char *config : {R"({"placement":"fused"})", R"({"placement":"split"})", R"({"placement":"inline"})"}) {
+    apart([config] {
+      struct sigaction answer{};
+      answer.sa_flags = SA_SIGINFO;
+      answer.sa_sigaction = [](int, siginfo_t *, void *context) {
+        static_cast<ucontext_t *>(context)->uc_mcontext.gregs[REG_RAX] = -EPERM;
+        ++refused_by_handler;
+      };
+      CHECK_EQ(sigaction(SIGSYS, &answer, nullptr), 0);
+      Plugin plugin;
+      trap(SYS_sched_setaffinity);
+      use(plugin, config);
+      CHECK(std::strstr(config, "inline") != nullptr || refused_by_handler > 0);
+    });
+  }
   return 0;
 }

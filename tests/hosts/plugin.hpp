@@ -329,6 +329,8 @@ void apart(const std::function<void()> &doing);
 // Makes a system call fail from now on, for this thread and the threads that it makes; with
 // SECCOMP_FILTER_FLAG_TSYNC for all existing threads too.
 void forbid(int call, int error, unsigned flags = 0);
+// The thread gets a SIGSYS for the system call.
+void trap(int call);
 
 // A number from /proc/self/status, such as "VmSize:".
 long kib(const char *name);

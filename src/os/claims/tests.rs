@@ -22,6 +22,11 @@ fn only_a_regular_file_of_one_name_is_taken_and_all_may_write_it() {
     let fifo = std::ffi::CString::new(path("fifo").to_str().unwrap()).unwrap();
     // SAFETY: the name is a NUL-terminated string.
     assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o666) }, 0);
+    let used = path("used for something else");
+    std::fs::write(&used, "secret").unwrap();
+    std::fs::set_permissions(&used, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(open(&used).is_err());
+    assert_eq!(std::fs::metadata(&used).unwrap().mode() & 0o777, 0o600);
     for name in ["link", "dangling", "second name", "folder", "fifo"] {
         assert!(open(&path(name)).is_err(), "{name}");
     }

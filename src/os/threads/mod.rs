@@ -144,7 +144,20 @@ fn refused(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{error} ({})", limits.join(", ")))
 }
 
-/// Blocks all signals of the calling thread until it is dropped.
+/// Signals that the kernel sends to a thread for what this thread has just done. It ends the
+/// process if the thread blocks them. A sandbox answers system calls from a handler of SIGSYS, and
+/// a host may report crashes from one of the others.
+const OF_THE_THREAD_ITSELF: [libc::c_int; 6] = [
+    libc::SIGSYS,
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGILL,
+    libc::SIGTRAP,
+];
+
+/// Blocks all signals of the calling thread, but for those of the thread itself, until it is
+/// dropped.
 struct AllSignalsBlocked {
     before: libc::sigset_t,
 }
@@ -154,10 +167,13 @@ impl AllSignalsBlocked {
         let mut all = MaybeUninit::<libc::sigset_t>::uninit();
         let mut before = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: both sets are valid for writing; sigfillset initialises
-        // `all`, and pthread_sigmask with a valid `how` cannot fail and
-        // initialises `before`.
+        // `all`, the signals exist, and pthread_sigmask with a valid `how` cannot
+        // fail and initialises `before`.
         let before = unsafe {
             libc::sigfillset(all.as_mut_ptr());
+            for signal in OF_THE_THREAD_ITSELF {
+                libc::sigdelset(all.as_mut_ptr(), signal);
+            }
             libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
             before.assume_init()
         };
