@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(model.inputs(), 2);
         assert_eq!(model.outputs(), ["y[0]", "y[1]", "t[0]", "t[1]"]);
         let mut out = [0.0; 4];
-        model.run(&[0.5, -1.0], &mut out);
+        model.run(InstrumentId(0), &[0.5, -1.0], &mut out);
         let t = [0.5f64.tanh(), (-1.0f64).tanh()];
         for (ours, exact) in out.iter().zip([t[0].sin(), t[1].sin(), t[0], t[1]]) {
             assert!((ours - exact).abs() < 1e-6, "{out:?}");
@@ -290,7 +290,7 @@ mod tests {
         let parsed = Tract::if_needed(&graph.bytes(), &[], &External::default());
         let mut model = parsed.unwrap().unwrap().model;
         let mut out = [0.0; 10];
-        model.run(&[f64::NAN, 1.0], &mut out);
+        model.run(InstrumentId(0), &[f64::NAN, 1.0], &mut out);
         for pair in out.chunks(2) {
             assert!(pair[0].is_nan() && !pair[1].is_nan(), "{out:?}");
         }
@@ -299,7 +299,7 @@ mod tests {
         for (ours, exact) in odd.iter().zip([0.5, 0.5, sine, sine, 0.5]) {
             assert!((ours - exact).abs() < 1e-6, "{out:?}");
         }
-        model.run(&[f64::INFINITY, -1.0], &mut out);
+        model.run(InstrumentId(0), &[f64::INFINITY, -1.0], &mut out);
         assert!((out[1] + 0.5).abs() < 1e-6 && out[5] == 0.0, "{out:?}");
     }
 }
