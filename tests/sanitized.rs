@@ -174,7 +174,7 @@ fn the_sanitizer_sees_what_is_planted() {
         return;
     };
     let plants: &[(&str, &[&str])] = match sanitizer.as_str() {
-        "address" => &[("short", &["heap-buffer-overflow", "wire::carry"])],
+        "address" => &[("short", &["heap-buffer-overflow", "wire::raw::carry"])],
         "thread" => &[("none", &[]), ("race", &["data race", "sync/ring/"])],
         "realtime" => &[
             ("none", &[]),
