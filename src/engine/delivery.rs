@@ -14,7 +14,7 @@ use crate::os::clock::Clock;
 use crate::pipeline::idle::Idle;
 use crate::pipeline::plan::Plan;
 use crate::report::Monitor;
-use crate::telemetry::counters::{Counter, Counters};
+use crate::telemetry::counters::Counter;
 
 /// Time of the first look at the counters, ns after the event, for each lane. Each further
 /// look comes after twice the time. A look takes the cache lines of its counters from each
@@ -31,8 +31,6 @@ const UNKNOWN: u64 = u64::MAX;
 pub(crate) struct Delivery {
     clock: Clock,
     monitor: Arc<Monitor>,
-    /// Of the host's thread.
-    counters: Arc<Counters>,
     is_inline: bool,
     budget_us: u64,
     /// Longest wait of the host's thread, ticks.
@@ -51,7 +49,6 @@ impl Delivery {
         per_vector: usize,
         clock: &Clock,
         monitor: Arc<Monitor>,
-        counters: Arc<Counters>,
     ) -> Self {
         let mut signals = [0; EventKind::ALL.len()];
         // With `inline`, the signals are there already. A lane that sleeps answers later than
@@ -69,7 +66,6 @@ impl Delivery {
         Self {
             clock: clock.clone(),
             monitor,
-            counters,
             is_inline: plan.is_inline(),
             budget_us: config.deliver_budget_us,
             budget: clock.ticks(config.deliver_budget_us * 1000),
@@ -132,7 +128,7 @@ impl Wait<'_> {
             }
             if self.missing == 0 {
                 if self.is_late {
-                    self.count_late();
+                    self.count_late(poller);
                 }
                 return 0;
             }
@@ -160,9 +156,9 @@ impl Wait<'_> {
     }
 
     #[cold]
-    fn count_late(&mut self) {
+    fn count_late(&mut self, poller: &Poller) {
         self.is_late = false;
-        self.delivery.counters.bump(Counter::DeliverLate);
+        poller.counters.bump(Counter::DeliverLate);
     }
 
     /// Ends the wait if nothing is in flight: refused, dropped or conflated events and those

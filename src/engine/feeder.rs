@@ -117,9 +117,7 @@ impl Feeder {
             .try_send(|words| wire::carry_marker(marker, words))
             .ok()?;
         (self.markers.sent, self.markers.behind) = (marker.number(), behind);
-        if let Some(work) = &mut self.inline {
-            lane::turn_inline(work.as_mut(), &self.control);
-        }
+        self.publish_held();
         Some(marker)
     }
 

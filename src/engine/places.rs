@@ -28,15 +28,10 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Whether there is memory for so many bytes and threads, and the lanes' threads start where
-    /// and as they should. Claims no core, and ends these threads.
-    pub(super) fn check(
-        plan: &Plan,
-        config: &Config,
-        bytes: usize,
-        others: usize,
-    ) -> Result<(), Error> {
-        let mut room = memory::reserve(WHAT, bytes, plan.lanes.len() + others)?;
+    /// Whether there is memory for so many bytes, the lanes and the files that are written, and
+    /// the lanes' threads start where and as they should. Claims no core, and ends these threads.
+    pub(super) fn check(plan: &Plan, config: &Config, bytes: usize) -> Result<(), Error> {
+        let mut room = reserve(plan, config, bytes)?;
         start_lanes(plan, config, &mut room).map(drop)
     }
 
@@ -45,14 +40,12 @@ impl Places {
     /// started.
     #[inline(never)]
     pub(super) fn take(config: &Config, bytes: usize) -> Result<Box<Self>, Error> {
-        let (others, of_files) = (Outputs::threads(config), Outputs::bytes(config));
-        let bytes = bytes.saturating_add(of_files);
         let mut turn = Turn::wait();
         let mut attempt = 1;
         let (cores, plan, claims, mut room) = loop {
             let cores = Cores::detect_in(&turn);
             let plan = Plan::new(config.wanted(), &cores).map_err(Error::Placement)?;
-            let room = memory::reserve(WHAT, bytes, plan.lanes.len() + others)?;
+            let room = reserve(&plan, config, bytes)?;
             // This process can share what another has, but not claim it.
             let mut lanes = plan.busy_cores();
             lanes.retain(|&core| !cores.others.iter().any(|claim| claim.core == core));
@@ -73,7 +66,7 @@ impl Places {
         drop(turn);
         // A lane takes room for a heap of its own when it first runs its models: it must not be
         // this.
-        room.keep(others * memory::of_a_thread() + of_files);
+        room.keep(Outputs::threads(config) * memory::of_a_thread() + Outputs::bytes(config));
         let lanes = lanes?;
         Ok(boxed(|| Self {
             cores,
@@ -83,6 +76,12 @@ impl Places {
             for_others: room,
         }))
     }
+}
+
+/// Reserves memory for so many bytes, the lanes and the files that are written.
+fn reserve(plan: &Plan, config: &Config, bytes: usize) -> Result<Reserved, Error> {
+    let bytes = bytes.saturating_add(Outputs::bytes(config));
+    memory::reserve(WHAT, bytes, plan.lanes.len() + Outputs::threads(config))
 }
 
 /// Starts the lanes' threads, which wait for their work.

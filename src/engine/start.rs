@@ -57,10 +57,8 @@ impl Blueprint {
     pub fn check_start(&self, plan: &Plan) -> Result<(), Error> {
         let config = self.config();
         config.check_paths(self.besides())?;
-        let of_files = Outputs::bytes(config);
         let bytes = self.bytes().saturating_add(of_config(config));
-        let bytes = bytes.saturating_add(of_files);
-        Places::check(plan, config, bytes, Outputs::threads(config))?;
+        Places::check(plan, config, bytes)?;
         Outputs::check(config)
     }
 }
@@ -97,7 +95,6 @@ impl Engine {
             &mut pipeline,
             &files,
             rules,
-            host.counters.clone(),
         );
         // From here on, dropping `runtime` stops and joins everything that was started.
         for ((lane, work), heartbeat) in lanes.into_iter().zip(works).zip(supervision.heartbeats) {
@@ -226,7 +223,6 @@ fn runtime(
     pipeline: &mut Pipeline,
     files: &Outputs,
     rules: Rules,
-    of_host: Arc<Counters>,
 ) -> Box<Runtime> {
     let (config, plan) = (blueprint.config(), places.plan.clone());
     let (clock, control) = (&supervision.clock, &supervision.control);
@@ -252,7 +248,6 @@ fn runtime(
         blueprint.callbacks(),
         clock,
         monitor.clone(),
-        of_host,
     );
     let about = about(blueprint, &plan, &delivery);
     let feeds = std::mem::take(&mut pipeline.feeds);

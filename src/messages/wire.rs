@@ -110,8 +110,7 @@ pub trait Encode: Wire {
 
     /// Writes a marker.
     fn encode_marker(marker: Marker, words: &mut [u64]) {
-        let head: &mut [Head] = bytemuck::cast_slice_mut(&mut words[..HEAD_WORDS]);
-        head[0] = Head {
+        *head_of_mut(words) = Head {
             number: marker.0,
             tag: MARKER,
             ..Head::zeroed()
@@ -142,7 +141,7 @@ pub fn last_marker(words: &[u64]) -> u64 {
 /// Sets what [`last_marker`] reads.
 #[inline]
 pub fn set_last_marker(number: u64, words: &mut [u64]) {
-    bytemuck::cast_slice_mut::<u64, Head>(&mut words[..HEAD_WORDS])[0].number = number;
+    head_of_mut(words).number = number;
 }
 
 /// Copies values, usually no more than a model's two outputs: a call of memcpy would cost
@@ -171,6 +170,11 @@ fn put(head: Head, values: &[f64], words: &mut [u64]) {
 #[inline]
 fn head_of(words: &[u64]) -> &Head {
     &bytemuck::cast_slice::<u64, Head>(&words[..HEAD_WORDS])[0]
+}
+
+#[inline]
+fn head_of_mut(words: &mut [u64]) -> &mut Head {
+    &mut bytemuck::cast_slice_mut(&mut words[..HEAD_WORDS])[0]
 }
 
 #[inline]

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
-use crate::messages::Marker;
 use crate::os::fixed_text::FixedText;
 use crate::os::stderr::say;
 use crate::os::time::Instant;
@@ -165,7 +164,7 @@ impl Control {
     /// A marker has arrived at egress on one of the ways there. Everything that egress had
     /// received before it is numbered.
     #[cold]
-    pub(crate) fn marker_arrived(&self, _: Marker) {
+    pub(crate) fn marker_arrived(&self) {
         self.marker_arrivals.fetch_add(1, Ordering::Release);
     }
 
@@ -279,7 +278,7 @@ mod loom_tests {
             let egress = loom::thread::spawn(move || {
                 for signal in [1, 2] {
                     published.store(signal, Ordering::Relaxed);
-                    passing.marker_arrived(Marker(1));
+                    passing.marker_arrived();
                 }
             });
             let arrivals = control.marker_arrivals();

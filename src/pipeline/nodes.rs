@@ -248,8 +248,8 @@ impl Accept<Predictions> for EgressNode {
         }
     }
 
-    fn on_marker(&mut self, marker: Marker) {
-        self.control.marker_arrived(marker);
+    fn on_marker(&mut self, _: Marker) {
+        self.control.marker_arrived();
     }
 
     #[inline]
