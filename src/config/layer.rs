@@ -16,6 +16,7 @@ use crate::factors::Ranged;
 use crate::os::threads::Policy;
 use crate::pipeline::idle::Idle;
 use crate::pipeline::overload::{EgressOverload, IngestOverload, StageOverload};
+use crate::pipeline::rehearsal::Warm;
 use crate::stages::{Callback, Shards};
 
 /// One source's keys; an absent key leaves the configuration as it was.
@@ -37,6 +38,7 @@ pub(super) struct Layer {
     shards: Option<Ranged<1, { Shards::MAX as u64 }>>,
     cores: Option<Vec<CoreNumber>>,
     idle: Option<Idle>,
+    warm: Option<Warm>,
     policy: Option<Policy>,
     rings: Option<Object<RingsLayer>>,
     overload: Option<Object<OverloadLayer>>,
@@ -143,6 +145,7 @@ impl Layer {
             config.cores = Some(cores.into_iter().map(Ranged::size).collect());
         }
         set(&mut config.idle, self.idle);
+        set(&mut config.warm, self.warm);
         set(&mut config.policy, self.policy);
         set(&mut config.timing, self.timing);
         let Object(rings) = self.rings.unwrap_or_default();

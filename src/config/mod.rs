@@ -47,6 +47,7 @@ pub use crate::os::threads::Policy;
 pub use crate::pipeline::idle::Idle;
 pub use crate::pipeline::overload::{EgressOverload, IngestOverload, Overload, StageOverload};
 pub use crate::pipeline::placement::Placement;
+pub use crate::pipeline::rehearsal::Warm;
 pub use crate::stages::{Callback, Limits, Stage, SymbolStyle};
 pub use forms::{FactorsEntry, ModelEntry};
 #[doc(hidden)]
@@ -142,6 +143,10 @@ pub struct Config {
     pub cores: Option<Vec<usize>>,
     /// What a lane does while it has nothing to do. Default `auto`.
     pub idle: Idle,
+    /// Whether a lane that spins keeps itself warm while it has nothing to do: `auto` (every
+    /// 100 us), `off`, or an interval, 10 to 1,000,000 us. Default `auto`.
+    #[cfg_attr(test, schemars(with = "schema::WarmKey"))]
+    pub warm: Warm,
     /// How the kernel schedules lanes. Default `ordinary`.
     pub policy: Policy,
     /// Sizes of the rings.
@@ -182,6 +187,7 @@ impl Default for Config {
             shards: 1,
             cores: None,
             idle: Idle::Auto,
+            warm: Warm::Auto,
             policy: Policy::Ordinary,
             rings: Rings::default(),
             overload: Overload::default(),

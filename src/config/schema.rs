@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Config, FactorsEntry, MappedSymbol, ModelEntry};
 use crate::abi::INSTRUMENT_TYPES;
 use crate::factors::Registry;
+use crate::pipeline::rehearsal::Warm;
 use crate::stages::{Stage, SymbolStyle};
 
 /// What `schema.json` should hold.
@@ -58,6 +59,26 @@ impl JsonSchema for PlacementKey {
         json_schema!({"anyOf": [
             {"enum": ["auto", "inline", "fused", "split"]},
             {"type": "array", "items": lane}
+        ]})
+    }
+}
+
+/// Whether and how often lanes keep themselves warm.
+pub(super) struct WarmKey;
+
+impl JsonSchema for WarmKey {
+    fn schema_name() -> Cow<'static, str> {
+        "Warm".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [
+            {"enum": ["auto", "off"]},
+            {"type": "integer", "minimum": Warm::SHORTEST, "maximum": Warm::LONGEST}
         ]})
     }
 }

@@ -210,6 +210,12 @@ impl Feeder {
         }
     }
 
+    /// What this thread does with an empty poll: if it runs the stages, it keeps them warm.
+    #[inline]
+    pub(crate) fn idle(&mut self) {
+        self.publish_held();
+    }
+
     /// Counts something that was passed in but is no event.
     pub(crate) fn refuse(&self, reason: Counter) {
         self.counters.bump(reason);

@@ -20,9 +20,10 @@ use crate::pipeline::build::{Pipeline, RingPlan, Setting, Stages};
 use crate::pipeline::control::Control;
 use crate::pipeline::lane::PRIMING;
 use crate::pipeline::plan::Plan;
+use crate::pipeline::rehearsal::Rehearsing;
 use crate::pipeline::work::Turn;
 use crate::report::{Latency, Monitor};
-use crate::stages::Rules;
+use crate::stages::{Rules, Triggers};
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::HostCursors;
 use crate::telemetry::counters::Counters;
@@ -193,6 +194,10 @@ impl Supervision {
             clock: &self.clock,
             control: &self.control,
             heartbeats: &self.readers,
+            rehearsing: config.warm.interval().map(|interval| Rehearsing {
+                interval,
+                triggers: Triggers::new(&config.trigger),
+            }),
         }
     }
 }

@@ -30,6 +30,10 @@ pub trait FactorBank: Send {
     fn on_index_price(&mut self, id: InstrumentId, index: &IndexPrice);
     /// Writes the instrument's factors; `out` has [`width`](Self::width) values.
     fn write(&mut self, id: InstrumentId, out: &mut [f64]);
+    /// Prefetches the instrument's state. See [`FactorSet::prefetch`].
+    fn prefetch(&self, id: InstrumentId) {
+        let _ = id;
+    }
     /// Saves the instrument's state. See [`FactorSet::save`].
     ///
     /// # Errors
@@ -93,6 +97,10 @@ impl<F: FactorSet<N>, const N: usize> FactorBank for Bank<F, N> {
             .first_chunk_mut()
             .expect("the stage gives `width` values");
         self.0[id.index()].write(out);
+    }
+
+    fn prefetch(&self, id: InstrumentId) {
+        self.0[id.index()].prefetch();
     }
 
     fn save(&self, id: InstrumentId, to: &mut dyn io::Write) -> io::Result<()> {

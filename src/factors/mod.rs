@@ -205,6 +205,13 @@ pub trait FactorSet<const N: usize>: Sized + Send + 'static {
     /// event changes them.
     fn write(&mut self, out: &mut [f64; N]);
 
+    /// Prefetches what the next event of the instrument touches, with
+    /// [`prefetch::value`](crate::sync::prefetch::value). A lane that has nothing to do calls this
+    /// now and then. A set that owns heap memory must add that part of it.
+    fn prefetch(&self) {
+        crate::sync::prefetch::value(self);
+    }
+
     /// Saves the state, so that [`load`](Self::load) can restore it in another process on the same
     /// kind of processor. After that, both write the same factors to the last bit. A set without
     /// this function cannot be part of a snapshot.

@@ -36,6 +36,8 @@ pub extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_int {
     // no callback runs.
     let ready = unsafe { &mut *this.poller.get() }.begin();
     if ready == 0 && !failed {
+        // SAFETY: as above; stages call nothing of the host's.
+        unsafe { &mut *this.feeder.get() }.idle();
         return 0;
     }
     // Ends the poll also when an exception passes through.

@@ -157,6 +157,9 @@ pub struct signal_stats_t {
     /// Events whose signals had not all come when `signal_on_data` stopped waiting for them,
     /// with `deliver` `on_data`. Those signals come with the next call.
     pub deliver_late: u64,
+    /// Messages that lanes without work ran through their stages once more, without effect, to
+    /// keep them warm.
+    pub rehearsals: u64,
 }
 
 /// One signal of a batch. `symbol` and `values` point into the library's memory: the

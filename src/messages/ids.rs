@@ -15,6 +15,9 @@ impl InstrumentId {
 impl InstrumentId {
     /// No instrument: an index price belongs to a [`PairId`].
     pub const NONE: Self = Self(u32::MAX);
+
+    /// No instrument: a rehearsal's, which a stage runs on states that belong to none.
+    pub const SHADOW: Self = Self(u32::MAX - 1);
 }
 
 /// The number of an exchange and a symbol, whatever the instrument type. An index price

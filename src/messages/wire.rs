@@ -92,6 +92,12 @@ pub trait Wire {
         (head.tag == MARKER).then_some(Marker(head.number))
     }
 
+    /// The kind of the event, if the message is one.
+    #[inline]
+    fn kind(_message: &Self::View<'_>) -> Option<EventKind> {
+        None
+    }
+
     /// What ends with the message.
     fn ends(_message: &Self::View<'_>) -> Ends {
         Ends::Event
@@ -239,6 +245,16 @@ impl Wire for Events {
             body,
         };
         (event, head.published)
+    }
+
+    #[inline]
+    fn kind(event: &Event<'_>) -> Option<EventKind> {
+        Some(match event.body {
+            Body::Depth(_) => EventKind::Depth,
+            Body::Ticker(_) => EventKind::Ticker,
+            Body::Trade(_) => EventKind::Trade,
+            Body::IndexPrice(_) => EventKind::IndexPrice,
+        })
     }
 
     fn ends(message: &Self::View<'_>) -> Ends {

@@ -88,7 +88,8 @@ pub trait Model: Send {
     fn outputs(&self) -> &[String];
 
     /// Whether the outputs depend on earlier runs. The engine may run a model without state at any
-    /// time, on any vector, to keep it warm.
+    /// time, on any vector, to keep it warm: as [`InstrumentId::SHADOW`], while nothing else is to
+    /// be done.
     fn keeps_state(&self) -> bool;
 
     /// Bytes of state per instrument.
@@ -102,6 +103,10 @@ pub trait Model: Send {
     fn reserve(&mut self, instruments: usize) {
         let _ = instruments;
     }
+
+    /// Prefetches what a run touches, with [`prefetch::value`](crate::sync::prefetch::value). The
+    /// engine calls this now and then for a model that keeps state.
+    fn prefetch(&self) {}
 
     /// Maps `factors` of `instrument` ([`inputs`](Self::inputs) values) to `out` (one value for each
     /// of [`outputs`](Self::outputs)).

@@ -55,6 +55,12 @@ impl Clock {
         self.on
     }
 
+    /// Whether [`now`](Self::now) reads the TSC, and so is no system call.
+    #[inline]
+    pub fn reads_tsc(&self) -> bool {
+        self.tsc
+    }
+
     /// A stamp, in TSC ticks; 0 with timing off.
     #[inline]
     pub fn stamp(&self) -> u64 {

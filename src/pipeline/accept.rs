@@ -14,6 +14,12 @@ pub(crate) trait Accept<W: Wire> {
     /// Warms what is cold before the first message.
     fn prime(&mut self) {}
 
+    /// Whether a message could be published at once and nothing waits. A rehearsal needs that:
+    /// it must not wait, and must not overtake.
+    fn may_rehearse(&self) -> bool {
+        true
+    }
+
     /// Publishes what waits, as far as there is room. Returns whether anything still waits.
     fn flush(&mut self, _trace: &mut Trace) -> bool {
         false

@@ -4,14 +4,42 @@ use std::sync::Arc;
 
 use crate::messages::Marker;
 use crate::messages::wire::{self, FactorVectors, Wire};
-use crate::sync::broadcast::{Consumer, Received};
-use crate::sync::ring::Receiver;
+use crate::sync::broadcast::{self, Consumer};
+use crate::sync::ring::{Receiver, Watch};
 use crate::telemetry::counters::{Counter, Counters};
+
+/// A message from an inlet.
+pub(crate) struct Received<'a> {
+    pub(crate) words: &'a [u64],
+    /// A marker before the message, which this lane has missed.
+    pub(crate) missed: Option<Marker>,
+    /// Whether the message is the spare one, which was not sent.
+    pub(crate) is_spare: bool,
+}
+
+/// What a lane needs to know of its inlet to rehearse messages.
+pub(crate) struct Spares {
+    /// 64-bit words of a message.
+    pub(crate) words: usize,
+    pub(crate) watch: Watch,
+}
 
 /// The receiving end of a lane.
 pub(crate) trait Inlet: Send {
-    /// Passes the next message to `take`, and before it a marker that this lane has missed.
-    fn try_receive<R>(&mut self, take: impl FnOnce(Option<Marker>, &[u64]) -> R) -> Option<R>;
+    /// Passes the next message to `take`, or if there is none, `spare`.
+    fn try_receive<R>(
+        &mut self,
+        spare: Option<&[u64]>,
+        take: impl FnOnce(Received<'_>) -> R,
+    ) -> Option<R>;
+
+    /// `None` if this inlet ignores spare messages.
+    fn spares(&self) -> Option<Spares> {
+        None
+    }
+
+    /// Brings a watch of this inlet up to date.
+    fn renew(&self, _watch: &mut Watch) {}
 
     /// Raises the high-water mark, if there is one.
     fn note_level(&mut self);
@@ -22,8 +50,29 @@ pub(crate) trait Inlet: Send {
 
 impl Inlet for Receiver {
     #[inline]
-    fn try_receive<R>(&mut self, take: impl FnOnce(Option<Marker>, &[u64]) -> R) -> Option<R> {
-        Receiver::try_receive(self, |words| take(None, words))
+    fn try_receive<R>(
+        &mut self,
+        spare: Option<&[u64]>,
+        take: impl FnOnce(Received<'_>) -> R,
+    ) -> Option<R> {
+        self.try_receive_or(spare, |is_spare, words| {
+            take(Received {
+                words,
+                missed: None,
+                is_spare,
+            })
+        })
+    }
+
+    fn spares(&self) -> Option<Spares> {
+        Some(Spares {
+            words: self.words(),
+            watch: self.watch(),
+        })
+    }
+
+    fn renew(&self, watch: &mut Watch) {
+        Receiver::renew(self, watch);
     }
 
     #[inline]
@@ -62,7 +111,11 @@ impl Share {
 
 impl Inlet for Share {
     #[inline]
-    fn try_receive<R>(&mut self, take: impl FnOnce(Option<Marker>, &[u64]) -> R) -> Option<R> {
+    fn try_receive<R>(
+        &mut self,
+        _: Option<&[u64]>,
+        take: impl FnOnce(Received<'_>) -> R,
+    ) -> Option<R> {
         let mut take = Some(take);
         loop {
             let (counters, known, missed) =
@@ -78,19 +131,25 @@ impl Inlet for Share {
                     counters.add(Counter::ModelVectorsMissed, vectors);
                     *missed = 0;
                 }
-                let taken = take.take().map(|take| take(missed_marker, words));
+                let taken = take.take().map(|take| {
+                    take(Received {
+                        words,
+                        missed: missed_marker,
+                        is_spare: false,
+                    })
+                });
                 (taken, is_marker)
             });
             match found {
-                Received::Message((taken, is_marker)) => {
+                broadcast::Received::Message((taken, is_marker)) => {
                     // After everything the vector led to: see `Snapshot::in_flight`.
                     if !is_marker {
                         self.counters.bump(Counter::ModelVectorsTaken);
                     }
                     return taken;
                 }
-                Received::Missed(count) => self.missed += count,
-                Received::Empty | Received::Finished => return None,
+                broadcast::Received::Missed(count) => self.missed += count,
+                broadcast::Received::Empty | broadcast::Received::Finished => return None,
             }
         }
     }
@@ -127,7 +186,11 @@ impl Merge {
 
 impl Inlet for Merge {
     #[inline]
-    fn try_receive<R>(&mut self, take: impl FnOnce(Option<Marker>, &[u64]) -> R) -> Option<R> {
+    fn try_receive<R>(
+        &mut self,
+        _: Option<&[u64]>,
+        take: impl FnOnce(Received<'_>) -> R,
+    ) -> Option<R> {
         let mut take = Some(take);
         for _ in 0..self.inlets.len() {
             let place = self.next;
@@ -136,8 +199,14 @@ impl Inlet for Merge {
             if self.next == self.inlets.len() {
                 self.next = 0;
             }
-            let taken =
-                self.inlets[place].try_receive(|words| take.take().map(|take| take(None, words)));
+            let taken = self.inlets[place].try_receive(|words| {
+                let received = Received {
+                    words,
+                    missed: None,
+                    is_spare: false,
+                };
+                take.take().map(|take| take(received))
+            });
             if let Some(taken) = taken {
                 self.last = place;
                 return taken;
@@ -180,7 +249,8 @@ mod tests {
     /// A marker that was missed before the message, and the message: a marker's number, or
     /// minus a vector's value.
     fn look(share: &mut Share) -> Option<(Option<u64>, i64)> {
-        share.try_receive(|missed, words| {
+        share.try_receive(None, |received| {
+            let (missed, words) = (received.missed, received.words);
             let message = match FactorVectors::marker(words) {
                 Some(marker) => marker.number() as i64,
                 None => -(FactorVectors::decode(words).0.values[0] as i64),
@@ -272,7 +342,8 @@ mod tests {
             }
         };
         let mut take = |count: usize| -> Vec<u64> {
-            let taken = (0..count).map_while(|_| merge.try_receive(|_, words| words[0]));
+            let taken =
+                (0..count).map_while(|_| merge.try_receive(None, |received| received.words[0]));
             let taken = taken.collect();
             merge.note_level();
             taken

@@ -9,6 +9,7 @@
 //! | `outlet` | the sending ends: to the next lane, to the host |
 //! | `shard_outlet` | the sending end to shards |
 //! | `work` | what a lane does with a message, and without one |
+//! | `rehearsal` | what a lane without work does to stay warm |
 //! | `lane` | the pinned thread that does a lane's work |
 //! | `build` | from a plan to rings, chains and lanes |
 //! | `overload` | what happens to a message when its ring is full |
@@ -28,6 +29,7 @@ pub(crate) mod outlet;
 pub(crate) mod overload;
 pub mod placement;
 pub mod plan;
+pub(crate) mod rehearsal;
 pub(crate) mod shard_outlet;
 mod trace;
 pub(crate) mod work;

@@ -12,7 +12,9 @@ use super::outlet::HostOutlet;
 use super::trace::Trace;
 use crate::capture::Capture;
 use crate::messages::wire::{Events, FactorVectors, Predictions, RawEvents};
-use crate::messages::{Ends, Event, FactorVector, Marker, Names, Prediction, RawEvent};
+use crate::messages::{
+    Ends, Event, FactorVector, InstrumentId, Marker, Meta, Names, Prediction, RawEvent,
+};
 use crate::os::panic::told;
 use crate::stages::{
     Applied, Egress, Factor, FactorPanic, Ingest, ModelPanic, ModelStage, Sent, Stage,
@@ -33,18 +35,22 @@ impl<N: Accept<Events>> Accept<RawEvents> for IngestNode<N> {
         let sequence = raw.head.sequence;
         let missed = sequence.wrapping_sub(self.last_sequence).wrapping_sub(1);
         if missed != 0 {
-            self.counters.add(Counter::IngestGap, missed);
+            self.counters
+                .add(Counter::IngestGap, missed.wrapping_mul(trace.weight()));
         }
-        self.last_sequence = sequence;
+        // Numbers grow, except in a rehearsal, which has an old one.
+        self.last_sequence = self.last_sequence.max(sequence);
         let (next, capture) = (&mut self.next, &mut self.capture);
         let result = self.stage.on(raw, |event| {
             trace.mark(Stage::Ingest);
-            let _recording = capture.as_mut().map(|capture| capture.recording(raw));
+            let capture = capture.as_mut().filter(|_| !trace.is_rehearsal());
+            let _recording = capture.map(|capture| capture.recording(raw));
             next.accept(&event, trace);
         });
         if let Err(refusal) = result {
             trace.mark(Stage::Ingest);
-            self.counters.bump(refusal.into());
+            trace.updated_only = true;
+            self.counters.add(refusal.into(), trace.weight());
         }
     }
 
@@ -54,6 +60,10 @@ impl<N: Accept<Events>> Accept<RawEvents> for IngestNode<N> {
 
     fn prime(&mut self) {
         self.next.prime();
+    }
+
+    fn may_rehearse(&self) -> bool {
+        self.next.may_rehearse()
     }
 
     #[inline]
@@ -77,28 +87,43 @@ pub(crate) struct FactorNode<N> {
 impl<N: Accept<FactorVectors>> Accept<Events> for FactorNode<N> {
     #[inline(always)]
     fn accept(&mut self, event: &Event<'_>, trace: &mut Trace) {
+        if trace.ends_before(Stage::Factor) {
+            return;
+        }
         let (next, counters) = (&mut self.next, &self.counters);
+        let instrument = trace.subject(event.meta.instrument);
+        let subject = Event {
+            meta: Meta {
+                instrument,
+                ..event.meta
+            },
+            ..*event
+        };
         let applied = self.stage.on(
-            event,
+            &subject,
             |vector| {
                 trace.mark(Stage::Factor);
                 // Before the vector is sent on: once the event has been answered, it counts
                 // as triggered too.
-                counters.bump(Counter::Triggered);
+                counters.add(Counter::Triggered, trace.weight());
                 next.accept(&vector, trace);
             },
             |panic| quarantined_instrument(&self.names, panic, counters, &self.control),
         );
         if applied == Applied::HandedOn {
+            if trace.is_rehearsal() {
+                self.stage.prefetch(event.meta.instrument);
+            }
             return;
         }
         trace.mark(Stage::Factor);
         trace.updated_only = true;
-        counters.bump(match applied {
+        let ended = match applied {
             _ if event.ends == Ends::Copy => Counter::CopiesEnded,
             Applied::Updated => Counter::Updates,
             _ => Counter::RefusedQuarantined,
-        });
+        };
+        counters.add(ended, trace.weight());
     }
 
     fn on_marker(&mut self, marker: Marker) {
@@ -107,6 +132,10 @@ impl<N: Accept<FactorVectors>> Accept<Events> for FactorNode<N> {
 
     fn prime(&mut self) {
         self.next.prime();
+    }
+
+    fn may_rehearse(&self) -> bool {
+        self.next.may_rehearse()
     }
 
     #[inline]
@@ -126,6 +155,13 @@ fn quarantined_instrument(
     counters: &Counters,
     control: &Control,
 ) {
+    if panic.instrument == InstrumentId::SHADOW {
+        return control.report(format!(
+            "lanes stay less warm: factor set {} panicked in a rehearsal: {}",
+            panic.set,
+            told(panic.payload)
+        ));
+    }
     counters.bump(Counter::Panics);
     let name = names
         .get(panic.instrument)
@@ -151,17 +187,28 @@ pub(crate) struct ModelNode<N> {
 impl<N: Accept<Predictions>> Accept<FactorVectors> for ModelNode<N> {
     #[inline(always)]
     fn accept(&mut self, vector: &FactorVector<'_>, trace: &mut Trace) {
+        if trace.ends_before(Stage::Model) {
+            return;
+        }
         let (next, counters) = (&mut self.next, &self.counters);
+        let instrument = trace.subject(vector.meta.instrument);
+        let subject = FactorVector {
+            meta: Meta {
+                instrument,
+                ..vector.meta
+            },
+            ..*vector
+        };
         let answered = self.stage.on(
-            vector,
+            &subject,
             |prediction| {
                 trace.mark(Stage::Model);
-                counters.bump(Counter::Predicted);
+                counters.add(Counter::Predicted, trace.weight());
                 next.accept(&prediction, trace);
             },
             |panic| quarantined_model(&self.names, self.shard, panic, counters, &self.control),
         );
-        if !answered {
+        if !answered && !trace.is_rehearsal() {
             match vector.ends {
                 Ends::Nothing => {}
                 Ends::Event => counters.bump(Counter::RefusedQuarantined),
@@ -177,6 +224,10 @@ impl<N: Accept<Predictions>> Accept<FactorVectors> for ModelNode<N> {
     fn prime(&mut self) {
         self.stage.prime();
         self.next.prime();
+    }
+
+    fn may_rehearse(&self) -> bool {
+        self.next.may_rehearse()
     }
 
     #[inline]
@@ -197,9 +248,15 @@ fn quarantined_model(
     counters: &Counters,
     control: &Control,
 ) {
-    counters.bump(Counter::Panics);
     let name = names.get(panic.model.index()).map_or("?", String::as_str);
     let of = shard.map_or(String::new(), |shard| format!(" of shard {shard}"));
+    if panic.instrument == InstrumentId::SHADOW {
+        return control.report(format!(
+            "lanes stay less warm: model {name}{of} panicked in a rehearsal: {}",
+            told(panic.payload)
+        ));
+    }
+    counters.bump(Counter::Panics);
     control.report(format!(
         "model {name}{of} is in quarantine: it panicked: {}",
         told(panic.payload)
@@ -223,10 +280,10 @@ impl Accept<Predictions> for EgressNode {
             trace.mark(Stage::Egress);
         }
         let held = self.stage.held();
-        let (next, stamp) = (&mut self.next, trace.last());
+        let (next, stamp, weight) = (&mut self.next, trace.last(), trace.weight());
         let mut reason = Counter::DroppedEgressRingFull;
         let sent = self.stage.on(prediction, |signal| {
-            let sent = next.send(signal, stamp);
+            let sent = next.send(signal, stamp, weight);
             if let Err(lost) = sent {
                 reason = lost;
             }
@@ -240,12 +297,19 @@ impl Accept<Predictions> for EgressNode {
         if self.stage.held() != held {
             self.note_held();
         }
-        self.counters.bump(Counter::Signals);
+        self.counters.add(Counter::Signals, weight);
         match prediction.ends {
             Ends::Nothing => {}
-            Ends::Event => self.counters.bump(Counter::Answered),
-            Ends::Copy => self.counters.bump(Counter::CopiesEnded),
+            Ends::Event => self.counters.add(Counter::Answered, weight),
+            Ends::Copy => self.counters.add(Counter::CopiesEnded, weight),
         }
+        if trace.is_rehearsal() {
+            self.stage.take_back();
+        }
+    }
+
+    fn may_rehearse(&self) -> bool {
+        self.stage.held() == 0 && self.next.has_room()
     }
 
     fn on_marker(&mut self, _: Marker) {
@@ -274,7 +338,7 @@ impl EgressNode {
         trace.restamp();
         let (next, stamp) = (&mut self.next, trace.last());
         self.stage
-            .publish_held(|signal| next.send(signal, stamp).is_ok());
+            .publish_held(|signal| next.send(signal, stamp, 1).is_ok());
         self.note_held();
     }
 

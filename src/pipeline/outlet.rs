@@ -28,26 +28,33 @@ impl<W: Encode> Accept<W> for LaneOutlet {
     #[inline(always)]
     fn accept(&mut self, message: &W::View<'_>, trace: &mut Trace) {
         let published = trace.last();
-        if !self.send(|words| W::encode(message, published, words)) {
+        if !self.send(!trace.is_rehearsal(), |words| {
+            W::encode(message, published, words);
+        }) {
             drop_between_lanes::<W>(message, &self.counters);
         }
     }
 
     /// A marker that is not sent any more never arrives at the end.
     fn on_marker(&mut self, marker: Marker) {
-        let _ = self.send(|words| W::encode_marker(marker, words));
+        let _ = self.send(true, |words| W::encode_marker(marker, words));
+    }
+
+    fn may_rehearse(&self) -> bool {
+        self.sender.has_room()
     }
 }
 
 impl LaneOutlet {
     /// Waits for room. Returns whether the message was sent, which is false only if this lane
-    /// must not wait any longer.
+    /// must not wait any longer. A rehearsal finds room, and publishes nothing.
     #[inline(always)]
-    fn send(&mut self, write: impl Fn(&mut [u64])) -> bool {
-        let send = |sender: &mut Sender| sender.try_send(&write).is_ok();
+    fn send(&mut self, publishes: bool, write: impl Fn(&mut [u64])) -> bool {
+        let send = |sender: &mut Sender| sender.try_send_or_rehearse(publishes, &write).is_ok();
         if send(&mut self.sender) {
             return true;
         }
+        debug_assert!(publishes, "a rehearsal needs room: see `may_rehearse`");
         self.counters.bump(Counter::RingWaits);
         let mut waiter = Waiter::new(self.idle);
         self.patience.begin();
@@ -88,6 +95,10 @@ pub(crate) struct ModelsOutlet {
 impl Accept<FactorVectors> for ModelsOutlet {
     #[inline(always)]
     fn accept(&mut self, vector: &FactorVector<'_>, trace: &mut Trace) {
+        // The producer overwrites the oldest vector, which a slow lane may still need.
+        if trace.is_rehearsal() {
+            return;
+        }
         self.counters.add(Counter::ModelVectorsSent, self.lanes);
         // The event ends here: no single lane can tell when all have answered.
         let message = FactorVector {
@@ -123,20 +134,31 @@ pub(crate) struct HostOutlet {
 }
 
 impl HostOutlet {
-    /// Publishes a signal, or returns the counter for its loss.
+    /// Publishes a signal, or returns the counter for its loss. With a weight of 0, it does
+    /// all of that except publishing and counting. There must be [room](Self::has_room) then.
     #[inline]
-    pub(crate) fn send(&mut self, signal: &Signal<'_>, stamp: u64) -> Result<(), Counter> {
-        if !self.try_send(signal, stamp) {
+    pub(crate) fn send(
+        &mut self,
+        signal: &Signal<'_>,
+        stamp: u64,
+        weight: u64,
+    ) -> Result<(), Counter> {
+        if !self.try_send(signal, stamp, weight) {
+            debug_assert!(weight > 0, "a rehearsal needs room: see `may_rehearse`");
             self.no_room(signal, stamp)?;
         }
-        self.counters.bump(Counter::Published);
+        self.counters.add(Counter::Published, weight);
         Ok(())
     }
 
+    pub(crate) fn has_room(&self) -> bool {
+        self.sender.has_room()
+    }
+
     #[inline]
-    fn try_send(&mut self, signal: &Signal<'_>, stamp: u64) -> bool {
+    fn try_send(&mut self, signal: &Signal<'_>, stamp: u64, weight: u64) -> bool {
         self.sender
-            .try_send(|words| Signals::encode(signal, stamp, words))
+            .try_send_or_rehearse(weight > 0, |words| Signals::encode(signal, stamp, words))
             .is_ok()
     }
 
@@ -148,7 +170,7 @@ impl HostOutlet {
         self.counters.bump(Counter::RingWaits);
         let mut waiter = Waiter::new(self.idle);
         self.patience.begin();
-        while !self.try_send(signal, stamp) {
+        while !self.try_send(signal, stamp, 1) {
             if self.control.must_give_up() {
                 return Err(Counter::DroppedEgressStopped);
             }

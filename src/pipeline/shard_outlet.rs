@@ -92,6 +92,11 @@ impl Accept<Events> for ShardsOutlet {
         Accept::<Events>::accept(outlet, event, trace);
     }
 
+    fn may_rehearse(&self) -> bool {
+        let mut outlets = self.outlets.iter();
+        outlets.all(Accept::<Events>::may_rehearse)
+    }
+
     fn on_marker(&mut self, marker: Marker) {
         for outlet in &mut self.outlets {
             Accept::<Events>::on_marker(outlet, marker);

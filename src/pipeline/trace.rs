@@ -1,7 +1,9 @@
 //! The times of one message on its way through a lane.
 
+use crate::messages::InstrumentId;
 use crate::os::clock::Clock;
 use crate::stages::Stage;
+use crate::sync::ring::Watch;
 use crate::telemetry::hops::{Hop, Recorder};
 
 /// The times of one message on its way through a lane, TSC ticks.
@@ -24,6 +26,12 @@ pub(crate) struct Trace {
     worked: u8,
     pub(super) updated_only: bool,
     last: u64,
+    /// 1 for a message, 0 for a rehearsal of one: what counters add.
+    weight: u64,
+    /// One bit for each stage that rehearsals leave out.
+    left_out: u8,
+    /// Of the lane's inlet, if the lane rehearses.
+    pub(super) watch: Option<Watch>,
 }
 
 impl Trace {
@@ -46,6 +54,9 @@ impl Trace {
             worked: 0,
             updated_only: false,
             last: 0,
+            weight: 1,
+            left_out: 0,
+            watch: None,
         }
     }
 
@@ -56,6 +67,69 @@ impl Trace {
         self.worked = 0;
         self.updated_only = false;
         self.sampled = self.clock.is_on() && self.sample.takes();
+        self.weight = 1;
+    }
+
+    /// Begins a rehearsal: it is neither counted nor recorded. The ends of all stages are
+    /// stamped, for [`work`](Self::work).
+    pub(super) fn begin_rehearsal(&mut self) {
+        self.picked = self.clock.stamp();
+        self.last = self.picked;
+        self.worked = 0;
+        self.updated_only = false;
+        self.sampled = self.clock.is_on();
+        self.weight = 0;
+    }
+
+    /// Whether the message is rehearsed: it must have no effect.
+    #[inline]
+    pub(super) fn is_rehearsal(&self) -> bool {
+        self.weight == 0
+    }
+
+    /// What a counter adds for this message: 1, or 0 in a rehearsal.
+    #[inline]
+    pub(super) fn weight(&self) -> u64 {
+        self.weight
+    }
+
+    /// The instrument that stages are given: in a rehearsal none of the real ones.
+    #[inline]
+    pub(super) fn subject(&self, instrument: InstrumentId) -> InstrumentId {
+        if self.is_rehearsal() {
+            InstrumentId::SHADOW
+        } else {
+            instrument
+        }
+    }
+
+    /// Whether this is a rehearsal that ends before the stage: it leaves the stage out, or a
+    /// message has come meanwhile.
+    #[inline]
+    pub(super) fn ends_before(&self, stage: Stage) -> bool {
+        self.weight == 0 && self.breaks_off(stage)
+    }
+
+    fn breaks_off(&self, stage: Stage) -> bool {
+        self.left_out & 1 << stage as u8 != 0
+            || self.watch.as_ref().is_some_and(Watch::sees_message)
+    }
+
+    /// Has later rehearsals leave the stage out.
+    pub(super) fn leave_out(&mut self, stage: Stage) {
+        self.left_out |= 1 << stage as u8;
+    }
+
+    /// Ticks that the stage worked on this message, if that is known.
+    pub(super) fn work(&self, stage: Stage) -> Option<u64> {
+        let has_worked = self.sampled && self.worked & 1 << stage as u8 != 0;
+        has_worked.then(|| self.work[stage as usize])
+    }
+
+    /// Whether the message went through all of the lane's stages.
+    #[inline]
+    pub(super) fn came_through(&self) -> bool {
+        self.worked & 1 << self.ends as u8 != 0 && !self.updated_only
     }
 
     /// Ends a stage's work. If a stage emits several messages, sending on one of them counts

@@ -4,11 +4,12 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::accept::Accept;
-use super::inlet::Inlet;
+use super::inlet::{Inlet, Received};
 use super::outlet::drop_between_lanes;
+use super::rehearsal::{Rehearsal, Rehearsing};
 use super::trace::Trace;
-use crate::messages::Marker;
 use crate::messages::wire::Wire;
+use crate::os::clock::Clock;
 use crate::stages::Stage;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::hops::Recorder;
@@ -44,6 +45,7 @@ pub(crate) struct Work<W, A, I> {
     trace: Trace,
     recorder: Recorder,
     counters: Arc<Counters>,
+    rehearsal: Option<Rehearsal>,
     /// Empty polls.
     looks: u32,
     takes: PhantomData<fn(W)>,
@@ -65,19 +67,57 @@ impl<W: Wire, A: Accept<W>, I: Inlet> Work<W, A, I> {
             trace,
             recorder,
             counters,
+            rehearsal: None,
             looks: 0,
             takes: PhantomData,
         }
     }
 
-    /// All that the lane does when it finds no message.
+    /// Has the lane rehearse its messages while it has nothing to do, if its inlet allows it.
+    pub(crate) fn rehearsing(mut self, how: &Rehearsing, clock: &Clock, polls: u32) -> Self {
+        if let Some(spares) = self.inlet.spares() {
+            self.rehearsal = Rehearsal::new(how, clock, spares.words, polls);
+            self.trace.watch = Some(spares.watch);
+        }
+        self
+    }
+
+    /// What the work does when it finds no message. Returns a message to rehearse now and then.
     #[inline]
-    fn idle(&mut self) {
+    fn idle(&mut self) -> Option<Box<[u64]>> {
         // Not each time: that would often take away a line that is being written.
         self.looks = self.looks.wrapping_add(1);
         if self.looks.is_multiple_of(LOOKS_PER_PREFETCH) {
             self.inlet.prefetch();
         }
+        let rehearsal = self.rehearsal.as_mut()?;
+        rehearsal.is_due().then(|| self.begin_rehearsal()).flatten()
+    }
+
+    #[cold]
+    fn begin_rehearsal(&mut self) -> Option<Box<[u64]>> {
+        if !self.head.may_rehearse() {
+            return None;
+        }
+        if let Some(watch) = &mut self.trace.watch {
+            self.inlet.renew(watch);
+        }
+        self.rehearsal.as_mut().map(Rehearsal::begin)
+    }
+
+    /// Puts back the message of a rehearsal. Returns whether that took place: a real message
+    /// may have come just before it.
+    #[cold]
+    fn end_rehearsal(&mut self, words: Box<[u64]>) -> bool {
+        let took_place = self.trace.is_rehearsal();
+        if let Some(rehearsal) = &mut self.rehearsal {
+            rehearsal.put_back(words);
+            if took_place {
+                rehearsal.end(&mut self.trace);
+                self.counters.bump(Counter::Rehearsals);
+            }
+        }
+        took_place
     }
 }
 
@@ -89,24 +129,50 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
     #[inline]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     fn turn(&mut self) -> usize {
-        let (head, trace) = (&mut self.head, &mut self.trace);
         let mut handled = 0;
+        // The message to rehearse if there is no other.
+        let mut spare: Option<Box<[u64]>> = None;
         while handled < BATCH {
-            let received = self.inlet.try_receive(|missed, words| {
-                if let Some(marker) = missed {
+            let (head, trace) = (&mut self.head, &mut self.trace);
+            let rehearsal = &mut self.rehearsal;
+            let received = self.inlet.try_receive(spare.as_deref(), |received| {
+                let words = received.words;
+                if let Some(marker) = received.missed {
                     head.on_marker(marker);
                 }
                 if let Some(marker) = W::marker(words) {
                     head.on_marker(marker);
                     return None;
                 }
-                trace.begin();
+                if received.is_spare {
+                    trace.begin_rehearsal();
+                } else {
+                    trace.begin();
+                }
                 let (message, published) = W::decode(words);
                 head.accept(&message, trace);
+                if let Some(rehearsal) = rehearsal {
+                    rehearsal.see(words, W::kind(&message), trace);
+                }
                 Some(published)
             });
-            let Some(message) = received else { break };
+            let Some(message) = received else {
+                if handled == 0 {
+                    self.head.flush(&mut self.trace);
+                    spare = self.idle();
+                    if spare.is_some() {
+                        continue;
+                    }
+                }
+                break;
+            };
+            if let Some(words) = spare.take()
+                && self.end_rehearsal(words)
+            {
+                break;
+            }
             if let Some(published) = message {
+                let trace = &mut self.trace;
                 trace.record(self.first, published, &mut self.recorder);
             }
             if handled == 0 {
@@ -115,9 +181,11 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
             }
             handled += 1;
         }
-        head.flush(trace);
-        if handled == 0 {
-            self.idle();
+        if handled > 0 {
+            self.head.flush(&mut self.trace);
+            if let Some(rehearsal) = &mut self.rehearsal {
+                rehearsal.was_busy = true;
+            }
         }
         handled
     }
@@ -129,12 +197,12 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
     fn discard(&mut self) -> usize {
         let (first, counters) = (self.first, &self.counters);
         let mut count = 0;
-        let discard = |_: Option<Marker>, words: &[u64]| match first {
-            _ if W::marker(words).is_some() => {}
+        let discard = |received: Received<'_>| match first {
+            _ if W::marker(received.words).is_some() => {}
             Stage::Ingest => counters.bump(Counter::DroppedIngestStopped),
-            _ => drop_between_lanes::<W>(&W::decode(words).0, counters),
+            _ => drop_between_lanes::<W>(&W::decode(received.words).0, counters),
         };
-        while self.inlet.try_receive(discard).is_some() {
+        while self.inlet.try_receive(None, discard).is_some() {
             count += 1;
         }
         count
@@ -157,8 +225,7 @@ mod tests {
     use super::*;
     use crate::messages::market::Trade;
     use crate::messages::wire::{Encode, Events};
-    use crate::messages::{Body, Ends, Event, InstrumentId, Meta, PairId};
-    use crate::os::clock::Clock;
+    use crate::messages::{Body, Ends, Event, InstrumentId, Marker, Meta, PairId};
     use crate::sync::ring::{Receiver, Sender, ring};
     use crate::telemetry::counters::Snapshot;
     use crate::telemetry::hops;

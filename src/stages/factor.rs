@@ -13,6 +13,7 @@ use crate::messages::market::IndexPrice;
 use crate::messages::{Body, Event, FactorVector, InstrumentId, Meta, Names, PairId};
 use crate::os::panic::Payload;
 use crate::sync::padded::{Items, Values};
+use crate::sync::prefetch;
 
 /// Which kinds of event make the engine compute a factor vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ impl Triggers {
     }
 
     #[inline]
-    fn has(self, kind: EventKind) -> bool {
+    pub(crate) fn has(self, kind: EventKind) -> bool {
         self.0[kind as usize]
     }
 }
@@ -70,6 +71,8 @@ pub struct Factor {
     triggers: Triggers,
     /// By place. Without shards an instrument's place is its number.
     instruments: Items<Instrument>,
+    /// The place that belongs to no instrument, as in each bank.
+    shadow: InstrumentId,
     pairs: Items<Pair>,
     /// What the instruments are, by number.
     names: Arc<Names>,
@@ -139,6 +142,10 @@ impl Factor {
             next: Next::Unheard,
             timestamp: 0,
         };
+        // One more, which belongs to no instrument. It is in no pair.
+        let mut places = Items::new(instruments.saturating_add(1), || unheard);
+        let shadow = InstrumentId(instruments as u32);
+        places[instruments].next = Next::End;
         let pair = Pair {
             first: Next::End,
             index: None,
@@ -151,7 +158,8 @@ impl Factor {
             selection,
             selected,
             triggers,
-            instruments: Items::new(instruments, || unheard),
+            instruments: places,
+            shadow,
             pairs: Items::new(pairs, || pair),
             names,
             shard: None,
@@ -183,6 +191,7 @@ impl Factor {
     #[inline]
     fn place(&self, id: InstrumentId) -> InstrumentId {
         match self.shard {
+            _ if id == InstrumentId::SHADOW => self.shadow,
             None => id,
             Some((shards, _)) => InstrumentId(shards.local(id)),
         }
@@ -191,6 +200,7 @@ impl Factor {
     /// The number of the instrument with this place.
     fn number(&self, place: InstrumentId) -> InstrumentId {
         match self.shard {
+            _ if place == self.shadow => InstrumentId::SHADOW,
             None => place,
             Some((shards, shard)) => shards.global(shard, place.0),
         }
@@ -199,11 +209,27 @@ impl Factor {
     /// Bytes that the stage itself takes for `instruments` and `pairs`, without the sets'
     /// states.
     pub fn bytes(instruments: usize, pairs: usize) -> usize {
-        Items::<Instrument>::bytes(instruments).saturating_add(Items::<Pair>::bytes(pairs))
+        Items::<Instrument>::bytes(instruments.saturating_add(1))
+            .saturating_add(Items::<Pair>::bytes(pairs))
+    }
+
+    /// Prefetches what the instrument's next event touches.
+    pub fn prefetch(&self, id: InstrumentId) {
+        let place = self.place(id);
+        let Some(instrument) = self.instruments.get(place.index()) else {
+            return;
+        };
+        prefetch::value(instrument);
+        for bank in &self.banks {
+            bank.prefetch(place);
+        }
     }
 
     /// Updates the instrument's state. An event that triggers also computes its factors. An
     /// index price updates every instrument of its pair.
+    ///
+    /// An event of [`InstrumentId::SHADOW`] does the same on a state that belongs to no
+    /// instrument. An index price has no such state.
     ///
     /// A panic of a factor set does not spread: it is passed to `panicked` once, and the
     /// instrument's later events end as [`Applied::Quarantined`].

@@ -50,6 +50,9 @@ pub struct ModelStage {
 pub struct ModelPanic {
     /// The model.
     pub model: ModelId,
+    /// Of which instrument the vector was. If it was [`InstrumentId::SHADOW`], the model is not
+    /// in quarantine: it is not run on such vectors any more.
+    pub instrument: InstrumentId,
     /// What it panicked with.
     pub payload: Payload,
 }
@@ -58,6 +61,8 @@ struct Slot {
     model: Box<dyn Model>,
     outputs: Range<usize>,
     quarantined: bool,
+    /// Whether a rehearsal runs it.
+    rehearses: bool,
 }
 
 /// What is sent for each factor vector.
@@ -98,6 +103,7 @@ impl ModelStage {
                 let start = end;
                 end += model.outputs().len();
                 Slot {
+                    rehearses: !model.keeps_state(),
                     model,
                     outputs: start..end,
                     quarantined: false,
@@ -159,6 +165,9 @@ impl ModelStage {
     /// quarantine.
     ///
     /// A panic of a model does not spread: it is passed to `panicked` once.
+    ///
+    /// A vector of [`InstrumentId::SHADOW`] is a rehearsal: models that keep state are not run
+    /// on it, and their values are unspecified.
     #[inline(always)]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn on(
@@ -178,15 +187,29 @@ impl ModelStage {
                 let outputs = &mut self.outputs[slot.outputs.clone()];
                 let model = &mut slot.model;
                 let instrument = vector.meta.instrument;
+                if instrument == InstrumentId::SHADOW && !slot.rehearses {
+                    model.prefetch();
+                    runs = true;
+                    continue;
+                }
                 let run = || model.run(instrument, vector.values, outputs);
                 match catch_unwind(AssertUnwindSafe(run)) {
                     Ok(()) => runs = true,
+                    Err(payload) if instrument == InstrumentId::SHADOW => {
+                        slot.rehearses = false;
+                        panicked(ModelPanic {
+                            model: ModelId((self.first + id) as u8),
+                            instrument,
+                            payload,
+                        });
+                    }
                     Err(payload) => {
                         self.outputs[slot.outputs.clone()].fill(f64::NAN);
                         slot.quarantined = true;
                         self.last_message = last_message(&self.messages, &self.models);
                         panicked(ModelPanic {
                             model: ModelId((self.first + id) as u8),
+                            instrument,
                             payload,
                         });
                     }

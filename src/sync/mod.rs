@@ -10,6 +10,7 @@
 //! | `per_thread` | one pointer per thread, in a table of fixed size |
 //! | `read_gate` | many readers at once; the thread that ends what they read waits for them |
 //! | `padded` | buffers that share no cache line |
+//! | `prefetch` | hints that bring memory into this core's cache |
 
 pub(crate) mod biased_lock;
 pub mod broadcast;
@@ -17,6 +18,7 @@ pub(crate) mod membarrier;
 pub mod padded;
 #[cfg(not(loom))]
 pub(crate) mod per_thread;
+pub mod prefetch;
 pub(crate) mod read_gate;
 pub mod ring;
 

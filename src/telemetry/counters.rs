@@ -164,6 +164,8 @@ counters! {
     /// Events whose signals had not all come when the host's thread stopped waiting for them in
     /// `on_data`.
     DeliverLate = "deliver_late",
+    /// Messages that lanes without work ran through their stages once more, to keep them warm.
+    Rehearsals = "rehearsals",
 }
 
 const COUNT: usize = Counter::ALL.len();

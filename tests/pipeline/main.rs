@@ -13,6 +13,7 @@ mod model_lanes;
 mod overload;
 mod promises;
 mod quoted;
+mod rehearsal;
 mod report;
 mod shards;
 mod stateful_models;

@@ -53,7 +53,7 @@ stats! {
     dropped_egress_timeout, dropped_egress_stopped, conflated_egress, queued, panics,
     refused_concurrent, model_vectors_missed, capture_written, capture_missed, capture_failed,
     dropped_ingest_stopped, lost_stage_parts, failed, index_copies, index_copies_ended,
-    latency_beyond, report_ended, deliver_late,
+    latency_beyond, report_ended, deliver_late, rehearsals,
 }
 
 /// One row of the hop table (`signal_hop_t`).

@@ -3,7 +3,7 @@
 use bytemuck::Zeroable;
 
 use super::{MARKER, VALUES_PER_LEVEL, Wire, event_values};
-use crate::abi::{self, EXCHANGE_LEN, HostEvent, LEVELS, PackedF64, SYMBOL_LEN};
+use crate::abi::{self, EXCHANGE_LEN, EventKind, HostEvent, LEVELS, PackedF64, SYMBOL_LEN};
 use crate::messages::{Marker, RawEvent, RawHead};
 
 pub(super) const RAW_HEAD_WORDS: usize = size_of::<RawHead>() / 8;
@@ -158,6 +158,11 @@ impl Wire for RawEvents {
     fn decode(words: &[u64]) -> (RawEvent<'_>, u64) {
         let raw = raw_event(words);
         (raw, raw.head.arrival)
+    }
+
+    #[inline]
+    fn kind(raw: &RawEvent<'_>) -> Option<EventKind> {
+        EventKind::ALL.get(usize::from(raw.head.kind)).copied()
     }
 
     #[inline]

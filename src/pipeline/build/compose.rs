@@ -6,12 +6,15 @@ use std::sync::Arc;
 use super::wiring::{LaneInlet, Outlet};
 use super::{Setting, Stages};
 use crate::messages::wire::{Events, FactorVectors, Predictions, RawEvents, Wire};
+use crate::os::clock::Clock;
 use crate::pipeline::accept::Accept;
 use crate::pipeline::control::Control;
+use crate::pipeline::idle::Idle;
 use crate::pipeline::inlet::{Inlet, Share};
 use crate::pipeline::nodes::{EgressNode, FactorNode, IngestNode, ModelNode};
 use crate::pipeline::outlet::HostOutlet;
 use crate::pipeline::plan::LanePlan;
+use crate::pipeline::rehearsal::{POLLS_PER_LOOK, Rehearsing};
 use crate::pipeline::trace::Trace;
 use crate::pipeline::work::{Turn, Work};
 use crate::stages::Stage;
@@ -31,6 +34,9 @@ pub(super) struct LaneParts {
     recorder: Recorder,
     pub(super) counters: Arc<Counters>,
     control: Arc<Control>,
+    /// How the lane rehearses, and how many empty polls it makes per look at the clock.
+    rehearsing: Option<(Rehearsing, u32)>,
+    clock: Clock,
 }
 
 impl LaneParts {
@@ -46,6 +52,8 @@ impl LaneParts {
             recorder,
             counters: Counters::new(),
             control: setting.control.clone(),
+            rehearsing: rehearsing(setting, lane),
+            clock: setting.clock.clone(),
         };
         (parts, feed)
     }
@@ -57,8 +65,22 @@ impl LaneParts {
     ) -> Box<dyn Turn> {
         let (trace, recorder) = (self.trace, self.recorder);
         let work = Work::<W, _, _>::new(inlet, self.first, head, trace, recorder, self.counters);
-        Box::new(work)
+        Box::new(match &self.rehearsing {
+            Some((how, polls)) => work.rehearsing(how, &self.clock, *polls),
+            None => work,
+        })
     }
+}
+
+/// A lane that gives its core away does not rehearse. On the host's thread each poll is worth a
+/// look at the clock: the host may poll seldom.
+fn rehearsing(setting: &Setting, lane: &LanePlan) -> Option<(Rehearsing, u32)> {
+    let polls = match lane.idle {
+        _ if setting.plan.is_inline() => 1,
+        Idle::Spin => POLLS_PER_LOOK,
+        _ => return None,
+    };
+    setting.rehearsing.map(|how| (how, polls))
 }
 
 /// The hops that a lane with these stages records.

@@ -14,6 +14,7 @@ use super::control::Control;
 use super::idle::Idle;
 use super::overload::Overload;
 use super::plan::{LanePlan, Plan};
+use super::rehearsal::Rehearsing;
 use super::work::Turn;
 use crate::capture::Capture;
 use crate::messages::Names;
@@ -76,6 +77,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) control: &'a Arc<Control>,
     /// One per lane; for `inline` one.
     pub(crate) heartbeats: &'a [HeartbeatReader],
+    pub(crate) rehearsing: Option<Rehearsing>,
 }
 
 /// A built pipeline: both of its ends, and the lanes' work in between. Nothing runs yet.

@@ -9,12 +9,10 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::sync::prefetch::{self, MOST_AHEAD};
+
 /// 64-bit words in a cache line.
 pub const WORDS_PER_LINE: usize = 8;
-
-/// Most lines to prefetch: as many as a processor can fetch at once. A message with a full
-/// book has fewer.
-const MOST_AHEAD: usize = 16;
 
 /// Most lines of a ring: what one allocation may have.
 const MOST_LINES: usize = isize::MAX as usize / size_of::<Line>();
@@ -73,6 +71,11 @@ impl Slots {
             lines,
             _owner: owner,
         }
+    }
+
+    /// 64-bit words of a message.
+    pub(super) fn words(&self) -> usize {
+        self.per_message * WORDS_PER_LINE
     }
 
     /// The place after this one, wrapping around at the end.
@@ -153,7 +156,7 @@ impl Slots {
     #[inline]
     pub(super) fn prefetch(&self, place: usize) {
         for line in 0..self.per_message.min(MOST_AHEAD) {
-            prefetch(self.base.as_ptr().wrapping_add(place + line));
+            prefetch::address(self.base.as_ptr().wrapping_add(place + line));
         }
     }
 
@@ -162,17 +165,4 @@ impl Slots {
     pub(super) fn address(&self, place: usize) -> *const u8 {
         self.base.as_ptr().wrapping_add(place).cast()
     }
-}
-
-#[inline(always)]
-fn prefetch<T>(at: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 processor has the instruction. It neither reads nor faults,
-    // whatever the address.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(at.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
 }

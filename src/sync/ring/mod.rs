@@ -80,6 +80,21 @@ pub struct Receiver {
     level: Arc<Level>,
 }
 
+/// Tells whether a message has been sent that the receiver has not taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Watch {
+    cursors: Cursors,
+    received: u64,
+}
+
+impl Watch {
+    /// Whether a message waits. Costs a load of the sender's cursor.
+    #[inline]
+    pub(crate) fn sees_message(&self) -> bool {
+        self.cursors.published.load(Ordering::Relaxed) != self.received
+    }
+}
+
 /// How full a ring has been. Each cell has one writer.
 #[derive(Debug, Default)]
 struct Level {
@@ -170,16 +185,44 @@ impl Sender {
     /// [`Full`]; `fill` is then not called.
     #[inline(always)]
     pub fn try_send(&mut self, fill: impl FnOnce(&mut [u64])) -> Result<(), Full> {
+        self.try_send_or_rehearse(true, fill)
+    }
+
+    /// As [`try_send`](Self::try_send), or does all of that without publishing: the next
+    /// message overwrites this one, and no receiver ever sees it. The same code does both, so
+    /// that a rehearsal warms what a message needs.
+    ///
+    /// ```
+    /// let (mut sender, mut receiver) = signal::sync::ring::ring(2, 1);
+    /// sender.try_send_or_rehearse(false, |words| words[0] = 7).unwrap();
+    /// assert_eq!(receiver.try_receive(|words| words[0]), None);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Full`]; `fill` is then not called.
+    #[inline(always)]
+    pub fn try_send_or_rehearse(
+        &mut self,
+        publishes: bool,
+        fill: impl FnOnce(&mut [u64]),
+    ) -> Result<(), Full> {
         if self.sent == self.limit && !self.look_for_room() {
             return Err(Full);
         }
         // SAFETY: the message at `place` is free: its receiver has said so with `taken`, or
         // it was never sent. This is the only sender.
         unsafe { self.slots.write(self.place, fill) };
-        self.place = self.slots.after(self.place);
-        self.sent += 1;
+        let next = self.slots.after(self.place);
+        self.place = if publishes { next } else { self.place };
+        self.sent += u64::from(publishes);
         self.cursors.published.store(self.sent, Ordering::Release);
         Ok(())
+    }
+
+    /// Whether there is room for one more message. No gauge notes it if there is none.
+    pub fn has_room(&self) -> bool {
+        self.waiting() < self.capacity
     }
 
     #[cold]
@@ -246,6 +289,58 @@ impl Receiver {
         let taken = unsafe { self.slots.read(self.place, take) };
         self.free(1);
         Some(taken)
+    }
+
+    /// As [`try_receive`](Self::try_receive). If no message waits, `take` gets `spare`,
+    /// if there is one, and nothing is freed. `take` is also told whether it got the spare.
+    ///
+    /// ```
+    /// let (mut sender, mut receiver) = signal::sync::ring::ring(2, 1);
+    /// let mut next = |spare| receiver.try_receive_or(spare, |is_spare, words| (is_spare, words[0]));
+    /// assert_eq!(next(Some(&[7])), Some((true, 7)));
+    /// sender.try_send(|words| words[0] = 8).unwrap();
+    /// assert_eq!((next(Some(&[7])), next(None)), (Some((false, 8)), None));
+    /// ```
+    #[inline(always)]
+    pub fn try_receive_or<R>(
+        &mut self,
+        spare: Option<&[u64]>,
+        take: impl FnOnce(bool, &[u64]) -> R,
+    ) -> Option<R> {
+        let is_spare = self.received == self.known && self.look() == 0;
+        let words = if is_spare {
+            spare?
+        } else {
+            if self.received + 1 < self.known {
+                self.slots.prefetch(self.slots.after(self.place));
+            }
+            // SAFETY: `published` has announced the message at `place`, and it is not written
+            // again before it is freed, below. This is the only receiver.
+            unsafe { self.slots.get(self.place) }
+        };
+        let taken = take(is_spare, words);
+        if !is_spare {
+            self.free(1);
+        }
+        Some(taken)
+    }
+
+    /// Something that tells whether a message waits, as long as this end takes none.
+    pub(crate) fn watch(&self) -> Watch {
+        Watch {
+            cursors: self.cursors.clone(),
+            received: self.received,
+        }
+    }
+
+    /// Brings a watch up to date.
+    pub(crate) fn renew(&self, watch: &mut Watch) {
+        watch.received = self.received;
+    }
+
+    /// 64-bit words of a message.
+    pub fn words(&self) -> usize {
+        self.slots.words()
     }
 
     /// Messages that wait. Costs a load of the sender's cursor.
@@ -363,89 +458,7 @@ impl fmt::Debug for Receiver {
 }
 
 #[cfg(all(test, loom))]
-mod loom_tests {
-    use super::*;
-
-    /// A lane that sends 0, 1 and 2, more than the ring has slots, and the receiver.
-    fn lane_of_three() -> (loom::thread::JoinHandle<()>, Receiver) {
-        let (mut sender, receiver) = ring(2, 1);
-        let lane = loom::thread::spawn(move || {
-            for number in 0..3 {
-                while sender.try_send(|words| words[0] = number).is_err() {
-                    loom::thread::yield_now();
-                }
-            }
-        });
-        (lane, receiver)
-    }
-
-    fn next(receiver: &mut Receiver) -> u64 {
-        loop {
-            match receiver.try_receive(|words| words[0]) {
-                Some(received) => return received,
-                None => loom::thread::yield_now(),
-            }
-        }
-    }
-
-    fn check(model: impl Fn() + Sync + Send + 'static) {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
-        builder.check(model);
-    }
-
-    /// With more messages than slots, each arrives whole, once and in order. No slot is
-    /// written while it is read; loom watches that (`memory`).
-    #[test]
-    fn loom_messages_come_whole_once_and_in_order() {
-        check(|| {
-            let (lane, mut receiver) = lane_of_three();
-            for expected in 0..3 {
-                assert_eq!(next(&mut receiver), expected);
-            }
-            lane.join().unwrap();
-            assert_eq!(receiver.try_receive(|words| words[0]), None);
-        });
-    }
-
-    /// Messages that are peeked at stay unchanged until they are released all at once, as a
-    /// batch is. Then their slots are free.
-    #[test]
-    fn loom_a_batch_stays_until_it_is_released() {
-        check(|| {
-            let (lane, mut receiver) = lane_of_three();
-            while receiver.waiting() < 2 {
-                loom::thread::yield_now();
-            }
-            for nth in 0..2 {
-                assert_eq!(receiver.peek(nth).map(|words| words[0]), Some(nth as u64));
-            }
-            assert!(receiver.peek(2).is_none());
-            receiver.release(2);
-            assert_eq!(next(&mut receiver), 2);
-            lane.join().unwrap();
-        });
-    }
-
-    /// The ring has as many messages as an inlined poll has seen announced.
-    #[test]
-    fn loom_what_is_published_is_in_the_ring() {
-        loom::model(|| {
-            let cursors = Cursors::default();
-            let (mut sender, mut receiver) = ring_at(cursors.clone(), 2, 1);
-            let lane = loom::thread::spawn(move || {
-                for number in 0..2 {
-                    sender.try_send(|words| words[0] = number).unwrap();
-                }
-            });
-            let told = cursors.published.load(Ordering::Acquire);
-            for expected in 0..told {
-                assert_eq!(receiver.try_receive(|words| words[0]), Some(expected));
-            }
-            lane.join().unwrap();
-        });
-    }
-}
+mod loom_tests;
 
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -1,0 +1,309 @@
+//! Lanes that keep themselves warm: what they rehearse has no effect.
+
+use std::time::Instant;
+
+use proptest::prelude::*;
+use signal::factors::{Depth, FactorSet, NoParams};
+use signal::messages::Instrument;
+use signal::models::Model;
+use signal::replay::Feed;
+use signal::telemetry::counters::Counter;
+use signal::{Config, Engine, InstrumentId, Registry};
+use support::events::{LIMIT, Owned, Received, collect, depth, feed, put, settle};
+
+/// Lanes that spin, and the host's own thread.
+const SPINNING: [&str; 3] = [
+    r#""inline""#,
+    r#""fused""#,
+    r#"[["ingest"],["factor","model","egress"]]"#,
+];
+
+fn start(placement: &str, warm: &str, registry: &Registry, extra: &str) -> Engine {
+    let config =
+        format!(r#"{{"placement": {placement}, "idle": "spin", "warm": {warm}, {extra}}}"#);
+    Engine::start_with(&Config::from_json(&config).unwrap(), registry).unwrap()
+}
+
+fn rehearsals(engine: &Engine) -> u64 {
+    engine.counters().get(Counter::Rehearsals)
+}
+
+/// Polls until the lanes have rehearsed `more` messages.
+fn let_rehearse(engine: &mut Engine, more: u64, received: &mut Vec<Received>) {
+    let (limit, enough) = (Instant::now() + LIMIT, rehearsals(engine) + more);
+    while rehearsals(engine) < enough {
+        assert!(Instant::now() < limit, "{}: {:?}", engine.about(), engine.counters());
+        collect(engine, received);
+        std::thread::yield_now();
+    }
+}
+
+/// Feeds everything, with pauses in which lanes rehearse after the first signal.
+fn play_with_pauses(mut engine: Engine, feed: &Feed, pauses: &[usize]) -> (Vec<Received>, Engine) {
+    let mut received = Vec::new();
+    let mut pauses = pauses.iter().cycle();
+    let mut until_pause = 1;
+    for event in feed.iter() {
+        engine.on_event(event);
+        until_pause -= 1;
+        if until_pause > 0 {
+            continue;
+        }
+        settle(&mut engine, &mut received);
+        if !received.is_empty() {
+            let_rehearse(&mut engine, 2, &mut received);
+        }
+        until_pause = *pauses.next().unwrap();
+    }
+    settle(&mut engine, &mut received);
+    (received, engine)
+}
+
+const EVERYTHING: &str = r#""factors": ["test0000", "market"], "models": ["none", "test0000", "runs"],
+    "callback": "per-model", "trigger": ["depth", "ticker", "trade", "index_price"]"#;
+
+/// Counts its runs for each instrument, and remembers the last.
+struct Runs {
+    runs: Vec<f64>,
+    outputs: [String; 1],
+}
+
+impl Model for Runs {
+    fn inputs(&self) -> usize {
+        18
+    }
+    fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+    fn keeps_state(&self) -> bool {
+        true
+    }
+    fn reserve(&mut self, instruments: usize) {
+        self.runs = vec![0.0; instruments];
+    }
+    fn run(&mut self, instrument: InstrumentId, factors: &[f64], out: &mut [f64]) {
+        let runs = &mut self.runs[instrument.index()];
+        *runs += 1.0;
+        out[0] = *runs + factors[0];
+    }
+    fn reset(&mut self) {
+        self.runs.fill(0.0);
+    }
+}
+
+fn with_runs() -> Registry {
+    let mut registry = Registry::default();
+    registry.models.add("runs", |_| {
+        Box::new(Runs {
+            runs: Vec::new(),
+            outputs: ["runs".to_owned()],
+        })
+    });
+    registry
+}
+
+/// Signals, and every counter but that of the rehearsals, are the same with and without them.
+fn assert_no_effect(feed: &Feed, pauses: &[usize]) {
+    let registry = with_runs();
+    let mut expected = None;
+    for placement in SPINNING {
+        let cold = start(placement, r#""off""#, &registry, EVERYTHING);
+        let (signals, cold) = support::events::play(cold, feed);
+        assert_eq!(rehearsals(&cold), 0);
+        let warm = start(placement, "10", &registry, EVERYTHING);
+        let (warmed, warm) = play_with_pauses(warm, feed, pauses);
+        assert!(rehearsals(&warm) > 0, "{placement}");
+        let expected = expected.get_or_insert(signals.clone());
+        assert!(signals == *expected, "{placement} without rehearsals");
+        assert!(warmed == *expected, "{placement} with rehearsals");
+        for counter in Counter::ALL {
+            // Whether a lane has to wait for another depends on the moment.
+            if ![Counter::Rehearsals, Counter::RingWaits].contains(counter) {
+                let of = |engine: &Engine| engine.counters().get(*counter);
+                assert_eq!(of(&warm), of(&cold), "{placement}: {}", counter.name());
+            }
+        }
+    }
+}
+
+/// An event of each kind and of several instruments, some of which are refused.
+fn events(seed: u64, count: usize) -> Vec<Owned> {
+    use signal::abi::{IndexPrice, Ticker, Trade};
+    let mut random = fastrand::Rng::with_seed(seed);
+    let symbols = ["btc_usdt", "eth_usdt", "sol_usdt"];
+    (0..count)
+        .map(|time| {
+            let symbol = symbols[random.usize(..3)];
+            let price = 100.0 + random.f64();
+            match random.u8(..6) {
+                0 => {
+                    let mut ticker: Ticker = bytemuck::Zeroable::zeroed();
+                    put(&mut ticker.symbol, symbol);
+                    ticker.bid_price = price.into();
+                    ticker.ask_price = (price + 0.1).into();
+                    Owned::Ticker(ticker)
+                }
+                1 => {
+                    let mut trade: Trade = bytemuck::Zeroable::zeroed();
+                    put(&mut trade.symbol, symbol);
+                    trade.price = price.into();
+                    trade.volume = 1.0.into();
+                    Owned::Trade(trade)
+                }
+                2 => {
+                    let mut index: IndexPrice = bytemuck::Zeroable::zeroed();
+                    put(&mut index.symbol, symbol);
+                    index.price = price.into();
+                    Owned::Index(index)
+                }
+                3 => depth(symbol, time as i64, -1.0),
+                _ => depth(symbol, time as i64, price),
+            }
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4, ..ProptestConfig::default() })]
+    #[test]
+    fn signals_are_bit_identical_with_and_without_rehearsals(
+        seed: u64,
+        pauses in prop::collection::vec(1..20usize, 1..6),
+    ) {
+        assert_no_effect(&feed(&events(seed, 120)), &pauses);
+    }
+}
+
+#[test]
+fn real_data_gives_the_same_signals_with_and_without_rehearsals() {
+    for session in support::SESSIONS {
+        if let Some(file) = support::recorded(session) {
+            let all = signal::replay::read(&[file]).unwrap();
+            let mut first = Feed::default();
+            for event in all.iter().take(4_000) {
+                first.push(0, event);
+            }
+            assert_no_effect(&first, &[211, 397]);
+        }
+    }
+}
+
+/// Panics if it is given a book before it is told its instrument: the state that belongs to none
+/// is never told.
+#[derive(Default)]
+struct Named(bool);
+
+impl FactorSet<1> for Named {
+    const NAME: &'static str = "named";
+    const FACTORS: [&'static str; 1] = ["is_named"];
+    const LEVELS: usize = 1;
+    type Params = NoParams;
+
+    fn new(_: &NoParams) -> Self {
+        Self::default()
+    }
+    fn on_instrument(&mut self, _: &Instrument) {
+        self.0 = true;
+    }
+    fn on_depth(&mut self, _: &Depth<'_>) {
+        assert!(self.0, "no name");
+    }
+    fn write(&mut self, out: &mut [f64; 1]) {
+        out[0] = f64::from(self.0);
+    }
+}
+
+/// A model without state that panics on what it is given in a rehearsal.
+struct Choosy([String; 1]);
+
+impl Model for Choosy {
+    fn inputs(&self) -> usize {
+        3
+    }
+    fn outputs(&self) -> &[String] {
+        &self.0
+    }
+    fn keeps_state(&self) -> bool {
+        false
+    }
+    fn run(&mut self, instrument: InstrumentId, factors: &[f64], out: &mut [f64]) {
+        assert!(instrument != InstrumentId::SHADOW, "no instrument");
+        out[0] = factors[0];
+    }
+}
+
+#[test]
+fn a_panic_in_a_rehearsal_is_told_once_and_harms_no_event() {
+    let mut registry = Registry::default();
+    registry.factors.add::<Named, _>();
+    registry
+        .models
+        .add("choosy", |_| Box::new(Choosy(["out".to_owned()])));
+    for (what, extra) in [
+        (
+            "factor set named panicked in a rehearsal: no name",
+            r#""factors": "named""#,
+        ),
+        (
+            "model choosy panicked in a rehearsal: no instrument",
+            r#""models": "choosy""#,
+        ),
+    ] {
+        for placement in SPINNING {
+            let mut engine = start(placement, "10", &registry, extra);
+            let mut received = Vec::new();
+            for time in 0..50 {
+                engine.on_event(depth("btc_usdt", time, 100.0).event());
+                settle(&mut engine, &mut received);
+                if time > 0 {
+                    let_rehearse(&mut engine, 1, &mut received);
+                }
+            }
+            assert_eq!(received.len(), 50, "{placement}");
+            let told: Vec<String> = engine.incidents().collect();
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].contains(what), "{told:?}");
+            assert_eq!(engine.counters().get(Counter::Panics), 0);
+        }
+    }
+}
+
+#[test]
+fn a_lane_that_gives_its_core_away_does_not_rehearse() {
+    let config = r#"{"placement": "fused", "idle": "yield", "warm": 10}"#;
+    let mut engine = Engine::start(&Config::from_json(config).unwrap()).unwrap();
+    let mut received = Vec::new();
+    for time in 0..200 {
+        engine.on_event(depth("btc_usdt", time, 100.0).event());
+        settle(&mut engine, &mut received);
+        std::thread::sleep(std::time::Duration::from_micros(100));
+    }
+    assert_eq!(rehearsals(&engine), 0);
+}
+
+/// While signals wait for room, a rehearsal could overtake them or wait itself.
+#[test]
+fn nothing_is_rehearsed_while_the_host_leaves_no_room() {
+    let extra = r#""rings": {"egress": 2}, "overload": {"egress": "conflate"}"#;
+    let mut engine = start(r#""fused""#, "10", &Registry::default(), extra);
+    let mut received = Vec::new();
+    engine.on_event(depth("btc_usdt", 0, 100.0).event());
+    settle(&mut engine, &mut received);
+    let_rehearse(&mut engine, 1, &mut received);
+    for time in 1..=4 {
+        engine.on_event(depth("btc_usdt", time, 100.0 + time as f64).event());
+    }
+    while engine.counters().in_flight() > 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(engine.counters().get(Counter::Held), 1);
+    let before = rehearsals(&engine);
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    assert_eq!(rehearsals(&engine), before);
+    settle(&mut engine, &mut received);
+    let_rehearse(&mut engine, 1, &mut received);
+    collect(&mut engine, &mut received);
+    let times: Vec<i64> = received.iter().map(|signal| signal.4).collect();
+    assert_eq!(times, [0, 1, 2, 4]);
+    assert_eq!(engine.counters().get(Counter::EventsDepth), 5);
+}
