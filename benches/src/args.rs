@@ -112,7 +112,7 @@ fn placement(text: &str) -> Result<Value, String> {
 }
 
 /// A length of time: a number and `us`, `ms`, `s`, `m` or `h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     const UNITS: [(&str, f64); 5] = [
         ("us", 1e-6),
         ("ms", 1e-3),

@@ -125,6 +125,15 @@ pub fn figures(all: &[Figures], line: &[Figures]) -> Vec<String> {
     ]
 }
 
+/// A time with a unit that suits it.
+pub fn time(ns: f64) -> String {
+    match ns {
+        0.0..10_000.0 => format!("{ns:.0} ns"),
+        10_000.0..10_000_000.0 => format!("{:.1} us", ns / 1e3),
+        _ => format!("{:.1} ms", ns / 1e6),
+    }
+}
+
 /// The median of each repetition's ratio of two medians.
 pub fn ratio(all: &[Figures], to: &[Figures]) -> f64 {
     median(all.iter().zip(to).map(|(of, to)| of.p50 / to.p50))

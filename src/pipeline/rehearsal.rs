@@ -211,11 +211,13 @@ impl Rehearsal {
         // An index price has no instrument of its own, and so no state for a rehearsal.
         let answers =
             kind.is_none_or(|kind| kind != EventKind::IndexPrice && self.triggers.has(kind));
-        if trace.is_rehearsal() || !trace.came_through() || !answers {
+        let kept = &mut self.kept[self.oldest];
+        // Empty while its message is out for a rehearsal that this one came before.
+        if trace.is_rehearsal() || !trace.came_through() || !answers || kept.is_empty() {
             return;
         }
         self.until_kept = KEEP_EVERY;
-        self.kept[self.oldest].copy_from_slice(words);
+        kept.copy_from_slice(words);
         self.oldest = (self.oldest + 1) % KEPT;
         self.filled = (self.filled + 1).min(KEPT);
     }

@@ -32,7 +32,12 @@ fn rehearsals(engine: &Engine) -> u64 {
 fn let_rehearse(engine: &mut Engine, more: u64, received: &mut Vec<Received>) {
     let (limit, enough) = (Instant::now() + LIMIT, rehearsals(engine) + more);
     while rehearsals(engine) < enough {
-        assert!(Instant::now() < limit, "{}: {:?}", engine.about(), engine.counters());
+        assert!(
+            Instant::now() < limit,
+            "{}: {:?}",
+            engine.about(),
+            engine.counters()
+        );
         collect(engine, received);
         std::thread::yield_now();
     }

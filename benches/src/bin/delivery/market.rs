@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use signal_bench::drive::{Driver, Host, Probe, Signal};
 use signal_bench::live::Live;
-use signal_bench::report::Table;
+use signal_bench::report::{Table, time};
 use signal_bench::series::{Figures, Series, Stamps};
 use signal_bench::workload;
 
@@ -132,13 +132,4 @@ fn one(setup: &Setup, rate: u64, way: Way) -> Result<Row, String> {
         valid: true,
         left_behind: depths as u64 - figures.count,
     })
-}
-
-/// A time with a unit that suits it.
-fn time(ns: f64) -> String {
-    match ns {
-        0.0..10_000.0 => format!("{ns:.0} ns"),
-        10_000.0..10_000_000.0 => format!("{:.1} us", ns / 1e3),
-        _ => format!("{:.1} ms", ns / 1e6),
-    }
 }
