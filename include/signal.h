@@ -1,78 +1,91 @@
 /*
  * C interface of libsignal.so, a signal library for the Godzilla trading host.
  *
+ * What happens. Each event passes four stages: ingest checks it, factor updates the state
+ * of its instrument, model predicts, and egress numbers the prediction, which is then
+ * called a signal. Lanes (threads) run the stages. Rings (queues) lead from the host to
+ * the first lane, between lanes, and back to the host. By default each Depth makes one
+ * signal (configuration key "trigger"). docs/configuration.md has all keys, and
+ * ARCHITECTURE.md a glossary.
+ *
  * Threads. Only one thread at a time may use these functions on one handle:
  * signal_on_data, signal_poll_callbacks, signal_poll_batch, signal_register_callback,
  * signal_latency, signal_current_model, signal_current_sequence,
- * signal_current_instrument, signal_batch_instrument and signal_destroy. Between two calls the handle may move to
- * another thread; the first call there costs some microseconds more. If two such calls
- * overlap, from two threads or because a signal handler interrupts the first, the
- * second is refused and counted in refused_concurrent. Every other function may be
- * called from any thread at any time.
+ * signal_current_instrument, signal_batch_instrument and signal_destroy. Between two calls
+ * the handle may move to another thread; the first call there costs some microseconds more
+ * (2 ms if a sandbox has forbidden membarrier since the handle was made). After 64 moves,
+ * every call costs a locked instruction. If two such calls overlap, from two threads or
+ * because a signal handler interrupts the first, the second is refused and counted in
+ * refused_concurrent. Every other function may be called from any thread at any time.
  *
  * Callbacks run on the host's thread only: inside signal_poll_callbacks and, where the
  * configuration has "deliver": "on_data", inside signal_on_data. A callback may call
  * every function of the library. It may throw a C++ exception, call pthread_exit or be
  * cancelled. It must not be left by longjmp: the library would then consider the
- * callback as running for ever. Nor may any other call on a handle, as from a handler of
- * SIGBUS: the handle would refuse every later call.
+ * callback as running for ever. No other call on a handle may be left by longjmp either,
+ * for example from a SIGBUS handler: the handle would refuse every later call.
  *
  * Handles are numbers, not pointers. Every function refuses an invalid handle: null,
  * already destroyed, made before a fork, or never returned by this library. It then
- * returns SIGNAL_ERROR_NULL or SIGNAL_ERROR_HANDLE, null, -1.0 or 0, depending on its
- * type. signal_refused_handles counts such calls, but for those with null;
- * signal_last_error gives the reason.
+ * returns SIGNAL_ERROR_NULL or SIGNAL_ERROR_HANDLE, null, -1.0 or 0, depending on the
+ * function's return type. Except for calls with null, signal_refused_handles counts them
+ * and signal_last_error gives the reason.
  * signal_create makes a handle, and the caller owns it until signal_destroy. Everything
  * that the library returns (symbols, values, texts, signal_egress_t, the pointers in
  * signal_result_t) belongs to the library: never free it.
  *
- * fork. The child cannot use handles made before the fork; it may make its own, unless
- * the fork happened during another thread's first signal_create. The parent's handles
- * keep working. A process may exit without signal_destroy.
+ * fork. The child cannot use handles made before the fork. It may make its own, unless
+ * the fork happened while another thread was in the process' first signal_create; then
+ * signal_create returns null in the child. The parent's handles keep working. A process
+ * may exit without signal_destroy.
  *
  * Floating point. The host's threads may use another rounding mode, flush denormals to
- * zero or unmask traps. Values are bit-identical all the same, and the library causes no
- * trap. Callbacks, and the code after each call, find the host's own settings. The
- * library's threads inherit nothing from the thread that made them.
+ * zero or unmask traps. The values do not depend on these settings, and the library causes
+ * no trap. Callbacks, and the code after each call, find the host's own settings. The
+ * library's threads use the default settings.
  *
- * Thread cancellation (pthread_cancel). A cancelled thread does not end in the middle of
- * a call. It ends in signal_create, on entry or before that would return null, and in
- * signal_latency, signal_health, signal_lanes, signal_rings and signal_stamp_ns, just
- * before they return; nowhere else, so destructors may call signal_destroy. A thread
- * with asynchronous cancellation must not call the library.
+ * Thread cancellation (pthread_cancel). Inside the library, a cancelled thread ends only
+ * here: in signal_create, on entry or instead of returning null; and in signal_latency,
+ * signal_health, signal_lanes, signal_rings and signal_stamp_ns, just before they return.
+ * So destructors may call signal_destroy. Callbacks have their own cancellation points. A
+ * thread with asynchronous cancellation must not call the library.
  *
  * Signal handlers may call signal_health, which neither waits nor allocates. It changes
- * what signal_last_error says to the interrupted thread. Other functions are refused if
- * the handler has interrupted a call on the same handle; a refusal does neither as well.
+ * what signal_last_error says to the interrupted thread. From a signal handler call no
+ * other function. If a handler interrupts a call on a handle and calls one of the
+ * one-thread functions above on the same handle, that call is refused; a refusal neither
+ * waits nor allocates.
  *
- * Constructors. Code that dlopen runs may make, use and destroy a handle.
+ * Constructors. Static constructors, which run inside dlopen, may make, use and destroy a
+ * handle.
  *
  * Stacks. A thread that calls the library needs at least 32 KiB of stack. signal_create
  * takes up to 16 KiB of them, every other function up to 12 KiB: the host's own frames,
  * those of its signal handlers and its thread-local storage come on top. Where factor
- * sets and models run on the host's thread, it needs what they need.
+ * sets and models run on the host's thread, that thread needs their stack as well.
  *
  * TSC. Where reading the TSC is forbidden (PR_SET_TSC) on the thread that calls
  * signal_create, the handle reads the time by system calls, which take some 100 ns more
- * each; one line says so. A thread that may not read the TSC must not call
+ * each; one line on stderr says so. A thread that may not read the TSC must not call
  * signal_on_data, signal_poll_callbacks or signal_poll_batch with a handle made where it
  * was allowed: reading the time would end the process. It may call every other function.
- * Of these, signal_health checks in a thread's first call only.
+ * Once signal_health has found that a thread may read the TSC, it does not ask again: do
+ * not forbid it on that thread later.
  *
- * Stderr. The library writes lines to descriptor 2 only if that was a terminal, a pipe, a
- * local socket or a file opened for writing only when the library was loaded, and is the
- * same one still. Otherwise the number may belong to a file with the host's data by now.
- * One exception: if another file is there later, lines go to it if it is open under a
- * second descriptor too, as after dup2(log, 1); dup2(log, 2). So redirect stderr before
- * loading the library. A line never blocks; lines that could not be written are counted
- * by signal_lost_lines.
+ * Stderr. The library checks descriptor 2 when it is loaded. If it is a terminal, a pipe,
+ * a local socket or a file opened for writing only, the library writes lines to it as long
+ * as it stays the same file. Otherwise it writes nothing: the number may by then belong to
+ * the host's data. One exception: a file put there later gets lines if the host has it
+ * open under another descriptor too, as after dup2(log, 1); dup2(log, 2). So redirect
+ * stderr before loading the library. A line never blocks; signal_lost_lines counts the
+ * lines that could not be written.
  *
  * Files. The library never opens a file as descriptor 0, 1 or 2. Its descriptors are
  * close-on-exec, and are closed in the child of a fork. If the host closes them, as
- * closefrom does, the capture and the latency report end; no line of them lands in a file
- * of the host. Relative paths are resolved
- * once, in signal_create. signal_destroy waits at most 5 seconds for a disk that does not
- * respond.
+ * closefrom does, the capture and the latency report end; they write nothing into the
+ * host's files. Relative paths are resolved once, in signal_create: those of the
+ * configuration file from its folder, those of config_json from the working directory.
+ * signal_destroy waits at most 5 seconds for a disk that does not respond.
  *
  * C++ programs can use signal.hpp, beside this file.
  *
@@ -105,8 +118,8 @@
 /* The aggressor of a trade, `side`. */
 #define SIGNAL_SIDE_BUY 0
 #define SIGNAL_SIDE_SELL 1
-/* Used by other messages of the host. A trade with one of these is accepted, as neither
-   bought nor sold. */
+/* Used by other messages of the host. A trade with any side other than BUY and SELL is
+   accepted, as neither bought nor sold. */
 #define SIGNAL_SIDE_LOCK 2
 #define SIGNAL_SIDE_UNLOCK 3
 #define SIGNAL_SIDE_EXEC 4
@@ -134,7 +147,7 @@
 
 #pragma pack(push, 1)
 /* SIGNAL_TYPE_DEPTH. The best level comes first. A level other than the best may be
-   absent: all its fields are then zero. */
+   absent, on either side: its price and size are then 0. The library ignores source_id. */
 typedef struct {
   char source_id[SIGNAL_EXCHANGE_LEN];
   char symbol[SIGNAL_SYMBOL_LEN];
@@ -147,7 +160,7 @@ typedef struct {
   double ask_volume[SIGNAL_LEVELS];
 } signal_depth_t;
 
-/* SIGNAL_TYPE_TICKER */
+/* SIGNAL_TYPE_TICKER. The library ignores source_id. */
 typedef struct {
   char source_id[SIGNAL_EXCHANGE_LEN];
   char symbol[SIGNAL_SYMBOL_LEN];
@@ -160,7 +173,8 @@ typedef struct {
   double ask_volume;
 } signal_ticker_t;
 
-/* SIGNAL_TYPE_TRADE. The library ignores client_id, the ids and position_side. */
+/* SIGNAL_TYPE_TRADE. The library ignores client_id, trade_id, ask_id, bid_id and
+   position_side. */
 typedef struct {
   char client_id[SIGNAL_SYMBOL_LEN];
   char symbol[SIGNAL_SYMBOL_LEN];
@@ -176,7 +190,8 @@ typedef struct {
   int64_t trade_time;
 } signal_trade_t;
 
-/* SIGNAL_TYPE_INDEX_PRICE. It has no time. */
+/* SIGNAL_TYPE_INDEX_PRICE. It has no time. It applies to all instruments of its exchange
+   and symbol, whatever the instrument_type. */
 typedef struct {
   char symbol[SIGNAL_SYMBOL_LEN];
   char exchange_id[SIGNAL_EXCHANGE_LEN];
@@ -185,7 +200,7 @@ typedef struct {
 } signal_index_price_t;
 #pragma pack(pop)
 
-/* Stops a compiler that lays the structs out differently (C11, C++11 and later). */
+/* A check at compile time that the structs have this layout (C11, C++11 and later). */
 #if defined(__cplusplus) && __cplusplus >= 201103L
 #define SIGNAL_ASSERT(what) static_assert(what, #what)
 #elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
@@ -236,7 +251,7 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_HOP_NAME_LEN 24
 
 /*
- The longest latency that is told apart, ns: 73 minutes. A percentile or maximum in
+ The upper limit of recorded latencies, ns: 73 minutes. A percentile or maximum in
  `signal_hop_t` that equals it means this long or longer. `latency_beyond` in
  `signal_stats_t` is the number of such latencies.
  */
@@ -248,7 +263,7 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_NAME_LEN 64
 
 /*
- `signal_health`: events come in and signals go out.
+ `signal_health`: nothing is wrong.
 
  The numbers of `SIGNAL_HEALTH_` do not rank the states. From best to worst the
  states are `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`,
@@ -262,13 +277,14 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_HEALTH_QUARANTINED 1
 
 /*
- `health.silent_events` events have come in since the host last received a signal.
+ At least `health.silent_events` events have come in since the host last received a
+ signal.
  */
 #define SIGNAL_HEALTH_SILENT 2
 
 /*
- Events or signals were dropped or conflated since the last call, or signals are
- waiting for room now.
+ Events or signals were dropped or conflated since the last call, or lanes waited for
+ room since then, or signals are waiting for room now.
  */
 #define SIGNAL_HEALTH_OVERLOADED 3
 
@@ -283,10 +299,16 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_HEALTH_FAILED 5
 
 /*
- Signals go out, but something else is wrong: at least `health.refused_percent` of
- the events since the last call were refused (`refused_not_an_asset` aside), the
- latency report has ended, or events are missing from the capture. Only
- `SIGNAL_HEALTH_OK` is better.
+ Signals go out, but something else is wrong:
+
+ - at least `health.refused_percent` of the events since the last call were refused (not
+   counting `refused_not_an_asset`, `refused_quarantined` and `refused_failed`),
+ - at least 10 events since the last call, and a tenth of those answered, were
+   `deliver_late`,
+ - the latency report has ended, or
+ - events are missing from the capture.
+
+ Only `SIGNAL_HEALTH_OK` is better.
  */
 #define SIGNAL_HEALTH_DEGRADED 6
 
@@ -338,10 +360,14 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 
  `symbol` is the instrument's name (`name` in `signal_instrument_t`): UTF-8, at most 32
  bytes and a NUL. `timestamp` is the event's own time, ns since the Unix epoch:
- `data_time` or `trade_time`; for an index price, which has none, that of the
- instrument's event before. `symbol` and `values` are valid during the call only. The callback may throw a C++ exception, which passes through
- the function that made the call. The signal then counts as delivered. The rest wait
- for the next poll, or for the next `signal_on_data` where `deliver` is `on_data`.
+ `data_time` or `trade_time`; for an index price, which has no time, the time of the
+ instrument's previous event. `values` has `count` values; `signal_value_name` names
+ them. `symbol` and `values` are valid during the call only. `user_data` is what
+ `signal_register_callback` was given.
+
+ The callback may throw a C++ exception, which passes through the function that made the
+ call. The signal then counts as delivered. The rest wait for the next poll, or for the
+ next `signal_on_data` where `deliver` is `on_data`.
  */
 typedef void (*signal_callback_t)(const char *symbol,
                                   long long timestamp,
@@ -368,7 +394,7 @@ typedef struct {
    */
   const char *exchange;
   /*
-   Its type, one of `SIGNAL_INSTRUMENT_`.
+   Its type, one of `SIGNAL_INSTRUMENT_` or the host's other number.
    */
   int instrument_type;
 } signal_instrument_t;
@@ -379,12 +405,12 @@ typedef struct {
  */
 typedef struct {
   /*
-   Signals published to the host. Another thread writes it.
+   Number of signals published to the host. Another thread writes it.
    */
   const uint64_t *published;
   /*
-   Signals that the host has taken. The host's own thread writes it. The 8 bytes after
-   it are those that `next` points to; `signal_poll` relies on that.
+   Number of signals that the host has taken. The host's own thread writes it. The 8
+   bytes after it are those that `next` points to; `signal_poll` relies on that.
    */
   const uint64_t *taken;
   /*
@@ -433,14 +459,15 @@ typedef struct {
 } signal_result_t;
 
 /*
- Counters of one handle. Set `size` to `sizeof(signal_stats_t)` before the call. A
- library that knows more fields leaves those out. A library that knows fewer fills in
- what it knows, and sets `size` to that.
+ Counters of one handle. Set `size` to `sizeof(signal_stats_t)` before the call. If the
+ library has more fields than fit into `size`, it writes only those that fit. If it has
+ fewer, it writes those and sets `size` to their length.
 
  Each event of a known type is counted in exactly one of `refused_bad_*`,
  `refused_too_many_instruments`, `refused_not_an_asset`, `refused_failed`,
  `refused_quarantined`, `dropped_ingest_*`, `dropped_stage_stopped`, `updates`,
- `answered` and `in_flight`. Each signal is counted in exactly one of `delivered`,
+ `answered` and `in_flight`. An event may become several messages between lanes; its last
+ message decides where it is counted. Each signal is counted in exactly one of `delivered`,
  `conflated_egress`, `dropped_egress_*` and `queued`. A lane counts a signal just
  after it publishes it, so `delivered` can be ahead of `signals` for a moment. Once
  `in_flight` is 0, everything is counted and visible.
@@ -504,7 +531,8 @@ typedef struct {
    */
   uint64_t dropped_egress_ring_full;
   /*
-   Event sequence numbers that ingest did not see.
+   Events missing between the numbers that ingest received, such as those dropped at a
+   full ring.
    */
   uint64_t ingest_gap;
   /*
@@ -529,7 +557,8 @@ typedef struct {
    */
   uint64_t delivered;
   /*
-   Signal sequence numbers that the host did not see.
+   Signals missing between the numbers that the host received, such as those dropped or
+   conflated at a full ring.
    */
   uint64_t egress_gap;
   /*
@@ -549,7 +578,8 @@ typedef struct {
    */
   uint64_t answered;
   /*
-   Events of an instrument that is in quarantine, or all of whose models are.
+   Events of an instrument in quarantine, and events whose last signal is missing because
+   the models that would have made it are in quarantine.
    */
   uint64_t refused_quarantined;
   /*
@@ -639,7 +669,7 @@ typedef struct {
   uint64_t report_ended;
   /*
    Events whose signals had not all come when `signal_on_data` stopped waiting for them,
-   with `deliver` `on_data`. Those signals come with the next call.
+   with `deliver` `on_data`. Those signals come with the next poll or `signal_on_data`.
    */
   uint64_t deliver_late;
 } signal_stats_t;
@@ -693,11 +723,11 @@ typedef struct {
    */
   uint64_t beats;
   /*
-   Longest duty cycle, ns, without time that the lane spent idle on purpose.
+   Longest time between two heartbeats, ns, without idle time and waits for room.
    */
   uint64_t longest_duty_ns;
   /*
-   Duty cycles longer than `health.stall_us`.
+   How often that time was longer than `health.stall_us`.
    */
   uint64_t stalls;
   /*
@@ -712,7 +742,8 @@ typedef struct {
 typedef struct {
   /*
    `ingest` and `egress`, as in the configuration, or `stage.NAME` for the ring
-   between lanes that leads to stage NAME; NUL-terminated.
+   between lanes that leads to stage NAME; with several shards or model lanes a number
+   follows, as in `stage.factor#1`. NUL-terminated.
    */
   char name[SIGNAL_NAME_LEN];
   /*
@@ -733,16 +764,22 @@ extern "C" {
  Makes an engine and starts its lanes.
 
  `config_json` is NUL-terminated JSON; `"{}"` or null gives the defaults. It is read
- during the call only. The environment variable `SIGNAL_CONFIG` may name a
- configuration file; keys in `config_json` override keys in that file. Returns a
- handle, which the caller owns until `signal_destroy`. Returns null on an error:
- `signal_last_error` then gives the reason, as does one line on stderr.
+ during the call only. Returns a handle, which the caller owns until `signal_destroy`.
+ Returns null on an error: `signal_last_error` then gives the reason, as does one line on
+ stderr.
+
+ It reads these environment variables. `SIGNAL_CONFIG` names a configuration file; keys
+ in `config_json` override keys in that file. `SIGNAL_CORES` lists the lanes' cores, such
+ as `2,3`, and overrides the file too. `SIGNAL_LATENCY_DIR` names a folder for latency
+ reports, if the configuration names none. `SIGNAL_CORE_CLAIMS` names the file in which
+ processes reserve cores, instead of the usual one.
 
  The first call of a process also calibrates the clock, for up to 200 ms. The call
- returns null if a thread takes more than 10 s to start, or a lane more than 30 s for
- the first run of its factor sets and models. It checks for memory before it takes any;
- if another thread of the host takes that memory in between, an allocation fails and
- aborts the process.
+ returns null if a thread takes more than 10 s to start, or if, on its lane, the first
+ run of the models takes more than 30 s. Before that, and with `placement` `inline` only
+ there, each model runs on the calling thread, for which there is no limit. The call
+ checks for memory before it takes any; if another thread of the host takes that memory
+ in between, an allocation fails and aborts the process.
 
  # Safety
 
@@ -755,9 +792,9 @@ void *signal_create(const char *config_json);
  callback: signals then wait in the ring. Inside a callback, the change takes effect
  after that callback.
 
- While another thread is inside a call on the handle, the call is refused and the
- earlier callback stays. `signal_last_error` then gives the reason; after a
- successful call it returns null.
+ While another thread is inside one of the one-thread calls on the handle, this call is
+ refused and the earlier callback stays. `signal_last_error` then gives the reason; after
+ a successful call it returns null.
 
  # Safety
 
@@ -770,9 +807,14 @@ void signal_register_callback(void *handle, signal_callback_t cb, void *user_dat
  Stops and joins the lanes, writes the latency report if one is configured, and
  frees the handle. Makes no callback: signals still queued are discarded.
 
+ It waits up to 5 s for factor sets and models that do not return (their lanes are then
+ left behind), up to 5 s for a disk that does not respond, and up to 1 s for other
+ threads that read from the handle, for example in `signal_stats`.
+
  If it is called in a callback, every function refuses the handle from then on, and the
- handle is freed when the poll, or `signal_on_data`, returns. While another thread is inside a call on
- the handle, the call is refused and the handle stays valid. Null is ignored.
+ handle is freed when the poll, or `signal_on_data`, returns. While another thread is
+ inside one of the one-thread calls on the handle, this call is refused and the handle
+ stays valid. Null is ignored.
  */
 void signal_destroy(void *handle);
 
@@ -785,20 +827,27 @@ const char *signal_version(void);
  Takes one event. `type` is one of `SIGNAL_TYPE_`, `data` points to its struct.
 
  The call copies what it needs from `data`. It takes no lock, allocates nothing, makes
- no system call and does not wait, with three exceptions. Where `overload.ingest` is
- `block` and the ring is full, it spins and yields the core for at most
- `overload.block_ms`. Where `deliver` is `on_data`, see below. Where
- `placement` is `inline`, it runs the factors and models before it returns, and writes
- one line to stderr when a second instrument with the same name appears.
+ no system call and does not wait, apart from these cases:
+
+ - Where `overload.ingest` is `block` and the ring is full, it spins and yields the core
+   for at most `overload.block_ms`.
+ - Where `deliver` is `on_data`, it may wait for signals: see below.
+ - Where `placement` is `inline`, it runs the factors and models before it returns. It
+   writes one line to stderr when a second instrument with the same name appears, and
+   when a factor set or model panics. A panic also allocates.
+ - The first call on another thread asks the kernel for a memory barrier: see "Threads"
+   at the head of `signal.h`.
+ - Where the handle reads the time by system calls, this call does.
 
  Null `data`, other types and bad content are counted and dropped. A null handle is
  ignored; another invalid handle is refused and counted.
 
  Where `deliver` is `on_data`, the call then makes callbacks, as
- `signal_poll_callbacks` does, for the signals that are ready. If the event leads to
- signals, it also spins for at most `deliver_budget_us` for those. It makes no
- callback inside a callback. An exception thrown by a callback passes through; the
- event has been taken then.
+ `signal_poll_callbacks` does, for the signals that are ready. If the event triggers, was
+ accepted, and all lanes spin (and there is more than one core), it also waits for the
+ event's signals, spinning for at most `deliver_budget_us`. Inside a callback it makes no
+ callbacks. If a callback throws, the exception passes through. The library has taken the
+ event by then: do not pass it again.
 
  # Safety
 
@@ -808,9 +857,9 @@ const char *signal_version(void);
 void signal_on_data(void *handle, int type, const void *data);
 
 /*
- Calls the callback on this thread for every signal that is ready, oldest first. Only
- this function runs callbacks, and `signal_on_data` where `deliver` is `on_data`. It
- first frees the batch that `signal_poll_batch` returned.
+ Calls the callback on this thread for every signal that is ready, oldest first.
+ Callbacks run only in this function and, where `deliver` is `on_data`, in
+ `signal_on_data`. This function first frees the batch that `signal_poll_batch` returned.
 
  Returns the number of callbacks made: 0 inside a callback, or if none is set. Returns
  `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed out, or
@@ -878,12 +927,12 @@ const signal_egress_t *signal_egress(void *handle);
  set, the next `signal_on_data`. That call frees the batch; its pointers are invalid
  from then on. A batch occupies its ring slots until it is freed. It holds at most
  `rings.egress` minus one signals, so that one more can be published and an inlined
- poll sees it. With `max` at 0 or less, and `results` not null, the call
- only frees the batch and returns 0.
+ poll sees it. With `max` at 0 or less, and `results` not null, the call only frees the
+ batch and returns 0 (or `SIGNAL_ERROR_FAILED`, see below).
 
  Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `results` is null (neither frees
- anything), `SIGNAL_ERROR_FAILED` once the engine has failed and every signal
- was handed out, or another `SIGNAL_ERROR_` for an invalid or busy handle.
+ anything), `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed
+ out, or another `SIGNAL_ERROR_` for an invalid or busy handle.
 
  # Safety
 
@@ -903,8 +952,8 @@ const char *signal_last_error(void);
 
 /*
  Number of calls refused because of an invalid handle other than null: already
- destroyed, made before `fork`, or never returned by this library. Counts all handles since the library was
- loaded. Any thread may call it.
+ destroyed, made before `fork`, or never returned by this library. Counts all handles
+ since the library was loaded. Any thread may call it.
  */
 uint64_t signal_refused_handles(void);
 
@@ -928,8 +977,8 @@ uint64_t signal_lost_lines(void);
 int signal_stats(void *handle, signal_stats_t *stats);
 
 /*
- Number of models, in the order of the configuration. `SIGNAL_ERROR_NULL` or
- `SIGNAL_ERROR_HANDLE` for an invalid handle.
+ Number of models. They are numbered from 0 in the order of the configuration.
+ `SIGNAL_ERROR_NULL` or `SIGNAL_ERROR_HANDLE` for an invalid handle.
  */
 int signal_models(void *handle);
 
@@ -948,8 +997,9 @@ const char *signal_value_name(void *handle, int model, int index);
 
 /*
  Writes at most `max` hops that have recorded latencies to `hops`, in pipeline order,
- and returns how many it wrote. A value equal to `SIGNAL_LATENCY_BOUND_NS` is a lower
- bound. Not for the hot path: it waits up to 100 ms for the lanes.
+ and returns how many it wrote. If it returns `max`, there may be more. A value equal to
+ `SIGNAL_LATENCY_BOUND_NS` is a lower bound. Not for the hot path: it waits up to 100 ms
+ for the lanes.
 
  Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `hops` is null, or another
  `SIGNAL_ERROR_` for an invalid or busy handle.
@@ -966,9 +1016,9 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
  The numbers do not rank them. A negative `SIGNAL_ERROR_` for an invalid handle.
 
  `signal_last_error` on this thread then explains the state, and says what an operator
- should know in any state: instruments that share a name, assets and entries of
- `symbols.map` of which no event has come. It returns null for `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts
- off after 4,095 bytes.
+ should know in any state: instruments that share a name, and assets or `symbols.map`
+ entries for which no event has arrived. It returns null for `SIGNAL_HEALTH_OK` with
+ nothing to report, and cuts texts off after 4,095 bytes.
 
  "Since the last call" means the last call on this handle, from any thread. The call
  allocates nothing and never waits. A call that overlaps another one on the same handle,
@@ -978,15 +1028,16 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
 int signal_health(void *handle);
 
 /*
- What was put in quarantine as number `index`, counted from 0, and why. It belongs to
- the handle and is valid until `signal_destroy`. Null if there were fewer, or if
- `index` is beyond the 64 that are kept.
+ Text of incident `index`, counted from 0: which model or instrument was put in
+ quarantine, and why. It belongs to the handle and is valid until `signal_destroy`. Null
+ if there is none, or if `index` is 64 or more: the first 64 are kept.
  */
 const char *signal_incident(void *handle, int index);
 
 /*
  Writes at most `max` lanes to `lanes`, in pipeline order, and returns how many it
- wrote. A negative `SIGNAL_ERROR_` if `lanes` is null or the handle is invalid.
+ wrote: 0 with `placement` `inline`, which has none. If it returns `max`, there may be
+ more. A negative `SIGNAL_ERROR_` if `lanes` is null or the handle is invalid.
 
  # Safety
 
@@ -996,7 +1047,8 @@ int signal_lanes(void *handle, signal_lane_t *lanes, int max);
 
 /*
  Writes at most `max` rings to `rings`, in pipeline order, and returns how many it
- wrote. A negative `SIGNAL_ERROR_` if `rings` is null or the handle is invalid.
+ wrote. If it returns `max`, there may be more. A negative `SIGNAL_ERROR_` if `rings` is
+ null or the handle is invalid.
 
  # Safety
 
@@ -1005,8 +1057,8 @@ int signal_lanes(void *handle, signal_lane_t *lanes, int max);
 int signal_rings(void *handle, signal_ring_t *rings, int max);
 
 /*
- What reading the clock once costs, ns, measured during the call, which takes well
- under a millisecond. -1 for an invalid handle.
+ Measures what one clock reading costs, and returns it in ns. Takes well under 1 ms. -1
+ for an invalid handle.
  */
 double signal_stamp_ns(void *handle);
 
@@ -1025,7 +1077,7 @@ static __inline__ int signal_poll(void *handle, const signal_egress_t *egress,
   const uint64_t *host = egress->taken;
   if (__atomic_load_n(egress->published, __ATOMIC_ACQUIRE) ==
       __atomic_load_n(host, __ATOMIC_RELAXED)) {
-    /* So that the signal arrives together with the word that announces it. */
+    /* Prefetch the next slot, so that the signal arrives with the count that announces it. */
     __builtin_prefetch((const void *)(uintptr_t)__atomic_load_n(host + 1, __ATOMIC_RELAXED));
     return 0;
   }

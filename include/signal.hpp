@@ -1,5 +1,5 @@
 // The C++ interface of libsignal.so: signal.h with ownership, types and spans.
-// Needs C++17 and only this file: nothing of it is compiled into the library.
+// Header-only. Needs C++17 and signal.h beside this file.
 //
 //   const auto library = godzilla::Library::open(std::getenv("SIGNAL_LIB_PATH"));
 //   godzilla::Signal signal(library, R"({"factors": "market"})");
@@ -100,8 +100,9 @@ public:
   GODZILLA_SIGNAL_FUNCTIONS(GODZILLA_SIGNAL_MEMBER)
 #undef GODZILLA_SIGNAL_MEMBER
 
-  // Loads the library as the trading host does. Throws std::runtime_error if that fails,
-  // or if the library is too old and lacks a function.
+  // Loads the library as the trading host does, with dlopen(RTLD_LAZY | RTLD_NODELETE).
+  // Throws std::runtime_error if that fails, or if the library is too old and lacks a
+  // function.
   static Library open(const char *path) {
     if (path == nullptr) throw std::runtime_error("libsignal.so: no path was given");
     void *loaded = dlopen(path, RTLD_LAZY | RTLD_NODELETE);
@@ -178,10 +179,10 @@ public:
   }
   void on_data(int type, const void *data) { library_.on_data(handle_, type, data); }
 
-  // Calls the callback for every signal that is ready. Returns how many it made, or a
-  // negative SIGNAL_ERROR_. One load and one comparison if there is no new signal: it
-  // does not notice then that the engine has failed; health() does. Exceptions that a
-  // callback throws pass through.
+  // Calls the callback for every signal that is ready. Returns how many calls it made, or a
+  // negative SIGNAL_ERROR_. One load and one comparison if nothing is new: it then returns
+  // 0, even if the engine has failed: ask health(). Exceptions that a callback throws pass
+  // through.
   int poll() {
     if (lent_) {
       lent_ = false;
@@ -210,7 +211,8 @@ public:
   }
 
   // Sets any callable that takes (symbol, timestamp, values); this object keeps it. The
-  // callable may replace itself, destroy this object, and throw. Throws as above.
+  // callable may replace itself, destroy this object, and throw. on_signal itself throws
+  // like the overload above.
   template <typename Function,
             typename = std::enable_if_t<std::is_invocable_v<Function &, std::string_view, long long, span<const double>>>>
   void on_signal(Function function) {
@@ -221,10 +223,11 @@ public:
 
   // Returns at most `max` of the signals that are ready, oldest first; their values lie
   // in the ring. Valid until the next poll_batch or poll and, with "deliver": "on_data"
-  // and a callback, until the next on_data. Allocates if `max` is larger than in every
-  // earlier call. One load and one comparison if there is no new signal: it does not
-  // notice then that the engine has failed; health() does. Throws std::runtime_error
-  // with the reason if the library refuses the call.
+  // and a callback, until the next on_data. A `max` above 1,048,576 counts as that.
+  // Allocates if `max` is larger than in every earlier call. One load and one comparison
+  // if nothing is new: it then returns nothing, even if the engine has failed: ask
+  // health(). Throws std::runtime_error with the reason if the library refuses the call,
+  // or if the call finds no more signals and the engine has failed.
   span<const signal_result_t> poll_batch(std::size_t max = 256) {
     if (!has_news() && !lent_) return {};
     constexpr std::size_t kMost = 1u << 20;

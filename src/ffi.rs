@@ -32,8 +32,9 @@
 //! from any thread at any time.
 //!
 //! The first call after a move to another thread asks the kernel for a memory barrier on all
-//! threads of the process (`membarrier`, some microseconds), so moves should be rare. After 64
-//! moves, each call on the handle costs a locked instruction instead.
+//! threads of the process (`membarrier`, some microseconds; 2 ms if a sandbox has forbidden it since
+//! the handle was made), so moves should be rare. After 64 moves, each call on the handle costs a
+//! locked instruction instead.
 //!
 //! From inside a callback, the thread that polls may call every function. A callback may exit by an
 //! exception, by `pthread_exit` or by cancellation, but not by `longjmp`.
@@ -48,8 +49,9 @@
 //! A host may forbid reading the TSC (`PR_SET_TSC`) on the thread that creates a handle: the handle
 //! then reads the time by system calls. A thread that may not read the TSC must not pass events to
 //! a handle that was created where reading was allowed, nor poll its signals: that ends the
-//! process, because checking in each call would cost too much. Every other call may be made there;
-//! [`signal_health`] checks in a thread's first call only.
+//! process, because checking in each call would cost too much. Every other call may be made there.
+//! Once [`signal_health`] has found that a thread may read the TSC, it does not ask again: the host
+//! must not forbid it on that thread later.
 //!
 //! # Processes
 //!

@@ -16,12 +16,12 @@ use super::types::{SIGNAL_ERROR_NULL, signal_result_t};
 /// set, the next `signal_on_data`. That call frees the batch; its pointers are invalid
 /// from then on. A batch occupies its ring slots until it is freed. It holds at most
 /// `rings.egress` minus one signals, so that one more can be published and an inlined
-/// poll sees it. With `max` at 0 or less, and `results` not null, the call
-/// only frees the batch and returns 0.
+/// poll sees it. With `max` at 0 or less, and `results` not null, the call only frees the
+/// batch and returns 0 (or `SIGNAL_ERROR_FAILED`, see below).
 ///
 /// Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `results` is null (neither frees
-/// anything), `SIGNAL_ERROR_FAILED` once the engine has failed and every signal
-/// was handed out, or another `SIGNAL_ERROR_` for an invalid or busy handle.
+/// anything), `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed
+/// out, or another `SIGNAL_ERROR_` for an invalid or busy handle.
 ///
 /// # Safety
 ///

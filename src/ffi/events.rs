@@ -13,20 +13,27 @@ use crate::telemetry::counters::Counter;
 /// Takes one event. `type` is one of `SIGNAL_TYPE_`, `data` points to its struct.
 ///
 /// The call copies what it needs from `data`. It takes no lock, allocates nothing, makes
-/// no system call and does not wait, with three exceptions. Where `overload.ingest` is
-/// `block` and the ring is full, it spins and yields the core for at most
-/// `overload.block_ms`. Where `deliver` is `on_data`, see below. Where
-/// `placement` is `inline`, it runs the factors and models before it returns, and writes
-/// one line to stderr when a second instrument with the same name appears.
+/// no system call and does not wait, apart from these cases:
+///
+/// - Where `overload.ingest` is `block` and the ring is full, it spins and yields the core
+///   for at most `overload.block_ms`.
+/// - Where `deliver` is `on_data`, it may wait for signals: see below.
+/// - Where `placement` is `inline`, it runs the factors and models before it returns. It
+///   writes one line to stderr when a second instrument with the same name appears, and
+///   when a factor set or model panics. A panic also allocates.
+/// - The first call on another thread asks the kernel for a memory barrier: see "Threads"
+///   at the head of `signal.h`.
+/// - Where the handle reads the time by system calls, this call does.
 ///
 /// Null `data`, other types and bad content are counted and dropped. A null handle is
 /// ignored; another invalid handle is refused and counted.
 ///
 /// Where `deliver` is `on_data`, the call then makes callbacks, as
-/// `signal_poll_callbacks` does, for the signals that are ready. If the event leads to
-/// signals, it also spins for at most `deliver_budget_us` for those. It makes no
-/// callback inside a callback. An exception thrown by a callback passes through; the
-/// event has been taken then.
+/// `signal_poll_callbacks` does, for the signals that are ready. If the event triggers, was
+/// accepted, and all lanes spin (and there is more than one core), it also waits for the
+/// event's signals, spinning for at most `deliver_budget_us`. Inside a callback it makes no
+/// callbacks. If a callback throws, the exception passes through. The library has taken the
+/// event by then: do not pass it again.
 ///
 /// # Safety
 ///

@@ -22,16 +22,22 @@ const LONGEST_REASON: usize = 10_000;
 /// Makes an engine and starts its lanes.
 ///
 /// `config_json` is NUL-terminated JSON; `"{}"` or null gives the defaults. It is read
-/// during the call only. The environment variable `SIGNAL_CONFIG` may name a
-/// configuration file; keys in `config_json` override keys in that file. Returns a
-/// handle, which the caller owns until `signal_destroy`. Returns null on an error:
-/// `signal_last_error` then gives the reason, as does one line on stderr.
+/// during the call only. Returns a handle, which the caller owns until `signal_destroy`.
+/// Returns null on an error: `signal_last_error` then gives the reason, as does one line on
+/// stderr.
+///
+/// It reads these environment variables. `SIGNAL_CONFIG` names a configuration file; keys
+/// in `config_json` override keys in that file. `SIGNAL_CORES` lists the lanes' cores, such
+/// as `2,3`, and overrides the file too. `SIGNAL_LATENCY_DIR` names a folder for latency
+/// reports, if the configuration names none. `SIGNAL_CORE_CLAIMS` names the file in which
+/// processes reserve cores, instead of the usual one.
 ///
 /// The first call of a process also calibrates the clock, for up to 200 ms. The call
-/// returns null if a thread takes more than 10 s to start, or a lane more than 30 s for
-/// the first run of its factor sets and models. It checks for memory before it takes any;
-/// if another thread of the host takes that memory in between, an allocation fails and
-/// aborts the process.
+/// returns null if a thread takes more than 10 s to start, or if, on its lane, the first
+/// run of the models takes more than 30 s. Before that, and with `placement` `inline` only
+/// there, each model runs on the calling thread, for which there is no limit. The call
+/// checks for memory before it takes any; if another thread of the host takes that memory
+/// in between, an allocation fails and aborts the process.
 ///
 /// # Safety
 ///
@@ -191,9 +197,9 @@ fn handle_of(engine: Box<Engine>, deliver: Deliver) -> Box<Handle> {
 /// callback: signals then wait in the ring. Inside a callback, the change takes effect
 /// after that callback.
 ///
-/// While another thread is inside a call on the handle, the call is refused and the
-/// earlier callback stays. `signal_last_error` then gives the reason; after a
-/// successful call it returns null.
+/// While another thread is inside one of the one-thread calls on the handle, this call is
+/// refused and the earlier callback stays. `signal_last_error` then gives the reason; after
+/// a successful call it returns null.
 ///
 /// # Safety
 ///
@@ -214,9 +220,14 @@ pub unsafe extern "C" fn signal_register_callback(
 /// Stops and joins the lanes, writes the latency report if one is configured, and
 /// frees the handle. Makes no callback: signals still queued are discarded.
 ///
+/// It waits up to 5 s for factor sets and models that do not return (their lanes are then
+/// left behind), up to 5 s for a disk that does not respond, and up to 1 s for other
+/// threads that read from the handle, for example in `signal_stats`.
+///
 /// If it is called in a callback, every function refuses the handle from then on, and the
-/// handle is freed when the poll, or `signal_on_data`, returns. While another thread is inside a call on
-/// the handle, the call is refused and the handle stays valid. Null is ignored.
+/// handle is freed when the poll, or `signal_on_data`, returns. While another thread is
+/// inside one of the one-thread calls on the handle, this call is refused and the handle
+/// stays valid. Null is ignored.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_destroy(handle: *mut c_void) {
     let Ok(inside) = handle_table::enter(handle) else {

@@ -31,8 +31,8 @@ pub extern "C" fn signal_last_error() -> *const c_char {
 }
 
 /// Number of calls refused because of an invalid handle other than null: already
-/// destroyed, made before `fork`, or never returned by this library. Counts all handles since the library was
-/// loaded. Any thread may call it.
+/// destroyed, made before `fork`, or never returned by this library. Counts all handles
+/// since the library was loaded. Any thread may call it.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_refused_handles() -> u64 {
     handle_table::refused()
@@ -124,8 +124,8 @@ fn stats_of(
     }
 }
 
-/// Number of models, in the order of the configuration. `SIGNAL_ERROR_NULL` or
-/// `SIGNAL_ERROR_HANDLE` for an invalid handle.
+/// Number of models. They are numbered from 0 in the order of the configuration.
+/// `SIGNAL_ERROR_NULL` or `SIGNAL_ERROR_HANDLE` for an invalid handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_models(handle: *mut c_void) -> c_int {
     handle_table::read(handle, |this, _| this.models.len() as c_int).unwrap_or_else(Refused::code)
@@ -164,8 +164,9 @@ pub extern "C" fn signal_value_name(
 }
 
 /// Writes at most `max` hops that have recorded latencies to `hops`, in pipeline order,
-/// and returns how many it wrote. A value equal to `SIGNAL_LATENCY_BOUND_NS` is a lower
-/// bound. Not for the hot path: it waits up to 100 ms for the lanes.
+/// and returns how many it wrote. If it returns `max`, there may be more. A value equal to
+/// `SIGNAL_LATENCY_BOUND_NS` is a lower bound. Not for the hot path: it waits up to 100 ms
+/// for the lanes.
 ///
 /// Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `hops` is null, or another
 /// `SIGNAL_ERROR_` for an invalid or busy handle.
@@ -223,9 +224,9 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
 /// The numbers do not rank them. A negative `SIGNAL_ERROR_` for an invalid handle.
 ///
 /// `signal_last_error` on this thread then explains the state, and says what an operator
-/// should know in any state: instruments that share a name, assets and entries of
-/// `symbols.map` of which no event has come. It returns null for `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts
-/// off after 4,095 bytes.
+/// should know in any state: instruments that share a name, and assets or `symbols.map`
+/// entries for which no event has arrived. It returns null for `SIGNAL_HEALTH_OK` with
+/// nothing to report, and cuts texts off after 4,095 bytes.
 ///
 /// "Since the last call" means the last call on this handle, from any thread. The call
 /// allocates nothing and never waits. A call that overlaps another one on the same handle,
@@ -271,9 +272,9 @@ fn health(handle: *mut c_void) -> c_int {
     found.unwrap_or_else(Refused::code)
 }
 
-/// What was put in quarantine as number `index`, counted from 0, and why. It belongs to
-/// the handle and is valid until `signal_destroy`. Null if there were fewer, or if
-/// `index` is beyond the 64 that are kept.
+/// Text of incident `index`, counted from 0: which model or instrument was put in
+/// quarantine, and why. It belongs to the handle and is valid until `signal_destroy`. Null
+/// if there is none, or if `index` is 64 or more: the first 64 are kept.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_incident(handle: *mut c_void, index: c_int) -> *const c_char {
     text(handle, |this| {
@@ -282,7 +283,8 @@ pub extern "C" fn signal_incident(handle: *mut c_void, index: c_int) -> *const c
 }
 
 /// Writes at most `max` lanes to `lanes`, in pipeline order, and returns how many it
-/// wrote. A negative `SIGNAL_ERROR_` if `lanes` is null or the handle is invalid.
+/// wrote: 0 with `placement` `inline`, which has none. If it returns `max`, there may be
+/// more. A negative `SIGNAL_ERROR_` if `lanes` is null or the handle is invalid.
 ///
 /// # Safety
 ///
@@ -325,7 +327,8 @@ unsafe fn lanes_of(handle: *mut c_void, lanes: *mut signal_lane_t, max: c_int) -
 }
 
 /// Writes at most `max` rings to `rings`, in pipeline order, and returns how many it
-/// wrote. A negative `SIGNAL_ERROR_` if `rings` is null or the handle is invalid.
+/// wrote. If it returns `max`, there may be more. A negative `SIGNAL_ERROR_` if `rings` is
+/// null or the handle is invalid.
 ///
 /// # Safety
 ///
@@ -364,8 +367,8 @@ unsafe fn rings_of(handle: *mut c_void, rings: *mut signal_ring_t, max: c_int) -
     written.unwrap_or_else(Refused::code)
 }
 
-/// What reading the clock once costs, ns, measured during the call, which takes well
-/// under a millisecond. -1 for an invalid handle.
+/// Measures what one clock reading costs, and returns it in ns. Takes well under 1 ms. -1
+/// for an invalid handle.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn signal_stamp_ns(handle: *mut c_void) -> f64 {
     let cost = door::through(-1.0, || {

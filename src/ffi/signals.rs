@@ -11,9 +11,9 @@ use super::types::{
 use crate::engine::Poller;
 use crate::messages::InstrumentId;
 
-/// Calls the callback on this thread for every signal that is ready, oldest first. Only
-/// this function runs callbacks, and `signal_on_data` where `deliver` is `on_data`. It
-/// first frees the batch that `signal_poll_batch` returned.
+/// Calls the callback on this thread for every signal that is ready, oldest first.
+/// Callbacks run only in this function and, where `deliver` is `on_data`, in
+/// `signal_on_data`. This function first frees the batch that `signal_poll_batch` returned.
 ///
 /// Returns the number of callbacks made: 0 inside a callback, or if none is set. Returns
 /// `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed out, or

@@ -7,10 +7,14 @@ use std::ffi::{c_char, c_int, c_longlong, c_void};
 ///
 /// `symbol` is the instrument's name (`name` in `signal_instrument_t`): UTF-8, at most 32
 /// bytes and a NUL. `timestamp` is the event's own time, ns since the Unix epoch:
-/// `data_time` or `trade_time`; for an index price, which has none, that of the
-/// instrument's event before. `symbol` and `values` are valid during the call only. The callback may throw a C++ exception, which passes through
-/// the function that made the call. The signal then counts as delivered. The rest wait
-/// for the next poll, or for the next `signal_on_data` where `deliver` is `on_data`.
+/// `data_time` or `trade_time`; for an index price, which has no time, the time of the
+/// instrument's previous event. `values` has `count` values; `signal_value_name` names
+/// them. `symbol` and `values` are valid during the call only. `user_data` is what
+/// `signal_register_callback` was given.
+///
+/// The callback may throw a C++ exception, which passes through the function that made the
+/// call. The signal then counts as delivered. The rest wait for the next poll, or for the
+/// next `signal_on_data` where `deliver` is `on_data`.
 #[allow(non_camel_case_types)]
 pub type signal_callback_t = Option<
     unsafe extern "C-unwind" fn(
@@ -28,24 +32,25 @@ pub type signal_callback_t = Option<
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct signal_egress_t {
-    /// Signals published to the host. Another thread writes it.
+    /// Number of signals published to the host. Another thread writes it.
     pub published: *const u64,
-    /// Signals that the host has taken. The host's own thread writes it. The 8 bytes after
-    /// it are those that `next` points to; `signal_poll` relies on that.
+    /// Number of signals that the host has taken. The host's own thread writes it. The 8
+    /// bytes after it are those that `next` points to; `signal_poll` relies on that.
     pub taken: *const u64,
     /// Address of the next signal, for a prefetch only: do not read what it points to.
     /// The host's own thread writes it.
     pub next: *const *const c_void,
 }
 
-/// Counters of one handle. Set `size` to `sizeof(signal_stats_t)` before the call. A
-/// library that knows more fields leaves those out. A library that knows fewer fills in
-/// what it knows, and sets `size` to that.
+/// Counters of one handle. Set `size` to `sizeof(signal_stats_t)` before the call. If the
+/// library has more fields than fit into `size`, it writes only those that fit. If it has
+/// fewer, it writes those and sets `size` to their length.
 ///
 /// Each event of a known type is counted in exactly one of `refused_bad_*`,
 /// `refused_too_many_instruments`, `refused_not_an_asset`, `refused_failed`,
 /// `refused_quarantined`, `dropped_ingest_*`, `dropped_stage_stopped`, `updates`,
-/// `answered` and `in_flight`. Each signal is counted in exactly one of `delivered`,
+/// `answered` and `in_flight`. An event may become several messages between lanes; its last
+/// message decides where it is counted. Each signal is counted in exactly one of `delivered`,
 /// `conflated_egress`, `dropped_egress_*` and `queued`. A lane counts a signal just
 /// after it publishes it, so `delivered` can be ahead of `signals` for a moment. Once
 /// `in_flight` is 0, everything is counted and visible.
@@ -82,7 +87,8 @@ pub struct signal_stats_t {
     pub dropped_ingest_ring_full: u64,
     /// Signals dropped because the ring to the host was full.
     pub dropped_egress_ring_full: u64,
-    /// Event sequence numbers that ingest did not see.
+    /// Events missing between the numbers that ingest received, such as those dropped at a
+    /// full ring.
     pub ingest_gap: u64,
     /// Events that changed state and called for no signal.
     pub updates: u64,
@@ -95,7 +101,8 @@ pub struct signal_stats_t {
     pub signals: u64,
     /// Signals that the host received, from a poll, `signal_on_data` or a batch.
     pub delivered: u64,
-    /// Signal sequence numbers that the host did not see.
+    /// Signals missing between the numbers that the host received, such as those dropped or
+    /// conflated at a full ring.
     pub egress_gap: u64,
     /// Times a sender had to wait because its ring was full.
     pub ring_waits: u64,
@@ -105,7 +112,8 @@ pub struct signal_stats_t {
     pub refused_not_an_asset: u64,
     /// Events whose signals have all been made.
     pub answered: u64,
-    /// Events of an instrument that is in quarantine, or all of whose models are.
+    /// Events of an instrument in quarantine, and events whose last signal is missing because
+    /// the models that would have made it are in quarantine.
     pub refused_quarantined: u64,
     /// Where `overload.ingest` is `block`: events dropped after `overload.block_ms` without
     /// room.
@@ -155,7 +163,7 @@ pub struct signal_stats_t {
     /// `signal_last_error` gives the reason after `signal_health`.
     pub report_ended: u64,
     /// Events whose signals had not all come when `signal_on_data` stopped waiting for them,
-    /// with `deliver` `on_data`. Those signals come with the next call.
+    /// with `deliver` `on_data`. Those signals come with the next poll or `signal_on_data`.
     pub deliver_late: u64,
     /// Messages that lanes without work ran through their stages once more, without effect, to
     /// keep them warm.
@@ -200,14 +208,14 @@ pub struct signal_instrument_t {
     pub symbol: *const c_char,
     /// Its exchange as the host spells it.
     pub exchange: *const c_char,
-    /// Its type, one of `SIGNAL_INSTRUMENT_`.
+    /// Its type, one of `SIGNAL_INSTRUMENT_` or the host's other number.
     pub instrument_type: c_int,
 }
 
 /// Size of a hop's name in bytes, including its NUL.
 pub const SIGNAL_HOP_NAME_LEN: usize = 24;
 
-/// The longest latency that is told apart, ns: 73 minutes. A percentile or maximum in
+/// The upper limit of recorded latencies, ns: 73 minutes. A percentile or maximum in
 /// `signal_hop_t` that equals it means this long or longer. `latency_beyond` in
 /// `signal_stats_t` is the number of such latencies.
 pub const SIGNAL_LATENCY_BOUND_NS: u64 = 4_398_046_511_103;
@@ -247,9 +255,9 @@ pub struct signal_lane_t {
     pub core: u64,
     /// Number of heartbeats. It grows as long as the lane makes progress.
     pub beats: u64,
-    /// Longest duty cycle, ns, without time that the lane spent idle on purpose.
+    /// Longest time between two heartbeats, ns, without idle time and waits for room.
     pub longest_duty_ns: u64,
-    /// Duty cycles longer than `health.stall_us`.
+    /// How often that time was longer than `health.stall_us`.
     pub stalls: u64,
     /// Time since the last heartbeat, ns.
     pub silence_ns: u64,
@@ -261,7 +269,8 @@ pub struct signal_lane_t {
 #[repr(C)]
 pub struct signal_ring_t {
     /// `ingest` and `egress`, as in the configuration, or `stage.NAME` for the ring
-    /// between lanes that leads to stage NAME; NUL-terminated.
+    /// between lanes that leads to stage NAME; with several shards or model lanes a number
+    /// follows, as in `stage.factor#1`. NUL-terminated.
     pub name: [c_char; SIGNAL_NAME_LEN],
     /// Number of messages that it can hold.
     pub capacity: u64,
@@ -269,7 +278,7 @@ pub struct signal_ring_t {
     pub high_water: u64,
 }
 
-/// `signal_health`: events come in and signals go out.
+/// `signal_health`: nothing is wrong.
 ///
 /// The numbers of `SIGNAL_HEALTH_` do not rank the states. From best to worst the
 /// states are `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`,
@@ -277,19 +286,26 @@ pub struct signal_ring_t {
 pub const SIGNAL_HEALTH_OK: c_int = 0;
 /// A model, or a factor set's state for an instrument, is in quarantine after a panic.
 pub const SIGNAL_HEALTH_QUARANTINED: c_int = 1;
-/// `health.silent_events` events have come in since the host last received a signal.
+/// At least `health.silent_events` events have come in since the host last received a
+/// signal.
 pub const SIGNAL_HEALTH_SILENT: c_int = 2;
-/// Events or signals were dropped or conflated since the last call, or signals are
-/// waiting for room now.
+/// Events or signals were dropped or conflated since the last call, or lanes waited for
+/// room since then, or signals are waiting for room now.
 pub const SIGNAL_HEALTH_OVERLOADED: c_int = 3;
 /// A lane has made no progress for `health.stall_us`.
 pub const SIGNAL_HEALTH_STALLED: c_int = 4;
 /// A lane has failed. Further events are refused and counted.
 pub const SIGNAL_HEALTH_FAILED: c_int = 5;
-/// Signals go out, but something else is wrong: at least `health.refused_percent` of
-/// the events since the last call were refused (`refused_not_an_asset` aside), the
-/// latency report has ended, or events are missing from the capture. Only
-/// `SIGNAL_HEALTH_OK` is better.
+/// Signals go out, but something else is wrong:
+///
+/// - at least `health.refused_percent` of the events since the last call were refused (not
+///   counting `refused_not_an_asset`, `refused_quarantined` and `refused_failed`),
+/// - at least 10 events since the last call, and a tenth of those answered, were
+///   `deliver_late`,
+/// - the latency report has ended, or
+/// - events are missing from the capture.
+///
+/// Only `SIGNAL_HEALTH_OK` is better.
 pub const SIGNAL_HEALTH_DEGRADED: c_int = 6;
 
 /// The handle, or another pointer that the call needs, is null.

@@ -10,7 +10,7 @@
 //! | `cores` | what cores this process may use |
 //! | `claims` | cores that other processes have claimed |
 //! | `machine` | what `/proc` and `/sys` say |
-//! | `threads` | threads that inherit nothing from the thread that created them |
+//! | `threads` | threads with settings of their own, not those of their creator |
 //! | `this_thread` | the calling thread's ID, and a word for each thread |
 //! | `float` | rounding, flush-to-zero and traps, whatever the host has chosen |
 //! | `cancellation` | delays `pthread_cancel` while our code runs |

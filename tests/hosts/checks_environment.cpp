@@ -299,8 +299,8 @@ SCENARIO(floating_point_in_a_callback) {
   return 0;
 }
 
-// Library threads inherit nothing from the thread that made them. If their nice value may
-// not be lowered, one line says so.
+// Library threads inherit neither the nice value nor the timer slack of the thread that made
+// them. If their nice value may not be lowered, one line says so.
 SCENARIO(threads_of_a_niced_maker) {
   const Folder folder;
   CHECK_EQ(chmod(folder.path, 0777), 0);

@@ -1,5 +1,6 @@
-//! The only place that creates threads. They run in a host that we did not write, so they inherit
-//! nothing from the thread that happened to create them.
+//! The only place that creates threads. They run in a host that we did not write, so of the settings
+//! of the thread that happened to create them they keep only the permission to read the TSC and, with
+//! the policy `inherit`, the scheduling.
 //!
 //! | file | what |
 //! |---|---|
