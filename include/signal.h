@@ -861,6 +861,10 @@ void signal_on_data(void *handle, int type, const void *data);
  Callbacks run only in this function and, where `deliver` is `on_data`, in
  `signal_on_data`. This function first frees the batch that `signal_poll_batch` returned.
 
+ Apart from what callbacks do, and as long as the engine has not failed, it takes no lock,
+ allocates nothing, makes no system call and does not wait, with the last two exceptions
+ of `signal_on_data`.
+
  Returns the number of callbacks made: 0 inside a callback, or if none is set. Returns
  `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed out, or
  another `SIGNAL_ERROR_` for an invalid or busy handle.
