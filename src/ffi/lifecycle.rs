@@ -14,7 +14,7 @@ use crate::engine::{Engine, Registry};
 use crate::error::content::one_line;
 use crate::messages::InstrumentId;
 use crate::os::stderr::say;
-use crate::os::{memory, panic};
+use crate::os::{memory, panic, unwinder};
 
 /// Characters of a reason why there is no handle; two paths fit.
 const LONGEST_REASON: usize = 10_000;
@@ -98,6 +98,7 @@ unsafe fn create_inside<R: Borrow<Registry>>(
         last_error::print();
         return std::ptr::null_mut();
     }
+    unwinder::prepare();
     let made = panic::quietly(|| {
         catch_unwind(AssertUnwindSafe(|| {
             let text = if config_json.is_null() {

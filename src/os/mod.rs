@@ -19,6 +19,7 @@
 //! | `stderr` | lines on stderr |
 //! | `fixed_text` | texts that are written without allocating |
 //! | `panic` | catches and describes panics |
+//! | `unwinder` | lets exceptions through that another copy of libgcc throws |
 //! | `glibc` | symbol versions of the host's glibc |
 //! | `math` | mathematical functions of the host's glibc, and of nothing else |
 
@@ -43,3 +44,4 @@ pub(crate) mod this_thread;
 pub(crate) mod threads;
 pub(crate) mod time;
 pub(crate) mod tsc;
+pub(crate) mod unwinder;

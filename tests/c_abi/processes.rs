@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use support::ROOT;
 use support::host::{compile_with, has_tool, host, run};
@@ -139,6 +140,38 @@ fn an_allocator_that_refuses_everything_after_create_is_not_asked() {
         let capture = fs::read_to_string(folder.path().join(format!("{placement}.csv"))).unwrap();
         assert!(capture.lines().count() > 100, "{capture}");
     }
+}
+
+/// The first exception of each process leaves a callback.
+#[test]
+fn exceptions_of_a_host_with_an_unwinder_of_its_own() {
+    if !has_tool("g++") || !has_static_libstdcxx() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let own = ["-static-libgcc", "-static-libstdc++"];
+    let program = built(folder.path(), "odd/own_unwinder.cpp", &own);
+    for placement in ["inline", "fused", "split"] {
+        for deliver in ["poll", "on_data"] {
+            let output = run(host(&program).args([placement, deliver]));
+            output.expect_code(0);
+            assert!(output.stdout.contains("caught 50"), "{}", output.stdout);
+        }
+    }
+}
+
+/// Whether g++ can link a host as `-static-libstdc++` asks; some distributions have a package of
+/// its own for that.
+fn has_static_libstdcxx() -> bool {
+    let asked = Command::new("g++")
+        .arg("-print-file-name=libstdc++.a")
+        .output();
+    // g++ gives the bare name back if it has none.
+    let found = asked.is_ok_and(|output| output.stdout.contains(&b'/'));
+    if !found {
+        support::skip("libstdc++.a");
+    }
+    found
 }
 
 #[test]
