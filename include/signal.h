@@ -672,6 +672,11 @@ typedef struct {
    with `deliver` `on_data`. Those signals come with the next poll or `signal_on_data`.
    */
   uint64_t deliver_late;
+  /*
+   Messages that lanes without work ran through their stages once more, without effect, to
+   keep them warm.
+   */
+  uint64_t rehearsals;
 } signal_stats_t;
 
 /*

@@ -62,6 +62,7 @@
 //! `pthread_atfork` handlers, must not call this library.
 
 mod calibration;
+mod departure;
 mod door;
 mod handle;
 mod handle_table;

@@ -86,7 +86,6 @@ impl Outputs {
         cores: &Cores,
         room: &mut Reserved,
     ) -> Result<(), Error> {
-        let aside = || cores.aside(runtime.plan.lanes.iter().filter_map(|lane| lane.core));
         let clock = &runtime.clock;
         if let Some(files) = self.report {
             room.give_back(memory::of_a_thread().saturating_add(Self::bytes(config)));
@@ -97,7 +96,7 @@ impl Outputs {
                 clock.clone(),
                 runtime.monitor.clone(),
                 Facts::new(config, &runtime.plan, cores, clock),
-                aside(),
+                runtime.aside.clone(),
             );
             runtime.running().exporter = Some(exporter.map_err(Error::Report)?);
         }
@@ -109,7 +108,7 @@ impl Outputs {
                 capture.levels,
                 clock.clone(),
                 capture.counters,
-                aside(),
+                runtime.aside.clone(),
             );
             runtime.running().capture = Some(writer.map_err(Error::Capture)?);
         }

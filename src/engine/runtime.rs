@@ -28,6 +28,8 @@ pub(crate) struct Runtime {
     pub(crate) models: Vec<ModelInfo>,
     pub(crate) monitor: Arc<Monitor>,
     pub(crate) delivery: Delivery,
+    /// Cores for threads that must not disturb the host or a lane.
+    pub(crate) aside: Vec<usize>,
 }
 
 /// The parts with threads. The host's thread ends them, even while another thread still reads

@@ -255,6 +255,8 @@ fn runtime(
         monitor.clone(),
     );
     let about = about(blueprint, &plan, &delivery);
+    let lanes = plan.lanes.iter().filter_map(|lane| lane.core);
+    let cores_aside = places.cores.aside(lanes);
     let feeds = std::mem::take(&mut pipeline.feeds);
     boxed(|| Runtime {
         running: Mutex::new(Running {
@@ -271,6 +273,7 @@ fn runtime(
         models: blueprint.models().to_vec(),
         monitor,
         delivery,
+        aside: cores_aside,
     })
 }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use super::handle::{Handle, guarded};
 use super::slot::{BURIED, FREE, LIVE, MAKING, NEXT, Slot, TAKEN};
 use super::types::{SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL};
-use super::{calibration, door, last_error};
+use super::{calibration, departure, door, last_error};
 use crate::os::files;
 use crate::os::this_thread::{self, Key};
 use crate::sync::biased_lock::{CallingBack, Entered};
@@ -342,6 +342,35 @@ pub(super) fn read<R>(
     guarded(None, || Some(body(handle, slot))).ok_or(Refused::Null)
 }
 
+/// The handles that there are now.
+fn live() -> impl Iterator<Item = *mut c_void> {
+    let used = USED.load(Ordering::Relaxed).min(SLOTS);
+    TABLE[..used]
+        .iter()
+        .enumerate()
+        .filter_map(|(index, slot)| {
+            let is_live = slot.state.load(Ordering::Relaxed) == LIVE;
+            let generation = slot.generation.load(Ordering::Relaxed).wrapping_sub(1);
+            is_live.then(|| std::ptr::without_provenance_mut(token(index, generation) as usize))
+        })
+}
+
+/// Cores for a thread that must disturb none of a handle's; `None` if there is no handle.
+pub(super) fn aside() -> Option<Vec<usize>> {
+    let of = |handle| read(handle, |handle, _| handle.runtime.aside.clone()).ok();
+    live().find_map(of)
+}
+
+/// Destroys every handle. One that a thread has left in the midst of a call stays.
+pub(super) fn destroy_all() {
+    for handle in live() {
+        if let Ok(inside) = enter(handle) {
+            inside.take_down();
+            inside.destroy();
+        }
+    }
+}
+
 /// Counts the use of an invalid handle and sets the reason for `signal_last_error`.
 #[cold]
 #[inline(never)]
@@ -397,6 +426,7 @@ pub(super) fn watch_forks() -> Result<(), String> {
             slot.leave_to_parent();
         }
         calibration::leave_to_parent();
+        departure::leave_to_parent();
         files::leave_to_parent();
     }
     if WATCHED.swap(1, Ordering::Relaxed) == 1 {

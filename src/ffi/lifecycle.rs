@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::handle::{Handle, ModelNames, guarded};
 use super::handle_table::{self, Reserved};
 use super::types::{SIGNAL_NO_MODEL, signal_callback_t};
-use super::{calibration, door, last_error};
+use super::{calibration, departure, door, last_error};
 use crate::config::{self, Config, Deliver, Origin};
 use crate::engine::{Engine, Registry};
 use crate::error::content::one_line;
@@ -164,6 +164,7 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
     if handle.is_null() {
         return Err("this process was forked while the engine was made: create one here".into());
     }
+    departure::note_maker();
     Ok(handle)
 }
 

@@ -26,6 +26,7 @@
 //! | has the kernel a barrier for all threads | `sync::membarrier` | calls take a locked instruction, or wait 2 ms |
 //! | what policy has this thread | `threads::policy` | a policy that was asked for and refused refuses the handle |
 //! | how large is the static thread-local storage | `threads::start` | a large program's |
+//! | has the host a thread left | `threads::roster` | yes: the library ends nothing |
 //! | does a thread live | `this_thread` | yes: its lock stays its own |
 //! | was descriptor 2 stderr | `stderr` | no line is written |
 
@@ -138,6 +139,10 @@ pub fn hardware_threads(core: usize) -> Vec<usize> {
 /// A thread of this process.
 #[derive(Clone, Copy)]
 pub struct Thread<'a> {
+    /// The kernel's ID of it.
+    pub id: u32,
+    /// Whether it has ended: the first thread stays in the list until the process ends.
+    pub has_ended: bool,
     /// Its name.
     pub name: &'a str,
     /// Cores that it may run on, as the kernel's list.
@@ -164,24 +169,45 @@ fn each_thread_in(root: &str, mut each: impl FnMut(Thread<'_>)) -> io::Result<()
         |id| {
             let mut path = [0; MAX_PATH];
             let (mut name, mut cores) = (Field::default(), Field::default());
+            let mut has_ended = false;
             let path = c_path(format_args!("{root}/proc/self/task/{id}/status"), &mut path);
             let read = path.and_then(|path| {
                 files::each_line(path, |line| {
                     name.take(line, b"Name:");
                     cores.take(line, b"Cpus_allowed_list:");
+                    has_ended |= says_ended(line);
                 })
             });
             match read {
                 Ok(()) => match name.text().zip(cores.text()) {
-                    Some((name, cores)) => each(Thread { name, cores }),
+                    Some((name, cores)) => each(Thread {
+                        id,
+                        has_ended,
+                        name,
+                        cores,
+                    }),
                     None => unknown = Some(io::ErrorKind::InvalidData.into()),
                 },
-                Err(error) if has_ended(&error) => {}
+                Err(error) if is_gone(&error) => {}
                 Err(error) => unknown = Some(error),
             }
         },
     )?;
     unknown.map_or(Ok(()), Err)
+}
+
+/// Whether the process' first thread has ended (`pthread_exit` in `main`) and others go on. False if
+/// that is not known. Takes no memory.
+pub fn first_thread_has_ended() -> bool {
+    let mut has_ended = false;
+    let read = files::each_line(c"/proc/self/status", |line| has_ended |= says_ended(line));
+    read.is_ok() && has_ended
+}
+
+/// Whether this line of a thread's `status` says that it has ended.
+fn says_ended(line: &[u8]) -> bool {
+    let state = line.strip_prefix(b"State:").map(<[u8]>::trim_ascii);
+    state.is_some_and(|state| matches!(state.first(), Some(b'Z' | b'X')))
 }
 
 /// The value of one line of a file of the system's own; the beginning of a long one.
@@ -227,7 +253,7 @@ fn c_path<'a>(path: fmt::Arguments<'_>, into: &'a mut [u8; MAX_PATH]) -> io::Res
 }
 
 /// Whether it is no more: a thread that was in the list a moment ago.
-fn has_ended(error: &io::Error) -> bool {
+fn is_gone(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(libc::ENOENT | libc::ESRCH | libc::ENOTDIR)
@@ -347,6 +373,25 @@ mod tests {
         std::fs::remove_file(&status).unwrap();
         std::fs::create_dir(&status).unwrap();
         assert!(cores().is_err());
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_is_told_from_one_that_sleeps() {
+        for line in ["State:\tZ (zombie)", "State:\tX (dead)"] {
+            assert!(says_ended(line.as_bytes()));
+        }
+        for line in [
+            "State:\tS (sleeping)",
+            "State:\tt (tracing stop)",
+            "State:",
+            "Name:\tZ",
+        ] {
+            assert!(!says_ended(line.as_bytes()));
+        }
+        assert!(!first_thread_has_ended());
+        let (me, mut seen) = (crate::os::this_thread::id(), false);
+        each_thread(|thread| seen |= thread.id == me && !thread.has_ended).unwrap();
+        assert!(seen);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The C ABI as C++ hosts see it, each in its own process. They run one at a time, because
 //! lanes spin.
 
+mod departure;
 mod header;
 mod processes;
 mod refused;

@@ -39,7 +39,12 @@ fn only_a_regular_file_of_one_name_is_taken_and_all_may_write_it() {
 #[test]
 fn a_thread_stands_on_the_byte_of_its_core_alone() {
     fn thread<'a>(name: &'a str, cores: &'a str) -> machine::Thread<'a> {
-        machine::Thread { name, cores }
+        machine::Thread {
+            id: 7,
+            has_ended: false,
+            name,
+            cores,
+        }
     }
     let lane = thread("signal-lane-0", "3");
     assert!(stands_on(lane, byte(3, false)));

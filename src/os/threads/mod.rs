@@ -7,6 +7,7 @@
 //! | `start` | creates a thread, waits for it with a limit, joins it |
 //! | `handover` | what a thread gets after it has started |
 //! | `policy` | scheduling, nice, timer slack |
+//! | `roster` | which threads of the process are ours |
 //! | `storage` | destroys thread-local values without the loader's lock |
 //!
 //! These are not the standard library's threads: those take their stack size from the process'
@@ -20,6 +21,7 @@ use super::{cancellation, cores, float};
 
 pub(crate) mod handover;
 mod policy;
+pub(crate) mod roster;
 mod start;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod storage;

@@ -227,6 +227,7 @@ type Body = Box<dyn FnOnce() + Send>;
 
 extern "C" fn enter(body: *mut c_void) -> *mut c_void {
     super::first_of_all();
+    let _entry = super::roster::enter();
     // SAFETY: `create` gave this box to this thread only.
     let body = unsafe { Box::from_raw(body.cast::<Body>()) };
     // `body` catches its own panics; this is for panics in its drop.

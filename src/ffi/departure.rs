@@ -1,0 +1,91 @@
+//! What happens when the last thread of the host ends (`pthread_exit`) without `signal_destroy`. A
+//! process ends with its last thread, and our threads must not keep it.
+//!
+//! Nobody looks while each thread lives that has made a handle. When such a thread ends, a thread of
+//! ours is started that looks once a second, until we have no other threads. No lane looks.
+
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::{door, handle_table};
+use crate::os::memory;
+use crate::os::stderr::say_parts;
+use crate::os::this_thread::Key;
+use crate::os::threads::{self, Wanted, roster};
+use crate::os::time;
+
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Set on threads that have made a handle.
+static MAKER: Key = Key::new(Some(maker_ends));
+/// The process that they belong to.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+/// Whether a thread looks.
+static IS_WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Called on the host's thread that has made a handle. Where there is no room for its word, nothing
+/// notices the host's end.
+pub(super) fn note_maker() {
+    PROCESS.store(std::process::id(), Ordering::Relaxed);
+    MAKER.set(std::ptr::without_provenance(1));
+}
+
+/// Called in the child of a fork.
+pub(super) fn leave_to_parent() {
+    IS_WATCHED.store(false, Ordering::Relaxed);
+    roster::leave_to_parent();
+}
+
+unsafe extern "C" fn maker_ends(_: *mut c_void) {
+    // A child that was made without the handlers of `fork` has no threads of ours.
+    if PROCESS.load(Ordering::Relaxed) == std::process::id() {
+        door::through((), watch);
+    }
+}
+
+/// Starts the thread that looks, if it is needed.
+fn watch() {
+    // ThreadSanitizer takes no new thread here.
+    if cfg!(thread_sanitizer) || !roster::has_others() || IS_WATCHED.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let started = match memory::allocator_gives_some() {
+        true => {
+            let aside = handle_table::aside().unwrap_or_default();
+            let wanted = Wanted::aside("signal-watch", "the watching thread", aside);
+            threads::spawn(wanted, look).map(drop)
+        }
+        false => Err("there is no memory".to_owned()),
+    };
+    if let Err(why) = started {
+        IS_WATCHED.store(false, Ordering::Release);
+        say_parts(format_args!(
+            "{why}: if all threads of this process end without signal_destroy, the process goes on"
+        ));
+    }
+}
+
+fn look() {
+    loop {
+        time::sleep(INTERVAL);
+        if roster::host_has_ended() {
+            handle_table::destroy_all();
+            // Once more: a model that was dropped may have made a thread.
+            if roster::host_has_ended() {
+                // SAFETY: glibc's last thread makes this call; no thread of the host's is left that
+                // could run beside it.
+                unsafe { libc::exit(0) };
+            }
+        }
+        if roster::has_others() {
+            continue;
+        }
+        IS_WATCHED.swap(false, Ordering::AcqRel);
+        // A handle may have been made, and its maker may have ended, before that.
+        if !roster::has_others() || IS_WATCHED.swap(true, Ordering::AcqRel) {
+            return;
+        }
+    }
+}
