@@ -147,6 +147,14 @@ fn explain(
     for note in &plan.notes {
         row("", note.clone());
     }
+    let warm = plan.rehearses(config.warm).map_or_else(
+        || "lanes do not keep themselves warm: the key warm is off, or none of them spins".into(),
+        |interval| {
+            let micros = interval.as_micros();
+            format!("lanes keep themselves warm: one of the last messages again every {micros} us")
+        },
+    );
+    row("", warm);
     if let Some(cores) = std::env::var_os(ENV_CORES) {
         row(
             "",

@@ -303,6 +303,9 @@ fn about(blueprint: &Blueprint, plan: &Plan, delivery: &Delivery) -> String {
     let config = blueprint.config();
     let placement = plan.about(&config.placement, config.shards);
     let mut about = format!("{blueprint} placement={placement} lanes={plan}");
+    if let Some(interval) = plan.rehearses(config.warm) {
+        about += &format!(" warm={}us", interval.as_micros());
+    }
     if config.deliver == Deliver::OnData {
         about += &format!(" deliver={}", delivery.about());
     }

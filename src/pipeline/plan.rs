@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::idle::Idle;
 use super::placement::Placement;
+use super::rehearsal::Warm;
 use crate::os::cores::Cores;
 use crate::stages::Stage;
 
@@ -221,6 +223,13 @@ impl Plan {
             (all, shards) if shards == all => format!("{placement} shards={all}"),
             (all, shards) => format!("{placement} shards={shards}(too few cores for {all})"),
         }
+    }
+
+    /// How often a thread that runs stages keeps them warm. Lanes that give their cores away
+    /// never do; the host's thread does so while it polls.
+    pub fn rehearses(&self, warm: Warm) -> Option<Duration> {
+        let can = self.is_inline() || self.lanes.iter().any(|lane| lane.idle == Idle::Spin);
+        warm.interval().filter(|_| can)
     }
 
     /// Whether the host's thread runs the stages.

@@ -19,6 +19,7 @@ use super::ranged::Ranged;
 use super::{Depth, FactorSet, IndexPrice, Ticker, Trade};
 use crate::abi::{LEVELS, SIDE_BUY, SIDE_SELL};
 use crate::state;
+use crate::sync::prefetch;
 use recent::Recent;
 use window::Window;
 
@@ -175,6 +176,12 @@ impl FactorSet<15> for Market {
     }
 
     #[inline]
+    // The window is read whole. Of the times, an event reads a few lines, which are not known here.
+    fn prefetch(&self) {
+        prefetch::value(self);
+        self.window.prefetch();
+    }
+
     fn on_depth(&mut self, depth: &Depth<'_>) {
         let (bid, ask) = (depth.bid_price[0], depth.ask_price[0]);
         let (bid_volume, ask_volume) = (depth.bid_volume[0], depth.ask_volume[0]);

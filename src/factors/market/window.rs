@@ -6,6 +6,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::ratio;
 use crate::state;
+use crate::sync::prefetch;
 
 /// Values in a cache line.
 const LINE: usize = 8;
@@ -55,6 +56,11 @@ impl Window {
     /// Bytes on the heap that a window of this size takes.
     pub fn heap_bytes(size: usize) -> usize {
         2 * size.div_ceil(LINE) * size_of::<Line>()
+    }
+
+    /// Prefetches the trades, or the first of a long window.
+    pub fn prefetch(&self) {
+        prefetch::value(&*self.lines);
     }
 
     /// Whether there is no trade.
