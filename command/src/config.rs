@@ -7,6 +7,7 @@ use serde_json::Value;
 use signal::config::{ENV_CORES, ENV_LATENCY_DIR, add_latency_dir, schema};
 use signal::engine::Blueprint;
 use signal::os::cores::Cores;
+use signal::os::machine::group_memory_unknown;
 use signal::pipeline::placement::Placement;
 use signal::pipeline::plan::{Plan, Wanted};
 use signal::stages::Callback;
@@ -144,8 +145,8 @@ fn explain(
             plan.about(&config.placement, config.shards)
         ),
     );
-    for note in &plan.notes {
-        row("", note.clone());
+    for note in plan.notes.iter().cloned().chain(group_memory_unknown()) {
+        row("", note);
     }
     let warm = plan.rehearses(config.warm).map_or_else(
         || "lanes do not keep themselves warm: the key warm is off, or none of them spins".into(),

@@ -15,6 +15,7 @@ use crate::config::{Config, Deliver};
 use crate::error::Error;
 use crate::messages::Names;
 use crate::os::clock::Clock;
+use crate::os::machine::group_memory_unknown;
 use crate::os::memory;
 use crate::pipeline::build::{Pipeline, RingPlan, Setting, Stages};
 use crate::pipeline::control::Control;
@@ -309,7 +310,8 @@ fn about(blueprint: &Blueprint, plan: &Plan, delivery: &Delivery) -> String {
     if config.deliver == Deliver::OnData {
         about += &format!(" deliver={}", delivery.about());
     }
-    for note in plan.notes.iter().chain(&config.notes()) {
+    let notes = plan.notes.iter().cloned().chain(group_memory_unknown());
+    for note in notes.chain(config.notes()) {
         about += &format!("; {note}");
     }
     about

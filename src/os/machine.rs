@@ -18,7 +18,7 @@
 //! | what do other processes use | `claims` | lanes park, unless `cores` says which to use |
 //! | may a claim be given back | `claims` | it is kept |
 //! | is there a CPU quota | [`quota_unknown`] | lanes park |
-//! | is there a limit of memory of the control groups | `memory` | as if not: the kernel's own answer comes too late |
+//! | is there a limit of memory of the control groups | [`group_memory_unknown`] | as if not, and the line at start says so |
 //! | does the host lock what it maps | `memory` | the kernel is asked for a mapping, which it refuses beyond the limit |
 //! | do two cores share a physical one; is one isolated | [`hardware_threads`], [`isolated`] | as if not: it costs speed alone |
 //! | may this thread read the TSC | `tsc` | stamps are system calls |
@@ -38,8 +38,10 @@ use super::files;
 
 mod group_memory;
 mod groups;
+mod place;
 mod quota;
 
+pub use group_memory::group_memory_unknown;
 pub(crate) use group_memory::{GroupMemory, group_memory};
 pub(crate) use quota::Throttled;
 pub use quota::{

@@ -153,6 +153,7 @@ scenarios! {
     few_mappings,
     locked_memory,
     memory_of_a_control_group,
+    memory_of_a_group_in_a_namespace,
     memory_that_is_used_up_after_create,
     cores_that_are_not_there,
     latency_between_two_intervals,

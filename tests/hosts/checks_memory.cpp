@@ -2,6 +2,7 @@
 // null with the need and the limit, or a handle that works. The process survives.
 #include "plugin.hpp"
 
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -308,5 +309,29 @@ SCENARIO(memory_of_a_control_group) {
     CHECK(group.set(std::to_string(mib * kMib)));
     within("{}", enter);
   }
+  return 0;
+}
+
+// A namespace of its own hides the names of the groups above from the process, but not the mount.
+SCENARIO(memory_of_a_group_in_a_namespace) {
+  const Group group;
+  const auto enter = [&](const Plugin &) {
+    std::ofstream file(group.path + "/cgroup.procs");
+    file << getpid() << std::flush;
+    CHECK(file.good());
+    CHECK_EQ(unshare(CLONE_NEWCGROUP), 0);
+    std::ifstream mounts("/proc/self/mountinfo");
+    const std::string text(std::istreambuf_iterator<char>(mounts), {});
+    CHECK(text.find(" /.. ") != std::string::npos || text.find(" /../") != std::string::npos);
+  };
+  if (group.path.empty()) {
+    std::fprintf(stderr, "skipped: no control group can be made here\n");
+    return 0;
+  }
+  CHECK(group.set(std::to_string(64 * kMib)));
+  CHECK(within("{}", enter).made);
+  const Outcome large = within(R"({"instruments":{"max":200000}})", enter);
+  CHECK(!large.made);
+  CHECK(large.why.find(" of 64 MiB (" + group.limit) != std::string::npos);
   return 0;
 }

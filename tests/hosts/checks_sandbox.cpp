@@ -97,6 +97,16 @@ SCENARIO(machine_cannot_be_asked) {
     const rlimit none{0, 0};
     CHECK_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
   };
+  // Entered from outside of the namespace whose groups are mounted here.
+  const auto other_group = [&] {
+    const std::string list = "/proc/self/task/" + std::to_string(tid()) + "/cgroup";
+    const std::string said = std::string(folder) + "/cgroup";
+    std::ofstream(said) << "2:memory:/../other\n1:cpu:/../other\n0::/../other\n";
+    CHECK_EQ(unshare(CLONE_NEWNS), 0);
+    CHECK_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    CHECK_EQ(mount(said.c_str(), list.c_str(), nullptr, MS_BIND, nullptr), 0);
+    CHECK_EQ(unlink(said.c_str()), 0);
+  };
   struct Way {
     const char *unknown;
     std::function<void()> take_away;
@@ -107,6 +117,8 @@ SCENARIO(machine_cannot_be_asked) {
       {"other processes use is not known: /", own_root},
       {"other processes use is not known: /", no_descriptors},
       {"a CPU quota holds this process up is not known: /proc/thread-self/cgroup: ", no_descriptors},
+      {"whether a CPU quota holds this process up is not known: ", other_group},
+      {"whether a control group limits memory is not known: ", other_group},
       {"other lanes of this process use is not known: ", [] { forbid(SYS_getdents64, EPERM); }},
       {"other processes use is not known: ", [] { forbid(SYS_openat, EACCES); }},
   };

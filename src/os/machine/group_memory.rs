@@ -23,9 +23,17 @@ pub(crate) fn group_memory() -> Option<GroupMemory> {
     group_memory_in(Path::new("/"))
 }
 
+/// Why there may be a limit that [`group_memory`] does not know of, if so.
+pub fn group_memory_unknown() -> Option<String> {
+    let why = groups::seen(Path::new("/"), "memory").unseen?;
+    Some(format!(
+        "whether a control group limits memory is not known: {why}"
+    ))
+}
+
 /// [`group_memory`], with the system's files below `root`.
 fn group_memory_in(root: &Path) -> Option<GroupMemory> {
-    let groups = groups::folders(root, "memory").into_iter();
+    let groups = groups::seen(root, "memory").folders.into_iter();
     groups
         .flat_map(|(version, folder)| left_in(version, &folder))
         .min_by_key(|group| group.left)
@@ -166,5 +174,29 @@ mod tests {
             ("sys/fs/cgroup/memory.max", "5000\n"),
         ]);
         assert_eq!(group_memory_in(root.path()), None);
+    }
+
+    #[test]
+    fn a_limit_counts_where_the_group_lies_below_an_outer_mount() {
+        let this = crate::os::this_thread::id().to_string();
+        let own = "sys/fs/cgroup/memory/a/own";
+        let file = |name: &str| format!("{own}/{name}");
+        let (tasks, limit, usage) = (
+            file("tasks"),
+            file("memory.limit_in_bytes"),
+            file("memory.usage_in_bytes"),
+        );
+        let root = system(&[
+            (
+                "proc/thread-self/mountinfo",
+                "31 30 0:27 /../.. /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
+            ),
+            ("proc/thread-self/cgroup", "4:memory:/\n0::/\n"),
+            (&tasks, &this),
+            (&limit, "700\n"),
+            (&usage, "300\n"),
+        ]);
+        let found = group_memory_in(root.path()).unwrap();
+        assert_eq!((found.left, found.limit), (400, 700));
     }
 }

@@ -3,8 +3,9 @@
 //! A limit of a group binds all groups below it.
 
 use std::io::ErrorKind::NotFound;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use super::place::{self, Place};
 use crate::os::files;
 
 /// Which of the kernel's two kinds of hierarchy.
@@ -14,49 +15,60 @@ pub(super) enum Version {
     V2,
 }
 
-/// Folders of the groups that bind this process in what `controller` shares out: its
-/// own and those above, as far as they can be seen, with the system's files below
-/// `root`. In version 2 a group need not have the controller's files.
-pub(super) fn folders(root: &Path, controller: &str) -> Vec<(Version, PathBuf)> {
-    let read = |path| files::system(root.join(path)).unwrap_or_default();
-    let (groups, mounts) = (
-        read("proc/thread-self/cgroup"),
-        read("proc/thread-self/mountinfo"),
-    );
-    let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();
-    let mut folders = Vec::new();
-    for (version, path) in own(&groups, controller) {
-        let mut mounts = mounts.iter();
-        if let Some(mount) = mounts.find(|mount| mount.is_for(version, controller)) {
-            let those = mount.folders(root, path).into_iter();
-            folders.extend(those.map(|folder| (version, folder)));
-        }
-    }
-    folders
+/// What can be seen of the groups that bind this process in what a controller shares out.
+pub(super) struct Seen {
+    /// Folders of its own group and of those above, as far as they are mounted. In version 2
+    /// a group need not have the controller's files.
+    pub(super) folders: Vec<(Version, PathBuf)>,
+    /// Why some of them may be missing, if so.
+    pub(super) unseen: Option<String>,
 }
 
-/// Why some of those folders may be missing in [`folders`], if so.
-pub(super) fn unseen(root: &Path, controller: &str) -> Option<String> {
+/// Looks for the groups of the calling thread, with the system's files below `root`.
+pub(super) fn seen(root: &Path, controller: &str) -> Seen {
+    let mut seen = Seen {
+        folders: Vec::new(),
+        unseen: None,
+    };
     let read = |path: &str| files::system(root.join(path));
+    let unread = |file: &str, error| Some(format!("/proc/thread-self/{file}: {error}"));
     let groups = match read("proc/thread-self/cgroup") {
         Ok(groups) => groups,
         // A kernel without control groups.
         Err(error) if error.kind() == NotFound && read("proc/thread-self/status").is_ok() => {
-            return None;
+            return seen;
         }
-        Err(error) => return Some(format!("/proc/thread-self/cgroup: {error}")),
+        Err(error) => {
+            seen.unseen = unread("cgroup", error);
+            return seen;
+        }
     };
     let mounts = match read("proc/thread-self/mountinfo") {
         Ok(mounts) => mounts,
-        Err(error) => return Some(format!("/proc/thread-self/mountinfo: {error}")),
+        Err(error) => {
+            seen.unseen = unread("mountinfo", error);
+            return seen;
+        }
     };
     let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();
-    own(&groups, controller).find_map(|(version, path)| {
-        let is_mounted = mounts.iter().any(|mount| mount.is_for(version, controller));
-        // The group of all has no limits.
-        let is_unseen = !is_mounted && path != "/";
-        is_unseen.then(|| format!("control group {path} is not mounted here"))
-    })
+    for (version, group) in own(&groups, controller) {
+        let mounts = mounts.iter();
+        let mounts = mounts.filter(|mount| mount.is_for(version, controller));
+        let places = mounts.map(|mount| (mount, place::below(&mount.root, group)));
+        let (folders, unseen) = match places.min_by_key(|(_, place)| place.rank()) {
+            Some((mount, place)) => mount.folders(root, version, group, &place),
+            // The group of all has no limits.
+            None if group == "/" => continue,
+            None => {
+                let why = format!("control group {group} is not mounted here");
+                (Vec::new(), Some(why))
+            }
+        };
+        let folders = folders.into_iter().map(|folder| (version, folder));
+        seen.folders.extend(folders);
+        seen.unseen = seen.unseen.or(unseen);
+    }
+    seen
 }
 
 /// This process' groups, of a line each, in what `controller` shares out. A controller
@@ -119,20 +131,34 @@ impl Mount {
         }
     }
 
-    /// The folders of a group and of those above it, as far as they can be seen.
-    fn folders(&self, root: &Path, group: &str) -> Vec<PathBuf> {
+    /// The folders of a group and of those above it, and why some of them are missing, if so.
+    fn folders(
+        &self,
+        root: &Path,
+        version: Version,
+        group: &str,
+        place: &Place<'_>,
+    ) -> (Vec<PathBuf>, Option<String>) {
         let point = root.join(self.point.trim_start_matches('/'));
-        let below = Path::new(group).strip_prefix(&self.root);
-        // In a container the group's path may be the machine's, and the mount point
-        // the container's own group.
-        let below = below.unwrap_or(Path::new(""));
-        let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
-        let below = match below.components().all(is_plain) {
-            true => below,
-            false => Path::new(""),
+        let found = match *place {
+            Place::At(below) => Ok(point.join(below)),
+            Place::Under { levels, rest } => place::find(version, &point, levels, rest)
+                .ok_or_else(|| format!("{levels} levels below, and no folder lists this thread")),
+            Place::Elsewhere => Err("elsewhere".to_owned()),
         };
-        let above = below.ancestors();
-        above.map(|folder| point.join(folder)).collect()
+        // Where it is not found, the mount's own group is the best that can be seen.
+        let (own, unseen) = match found {
+            Ok(own) => (own, None),
+            Err(why) => {
+                let (shown, at) = (&self.root, &self.point);
+                let why = format!("{at} shows control group {shown}, and {group} is {why}");
+                (point.clone(), Some(why))
+            }
+        };
+        let above = own
+            .ancestors()
+            .take_while(|folder| folder.starts_with(&point));
+        (above.map(Path::to_path_buf).collect(), unseen)
     }
 }
 

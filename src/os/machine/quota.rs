@@ -64,9 +64,9 @@ pub fn quota_unknown() -> Option<String> {
 
 /// [`quota_unknown`], with the system's files below `root`.
 pub fn quota_unknown_in(root: &Path) -> Option<String> {
-    groups::unseen(root, "cpu").or_else(|| {
-        let mut folders = groups::folders(root, "cpu").into_iter();
-        folders.find_map(|(version, folder)| {
+    let seen = groups::seen(root, "cpu");
+    seen.unseen.or_else(|| {
+        seen.folders.into_iter().find_map(|(version, folder)| {
             let file = folder.join(match version {
                 Version::V2 => "cpu.max",
                 Version::V1 => "cpu.cfs_quota_us",
@@ -122,7 +122,7 @@ impl Throttled {
 /// The tightest quota and the folder of its group.
 fn tightest(root: &Path) -> Option<(Quota, PathBuf)> {
     let mut tightest: Option<(Quota, PathBuf)> = None;
-    for (version, folder) in groups::folders(root, "cpu") {
+    for (version, folder) in groups::seen(root, "cpu").folders {
         let quota = match version {
             Version::V2 => read_v2(&folder),
             Version::V1 => read_v1(&folder),
@@ -283,5 +283,77 @@ mod tests {
         ]);
         assert_eq!(cores(&root), Some(0.5));
         assert_eq!(throttling_in(root.path()).unwrap().throttled_us, 4000);
+    }
+
+    /// A namespace of this process' own below `/a/b` of each hierarchy, whose outer mounts it
+    /// sees: of version 1, of version 2, and of both.
+    fn in_a_namespace(is_v1: bool, own_threads: &str) -> tempfile::TempDir {
+        let (mount, folder, list, quota) = match is_v1 {
+            true => (
+                "32 30 0:28 /../.. /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+                 33 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",
+                "sys/fs/cgroup/cpu/a",
+                "tasks",
+                [
+                    ("cpu.cfs_quota_us", "50000"),
+                    ("cpu.cfs_period_us", "100000"),
+                ],
+            ),
+            false => (
+                "33 30 0:29 /../.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+                "sys/fs/cgroup/a",
+                "cgroup.threads",
+                [("cpu.max", "50000 100000"), ("cgroup.type", "domain")],
+            ),
+        };
+        let file = |name: &str| format!("{folder}/{name}");
+        let files = [
+            ("proc/thread-self/status".to_owned(), "Name: x\n"),
+            ("proc/thread-self/mountinfo".to_owned(), mount),
+            (
+                "proc/thread-self/cgroup".to_owned(),
+                if is_v1 {
+                    "3:cpu:/own\n0::/\n"
+                } else {
+                    "0::/own\n"
+                },
+            ),
+            // Others' groups, of the same depth and deeper.
+            (file("c/own/").clone() + list, "1\n2\n"),
+            (file("b/own/").clone() + list, own_threads),
+            (file("b/own/below/").clone() + list, own_threads),
+            (file("b/own/") + quota[0].0, quota[0].1),
+            (file("b/own/") + quota[1].0, quota[1].1),
+        ];
+        system(&files.each_ref().map(|(path, text)| (path.as_str(), *text)))
+    }
+
+    #[test]
+    fn a_group_of_a_namespace_is_found_by_its_threads_in_the_outer_mount() {
+        let this = format!("1\n{}\n", crate::os::this_thread::id());
+        for is_v1 in [true, false] {
+            let root = in_a_namespace(is_v1, &this);
+            assert_eq!(cores(&root), Some(0.5), "{is_v1}");
+            assert_eq!(quota_unknown_in(root.path()), None);
+        }
+    }
+
+    #[test]
+    fn a_group_that_no_folder_of_the_outer_mount_lists_leaves_the_quota_unknown() {
+        for is_v1 in [true, false] {
+            let root = in_a_namespace(is_v1, "1\n");
+            assert_eq!(cores(&root), None);
+            let why = quota_unknown_in(root.path()).unwrap();
+            let part = "shows control group /../.., and /own is 2 levels below";
+            assert!(why.contains(part), "{why}");
+        }
+        // Another group's mount.
+        let group = ("proc/thread-self/cgroup", "0::/../other\n");
+        let own = ("sys/fs/cgroup/cpu.max", "max 100000\n");
+        let why = quota_unknown_in(system(&[V2, group, own]).path()).unwrap();
+        assert!(
+            why.contains("shows control group /, and /../other is elsewhere"),
+            "{why}"
+        );
     }
 }
