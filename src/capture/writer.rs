@@ -13,10 +13,10 @@ use crate::os::fixed_text::Told;
 use crate::os::limit::Limit;
 use crate::os::stderr::say_parts;
 use crate::os::threads::handover::{Giver, Taker, handover};
-use crate::os::threads::{self, Thread, Wanted};
+use crate::os::threads::{self, CUT_SHORT, Life, Thread, Wanted};
 use crate::os::time::wall_clock;
 use crate::sync::broadcast::{Consumer, Received};
-use crate::telemetry::counters::{Counter, Counters};
+use crate::telemetry::counters::{Counter, Counters, Snapshot};
 
 /// Lines are written together up to so many bytes.
 const TOGETHER: usize = 1 << 16;
@@ -28,6 +28,7 @@ pub(crate) struct Writer {
     thread: Thread<Outcome>,
     to_thread: Giver<Output>,
     path: PathBuf,
+    counters: Arc<Counters>,
     /// The file, until the thread may write.
     waiting: Option<Output>,
 }
@@ -76,6 +77,7 @@ impl Writer {
         let mut lines = Vec::with_capacity(TOGETHER * 2);
         lines.extend_from_slice(row::header().as_bytes());
         let (to_thread, given) = handover();
+        let seen = counters.clone();
         let wanted = Wanted::aside("signal-capture", "the capture thread", aside);
         let thread = threads::spawn(wanted, move || {
             let Some(file) = given.take() else {
@@ -101,6 +103,7 @@ impl Writer {
             thread,
             to_thread,
             path,
+            counters: seen,
             waiting: Some(file),
         })
     }
@@ -116,6 +119,11 @@ impl Writer {
         Ok(())
     }
 
+    /// What others may see of the thread.
+    pub(crate) fn life(&self) -> Arc<Life> {
+        self.thread.life()
+    }
+
     /// Tells the thread to write what is left; the lanes have ended. Waits for it, and
     /// no longer.
     pub(crate) fn end(&mut self, limit: &mut Limit) {
@@ -128,7 +136,12 @@ impl Writer {
     /// stderr what is not in the file.
     pub(crate) fn finish(self, limit: &mut Limit) {
         let name = self.path.display();
+        let life = self.thread.life();
         match self.thread.join_within(limit) {
+            Ok(_) if !life.has_ended() => say_parts(format_args!(
+                "capture {name}: the capture thread {CUT_SHORT}; {} events were written",
+                Snapshot::of(&[self.counters]).get(Counter::CaptureWritten)
+            )),
             Ok(Ok(outcome)) if outcome.missed + outcome.failures > 0 => say_parts(format_args!(
                 "capture {name}: {} events written, {} missed (the disk was behind by all of \
                  capture.buffer), {} not written after an error",

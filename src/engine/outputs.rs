@@ -98,7 +98,9 @@ impl Outputs {
                 Facts::new(config, &runtime.plan, cores, clock),
                 runtime.aside.clone(),
             );
-            runtime.running().exporter = Some(exporter.map_err(Error::Report)?);
+            let exporter = exporter.map_err(Error::Report)?;
+            runtime.monitor.watched.report(exporter.life());
+            runtime.running().exporter = Some(exporter);
         }
         if let Some(capture) = self.capture {
             room.give_back(memory::of_a_thread());
@@ -110,7 +112,9 @@ impl Outputs {
                 capture.counters,
                 runtime.aside.clone(),
             );
-            runtime.running().capture = Some(writer.map_err(Error::Capture)?);
+            let writer = writer.map_err(Error::Capture)?;
+            runtime.monitor.watched.capture(writer.life());
+            runtime.running().capture = Some(writer);
         }
         Ok(())
     }

@@ -247,6 +247,7 @@ fn runtime(
             rules,
         )
     });
+    monitor.watched.claims(places.claims.watch());
     let delivery = Delivery::new(
         config,
         &plan,

@@ -6,7 +6,8 @@
 //! row of bytes is for pinned host threads.
 //!
 //! A process loses its record locks on a file as soon as it closes *any* descriptor of it, and its
-//! own locks never conflict. So this file is opened once and stays open. Before a byte is released,
+//! own locks never conflict. So this file is opened once and stays open; where the host closes
+//! another descriptor of it, `standing` finds out. Before a byte is released,
 //! the kernel's list of threads shows whether another copy of this library has a lane on that core.
 
 use std::collections::BTreeMap;
@@ -67,6 +68,8 @@ struct State {
     /// because another copy uses it.
     held: BTreeMap<u64, usize>,
     process: u32,
+    /// Whether a claim that another process has taken over was said.
+    loss_is_said: bool,
 }
 
 /// The right to choose cores. One thread of this machine has it at a time, as long as the others
@@ -94,7 +97,9 @@ impl Turn {
             state: Some(state),
             unknown,
         };
-        turn.begin()
+        let mut turn = turn.begin();
+        turn.say_what_is_lost();
+        turn
     }
 
     /// As [`Turn::wait`], with the file that is already open: does not allocate.
@@ -259,6 +264,7 @@ impl State {
             file: None,
             held: BTreeMap::new(),
             process: 0,
+            loss_is_said: false,
         }
     }
 
@@ -437,6 +443,10 @@ fn holder(file: &impl AsRawFd, byte: u64) -> Option<Option<u32>> {
             .filter(|&process| process > 0)
     })
 }
+
+mod standing;
+
+pub(crate) use standing::{Standing, Watch};
 
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -17,6 +17,7 @@ use libc::{c_int, iovec};
 use super::cancellation::Disabled;
 use super::files;
 use super::fixed_text::FixedText;
+use super::this_thread::keep_errno;
 
 mod origin;
 
@@ -49,14 +50,6 @@ pub(crate) fn say_parts(line: fmt::Arguments<'_>) {
 /// Lines that this copy of the library has lost since it was loaded.
 pub(crate) fn lost() -> u64 {
     LOST.load(Ordering::Relaxed)
-}
-
-fn keep_errno(body: impl FnOnce()) {
-    // SAFETY: the place of this thread's `errno` is valid as long as the thread.
-    let errno = unsafe { *libc::__errno_location() };
-    body();
-    // SAFETY: as above.
-    unsafe { *libc::__errno_location() = errno };
 }
 
 /// A text with control characters escaped. Names, paths and panics' messages may have line ends and

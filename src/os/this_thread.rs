@@ -3,6 +3,7 @@
 //! the static block that the host may have used up.
 
 use std::ffi::c_void;
+use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A name that no other living thread has: even, above 2 and below 2^58.
@@ -36,15 +37,21 @@ pub(crate) fn id() -> u32 {
 
 /// Whether this process has a thread with this ID. `errno` stays as it is.
 pub(crate) fn is_alive(id: u32) -> bool {
-    // SAFETY: signal 0 is never delivered; `errno` is this thread's own word.
-    unsafe {
-        let errno = libc::__errno_location();
-        let before = *errno;
-        let found = libc::syscall(libc::SYS_tgkill, libc::getpid(), id, 0) == 0;
-        let is_alive = found || *errno != libc::ESRCH;
-        *errno = before;
-        is_alive
-    }
+    keep_errno(|| {
+        // SAFETY: signal 0 is never delivered.
+        let found = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, 0) } == 0;
+        found || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+    })
+}
+
+/// Runs `body`, and leaves `errno` as it was: a signal handler may call this.
+pub(crate) fn keep_errno<T>(body: impl FnOnce() -> T) -> T {
+    // SAFETY: the place of this thread's `errno` is valid as long as the thread.
+    let errno = unsafe { *libc::__errno_location() };
+    let done = body();
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+    done
 }
 
 /// A word for each thread: null in a new one.

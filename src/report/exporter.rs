@@ -28,7 +28,7 @@ use crate::os::fixed_text::FixedText;
 use crate::os::limit::Limit;
 use crate::os::stderr::say_parts;
 use crate::os::threads::handover::{Giver, Taker, handover};
-use crate::os::threads::{self, Thread, Wanted};
+use crate::os::threads::{self, CUT_SHORT, Life, Thread, Wanted};
 use crate::os::time::{Instant, sleep, wall_clock};
 use crate::telemetry::hops::{Hop, MAX_NS, beyond, histogram};
 
@@ -209,6 +209,11 @@ impl Exporter {
         Ok(())
     }
 
+    /// What others may see of the thread.
+    pub(crate) fn life(&self) -> Arc<Life> {
+        self.thread.life()
+    }
+
     /// Tells the thread to write the rest of the report, unless it has ended before.
     pub(crate) fn end(&mut self) {
         self.waiting = None;
@@ -217,13 +222,18 @@ impl Exporter {
 
     /// Waits for the thread, which was told to end, and no longer.
     pub(crate) fn finish(self, limit: &mut Limit) {
-        // The thread says itself what went wrong.
-        if self.thread.join_within(limit).is_err() {
-            say_parts(format_args!(
-                "the latency report in {} is not whole: the disk does not respond; the thread that writes \
-                 it is left behind, and the log stays locked",
-                self.shown
-            ));
+        let life = self.thread.life();
+        let shown = &self.shown;
+        match self.thread.join_within(limit) {
+            // The thread says itself what went wrong.
+            Ok(_) if life.has_ended() => {}
+            Ok(_) => say_parts(format_args!(
+                "the latency report in {shown} is not whole: its thread {CUT_SHORT}"
+            )),
+            Err(_) => say_parts(format_args!(
+                "the latency report in {shown} is not whole: the disk does not respond; the thread that \
+                 writes it is left behind, and the log stays locked"
+            )),
         }
     }
 }
@@ -287,6 +297,7 @@ impl Job {
                 next += self.interval;
                 Latency::lock(&self.latency).request();
                 self.monitor.ask_host();
+                self.monitor.keep_claims();
                 patience = Some(HAND_OVER);
             } else if let (Some(waited), Some(late)) = (patience, late)
                 && now >= late

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::health::{Health, HealthState};
 use super::monitor::Monitor;
+use super::watched::Lost;
 use crate::os::fixed_text::beginning;
 use crate::stages::Rules;
 use crate::telemetry::counters::{Counter, Snapshot};
@@ -59,6 +60,7 @@ pub(super) struct Beside {
     capture_failed: u64,
     capture_missed: u64,
     late: u64,
+    lost: Lost,
 }
 
 /// How many late events make one check of health unhappy, if they are also at least this part of
@@ -220,6 +222,7 @@ impl Beside {
                 late if late.saturating_mul(LATE_PART) < since(Counter::Answered) => 0,
                 late => late,
             },
+            lost: monitor.watched.look(),
         }
     }
 
@@ -229,6 +232,7 @@ impl Beside {
             || self.capture_failed > 0
             || self.capture_missed > 0
             || self.late > 0
+            || self.lost.is_any()
     }
 }
 
@@ -268,6 +272,7 @@ impl fmt::Display for BesideIn<'_> {
                     beside.late
                 ));
             }
+            beside.lost.each(each);
         })
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `health` | the engine's state as one word |
 //! | `monitor` | the reasons for that state, lanes and rings |
+//! | `watched` | threads that write files, and claims: whether they are lost |
 //! | `latency` | collects the histograms that recorders hand over |
 //! | `exporter` | the thread that writes the interval log, and the files at the end |
 //! | `whole_lines` | the file of the interval log |
@@ -26,6 +27,7 @@ mod summary;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod totals;
+mod watched;
 mod whole_lines;
 
 pub(crate) use exporter::{Exporter, ReportFiles};

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::findings::{Beside, Cause, Findings, Missing, NamedBy};
 use super::health::{Health, HealthState};
+use super::watched::Watched;
 use crate::config;
 use crate::os::fixed_text::FixedText;
 use crate::pipeline::control::Control;
@@ -63,6 +64,7 @@ pub(crate) struct Monitor {
     /// Why the latency report has ended.
     pub(super) report_end: OnceLock<FixedText>,
     rules: Rules,
+    pub(crate) watched: Watched,
     last: Mutex<Look>,
     /// The state that the last look found.
     found: AtomicU8,
@@ -99,6 +101,7 @@ impl Monitor {
             on_the_way,
             report_end: OnceLock::new(),
             rules,
+            watched: Watched::default(),
             last: Mutex::new(Look {
                 counters: Snapshot::of(&[]),
                 waited_ns: 0,
@@ -109,7 +112,12 @@ impl Monitor {
     }
 
     pub(crate) fn counters(&self) -> Snapshot {
-        Snapshot::of(&self.counters)
+        let mut counters = Snapshot::of(&self.counters);
+        if self.watched.has_lost_report() {
+            // It could not count this itself.
+            counters.set(Counter::ReportEnded, 1);
+        }
+        counters
     }
 
     /// Only the counters of the events' path: there are fewer to read.
@@ -126,6 +134,12 @@ impl Monitor {
     /// Notes that the latency report has ended, and why. The first reason stays.
     pub(crate) fn report_has_ended(&self, why: FixedText) {
         let _ = self.report_end.set(why);
+    }
+
+    /// Makes claims on cores again that were lost.
+    pub(crate) fn keep_claims(&self) {
+        // What cannot be had is for `health`.
+        let _ = self.watched.look_at_claims();
     }
 
     /// Whether a lane could not continue.
@@ -152,6 +166,12 @@ impl Monitor {
         for missing in self.missing() {
             each(format_args!("{missing}"));
         }
+    }
+
+    /// As [`Monitor::each_note`], with what is lost: for a report that has no word for health.
+    pub(super) fn each_note_and_loss(&self, each: &mut dyn FnMut(fmt::Arguments<'_>)) {
+        self.each_note(each);
+        self.watched.look().each(each);
     }
 
     /// What the configuration names but no event contained, one item for each of its keys. Empty

@@ -130,7 +130,7 @@ impl Serialize for Notes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
         let mut done = Ok(());
-        self.0.each_note(&mut |note| {
+        self.0.each_note_and_loss(&mut |note| {
             if done.is_ok() {
                 done = list.serialize_element(&note);
             }

@@ -256,6 +256,11 @@ impl Snapshot {
         self.0[counter as usize]
     }
 
+    /// Sets one that its writer could not count.
+    pub(crate) fn set(&mut self, counter: Counter, value: u64) {
+        self.0[counter as usize] = value;
+    }
+
     /// All counters with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         Counter::ALL

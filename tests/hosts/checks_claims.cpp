@@ -213,10 +213,75 @@ SCENARIO(claims_that_cannot_be_had) {
   // The host closes descriptors that it does not know, and somebody deletes the file.
   CHECK_EQ(unlink((folder.path + "/claims").c_str()), 0);
   for (int descriptor = 3; descriptor < 64; ++descriptor) close(descriptor);
+  CHECK(plugin.health(handle) != SIGNAL_HEALTH_OK);
+  CHECK(has(plugin.last_error(), "has closed the descriptor of the file of claims"));
   void *second = plugin.create(R"({"placement":"inline"})");
   apart([&plugin] { CHECK(!spins(lane(plugin, plugin.create("{}")))); });
   plugin.destroy(second);
   plugin.destroy(handle);
+  return 0;
+}
+
+// The host opens the file of claims and closes it, which ends every lock of its process there. The
+// next look, at create, at health or by the report's thread, takes the claims again.
+SCENARIO(claims_that_the_host_has_ended) {
+  const Folder folder;
+  Plugin plugin;
+  if (allowed().size() != 2) return 0;
+  const std::string file = folder.path + "/claims";
+  const auto end_claims = [&] { CHECK_EQ(close(open(file.c_str(), O_RDONLY)), 0); };
+  void *handle = plugin.create("{}");
+  const signal_lane_t first = lane(plugin, handle);
+  CHECK(spins(first));
+  // Record locks of one's own are seen by others alone.
+  const auto is_claimed = [&] {
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+      struct flock claim{};
+      claim.l_type = F_WRLCK, claim.l_whence = SEEK_SET, claim.l_len = 1;
+      claim.l_start = static_cast<off_t>(first.core);
+      CHECK_EQ(fcntl(open(file.c_str(), O_RDWR), F_GETLK, &claim), 0);
+      _exit(claim.l_type == F_UNLCK ? 20 : 21);
+    }
+    int status = 0;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) >= 20);
+    return WEXITSTATUS(status) == 21;
+  };
+  CHECK(is_claimed());
+  end_claims();
+  CHECK(!is_claimed());
+  plugin.health(handle);
+  CHECK(is_claimed());
+  end_claims();
+  plugin.destroy(plugin.create(R"({"placement":"inline"})"));
+  CHECK(is_claimed());
+  const std::string report = R"({"placement":"inline","latency":{"interval_ms":10,"dir":")" + folder.path + "/report\"}}";
+  void *reporting = plugin.create(report.c_str());
+  CHECK(reporting != nullptr);
+  end_claims();
+  CHECK(wait_for(is_claimed));
+  plugin.destroy(reporting);
+
+  // Another process is faster. Both lanes spin on one core then, so health may be worse than degraded.
+  end_claims();
+  const std::string same = R"({"idle":"spin","cores":[)" + std::to_string(first.core) + "]}";
+  Other other([&] { CHECK(spins(lane(plugin, plugin.create(same.c_str())))); });
+  const std::string holder = "has a lane of process " + std::to_string(other.process);
+  CHECK(plugin.health(handle) != SIGNAL_HEALTH_OK);
+  const std::string why = plugin.last_error();
+  CHECK(has(why, holder) && has(why, "has closed a descriptor of the file of claims"));
+  const auto create = [&] { plugin.destroy(plugin.create(R"({"placement":"inline"})")); };
+  CHECK(has(said(create), holder));
+  CHECK(!has(said(create), holder));
+  other.end(SIGKILL);
+  CHECK(wait_for([&] { return plugin.health(handle) == SIGNAL_HEALTH_OK; }));
+  CHECK(is_claimed());
+  // A handle that has ended claims nothing again.
+  plugin.destroy(handle);
+  create();
+  CHECK(!is_claimed());
   return 0;
 }
 

@@ -5,6 +5,7 @@
 //! | file | what |
 //! |---|---|
 //! | `start` | creates a thread, waits for it with a limit, joins it |
+//! | `life` | whether a thread was ended from outside |
 //! | `handover` | what a thread gets after it has started |
 //! | `policy` | scheduling, nice, timer slack |
 //! | `roster` | which threads of the process are ours |
@@ -20,12 +21,14 @@ use super::memory::limit;
 use super::{cancellation, cores, float};
 
 pub(crate) mod handover;
+mod life;
 mod policy;
 pub(crate) mod roster;
 mod start;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod storage;
 
+pub(crate) use life::{CUT_SHORT, Life};
 pub use policy::Policy;
 pub(crate) use start::{Thread, spawn, stack_bytes};
 

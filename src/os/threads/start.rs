@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Wanted;
+use super::{Life, Wanted};
 use crate::os::limit::Limit;
 use crate::os::memory;
 use crate::os::panic::{self, Payload};
@@ -33,6 +33,7 @@ pub(crate) struct Thread<T> {
     id: libc::pthread_t,
     name: String,
     shared: Arc<Shared<T>>,
+    life: Arc<Life>,
     is_joined: bool,
 }
 
@@ -85,13 +86,20 @@ pub(super) fn spawn_within<T: Send + 'static>(
     });
     let (name, called) = (wanted.name.clone(), wanted.called.clone());
     let there = shared.clone();
+    let life = Arc::<Life>::default();
+    let lived = life.clone();
     let for_this_thread = memory::reserve_while_starting();
-    let id = create(Box::new(move || begin(&wanted, run, &there)))
+    let body = move || {
+        let _living = lived.begin();
+        begin(&wanted, run, &there);
+    };
+    let id = create(Box::new(body))
         .map_err(|error| format!("cannot start {called}: {}", super::refused(error)))?;
     let thread = Thread {
         id,
         name,
         shared,
+        life,
         is_joined: false,
     };
     let started = thread.wait_for_start(limit, &called);
@@ -138,6 +146,11 @@ impl<T> Thread<T> {
     /// Its name in messages.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What others may see of it, also when it is gone.
+    pub(crate) fn life(&self) -> Arc<Life> {
+        self.life.clone()
     }
 
     /// Waits within `limit` for its end; returns its result, or the payload of its panic.

@@ -99,3 +99,16 @@ fn a_thread_that_does_not_start_is_given_up_and_never_runs() {
     }
     panic!("every thread was there at once");
 }
+
+#[test]
+fn a_thread_that_came_to_its_end_was_not_cut_short() {
+    let (told, wait) = std::sync::mpsc::channel::<()>();
+    let thread = spawn(Wanted::brief("signal-test"), move || wait.recv()).unwrap();
+    let life = thread.life();
+    assert!(!life.has_ended() && !life.was_cut_short());
+    told.send(()).unwrap();
+    thread.join().unwrap().unwrap();
+    // Also when the kernel has removed it.
+    std::thread::sleep(Duration::from_millis(20));
+    assert!(life.has_ended() && !life.was_cut_short());
+}

@@ -1,0 +1,150 @@
+//! Whether claims still stand.
+//!
+//! A host that opens the file of claims and closes it again, as a tool does that reads all files
+//! of a folder, ends every record lock that its process has on it. Locks of an open file
+//! description (`F_OFD_SETLK`) would stay. But they do not say who holds them, they conflict
+//! between two copies of this library in one process, and a child that was made without the
+//! handlers of `fork` keeps them. So claims are made again now and then: to lock what is locked
+//! changes nothing.
+
+use std::fmt;
+use std::sync::TryLockError;
+
+use super::{Claim, Claims, MAX_CORES, STATE, State, Turn, holder, machine, set};
+use crate::os::stderr::say_parts;
+use crate::os::this_thread::keep_errno;
+
+/// What has become of the claims of one handle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// They stand, or have been made again; or another thread is choosing its cores just now.
+    #[default]
+    Held,
+    /// Another process has taken one over.
+    Lost {
+        /// The claimed byte.
+        byte: u64,
+        /// As in [`Claim`].
+        process: Option<u32>,
+    },
+    /// The host has closed the descriptor.
+    Closed,
+}
+
+/// Looks after the claims of one handle.
+#[derive(Debug)]
+pub(crate) struct Watch(Box<[u64]>);
+
+impl Claims {
+    pub(crate) fn watch(&self) -> Watch {
+        Watch(self.0.as_slice().into())
+    }
+}
+
+impl Watch {
+    /// Makes the claims of this process again, and says what has become of this handle's.
+    /// Neither waits nor allocates, so it may be called from a signal handler.
+    pub(crate) fn look(&self) -> Standing {
+        keep_errno(|| self.look_now())
+    }
+
+    fn look_now(&self) -> Standing {
+        let state = match STATE.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(state)) => state.into_inner(),
+            Err(TryLockError::WouldBlock) => return Standing::Held,
+        };
+        // Those of before a fork are the parent's.
+        if state.process != std::process::id() {
+            return Standing::Held;
+        }
+        state.claim_again(|byte| self.0.contains(&byte))
+    }
+}
+
+impl State {
+    /// Locks again what this copy of the library has claimed; what has become of the first such
+    /// byte that is `asked` for.
+    fn claim_again(&self, asked: impl Fn(u64) -> bool) -> Standing {
+        let mut found = Standing::Held;
+        let mut claimed = self.held.keys().copied();
+        let Some(file) = self.file() else {
+            return match claimed.any(asked) {
+                true => Standing::Closed,
+                false => Standing::Held,
+            };
+        };
+        for byte in claimed {
+            if set(file, byte, libc::F_WRLCK) || !asked(byte) || found != Standing::Held {
+                continue;
+            }
+            // A sandbox that refuses the call takes no claim away.
+            if let Some(process) = holder(file, byte) {
+                found = Standing::Lost { byte, process };
+            }
+        }
+        found
+    }
+}
+
+impl Turn {
+    /// Makes claims again that were lost, and says once which ones another process has.
+    #[inline(never)]
+    pub(super) fn say_what_is_lost(&mut self) {
+        let Some(state) = &mut self.state else {
+            return;
+        };
+        if let lost @ Standing::Lost { byte, process } = state.claim_again(|_| true)
+            && !state.loss_is_said
+        {
+            state.loss_is_said = true;
+            let claim = Claim {
+                name: process.and_then(machine::process_name),
+                ..claim(byte, process)
+            };
+            say_parts(format_args!("{claim}: {}", Why(lost)));
+        }
+    }
+}
+
+fn claim(byte: u64, process: Option<u32>) -> Claim {
+    let byte = usize::try_from(byte).unwrap_or(0);
+    Claim {
+        core: byte % MAX_CORES,
+        is_host: byte >= MAX_CORES,
+        process,
+        name: None,
+    }
+}
+
+/// How that came.
+struct Why(Standing);
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Standing::Held => "",
+            Standing::Lost { .. } => {
+                "this process had claimed it and still uses it, but has closed a descriptor of the \
+                 file of claims, which ends all of its claims; expected that only this library \
+                 opens that file"
+            }
+            Standing::Closed => {
+                "the host has closed the descriptor of the file of claims: other processes do not \
+                 see which cores lanes of this one keep busy, until its next signal_create"
+            }
+        })
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Lost { byte, process } => {
+                // The other's role is that of the byte: a lane, or a pinned host.
+                write!(f, "{}: {}", claim(byte, process), Why(*self))
+            }
+            _ => Why(*self).fmt(f),
+        }
+    }
+}
