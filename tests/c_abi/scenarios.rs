@@ -99,6 +99,7 @@ scenarios! {
     report_without_a_descriptor_left,
     disk_that_never_answers,
     threads_that_were_ended_from_outside,
+    a_lane_that_was_ended_from_outside,
     reader_that_is_interrupted,
     stops_polling,
     stats_sizes,

@@ -2,7 +2,6 @@
 // process goes on.
 #include "plugin.hpp"
 
-#include <dirent.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -38,19 +37,24 @@ int descriptor_of(const std::string &path) {
   return -1;
 }
 
-// From now on, a thread that writes to this descriptor ends there.
-void end_who_writes_to(int file) {
+// A filter for all threads of this process.
+void end_whoever(sock_filter *filter, std::size_t length) {
+  const sock_fprog program{static_cast<unsigned short>(length), filter};
+  CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+  CHECK_EQ(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program), 0);
+}
+
+// From now on, a thread that makes this call with this first argument ends there.
+void end_who_calls(int call, int argument) {
   sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 0, 3),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(call), 0, 3),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[0])),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(file), 0, 1),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(argument), 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_THREAD),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
-  const sock_fprog program{sizeof filter / sizeof *filter, filter};
-  CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-  CHECK_EQ(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program), 0);
+  end_whoever(filter, sizeof filter / sizeof *filter);
 }
 
 }  // namespace
@@ -75,7 +79,7 @@ SCENARIO(threads_that_were_ended_from_outside) {
       play();
       CHECK(wait_for([&] { return text(capture).size() > 100; }));
       CHECK_EQ(plugin.health(engine.handle), SIGNAL_HEALTH_OK);
-      end_who_writes_to(descriptor_of(file));
+      end_who_calls(SYS_write, descriptor_of(file));
       CHECK(wait_for([&] {
         play();
         return plugin.health(engine.handle) != SIGNAL_HEALTH_OK;
@@ -93,5 +97,26 @@ SCENARIO(threads_that_were_ended_from_outside) {
       use(plugin, R"({"placement":"split"})");
     });
   }
+  return 0;
+}
+
+// A lane that is gone stands still, and nobody waits for it either.
+SCENARIO(a_lane_that_was_ended_from_outside) {
+  apart([] {
+    Plugin plugin;
+    Engine engine(plugin, R"({"placement":"fused","idle":"yield"})");
+    engine.feed(depth("btc_usdt", 1, 10.0, 11.0));
+    engine.settle();
+    sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sched_yield, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_THREAD),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    end_whoever(filter, sizeof filter / sizeof *filter);
+    CHECK(wait_for([&] { return plugin.health(engine.handle) == SIGNAL_HEALTH_STALLED; }));
+    CHECK(has(plugin.last_error(), "lane ingest..egress@"));
+    CHECK_EQ(said([&] { engine.destroy(); }), std::string());
+  });
   return 0;
 }
