@@ -15,7 +15,7 @@
 //! | `folder` | a folder that stays the same one, wherever the host goes |
 //! | `place` | which paths are one file |
 //! | `lines` | lines of a file of the system, without allocating |
-//! | `numbered` | folders of the system in which names are numbers |
+//! | `listing` | what is in a folder of the system, without allocating |
 //! | `tilde` | paths that were written for a shell |
 //! | `probe` | whether a file could be written, without making anything |
 //! | `recorded` | recorded data, which may come through a pipe |
@@ -28,7 +28,7 @@ use std::path::Path;
 mod folder;
 mod held;
 mod lines;
-mod numbered;
+mod listing;
 mod open;
 mod output;
 mod place;
@@ -40,7 +40,7 @@ mod tilde;
 pub(crate) use folder::{Folder, Obstacle};
 pub(crate) use held::{Held, leave_to_parent};
 pub(crate) use lines::each_line;
-pub(crate) use numbered::each_number;
+pub(crate) use listing::{each_folder, each_number};
 pub(crate) use open::{about, open, open_c};
 pub use output::Output;
 pub(crate) use place::Place;

@@ -5,6 +5,8 @@
 //! the outer hierarchy's mount is in `/` of a mount that shows `/../..`: two levels below the
 //! mount point, in a folder that only its list of threads tells from others.
 
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::groups::Version;
@@ -70,13 +72,12 @@ pub(super) fn find(version: Version, point: &Path, levels: usize, rest: &Path) -
     let mut level = vec![point.to_path_buf()];
     for _ in 0..levels {
         let mut next = Vec::new();
-        for entry in level
-            .iter()
-            .filter_map(|folder| files::entries(folder).ok())
-        {
-            let entries = entry.flatten();
-            let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-            next.extend(folders.map(|folder| folder.path()));
+        for folder in &level {
+            let path = CString::new(folder.as_os_str().as_bytes()).ok()?;
+            // One that cannot be read, or has just been removed, is not this thread's.
+            let _ = files::each_folder(&path, |name| {
+                next.push(folder.join(OsStr::from_bytes(name.to_bytes())));
+            });
             if next.len() > MOST {
                 return None;
             }
