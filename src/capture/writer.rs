@@ -1,6 +1,6 @@
 //! The thread that writes the capture.
 
-use std::io::Write;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::row;
 use crate::messages::wire;
 use crate::os::clock::Clock;
-use crate::os::files::Output;
+use crate::os::files::{Appended, Harm, Output, Role};
 use crate::os::fixed_text::Told;
 use crate::os::limit::Limit;
 use crate::os::stderr::say_parts;
@@ -22,6 +22,11 @@ use crate::telemetry::counters::{Counter, Counters, Snapshot};
 const TOGETHER: usize = 1 << 16;
 /// How long the writer sleeps when there is nothing to write.
 const NAP: Duration = Duration::from_millis(2);
+
+const CAPTURE: Role = Role {
+    name: "capture",
+    without: "it ends here, the engine continues",
+};
 
 /// A running writer.
 pub(crate) struct Writer {
@@ -42,7 +47,7 @@ struct Outcome {
 }
 
 struct Job {
-    file: Output,
+    file: Appended,
     events: Consumer,
     levels: usize,
     clock: Clock,
@@ -52,8 +57,6 @@ struct Job {
     lines: Vec<u8>,
     /// Events in `lines`.
     pending: u64,
-    /// Bytes in the file, whole lines.
-    len: u64,
     /// Nothing is written after the first error: what follows would not be a
     /// whole capture.
     failed: bool,
@@ -69,13 +72,14 @@ impl Writer {
         levels: usize,
         clock: Clock,
         counters: Arc<Counters>,
+        harm: Harm,
         aside: Vec<usize>,
     ) -> Result<Self, String> {
         let path = file.path().to_path_buf();
         let since_epoch = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started = (since_epoch.as_nanos() as i64, clock.now());
-        let mut lines = Vec::with_capacity(TOGETHER * 2);
-        lines.extend_from_slice(row::header().as_bytes());
+        let lines = Vec::with_capacity(TOGETHER * 2);
+        let head = row::header().into_bytes();
         let (to_thread, given) = handover();
         let seen = counters.clone();
         let wanted = Wanted::aside("signal-capture", "the capture thread", aside);
@@ -84,7 +88,7 @@ impl Writer {
                 return Outcome::default();
             };
             let mut job = Job {
-                file,
+                file: Appended::new(file, CAPTURE, head, harm),
                 events,
                 levels,
                 started,
@@ -92,7 +96,6 @@ impl Writer {
                 counters,
                 lines,
                 pending: 0,
-                len: 0,
                 failed: false,
                 failures: 0,
             };
@@ -167,6 +170,9 @@ impl Job {
     }
 
     fn run(&mut self, told: &Taker<Output>) {
+        // A capture without events has its head, too.
+        let begun = self.file.append(b"");
+        self.conclude(begun);
         loop {
             // Before the look: when it is set, nothing more is written.
             let last_look = told.is_over();
@@ -184,6 +190,9 @@ impl Job {
             }
         }
         self.flush();
+        if !self.failed {
+            self.file.finish();
+        }
     }
 
     /// Turns the next event into a line.
@@ -209,29 +218,33 @@ impl Job {
     /// that can be read.
     fn flush(&mut self) {
         if !self.failed && !self.lines.is_empty() {
-            match self.file.write_all(&self.lines) {
-                Ok(()) => {
-                    self.len += self.lines.len() as u64;
-                    self.counters.add(Counter::CaptureWritten, self.pending);
-                    self.pending = 0;
-                }
-                Err(error) => {
-                    self.failed = true;
-                    // Cut off the line that was begun, if the disk lets us.
-                    let _ = self.file.cut(self.len);
-                    say_parts(format_args!(
-                        "capture {}: cannot write: {}; it ends here, the engine continues",
-                        self.file.path().display(),
-                        Told(&error)
-                    ));
-                }
-            }
+            let written = self.file.append(&self.lines);
+            self.conclude(written);
         }
         self.lines.clear();
         if self.pending > 0 {
             self.failures += self.pending;
             self.counters.add(Counter::CaptureFailed, self.pending);
             self.pending = 0;
+        }
+    }
+
+    fn conclude(&mut self, written: io::Result<()>) {
+        match written {
+            // The file has said so itself.
+            Ok(()) if self.file.is_deleted() => self.failed = true,
+            Ok(()) => {
+                self.counters.add(Counter::CaptureWritten, self.pending);
+                self.pending = 0;
+            }
+            Err(error) => {
+                self.failed = true;
+                say_parts(format_args!(
+                    "capture {}: cannot write: {}; it ends here, the engine continues",
+                    self.file.path().display(),
+                    Told(&error)
+                ));
+            }
         }
     }
 }

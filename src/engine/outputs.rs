@@ -110,6 +110,7 @@ impl Outputs {
                 capture.levels,
                 clock.clone(),
                 capture.counters,
+                runtime.monitor.harm_to_capture().clone(),
                 runtime.aside.clone(),
             );
             let writer = writer.map_err(Error::Capture)?;

@@ -302,7 +302,8 @@ pub const SIGNAL_HEALTH_FAILED: c_int = 5;
 ///   counting `refused_not_an_asset`, `refused_quarantined` and `refused_failed`),
 /// - at least 10 events since the last call, and a tenth of those answered, were
 ///   `deliver_late`,
-/// - the latency report has ended, events are missing from the capture, or
+/// - the latency report has ended, or events are missing from the capture,
+/// - someone has deleted or cut one of these files while it was written, or
 /// - a claim on a core is lost.
 ///
 /// Only `SIGNAL_HEALTH_OK` is better.

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `open` | opens, at descriptor 3 or above |
 //! | `output` | files that are written: locked, emptied when all else has succeeded |
+//! | `appended` | files that grow by lines, and what others do to them meanwhile |
 //! | `held` | descriptors that stay ours, or are not used |
 //! | `folder` | a folder that stays the same one, wherever the host goes |
 //! | `place` | which paths are one file |
@@ -25,6 +26,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+mod appended;
 mod folder;
 mod held;
 mod lines;
@@ -37,6 +39,7 @@ mod probe;
 mod recorded;
 mod tilde;
 
+pub(crate) use appended::{Appended, Harm, Role};
 pub(crate) use folder::{Folder, Obstacle};
 pub(crate) use held::{Held, leave_to_parent};
 pub(crate) use lines::each_line;

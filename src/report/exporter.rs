@@ -2,7 +2,7 @@
 //! the other files when the engine ends.
 
 use std::cell::RefCell;
-use std::io::{self, Write};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
@@ -23,7 +23,7 @@ use super::totals::Totals;
 use super::whole_lines::WholeLines;
 use crate::config;
 use crate::os::clock::Clock;
-use crate::os::files::{Folder, Obstacle, Output, check_files_in};
+use crate::os::files::{Appended, Folder, Obstacle, Output, Role, check_files_in};
 use crate::os::fixed_text::FixedText;
 use crate::os::limit::Limit;
 use crate::os::stderr::say_parts;
@@ -41,6 +41,11 @@ const HAND_OVER: Duration = Duration::from_millis(2);
 /// The host's thread answers at its next poll. The wait for it doubles each time, up to
 /// this.
 const LATE_HAND_OVER: Duration = Duration::from_millis(100);
+
+const LOG: Role = Role {
+    name: "latency report's log",
+    without: "the report's other files are made at the end",
+};
 
 /// The report's folder and its log, opened; what is in them stays.
 pub(crate) struct ReportFiles {
@@ -244,6 +249,7 @@ impl Job {
         let mut intervals = Interval::of_each_hop();
         let to = Rc::new(RefCell::new(None));
         let mut file = WholeLines::new(to.clone());
+        let head = self.head().into_bytes();
         let widest = widest();
         let mut serializer = Deflate::new(&widest);
         let mut log = IntervalLogWriterBuilder::new().begin_log_with(&mut file, &mut serializer)?;
@@ -261,30 +267,38 @@ impl Job {
         else {
             return Ok(());
         };
-        *to.borrow_mut() = Some(output);
+        let mut appended = Appended::new(output, LOG, head, self.monitor.harm_to_report().clone());
+        appended.append(b"")?;
+        *to.borrow_mut() = Some(appended);
         self.write_log(&mut intervals, log)?;
-        file.flush()?;
         {
             let latency = Latency::lock(&self.latency);
             totals.take(&latency);
         }
         let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default();
         let seconds = self.clock.nanos(self.started_ticks, self.clock.now()) as f64 / 1e9;
-        totals.write(&folder, &self.monitor, started, seconds)
+        totals.write(&folder, &self.monitor, started, seconds)?;
+        // Last: it keeps the report locked until its files are there.
+        if let Some(log) = &mut *to.borrow_mut() {
+            log.finish();
+        }
+        Ok(())
+    }
+
+    /// The first lines of the log.
+    fn head(&self) -> String {
+        let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = started.as_secs_f64();
+        format!(
+            "#[Histogram log format version 1.3]\n\
+             #[Latencies in ns; untagged intervals are tick_to_callback]\n\
+             #[StartTime: {since:.3} (seconds since epoch)]\n\
+             #[BaseTime: {since:.3} (seconds since epoch)]\n\
+             #\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n"
+        )
     }
 
     fn write_log(&self, intervals: &mut Vec<Interval>, mut log: Log<'_, '_>) -> io::Result<()> {
-        let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default();
-        log.write_comment("[Histogram log format version 1.3]")?;
-        log.write_comment("[Latencies in ns; untagged intervals are tick_to_callback]")?;
-        for time in ["StartTime", "BaseTime"] {
-            let since = started.as_secs_f64();
-            let text = format_args!("[{time}: {since:.3} (seconds since epoch)]");
-            log.write_comment(FixedText::new(text).as_str())?;
-        }
-        log.write_comment(
-            "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"",
-        )?;
         let mut next = Instant::now() + self.interval;
         // While recorders have not answered: how long to wait for them this time.
         let mut patience = None::<Duration>;

@@ -61,6 +61,8 @@ pub(super) struct Beside {
     capture_missed: u64,
     late: u64,
     lost: Lost,
+    /// Whether someone has deleted or cut a file that is written.
+    is_harmed: bool,
 }
 
 /// How many late events make one check of health unhappy, if they are also at least this part of
@@ -223,6 +225,7 @@ impl Beside {
                 late => late,
             },
             lost: monitor.watched.look(),
+            is_harmed: monitor.each_harm().next().is_some(),
         }
     }
 
@@ -233,6 +236,7 @@ impl Beside {
             || self.capture_missed > 0
             || self.late > 0
             || self.lost.is_any()
+            || self.is_harmed
     }
 }
 
@@ -250,6 +254,9 @@ impl fmt::Display for BesideIn<'_> {
             }
             if let Some(why) = monitor.report_end.get().filter(|_| beside.report_ended) {
                 each(format_args!("{why}"));
+            }
+            for harm in monitor.each_harm().filter(|_| beside.is_harmed) {
+                each(format_args!("{harm}"));
             }
             if beside.capture_failed > 0 {
                 each(format_args!(

@@ -10,8 +10,8 @@ pub enum HealthState {
     Ok,
     /// Signals come out, but something else is wrong: `health.refused_percent` of the events
     /// since the last check were refused, the latency report has ended, events are missing in
-    /// the capture, a thread that writes either was ended from outside, or a claim on a core is
-    /// lost.
+    /// the capture, someone has deleted or cut one of these files while it was written, a thread
+    /// that writes either was ended from outside, or a claim on a core is lost.
     Degraded,
     /// An instrument (by a panic of a factor set) or a model was put in quarantine.
     Quarantined,

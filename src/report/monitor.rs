@@ -11,6 +11,7 @@ use super::findings::{Beside, Cause, Findings, Missing, NamedBy};
 use super::health::{Health, HealthState};
 use super::watched::Watched;
 use crate::config;
+use crate::os::files::Harm;
 use crate::os::fixed_text::FixedText;
 use crate::pipeline::control::Control;
 use crate::pipeline::plan::LanePlan;
@@ -63,6 +64,8 @@ pub(crate) struct Monitor {
     on_the_way: usize,
     /// Why the latency report has ended.
     pub(super) report_end: OnceLock<FixedText>,
+    /// What others have done to the report's log and to the capture.
+    harm: [Harm; 2],
     rules: Rules,
     pub(crate) watched: Watched,
     last: Mutex<Look>,
@@ -100,6 +103,7 @@ impl Monitor {
             rings,
             on_the_way,
             report_end: OnceLock::new(),
+            harm: [Harm::default(), Harm::default()],
             rules,
             watched: Watched::default(),
             last: Mutex::new(Look {
@@ -140,6 +144,21 @@ impl Monitor {
     pub(crate) fn keep_claims(&self) {
         // What cannot be had is for `health`.
         let _ = self.watched.look_at_claims();
+    }
+
+    /// What happens to the report's log. Its writer notes it.
+    pub(super) fn harm_to_report(&self) -> &Harm {
+        &self.harm[0]
+    }
+
+    /// What happens to the capture. Its writer notes it.
+    pub(crate) fn harm_to_capture(&self) -> &Harm {
+        &self.harm[1]
+    }
+
+    /// What has happened to the files that are written. Neither allocates nor waits.
+    pub(super) fn each_harm(&self) -> impl Iterator<Item = &FixedText> {
+        self.harm.iter().flat_map(Harm::texts)
     }
 
     /// Whether a lane could not continue.

@@ -130,11 +130,15 @@ impl Serialize for Notes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
         let mut done = Ok(());
-        self.0.each_note_and_loss(&mut |note| {
+        let mut each = |note: fmt::Arguments<'_>| {
             if done.is_ok() {
                 done = list.serialize_element(&note);
             }
-        });
+        };
+        for harm in self.0.each_harm() {
+            each(format_args!("{harm}"));
+        }
+        self.0.each_note_and_loss(&mut each);
         done?;
         list.end()
     }

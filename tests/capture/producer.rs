@@ -281,6 +281,47 @@ fn a_full_disk_is_counted_and_the_pipeline_goes_on() {
 }
 
 #[test]
+fn a_capture_that_was_cut_can_be_replayed_part_by_part() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, part) = (dir.path().join("events.csv"), dir.path().join("part.csv"));
+    let config = format!(r#"{{"placement": "inline", "capture": {{"file": {file:?}}}}}"#);
+    let mut engine = Engine::start(&Config::from_json(&config).unwrap()).unwrap();
+    for time in 1..=5 {
+        engine.on_event(depth("btc_usdt", time, 100.0).event());
+    }
+    wait(&engine, 5);
+    // As logrotate's `copytruncate` does it.
+    std::fs::copy(&file, &part).unwrap();
+    std::fs::write(&file, "").unwrap();
+    for time in 6..=9 {
+        engine.on_event(depth("btc_usdt", time, 100.0).event());
+    }
+    assert_eq!(wait(&engine, 9), [9, 0, 0]);
+    let health = engine.health();
+    assert_eq!(health.state, HealthState::Degraded, "{health}");
+    assert!(health.why.contains("rename it instead"), "{health}");
+    drop(engine);
+    let times = |files: &[&Path]| -> Vec<i64> {
+        let feed = replay::read(files).unwrap();
+        let times = feed.iter().map(|event| match event {
+            HostEvent::Depth(depth) => depth.data_time.get(),
+            _ => 0,
+        });
+        times.collect()
+    };
+    assert_eq!(times(&[&part]), [1, 2, 3, 4, 5]);
+    assert_eq!(times(&[&file]), [6, 7, 8, 9]);
+    assert_eq!(times(&[&file, &part]), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    // Without its first line, a capture is refused by name.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (_, headless) = text.split_once('\n').unwrap();
+    std::fs::write(&file, headless).unwrap();
+    let why = replay::read(&[&file]).unwrap_err().to_string();
+    assert!(why.contains("events.csv: line 1"), "{why}");
+    assert!(why.contains("whose first line names the columns"), "{why}");
+}
+
+#[test]
 fn a_file_that_cannot_be_written_is_an_error_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
     let start = |file: &Path| {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::held::Held;
-use super::open::{about, name_of_kind, open, open_at};
+use super::open::{about, close, name_of_kind, open, open_at};
 use super::output::{Output, TAKEN, is_taken};
 use crate::os::fixed_text::Told;
 
@@ -131,8 +131,9 @@ impl Folder {
             room,
             failed: Ok(()),
         };
-        let done = write(&mut through).and_then(|()| {
-            through.finish()?;
+        let written = write(&mut through).and_then(|()| through.finish());
+        let closed = close(file.into());
+        let done = written.and(closed).and_then(|()| {
             let folder = self.open.get()?.as_raw_fd();
             let (from, to) = (fresh.as_c().as_ptr(), to.as_c().as_ptr());
             // SAFETY: both names are NUL-terminated, and the folder is open.

@@ -13,6 +13,8 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
+use super::open::close;
+
 /// Four for each of 256 handles. What finds no place stays open in children.
 const PLACES: usize = 1024;
 const FREE: RawFd = -1;
@@ -55,10 +57,26 @@ impl Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity([u64; 2]);
 
-impl Identity {
+/// How a file stands in its folder.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// The names that it has; none once it was deleted.
+    pub(super) names: u32,
+    pub(super) size: u64,
+}
+
+/// What the kernel says of a descriptor.
+struct Found {
+    identity: Identity,
+    /// `None` where the file system does not say.
+    standing: Option<Standing>,
+}
+
+impl Found {
     /// Asks for what the kernel knows already: a disk that does not answer is not waited
     /// for.
-    fn of(descriptor: RawFd) -> io::Result<Self> {
+    fn at(descriptor: RawFd) -> io::Result<Self> {
+        const OF_STANDING: u32 = libc::STATX_NLINK | libc::STATX_SIZE;
         let mut about = MaybeUninit::<libc::statx>::zeroed();
         // SAFETY: the path is NUL-terminated, `about` is a valid place for the answer, and
         // all zeros is a valid one.
@@ -68,7 +86,7 @@ impl Identity {
                 descriptor,
                 c"".as_ptr(),
                 libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC,
-                libc::STATX_INO,
+                libc::STATX_INO | OF_STANDING,
                 about.as_mut_ptr(),
             );
             (failed != 0, about.assume_init())
@@ -77,7 +95,14 @@ impl Identity {
             return Err(io::Error::last_os_error());
         }
         let device = u64::from(about.stx_dev_major) << 32 | u64::from(about.stx_dev_minor);
-        Ok(Self([device, about.stx_ino]))
+        let is_said = about.stx_mask & OF_STANDING == OF_STANDING;
+        Ok(Self {
+            identity: Identity([device, about.stx_ino]),
+            standing: is_said.then_some(Standing {
+                names: about.stx_nlink,
+                size: about.stx_size,
+            }),
+        })
     }
 }
 
@@ -93,7 +118,7 @@ pub(crate) struct Held {
 impl Held {
     pub(crate) fn new(file: OwnedFd) -> Self {
         let descriptor = file.as_raw_fd();
-        let identity = Identity::of(descriptor).ok();
+        let identity = Found::at(descriptor).ok().map(|found| found.identity);
         Self {
             file: ManuallyDrop::new(file.into()),
             identity,
@@ -107,26 +132,50 @@ impl Held {
     ///
     /// The host has closed its descriptor.
     pub(crate) fn get(&self) -> io::Result<&File> {
+        self.look().map(|_| &*self.file)
+    }
+
+    /// How the file stands; `None` where the kernel does not say.
+    ///
+    /// # Errors
+    ///
+    /// As [`Held::get`].
+    pub(super) fn look(&self) -> io::Result<Option<Standing>> {
         let closed = || io::Error::from_raw_os_error(libc::EBADF);
-        match (self.identity, Identity::of(self.file.as_raw_fd())) {
-            (Some(ours), Ok(there)) if ours != there => Err(closed()),
+        match (self.identity, Found::at(self.file.as_raw_fd())) {
+            (Some(ours), Ok(there)) if ours != there.identity => Err(closed()),
             (_, Err(error)) if error.raw_os_error() == Some(libc::EBADF) => Err(closed()),
-            _ => Ok(&self.file),
+            (_, found) => Ok(found.ok().and_then(|found| found.standing)),
+        }
+    }
+
+    /// Closes it, if it is still ours.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says at that: over a network it may write only then.
+    pub(super) fn close(self) -> io::Result<()> {
+        ManuallyDrop::new(self).end()
+    }
+
+    /// For `close` or `drop`, once.
+    fn end(&mut self) -> io::Result<()> {
+        let is_ours = self.get().is_ok();
+        // Before the number can be another file's.
+        if let Some(entry) = self.entry {
+            entry.descriptor.store(FREE, Ordering::Release);
+        }
+        match is_ours {
+            // SAFETY: `end` runs once, and is the last to use the file.
+            true => close(unsafe { ManuallyDrop::take(&mut self.file) }.into()),
+            false => Ok(()),
         }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let is_ours = self.get().is_ok();
-        // Before the number can be another file's.
-        if let Some(entry) = self.entry {
-            entry.descriptor.store(FREE, Ordering::Release);
-        }
-        if is_ours {
-            // SAFETY: it is dropped here alone, once.
-            unsafe { ManuallyDrop::drop(&mut self.file) };
-        }
+        let _ = self.end();
     }
 }
 
@@ -142,7 +191,7 @@ pub(crate) fn leave_to_parent() {
             entry.identity[0].load(Ordering::Relaxed),
             entry.identity[1].load(Ordering::Relaxed),
         ]);
-        if Identity::of(descriptor).is_ok_and(|there| there == ours) {
+        if Found::at(descriptor).is_ok_and(|there| there.identity == ours) {
             // SAFETY: the descriptor is the child's copy of one that a `Held` of its parent
             // owns. The child's copy of that value sees that it is closed.
             unsafe { libc::close(descriptor) };

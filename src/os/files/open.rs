@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -43,13 +43,14 @@ pub(super) fn open_at(
         match file {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // Another thread has closed a low descriptor in the meantime.
-            Ok(file) if file.as_raw_fd() < FIRST => return moved_up(&file),
+            Ok(file) if file.as_raw_fd() < FIRST => return copy(&file),
             file => return file,
         }
     }
 }
 
-fn moved_up(file: &OwnedFd) -> io::Result<OwnedFd> {
+/// Another descriptor of the same open file, 3 or above.
+pub(super) fn copy(file: &impl AsRawFd) -> io::Result<OwnedFd> {
     // SAFETY: the call duplicates an open descriptor; the one it returns is new, and has no other
     // owner.
     unsafe {
@@ -57,6 +58,16 @@ fn moved_up(file: &OwnedFd) -> io::Result<OwnedFd> {
             -1 => Err(io::Error::last_os_error()),
             file => Ok(OwnedFd::from_raw_fd(file)),
         }
+    }
+}
+
+/// Closes a file, and says what the system does: a file system over a network may write what it
+/// has only then.
+pub(super) fn close(file: OwnedFd) -> io::Result<()> {
+    // SAFETY: the descriptor was this value's own, and is used no more, whatever the answer is.
+    match unsafe { libc::close(file.into_raw_fd()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

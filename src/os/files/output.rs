@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::held::Held;
+use super::held::{Held, Standing};
 use super::open::{self, about, c_path, name_of_kind, open, open_at};
 use crate::os::stderr::say;
 
@@ -136,6 +136,27 @@ impl Output {
             false => Ok(()),
         }
     }
+
+    /// How a regular file stands; `None` for others, and where the kernel does not say.
+    pub(super) fn standing(&self) -> io::Result<Option<Standing>> {
+        let found = self.file.look()?;
+        Ok(found.filter(|_| self.is_regular))
+    }
+
+    /// Has the file system write what it would write at a close, and say what it could not. A file
+    /// that the host has closed has been through that.
+    ///
+    /// # Errors
+    ///
+    /// The system's error: something that was written is lost.
+    pub fn settle(&self) -> io::Result<()> {
+        // Closes a copy: the file itself is unlocked before it is closed, which would already write
+        // without a word. Where no descriptor is left, nothing is said.
+        match self.file.get().and_then(open::copy) {
+            Ok(copy) => Held::new(copy).close(),
+            Err(_) => Ok(()),
+        }
+    }
 }
 
 impl Write for Output {
@@ -164,7 +185,8 @@ impl Drop for Output {
 
 /// Opens or creates a file without waiting.
 fn opened(folder: RawFd, path: &CStr) -> io::Result<OwnedFd> {
-    const FLAGS: libc::c_int = libc::O_WRONLY | libc::O_NONBLOCK;
+    // O_APPEND: in a file that someone else cuts, no gap of zeros comes before the next line.
+    const FLAGS: libc::c_int = libc::O_WRONLY | libc::O_NONBLOCK | libc::O_APPEND;
     // Without O_CREAT: systems refuse that on other users' files in folders like /tmp.
     match open_at(folder, path, FLAGS, 0) {
         Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -1,0 +1,247 @@
+// What is done to the library's files while it writes them: people and programs delete, cut and rename
+// them, and a file system over a network says only at a close what it has lost.
+#include "plugin.hpp"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <atomic>
+#include <fstream>
+#include <iterator>
+
+using namespace host;
+
+namespace {
+
+// Closing files whose names contain this text fails, after it has been done.
+std::atomic<const char *> lost_at_close{nullptr};
+std::atomic<int> closed{0};
+
+}  // namespace
+
+// Replaces the C library's function, to act like NFS where a quota is used up: each write goes well,
+// and what it could not write back it says at the close.
+extern "C" int close(int file) {
+  bool is_lost = false;
+  if (const char *name = lost_at_close) {
+    char link[64], target[4096] = {};
+    std::snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    is_lost = readlink(link, target, sizeof target - 1) > 0 && std::strstr(target, name) != nullptr;
+  }
+  const int answer = static_cast<int>(syscall(SYS_close, file));
+  if (!is_lost) return answer;
+  ++closed;
+  errno = EDQUOT;
+  return -1;
+}
+
+namespace {
+
+// A folder that is removed with all its contents when the scenario ends.
+struct Folder {
+  char path[64] = "/tmp/signal-checks-XXXXXX";
+  Folder() { CHECK(mkdtemp(path) != nullptr); }
+  ~Folder() { CHECK_EQ(std::system((std::string("rm -r ") + path).c_str()), 0); }
+  std::string at(const char *name) const { return std::string(path) + "/" + name; }
+};
+
+std::string text(const std::string &path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::size_t count(const std::string &all, const std::string &what) {
+  std::size_t found = 0;
+  for (std::size_t at = 0; (at = all.find(what, at)) != std::string::npos; at += what.size()) ++found;
+  return found;
+}
+
+void copy(const std::string &from, const std::string &to) { std::ofstream(to) << text(from); }
+
+// Whole lines behind the head of a capture, or of the report's log.
+void check_lines(const std::string &path, const char *head) {
+  const std::string all = text(path);
+  if (all.rfind(head, 0) != 0) std::fprintf(stderr, "%s: %s\n", path.c_str(), all.substr(0, 200).c_str());
+  CHECK_EQ(all.rfind(head, 0), 0u);
+  CHECK_EQ(count(all, head), 1u);
+  CHECK_EQ(all.back(), '\n');
+  CHECK_EQ(std::count(all.begin(), all.end(), '\0'), 0);
+}
+void check_capture(const std::string &path) { check_lines(path, "type,ts_ns,"); }
+void check_log(const std::string &path) { check_lines(path, "#[Histogram log format"); }
+
+// A handle with a capture and a report, and events that flow.
+struct Recording {
+  Folder folder;
+  const std::string capture = folder.at("c.csv"), report = folder.at("report"),
+                    log = folder.at("report/latency.hlog");
+  const Plugin &plugin;
+  Engine engine;
+  int given = 0;
+
+  explicit Recording(const Plugin &plugin, const char *placement = "inline")
+      : plugin(plugin), engine(plugin, config(placement).c_str()) {}
+  std::string config(const char *placement) const {
+    return R"({"placement":")" + std::string(placement) + R"(","capture":{"file":")" + capture +
+           R"("},"latency":{"interval_ms":10,"dir":")" + report + "\"}}";
+  }
+  void play() {
+    engine.feed(depth("btc_usdt", ++given, 10.0, 11.0));
+    engine.drain();
+    sleep_us(1000);
+  }
+  // Whether this holds after some more events.
+  template <typename Done> bool comes(Done done) {
+    return wait_for([&] {
+      play();
+      return done();
+    });
+  }
+  // Until both files have lines of events.
+  void begin() {
+    CHECK(comes([&] {
+      return count(text(capture), "\ndepth,") > 2 && count(text(log), "\nTag=") > 2;
+    }));
+  }
+  // Plays until everything that was given is written, or known not to be.
+  void settle() {
+    CHECK(wait_for([&] {
+      const signal_stats_t stats = engine.stats();
+      return stats.capture_written + stats.capture_failed == static_cast<std::uint64_t>(given);
+    }));
+  }
+  bool is_degraded(const std::string &path, const char *why) {
+    if (plugin.health(engine.handle) != SIGNAL_HEALTH_DEGRADED) return false;
+    const std::string error = plugin.last_error();
+    return error.find(path) != std::string::npos && error.find(why) != std::string::npos;
+  }
+};
+
+}  // namespace
+
+// logrotate's copytruncate. Each part can be read by itself, and one line per file says what is wrong.
+SCENARIO(files_that_are_cut) {
+  Plugin plugin;
+  for (const char *placement : {"inline", "split"}) {
+    Recording recording(plugin, placement);
+    const std::string lines = said([&] {
+      recording.begin();
+      for (const char *end : {".1", ".2"}) {
+        for (const std::string &file : {recording.capture, recording.log}) {
+          copy(file, file + end);
+          CHECK_EQ(truncate(file.c_str(), 0), 0);
+        }
+        recording.begin();
+        check_capture(recording.capture + end);
+        check_log(recording.log + end);
+      }
+      CHECK(recording.comes([&] { return recording.is_degraded(recording.capture, "rename it instead"); }));
+      CHECK(recording.comes([&] { return recording.is_degraded(recording.log, "copytruncate"); }));
+      recording.settle();
+      CHECK_EQ(recording.engine.stats().capture_failed, 0u);
+      CHECK_EQ(recording.engine.stats().report_ended, 0u);
+      recording.engine.destroy();
+    });
+    check_capture(recording.capture);
+    check_log(recording.log);
+    CHECK_EQ(count(text(recording.report + "/summary.json"), "someone cut it"), 2u);
+    CHECK_EQ(count(lines, "someone cut it"), 2u);
+    CHECK_EQ(count(lines, recording.capture + ": someone cut it"), 1u);
+    CHECK_EQ(count(lines, recording.log + ": someone cut it"), 1u);
+  }
+  return 0;
+}
+
+// The capture ends, the report's log too; its other files are made at the end.
+SCENARIO(files_that_are_deleted) {
+  Plugin plugin;
+  for (const bool are_replaced : {false, true}) {
+    Recording recording(plugin);
+    const std::string lines = said([&] {
+      recording.begin();
+      for (const std::string &file : {recording.capture, recording.log}) {
+        const std::string other = file + ".other";
+        std::ofstream(other) << "another's\n";
+        CHECK_EQ(are_replaced ? rename(other.c_str(), file.c_str()) : unlink(file.c_str()), 0);
+      }
+      CHECK(recording.comes([&] { return recording.engine.stats().capture_failed > 0; }));
+      CHECK(recording.is_degraded(recording.capture, "someone deleted or replaced it"));
+      CHECK(recording.comes([&] { return recording.is_degraded(recording.log, "someone deleted or replaced it"); }));
+      const std::size_t taken = recording.engine.got.size();
+      recording.play();
+      CHECK_EQ(recording.engine.got.size(), taken + 1);
+      recording.settle();
+      CHECK_EQ(recording.engine.stats().report_ended, 0u);
+      recording.engine.destroy();
+    });
+    CHECK_EQ(count(lines, recording.capture + ": someone deleted or replaced it"), 1u);
+    CHECK_EQ(count(lines, recording.log + ": someone deleted or replaced it"), 1u);
+    CHECK_EQ(count(lines, "not written after an error"), 1u);
+    for (const std::string &file : {recording.capture, recording.log}) {
+      if (are_replaced) CHECK(text(file) == "another's\n");
+      if (!are_replaced) CHECK_EQ(access(file.c_str(), F_OK), -1);
+    }
+    CHECK(text(recording.report + "/summary.json").find("\"hops\"") != std::string::npos);
+    CHECK(text(recording.report + "/host.wait.hgrm").find("Percentile") != std::string::npos);
+  }
+  return 0;
+}
+
+// Writing follows the file, without a word.
+SCENARIO(files_that_are_renamed) {
+  Plugin plugin;
+  Recording recording(plugin);
+  const std::string lines = said([&] {
+    recording.begin();
+    for (const std::string &file : {recording.capture, recording.log}) {
+      CHECK_EQ(rename(file.c_str(), (file + ".1").c_str()), 0);
+    }
+    const std::size_t before = count(text(recording.log + ".1"), "\nTag=");
+    CHECK(recording.comes([&] { return count(text(recording.log + ".1"), "\nTag=") > before + 2; }));
+    recording.settle();
+    CHECK_EQ(plugin.health(recording.engine.handle), SIGNAL_HEALTH_OK);
+    recording.engine.destroy();
+  });
+  check_capture(recording.capture + ".1");
+  check_log(recording.log + ".1");
+  CHECK_EQ(count(text(recording.capture + ".1"), "\ndepth,"), static_cast<std::size_t>(recording.given));
+  CHECK_EQ(access(recording.capture.c_str(), F_OK), -1);
+  CHECK(lines.find("rename it instead") == std::string::npos);
+  return 0;
+}
+
+// What each file's end loses is said, and nothing that is not whole takes an earlier file's place.
+SCENARIO(what_is_lost_at_a_close_is_said) {
+  Plugin plugin;
+  for (const char *name : {"c.csv", "latency.hlog", "summary.json", "host.wait.hgrm"}) {
+    Recording recording(plugin);
+    const std::string lines = said([&] {
+      recording.begin();
+      recording.settle();
+      lost_at_close = name;
+      recording.engine.destroy();
+      lost_at_close = nullptr;
+    });
+    CHECK(closed.exchange(0) > 0);
+    CHECK_EQ(count(lines, "Disk quota exceeded"), 1u);
+    CHECK_EQ(count(lines, recording.folder.path), 1u);
+    const std::string summary = text(recording.report + "/summary.json");
+    const bool is_replaced = std::strcmp(name, "c.csv") == 0 || std::strcmp(name, "latency.hlog") == 0;
+    if (is_replaced) {
+      CHECK_EQ(count(lines, name), 1u);
+      CHECK(summary.find("\"hops\"") != std::string::npos);
+    } else {
+      CHECK(lines.find("cannot write the latency report") != std::string::npos);
+      CHECK(summary.empty());
+    }
+    // The capture has ended by then, so the summary tells of it.
+    if (std::strcmp(name, "c.csv") == 0) CHECK(summary.find("Disk quota exceeded") != std::string::npos);
+    // No half-made file stays behind.
+    CHECK_EQ(std::system(("test -z \"$(find " + recording.report + " -name '.*.*')\"").c_str()), 0);
+    // The files may be written again.
+    use(plugin, recording.config("inline").c_str());
+  }
+  return 0;
+}
