@@ -97,6 +97,7 @@ scenarios! {
     descriptors_that_the_host_has_closed,
     files_of_a_daemon,
     files_that_are_cut,
+    files_that_are_cut_just_before_a_write,
     files_that_are_deleted,
     files_that_are_renamed,
     what_is_lost_at_a_close_is_said,

@@ -1,4 +1,5 @@
 // Hosts whose descriptors, folders and disks are not as a program expects.
+#include "disk.hpp"
 #include "plugin.hpp"
 
 #include <arpa/inet.h>
@@ -20,33 +21,7 @@
 #include <sstream>
 
 using namespace host;
-
-namespace {
-
-std::atomic<int> flock_error{0};
-// Writes to files whose names contain this text never return.
-std::atomic<const char *> stuck{nullptr};
-
-}  // namespace
-
-// Replace the C library's functions, to act like a file system without locks, or a disk
-// that never answers.
-extern "C" int flock(int file, int how) {
-  if (flock_error == 0) return static_cast<int>(syscall(SYS_flock, file, how));
-  errno = flock_error;
-  return -1;
-}
-
-extern "C" ssize_t write(int file, const void *bytes, size_t length) {
-  if (const char *name = stuck) {
-    char link[64], target[4096] = {};
-    std::snprintf(link, sizeof link, "/proc/self/fd/%d", file);
-    if (readlink(link, target, sizeof target - 1) > 0 && std::strstr(target, name) != nullptr) {
-      for (;;) pause();
-    }
-  }
-  return syscall(SYS_write, file, bytes, length);
-}
+using namespace host::disk;
 
 namespace {
 

@@ -1,5 +1,6 @@
 // What is done to the library's files while it writes them: people and programs delete, cut and rename
 // them, and a file system over a network says only at a close what it has lost.
+#include "disk.hpp"
 #include "plugin.hpp"
 
 #include <errno.h>
@@ -7,35 +8,11 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <atomic>
 #include <fstream>
 #include <iterator>
 
 using namespace host;
-
-namespace {
-
-// Closing files whose names contain this text fails, after it has been done.
-std::atomic<const char *> lost_at_close{nullptr};
-std::atomic<int> closed{0};
-
-}  // namespace
-
-// Replaces the C library's function, to act like NFS where a quota is used up: each write goes well,
-// and what it could not write back it says at the close.
-extern "C" int close(int file) {
-  bool is_lost = false;
-  if (const char *name = lost_at_close) {
-    char link[64], target[4096] = {};
-    std::snprintf(link, sizeof link, "/proc/self/fd/%d", file);
-    is_lost = readlink(link, target, sizeof target - 1) > 0 && std::strstr(target, name) != nullptr;
-  }
-  const int answer = static_cast<int>(syscall(SYS_close, file));
-  if (!is_lost) return answer;
-  ++closed;
-  errno = EDQUOT;
-  return -1;
-}
+using namespace host::disk;
 
 namespace {
 
@@ -60,17 +37,24 @@ std::size_t count(const std::string &all, const std::string &what) {
 
 void copy(const std::string &from, const std::string &to) { std::ofstream(to) << text(from); }
 
-// Whole lines behind the head of a capture, or of the report's log.
+// Lines behind the head of a capture, or of the report's log.
 void check_lines(const std::string &path, const char *head) {
   const std::string all = text(path);
   if (all.rfind(head, 0) != 0) std::fprintf(stderr, "%s: %s\n", path.c_str(), all.substr(0, 200).c_str());
   CHECK_EQ(all.rfind(head, 0), 0u);
   CHECK_EQ(count(all, head), 1u);
-  CHECK_EQ(all.back(), '\n');
   CHECK_EQ(std::count(all.begin(), all.end(), '\0'), 0);
 }
-void check_capture(const std::string &path) { check_lines(path, "type,ts_ns,"); }
-void check_log(const std::string &path) { check_lines(path, "#[Histogram log format"); }
+// A copy of a file that is being written may end within a line.
+void check_part(const std::string &capture, const std::string &log) {
+  check_lines(capture, "type,ts_ns,");
+  check_lines(log, "#[Histogram log format");
+}
+void check_end(const std::string &capture, const std::string &log) {
+  check_part(capture, log);
+  CHECK_EQ(text(capture).back(), '\n');
+  CHECK_EQ(text(log).back(), '\n');
+}
 
 // A handle with a capture and a report, and events that flow.
 struct Recording {
@@ -134,8 +118,7 @@ SCENARIO(files_that_are_cut) {
           CHECK_EQ(truncate(file.c_str(), 0), 0);
         }
         recording.begin();
-        check_capture(recording.capture + end);
-        check_log(recording.log + end);
+        check_part(recording.capture + end, recording.log + end);
       }
       CHECK(recording.comes([&] { return recording.is_degraded(recording.capture, "rename it instead"); }));
       CHECK(recording.comes([&] { return recording.is_degraded(recording.log, "copytruncate"); }));
@@ -144,12 +127,50 @@ SCENARIO(files_that_are_cut) {
       CHECK_EQ(recording.engine.stats().report_ended, 0u);
       recording.engine.destroy();
     });
-    check_capture(recording.capture);
-    check_log(recording.log);
+    check_end(recording.capture, recording.log);
     CHECK_EQ(count(text(recording.report + "/summary.json"), "someone cut it"), 2u);
     CHECK_EQ(count(lines, "someone cut it"), 2u);
     CHECK_EQ(count(lines, recording.capture + ": someone cut it"), 1u);
     CHECK_EQ(count(lines, recording.log + ": someone cut it"), 1u);
+  }
+  return 0;
+}
+
+// The cut comes at the worst moment: the library has looked, and writes then. No line stays without the
+// lines that a file begins with. If the disk is full besides, no gap of zeros stays.
+SCENARIO(files_that_are_cut_just_before_a_write) {
+  Plugin plugin;
+  for (const int error : {0, ENOSPC}) {
+    for (const char *name : {"c.csv", "latency.hlog"}) {
+      Recording recording(plugin);
+      const bool is_capture = std::strcmp(name, "c.csv") == 0;
+      const std::string &cut = is_capture ? recording.capture : recording.log;
+      const std::string lines = said([&] {
+        recording.begin();
+        write_error = error;
+        cut_before_write = name;
+        CHECK(recording.comes([&] { return cut_before_write == nullptr; }));
+        if (error == 0) {
+          recording.begin();
+          CHECK(recording.is_degraded(cut, "someone cut it"));
+        } else {
+          CHECK(recording.comes([&] {
+            return is_capture ? recording.engine.stats().capture_failed > 0
+                              : recording.is_degraded(recording.report, "No space left on device");
+          }));
+        }
+        recording.settle();
+        recording.engine.destroy();
+      });
+      write_error = 0;
+      if (error == 0) {
+        check_end(recording.capture, recording.log);
+        CHECK_EQ(count(lines, ": someone cut it"), 1u);
+      } else {
+        CHECK_EQ(count(lines, "No space left on device"), 1u);
+        CHECK_EQ(text(cut), "");
+      }
+    }
   }
   return 0;
 }
@@ -204,8 +225,7 @@ SCENARIO(files_that_are_renamed) {
     CHECK_EQ(plugin.health(recording.engine.handle), SIGNAL_HEALTH_OK);
     recording.engine.destroy();
   });
-  check_capture(recording.capture + ".1");
-  check_log(recording.log + ".1");
+  check_end(recording.capture + ".1", recording.log + ".1");
   CHECK_EQ(count(text(recording.capture + ".1"), "\ndepth,"), static_cast<std::size_t>(recording.given));
   CHECK_EQ(access(recording.capture.c_str(), F_OK), -1);
   CHECK(lines.find("rename it instead") == std::string::npos);
@@ -224,7 +244,7 @@ SCENARIO(what_is_lost_at_a_close_is_said) {
       recording.engine.destroy();
       lost_at_close = nullptr;
     });
-    CHECK(closed.exchange(0) > 0);
+    CHECK(lost.exchange(0) > 0);
     CHECK_EQ(count(lines, "Disk quota exceeded"), 1u);
     CHECK_EQ(count(lines, recording.folder.path), 1u);
     const std::string summary = text(recording.report + "/summary.json");

@@ -24,6 +24,7 @@
 #define CHECK(condition)                                                              \
   do {                                                                                \
     if (!(condition)) {                                                               \
+      host::leave_said();                                                             \
       std::fprintf(stderr, "%s:%d: CHECK failed: %s\n", __FILE__, __LINE__, #condition); \
       std::fflush(nullptr);                                                           \
       _exit(1);                                                                       \
@@ -35,6 +36,7 @@
     const auto left_value = (left);                                                       \
     const decltype(left_value) right_value = (right);                                     \
     if (!(left_value == right_value)) {                                                   \
+      host::leave_said();                                                                 \
       std::fprintf(stderr, "%s:%d: CHECK_EQ failed: %s is %s, expected %s (%s)\n", __FILE__, \
                    __LINE__, #left, host::show(left_value).c_str(),                       \
                    host::show(right_value).c_str(), #right);                              \
@@ -44,6 +46,13 @@
   } while (0)
 
 namespace host {
+
+// The real stderr while `said` reads what the library prints: a check that fails there is shown.
+inline int stderr_in_said = -1;
+inline void leave_said() {
+  if (stderr_in_said >= 0) dup2(stderr_in_said, STDERR_FILENO);
+  stderr_in_said = -1;
+}
 
 inline std::string show(const std::string &text) { return '"' + text + '"'; }
 template <typename T> std::string show(T number) { return std::to_string(number); }
@@ -342,9 +351,10 @@ template <typename Doing> std::string said(Doing doing) {
   std::FILE *file = std::tmpfile();
   const int kept = dup(STDERR_FILENO);
   std::fflush(stderr);
+  stderr_in_said = kept;
   CHECK_EQ(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
   doing();
-  dup2(kept, STDERR_FILENO);
+  leave_said();
   close(kept);
   std::rewind(file);
   std::string text;

@@ -155,6 +155,25 @@ fn a_file_that_is_renamed_or_gets_lines_of_others_is_written_on() {
     let text = fs::read_to_string(&to).unwrap();
     assert_eq!(text, "a head\none\ntwo\nanother's\nthree\n");
     assert!(made.harm().is_empty(), "{:?}", made.harm());
+    // A cut of another's line is a cut.
+    made.path = to;
+    made.cut(text.len() as u64 - 4);
+    made.append("four\n");
+    assert_eq!(made.harm().len(), 1);
+}
+
+#[test]
+fn where_names_are_not_counted_no_file_is_taken_for_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    let output = Output::open(&path).unwrap();
+    // As on a file system that always says 0.
+    fs::remove_file(&path).unwrap();
+    let harm = Harm::default();
+    let mut file = Appended::new(output, ROLE, HEAD.into(), harm.clone());
+    file.append(b"one\n").unwrap();
+    assert!(!file.is_deleted() && file.len == 11);
+    assert_eq!(harm.texts().count(), 0);
 }
 
 #[test]
