@@ -145,8 +145,11 @@ SCENARIO(files_that_are_cut_just_before_a_write) {
       Recording recording(plugin);
       const bool is_capture = std::strcmp(name, "c.csv") == 0;
       const std::string &cut = is_capture ? recording.capture : recording.log;
+      int before = 0;
       const std::string lines = said([&] {
         recording.begin();
+        recording.settle();
+        before = recording.given;
         write_error = error;
         cut_before_write = name;
         CHECK(recording.comes([&] { return cut_before_write == nullptr; }));
@@ -166,6 +169,9 @@ SCENARIO(files_that_are_cut_just_before_a_write) {
       if (error == 0) {
         check_end(recording.capture, recording.log);
         CHECK_EQ(count(lines, ": someone cut it"), 1u);
+        // Nothing is lost of what was written then.
+        const int since = is_capture ? before : 0;
+        CHECK_EQ(count(text(recording.capture), "\ndepth,"), static_cast<std::size_t>(recording.given - since));
       } else {
         CHECK_EQ(count(lines, "No space left on device"), 1u);
         CHECK_EQ(text(cut), "");
