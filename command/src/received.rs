@@ -148,9 +148,13 @@ impl Table {
         }
     }
 
-    fn finish(mut self) -> Result<()> {
-        let flushed = self.writer.flush().map_err(csv::Error::from);
-        match self.error.map_or(flushed, Err) {
+    fn finish(self) -> Result<()> {
+        // A file system over a network may say only at a close what it lost.
+        let ended = match self.writer.into_inner() {
+            Ok(buffer) => buffer.get_ref().settle(),
+            Err(error) => Err(error.into_error()),
+        };
+        match self.error.map_or(ended.map_err(csv::Error::from), Err) {
             Ok(()) => Ok(()),
             Err(error) => Err(failed(&self.path, &error)),
         }

@@ -1,4 +1,5 @@
-// Replaces functions of the C library.
+// Replaces functions of the C library. As a library of its own, preloaded into any program, it takes a
+// name from SIGNAL_CHECKS_LOST_AT_CLOSE.
 #include "disk.hpp"
 
 #include <errno.h>
@@ -6,11 +7,14 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 using namespace host::disk;
 
 namespace {
+
+[[maybe_unused]] const bool is_told = (lost_at_close = std::getenv("SIGNAL_CHECKS_LOST_AT_CLOSE"), true);
 
 bool is_named(int file, const char *name) {
   if (name == nullptr) return false;

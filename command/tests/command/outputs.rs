@@ -197,3 +197,29 @@ fn a_report_that_is_there_is_overwritten_with_force_alone() {
     let other = dir.path().join("other");
     stdout(demo(&["--config", path(&config), "--report", path(&other)]));
 }
+
+#[test]
+fn what_a_file_system_says_at_a_close_fails_the_run() {
+    use support::host::{compile_with, has_tool};
+    if !has_tool("g++") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let at = |name: &str| path(&dir.path().join(name)).to_owned();
+    let disk = dir.path().join("disk.so");
+    let source = Path::new(ROOT).join("tests/hosts/disk.cpp");
+    compile_with(&["-shared", "-fPIC"], &[source], &disk);
+    let demo = |lost: &str, name: &str| {
+        let (signals, events) = (at(&format!("{name}.csv")), at("events"));
+        let mut command = signal();
+        command.args(["demo", "--events", "500", "--speed", "max", "--placement"]);
+        command.args(["inline", "--signals", &signals, "--capture", &events]);
+        command.env("LD_PRELOAD", &disk);
+        command.env("SIGNAL_CHECKS_LOST_AT_CLOSE", lost);
+        command.output().expect("the command runs")
+    };
+    stdout(demo("none", "whole"));
+    let err = stderr(demo("lost.csv", "lost"), 1);
+    let expected = format!("--signals {}: Disk quota exceeded", at("lost.csv"));
+    assert!(err.contains(&expected), "{err}");
+}
