@@ -146,9 +146,9 @@ impl Appended {
                 self.note_cut();
                 self.go_on_behind(size)?;
             }
-            // Someone may have added lines.
-            Some(Standing { size, .. }) => self.len = size,
-            None => {}
+            // Someone may have added lines; to an empty file, too, which still wants its head.
+            Some(Standing { size, .. }) if self.len > 0 => self.len = size,
+            _ => {}
         }
         Ok(())
     }

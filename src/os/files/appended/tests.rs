@@ -163,6 +163,16 @@ fn a_file_that_is_renamed_or_gets_lines_of_others_is_written_on() {
 }
 
 #[test]
+fn a_file_gets_its_head_though_others_were_first() {
+    let mut made = fixture();
+    fs::write(&made.path, "another's\n").unwrap();
+    made.append("one\n");
+    made.append("two\n");
+    assert_eq!(made.text(), "another's\na head\none\ntwo\n");
+    assert!(made.harm().is_empty(), "{:?}", made.harm());
+}
+
+#[test]
 fn where_names_are_not_counted_no_file_is_taken_for_deleted() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
