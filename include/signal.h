@@ -869,7 +869,8 @@ void signal_on_data(void *handle, int type, const void *data);
 
  Apart from what callbacks do, and as long as the engine has not failed, it takes no lock,
  allocates nothing, makes no system call and does not wait, with the last two exceptions
- of `signal_on_data`.
+ of `signal_on_data`. With placement `inline`, if no signal is ready, it now and then runs
+ factor sets and models on a past event, without effect, to keep them warm (key `warm`).
 
  Returns the number of callbacks made: 0 inside a callback, or if none is set. Returns
  `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed out, or
@@ -938,7 +939,8 @@ const signal_egress_t *signal_egress(void *handle);
  from then on. A batch occupies its ring slots until it is freed. It holds at most
  `rings.egress` minus one signals, so that one more can be published and an inlined
  poll sees it. With `max` at 0 or less, and `results` not null, the call only frees the
- batch and returns 0 (or `SIGNAL_ERROR_FAILED`, see below).
+ batch and returns 0 (or `SIGNAL_ERROR_FAILED`, see below). If no signal is ready, it keeps
+ stages warm as `signal_poll_callbacks` does.
 
  Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `results` is null (neither frees
  anything), `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed

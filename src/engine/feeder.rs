@@ -13,6 +13,7 @@ use crate::os::limit::Limit;
 use crate::pipeline::control::Control;
 use crate::pipeline::lane;
 use crate::pipeline::overload::{IngestOverload, Overload};
+use crate::pipeline::rehearsal::Looks;
 use crate::pipeline::work::Turn;
 use crate::sync::ring::Sender;
 use crate::telemetry::counters::{Counter, Counters};
@@ -32,6 +33,8 @@ pub struct Feeder {
     pub(super) unread_counted: bool,
     pub(super) markers: Markers,
     pub(super) inline: Option<Box<dyn Turn>>,
+    /// If this thread runs the stages and keeps them warm.
+    pub(super) looks: Option<Looks>,
 }
 
 /// The markers that were sent.
@@ -213,7 +216,11 @@ impl Feeder {
     /// What this thread does with an empty poll: if it runs the stages, it keeps them warm.
     #[inline]
     pub(crate) fn idle(&mut self) {
-        self.publish_held();
+        if let Some(looks) = &mut self.looks
+            && looks.is_due(&self.clock)
+        {
+            self.publish_held();
+        }
     }
 
     /// Counts something that was passed in but is no event.

@@ -179,7 +179,8 @@ impl Engine {
         delivered
     }
 
-    /// Takes what is ready. See [`Poller::poll`].
+    /// Takes what is ready. See [`Poller::poll`]. With placement `inline` it also publishes what
+    /// waits for room, and now and then keeps the stages warm.
     #[inline]
     pub fn poll(&mut self, on_signal: impl FnMut(&Name, Signal<'_>)) -> usize {
         let delivered = self.poller.poll(on_signal);

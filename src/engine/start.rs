@@ -21,7 +21,7 @@ use crate::pipeline::build::{Pipeline, RingPlan, Setting, Stages};
 use crate::pipeline::control::Control;
 use crate::pipeline::lane::PRIMING;
 use crate::pipeline::plan::Plan;
-use crate::pipeline::rehearsal::Rehearsing;
+use crate::pipeline::rehearsal::{Looks, Rehearsing};
 use crate::pipeline::work::Turn;
 use crate::report::{Latency, Monitor};
 use crate::stages::{Rules, Triggers};
@@ -86,6 +86,8 @@ impl Engine {
         let mut pipeline = Pipeline::build(&setting, &mut stages, cursors.ring());
         drop(stages);
         let inline = inline(&places.plan, &mut pipeline);
+        let looks = setting.rehearsing.filter(|_| inline.is_some());
+        let looks = looks.and_then(|how| Looks::new(how.interval, &supervision.clock));
         let host = HostTelemetry::new(&supervision.clock, &mut pipeline);
 
         let lanes = std::mem::take(&mut places.lanes);
@@ -123,6 +125,7 @@ impl Engine {
                 unread_counted: false,
                 markers: Markers::new(pipeline.ways),
                 inline,
+                looks,
             },
             poller: Poller {
                 signals: pipeline.signals,
@@ -256,7 +259,7 @@ fn runtime(
         clock,
         monitor.clone(),
     );
-    let about = about(blueprint, &plan, &delivery);
+    let about = about(blueprint, &plan, &delivery, clock);
     let lanes = plan.lanes.iter().filter_map(|lane| lane.core);
     let cores_aside = places.cores.aside(lanes);
     let feeds = std::mem::take(&mut pipeline.feeds);
@@ -301,11 +304,12 @@ fn inline(plan: &Plan, pipeline: &mut Pipeline) -> Option<Box<dyn Turn>> {
 
 /// A one-line description of the engine: what runs, where, and how.
 #[inline(never)]
-fn about(blueprint: &Blueprint, plan: &Plan, delivery: &Delivery) -> String {
+fn about(blueprint: &Blueprint, plan: &Plan, delivery: &Delivery, clock: &Clock) -> String {
     let config = blueprint.config();
     let placement = plan.about(&config.placement, config.shards);
     let mut about = format!("{blueprint} placement={placement} lanes={plan}");
-    if let Some(interval) = plan.rehearses(config.warm) {
+    let warm = plan.rehearses(config.warm).filter(|_| clock.reads_tsc());
+    if let Some(interval) = warm {
         about += &format!(" warm={}us", interval.as_micros());
     }
     if config.deliver == Deliver::OnData {

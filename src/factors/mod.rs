@@ -133,6 +133,7 @@ mod test0000;
 
 pub use crate::messages::Instrument;
 pub use crate::messages::market::{Depth, IndexPrice, Ticker, Trade};
+pub use crate::sync::prefetch::value as prefetch;
 pub use bank::FactorBank;
 pub use market::{Market, MarketParams};
 pub use ranged::Ranged;
@@ -176,7 +177,11 @@ pub trait FactorSet<const N: usize>: Sized + Send + 'static {
 
     /// Which instrument this state belongs to: its name, its exchange and its type. Called once,
     /// before the instrument's first event and before [`load`](Self::load). The state that belongs
-    /// to no instrument ([`FactorBank::shadow`]) is told none.
+    /// to no instrument ([`FactorBank::shadow`]) is told the first one.
+    ///
+    /// That state is used while a lane has nothing else to do, to keep the set's code warm: it gets
+    /// a few past events of several instruments again and again, so that times step back. Nobody
+    /// sees its factors, and if it panics it is not used any more.
     fn on_instrument(&mut self, instrument: &Instrument) {
         let _ = instrument;
     }
@@ -205,11 +210,11 @@ pub trait FactorSet<const N: usize>: Sized + Send + 'static {
     /// event changes them.
     fn write(&mut self, out: &mut [f64; N]);
 
-    /// Prefetches what the next event of the instrument touches, with
-    /// [`prefetch::value`](crate::sync::prefetch::value). A lane that has nothing to do calls this
-    /// now and then. A set that owns heap memory must add that part of it.
+    /// Prefetches what the next event of the instrument touches, with [`prefetch()`]. A lane that
+    /// has nothing to do calls this now and then. By default the first KiB of the state itself: a
+    /// set that owns heap memory adds what it reads of it.
     fn prefetch(&self) {
-        crate::sync::prefetch::value(self);
+        prefetch(self);
     }
 
     /// Saves the state, so that [`load`](Self::load) can restore it in another process on the same

@@ -17,7 +17,8 @@ use super::types::{SIGNAL_ERROR_NULL, signal_result_t};
 /// from then on. A batch occupies its ring slots until it is freed. It holds at most
 /// `rings.egress` minus one signals, so that one more can be published and an inlined
 /// poll sees it. With `max` at 0 or less, and `results` not null, the call only frees the
-/// batch and returns 0 (or `SIGNAL_ERROR_FAILED`, see below).
+/// batch and returns 0 (or `SIGNAL_ERROR_FAILED`, see below). If no signal is ready, it keeps
+/// stages warm as `signal_poll_callbacks` does.
 ///
 /// Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `results` is null (neither frees
 /// anything), `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed
@@ -63,8 +64,13 @@ unsafe fn fill(inside: &Inside, results: *mut signal_result_t, max: c_int) -> c_
     // nothing called here calls back into the host.
     let poller = unsafe { &mut *this.poller.get() };
     let count = guarded(0, || poller.lend(max));
-    if count == 0 && failed && poller.ready() == 0 {
-        return say_why_failed(this);
+    if count == 0 {
+        if failed && poller.ready() == 0 {
+            return say_why_failed(this);
+        }
+        // SAFETY: as above; the feeder is not the poller.
+        unsafe { &mut *this.feeder.get() }.idle();
+        return 0;
     }
     for nth in 0..count {
         let Some((name, signal, age_ns)) = poller.lent_at(nth) else {

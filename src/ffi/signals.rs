@@ -17,7 +17,8 @@ use crate::messages::InstrumentId;
 ///
 /// Apart from what callbacks do, and as long as the engine has not failed, it takes no lock,
 /// allocates nothing, makes no system call and does not wait, with the last two exceptions
-/// of `signal_on_data`.
+/// of `signal_on_data`. With placement `inline`, if no signal is ready, it now and then runs
+/// factor sets and models on a past event, without effect, to keep them warm (key `warm`).
 ///
 /// Returns the number of callbacks made: 0 inside a callback, or if none is set. Returns
 /// `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed out, or

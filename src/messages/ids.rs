@@ -16,7 +16,8 @@ impl InstrumentId {
     /// No instrument: an index price belongs to a [`PairId`].
     pub const NONE: Self = Self(u32::MAX);
 
-    /// No instrument: a rehearsal's, which a stage runs on states that belong to none.
+    /// No instrument: that of a message which is rehearsed. Factor sets then use a state that
+    /// belongs to no instrument. It is not an index.
     pub const SHADOW: Self = Self(u32::MAX - 1);
 }
 

@@ -77,6 +77,14 @@ pub struct Meta {
     pub arrival: u64,
 }
 
+impl Meta {
+    /// Makes this a rehearsal's: of no real instrument. Returns the instrument that it had.
+    #[inline]
+    pub(crate) fn rehearse(&mut self) -> InstrumentId {
+        std::mem::replace(&mut self.instrument, InstrumentId::SHADOW)
+    }
+}
+
 /// The head of an event as the host's thread copied it, unchecked.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]

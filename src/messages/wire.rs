@@ -98,6 +98,13 @@ pub trait Wire {
         None
     }
 
+    /// The message's instrument and times. `None` for a raw event, whose instrument is not
+    /// known yet.
+    #[inline]
+    fn meta<'a>(_message: &'a mut Self::View<'_>) -> Option<&'a mut Meta> {
+        None
+    }
+
     /// What ends with the message.
     fn ends(_message: &Self::View<'_>) -> Ends {
         Ends::Event
@@ -248,6 +255,11 @@ impl Wire for Events {
     }
 
     #[inline]
+    fn meta<'a>(event: &'a mut Event<'_>) -> Option<&'a mut Meta> {
+        Some(&mut event.meta)
+    }
+
+    #[inline]
     fn kind(event: &Event<'_>) -> Option<EventKind> {
         Some(match event.body {
             Body::Depth(_) => EventKind::Depth,
@@ -313,6 +325,11 @@ impl Wire for FactorVectors {
     type View<'a> = FactorVector<'a>;
 
     #[inline]
+    fn meta<'a>(vector: &'a mut FactorVector<'_>) -> Option<&'a mut Meta> {
+        Some(&mut vector.meta)
+    }
+
+    #[inline]
     fn decode(words: &[u64]) -> (FactorVector<'_>, u64) {
         let (head, values) = get(words);
         let vector = FactorVector {
@@ -341,6 +358,11 @@ impl Encode for FactorVectors {
 
 impl Wire for Predictions {
     type View<'a> = Prediction<'a>;
+
+    #[inline]
+    fn meta<'a>(prediction: &'a mut Prediction<'_>) -> Option<&'a mut Meta> {
+        Some(&mut prediction.meta)
+    }
 
     #[inline]
     fn decode(words: &[u64]) -> (Prediction<'_>, u64) {

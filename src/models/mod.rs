@@ -88,8 +88,9 @@ pub trait Model: Send {
     fn outputs(&self) -> &[String];
 
     /// Whether the outputs depend on earlier runs. The engine may run a model without state at any
-    /// time, on any vector, to keep it warm: as [`InstrumentId::SHADOW`], while nothing else is to
-    /// be done.
+    /// time, on any vector, to keep it warm. The instrument is then [`InstrumentId::SHADOW`], which
+    /// is not an index. If the model panics there, it is [reset](Self::reset), goes on with real
+    /// vectors, and is not kept warm any more.
     fn keeps_state(&self) -> bool;
 
     /// Bytes of state per instrument.
@@ -104,8 +105,8 @@ pub trait Model: Send {
         let _ = instruments;
     }
 
-    /// Prefetches what a run touches, with [`prefetch::value`](crate::sync::prefetch::value). The
-    /// engine calls this now and then for a model that keeps state.
+    /// Prefetches what a run touches, with [`factors::prefetch`](crate::factors::prefetch()). A lane
+    /// that has nothing to do calls this now and then for a model that keeps state.
     fn prefetch(&self) {}
 
     /// Maps `factors` of `instrument` ([`inputs`](Self::inputs) values) to `out` (one value for each

@@ -13,7 +13,7 @@ use super::trace::Trace;
 use crate::capture::Capture;
 use crate::messages::wire::{Events, FactorVectors, Predictions, RawEvents};
 use crate::messages::{
-    Ends, Event, FactorVector, InstrumentId, Marker, Meta, Names, Prediction, RawEvent,
+    Ends, Event, FactorVector, InstrumentId, Marker, Names, Prediction, RawEvent,
 };
 use crate::os::panic::told;
 use crate::stages::{
@@ -41,15 +41,18 @@ impl<N: Accept<Events>> Accept<RawEvents> for IngestNode<N> {
         // Numbers grow, except in a rehearsal, which has an old one.
         self.last_sequence = self.last_sequence.max(sequence);
         let (next, capture) = (&mut self.next, &mut self.capture);
-        let result = self.stage.on(raw, |event| {
+        let result = self.stage.on(raw, |mut event| {
             trace.mark(Stage::Ingest);
+            if trace.is_rehearsal() {
+                trace.rehearsed = event.meta.rehearse();
+            }
             let capture = capture.as_mut().filter(|_| !trace.is_rehearsal());
             let _recording = capture.map(|capture| capture.recording(raw));
             next.accept(&event, trace);
         });
         if let Err(refusal) = result {
             trace.mark(Stage::Ingest);
-            trace.updated_only = true;
+            trace.refused = true;
             self.counters.add(refusal.into(), trace.weight());
         }
     }
@@ -87,20 +90,15 @@ pub(crate) struct FactorNode<N> {
 impl<N: Accept<FactorVectors>> Accept<Events> for FactorNode<N> {
     #[inline(always)]
     fn accept(&mut self, event: &Event<'_>, trace: &mut Trace) {
-        if trace.ends_before(Stage::Factor) {
-            return;
+        if trace.is_rehearsal() {
+            self.stage.prefetch(trace.rehearsed);
+            if trace.breaks_off(Stage::Factor) {
+                return;
+            }
         }
         let (next, counters) = (&mut self.next, &self.counters);
-        let instrument = trace.subject(event.meta.instrument);
-        let subject = Event {
-            meta: Meta {
-                instrument,
-                ..event.meta
-            },
-            ..*event
-        };
         let applied = self.stage.on(
-            &subject,
+            event,
             |vector| {
                 trace.mark(Stage::Factor);
                 // Before the vector is sent on: once the event has been answered, it counts
@@ -111,9 +109,6 @@ impl<N: Accept<FactorVectors>> Accept<Events> for FactorNode<N> {
             |panic| quarantined_instrument(&self.names, panic, counters, &self.control),
         );
         if applied == Applied::HandedOn {
-            if trace.is_rehearsal() {
-                self.stage.prefetch(event.meta.instrument);
-            }
             return;
         }
         trace.mark(Stage::Factor);
@@ -156,8 +151,8 @@ fn quarantined_instrument(
     control: &Control,
 ) {
     if panic.instrument == InstrumentId::SHADOW {
-        return control.report(format!(
-            "lanes stay less warm: factor set {} panicked in a rehearsal: {}",
+        return control.note(format_args!(
+            "lanes stay less warm: factor set {} panicked in a rehearsal, which harms no event: {}",
             panic.set,
             told(panic.payload)
         ));
@@ -187,20 +182,12 @@ pub(crate) struct ModelNode<N> {
 impl<N: Accept<Predictions>> Accept<FactorVectors> for ModelNode<N> {
     #[inline(always)]
     fn accept(&mut self, vector: &FactorVector<'_>, trace: &mut Trace) {
-        if trace.ends_before(Stage::Model) {
+        if trace.is_rehearsal() && trace.breaks_off(Stage::Model) {
             return;
         }
         let (next, counters) = (&mut self.next, &self.counters);
-        let instrument = trace.subject(vector.meta.instrument);
-        let subject = FactorVector {
-            meta: Meta {
-                instrument,
-                ..vector.meta
-            },
-            ..*vector
-        };
         let answered = self.stage.on(
-            &subject,
+            vector,
             |prediction| {
                 trace.mark(Stage::Model);
                 counters.add(Counter::Predicted, trace.weight());
@@ -251,8 +238,8 @@ fn quarantined_model(
     let name = names.get(panic.model.index()).map_or("?", String::as_str);
     let of = shard.map_or(String::new(), |shard| format!(" of shard {shard}"));
     if panic.instrument == InstrumentId::SHADOW {
-        return control.report(format!(
-            "lanes stay less warm: model {name}{of} panicked in a rehearsal: {}",
+        return control.note(format_args!(
+            "lanes stay less warm: model {name}{of} panicked in a rehearsal, which harms no event: {}",
             told(panic.payload)
         ));
     }

@@ -18,8 +18,12 @@ use crate::abi::EventKind;
 use crate::os::clock::Clock;
 use crate::stages::{Stage, Triggers};
 
-/// Messages that are kept, so that several instruments stay warm.
+/// Messages that are kept of those that led to a signal, so that several instruments stay warm.
 const KEPT: usize = 4;
+
+/// Place of the last message that only updated a state. What such a message needs is not the
+/// same code.
+const UPDATE: usize = KEPT;
 
 /// One message of so many is kept. A prime number: a step that divides a feed's pattern would
 /// find the same instrument each time.
@@ -35,13 +39,19 @@ const INTERVAL: Duration = Duration::from_micros(100);
 /// A rehearsal is followed by at least this many times its own length without one.
 const REST: u64 = 99;
 
-/// A stage that takes longer is left out of rehearsals: a message that comes meanwhile would
-/// wait for it.
+/// Longest rest: a rehearsal in which the lane was taken off its core says little.
+const LONGEST_REST: Duration = Duration::from_millis(50);
+
+/// A stage that takes longer although it is warm is left out of rehearsals: a message that
+/// comes meanwhile would wait for it.
 const LONGEST_STAGE: Duration = Duration::from_micros(1);
 
-/// So many rehearsals in which a stage was too long, one after the other, show that it is long
-/// when it is warm, too.
-const TOO_LONG: u8 = 16;
+/// A stage that takes this many times as long is left out after two rehearsals.
+const FAR_TOO_LONG: u64 = 16;
+
+/// The score at which a stage is left out. A rehearsal in which it was too long adds 1, or half
+/// of this if it was far too long; one in which it was not takes 1 away.
+const LEFT_OUT: u8 = 16;
 
 /// Whether lanes that spin keep themselves warm, and how often.
 ///
@@ -127,6 +137,36 @@ impl Warm {
     }
 }
 
+/// Lets the host's thread, which may poll all the time, look for something to rehearse only so
+/// often.
+#[derive(Debug)]
+pub(crate) struct Looks {
+    /// TSC ticks.
+    interval: u64,
+    last: u64,
+}
+
+impl Looks {
+    /// `None` where reading the clock is a system call.
+    pub(crate) fn new(interval: Duration, clock: &Clock) -> Option<Self> {
+        clock.reads_tsc().then(|| Self {
+            interval: clock.ticks(interval.as_nanos() as u64),
+            last: 0,
+        })
+    }
+
+    /// Call it after an empty poll. Returns whether it is time to look.
+    #[inline]
+    pub(crate) fn is_due(&mut self, clock: &Clock) -> bool {
+        let now = clock.now();
+        let is_due = now.wrapping_sub(self.last) >= self.interval;
+        if is_due {
+            self.last = now;
+        }
+        is_due
+    }
+}
+
 /// How lanes rehearse.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rehearsing {
@@ -140,9 +180,10 @@ pub(crate) struct Rehearsing {
 pub(super) struct Rehearsal {
     clock: Clock,
     triggers: Triggers,
-    kept: [Box<[u64]>; KEPT],
-    /// How many of them hold a message.
+    kept: [Box<[u64]>; KEPT + 1],
+    /// How many of the first hold a message.
     filled: usize,
+    has_update: bool,
     /// Index of the one to overwrite next.
     oldest: usize,
     /// Index of the one to rehearse next.
@@ -154,13 +195,14 @@ pub(super) struct Rehearsal {
     interval: u64,
     due: u64,
     began: u64,
-    /// What a rehearsal usually takes.
-    usual: u64,
+    longest_rest: u64,
     longest_stage: u64,
     /// Whether a message has come since the last look.
     pub(super) was_busy: bool,
     /// Whether none had come between the last two looks.
     was_quiet: bool,
+    /// Whether the same message was rehearsed just before, so that everything is warm.
+    is_second: bool,
     too_long: [u8; Stage::ALL.len()],
 }
 
@@ -174,22 +216,25 @@ impl Rehearsal {
         polls_per_look: u32,
     ) -> Option<Self> {
         let ticks = |time: Duration| clock.ticks(time.as_nanos() as u64);
+        let interval = ticks(rehearsing.interval);
         clock.reads_tsc().then(|| Self {
             triggers: rehearsing.triggers,
             kept: std::array::from_fn(|_| vec![u64::MAX; words].into_boxed_slice()),
             filled: 0,
+            has_update: false,
             oldest: 0,
             next: 0,
             until_kept: 1,
             polls_per_look,
             until_look: polls_per_look,
-            interval: ticks(rehearsing.interval),
+            interval,
             due: 0,
             began: 0,
-            usual: 0,
+            longest_rest: interval.max(ticks(LONGEST_REST)),
             longest_stage: ticks(LONGEST_STAGE),
             was_busy: false,
             was_quiet: false,
+            is_second: false,
             too_long: [0; Stage::ALL.len()],
             clock: clock.clone(),
         })
@@ -204,22 +249,24 @@ impl Rehearsal {
         }
     }
 
-    /// Keeps the message if it led to a signal, or else the next one that does.
+    /// Keeps the message if it led to a signal, or else the next one that does. Until that one
+    /// comes, the last that only updated a state is kept.
     #[inline(never)]
     fn keep(&mut self, words: &[u64], kind: Option<EventKind>, trace: &Trace) {
         self.until_kept = 1;
         // An index price has no instrument of its own, and so no state for a rehearsal.
-        let answers =
-            kind.is_none_or(|kind| kind != EventKind::IndexPrice && self.triggers.has(kind));
-        let kept = &mut self.kept[self.oldest];
-        // Empty while its message is out for a rehearsal that this one came before.
-        if trace.is_rehearsal() || !trace.came_through() || !answers || kept.is_empty() {
+        if kind == Some(EventKind::IndexPrice) || trace.refused {
             return;
         }
-        self.until_kept = KEEP_EVERY;
-        kept.copy_from_slice(words);
-        self.oldest = (self.oldest + 1) % KEPT;
-        self.filled = (self.filled + 1).min(KEPT);
+        if kind.is_some_and(|kind| !self.triggers.has(kind)) {
+            self.kept[UPDATE].copy_from_slice(words);
+            self.has_update = true;
+        } else if trace.came_through() {
+            self.until_kept = KEEP_EVERY;
+            self.kept[self.oldest].copy_from_slice(words);
+            self.oldest = (self.oldest + 1) % KEPT;
+            self.filled = (self.filled + 1).min(KEPT);
+        }
     }
 
     /// Call it after an empty poll. Returns whether it is time for a rehearsal.
@@ -245,46 +292,75 @@ impl Rehearsal {
             // The messages until now have warmed everything.
             self.due = self.due.max(now.saturating_add(self.interval));
         }
+        // A clock that was set back must not end the rehearsals.
+        self.due = self.due.min(now.saturating_add(self.longest_rest));
         now >= self.due
     }
 
-    /// Begins a rehearsal: returns its message, which must be [put back](Self::put_back).
+    /// Puts a rehearsal off that cannot take place now.
     #[cold]
-    pub(super) fn begin(&mut self) -> Box<[u64]> {
-        self.began = self.clock.now();
-        std::mem::take(&mut self.kept[self.next])
+    pub(super) fn postpone(&mut self) {
+        self.due = self.clock.now().saturating_add(self.interval);
     }
 
-    /// Puts back the message of a rehearsal that has ended, or did not take place.
+    /// Begins a rehearsal: puts its message into `spare`. The message's own place has what was
+    /// there before, until [`end`](Self::end) exchanges them again.
     #[cold]
-    pub(super) fn put_back(&mut self, words: Box<[u64]>) {
-        self.kept[self.next] = words;
-        self.next = (self.next + 1) % self.filled.max(1);
+    pub(super) fn begin(&mut self, spare: &mut Box<[u64]>) {
+        self.began = self.clock.now();
+        std::mem::swap(&mut self.kept[self.next], spare);
     }
 
     /// Ends a rehearsal: says when the next one is due, and which stages it leaves out.
     #[cold]
-    pub(super) fn end(&mut self, trace: &mut Trace) {
+    pub(super) fn end(&mut self, took_place: bool, spare: &mut Box<[u64]>, trace: &mut Trace) {
+        std::mem::swap(&mut self.kept[self.next], spare);
+        if !took_place {
+            self.go_on();
+            return;
+        }
         let now = self.clock.now();
-        let took = now.saturating_sub(self.began);
-        // One in which the lane was taken off its core says little.
-        let took = took.min(2 * self.usual + self.interval / REST);
-        self.usual = (7 * self.usual + took) / 8;
-        let rest = self.interval.max(self.usual.saturating_mul(REST));
-        self.due = now.saturating_add(rest);
-        for stage in Stage::ALL {
-            let Some(work) = trace.work(stage) else {
-                continue;
+        let rest = now.saturating_sub(self.began).saturating_mul(REST);
+        let works = trace.rehearsed_work(now);
+        if self.is_second {
+            self.judge(&works, trace);
+        } else if works
+            .iter()
+            .flatten()
+            .any(|&(_, work)| work > self.longest_stage)
+        {
+            // All may have been cold. Another one right behind it shows.
+            self.is_second = true;
+            self.due = now;
+            return;
+        }
+        self.due = now.saturating_add(rest.clamp(self.interval, self.longest_rest));
+        self.go_on();
+    }
+
+    /// Has later rehearsals leave out the stages that are too long.
+    fn judge(&mut self, works: &[Option<(Stage, u64)>], trace: &mut Trace) {
+        for &(stage, work) in works.iter().flatten() {
+            let score = &mut self.too_long[stage as usize];
+            *score = match work {
+                _ if work > FAR_TOO_LONG * self.longest_stage => *score + LEFT_OUT / 2,
+                _ if work > self.longest_stage => *score + 1,
+                _ => score.saturating_sub(1),
             };
-            let count = &mut self.too_long[stage as usize];
-            *count = if work > self.longest_stage {
-                *count + 1
-            } else {
-                0
-            };
-            if *count == TOO_LONG {
+            if *score >= LEFT_OUT {
                 trace.leave_out(stage);
             }
+        }
+    }
+
+    /// Goes on to the next message.
+    fn go_on(&mut self) {
+        self.is_second = false;
+        self.next += 1;
+        if self.next == self.filled && self.has_update {
+            self.next = UPDATE;
+        } else if self.next >= self.filled {
+            self.next = 0;
         }
     }
 }

@@ -84,7 +84,10 @@ impl Accept<Events> for ShardsOutlet {
         if matches!(event.body, Body::IndexPrice(_)) {
             return self.send_to_all(event, trace);
         }
-        let id = event.meta.instrument;
+        let id = match event.meta.instrument {
+            InstrumentId::SHADOW => trace.rehearsed,
+            id => id,
+        };
         if id.0 >= self.heard {
             self.hear_of(id, event.pair);
         }

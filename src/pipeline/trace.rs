@@ -25,11 +25,17 @@ pub(crate) struct Trace {
     /// One bit for each stage that has worked.
     worked: u8,
     pub(super) updated_only: bool,
+    /// Whether ingest has refused it.
+    pub(super) refused: bool,
     last: u64,
     /// 1 for a message, 0 for a rehearsal of one: what counters add.
     weight: u64,
+    /// The instrument of the message that is rehearsed. Stages are given none of the real ones.
+    pub(super) rehearsed: InstrumentId,
     /// One bit for each stage that rehearsals leave out.
     left_out: u8,
+    /// When each stage of a rehearsal began; 0 if it has not.
+    entered: [u64; Stage::ALL.len()],
     /// Of the lane's inlet, if the lane rehearses.
     pub(super) watch: Option<Watch>,
 }
@@ -53,9 +59,12 @@ impl Trace {
             work: [0; Stage::ALL.len()],
             worked: 0,
             updated_only: false,
+            refused: false,
             last: 0,
             weight: 1,
+            rehearsed: InstrumentId::SHADOW,
             left_out: 0,
+            entered: [0; Stage::ALL.len()],
             watch: None,
         }
     }
@@ -67,18 +76,20 @@ impl Trace {
         self.worked = 0;
         self.updated_only = false;
         self.sampled = self.clock.is_on() && self.sample.takes();
+        self.refused = false;
         self.weight = 1;
     }
 
-    /// Begins a rehearsal: it is neither counted nor recorded. The ends of all stages are
-    /// stamped, for [`work`](Self::work).
+    /// Begins a rehearsal: it is neither counted nor recorded.
     pub(super) fn begin_rehearsal(&mut self) {
         self.picked = self.clock.stamp();
         self.last = self.picked;
         self.worked = 0;
         self.updated_only = false;
-        self.sampled = self.clock.is_on();
+        self.refused = false;
+        self.sampled = false;
         self.weight = 0;
+        self.entered = [0; Stage::ALL.len()];
     }
 
     /// Whether the message is rehearsed: it must have no effect.
@@ -93,24 +104,11 @@ impl Trace {
         self.weight
     }
 
-    /// The instrument that stages are given: in a rehearsal none of the real ones.
-    #[inline]
-    pub(super) fn subject(&self, instrument: InstrumentId) -> InstrumentId {
-        if self.is_rehearsal() {
-            InstrumentId::SHADOW
-        } else {
-            instrument
-        }
-    }
-
-    /// Whether this is a rehearsal that ends before the stage: it leaves the stage out, or a
-    /// message has come meanwhile.
-    #[inline]
-    pub(super) fn ends_before(&self, stage: Stage) -> bool {
-        self.weight == 0 && self.breaks_off(stage)
-    }
-
-    fn breaks_off(&self, stage: Stage) -> bool {
+    /// Whether this rehearsal ends before the stage: later ones leave it out, or a message has
+    /// come meanwhile.
+    pub(super) fn breaks_off(&mut self, stage: Stage) -> bool {
+        // With timing off, too.
+        self.entered[stage as usize] = self.clock.now();
         self.left_out & 1 << stage as u8 != 0
             || self.watch.as_ref().is_some_and(Watch::sees_message)
     }
@@ -120,10 +118,18 @@ impl Trace {
         self.left_out |= 1 << stage as u8;
     }
 
-    /// Ticks that the stage worked on this message, if that is known.
-    pub(super) fn work(&self, stage: Stage) -> Option<u64> {
-        let has_worked = self.sampled && self.worked & 1 << stage as u8 != 0;
-        has_worked.then(|| self.work[stage as usize])
+    /// Ticks that factor and model worked in a rehearsal that ends now, as far as they did.
+    pub(super) fn rehearsed_work(&self, now: u64) -> [Option<(Stage, u64)>; 2] {
+        let [_, factor, model, _] = self.entered;
+        let work = |stage: Stage, from: u64, to: u64| {
+            let did = from != 0 && self.left_out & 1 << stage as u8 == 0;
+            did.then(|| (stage, to.saturating_sub(from)))
+        };
+        let factor_ends = if model != 0 { model } else { now };
+        [
+            work(Stage::Factor, factor, factor_ends),
+            work(Stage::Model, model, now),
+        ]
     }
 
     /// Whether the message went through all of the lane's stages.

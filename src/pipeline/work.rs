@@ -46,6 +46,8 @@ pub(crate) struct Work<W, A, I> {
     recorder: Recorder,
     counters: Arc<Counters>,
     rehearsal: Option<Rehearsal>,
+    /// The message that is rehearsed.
+    spare: Box<[u64]>,
     /// Empty polls.
     looks: u32,
     takes: PhantomData<fn(W)>,
@@ -68,6 +70,7 @@ impl<W: Wire, A: Accept<W>, I: Inlet> Work<W, A, I> {
             recorder,
             counters,
             rehearsal: None,
+            spare: Box::default(),
             looks: 0,
             takes: PhantomData,
         }
@@ -77,47 +80,51 @@ impl<W: Wire, A: Accept<W>, I: Inlet> Work<W, A, I> {
     pub(crate) fn rehearsing(mut self, how: &Rehearsing, clock: &Clock, polls: u32) -> Self {
         if let Some(spares) = self.inlet.spares() {
             self.rehearsal = Rehearsal::new(how, clock, spares.words, polls);
+            self.spare = vec![u64::MAX; spares.words].into_boxed_slice();
             self.trace.watch = Some(spares.watch);
         }
         self
     }
 
-    /// What the work does when it finds no message. Returns a message to rehearse now and then.
+    /// What the work itself does when it finds no message; the thread that has it waits. Returns whether there is now a spare message
+    /// to rehearse.
     #[inline]
-    fn idle(&mut self) -> Option<Box<[u64]>> {
+    fn idle(&mut self) -> bool {
         // Not each time: that would often take away a line that is being written.
         self.looks = self.looks.wrapping_add(1);
         if self.looks.is_multiple_of(LOOKS_PER_PREFETCH) {
             self.inlet.prefetch();
         }
-        let rehearsal = self.rehearsal.as_mut()?;
-        rehearsal.is_due().then(|| self.begin_rehearsal()).flatten()
+        let rehearsal = self.rehearsal.as_mut();
+        rehearsal.is_some_and(Rehearsal::is_due) && self.begin_rehearsal()
     }
 
     #[cold]
-    fn begin_rehearsal(&mut self) -> Option<Box<[u64]>> {
+    fn begin_rehearsal(&mut self) -> bool {
         if !self.head.may_rehearse() {
-            return None;
+            if let Some(rehearsal) = &mut self.rehearsal {
+                rehearsal.postpone();
+            }
+            return false;
         }
         if let Some(watch) = &mut self.trace.watch {
             self.inlet.renew(watch);
         }
-        self.rehearsal.as_mut().map(Rehearsal::begin)
+        if let Some(rehearsal) = &mut self.rehearsal {
+            rehearsal.begin(&mut self.spare);
+        }
+        true
     }
 
-    /// Puts back the message of a rehearsal. Returns whether that took place: a real message
-    /// may have come just before it.
+    /// Ends a rehearsal, which has not taken place if a message came just before it.
     #[cold]
-    fn end_rehearsal(&mut self, words: Box<[u64]>) -> bool {
-        let took_place = self.trace.is_rehearsal();
+    fn end_rehearsal(&mut self, took_place: bool) {
         if let Some(rehearsal) = &mut self.rehearsal {
-            rehearsal.put_back(words);
-            if took_place {
-                rehearsal.end(&mut self.trace);
-                self.counters.bump(Counter::Rehearsals);
-            }
+            rehearsal.end(took_place, &mut self.spare, &mut self.trace);
         }
-        took_place
+        if took_place {
+            self.counters.bump(Counter::Rehearsals);
+        }
     }
 }
 
@@ -130,46 +137,53 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     fn turn(&mut self) -> usize {
         let mut handled = 0;
-        // The message to rehearse if there is no other.
-        let mut spare: Option<Box<[u64]>> = None;
+        let mut rehearses = false;
         while handled < BATCH {
             let (head, trace) = (&mut self.head, &mut self.trace);
             let rehearsal = &mut self.rehearsal;
-            let received = self.inlet.try_receive(spare.as_deref(), |received| {
-                let words = received.words;
+            let spare = rehearses.then_some(&*self.spare);
+            let received = self.inlet.try_receive(spare, |received| {
+                let (words, is_spare) = (received.words, received.is_spare);
                 if let Some(marker) = received.missed {
                     head.on_marker(marker);
                 }
                 if let Some(marker) = W::marker(words) {
                     head.on_marker(marker);
-                    return None;
+                    return (None, is_spare);
                 }
-                if received.is_spare {
+                if is_spare {
                     trace.begin_rehearsal();
                 } else {
                     trace.begin();
                 }
-                let (message, published) = W::decode(words);
+                let (mut message, published) = W::decode(words);
+                if is_spare && let Some(meta) = W::meta(&mut message) {
+                    trace.rehearsed = meta.rehearse();
+                }
                 head.accept(&message, trace);
-                if let Some(rehearsal) = rehearsal {
+                if let Some(rehearsal) = rehearsal
+                    && !is_spare
+                {
                     rehearsal.see(words, W::kind(&message), trace);
                 }
-                Some(published)
+                (Some(published), is_spare)
             });
-            let Some(message) = received else {
+            let Some((message, is_rehearsal)) = received else {
                 if handled == 0 {
                     self.head.flush(&mut self.trace);
-                    spare = self.idle();
-                    if spare.is_some() {
+                    rehearses = self.idle();
+                    if rehearses {
                         continue;
                     }
                 }
                 break;
             };
-            if let Some(words) = spare.take()
-                && self.end_rehearsal(words)
-            {
-                break;
+            if rehearses {
+                rehearses = false;
+                self.end_rehearsal(is_rehearsal);
+                if is_rehearsal {
+                    continue;
+                }
             }
             if let Some(published) = message {
                 let trace = &mut self.trace;

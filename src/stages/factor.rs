@@ -73,6 +73,8 @@ pub struct Factor {
     instruments: Items<Instrument>,
     /// The place that belongs to no instrument, as in each bank.
     shadow: InstrumentId,
+    /// Whether no instrument is known yet.
+    is_new: bool,
     pairs: Items<Pair>,
     /// What the instruments are, by number.
     names: Arc<Names>,
@@ -160,6 +162,7 @@ impl Factor {
             triggers,
             instruments: places,
             shadow,
+            is_new: true,
             pairs: Items::new(pairs, || pair),
             names,
             shard: None,
@@ -299,9 +302,14 @@ impl Factor {
     #[cold]
     fn join_pair(&mut self, id: InstrumentId, pair: PairId) {
         if let Some(instrument) = self.names.instrument(self.number(id)) {
+            // The state that belongs to none gets to know the first one.
+            let is_first = std::mem::take(&mut self.is_new);
             for (place, bank) in self.banks.iter_mut().enumerate() {
                 self.at = place;
                 bank.on_instrument(id, instrument);
+                if is_first {
+                    bank.on_instrument(self.shadow, instrument);
+                }
             }
         }
         let pair = &mut self.pairs[pair.index()];

@@ -50,8 +50,8 @@ pub struct ModelStage {
 pub struct ModelPanic {
     /// The model.
     pub model: ModelId,
-    /// Of which instrument the vector was. If it was [`InstrumentId::SHADOW`], the model is not
-    /// in quarantine: it is not run on such vectors any more.
+    /// The instrument of the vector. If it is [`InstrumentId::SHADOW`], the model is not in
+    /// quarantine; it was reset, and is not run on such vectors any more.
     pub instrument: InstrumentId,
     /// What it panicked with.
     pub payload: Payload,
@@ -197,6 +197,8 @@ impl ModelStage {
                     Ok(()) => runs = true,
                     Err(payload) if instrument == InstrumentId::SHADOW => {
                         slot.rehearses = false;
+                        // It may have been left in the middle of a change.
+                        model.reset();
                         panicked(ModelPanic {
                             model: ModelId((self.first + id) as u8),
                             instrument,

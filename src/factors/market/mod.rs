@@ -176,12 +176,6 @@ impl FactorSet<15> for Market {
     }
 
     #[inline]
-    // The window is read whole. Of the times, an event reads a few lines, which are not known here.
-    fn prefetch(&self) {
-        prefetch::value(self);
-        self.window.prefetch();
-    }
-
     fn on_depth(&mut self, depth: &Depth<'_>) {
         let (bid, ask) = (depth.bid_price[0], depth.ask_price[0]);
         let (bid_volume, ask_volume) = (depth.bid_volume[0], depth.ask_volume[0]);
@@ -219,6 +213,12 @@ impl FactorSet<15> for Market {
     fn on_index_price(&mut self, index: &IndexPrice) {
         self.index = index.price;
         self.update_basis();
+    }
+
+    // The window is read whole. Of the times, an event reads a few lines, which are not known here.
+    fn prefetch(&self) {
+        prefetch::value(self);
+        self.window.prefetch();
     }
 
     #[inline]

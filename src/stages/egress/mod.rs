@@ -96,8 +96,7 @@ impl Egress {
         }
     }
 
-    /// Takes back the number of the signal that was published last, of which no one knows: a
-    /// rehearsal's.
+    /// Takes back the last signal's number. Only for a rehearsal's, which was not published.
     #[inline]
     pub fn take_back(&mut self) {
         self.last -= 1;

@@ -2,11 +2,18 @@
 
 use super::*;
 
+/// In messages that are not published.
+const REHEARSED: u64 = 100;
+/// In the message that a receiver gets if there is none.
+const SPARE: u64 = 200;
+
 /// A lane that sends 0, 1 and 2, more than the ring has slots, and the receiver.
 fn lane_of_three() -> (loom::thread::JoinHandle<()>, Receiver) {
     let (mut sender, receiver) = ring(2, 1);
     let lane = loom::thread::spawn(move || {
         for number in 0..3 {
+            // What is not published must not be seen, nor get in the way.
+            let _ = sender.try_send_or_rehearse(false, |words| words[0] = REHEARSED);
             while sender.try_send(|words| words[0] = number).is_err() {
                 loom::thread::yield_now();
             }
@@ -17,9 +24,9 @@ fn lane_of_three() -> (loom::thread::JoinHandle<()>, Receiver) {
 
 fn next(receiver: &mut Receiver) -> u64 {
     loop {
-        match receiver.try_receive(|words| words[0]) {
+        match receiver.try_receive_or(Some(&[SPARE]), |_, words| words[0]) {
+            Some(SPARE) | None => loom::thread::yield_now(),
             Some(received) => return received,
-            None => loom::thread::yield_now(),
         }
     }
 }

@@ -117,29 +117,12 @@ impl Slots {
         fill(bytemuck::cast_slice_mut(lines))
     }
 
-    /// Lets `take` read the message at `place`.
-    ///
-    /// # Safety
-    ///
-    /// `place` is 0 or came from this memory's [`after`](Self::after) or
-    /// [`behind`](Self::behind), and no one writes the message there until `take` has
-    /// returned.
-    #[inline]
-    pub(super) unsafe fn read<R>(&self, place: usize, take: impl FnOnce(&[u64]) -> R) -> R {
-        // SAFETY: the caller's promise lasts until `take` returns, which is as long as
-        // `words` live.
-        let words = unsafe { self.get(place) };
-        #[cfg(loom)]
-        return self._owner.watched[place / self.per_message].with(|_| take(words));
-        #[cfg(not(loom))]
-        take(words)
-    }
-
     /// The message at `place`.
     ///
     /// # Safety
     ///
-    /// As for [`read`](Self::read), for as long as the message is used.
+    /// `place` is 0 or came from this memory's [`after`](Self::after) or
+    /// [`behind`](Self::behind), and no one writes the message there as long as it is used.
     #[inline]
     pub(super) unsafe fn get(&self, place: usize) -> &[u64] {
         debug_assert!(place < self.lines && place.is_multiple_of(self.per_message));
@@ -150,6 +133,12 @@ impl Slots {
         let lines =
             unsafe { std::slice::from_raw_parts(self.base.add(place).as_ptr(), self.per_message) };
         bytemuck::cast_slice(lines)
+    }
+
+    /// Lets loom see that the message at `place` is read until this is dropped.
+    #[cfg(loom)]
+    pub(super) fn reading(&self, place: usize) -> loom::cell::ConstPtr<()> {
+        self._owner.watched[place / self.per_message].get()
     }
 
     /// Prefetches the message's lines, whichever core has them. Nothing is read.

@@ -278,17 +278,7 @@ impl Receiver {
     /// The slot is freed only after `take` has returned. If `take` panics, the message stays.
     #[inline(always)]
     pub fn try_receive<R>(&mut self, take: impl FnOnce(&[u64]) -> R) -> Option<R> {
-        if self.received == self.known && self.look() == 0 {
-            return None;
-        }
-        if self.received + 1 < self.known {
-            self.slots.prefetch(self.slots.after(self.place));
-        }
-        // SAFETY: `published` has announced the message at `place`, and it is not written
-        // again before it is freed. This is the only receiver.
-        let taken = unsafe { self.slots.read(self.place, take) };
-        self.free(1);
-        Some(taken)
+        self.try_receive_or(None, |_, words| take(words))
     }
 
     /// As [`try_receive`](Self::try_receive). If no message waits, `take` gets `spare`,
@@ -318,7 +308,11 @@ impl Receiver {
             // again before it is freed, below. This is the only receiver.
             unsafe { self.slots.get(self.place) }
         };
+        #[cfg(loom)]
+        let _reads = (!is_spare).then(|| self.slots.reading(self.place));
         let taken = take(is_spare, words);
+        #[cfg(loom)]
+        drop(_reads);
         if !is_spare {
             self.free(1);
         }

@@ -170,3 +170,29 @@ fn an_inlined_poll_reads_the_rings_count_and_keeps_its_own() {
     assert!(users.are_gone());
     assert_eq!(PLACE.load(Ordering::Relaxed), 8);
 }
+
+#[test]
+fn what_is_rehearsed_is_never_seen_wherever_the_ring_stands() {
+    let (mut sender, mut receiver) = ring(3, 2);
+    let mut next = 0;
+    for _ in 0..8 {
+        for waiting in 0..=3 {
+            for _ in 0..waiting {
+                let rehearsed = sender.try_send_or_rehearse(false, |words| words.fill(u64::MAX));
+                assert_eq!(rehearsed, Ok(()));
+                assert!(sender.try_send(|words| words.fill(next)).is_ok());
+                next += 1;
+            }
+            assert_eq!(sender.has_room(), waiting < 3);
+            let rehearsed = sender.try_send_or_rehearse(false, |words| words.fill(u64::MAX));
+            assert_eq!(rehearsed.is_ok(), waiting < 3);
+            for expected in next - waiting..next {
+                let spare = [u64::MAX - 1; 2];
+                let received =
+                    receiver.try_receive_or(Some(&spare), |is_spare, words| (is_spare, words[1]));
+                assert_eq!(received, Some((false, expected)));
+            }
+            assert_eq!(receiver.try_receive(|words| words[0]), None);
+        }
+    }
+}

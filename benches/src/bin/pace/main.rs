@@ -60,6 +60,8 @@ enum Between {
     Silent,
     /// Calls signal_poll_callbacks all the time
     Polls,
+    /// Polls inlined: calls only when there is a signal
+    Inlined,
 }
 
 /// What is compared.
@@ -148,6 +150,7 @@ fn run(args: &Args) -> Result<Ended, String> {
     let host = match args.host {
         Between::Silent => "makes no call",
         Between::Polls => "polls",
+        Between::Inlined => "polls inlined",
     };
     let run = format!(
         "{repetitions} repetitions of {} s a gap and way, in turn; market + move.onnx; between two events\n\
@@ -233,7 +236,10 @@ fn show(setup: &Setup, rows: &[Row]) {
         let cold = rows
             .iter()
             .find(|of| of.gap_ns == row.gap_ns && of.way == cold);
-        let ratio = cold.map_or(0.0, |cold| p50(row) / p50(cold));
+        let cold = cold.filter(|cold| cold.valid && row.valid);
+        let ratio = cold.map_or("-".to_owned(), |cold| {
+            format!("{:.2}", p50(row) / p50(cold))
+        });
         table.row(
             &time(row.gap_ns as f64),
             [
@@ -248,7 +254,7 @@ fn show(setup: &Setup, rows: &[Row]) {
                 time(max),
                 count.to_string(),
                 row.late.to_string(),
-                format!("{ratio:.2}"),
+                ratio,
                 if row.valid { "" } else { "INVALID" }.to_owned(),
             ],
         );

@@ -94,12 +94,12 @@ pub fn measure(setup: &Setup, gap: Duration, way: Way) -> Result<(Figures, u64),
         }
         for other in 0..events {
             due += step;
-            if setup.pollute > 0 {
-                black_box(memory.iter().sum::<u64>());
-            }
+            black_box(black_box(&memory).iter().sum::<u64>());
             while stamps.raw() < due {
-                if setup.host == Between::Polls {
-                    driver.host.poll_call();
+                match setup.host {
+                    Between::Silent => {}
+                    Between::Polls => drop(driver.host.poll_call()),
+                    Between::Inlined => driver.host.poll(),
                 }
             }
             if other + 1 < events {
