@@ -23,7 +23,7 @@ pub(crate) fn group_memory() -> Option<GroupMemory> {
     group_memory_in(Path::new("/"))
 }
 
-/// Why there may be a limit that [`group_memory`] does not know of, if so.
+/// Why there may be a limit that `group_memory` does not know of, if so.
 pub fn group_memory_unknown() -> Option<String> {
     let why = groups::seen(Path::new("/"), "memory").unseen?;
     Some(format!(
