@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::{door, handle_table};
+use crate::os::cores;
 use crate::os::memory;
+use crate::os::parker::Parker;
 use crate::os::stderr::say_parts;
 use crate::os::this_thread::Key;
 use crate::os::threads::{self, Wanted, roster};
-use crate::os::time;
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -68,17 +69,21 @@ fn watch() {
 }
 
 fn look() {
+    let parker = Parker::new();
+    let mut had_ended = false;
     loop {
-        time::sleep(INTERVAL);
-        if roster::host_has_ended() {
+        // A park is no call that a sandbox refuses where it refuses to sleep.
+        parker.park_timeout(INTERVAL);
+        let has_ended = roster::host_has_ended();
+        // Twice in a row.
+        if has_ended && had_ended {
             handle_table::destroy_all();
             // Once more: a model that was dropped may have made a thread.
             if roster::host_has_ended() {
-                // SAFETY: glibc's last thread makes this call; no thread of the host's is left that
-                // could run beside it.
-                unsafe { libc::exit(0) };
+                leave();
             }
         }
+        had_ended = has_ended;
         if roster::has_others() {
             continue;
         }
@@ -88,4 +93,14 @@ fn look() {
             return;
         }
     }
+}
+
+/// Ends the process as its last thread would. The host's handlers of `exit` run, and find what they
+/// would have found there: no signal blocked, and the process' cores.
+fn leave() -> ! {
+    let _ = cores::widen_own_mask();
+    threads::unblock_signals();
+    // SAFETY: glibc's last thread makes this call; no thread of the host's is left that could run
+    // beside it.
+    unsafe { libc::exit(0) }
 }

@@ -151,19 +151,37 @@ pub struct Thread<'a> {
     pub cores: &'a str,
 }
 
-/// Looks at the threads of this process. Takes no memory.
+/// Looks at the threads of this process, at some of them more than once. Takes no memory.
 ///
 /// # Errors
 ///
 /// Why the kernel does not say which there are, or where one of them may run. `each` has
 /// seen those of which it does.
-pub fn each_thread(each: impl FnMut(Thread<'_>)) -> io::Result<()> {
-    each_thread_in("", each)
+pub fn each_thread(mut each: impl FnMut(Thread<'_>)) -> io::Result<()> {
+    each_thread_in("", &mut each)
+}
+
+/// The kernel's list leaves out threads that live while others end: it is read again until as many
+/// were seen as there are.
+fn each_thread_in(root: &str, each: &mut dyn FnMut(Thread<'_>)) -> io::Result<()> {
+    const MOST: usize = 8;
+    for _ in 0..MOST {
+        let before = threads_at_once_in(root);
+        let mut seen = 0;
+        each_listed_thread(root, &mut |thread| {
+            seen += 1;
+            each(thread);
+        })?;
+        if before.is_none_or(|before| before == seen) && before == threads_at_once_in(root) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// A call of its own: its buffers must not lie on the host's stack for longer.
 #[inline(never)]
-fn each_thread_in(root: &str, mut each: impl FnMut(Thread<'_>)) -> io::Result<()> {
+fn each_listed_thread(root: &str, each: &mut dyn FnMut(Thread<'_>)) -> io::Result<()> {
     let mut path = [0; MAX_PATH];
     let mut unknown = None;
     files::each_number(
@@ -204,6 +222,19 @@ pub fn first_thread_has_ended() -> bool {
     let mut has_ended = false;
     let read = files::each_line(c"/proc/self/status", |line| has_ended |= says_ended(line));
     read.is_ok() && has_ended
+}
+
+/// Number of threads of this process, a first thread that has ended included. Unlike a list of
+/// them, it is of one moment. Takes no memory.
+pub fn threads_at_once() -> Option<usize> {
+    threads_at_once_in("")
+}
+
+fn threads_at_once_in(root: &str) -> Option<usize> {
+    let (mut path, mut threads) = ([0; MAX_PATH], Field::default());
+    let path = c_path(format_args!("{root}/proc/self/status"), &mut path).ok()?;
+    files::each_line(path, |line| threads.take(line, b"Threads:")).ok()?;
+    threads.text()?.parse().ok()
 }
 
 /// Whether this line of a thread's `status` says that it has ended.
@@ -354,7 +385,7 @@ mod tests {
         let cores = || -> io::Result<Vec<String>> {
             let mut cores = Vec::new();
             let root = root.path().to_str().unwrap();
-            each_thread_in(root, |thread| cores.push(thread.cores.to_owned()))?;
+            each_thread_in(root, &mut |thread| cores.push(thread.cores.to_owned()))?;
             Ok(cores)
         };
         assert!(cores().is_err());

@@ -155,7 +155,7 @@ SCENARIO(files_that_are_cut_just_before_a_write) {
         CHECK(recording.comes([&] { return cut_before_write == nullptr; }));
         if (error == 0) {
           recording.begin();
-          CHECK(recording.is_degraded(cut, "someone cut it"));
+          CHECK(recording.comes([&] { return recording.is_degraded(cut, "someone cut it"); }));
         } else {
           CHECK(recording.comes([&] {
             return is_capture ? recording.engine.stats().capture_failed > 0

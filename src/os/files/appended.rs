@@ -143,8 +143,10 @@ impl Appended {
         match self.file.standing()? {
             Some(Standing { names: 0, .. }) if self.has_names => self.note_deleted(),
             Some(Standing { size, .. }) if size < self.len => {
-                self.note_cut();
-                self.go_on_behind(size)?;
+                if let Some(size) = self.cut_to()? {
+                    self.note_cut();
+                    self.go_on_behind(size)?;
+                }
             }
             // Someone may have added lines; to an empty file, too, which still wants its head.
             Some(Standing { size, .. }) if self.len > 0 => self.len = size,
@@ -158,20 +160,35 @@ impl Appended {
     fn has_lost_its_head(&mut self, written: usize) -> io::Result<bool> {
         match self.file.standing()? {
             Some(Standing { size, .. }) if size < self.len => {
+                let Some(size) = self.cut_to()? else {
+                    return Ok(false);
+                };
                 self.note_cut();
                 let behind = size.checked_sub(written as u64).unwrap_or(size);
-                match behind < self.head.len() as u64 {
-                    true => self.go_on_behind(behind).map(|()| true),
-                    false => self.go_on_behind(size).map(|()| false),
+                if behind < self.head.len() as u64 {
+                    self.file.empty()?;
+                    self.go_on_behind(0).map(|()| true)
+                } else {
+                    self.go_on_behind(size).map(|()| false)
                 }
             }
             _ => Ok(false),
         }
     }
 
+    /// How long the file is if it was cut. The kernel answered from what it knew; a file system of
+    /// another machine is asked now.
+    fn cut_to(&self) -> io::Result<Option<u64>> {
+        let size = self.file.length()?;
+        Ok((size < self.len).then_some(size))
+    }
+
     /// Goes on in a file of which someone has left `size` bytes.
     fn go_on_behind(&mut self, size: u64) -> io::Result<()> {
-        if size < self.head.len() as u64 {
+        if size == 0 {
+            self.len = 0;
+            Ok(())
+        } else if size < self.head.len() as u64 {
             self.len = 0;
             self.file.empty()
         } else {
@@ -191,7 +208,9 @@ impl Appended {
             Err(error) => {
                 let size = self.file.standing().ok().flatten().map(|found| found.size);
                 // A file that someone has cut must not get a gap of zeros.
-                if size.is_none_or(|size| size > self.len) {
+                // Nor must lines go that someone else has added.
+                let most = self.len + bytes.len() as u64;
+                if size.is_none_or(|size| size > self.len && size <= most) {
                     let _ = self.file.cut(self.len);
                 }
                 Err(error)

@@ -143,6 +143,12 @@ impl Output {
         Ok(found.filter(|_| self.is_regular))
     }
 
+    /// The file's length, as its file system says now. It may wait for a disk.
+    pub(super) fn length(&self) -> io::Result<u64> {
+        let about = super::about(self.file.get()?)?;
+        Ok(u64::try_from(about.st_size).unwrap_or(0))
+    }
+
     /// Has the file system write what it would write at a close, and say what it could not. A file
     /// that the host has closed has been through that.
     ///

@@ -162,6 +162,17 @@ const OF_THE_THREAD_ITSELF: [libc::c_int; 6] = [
     libc::SIGTRAP,
 ];
 
+/// Lets the calling thread, one of ours, take every signal: it is about to run code of the host's.
+pub(crate) fn unblock_signals() {
+    let mut none = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set is valid for writing and sigemptyset initialises it; pthread_sigmask with a
+    // valid `how` cannot fail.
+    unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
+    }
+}
+
 /// Blocks all signals of the calling thread, but for those of the thread itself, until it is
 /// dropped.
 struct AllSignalsBlocked {

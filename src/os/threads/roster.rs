@@ -47,16 +47,31 @@ pub(crate) fn has_others() -> bool {
 
 /// Whether all threads of the process but ours have ended. False if that is not known. The host
 /// then has no way to make another thread.
+///
+/// Threads are counted, not listed: the kernel's list leaves out threads that live while others end.
 pub(crate) fn host_has_ended() -> bool {
     // First, because in most processes it is the whole answer.
-    if !machine::first_thread_has_ended() {
-        return false;
+    machine::first_thread_has_ended() && are_alone(ours_alive, machine::threads_at_once)
+}
+
+/// Whether a process whose first thread has ended has no threads but that one, which stays until
+/// the process ends, and ours.
+fn are_alone(ours: impl Fn() -> usize, all: impl Fn() -> Option<usize>) -> bool {
+    // Those that live before and after have lived while all threads were counted.
+    let before = ours();
+    all() == Some(before + 1) && ours() == before
+}
+
+/// Number of our threads. One that was ended from outside leaves the roster here.
+fn ours_alive() -> usize {
+    for place in &OURS {
+        let id = place.load(Ordering::Relaxed);
+        if id != 0 && !this_thread::is_alive(id) {
+            // Unless it has just left by itself, and another one is there now.
+            let _ = place.compare_exchange(id, 0, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
-    let mut is_ours_alone = true;
-    let looked = machine::each_thread(|thread| {
-        is_ours_alone &= thread.has_ended || ids().any(|id| id == thread.id);
-    });
-    looked.is_ok() && is_ours_alone
+    ids().count()
 }
 
 fn ids() -> impl Iterator<Item = u32> {
@@ -86,5 +101,40 @@ mod tests {
     #[test]
     fn a_process_with_threads_of_its_own_has_not_ended() {
         assert!(!host_has_ended());
+    }
+
+    #[test]
+    fn we_are_alone_if_the_first_thread_is_all_that_is_counted_besides_ours() {
+        use std::cell::Cell;
+        for (ours, all, expected) in [
+            ([3, 3], Some(4), true),
+            ([3, 3], Some(5), false),
+            ([3, 3], Some(3), false),
+            // One of ours has ended or begun meanwhile.
+            ([3, 2], Some(4), false),
+            ([3, 4], Some(4), false),
+            ([3, 3], None, false),
+        ] {
+            let asked = Cell::new(0);
+            let next = || {
+                asked.set(asked.get() + 1);
+                ours[asked.get() - 1]
+            };
+            assert_eq!(are_alone(next, || all), expected, "{ours:?} of {all:?}");
+        }
+    }
+
+    #[test]
+    fn a_thread_that_is_gone_leaves_the_roster() {
+        // No kernel gives this number.
+        const GONE: u32 = i32::MAX as u32;
+        let free = OURS.iter().rev().find(|place| {
+            place
+                .compare_exchange(0, GONE, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        });
+        assert!(free.is_some() && ids().any(|id| id == GONE));
+        ours_alive();
+        assert!(!ids().any(|id| id == GONE));
     }
 }
