@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Config, Latency};
 use crate::error::Error;
 use crate::models::Check;
+use crate::os::claims;
 use crate::os::files::Place;
 use crate::telemetry::hops::Hop;
 
@@ -96,6 +97,8 @@ impl Config {
         }
         let mut inputs = self.inputs();
         inputs.extend_from_slice(others);
+        let claims = claims::paths().into_iter();
+        inputs.extend(claims.map(|path| NamedFile::new("the file of core claims", path)));
         check_apart(&inputs, &outputs).map_err(Error::Config)
     }
 }
@@ -136,6 +139,16 @@ pub fn check_apart(inputs: &[NamedFile], outputs: &[NamedFile]) -> Result<(), St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_output_is_not_the_file_of_core_claims() {
+        for path in claims::paths() {
+            let json = serde_json::json!({"capture": {"file": path}});
+            let config = Config::from_json(&json.to_string()).unwrap();
+            let error = config.check_paths(&[]).unwrap_err().to_string();
+            assert!(error.contains("the file of core claims"), "{error}");
+        }
+    }
 
     #[test]
     fn an_output_is_no_input_and_no_other_output() {

@@ -5,6 +5,7 @@
 //! ours is started that looks once a second, until we have no other threads. No lane looks.
 
 use std::ffi::c_void;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -52,16 +53,22 @@ fn watch() {
     if cfg!(thread_sanitizer) || !roster::has_others() || IS_WATCHED.swap(true, Ordering::AcqRel) {
         return;
     }
-    let started = match memory::allocator_gives_some() {
-        true => {
-            let aside = handle_table::aside().unwrap_or_default();
-            let wanted = Wanted::aside("signal-watch", "the watching thread", aside);
-            threads::spawn(wanted, look).map(drop)
-        }
-        false => Err("there is no memory".to_owned()),
-    };
-    if let Err(why) = started {
-        IS_WATCHED.store(false, Ordering::Release);
+    // An allocation that fails would end the host.
+    if !memory::allocator_gives_some() {
+        return not_watched(&"there is no memory");
+    }
+    let aside = handle_table::aside().unwrap_or_default();
+    let wanted = Wanted::aside("signal-watch", "the watching thread", aside);
+    if let Err(why) = threads::spawn(wanted, look) {
+        not_watched(&why);
+    }
+}
+
+/// Says so, once. The next thread that ends tries again.
+fn not_watched(why: &dyn fmt::Display) {
+    static IS_SAID: AtomicBool = AtomicBool::new(false);
+    IS_WATCHED.store(false, Ordering::Release);
+    if !IS_SAID.swap(true, Ordering::Relaxed) {
         say_parts(format_args!(
             "{why}: if all threads of this process end without signal_destroy, the process goes on"
         ));

@@ -60,6 +60,9 @@ impl std::fmt::Display for Claim {
     }
 }
 
+/// A byte that stands for no core.
+const PROBE: u64 = 3 * MAX_CORES as u64;
+
 static STATE: Mutex<State> = Mutex::new(State::new());
 
 struct State {
@@ -92,7 +95,7 @@ impl Turn {
                 unknown: Some("another thread of this process keeps them to itself".into()),
             };
         };
-        let unknown = state.open().err();
+        let unknown = state.open().and_then(|()| state.can_lock()).err();
         let turn = Self {
             state: Some(state),
             unknown,
@@ -166,7 +169,7 @@ impl Turn {
         {
             if self.hold(byte) {
                 claims.0.push(byte);
-            } else if must && self.file().is_some() {
+            } else if must && self.unknown.is_none() && self.file().is_some() {
                 self.give_back(&std::mem::take(&mut claims.0));
                 return None;
             }
@@ -268,6 +271,23 @@ impl State {
         }
     }
 
+    /// Some shared file systems and sandboxes refuse record locks.
+    fn can_lock(&self) -> Result<(), String> {
+        let Some(file) = self.file() else {
+            return Ok(());
+        };
+        if set(file, PROBE, libc::F_WRLCK) {
+            set(file, PROBE, libc::F_UNLCK);
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            // Another process tries the same at this moment.
+            Some(libc::EAGAIN | libc::EACCES) => Ok(()),
+            _ => Err(format!("the file of claims takes no record locks: {error}")),
+        }
+    }
+
     /// The file, unless the host has closed its descriptor.
     fn file(&self) -> Option<&impl AsRawFd> {
         self.file.as_ref()?.get().ok()
@@ -319,7 +339,8 @@ fn is_no_place(error: &io::Error) -> bool {
     matches!(code, Some(libc::ENOENT | libc::ENOTDIR | libc::EROFS))
 }
 
-fn paths() -> Vec<PathBuf> {
+/// Where the file of claims may lie, the best place first.
+pub(crate) fn paths() -> Vec<PathBuf> {
     // The host may change its working directory.
     static NAMED: OnceLock<PathBuf> = OnceLock::new();
     match std::env::var_os(ENV_CLAIMS).map(PathBuf::from) {

@@ -237,6 +237,19 @@ fn threads_at_once_in(root: &str) -> Option<usize> {
     threads.text()?.parse().ok()
 }
 
+/// Whether the name of a thread of this process begins so. False if that is not known. Takes no
+/// memory.
+pub fn thread_is_named(id: u32, beginning: &str) -> bool {
+    let (mut path, mut begins) = ([0; MAX_PATH], false);
+    let Ok(path) = c_path(format_args!("/proc/self/task/{id}/comm"), &mut path) else {
+        return false;
+    };
+    let read = files::each_line(path, |line| {
+        begins |= line.starts_with(beginning.as_bytes())
+    });
+    read.is_ok() && begins
+}
+
 /// Whether this line of a thread's `status` says that it has ended.
 fn says_ended(line: &[u8]) -> bool {
     let state = line.strip_prefix(b"State:").map(<[u8]>::trim_ascii);

@@ -1,4 +1,5 @@
 // Cores that processes on one machine leave to each other, and what the threads of one process do.
+#include "disk.hpp"
 #include "plugin.hpp"
 
 #include <fcntl.h>
@@ -208,6 +209,19 @@ SCENARIO(claims_that_cannot_be_had) {
   }
   CHECK(access((folder.path + "/victim").c_str(), F_OK) != 0);
   folder.use("claims");
+  // A file system, or a sandbox, without record locks.
+  for (const int error : {ENOLCK, ENOSYS, EPERM}) {
+    host::disk::record_lock_error = error;
+    void *unlocked = nullptr;
+    const std::string line = said([&] { unlocked = plugin.create("{}"); });
+    CHECK(has(line, "the file of claims takes no record locks"));
+    CHECK(!spins(lane(plugin, unlocked)));
+    plugin.destroy(unlocked);
+    unlocked = plugin.create(("{\"cores\":[" + std::to_string(allowed()[0]) + "]}").c_str());
+    CHECK(spins(lane(plugin, unlocked)));
+    plugin.destroy(unlocked);
+  }
+  host::disk::record_lock_error = 0;
   void *handle = plugin.create("{}");
   CHECK(spins(lane(plugin, handle)));
   // The host closes descriptors that it does not know, and somebody deletes the file.

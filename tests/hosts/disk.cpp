@@ -3,6 +3,8 @@
 #include "disk.hpp"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,6 +31,18 @@ extern "C" int flock(int file, int how) {
   if (flock_error == 0) return static_cast<int>(syscall(SYS_flock, file, how));
   errno = flock_error;
   return -1;
+}
+
+extern "C" int fcntl(int file, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  const long argument = va_arg(arguments, long);
+  va_end(arguments);
+  if (command == F_SETLK && record_lock_error != 0) {
+    errno = record_lock_error;
+    return -1;
+  }
+  return static_cast<int>(syscall(SYS_fcntl, file, command, argument));
 }
 
 extern "C" ssize_t write(int file, const void *bytes, size_t length) {

@@ -7,6 +7,8 @@ namespace host::disk {
 
 // No file can be locked, because of this error.
 inline std::atomic<int> flock_error{0};
+// No record of a file can be locked, because of this error.
+inline std::atomic<int> record_lock_error{0};
 // Writes never return.
 inline std::atomic<const char *> stuck{nullptr};
 // Someone cuts the file just before the next write of some bytes, once; that write may fail, too.

@@ -113,6 +113,21 @@ fn timed(engine: &mut Engine) -> Vec<(&'static str, u64)> {
     hops.map(|hop| (hop.hop.name(), hop.count)).collect()
 }
 
+/// A lane that has not got its core for a while hands its times over later.
+fn assert_timed_alike(warm: &mut Engine, cold: &mut Engine) {
+    let limit = Instant::now() + LIMIT;
+    loop {
+        let (warm, cold) = (timed(warm), timed(cold));
+        if warm == cold {
+            return;
+        }
+        assert!(
+            Instant::now() < limit,
+            "{warm:?} with rehearsals, {cold:?} without"
+        );
+    }
+}
+
 /// Waits until the capture has every event that was taken.
 fn settle_capture(engine: &Engine) {
     let limit = Instant::now() + LIMIT;
@@ -143,7 +158,7 @@ fn assert_no_effect(feed: &Feed, pauses: &[usize]) {
         let warm = start(placement, "10", &registry, &extra("warm.csv"));
         let (warmed, mut warm) = play_with_pauses(warm, feed, pauses);
         assert!(rehearsals(&warm) > 0, "{placement}");
-        assert_eq!(timed(&mut warm), timed(&mut cold), "{placement}");
+        assert_timed_alike(&mut warm, &mut cold);
         settle_capture(&cold);
         settle_capture(&warm);
         let expected = expected.get_or_insert(signals.clone());

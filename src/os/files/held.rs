@@ -92,7 +92,12 @@ impl Found {
             (failed != 0, about.assume_init())
         };
         if failed {
-            return Err(io::Error::last_os_error());
+            let error = io::Error::last_os_error();
+            return match error.raw_os_error() {
+                // A sandbox, or a kernel that does not know the call yet.
+                Some(libc::EPERM | libc::ENOSYS) => Self::at_by_fstat(descriptor),
+                _ => Err(error),
+            };
         }
         let device = u64::from(about.stx_dev_major) << 32 | u64::from(about.stx_dev_minor);
         let is_said = about.stx_mask & OF_STANDING == OF_STANDING;
@@ -101,6 +106,20 @@ impl Found {
             standing: is_said.then_some(Standing {
                 names: about.stx_nlink,
                 size: about.stx_size,
+            }),
+        })
+    }
+}
+
+impl Found {
+    /// May wait for a disk.
+    fn at_by_fstat(descriptor: RawFd) -> io::Result<Self> {
+        let about = super::about(&descriptor)?;
+        Ok(Self {
+            identity: Identity([about.st_dev, about.st_ino]),
+            standing: Some(Standing {
+                names: u32::try_from(about.st_nlink).unwrap_or(u32::MAX),
+                size: u64::try_from(about.st_size).unwrap_or(0),
             }),
         })
     }
@@ -197,4 +216,17 @@ pub(crate) fn leave_to_parent() {
             unsafe { libc::close(descriptor) };
         }
     }
+}
+
+#[cfg(all(test, not(loom)))]
+#[test]
+fn a_file_is_known_again_where_statx_is_refused() {
+    let [one, other] = [(); 2].map(|()| tempfile::tempfile().unwrap());
+    one.set_len(7).unwrap();
+    let found = |file: &File| Found::at_by_fstat(file.as_raw_fd()).unwrap();
+    assert!(found(&one).identity == found(&one.try_clone().unwrap()).identity);
+    assert!(found(&one).identity != found(&other).identity);
+    let standing = found(&one).standing.unwrap();
+    // A file of this kind has no name.
+    assert_eq!((standing.size, standing.names), (7, 0));
 }

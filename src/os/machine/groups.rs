@@ -162,9 +162,16 @@ impl Mount {
     }
 }
 
-/// The kernel writes a space in a path as `\040`.
+/// The kernel writes a space, a tab, a line feed and a backslash in a path as `\040` and so on.
 fn unescape(path: &str) -> String {
-    path.replace("\\040", " ")
+    let escapes = [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ];
+    let plain = |path: String, (code, text): (&str, &str)| path.replace(code, text);
+    escapes.into_iter().fold(path.to_owned(), plain)
 }
 
 /// Files below a folder, each with its text, for the tests of what control groups share out.
@@ -177,4 +184,10 @@ pub(super) fn system(files: &[(&str, &str)]) -> tempfile::TempDir {
         std::fs::write(path, text).unwrap();
     }
     root
+}
+
+#[cfg(test)]
+#[test]
+fn a_path_is_read_as_the_kernel_writes_it() {
+    assert_eq!(unescape(r"/a\040b\134x2d\011\012"), "/a b\\x2d\t\n");
 }

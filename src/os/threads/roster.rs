@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::os::machine;
 use crate::os::this_thread;
 
+/// How the names of our threads begin.
+const PREFIX: &str = "signal-";
+
 /// A thread that finds no room counts as one of the host's.
 const ROOM: usize = 4096;
 
@@ -66,7 +69,8 @@ fn are_alone(ours: impl Fn() -> usize, all: impl Fn() -> Option<usize>) -> bool 
 fn ours_alive() -> usize {
     for place in &OURS {
         let id = place.load(Ordering::Relaxed);
-        if id != 0 && !this_thread::is_alive(id) {
+        // The kernel may have given the number to a thread of the host's, which has another name.
+        if id != 0 && !(this_thread::is_alive(id) && machine::thread_is_named(id, PREFIX)) {
             // Unless it has just left by itself, and another one is there now.
             let _ = place.compare_exchange(id, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
@@ -136,5 +140,27 @@ mod tests {
         assert!(free.is_some() && ids().any(|id| id == GONE));
         ours_alive();
         assert!(!ids().any(|id| id == GONE));
+    }
+
+    #[test]
+    fn a_thread_of_the_host_that_got_our_number_is_none_of_ours() {
+        let (give, id) = std::sync::mpsc::channel();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let host = std::thread::Builder::new().name("strategy".to_owned());
+        let host = host.spawn(move || {
+            give.send(this_thread::id()).unwrap();
+            let _ = wait.recv();
+        });
+        let id = id.recv().unwrap();
+        let free = OURS.iter().rev().find(|place| {
+            place
+                .compare_exchange(0, id, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        });
+        assert!(free.is_some());
+        ours_alive();
+        assert!(!ids().any(|other| other == id));
+        drop(go);
+        host.unwrap().join().unwrap();
     }
 }
