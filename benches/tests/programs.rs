@@ -12,6 +12,7 @@ use signal_bench::machine;
 const TICK_TO_CALLBACK: &str = env!("CARGO_BIN_EXE_tick_to_callback");
 const HOP: &str = env!("CARGO_BIN_EXE_hop");
 const DELIVERY: &str = env!("CARGO_BIN_EXE_delivery");
+const PACE: &str = env!("CARGO_BIN_EXE_pace");
 const LOAD: &str = env!("CARGO_BIN_EXE_load");
 const SCALE: &str = env!("CARGO_BIN_EXE_scale");
 
@@ -340,6 +341,24 @@ fn scale() {
         assert_eq!(quick.out.contains(&name), !valid);
         let mut steps = axis["steps"].as_array().unwrap().iter();
         assert!(steps.all(|step| step["ratio_to_line"].is_f64() == valid));
+    }
+}
+
+#[test]
+fn pace() {
+    for more in ["", "--host polls", "--host inlined --others 2 --pollute 64"] {
+        let Some(quick) = quick(PACE, &format!("--duration 20ms {more}")) else {
+            return;
+        };
+        let rows = quick.all("rows/*");
+        assert_eq!(rows.len(), 4);
+        quick.is_positive("rows/*/tick_to_callback/*/p50_ns");
+        for row in rows {
+            assert!(row["valid"].is_boolean() && row["gap_ns"] == 1_000_000);
+            // One a millisecond, in each repetition.
+            let all = row["tick_to_callback"].as_array().unwrap();
+            assert!(all.iter().all(|of| of["count"] == 20), "{row}");
+        }
     }
 }
 
