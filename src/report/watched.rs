@@ -41,12 +41,18 @@ impl Watched {
         Lost {
             report: self.has_lost_report(),
             capture: was_cut_short(&self.capture),
-            claims: self.look_at_claims(),
+            claims: self.look_at_own_claims(),
         }
     }
 
     pub(super) fn has_lost_report(&self) -> bool {
         was_cut_short(&self.report)
+    }
+
+    /// A handle without claims asks the system nothing: a host may call health all the time.
+    fn look_at_own_claims(&self) -> Standing {
+        let claims = self.claims.get().filter(|claims| !claims.is_empty());
+        claims.map(Watch::look).unwrap_or_default()
     }
 
     /// What has become of the claims, which are made again where they were lost.

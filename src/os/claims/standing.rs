@@ -48,6 +48,11 @@ impl Watch {
         keep_errno(|| self.look_now())
     }
 
+    /// Whether the handle has no claims.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn look_now(&self) -> Standing {
         let state = match STATE.try_lock() {
             Ok(state) => state,
