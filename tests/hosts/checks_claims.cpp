@@ -48,8 +48,6 @@ void run_on(const std::vector<int> &cores) {
   CHECK_EQ(sched_setaffinity(0, sizeof set, &set), 0);
 }
 
-bool has(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
-
 // The only lane of a handle, and its core.
 signal_lane_t lane(const Plugin &plugin, void *handle) {
   signal_lane_t lanes[8];
@@ -193,33 +191,29 @@ SCENARIO(claims_that_cannot_be_had) {
   const Folder folder;
   Plugin plugin;
   if (allowed().size() != 2) return 0;
+  // Lanes park, and cores that the configuration names are used all the same.
+  const auto is_not_known = [&](const char *why) {
+    void *handle = nullptr;
+    const std::string line = said([&] { handle = plugin.create("{}"); });
+    CHECK(has(line, why));
+    CHECK(!spins(lane(plugin, handle)));
+    plugin.destroy(handle);
+    handle = plugin.create(("{\"cores\":[" + std::to_string(allowed()[0]) + "]}").c_str());
+    CHECK(spins(lane(plugin, handle)));
+    plugin.destroy(handle);
+  };
   CHECK_EQ(symlink((folder.path + "/victim").c_str(), (folder.path + "/link").c_str()), 0);
   CHECK_EQ(mkfifo((folder.path + "/fifo").c_str(), 0666), 0);
   for (const char *file : {"link", "fifo", ".", "none/claims"}) {
     folder.use(file);
-    void *handle = nullptr;
-    const std::string line = said([&] { handle = plugin.create("{}"); });
-    CHECK(has(line, "which cores other processes use is not known"));
-    CHECK(!spins(lane(plugin, handle)));
-    plugin.destroy(handle);
-    // Cores that the configuration names are used all the same.
-    handle = plugin.create(("{\"cores\":[" + std::to_string(allowed()[0]) + "]}").c_str());
-    CHECK(spins(lane(plugin, handle)));
-    plugin.destroy(handle);
+    is_not_known("which cores other processes use is not known");
   }
   CHECK(access((folder.path + "/victim").c_str(), F_OK) != 0);
   folder.use("claims");
   // A file system, or a sandbox, without record locks.
   for (const int error : {ENOLCK, ENOSYS, EPERM}) {
     host::disk::record_lock_error = error;
-    void *unlocked = nullptr;
-    const std::string line = said([&] { unlocked = plugin.create("{}"); });
-    CHECK(has(line, "the file of claims takes no record locks"));
-    CHECK(!spins(lane(plugin, unlocked)));
-    plugin.destroy(unlocked);
-    unlocked = plugin.create(("{\"cores\":[" + std::to_string(allowed()[0]) + "]}").c_str());
-    CHECK(spins(lane(plugin, unlocked)));
-    plugin.destroy(unlocked);
+    is_not_known("the file of claims takes no record locks");
   }
   host::disk::record_lock_error = 0;
   void *handle = plugin.create("{}");

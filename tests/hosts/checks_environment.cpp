@@ -1,5 +1,6 @@
 // Hosts whose threads have unusual settings: rounding, unmasked traps, nice values. The
 // library computes the same bits and leaves all settings as they were.
+#include "folder.hpp"
 #include "plugin.hpp"
 
 #include <fenv.h>
@@ -164,12 +165,6 @@ std::vector<std::uint64_t> run(const Plugin &plugin, const std::string &config, 
   CHECK(!seen.bits.empty());
   return seen.bits;
 }
-
-struct Folder {
-  char path[32] = "/tmp/signal-checks-XXXXXX";
-  Folder() { CHECK(mkdtemp(path) != nullptr); }
-  ~Folder() { CHECK_EQ(std::system((std::string("rm -r ") + path).c_str()), 0); }
-};
 
 struct Changing {
   const Plugin *plugin;

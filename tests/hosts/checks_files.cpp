@@ -1,5 +1,6 @@
 // Hosts whose descriptors, folders and disks are not as a program expects.
 #include "disk.hpp"
+#include "folder.hpp"
 #include "plugin.hpp"
 
 #include <arpa/inet.h>
@@ -25,24 +26,11 @@ using namespace host::disk;
 
 namespace {
 
-// A folder that is removed with all its contents when the scenario ends.
-struct Folder {
-  char path[64] = "/tmp/signal-checks-XXXXXX";
-  Folder() { CHECK(mkdtemp(path) != nullptr); }
-  ~Folder() { CHECK_EQ(std::system((std::string("rm -r ") + path).c_str()), 0); }
-  std::string at(const char *name) const { return std::string(path) + "/" + name; }
-};
-
 // For processes without stderr: the exit status shows the line.
 #define REQUIRE(condition) \
   do {                     \
     if (!(condition)) _exit(__LINE__ % 200 + 20); \
   } while (0)
-
-std::string text(const std::string &path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 std::string config(const std::string &capture, const std::string &report) {
   std::string json = R"({"placement":"inline","model":"none","factors":"test0000")";

@@ -1,6 +1,7 @@
 // What is done to the library's files while it writes them: people and programs delete, cut and rename
 // them, and a file system over a network says only at a close what it has lost.
 #include "disk.hpp"
+#include "folder.hpp"
 #include "plugin.hpp"
 
 #include <errno.h>
@@ -15,19 +16,6 @@ using namespace host;
 using namespace host::disk;
 
 namespace {
-
-// A folder that is removed with all its contents when the scenario ends.
-struct Folder {
-  char path[64] = "/tmp/signal-checks-XXXXXX";
-  Folder() { CHECK(mkdtemp(path) != nullptr); }
-  ~Folder() { CHECK_EQ(std::system((std::string("rm -r ") + path).c_str()), 0); }
-  std::string at(const char *name) const { return std::string(path) + "/" + name; }
-};
-
-std::string text(const std::string &path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 std::size_t count(const std::string &all, const std::string &what) {
   std::size_t found = 0;

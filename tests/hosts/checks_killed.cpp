@@ -1,5 +1,6 @@
 // A sandbox that ends single threads: whoever makes a forbidden system call is gone, and the
 // process goes on.
+#include "folder.hpp"
 #include "plugin.hpp"
 
 #include <linux/audit.h>
@@ -12,20 +13,6 @@
 using namespace host;
 
 namespace {
-
-struct Folder {
-  char path[64] = "/tmp/signal-checks-XXXXXX";
-  Folder() { CHECK(mkdtemp(path) != nullptr); }
-  ~Folder() { CHECK_EQ(std::system((std::string("rm -r ") + path).c_str()), 0); }
-  std::string at(const char *name) const { return std::string(path) + "/" + name; }
-};
-
-std::string text(const std::string &path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-bool has(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
 
 int descriptor_of(const std::string &path) {
   for (int file = 3; file < 1024; ++file) {

@@ -304,6 +304,10 @@ private:
   bool polling_ = false;
 };
 
+inline bool has(const std::string &text, const std::string &part) {
+  return text.find(part) != std::string::npos;
+}
+
 std::uint64_t events(const signal_stats_t &stats);
 // Checks that every event ended in exactly one way, and that the signals are accounted for.
 void check_accounts(const signal_stats_t &stats, std::uint64_t queued = 0);
