@@ -1,12 +1,12 @@
 //! The pipeline's promises, through the crate's own API.
 
 use proptest::prelude::*;
-use signal::abi::{EventKind, HostEvent, IndexPrice, SIDE_BUY, SIDE_SELL, Ticker, Trade};
+use signal::abi::{EventKind, HostEvent, SIDE_BUY, SIDE_SELL};
 use signal::replay::Feed;
 use signal::sync::ring::ring;
 use signal::telemetry::counters::Counter;
 use signal::{Config, Engine};
-use support::events::{Owned, PLACEMENTS, collect, depth, feed, put, run, settle};
+use support::events::{Owned, PLACEMENTS, collect, depth, feed, index, run, settle, ticker, trade};
 
 fn assert_all_placements_agree(feed: &Feed) {
     // Covers every kind of message: all kinds trigger, and each model sends its own signal.
@@ -39,27 +39,12 @@ fn all_placements_give_bit_identical_signals() {
             let symbol = symbols[random.usize(..3)];
             let price = 100.0 + random.f64();
             match random.u8(..5) {
-                0 => {
-                    let mut ticker: Ticker = bytemuck::Zeroable::zeroed();
-                    put(&mut ticker.symbol, symbol);
-                    ticker.bid_price = price.into();
-                    ticker.ask_price = (price + 0.1).into();
-                    Owned::Ticker(ticker)
-                }
+                0 => ticker(symbol, price),
                 1 => {
-                    let mut trade: Trade = bytemuck::Zeroable::zeroed();
-                    put(&mut trade.symbol, symbol);
-                    trade.price = price.into();
-                    trade.volume = 1.0.into();
-                    trade.side = if random.bool() { SIDE_BUY } else { SIDE_SELL };
-                    Owned::Trade(trade)
+                    let side = if random.bool() { SIDE_BUY } else { SIDE_SELL };
+                    trade(symbol, price, side)
                 }
-                2 => {
-                    let mut index: IndexPrice = bytemuck::Zeroable::zeroed();
-                    put(&mut index.symbol, symbol);
-                    index.price = price.into();
-                    Owned::Index(index)
-                }
+                2 => index(symbol, price),
                 _ => depth(symbol, time, price),
             }
         })

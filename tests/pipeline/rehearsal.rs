@@ -9,7 +9,7 @@ use signal::models::Model;
 use signal::replay::Feed;
 use signal::telemetry::counters::Counter;
 use signal::{Config, Engine, InstrumentId, Registry};
-use support::events::{LIMIT, Owned, Received, collect, depth, feed, put, settle};
+use support::events::{LIMIT, Owned, Received, collect, depth, feed, index, settle, ticker, trade};
 
 /// Lanes that spin, and the host's own thread.
 const SPINNING: [&str; 3] = [
@@ -176,7 +176,6 @@ fn assert_no_effect(feed: &Feed, pauses: &[usize]) {
 
 /// An event of each kind and of several instruments, some of which are refused.
 fn events(seed: u64, count: usize) -> Vec<Owned> {
-    use signal::abi::{IndexPrice, Ticker, Trade};
     let mut random = fastrand::Rng::with_seed(seed);
     let symbols = ["btc_usdt", "eth_usdt", "sol_usdt"];
     (0..count)
@@ -184,26 +183,9 @@ fn events(seed: u64, count: usize) -> Vec<Owned> {
             let symbol = symbols[random.usize(..3)];
             let price = 100.0 + random.f64();
             match random.u8(..6) {
-                0 => {
-                    let mut ticker: Ticker = bytemuck::Zeroable::zeroed();
-                    put(&mut ticker.symbol, symbol);
-                    ticker.bid_price = price.into();
-                    ticker.ask_price = (price + 0.1).into();
-                    Owned::Ticker(ticker)
-                }
-                1 => {
-                    let mut trade: Trade = bytemuck::Zeroable::zeroed();
-                    put(&mut trade.symbol, symbol);
-                    trade.price = price.into();
-                    trade.volume = 1.0.into();
-                    Owned::Trade(trade)
-                }
-                2 => {
-                    let mut index: IndexPrice = bytemuck::Zeroable::zeroed();
-                    put(&mut index.symbol, symbol);
-                    index.price = price.into();
-                    Owned::Index(index)
-                }
+                0 => ticker(symbol, price),
+                1 => trade(symbol, price, 0),
+                2 => index(symbol, price),
                 3 => depth(symbol, time as i64, -1.0),
                 _ => depth(symbol, time as i64, price),
             }

@@ -57,6 +57,33 @@ pub fn depth(symbol: &str, time: i64, bid: f64) -> Owned {
     Owned::Depth(depth)
 }
 
+/// A ticker whose best ask is a tenth above `bid`.
+pub fn ticker(symbol: &str, bid: f64) -> Owned {
+    let mut ticker: Ticker = bytemuck::Zeroable::zeroed();
+    put(&mut ticker.symbol, symbol);
+    ticker.bid_price = bid.into();
+    ticker.ask_price = (bid + 0.1).into();
+    Owned::Ticker(ticker)
+}
+
+/// A trade of size 1.
+pub fn trade(symbol: &str, price: f64, side: i8) -> Owned {
+    let mut trade: Trade = bytemuck::Zeroable::zeroed();
+    put(&mut trade.symbol, symbol);
+    trade.price = price.into();
+    trade.volume = 1.0.into();
+    trade.side = side;
+    Owned::Trade(trade)
+}
+
+/// An index price.
+pub fn index(symbol: &str, price: f64) -> Owned {
+    let mut index: IndexPrice = bytemuck::Zeroable::zeroed();
+    put(&mut index.symbol, symbol);
+    index.price = price.into();
+    Owned::Index(index)
+}
+
 /// The events as a feed.
 pub fn feed(events: &[Owned]) -> Feed {
     let mut feed = Feed::default();
