@@ -195,20 +195,16 @@ impl ModelStage {
                 let run = || model.run(instrument, vector.values, outputs);
                 match catch_unwind(AssertUnwindSafe(run)) {
                     Ok(()) => runs = true,
-                    Err(payload) if instrument == InstrumentId::SHADOW => {
-                        slot.rehearses = false;
-                        // It may have been left in the middle of a change.
-                        model.reset();
-                        panicked(ModelPanic {
-                            model: ModelId((self.first + id) as u8),
-                            instrument,
-                            payload,
-                        });
-                    }
                     Err(payload) => {
-                        self.outputs[slot.outputs.clone()].fill(f64::NAN);
-                        slot.quarantined = true;
-                        self.last_message = last_message(&self.messages, &self.models);
+                        if instrument == InstrumentId::SHADOW {
+                            slot.rehearses = false;
+                            // It may have been left in the middle of a change.
+                            model.reset();
+                        } else {
+                            self.outputs[slot.outputs.clone()].fill(f64::NAN);
+                            slot.quarantined = true;
+                            self.last_message = last_message(&self.messages, &self.models);
+                        }
                         panicked(ModelPanic {
                             model: ModelId((self.first + id) as u8),
                             instrument,

@@ -109,9 +109,7 @@ impl Found {
             }),
         })
     }
-}
 
-impl Found {
     /// May wait for a disk.
     fn at_by_fstat(descriptor: RawFd) -> io::Result<Self> {
         let about = super::about(&descriptor)?;

@@ -18,13 +18,15 @@ static OURS: [AtomicU32; ROOM] = [const { AtomicU32::new(0) }; ROOM];
 pub(super) struct Entry(Option<&'static AtomicU32>);
 
 pub(super) fn enter() -> Entry {
-    let me = this_thread::id();
-    let mut free = OURS.iter();
-    Entry(free.find(|place| {
+    Entry(take_place(this_thread::id()))
+}
+
+fn take_place(id: u32) -> Option<&'static AtomicU32> {
+    OURS.iter().find(|place| {
         place
-            .compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed)
+            .compare_exchange(0, id, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
-    }))
+    })
 }
 
 impl Drop for Entry {
@@ -132,12 +134,7 @@ mod tests {
     fn a_thread_that_is_gone_leaves_the_roster() {
         // No kernel gives this number.
         const GONE: u32 = i32::MAX as u32;
-        let free = OURS.iter().rev().find(|place| {
-            place
-                .compare_exchange(0, GONE, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-        });
-        assert!(free.is_some() && ids().any(|id| id == GONE));
+        assert!(take_place(GONE).is_some() && ids().any(|id| id == GONE));
         ours_alive();
         assert!(!ids().any(|id| id == GONE));
     }
@@ -152,12 +149,7 @@ mod tests {
             let _ = wait.recv();
         });
         let id = id.recv().unwrap();
-        let free = OURS.iter().rev().find(|place| {
-            place
-                .compare_exchange(0, id, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-        });
-        assert!(free.is_some());
+        assert!(take_place(id).is_some());
         ours_alive();
         assert!(!ids().any(|other| other == id));
         drop(go);
