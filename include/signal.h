@@ -62,7 +62,8 @@
  * Stacks. A thread that calls the library needs at least 32 KiB of stack. signal_create
  * takes up to 16 KiB of them, every other function up to 12 KiB: the host's own frames,
  * those of its signal handlers and its thread-local storage come on top. Where factor
- * sets and models run on the host's thread, that thread needs their stack as well.
+ * sets and models run on the host's thread (`placement` `inline`; with `deliver`
+ * `on_data` also `stand_in_us`), that thread needs their stack as well.
  *
  * TSC. Where reading the TSC is forbidden (PR_SET_TSC) on the thread that calls
  * signal_create, the handle reads the time by system calls, which take some 100 ns more
@@ -304,7 +305,7 @@ SIGNAL_AT(signal_index_price_t, price, 49);
  - at least `health.refused_percent` of the events since the last call were refused (not
    counting `refused_not_an_asset`, `refused_quarantined` and `refused_failed`),
  - at least 10 events since the last call, and a tenth of those answered, were
-   `deliver_late`,
+   `deliver_late`, or were `stood_in`,
  - the latency report has ended, or events are missing from the capture,
  - someone has deleted or cut one of these files while it was written, or
  - a claim on a core is lost.
@@ -678,6 +679,11 @@ typedef struct {
    keep them warm.
    */
   uint64_t rehearsals;
+  /*
+   Messages that `signal_on_data` handled on its own thread because their lane had not begun
+   them within `stand_in_us`, with `deliver` `on_data`: something else ran on the lane's core.
+   */
+  uint64_t stood_in;
 } signal_stats_t;
 
 /*
@@ -837,7 +843,7 @@ const char *signal_version(void);
 
  - Where `overload.ingest` is `block` and the ring is full, it spins and yields the core
    for at most `overload.block_ms`.
- - Where `deliver` is `on_data`, it may wait for signals: see below.
+ - Where `deliver` is `on_data`, it may wait for signals, or do a lane's work: see below.
  - Where `placement` is `inline`, it runs the factors and models before it returns. It
    writes one line to stderr when a second instrument with the same name appears, and
    when a factor set or model panics. A panic also allocates.
@@ -851,9 +857,11 @@ const char *signal_version(void);
  Where `deliver` is `on_data`, the call then makes callbacks, as
  `signal_poll_callbacks` does, for the signals that are ready. If the event triggers, was
  accepted, and all lanes spin (and there is more than one core), it also waits for the
- event's signals, spinning for at most `deliver_budget_us`. Inside a callback it makes no
- callbacks. If a callback throws, the exception passes through. The library has taken the
- event by then: do not pass it again.
+ event's signals, spinning for at most `deliver_budget_us`. If the only lane has not begun
+ the event for `stand_in_us`, because something else runs on its core, the call does the
+ lane's work: it then takes as long as that takes, and may write the lines that it would
+ write with `inline`. Inside a callback it makes no callbacks. If a callback throws, the
+ exception passes through. The library has taken the event by then: do not pass it again.
 
  # Safety
 

@@ -2,15 +2,18 @@
 //! not. C++ hosts (`tests/c_abi/`) show what callbacks may do.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use core_affinity::CoreId;
 use signal::abi::HostEvent;
 use signal::telemetry::counters::Counter;
-use signal::{Config, Engine, HealthState, Registry};
+use signal::{Config, Engine, HealthState, Registry, Signal};
 use support::bomb::{Bomb, FATAL};
 use support::events::{LIMIT, PLACEMENTS, depth};
 use support::feeds::Feeds;
+use support::lanes::{let_lanes_run, may_be_scheduled};
 use support::models::model;
 
 /// The longest budget that can be configured.
@@ -309,7 +312,7 @@ fn a_lane_that_sleeps_is_not_waited_for() {
     assert!(!about(r#"{"deliver_budget_us": 10}"#).contains("deliver="));
     if lane_has_a_core() {
         let spins = r#"{"deliver": "on_data", "deliver_budget_us": 7, "placement": "fused", "idle": "spin"}"#;
-        assert!(about(spins).contains("deliver=on_data(waits up to 7 us)"));
+        assert!(about(spins).contains("deliver=on_data(waits up to 7 us, stands in after 5 us)"));
     }
     let mut engine = start(r#""fused", "idle": "park""#, r#", "model": "gate""#);
     CLOSED.store(true, Ordering::Release);
@@ -320,4 +323,112 @@ fn a_lane_that_sleeps_is_not_waited_for() {
     let (feeds, mut seen) = (Feeds::new(), Vec::new());
     let (count, _) = give(&mut engine, HostEvent::Trade(&feeds.trade), &mut seen);
     assert_eq!((count as u64, seen.len() as u64), (tries, tries));
+}
+
+/// A signal's number, and its values bit by bit.
+fn bits(signal: &Signal<'_>) -> (u64, Vec<u64>) {
+    let values = signal.values.iter().map(|value| value.to_bits());
+    (signal.sequence, values.collect())
+}
+
+/// Keeps a core busy until it is dropped, and has lanes run as usual then.
+struct Busy {
+    has_ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Busy {
+    fn on(core: CoreId) -> Self {
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let told = has_ended.clone();
+        let thread = std::thread::spawn(move || {
+            core_affinity::set_for_current(core);
+            while !told.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
+        Self {
+            has_ended,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+        let_lanes_run(true);
+    }
+}
+
+/// The signals of a lane whose core something else takes, every now and then: the same as of an
+/// `inline` engine, and this thread has made some of them.
+#[test]
+fn a_lane_that_is_away_is_stood_in_for() {
+    let _alone = alone();
+    let cores = core_affinity::get_core_ids().unwrap();
+    if !lane_has_a_core() {
+        return;
+    }
+    if !may_be_scheduled() {
+        println!("SKIP: this process may not change how lanes are scheduled");
+        return;
+    }
+    let on_data = r#", "deliver": "on_data", "factors": "market", "model": "none""#;
+    let mut fused = start(FUSED, &format!(r#"{on_data}, "cores": [{}]"#, cores[1].id));
+    let about = fused.about();
+    assert!(about.contains("stands in after 5 us"), "{about}");
+    let mut inline = start(r#""inline""#, on_data);
+    let _busy = Busy::on(cores[1]);
+    let (mut feeds, limit) = (Feeds::new(), Instant::now() + LIMIT);
+    let (mut is_named, mut round) = (false, 0);
+    while round < 8 || !is_named {
+        assert!(Instant::now() < limit, "{:?}", fused.counters());
+        let_lanes_run(round % 4 == 0);
+        let (mut expected, mut seen) = (Vec::new(), Vec::new());
+        for number in 0..100 {
+            feeds.at(round * 100 + number);
+            feeds.rename(number as usize % 3);
+            for engine in [&mut fused, &mut inline] {
+                engine.on_event(HostEvent::Trade(&feeds.trade));
+            }
+            let depth = HostEvent::Depth(&feeds.depth);
+            inline.on_event_and_deliver(depth, |_, signal| expected.push(bits(&signal)));
+            fused.on_event_and_deliver(depth, |_, signal| seen.push(bits(&signal)));
+        }
+        let_lanes_run(true);
+        while seen.len() < expected.len() {
+            assert!(Instant::now() < limit, "{:?}", fused.counters());
+            fused.poll(|_, signal| seen.push(bits(&signal)));
+        }
+        assert!(seen == expected, "round {round}");
+        is_named |= fused.health().why.contains("signal_on_data handled");
+        round += 1;
+    }
+    assert!(fused.counters().get(Counter::StoodIn) > 0);
+    assert_eq!(fused.counters().get(Counter::EgressGap), 0);
+}
+
+#[test]
+fn only_a_single_lane_that_spins_is_stood_in_for() {
+    let _alone = alone();
+    let stands_in = |more: &str| {
+        let config = format!(r#"{{"deliver": "on_data", "idle": "spin"{more}}}"#);
+        let engine = Engine::start(&Config::from_json(&config).unwrap()).unwrap();
+        engine.about().contains("stands in")
+    };
+    if !lane_has_a_core() {
+        return;
+    }
+    assert!(stands_in(r#", "placement": "fused""#));
+    for not in [
+        r#", "placement": "fused", "stand_in_us": 0"#,
+        r#", "placement": "fused", "stand_in_us": 50"#,
+        r#", "placement": "fused", "overload": {"egress": "block"}"#,
+        r#", "placement": "split""#,
+        r#", "placement": "inline""#,
+    ] {
+        assert!(!stands_in(not), "{not}");
+    }
 }

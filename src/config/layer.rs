@@ -34,6 +34,7 @@ pub(super) struct Layer {
     disabled_models: Option<OneOrMany<String>>,
     deliver: Option<Deliver>,
     deliver_budget_us: Option<Ranged<1, 10_000>>,
+    stand_in_us: Option<Ranged<0, 10_000>>,
     placement: Option<PlacementKey>,
     shards: Option<Ranged<1, { Shards::MAX as u64 }>>,
     cores: Option<Vec<CoreNumber>>,
@@ -136,6 +137,7 @@ impl Layer {
             &mut config.deliver_budget_us,
             self.deliver_budget_us.map(Ranged::get),
         );
+        set(&mut config.stand_in_us, self.stand_in_us.map(Ranged::get));
         set(
             &mut config.placement,
             self.placement.map(|PlacementKey(placement)| placement),

@@ -129,6 +129,10 @@ pub struct Config {
     /// caches cold.
     #[cfg_attr(test, schemars(range(min = 1, max = 10_000)))]
     pub deliver_budget_us: u64,
+    /// Where `deliver` is `on_data`: if the only lane has not begun an event for this long, us,
+    /// 0 to 10,000, the host's thread does its work. 0 means never. Default 5.
+    #[cfg_attr(test, schemars(range(max = 10_000)))]
+    pub stand_in_us: u64,
     /// Which stages share a lane. Default `auto`.
     #[serde(serialize_with = "write_placement")]
     #[cfg_attr(test, schemars(with = "schema::PlacementKey"))]
@@ -183,6 +187,7 @@ impl Default for Config {
             disabled_models: Vec::new(),
             deliver: Deliver::Poll,
             deliver_budget_us: 50,
+            stand_in_us: 5,
             placement: Placement::Auto,
             shards: 1,
             cores: None,

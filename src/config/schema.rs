@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn bounds_and_defaults_are_the_same_wherever_they_stand() {
         let numbers = numbers(&schema());
-        assert_eq!(numbers.len(), 13);
+        assert_eq!(numbers.len(), 14);
         for (section, key, value) in numbers {
             let number = |name: &str| value[name].as_u64().unwrap();
             let (low, high) = (number("minimum"), number("maximum"));

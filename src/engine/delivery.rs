@@ -3,16 +3,20 @@
 //!
 //! It waits for events of a kind that triggers, and only if the event was accepted. The wait
 //! ends with the event's last signal, when the counters say that nothing is in flight any
-//! more, or when the budget is spent, whichever comes first.
+//! more, or when the budget is spent, whichever comes first. If the lane does not begin the
+//! event in time, this thread does the lane's work.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Poller;
 use crate::abi::EventKind;
-use crate::config::Config;
+use crate::config::{Config, Deliver};
 use crate::os::clock::Clock;
 use crate::pipeline::idle::Idle;
+use crate::pipeline::overload::EgressOverload;
 use crate::pipeline::plan::Plan;
+use crate::pipeline::stand_in::StandIn;
 use crate::report::Monitor;
 use crate::telemetry::counters::Counter;
 
@@ -24,8 +28,24 @@ use crate::telemetry::counters::Counter;
 const FIRST_LOOK_NS: u64 = 500;
 /// Polls of the ring per look at the clock, which costs as much as several polls.
 const TURNS_PER_STAMP: u32 = 8;
+/// After a stand-in that was longer than the budget, so many events are left to the lane: with a
+/// slow model, it is there to keep this thread from that.
+const LEFT_TO_LANE: u64 = 100;
 /// More signals than any event leads to: their number is not known.
 const UNKNOWN: u64 = u64::MAX;
+
+/// Whether the host's thread does the work of a lane that is away. `cores` is how many this
+/// process may use.
+///
+/// Only one lane with all stages: between lanes an event's order would be lost. A lane that waits
+/// for room in the ring to the host cannot be stood in for by the thread that makes that room.
+pub(super) fn host_stands_in(config: &Config, plan: &Plan, cores: usize) -> bool {
+    config.deliver == Deliver::OnData
+        && (1..config.deliver_budget_us).contains(&config.stand_in_us)
+        && config.overload.egress != EgressOverload::Block
+        && cores > 1
+        && matches!(&plan.lanes[..], [lane] if lane.idle == Idle::Spin)
+}
 
 /// When and how long an engine's host waits in `on_data`.
 pub(crate) struct Delivery {
@@ -36,6 +56,13 @@ pub(crate) struct Delivery {
     /// Longest wait of the host's thread, ticks.
     budget: u64,
     first_look: u64,
+    /// The lane's work, if this thread may do it.
+    stand_in: Option<Arc<dyn StandIn>>,
+    /// How long a lane may take to begin an event, ticks.
+    stand_in_after: u64,
+    stand_in_us: u64,
+    /// Number of the last event that is left to the lane whatever happens.
+    left_to_lane: AtomicU64,
     /// Signals that an event of each kind leads to; 0 if there is no wait.
     signals: [u64; EventKind::ALL.len()],
 }
@@ -49,6 +76,7 @@ impl Delivery {
         per_vector: usize,
         clock: &Clock,
         monitor: Arc<Monitor>,
+        stand_in: Option<Arc<dyn StandIn>>,
     ) -> Self {
         let mut signals = [0; EventKind::ALL.len()];
         // With `inline`, the signals are there already. A lane that sleeps answers later than
@@ -70,6 +98,13 @@ impl Delivery {
             budget_us: config.deliver_budget_us,
             budget: clock.ticks(config.deliver_budget_us * 1000),
             first_look: clock.ticks(FIRST_LOOK_NS * plan.lanes.len().max(1) as u64),
+            stand_in_after: match stand_in {
+                Some(_) => clock.ticks(config.stand_in_us * 1000),
+                None => u64::MAX,
+            },
+            stand_in_us: config.stand_in_us,
+            left_to_lane: AtomicU64::new(0),
+            stand_in,
             signals,
         }
     }
@@ -79,9 +114,22 @@ impl Delivery {
         if self.is_inline {
             "on_data".to_owned()
         } else if self.signals.iter().any(|&signals| signals > 0) {
-            format!("on_data(waits up to {} us)", self.budget_us)
+            let stands_in = match &self.stand_in {
+                Some(_) => format!(", stands in after {} us", self.stand_in_us),
+                None => String::new(),
+            };
+            format!("on_data(waits up to {} us{stands_in})", self.budget_us)
         } else {
             "on_data(never waits for a lane without a core of its own)".to_owned()
+        }
+    }
+
+    /// When this thread does the lane's work first, ticks after the event.
+    #[inline]
+    fn stands_in_after(&self, sequence: u64) -> u64 {
+        match sequence > self.left_to_lane.load(Ordering::Relaxed) {
+            true => self.stand_in_after,
+            false => u64::MAX,
         }
     }
 
@@ -97,6 +145,7 @@ impl Delivery {
             missing,
             started,
             look: self.first_look,
+            stand_in: self.stands_in_after(sequence),
             is_late: false,
         }
     }
@@ -111,6 +160,8 @@ pub(crate) struct Wait<'a> {
     started: u64,
     /// When to look at the counters next, ticks from `started`.
     look: u64,
+    /// When to do the lane's work next, ticks from `started`.
+    stand_in: u64,
     /// Whether the budget was spent before the event's last signal came.
     is_late: bool,
 }
@@ -134,14 +185,14 @@ impl Wait<'_> {
             }
             turns = turns.wrapping_add(1);
             if turns.is_multiple_of(TURNS_PER_STAMP) {
-                self.look_at_clock();
+                self.look_at_clock(poller);
             }
         }
     }
 
     /// Ends the wait once the budget is spent. Looks at the counters when that is due.
     #[inline]
-    fn look_at_clock(&mut self) {
+    fn look_at_clock(&mut self, poller: &Poller) {
         let delivery = self.delivery;
         // If the clock has stepped back, the wait ends: the difference is then a huge number.
         let waited = delivery.clock.now().wrapping_sub(self.started);
@@ -150,8 +201,34 @@ impl Wait<'_> {
             // or while this thread was off the core, would wait for the next event.
             self.missing = 0;
             self.is_late = true;
+        } else if waited > self.stand_in {
+            self.stand_in(poller);
         } else if waited > self.look {
             self.look_at_counters(waited);
+        }
+    }
+
+    /// Does the lane's work, unless the lane has it.
+    #[cold]
+    fn stand_in(&mut self, poller: &Poller) {
+        let delivery = self.delivery;
+        let Some(lane) = &delivery.stand_in else {
+            return;
+        };
+        let began = delivery.clock.now();
+        let handled = lane.stand_in(&delivery.monitor.control) as u64;
+        poller.counters.add(Counter::StoodIn, handled);
+        let now = delivery.clock.now();
+        let waited = now.wrapping_sub(self.started);
+        if handled == 0 {
+            self.stand_in = waited.saturating_add(delivery.stand_in_after);
+        } else if now.wrapping_sub(began) <= delivery.budget {
+            // There may be more messages before this event's, and it may lead to no signal.
+            (self.stand_in, self.look) = (waited, waited);
+        } else {
+            self.stand_in = u64::MAX;
+            let last = self.sequence.saturating_add(LEFT_TO_LANE);
+            delivery.left_to_lane.store(last, Ordering::Relaxed);
         }
     }
 

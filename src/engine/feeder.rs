@@ -14,7 +14,8 @@ use crate::pipeline::control::Control;
 use crate::pipeline::lane;
 use crate::pipeline::overload::{IngestOverload, Overload};
 use crate::pipeline::rehearsal::Looks;
-use crate::pipeline::work::Turn;
+use crate::pipeline::stand_in::StandIn;
+use crate::pipeline::work::{BATCH, Turn};
 use crate::sync::ring::Sender;
 use crate::telemetry::counters::{Counter, Counters};
 
@@ -33,6 +34,8 @@ pub struct Feeder {
     pub(super) unread_counted: bool,
     pub(super) markers: Markers,
     pub(super) inline: Option<Box<dyn Turn>>,
+    /// The work of a lane that this thread may stand in for.
+    pub(super) stand_in: Option<Arc<dyn StandIn>>,
     /// If this thread runs the stages and keeps them warm.
     pub(super) looks: Option<Looks>,
 }
@@ -80,7 +83,7 @@ impl Feeder {
             .try_send(|words| wire::carry(&event, levels, sequence, arrival, words));
         let taken = sent.is_ok() || self.no_room(&event, arrival);
         if let Some(work) = &mut self.inline {
-            lane::turn_inline(work.as_mut(), &self.control);
+            lane::turn_inline(work.as_mut(), BATCH, &self.control);
         }
         taken
     }
@@ -137,9 +140,19 @@ impl Feeder {
         self.sequence
     }
 
-    /// Waits for room if `overload.ingest` says so. Returns whether the event was sent.
+    /// Makes room if the lane is away, or waits for it if `overload.ingest` says so. Returns
+    /// whether the event was sent.
     #[cold]
     fn no_room(&mut self, event: &HostEvent<'_>, arrival: u64) -> bool {
+        let (levels, sequence) = (self.levels, self.sequence);
+        if let Some(lane) = &self.stand_in {
+            let handled = lane.stand_in(&self.control);
+            self.counters.add(Counter::StoodIn, handled as u64);
+            let carry = |words: &mut [u64]| wire::carry(event, levels, sequence, arrival, words);
+            if handled > 0 && self.sender.try_send(carry).is_ok() {
+                return true;
+            }
+        }
         if self.overload.ingest == IngestOverload::DropNewest {
             self.counters.bump(Counter::DroppedIngestRingFull);
             return false;
@@ -147,7 +160,6 @@ impl Feeder {
         self.counters.bump(Counter::RingWaits);
         let longest = Duration::from_millis(self.overload.block_ms);
         let (mut limit, mut spins) = (None, 0u32);
-        let (levels, sequence) = (self.levels, self.sequence);
         loop {
             let sent = self
                 .sender
@@ -209,7 +221,7 @@ impl Feeder {
     #[inline]
     pub fn publish_held(&mut self) {
         if let Some(work) = &mut self.inline {
-            lane::turn_inline(work.as_mut(), &self.control);
+            lane::turn_inline(work.as_mut(), BATCH, &self.control);
         }
     }
 

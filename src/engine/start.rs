@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::Engine;
 use super::blueprint::Blueprint;
-use super::delivery::Delivery;
+use super::delivery::{self, Delivery};
 use super::feeder::{Feeder, Markers};
 use super::outputs::Outputs;
 use super::places::Places;
@@ -82,7 +82,8 @@ impl Engine {
         let mut stages = blueprint.stages(names.clone(), rules.clone(), shards)?;
         let files = open_files(blueprint, &mut stages)?;
         let supervision = Supervision::new(blueprint.config(), &places.plan);
-        let setting = supervision.setting(blueprint.config(), &places.plan);
+        let cores = places.cores.allowed.len();
+        let setting = supervision.setting(blueprint.config(), &places.plan, cores);
         let mut pipeline = Pipeline::build(&setting, &mut stages, cursors.ring());
         drop(stages);
         let inline = inline(&places.plan, &mut pipeline);
@@ -125,6 +126,7 @@ impl Engine {
                 unread_counted: false,
                 markers: Markers::new(pipeline.ways),
                 inline,
+                stand_in: pipeline.stand_in,
                 looks,
             },
             poller: Poller {
@@ -191,9 +193,10 @@ impl Supervision {
         }
     }
 
-    fn setting<'a>(&'a self, config: &Config, plan: &'a Plan) -> Setting<'a> {
+    fn setting<'a>(&'a self, config: &Config, plan: &'a Plan, cores: usize) -> Setting<'a> {
         Setting {
             plan,
+            host_stands_in: delivery::host_stands_in(config, plan, cores),
             rings: ring_plan(config),
             clock: &self.clock,
             control: &self.control,
@@ -258,6 +261,7 @@ fn runtime(
         blueprint.callbacks(),
         clock,
         monitor.clone(),
+        pipeline.stand_in.clone(),
     );
     let about = about(blueprint, &plan, &delivery, clock);
     let lanes = plan.lanes.iter().filter_map(|lane| lane.core);

@@ -144,7 +144,8 @@ pub use test0000::Test0000;
 ///
 /// The engine makes one value for each instrument, calls the `on_` functions with that instrument's
 /// checked events in their order, and [`write`](Self::write) after an event that triggers a vector.
-/// All calls come from one lane. Only [`new`](Self::new), [`save`](Self::save) and
+/// All calls come from one thread at a time: a lane, or the host's thread (`placement` `inline`,
+/// `stand_in_us`). Only [`new`](Self::new), [`save`](Self::save) and
 /// [`load`](Self::load) may allocate, lock, log or wait: the others are the hot path.
 pub trait FactorSet<const N: usize>: Sized + Send + 'static {
     /// The name that the configuration uses.

@@ -17,7 +17,7 @@ use crate::telemetry::counters::Counter;
 ///
 /// - Where `overload.ingest` is `block` and the ring is full, it spins and yields the core
 ///   for at most `overload.block_ms`.
-/// - Where `deliver` is `on_data`, it may wait for signals: see below.
+/// - Where `deliver` is `on_data`, it may wait for signals, or do a lane's work: see below.
 /// - Where `placement` is `inline`, it runs the factors and models before it returns. It
 ///   writes one line to stderr when a second instrument with the same name appears, and
 ///   when a factor set or model panics. A panic also allocates.
@@ -31,9 +31,11 @@ use crate::telemetry::counters::Counter;
 /// Where `deliver` is `on_data`, the call then makes callbacks, as
 /// `signal_poll_callbacks` does, for the signals that are ready. If the event triggers, was
 /// accepted, and all lanes spin (and there is more than one core), it also waits for the
-/// event's signals, spinning for at most `deliver_budget_us`. Inside a callback it makes no
-/// callbacks. If a callback throws, the exception passes through. The library has taken the
-/// event by then: do not pass it again.
+/// event's signals, spinning for at most `deliver_budget_us`. If the only lane has not begun
+/// the event for `stand_in_us`, because something else runs on its core, the call does the
+/// lane's work: it then takes as long as that takes, and may write the lines that it would
+/// write with `inline`. Inside a callback it makes no callbacks. If a callback throws, the
+/// exception passes through. The library has taken the event by then: do not pass it again.
 ///
 /// # Safety
 ///

@@ -168,6 +168,9 @@ pub struct signal_stats_t {
     /// Messages that lanes without work ran through their stages once more, without effect, to
     /// keep them warm.
     pub rehearsals: u64,
+    /// Messages that `signal_on_data` handled on its own thread because their lane had not begun
+    /// them within `stand_in_us`, with `deliver` `on_data`: something else ran on the lane's core.
+    pub stood_in: u64,
 }
 
 /// One signal of a batch. `symbol` and `values` point into the library's memory: the
@@ -301,7 +304,7 @@ pub const SIGNAL_HEALTH_FAILED: c_int = 5;
 /// - at least `health.refused_percent` of the events since the last call were refused (not
 ///   counting `refused_not_an_asset`, `refused_quarantined` and `refused_failed`),
 /// - at least 10 events since the last call, and a tenth of those answered, were
-///   `deliver_late`,
+///   `deliver_late`, or were `stood_in`,
 /// - the latency report has ended, or events are missing from the capture,
 /// - someone has deleted or cut one of these files while it was written, or
 /// - a claim on a core is lost.

@@ -39,6 +39,7 @@ pub(crate) trait Inlet: Send {
     }
 
     /// Brings a watch of this inlet up to date.
+    #[inline]
     fn renew(&self, _watch: &mut Watch) {}
 
     /// Raises the high-water mark, if there is one.

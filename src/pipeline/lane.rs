@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::control::{Control, LONGEST_FAREWELL};
 use super::idle::{Idle, Waiter};
 use super::plan::LanePlan;
-use super::work::Turn;
+use super::work::{BATCH, Turn};
 use crate::os::float;
 use crate::os::limit::Limit;
 use crate::os::panic::{discard, told};
@@ -181,38 +181,43 @@ fn touch_stack() {
     std::hint::black_box(&mut [0u8; BYTES]);
 }
 
-/// Runs a turn on the host's own thread, for the `inline` placement, with the floating-point
+/// Runs a turn of at most `most` messages on the host's own thread, with the floating-point
 /// control that lanes have. A panic makes the engine fail, as on a lane; what waits for room
-/// is then still published.
+/// is then still published. Returns the number of messages handled, `None` after a panic.
 #[inline]
-pub(crate) fn turn_inline(work: &mut dyn Turn, control: &Control) {
+pub(crate) fn turn_inline(work: &mut dyn Turn, most: usize, control: &Control) -> Option<usize> {
     if float::is_default() {
-        turn_as_lane(work, control);
+        turn_as_lane(work, most, control)
     } else {
-        turn_under_default(work, control);
+        turn_under_default(work, most, control)
     }
 }
 
 #[cold]
 #[inline(never)]
-fn turn_under_default(work: &mut dyn Turn, control: &Control) {
+fn turn_under_default(work: &mut dyn Turn, most: usize, control: &Control) -> Option<usize> {
     let _hosts = float::set_default();
-    turn_as_lane(work, control);
+    turn_as_lane(work, most, control)
 }
 
 #[inline(always)]
-fn turn_as_lane(work: &mut dyn Turn, control: &Control) {
+fn turn_as_lane(work: &mut dyn Turn, most: usize, control: &Control) -> Option<usize> {
     let result = catch_unwind(AssertUnwindSafe(|| {
         if control.has_failed() {
             work.flush();
-            return;
+            return 0;
         }
-        work.turn();
+        let handled = work.turn(most);
         work.hand_over();
+        handled
     }));
-    if let Err(panic) = result {
-        control.fail(format!("on the host's thread: {}", told(panic)));
-        forget(catch_unwind(AssertUnwindSafe(|| work.discard())));
+    match result {
+        Ok(handled) => Some(handled),
+        Err(panic) => {
+            control.fail(format!("on the host's thread: {}", told(panic)));
+            forget(catch_unwind(AssertUnwindSafe(|| work.discard())));
+            None
+        }
     }
 }
 
@@ -258,7 +263,7 @@ fn run(
         let mut empty_turns = 0u32;
         heartbeat.resume();
         while !control.must_stop() {
-            if work.turn() > 0 {
+            if work.turn(BATCH) > 0 {
                 heartbeat.beat();
                 waiter.reset();
             } else if waiter.gives_core_away() {
@@ -278,7 +283,7 @@ fn run(
         empty(
             index,
             &mut *work,
-            |work| work.turn(),
+            |work| work.turn(BATCH),
             &mut heartbeat,
             plan.idle,
             control,
@@ -317,7 +322,7 @@ mod tests {
         fn prime(&mut self) {
             let _ = self.0.recv();
         }
-        fn turn(&mut self) -> usize {
+        fn turn(&mut self, _: usize) -> usize {
             0
         }
         fn flush(&mut self) -> bool {

@@ -10,6 +10,7 @@
 //! | `shard_outlet` | the sending end to shards |
 //! | `work` | what a lane does with a message, and without one |
 //! | `rehearsal` | what a lane without work does to stay warm |
+//! | `stand_in` | how the host's thread does the work of a lane that is away |
 //! | `lane` | the pinned thread that does a lane's work |
 //! | `build` | from a plan to rings, chains and lanes |
 //! | `overload` | what happens to a message when its ring is full |
@@ -31,5 +32,6 @@ pub mod placement;
 pub mod plan;
 pub(crate) mod rehearsal;
 pub(crate) mod shard_outlet;
+pub(crate) mod stand_in;
 mod trace;
 pub(crate) mod work;

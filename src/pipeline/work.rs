@@ -7,15 +7,17 @@ use super::accept::Accept;
 use super::inlet::{Inlet, Received};
 use super::outlet::drop_between_lanes;
 use super::rehearsal::{Rehearsal, Rehearsing};
+use super::stand_in::StandIn;
 use super::trace::Trace;
 use crate::messages::wire::Wire;
 use crate::os::clock::Clock;
 use crate::stages::Stage;
+use crate::sync::ring::Watch;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::hops::Recorder;
 
 /// Messages that a lane handles before it does anything else.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 /// Empty polls per prefetch of the next message's lines.
 const LOOKS_PER_PREFETCH: u32 = 2;
 
@@ -23,9 +25,9 @@ const LOOKS_PER_PREFETCH: u32 = 2;
 pub(crate) trait Turn: Send {
     /// Warms what is cold. Called on the thread that will run the work.
     fn prime(&mut self);
-    /// Handles at most one batch of messages and publishes what waits for room. Returns the
-    /// number of messages handled.
-    fn turn(&mut self) -> usize;
+    /// Handles at most so many messages and publishes what waits for room. Returns the number
+    /// of messages handled.
+    fn turn(&mut self, most: usize) -> usize;
     /// Publishes what waits for room. Returns whether anything still waits.
     fn flush(&mut self) -> bool;
     /// Drops the messages in the inlet and counts them. Returns their number.
@@ -34,6 +36,12 @@ pub(crate) trait Turn: Send {
     fn hand_over(&mut self);
     /// Ends the work: drops the messages in the inlet and hands over the last histograms.
     fn finish(self: Box<Self>);
+    /// Brings a watch of the inlet up to date.
+    fn renew(&self, _watch: &mut Watch) {}
+    /// `None` if only the lane itself can do this work.
+    fn stand_in(&self) -> Option<Arc<dyn StandIn>> {
+        None
+    }
 }
 
 /// An inlet, the stages after it, and their hops; on cache lines of its own.
@@ -135,10 +143,10 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
 
     #[inline]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
-    fn turn(&mut self) -> usize {
+    fn turn(&mut self, most: usize) -> usize {
         let mut handled = 0;
         let mut rehearses = false;
-        while handled < BATCH {
+        while handled < most {
             let (head, trace) = (&mut self.head, &mut self.trace);
             let rehearsal = &mut self.rehearsal;
             let spare = rehearses.then_some(&*self.spare);
@@ -231,6 +239,11 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
         self.discard();
         self.head.finish(&mut self.trace);
         self.recorder.finish();
+    }
+
+    #[inline]
+    fn renew(&self, watch: &mut Watch) {
+        self.inlet.renew(watch);
     }
 }
 

@@ -60,6 +60,8 @@ pub(super) struct Beside {
     capture_failed: u64,
     capture_missed: u64,
     late: u64,
+    /// Messages that the host's thread handled for a lane, if they were many.
+    stood_in: u64,
     lost: Lost,
     /// Whether someone has deleted or cut a file that is written.
     is_harmed: bool,
@@ -213,17 +215,20 @@ fn whereabouts(counters: &Snapshot, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 impl Beside {
     pub(super) fn new(monitor: &Monitor, last: &Snapshot, counters: &Snapshot) -> Self {
         let since = |counter| counters.get(counter) - last.get(counter);
+        let many = |counter, all: u64| match since(counter) {
+            few if few < MOST_LATE => 0,
+            few if few.saturating_mul(LATE_PART) < all => 0,
+            many => many,
+        };
+        let answered = since(Counter::Answered);
         Self {
             refused: refused(since, monitor.config.refused_percent),
             report_ended: counters.get(Counter::ReportEnded) > 0
                 && monitor.report_end.get().is_some(),
             capture_failed: counters.get(Counter::CaptureFailed),
             capture_missed: since(Counter::CaptureMissed),
-            late: match since(Counter::DeliverLate) {
-                late if late < MOST_LATE => 0,
-                late if late.saturating_mul(LATE_PART) < since(Counter::Answered) => 0,
-                late => late,
-            },
+            late: many(Counter::DeliverLate, answered),
+            stood_in: many(Counter::StoodIn, answered + since(Counter::Updates)),
             lost: monitor.watched.look(),
             is_harmed: monitor.each_harm().next().is_some(),
         }
@@ -235,6 +240,7 @@ impl Beside {
             || self.capture_failed > 0
             || self.capture_missed > 0
             || self.late > 0
+            || self.stood_in > 0
             || self.lost.is_any()
             || self.is_harmed
     }
@@ -277,6 +283,13 @@ impl fmt::Display for BesideIn<'_> {
                      deliver_budget_us is too short for the model, or something else runs on the lane's \
                      core",
                     beside.late
+                ));
+            }
+            if beside.stood_in > 0 {
+                each(format_args!(
+                    "since the last check signal_on_data handled {} messages itself, because the lane had not begun them \
+                     within stand_in_us, as if something else ran on the lane's core",
+                    beside.stood_in
                 ));
             }
             beside.lost.each(each);

@@ -57,7 +57,7 @@ pub(crate) struct Monitor {
     pub(super) config: config::Health,
     /// Those of the events' path come first.
     counters: Vec<Arc<Counters>>,
-    pub(super) control: Arc<Control>,
+    pub(crate) control: Arc<Control>,
     pub(super) lanes: Vec<(LanePlan, HeartbeatReader)>,
     rings: Vec<(String, Gauge)>,
     /// How many of `counters` belong to the events' path.

@@ -7,6 +7,7 @@
 //! | `broadcast` | one producer, several consumers that each see every message |
 //! | `biased_lock` | at most one thread is inside a handle; cheap if it is always the same one |
 //! | `membarrier` | a barrier on all threads, paid for by the side that runs rarely |
+//! | `try_lock` | one thread at a time, and nobody waits |
 //! | `per_thread` | one pointer per thread, in a table of fixed size |
 //! | `read_gate` | many readers at once; the thread that ends what they read waits for them |
 //! | `padded` | buffers that share no cache line |
@@ -21,6 +22,7 @@ pub(crate) mod per_thread;
 pub mod prefetch;
 pub(crate) mod read_gate;
 pub mod ring;
+pub(crate) mod try_lock;
 
 #[cfg(not(loom))]
 pub(crate) use std::sync::OnceLock;

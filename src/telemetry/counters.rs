@@ -166,6 +166,9 @@ counters! {
     DeliverLate = "deliver_late",
     /// Messages that lanes without work ran through their stages once more, to keep them warm.
     Rehearsals = "rehearsals",
+    /// Messages that the host's thread handled in `on_data` because their lane had not begun
+    /// them in time.
+    StoodIn = "stood_in",
 }
 
 const COUNT: usize = Counter::ALL.len();

@@ -26,7 +26,7 @@ const NO_EVENTS: [&str; 3] = [
 /// Where an event that went all the way ends.
 const EVENT_ENDS: [&str; 2] = ["updates", "answered"];
 /// Counters in which no message ends.
-const OTHERS: [&str; 24] = [
+const OTHERS: [&str; 25] = [
     "events_depth",
     "events_ticker",
     "events_trade",
@@ -51,6 +51,7 @@ const OTHERS: [&str; 24] = [
     "report_ended",
     "deliver_late",
     "rehearsals",
+    "stood_in",
 ];
 /// These may go down.
 const LEVELS: [&str; 2] = ["in_flight", "queued"];

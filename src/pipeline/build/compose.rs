@@ -15,6 +15,7 @@ use crate::pipeline::nodes::{EgressNode, FactorNode, IngestNode, ModelNode};
 use crate::pipeline::outlet::HostOutlet;
 use crate::pipeline::plan::LanePlan;
 use crate::pipeline::rehearsal::{POLLS_PER_LOOK, Rehearsing};
+use crate::pipeline::stand_in;
 use crate::pipeline::trace::Trace;
 use crate::pipeline::work::{Turn, Work};
 use crate::stages::Stage;
@@ -37,6 +38,8 @@ pub(super) struct LaneParts {
     /// How the lane rehearses, and how many empty polls it makes per look at the clock.
     rehearsing: Option<(Rehearsing, u32)>,
     clock: Clock,
+    /// Whether the host's thread may do the lane's work, too.
+    is_shared: bool,
 }
 
 impl LaneParts {
@@ -54,6 +57,7 @@ impl LaneParts {
             control: setting.control.clone(),
             rehearsing: rehearsing(setting, lane),
             clock: setting.clock.clone(),
+            is_shared: setting.host_stands_in,
         };
         (parts, feed)
     }
@@ -64,11 +68,16 @@ impl LaneParts {
         head: impl Accept<W> + Send + 'static,
     ) -> Box<dyn Turn> {
         let (trace, recorder) = (self.trace, self.recorder);
+        let watch = inlet.spares().map(|spares| spares.watch);
         let work = Work::<W, _, _>::new(inlet, self.first, head, trace, recorder, self.counters);
-        Box::new(match &self.rehearsing {
+        let work = match &self.rehearsing {
             Some((how, polls)) => work.rehearsing(how, &self.clock, *polls),
             None => work,
-        })
+        };
+        match watch.filter(|_| self.is_shared) {
+            Some(watch) => stand_in::shared(work, watch),
+            None => Box::new(work),
+        }
     }
 }
 
@@ -77,6 +86,8 @@ impl LaneParts {
 fn rehearsing(setting: &Setting, lane: &LanePlan) -> Option<(Rehearsing, u32)> {
     let polls = match lane.idle {
         _ if setting.plan.is_inline() => 1,
+        // Each idle turn of such a lane comes after many polls.
+        Idle::Spin if setting.host_stands_in => 1,
         Idle::Spin => POLLS_PER_LOOK,
         _ => return None,
     };

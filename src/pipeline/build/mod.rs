@@ -15,6 +15,7 @@ use super::idle::Idle;
 use super::overload::Overload;
 use super::plan::{LanePlan, Plan};
 use super::rehearsal::Rehearsing;
+use super::stand_in::StandIn;
 use super::work::Turn;
 use crate::capture::Capture;
 use crate::messages::Names;
@@ -78,6 +79,8 @@ pub(crate) struct Setting<'a> {
     /// One per lane; for `inline` one.
     pub(crate) heartbeats: &'a [HeartbeatReader],
     pub(crate) rehearsing: Option<Rehearsing>,
+    /// Whether the host's thread does the lane's work while that is away.
+    pub(crate) host_stands_in: bool,
 }
 
 /// A built pipeline: both of its ends, and the lanes' work in between. Nothing runs yet.
@@ -86,6 +89,8 @@ pub(crate) struct Pipeline {
     pub(crate) signals: Receiver,
     /// One per lane, in the order of the path; exactly one for `inline`.
     pub(crate) works: Vec<Box<dyn Turn>>,
+    /// The same work for the host's thread, if it may do that.
+    pub(crate) stand_in: Option<Arc<dyn StandIn>>,
     pub(crate) counters: Vec<Arc<Counters>>,
     pub(crate) feeds: Vec<Feed>,
     /// One per ring, with its name, in the order of the path.
@@ -112,6 +117,7 @@ impl Pipeline {
         Self {
             events,
             signals,
+            stand_in: works.iter().find_map(|work| work.stand_in()),
             works,
             counters,
             feeds,

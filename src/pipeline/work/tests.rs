@@ -73,9 +73,9 @@ fn a_marker_arrives_between_the_events_around_it() {
     send_event(&mut sender, 1);
     send_marker(&mut sender, 1);
     send_event(&mut sender, 2);
-    assert_eq!((work.turn(), work.looks), (3, 0));
+    assert_eq!((work.turn(BATCH), work.looks), (3, 0));
     assert_eq!(work.head.0, [1, -1, 2]);
-    assert_eq!((work.turn(), work.looks), (0, 1));
+    assert_eq!((work.turn(BATCH), work.looks), (0, 1));
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn turn_until<W: Wire, A: Accept<W> + Send, I: Inlet>(work: &mut Work<W, A, I>, 
     let limit = Instant::now() + Duration::from_secs(60);
     while count(work) < rehearsals {
         assert!(Instant::now() < limit);
-        assert_eq!(work.turn(), 0);
+        assert_eq!(work.turn(BATCH), 0);
     }
 }
 
@@ -161,11 +161,11 @@ fn a_lane_without_messages_rehearses_the_last_ones_that_make_signals() {
     }
     let (mut sender, mut work) = rehearsing(|ring| ring, &[EventKind::Trade]);
     for _ in 0..10 {
-        assert_eq!(work.turn(), 0);
+        assert_eq!(work.turn(BATCH), 0);
     }
     assert_eq!((&work.head.0[..], count(&work)), (&[][..], 0));
     send_event(&mut sender, 7);
-    assert_eq!(work.turn(), 1);
+    assert_eq!(work.turn(BATCH), 1);
     turn_until(&mut work, 3);
     assert_eq!(
         work.head.0,
@@ -173,13 +173,13 @@ fn a_lane_without_messages_rehearses_the_last_ones_that_make_signals() {
     );
     // A real one does not wait for more of them.
     send_event(&mut sender, 8);
-    assert_eq!(work.turn(), 1);
+    assert_eq!(work.turn(BATCH), 1);
     assert_eq!(work.head.0[4..], [8]);
 
     let (mut sender, mut work) = rehearsing(|ring| ring, &[EventKind::Depth]);
     send_event(&mut sender, 7);
     for _ in 0..1_000 {
-        work.turn();
+        work.turn(BATCH);
     }
     assert_eq!((&work.head.0[..], count(&work)), (&[7][..], 0));
 }
@@ -210,7 +210,7 @@ fn a_message_that_comes_just_before_a_rehearsal_takes_its_place() {
         let before = count(&work);
         send_event(&mut sender, number);
         let limit = Instant::now() + Duration::from_secs(60);
-        while work.turn() == 0 {
+        while work.turn(BATCH) == 0 {
             assert!(Instant::now() < limit);
         }
         assert_eq!(*work.head.0.last().unwrap(), number as i64);
@@ -229,7 +229,7 @@ fn a_message_that_comes_just_before_a_rehearsal_takes_its_place() {
     let limit = Instant::now() + Duration::from_secs(60);
     while *work.head.0.last().unwrap() != -1 {
         assert!(Instant::now() < limit);
-        assert_eq!(work.turn() == 1, *work.head.0.last().unwrap() == -1);
+        assert_eq!(work.turn(BATCH) == 1, *work.head.0.last().unwrap() == -1);
     }
     assert_eq!(count(&work), before);
 }
@@ -288,14 +288,14 @@ fn a_stage_that_takes_long_is_left_out_with_timing_and_without() {
             },
         );
         send_event(&mut sender, 1);
-        assert_eq!(work.turn(), 1);
+        assert_eq!(work.turn(BATCH), 1);
         // Twice a first one, which may be cold, and one that shows.
         turn_until(&mut work, 300);
         assert_eq!(work.head.model, 1 + 4, "timing {timing}");
         assert!(work.head.factor > 250, "{}", work.head.factor);
         // A message is no rehearsal.
         send_event(&mut sender, 2);
-        assert_eq!((work.turn(), work.head.model), (1, 6));
+        assert_eq!((work.turn(BATCH), work.head.model), (1, 6));
     }
 }
 
@@ -334,14 +334,14 @@ fn a_rehearsal_ends_before_the_next_stage_once_a_message_has_come() {
     };
     let (mut sender, mut work) = head(true, interrupts);
     send_event(&mut sender, 1);
-    assert_eq!(work.turn(), 1);
+    assert_eq!(work.turn(BATCH), 1);
     turn_until(&mut work, 1);
     assert!(!work.head.broke_off.contains(&true));
     let before = work.head.broke_off.len();
     work.head.sender = Some(sender);
     let limit = Instant::now() + Duration::from_secs(60);
     // The turn that rehearses also takes the message.
-    while work.turn() == 0 {
+    while work.turn(BATCH) == 0 {
         assert!(Instant::now() < limit);
     }
     assert_eq!(work.head.events, 2);

@@ -81,10 +81,12 @@ pub struct Receiver {
 }
 
 /// Tells whether a message has been sent that the receiver has not taken.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Watch {
     cursors: Cursors,
     received: u64,
+    slots: Slots,
+    place: usize,
 }
 
 impl Watch {
@@ -92,6 +94,21 @@ impl Watch {
     #[inline]
     pub(crate) fn sees_message(&self) -> bool {
         self.cursors.published.load(Ordering::Relaxed) != self.received
+    }
+
+    /// Prefetches the lines of the next message before it is there, as
+    /// [`Receiver::prefetch`].
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        self.slots.prefetch(self.place);
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("received", &self.received)
+            .finish_non_exhaustive()
     }
 }
 
@@ -324,12 +341,15 @@ impl Receiver {
         Watch {
             cursors: self.cursors.clone(),
             received: self.received,
+            slots: self.slots.clone(),
+            place: self.place,
         }
     }
 
     /// Brings a watch up to date.
     pub(crate) fn renew(&self, watch: &mut Watch) {
         watch.received = self.received;
+        watch.place = self.place;
     }
 
     /// 64-bit words of a message.

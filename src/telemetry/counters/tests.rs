@@ -18,7 +18,7 @@ fn writers_add_up_and_what_is_under_way_is_seen() {
     let snapshot = Snapshot::of(&[host, lane]);
     assert_eq!(snapshot.events(), 5);
     assert_eq!(snapshot.in_flight(), 1);
-    assert_eq!(Counter::ALL[COUNT - 1].name(), "rehearsals");
+    assert_eq!(Counter::ALL[COUNT - 1].name(), "stood_in");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! | [`handle`] | a handle of the C ABI, fed as a C host feeds it |
 //! | [`host`] | C++ hosts, compiled and run |
 //! | [`models`], [`bomb`] | models and factor sets that misbehave |
+//! | [`lanes`] | the threads of lanes, and how the kernel runs them |
 //! | [`meters`] | counts of allocations and page faults |
 //! | [`capture`], [`vectors`] | captures, and factor vectors of recorded data |
 //! | [`fuzz`] | what the fuzz targets run |
@@ -24,6 +25,7 @@ pub mod fuzz;
 pub mod handle;
 pub mod host;
 pub mod imports;
+pub mod lanes;
 pub mod meters;
 pub mod models;
 pub mod source;
