@@ -14,7 +14,7 @@ use crate::engine::{Engine, Registry};
 use crate::error::content::one_line;
 use crate::messages::InstrumentId;
 use crate::os::stderr::say;
-use crate::os::{memory, panic, unwinder};
+use crate::os::{machine, memory, panic, unwinder};
 
 /// Characters of a reason why there is no handle; two paths fit.
 const LONGEST_REASON: usize = 10_000;
@@ -138,6 +138,7 @@ unsafe fn create_inside<R: Borrow<Registry>>(
 
 fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String> {
     handle_table::watch_forks()?;
+    let _groups = machine::groups_stay_known();
     let reserved = Reserved::new()?;
     let (config, origin) = configuration(text)?;
     calibration::begin()?;
