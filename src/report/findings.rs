@@ -211,7 +211,7 @@ fn whereabouts(counters: &Snapshot, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 impl Beside {
-    pub(super) fn new(monitor: &Monitor, last: &Snapshot, counters: &Snapshot) -> Self {
+    pub(super) fn new(monitor: &Monitor, last: &Snapshot, counters: &Snapshot, lost: Lost) -> Self {
         let since = |counter| counters.get(counter) - last.get(counter);
         Self {
             refused: refused(since, monitor.config.refused_percent),
@@ -224,7 +224,7 @@ impl Beside {
                 late if late.saturating_mul(LATE_PART) < since(Counter::Answered) => 0,
                 late => late,
             },
-            lost: monitor.watched.look(),
+            lost,
             is_harmed: monitor.each_harm().next().is_some(),
         }
     }
