@@ -57,6 +57,9 @@ pub unsafe extern "C-unwind" fn signal_create(config_json: *const c_char) -> *mu
 /// As [`signal_create`], but with factor sets and models of your own: for a library that brings
 /// some and exports the C ABI under names of its own. Not part of the C ABI.
 ///
+/// Link that library with `-z nodelete`, as this one is: `dlclose` would unload code that threads
+/// of ours run, or that the end of a host's thread leads to.
+///
 /// # Safety
 ///
 /// `config_json` is null or points to a NUL-terminated string.
