@@ -215,7 +215,7 @@ mod tests {
     fn bytes_side_by_side_are_one_run() {
         let runs = |bytes: &[u64]| -> Vec<_> { runs(bytes.iter().copied()).collect() };
         assert_eq!(runs(&[]), [0..0; 0]);
-        assert_eq!(runs(&[7]), [7..8]);
+        assert_eq!(runs(&[7, 9]), [7..8, 9..10]);
         assert_eq!(runs(&[2, 3, 4, 6, 1026, 1027]), [2..5, 6..7, 1026..1028]);
     }
 
