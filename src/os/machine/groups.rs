@@ -200,7 +200,7 @@ impl Own<'_> {
         let why = match ours().next() {
             Some(covered) => {
                 let point = covered.point.display();
-                format!("another mount covers {point}, where control group {group} could be seen")
+                format!("{point} is covered by another mount, and would show control group {group}")
             }
             // The group of all has no limits.
             None if group == "/" => return (Vec::new(), None),
@@ -242,7 +242,7 @@ impl Own<'_> {
             let path = Path::new("/").join(folder.strip_prefix(root).unwrap_or(folder));
             let is_there = mounts.lead(&path, mount);
             if !is_there {
-                unseen = Some(format!("another mount covers {}", path.display()));
+                unseen = Some(format!("{} is covered by another mount", path.display()));
             }
             is_there
         });
@@ -323,7 +323,7 @@ mod tests {
             assert!(folders.is_empty(), "{cover}");
             let unseen = unseen.unwrap();
             assert!(
-                unseen.contains("another mount covers /sys/fs/cgroup, where"),
+                unseen.starts_with("/sys/fs/cgroup is covered by another mount, and"),
                 "{unseen}"
             );
         }
@@ -347,10 +347,6 @@ mod tests {
         let inner = "40 31 0:40 / /sys/fs/cgroup/a rw - tmpfs none rw\n";
         let (folders, unseen) = look(inner, "0::/a/b\n");
         assert_eq!(folders, ["sys/fs/cgroup"]);
-        assert!(
-            unseen
-                .unwrap()
-                .starts_with("another mount covers /sys/fs/cgroup/a")
-        );
+        assert!(unseen.unwrap().starts_with("/sys/fs/cgroup/a"));
     }
 }
