@@ -990,6 +990,9 @@ uint64_t signal_lost_lines(void);
  `SIGNAL_ERROR_HANDLE` for another invalid handle. `stats` is written only when it
  returns 0.
 
+ Of the system it asks one thing, and only with a latency report: whether the report's
+ thread lives. The counters are read from memory.
+
  # Safety
 
  `stats` is null or points to at least `stats->size` writable bytes.
@@ -1041,9 +1044,17 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
  nothing to report, and cuts texts off after 4,095 bytes.
 
  "Since the last call" means the last call on this handle, from any thread. The call
- allocates nothing and never waits. A call that overlaps another one on the same handle,
- from another thread or from a signal handler, returns what the last completed call
- found. Not for the hot path.
+ allocates nothing and waits for no other thread. A call that overlaps another one on the
+ same handle, from another thread or from a signal handler, returns what the last
+ completed call found. Not for the hot path.
+
+ Of the system each call asks whether the threads of the latency report and of the capture
+ live, where there are any. At most once a second for each handle that keeps cores busy, a
+ call also asks whether its claims of them still stand, and makes them again: one call on
+ the descriptor of the file of claims, and one lock for each group of neighbouring cores.
+ Between these it says what it found last. A file of claims on a network file system
+ (`SIGNAL_CORE_CLAIMS`) makes that one call as slow as the network. The first call on a
+ thread also asks whether it may read the TSC.
  */
 int signal_health(void *handle);
 

@@ -1,6 +1,6 @@
 //! Neither the host's thread nor a lane makes a system call, over a million events in each
 //! placement, through the C ABI as a host uses it. `strace` watches all threads of a
-//! program.
+//! program. It also counts what creating and observing a handle asks of the system.
 //!
 //! The program is this one, started again with arguments. It marks the beginning and the
 //! end of the counted stretch with a call that a trace shows and that has no effect: it
@@ -70,6 +70,41 @@ fn main() {
         assert_eq!(by_host, what == "host", "{:?}", trace.calls);
     }
     println!("system calls that were planted on the host's thread and on lanes were seen");
+    create_looks_for_its_control_groups_once();
+    to_observe_a_handle_asks_little();
+}
+
+/// Each question about limits needs them, and to find them can take thousands of calls.
+fn create_looks_for_its_control_groups_once() {
+    let trace = trace("fused", "created");
+    for file in ["cgroup", "mountinfo"] {
+        let opened = trace.by_host(&format!("/proc/thread-self/{file}\""));
+        assert_eq!(opened.len(), 1, "{file}: {opened:?}");
+    }
+    println!("a create looked for its control groups once");
+}
+
+/// A host may ask for health and counters in a loop: of the report's thread each call asks once,
+/// and of the claims only some, because a second may pass in between.
+fn to_observe_a_handle_asks_little() {
+    let trace = trace("fused", "observed");
+    let calls: usize = trace.events.parse().unwrap();
+    assert_eq!(trace.by_host("tgkill(").len(), calls, "{:?}", trace.calls);
+    let of_claims = trace.by_host("fcntl(").len() + trace.by_host("statx(").len();
+    // Where no core can be kept busy, nothing is claimed.
+    let least = if trace.about.contains("(spin)") { 2 } else { 0 };
+    assert!(
+        (least..calls / 10).contains(&of_claims),
+        "{:?}",
+        trace.calls
+    );
+    let known = ["tgkill(", "getpid(", "gettid(", "fcntl(", "statx("];
+    let others = trace.by_host("").into_iter();
+    let others: Vec<_> = others
+        .filter(|call| !known.iter().any(|known| call.contains(known)))
+        .collect();
+    assert!(others.len() < 10, "{others:?}");
+    println!("{calls} calls for health and counters asked {of_claims} times about claims");
 }
 
 /// What happened between the marks, on all threads.
@@ -80,6 +115,16 @@ struct Trace {
     calls: Vec<String>,
 }
 
+impl Trace {
+    /// The calls of the host's thread that contain this.
+    fn by_host(&self, what: &str) -> Vec<&str> {
+        let host = format!("{} ", self.host);
+        let calls = self.calls.iter().map(String::as_str);
+        let calls = calls.filter(|call| call.starts_with(&host) && call.contains(what));
+        calls.collect()
+    }
+}
+
 fn trace(placement: &str, what: &str) -> Trace {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
@@ -88,6 +133,7 @@ fn trace(placement: &str, what: &str) -> Trace {
         .arg(&log)
         .arg(env::current_exe().unwrap())
         .args(["traced", placement, what])
+        .env("SIGNAL_CORE_CLAIMS", folder.path().join("claims"))
         .env_remove("SIGNAL_CONFIG")
         .env_remove("SIGNAL_CORES")
         .env_remove("SIGNAL_LATENCY_DIR")
@@ -141,6 +187,42 @@ fn plant() {
 
 /// The program that is traced.
 fn traced(placement: &str, what: &str) {
+    match what {
+        "created" | "observed" => traced_aside(what),
+        _ => traced_events(placement, what),
+    }
+}
+
+/// What a host calls beside its events.
+fn traced_aside(what: &str) {
+    const ROUNDS: usize = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = configurations()[1].0.clone();
+    config.placement = Placement::Fused;
+    config.idle = Idle::Spin;
+    config.latency.dir = Some(folder.path().join("report"));
+    // Its own thread asks after the claims in each interval.
+    config.latency.interval_ms = 60_000;
+    // Health looks in each call whether an event of it has come.
+    config.assets = vec!["never".to_owned()];
+    if what == "created" {
+        mark(BEGIN);
+    }
+    let handle = Handle::new(&config, &Registry::default());
+    let lanes = handle.lanes();
+    if what == "observed" {
+        mark(BEGIN);
+        for _ in 0..ROUNDS {
+            handle.stats();
+            assert!(handle.health() >= 0);
+        }
+    }
+    mark(END);
+    println!("{lanes}\n{}", 2 * ROUNDS);
+}
+
+/// The hot path.
+fn traced_events(placement: &str, what: &str) {
     let (mut config, signals) = match what {
         "everything" => configurations()[1].clone(),
         _ => configurations()[0].clone(),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use signal::config::{ENV_CORES, ENV_LATENCY_DIR, add_latency_dir, schema};
 use signal::engine::Blueprint;
 use signal::os::cores::Cores;
-use signal::os::machine::group_memory_unknown;
+use signal::os::machine::{group_memory_unknown, groups_stay_known};
 use signal::pipeline::placement::Placement;
 use signal::pipeline::plan::{Plan, Wanted};
 use signal::stages::Callback;
@@ -33,6 +33,7 @@ fn pretty(value: &impl serde::Serialize) -> String {
 /// Explains a file and what it would run on this machine.
 pub fn check(path: &Path) -> Result<()> {
     let said = |error: &dyn std::fmt::Display| Failure::said(error.to_string());
+    let _groups = groups_stay_known();
     let mut config = Config::from_file(path).map_err(|error| said(&error))?;
     config
         .apply_cores_variable()

@@ -21,6 +21,7 @@ use crate::abi::HostEvent;
 use crate::config::Config;
 use crate::error::Error;
 use crate::messages::{Name, Signal};
+use crate::os::machine;
 use crate::os::panic::{quietly, told};
 use crate::report::{Health, HopSummary, LaneReport, RingReport};
 use crate::sync::ring::cursors::HostCursors;
@@ -95,6 +96,7 @@ impl Engine {
     ///
     /// [`Error`]; nothing is left behind then.
     pub fn start_with(config: &Config, registry: &Registry) -> Result<Self, Error> {
+        let _groups = machine::groups_stay_known();
         Self::start_blueprint(Blueprint::new(config, registry)?)
     }
 
@@ -111,6 +113,7 @@ impl Engine {
         mut blueprint: Box<Blueprint>,
         cursors: HostCursors,
     ) -> Result<Box<Self>, Error> {
+        let _groups = machine::groups_stay_known();
         // This runs factor sets and models for the first time.
         let build = || quietly(|| Self::build(&mut blueprint, cursors));
         catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|panic| {

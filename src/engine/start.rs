@@ -253,7 +253,8 @@ fn runtime(
             rules,
         )
     });
-    monitor.watched.claims(places.claims.watch());
+    let watch = places.claims.watch();
+    monitor.watched.claims(watch, clock.clone());
     let delivery = Delivery::new(
         config,
         &plan,

@@ -2,10 +2,24 @@
 //! process ends with its last thread, and our threads must not keep it.
 //!
 //! Nobody looks while each thread lives that has made a handle. When such a thread ends, a thread of
-//! ours is started that looks once a second, until we have no other threads. No lane looks.
+//! ours, the watcher, is started that looks once a second, until we have no other threads. No lane
+//! looks.
+//!
+//! What the watcher means for a host:
+//!
+//! - It takes no memory once it has started: a refusal would end the process. The thread that ends
+//!   takes what is needed to start it, if the allocator still gives some.
+//! - The thread that ends waits until the watcher has started: a millisecond, and ten seconds at most.
+//! - `signal_destroy` of the last handle wakes it, and it ends. It is not joined: for some
+//!   microseconds, or as long as it waits for a core, the process has one more thread.
+//! - `dlclose` does not unload its code (`build.rs`).
+//! - It runs at the lowest priority, off the lanes' cores if there are others. On a machine that is
+//!   busy for long it looks late, by as long as it waits for a core. The host's handlers of `exit` then
+//!   run at that priority, too: a thread may not better its own.
 
 use std::ffi::c_void;
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -26,12 +40,27 @@ static MAKER: Key = Key::new(Some(maker_ends));
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 /// Whether a thread looks.
 static IS_WATCHED: AtomicBool = AtomicBool::new(false);
+/// Where that thread sleeps.
+static PARKER: OnceLock<Parker> = OnceLock::new();
+/// Whether a handle has ended since that thread last woke.
+static HAS_NEWS: AtomicBool = AtomicBool::new(false);
 
 /// Called on the host's thread that has made a handle. Where there is no room for its word, nothing
 /// notices the host's end.
 pub(super) fn note_maker() {
     PROCESS.store(std::process::id(), Ordering::Relaxed);
     MAKER.set(std::ptr::without_provenance(1));
+}
+
+/// Called when a handle has ended, and its threads with it.
+pub(super) fn handle_has_ended() {
+    if !IS_WATCHED.load(Ordering::Acquire) {
+        return;
+    }
+    HAS_NEWS.store(true, Ordering::Relaxed);
+    if let Some(parker) = PARKER.get() {
+        parker.unparker().unpark();
+    }
 }
 
 /// Called in the child of a fork.
@@ -57,9 +86,10 @@ fn watch() {
     if !memory::allocator_gives_some() {
         return not_watched(&"there is no memory");
     }
+    let parker = PARKER.get_or_init(Parker::new);
     let aside = handle_table::aside().unwrap_or_default();
     let wanted = Wanted::aside("signal-watch", "the watching thread", aside);
-    if let Err(why) = threads::spawn(wanted, look) {
+    if let Err(why) = threads::spawn(wanted, || look(parker)) {
         not_watched(&why);
     }
 }
@@ -75,13 +105,14 @@ fn not_watched(why: &dyn fmt::Display) {
     }
 }
 
-fn look() {
-    let parker = Parker::new();
+fn look(parker: &Parker) {
     let mut had_ended = false;
     loop {
         // A park is no call that a sandbox refuses where it refuses to sleep.
         parker.park_timeout(INTERVAL);
-        let has_ended = roster::host_has_ended();
+        // Where a handle has just ended, a thread of the host's was there: less than the interval
+        // has passed.
+        let has_ended = !HAS_NEWS.swap(false, Ordering::Relaxed) && roster::host_has_ended();
         // Twice in a row.
         if has_ended && had_ended {
             handle_table::destroy_all();

@@ -146,6 +146,7 @@ impl Inside {
         let owned = unsafe { Box::from_raw(value) };
         let all = guarded(false, || owned.runtime.end_lanes());
         guarded((), || drop(owned));
+        departure::handle_has_ended();
         if !all {
             // A lane that could not be joined may still write the slot's cursors.
             slot.state.store(BURIED, Ordering::Release);

@@ -14,7 +14,7 @@ use crate::engine::{Engine, Registry};
 use crate::error::content::one_line;
 use crate::messages::InstrumentId;
 use crate::os::stderr::say;
-use crate::os::{memory, panic, unwinder};
+use crate::os::{machine, memory, panic, unwinder};
 
 /// Characters of a reason why there is no handle; two paths fit.
 const LONGEST_REASON: usize = 10_000;
@@ -56,6 +56,9 @@ pub unsafe extern "C-unwind" fn signal_create(config_json: *const c_char) -> *mu
 
 /// As [`signal_create`], but with factor sets and models of your own: for a library that brings
 /// some and exports the C ABI under names of its own. Not part of the C ABI.
+///
+/// Link that library with `-z nodelete`, as this one is: `dlclose` would unload code that threads
+/// of ours run, or that the end of a host's thread leads to.
 ///
 /// # Safety
 ///
@@ -138,6 +141,7 @@ unsafe fn create_inside<R: Borrow<Registry>>(
 
 fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String> {
     handle_table::watch_forks()?;
+    let _groups = machine::groups_stay_known();
     let reserved = Reserved::new()?;
     let (config, origin) = configuration(text)?;
     calibration::begin()?;

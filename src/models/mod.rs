@@ -90,7 +90,7 @@ pub trait Model: Send {
     /// Whether the outputs depend on earlier runs. The engine may run a model without state at any
     /// time, on any vector, to keep it warm. The instrument is then [`InstrumentId::SHADOW`], which
     /// is not an index. If the model panics there, it is [reset](Self::reset), goes on with real
-    /// vectors, and is not kept warm any more.
+    /// vectors, and is not kept warm any more. If the reset panics too, it is in quarantine.
     fn keeps_state(&self) -> bool;
 
     /// Bytes of state per instrument.

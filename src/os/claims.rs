@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -435,26 +436,31 @@ fn stands_on(thread: machine::Thread<'_>, byte: u64) -> bool {
     core.is_ok_and(|core| self::byte(core, !is_lane) == byte)
 }
 
-fn record(byte: u64, kind: libc::c_int) -> libc::flock {
+fn record(bytes: Range<u64>, kind: libc::c_int) -> libc::flock {
     // SAFETY: a plain struct, for which all zeros is valid.
     let mut record: libc::flock = unsafe { MaybeUninit::zeroed().assume_init() };
     record.l_type = kind as libc::c_short;
     record.l_whence = libc::SEEK_SET as libc::c_short;
-    record.l_start = byte as libc::off_t;
-    record.l_len = 1;
+    record.l_start = bytes.start as libc::off_t;
+    record.l_len = (bytes.end - bytes.start) as libc::off_t;
     record
 }
 
 /// Locks or unlocks a byte; whether that succeeded.
 fn set(file: &impl AsRawFd, byte: u64, kind: libc::c_int) -> bool {
-    let record = record(byte, kind);
+    set_all(file, byte..byte + 1, kind)
+}
+
+/// As [`set`], for all of them or none.
+fn set_all(file: &impl AsRawFd, bytes: Range<u64>, kind: libc::c_int) -> bool {
+    let record = record(bytes, kind);
     // SAFETY: the record is valid, and the call does not wait.
     unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &record) == 0 }
 }
 
 /// Which other process has locked a byte, if any: `Some(None)` if that process is not visible.
 fn holder(file: &impl AsRawFd, byte: u64) -> Option<Option<u32>> {
-    let mut record = record(byte, libc::F_WRLCK);
+    let mut record = record(byte..byte + 1, libc::F_WRLCK);
     // SAFETY: the call reads the record and writes into it.
     let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut record) == 0 };
     let is_held = asked && libc::c_int::from(record.l_type) != libc::F_UNLCK;
@@ -467,7 +473,7 @@ fn holder(file: &impl AsRawFd, byte: u64) -> Option<Option<u32>> {
 
 mod standing;
 
-pub(crate) use standing::{Standing, Watch};
+pub(crate) use standing::{Known, Standing, Watch};
 
 #[cfg(all(test, not(loom)))]
 mod tests;

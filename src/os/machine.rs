@@ -38,15 +38,15 @@ use super::files;
 
 mod group_memory;
 mod groups;
+mod mounts;
 mod place;
 mod quota;
 
 pub use group_memory::group_memory_unknown;
 pub(crate) use group_memory::{GroupMemory, group_memory};
+pub use groups::{StayKnown as GroupsStayKnown, stay_known as groups_stay_known};
 pub(crate) use quota::Throttled;
-pub use quota::{
-    Quota, Throttling, quota, quota_in, quota_unknown, quota_unknown_in, throttling, throttling_in,
-};
+pub use quota::{Quota, Throttling, quota, quota_unknown};
 
 /// Core ids at and above this abort the process in `core_affinity`.
 pub const MAX_CORES: usize = libc::CPU_SETSIZE as usize;

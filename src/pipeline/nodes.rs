@@ -17,7 +17,7 @@ use crate::messages::{
 };
 use crate::os::panic::told;
 use crate::stages::{
-    Applied, Egress, Factor, FactorPanic, Ingest, ModelPanic, ModelStage, Sent, Stage,
+    Applied, Egress, Factor, FactorPanic, Ingest, ModelPanic, ModelStage, PanicPlace, Sent, Stage,
 };
 use crate::telemetry::counters::{Counter, Counters};
 
@@ -91,7 +91,9 @@ impl<N: Accept<FactorVectors>> Accept<Events> for FactorNode<N> {
     #[inline(always)]
     fn accept(&mut self, event: &Event<'_>, trace: &mut Trace) {
         if trace.is_rehearsal() {
-            self.stage.prefetch(trace.rehearsed);
+            self.stage.prefetch(trace.rehearsed, |panic| {
+                quarantined_instrument(&self.names, panic, &self.counters, &self.control);
+            });
             if trace.breaks_off(Stage::Factor) {
                 return;
             }
@@ -237,15 +239,19 @@ fn quarantined_model(
 ) {
     let name = names.get(panic.model.index()).map_or("?", String::as_str);
     let of = shard.map_or(String::new(), |shard| format!(" of shard {shard}"));
-    if panic.instrument == InstrumentId::SHADOW {
-        return control.note(format_args!(
-            "lanes stay less warm: model {name}{of} panicked in a rehearsal, which harms no event: {}",
-            told(panic.payload)
-        ));
-    }
+    let how = match panic.place {
+        PanicPlace::Rehearsal => {
+            return control.note(format_args!(
+                "lanes stay less warm: model {name}{of} panicked in a rehearsal, which harms no event: {}",
+                told(panic.payload)
+            ));
+        }
+        PanicPlace::Vector => "it panicked",
+        PanicPlace::Reset => "it panicked in a rehearsal, and again in its reset",
+    };
     counters.bump(Counter::Panics);
     control.report(format!(
-        "model {name}{of} is in quarantine: it panicked: {}",
+        "model {name}{of} is in quarantine: {how}: {}",
         told(panic.payload)
     ));
 }

@@ -1,6 +1,7 @@
 //! The facts of machine, build and configuration that make two reports
 //! comparable.
 
+#[cfg(test)]
 use std::path::Path;
 
 use serde::Serialize;
@@ -80,14 +81,19 @@ impl Facts {
             throttled: None,
             throttled_before: Throttling::default(),
         }
-        .on(Path::new("/"))
+        .throttled_by(Throttled::find())
     }
 
     /// For a machine whose system files are below `system`.
-    pub(crate) fn on(mut self, system: &Path) -> Self {
-        self.throttled = Throttled::find_in(system);
-        let now = self.throttled.as_ref().and_then(Throttled::now);
+    #[cfg(test)]
+    pub(crate) fn on(self, system: &Path) -> Self {
+        self.throttled_by(Throttled::find_in(system))
+    }
+
+    fn throttled_by(mut self, throttled: Option<Throttled>) -> Self {
+        let now = throttled.as_ref().and_then(Throttled::now);
         self.throttled_before = now.unwrap_or_default();
+        self.throttled = throttled;
         self
     }
 

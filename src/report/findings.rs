@@ -213,7 +213,7 @@ fn whereabouts(counters: &Snapshot, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 impl Beside {
-    pub(super) fn new(monitor: &Monitor, last: &Snapshot, counters: &Snapshot) -> Self {
+    pub(super) fn new(monitor: &Monitor, last: &Snapshot, counters: &Snapshot, lost: Lost) -> Self {
         let since = |counter| counters.get(counter) - last.get(counter);
         let many = |counter, all: u64| match since(counter) {
             few if few < MOST_LATE => 0,
@@ -229,7 +229,7 @@ impl Beside {
             capture_missed: since(Counter::CaptureMissed),
             late: many(Counter::DeliverLate, answered),
             stood_in: many(Counter::StoodIn, answered + since(Counter::Updates)),
-            lost: monitor.watched.look(),
+            lost,
             is_harmed: monitor.each_harm().next().is_some(),
         }
     }

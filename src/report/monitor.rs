@@ -11,6 +11,7 @@ use super::findings::{Beside, Cause, Findings, Missing, NamedBy};
 use super::health::{Health, HealthState};
 use super::watched::Watched;
 use crate::config;
+use crate::os::claims::Known;
 use crate::os::files::Harm;
 use crate::os::fixed_text::FixedText;
 use crate::pipeline::control::Control;
@@ -79,6 +80,7 @@ struct Look {
     waited_ns: u64,
     /// Events that had arrived when the last new signal was seen.
     events_at_signal: u64,
+    claims: Known,
 }
 
 impl Monitor {
@@ -110,18 +112,29 @@ impl Monitor {
                 counters: Snapshot::of(&[]),
                 waited_ns: 0,
                 events_at_signal: 0,
+                claims: Known::default(),
             }),
             found: AtomicU8::new(HealthState::Ok as u8),
         }
     }
 
     pub(crate) fn counters(&self) -> Snapshot {
-        let mut counters = Snapshot::of(&self.counters);
-        if self.watched.has_lost_report() {
+        self.counters_with(self.watched.has_lost_report())
+    }
+
+    /// [`counters`](Self::counters), where it is known whether the report's thread is lost.
+    fn counters_with(&self, has_lost_report: bool) -> Snapshot {
+        let mut counters = self.counted();
+        if has_lost_report {
             // It could not count this itself.
             counters.set(Counter::ReportEnded, 1);
         }
         counters
+    }
+
+    /// What the threads have counted. Asks the system nothing.
+    fn counted(&self) -> Snapshot {
+        Snapshot::of(&self.counters)
     }
 
     /// Only the counters of the events' path: there are fewer to read.
@@ -190,7 +203,7 @@ impl Monitor {
     /// As [`Monitor::each_note`], with what is lost: for a report that has no word for health.
     pub(super) fn each_note_and_loss(&self, each: &mut dyn FnMut(fmt::Arguments<'_>)) {
         self.each_note(each);
-        self.watched.look().each(each);
+        self.watched.look_now().each(each);
     }
 
     /// What the configuration names but no event contained, one item for each of its keys. Empty
@@ -200,7 +213,7 @@ impl Monitor {
         let keys = [NamedBy::Assets, NamedBy::Map].into_iter();
         // Reading the counters disturbs all lanes, so only if something is missing.
         let missing = keys.filter(|key| key.missing(rules).next().is_some());
-        let missing = missing.map(|key| (key, self.counters().events()));
+        let missing = missing.map(|key| (key, self.counted().events()));
         let missing = missing.filter(|(_, events)| *events > 0);
         missing.map(|(key, events)| Missing { key, rules, events })
     }
@@ -257,8 +270,10 @@ impl Monitor {
                 return Findings::of_another_look(self, state);
             }
         };
-        let counters = self.counters();
-        let beside = Beside::new(self, &last.counters, &counters);
+        // Once for all questions: to look is to ask the system.
+        let lost = self.watched.look(&mut last.claims);
+        let counters = self.counters_with(lost.has_report());
+        let beside = Beside::new(self, &last.counters, &counters, lost);
         let (mut state, cause) = self.conclude(&mut last, &counters);
         if state == HealthState::Ok && beside.is_wrong() {
             state = HealthState::Degraded;

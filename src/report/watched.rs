@@ -4,7 +4,8 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use crate::os::claims::{Standing, Watch};
+use crate::os::claims::{Known, Standing, Watch};
+use crate::os::clock::Clock;
 use crate::os::threads::{CUT_SHORT, Life};
 
 /// Empty until each has been started.
@@ -12,7 +13,7 @@ use crate::os::threads::{CUT_SHORT, Life};
 pub(crate) struct Watched {
     report: OnceLock<Arc<Life>>,
     capture: OnceLock<Arc<Life>>,
-    claims: OnceLock<Watch>,
+    claims: OnceLock<(Watch, Clock)>,
 }
 
 /// What is lost.
@@ -32,16 +33,27 @@ impl Watched {
         let _ = self.capture.set(thread);
     }
 
-    pub(crate) fn claims(&self, claims: Watch) {
-        let _ = self.claims.set(claims);
+    pub(crate) fn claims(&self, claims: Watch, clock: Clock) {
+        let _ = self.claims.set((claims, clock));
     }
 
-    /// Looks at all of them. Neither waits nor allocates.
-    pub(super) fn look(&self) -> Lost {
+    /// Looks at all of them, at the claims only once a second. Neither waits for a lock nor
+    /// allocates.
+    pub(super) fn look(&self, known: &mut Known) -> Lost {
+        let claims = self.claims.get();
+        self.lost(|| claims.map(|(claims, clock)| claims.look_seldom(clock, known)))
+    }
+
+    /// As [`look`](Self::look), at the claims as well. Those that were lost are made again.
+    pub(super) fn look_now(&self) -> Lost {
+        self.lost(|| self.look_at_claims())
+    }
+
+    fn lost(&self, claims: impl FnOnce() -> Option<Standing>) -> Lost {
         Lost {
             report: self.has_lost_report(),
             capture: was_cut_short(&self.capture),
-            claims: self.look_at_own_claims(),
+            claims: claims().unwrap_or_default(),
         }
     }
 
@@ -49,15 +61,10 @@ impl Watched {
         was_cut_short(&self.report)
     }
 
-    /// A handle without claims asks the system nothing: a host may call health all the time.
-    fn look_at_own_claims(&self) -> Standing {
-        let claims = self.claims.get().filter(|claims| !claims.is_empty());
-        claims.map(Watch::look).unwrap_or_default()
-    }
-
-    /// What has become of the claims, which are made again where they were lost.
-    pub(super) fn look_at_claims(&self) -> Standing {
-        self.claims.get().map(Watch::look).unwrap_or_default()
+    /// What has become of the claims, which are made again where they were lost. `None` without
+    /// claims, or while another thread chooses its cores.
+    pub(super) fn look_at_claims(&self) -> Option<Standing> {
+        self.claims.get().and_then(|(claims, _)| claims.look())
     }
 }
 
@@ -66,6 +73,11 @@ fn was_cut_short(thread: &OnceLock<Arc<Life>>) -> bool {
 }
 
 impl Lost {
+    /// Whether the thread of the latency report is.
+    pub(super) fn has_report(&self) -> bool {
+        self.report
+    }
+
     pub(super) fn is_any(&self) -> bool {
         self.report || self.capture || self.claims != Standing::Held
     }

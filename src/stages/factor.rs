@@ -75,6 +75,8 @@ pub struct Factor {
     shadow: InstrumentId,
     /// Whether no instrument is known yet.
     is_new: bool,
+    /// Whether no set has panicked while it prefetched.
+    prefetches: bool,
     pairs: Items<Pair>,
     /// What the instruments are, by number.
     names: Arc<Names>,
@@ -163,6 +165,7 @@ impl Factor {
             instruments: places,
             shadow,
             is_new: true,
+            prefetches: true,
             pairs: Items::new(pairs, || pair),
             names,
             shard: None,
@@ -216,15 +219,27 @@ impl Factor {
             .saturating_add(Items::<Pair>::bytes(pairs))
     }
 
-    /// Prefetches what the instrument's next event touches.
-    pub fn prefetch(&self, id: InstrumentId) {
+    /// Prefetches what the instrument's next event touches. A set that panics is passed to
+    /// `panicked`, and nothing is prefetched any more.
+    pub fn prefetch(&mut self, id: InstrumentId, panicked: impl FnOnce(FactorPanic)) {
         let place = self.place(id);
         let Some(instrument) = self.instruments.get(place.index()) else {
             return;
         };
+        if !self.prefetches {
+            return;
+        }
         prefetch::value(instrument);
         for bank in &self.banks {
-            bank.prefetch(place);
+            let prefetch = || bank.prefetch(place);
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(prefetch)) {
+                self.prefetches = false;
+                return panicked(FactorPanic {
+                    instrument: InstrumentId::SHADOW,
+                    set: bank.name(),
+                    payload,
+                });
+            }
         }
     }
 

@@ -28,7 +28,7 @@ mod shards;
 pub use egress::{Egress, Sent};
 pub use factor::{Applied, Factor, FactorPanic, Triggers};
 pub use ingest::{Assets, Ingest, Limits, Naming, Notice, Refusal, Rules, SymbolStyle};
-pub use model::{Callback, ModelPanic, ModelStage};
+pub use model::{Callback, ModelPanic, ModelStage, PanicPlace};
 pub use shards::Shards;
 
 /// A stage, in the order of the path.

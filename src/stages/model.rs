@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::messages::{FactorVector, InstrumentId, ModelId, Prediction};
 use crate::models::Model;
-use crate::os::panic::Payload;
+use crate::os::panic::{Payload, discard};
 use crate::os::time::Instant;
 use crate::sync::padded::Values;
 
@@ -45,24 +45,78 @@ pub struct ModelStage {
     outputs: Values,
 }
 
-/// A model panicked: it is in quarantine from now on.
+/// A model panicked.
 #[derive(Debug)]
 pub struct ModelPanic {
     /// The model.
     pub model: ModelId,
-    /// The instrument of the vector. If it is [`InstrumentId::SHADOW`], the model is not in
-    /// quarantine; it was reset, and is not run on such vectors any more.
-    pub instrument: InstrumentId,
+    /// Where.
+    pub place: PanicPlace,
     /// What it panicked with.
     pub payload: Payload,
+}
+
+/// Where a model panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PanicPlace {
+    /// On a vector: it is in quarantine from now on.
+    Vector,
+    /// In a rehearsal: it was reset, goes on, and is left out of rehearsals.
+    Rehearsal,
+    /// When it was reset after a panic in a rehearsal: it is in quarantine from now on.
+    Reset,
 }
 
 struct Slot {
     model: Box<dyn Model>,
     outputs: Range<usize>,
     quarantined: bool,
-    /// Whether a rehearsal runs it.
-    rehearses: bool,
+    rehearsal: Rehearsal,
+}
+
+/// What a rehearsal does with a model.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rehearsal {
+    Run,
+    Prefetch,
+    Nothing,
+}
+
+impl Slot {
+    /// Decides what becomes of the model after a panic in a run.
+    #[cold]
+    fn has_panicked(
+        &mut self,
+        instrument: InstrumentId,
+        payload: Payload,
+    ) -> (PanicPlace, Payload) {
+        if instrument != InstrumentId::SHADOW {
+            self.quarantined = true;
+            return (PanicPlace::Vector, payload);
+        }
+        self.rehearsal = Rehearsal::Nothing;
+        // It may have been left in the middle of a change.
+        match catch_unwind(AssertUnwindSafe(|| self.model.reset())) {
+            Ok(()) => (PanicPlace::Rehearsal, payload),
+            Err(second) => {
+                discard(payload);
+                self.quarantined = true;
+                (PanicPlace::Reset, second)
+            }
+        }
+    }
+
+    /// Prefetches what the model's next run touches, if it wants that.
+    fn prefetch(&mut self) -> Result<(), Payload> {
+        if self.rehearsal != Rehearsal::Prefetch {
+            return Ok(());
+        }
+        let done = catch_unwind(AssertUnwindSafe(|| self.model.prefetch()));
+        if done.is_err() {
+            self.rehearsal = Rehearsal::Nothing;
+        }
+        done
+    }
 }
 
 /// What is sent for each factor vector.
@@ -103,7 +157,10 @@ impl ModelStage {
                 let start = end;
                 end += model.outputs().len();
                 Slot {
-                    rehearses: !model.keeps_state(),
+                    rehearsal: match model.keeps_state() {
+                        true => Rehearsal::Prefetch,
+                        false => Rehearsal::Run,
+                    },
                     model,
                     outputs: start..end,
                     quarantined: false,
@@ -184,30 +241,33 @@ impl ModelStage {
                 if slot.quarantined {
                     continue;
                 }
-                let outputs = &mut self.outputs[slot.outputs.clone()];
-                let model = &mut slot.model;
                 let instrument = vector.meta.instrument;
-                if instrument == InstrumentId::SHADOW && !slot.rehearses {
-                    model.prefetch();
+                let number = ModelId((self.first + id) as u8);
+                if instrument == InstrumentId::SHADOW && slot.rehearsal != Rehearsal::Run {
+                    if let Err(payload) = slot.prefetch() {
+                        panicked(ModelPanic {
+                            model: number,
+                            place: PanicPlace::Rehearsal,
+                            payload,
+                        });
+                    }
                     runs = true;
                     continue;
                 }
+                let outputs = &mut self.outputs[slot.outputs.clone()];
+                let model = &mut slot.model;
                 let run = || model.run(instrument, vector.values, outputs);
                 match catch_unwind(AssertUnwindSafe(run)) {
                     Ok(()) => runs = true,
                     Err(payload) => {
-                        if instrument == InstrumentId::SHADOW {
-                            slot.rehearses = false;
-                            // It may have been left in the middle of a change.
-                            model.reset();
-                        } else {
+                        let (place, payload) = slot.has_panicked(instrument, payload);
+                        if slot.quarantined {
                             self.outputs[slot.outputs.clone()].fill(f64::NAN);
-                            slot.quarantined = true;
                             self.last_message = last_message(&self.messages, &self.models);
                         }
                         panicked(ModelPanic {
-                            model: ModelId((self.first + id) as u8),
-                            instrument,
+                            model: number,
+                            place,
                             payload,
                         });
                     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use support::host::{Output, has_tool, host, run};
 
+use super::processes::built;
 use super::scenarios::checks;
 
 /// Runs a scenario with this configuration.
@@ -66,6 +67,21 @@ fn all_threads_end() {
 #[test]
 fn all_threads_end_the_maker_first() {
     all_end("all_threads_end_the_maker_first");
+}
+
+#[test]
+fn the_watcher_takes_no_memory() {
+    if !has_tool("g++") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = built(folder.path(), "odd/watcher_without_memory.cpp", &[]);
+    for config in configurations(folder.path()) {
+        let output = run(host(&program).arg(&config));
+        output.expect_code(0);
+        assert_eq!(output.stdout, "asked 0 times\n");
+    }
+    files_are_whole(folder.path());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use support::host::{compile_with, has_tool, host, run};
 use super::scenarios::{checks, readelf};
 
 /// Compiles a source below `tests/hosts` into `folder`.
-fn built(folder: &Path, source: &str, flags: &[&str]) -> PathBuf {
+pub(super) fn built(folder: &Path, source: &str, flags: &[&str]) -> PathBuf {
     let to = folder.join(source.replace(['/', '.'], "_"));
     compile_with(
         flags,

@@ -303,6 +303,129 @@ fn a_panic_in_a_rehearsal_is_told_once_and_harms_no_event() {
     }
 }
 
+/// Panics while it prefetches.
+#[derive(Default)]
+struct Blunt;
+
+impl FactorSet<1> for Blunt {
+    const NAME: &'static str = "blunt";
+    const FACTORS: [&'static str; 1] = ["one"];
+    const LEVELS: usize = 1;
+    type Params = NoParams;
+
+    fn new(_: &NoParams) -> Self {
+        Self
+    }
+    fn write(&mut self, out: &mut [f64; 1]) {
+        out[0] = 1.0;
+    }
+    fn prefetch(&self) {
+        panic!("no such line");
+    }
+}
+
+/// As [`Choosy`] or, with state, as [`Blunt`]. Does not let itself be reset after a rehearsal.
+struct Stubborn {
+    outputs: [String; 1],
+    keeps_state: bool,
+    is_spoilt: bool,
+}
+
+impl Stubborn {
+    fn boxed(keeps_state: bool) -> Box<dyn Model> {
+        Box::new(Self {
+            outputs: ["out".to_owned()],
+            keeps_state,
+            is_spoilt: false,
+        })
+    }
+}
+
+impl Model for Stubborn {
+    fn inputs(&self) -> usize {
+        3
+    }
+    fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+    fn keeps_state(&self) -> bool {
+        self.keeps_state
+    }
+    fn prefetch(&self) {
+        panic!("no such line");
+    }
+    fn run(&mut self, instrument: InstrumentId, factors: &[f64], out: &mut [f64]) {
+        self.is_spoilt = instrument == InstrumentId::SHADOW;
+        assert!(!self.is_spoilt, "no instrument");
+        out[0] = factors[0];
+    }
+    fn reset(&mut self) {
+        assert!(!self.is_spoilt, "not to be reset");
+    }
+}
+
+#[test]
+fn a_panic_while_prefetching_is_told_once_and_harms_no_event() {
+    let mut registry = Registry::default();
+    registry.factors.add::<Blunt, _>();
+    registry.models.add("stateful", |_| Stubborn::boxed(true));
+    for (what, extra) in [
+        (
+            "factor set blunt panicked in a rehearsal, which harms no event: no such line",
+            r#""factors": "blunt", "models": "none""#,
+        ),
+        (
+            "model stateful panicked in a rehearsal, which harms no event: no such line",
+            r#""models": "stateful""#,
+        ),
+    ] {
+        for placement in SPINNING {
+            let mut engine = start(placement, "10", &registry, extra);
+            let mut received = Vec::new();
+            for time in 1..=20 {
+                engine.on_event(depth("btc_usdt", time, 100.0).event());
+                settle(&mut engine, &mut received);
+                let_rehearse(&mut engine, 1, &mut received);
+            }
+            assert_eq!(received.len(), 20, "{placement}");
+            let health = engine.health();
+            assert_eq!(health.why.matches(what).count(), 1, "{health:?}");
+            assert_eq!(engine.failure(), None);
+            assert_eq!(engine.incidents().count(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_model_that_panics_in_its_reset_after_a_rehearsal_is_in_quarantine() {
+    let mut registry = Registry::default();
+    registry.models.add("stubborn", |_| Stubborn::boxed(false));
+    for placement in SPINNING {
+        let extra = r#""models": ["test0000", "stubborn"], "callback": "per-model""#;
+        let mut engine = start(placement, "10", &registry, extra);
+        let mut received = Vec::new();
+        engine.on_event(depth("btc_usdt", 1, 100.0).event());
+        settle(&mut engine, &mut received);
+        assert_eq!(received.len(), 2, "{placement}");
+        let_rehearse(&mut engine, 1, &mut received);
+        for time in 2..=20 {
+            engine.on_event(depth("btc_usdt", time, 100.0).event());
+            settle(&mut engine, &mut received);
+        }
+        // The other model goes on, and no lane has ended.
+        assert_eq!(received.len(), 21, "{placement}");
+        assert_eq!(engine.failure(), None);
+        assert_eq!(engine.counters().get(Counter::Panics), 1);
+        let incidents: Vec<String> = engine.incidents().collect();
+        let what = "model stubborn is in quarantine: it panicked in a rehearsal, and again in its \
+                    reset: not to be reset";
+        assert!(
+            incidents.len() == 1 && incidents[0].contains(what),
+            "{incidents:?}"
+        );
+    }
+}
+
 #[test]
 fn a_lane_that_gives_its_core_away_does_not_rehearse() {
     let config = r#"{"placement": "fused", "idle": "yield", "warm": 10}"#;

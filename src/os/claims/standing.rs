@@ -8,16 +8,19 @@
 //! changes nothing.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::TryLockError;
+use std::time::Duration;
 
-use super::{Claim, Claims, MAX_CORES, STATE, State, Turn, holder, machine, set};
+use super::{Claim, Claims, MAX_CORES, STATE, State, Turn, holder, machine, set, set_all};
+use crate::os::clock::Clock;
 use crate::os::stderr::say_parts;
 use crate::os::this_thread::keep_errno;
 
 /// What has become of the claims of one handle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// They stand, or have been made again; or another thread is choosing its cores just now.
+    /// They stand, or have been made again.
     #[default]
     Held,
     /// Another process has taken one over.
@@ -31,9 +34,19 @@ pub(crate) enum Standing {
     Closed,
 }
 
+/// Between two looks of a caller that may ask all the time: the file may lie on another machine.
+const INTERVAL: Duration = Duration::from_secs(1);
+
 /// Looks after the claims of one handle.
 #[derive(Debug)]
 pub(crate) struct Watch(Box<[u64]>);
+
+/// What the last look found, and when that was.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    standing: Standing,
+    at: Option<u64>,
+}
 
 impl Claims {
     pub(crate) fn watch(&self) -> Watch {
@@ -42,28 +55,50 @@ impl Claims {
 }
 
 impl Watch {
-    /// Makes the claims of this process again, and says what has become of this handle's.
-    /// Neither waits nor allocates, so it may be called from a signal handler.
-    pub(crate) fn look(&self) -> Standing {
+    /// Makes the claims of this process again, and says what has become of this handle's; `None`
+    /// while another thread chooses its cores. Neither waits for a lock nor allocates, so it may be
+    /// called from a signal handler.
+    pub(crate) fn look(&self) -> Option<Standing> {
         keep_errno(|| self.look_now())
     }
 
-    /// Whether the handle has no claims.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// As [`look`](Self::look), once a second; what is `known` otherwise. A handle without claims
+    /// asks the system nothing.
+    pub(crate) fn look_seldom(&self, clock: &Clock, known: &mut Known) -> Standing {
+        if !self.0.is_empty()
+            && !known.is_recent(clock)
+            && let Some(standing) = self.look()
+        {
+            // From its end on: it may have taken long.
+            let at = Some(clock.now());
+            *known = Known { standing, at };
+        }
+        known.standing
     }
 
-    fn look_now(&self) -> Standing {
+    fn look_now(&self) -> Option<Standing> {
         let state = match STATE.try_lock() {
             Ok(state) => state,
             Err(TryLockError::Poisoned(state)) => state.into_inner(),
-            Err(TryLockError::WouldBlock) => return Standing::Held,
+            Err(TryLockError::WouldBlock) => return None,
         };
         // Those of before a fork are the parent's.
         if state.process != std::process::id() {
-            return Standing::Held;
+            return Some(Standing::Held);
         }
-        state.claim_again(|byte| self.0.contains(&byte))
+        Some(state.claim_again(|byte| self.0.contains(&byte)))
+    }
+}
+
+impl Known {
+    fn is_recent(&self, clock: &Clock) -> bool {
+        let now = clock.now();
+        // A clock may be set back.
+        let since = self
+            .at
+            .filter(|&at| at <= now)
+            .map(|at| clock.nanos(at, now));
+        since.is_some_and(|since| u128::from(since) < INTERVAL.as_nanos())
     }
 }
 
@@ -72,14 +107,16 @@ impl State {
     /// byte that is `asked` for.
     fn claim_again(&self, asked: impl Fn(u64) -> bool) -> Standing {
         let mut found = Standing::Held;
-        let mut claimed = self.held.keys().copied();
+        let claimed = || self.held.keys().copied();
         let Some(file) = self.file() else {
-            return match claimed.any(asked) {
+            return match claimed().any(asked) {
                 true => Standing::Closed,
                 false => Standing::Held,
             };
         };
-        for byte in claimed {
+        // One call for bytes side by side. It locks all of them or none.
+        let lost = runs(claimed()).filter(|run| !set_all(file, run.clone(), libc::F_WRLCK));
+        for byte in lost.flatten() {
             if set(file, byte, libc::F_WRLCK) || !asked(byte) || found != Standing::Held {
                 continue;
             }
@@ -93,6 +130,19 @@ impl State {
         }
         found
     }
+}
+
+/// Bytes that lie side by side, of bytes in ascending order.
+fn runs(bytes: impl Iterator<Item = u64>) -> impl Iterator<Item = Range<u64>> {
+    let mut bytes = bytes.peekable();
+    std::iter::from_fn(move || {
+        let first = bytes.next()?;
+        let mut end = first + 1;
+        while bytes.next_if_eq(&end).is_some() {
+            end += 1;
+        }
+        Some(first..end)
+    })
 }
 
 impl Turn {
@@ -154,5 +204,44 @@ impl fmt::Display for Standing {
             }
             _ => Why(*self).fmt(f),
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_side_by_side_are_one_run() {
+        let runs = |bytes: &[u64]| -> Vec<_> { runs(bytes.iter().copied()).collect() };
+        assert_eq!(runs(&[]), [0..0; 0]);
+        assert_eq!(runs(&[7, 9]), [7..8, 9..10]);
+        assert_eq!(runs(&[2, 3, 4, 6, 1026, 1027]), [2..5, 6..7, 1026..1028]);
+    }
+
+    #[test]
+    fn what_is_known_of_claims_is_recent_for_a_second() {
+        let clock = Clock::new(false);
+        let known = |at| Known {
+            standing: Standing::Held,
+            at,
+        };
+        assert!(!known(None).is_recent(&clock));
+        // More than any test takes, and the same again.
+        let (now, ages) = (clock.now(), clock.ticks(INTERVAL.as_nanos() as u64));
+        assert!(known(Some(now)).is_recent(&clock) || clock.now() - now >= ages);
+        assert!(!known(Some(now - ages.min(now))).is_recent(&clock));
+        // The clock was set back.
+        assert!(!known(Some(now + 1_000 * ages)).is_recent(&clock));
+    }
+
+    #[test]
+    fn a_handle_without_claims_does_not_look() {
+        let (clock, mut known) = (Clock::new(false), Known::default());
+        assert_eq!(
+            Watch([].into()).look_seldom(&clock, &mut known),
+            Standing::Held
+        );
+        assert_eq!(known.at, None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::groups::{self, Version};
+use super::groups::{self, Groups, Version};
 use crate::os::files;
 
 /// What the group that leaves least has left.
@@ -20,22 +20,22 @@ pub(crate) struct GroupMemory {
 
 /// `None` without a limit, or where it cannot be read.
 pub(crate) fn group_memory() -> Option<GroupMemory> {
-    group_memory_in(Path::new("/"))
+    least_left(&Groups::of_this_thread())
 }
 
 /// Why there may be a limit that `group_memory` does not know of, if so.
 pub fn group_memory_unknown() -> Option<String> {
-    let why = groups::seen(Path::new("/"), "memory").unseen?;
+    let groups = Groups::of_this_thread();
+    let why = groups.memory.unseen.as_ref()?;
     Some(format!(
         "whether a control group limits memory is not known: {why}"
     ))
 }
 
-/// [`group_memory`], with the system's files below `root`.
-fn group_memory_in(root: &Path) -> Option<GroupMemory> {
-    let groups = groups::seen(root, "memory").folders.into_iter();
-    groups
-        .flat_map(|(version, folder)| left_in(version, &folder))
+fn least_left(groups: &Groups) -> Option<GroupMemory> {
+    let folders = groups.memory.folders.iter();
+    folders
+        .flat_map(|(version, folder)| left_in(*version, folder))
         .min_by_key(|group| group.left)
 }
 
@@ -83,13 +83,17 @@ mod tests {
     use super::super::groups::system;
     use super::*;
 
+    fn group_memory_in(root: &Path) -> Option<GroupMemory> {
+        least_left(&Groups::read(root))
+    }
+
     const V1: (&str, &str) = (
         "proc/thread-self/mountinfo",
         "31 30 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
     );
     const V2: (&str, &str) = (
         "proc/thread-self/mountinfo",
-        "30 22 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+        "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
     );
 
     #[test]

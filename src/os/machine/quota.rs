@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::groups::{self, Version};
+use super::groups::{self, Groups, Version};
 use crate::os::files;
 
 /// A quota.
@@ -44,44 +44,32 @@ impl Throttling {
 
 /// The quota of this process; `None` without one.
 pub fn quota() -> Option<Quota> {
-    quota_in(Path::new("/"))
-}
-
-/// How this process was throttled so far; `None` without a quota.
-pub fn throttling() -> Option<Throttling> {
-    throttling_in(Path::new("/"))
-}
-
-/// [`quota`], with the system's files below `root`.
-pub fn quota_in(root: &Path) -> Option<Quota> {
-    tightest(root).map(|(quota, _)| quota)
+    quota_of(&Groups::of_this_thread())
 }
 
 /// Why there may be a quota that [`quota`] does not know of, if so.
 pub fn quota_unknown() -> Option<String> {
-    quota_unknown_in(Path::new("/"))
+    unknown_of(&Groups::of_this_thread())
 }
 
-/// [`quota_unknown`], with the system's files below `root`.
-pub fn quota_unknown_in(root: &Path) -> Option<String> {
-    let seen = groups::seen(root, "cpu");
-    seen.unseen.or_else(|| {
-        seen.folders.into_iter().find_map(|(version, folder)| {
+fn quota_of(groups: &Groups) -> Option<Quota> {
+    tightest(groups).map(|(quota, _)| quota)
+}
+
+fn unknown_of(groups: &Groups) -> Option<String> {
+    let seen = &groups.cpu;
+    seen.unseen.clone().or_else(|| {
+        seen.folders.iter().find_map(|(version, folder)| {
             let file = folder.join(match version {
                 Version::V2 => "cpu.max",
                 Version::V1 => "cpu.cfs_quota_us",
             });
             let error = files::system(&file).err()?;
             // A group of which nobody shares the time out.
-            let has_none = error.kind() == NotFound && files::entries(&folder).is_ok();
+            let has_none = error.kind() == NotFound && files::entries(folder).is_ok();
             (!has_none).then(|| format!("{}: {error}", file.display()))
         })
     })
-}
-
-/// [`throttling`], with the system's files below `root`.
-pub fn throttling_in(root: &Path) -> Option<Throttling> {
-    Throttled::find_in(root)?.now()
 }
 
 /// The group that holds this process up, to be asked again and again.
@@ -91,9 +79,19 @@ pub(crate) struct Throttled {
 }
 
 impl Throttled {
-    /// `None` without a quota. The system's files are below `root`.
+    /// `None` without a quota.
+    pub(crate) fn find() -> Option<Self> {
+        Self::of(&Groups::of_this_thread())
+    }
+
+    /// [`find`](Self::find), with the system's files below `root`.
+    #[cfg(test)]
     pub(crate) fn find_in(root: &Path) -> Option<Self> {
-        let (_, group) = tightest(root)?;
+        Self::of(&Groups::read(root))
+    }
+
+    fn of(groups: &Groups) -> Option<Self> {
+        let (_, group) = tightest(groups)?;
         let file = group.join("cpu.stat").into_os_string().into_vec();
         let file = CString::new(file).ok()?;
         Some(Self { file })
@@ -120,19 +118,19 @@ impl Throttled {
 }
 
 /// The tightest quota and the folder of its group.
-fn tightest(root: &Path) -> Option<(Quota, PathBuf)> {
+fn tightest(groups: &Groups) -> Option<(Quota, PathBuf)> {
     let mut tightest: Option<(Quota, PathBuf)> = None;
-    for (version, folder) in groups::seen(root, "cpu").folders {
+    for (version, folder) in &groups.cpu.folders {
         let quota = match version {
-            Version::V2 => read_v2(&folder),
-            Version::V1 => read_v1(&folder),
+            Version::V2 => read_v2(folder),
+            Version::V1 => read_v1(folder),
         };
         if let Some(cores) = quota
             && tightest
                 .as_ref()
                 .is_none_or(|(least, _)| cores < least.cores)
         {
-            tightest = Some((Quota { cores }, folder));
+            tightest = Some((Quota { cores }, folder.clone()));
         }
     }
     tightest
@@ -160,13 +158,25 @@ mod tests {
     use super::super::groups::system;
     use super::*;
 
+    fn quota_in(root: &Path) -> Option<Quota> {
+        quota_of(&Groups::read(root))
+    }
+
+    fn quota_unknown_in(root: &Path) -> Option<String> {
+        unknown_of(&Groups::read(root))
+    }
+
+    fn throttling_in(root: &Path) -> Option<Throttling> {
+        Throttled::find_in(root)?.now()
+    }
+
     fn cores(root: &tempfile::TempDir) -> Option<f64> {
         quota_in(root.path()).map(|quota| quota.cores)
     }
 
     const V2: (&str, &str) = (
         "proc/thread-self/mountinfo",
-        "22 1 0:21 / /proc rw - proc proc rw\n30 22 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n",
+        "22 1 0:21 / /proc rw - proc proc rw\n30 1 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n",
     );
 
     #[test]

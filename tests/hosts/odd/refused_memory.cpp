@@ -1,46 +1,24 @@
 // A host whose allocator refuses everything from the create of a handle with the given
 // configuration until its destroy. It prints how often the allocator was asked.
 #include "../plugin.hpp"
+#include "allocator.hpp"
 
 #include <atomic>
-#include <cerrno>
 
 using namespace host;
-
-extern "C" {
-void *__libc_malloc(std::size_t);
-void *__libc_calloc(std::size_t, std::size_t);
-void *__libc_realloc(void *, std::size_t);
-void *__libc_memalign(std::size_t, std::size_t);
-}
 
 namespace {
 
 std::atomic<bool> refusing{false};
 std::atomic<long> refused{0};
 
+}  // namespace
+
 bool refuse() {
   if (!refusing.load(std::memory_order_relaxed)) return false;
   refused.fetch_add(1, std::memory_order_relaxed);
   errno = ENOMEM;
   return true;
-}
-
-}  // namespace
-
-// These replace the C library's functions, for the library too.
-extern "C" {
-void *malloc(std::size_t bytes) noexcept { return refuse() ? nullptr : __libc_malloc(bytes); }
-void *calloc(std::size_t count, std::size_t bytes) noexcept { return refuse() ? nullptr : __libc_calloc(count, bytes); }
-void *realloc(void *before, std::size_t bytes) noexcept { return refuse() ? nullptr : __libc_realloc(before, bytes); }
-void *memalign(std::size_t align, std::size_t bytes) noexcept {
-  return refuse() ? nullptr : __libc_memalign(align, bytes);
-}
-void *aligned_alloc(std::size_t align, std::size_t bytes) noexcept { return memalign(align, bytes); }
-int posix_memalign(void **to, std::size_t align, std::size_t bytes) noexcept {
-  *to = memalign(align, bytes);
-  return *to == nullptr ? ENOMEM : 0;
-}
 }
 
 int main(int argc, char **argv) {

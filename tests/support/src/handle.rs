@@ -103,6 +103,26 @@ impl Handle {
         stats
     }
 
+    /// The handle's state, one of `SIGNAL_HEALTH_`.
+    pub fn health(&self) -> c_int {
+        signal_health(self.handle)
+    }
+
+    /// The names of the lanes.
+    pub fn lanes(&self) -> String {
+        const MOST: usize = 64;
+        let mut lanes = [const { MaybeUninit::<signal_lane_t>::uninit() }; MOST];
+        // SAFETY: there is room for `MOST` lanes.
+        let count = unsafe { signal_lanes(self.handle, lanes.as_mut_ptr().cast(), MOST as c_int) };
+        let lanes = &lanes[..usize::try_from(count).unwrap()];
+        let name = |lane: &MaybeUninit<signal_lane_t>| {
+            // SAFETY: the call wrote this lane, and its name ends with a NUL.
+            let name = unsafe { CStr::from_ptr(lane.assume_init_ref().name.as_ptr()) };
+            name.to_string_lossy().into_owned()
+        };
+        lanes.iter().map(name).collect::<Vec<_>>().join(" ")
+    }
+
     /// The number of signals that the callback has received.
     pub fn received(&self) -> u64 {
         self.received.get()
