@@ -105,6 +105,12 @@ pub(crate) fn system(path: impl AsRef<Path>) -> io::Result<String> {
 
 /// The beginning of such a file, without taking memory.
 pub(crate) fn system_into<'a>(path: &CStr, into: &'a mut [u8]) -> io::Result<&'a str> {
+    let bytes = system_bytes_into(path, into)?;
+    std::str::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// [`system_into`], of a file with a name that may be no UTF-8.
+pub(crate) fn system_bytes_into<'a>(path: &CStr, into: &'a mut [u8]) -> io::Result<&'a [u8]> {
     let mut file = File::from(open_c(path, libc::O_RDONLY)?);
     let mut len = 0;
     while len < into.len() {
@@ -115,7 +121,7 @@ pub(crate) fn system_into<'a>(path: &CStr, into: &'a mut [u8]) -> io::Result<&'a
             Err(error) => return Err(error),
         }
     }
-    std::str::from_utf8(&into[..len]).map_err(|_| io::ErrorKind::InvalidData.into())
+    Ok(&into[..len])
 }
 
 /// What is in a folder of the system's own.

@@ -38,11 +38,13 @@ use super::files;
 
 mod group_memory;
 mod groups;
+mod kernel_threads;
 mod place;
 mod quota;
 
 pub use group_memory::group_memory_unknown;
 pub(crate) use group_memory::{GroupMemory, group_memory};
+pub(crate) use kernel_threads::KernelThreads;
 pub(crate) use quota::Throttled;
 pub use quota::{
     Quota, Throttling, quota, quota_in, quota_unknown, quota_unknown_in, throttling, throttling_in,

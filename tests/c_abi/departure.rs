@@ -69,6 +69,11 @@ fn all_threads_end_the_maker_first() {
 }
 
 #[test]
+fn all_threads_end_but_the_kernels() {
+    all_end("all_threads_end_but_the_kernels");
+}
+
+#[test]
 fn all_threads_end_but_one() {
     if !has_tool("g++") {
         return;
