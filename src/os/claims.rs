@@ -16,13 +16,14 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::cores::LANE_NAME;
 use super::files::{self, Held};
 use super::limit::Limit;
 use super::machine::{self, MAX_CORES};
+use super::process_lock::{Guard, ProcessLock};
 use super::time;
 
 /// Names a file to use instead of the usual one, for containers that share one, and for tests.
@@ -63,14 +64,19 @@ impl std::fmt::Display for Claim {
 /// A byte that stands for no core.
 const PROBE: u64 = 3 * MAX_CORES as u64;
 
-static STATE: Mutex<State> = Mutex::new(State::new());
+static STATE: ProcessLock<State> = ProcessLock::new();
 
+/// Called in the child of a fork: all claims are its parent's.
+pub(crate) fn leave_to_parent() {
+    STATE.leave_to_parent();
+}
+
+#[derive(Default)]
 struct State {
     file: Option<Held>,
     /// How many handles of this copy have claimed each byte. A byte with a count of 0 is still held
     /// because another copy uses it.
     held: BTreeMap<u64, usize>,
-    process: u32,
     /// Whether a claim that another process has taken over was said.
     loss_is_said: bool,
 }
@@ -78,7 +84,7 @@ struct State {
 /// The right to choose cores. One thread of this machine has it at a time, as long as the others
 /// wait for it too.
 pub(crate) struct Turn {
-    state: Option<MutexGuard<'static, State>>,
+    state: Option<Guard<State>>,
     unknown: Option<String>,
 }
 
@@ -107,9 +113,8 @@ impl Turn {
 
     /// As [`Turn::wait`], with the file that is already open: does not allocate.
     fn wait_to_give_back() -> Self {
-        // Claims that were made before a fork belong to the parent.
         let turn = Self {
-            state: lock().filter(|state| state.process == std::process::id()),
+            state: lock(),
             unknown: None,
         };
         turn.begin()
@@ -246,31 +251,20 @@ impl Drop for Claims {
     }
 }
 
-/// The state, locked for this thread. After a fork, a thread that exists only in the parent may
-/// hold the lock, so the wait has a limit.
-fn lock() -> Option<MutexGuard<'static, State>> {
+/// The state, for this thread alone; `None` if another one has it for too long.
+fn lock() -> Option<Guard<State>> {
     let mut limit = Limit::of(PATIENCE);
     loop {
         let is_over = limit.is_over();
         match STATE.try_lock() {
-            Ok(state) => return Some(state),
-            Err(TryLockError::Poisoned(state)) => return Some(state.into_inner()),
-            Err(TryLockError::WouldBlock) if is_over => return None,
-            Err(TryLockError::WouldBlock) => time::sleep(STEP),
+            Some(state) => return Some(state),
+            None if is_over => return None,
+            None => time::sleep(STEP),
         }
     }
 }
 
 impl State {
-    const fn new() -> Self {
-        Self {
-            file: None,
-            held: BTreeMap::new(),
-            process: 0,
-            loss_is_said: false,
-        }
-    }
-
     /// Some shared file systems and sandboxes refuse record locks.
     fn can_lock(&self) -> Result<(), String> {
         let Some(file) = self.file() else {
@@ -296,12 +290,6 @@ impl State {
     /// Opens the file, unless this process has it open. Opens it again if it was removed or the
     /// host has closed the descriptor.
     fn open(&mut self) -> Result<(), String> {
-        let process = std::process::id();
-        if self.process != process {
-            // These claims belong to the parent.
-            self.held.clear();
-            self.process = process;
-        }
         let mut why = String::new();
         for path in &paths() {
             let named = |error: io::Error| format!("{}: {error}", path.display());

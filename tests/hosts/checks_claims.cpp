@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <functional>
 #include <thread>
@@ -310,6 +311,31 @@ SCENARIO(claims_of_another_user) {
   });
   other.end(SIGTERM);
   plugin.destroy(handle);
+  return 0;
+}
+
+// A thread that does not exist in the child has the claims in its hands.
+SCENARIO(fork_beside_another_threads_claims) {
+  const Folder folder;
+  Plugin plugin;
+  use(plugin, "{}");
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    while (!stop) plugin.destroy(plugin.create(R"({"placement":"split"})"));
+  });
+  for (int round = 0; round < 30; ++round) {
+    in_child(17, [&] {
+      void *handle = nullptr;
+      const std::string line = said([&] { handle = plugin.create("{}"); });
+      CHECK(handle != nullptr);
+      CHECK(!has(line, "keeps them to itself"));
+      plugin.destroy(handle);
+      _exit(17);
+    });
+    sleep_us(1000);
+  }
+  stop = true;
+  other.join();
   return 0;
 }
 

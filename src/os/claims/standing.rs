@@ -8,7 +8,6 @@
 //! changes nothing.
 
 use std::fmt;
-use std::sync::TryLockError;
 
 use super::{Claim, Claims, MAX_CORES, STATE, State, Turn, holder, machine, set};
 use crate::os::stderr::say_parts;
@@ -54,16 +53,10 @@ impl Watch {
     }
 
     fn look_now(&self) -> Standing {
-        let state = match STATE.try_lock() {
-            Ok(state) => state,
-            Err(TryLockError::Poisoned(state)) => state.into_inner(),
-            Err(TryLockError::WouldBlock) => return Standing::Held,
-        };
-        // Those of before a fork are the parent's.
-        if state.process != std::process::id() {
-            return Standing::Held;
+        match STATE.try_lock() {
+            Some(state) => state.claim_again(|byte| self.0.contains(&byte)),
+            None => Standing::Held,
         }
-        state.claim_again(|byte| self.0.contains(&byte))
     }
 }
 
