@@ -15,6 +15,7 @@
 //! | `held` | descriptors that stay ours, or are not used |
 //! | `folder` | a folder that stays the same one, wherever the host goes |
 //! | `place` | which paths are one file |
+//! | `lease` | waits for programs that have a lease on a file |
 //! | `lines` | lines of a file of the system, without allocating |
 //! | `listing` | what is in a folder of the system, without allocating |
 //! | `tilde` | paths that were written for a shell |
@@ -29,6 +30,7 @@ use std::path::Path;
 mod appended;
 mod folder;
 mod held;
+mod lease;
 mod lines;
 mod listing;
 mod open;
@@ -65,7 +67,8 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
         Some(kind) => Err(format!("cannot read it: it is {kind}, not a regular file")),
     };
     is_regular(open::mode(path).map_err(cannot)?)?;
-    let file = open(path, libc::O_RDONLY | libc::O_NONBLOCK, 0).map_err(cannot)?;
+    let opened = lease::wait(|| open(path, libc::O_RDONLY | libc::O_NONBLOCK, 0));
+    let file = opened.map_err(cannot)?;
     let about = about(&file).map_err(cannot)?;
     is_regular(about.st_mode)?;
     let too_big = || format!("it has more than {limit} bytes");
@@ -85,10 +88,11 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// The error, with its likely cause if there is no file.
+/// The error, with its likely cause.
 pub(crate) fn with_cause(path: &Path, error: &io::Error) -> String {
     let cause = match error.kind() {
         io::ErrorKind::NotFound => check_expanded(path).err(),
+        io::ErrorKind::WouldBlock => Some(lease::KEPT.to_owned()),
         _ => None,
     };
     cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
