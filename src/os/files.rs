@@ -46,7 +46,7 @@ pub(crate) use folder::{Folder, Obstacle};
 pub(crate) use held::{Held, leave_to_parent};
 pub(crate) use lines::each_line;
 pub(crate) use listing::{each_folder, each_number};
-pub(crate) use open::{about, open, open_c};
+pub(crate) use open::{about, about_path, open, open_c};
 pub use output::Output;
 pub(crate) use place::Place;
 pub(crate) use probe::{check_files_in, check_output};
