@@ -1,7 +1,6 @@
 //! The file of claims: where it lies, and whether others find it there.
 
 use std::ffi::CString;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -34,7 +33,7 @@ impl ClaimsFile {
     }
 
     /// The file, unless the host has closed its descriptor.
-    pub(super) fn get(&self) -> io::Result<&File> {
+    pub(super) fn get(&self) -> io::Result<&impl AsRawFd> {
         self.file.get()
     }
 
