@@ -15,8 +15,8 @@ use super::handle::{Handle, guarded};
 use super::slot::{BURIED, FREE, LIVE, MAKING, NEXT, Slot, TAKEN};
 use super::types::{SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL};
 use super::{calibration, departure, door, last_error};
-use crate::os::files;
 use crate::os::this_thread::{self, Key};
+use crate::os::{claims, files};
 use crate::sync::biased_lock::{CallingBack, Entered};
 use crate::sync::membarrier;
 use crate::sync::ring::cursors::{Cursor, HostCursors, Users};
@@ -428,6 +428,7 @@ pub(super) fn watch_forks() -> Result<(), String> {
         }
         calibration::leave_to_parent();
         departure::leave_to_parent();
+        claims::leave_to_parent();
         files::leave_to_parent();
     }
     if WATCHED.swap(1, Ordering::Relaxed) == 1 {

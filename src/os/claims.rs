@@ -14,27 +14,21 @@ use std::collections::BTreeMap;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use super::cores::LANE_NAME;
-use super::files::{self, Held};
 use super::limit::Limit;
 use super::machine::{self, MAX_CORES};
+use super::process_lock::{Guard, ProcessLock};
 use super::time;
 
-/// Names a file to use instead of the usual one, for containers that share one, and for tests.
-pub const ENV_CLAIMS: &str = "SIGNAL_CORE_CLAIMS";
-
-const FOLDERS: [&str; 2] = ["/dev/shm", "/tmp"];
-const NAME: &str = "godzilla-signal-cores";
 /// Longest wait for other threads, and for other processes, that are choosing their cores: each
 /// takes a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(1);
+/// How often one turn opens the file again because it was removed.
+const MOST_RENEWALS: usize = 2;
 
 /// A core that another process has claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,14 +58,19 @@ impl std::fmt::Display for Claim {
 /// A byte that stands for no core.
 const PROBE: u64 = 3 * MAX_CORES as u64;
 
-static STATE: Mutex<State> = Mutex::new(State::new());
+static STATE: ProcessLock<State> = ProcessLock::new();
 
+/// Called in the child of a fork: all claims are its parent's.
+pub(crate) fn leave_to_parent() {
+    STATE.leave_to_parent();
+}
+
+#[derive(Default)]
 struct State {
-    file: Option<Held>,
+    file: Option<ClaimsFile>,
     /// How many handles of this copy have claimed each byte. A byte with a count of 0 is still held
     /// because another copy uses it.
     held: BTreeMap<u64, usize>,
-    process: u32,
     /// Whether a claim that another process has taken over was said.
     loss_is_said: bool,
 }
@@ -79,8 +78,9 @@ struct State {
 /// The right to choose cores. One thread of this machine has it at a time, as long as the others
 /// wait for it too.
 pub(crate) struct Turn {
-    state: Option<MutexGuard<'static, State>>,
+    state: Option<Guard<State>>,
     unknown: Option<String>,
+    renewals: usize,
 }
 
 /// Claims on cores, released when dropped.
@@ -94,12 +94,18 @@ impl Turn {
             return Self {
                 state: None,
                 unknown: Some("another thread of this process keeps them to itself".into()),
+                renewals: 0,
             };
         };
+        let was_removed = state.is_removed();
         let unknown = state.open().and_then(|()| state.can_lock()).err();
+        if was_removed && unknown.is_none() {
+            standing::say_what_was_removed();
+        }
         let turn = Self {
             state: Some(state),
             unknown,
+            renewals: 0,
         };
         let mut turn = turn.begin();
         turn.say_what_is_lost();
@@ -108,10 +114,10 @@ impl Turn {
 
     /// As [`Turn::wait`], with the file that is already open: does not allocate.
     fn wait_to_give_back() -> Self {
-        // Claims that were made before a fork belong to the parent.
         let turn = Self {
-            state: lock().filter(|state| state.process == std::process::id()),
+            state: lock(),
             unknown: None,
+            renewals: 0,
         };
         turn.begin()
     }
@@ -159,8 +165,8 @@ impl Turn {
     }
 
     /// Claims cores for lanes, and one for the host. This process' own claims do not conflict. If
-    /// another process has claimed a lane's core in the meantime, nothing is claimed and the result
-    /// is `None`.
+    /// another process has claimed a lane's core in the meantime, or others do not find this file
+    /// any more, nothing is claimed and the result is `None`.
     pub(crate) fn claim(&mut self, lanes: &[usize], host: Option<usize>) -> Option<Claims> {
         let mut claims = Claims(Vec::new());
         let lanes = lanes.iter().map(|&core| byte(core, false));
@@ -175,7 +181,34 @@ impl Turn {
                 return None;
             }
         }
+        // Nobody looks for claims in a file that was removed since it was opened.
+        if !claims.0.is_empty() && self.must_renew() {
+            self.give_back(&std::mem::take(&mut claims.0));
+            self.renew();
+            return None;
+        }
         Some(claims)
+    }
+
+    /// Whether others do not find the file any more. A few times at most: someone may remove it
+    /// again and again.
+    fn must_renew(&self) -> bool {
+        let state = self.state.as_ref().filter(|state| state.is_removed());
+        state.is_some() && self.renewals < MOST_RENEWALS
+    }
+
+    /// Opens the file of claims again, and waits for the turn there.
+    fn renew(&mut self) {
+        self.renewals += 1;
+        if let Some(file) = self.file() {
+            let_others_in(file);
+        }
+        if let Some(state) = &mut self.state {
+            self.unknown = state.open().err();
+        }
+        if let Some(file) = self.file() {
+            lock_out_others(file);
+        }
     }
 
     fn file(&self) -> Option<&impl AsRawFd> {
@@ -225,8 +258,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(file) = self.file() {
-            // SAFETY: the descriptor is open; the call unlocks it and does no more.
-            unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
+            let_others_in(file);
         }
     }
 }
@@ -247,31 +279,20 @@ impl Drop for Claims {
     }
 }
 
-/// The state, locked for this thread. After a fork, a thread that exists only in the parent may
-/// hold the lock, so the wait has a limit.
-fn lock() -> Option<MutexGuard<'static, State>> {
+/// The state, for this thread alone; `None` if another one has it for too long.
+fn lock() -> Option<Guard<State>> {
     let mut limit = Limit::of(PATIENCE);
     loop {
         let is_over = limit.is_over();
         match STATE.try_lock() {
-            Ok(state) => return Some(state),
-            Err(TryLockError::Poisoned(state)) => return Some(state.into_inner()),
-            Err(TryLockError::WouldBlock) if is_over => return None,
-            Err(TryLockError::WouldBlock) => time::sleep(STEP),
+            Some(state) => return Some(state),
+            None if is_over => return None,
+            None => time::sleep(STEP),
         }
     }
 }
 
 impl State {
-    const fn new() -> Self {
-        Self {
-            file: None,
-            held: BTreeMap::new(),
-            process: 0,
-            loss_is_said: false,
-        }
-    }
-
     /// Some shared file systems and sandboxes refuse record locks.
     fn can_lock(&self) -> Result<(), String> {
         let Some(file) = self.file() else {
@@ -289,6 +310,12 @@ impl State {
         }
     }
 
+    /// Whether others do not find the file with this process' claims any more.
+    fn is_removed(&self) -> bool {
+        let file = self.file.as_ref().filter(|_| !self.held.is_empty());
+        file.is_some_and(|file| !file.is_found())
+    }
+
     /// The file, unless the host has closed its descriptor.
     fn file(&self) -> Option<&impl AsRawFd> {
         self.file.as_ref()?.get().ok()
@@ -297,29 +324,21 @@ impl State {
     /// Opens the file, unless this process has it open. Opens it again if it was removed or the
     /// host has closed the descriptor.
     fn open(&mut self) -> Result<(), String> {
-        let process = std::process::id();
-        if self.process != process {
-            // These claims belong to the parent.
-            self.held.clear();
-            self.process = process;
-        }
         let mut why = String::new();
         for path in &paths() {
             let named = |error: io::Error| format!("{}: {error}", path.display());
-            let there = path.symlink_metadata().map(|file| (file.dev(), file.ino()));
-            if let (Some(open), Ok(there)) = (self.file(), &there) {
-                let open = files::about(open).map(|file| (file.st_dev, file.st_ino));
-                if open.is_ok_and(|open| open == *there) {
-                    return Ok(());
-                }
+            if self.file.as_ref().is_some_and(|open| open.is_at(path)) {
+                return Ok(());
             }
-            match open(path) {
+            match ClaimsFile::at(path) {
                 Ok(file) => {
-                    for &byte in self.held.keys() {
-                        set(&file, byte, libc::F_WRLCK);
+                    if let Ok(open) = file.get() {
+                        for &byte in self.held.keys() {
+                            set(open, byte, libc::F_WRLCK);
+                        }
                     }
                     // Closing the old one would end claims of this process, whatever its name is.
-                    std::mem::forget(self.file.replace(Held::new(file)));
+                    std::mem::forget(self.file.replace(file));
                     return Ok(());
                 }
                 Err(error) if is_no_place(&error) => why = named(error),
@@ -332,81 +351,6 @@ impl State {
         std::mem::forget(self.file.take());
         Err(why)
     }
-}
-
-/// Whether no process can create files there, so that all of them use another path.
-fn is_no_place(error: &io::Error) -> bool {
-    let code = error.raw_os_error();
-    matches!(code, Some(libc::ENOENT | libc::ENOTDIR | libc::EROFS))
-}
-
-/// Where the file of claims may lie, the best place first.
-pub(crate) fn paths() -> Vec<PathBuf> {
-    // The host may change its working directory.
-    static NAMED: OnceLock<PathBuf> = OnceLock::new();
-    match std::env::var_os(ENV_CLAIMS).map(PathBuf::from) {
-        Some(path) if path.is_relative() => {
-            let whole = || std::path::absolute(&path).unwrap_or_else(|_| path.clone());
-            vec![NAMED.get_or_init(whole).clone()]
-        }
-        Some(path) => vec![path],
-        None => FOLDERS
-            .iter()
-            .map(|folder| PathBuf::from(folder).join(NAME))
-            .collect(),
-    }
-}
-
-/// Opens or creates the file of claims. Anyone who may write in the folder can put anything there,
-/// so links are not followed and nothing is ever written.
-fn open(path: &Path) -> io::Result<OwnedFd> {
-    const FLAGS: libc::c_int = libc::O_RDWR | libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let mut limit = Limit::of(STEP * 20);
-    loop {
-        let is_over = limit.is_over();
-        // Without O_CREAT, which systems refuse on other users' files in such folders.
-        let made = match files::open(path, FLAGS, 0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                files::open(path, FLAGS | libc::O_CREAT | libc::O_EXCL, 0o666)
-            }
-            there => there,
-        };
-        let error = match made {
-            Ok(file) => return checked(file),
-            Err(error) => error,
-        };
-        // Its creator may not yet have made it accessible to all.
-        let may_come = [
-            io::ErrorKind::PermissionDenied,
-            io::ErrorKind::AlreadyExists,
-        ];
-        if !may_come.contains(&error.kind()) || is_over {
-            return Err(error);
-        }
-        time::sleep(STEP);
-    }
-}
-
-fn checked(file: OwnedFd) -> io::Result<OwnedFd> {
-    let about = files::about(&file)?;
-    if about.st_mode & libc::S_IFMT != libc::S_IFREG || about.st_nlink > 1 {
-        return Err(io::Error::other("expected a regular file with one name"));
-    }
-    if about.st_size != 0 {
-        return Err(io::Error::other(
-            "expected an empty file: claims are locks in it, not its content",
-        ));
-    }
-    // SAFETY: the call takes nothing and cannot fail.
-    let own = about.st_uid == unsafe { libc::geteuid() };
-    if own && about.st_mode & 0o666 != 0o666 {
-        // The creator's umask has removed the access of others.
-        // SAFETY: the descriptor is open; the call changes only the file's permissions.
-        if unsafe { libc::fchmod(file.as_raw_fd(), 0o666) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(file)
 }
 
 /// Waits until no other process, and no other copy of this library, is choosing its cores. If
@@ -423,6 +367,11 @@ fn lock_out_others(file: &impl AsRawFd) {
         }
         time::sleep(STEP);
     }
+}
+
+fn let_others_in(file: &impl AsRawFd) {
+    // SAFETY: the descriptor is open; the call unlocks it and does no more.
+    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
 }
 
 fn byte(core: usize, is_host: bool) -> u64 {
@@ -471,8 +420,12 @@ fn holder(file: &impl AsRawFd, byte: u64) -> Option<Option<u32>> {
     })
 }
 
+mod file;
 mod standing;
 
+pub use file::ENV_CLAIMS;
+pub(crate) use file::paths;
+use file::{ClaimsFile, is_no_place};
 pub(crate) use standing::{Known, Standing, Watch};
 
 #[cfg(all(test, not(loom)))]

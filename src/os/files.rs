@@ -15,6 +15,7 @@
 //! | `held` | descriptors that stay ours, or are not used |
 //! | `folder` | a folder that stays the same one, wherever the host goes |
 //! | `place` | which paths are one file |
+//! | `lease` | waits for programs that have a lease on a file |
 //! | `lines` | lines of a file of the system, without allocating |
 //! | `listing` | what is in a folder of the system, without allocating |
 //! | `tilde` | paths that were written for a shell |
@@ -29,6 +30,7 @@ use std::path::Path;
 mod appended;
 mod folder;
 mod held;
+mod lease;
 mod lines;
 mod listing;
 mod open;
@@ -44,7 +46,7 @@ pub(crate) use folder::{Folder, Obstacle};
 pub(crate) use held::{Held, leave_to_parent};
 pub(crate) use lines::each_line;
 pub(crate) use listing::{each_folder, each_number};
-pub(crate) use open::{about, open, open_c};
+pub(crate) use open::{about, about_path, open, open_c};
 pub use output::Output;
 pub(crate) use place::Place;
 pub(crate) use probe::{check_files_in, check_output};
@@ -65,7 +67,8 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
         Some(kind) => Err(format!("cannot read it: it is {kind}, not a regular file")),
     };
     is_regular(open::mode(path).map_err(cannot)?)?;
-    let file = open(path, libc::O_RDONLY | libc::O_NONBLOCK, 0).map_err(cannot)?;
+    let opened = lease::wait(|| open(path, libc::O_RDONLY | libc::O_NONBLOCK, 0));
+    let file = opened.map_err(cannot)?;
     let about = about(&file).map_err(cannot)?;
     is_regular(about.st_mode)?;
     let too_big = || format!("it has more than {limit} bytes");
@@ -85,10 +88,11 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// The error, with its likely cause if there is no file.
+/// The error, with its likely cause.
 pub(crate) fn with_cause(path: &Path, error: &io::Error) -> String {
     let cause = match error.kind() {
         io::ErrorKind::NotFound => check_expanded(path).err(),
+        io::ErrorKind::WouldBlock => Some(lease::KEPT.to_owned()),
         _ => None,
     };
     cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
@@ -105,6 +109,12 @@ pub(crate) fn system(path: impl AsRef<Path>) -> io::Result<String> {
 
 /// The beginning of such a file, without taking memory.
 pub(crate) fn system_into<'a>(path: &CStr, into: &'a mut [u8]) -> io::Result<&'a str> {
+    let bytes = system_bytes_into(path, into)?;
+    std::str::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// [`system_into`], of a file with a name that may be no UTF-8.
+pub(crate) fn system_bytes_into<'a>(path: &CStr, into: &'a mut [u8]) -> io::Result<&'a [u8]> {
     let mut file = File::from(open_c(path, libc::O_RDONLY)?);
     let mut len = 0;
     while len < into.len() {
@@ -115,7 +125,7 @@ pub(crate) fn system_into<'a>(path: &CStr, into: &'a mut [u8]) -> io::Result<&'a
             Err(error) => return Err(error),
         }
     }
-    std::str::from_utf8(&into[..len]).map_err(|_| io::ErrorKind::InvalidData.into())
+    Ok(&into[..len])
 }
 
 /// What is in a folder of the system's own.

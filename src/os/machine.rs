@@ -38,6 +38,7 @@ use super::files;
 
 mod group_memory;
 mod groups;
+mod kernel_threads;
 mod mounts;
 mod place;
 mod quota;
@@ -45,6 +46,7 @@ mod quota;
 pub use group_memory::group_memory_unknown;
 pub(crate) use group_memory::{GroupMemory, group_memory};
 pub use groups::{StayKnown as GroupsStayKnown, stay_known as groups_stay_known};
+pub(crate) use kernel_threads::KernelThreads;
 pub(crate) use quota::Throttled;
 pub use quota::{Quota, Throttling, quota, quota_unknown};
 

@@ -9,6 +9,7 @@
 //! | `parker` | a thread that sleeps until it is woken |
 //! | `cores` | what cores this process may use |
 //! | `claims` | cores that other processes have claimed |
+//! | `process_lock` | a value that belongs to one process, and not to the child of a fork |
 //! | `machine` | what `/proc` and `/sys` say |
 //! | `threads` | threads with settings of their own, not those of their creator |
 //! | `this_thread` | the calling thread's ID, and a word for each thread |
@@ -39,6 +40,7 @@ mod math;
 pub(crate) mod memory;
 pub(crate) mod panic;
 pub(crate) mod parker;
+mod process_lock;
 pub(crate) mod stderr;
 pub(crate) mod this_thread;
 pub(crate) mod threads;

@@ -13,7 +13,7 @@ use super::work::{BATCH, Turn};
 use crate::os::float;
 use crate::os::limit::Limit;
 use crate::os::panic::{discard, told};
-use crate::os::stderr::say;
+use crate::os::stderr::say_parts;
 use crate::os::threads::{self, Policy, Thread, Wanted};
 use crate::os::time;
 use crate::telemetry::heartbeat::Heartbeat;
@@ -163,7 +163,7 @@ impl Lane {
                 true
             }
             Err(thread) => {
-                say(&format!(
+                say_parts(format_args!(
                     "{} has not returned from a factor set or model for {} s and is left behind",
                     thread.name(),
                     LONGEST_FAREWELL.as_secs()

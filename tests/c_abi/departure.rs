@@ -70,6 +70,11 @@ fn all_threads_end_the_maker_first() {
 }
 
 #[test]
+fn all_threads_end_but_the_kernels() {
+    all_end("all_threads_end_but_the_kernels");
+}
+
+#[test]
 fn the_watcher_takes_no_memory() {
     if !has_tool("g++") {
         return;

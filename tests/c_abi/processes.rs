@@ -148,6 +148,21 @@ fn an_allocator_that_refuses_everything_after_create_is_not_asked() {
     }
 }
 
+#[test]
+fn a_lane_that_was_ended_from_outside_is_joined_without_memory() {
+    if !has_tool("g++") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = built(folder.path(), "odd/refused_memory.cpp", &[]);
+    for placement in ["fused", "split"] {
+        let config = format!(r#"{{"placement": "{placement}", "idle": "yield"}}"#);
+        let output = run(host(&program).args([&config, "without lanes"]));
+        output.expect_code(0);
+        assert_eq!(output.stdout, "asked 0 times\n");
+    }
+}
+
 /// The first exception of each process leaves a callback.
 #[test]
 fn exceptions_of_a_host_with_an_unwinder_of_its_own() {

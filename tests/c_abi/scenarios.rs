@@ -169,6 +169,8 @@ scenarios! {
     claims_end_with_their_owner,
     claims_of_two_copies,
     claims_that_the_host_has_ended,
+    claims_in_a_file_that_is_removed,
+    fork_beside_another_threads_claims,
     claims_that_cannot_be_had,
     claims_of_another_user,
     two_creates_at_once_share_no_core,

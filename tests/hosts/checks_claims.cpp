@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <functional>
 #include <thread>
@@ -55,6 +56,23 @@ signal_lane_t lane(const Plugin &plugin, void *handle) {
   return lanes[0];
 }
 bool spins(const signal_lane_t &lane) { return has(lane.name, "(spin)"); }
+
+// Whether other processes see the claim of a lane's core: record locks of one's own are seen by others alone.
+bool others_see(const std::string &file, const signal_lane_t &lane) {
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    struct flock claim{};
+    claim.l_type = F_WRLCK, claim.l_whence = SEEK_SET, claim.l_len = 1;
+    claim.l_start = static_cast<off_t>(lane.core);
+    CHECK_EQ(fcntl(open(file.c_str(), O_RDWR), F_GETLK, &claim), 0);
+    _exit(claim.l_type == F_UNLCK ? 20 : 21);
+  }
+  int status = 0;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) >= 20);
+  return WEXITSTATUS(status) == 21;
+}
 
 // Another process that does something once it is told to, and then stays.
 struct Other {
@@ -241,22 +259,7 @@ SCENARIO(claims_that_the_host_has_ended) {
   void *handle = plugin.create("{}");
   const signal_lane_t first = lane(plugin, handle);
   CHECK(spins(first));
-  // Record locks of one's own are seen by others alone.
-  const auto is_claimed = [&] {
-    const pid_t child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-      struct flock claim{};
-      claim.l_type = F_WRLCK, claim.l_whence = SEEK_SET, claim.l_len = 1;
-      claim.l_start = static_cast<off_t>(first.core);
-      CHECK_EQ(fcntl(open(file.c_str(), O_RDWR), F_GETLK, &claim), 0);
-      _exit(claim.l_type == F_UNLCK ? 20 : 21);
-    }
-    int status = 0;
-    CHECK_EQ(waitpid(child, &status, 0), child);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) >= 20);
-    return WEXITSTATUS(status) == 21;
-  };
+  const auto is_claimed = [&] { return others_see(file, first); };
   CHECK(is_claimed());
   end_claims();
   CHECK(!is_claimed());
@@ -296,6 +299,48 @@ SCENARIO(claims_that_the_host_has_ended) {
   return 0;
 }
 
+// Someone removes the file of claims, while a create claims cores or while they are held. What others
+// would not see is claimed again in the file that they find.
+SCENARIO(claims_in_a_file_that_is_removed) {
+  const Folder folder;
+  Plugin plugin;
+  if (allowed().size() != 2) return 0;
+  const std::string file = folder.path + "/claims";
+  host::disk::claims = file.c_str();
+  host::disk::removals = 1;
+  void *handle = plugin.create("{}");
+  CHECK_EQ(host::disk::removals.load(), 0);
+  const signal_lane_t first = lane(plugin, handle);
+  CHECK(spins(first) && others_see(file, first));
+  const auto is_said = [&] {
+    return plugin.health(handle) != SIGNAL_HEALTH_OK && has(plugin.last_error(), "the file of claims was removed: ");
+  };
+  const auto create = [&] { plugin.destroy(plugin.create(R"({"placement":"inline"})")); };
+  for (const bool is_replaced : {false, true}) {
+    CHECK(wait_for([&] { return plugin.health(handle) == SIGNAL_HEALTH_OK; }));
+    if (is_replaced) {
+      CHECK_EQ(rename(file.c_str(), (file + ".old").c_str()), 0);
+      apart([&plugin] { CHECK(spins(lane(plugin, plugin.create("{}")))); });
+    } else {
+      CHECK_EQ(unlink(file.c_str()), 0);
+    }
+    CHECK(wait_for(is_said));
+    CHECK(has(said(create), "the file of claims was removed and is made again"));
+    CHECK(others_see(file, first));
+    CHECK_EQ(said(create).find("the file of claims"), std::string::npos);
+  }
+  plugin.destroy(handle);
+  // A create does not try for ever.
+  host::disk::removals = 1000;
+  handle = plugin.create("{}");
+  CHECK(host::disk::removals.load() > 900);
+  host::disk::removals = 0;
+  CHECK(spins(lane(plugin, handle)));
+  CHECK(wait_for(is_said));
+  plugin.destroy(handle);
+  return 0;
+}
+
 // A process of another user sees the claim and can make one.
 SCENARIO(claims_of_another_user) {
   const Folder folder;
@@ -313,6 +358,31 @@ SCENARIO(claims_of_another_user) {
   });
   other.end(SIGTERM);
   plugin.destroy(handle);
+  return 0;
+}
+
+// A thread that does not exist in the child has the claims in its hands.
+SCENARIO(fork_beside_another_threads_claims) {
+  const Folder folder;
+  Plugin plugin;
+  use(plugin, "{}");
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    while (!stop) plugin.destroy(plugin.create(R"({"placement":"split"})"));
+  });
+  for (int round = 0; round < 30; ++round) {
+    in_child(17, [&] {
+      void *handle = nullptr;
+      const std::string line = said([&] { handle = plugin.create("{}"); });
+      CHECK(handle != nullptr);
+      CHECK(!has(line, "keeps them to itself"));
+      plugin.destroy(handle);
+      _exit(17);
+    });
+    sleep_us(1000);
+  }
+  stop = true;
+  other.join();
   return 0;
 }
 

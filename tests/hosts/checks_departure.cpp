@@ -1,6 +1,7 @@
 // Hosts whose threads end, all or some of them, while a handle lives.
 #include "plugin.hpp"
 
+#include <linux/io_uring.h>
 #include <pthread.h>
 
 #include <algorithm>
@@ -115,6 +116,21 @@ SCENARIO(all_threads_end_but_one) {
   void *handle = made();
   pthread_t last;
   CHECK_EQ(pthread_create(&last, nullptr, lives_on, handle), 0);
+  pthread_exit(nullptr);
+}
+
+// The kernel has a thread of its own in the process, for a ring that the host leaves open.
+SCENARIO(all_threads_end_but_the_kernels) {
+  std::atexit(at_exit);
+  io_uring_params params{};
+  params.flags = IORING_SETUP_SQPOLL;
+  const std::size_t before = threads().size();
+  if (syscall(SYS_io_uring_setup, 4, &params) < 0) {
+    std::fprintf(stderr, "skipped: io_uring is not allowed here\n");
+  } else {
+    CHECK_EQ(threads().size(), before + 1);
+  }
+  feed_and_settle(plugin(), made(), 100);
   pthread_exit(nullptr);
 }
 

@@ -1,12 +1,6 @@
-// A sandbox that ends single threads: whoever makes a forbidden system call is gone, and the
-// process goes on.
+// Threads of the library that a sandbox ends.
 #include "folder.hpp"
-#include "plugin.hpp"
-
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
+#include "sandbox.hpp"
 
 #include <fstream>
 
@@ -22,26 +16,6 @@ int descriptor_of(const std::string &path) {
   }
   CHECK(false);
   return -1;
-}
-
-// A filter for all threads of this process.
-void end_whoever(sock_filter *filter, std::size_t length) {
-  const sock_fprog program{static_cast<unsigned short>(length), filter};
-  CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-  CHECK_EQ(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program), 0);
-}
-
-// From now on, a thread that makes this call with this first argument ends there.
-void end_who_calls(int call, int argument) {
-  sock_filter filter[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(call), 0, 3),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[0])),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(argument), 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_THREAD),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  end_whoever(filter, sizeof filter / sizeof *filter);
 }
 
 }  // namespace
@@ -94,13 +68,7 @@ SCENARIO(a_lane_that_was_ended_from_outside) {
     Engine engine(plugin, R"({"placement":"fused","idle":"yield"})");
     engine.feed(depth("btc_usdt", 1, 10.0, 11.0));
     engine.settle();
-    sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sched_yield, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_THREAD),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    end_whoever(filter, sizeof filter / sizeof *filter);
+    end_who_calls(SYS_sched_yield);
     CHECK(wait_for([&] { return plugin.health(engine.handle) == SIGNAL_HEALTH_STALLED; }));
     CHECK(has(plugin.last_error(), "lane ingest..egress@"));
     CHECK_EQ(said([&] { engine.destroy(); }), std::string());

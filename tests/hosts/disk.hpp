@@ -9,6 +9,9 @@ namespace host::disk {
 inline std::atomic<int> flock_error{0};
 // No record of a file can be locked, because of this error.
 inline std::atomic<int> record_lock_error{0};
+// Someone removes this file just before each of so many claims in it.
+inline std::atomic<const char *> claims{nullptr};
+inline std::atomic<int> removals{0};
 // Writes never return.
 inline std::atomic<const char *> stuck{nullptr};
 // Someone cuts the file just before the next write of some bytes, once; that write may fail, too.

@@ -9,7 +9,6 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::TryLockError;
 use std::time::Duration;
 
 use super::{Claim, Claims, MAX_CORES, STATE, State, Turn, holder, machine, set, set_all};
@@ -32,6 +31,8 @@ pub(crate) enum Standing {
     },
     /// The host has closed the descriptor.
     Closed,
+    /// Others do not find the file any more.
+    Removed,
 }
 
 /// Between two looks of a caller that may ask all the time: the file may lie on another machine.
@@ -77,15 +78,7 @@ impl Watch {
     }
 
     fn look_now(&self) -> Option<Standing> {
-        let state = match STATE.try_lock() {
-            Ok(state) => state,
-            Err(TryLockError::Poisoned(state)) => state.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
-        // Those of before a fork are the parent's.
-        if state.process != std::process::id() {
-            return Some(Standing::Held);
-        }
+        let state = STATE.try_lock()?;
         Some(state.claim_again(|byte| self.0.contains(&byte)))
     }
 }
@@ -109,7 +102,7 @@ impl State {
         let mut found = Standing::Held;
         let claimed = || self.held.keys().copied();
         let Some(file) = self.file() else {
-            return match claimed().any(asked) {
+            return match claimed().any(&asked) {
                 true => Standing::Closed,
                 false => Standing::Held,
             };
@@ -127,6 +120,10 @@ impl State {
             {
                 found = Standing::Lost { byte, process };
             }
+        }
+        if found == Standing::Held && self.is_removed() && self.held.keys().any(|&byte| asked(byte))
+        {
+            found = Standing::Removed;
         }
         found
     }
@@ -165,6 +162,15 @@ impl Turn {
     }
 }
 
+/// Says that the file was removed while this process had claims there, which have been made again.
+#[inline(never)]
+pub(super) fn say_what_was_removed() {
+    say_parts(format_args!(
+        "the file of claims was removed and is made again: until now, other processes did not see \
+         which cores lanes of this one keep busy; expected that nobody removes it"
+    ));
+}
+
 fn claim(byte: u64, process: Option<u32>) -> Claim {
     let byte = usize::try_from(byte).unwrap_or(0);
     Claim {
@@ -184,12 +190,16 @@ impl fmt::Display for Why {
             Standing::Held => "",
             Standing::Lost { .. } => {
                 "this process had claimed it and still uses it, but has closed a descriptor of the \
-                 file of claims, which ends all of its claims; expected that only this library \
-                 opens that file"
+                 file of claims, or someone has removed that file: either ends all of its claims; \
+                 expected that only this library opens that file, and nobody removes it"
             }
             Standing::Closed => {
                 "the host has closed the descriptor of the file of claims: other processes do not \
                  see which cores lanes of this one keep busy, until its next signal_create"
+            }
+            Standing::Removed => {
+                "the file of claims was removed: other processes do not see which cores lanes of \
+                 this one keep busy, until its next signal_create; expected that nobody removes it"
             }
         })
     }

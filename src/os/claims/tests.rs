@@ -1,5 +1,6 @@
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
+use super::file::open;
 use super::*;
 
 #[test]
@@ -75,4 +76,19 @@ fn a_claim_names_its_holder() {
         text.ends_with("of a process that cannot be seen from here"),
         "{text}"
     );
+}
+
+#[test]
+fn a_file_that_was_removed_or_replaced_is_not_found_by_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, away) = (folder.path().join("claims"), folder.path().join("away"));
+    let file = ClaimsFile::at(&path).unwrap();
+    assert!(file.is_found() && file.is_at(&path) && !file.is_at(&away));
+    std::fs::rename(&path, &away).unwrap();
+    // Where there is nothing now, others may look elsewhere.
+    assert!(file.is_found() && !file.is_at(&path));
+    let other = ClaimsFile::at(&path).unwrap();
+    assert!(!file.is_found() && !file.is_at(&path) && other.is_found());
+    std::fs::remove_file(&path).unwrap();
+    assert!(!other.is_found() && !other.is_at(&path));
 }

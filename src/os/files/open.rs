@@ -129,6 +129,19 @@ pub(crate) fn about(file: &impl AsRawFd) -> io::Result<libc::stat64> {
     }
 }
 
+/// What the kernel says of the file of this name, without following a link. Does not allocate.
+pub(crate) fn about_path(path: &CStr) -> io::Result<libc::stat64> {
+    let mut about = MaybeUninit::<libc::stat64>::uninit();
+    // SAFETY: the path is NUL-terminated; `about` is a valid place for the answer, and is read only
+    // if the call has filled it.
+    unsafe {
+        match libc::lstat64(path.as_ptr(), about.as_mut_ptr()) {
+            0 => Ok(about.assume_init()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
 /// The mode of the file that a path leads to, without opening it.
 pub(super) fn mode(path: &Path) -> io::Result<mode_t> {
     path.metadata().map(|about| about.mode())

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::held::{Held, Standing};
+use super::lease;
 use super::open::{self, about, c_path, name_of_kind, open, open_at};
 use crate::os::stderr::say;
 
@@ -189,17 +190,17 @@ impl Drop for Output {
     }
 }
 
-/// Opens or creates a file without waiting.
+/// Opens or creates a file. Waits for nothing but leases of others.
 fn opened(folder: RawFd, path: &CStr) -> io::Result<OwnedFd> {
     // O_APPEND: in a file that someone else cuts, no gap of zeros comes before the next line.
     const FLAGS: libc::c_int = libc::O_WRONLY | libc::O_NONBLOCK | libc::O_APPEND;
     // Without O_CREAT: systems refuse that on other users' files in folders like /tmp.
-    match open_at(folder, path, FLAGS, 0) {
+    lease::wait(|| match open_at(folder, path, FLAGS, 0) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             open_at(folder, path, FLAGS | libc::O_CREAT, 0o666)
         }
         there => there,
-    }
+    })
 }
 
 /// Locks the file; false if locking is not possible there.

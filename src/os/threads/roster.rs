@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::os::machine;
+use crate::os::machine::{self, KernelThreads};
 use crate::os::this_thread;
 
 /// How the names of our threads begin.
@@ -50,21 +50,37 @@ pub(crate) fn has_others() -> bool {
     ids().any(|id| id != me)
 }
 
-/// Whether all threads of the process but ours have ended. False if that is not known. The host
-/// then has no way to make another thread.
+/// Whether all threads of the host have ended. False if that is not known. The host then has no
+/// way to make another thread.
 ///
 /// Threads are counted, not listed: the kernel's list leaves out threads that live while others end.
 pub(crate) fn host_has_ended() -> bool {
     // First, because in most processes it is the whole answer.
-    machine::first_thread_has_ended() && are_alone(ours_alive, machine::threads_at_once)
+    machine::first_thread_has_ended() && are_alone(Others::now, machine::threads_at_once)
+}
+
+/// Threads of this process that are none of the host's.
+#[derive(Debug, PartialEq)]
+struct Others {
+    ours: usize,
+    kernels: KernelThreads,
+}
+
+impl Others {
+    fn now() -> Self {
+        Self {
+            ours: ours_alive(),
+            kernels: KernelThreads::now(),
+        }
+    }
 }
 
 /// Whether a process whose first thread has ended has no threads but that one, which stays until
-/// the process ends, and ours.
-fn are_alone(ours: impl Fn() -> usize, all: impl Fn() -> Option<usize>) -> bool {
+/// the process ends, and `others`.
+fn are_alone(others: impl Fn() -> Others, all: impl Fn() -> Option<usize>) -> bool {
     // Those that live before and after have lived while all threads were counted.
-    let before = ours();
-    all() == Some(before + 1) && ours() == before
+    let before = others();
+    all() == Some(before.ours + before.kernels.count() + 1) && others() == before
 }
 
 /// Number of our threads. One that was ended from outside leaves the roster here.
@@ -110,23 +126,36 @@ mod tests {
     }
 
     #[test]
-    fn we_are_alone_if_the_first_thread_is_all_that_is_counted_besides_ours() {
+    fn we_are_alone_if_the_first_thread_is_all_that_is_counted_besides_ours_and_the_kernels() {
         use std::cell::Cell;
-        for (ours, all, expected) in [
-            ([3, 3], Some(4), true),
-            ([3, 3], Some(5), false),
-            ([3, 3], Some(3), false),
+        for (ours, kernels, all, expected) in [
+            ([3, 3], [0, 0], Some(4), true),
+            ([3, 3], [0, 0], Some(5), false),
+            ([3, 3], [0, 0], Some(3), false),
             // One of ours has ended or begun meanwhile.
-            ([3, 2], Some(4), false),
-            ([3, 4], Some(4), false),
-            ([3, 3], None, false),
+            ([3, 2], [0, 0], Some(4), false),
+            ([3, 4], [0, 0], Some(4), false),
+            ([3, 3], [0, 0], None, false),
+            // One of the kernel's, which another one replaces.
+            ([3, 3], [7, 7], Some(5), true),
+            ([3, 3], [7, 7], Some(6), false),
+            ([3, 3], [7, 8], Some(5), false),
         ] {
             let asked = Cell::new(0);
             let next = || {
                 asked.set(asked.get() + 1);
-                ours[asked.get() - 1]
+                let now = asked.get() - 1;
+                let mut found = KernelThreads::NONE;
+                if kernels[now] != 0 {
+                    found.add(kernels[now]);
+                }
+                Others {
+                    ours: ours[now],
+                    kernels: found,
+                }
             };
-            assert_eq!(are_alone(next, || all), expected, "{ours:?} of {all:?}");
+            let said = are_alone(next, || all);
+            assert_eq!(said, expected, "{ours:?} and {kernels:?} of {all:?}");
         }
     }
 

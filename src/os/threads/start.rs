@@ -54,6 +54,9 @@ enum State<T> {
     Ended(Result<T, Payload>),
 }
 
+/// The result of a thread that did not come to its end.
+struct DidNotEnd;
+
 impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -195,7 +198,8 @@ impl<T> Thread<T> {
         let mut state = self.shared.lock();
         match std::mem::replace(&mut *state, State::GivenUp) {
             State::Ended(result) => result,
-            _ => Err(Box::new("the thread did not run")),
+            // Of no size: the host may have used up its memory since.
+            _ => Err(Box::new(DidNotEnd)),
         }
     }
 

@@ -1,9 +1,13 @@
 // A host whose allocator refuses everything from the create of a handle with the given
-// configuration until its destroy. It prints how often the allocator was asked.
-#include "../plugin.hpp"
+// configuration until its destroy. It prints how often the allocator was asked. With a second
+// argument, a sandbox ends whoever yields its core before that.
+#include "../sandbox.hpp"
 #include "allocator.hpp"
 
 #include <atomic>
+#include <cerrno>
+#include <filesystem>
+#include <iterator>
 
 using namespace host;
 
@@ -11,6 +15,11 @@ namespace {
 
 std::atomic<bool> refusing{false};
 std::atomic<long> refused{0};
+
+long thread_count() {
+  namespace fs = std::filesystem;
+  return std::distance(fs::directory_iterator("/proc/self/task"), fs::directory_iterator());
+}
 
 }  // namespace
 
@@ -22,7 +31,7 @@ bool refuse() {
 }
 
 int main(int argc, char **argv) {
-  CHECK_EQ(argc, 2);
+  CHECK(argc == 2 || argc == 3);
   Plugin plugin;
   void *handle = plugin.create(argv[1]);
   if (handle == nullptr) std::fprintf(stderr, "%s\n", plugin.last_error());
@@ -34,6 +43,15 @@ int main(int argc, char **argv) {
   static signal_result_t batch[16];
   signal_stats_t stats{};
   stats.size = sizeof stats;
+  if (argc == 3) {
+    end_who_calls(SYS_sched_yield);
+    while (thread_count() > 1) usleep(1000);
+    refusing = true;
+    plugin.destroy(handle);
+    refusing = false;
+    std::printf("asked %ld times\n", refused.load());
+    return 0;
+  }
   refusing = true;
   for (int round = 0; round < 8; ++round) {
     for (int event = 0; event < 40; ++event) {

@@ -1,0 +1,135 @@
+//! The file of claims: where it lies, and whether others find it there.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::STEP;
+use crate::os::files::{self, Held};
+use crate::os::limit::Limit;
+use crate::os::time;
+
+/// Names a file to use instead of the usual one, for containers that share one, and for tests.
+pub const ENV_CLAIMS: &str = "SIGNAL_CORE_CLAIMS";
+
+const FOLDERS: [&str; 2] = ["/dev/shm", "/tmp"];
+const NAME: &str = "godzilla-signal-cores";
+/// The file, open for as long as the process lives.
+pub(super) struct ClaimsFile {
+    file: Held,
+    /// Where it was opened, and others look for it.
+    path: CString,
+}
+
+impl ClaimsFile {
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            file: Held::new(open(path)?),
+            path: CString::new(path.as_os_str().as_bytes())?,
+        })
+    }
+
+    /// The file, unless the host has closed its descriptor.
+    pub(super) fn get(&self) -> io::Result<&impl AsRawFd> {
+        self.file.get()
+    }
+
+    /// Whether this path leads to the open file.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        path.as_os_str().as_bytes() == self.path.as_bytes() && self.finds_itself() == Some(true)
+    }
+
+    /// Whether other processes, which look for it by its name, find this very file. True if that is
+    /// not known: the host may have another root by now. Takes no memory.
+    pub(super) fn is_found(&self) -> bool {
+        let has_names = self.get().and_then(files::about);
+        has_names.map_or(true, |file| file.st_nlink > 0) && self.finds_itself() != Some(false)
+    }
+
+    fn finds_itself(&self) -> Option<bool> {
+        let (ours, there) = (
+            self.get().and_then(files::about),
+            files::about_path(&self.path),
+        );
+        let (ours, there) = (ours.ok()?, there.ok()?);
+        Some((ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino))
+    }
+}
+
+/// Whether no process can create files there, so that all of them use another path.
+pub(super) fn is_no_place(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    matches!(code, Some(libc::ENOENT | libc::ENOTDIR | libc::EROFS))
+}
+
+/// Where the file of claims may lie, the best place first.
+pub(crate) fn paths() -> Vec<PathBuf> {
+    // The host may change its working directory.
+    static NAMED: OnceLock<PathBuf> = OnceLock::new();
+    match std::env::var_os(ENV_CLAIMS).map(PathBuf::from) {
+        Some(path) if path.is_relative() => {
+            let whole = || std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+            vec![NAMED.get_or_init(whole).clone()]
+        }
+        Some(path) => vec![path],
+        None => FOLDERS
+            .iter()
+            .map(|folder| PathBuf::from(folder).join(NAME))
+            .collect(),
+    }
+}
+
+/// Opens or creates the file of claims. Anyone who may write in the folder can put anything there,
+/// so links are not followed and nothing is ever written.
+pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
+    const FLAGS: libc::c_int = libc::O_RDWR | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let mut limit = Limit::of(STEP * 20);
+    loop {
+        let is_over = limit.is_over();
+        // Without O_CREAT, which systems refuse on other users' files in such folders.
+        let made = match files::open(path, FLAGS, 0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                files::open(path, FLAGS | libc::O_CREAT | libc::O_EXCL, 0o666)
+            }
+            there => there,
+        };
+        let error = match made {
+            Ok(file) => return checked(file),
+            Err(error) => error,
+        };
+        // Its creator may not yet have made it accessible to all.
+        let may_come = [
+            io::ErrorKind::PermissionDenied,
+            io::ErrorKind::AlreadyExists,
+        ];
+        if !may_come.contains(&error.kind()) || is_over {
+            return Err(error);
+        }
+        time::sleep(STEP);
+    }
+}
+
+fn checked(file: OwnedFd) -> io::Result<OwnedFd> {
+    let about = files::about(&file)?;
+    if about.st_mode & libc::S_IFMT != libc::S_IFREG || about.st_nlink > 1 {
+        return Err(io::Error::other("expected a regular file with one name"));
+    }
+    if about.st_size != 0 {
+        return Err(io::Error::other(
+            "expected an empty file: claims are locks in it, not its content",
+        ));
+    }
+    // SAFETY: the call takes nothing and cannot fail.
+    let own = about.st_uid == unsafe { libc::geteuid() };
+    if own && about.st_mode & 0o666 != 0o666 {
+        // The creator's umask has removed the access of others.
+        // SAFETY: the descriptor is open; the call changes only the file's permissions.
+        if unsafe { libc::fchmod(file.as_raw_fd(), 0o666) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(file)
+}
