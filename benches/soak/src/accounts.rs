@@ -3,12 +3,13 @@
 //! Counters are read by name, so that new ones find their place by their names'
 //! beginning; one that has no place is an error.
 
+use serde::{Serialize, Serializer};
+
 use crate::cases::Case;
-use crate::feed::Given;
 
 /// Counters by name, as `signal_stats` gives them. In place, so that a run's rounds
 /// take no memory that its own checks would see.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Counters {
     named: [(&'static str, u64); MOST],
     count: usize,
@@ -25,12 +26,22 @@ const NO_EVENTS: [&str; 3] = [
 ];
 /// Where an event that went all the way ends.
 const EVENT_ENDS: [&str; 2] = ["updates", "answered"];
-/// Counters in which no message ends.
-const OTHERS: [&str; 24] = [
-    "events_depth",
-    "events_ticker",
-    "events_trade",
-    "events_index_price",
+/// Counters that are summed up by their names' beginnings.
+const SUMS: [&str; 7] = [
+    "events_",
+    "refused_",
+    "dropped_ingest_",
+    "dropped_stage_",
+    "dropped_egress_",
+    "conflated_egress",
+    "capture_",
+];
+/// All others.
+const OTHERS: [&str; 21] = [
+    "updates",
+    "answered",
+    "delivered",
+    "queued",
     "ingest_gap",
     "triggered",
     "predicted",
@@ -40,9 +51,6 @@ const OTHERS: [&str; 24] = [
     "in_flight",
     "panics",
     "model_vectors_missed",
-    "capture_written",
-    "capture_missed",
-    "capture_failed",
     "lost_stage_parts",
     "failed",
     "index_copies",
@@ -56,14 +64,15 @@ const OTHERS: [&str; 24] = [
 const LEVELS: [&str; 2] = ["in_flight", "queued"];
 
 impl Counters {
-    /// From what `signal_stats` gave.
     pub fn new(all: &[(&'static str, u64)]) -> Self {
         let mut named = [("", 0); MOST];
         named[..all.len()].copy_from_slice(all);
-        Self {
-            named,
-            count: all.len(),
-        }
+        let count = all.len();
+        Self { named, count }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.named[..self.count].iter().copied()
     }
 
     /// A counter; 0 for one that the library does not have.
@@ -72,9 +81,10 @@ impl Counters {
         found.next().map_or(0, |(_, count)| count)
     }
 
-    /// All counters.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        self.named[..self.count].iter().copied()
+    /// Adds one to a counter that is there.
+    pub fn add(&mut self, name: &str) {
+        let counter = self.named.iter_mut().find(|(known, _)| *known == name);
+        counter.expect(name).1 += 1;
     }
 
     /// The sum of the counters whose names begin so.
@@ -83,9 +93,8 @@ impl Counters {
         counts.map(|(_, count)| count).sum()
     }
 
-    /// Events of a known type that were refused.
-    pub fn refused(&self) -> u64 {
-        self.sum("refused_") - NO_EVENTS.iter().map(|name| self.get(name)).sum::<u64>()
+    fn sum_of(&self, names: &[&str]) -> u64 {
+        names.iter().map(|name| self.get(name)).sum()
     }
 
     /// Events that were dropped on their way.
@@ -100,14 +109,14 @@ impl Counters {
 
     /// Events that have ended.
     fn ended(&self) -> u64 {
-        let through: u64 = EVENT_ENDS.iter().map(|name| self.get(name)).sum();
-        self.refused() + self.dropped_events() + through
+        let refused = self.sum("refused_") - self.sum_of(&NO_EVENTS);
+        refused + self.dropped_events() + self.sum_of(&EVENT_ENDS)
     }
 
     /// Whether nothing is under way: what remains is to compare sums.
     pub fn at_rest(&self) -> bool {
         let arrived = self.get("delivered") + self.lost_signals();
-        self.get("in_flight") == 0 && self.get("queued") == 0 && arrived >= self.get("signals")
+        self.sum_of(&LEVELS) == 0 && arrived >= self.get("signals")
     }
 
     /// Whether the capture's writer has dealt with every event that ingest took.
@@ -118,8 +127,7 @@ impl Counters {
     /// Events that ingest took, at rest: what went all the way, and what met a
     /// quarantine.
     fn taken(&self) -> u64 {
-        let through: u64 = EVENT_ENDS.iter().map(|name| self.get(name)).sum();
-        through + self.get("refused_quarantined")
+        self.sum_of(&EVENT_ENDS) + self.get("refused_quarantined")
     }
 
     /// What is below an earlier reading though it only ever counts up.
@@ -131,114 +139,93 @@ impl Counters {
     }
 }
 
-/// Compares the books with what the host gave and got. The handle is at rest, and
-/// its last event was a good one whose signals were delivered, so that every gap in
-/// the numbers has been seen.
-pub fn check(case: &Case, counters: &Counters, given: &Given, received: u64) -> Vec<String> {
+impl Serialize for Counters {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+/// Compares the books with what the host gave, counted under the names of the library's
+/// counters, and got. The handle is at rest, and its last event was a good one whose signals
+/// were delivered, so that every gap in the numbers has been seen.
+pub fn check(case: &Case, counters: &Counters, given: &Counters, received: u64) -> Vec<String> {
+    let get = |name: &str| counters.get(name);
+    let lost = counters.lost_signals();
+    let vectors = get("triggered") * case.signals;
+    let answered = if case.one_vector {
+        get("triggered")
+    } else {
+        get("answered")
+    };
+    let captured = if case.capture { counters.taken() } else { 0 };
     let mut wrong = Vec::new();
-    let mut equal = |what: &str, left: u64, right: u64| {
+    for (what, left, right) in [
+        (
+            "events = their endings",
+            given.sum("events_"),
+            counters.ended(),
+        ),
+        ("in_flight at rest = 0", get("in_flight"), 0),
+        (
+            "index_copies = ended ones",
+            get("index_copies"),
+            get("index_copies_ended"),
+        ),
+        (
+            "signals = delivered + dropped + conflated + queued",
+            get("signals"),
+            get("delivered") + lost + get("queued"),
+        ),
+        ("delivered = callbacks made", get("delivered"), received),
+        ("egress_gap = dropped + conflated", get("egress_gap"), lost),
+        (
+            "ingest_gap = dropped on the way to ingest",
+            get("ingest_gap"),
+            counters.sum("dropped_ingest_"),
+        ),
+        (
+            "signals + missed by lanes of models = triggered x signals a vector",
+            get("signals") + get("model_vectors_missed"),
+            vectors,
+        ),
+        ("answered = triggered", get("answered"), answered),
+        (
+            "captured + missed + failed = taken by ingest",
+            counters.sum("capture_"),
+            captured,
+        ),
+        ("capture_failed = 0", get("capture_failed"), 0),
+        ("report_ended = 0", get("report_ended"), 0),
+    ] {
         if left != right {
             wrong.push(format!("{what}: {left} is not {right}"));
         }
-    };
-    let get = |name: &str| counters.get(name);
-    for (name, count) in [
-        "events_depth",
-        "events_ticker",
-        "events_trade",
-        "events_index_price",
-    ]
-    .into_iter()
-    .zip(given.kinds)
-    {
-        equal(&format!("{name} = given"), get(name), count);
     }
-    let null = given.null_data;
-    equal("refused_null_data = given", get("refused_null_data"), null);
-    let unknown = given.unknown_type;
-    equal(
-        "refused_unknown_type = given",
-        get("refused_unknown_type"),
-        unknown,
-    );
-    equal("events = their endings", given.events(), counters.ended());
-    equal("in_flight at rest = 0", get("in_flight"), 0);
-    equal(
-        "index_copies = ended ones",
-        get("index_copies"),
-        get("index_copies_ended"),
-    );
-    let ends = get("delivered") + counters.lost_signals() + get("queued");
-    equal(
-        "signals = delivered + dropped + conflated + queued",
-        get("signals"),
-        ends,
-    );
-    equal("delivered = callbacks made", get("delivered"), received);
-    equal(
-        "egress_gap = dropped + conflated",
-        get("egress_gap"),
-        counters.lost_signals(),
-    );
-    equal(
-        "ingest_gap = dropped on the way to ingest",
-        get("ingest_gap"),
-        counters.sum("dropped_ingest_"),
-    );
-    equal(
-        "signals + missed by lanes of models = triggered x signals a vector",
-        get("signals") + get("model_vectors_missed"),
-        get("triggered") * case.signals,
-    );
-    if case.one_vector {
-        equal("answered = triggered", get("answered"), get("triggered"));
-    }
-    let captured = if case.capture { counters.taken() } else { 0 };
-    equal(
-        "captured + missed + failed = taken by ingest",
-        counters.sum("capture_"),
-        captured,
-    );
-    equal("capture_failed = 0", get("capture_failed"), 0);
-    equal("report_ended = 0", get("report_ended"), 0);
-    for (name, bad) in [
-        ("refused_bad_symbol", given.bad_symbol),
-        ("refused_bad_price", given.bad_price),
-        ("refused_bad_size", given.bad_size),
-    ] {
+    for (name, given) in given.iter() {
         // What was dropped on the way was refused by nobody.
-        let (least, count) = (bad.saturating_sub(counters.dropped_events()), get(name));
-        if !(least..=bad).contains(&count) {
-            wrong.push(format!("{name}: {count} of {bad} given, at least {least}"));
+        let least = match name.starts_with("refused_bad_") {
+            true => given.saturating_sub(counters.dropped_events()),
+            false => given,
+        };
+        let count = get(name);
+        if !(least..=given).contains(&count) {
+            wrong.push(format!(
+                "{name}: {count} of {given} given, at least {least}"
+            ));
         }
     }
     let filters = !case.config["assets"].is_null();
-    if (counters.get("refused_not_an_asset") > 0) != filters {
-        wrong.push(format!(
-            "refused_not_an_asset: {}",
-            get("refused_not_an_asset")
-        ));
+    let others = get("refused_not_an_asset");
+    if (others > 0) != filters {
+        wrong.push(format!("refused_not_an_asset: {others}"));
     }
     if get("delivered") == 0 || get("refused_failed") > 0 {
         wrong.push("events in, nothing out".to_owned());
     }
-    for (name, _) in counters.iter() {
-        let beginnings = [
-            "refused_",
-            "dropped_ingest_",
-            "dropped_stage_",
-            "dropped_egress_",
-            "conflated_egress",
-            "high_water",
-        ];
-        let known = [&EVENT_ENDS[..], &OTHERS, &["delivered", "queued"]];
-        if !known.iter().any(|names| names.contains(&name))
-            && !beginnings
-                .iter()
-                .any(|beginning| name.starts_with(beginning))
-        {
-            wrong.push(format!("{name} has no place in the books"));
-        }
-    }
+    let has_place = |name: &str| {
+        OTHERS.contains(&name) || SUMS.iter().any(|beginning| name.starts_with(beginning))
+    };
+    let lost = counters.iter().filter(|(name, _)| !has_place(name));
+    wrong.extend(lost.map(|(name, _)| format!("{name} has no place in the books")));
     wrong
 }

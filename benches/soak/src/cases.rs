@@ -4,9 +4,8 @@ use serde_json::{Value, json};
 use signal::abi::EventKind;
 
 /// What a signal's values must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Expect {
-    /// Finite.
     Finite,
     /// The model `test0000`'s constants.
     Constants,
@@ -17,9 +16,7 @@ pub enum Expect {
 }
 
 /// A configuration and its load.
-#[derive(Clone, Debug)]
 pub struct Case {
-    /// What the report calls it.
     pub name: &'static str,
     /// What `signal_create` gets.
     pub config: Value,
@@ -29,7 +26,6 @@ pub struct Case {
     pub instruments: u32,
     /// An event that triggers.
     pub trigger: EventKind,
-    /// What values are right.
     pub expect: Expect,
     /// Signals of a factor vector.
     pub signals: u64,
@@ -38,9 +34,7 @@ pub struct Case {
     pub one_vector: bool,
     /// What each callback takes the host, us.
     pub callback_us: u32,
-    /// Whether the handle writes a latency report.
     pub latency_report: bool,
-    /// Whether the handle writes its events to a file.
     pub capture: bool,
 }
 

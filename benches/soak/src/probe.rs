@@ -30,7 +30,6 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// For one handle.
     pub fn new(case: &Case, models: usize) -> Self {
         let models = models + 1;
         Self {
