@@ -54,12 +54,7 @@ pub fn lightgbm(count: usize) -> String {
 pub fn xgboost(count: usize) -> String {
     let children = |side| -> Vec<i64> { (0..NODES).map(|node| child(node, side, -1)).collect() };
     let tree = |tree: &Tree<f32>| {
-        let conditions: Vec<f32> = tree
-            .thresholds
-            .iter()
-            .chain(&tree.leaves)
-            .copied()
-            .collect();
+        let conditions = [&tree.thresholds[..], &tree.leaves].concat();
         let features: Vec<usize> = (0..NODES).map(|node| feature(tree, node)).collect();
         json!({
             "left_children": children(1),
@@ -95,62 +90,44 @@ pub fn xgboost(count: usize) -> String {
 /// As an ONNX file with one `TreeEnsembleRegressor`.
 pub fn onnx(count: usize) -> Vec<u8> {
     let trees = trees(count);
-    let ints = |of: &dyn Fn(&Tree<f32>, usize, usize) -> i64, each: usize| {
-        let numbered = trees.iter().enumerate();
-        let all = numbered.flat_map(|(number, tree)| (0..each).map(move |at| of(tree, number, at)));
-        Attribute::Ints(all.collect())
+    // So many numbers of each tree.
+    let ints = |each: usize, of: &dyn Fn(usize, usize) -> i64| {
+        let all = (0..count).flat_map(|tree| (0..each).map(move |at| of(tree, at)));
+        Ints(all.collect())
     };
-    let mode = |i| {
-        if i % NODES < SPLITS {
-            "BRANCH_LEQ"
-        } else {
-            "LEAF"
-        }
-    };
+    let modes = [["BRANCH_LEQ"; SPLITS].as_slice(), &["LEAF"; LEAVES]].concat();
     let thresholds = trees
         .iter()
         .flat_map(|tree| tree.thresholds.iter().copied().chain([0.0; LEAVES]));
     let leaves = trees.iter().flat_map(|tree| tree.leaves.iter().copied());
     let attributes = [
-        ("n_targets", Attribute::Int(1)),
-        ("nodes_treeids", ints(&|_, number, _| number as i64, NODES)),
-        ("nodes_nodeids", ints(&|_, _, node| node as i64, NODES)),
+        ("n_targets", Int(1)),
+        ("nodes_treeids", ints(NODES, &|tree, _| tree as i64)),
+        ("nodes_nodeids", ints(NODES, &|_, node| node as i64)),
         (
             "nodes_featureids",
-            ints(&|tree, _, node| feature(tree, node) as i64, NODES),
+            ints(NODES, &|tree, node| feature(&trees[tree], node) as i64),
         ),
-        ("nodes_values", Attribute::Floats(thresholds.collect())),
-        (
-            "nodes_modes",
-            Attribute::Texts((0..count * NODES).map(mode).collect()),
-        ),
+        ("nodes_values", Floats(thresholds.collect())),
+        ("nodes_modes", Texts(modes.repeat(count))),
         (
             "nodes_truenodeids",
-            ints(&|_, _, node| child(node, 1, 0), NODES),
+            ints(NODES, &|_, node| child(node, 1, 0)),
         ),
         (
             "nodes_falsenodeids",
-            ints(&|_, _, node| child(node, 2, 0), NODES),
+            ints(NODES, &|_, node| child(node, 2, 0)),
         ),
-        (
-            "target_treeids",
-            ints(&|_, number, _| number as i64, LEAVES),
-        ),
+        ("target_treeids", ints(LEAVES, &|tree, _| tree as i64)),
         (
             "target_nodeids",
-            ints(&|_, _, leaf| (SPLITS + leaf) as i64, LEAVES),
+            ints(LEAVES, &|_, leaf| (SPLITS + leaf) as i64),
         ),
-        ("target_ids", ints(&|_, _, _| 0, LEAVES)),
-        ("target_weights", Attribute::Floats(leaves.collect())),
+        ("target_ids", ints(LEAVES, &|_, _| 0)),
+        ("target_weights", Floats(leaves.collect())),
     ];
-    let node = node(
-        "ai.onnx.ml",
-        "TreeEnsembleRegressor",
-        &["x"],
-        "y",
-        &attributes,
-    );
-    model(&[node], &[])
+    let op = ("ai.onnx.ml", "TreeEnsembleRegressor");
+    model(&[node(op, &["x"], "y", &attributes)], &[])
 }
 
 /// Layers of these widths behind the factors, ReLU between them, as PyTorch
@@ -167,22 +144,15 @@ pub fn dense(widths: &[usize]) -> Vec<u8> {
         let (weight, bias) = (format!("{number}.weight"), format!("{number}.bias"));
         stored.push(tensor(&weight, &[next, width], &weights(next * width)));
         stored.push(tensor(&bias, &[next], &weights(next)));
-        let sum = if is_last {
-            "y".to_owned()
-        } else {
-            format!("gemm{number}")
+        let sum = match is_last {
+            true => "y".to_owned(),
+            false => format!("gemm{number}"),
         };
-        let transposed = [("transB", Attribute::Int(1))];
-        nodes.push(node(
-            "",
-            "Gemm",
-            &[&value, &weight, &bias],
-            &sum,
-            &transposed,
-        ));
+        let from = [value.as_str(), &weight, &bias];
+        nodes.push(node(("", "Gemm"), &from, &sum, &[("transB", Int(1))]));
         if !is_last {
             value = format!("relu{number}");
-            nodes.push(node("", "Relu", &[&sum], &value, &[]));
+            nodes.push(node(("", "Relu"), &[&sum], &value, &[]));
         }
         width = next;
     }
@@ -208,6 +178,14 @@ impl Message {
         self.bytes(field, value.as_bytes())
     }
 
+    fn floats(self, field: u64, values: &[f32]) -> Self {
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        self.bytes(field, &bytes)
+    }
+
     fn with<'a>(self, field: u64, values: impl IntoIterator<Item = &'a Message>) -> Self {
         let values = values.into_iter();
         values.fold(self, |message, value| message.bytes(field, &value.0))
@@ -223,21 +201,10 @@ impl Message {
     }
 }
 
-fn little_endian(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect()
-}
-
 fn tensor(name: &str, dims: &[usize], values: &[f32]) -> Message {
-    let shape = dims
-        .iter()
-        .fold(Message::default(), |of, &dim| of.int(1, dim as i64));
-    shape
-        .int(2, 1)
-        .bytes(9, &little_endian(values))
-        .text(8, name)
+    let dims = dims.iter();
+    let shape = dims.fold(Message::default(), |of, &dim| of.int(1, dim as i64));
+    shape.int(2, 1).floats(9, values).text(8, name)
 }
 
 enum Attribute {
@@ -247,27 +214,28 @@ enum Attribute {
     Texts(Vec<&'static str>),
 }
 
+use Attribute::{Floats, Int, Ints, Texts};
+
+/// An operator, which has a domain and a name.
 fn node(
-    domain: &str,
-    op: &str,
+    (domain, op): (&str, &str),
     from: &[&str],
     to: &str,
     attributes: &[(&str, Attribute)],
 ) -> Message {
-    let node = from
-        .iter()
-        .fold(Message::default(), |node, name| node.text(1, name));
+    let from = from.iter();
+    let node = from.fold(Message::default(), |node, name| node.text(1, name));
     let node = node.text(2, to).text(4, op).text(7, domain);
     let attribute = |(name, value): &(&str, Attribute)| {
         let named = Message::default().text(1, name);
         match value {
-            Attribute::Int(value) => named.int(3, *value).int(20, 2),
-            Attribute::Floats(values) => named.bytes(7, &little_endian(values)).int(20, 6),
-            Attribute::Ints(values) => values
+            Int(value) => named.int(3, *value).int(20, 2),
+            Floats(values) => named.floats(7, values).int(20, 6),
+            Ints(values) => values
                 .iter()
                 .fold(named, |of, &value| of.int(8, value))
                 .int(20, 7),
-            Attribute::Texts(values) => values
+            Texts(values) => values
                 .iter()
                 .fold(named, |of, value| of.text(9, value))
                 .int(20, 8),

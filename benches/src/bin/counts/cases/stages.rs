@@ -10,10 +10,10 @@ use signal::messages::wire::{self, RawEvents, Wire};
 use signal::messages::{
     Body, Ends, Event, FactorVector, InstrumentId, Meta, ModelId, Names, PairId, Prediction,
 };
-use signal::models::{self, Model};
+use signal::models::Model;
 use signal::stages::{Callback, Egress, Factor, Ingest, ModelStage, Rules, Triggers};
 
-use super::events::{self, DIFFERENT};
+use super::events::{self, DIFFERENT, Payload};
 use super::{Entry, Made, each, entry, models as kernels};
 
 const INSTRUMENTS: usize = 16;
@@ -35,13 +35,12 @@ pub fn cases() -> Vec<Entry> {
         ("IndexPrice", EventKind::IndexPrice, 1),
     ];
     for (what, kind, levels) in ingests {
-        cases.push(entry(format!("ingest, {what}"), move || {
-            Ok(ingest(kind, levels))
-        }));
+        let name = format!("ingest, {what}");
+        cases.push(entry(name, move || Ok(ingest(kind, levels))));
     }
     for set in ["test0000", "market"] {
         for kind in EventKind::ALL {
-            let name = format!("factor {set}, {}", events::word(kind));
+            let name = format!("factor {set}, {kind:?}");
             cases.push(entry(name, move || factor(set, &[kind])));
         }
     }
@@ -50,13 +49,10 @@ pub fn cases() -> Vec<Entry> {
         factor("market", &[EventKind::Trade, EventKind::Depth])
     }));
     cases.push(entry("model stage, test0000", || {
-        let make = models::Registry::builtin()
-            .get("test0000")
-            .ok_or("no model test0000")?;
-        Ok(model_stage(make(&[""; kernels::FACTORS])))
+        model_stage(kernels::builtin("test0000")?)
     }));
     cases.push(entry("model stage, linear", || {
-        Ok(model_stage(kernels::linear()?))
+        model_stage(kernels::linear()?)
     }));
     cases.push(entry("egress", || Ok(egress())));
     cases
@@ -77,7 +73,7 @@ fn ingest(kind: EventKind, levels: usize) -> Box<dyn super::Case> {
 
 /// Events as the host's thread copies them.
 fn raw(kind: EventKind, levels: usize) -> Vec<Vec<u64>> {
-    let carry = |event: &events::Owned| {
+    let carry = |event: &Payload| {
         let mut words = vec![0; wire::raw_words(levels)];
         wire::carry(&event.event(), levels, 1, 0, &mut words);
         words
@@ -134,16 +130,11 @@ fn checked(kind: EventKind, levels: usize) -> Vec<Event<'static>> {
             EventKind::Trade => Body::Trade(Trade::from_values(time, raw.head.side, values)),
             EventKind::IndexPrice => Body::IndexPrice(IndexPrice { price: values[0] }),
         };
-        let meta = match kind {
-            EventKind::IndexPrice => Meta {
-                instrument: InstrumentId::NONE,
-                ..META
-            },
-            _ => Meta {
-                timestamp: time,
-                ..META
-            },
-        };
+        let mut meta = META;
+        match kind {
+            EventKind::IndexPrice => meta.instrument = InstrumentId::NONE,
+            _ => meta.timestamp = time,
+        }
         Event {
             meta,
             pair: PairId(0),
@@ -154,10 +145,10 @@ fn checked(kind: EventKind, levels: usize) -> Vec<Event<'static>> {
     raw(kind, levels).into_iter().map(check).collect()
 }
 
-fn model_stage(model: Box<dyn Model>) -> Box<dyn super::Case> {
+fn model_stage(model: Box<dyn Model>) -> Made {
     let rows = kernels::rows();
     let mut stage = ModelStage::new(vec![model], Callback::default());
-    each(move |number| {
+    Ok(each(move |number| {
         let vector = FactorVector {
             meta: META,
             ends: Ends::Event,
@@ -170,7 +161,7 @@ fn model_stage(model: Box<dyn Model>) -> Box<dyn super::Case> {
             },
             |panic| panic!("{:?} panicked", panic.model),
         );
-    })
+    }))
 }
 
 fn egress() -> Box<dyn super::Case> {
