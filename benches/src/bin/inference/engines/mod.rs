@@ -52,50 +52,30 @@ impl Engine {
     }
 }
 
-pub struct Group {
-    pub title: &'static str,
-    /// The model in `bench.json`.
-    pub model: &'static str,
-    /// Files and the engines that load them; the first is what the others are compared with.
-    pub files: &'static [(&'static str, &'static [Engine])],
-}
-
+const OURS: &[Engine] = &[Ours];
 const ONNX: &[Engine] = &[Ours, OnnxRuntime, Tract];
 const LIGHTGBM: &[Engine] = &[Ours, LightGbm];
 const XGBOOST: &[Engine] = &[Ours, XgBoost];
 
-/// The table, from top to bottom.
-pub const GROUPS: [Group; 6] = [
-    Group {
-        title: "linear, 15 factors",
-        model: "linear",
-        files: &[("linear.json", &[Ours]), ("linear.onnx", ONNX)],
-    },
-    Group {
-        title: "MLP 15-64-64-2, ReLU",
-        model: "mlp",
-        files: &[("mlp.onnx", ONNX)],
-    },
-    Group {
-        title: "LightGBM, 100 trees of 31 leaves",
-        model: "lightgbm-100",
-        files: &[("lightgbm-100.txt", LIGHTGBM), ("lightgbm-100.onnx", ONNX)],
-    },
-    Group {
-        title: "LightGBM, 500 trees of 31 leaves",
-        model: "lightgbm-500",
-        files: &[("lightgbm-500.txt", LIGHTGBM), ("lightgbm-500.onnx", ONNX)],
-    },
-    Group {
-        title: "XGBoost, 100 trees of 31 leaves",
-        model: "xgboost-100",
-        files: &[("xgboost-100.json", XGBOOST)],
-    },
-    Group {
-        title: "XGBoost, 500 trees of 31 leaves",
-        model: "xgboost-500",
-        files: &[("xgboost-500.json", XGBOOST)],
-    },
+const LINEAR: &str = "linear, 15 factors";
+const MLP: &str = "MLP 15-64-64-2, ReLU";
+const LIGHTGBM_100: &str = "LightGBM, 100 trees of 31 leaves";
+const LIGHTGBM_500: &str = "LightGBM, 500 trees of 31 leaves";
+const XGBOOST_100: &str = "XGBoost, 100 trees of 31 leaves";
+const XGBOOST_500: &str = "XGBoost, 500 trees of 31 leaves";
+
+/// Models, their files and the engines that load them, in the order of the table. Others are
+/// compared with the model's first.
+pub const FILES: [(&str, &str, &[Engine]); 9] = [
+    (LINEAR, "linear.json", OURS),
+    (LINEAR, "linear.onnx", ONNX),
+    (MLP, "mlp.onnx", ONNX),
+    (LIGHTGBM_100, "lightgbm-100.txt", LIGHTGBM),
+    (LIGHTGBM_100, "lightgbm-100.onnx", ONNX),
+    (LIGHTGBM_500, "lightgbm-500.txt", LIGHTGBM),
+    (LIGHTGBM_500, "lightgbm-500.onnx", ONNX),
+    (XGBOOST_100, "xgboost-100.json", XGBOOST),
+    (XGBOOST_500, "xgboost-500.json", XGBOOST),
 ];
 
 /// The engines that this machine has; an absent one says why.
