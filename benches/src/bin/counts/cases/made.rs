@@ -41,8 +41,9 @@ fn child(node: usize, side: usize, none: i64) -> i64 {
 }
 
 /// The feature of a split; 0 for a leaf.
-fn feature(tree: &Tree<f32>, node: usize) -> usize {
-    tree.features.get(node).copied().unwrap_or(0)
+fn feature(tree: &Tree<f32>, node: usize) -> i64 {
+    let feature = tree.features.get(node);
+    feature.map_or(0, |&feature| feature as i64)
 }
 
 /// As LightGBM's `save_model` writes them.
@@ -55,7 +56,7 @@ pub fn xgboost(count: usize) -> String {
     let children = |side| -> Vec<i64> { (0..NODES).map(|node| child(node, side, -1)).collect() };
     let tree = |tree: &Tree<f32>| {
         let conditions = [&tree.thresholds[..], &tree.leaves].concat();
-        let features: Vec<usize> = (0..NODES).map(|node| feature(tree, node)).collect();
+        let features: Vec<i64> = (0..NODES).map(|node| feature(tree, node)).collect();
         json!({
             "left_children": children(1),
             "right_children": children(2),
@@ -95,36 +96,27 @@ pub fn onnx(count: usize) -> Vec<u8> {
         let all = (0..count).flat_map(|tree| (0..each).map(move |at| of(tree, at)));
         Ints(all.collect())
     };
+    let nodes = |of: &dyn Fn(usize, usize) -> i64| ints(NODES, of);
+    let leaves = |of: &dyn Fn(usize, usize) -> i64| ints(LEAVES, of);
+    let features = nodes(&|tree, node| feature(&trees[tree], node));
     let modes = [["BRANCH_LEQ"; SPLITS].as_slice(), &["LEAF"; LEAVES]].concat();
     let thresholds = trees
         .iter()
-        .flat_map(|tree| tree.thresholds.iter().copied().chain([0.0; LEAVES]));
-    let leaves = trees.iter().flat_map(|tree| tree.leaves.iter().copied());
+        .map(|tree| [&tree.thresholds[..], &[0.0; LEAVES]].concat());
+    let weights = trees.iter().flat_map(|tree| tree.leaves.iter().copied());
     let attributes = [
         ("n_targets", Int(1)),
-        ("nodes_treeids", ints(NODES, &|tree, _| tree as i64)),
-        ("nodes_nodeids", ints(NODES, &|_, node| node as i64)),
-        (
-            "nodes_featureids",
-            ints(NODES, &|tree, node| feature(&trees[tree], node) as i64),
-        ),
-        ("nodes_values", Floats(thresholds.collect())),
+        ("nodes_treeids", nodes(&|tree, _| tree as i64)),
+        ("nodes_nodeids", nodes(&|_, node| node as i64)),
+        ("nodes_featureids", features),
+        ("nodes_values", Floats(thresholds.flatten().collect())),
         ("nodes_modes", Texts(modes.repeat(count))),
-        (
-            "nodes_truenodeids",
-            ints(NODES, &|_, node| child(node, 1, 0)),
-        ),
-        (
-            "nodes_falsenodeids",
-            ints(NODES, &|_, node| child(node, 2, 0)),
-        ),
-        ("target_treeids", ints(LEAVES, &|tree, _| tree as i64)),
-        (
-            "target_nodeids",
-            ints(LEAVES, &|_, leaf| (SPLITS + leaf) as i64),
-        ),
-        ("target_ids", ints(LEAVES, &|_, _| 0)),
-        ("target_weights", Floats(leaves.collect())),
+        ("nodes_truenodeids", nodes(&|_, node| child(node, 1, 0))),
+        ("nodes_falsenodeids", nodes(&|_, node| child(node, 2, 0))),
+        ("target_treeids", leaves(&|tree, _| tree as i64)),
+        ("target_nodeids", leaves(&|_, leaf| (SPLITS + leaf) as i64)),
+        ("target_ids", leaves(&|_, _| 0)),
+        ("target_weights", Floats(weights.collect())),
     ];
     let op = ("ai.onnx.ml", "TreeEnsembleRegressor");
     model(&[node(op, &["x"], "y", &attributes)], &[])
@@ -160,7 +152,7 @@ pub fn dense(widths: &[usize]) -> Vec<u8> {
 }
 
 /// A protobuf message; the numbers of its fields are those of `onnx.proto3`.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Message(Vec<u8>);
 
 impl Message {
@@ -179,11 +171,8 @@ impl Message {
     }
 
     fn floats(self, field: u64, values: &[f32]) -> Self {
-        let bytes: Vec<u8> = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        self.bytes(field, &bytes)
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+        self.bytes(field, &bytes.collect::<Vec<_>>())
     }
 
     fn with<'a>(self, field: u64, values: impl IntoIterator<Item = &'a Message>) -> Self {
@@ -231,14 +220,14 @@ fn node(
         match value {
             Int(value) => named.int(3, *value).int(20, 2),
             Floats(values) => named.floats(7, values).int(20, 6),
-            Ints(values) => values
-                .iter()
-                .fold(named, |of, &value| of.int(8, value))
-                .int(20, 7),
-            Texts(values) => values
-                .iter()
-                .fold(named, |of, value| of.text(9, value))
-                .int(20, 8),
+            Ints(values) => {
+                let values = values.iter();
+                values.fold(named, |of, &value| of.int(8, value)).int(20, 7)
+            }
+            Texts(values) => {
+                let values = values.iter();
+                values.fold(named, |of, value| of.text(9, value)).int(20, 8)
+            }
         }
     };
     let attributes: Vec<Message> = attributes.iter().map(attribute).collect();
