@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use serde_json::{Value, json};
 use signal_bench::folder::Folder;
-use signal_command::host::library::{Api, Handle};
+use signal_command::host::library::Api;
 
 use crate::accounts::{self, Counters};
 use crate::cases::Case;
@@ -49,12 +49,11 @@ pub struct Round {
 
 /// A host at work on one handle.
 struct Host<'a> {
-    handle: &'a Handle,
-    probe: &'a Probe,
+    probe: &'a Probe<'a>,
+    case: &'a Case,
     feed: Feed,
     rng: Rng,
     length: Duration,
-    capture: bool,
     stalls: (u32, u64),
     seen: Counters,
     wrong: Vec<String>,
@@ -96,16 +95,14 @@ fn live(
     if case.capture {
         config["capture"]["file"] = json!(captured);
     }
-    let handle = api.create(&config)?;
-    let probe = Probe::new(case, handle.models());
-    probe.register(&handle);
+    let probe = Probe::new(api, &config, case)?;
+    let handle = &probe.handle;
     let mut host = Host {
-        handle: &handle,
         probe: &probe,
+        case,
         feed: Feed::new(seed, case.instruments),
         rng: Rng::with_seed(!seed),
         length,
-        capture: case.capture,
         stalls: (0, 0),
         seen: Counters::new(&[]),
         wrong: Vec::new(),
@@ -113,7 +110,7 @@ fn live(
     // The first instrument is known before any other.
     let first = host.feed.good(case.trigger, 0);
     host.give(&first);
-    let rate = host.load(case.rate)?;
+    let rate = host.load()?;
     host.rest()?;
     // Shows the gap that the last lost signals left.
     let last = host.feed.good(case.trigger, 0);
@@ -132,7 +129,7 @@ fn live(
         wrong.push(format!("the engine has failed: {}", handle.last_error()));
     }
     let full = Footprint::now();
-    drop(handle);
+    drop(probe);
     if case.capture {
         wrong.extend(check_capture(&captured, &counters));
     }
@@ -156,9 +153,9 @@ fn live(
 impl Host<'_> {
     /// Feeds at a rate for the round's length: each event has a time at which it is
     /// due, whatever the library or a stall does, so what is late comes at once.
-    fn load(&mut self, rate: u32) -> Result<f64, String> {
+    fn load(&mut self) -> Result<f64, String> {
         let start = Instant::now();
-        let gap = Duration::from_secs(1) / rate;
+        let gap = Duration::from_secs(1) / self.case.rate;
         let (mut due, mut look, mut deaf_until) = (Duration::ZERO, LOOK, Duration::ZERO);
         let mut stall = self.until_stall();
         let mut given = 0u64;
@@ -183,7 +180,7 @@ impl Host<'_> {
             let polls = now >= deaf_until;
             if now < due {
                 if polls {
-                    self.probe.poll(self.handle, true)?;
+                    self.probe.poll(true)?;
                 }
                 continue;
             }
@@ -198,7 +195,7 @@ impl Host<'_> {
             for _ in 0..burst {
                 let call = self.feed.next_call();
                 if polls && matches!(call, Call::Depth(_)) {
-                    self.probe.poll(self.handle, false)?;
+                    self.probe.poll(false)?;
                 }
                 self.give(&call);
             }
@@ -211,12 +208,12 @@ impl Host<'_> {
     fn give(&self, call: &Call) {
         let (kind, data) = call.arguments();
         // SAFETY: the call has the data of its type.
-        unsafe { self.handle.on_data(kind, data) };
+        unsafe { self.probe.handle.on_data(kind, data) };
     }
 
     /// Counters never go back, and those of the host's own calls are exact.
     fn look(&mut self) -> Result<(), String> {
-        let now = Counters::new(&self.handle.stats()?);
+        let now = Counters::new(&self.probe.handle.stats()?);
         self.wrong.extend(now.gone_back(&self.seen));
         let [given, events] = [&self.feed.given, &now].map(|all| all.sum("events_"));
         if events != given {
@@ -232,9 +229,9 @@ impl Host<'_> {
     fn rest(&mut self) -> Result<Counters, String> {
         let start = Instant::now();
         loop {
-            let made = self.probe.poll(self.handle, false)?;
-            let counters = Counters::new(&self.handle.stats()?);
-            let written = !self.capture || counters.captured();
+            let made = self.probe.poll(false)?;
+            let counters = Counters::new(&self.probe.handle.stats()?);
+            let written = !self.case.capture || counters.captured();
             if made == 0 && counters.at_rest() && written {
                 return Ok(counters);
             }
