@@ -69,17 +69,16 @@ fn cells(number: usize, case: &Case, round: &Round) -> [(&'static str, String); 
     });
     let refused = Some(refused.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty());
     let mark = if missed(case, round) { " (missed)" } else { "" };
+    let stalls = format!("{}, {}", round.stalls.0, round.stalls.1);
     let [full, after] = [round.full, round.after].map(|of| of.resident_kib as f64 / 1024.0);
+    let held = format!("{}, {}", round.full.threads, round.full.descriptors);
     [
         ("round", number.to_string()),
         ("configuration", case.name.to_owned()),
         ("events/s wanted", case.rate.to_string()),
         ("reached", format!("{:.0}{mark}", round.rate)),
         ("events", counters.sum("events_").to_string()),
-        (
-            "stalls, longest ms",
-            format!("{}, {}", round.stalls.0, round.stalls.1),
-        ),
+        ("stalls, longest ms", stalls),
         ("refused", refused.unwrap_or("-".to_owned())),
         ("dropped events", counters.dropped_events().to_string()),
         ("signals", counters.get("signals").to_string()),
@@ -99,10 +98,7 @@ fn cells(number: usize, case: &Case, round: &Round) -> [(&'static str, String); 
             format!("{full:.1} / {after:.1}"),
         ),
         ("heap KiB", round.after.heap_kib.to_string()),
-        (
-            "threads, descriptors",
-            format!("{}, {}", round.full.threads, round.full.descriptors),
-        ),
+        ("threads, descriptors", held),
     ]
 }
 
