@@ -195,11 +195,14 @@ fn prepare(
     inputs: &Inputs,
     bench: &Bench,
 ) -> Result<Result<Measured, String>, String> {
-    let mut timed = match engines.load(engine, &inputs.folder.join(file)) {
+    let expected = inputs.outputs.get(file);
+    let expected = expected.ok_or_else(|| format!("bench.json has no outputs of {file}"))?;
+    let path = inputs.folder.join(file);
+    let mut timed = match engines.load(engine, &path, expected[0].len()) {
         Ok(timed) => timed,
         Err(why) => return Ok(Err(why)),
     };
-    let off = compare(timed.as_mut(), file, inputs)
+    let off = compare(timed.as_mut(), &inputs.rows, expected)
         .map_err(|error| format!("{} on {file}: {error}; nothing is timed", engine.name()))?;
     Ok(Ok(Measured {
         off,
@@ -212,11 +215,9 @@ fn prepare(
 
 /// Greatest distance from the trainer's outputs, over all rows; an error beyond
 /// the tolerance.
-fn compare(timed: &mut dyn Timed, file: &str, inputs: &Inputs) -> Result<f64, String> {
-    let expected = inputs.outputs.get(file);
-    let expected = expected.ok_or("bench.json has no outputs of it")?;
+fn compare(timed: &mut dyn Timed, rows: &[Row], expected: &[Vec<f64>]) -> Result<f64, String> {
     let mut worst = 0f64;
-    for (number, (row, expected)) in inputs.rows.iter().zip(expected).enumerate() {
+    for (number, (row, expected)) in rows.iter().zip(expected).enumerate() {
         let mut out = [f64::NAN; OUTPUTS];
         timed.once(row, &mut out);
         let (given, untouched) = out.split_at(expected.len());
@@ -380,7 +381,6 @@ fn to_json(line: &Line, lines: &[Line]) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use inputs::FACTORS;
     use signal_bench::judge::{Core, Judged, Taken};
 
     use super::*;
@@ -388,14 +388,8 @@ mod tests {
     #[test]
     fn only_right_answers_are_timed() {
         let off = |given: Out, expected: &[f64]| {
-            let inputs = Inputs {
-                folder: "".into(),
-                rows: vec![[0.0; FACTORS]],
-                outputs: [("file".to_owned(), vec![expected.to_vec()])].into(),
-                made_with: [].into(),
-            };
             let mut gives = move |_: &Row, out: &mut Out| *out = given;
-            compare(&mut gives, "file", &inputs)
+            compare(&mut gives, &[Row::default()], &[expected.to_vec()])
         };
         assert_eq!(off([1.0, 2.0], &[1.0, 2.0]), Ok(0.0));
         assert!(off([100.0005, 2.0], &[100.0, 2.0]).is_ok_and(|off| off > 0.0));

@@ -19,7 +19,7 @@ use std::path::Path;
 
 use signal::models;
 
-use crate::inputs::{FACTORS, OUTPUTS, Out, Row};
+use crate::inputs::{FACTORS, Out, Row};
 use crate::measure::Timed;
 use native::Located;
 
@@ -96,12 +96,17 @@ impl Engines {
         [Ours, OnnxRuntime, LightGbm, XgBoost, Tract].map(|engine| (engine, of(engine)))
     }
 
-    /// Loads a model, or says why this engine does not run it.
-    pub fn load(&self, engine: Engine, file: &Path) -> Result<Box<dyn Timed>, String> {
+    /// Loads a model of so many outputs, or says why this engine does not run it.
+    pub fn load(
+        &self,
+        engine: Engine,
+        file: &Path,
+        outputs: usize,
+    ) -> Result<Box<dyn Timed>, String> {
         let library = || native::find(&self.0, engine.name()).and_then(native::open);
         match engine {
-            Ours => ours(file),
-            OnnxRuntime => onnxruntime::load(library()?, file),
+            Ours => ours(file, outputs),
+            OnnxRuntime => onnxruntime::load(library()?, file, outputs),
             LightGbm => lightgbm::load(library()?, file),
             XgBoost => xgboost::load(library()?, file),
             #[cfg(feature = "tract")]
@@ -124,13 +129,12 @@ fn locked(package: &str) -> Result<String, String> {
 }
 
 /// This crate: `Box<dyn Model>` from `models::load`, as the model stage has it.
-fn ours(file: &Path) -> Result<Box<dyn Timed>, String> {
+fn ours(file: &Path, outputs: usize) -> Result<Box<dyn Timed>, String> {
     let mut model = models::load(file, None, &[]).map_err(|error| error.to_string())?;
-    let (inputs, outputs) = (model.inputs(), model.outputs().len());
-    if inputs != FACTORS || outputs > OUTPUTS {
-        return Err(format!(
-            "{inputs} inputs and {outputs} outputs; expected {FACTORS} and at most {OUTPUTS}"
-        ));
+    let (found, expected) = ((model.inputs(), model.outputs().len()), (FACTORS, outputs));
+    if found != expected {
+        let what = "inputs and outputs";
+        return Err(format!("{found:?} {what}; expected {expected:?}"));
     }
     Ok(Box::new(move |row: &Row, out: &mut Out| {
         model.run(signal::InstrumentId(0), row, &mut out[..outputs])
