@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use serde_json::Map;
 use signal::abi::{self, EventKind};
-use signal::factors::{self, Depth, IndexPrice, Ticker, Trade};
-use signal::messages::wire::{self, RawEvents, Wire};
-use signal::messages::{
-    Body, Ends, Event, FactorVector, InstrumentId, Meta, ModelId, Names, PairId, Prediction,
-};
+use signal::factors;
+use signal::messages::wire::{self, Encode, Events, RawEvents, Wire};
+use signal::messages::{Ends, Event, FactorVector, InstrumentId, Meta, ModelId, Names, Prediction};
 use signal::models::Model;
 use signal::stages::{Callback, Egress, Factor, Ingest, ModelStage, Rules, Triggers};
 
@@ -60,8 +58,7 @@ pub fn cases() -> Vec<Entry> {
 
 fn ingest(kind: EventKind, levels: usize) -> Box<dyn super::Case> {
     let events = raw(kind, levels);
-    let names = Arc::new(Names::new(INSTRUMENTS));
-    let mut ingest = Ingest::new(levels, names, Rules::default());
+    let mut ingest = ingest_of(levels);
     each(move |number| {
         let (raw, _) = RawEvents::decode(&events[number % DIFFERENT]);
         let result = ingest.on(&raw, |event| {
@@ -69,6 +66,11 @@ fn ingest(kind: EventKind, levels: usize) -> Box<dyn super::Case> {
         });
         assert!(result.is_ok());
     })
+}
+
+fn ingest_of(levels: usize) -> Ingest {
+    let names = Arc::new(Names::new(INSTRUMENTS));
+    Ingest::new(levels, names, Rules::default())
 }
 
 /// Events as the host's thread copies them.
@@ -119,30 +121,15 @@ fn factor(set: &str, kinds: &[EventKind]) -> Made {
 /// Events as ingest hands them on. Their numbers stay for as long as the program
 /// runs, which is not for long.
 fn checked(kind: EventKind, levels: usize) -> Vec<Event<'static>> {
-    let check = |words: Vec<u64>| {
-        let words: &'static [u64] = words.leak();
-        let (raw, _) = RawEvents::decode(words);
-        let time = raw.head.timestamp;
-        let values = raw.values;
-        let body = match kind {
-            EventKind::Depth => Body::Depth(Depth::from_values(time, &values[..4 * levels])),
-            EventKind::Ticker => Body::Ticker(Ticker::from_values(time, values)),
-            EventKind::Trade => Body::Trade(Trade::from_values(time, raw.head.side, values)),
-            EventKind::IndexPrice => Body::IndexPrice(IndexPrice { price: values[0] }),
-        };
-        let mut meta = META;
-        match kind {
-            EventKind::IndexPrice => meta.instrument = InstrumentId::NONE,
-            _ => meta.timestamp = time,
-        }
-        Event {
-            meta,
-            pair: PairId(0),
-            ends: Ends::Event,
-            body,
-        }
+    let mut ingest = ingest_of(levels);
+    let mut check = |words: Vec<u64>| {
+        let (raw, _) = RawEvents::decode(&words);
+        let mut checked = vec![0; words.len()];
+        let result = ingest.on(&raw, |event| Events::encode(&event, 0, &mut checked));
+        assert!(result.is_ok());
+        Events::decode(checked.leak()).0
     };
-    raw(kind, levels).into_iter().map(check).collect()
+    raw(kind, levels).into_iter().map(&mut check).collect()
 }
 
 fn model_stage(model: Box<dyn Model>) -> Made {
