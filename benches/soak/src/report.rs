@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use signal_bench::machine::{self, Cores};
 use signal_bench::report::Table;
 
-use crate::accounts::Counters;
+use crate::accounts::{Counters, DROPPED_EVENTS, LOST_SIGNALS};
 use crate::cases::{Case, ROOT};
 use crate::memory::{CASE_KIB, Flatness, HEAP_KIB, TREND_KIB};
 use crate::round::Round;
@@ -77,17 +77,17 @@ fn cells(number: usize, case: &Case, round: &Round) -> [(&'static str, String); 
         ("configuration", case.name.to_owned()),
         ("events/s wanted", case.rate.to_string()),
         ("reached", format!("{:.0}{mark}", round.rate)),
-        ("events", counters.sum("events_").to_string()),
+        ("events", counters.sum("events_*").to_string()),
         ("stalls, longest ms", stalls),
         ("refused", refused.unwrap_or("-".to_owned())),
-        ("dropped events", counters.dropped_events().to_string()),
-        ("signals", counters.get("signals").to_string()),
-        ("delivered", counters.get("delivered").to_string()),
+        ("dropped events", counters.sum(DROPPED_EVENTS).to_string()),
+        ("signals", counters.sum("signals").to_string()),
+        ("delivered", counters.sum("delivered").to_string()),
         (
             "dropped signals",
-            counters.sum("dropped_egress_").to_string(),
+            counters.sum("dropped_egress_*").to_string(),
         ),
-        ("conflated", counters.sum("conflated_egress").to_string()),
+        ("conflated", counters.sum("conflated_egress*").to_string()),
         ("health", round.health.to_owned()),
         (
             "tick to callback p50 / p99 / p99.9 / max, us",
@@ -110,10 +110,10 @@ pub fn line(number: usize, case: &Case, round: &Round) -> String {
         "{number:>4} {:<42} events {:>9}, a second {:>7.0}; signals delivered {:>9}, lost {:>7}; {}; {latency} us; \
          heap {} KiB",
         case.name,
-        counters.sum("events_"),
+        counters.sum("events_*"),
         round.rate,
-        counters.get("delivered"),
-        counters.lost_signals(),
+        counters.sum("delivered"),
+        counters.sum(LOST_SIGNALS),
         round.health,
         round.after.heap_kib,
     )
@@ -158,7 +158,7 @@ impl Run {
         let sum = |name| {
             self.rounds
                 .iter()
-                .map(|round| round.counters.get(name))
+                .map(|round| round.counters.sum(name))
                 .sum()
         };
         let names = self.rounds.first().map(|round| round.counters);
