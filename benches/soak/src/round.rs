@@ -2,7 +2,7 @@
 //! stalls, and at the end the books.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -131,11 +131,11 @@ fn live(
     let full = Footprint::now();
     drop(probe);
     if case.capture {
-        wrong.extend(check_capture(&captured, &counters));
+        wrong.extend(check_capture(&captured, &counters).err());
     }
     if case.latency_report {
         let summary = folder.path().join("summary.json");
-        wrong.extend(check_report(&summary, &counters));
+        wrong.extend(check_report(&summary, &counters).err());
     }
     Ok(Round {
         case: place,
@@ -267,29 +267,32 @@ fn tick_to_callback(hops: &[Value]) -> Option<[u64; 4]> {
 }
 
 /// The file has a line for each event that was counted as written.
-fn check_capture(file: &Path, counters: &Counters) -> Option<String> {
+fn check_capture(file: &Path, counters: &Counters) -> Result<(), String> {
+    // Line by line: a file of megabytes in memory would change how `malloc` behaves later.
     let lines = File::open(file).map(|file| BufReader::new(file).split(b'\n').count() as u64);
+    let lines = lines.map_err(|error| named(file, error))?;
     let expected = counters.sum("capture_written") + 1;
-    match lines {
-        Ok(lines) if lines == expected => None,
-        Ok(lines) => Some(format!(
+    match lines == expected {
+        true => Ok(()),
+        false => Err(format!(
             "the capture has {lines} lines instead of {expected}"
         )),
-        Err(error) => Some(format!("{}: {error}", file.display())),
     }
 }
 
 /// The report that the handle has written has its counters.
-fn check_report(file: &Path, counters: &Counters) -> Vec<String> {
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) => return vec![format!("{}: {error}", file.display())],
-    };
+fn check_report(file: &Path, counters: &Counters) -> Result<(), String> {
+    let text = fs::read_to_string(file).map_err(|error| named(file, error))?;
     let summary: Value = serde_json::from_str(&text).unwrap_or_default();
-    let said = |name: &str| summary["counters"][name].clone();
-    let names = ["events_depth", "signals", "delivered"].into_iter();
-    names
-        .filter(|name| said(name) != json!(counters.sum(name)))
-        .map(|name| format!("summary.json: {name} is {}", said(name)))
-        .collect()
+    for name in ["events_depth", "signals", "delivered"] {
+        let said = &summary["counters"][name];
+        if *said != json!(counters.sum(name)) {
+            return Err(format!("summary.json: {name} is {said}"));
+        }
+    }
+    Ok(())
+}
+
+fn named(file: &Path, error: io::Error) -> String {
+    format!("{}: {error}", file.display())
 }
