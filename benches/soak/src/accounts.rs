@@ -1,14 +1,15 @@
 //! The books: every event and every signal ends somewhere, once.
 //!
-//! Counters are read by name, so that new ones find their place by their names'
-//! beginning; one that has no place is an error.
+//! Counters are read by name, and by the beginning of names: `refused_*`. One that has no
+//! place here is an error.
+
+use serde::{Serialize, Serializer};
 
 use crate::cases::Case;
-use crate::feed::Given;
 
 /// Counters by name, as `signal_stats` gives them. In place, so that a run's rounds
 /// take no memory that its own checks would see.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Counters {
     named: [(&'static str, u64); MOST],
     count: usize,
@@ -18,228 +19,165 @@ pub struct Counters {
 const MOST: usize = 64;
 
 /// Refused, but no event: not among the events given.
-const NO_EVENTS: [&str; 3] = [
-    "refused_null_data",
-    "refused_unknown_type",
-    "refused_concurrent",
-];
+const NO_EVENTS: &str = "refused_null_data refused_unknown_type refused_concurrent";
 /// Where an event that went all the way ends.
-const EVENT_ENDS: [&str; 2] = ["updates", "answered"];
-/// Counters in which no message ends.
-const OTHERS: [&str; 25] = [
-    "events_depth",
-    "events_ticker",
-    "events_trade",
-    "events_index_price",
-    "ingest_gap",
-    "triggered",
-    "predicted",
-    "signals",
-    "egress_gap",
-    "ring_waits",
-    "in_flight",
-    "panics",
-    "model_vectors_missed",
-    "capture_written",
-    "capture_missed",
-    "capture_failed",
-    "lost_stage_parts",
-    "failed",
-    "index_copies",
-    "index_copies_ended",
-    "latency_beyond",
-    "report_ended",
-    "deliver_late",
-    "rehearsals",
-    "stood_in",
-];
-/// These may go down.
-const LEVELS: [&str; 2] = ["in_flight", "queued"];
+const EVENT_ENDS: &str = "updates answered";
+/// Where an event ends that was dropped on its way.
+pub const DROPPED_EVENTS: &str = "dropped_ingest_* dropped_stage_*";
+/// Where a signal ends that will never be delivered.
+pub const LOST_SIGNALS: &str = "dropped_egress_* conflated_egress*";
+/// Under way, so these may go down.
+const LEVELS: &str = "in_flight queued";
+const OTHERS: &str = "events_* refused_* capture_* signals delivered triggered predicted ingest_gap \
+    egress_gap ring_waits panics model_vectors_missed lost_stage_parts failed index_copies \
+    index_copies_ended latency_beyond report_ended deliver_late rehearsals stood_in";
+
+/// Whether a name is one of these.
+fn has(names: &str, name: &str) -> bool {
+    names.split(' ').any(|known| match known.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == known,
+    })
+}
 
 impl Counters {
-    /// From what `signal_stats` gave.
     pub fn new(all: &[(&'static str, u64)]) -> Self {
         let mut named = [("", 0); MOST];
         named[..all.len()].copy_from_slice(all);
-        Self {
-            named,
-            count: all.len(),
-        }
+        let count = all.len();
+        Self { named, count }
     }
 
-    /// A counter; 0 for one that the library does not have.
-    pub fn get(&self, name: &str) -> u64 {
-        let mut found = self.iter().filter(|&(known, _)| known == name);
-        found.next().map_or(0, |(_, count)| count)
-    }
-
-    /// All counters.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         self.named[..self.count].iter().copied()
     }
 
-    /// The sum of the counters whose names begin so.
-    pub fn sum(&self, beginning: &str) -> u64 {
-        let counts = self.iter().filter(|(name, _)| name.starts_with(beginning));
+    /// Adds one to a counter that is there.
+    pub fn add(&mut self, name: &str) {
+        let counter = self.named.iter_mut().find(|(known, _)| *known == name);
+        counter.expect(name).1 += 1;
+    }
+
+    /// The sum of all counters with these names; 0 for one that the library does not have.
+    pub fn sum(&self, names: &str) -> u64 {
+        let counts = self.iter().filter(|(name, _)| has(names, name));
         counts.map(|(_, count)| count).sum()
-    }
-
-    /// Events of a known type that were refused.
-    pub fn refused(&self) -> u64 {
-        self.sum("refused_") - NO_EVENTS.iter().map(|name| self.get(name)).sum::<u64>()
-    }
-
-    /// Events that were dropped on their way.
-    pub fn dropped_events(&self) -> u64 {
-        self.sum("dropped_ingest_") + self.sum("dropped_stage_")
-    }
-
-    /// Signals that will never be delivered.
-    pub fn lost_signals(&self) -> u64 {
-        self.sum("dropped_egress_") + self.sum("conflated_egress")
     }
 
     /// Events that have ended.
     fn ended(&self) -> u64 {
-        let through: u64 = EVENT_ENDS.iter().map(|name| self.get(name)).sum();
-        self.refused() + self.dropped_events() + through
+        let refused = self.sum("refused_*") - self.sum(NO_EVENTS);
+        refused + self.sum(DROPPED_EVENTS) + self.sum(EVENT_ENDS)
     }
 
     /// Whether nothing is under way: what remains is to compare sums.
     pub fn at_rest(&self) -> bool {
-        let arrived = self.get("delivered") + self.lost_signals();
-        self.get("in_flight") == 0 && self.get("queued") == 0 && arrived >= self.get("signals")
+        let arrived = self.sum("delivered") + self.sum(LOST_SIGNALS);
+        self.sum(LEVELS) == 0 && arrived >= self.sum("signals")
     }
 
     /// Whether the capture's writer has dealt with every event that ingest took.
     pub fn captured(&self) -> bool {
-        self.sum("capture_") == self.taken()
+        self.sum("capture_*") == self.taken()
     }
 
     /// Events that ingest took, at rest: what went all the way, and what met a
     /// quarantine.
     fn taken(&self) -> u64 {
-        let through: u64 = EVENT_ENDS.iter().map(|name| self.get(name)).sum();
-        through + self.get("refused_quarantined")
+        self.sum(EVENT_ENDS) + self.sum("refused_quarantined")
     }
 
     /// What is below an earlier reading though it only ever counts up.
     pub fn gone_back(&self, earlier: &Counters) -> Vec<String> {
         let both = self.iter().zip(earlier.iter());
-        both.filter(|((name, now), (_, then))| now < then && !LEVELS.contains(name))
+        both.filter(|((name, now), (_, then))| now < then && !has(LEVELS, name))
             .map(|((name, now), (_, then))| format!("{name} went back from {then} to {now}"))
             .collect()
     }
 }
 
-/// Compares the books with what the host gave and got. The handle is at rest, and
-/// its last event was a good one whose signals were delivered, so that every gap in
-/// the numbers has been seen.
-pub fn check(case: &Case, counters: &Counters, given: &Given, received: u64) -> Vec<String> {
+impl Serialize for Counters {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+/// Compares the books with what the host gave, counted under the names of the library's
+/// counters, and got. The handle is at rest, and its last event was a good one whose signals
+/// were delivered, so that every gap in the numbers has been seen.
+pub fn check(case: &Case, counters: &Counters, given: &Counters, received: u64) -> Vec<String> {
+    let sum = |names: &str| counters.sum(names);
+    let delivered = sum("delivered");
+    let ends = delivered + sum(LOST_SIGNALS) + sum("queued");
+    let signals = sum("signals") + sum("model_vectors_missed");
+    let vectors = sum("triggered") * case.signals;
+    let captured = if case.capture { counters.taken() } else { 0 };
     let mut wrong = Vec::new();
     let mut equal = |what: &str, left: u64, right: u64| {
         if left != right {
             wrong.push(format!("{what}: {left} is not {right}"));
         }
     };
-    let get = |name: &str| counters.get(name);
-    for (name, count) in [
-        "events_depth",
-        "events_ticker",
-        "events_trade",
-        "events_index_price",
-    ]
-    .into_iter()
-    .zip(given.kinds)
-    {
-        equal(&format!("{name} = given"), get(name), count);
-    }
-    let null = given.null_data;
-    equal("refused_null_data = given", get("refused_null_data"), null);
-    let unknown = given.unknown_type;
     equal(
-        "refused_unknown_type = given",
-        get("refused_unknown_type"),
-        unknown,
+        "events = their endings",
+        given.sum("events_*"),
+        counters.ended(),
     );
-    equal("events = their endings", given.events(), counters.ended());
-    equal("in_flight at rest = 0", get("in_flight"), 0);
-    equal(
-        "index_copies = ended ones",
-        get("index_copies"),
-        get("index_copies_ended"),
-    );
-    let ends = get("delivered") + counters.lost_signals() + get("queued");
     equal(
         "signals = delivered + dropped + conflated + queued",
-        get("signals"),
+        sum("signals"),
         ends,
-    );
-    equal("delivered = callbacks made", get("delivered"), received);
-    equal(
-        "egress_gap = dropped + conflated",
-        get("egress_gap"),
-        counters.lost_signals(),
-    );
-    equal(
-        "ingest_gap = dropped on the way to ingest",
-        get("ingest_gap"),
-        counters.sum("dropped_ingest_"),
     );
     equal(
         "signals + missed by lanes of models = triggered x signals a vector",
-        get("signals") + get("model_vectors_missed"),
-        get("triggered") * case.signals,
+        signals,
+        vectors,
     );
-    if case.one_vector {
-        equal("answered = triggered", get("answered"), get("triggered"));
-    }
-    let captured = if case.capture { counters.taken() } else { 0 };
     equal(
         "captured + missed + failed = taken by ingest",
-        counters.sum("capture_"),
+        sum("capture_*"),
         captured,
     );
-    equal("capture_failed = 0", get("capture_failed"), 0);
-    equal("report_ended = 0", get("report_ended"), 0);
-    for (name, bad) in [
-        ("refused_bad_symbol", given.bad_symbol),
-        ("refused_bad_price", given.bad_price),
-        ("refused_bad_size", given.bad_size),
+    equal("delivered = callbacks made", delivered, received);
+    for none in ["in_flight", "capture_failed", "report_ended"] {
+        equal(&format!("{none} = 0"), sum(none), 0);
+    }
+    for (left, right) in [
+        ("index_copies", "index_copies_ended"),
+        ("egress_gap", LOST_SIGNALS),
+        ("ingest_gap", "dropped_ingest_*"),
     ] {
+        equal(&format!("{left} = {right}"), sum(left), sum(right));
+    }
+    if case.one_vector {
+        equal("answered = triggered", sum("answered"), sum("triggered"));
+    }
+    for (name, given) in given.iter() {
         // What was dropped on the way was refused by nobody.
-        let (least, count) = (bad.saturating_sub(counters.dropped_events()), get(name));
-        if !(least..=bad).contains(&count) {
-            wrong.push(format!("{name}: {count} of {bad} given, at least {least}"));
+        let dropped = if has("refused_bad_*", name) {
+            sum(DROPPED_EVENTS)
+        } else {
+            0
+        };
+        let (least, count) = (given.saturating_sub(dropped), sum(name));
+        if !(least..=given).contains(&count) {
+            wrong.push(format!(
+                "{name}: {count} of {given} given, at least {least}"
+            ));
         }
     }
     let filters = !case.config["assets"].is_null();
-    if (counters.get("refused_not_an_asset") > 0) != filters {
-        wrong.push(format!(
-            "refused_not_an_asset: {}",
-            get("refused_not_an_asset")
-        ));
+    let others = sum("refused_not_an_asset");
+    if (others > 0) != filters {
+        wrong.push(format!("refused_not_an_asset: {others}"));
     }
-    if get("delivered") == 0 || get("refused_failed") > 0 {
+    if delivered == 0 || sum("refused_failed") > 0 {
         wrong.push("events in, nothing out".to_owned());
     }
-    for (name, _) in counters.iter() {
-        let beginnings = [
-            "refused_",
-            "dropped_ingest_",
-            "dropped_stage_",
-            "dropped_egress_",
-            "conflated_egress",
-            "high_water",
-        ];
-        let known = [&EVENT_ENDS[..], &OTHERS, &["delivered", "queued"]];
-        if !known.iter().any(|names| names.contains(&name))
-            && !beginnings
-                .iter()
-                .any(|beginning| name.starts_with(beginning))
-        {
-            wrong.push(format!("{name} has no place in the books"));
-        }
-    }
+    let known = [EVENT_ENDS, DROPPED_EVENTS, LOST_SIGNALS, LEVELS, OTHERS];
+    let unknown = counters
+        .iter()
+        .filter(|(name, _)| !known.iter().any(|names| has(names, name)));
+    wrong.extend(unknown.map(|(name, _)| format!("{name} has no place in the books")));
     wrong
 }

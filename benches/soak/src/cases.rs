@@ -4,9 +4,8 @@ use serde_json::{Value, json};
 use signal::abi::EventKind;
 
 /// What a signal's values must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Expect {
-    /// Finite.
     Finite,
     /// The model `test0000`'s constants.
     Constants,
@@ -16,10 +15,8 @@ pub enum Expect {
     Market,
 }
 
-/// A configuration and its load.
-#[derive(Clone, Debug)]
+/// A configuration and its load, and what follows from the configuration.
 pub struct Case {
-    /// What the report calls it.
     pub name: &'static str,
     /// What `signal_create` gets.
     pub config: Value,
@@ -27,37 +24,39 @@ pub struct Case {
     pub rate: u32,
     /// Instruments that the events are of.
     pub instruments: u32,
+    pub expect: Expect,
+    /// What each callback takes the host, us.
+    pub callback_us: u32,
     /// An event that triggers.
     pub trigger: EventKind,
-    /// What values are right.
-    pub expect: Expect,
     /// Signals of a factor vector.
     pub signals: u64,
     /// Whether an event that triggers makes one factor vector: an index price makes
     /// one of each instrument of its pair.
     pub one_vector: bool,
-    /// What each callback takes the host, us.
-    pub callback_us: u32,
-    /// Whether the handle writes a latency report.
     pub latency_report: bool,
-    /// Whether the handle writes its events to a file.
     pub capture: bool,
 }
 
-/// A case that triggers on Depth, with one signal an event.
 fn case(name: &'static str, rate: u32, instruments: u32, expect: Expect, config: Value) -> Case {
+    let list = |key: &str| config[key].as_array().filter(|list| !list.is_empty());
+    let trigger = list("trigger").map_or(EventKind::Depth, |kinds| {
+        let last = kinds[kinds.len() - 1].clone();
+        serde_json::from_value(last).expect("the name of a kind")
+    });
+    let models = list("models").filter(|_| config["callback"] == "per-model");
     Case {
         name,
-        config,
         rate,
         instruments,
-        trigger: EventKind::Depth,
         expect,
-        signals: 1,
-        one_vector: true,
         callback_us: 0,
-        latency_report: false,
-        capture: false,
+        trigger,
+        signals: models.map_or(1, |models| models.len() as u64),
+        one_vector: trigger != EventKind::IndexPrice,
+        latency_report: !config["latency"].is_null(),
+        capture: !config["capture"].is_null(),
+        config,
     }
 }
 
@@ -113,67 +112,40 @@ pub fn all() -> Vec<Case> {
         case("market, lightgbm, inline", 100_000, 50, Finite, market(&model("move.txt"), "inline")),
         case("four models, concatenated", 50_000, 10, Finite,
             json!({"factors": "market", "models": models()})),
-        Case {
-            signals: 4,
-            ..case("four models, per-model", 50_000, 10, Finite,
-                json!({"factors": "market", "models": models(), "callback": "per-model"}))
-        },
-        Case {
-            signals: 4,
-            ..case("four models, per-model, egress ring of 64", 50_000, 10, Finite,
-                json!({"factors": "market", "models": models(), "callback": "per-model", "rings": {"egress": 64}}))
-        },
+        case("four models, per-model", 50_000, 10, Finite,
+            json!({"factors": "market", "models": models(), "callback": "per-model"})),
+        case("four models, per-model, egress ring of 64", 50_000, 10, Finite,
+            json!({"factors": "market", "models": models(), "callback": "per-model", "rings": {"egress": 64}})),
         case("two sets", 50_000, 10, Test0000,
             json!({"factors": ["test0000", {"set": "market", "window": 4096}], "models": "none"})),
         case("rings of 16", 100_000, 10, Test0000,
             json!({"models": "none", "placement": "fused", "rings": {"ingest": 16, "egress": 16}})),
-        Case {
-            trigger: EventKind::Trade,
-            ..case("trigger ticker and trade", 100_000, 10, Finite,
-                json!({"factors": "market", "models": "none", "trigger": ["ticker", "trade"]}))
-        },
-        Case {
-            trigger: EventKind::IndexPrice,
-            one_vector: false,
-            ..case("trigger depth and index price", 50_000, 10, Finite,
-                json!({"factors": "market", "models": "none", "trigger": ["depth", "index_price"]}))
-        },
+        case("trigger ticker and trade", 100_000, 10, Finite,
+            json!({"factors": "market", "models": "none", "trigger": ["ticker", "trade"]})),
+        case("trigger depth and index price", 50_000, 10, Finite,
+            json!({"factors": "market", "models": "none", "trigger": ["depth", "index_price"]})),
         case("three shards", 50_000, 50, Market,
             json!({"factors": "market", "models": "none", "placement": "fused", "shards": 3})),
-        Case {
-            trigger: EventKind::IndexPrice,
-            one_vector: false,
-            signals: 2,
-            ..case("two shards, split, stage rings of 16", 20_000, 10, Finite,
-                json!({"factors": "market", "models": [model("move.json"), "none"], "callback": "per-model",
-                    "trigger": ["depth", "index_price"], "placement": "split", "shards": 2, "rings": {"stage": 16}}))
-        },
+        case("two shards, split, stage rings of 16", 20_000, 10, Finite,
+            json!({"factors": "market", "models": [model("move.json"), "none"], "callback": "per-model",
+                "trigger": ["depth", "index_price"], "placement": "split", "shards": 2, "rings": {"stage": 16}})),
         case("assets", 100_000, 100, Constants,
             json!({"assets": ["S0000USDT", "s0001_usdt", "S0077USDT"]})),
         case("1,000 instruments", 100_000, 1000, Market, market("none", "fused")),
         case("one instrument", 100_000, 1, Market, market("none", "fused")),
         case("too many instruments", 50_000, 200, Constants, json!({"instruments": {"max": 50}})),
         case("timing off", 200_000, 10, Constants, json!({"timing": false})),
-        Case {
-            latency_report: true,
-            ..case("latency report", 50_000, 10, Constants, json!({"latency": {"interval_ms": 50}}))
-        },
-        Case {
-            capture: true,
-            ..case("capture", 5_000, 10, Test0000,
-                json!({"models": "none", "placement": "fused", "capture": {"buffer": 1024}}))
-        },
+        case("latency report", 50_000, 10, Constants, json!({"latency": {"interval_ms": 50}})),
+        case("capture", 5_000, 10, Test0000,
+            json!({"models": "none", "placement": "fused", "capture": {"buffer": 1024}})),
         Case { callback_us: 25, ..case("slow callbacks", 20_000, 10, Constants, json!({})) },
         case("overload: egress conflate", 100_000, 100, Test0000, overload("drop-newest", "conflate")),
         case("overload: egress drop-newest", 100_000, 100, Test0000, overload("drop-newest", "drop-newest")),
         case("overload: egress block", 100_000, 100, Test0000, overload("drop-newest", "block")),
         case("overload: ingest block", 100_000, 100, Test0000, overload("block", "conflate")),
         case("overload: block everywhere", 100_000, 100, Test0000, overload("block", "block")),
-        Case {
-            signals: 2,
-            ..case("two lanes for the models", 20_000, 10, Finite,
-                json!({"models": ["none", "test0000"], "callback": "per-model", "placement": shared,
-                    "rings": {"stage": 64}}))
-        },
+        case("two lanes for the models", 20_000, 10, Finite,
+            json!({"models": ["none", "test0000"], "callback": "per-model", "placement": shared,
+                "rings": {"stage": 64}})),
     ]
 }

@@ -1,38 +1,34 @@
 //! Seeded events: good ones whose prices follow from instrument and time, so that
 //! a signal can be checked, and bad ones of each kind.
 
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
 use bytemuck::Zeroable;
 use fastrand::Rng;
-use signal::abi::{self, Depth, EventKind, IndexPrice, LEVELS, SYMBOL_LEN, Ticker, Trade};
+use signal::abi::{self, Bar, Depth, EventKind, IndexPrice, LEVELS, SYMBOL_LEN, Ticker, Trade};
+use signal::replay::{EXCHANGE, INSTRUMENT_TYPE, fixed};
+
+use crate::accounts::Counters;
 
 /// Time of the first event, ns since the epoch.
 const START_NS: i64 = 1_700_000_000_000_000_000;
 /// One in so many events is bad.
 const BAD_ONE_IN: u32 = 100;
 
-/// What the host was handed by the feed, by how it should end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Given {
-    /// Depths, tickers, trades and index prices, in the order of `EventKind::ALL`.
-    pub kinds: [u64; 4],
-    /// Calls with null data.
-    pub null_data: u64,
-    /// Calls with a type that the library does not take.
-    pub unknown_type: u64,
-    /// Events whose symbol is none.
-    pub bad_symbol: u64,
-    /// Events with an impossible price.
-    pub bad_price: u64,
-    /// Events with an impossible size.
-    pub bad_size: u64,
-}
-
-impl Given {
-    /// Events of a known type.
-    pub fn events(&self) -> u64 {
-        self.kinds.iter().sum()
-    }
-}
+/// The library's counters that the feed can foretell: the four kinds of event in the order
+/// of `EventKind::ALL`, then what must be refused.
+const FORETOLD: [&str; 9] = [
+    "events_depth",
+    "events_ticker",
+    "events_trade",
+    "events_index_price",
+    "refused_null_data",
+    "refused_unknown_type",
+    "refused_bad_symbol",
+    "refused_bad_price",
+    "refused_bad_size",
+];
 
 /// One call of `signal_on_data`.
 #[allow(
@@ -40,18 +36,28 @@ impl Given {
     reason = "one lives at a time, on the stack"
 )]
 pub enum Call {
-    /// A Depth.
     Depth(Depth),
-    /// A ticker.
     Ticker(Ticker),
-    /// A trade.
     Trade(Trade),
-    /// An index price.
     Index(IndexPrice),
     /// Null data of a known type.
     Null,
-    /// Data of a type that the library does not take.
-    Unknown([u8; 120]),
+    /// A type that the library does not take.
+    Unknown(Bar),
+}
+
+impl Call {
+    /// The type and the data, as `signal_on_data` takes them.
+    pub fn arguments(&self) -> (c_int, *const c_void) {
+        match self {
+            Call::Depth(depth) => (abi::TYPE_DEPTH, ptr::from_ref(depth).cast()),
+            Call::Ticker(ticker) => (abi::TYPE_TICKER, ptr::from_ref(ticker).cast()),
+            Call::Trade(trade) => (abi::TYPE_TRADE, ptr::from_ref(trade).cast()),
+            Call::Index(index) => (abi::TYPE_INDEX_PRICE, ptr::from_ref(index).cast()),
+            Call::Null => (abi::TYPE_DEPTH, ptr::null()),
+            Call::Unknown(bar) => (abi::TYPE_BAR, ptr::from_ref(bar).cast()),
+        }
+    }
 }
 
 /// Makes the calls.
@@ -59,8 +65,8 @@ pub struct Feed {
     rng: Rng,
     symbols: Vec<[u8; SYMBOL_LEN]>,
     now_ns: i64,
-    /// What it has made so far.
-    pub given: Given,
+    /// What it has made so far, as the library should count it.
+    pub given: Counters,
 }
 
 /// Best bid and ask of a Depth: eighths, so that sums and halves are exact.
@@ -79,17 +85,12 @@ pub fn instrument(name: &[u8]) -> Option<usize> {
 impl Feed {
     /// A feed of so many instruments.
     pub fn new(seed: u64, instruments: u32) -> Self {
-        let symbols = (0..instruments).map(|number| {
-            let mut symbol = [0; SYMBOL_LEN];
-            let text = format!("s{number:04}_usdt");
-            symbol[..text.len()].copy_from_slice(text.as_bytes());
-            symbol
-        });
+        let symbols = (0..instruments).map(|number| fixed(&format!("s{number:04}_usdt")));
         Self {
             rng: Rng::with_seed(seed),
             symbols: symbols.collect(),
             now_ns: START_NS,
-            given: Given::default(),
+            given: Counters::new(&FORETOLD.map(|name| (name, 0))),
         }
     }
 
@@ -110,10 +111,10 @@ impl Feed {
 
     /// A good event of an instrument.
     pub fn good(&mut self, kind: EventKind, instrument: usize) -> Call {
-        self.given.kinds[EventKind::ALL.iter().position(|&k| k == kind).unwrap_or(0)] += 1;
+        self.given.add(FORETOLD[kind as usize]);
         self.now_ns += self.rng.i64(1..1000);
         let (symbol, time) = (self.symbols[instrument], self.now_ns);
-        let exchange_id = *b"binance\0\0\0\0\0\0\0\0\0";
+        let (exchange_id, instrument_type) = (fixed(EXCHANGE), INSTRUMENT_TYPE);
         let (bid, ask) = best(instrument, time);
         let mut size = || f64::from(self.rng.u32(1..20_000)) / 1000.0;
         match kind {
@@ -122,7 +123,7 @@ impl Feed {
                     symbol,
                     exchange_id,
                     data_time: time.into(),
-                    instrument_type: 7,
+                    instrument_type,
                     ..Depth::zeroed()
                 };
                 for level in 0..LEVELS {
@@ -137,7 +138,7 @@ impl Feed {
                 symbol,
                 exchange_id,
                 data_time: time.into(),
-                instrument_type: 7,
+                instrument_type,
                 bid_price: bid.into(),
                 bid_volume: size().into(),
                 ask_price: ask.into(),
@@ -147,7 +148,7 @@ impl Feed {
             EventKind::Trade => Call::Trade(Trade {
                 symbol,
                 exchange_id,
-                instrument_type: 7,
+                instrument_type,
                 price: bid.into(),
                 volume: size().into(),
                 side: (time & 1) as i8,
@@ -157,7 +158,7 @@ impl Feed {
             EventKind::IndexPrice => Call::Index(IndexPrice {
                 symbol,
                 exchange_id,
-                instrument_type: 7,
+                instrument_type,
                 price: bid.into(),
             }),
         }
@@ -168,12 +169,12 @@ impl Feed {
     fn bad(&mut self) -> Call {
         match self.rng.u8(..5) {
             0 => {
-                self.given.null_data += 1;
+                self.given.add("refused_null_data");
                 return Call::Null;
             }
             1 => {
-                self.given.unknown_type += 1;
-                return Call::Unknown([0; 120]);
+                self.given.add("refused_unknown_type");
+                return Call::Unknown(Bar::zeroed());
             }
             _ => {}
         }
@@ -186,37 +187,20 @@ impl Feed {
             Call::Trade(t) => (&mut t.symbol, &mut t.price, &mut t.volume),
             _ => unreachable!("one of the kinds above"),
         };
-        match self.rng.u8(..3) {
+        self.given.add(match self.rng.u8(..3) {
             0 => {
-                self.given.bad_symbol += 1;
                 symbol[0] = [0, 0x01, 0xff, b' '][self.rng.usize(..4)];
+                "refused_bad_symbol"
             }
             1 => {
-                self.given.bad_price += 1;
                 *price = [f64::NAN, f64::INFINITY, 0.0, -1.0][self.rng.usize(..4)].into();
+                "refused_bad_price"
             }
             _ => {
-                self.given.bad_size += 1;
                 *size = [f64::NAN, f64::INFINITY, -1.0][self.rng.usize(..3)].into();
+                "refused_bad_size"
             }
-        }
+        });
         call
-    }
-}
-
-impl Call {
-    /// The type and the data, as `signal_on_data` takes them.
-    pub fn arguments(&self) -> (i32, *const std::ffi::c_void) {
-        fn at<T>(data: &T) -> *const std::ffi::c_void {
-            std::ptr::from_ref(data).cast()
-        }
-        match self {
-            Call::Depth(depth) => (abi::TYPE_DEPTH, at(depth)),
-            Call::Ticker(ticker) => (abi::TYPE_TICKER, at(ticker)),
-            Call::Trade(trade) => (abi::TYPE_TRADE, at(trade)),
-            Call::Index(index) => (abi::TYPE_INDEX_PRICE, at(index)),
-            Call::Null => (abi::TYPE_DEPTH, std::ptr::null()),
-            Call::Unknown(bar) => (abi::TYPE_BAR, at(bar)),
-        }
     }
 }

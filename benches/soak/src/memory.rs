@@ -14,24 +14,20 @@
 use crate::cases::Case;
 use crate::round::Round;
 
-/// Rounds differ by this much at most in what `malloc` has handed out, KiB.
 pub const HEAP_KIB: u64 = 16;
-/// Rise of the resident memory's trend over the run, KiB.
 pub const TREND_KIB: f64 = 4096.0;
-/// Growth of one configuration's resident memory, KiB.
-pub const CASE_KIB: u64 = 8192;
+pub const CASE_KIB: i64 = 8192;
 
 /// What was found.
 pub struct Flatness {
-    /// Greatest difference of the heap between two rounds, KiB.
+    /// Greatest difference of the heap between two rounds.
     pub heap_kib: u64,
-    /// Rise of the trend over the rounds judged, KiB.
+    /// Rise of the trend over the rounds judged.
     pub trend_kib: f64,
-    /// Greatest growth of a configuration, KiB, and its name.
-    pub case_kib: (i64, &'static str),
+    /// Greatest growth of a configuration, and its name.
+    pub case_kib: Option<(i64, &'static str)>,
     /// Rounds judged.
     pub rounds: usize,
-    /// What did not hold.
     pub wrong: Vec<String>,
 }
 
@@ -40,21 +36,15 @@ pub fn judge(cases: &[Case], rounds: &[Round]) -> Flatness {
     let warm = rounds.get(cases.len()..).unwrap_or_default();
     let heaps = warm.iter().map(|round| round.after.heap_kib);
     let heap_kib = heaps.clone().max().unwrap_or(0) - heaps.min().unwrap_or(0);
-    let resident: Vec<f64> = warm
-        .iter()
-        .map(|round| round.after.resident_kib as f64)
-        .collect();
-    let trend_kib = rise(&resident);
-    let mut case_kib = (i64::MIN, "");
-    for (place, case) in cases.iter().enumerate() {
+    let resident = warm.iter().map(|round| round.after.resident_kib as f64);
+    let trend_kib = rise(&resident.collect::<Vec<_>>());
+    let growth = |(place, case): (usize, &Case)| {
         let mut of_case = warm.iter().filter(|round| round.case == place);
-        if let Some(first) = of_case.next()
-            && let Some(last) = of_case.next_back()
-        {
-            let growth = last.full.resident_kib as i64 - first.full.resident_kib as i64;
-            case_kib = case_kib.max((growth, case.name));
-        }
-    }
+        let (first, last) = (of_case.next()?, of_case.next_back()?);
+        let [first, last] = [first, last].map(|round| round.full.resident_kib as i64);
+        Some((last - first, case.name))
+    };
+    let case_kib = cases.iter().enumerate().filter_map(growth).max();
     let mut wrong = Vec::new();
     if heap_kib > HEAP_KIB {
         wrong.push(format!(
@@ -66,8 +56,7 @@ pub fn judge(cases: &[Case], rounds: &[Round]) -> Flatness {
             "memory: resident memory rises by {trend_kib:.0} KiB over the run, at most {TREND_KIB:.0}"
         ));
     }
-    if case_kib.0 > CASE_KIB as i64 {
-        let (growth, name) = case_kib;
+    if let Some((growth, name)) = case_kib.filter(|&(growth, _)| growth > CASE_KIB) {
         wrong.push(format!(
             "memory: '{name}' grew by {growth} KiB from its first to its last round, at most {CASE_KIB}"
         ));
@@ -89,11 +78,10 @@ fn rise(values: &[f64]) -> f64 {
         return 0.0;
     }
     let middle = (count - 1.0) / 2.0;
-    let mean = values.iter().sum::<f64>() / count;
     let (mut up, mut across) = (0.0, 0.0);
     for (place, value) in values.iter().enumerate() {
         let x = place as f64 - middle;
-        up += x * (value - mean);
+        up += x * value;
         across += x * x;
     }
     up / across * (count - 1.0)

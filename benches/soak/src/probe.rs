@@ -2,9 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_char, c_int, c_longlong, c_void};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use signal_command::host::library::Handle;
+use serde_json::Value;
+use signal_command::host::library::{Api, Handle};
 
 use crate::cases::{Case, Expect};
 use crate::feed;
@@ -12,15 +14,12 @@ use crate::feed;
 /// Complaints that are kept.
 const KEEP: usize = 5;
 
-/// What `user_data` points to. The host's thread alone uses it.
-pub struct Probe {
-    handle: Cell<*const Handle>,
+/// A handle and what its `user_data` points to. The host's thread alone uses it.
+pub struct Probe<'a> {
+    pub handle: Handle,
+    case: &'a Case,
     thread: libc::pthread_t,
-    expect: Expect,
-    /// Whether each signal of an instrument and a model has a later time than the
-    /// one before: where an index price triggers, it may have the same.
-    strictly_later: bool,
-    takes: Duration,
+    /// A signal has a model, or values of all.
     models: usize,
     /// By instrument and model.
     last_times: RefCell<Vec<i64>>,
@@ -29,47 +28,41 @@ pub struct Probe {
     wrong: RefCell<Vec<String>>,
 }
 
-impl Probe {
-    /// For one handle.
-    pub fn new(case: &Case, models: usize) -> Self {
-        let models = models + 1;
-        Self {
-            handle: Cell::new(std::ptr::null()),
+impl<'a> Probe<'a> {
+    /// Makes a handle whose callback is the probe's.
+    pub fn new(api: &Api, config: &Value, case: &'a Case) -> Result<Rc<Self>, String> {
+        let handle = api.create(config)?;
+        let models = handle.models() + 1;
+        let probe = Rc::new(Self {
+            handle,
+            case,
             // SAFETY: has no demands.
             thread: unsafe { libc::pthread_self() },
-            expect: case.expect,
-            strictly_later: case.one_vector,
-            takes: Duration::from_micros(case.callback_us.into()),
             models,
             last_times: RefCell::new(vec![i64::MIN; case.instruments as usize * models]),
             polling: Cell::new(false),
             calls: Cell::new(0),
             wrong: RefCell::default(),
-        }
-    }
-
-    /// Makes it the handle's callback. It must outlive the handle's last poll.
-    pub fn register(&self, handle: &Handle) {
-        self.handle.set(handle);
-        let user_data = std::ptr::from_ref(self).cast_mut().cast();
-        // SAFETY: the callback takes a shared reference to a Probe; the caller
-        // keeps it for as long as it polls.
-        unsafe { handle.register(on_signal, user_data) };
+        });
+        let user_data = Rc::as_ptr(&probe).cast_mut().cast();
+        // SAFETY: the callback takes a shared reference to a Probe, which lives for as long as
+        // its handle can be polled.
+        unsafe { probe.handle.register(on_signal, user_data) };
+        Ok(probe)
     }
 
     /// Polls; callbacks are in order during this only. What poll returned is an
     /// error if it is negative.
     #[inline]
-    pub fn poll(&self, handle: &Handle, inlined: bool) -> Result<u64, String> {
+    pub fn poll(&self, inlined: bool) -> Result<u64, String> {
         self.polling.set(true);
-        let made = if inlined {
-            handle.poll_inlined()
-        } else {
-            handle.poll_call()
+        let made = match inlined {
+            true => self.handle.poll_inlined(),
+            false => self.handle.poll_call(),
         };
         self.polling.set(false);
         u64::try_from(made).map_err(|_| {
-            let why = handle.last_error();
+            let why = self.handle.last_error();
             format!("signal_poll_callbacks returned {made}: {why}")
         })
     }
@@ -96,10 +89,8 @@ impl Probe {
         if !self.polling.get() {
             self.complain(|| "a callback outside of a poll".to_owned());
         }
-        // SAFETY: set by `register`, and the handle lives while it is polled.
-        let model = unsafe { self.handle.get().as_ref() }.map_or(-1, Handle::current_model);
         // Values of all models have a number below 0.
-        let model = usize::try_from(model).map_or(self.models - 1, |model| model);
+        let model = usize::try_from(self.handle.current_model()).unwrap_or(self.models - 1);
         let mut times = self.last_times.borrow_mut();
         let instrument = feed::instrument(name.to_bytes());
         let last = instrument.and_then(|number| times.get_mut(number * self.models + model));
@@ -107,13 +98,14 @@ impl Probe {
             self.complain(|| format!("a signal of {name:?}, model {model}: never given"));
             return;
         };
-        if time < *last || (self.strictly_later && time == *last) {
+        // An index price may make several of one time.
+        if time < *last || (self.case.one_vector && time == *last) {
             let last = *last;
             self.complain(|| format!("{name:?}: a signal of {time} after one of {last}"));
         }
         *last = time;
-        if !right(self.expect, instrument, time, values) {
-            let expect = self.expect;
+        let expect = self.case.expect;
+        if !right(expect, instrument, time, values) {
             self.complain(|| format!("{name:?} at {time}: {values:?} is not {expect:?}"));
         }
     }
@@ -141,7 +133,7 @@ extern "C-unwind" fn on_signal(
     user_data: *mut c_void,
 ) {
     // SAFETY: registered with a Probe that outlives the polling.
-    let probe = unsafe { &*user_data.cast::<Probe>() };
+    let probe = unsafe { &*user_data.cast::<Probe<'_>>() };
     // SAFETY: has no demands.
     if unsafe { libc::pthread_self() } != probe.thread {
         // Nothing in the probe may be touched from here.
@@ -152,14 +144,13 @@ extern "C-unwind" fn on_signal(
     // valid during this call.
     let (name, values) = unsafe {
         let count = usize::try_from(count).unwrap_or(0);
-        (
-            CStr::from_ptr(symbol),
-            std::slice::from_raw_parts(values, count),
-        )
+        let values = std::slice::from_raw_parts(values, count);
+        (CStr::from_ptr(symbol), values)
     };
     probe.take(name, time, values);
-    if !probe.takes.is_zero() {
+    let takes = Duration::from_micros(probe.case.callback_us.into());
+    if !takes.is_zero() {
         let start = Instant::now();
-        while start.elapsed() < probe.takes {}
+        while start.elapsed() < takes {}
     }
 }

@@ -5,24 +5,21 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use signal::os::machine;
 
 /// What the process holds at one moment.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Footprint {
-    /// Resident memory, KiB.
     pub resident_kib: u64,
     /// Memory that `malloc` has handed out, KiB; 0 where the C library cannot say.
     pub heap_kib: u64,
-    /// Threads.
     pub threads: u64,
     /// Open descriptors, the one that looks included.
     pub descriptors: u64,
 }
 
 impl Footprint {
-    /// Looks.
     pub fn now() -> Self {
         Self {
             resident_kib: machine::resident_pages().unwrap_or(0) * 4,
@@ -43,16 +40,6 @@ impl Footprint {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-    }
-
-    /// For the JSON report.
-    pub fn to_json(self) -> Value {
-        json!({
-            "resident_kib": self.resident_kib,
-            "heap_kib": self.heap_kib,
-            "threads": self.threads,
-            "descriptors": self.descriptors,
-        })
     }
 }
 

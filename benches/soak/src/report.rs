@@ -1,251 +1,223 @@
-//! The table as it grows, the report in Markdown, and the JSON.
+//! What a run says: a line a round, the verdict, the report in Markdown, and the JSON.
 
-use std::fmt::Write;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
-use signal_soak::cases::{Case, ROOT};
-use signal_soak::memory::{CASE_KIB, Flatness, HEAP_KIB, TREND_KIB};
-use signal_soak::round::Round;
+use serde_json::{Value, json};
+use signal_bench::machine::{self, Cores};
+use signal_bench::report::Table;
+
+use crate::accounts::{Counters, DROPPED_EVENTS, LOST_SIGNALS};
+use crate::cases::{Case, ROOT};
+use crate::memory::{CASE_KIB, Flatness, HEAP_KIB, TREND_KIB};
+use crate::round::Round;
 
 /// The whole run.
-pub struct Run<'a> {
-    /// All cases.
-    pub cases: &'a [Case],
-    /// All rounds.
-    pub rounds: &'a [Round],
-    /// What memory did.
-    pub flatness: &'a Flatness,
+pub struct Run {
+    pub cases: Vec<Case>,
+    pub rounds: Vec<Round>,
+    pub flatness: Flatness,
     /// What did not hold, with its round.
-    pub wrong: &'a [String],
-    /// Facts of machine and build.
+    pub wrong: Vec<String>,
+    /// What the machine says about itself.
     pub facts: Value,
-    /// The library's version.
     pub version: String,
-    /// Seed of the run.
     pub seed: u64,
-    /// How long it took.
     pub took: Duration,
-    /// Length of a round.
-    pub round: Duration,
+    /// Of a round.
+    pub length: Duration,
 }
 
-/// Below this share of the rate wanted, a round is marked.
-const REACHED: f64 = 0.95;
-
-const COLUMNS: [&str; 17] = [
-    "round",
-    "configuration",
-    "events/s wanted",
-    "reached",
-    "events",
-    "stalls, longest ms",
-    "refused",
-    "dropped events",
-    "signals",
-    "delivered",
-    "dropped signals",
-    "conflated",
-    "health",
-    "tick to callback p50 / p99 / p99.9 / max, us",
-    "RSS MiB, handle alive / destroyed",
-    "heap KiB",
-    "threads, descriptors",
-];
-
-fn row(number: usize, case: &Case, round: &Round) -> [String; 17] {
-    let counters = &round.counters;
-    let by_name = |beginning: &str| {
-        let some = counters
-            .iter()
-            .filter(|(name, count)| name.starts_with(beginning) && *count > 0);
-        let all: Vec<String> = some
-            .map(|(name, count)| {
-                let name = name.trim_start_matches(beginning).replace('_', " ");
-                format!("{name} {count}")
-            })
-            .collect();
-        if all.is_empty() {
-            "-".to_owned()
-        } else {
-            all.join(", ")
-        }
-    };
-    let mark = if round.rate < REACHED * f64::from(case.rate) {
-        " (missed)"
-    } else {
-        ""
-    };
-    let latency = round.latency.map_or("-".to_owned(), |ns| {
-        ns.map(|ns| format!("{:.1}", ns as f64 / 1e3)).join(" / ")
+/// What the machine says about itself. Nothing is pinned here but the lanes, and those as
+/// each configuration says.
+pub fn facts() -> Value {
+    let mut facts = machine::facts(&Cores {
+        host: machine::allowed().last().copied().unwrap_or(0),
+        lanes: Vec::new(),
     });
-    let mib = |kib: u64| format!("{:.1}", kib as f64 / 1024.0);
+    let known = [
+        "cpu",
+        "hypervisor",
+        "kernel",
+        "allowed_cores",
+        "isolated_cores",
+        "load_average",
+    ];
+    if let Some(facts) = facts.as_object_mut() {
+        facts.retain(|name, _| known.contains(&name.as_str()));
+    }
+    facts
+}
+
+/// Whether the round reached so little of its rate that it is marked.
+fn missed(case: &Case, round: &Round) -> bool {
+    round.rate < 0.95 * f64::from(case.rate)
+}
+
+/// Times from tick to callback.
+fn latency(round: &Round) -> String {
+    let us = |ns: u64| format!("{:.1}", ns as f64 / 1e3);
+    let all = round.latency.map(|ns| ns.map(us).join(" / "));
+    all.unwrap_or("-".to_owned())
+}
+
+/// A round's columns with their cells.
+fn cells(number: usize, case: &Case, round: &Round) -> [(&'static str, String); 17] {
+    let counters = &round.counters;
+    let refused = counters.iter().filter_map(|(name, count)| {
+        let reason = name.strip_prefix("refused_").filter(|_| count > 0)?;
+        Some(format!("{} {count}", reason.replace('_', " ")))
+    });
+    let refused = Some(refused.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty());
+    let mark = if missed(case, round) { " (missed)" } else { "" };
+    let stalls = format!("{}, {}", round.stalls.0, round.stalls.1);
+    let [full, after] = [round.full, round.after].map(|of| of.resident_kib as f64 / 1024.0);
+    let held = format!("{}, {}", round.full.threads, round.full.descriptors);
     [
-        number.to_string(),
-        case.name.to_owned(),
-        case.rate.to_string(),
-        format!("{:.0}{mark}", round.rate),
-        round.given.events().to_string(),
-        format!("{}, {}", round.stalls.0, round.stalls.1),
-        by_name("refused_"),
-        counters.dropped_events().to_string(),
-        counters.get("signals").to_string(),
-        counters.get("delivered").to_string(),
-        counters.sum("dropped_egress_").to_string(),
-        counters.sum("conflated_egress").to_string(),
-        round.health.to_owned(),
-        latency,
-        format!(
-            "{} / {}",
-            mib(round.full.resident_kib),
-            mib(round.after.resident_kib)
+        ("round", number.to_string()),
+        ("configuration", case.name.to_owned()),
+        ("events/s wanted", case.rate.to_string()),
+        ("reached", format!("{:.0}{mark}", round.rate)),
+        ("events", counters.sum("events_*").to_string()),
+        ("stalls, longest ms", stalls),
+        ("refused", refused.unwrap_or("-".to_owned())),
+        ("dropped events", counters.sum(DROPPED_EVENTS).to_string()),
+        ("signals", counters.sum("signals").to_string()),
+        ("delivered", counters.sum("delivered").to_string()),
+        (
+            "dropped signals",
+            counters.sum("dropped_egress_*").to_string(),
         ),
-        round.after.heap_kib.to_string(),
-        format!("{}, {}", round.full.threads, round.full.descriptors),
+        ("conflated", counters.sum("conflated_egress*").to_string()),
+        ("health", round.health.to_owned()),
+        (
+            "tick to callback p50 / p99 / p99.9 / max, us",
+            latency(round),
+        ),
+        (
+            "RSS MiB, handle alive / destroyed",
+            format!("{full:.1} / {after:.1}"),
+        ),
+        ("heap KiB", round.after.heap_kib.to_string()),
+        ("threads, descriptors", held),
     ]
 }
 
 /// One line a round on the terminal.
 pub fn line(number: usize, case: &Case, round: &Round) -> String {
-    let [
-        number,
-        name,
-        _,
-        reached,
-        events,
-        _,
-        _,
-        dropped,
-        _,
-        delivered,
-        lost,
-        conflated,
-        health,
-        latency,
-        rss,
-        heap,
-        _,
-    ] = row(number, case, round);
+    let counters = &round.counters;
+    let latency = latency(round);
     format!(
-        "{number:>4} {name:<42} events {events:>9}, a second {reached:>7}, dropped {dropped:>7}; signals delivered {delivered:>9}, \
-         dropped {lost:>7}, conflated {conflated:>7}; {health}; {latency} us; {rss} MiB, heap {heap} KiB"
+        "{number:>4} {:<42} events {:>9}, a second {:>7.0}; signals delivered {:>9}, lost {:>7}; {}; {latency} us; \
+         heap {} KiB",
+        case.name,
+        counters.sum("events_*"),
+        round.rate,
+        counters.sum("delivered"),
+        counters.sum(LOST_SIGNALS),
+        round.health,
+        round.after.heap_kib,
     )
 }
 
-/// Sums over all rounds, by name.
-fn totals(rounds: &[Round]) -> Vec<(&'static str, u64)> {
-    let Some(first) = rounds.first() else {
-        return Vec::new();
-    };
-    let sum = |name| rounds.iter().map(|round| round.counters.get(name)).sum();
-    first
-        .counters
-        .iter()
-        .map(|(name, _)| (name, sum(name)))
-        .collect()
-}
-
-/// What is said at the end, also on the terminal.
-pub fn verdict(run: &Run<'_>) -> String {
-    let mut text = String::new();
-    let flat = run.flatness;
-    let _ = match flat.rounds {
-        0 => writeln!(text, "memory: too few rounds after the warm-up to judge"),
-        rounds => writeln!(
-            text,
-            "memory over {rounds} rounds after the warm-up: heap after destroy within {} KiB (at most {HEAP_KIB}), \
-             trend of the resident memory {:+.0} KiB (at most {TREND_KIB:.0}), \
-             most growth of a configuration {} KiB (at most {CASE_KIB})",
-            flat.heap_kib,
-            flat.trend_kib,
-            if flat.case_kib.1.is_empty() {
-                "-".to_owned()
-            } else {
-                format!("{:+}, '{}'", flat.case_kib.0, flat.case_kib.1)
-            }
-        ),
-    };
-    let missed = run
-        .rounds
-        .iter()
-        .filter(|round| round.rate < REACHED * f64::from(run.cases[round.case].rate))
-        .count();
-    let _ = writeln!(
-        text,
-        "{missed} of {} rounds missed their rate by more than 5 %",
-        run.rounds.len()
-    );
-    for wrong in run.wrong {
-        let _ = writeln!(text, "FAILED: {wrong}");
-    }
-    if run.wrong.is_empty() {
-        let _ = writeln!(text, "every check held");
-    }
-    text
-}
-
-/// The report.
-pub fn markdown(run: &Run<'_>) -> String {
-    let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "# Soak report\n\n{}\n\n| | |\n|---|---|\n| library | {} |\n| seed | {} |\n| took | {:.0} s, {} rounds of {:.1} s |",
-        verdict(run).trim_end().replace('\n', "\n\n"),
-        run.version,
-        run.seed,
-        run.took.as_secs_f64(),
-        run.rounds.len(),
-        run.round.as_secs_f64(),
-    );
-    for (name, value) in run.facts.as_object().into_iter().flatten() {
-        let value = match value {
-            Value::String(value) => value.clone(),
-            other => other.to_string(),
+impl Run {
+    /// What is said at the end, also on the terminal.
+    pub fn verdict(&self) -> String {
+        let flat = &self.flatness;
+        let case = flat
+            .case_kib
+            .map(|(growth, name)| format!("{growth:+}, '{name}'"));
+        let mut text = match flat.rounds {
+            0 => "memory: too few rounds after the warm-up to judge\n".to_owned(),
+            rounds => format!(
+                "memory over {rounds} rounds after the warm-up: heap after destroy within {} KiB (at most {HEAP_KIB}), \
+                 trend of the resident memory {:+.0} KiB (at most {TREND_KIB:.0}), \
+                 most growth of a configuration {} KiB (at most {CASE_KIB})\n",
+                flat.heap_kib,
+                flat.trend_kib,
+                case.unwrap_or("-".to_owned())
+            ),
         };
-        let _ = writeln!(text, "| {} | {value} |", name.replace('_', " "));
-    }
-    let _ = writeln!(text, "\n## Totals\n\n| counter | sum |\n|---|---|");
-    for (name, count) in totals(run.rounds)
-        .into_iter()
-        .filter(|&(_, count)| count > 0)
-    {
-        let _ = writeln!(text, "| `{name}` | {count} |");
-    }
-    let _ = writeln!(text, "\n## Rounds\n\n| {} |", COLUMNS.join(" | "));
-    let _ = writeln!(text, "|{}", "---|".repeat(COLUMNS.len()));
-    for (number, round) in run.rounds.iter().enumerate() {
-        let cells = row(number + 1, &run.cases[round.case], round);
-        let _ = writeln!(text, "| {} |", cells.join(" | "));
-    }
-    let _ = writeln!(
-        text,
-        "\n## Configurations\n\n| name | instruments | configuration |\n|---|---|---|"
-    );
-    let root = format!("{ROOT}/");
-    for case in run.cases {
-        let config = case.config.to_string().replace(&root, "");
-        let _ = writeln!(
-            text,
-            "| {} | {} | `{config}` |",
-            case.name, case.instruments
+        let rounds = self.rounds.iter();
+        let missed = rounds.filter(|round| missed(&self.cases[round.case], round));
+        text += &format!(
+            "{} of {} rounds missed their rate by more than 5 %\n",
+            missed.count(),
+            self.rounds.len()
         );
+        for wrong in &self.wrong {
+            text += &format!("FAILED: {wrong}\n");
+        }
+        if self.wrong.is_empty() {
+            text += "every check held\n";
+        }
+        text
     }
-    text
-}
 
-/// Everything, for other programs.
-pub fn to_json(run: &Run<'_>) -> Value {
-    let named = |counts: Vec<(&'static str, u64)>| {
-        let counts = counts
-            .into_iter()
-            .map(|(name, count)| (name.to_owned(), json!(count)));
-        Value::Object(counts.collect::<Map<_, _>>())
-    };
-    let rounds: Vec<Value> = run
-        .rounds
-        .iter()
-        .map(|round| {
-            let case = &run.cases[round.case];
+    /// Sums over all rounds.
+    fn totals(&self) -> Counters {
+        let sum = |name| {
+            self.rounds
+                .iter()
+                .map(|round| round.counters.sum(name))
+                .sum()
+        };
+        let names = self.rounds.first().map(|round| round.counters);
+        let names = names.iter().flat_map(Counters::iter);
+        Counters::new(&names.map(|(name, _)| (name, sum(name))).collect::<Vec<_>>())
+    }
+
+    /// The report.
+    pub fn markdown(&self) -> String {
+        let mut about = Table::new("", [""]);
+        about.row("library", [self.version.clone()]);
+        about.row("seed", [self.seed.to_string()]);
+        let (took, length) = (self.took.as_secs_f64(), self.length.as_secs_f64());
+        let rounds = self.rounds.len();
+        about.row(
+            "took",
+            [format!("{took:.0} s, {rounds} rounds of {length:.1} s")],
+        );
+        for (name, value) in self.facts.as_object().into_iter().flatten() {
+            let value = value.as_str().map_or(value.to_string(), str::to_owned);
+            about.row(&name.replace('_', " "), [value]);
+        }
+        let mut totals = Table::new("counter", ["sum"]);
+        for (name, count) in self.totals().iter().filter(|&(_, count)| count > 0) {
+            totals.row(&format!("`{name}`"), [count.to_string()]);
+        }
+        let mut rounds = Table::new("", []);
+        for (number, round) in self.rounds.iter().enumerate() {
+            let cells = cells(number + 1, &self.cases[round.case], round);
+            rounds.columns = cells.iter().map(|(name, _)| (*name).to_owned()).collect();
+            rounds.rows.push(cells.map(|(_, cell)| cell).into());
+        }
+        let mut cases = Table::new("name", ["instruments", "configuration"]);
+        for case in &self.cases {
+            let config = case.config.to_string().replace(&format!("{ROOT}/"), "");
+            cases.row(
+                case.name,
+                [case.instruments.to_string(), format!("`{config}`")],
+            );
+        }
+        let mut text = "# Soak report\n".to_owned();
+        for line in self.verdict().lines() {
+            text += &format!("\n{line}\n");
+        }
+        text += &format!("\n{}", about.markdown());
+        for (title, table) in [
+            ("Totals", totals),
+            ("Rounds", rounds),
+            ("Configurations", cases),
+        ] {
+            text += &format!("\n## {title}\n\n{}", table.markdown());
+        }
+        text
+    }
+
+    /// Everything, for other programs.
+    pub fn to_json(&self) -> Value {
+        let round = |round: &Round| {
+            let case = &self.cases[round.case];
             json!({
                 "configuration": case.name,
                 "rate_wanted": case.rate,
@@ -253,29 +225,29 @@ pub fn to_json(run: &Run<'_>) -> Value {
                 "health": round.health,
                 "stalls": round.stalls.0,
                 "longest_stall_ms": round.stalls.1,
-                "counters": named(round.counters.iter().collect()),
+                "counters": round.counters,
                 "tick_to_callback_ns": round.latency,
-                "before_destroy": round.full.to_json(),
-                "after_destroy": round.after.to_json(),
+                "before_destroy": round.full,
+                "after_destroy": round.after,
                 "wrong": round.wrong,
             })
+        };
+        json!({
+            "bench": "soak",
+            "library_version": self.version,
+            "seed": self.seed,
+            "seconds": self.took.as_secs_f64(),
+            "round_seconds": self.length.as_secs_f64(),
+            "machine": self.facts,
+            "memory": {
+                "rounds": self.flatness.rounds,
+                "heap_kib": self.flatness.heap_kib,
+                "trend_kib": self.flatness.trend_kib,
+            },
+            "totals": self.totals(),
+            "rounds": self.rounds.iter().map(round).collect::<Vec<_>>(),
+            "wrong": self.wrong,
+            "held": self.wrong.is_empty(),
         })
-        .collect();
-    json!({
-        "bench": "soak",
-        "library_version": run.version,
-        "seed": run.seed,
-        "seconds": run.took.as_secs_f64(),
-        "round_seconds": run.round.as_secs_f64(),
-        "machine": run.facts,
-        "memory": {
-            "rounds": run.flatness.rounds,
-            "heap_kib": run.flatness.heap_kib,
-            "trend_kib": run.flatness.trend_kib,
-        },
-        "totals": named(totals(run.rounds)),
-        "rounds": rounds,
-        "wrong": run.wrong,
-        "held": run.wrong.is_empty(),
-    })
+    }
 }

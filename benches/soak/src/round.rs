@@ -2,17 +2,18 @@
 //! stalls, and at the end the books.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use serde_json::{Value, json};
-use signal_command::host::library::{Api, Handle};
+use signal_bench::folder::Folder;
+use signal_command::host::library::Api;
 
 use crate::accounts::{self, Counters};
 use crate::cases::Case;
-use crate::feed::{Call, Feed, Given};
+use crate::feed::{Call, Feed};
 use crate::probe::Probe;
 use crate::process::{self, Footprint};
 
@@ -29,8 +30,6 @@ pub struct Round {
     pub case: usize,
     /// Events a second that were reached.
     pub rate: f64,
-    /// What the host gave.
-    pub given: Given,
     /// The counters at the end.
     pub counters: Counters,
     /// p50, p99, p99.9 and greatest time from tick to callback, ns; `None` with
@@ -50,39 +49,33 @@ pub struct Round {
 
 /// A host at work on one handle.
 struct Host<'a> {
-    handle: &'a Handle,
-    probe: &'a Probe,
+    probe: &'a Probe<'a>,
+    case: &'a Case,
     feed: Feed,
     rng: Rng,
     length: Duration,
-    capture: bool,
     stalls: (u32, u64),
     seen: Counters,
     wrong: Vec<String>,
 }
 
 /// Runs a round. `Err` is what kept it from running.
-pub fn run(
-    api: &Api,
-    case: (usize, &Case),
-    seed: u64,
-    length: Duration,
-    folder: &Path,
-) -> Result<Round, String> {
+pub fn run(api: &Api, case: (usize, &Case), seed: u64, length: Duration) -> Result<Round, String> {
     let before = Footprint::now();
-    let mut round = live(api, case, seed, length, folder)?;
+    let mut round = live(api, case, seed, length)?;
     // Handle, feed and probe are gone.
     process::trim();
-    round.after = Footprint::once_threads_are(before.threads);
+    let after = Footprint::once_threads_are(before.threads);
     for (what, was, is) in [
-        ("threads", before.threads, round.after.threads),
-        ("descriptors", before.descriptors, round.after.descriptors),
+        ("threads", before.threads, after.threads),
+        ("descriptors", before.descriptors, after.descriptors),
     ] {
         if was != is {
             let wrong = format!("{what}: {was} before the handle, {is} after it");
             round.wrong.push(wrong);
         }
     }
+    round.after = after;
     Ok(round)
 }
 
@@ -92,26 +85,24 @@ fn live(
     (place, case): (usize, &Case),
     seed: u64,
     length: Duration,
-    folder: &Path,
 ) -> Result<Round, String> {
+    let folder = Folder::new("soak")?;
+    let captured = folder.path().join("events.csv");
     let mut config = case.config.clone();
     if case.latency_report {
-        config["latency"]["dir"] = json!(folder);
+        config["latency"]["dir"] = json!(folder.path());
     }
-    let captured = folder.join("events.csv");
     if case.capture {
         config["capture"]["file"] = json!(captured);
     }
-    let handle = api.create(&config)?;
-    let probe = Probe::new(case, handle.models());
-    probe.register(&handle);
+    let probe = Probe::new(api, &config, case)?;
+    let handle = &probe.handle;
     let mut host = Host {
-        handle: &handle,
         probe: &probe,
+        case,
         feed: Feed::new(seed, case.instruments),
         rng: Rng::with_seed(!seed),
         length,
-        capture: case.capture,
         stalls: (0, 0),
         seen: Counters::new(&[]),
         wrong: Vec::new(),
@@ -119,20 +110,14 @@ fn live(
     // The first instrument is known before any other.
     let first = host.feed.good(case.trigger, 0);
     host.give(&first);
-    let rate = host.load(case.rate)?;
+    let rate = host.load()?;
     host.rest()?;
     // Shows the gap that the last lost signals left.
     let last = host.feed.good(case.trigger, 0);
     host.give(&last);
-    host.rest()?;
-    let counters = Counters::new(&handle.stats()?);
-    let Host {
-        feed,
-        stalls,
-        mut wrong,
-        ..
-    } = host;
-    wrong.extend(accounts::check(case, &counters, &feed.given, probe.calls()));
+    let counters = host.rest()?;
+    let (given, stalls, mut wrong) = (host.feed.given, host.stalls, host.wrong);
+    wrong.extend(accounts::check(case, &counters, &given, probe.calls()));
     wrong.extend(probe.wrong());
     let latency = tick_to_callback(&handle.hops());
     let timing = case.config["timing"] != json!(false);
@@ -144,17 +129,17 @@ fn live(
         wrong.push(format!("the engine has failed: {}", handle.last_error()));
     }
     let full = Footprint::now();
-    drop(handle);
+    drop(probe);
     if case.capture {
-        wrong.extend(check_capture(&captured, &counters));
+        wrong.extend(check_capture(&captured, &counters).err());
     }
     if case.latency_report {
-        wrong.extend(check_report(folder, &counters));
+        let summary = folder.path().join("summary.json");
+        wrong.extend(check_report(&summary, &counters).err());
     }
     Ok(Round {
         case: place,
         rate,
-        given: feed.given,
         counters,
         latency,
         health,
@@ -168,9 +153,9 @@ fn live(
 impl Host<'_> {
     /// Feeds at a rate for the round's length: each event has a time at which it is
     /// due, whatever the library or a stall does, so what is late comes at once.
-    fn load(&mut self, rate: u32) -> Result<f64, String> {
+    fn load(&mut self) -> Result<f64, String> {
         let start = Instant::now();
-        let gap = Duration::from_secs(1) / rate;
+        let gap = Duration::from_secs(1) / self.case.rate;
         let (mut due, mut look, mut deaf_until) = (Duration::ZERO, LOOK, Duration::ZERO);
         let mut stall = self.until_stall();
         let mut given = 0u64;
@@ -181,10 +166,8 @@ impl Host<'_> {
             }
             if now >= stall {
                 let long = self.stall_length();
-                self.stalls = (
-                    self.stalls.0 + 1,
-                    self.stalls.1.max(long.as_millis() as u64),
-                );
+                let (stalls, longest) = self.stalls;
+                self.stalls = (stalls + 1, longest.max(long.as_millis() as u64));
                 if self.rng.bool() {
                     std::thread::sleep(long);
                 } else {
@@ -197,7 +180,7 @@ impl Host<'_> {
             let polls = now >= deaf_until;
             if now < due {
                 if polls {
-                    self.probe.poll(self.handle, true)?;
+                    self.probe.poll(true)?;
                 }
                 continue;
             }
@@ -212,7 +195,7 @@ impl Host<'_> {
             for _ in 0..burst {
                 let call = self.feed.next_call();
                 if polls && matches!(call, Call::Depth(_)) {
-                    self.probe.poll(self.handle, false)?;
+                    self.probe.poll(false)?;
                 }
                 self.give(&call);
             }
@@ -225,41 +208,36 @@ impl Host<'_> {
     fn give(&self, call: &Call) {
         let (kind, data) = call.arguments();
         // SAFETY: the call has the data of its type.
-        unsafe { self.handle.on_data(kind, data) };
+        unsafe { self.probe.handle.on_data(kind, data) };
     }
 
     /// Counters never go back, and those of the host's own calls are exact.
     fn look(&mut self) -> Result<(), String> {
-        let now = Counters::new(&self.handle.stats()?);
+        let now = Counters::new(&self.probe.handle.stats()?);
         self.wrong.extend(now.gone_back(&self.seen));
-        let events = now.sum("events_");
-        if events != self.feed.given.events() {
-            let given = self.feed.given.events();
-            self.wrong
-                .push(format!("{given} events given, {events} counted"));
+        let [given, events] = [&self.feed.given, &now].map(|all| all.sum("events_*"));
+        if events != given {
+            let wrong = format!("{given} events given, {events} counted");
+            self.wrong.push(wrong);
         }
         self.wrong.truncate(5);
         self.seen = now;
         Ok(())
     }
 
-    /// Polls until nothing is under way.
-    fn rest(&mut self) -> Result<(), String> {
+    /// Polls until nothing is under way; the counters then.
+    fn rest(&mut self) -> Result<Counters, String> {
         let start = Instant::now();
         loop {
-            let made = self.probe.poll(self.handle, false)?;
-            let counters = Counters::new(&self.handle.stats()?);
-            let written = !self.capture || counters.captured();
+            let made = self.probe.poll(false)?;
+            let counters = Counters::new(&self.probe.handle.stats()?);
+            let written = !self.case.capture || counters.captured();
             if made == 0 && counters.at_rest() && written {
-                return Ok(());
+                return Ok(counters);
             }
             if start.elapsed() > REST {
-                let counts: Vec<String> = counters
-                    .iter()
-                    .filter(|&(_, count)| count > 0)
-                    .map(|(name, count)| format!("{name} {count}"))
-                    .collect();
-                return Err(format!("not at rest after {REST:?}: {}", counts.join(", ")));
+                let counts = json!(counters);
+                return Err(format!("not at rest after {REST:?}: {counts}"));
             }
             std::thread::sleep(Duration::from_micros(50));
         }
@@ -288,52 +266,33 @@ fn tick_to_callback(hops: &[Value]) -> Option<[u64; 4]> {
     Some(["p50_ns", "p99_ns", "p999_ns", "max_ns"].map(ns))
 }
 
-/// The file has a line for each event that was counted as written; then it is
-/// removed.
-fn check_capture(file: &Path, counters: &Counters) -> Vec<String> {
+/// The file has a line for each event that was counted as written.
+fn check_capture(file: &Path, counters: &Counters) -> Result<(), String> {
+    // Line by line: a file of megabytes in memory would change how `malloc` behaves later.
     let lines = File::open(file).map(|file| BufReader::new(file).split(b'\n').count() as u64);
-    let wrong = |what: String| vec![format!("{}: {what}", file.display())];
-    let expected = counters.get("capture_written") + 1;
-    match lines.and_then(|lines| fs::remove_file(file).map(|()| lines)) {
-        Ok(lines) if lines == expected => Vec::new(),
-        Ok(lines) => wrong(format!("{lines} lines instead of {expected}")),
-        Err(error) => wrong(error.to_string()),
+    let lines = lines.map_err(|error| named(file, error))?;
+    let expected = counters.sum("capture_written") + 1;
+    match lines == expected {
+        true => Ok(()),
+        false => Err(format!(
+            "the capture has {lines} lines instead of {expected}"
+        )),
     }
 }
 
-/// The report that the handle has written has its counters; then it is removed.
-fn check_report(folder: &Path, counters: &Counters) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let mut found = 0;
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let file = if path.is_dir() {
-            path.join("summary.json")
-        } else {
-            path
-        };
-        if file.file_name() == Some("summary.json".as_ref()) {
-            let text = fs::read_to_string(&file).unwrap_or_default();
-            let summary: Value = serde_json::from_str(&text).unwrap_or_default();
-            for name in ["events_depth", "signals", "delivered"] {
-                if summary["counters"][name] != json!(counters.get(name)) {
-                    let said = &summary["counters"][name];
-                    wrong.push(format!("summary.json: {name} is {said}"));
-                }
-            }
-            found += 1;
-        }
-        let remove = if entry.path().is_dir() {
-            fs::remove_dir_all(entry.path())
-        } else {
-            fs::remove_file(entry.path())
-        };
-        if let Err(error) = remove {
-            wrong.push(format!("{}: {error}", entry.path().display()));
+/// The report that the handle has written has its counters.
+fn check_report(file: &Path, counters: &Counters) -> Result<(), String> {
+    let text = fs::read_to_string(file).map_err(|error| named(file, error))?;
+    let summary: Value = serde_json::from_str(&text).unwrap_or_default();
+    for name in ["events_depth", "signals", "delivered"] {
+        let said = &summary["counters"][name];
+        if *said != json!(counters.sum(name)) {
+            return Err(format!("summary.json: {name} is {said}"));
         }
     }
-    if found != 1 {
-        wrong.push(format!("{found} latency reports instead of one"));
-    }
-    wrong
+    Ok(())
+}
+
+fn named(file: &Path, error: io::Error) -> String {
+    format!("{}: {error}", file.display())
 }

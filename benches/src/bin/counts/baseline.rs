@@ -1,6 +1,7 @@
 //! The committed counts: a JSON file with a line a case, so that a change of the
 //! counts is reviewed like any other; and the counts of now beside them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
@@ -18,7 +19,7 @@ pub struct Baseline {
     #[serde(default)]
     about: String,
     /// What made the code and what counted: a name and a version each.
-    made_with: Map<String, Value>,
+    made_with: BTreeMap<String, String>,
     /// Instructions a call of each case, by name, in the order of the cases.
     instructions: Map<String, Value>,
 }
@@ -28,24 +29,24 @@ impl Baseline {
     pub fn new(valgrind: String, counts: impl IntoIterator<Item = (String, f64)>) -> Self {
         // SAFETY: takes nothing and returns a static NUL-terminated text.
         let glibc = unsafe { std::ffi::CStr::from_ptr(libc::gnu_get_libc_version()) };
+        // Valgrind shows every program the same processor, if the machine has at least
+        // what it shows.
+        let processor = "x86-64 code, with AVX2 and FMA where it looks for them";
         let made_with = [
             ("rustc", compiler()),
             ("valgrind", valgrind),
             // The C library that this program runs with: its copies are counted, too.
             ("glibc", glibc.to_string_lossy().into_owned()),
-            // Valgrind shows every program the same processor, if the machine has at least
-            // what it shows.
-            (
-                "processor",
-                "x86-64 code, with AVX2 and FMA where it looks for them".to_owned(),
-            ),
+            ("processor", processor.to_owned()),
         ];
-        let made_with = made_with.map(|(name, version)| (name.to_owned(), json!(version)));
+        let counts = counts.into_iter().map(|(name, count)| (name, json!(count)));
+        let about = "Instructions a call under callgrind; written by `counts --bless`, see benches/README.md";
         Self {
-            about: "Instructions a call under callgrind; written by `counts --bless`, see benches/README.md"
-                .to_owned(),
-            made_with: made_with.into_iter().collect(),
-            instructions: counts.into_iter().map(|(name, count)| (name, json!(count))).collect(),
+            about: about.to_owned(),
+            made_with: made_with
+                .map(|(name, version)| (name.to_owned(), version))
+                .into(),
+            instructions: counts.collect(),
         }
     }
 
@@ -58,19 +59,13 @@ impl Baseline {
 
     fn parse(text: &str) -> Result<Self, String> {
         let read: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        for (name, version) in &read.made_with {
-            if !version.is_string() {
-                return Err(format!("made_with.{name} is {version}; expected a text"));
-            }
+        let is_count = |count: &Value| count.as_f64().is_some_and(|count| count > 0.0);
+        match read.instructions.iter().find(|(_, count)| !is_count(count)) {
+            Some((name, count)) => Err(format!(
+                "instructions.{name} is {count}; expected a number above 0"
+            )),
+            None => Ok(read),
         }
-        for (name, count) in &read.instructions {
-            if !count.as_f64().is_some_and(|count| count > 0.0) {
-                return Err(format!(
-                    "instructions.{name} is {count}; expected a number above 0"
-                ));
-            }
-        }
-        Ok(read)
     }
 
     pub fn write(&self, path: &Path) -> Result<usize, String> {
@@ -90,8 +85,7 @@ impl Baseline {
 
 fn compiler() -> String {
     let program = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(program).arg("--version").output();
-    match output {
+    match Command::new(program).arg("--version").output() {
         Ok(output) if output.status.success() => {
             String::from_utf8_lossy(&output.stdout).trim().to_owned()
         }
@@ -99,83 +93,54 @@ fn compiler() -> String {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Verdict {
-    Same,
-    /// Less by more than the limit: worth a new baseline, so that it stays so.
-    Less,
-    /// More by the limit or beyond it.
-    More,
-    New,
-    Missing,
-}
+/// Less by more than the limit: worth a new baseline, so that it stays so.
+const LESS: &str = "less";
 
-impl Verdict {
-    fn of(before: Option<f64>, now: Option<f64>) -> Self {
-        let (before, now) = match (before, now) {
-            (None, _) => return Self::New,
-            (_, None) => return Self::Missing,
-            (Some(before), Some(now)) => (before, now),
-        };
-        // A tenth of an instruction is what a count can tell.
-        let (grown, limit) = (now - before, before * LIMIT / 100.0);
-        if grown >= limit && grown > 0.05 {
-            Self::More
-        } else if -grown > limit {
-            Self::Less
-        } else {
-            Self::Same
-        }
-    }
-
-    fn text(self) -> &'static str {
-        match self {
-            Self::Same => "",
-            Self::Less => "less",
-            Self::More => "MORE",
-            Self::New => "NEW: not in the baseline",
-            Self::Missing => "MISSING: in the baseline, not counted",
-        }
+/// What two counts of a case mean, in a word, and whether that fails.
+fn verdict(before: Option<f64>, now: Option<f64>) -> (&'static str, bool) {
+    let (before, now) = match (before, now) {
+        (None, _) => return ("NEW: not in the baseline", true),
+        (_, None) => return ("MISSING: in the baseline, not counted", true),
+        (Some(before), Some(now)) => (before, now),
+    };
+    // A tenth of an instruction is what a count can tell.
+    let (grown, limit) = (now - before, before * LIMIT / 100.0);
+    if grown >= limit && grown > 0.05 {
+        ("MORE", true)
+    } else if -grown > limit {
+        (LESS, false)
+    } else {
+        ("", false)
     }
 }
 
 /// The table and what follows from it, and whether nothing grew and the cases are the
 /// baseline's. Cases come in the order of now, those that are missing behind.
 pub fn compare(before: &Baseline, now: &Baseline) -> (String, bool) {
-    let gone = before
-        .instructions
-        .keys()
-        .filter(|name| now.count(name).is_none());
+    let names = before.instructions.keys();
+    let gone = names.filter(|name| now.count(name).is_none());
     let mut table = Table::new("instructions a call", ["baseline", "now", "change", ""]);
     let (mut less, mut failed) = (0, 0);
-    let number = |count: Option<f64>| count.map_or("-".to_owned(), |count| format!("{count:.1}"));
     for name in now.instructions.keys().chain(gone) {
-        let counts = (before.count(name), now.count(name));
-        let verdict = Verdict::of(counts.0, counts.1);
-        match verdict {
-            Verdict::Same => {}
-            Verdict::Less => less += 1,
-            _ => failed += 1,
-        }
-        let change = counts
-            .0
-            .zip(counts.1)
+        let (before, now) = (before.count(name), now.count(name));
+        let (word, fails) = verdict(before, now);
+        less += usize::from(word == LESS);
+        failed += usize::from(fails);
+        let change = before
+            .zip(now)
             .map(|(before, now)| (now / before - 1.0) * 100.0);
-        let change = change.map_or("-".to_owned(), |change| format!("{change:+.1} %"));
-        let cells = [
-            number(counts.0),
-            number(counts.1),
-            change,
-            verdict.text().to_owned(),
-        ];
-        table.row(name, cells);
+        let counts = [before, now].map(|count| count.map(|count| format!("{count:.1}")));
+        let [before, now] = counts;
+        let cells = [before, now, change.map(|change| format!("{change:+.1} %"))];
+        let cells = cells.map(|cell| cell.unwrap_or("-".to_owned()));
+        table.row(name, cells.into_iter().chain([word.to_owned()]));
     }
     let mut text = format!("{table}\n");
     for (name, now) in &now.made_with {
-        let unknown = json!("unknown");
-        let before = before.made_with.get(name).unwrap_or(&unknown);
+        let before = before.made_with.get(name).map_or("unknown", String::as_str);
         if before != now {
-            text += &format!("note: the baseline was made with {name} {before}, this with {now}\n");
+            text +=
+                &format!("note: the baseline was made with {name} {before:?}, this with {now:?}\n");
         }
     }
     if less > 0 {
@@ -205,15 +170,15 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_in_its_order_and_what_is_no_baseline_is_refused() {
-        let made = counted(&[("on_data depth", 123.4), ("poll empty", 9.0)]);
+        let made = counted(&[("on_data depth", 123.4), ("a poll", 9.0)]);
         let text = format!("{:#}\n", json!(made));
         assert_eq!(Baseline::parse(&text), Ok(made));
-        assert!(text.contains("\n    \"on_data depth\": 123.4,\n"));
+        assert!(text.contains("\n    \"on_data depth\": 123.4,\n    \"a poll\""));
         for (from, to, said) in [
             ("123.4", "-1", "instructions.on_data depth is -1"),
             ("123.4", "\"many\"", "expected a number"),
             ("\"instructions\"", "\"counts\"", "`instructions`"),
-            ("\"valgrind-3.19.0\"", "3", "made_with.valgrind is 3"),
+            ("\"valgrind-3.19.0\"", "3", "integer `3`"),
             ("\"about\"", "about", "line 2"),
         ] {
             let error = Baseline::parse(&text.replacen(from, to, 1)).unwrap_err();
@@ -223,48 +188,49 @@ mod tests {
 
     #[test]
     fn three_percent_more_fails_and_less_is_pointed_out() {
-        for (before, now, verdict) in [
-            (100.0, 100.0, Verdict::Same),
-            (100.0, 102.9, Verdict::Same),
-            (100.0, 103.0, Verdict::More),
-            (100.0, 97.0, Verdict::Same),
-            (100.0, 96.9, Verdict::Less),
+        for (before, now, word) in [
+            (100.0, 100.0, ""),
+            (100.0, 102.9, ""),
+            (100.0, 103.0, "MORE"),
+            (100.0, 97.0, ""),
+            (100.0, 96.9, "less"),
             // One instruction more in a short function is more than 3 %.
-            (9.0, 10.0, Verdict::More),
+            (9.0, 10.0, "MORE"),
         ] {
-            assert_eq!(
-                Verdict::of(Some(before), Some(now)),
-                verdict,
-                "{before} {now}"
-            );
+            let expected = (word, word == "MORE");
+            assert_eq!(verdict(Some(before), Some(now)), expected, "{before} {now}");
         }
     }
 
     #[test]
     fn the_table_has_both_counts_what_made_them_and_cases_that_come_or_go() {
-        let (one, two) = (
-            counted(&[("a", 200.0)]),
-            counted(&[("a", 200.0), ("b", 2.0)]),
-        );
-        let (comes, fine) = compare(&one, &two);
-        assert!(!fine && comes.contains("NEW"), "{comes}");
-        let (goes, fine) = compare(&two, &one);
-        assert!(
-            !fine && goes.contains("MISSING") && goes.contains("FAIL: 1 of 2"),
-            "{goes}"
-        );
-        let mut now = counted(&[("a", 190.0)]);
-        now.made_with["rustc"] = json!("another");
-        let (table, fine) = compare(&one, &now);
-        assert!(fine, "{table}");
-        for part in [
-            "200.0",
-            "190.0  -5.0 %  less",
-            "this with \"another\"",
-            "--bless",
-            "PASS",
+        let one = counted(&[("a", 200.0)]);
+        let two = counted(&[("a", 200.0), ("b", 2.0)]);
+        let mut other = counted(&[("a", 190.0)]);
+        other
+            .made_with
+            .insert("rustc".to_owned(), "another".to_owned());
+        for (before, now, passes, parts) in [
+            (&one, &two, false, &["NEW"][..]),
+            (&two, &one, false, &["MISSING", "FAIL: 1 of 2"]),
+            (
+                &one,
+                &other,
+                true,
+                &[
+                    "200.0",
+                    "190.0  -5.0 %  less",
+                    "this with \"another\"",
+                    "--bless",
+                    "PASS",
+                ],
+            ),
         ] {
-            assert!(table.contains(part), "{part}: {table}");
+            let (table, is_fine) = compare(before, now);
+            assert_eq!(is_fine, passes, "{table}");
+            for part in parts {
+                assert!(table.contains(part), "{part}: {table}");
+            }
         }
     }
 }

@@ -14,8 +14,7 @@ use crate::counted::CALLS;
 
 const PROGRAM: &str = "counts";
 
-/// Instructions a call of each case whose name contains `only`, in the order of
-/// the cases.
+/// Instructions a call of each case whose name contains `only`.
 pub fn count(lib: &Path, only: &str) -> Result<Baseline, String> {
     if !(is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")) {
         return Err(
@@ -42,8 +41,7 @@ pub fn count(lib: &Path, only: &str) -> Result<Baseline, String> {
         .env_clear()
         .envs(env::var_os("PATH").map(|path| ("PATH", path))))?;
     let totals = totals(folder.path()).map_err(|error| format!("the dumps: {error}"))?;
-    let cases = cases::all().filter(|case| case.name.contains(only));
-    let counts = cases.map(|case| {
+    let counts = cases::named(only).map(|case| {
         let of = |calls: usize| {
             let title = format!("{calls} {}", case.name);
             let total = totals.get(&title).copied();

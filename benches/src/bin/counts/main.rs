@@ -28,6 +28,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use signal_bench::args::Lib;
 use signal_command::host::library;
 
 use baseline::Baseline;
@@ -44,14 +45,19 @@ struct Args {
     #[arg(long)]
     bless: bool,
     /// The baseline to compare with [default: the source tree's counts.json]
-    #[arg(long, value_name = "FILE")]
-    baseline: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", default_value = COMMITTED, hide_default_value = true)]
+    baseline: PathBuf,
     /// Only cases whose name contains this; those left out are not missed
-    #[arg(long, value_name = "TEXT", conflicts_with = "bless")]
-    only: Option<String>,
-    /// The library to count in [default: SIGNAL_LIB_PATH, else the one that Cargo built]
-    #[arg(long, value_name = "PATH")]
-    lib: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "TEXT",
+        conflicts_with = "bless",
+        default_value = "",
+        hide_default_value = true
+    )]
+    only: String,
+    #[command(flatten)]
+    lib: Lib,
     /// Names the cases and ends
     #[arg(long)]
     list: bool,
@@ -62,17 +68,15 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let only = args.only.as_deref().unwrap_or("");
     if args.list {
-        for case in cases::all().filter(|case| case.name.contains(only)) {
+        for case in cases::named(&args.only) {
             println!("{}", case.name);
         }
         return ExitCode::SUCCESS;
     }
-    let done = if args.counted {
-        counted::run(only).map(|()| true)
-    } else {
-        compare(&args, only)
+    let done = match args.counted {
+        true => counted::run(&args.only).map(|()| true),
+        false => compare(&args),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -84,20 +88,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn compare(args: &Args, only: &str) -> Result<bool, String> {
-    let path = args.baseline.clone().unwrap_or_else(|| COMMITTED.into());
+fn compare(args: &Args) -> Result<bool, String> {
     // Before the work: a file that cannot be read must not cost a minute first.
     let before = match args.bless {
         true => None,
-        false => Some(Baseline::read(&path)?),
+        false => Some(Baseline::read(&args.baseline)?.only(&args.only)),
     };
-    let lib = library::find(args.lib.as_deref())?;
-    let now = callgrind::count(&lib, only)?;
+    let lib = library::find(args.lib.lib.as_deref())?;
+    let now = callgrind::count(&lib, &args.only)?;
     let Some(before) = before else {
-        println!("{} counts written to {}", now.write(&path)?, path.display());
+        let count = now.write(&args.baseline)?;
+        println!("{count} counts written to {}", args.baseline.display());
         return Ok(true);
     };
-    let (text, is_fine) = baseline::compare(&before.only(only), &now);
+    let (text, is_fine) = baseline::compare(&before, &now);
     print!("{text}");
     Ok(is_fine)
 }

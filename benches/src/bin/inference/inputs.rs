@@ -38,13 +38,9 @@ pub struct Inputs {
 /// Reads the folder. Without `asked` it is one beside the program, and made
 /// anew if `models.py` is younger.
 pub fn load(asked: Option<&Path>) -> Result<Inputs, String> {
-    let folder = match asked {
-        Some(folder) => folder.to_owned(),
-        None => {
-            let program = std::env::current_exe().map_err(|error| error.to_string())?;
-            program.with_file_name("inference-models")
-        }
-    };
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let beside = program.with_file_name("inference-models");
+    let folder = asked.unwrap_or(&beside).to_owned();
     let index = folder.join("bench.json");
     let age = |path: &Path| fs::metadata(path).and_then(|about| about.modified());
     let made = age(&index).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -54,8 +50,8 @@ pub fn load(asked: Option<&Path>) -> Result<Inputs, String> {
     }
     let named = |error: String| format!("{}: {error}", index.display());
     let bytes = fs::read(&index).map_err(|error| named(error.to_string()))?;
-    let inputs: Inputs =
-        serde_json::from_slice(&bytes).map_err(|error| named(error.to_string()))?;
+    let inputs = serde_json::from_slice(&bytes);
+    let inputs: Inputs = inputs.map_err(|error| named(error.to_string()))?;
     let rows = inputs.rows.len();
     if rows < LEAST_ROWS || !rows.is_power_of_two() {
         return Err(named(format!(

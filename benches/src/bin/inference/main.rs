@@ -18,7 +18,7 @@ mod inputs;
 mod measure;
 
 use std::hint::black_box;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -29,7 +29,7 @@ use signal_bench::judge::Runs;
 use signal_bench::report::{Goal, Table, spread};
 use signal_bench::series::{Figures, batched, median};
 
-use engines::{Engine, Engines, GROUPS, Group};
+use engines::{Engine, Engines, FILES};
 use inputs::{Inputs, OUTPUTS, Out, Row};
 use measure::Timed;
 
@@ -55,11 +55,21 @@ struct Args {
 }
 
 struct Line {
-    group: &'static Group,
-    engine: Engine,
+    model: &'static str,
     file: &'static str,
+    engine: Engine,
     /// Or why it is not measured.
     measured: Result<Measured, String>,
+}
+
+impl Line {
+    fn name(&self) -> String {
+        format!("{} on {}", self.engine.name(), self.file)
+    }
+
+    fn runs(&self) -> Option<&Runs<Figures>> {
+        Some(&self.measured.as_ref().ok()?.runs)
+    }
 }
 
 struct Measured {
@@ -88,9 +98,8 @@ impl Measured {
 fn times(of: &Runs<Figures>, base: &Runs<Figures>) -> Option<f64> {
     let both = of.0.iter().zip(&base.0);
     let valid = both.filter(|(of, base)| of.taken.is_valid() && base.taken.is_valid());
-    let ratios: Vec<f64> = valid
-        .map(|(of, base)| of.value.p50 / base.value.p50)
-        .collect();
+    let ratios = valid.map(|(of, base)| of.value.p50 / base.value.p50);
+    let ratios: Vec<f64> = ratios.collect();
     (!ratios.is_empty()).then(|| median(ratios))
 }
 
@@ -102,80 +111,71 @@ fn run(args: &Args) -> Result<Ended, String> {
     let inputs = inputs::load(args.models.as_deref())?;
     let bench = Bench::start_alone("inference", &args.common)?;
     let engines = Engines::open();
-    let stamps = &bench.stamps;
+    let (stamps, rows) = (&bench.stamps, &inputs.rows);
     let repetitions = args.common.repetitions(9);
     let samples = args.common.or(args.samples, 20_000, 2_000);
-    let clock_ns = batched(stamps, 1_000_000, || {
+    let clock = batched(stamps, 1_000_000, || {
         black_box(stamps.raw());
     });
-    // What the loop itself costs.
     let mut nothing = |row: &Row, out: &mut Out| out[0] = row[0];
-    let batch = nothing.batch(stamps, &inputs.rows);
-    let loop_ns = nothing.series(stamps, &inputs.rows, batch, 100_000).p50;
-    let versions = engines.versions();
+    let batch = nothing.batch(stamps, rows);
+    let loop_ns = nothing.series(stamps, rows, batch, 100_000).p50;
     let timed = format!(
         "on core {}, one thread; {} different rows in turn; nothing is subtracted; a clock read costs\n\
          {:.1} ns, two a batch; the loop alone {loop_ns:.1} ns an inference",
         bench.cores.host,
-        inputs.rows.len(),
-        clock_ns.p50
+        rows.len(),
+        clock.p50
     );
+    let run = format!("{repetitions} repetitions of {samples} samples, every line in turn in each");
+    let versions = engines.versions();
     let shown = versions.iter().map(|(engine, version)| match version {
         Ok(version) => format!("{} {version}", engine.name()),
         Err(why) => format!("{}: - ({why})", engine.name()),
     });
-    let made_with = inputs
-        .made_with
-        .iter()
-        .map(|(package, version)| format!("{package} {version}"));
-    let lines = [
-        ("timed", timed),
-        (
-            "run",
-            format!("{repetitions} repetitions of {samples} samples, every line in turn in each"),
-        ),
-        ("engines", shown.collect::<Vec<_>>().join(", ")),
-        (
-            "models",
-            format!("trained with {}", made_with.collect::<Vec<_>>().join(", ")),
-        ),
-    ];
-    bench.header("one sample, f64 factors in, f64 outputs back", &lines);
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    let made_with = inputs.made_with.iter();
+    let made_with = made_with.map(|(package, version)| format!("{package} {version}"));
+    let models = format!("trained with {}", made_with.collect::<Vec<_>>().join(", "));
+    bench.header(
+        "one sample, f64 factors in, f64 outputs back",
+        &[
+            ("timed", timed),
+            ("run", run),
+            ("engines", shown),
+            ("models", models),
+        ],
+    );
 
     let mut lines = Vec::new();
-    for group in &GROUPS {
-        for &(file, all) in group.files {
-            for &engine in all {
-                lines.push(Line {
-                    group,
-                    engine,
-                    file,
-                    measured: prepare(&engines, engine, file, &inputs, &bench)?,
-                });
-            }
+    for (model, file, all) in FILES {
+        for &engine in all {
+            lines.push(Line {
+                model,
+                file,
+                engine,
+                measured: prepare(&engines, engine, file, &inputs, &bench)?,
+            });
         }
     }
     for _ in 0..repetitions {
         for line in &mut lines {
-            if let Ok(Measured {
-                timed, batch, runs, ..
-            }) = &mut line.measured
-            {
-                let name = format!("{} on {}", line.engine.name(), line.file);
-                let once = || Ok(timed.series(stamps, &inputs.rows, *batch, samples));
-                runs.0.push(bench.run(&name, once)?);
+            let name = line.name();
+            if let Ok(of) = &mut line.measured {
+                let once = || Ok(of.timed.series(stamps, rows, of.batch, samples));
+                of.runs.0.push(bench.run(&name, once)?);
             }
         }
     }
-    table(&bench, &lines);
+    bench.show(table(&lines));
     let goals = goals(&lines);
     let versions =
         versions.map(|(engine, version)| (engine.name().to_owned(), json!(version.ok())));
     let result = json!({
         "repetitions": repetitions,
         "samples": samples,
-        "rows": inputs.rows.len(),
-        "clock_read_ns": clock_ns.p50,
+        "rows": rows.len(),
+        "clock_read_ns": clock.p50,
         "loop_ns": loop_ns,
         "versions": versions.into_iter().collect::<Map<_, _>>(),
         "models_made_with": inputs.made_with,
@@ -195,14 +195,17 @@ fn prepare(
     inputs: &Inputs,
     bench: &Bench,
 ) -> Result<Result<Measured, String>, String> {
-    let mut timed = match engines.load(engine, &inputs.folder.join(file)) {
+    let expected = inputs.outputs.get(file);
+    let expected = expected.ok_or_else(|| format!("bench.json has no outputs of {file}"))?;
+    let path = inputs.folder.join(file);
+    let mut timed = match engines.load(engine, &path, expected[0].len()) {
         Ok(timed) => timed,
         Err(why) => return Ok(Err(why)),
     };
-    let off = compare(timed.as_mut(), file, inputs);
+    let off = compare(timed.as_mut(), &inputs.rows, expected)
+        .map_err(|error| format!("{} on {file}: {error}; nothing is timed", engine.name()))?;
     Ok(Ok(Measured {
-        off: off
-            .map_err(|error| format!("{} on {file}: {error}; nothing is timed", engine.name()))?,
+        off,
         batch: timed.batch(&bench.stamps, &inputs.rows),
         allocations: timed.allocations(&inputs.rows),
         timed,
@@ -212,11 +215,9 @@ fn prepare(
 
 /// Greatest distance from the trainer's outputs, over all rows; an error beyond
 /// the tolerance.
-fn compare(timed: &mut dyn Timed, file: &str, inputs: &Inputs) -> Result<f64, String> {
-    let expected = inputs.outputs.get(file);
-    let expected = expected.ok_or("bench.json has no outputs of it")?;
+fn compare(timed: &mut dyn Timed, rows: &[Row], expected: &[Vec<f64>]) -> Result<f64, String> {
     let mut worst = 0f64;
-    for (number, (row, expected)) in inputs.rows.iter().zip(expected).enumerate() {
+    for (number, (row, expected)) in rows.iter().zip(expected).enumerate() {
         let mut out = [f64::NAN; OUTPUTS];
         timed.once(row, &mut out);
         let (given, untouched) = out.split_at(expected.len());
@@ -245,7 +246,7 @@ fn are_all_there(args: &Args, lines: &[Line]) -> Result<(), String> {
     };
     let absent = lines.iter().filter(is_wanted).filter_map(|line| {
         let why = line.measured.as_ref().err()?;
-        Some(format!("{} on {}: {why}", line.engine.name(), line.file))
+        Some(format!("{}: {why}", line.name()))
     });
     match absent.collect::<Vec<_>>() {
         none if none.is_empty() => Ok(()),
@@ -253,23 +254,13 @@ fn are_all_there(args: &Args, lines: &[Line]) -> Result<(), String> {
     }
 }
 
-fn find<'a>(lines: &'a [Line], engine: Engine, file: &str) -> Option<&'a Measured> {
-    let mut found = lines
-        .iter()
-        .filter(|line| line.engine == engine && line.file == file);
-    found.next()?.measured.as_ref().ok()
-}
-
-/// As a multiple of ours, the first line of the group.
+/// As a multiple of ours, the first line of the model.
 fn times_ours(line: &Line, lines: &[Line]) -> Option<f64> {
-    let (file, engines) = line.group.files[0];
-    times(
-        &line.measured.as_ref().ok()?.runs,
-        &find(lines, engines[0], file)?.runs,
-    )
+    let first = lines.iter().find(|other| other.model == line.model)?;
+    times(line.runs()?, first.runs()?)
 }
 
-fn table(bench: &Bench, lines: &[Line]) {
+fn table(lines: &[Line]) -> Table {
     let columns = [
         "median ns",
         "min .. max",
@@ -280,11 +271,11 @@ fn table(bench: &Bench, lines: &[Line]) {
         "",
     ];
     let mut table = Table::new("", columns);
-    let mut title = "";
+    let mut model = "";
     for line in lines {
-        if line.group.title != title {
-            title = line.group.title;
-            table.row(title, []);
+        if line.model != model {
+            model = line.model;
+            table.row(model, []);
         }
         let name = format!("  {}, {}", line.engine.name(), line.file);
         let measured = match &line.measured {
@@ -295,11 +286,11 @@ fn table(bench: &Bench, lines: &[Line]) {
                 continue;
             }
         };
-        let times = times_ours(line, lines).map_or("-".into(), |times| format!("{times:.2}"));
-        let allocations = match line.engine.is_rust() {
-            true => measured.allocations.to_string(),
-            false => "-".into(),
-        };
+        let times = times_ours(line, lines).map(|times| format!("{times:.2}"));
+        let allocations = line
+            .engine
+            .is_rust()
+            .then(|| measured.allocations.to_string());
         let off = match measured.off {
             0.0 => "0".into(),
             off => format!("{off:.0e}"),
@@ -311,32 +302,39 @@ fn table(bench: &Bench, lines: &[Line]) {
         };
         let cells = [
             format!("{:.1}", measured.p99()),
-            times,
-            allocations,
+            times.unwrap_or("-".into()),
+            allocations.unwrap_or("-".into()),
             off,
             mark.to_owned(),
         ];
         let medians = measured.runs.shown().into_iter().map(|of| of.p50);
         table.row(&name, spread(medians, 1).into_iter().chain(cells));
     }
-    bench.show(table);
+    table
 }
 
 fn goals(lines: &[Line]) -> Vec<Goal> {
+    let find = |engine: Engine, file: &str| {
+        let is_it = |line: &&Line| line.engine == engine && line.file == file;
+        lines.iter().find(is_it)
+    };
     let at_most = |what: &str, file: &str, most: f64| {
-        let measured = find(lines, Engine::Ours, file).filter(|of| !of.runs.are_invalid());
-        Goal::at_most(what, measured.map(Measured::p50), most, " ns")
+        let measured = find(Engine::Ours, file).and_then(|line| line.measured.as_ref().ok());
+        let valid = measured.filter(|of| !of.runs.are_invalid());
+        Goal::at_most(what, valid.map(Measured::p50), most, " ns")
     };
     // Both on the same file.
     let faster = |what: &str, file: &str| {
-        let both = find(lines, Engine::OnnxRuntime, file).zip(find(lines, Engine::Ours, file));
-        let times = both.and_then(|(theirs, ours)| times(&theirs.runs, &ours.runs));
+        let [theirs, ours] = [Engine::OnnxRuntime, Engine::Ours]
+            .map(|engine| find(engine, file).and_then(Line::runs));
+        let times = theirs
+            .zip(ours)
+            .and_then(|(theirs, ours)| times(theirs, ours));
         Goal::at_least(&format!("onnxruntime / ours, {what}"), times, 5.0, "")
     };
     let ours = lines.iter().filter(|line| line.engine == Engine::Ours);
-    let taken: Option<Vec<u64>> = ours
-        .map(|line| Some(line.measured.as_ref().ok()?.allocations))
-        .collect();
+    let taken = ours.map(|line| Some(line.measured.as_ref().ok()?.allocations));
+    let taken: Option<Vec<u64>> = taken.collect();
     let most = taken.and_then(|taken| taken.into_iter().max());
     let shown = most.map_or("-".into(), |most| most.to_string());
     let allocations = format!("allocations of one inference, ours, all models: {shown} (goal 0)");
@@ -353,40 +351,36 @@ fn goals(lines: &[Line]) -> Vec<Goal> {
 }
 
 fn to_json(line: &Line, lines: &[Line]) -> Value {
-    let mut value = json!({
-        "model": line.group.model,
-        "engine": line.engine.name(),
-        "file": line.file,
-    });
-    let more = match &line.measured {
-        Err(why) => json!({ "not_measured": why }),
-        Ok(of) => {
-            let repetitions = of.runs.0.iter().map(|run| {
-                let mut value = json!(run.value);
-                value["valid"] = json!(run.taken.is_valid());
-                value
-            });
-            json!({
-                "valid": !of.runs.are_invalid(),
-                "median_ns": of.p50(),
-                "p99_ns": of.p99(),
-                "times_ours": times_ours(line, lines),
-                "allocations": line.engine.is_rust().then_some(of.allocations),
-                "off_by": of.off,
-                "batch": of.batch,
-                "repetitions": repetitions.collect::<Vec<_>>(),
-            })
+    let model = Path::new(line.file).file_stem().unwrap_or_default();
+    let (model, engine) = (model.to_string_lossy(), line.engine.name());
+    let of = match &line.measured {
+        Err(why) => {
+            return json!({"model": model, "engine": engine, "file": line.file, "not_measured": why});
         }
+        Ok(measured) => measured,
     };
-    if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
-        value.extend(more);
-    }
-    value
+    let repetitions = of.runs.0.iter().map(|run| {
+        let mut value = json!(run.value);
+        value["valid"] = json!(run.taken.is_valid());
+        value
+    });
+    json!({
+        "model": model,
+        "engine": engine,
+        "file": line.file,
+        "valid": !of.runs.are_invalid(),
+        "median_ns": of.p50(),
+        "p99_ns": of.p99(),
+        "times_ours": times_ours(line, lines),
+        "allocations": line.engine.is_rust().then_some(of.allocations),
+        "off_by": of.off,
+        "batch": of.batch,
+        "repetitions": repetitions.collect::<Vec<_>>(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use inputs::FACTORS;
     use signal_bench::judge::{Core, Judged, Taken};
 
     use super::*;
@@ -394,17 +388,8 @@ mod tests {
     #[test]
     fn only_right_answers_are_timed() {
         let off = |given: Out, expected: &[f64]| {
-            let inputs = Inputs {
-                folder: "".into(),
-                rows: vec![[0.0; FACTORS]],
-                outputs: [("file".to_owned(), vec![expected.to_vec()])].into(),
-                made_with: [].into(),
-            };
-            compare(
-                &mut move |_: &Row, out: &mut Out| *out = given,
-                "file",
-                &inputs,
-            )
+            let mut gives = move |_: &Row, out: &mut Out| *out = given;
+            compare(&mut gives, &[Row::default()], &[expected.to_vec()])
         };
         assert_eq!(off([1.0, 2.0], &[1.0, 2.0]), Ok(0.0));
         assert!(off([100.0005, 2.0], &[100.0, 2.0]).is_ok_and(|off| off > 0.0));

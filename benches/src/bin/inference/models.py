@@ -2,7 +2,7 @@
 
     python3 models.py DIR
 
-Needs numpy, scikit-learn, lightgbm, xgboost and onnx (tests/python/requirements.txt).
+Needs numpy, scikit-learn with its scipy, lightgbm, xgboost and onnx (tests/python/requirements.txt).
 The same seed gives the same rows; the libraries decide the rest.
 
 DIR/bench.json holds the rows (15 values each, in the order of the factor set
@@ -11,7 +11,6 @@ for them. It is written last: a folder that has it is complete.
 """
 
 import json
-import math
 import sys
 import warnings
 from importlib.metadata import version
@@ -22,6 +21,7 @@ import numpy as np
 import onnx
 import xgboost
 from onnx import TensorProto, helper, numpy_helper
+from scipy.signal import lfilter
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPRegressor
@@ -41,12 +41,7 @@ FACTORS = [
 
 def smooth(noise, keep):
     """An autoregression: each value keeps a part of the one before."""
-    out = np.empty_like(noise)
-    last = 0.0
-    for i, value in enumerate(noise):
-        last = keep * last + value
-        out[i] = last
-    return out
+    return lfilter([1.0], [1.0, -keep], noise)
 
 
 def market(random, count):
@@ -174,9 +169,7 @@ def lightgbm_trees(folder, train, target, rows):
 
 def tree_ensemble(path, trees):
     """LightGBM's dump as a TreeEnsembleRegressor."""
-    nodes = {key: [] for key in ("treeids", "nodeids", "featureids", "values", "modes",
-                                 "truenodeids", "falsenodeids")}  # fmt: skip
-    leaves = {key: [] for key in ("treeids", "nodeids", "ids", "weights")}
+    nodes, leaves = [], []
     for tree, info in enumerate(trees):
         pending, used = [(info["tree_structure"], 0)], 1
         while pending:
@@ -184,10 +177,8 @@ def tree_ensemble(path, trees):
             row = {"treeids": tree, "nodeids": number, "featureids": 0, "values": 0.0,
                    "modes": "LEAF", "truenodeids": 0, "falsenodeids": 0}  # fmt: skip
             if "leaf_value" in node:
-                leaf = {"treeids": tree, "nodeids": number, "ids": 0,
-                        "weights": node["leaf_value"]}  # fmt: skip
-                for key, value in leaf.items():
-                    leaves[key].append(value)
+                leaf = node["leaf_value"]
+                leaves.append({"treeids": tree, "nodeids": number, "ids": 0, "weights": leaf})
             else:
                 assert node["decision_type"] == "<=" and node["missing_type"] == "None"
                 row |= {"featureids": node["split_feature"], "modes": "BRANCH_LEQ",
@@ -195,10 +186,9 @@ def tree_ensemble(path, trees):
                         "truenodeids": used, "falsenodeids": used + 1}  # fmt: skip
                 pending += [(node["left_child"], used), (node["right_child"], used + 1)]
                 used += 2
-            for key, value in row.items():
-                nodes[key].append(value)
-    attributes = {f"nodes_{key}": value for key, value in nodes.items()}
-    attributes |= {f"target_{key}": value for key, value in leaves.items()}
+            nodes.append(row)
+    attributes = {f"nodes_{key}": [row[key] for row in nodes] for key in nodes[0]}
+    attributes |= {f"target_{key}": [row[key] for row in leaves] for key in leaves[0]}
     node = helper.make_node(
         "TreeEnsembleRegressor", ["factors"], ["signal"], domain="ai.onnx.ml",
         n_targets=1, **attributes,
@@ -209,9 +199,7 @@ def tree_ensemble(path, trees):
 def narrow_down(threshold):
     """The greatest f32 that is not above: for f32 values `<=` stays the same."""
     narrow = np.float32(threshold)
-    if float(narrow) > threshold:
-        narrow = np.nextafter(narrow, np.float32(-math.inf))
-    return float(narrow)
+    return float(np.nextafter(narrow, np.float32(-np.inf)) if float(narrow) > threshold else narrow)
 
 
 def xgboost_trees(folder, train, target, rows):

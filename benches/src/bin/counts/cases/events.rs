@@ -1,7 +1,8 @@
 //! Events of one instrument that differ in their numbers, and always the same.
 
-use bytemuck::{Zeroable, bytes_of};
+use bytemuck::{NoUninit, Zeroable, bytes_of};
 use signal::abi::{Depth, EventKind, HostEvent, IndexPrice, LEVELS, Ticker, Trade};
+use signal::replay::{EXCHANGE, fixed};
 
 /// Different events of a kind; a power of two.
 pub const DIFFERENT: usize = 64;
@@ -29,60 +30,45 @@ impl Random {
     }
 }
 
-pub enum Owned {
-    Depth(Box<Depth>),
-    Ticker(Ticker),
-    Trade(Trade),
-    IndexPrice(IndexPrice),
+/// Any of the host's structs.
+pub struct Payload {
+    kind: EventKind,
+    pub bytes: Vec<u8>,
 }
 
-impl Owned {
+impl Payload {
+    fn new(kind: EventKind, event: &impl NoUninit) -> Self {
+        let bytes = bytes_of(event).to_vec();
+        Self { kind, bytes }
+    }
+
     pub fn event(&self) -> HostEvent<'_> {
-        match self {
-            Self::Depth(depth) => HostEvent::Depth(depth),
-            Self::Ticker(ticker) => HostEvent::Ticker(ticker),
-            Self::Trade(trade) => HostEvent::Trade(trade),
-            Self::IndexPrice(index) => HostEvent::IndexPrice(index),
-        }
-    }
-
-    pub fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Depth(depth) => bytes_of(&**depth),
-            Self::Ticker(ticker) => bytes_of(ticker),
-            Self::Trade(trade) => bytes_of(trade),
-            Self::IndexPrice(index) => bytes_of(index),
-        }
+        let event = HostEvent::from_bytes(self.kind.message_type(), &self.bytes);
+        event.expect("the bytes are the kind's struct")
     }
 }
 
-/// The name of a kind in a case's name.
-pub fn word(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::Depth => "Depth",
-        EventKind::Ticker => "Ticker",
-        EventKind::Trade => "Trade",
-        EventKind::IndexPrice => "IndexPrice",
-    }
-}
-
-pub fn of(kind: EventKind) -> Vec<Owned> {
+pub fn of(kind: EventKind) -> Vec<Payload> {
     let mut random = Random::new(1);
     (0..DIFFERENT).map(|i| one(kind, i, &mut random)).collect()
 }
 
-fn one(kind: EventKind, number: usize, random: &mut Random) -> Owned {
+fn one(kind: EventKind, number: usize, random: &mut Random) -> Payload {
+    let (symbol, exchange_id) = (fixed("btc_usdt"), fixed(EXCHANGE));
     // All at one moment: the events are given again and again, and a time that steps
     // back takes `market`'s slow way.
-    let time = 1_700_000_000_000_000_000i64;
+    let time = 1_700_000_000_000_000_000i64.into();
     let tick = 0.01;
     let bid = 100.0 + (random.below(100) as f64) * tick;
     let mut size = || (1.0 + random.number()).into();
     match kind {
         EventKind::Depth => {
-            let mut depth: Box<Depth> = Box::new(Zeroable::zeroed());
-            name(&mut depth.symbol, &mut depth.exchange_id);
-            depth.data_time = time.into();
+            let mut depth = Depth {
+                symbol,
+                exchange_id,
+                data_time: time,
+                ..Depth::zeroed()
+            };
             for level in 0..LEVELS {
                 let away = level as f64 * tick;
                 depth.bid_price[level] = (bid - away).into();
@@ -90,37 +76,41 @@ fn one(kind: EventKind, number: usize, random: &mut Random) -> Owned {
                 depth.bid_volume[level] = size();
                 depth.ask_volume[level] = size();
             }
-            Owned::Depth(depth)
+            Payload::new(kind, &depth)
         }
         EventKind::Ticker => {
-            let mut ticker = Ticker::zeroed();
-            name(&mut ticker.symbol, &mut ticker.exchange_id);
-            ticker.data_time = time.into();
-            ticker.bid_price = bid.into();
-            ticker.ask_price = (bid + tick).into();
-            ticker.bid_volume = size();
-            ticker.ask_volume = size();
-            Owned::Ticker(ticker)
+            let ticker = Ticker {
+                symbol,
+                exchange_id,
+                data_time: time,
+                bid_price: bid.into(),
+                ask_price: (bid + tick).into(),
+                bid_volume: size(),
+                ask_volume: size(),
+                ..Ticker::zeroed()
+            };
+            Payload::new(kind, &ticker)
         }
         EventKind::Trade => {
-            let mut trade = Trade::zeroed();
-            name(&mut trade.symbol, &mut trade.exchange_id);
-            trade.trade_time = time.into();
-            trade.price = bid.into();
-            trade.volume = size();
-            trade.side = (number % 2) as i8;
-            Owned::Trade(trade)
+            let trade = Trade {
+                symbol,
+                exchange_id,
+                trade_time: time,
+                price: bid.into(),
+                volume: size(),
+                side: (number % 2) as i8,
+                ..Trade::zeroed()
+            };
+            Payload::new(kind, &trade)
         }
         EventKind::IndexPrice => {
-            let mut index = IndexPrice::zeroed();
-            name(&mut index.symbol, &mut index.exchange_id);
-            index.price = bid.into();
-            Owned::IndexPrice(index)
+            let index = IndexPrice {
+                symbol,
+                exchange_id,
+                price: bid.into(),
+                ..IndexPrice::zeroed()
+            };
+            Payload::new(kind, &index)
         }
     }
-}
-
-fn name(symbol: &mut [u8], exchange: &mut [u8]) {
-    symbol[..8].copy_from_slice(b"btc_usdt");
-    exchange[..7].copy_from_slice(b"binance");
 }

@@ -15,11 +15,12 @@ use signal::abi::EventKind;
 use signal::{Config, Engine};
 use signal_command::host::library::{Api, Handle};
 
-use super::events::{self, DIFFERENT, Owned};
+use super::events::{self, DIFFERENT, Payload};
 use super::{Case, Entry, LIBRARY, LINEAR, Made, each, entry};
 
 /// A factor set that reads one book level, and one that reads ten.
 const LEVELS: [(&str, &str); 2] = [("test0000", "1 level"), ("market", "10 levels")];
+const TIMING: [(bool, &str); 2] = [(true, ""), (false, ", timing off")];
 /// Longer than any signal waits while it is counted: see [`poll`].
 const LONG: Duration = Duration::from_millis(500);
 
@@ -27,27 +28,22 @@ pub fn cases() -> Vec<Entry> {
     let mut cases = Vec::new();
     for (set, levels) in LEVELS {
         for kind in EventKind::ALL {
-            let name = format!("on_data, {}, {levels}", events::word(kind));
+            let name = format!("on_data, {kind:?}, {levels}");
             cases.push(entry(name, move || on_data(lane(set), &[kind])));
         }
     }
     let linear = json!({"factors": "market", "model": LINEAR});
-    let turns = [
-        ("test0000", json!({}), &[EventKind::Depth][..]),
+    for (what, config, kinds) in [
+        ("test0000, Depth", json!({}), &[EventKind::Depth][..]),
         (
-            "market + linear",
+            "market + linear, Trade and Depth",
             linear,
             &[EventKind::Trade, EventKind::Depth],
         ),
-    ];
-    for (what, config, kinds) in turns {
-        for (timing, words) in [(true, ""), (false, ", timing off")] {
-            let kinds_words: Vec<&str> = kinds.iter().map(|&kind| events::word(kind)).collect();
-            let name = format!(
-                "on_data inline, {what}, {}{words}",
-                kinds_words.join(" and ")
-            );
+    ] {
+        for (timing, words) in TIMING {
             let config = inline(&config, timing);
+            let name = format!("on_data inline, {what}{words}");
             cases.push(entry(name, move || on_data(config.clone(), kinds)));
         }
     }
@@ -62,7 +58,7 @@ pub fn cases() -> Vec<Entry> {
         (json!({}), 2),
         (json!({"factors": "market", "model": "none"}), 15),
     ] {
-        for (timing, words) in [(true, ""), (false, ", timing off")] {
+        for (timing, words) in TIMING {
             let config = inline(&config, timing);
             let name = format!("poll, a signal of {values} values{words}");
             cases.push(entry(name, move || poll(&config)));
@@ -111,16 +107,15 @@ struct OnData {
     handle: Handle,
     /// Each kind's message type and where its events are.
     kinds: Vec<(c_int, [*const c_void; DIFFERENT])>,
-    _events: Vec<Vec<Owned>>,
+    _events: Vec<Vec<Payload>>,
 }
 
 impl OnData {
     fn new(config: &Value, kinds: &[EventKind]) -> Result<Self, String> {
-        let events: Vec<Vec<Owned>> = kinds.iter().map(|&kind| events::of(kind)).collect();
-        let address = |event: &Owned| event.bytes().as_ptr().cast();
+        let events: Vec<_> = kinds.iter().map(|&kind| events::of(kind)).collect();
         let kinds = kinds.iter().zip(&events).map(|(kind, events)| {
-            let addresses = std::array::from_fn(|number| address(&events[number]));
-            (kind.message_type(), addresses)
+            let address = |number: usize| events[number].bytes.as_ptr().cast();
+            (kind.message_type(), std::array::from_fn(address))
         });
         Ok(Self {
             handle: handle(config)?,
@@ -146,14 +141,12 @@ impl Case for OnData {
 
     fn settle(&mut self, _calls: usize) -> Result<(), String> {
         self.handle.poll_call();
+        let is_lost = |name: &str| name.starts_with("refused") || name.starts_with("dropped");
         let stats = self.handle.stats()?;
-        let lost = stats.iter().find(|(name, count)| {
-            *count > 0
-                && ["refused", "dropped"]
-                    .iter()
-                    .any(|word| name.starts_with(word))
-        });
-        match lost {
+        match stats
+            .iter()
+            .find(|(name, count)| *count > 0 && is_lost(name))
+        {
             Some((name, count)) => Err(format!("{name} is {count}; expected 0")),
             None => Ok(()),
         }

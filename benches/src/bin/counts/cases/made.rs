@@ -41,8 +41,9 @@ fn child(node: usize, side: usize, none: i64) -> i64 {
 }
 
 /// The feature of a split; 0 for a leaf.
-fn feature(tree: &Tree<f32>, node: usize) -> usize {
-    tree.features.get(node).copied().unwrap_or(0)
+fn feature(tree: &Tree<f32>, node: usize) -> i64 {
+    let feature = tree.features.get(node);
+    feature.map_or(0, |&feature| feature as i64)
 }
 
 /// As LightGBM's `save_model` writes them.
@@ -54,13 +55,8 @@ pub fn lightgbm(count: usize) -> String {
 pub fn xgboost(count: usize) -> String {
     let children = |side| -> Vec<i64> { (0..NODES).map(|node| child(node, side, -1)).collect() };
     let tree = |tree: &Tree<f32>| {
-        let conditions: Vec<f32> = tree
-            .thresholds
-            .iter()
-            .chain(&tree.leaves)
-            .copied()
-            .collect();
-        let features: Vec<usize> = (0..NODES).map(|node| feature(tree, node)).collect();
+        let conditions = [&tree.thresholds[..], &tree.leaves].concat();
+        let features: Vec<i64> = (0..NODES).map(|node| feature(tree, node)).collect();
         json!({
             "left_children": children(1),
             "right_children": children(2),
@@ -95,62 +91,35 @@ pub fn xgboost(count: usize) -> String {
 /// As an ONNX file with one `TreeEnsembleRegressor`.
 pub fn onnx(count: usize) -> Vec<u8> {
     let trees = trees(count);
-    let ints = |of: &dyn Fn(&Tree<f32>, usize, usize) -> i64, each: usize| {
-        let numbered = trees.iter().enumerate();
-        let all = numbered.flat_map(|(number, tree)| (0..each).map(move |at| of(tree, number, at)));
-        Attribute::Ints(all.collect())
+    // So many numbers of each tree.
+    let ints = |each: usize, of: &dyn Fn(usize, usize) -> i64| {
+        let all = (0..count).flat_map(|tree| (0..each).map(move |at| of(tree, at)));
+        Ints(all.collect())
     };
-    let mode = |i| {
-        if i % NODES < SPLITS {
-            "BRANCH_LEQ"
-        } else {
-            "LEAF"
-        }
-    };
+    let nodes = |of: &dyn Fn(usize, usize) -> i64| ints(NODES, of);
+    let leaves = |of: &dyn Fn(usize, usize) -> i64| ints(LEAVES, of);
+    let features = nodes(&|tree, node| feature(&trees[tree], node));
+    let modes = [["BRANCH_LEQ"; SPLITS].as_slice(), &["LEAF"; LEAVES]].concat();
     let thresholds = trees
         .iter()
-        .flat_map(|tree| tree.thresholds.iter().copied().chain([0.0; LEAVES]));
-    let leaves = trees.iter().flat_map(|tree| tree.leaves.iter().copied());
+        .map(|tree| [&tree.thresholds[..], &[0.0; LEAVES]].concat());
+    let weights = trees.iter().flat_map(|tree| tree.leaves.iter().copied());
     let attributes = [
-        ("n_targets", Attribute::Int(1)),
-        ("nodes_treeids", ints(&|_, number, _| number as i64, NODES)),
-        ("nodes_nodeids", ints(&|_, _, node| node as i64, NODES)),
-        (
-            "nodes_featureids",
-            ints(&|tree, _, node| feature(tree, node) as i64, NODES),
-        ),
-        ("nodes_values", Attribute::Floats(thresholds.collect())),
-        (
-            "nodes_modes",
-            Attribute::Texts((0..count * NODES).map(mode).collect()),
-        ),
-        (
-            "nodes_truenodeids",
-            ints(&|_, _, node| child(node, 1, 0), NODES),
-        ),
-        (
-            "nodes_falsenodeids",
-            ints(&|_, _, node| child(node, 2, 0), NODES),
-        ),
-        (
-            "target_treeids",
-            ints(&|_, number, _| number as i64, LEAVES),
-        ),
-        (
-            "target_nodeids",
-            ints(&|_, _, leaf| (SPLITS + leaf) as i64, LEAVES),
-        ),
-        ("target_ids", ints(&|_, _, _| 0, LEAVES)),
-        ("target_weights", Attribute::Floats(leaves.collect())),
+        ("n_targets", Int(1)),
+        ("nodes_treeids", nodes(&|tree, _| tree as i64)),
+        ("nodes_nodeids", nodes(&|_, node| node as i64)),
+        ("nodes_featureids", features),
+        ("nodes_values", Floats(thresholds.flatten().collect())),
+        ("nodes_modes", Texts(modes.repeat(count))),
+        ("nodes_truenodeids", nodes(&|_, node| child(node, 1, 0))),
+        ("nodes_falsenodeids", nodes(&|_, node| child(node, 2, 0))),
+        ("target_treeids", leaves(&|tree, _| tree as i64)),
+        ("target_nodeids", leaves(&|_, leaf| (SPLITS + leaf) as i64)),
+        ("target_ids", leaves(&|_, _| 0)),
+        ("target_weights", Floats(weights.collect())),
     ];
-    let node = node(
-        "ai.onnx.ml",
-        "TreeEnsembleRegressor",
-        &["x"],
-        "y",
-        &attributes,
-    );
-    model(&[node], &[])
+    let op = ("ai.onnx.ml", "TreeEnsembleRegressor");
+    model(&[node(op, &["x"], "y", &attributes)], &[])
 }
 
 /// Layers of these widths behind the factors, ReLU between them, as PyTorch
@@ -167,22 +136,15 @@ pub fn dense(widths: &[usize]) -> Vec<u8> {
         let (weight, bias) = (format!("{number}.weight"), format!("{number}.bias"));
         stored.push(tensor(&weight, &[next, width], &weights(next * width)));
         stored.push(tensor(&bias, &[next], &weights(next)));
-        let sum = if is_last {
-            "y".to_owned()
-        } else {
-            format!("gemm{number}")
+        let sum = match is_last {
+            true => "y".to_owned(),
+            false => format!("gemm{number}"),
         };
-        let transposed = [("transB", Attribute::Int(1))];
-        nodes.push(node(
-            "",
-            "Gemm",
-            &[&value, &weight, &bias],
-            &sum,
-            &transposed,
-        ));
+        let from = [value.as_str(), &weight, &bias];
+        nodes.push(node(("", "Gemm"), &from, &sum, &[("transB", Int(1))]));
         if !is_last {
             value = format!("relu{number}");
-            nodes.push(node("", "Relu", &[&sum], &value, &[]));
+            nodes.push(node(("", "Relu"), &[&sum], &value, &[]));
         }
         width = next;
     }
@@ -190,7 +152,7 @@ pub fn dense(widths: &[usize]) -> Vec<u8> {
 }
 
 /// A protobuf message; the numbers of its fields are those of `onnx.proto3`.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Message(Vec<u8>);
 
 impl Message {
@@ -208,6 +170,11 @@ impl Message {
         self.bytes(field, value.as_bytes())
     }
 
+    fn floats(self, field: u64, values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+        self.bytes(field, &bytes.collect::<Vec<_>>())
+    }
+
     fn with<'a>(self, field: u64, values: impl IntoIterator<Item = &'a Message>) -> Self {
         let values = values.into_iter();
         values.fold(self, |message, value| message.bytes(field, &value.0))
@@ -223,21 +190,10 @@ impl Message {
     }
 }
 
-fn little_endian(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect()
-}
-
 fn tensor(name: &str, dims: &[usize], values: &[f32]) -> Message {
-    let shape = dims
-        .iter()
-        .fold(Message::default(), |of, &dim| of.int(1, dim as i64));
-    shape
-        .int(2, 1)
-        .bytes(9, &little_endian(values))
-        .text(8, name)
+    let dims = dims.iter();
+    let shape = dims.fold(Message::default(), |of, &dim| of.int(1, dim as i64));
+    shape.int(2, 1).floats(9, values).text(8, name)
 }
 
 enum Attribute {
@@ -247,30 +203,31 @@ enum Attribute {
     Texts(Vec<&'static str>),
 }
 
+use Attribute::{Floats, Int, Ints, Texts};
+
+/// An operator, which has a domain and a name.
 fn node(
-    domain: &str,
-    op: &str,
+    (domain, op): (&str, &str),
     from: &[&str],
     to: &str,
     attributes: &[(&str, Attribute)],
 ) -> Message {
-    let node = from
-        .iter()
-        .fold(Message::default(), |node, name| node.text(1, name));
+    let from = from.iter();
+    let node = from.fold(Message::default(), |node, name| node.text(1, name));
     let node = node.text(2, to).text(4, op).text(7, domain);
     let attribute = |(name, value): &(&str, Attribute)| {
         let named = Message::default().text(1, name);
         match value {
-            Attribute::Int(value) => named.int(3, *value).int(20, 2),
-            Attribute::Floats(values) => named.bytes(7, &little_endian(values)).int(20, 6),
-            Attribute::Ints(values) => values
-                .iter()
-                .fold(named, |of, &value| of.int(8, value))
-                .int(20, 7),
-            Attribute::Texts(values) => values
-                .iter()
-                .fold(named, |of, value| of.text(9, value))
-                .int(20, 8),
+            Int(value) => named.int(3, *value).int(20, 2),
+            Floats(values) => named.floats(7, values).int(20, 6),
+            Ints(values) => {
+                let values = values.iter();
+                values.fold(named, |of, &value| of.int(8, value)).int(20, 7)
+            }
+            Texts(values) => {
+                let values = values.iter();
+                values.fold(named, |of, value| of.text(9, value)).int(20, 8)
+            }
         }
     };
     let attributes: Vec<Message> = attributes.iter().map(attribute).collect();

@@ -6,59 +6,54 @@ use signal::models::{LightGbm, Linear, Model, ModelError, Onnx, Registry, XgBoos
 
 use super::events::{DIFFERENT, Random};
 use super::made;
-use super::{Entry, Made, each, entry};
+use super::{Entry, each, entry};
 
 /// Values of a row: the factors of `market`.
 pub const FACTORS: usize = 15;
 /// Trees of a forest, with 32 leaves each.
 const TREES: usize = 100;
-/// Widths of the layers behind the factors.
-const SMALL: &[usize] = &[8, 2];
-const LARGE: &[usize] = &[64, 64, 2];
+
+type Parsed = Result<Box<dyn Model>, String>;
 
 pub fn cases() -> Vec<Entry> {
-    let parsed = |name: &str, parse: fn() -> Result<Box<dyn Model>, ModelError>| {
-        entry(format!("model {name}"), move || {
-            Ok(kernel(parse().map_err(|error| error.to_string())?))
-        })
+    let case = |name: &str, parse: fn() -> Parsed| {
+        entry(format!("model {name}"), move || Ok(kernel(parse()?)))
     };
     vec![
-        entry("model test0000", || builtin("test0000")),
-        entry("model none", || builtin("none")),
-        entry("model linear", || Ok(kernel(linear()?))),
-        parsed("LightGBM, 100 trees", || {
-            LightGbm::parse(made::lightgbm(TREES).as_bytes()).map(boxed)
+        case("test0000", || builtin("test0000")),
+        case("none", || builtin("none")),
+        case("linear", linear),
+        case("LightGBM, 100 trees", || {
+            boxed(LightGbm::parse(made::lightgbm(TREES).as_bytes()))
         }),
-        parsed("XGBoost, 100 trees", || {
-            XgBoost::parse(made::xgboost(TREES).as_bytes()).map(boxed)
+        case("XGBoost, 100 trees", || {
+            boxed(XgBoost::parse(made::xgboost(TREES).as_bytes()))
         }),
-        parsed("ONNX, 100 trees", || {
-            Onnx::parse(&made::onnx(TREES), &[]).map(boxed)
-        }),
-        parsed("ONNX, dense 15-8-2", || {
-            Onnx::parse(&made::dense(SMALL), &[]).map(boxed)
-        }),
-        parsed("ONNX, dense 15-64-64-2", || {
-            Onnx::parse(&made::dense(LARGE), &[]).map(boxed)
-        }),
+        case("ONNX, 100 trees", || onnx(made::onnx(TREES))),
+        case("ONNX, dense 15-8-2", || onnx(made::dense(&[8, 2]))),
+        case("ONNX, dense 15-64-64-2", || onnx(made::dense(&[64, 64, 2]))),
     ]
 }
 
-fn boxed<M: Model + 'static>(model: M) -> Box<dyn Model> {
-    Box::new(model)
+fn boxed<M: Model + 'static>(model: Result<M, ModelError>) -> Parsed {
+    match model {
+        Ok(model) => Ok(Box::new(model)),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
-fn builtin(name: &str) -> Made {
-    let make = Registry::builtin()
-        .get(name)
-        .ok_or_else(|| format!("no model {name}"))?;
-    Ok(kernel(make(&[""; FACTORS])))
+pub fn builtin(name: &str) -> Parsed {
+    let make = Registry::builtin().get(name);
+    let make = make.ok_or_else(|| format!("no model {name}"))?;
+    Ok(make(&[""; FACTORS]))
 }
 
-pub fn linear() -> Result<Box<dyn Model>, String> {
-    Linear::parse(linear_file().as_bytes())
-        .map(boxed)
-        .map_err(|error| error.to_string())
+fn onnx(file: Vec<u8>) -> Parsed {
+    boxed(Onnx::parse(&file, &[]))
+}
+
+pub fn linear() -> Parsed {
+    boxed(Linear::parse(linear_file().as_bytes()))
 }
 
 pub fn linear_file() -> String {

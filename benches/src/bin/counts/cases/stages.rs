@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use serde_json::Map;
 use signal::abi::{self, EventKind};
-use signal::factors::{self, Depth, IndexPrice, Ticker, Trade};
-use signal::messages::wire::{self, RawEvents, Wire};
-use signal::messages::{
-    Body, Ends, Event, FactorVector, InstrumentId, Meta, ModelId, Names, PairId, Prediction,
-};
-use signal::models::{self, Model};
+use signal::factors;
+use signal::messages::wire::{self, Encode, Events, RawEvents, Wire};
+use signal::messages::{Ends, Event, FactorVector, InstrumentId, Meta, ModelId, Names, Prediction};
+use signal::models::Model;
 use signal::stages::{Callback, Egress, Factor, Ingest, ModelStage, Rules, Triggers};
 
-use super::events::{self, DIFFERENT};
+use super::events::{self, DIFFERENT, Payload};
 use super::{Entry, Made, each, entry, models as kernels};
 
 const INSTRUMENTS: usize = 16;
@@ -35,13 +33,12 @@ pub fn cases() -> Vec<Entry> {
         ("IndexPrice", EventKind::IndexPrice, 1),
     ];
     for (what, kind, levels) in ingests {
-        cases.push(entry(format!("ingest, {what}"), move || {
-            Ok(ingest(kind, levels))
-        }));
+        let name = format!("ingest, {what}");
+        cases.push(entry(name, move || Ok(ingest(kind, levels))));
     }
     for set in ["test0000", "market"] {
         for kind in EventKind::ALL {
-            let name = format!("factor {set}, {}", events::word(kind));
+            let name = format!("factor {set}, {kind:?}");
             cases.push(entry(name, move || factor(set, &[kind])));
         }
     }
@@ -50,13 +47,10 @@ pub fn cases() -> Vec<Entry> {
         factor("market", &[EventKind::Trade, EventKind::Depth])
     }));
     cases.push(entry("model stage, test0000", || {
-        let make = models::Registry::builtin()
-            .get("test0000")
-            .ok_or("no model test0000")?;
-        Ok(model_stage(make(&[""; kernels::FACTORS])))
+        model_stage(kernels::builtin("test0000")?)
     }));
     cases.push(entry("model stage, linear", || {
-        Ok(model_stage(kernels::linear()?))
+        model_stage(kernels::linear()?)
     }));
     cases.push(entry("egress", || Ok(egress())));
     cases
@@ -64,8 +58,7 @@ pub fn cases() -> Vec<Entry> {
 
 fn ingest(kind: EventKind, levels: usize) -> Box<dyn super::Case> {
     let events = raw(kind, levels);
-    let names = Arc::new(Names::new(INSTRUMENTS));
-    let mut ingest = Ingest::new(levels, names, Rules::default());
+    let mut ingest = ingest_of(levels);
     each(move |number| {
         let (raw, _) = RawEvents::decode(&events[number % DIFFERENT]);
         let result = ingest.on(&raw, |event| {
@@ -75,9 +68,14 @@ fn ingest(kind: EventKind, levels: usize) -> Box<dyn super::Case> {
     })
 }
 
+fn ingest_of(levels: usize) -> Ingest {
+    let names = Arc::new(Names::new(INSTRUMENTS));
+    Ingest::new(levels, names, Rules::default())
+}
+
 /// Events as the host's thread copies them.
 fn raw(kind: EventKind, levels: usize) -> Vec<Vec<u64>> {
-    let carry = |event: &events::Owned| {
+    let carry = |event: &Payload| {
         let mut words = vec![0; wire::raw_words(levels)];
         wire::carry(&event.event(), levels, 1, 0, &mut words);
         words
@@ -123,41 +121,21 @@ fn factor(set: &str, kinds: &[EventKind]) -> Made {
 /// Events as ingest hands them on. Their numbers stay for as long as the program
 /// runs, which is not for long.
 fn checked(kind: EventKind, levels: usize) -> Vec<Event<'static>> {
-    let check = |words: Vec<u64>| {
-        let words: &'static [u64] = words.leak();
-        let (raw, _) = RawEvents::decode(words);
-        let time = raw.head.timestamp;
-        let values = raw.values;
-        let body = match kind {
-            EventKind::Depth => Body::Depth(Depth::from_values(time, &values[..4 * levels])),
-            EventKind::Ticker => Body::Ticker(Ticker::from_values(time, values)),
-            EventKind::Trade => Body::Trade(Trade::from_values(time, raw.head.side, values)),
-            EventKind::IndexPrice => Body::IndexPrice(IndexPrice { price: values[0] }),
-        };
-        let meta = match kind {
-            EventKind::IndexPrice => Meta {
-                instrument: InstrumentId::NONE,
-                ..META
-            },
-            _ => Meta {
-                timestamp: time,
-                ..META
-            },
-        };
-        Event {
-            meta,
-            pair: PairId(0),
-            ends: Ends::Event,
-            body,
-        }
+    let mut ingest = ingest_of(levels);
+    let mut check = |words: Vec<u64>| {
+        let (raw, _) = RawEvents::decode(&words);
+        let mut checked = vec![0; words.len()];
+        let result = ingest.on(&raw, |event| Events::encode(&event, 0, &mut checked));
+        assert!(result.is_ok());
+        Events::decode(checked.leak()).0
     };
-    raw(kind, levels).into_iter().map(check).collect()
+    raw(kind, levels).into_iter().map(&mut check).collect()
 }
 
-fn model_stage(model: Box<dyn Model>) -> Box<dyn super::Case> {
+fn model_stage(model: Box<dyn Model>) -> Made {
     let rows = kernels::rows();
     let mut stage = ModelStage::new(vec![model], Callback::default());
-    each(move |number| {
+    Ok(each(move |number| {
         let vector = FactorVector {
             meta: META,
             ends: Ends::Event,
@@ -170,7 +148,7 @@ fn model_stage(model: Box<dyn Model>) -> Box<dyn super::Case> {
             },
             |panic| panic!("{:?} panicked", panic.model),
         );
-    })
+    }))
 }
 
 fn egress() -> Box<dyn super::Case> {

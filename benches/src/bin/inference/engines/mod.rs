@@ -19,7 +19,7 @@ use std::path::Path;
 
 use signal::models;
 
-use crate::inputs::{FACTORS, OUTPUTS, Out, Row};
+use crate::inputs::{FACTORS, Out, Row};
 use crate::measure::Timed;
 use native::Located;
 
@@ -52,50 +52,30 @@ impl Engine {
     }
 }
 
-pub struct Group {
-    pub title: &'static str,
-    /// The model in `bench.json`.
-    pub model: &'static str,
-    /// Files and the engines that load them; the first is what the others are compared with.
-    pub files: &'static [(&'static str, &'static [Engine])],
-}
-
+const OURS: &[Engine] = &[Ours];
 const ONNX: &[Engine] = &[Ours, OnnxRuntime, Tract];
 const LIGHTGBM: &[Engine] = &[Ours, LightGbm];
 const XGBOOST: &[Engine] = &[Ours, XgBoost];
 
-/// The table, from top to bottom.
-pub const GROUPS: [Group; 6] = [
-    Group {
-        title: "linear, 15 factors",
-        model: "linear",
-        files: &[("linear.json", &[Ours]), ("linear.onnx", ONNX)],
-    },
-    Group {
-        title: "MLP 15-64-64-2, ReLU",
-        model: "mlp",
-        files: &[("mlp.onnx", ONNX)],
-    },
-    Group {
-        title: "LightGBM, 100 trees of 31 leaves",
-        model: "lightgbm-100",
-        files: &[("lightgbm-100.txt", LIGHTGBM), ("lightgbm-100.onnx", ONNX)],
-    },
-    Group {
-        title: "LightGBM, 500 trees of 31 leaves",
-        model: "lightgbm-500",
-        files: &[("lightgbm-500.txt", LIGHTGBM), ("lightgbm-500.onnx", ONNX)],
-    },
-    Group {
-        title: "XGBoost, 100 trees of 31 leaves",
-        model: "xgboost-100",
-        files: &[("xgboost-100.json", XGBOOST)],
-    },
-    Group {
-        title: "XGBoost, 500 trees of 31 leaves",
-        model: "xgboost-500",
-        files: &[("xgboost-500.json", XGBOOST)],
-    },
+const LINEAR: &str = "linear, 15 factors";
+const MLP: &str = "MLP 15-64-64-2, ReLU";
+const LIGHTGBM_100: &str = "LightGBM, 100 trees of 31 leaves";
+const LIGHTGBM_500: &str = "LightGBM, 500 trees of 31 leaves";
+const XGBOOST_100: &str = "XGBoost, 100 trees of 31 leaves";
+const XGBOOST_500: &str = "XGBoost, 500 trees of 31 leaves";
+
+/// Models, their files and the engines that load them, in the order of the table. Others are
+/// compared with the model's first.
+pub const FILES: [(&str, &str, &[Engine]); 9] = [
+    (LINEAR, "linear.json", OURS),
+    (LINEAR, "linear.onnx", ONNX),
+    (MLP, "mlp.onnx", ONNX),
+    (LIGHTGBM_100, "lightgbm-100.txt", LIGHTGBM),
+    (LIGHTGBM_100, "lightgbm-100.onnx", ONNX),
+    (LIGHTGBM_500, "lightgbm-500.txt", LIGHTGBM),
+    (LIGHTGBM_500, "lightgbm-500.onnx", ONNX),
+    (XGBOOST_100, "xgboost-100.json", XGBOOST),
+    (XGBOOST_500, "xgboost-500.json", XGBOOST),
 ];
 
 /// The engines that this machine has; an absent one says why.
@@ -116,12 +96,17 @@ impl Engines {
         [Ours, OnnxRuntime, LightGbm, XgBoost, Tract].map(|engine| (engine, of(engine)))
     }
 
-    /// Loads a model, or says why this engine does not run it.
-    pub fn load(&self, engine: Engine, file: &Path) -> Result<Box<dyn Timed>, String> {
+    /// Loads a model of so many outputs, or says why this engine does not run it.
+    pub fn load(
+        &self,
+        engine: Engine,
+        file: &Path,
+        outputs: usize,
+    ) -> Result<Box<dyn Timed>, String> {
         let library = || native::find(&self.0, engine.name()).and_then(native::open);
         match engine {
-            Ours => ours(file),
-            OnnxRuntime => onnxruntime::load(library()?, file),
+            Ours => ours(file, outputs),
+            OnnxRuntime => onnxruntime::load(library()?, file, outputs),
             LightGbm => lightgbm::load(library()?, file),
             XgBoost => xgboost::load(library()?, file),
             #[cfg(feature = "tract")]
@@ -144,13 +129,12 @@ fn locked(package: &str) -> Result<String, String> {
 }
 
 /// This crate: `Box<dyn Model>` from `models::load`, as the model stage has it.
-fn ours(file: &Path) -> Result<Box<dyn Timed>, String> {
+fn ours(file: &Path, outputs: usize) -> Result<Box<dyn Timed>, String> {
     let mut model = models::load(file, None, &[]).map_err(|error| error.to_string())?;
-    let (inputs, outputs) = (model.inputs(), model.outputs().len());
-    if inputs != FACTORS || outputs > OUTPUTS {
-        return Err(format!(
-            "{inputs} inputs and {outputs} outputs; expected {FACTORS} and at most {OUTPUTS}"
-        ));
+    let (found, expected) = ((model.inputs(), model.outputs().len()), (FACTORS, outputs));
+    if found != expected {
+        let what = "inputs and outputs";
+        return Err(format!("{found:?} {what}; expected {expected:?}"));
     }
     Ok(Box::new(move |row: &Row, out: &mut Out| {
         model.run(signal::InstrumentId(0), row, &mut out[..outputs])

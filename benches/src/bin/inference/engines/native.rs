@@ -110,21 +110,7 @@ pub fn checked(
     })
 }
 
-/// So many floats, never freed.
-#[derive(Clone, Copy)]
-pub struct Floats<const N: usize>(pub *mut f32);
-
-impl<const N: usize> Floats<N> {
-    pub fn new() -> Self {
-        Self(Box::leak(Box::new([0f32; N])).as_mut_ptr())
-    }
-
-    #[inline]
-    pub fn narrow(self, row: &[f64; N]) {
-        for (at, &value) in row.iter().enumerate() {
-            // SAFETY: there are as many floats as the row has values; nobody reads them
-            // outside the library's run.
-            unsafe { self.0.add(at).write(value as f32) };
-        }
-    }
+/// Floats whose place a library is told, never freed.
+pub fn floats<const N: usize>() -> *mut [f32; N] {
+    Box::leak(Box::new([0.0; N]))
 }

@@ -10,7 +10,7 @@ use std::ptr;
 use libloading::Library;
 use ort_sys as ort;
 
-use super::native::{self, Floats};
+use super::native;
 use crate::inputs::{FACTORS, OUTPUTS, Out, Row};
 use crate::measure::Timed;
 
@@ -31,7 +31,11 @@ fn check(api: &ort::OrtApi, status: ort::OrtStatusPtr) -> Result<(), String> {
 }
 
 /// Nothing of a session is ever released: it is used until the end.
-pub fn load(library: &'static Library, file: &Path) -> Result<Box<dyn Timed>, String> {
+pub fn load(
+    library: &'static Library,
+    file: &Path,
+    outputs: usize,
+) -> Result<Box<dyn Timed>, String> {
     // SAFETY: the type is that of `onnxruntime_c_api.h`.
     let base: unsafe extern "system" fn() -> *const ort::OrtApiBase =
         unsafe { native::function(library, "OrtGetApiBase") }?;
@@ -44,11 +48,11 @@ pub fn load(library: &'static Library, file: &Path) -> Result<Box<dyn Timed>, St
     let check = |status| check(api, status);
     let (mut environment, mut options) = (ptr::null_mut(), ptr::null_mut());
     let (mut session, mut binding) = (ptr::null_mut(), ptr::null_mut());
-    let (mut about, mut shape) = (ptr::null_mut(), ptr::null());
-    let mut dimensions = [0i64; 2];
+    let (input, output) = (native::floats::<FACTORS>(), native::floats::<OUTPUTS>());
+    let input_value = tensor(api, input.cast(), FACTORS)?;
+    let output_value = tensor(api, output.cast(), outputs)?;
     // SAFETY: every pointer is to a live local for the length of the call, and names end in a
-    // NUL; handles come from the calls before, which succeeded; `shape` borrows from `about`,
-    // which is not released.
+    // NUL; handles and values come from calls that succeeded.
     unsafe {
         let warnings = ort::OrtLoggingLevel::ORT_LOGGING_LEVEL_WARNING;
         check((api.CreateEnv)(
@@ -67,41 +71,21 @@ pub fn load(library: &'static Library, file: &Path) -> Result<Box<dyn Timed>, St
             options,
             &mut session,
         ))?;
-        check((api.SessionGetOutputTypeInfo)(session, 0, &mut about))?;
-        check((api.CastTypeInfoToTensorInfo)(about, &mut shape))?;
-        check((api.GetDimensions)(
-            shape,
-            dimensions.as_mut_ptr(),
-            dimensions.len(),
-        ))?;
         check((api.CreateIoBinding)(session, &mut binding))?;
-    }
-    // The one output, which models.py writes as [1, N].
-    let outputs = match dimensions {
-        [1, width @ 1..=2] => width as usize,
-        _ => {
-            return Err(format!(
-                "output of shape {dimensions:?}; expected [1, 1 or 2]"
-            ));
-        }
-    };
-    let (input, output) = (Floats::<FACTORS>::new(), Floats::<OUTPUTS>::new());
-    let input_value = tensor(api, input.0, FACTORS)?;
-    let output_value = tensor(api, output.0, outputs)?;
-    // SAFETY: binding and values come from calls that succeeded; names end in a NUL.
-    unsafe {
         check((api.BindInput)(binding, c"factors".as_ptr(), input_value))?;
         check((api.BindOutput)(binding, c"signal".as_ptr(), output_value))?;
     }
     Ok(Box::new(move |row: &Row, out: &mut Out| {
-        input.narrow(row);
-        // SAFETY: session and binding are live, belong together and are used by
-        // this thread alone; no options means the defaults.
-        let status = unsafe { (api.RunWithBinding)(session, ptr::null(), binding) };
-        check(status).expect("onnxruntime's run");
-        for (at, value) in out[..outputs].iter_mut().enumerate() {
-            // SAFETY: `output` holds at least `outputs` floats, just written.
-            *value = unsafe { output.0.add(at).read() }.into();
+        // SAFETY: session and binding are live, belong together and are used by this thread
+        // alone, which also touches the leaked floats between runs alone; no options means
+        // the defaults.
+        let values = unsafe {
+            input.write(row.map(|value| value as f32));
+            check((api.RunWithBinding)(session, ptr::null(), binding)).expect("onnxruntime's run");
+            output.read()
+        };
+        for (to, value) in out[..outputs].iter_mut().zip(values) {
+            *to = value.into();
         }
     }))
 }

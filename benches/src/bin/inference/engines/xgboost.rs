@@ -47,33 +47,27 @@ pub fn load(library: &'static Library, file: &Path) -> Result<Box<dyn Timed>, St
         check(proxy(&mut matrix))?;
         function::<PredictFromDense>(library, "XGBoosterPredictFromDense")?
     };
-    let input = native::Floats::<FACTORS>::new();
+    let input = native::floats::<FACTORS>();
     // The array's description as the API wants it, with its address.
     let values = format!(
         r#"{{"data": [{}, true], "shape": [1, {FACTORS}], "typestr": "<f4", "version": 3}}"#,
-        input.0 as usize
+        input as usize
     );
     let values = CString::new(values).expect("no NUL");
-    Ok(Box::new(move |row: &Row, out: &mut Out| {
-        input.narrow(row);
+    Ok(Box::new(move |row: &Row, to: &mut Out| {
         let (mut shape, mut dimensions, mut result) = (ptr::null(), 0, ptr::null());
         let (values, config) = (values.as_ptr(), CONFIG.as_ptr());
+        let (shape, dimensions, out) = (&mut shape, &mut dimensions, &mut result);
         // SAFETY: the booster is live and used by this thread alone; `values`
-        // describes `input`, which is leaked; the rest are live locals.
+        // describes `input`, which is leaked and which nobody reads outside the library's
+        // prediction; the rest are live locals.
         let status = unsafe {
-            predict(
-                booster,
-                values,
-                config,
-                matrix,
-                &mut shape,
-                &mut dimensions,
-                &mut result,
-            )
+            input.write(row.map(|value| value as f32));
+            predict(booster, values, config, matrix, shape, dimensions, out)
         };
         check(status).expect("XGBoost's prediction");
         // SAFETY: a regression's prediction for one row is one float, kept by
         // the booster until its next.
-        out[0] = unsafe { result.read() }.into();
+        to[0] = unsafe { result.read() }.into();
     }))
 }
