@@ -6,8 +6,6 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::threads::Watch;
-
 /// A run is INVALID once other things had one of its cores for more than this part of
 /// its time. A p99 is read off every run: from 1 % on it is theirs, not the program's.
 pub const MOST_TAKEN: f64 = 0.01;
@@ -104,28 +102,6 @@ impl Taken {
 pub struct Judged<T> {
     pub value: T,
     pub taken: Taken,
-}
-
-/// Measures on these cores, each with its role, until they were the bench's own, `tries`
-/// times at most. `note` hears of each run, and whether it is the one that comes back.
-pub fn judged<T>(
-    cores: &[(usize, &'static str)],
-    tries: usize,
-    mut note: impl FnMut(&Taken, bool),
-    mut once: impl FnMut() -> Result<T, String>,
-) -> Result<Judged<T>, String> {
-    let mut number = 1;
-    loop {
-        let watch = Watch::begin(cores.to_vec());
-        let value = once()?;
-        let taken = watch.end();
-        let is_last = taken.is_valid() || number == tries;
-        note(&taken, is_last);
-        if is_last {
-            return Ok(Judged { value, taken });
-        }
-        number += 1;
-    }
 }
 
 /// The runs of one row, in their order.

@@ -12,6 +12,7 @@
 //! | [`drive`] | the host's thread: events in, callbacks out, the time between |
 //! | [`live`] | a handle of the library whose lanes are watched |
 //! | [`silence`] | the wait for a signal, and what is known when none comes |
+//! | [`due`] | an open load: Depths that are due at even intervals |
 //! | [`echo`] | a cache line there and back: the floor under every hop |
 //! | [`jitter`] | what the machine takes of its cores' time |
 //! | [`workload`] | configurations, the linear model, a book and a trade |
@@ -27,6 +28,7 @@ pub mod args;
 pub mod bench;
 pub mod chart;
 pub mod drive;
+pub mod due;
 pub mod echo;
 pub mod feed;
 pub mod folder;

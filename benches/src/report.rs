@@ -134,6 +134,11 @@ pub fn time(ns: f64) -> String {
     }
 }
 
+/// The last cell of a row that may have no valid run.
+pub fn mark(valid: bool) -> String {
+    if valid { "" } else { "INVALID" }.to_owned()
+}
+
 /// The median of each repetition's ratio of two medians.
 pub fn ratio(all: &[Figures], to: &[Figures]) -> f64 {
     median(all.iter().zip(to).map(|(of, to)| of.p50 / to.p50))
@@ -148,8 +153,9 @@ pub struct Goal {
     /// Percent of the limit that is to spare; below 0 it is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spare: Option<f64>,
-    #[serde(skip)]
-    pub value: f64,
+    /// What the limit is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
 }
 
 impl Goal {
@@ -159,7 +165,7 @@ impl Goal {
             goal: goal.into(),
             met,
             spare: None,
-            value: f64::NAN,
+            value: None,
         }
     }
 
@@ -189,7 +195,7 @@ impl Goal {
             goal: format!("{what}: {shown}{unit} (goal {sign} {limit}{unit})"),
             met: spare.map(|spare| spare >= 0.0),
             spare: spare.map(|spare| (100.0 * spare).round()),
-            value: value.unwrap_or(f64::NAN),
+            value,
         }
     }
 }

@@ -186,6 +186,11 @@ impl Figures {
     }
 }
 
+/// The median over the repetitions of their medians, ns.
+pub fn middle(all: &[Figures]) -> f64 {
+    median(all.iter().map(|of| of.p50))
+}
+
 /// Times a call that is shorter than the clock's step: the median over
 /// batches of a batch's mean.
 pub fn batched(stamps: &Stamps, calls: usize, mut call: impl FnMut()) -> Figures {
