@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `contenders` | the rings and channels |
-//! | `measure` | there and back, one message under way; one way, as fast as it goes |
+//! | `measure` | one way, as fast as it goes |
 
 mod contenders;
 mod measure;
@@ -15,15 +15,13 @@ use clap::Parser;
 use serde::Serialize;
 use serde_json::{Value, json};
 use signal_bench::args::{Common, positive};
-use signal_bench::bench::{self, Bench, Ended};
+use signal_bench::bench::{self, Bench, Ended, rotated};
 use signal_bench::drive::Trips;
-use signal_bench::echo;
-use signal_bench::judge::Runs;
+use signal_bench::echo::{self, RING};
 use signal_bench::report::{FIGURES, Table, figures, ratio, spread};
 use signal_bench::series::{Figures, median};
 
-use contenders::{Entry, SLOTS};
-use measure::Setting;
+use contenders::Entry;
 
 /// What one hop between two cores costs: our ring beside a cache line and other rings.
 #[derive(Debug, Parser)]
@@ -179,7 +177,7 @@ fn run(args: &Args) -> Result<Ended, String> {
     }
     let run = format!(
         "{repetitions} repetitions, each {iterations} trips and {messages} messages a contender and size;\n\
-         {SLOTS} slots; no pause hints; who is first changes each repetition"
+         {RING} slots; no pause hints; who is first changes each repetition"
     );
     let hows = sizes[0].1.iter();
     let hows: Vec<String> = hows
@@ -187,23 +185,24 @@ fn run(args: &Args) -> Result<Ended, String> {
         .collect();
     let lines = [("run", run), ("contenders", hows.join("\n"))];
     bench.header("what one hop between two cores costs", &lines);
-    let setting = Setting {
-        stamps: &bench.stamps,
-        lane: bench.lane(),
-        trips: Trips::new(iterations),
-        messages: messages as u64,
-    };
-    let mut runs = [Runs::default(), Runs::default(), Runs::default()];
-    for number in 0..repetitions {
-        for ((bytes, entries), runs) in sizes.iter().zip(&mut runs) {
-            let name = format!("{bytes} B, repetition {}", number + 1);
-            let run = bench.run(&name, || repeat(&bench, &setting, entries, number));
-            runs.0
-                .push(run.map_err(|error| format!("{bytes} B, {error}"))?);
-        }
-    }
+    let trips = Trips::new(iterations);
+    let runs = bench.in_turn(
+        repetitions,
+        &mut sizes,
+        |(bytes, _)| format!("{bytes} B, "),
+        |(bytes, entries), number| {
+            echo::around(&bench, iterations, || {
+                rotated(entries, number, |entry| {
+                    let named = |error| format!("{bytes} B, {}: {error}", entry.name);
+                    let series = entry.measured.latency(&bench, trips).map_err(named)?;
+                    let rate = entry.measured.throughput(&bench, messages as u64);
+                    Ok((series.figures(&bench.stamps), rate.map_err(named)?))
+                })
+            })
+        },
+    )?;
     // Whether all of them may be compared, before one is.
-    let shown = runs.each_ref().map(|runs| bench.shown(runs));
+    let shown: Vec<_> = runs.iter().map(|runs| bench.shown(runs)).collect();
     let mut all = Vec::new();
     for (((bytes, entries), shown), runs) in sizes.iter().zip(&shown).zip(&runs) {
         let size = Size::new(*bytes, entries, shown, &bench);
@@ -217,33 +216,10 @@ fn run(args: &Args) -> Result<Ended, String> {
         "repetitions": repetitions,
         "iterations": iterations,
         "messages": messages,
-        "slots": SLOTS,
+        "slots": RING,
         "sizes": all,
     });
     bench.end(Vec::new, result)
-}
-
-/// One size once: the line half before and half after the contenders, who take turns
-/// in being first.
-fn repeat(
-    bench: &Bench,
-    setting: &Setting,
-    entries: &[Entry],
-    number: usize,
-) -> Result<Repetition, String> {
-    echo::around(bench, setting.trips.count, || {
-        let count = entries.len();
-        let mut measured = vec![None; count];
-        for turn in 0..count {
-            let place = (number + turn) % count;
-            let entry = &entries[place];
-            let named = |error| format!("{}: {error}", entry.name);
-            let series = entry.measured.latency(setting).map_err(named)?;
-            let rate = entry.measured.throughput(setting).map_err(named)?;
-            measured[place] = Some((series.figures(setting.stamps), rate));
-        }
-        Ok(measured.into_iter().flatten().collect())
-    })
 }
 
 /// Says who is fastest, ours beside the best peer.
