@@ -159,7 +159,7 @@ impl Series {
 }
 
 /// What is reported of one measurement in one repetition, ns.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Figures {
     #[serde(rename = "p50_ns")]
     pub p50: f64,
@@ -178,10 +178,8 @@ impl Figures {
     pub fn mean(p50: f64, count: u64) -> Self {
         Self {
             p50,
-            p99: None,
-            p999: None,
-            max: None,
             count,
+            ..Self::default()
         }
     }
 }
