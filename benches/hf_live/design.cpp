@@ -109,27 +109,21 @@ public:
     std::lock_guard<std::mutex> lock(mutex_);
     std::uint64_t &position = positions_[token];
     const std::uint64_t written = written_.load(std::memory_order_relaxed);
-    if (written - position > items_.size()) {
-      missed_.fetch_add(written - items_.size() - position, std::memory_order_relaxed);
+    if (written - position > items_.size())
       position = written - items_.size();
-    }
     item = items_[position % items_.size()];
     read = ++position;
     return true;
   }
-
-  /// Items that some consumer was overtaken on.
-  std::uint64_t missed() const { return missed_.load(std::memory_order_relaxed); }
 
 private:
   std::mutex mutex_;
   std::vector<T> items_;
   std::vector<std::uint64_t> positions_;
   alignas(64) std::atomic<std::uint64_t> written_{0};
-  std::atomic<std::uint64_t> missed_{0};
 };
 
-// A bounded queue under a mutex. Full, it drops the newest item and counts it.
+// A bounded queue under a mutex. Full, it drops the newest item.
 template <typename T> class Queue {
 public:
   /// `notifies`: a consumer blocks in `wait_pop`.
@@ -139,10 +133,8 @@ public:
     {
       std::lock_guard<std::mutex> lock(mutex_);
       const std::size_t size = size_.load(std::memory_order_relaxed);
-      if (size == items_.size()) {
-        dropped_.fetch_add(1, std::memory_order_relaxed);
+      if (size == items_.size())
         return;
-      }
       items_[(first_ + size) % items_.size()] = std::move(item);
       size_.store(size + 1, std::memory_order_release);
     }
@@ -178,8 +170,6 @@ public:
     ready_.notify_all();
   }
 
-  std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
-
 private:
   // There is one consumer, so what `size_` said still holds under the lock.
   void take(T &item) {
@@ -195,7 +185,6 @@ private:
   bool closed_ = false;
   const bool notifies_;
   alignas(64) std::atomic<std::size_t> size_{0};
-  std::atomic<std::uint64_t> dropped_{0};
 };
 
 constexpr int kDepth = 101, kTrade = 103;
@@ -224,14 +213,8 @@ struct Event {
   std::shared_ptr<const void> data;
 };
 
-/// Factors on their way to the model.
-struct Vector {
-  std::string symbol;
-  std::int64_t timestamp = 0;
-  std::vector<double> factors;
-};
-
-struct Result {
+/// Factors on their way to the model, or its outputs on their way to the host.
+struct Values {
   std::string symbol;
   std::int64_t timestamp = 0;
   std::vector<double> values;
@@ -281,7 +264,7 @@ public:
 
   int poll() {
     int delivered = 0;
-    Result result;
+    Values result;
     while (results_.try_pop(result)) {
       if (callback_ != nullptr)
         callback_(result.symbol.c_str(), result.timestamp, result.values.data(),
@@ -294,10 +277,6 @@ public:
   void register_callback(hf_live_callback callback, void *user_data) {
     callback_ = callback;
     user_data_ = user_data;
-  }
-
-  std::uint64_t dropped() const {
-    return events_.missed() + vectors_.dropped() + results_.dropped();
   }
 
 private:
@@ -339,14 +318,14 @@ private:
   }
 
   void compute(const Event &event, const char (&field)[32], std::int64_t timestamp) {
-    Vector vector;
+    Values vector;
     vector.symbol = normalised(field);
     const auto next = static_cast<std::uint32_t>(instruments_.size());
     const std::uint32_t instrument = instruments_.emplace(vector.symbol, next).first->second;
     vector.timestamp = timestamp;
-    vector.factors.resize(static_cast<std::size_t>(compute_.factors));
+    vector.values.resize(static_cast<std::size_t>(compute_.factors));
     if (compute_.on_event(compute_.factor_context, instrument, event.type, event.data.get(),
-                          vector.factors.data()) == 0)
+                          vector.values.data()) == 0)
       return;
     if (settings_.model_wait == HF_LIVE_NO_THREAD)
       predict(std::move(vector));
@@ -355,7 +334,7 @@ private:
   }
 
   void model() {
-    Vector vector;
+    Values vector;
     while (!stop_.load(std::memory_order_relaxed)) {
       if (settings_.model_wait == HF_LIVE_BLOCK) {
         if (!vectors_.wait_pop(vector))
@@ -368,12 +347,12 @@ private:
     }
   }
 
-  void predict(Vector vector) {
-    Result result;
+  void predict(Values vector) {
+    Values result;
     result.symbol = std::move(vector.symbol);
     result.timestamp = vector.timestamp;
     result.values.resize(static_cast<std::size_t>(compute_.outputs));
-    compute_.run(compute_.model_context, vector.factors.data(), result.values.data());
+    compute_.run(compute_.model_context, vector.values.data(), result.values.data());
     results_.push(std::move(result));
   }
 
@@ -389,8 +368,8 @@ private:
   const hf_live_settings settings_;
   const hf_live_compute compute_;
   Broadcast<Event> events_;
-  Queue<Vector> vectors_;
-  Queue<Result> results_;
+  Queue<Values> vectors_;
+  Queue<Values> results_;
   const std::size_t token_;
   std::unordered_map<std::string, std::uint32_t> instruments_;
   hf_live_callback callback_ = nullptr;
@@ -427,7 +406,4 @@ int hf_live_poll_callbacks(void *handle) { return static_cast<Design *>(handle)-
 
 /// Joins the threads: the contexts are not used after it.
 void hf_live_destroy(void *handle) { delete static_cast<Design *>(handle); }
-
-/// Events and results that found no room.
-std::uint64_t hf_live_dropped(void *handle) { return static_cast<Design *>(handle)->dropped(); }
 }

@@ -225,11 +225,8 @@ impl Setup<'_> {
                 // At least one round introduces them.
                 let warm_up = trips.warm_up.max(2 * size);
                 let trips = Trips { warm_up, ..trips };
-                self.trips(
-                    trips,
-                    self.create(&config)?,
-                    &mut Instruments { order, depth },
-                )
+                let mut source = Instruments { order, depth };
+                self.trips(trips, self.create(&config)?, &mut source)
             }
             Axis::Burst => self.bursts(self.create(&config)?, size),
             _ => {
@@ -319,11 +316,10 @@ impl Setup<'_> {
     }
 }
 
+/// Medians by name.
 fn hops(host: &mut impl Host) -> BTreeMap<String, f64> {
     let hops = host.hops().into_iter();
-    let named = hops.map(|hop| {
-        let name = hop["hop"].as_str().unwrap_or_default().to_owned();
-        (name, hop["p50_ns"].as_f64().unwrap_or_default())
-    });
+    let named =
+        hops.filter_map(|hop| Some((hop["hop"].as_str()?.to_owned(), hop["p50_ns"].as_f64()?)));
     named.collect()
 }
