@@ -74,27 +74,12 @@ fn quick(program: &str, more: &str) -> Option<Quick> {
     let result: Value = serde_json::from_str(&text).expect("the file is JSON");
     assert!(program.ends_with(result["bench"].as_str().unwrap()));
     let machine = &result["machine"];
-    for key in [
-        "cpu",
-        "l2",
-        "instruction_set",
-        "kernel",
-        "nohz_full",
-        "load_average",
-    ] {
-        assert!(machine[key].is_string(), "machine.{key}");
-    }
-    for key in ["allowed_cores", "lane_cores", "isolated_cores", "governors"] {
-        assert!(machine[key].is_array(), "machine.{key}");
-    }
-    assert!(machine["host_core"].is_u64() && machine["tsc"]["invariant"].is_boolean());
-    assert!(result["version"].is_string() && result["preemptions"].is_i64());
-    assert!(
-        result["flags"]
-            .as_array()
-            .unwrap()
-            .contains(&"--quick".into())
-    );
+    let texts = "cpu l2 instruction_set kernel nohz_full load_average".split(' ');
+    let lists = "allowed_cores lane_cores isolated_cores governors".split(' ');
+    assert!(texts.into_iter().all(|key| machine[key].is_string()) && machine["host_core"].is_u64());
+    assert!(lists.into_iter().all(|key| machine[key].is_array()));
+    assert!(machine["tsc"]["invariant"].is_boolean() && result["version"].is_string());
+    assert!(result["preemptions"].is_i64() && result["flags"][0] == "--quick");
     let quick = Quick { out, result };
     quick.is_positive("clock_step_ns");
     // What is shown is what is written.
@@ -110,29 +95,16 @@ impl Quick {
     }
 
     /// The values at a path, in which `*` is every entry.
-    fn all(&self, path: &str) -> Vec<&Value> {
+    fn all<'a>(&'a self, path: &str) -> Vec<&'a Value> {
         let mut found = vec![&self.result];
         for part in path.split('/') {
-            let entries = |value: &'_ Value| -> Vec<String> {
-                match value {
-                    Value::Array(all) => (0..all.len()).map(|at| at.to_string()).collect(),
-                    Value::Object(all) => all.keys().cloned().collect(),
-                    _ => Vec::new(),
-                }
+            let next = |value: &'a Value| match (part, value) {
+                ("*", Value::Array(all)) => all.iter().collect(),
+                ("*", Value::Object(all)) => all.values().collect(),
+                (_, Value::Array(all)) => vec![&all[part.parse::<usize>().unwrap()]],
+                _ => vec![&value[part]],
             };
-            let next = found.into_iter().flat_map(|value| {
-                let names = if part == "*" {
-                    entries(value)
-                } else {
-                    vec![part.to_owned()]
-                };
-                let get = move |name: String| match value {
-                    Value::Array(all) => &all[name.parse::<usize>().unwrap()],
-                    _ => &value[&name],
-                };
-                names.into_iter().map(get)
-            });
-            found = next.collect();
+            found = found.into_iter().flat_map(next).collect();
         }
         assert!(!found.is_empty(), "{path}");
         found
@@ -180,17 +152,6 @@ fn tick_to_callback() {
         let Some(quick) = quick(TICK_TO_CALLBACK, &format!("--iterations 1000 {against}")) else {
             return;
         };
-        for row in [
-            "line_round_trip",
-            "on_data",
-            "empty_poll_inlined",
-            "tick_to_callback",
-            "tick_to_callback_market_linear_timing_off",
-            "inline_market_linear",
-        ] {
-            quick.is_positive(&format!("per_repetition/*/{row}/p50_ns"));
-            quick.is_positive(&format!("per_repetition/*/{row}/ratio_to_line"));
-        }
         let comparable = quick.is_comparable();
         if comparable {
             quick.is_positive("median_ratio_to_line/*");
@@ -201,6 +162,11 @@ fn tick_to_callback() {
         assert_eq!(library, library_beside().to_str().unwrap());
         if against.is_empty() {
             assert_eq!(quick.result["against"], Value::Null);
+            for figure in ["p50_ns", "ratio_to_line"] {
+                let path = format!("per_repetition/*/*/{figure}");
+                quick.is_positive(&path);
+                assert_eq!(quick.all(&path).len(), 3 * 13);
+            }
             continue;
         }
         assert_eq!(quick.result["against"]["path"], other.to_str().unwrap());
@@ -224,9 +190,8 @@ fn hop() {
     quick.is_positive("sizes/*/contenders/*/there_and_back/*/p50_ns");
     quick.is_positive("sizes/*/contenders/*/million_messages_per_s/*");
     quick.is_compared("sizes/*/contenders/*/median_ratio_to_line");
-    if quick.is_comparable() {
-        quick.is_positive("sizes/*/latency/ours_to_peer");
-        quick.is_positive("sizes/*/throughput/ours_to_peer");
+    for what in ["latency", "throughput"] {
+        quick.is_compared(&format!("sizes/*/{what}/ours_to_peer"));
     }
 }
 
@@ -235,17 +200,7 @@ fn parts() {
     let Some(quick) = quick(env!("CARGO_BIN_EXE_parts"), "--calls 1000") else {
         return;
     };
-    for part in [
-        "rdtscp",
-        "Recorder::record",
-        "callback",
-        "market: Trade",
-        "linear",
-    ] {
-        quick.says(part);
-    }
-    quick.says("500 trees");
-    quick.says("own set of 64");
+    assert_eq!(quick.all("rows/*/row").len(), 12 + 10 + 7);
     quick.is_positive("rows/*/ns");
     quick.is_positive("rows/*/calls_per_s");
 }
@@ -258,17 +213,10 @@ fn hf_live_design() {
     };
     quick.says("equal to the library's, bit by bit");
     for case in ["test0000", "market_linear"] {
-        for row in [
-            "libsignal",
-            "libsignal, apart",
-            "spin-one",
-            "spin",
-            "block",
-            "sleep",
-        ] {
-            quick.is_positive(&format!("per_repetition/*/{case}/{row}/p99_ns"));
-            quick.is_compared(&format!("times_the_library/{case}/{row}/p50"));
-        }
+        let figures = format!("per_repetition/*/{case}/*/p99_ns");
+        quick.is_positive(&figures);
+        assert_eq!(quick.all(&figures).len(), 3 * 6);
+        quick.is_compared(&format!("times_the_library/{case}/*/p50"));
     }
     if quick.is_comparable() {
         assert_eq!(quick.all("goals/*/met").len(), 4);
