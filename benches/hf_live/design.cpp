@@ -48,10 +48,7 @@ struct hf_live_settings {
   /// Cores; negative: any.
   std::int32_t tick_core;
   std::int32_t model_core;
-};
-
-/// The factor sets and the model, which are this library's own, in Rust.
-struct hf_live_compute {
+  // The factor set and the model, which are this library's own, in Rust.
   /// Used on the tick thread alone.
   void *factor_context;
   /// Takes an event; writes the factors and returns 1 if it triggers, else 0.
@@ -71,18 +68,11 @@ typedef void (*hf_live_callback)(const char *symbol, long long timestamp, const 
 namespace hf_live {
 namespace {
 
-// One producer to several consumers under a mutex: each consumer holds a token and
-// sees every item, unless it is overtaken.
+// One producer to consumers that each see every item, unless they are overtaken; under a
+// mutex. A consumer counts for itself what it has read.
 template <typename T> class Broadcast {
 public:
   explicit Broadcast(std::size_t capacity) : items_(capacity) {}
-
-  /// A token. All are handed out before the first item is pushed.
-  std::size_t add_consumer() {
-    std::lock_guard<std::mutex> lock(mutex_);
-    positions_.push_back(0);
-    return positions_.size() - 1;
-  }
 
   /// The oldest item makes room for the newest.
   void push(T item) {
@@ -96,30 +86,22 @@ public:
     }
   }
 
-  /// Whether this consumer has read everything: no lock, so that a consumer that
-  /// spins does not keep the producer out.
-  bool finished(std::uint64_t read) const {
-    return written_.load(std::memory_order_acquire) == read;
-  }
-
-  /// The token's next item. `read` is the consumer's own copy of its position.
-  bool pop(std::size_t token, std::uint64_t &read, T &item) {
-    if (finished(read))
+  /// The next item. No lock while there is none, so that a consumer that spins does not keep the
+  /// producer out.
+  bool pop(std::uint64_t &read, T &item) {
+    if (written_.load(std::memory_order_acquire) == read)
       return false;
     std::lock_guard<std::mutex> lock(mutex_);
-    std::uint64_t &position = positions_[token];
     const std::uint64_t written = written_.load(std::memory_order_relaxed);
-    if (written - position > items_.size())
-      position = written - items_.size();
-    item = items_[position % items_.size()];
-    read = ++position;
+    if (written - read > items_.size())
+      read = written - items_.size();
+    item = items_[read++ % items_.size()];
     return true;
   }
 
 private:
   std::mutex mutex_;
   std::vector<T> items_;
-  std::vector<std::uint64_t> positions_;
   alignas(64) std::atomic<std::uint64_t> written_{0};
 };
 
@@ -231,10 +213,9 @@ std::string normalised(const char (&symbol)[32]) {
 
 class Design {
 public:
-  Design(const hf_live_settings &settings, const hf_live_compute &compute)
-      : settings_(settings), compute_(compute), events_(kEvents),
-        vectors_(kVectors, settings.model_wait == HF_LIVE_BLOCK), results_(kResults, false),
-        token_(events_.add_consumer()) {
+  explicit Design(const hf_live_settings &settings)
+      : settings_(settings), events_(kEvents),
+        vectors_(kVectors, settings.model_wait == HF_LIVE_BLOCK), results_(kResults, false) {
     try {
       tick_ = std::thread([this] { tick(); });
       pin(tick_, settings.tick_core);
@@ -303,7 +284,7 @@ private:
     Event event;
     std::uint64_t read = 0;
     while (!stop_.load(std::memory_order_relaxed)) {
-      if (!events_.pop(token_, read, event)) {
+      if (!events_.pop(read, event)) {
         wait(settings_.tick_wait);
         continue;
       }
@@ -323,8 +304,8 @@ private:
     const auto next = static_cast<std::uint32_t>(instruments_.size());
     const std::uint32_t instrument = instruments_.emplace(vector.symbol, next).first->second;
     vector.timestamp = timestamp;
-    vector.values.resize(static_cast<std::size_t>(compute_.factors));
-    if (compute_.on_event(compute_.factor_context, instrument, event.type, event.data.get(),
+    vector.values.resize(static_cast<std::size_t>(settings_.factors));
+    if (settings_.on_event(settings_.factor_context, instrument, event.type, event.data.get(),
                           vector.values.data()) == 0)
       return;
     if (settings_.model_wait == HF_LIVE_NO_THREAD)
@@ -351,8 +332,8 @@ private:
     Values result;
     result.symbol = std::move(vector.symbol);
     result.timestamp = vector.timestamp;
-    result.values.resize(static_cast<std::size_t>(compute_.outputs));
-    compute_.run(compute_.model_context, vector.values.data(), result.values.data());
+    result.values.resize(static_cast<std::size_t>(settings_.outputs));
+    settings_.run(settings_.model_context, vector.values.data(), result.values.data());
     results_.push(std::move(result));
   }
 
@@ -366,11 +347,9 @@ private:
   }
 
   const hf_live_settings settings_;
-  const hf_live_compute compute_;
   Broadcast<Event> events_;
   Queue<Values> vectors_;
   Queue<Values> results_;
-  const std::size_t token_;
   std::unordered_map<std::string, std::uint32_t> instruments_;
   hf_live_callback callback_ = nullptr;
   void *user_data_ = nullptr;
@@ -386,9 +365,9 @@ using hf_live::Design;
 extern "C" {
 
 /// Null if the threads cannot be started or pinned; nothing is left behind.
-void *hf_live_create(const hf_live_settings *settings, const hf_live_compute *compute) {
+void *hf_live_create(const hf_live_settings *settings) {
   try {
-    return new Design(*settings, *compute);
+    return new Design(*settings);
   } catch (...) {
     return nullptr;
   }

@@ -61,10 +61,6 @@ struct Settings {
     model_wait: i32,
     tick_core: i32,
     model_core: i32,
-}
-
-#[repr(C)]
-struct Compute {
     factor_context: *mut c_void,
     on_event: unsafe extern "C" fn(*mut c_void, u32, i32, *const c_void, *mut f64) -> i32,
     factors: i32,
@@ -74,7 +70,7 @@ struct Compute {
 }
 
 unsafe extern "C-unwind" {
-    fn hf_live_create(settings: *const Settings, compute: *const Compute) -> *mut c_void;
+    fn hf_live_create(settings: *const Settings) -> *mut c_void;
     fn hf_live_register_callback(handle: *mut c_void, callback: Callback, user_data: *mut c_void);
     fn hf_live_on_data(handle: *mut c_void, kind: c_int, data: *const c_void);
     fn hf_live_poll_callbacks(handle: *mut c_void) -> c_int;
@@ -120,7 +116,7 @@ impl Design {
                 model.inputs()
             ));
         }
-        let outputs = model.outputs().len();
+        let outputs = model.outputs().len() as i32;
         let core = |place: usize| {
             let core = cores.get(place).or(cores.first());
             core.map_or(-1, |&core| i32::try_from(core).unwrap_or(i32::MAX))
@@ -133,36 +129,32 @@ impl Design {
                 wait
             }
         };
+        // Freed in drop, when the threads that use them have been joined.
+        let mut design = Self {
+            handle: ptr::null_mut(),
+            factors: Box::into_raw(Box::new(Factors {
+                bank,
+                levels,
+                book: [0.0; 4 * LEVELS],
+                width,
+            })),
+            prediction: Box::into_raw(Box::new(model)),
+        };
         let settings = Settings {
             tick_wait: wait(setting.tick_wait),
             model_wait: wait(setting.model_wait),
             tick_core: core(0),
             model_core: core(1),
-        };
-        // Freed in drop, when the threads that use them have been joined.
-        let factors = Box::into_raw(Box::new(Factors {
-            bank,
-            levels,
-            book: [0.0; 4 * LEVELS],
-            width,
-        }));
-        let prediction = Box::into_raw(Box::new(model));
-        let mut design = Self {
-            handle: ptr::null_mut(),
-            factors,
-            prediction,
-        };
-        let compute = Compute {
-            factor_context: factors.cast(),
+            factor_context: design.factors.cast(),
             on_event,
             factors: width as i32,
-            model_context: prediction.cast(),
+            model_context: design.prediction.cast(),
             run,
-            outputs: outputs as i32,
+            outputs,
         };
-        // SAFETY: both structs outlive the call, which copies them; the contexts live
-        // until the threads that use them have been joined, in drop.
-        design.handle = unsafe { hf_live_create(&settings, &compute) };
+        // SAFETY: the struct outlives the call, which copies it; the contexts live until the
+        // threads that use them have been joined, in drop.
+        design.handle = unsafe { hf_live_create(&settings) };
         if design.handle.is_null() {
             return Err(format!(
                 "the hf-live design cannot start or pin its threads on cores {cores:?}"
