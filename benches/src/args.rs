@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
+use crate::machine::Cores;
+use crate::workload;
+
 /// Where to measure, how often, and where the result goes.
 #[derive(Args, Clone, Debug)]
 pub struct Common {
@@ -63,6 +66,11 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// Lanes that spin, timing on.
+    pub fn config(&self, cores: &Cores) -> Value {
+        workload::config(&self.placement, self.shards, cores, true)
+    }
+
     pub fn describe(&self) -> String {
         match self.shards {
             1 => format!("placement {}", self.placement),

@@ -13,6 +13,7 @@ use signal_command::host::library::{self, Api};
 
 use crate::args::{Common, Lib};
 use crate::judge::{Judged, Runs, Tally};
+use crate::live::{self, Live};
 use crate::machine::{self, Cores};
 use crate::report::{Goal, Report, Table};
 use crate::series::Stamps;
@@ -26,6 +27,7 @@ pub struct Bench {
     name: &'static str,
     pub cores: Cores,
     pub stamps: Stamps,
+    pub libraries: Vec<Library>,
     facts: Value,
     preemptions: i64,
     json: Option<PathBuf>,
@@ -36,27 +38,18 @@ pub struct Bench {
     report: RefCell<Report>,
 }
 
+/// A `libsignal.so` that is measured.
 pub struct Library {
-    pub api: Api,
-    pub path: PathBuf,
+    /// `library`, or `against` for the one that it is measured against.
+    pub role: &'static str,
+    api: Api,
+    path: PathBuf,
 }
 
 impl Library {
-    pub fn load(lib: &Lib) -> Result<Self, String> {
-        Self::load_from(library::find(lib.lib.as_deref())?)
-    }
-
-    /// A second one, from the flag `--against`.
-    pub fn load_against(path: Option<&Path>) -> Result<Option<Self>, String> {
-        let loaded = path.map(|path| Self::load_from(path.to_owned()));
-        loaded
-            .transpose()
-            .map_err(|error| format!("--against: {error}"))
-    }
-
-    fn load_from(path: PathBuf) -> Result<Self, String> {
-        let api = Api::load(&path)?;
-        Ok(Self { api, path })
+    /// A handle of it.
+    pub fn create(&self, config: &Value) -> Result<Live, String> {
+        live::create(&self.api, config)
     }
 
     fn built(&self) -> Option<SystemTime> {
@@ -65,7 +58,7 @@ impl Library {
             .ok()
     }
 
-    pub fn describe(&self) -> String {
+    fn describe(&self) -> String {
         // A page that is made of the result does not say where this checkout lies.
         let here = env::current_dir().unwrap_or_default();
         let path = self.path.strip_prefix(here).unwrap_or(&self.path).display();
@@ -75,7 +68,7 @@ impl Library {
         format!("libsignal {version}, {path}, built {age} s ago")
     }
 
-    pub fn to_json(&self) -> Value {
+    fn to_json(&self) -> Value {
         let since = |built: SystemTime| built.duration_since(SystemTime::UNIX_EPOCH).ok();
         json!({
             "version": self.api.version(),
@@ -116,6 +109,7 @@ impl Bench {
             facts: machine::facts(&cores),
             cores,
             stamps: Stamps::default(),
+            libraries: Vec::new(),
             preemptions: machine::preemptions(),
             json: common.json.clone(),
             is_quick: common.quick,
@@ -123,6 +117,34 @@ impl Bench {
             comparable: Cell::new(true),
             report: RefCell::default(),
         })
+    }
+
+    /// Loads the library that is measured.
+    pub fn with_library(self, lib: &Lib) -> Result<Self, String> {
+        let path = library::find(lib.lib.as_deref())?;
+        self.load("library", path)
+    }
+
+    /// A second one, if the flag `--against` was given.
+    pub fn with_against(self, path: Option<&Path>) -> Result<Self, String> {
+        match path {
+            None => Ok(self),
+            Some(path) => self
+                .load("against", path.to_owned())
+                .map_err(|error| format!("--against: {error}")),
+        }
+    }
+
+    fn load(mut self, role: &'static str, path: PathBuf) -> Result<Self, String> {
+        let api = Api::load(&path)?;
+        self.libraries.push(Library { role, api, path });
+        Ok(self)
+    }
+
+    /// A handle of the library that is measured.
+    pub fn create(&self, config: &Value) -> Result<Live, String> {
+        let library = self.libraries.first().ok_or("no library was loaded")?;
+        library.create(config)
     }
 
     /// The first core that is not the host's.
@@ -145,9 +167,9 @@ impl Bench {
             "steps of {step:.1} ns; medians are interpolated within a step, p99 and p99.9 are not"
         );
         let machine = machine::describe(&self.facts);
-        let lines = lines
-            .iter()
-            .cloned()
+        let libraries = self.libraries.iter().map(|of| (of.role, of.describe()));
+        let lines = libraries
+            .chain(lines.iter().cloned())
             .chain([("timed", timed), ("clock", clock)])
             .chain(machine);
         for (name, text) in lines {
@@ -285,6 +307,9 @@ impl Bench {
                 "goals": self.compared(|| json!(report.goals)),
             });
             let mut whole = merged(whole, result);
+            for library in &self.libraries {
+                whole[library.role] = library.to_json();
+            }
             whole["report"] = json!(*report);
             write(path, &format!("{whole:#}\n"))?;
         }

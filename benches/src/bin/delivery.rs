@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde_json::{Map, Value, json};
 use signal_bench::args::{Common, Lib, positive};
-use signal_bench::bench::{self, Bench, Ended, Library};
+use signal_bench::bench::{self, Bench, Ended};
 use signal_bench::drive::{Driver, Host, Trips, hop};
 use signal_bench::folder::Folder;
 use signal_bench::report::{Table, mark};
 use signal_bench::series::{Figures, median, middle};
 use signal_bench::workload::{self, Moving};
-use signal_bench::{feed, forest, live};
+use signal_bench::{feed, forest};
 
 /// Models of growing cost, on the host's thread and on a lane, delivered from on_data and by poll.
 #[derive(Debug, Parser)]
@@ -88,8 +88,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
-    let library = Library::load(&args.lib)?;
-    let bench = Bench::start("delivery", &args.common)?;
+    let bench = Bench::start("delivery", &args.common)?.with_library(&args.lib)?;
     let iterations = args.common.or(args.iterations, 20_000, 1_000);
     let repetitions = args.common.repetitions(5);
     let run = format!(
@@ -97,11 +96,8 @@ fn run(args: &Args) -> Result<Ended, String> {
          {} ns of the host's own work for each; on_data waits {} us at most",
         args.host_work_ns, args.budget_us
     );
-    let lines = [("library", library.describe()), ("run", run)];
-    bench.header(
-        "from which cost on is a model better off on a lane?",
-        &lines,
-    );
+    let question = "from which cost on is a model better off on a lane?";
+    bench.header(question, &[("run", run)]);
     let rows = feed::rows_of_moving_books()?;
     let folder = Folder::new("delivery")?;
     let mut models = Vec::new();
@@ -123,8 +119,7 @@ fn run(args: &Args) -> Result<Ended, String> {
                 config["deliver_budget_us"] = json!(args.budget_us);
                 config["factors"] = json!("market");
                 config["model"] = model.clone();
-                let host = live::create(&library.api, &config)?;
-                let mut driver = Driver::new(host, &bench.stamps);
+                let mut driver = Driver::new(bench.create(&config)?, &bench.stamps);
                 let timed = measure(&mut driver, &bench, iterations, args.host_work_ns)?;
                 if placement == "inline" {
                     work_ns = hop(&driver.host.hops(), "model.work");
@@ -145,7 +140,6 @@ fn run(args: &Args) -> Result<Ended, String> {
     }
     show(&bench, &models, args.host_work_ns);
     let result = json!({
-        "library": library.to_json(),
         "budget_us": args.budget_us,
         "host_work_ns": args.host_work_ns,
         "burst": BURST,

@@ -16,7 +16,7 @@ use signal_bench::drive::{Driver, Host, Probe};
 use signal_bench::due::Due;
 use signal_bench::report::{Table, mark, spread, time};
 use signal_bench::series::{Figures, median, middle};
-use signal_bench::{live, workload};
+use signal_bench::workload;
 
 /// What a tick costs where events come far apart.
 #[derive(Debug, Parser)]
@@ -100,8 +100,6 @@ const FEWEST: u64 = 1_000;
 struct Setup<'a> {
     args: &'a Args,
     bench: &'a Bench,
-    library: &'a Library,
-    against: Option<&'a Library>,
     duration: Duration,
 }
 
@@ -123,9 +121,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
-    let library = Library::load(&args.lib)?;
-    let against = Library::load_against(args.against.as_deref())?;
-    let bench = Bench::start("pace", &args.common)?;
+    let bench = Bench::start("pace", &args.common)?
+        .with_library(&args.lib)?
+        .with_against(args.against.as_deref())?;
     let gaps = match args.gap.as_slice() {
         [] if args.common.quick => &[Duration::from_millis(1)],
         [] => &[10, 100, 1_000, 10_000, 100_000].map(Duration::from_micros)[..],
@@ -136,12 +134,8 @@ fn run(args: &Args) -> Result<Ended, String> {
     let setup = Setup {
         args,
         bench: &bench,
-        library: &library,
-        against: against.as_ref(),
         duration: args.common.or(args.duration, long, short),
     };
-    let mut lines = vec![("library", library.describe())];
-    lines.extend(against.iter().map(|of| ("against", of.describe())));
     let host = match args.host {
         Between::Silent => "makes no call",
         Between::Polls => "polls",
@@ -155,10 +149,10 @@ fn run(args: &Args) -> Result<Ended, String> {
         args.pollute,
         args.budget_us
     );
-    lines.push(("run", run));
-    bench.header("what does a tick cost at the market's pace?", &lines);
+    let question = "what does a tick cost at the market's pace?";
+    bench.header(question, &[("run", run)]);
     let mut ways: Vec<_> = ways().into();
-    ways.retain(|(name, _)| against.is_some() || !name.ends_with("against"));
+    ways.retain(|(way, _)| setup.library(way).is_some());
     let mut rows = Vec::new();
     for &gap in gaps {
         let runs = bench.in_turn(
@@ -181,8 +175,6 @@ fn run(args: &Args) -> Result<Ended, String> {
     }
     show(&bench, &rows);
     let result = json!({
-        "library": library.to_json(),
-        "against": against.as_ref().map(Library::to_json),
         "host": args.host,
         "others": args.others,
         "pollute_kb": args.pollute,
@@ -193,6 +185,12 @@ fn run(args: &Args) -> Result<Ended, String> {
 }
 
 impl Setup<'_> {
+    /// That a way measures; `None` without `--against`.
+    fn library(&self, way: &str) -> Option<&Library> {
+        let place = usize::from(way.ends_with("against"));
+        self.bench.libraries.get(place)
+    }
+
     /// Events at a fixed pace, each with Godzilla's calls: poll, the strategy's `on_depth`,
     /// `on_data`. The times from when each Depth was due to its callback; how many signals missed
     /// their own call, and how many came behind the last one only.
@@ -210,8 +208,8 @@ impl Setup<'_> {
         base["deliver"] = json!("on_data");
         base["deliver_budget_us"] = json!(self.args.budget_us);
         let config = merged(workload::market(base, Path::new(MODEL)), config.clone());
-        let against = self.against.filter(|_| way.ends_with("against"));
-        let host = live::create(&against.unwrap_or(self.library).api, &config)?;
+        let library = self.library(way).ok_or("no library was loaded")?;
+        let host = library.create(&config)?;
         let step = stamps.ticks(gap.as_nanos() as u64);
         let probe = Due::new(stamps, step as f64, SETTLE, total - SETTLE);
         let mut driver = Driver::with(host, probe, stamps);

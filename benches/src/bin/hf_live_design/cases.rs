@@ -5,11 +5,11 @@ use std::path::Path;
 
 use signal::models::{self, Model};
 use signal_bench::args::Subject;
-use signal_bench::bench::{Bench, Library, rotated};
+use signal_bench::bench::{Bench, rotated};
 use signal_bench::drive::{Driver, Host, Kept, Trips};
 use signal_bench::feed::Feed;
 use signal_bench::hf_live::{Design, Setting};
-use signal_bench::live::{self, Live};
+use signal_bench::live::Live;
 use signal_bench::series::Figures;
 use signal_bench::workload::{self, Moving};
 
@@ -100,7 +100,6 @@ impl Contender {
 
 pub struct Setup<'a> {
     pub bench: &'a Bench,
-    pub library: &'a Library,
     /// The design's threads', in their order.
     pub design_cores: &'a [usize],
     pub subject: &'a Subject,
@@ -110,12 +109,11 @@ pub struct Setup<'a> {
 
 impl Setup<'_> {
     fn handle(&self, case: &Case) -> Result<Live, String> {
-        let (placement, shards) = (&self.subject.placement, self.subject.shards);
-        let mut config = workload::config(placement, shards, &self.bench.cores, true);
+        let mut config = self.subject.config(&self.bench.cores);
         if case.is_market {
             config = workload::market(config, self.model);
         }
-        live::create(&self.library.api, &config)
+        self.bench.create(&config)
     }
 
     fn design(&self, case: &Case, setting: Setting) -> Result<Design, String> {

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde_json::{Map, Value, json};
 use signal_bench::args::{Common, Subject, positive};
-use signal_bench::bench::{self, Bench, Ended, Library};
+use signal_bench::bench::{self, Bench, Ended};
 use signal_bench::echo;
 use signal_bench::folder::Folder;
 use signal_bench::machine::{self, Cores};
@@ -59,8 +59,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
-    let bench = Bench::start("hf_live_design", &args.common)?;
-    let library = Library::load(&args.subject.lib)?;
+    let bench = Bench::start("hf_live_design", &args.common)?.with_library(&args.subject.lib)?;
     let design_cores = design_cores(&args.common.lane_cores, &bench.cores);
     let iterations = args.common.or(args.iterations, 100_000, 4_000);
     let repetitions = args.common.repetitions(5);
@@ -72,7 +71,6 @@ fn run(args: &Args) -> Result<Ended, String> {
     let subject = format!("{}, idle spin, timing on", args.subject.describe());
     let its_cores = format!("{design_cores:?}: the tick thread's first");
     let lines = [
-        ("library", library.describe()),
         ("libsignal", subject),
         ("its cores", its_cores),
         ("run", run),
@@ -84,7 +82,6 @@ fn run(args: &Args) -> Result<Ended, String> {
     let model = workload::linear_model(&folder)?;
     let setup = Setup {
         bench: &bench,
-        library: &library,
         design_cores: &design_cores,
         subject: &args.subject,
         model: &model,
@@ -121,7 +118,6 @@ fn run(args: &Args) -> Result<Ended, String> {
         rows.collect()
     };
     let result = json!({
-        "library": library.to_json(),
         "placement": args.subject.placement,
         "shards": args.subject.shards,
         "design_cores": design_cores,

@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 use signal_bench::args::{Common, Subject, duration, positive, rate};
-use signal_bench::bench::{self, Bench, Ended, Library};
+use signal_bench::bench::{self, Bench, Ended};
 use signal_bench::drive::Trips;
 use signal_bench::echo;
 use signal_bench::folder::Folder;
@@ -84,8 +84,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
-    let bench = Bench::start("load", &args.common)?;
-    let library = Library::load(&args.subject.lib)?;
+    let bench = Bench::start("load", &args.common)?.with_library(&args.subject.lib)?;
     let [long, short] = [500, 50].map(Duration::from_millis);
     let duration = args.common.or(args.duration, long, short);
     let trial = duration.min(Duration::from_millis(200));
@@ -104,7 +103,6 @@ fn run(args: &Args) -> Result<Ended, String> {
             .map_or("the default number of".into(), |ring| ring.to_string()),
     );
     let lines = [
-        ("library", library.describe()),
         ("subject", subject),
         (
             "run",
@@ -116,10 +114,7 @@ fn run(args: &Args) -> Result<Ended, String> {
         &lines,
     );
     let folder = Folder::new("load")?;
-    let Subject {
-        placement, shards, ..
-    } = &args.subject;
-    let mut config = workload::config(placement, *shards, &bench.cores, true);
+    let mut config = args.subject.config(&bench.cores);
     config["instruments"]["max"] = args.instruments.into();
     if let Some(ring) = args.ring {
         config["rings"] = json!({ "ingest": ring, "egress": ring });
@@ -129,7 +124,6 @@ fn run(args: &Args) -> Result<Ended, String> {
     }
     let load = Load {
         bench: &bench,
-        library: &library,
         config,
         instruments: args.instruments,
         trades: args.trades,
@@ -166,9 +160,8 @@ fn run(args: &Args) -> Result<Ended, String> {
     }
     table(&bench, &rates, &repetitions);
     let result = json!({
-        "library": library.to_json(),
-        "placement": placement,
-        "shards": shards,
+        "placement": args.subject.placement,
+        "shards": args.subject.shards,
         "set": set,
         "instruments": args.instruments,
         "trades_per_depth": args.trades,

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::Value;
 use signal::abi::{Depth, Trade};
-use signal_bench::bench::{Bench, Library};
+use signal_bench::bench::Bench;
 use signal_bench::drive::{Driver, Host, Probe};
 use signal_bench::due::Due;
-use signal_bench::live::{self, Live};
+use signal_bench::live::Live;
 use signal_bench::series::{Figures, median};
 use signal_bench::workload;
 
@@ -24,7 +24,6 @@ const SHORT_QUEUE: u64 = 16;
 
 pub struct Load<'a> {
     pub bench: &'a Bench,
-    pub library: &'a Library,
     pub config: Value,
     pub instruments: usize,
     pub trades: usize,
@@ -91,7 +90,7 @@ impl Load<'_> {
         let warm_up = measured / 10;
         let total = warm_up + measured;
         let step = stamps.ticks(1_000_000_000) as f64 / rate;
-        let handle = live::create(&self.library.api, &self.config)?;
+        let handle = self.bench.create(&self.config)?;
         let probe = Due::new(stamps, step, warm_up, measured);
         let mut driver = Driver::with(handle, probe, stamps);
         let mut books = books(self.instruments);

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use signal::abi::{Depth, HostEvent, Trade};
 use signal::{Config, Engine, Registry};
 use signal_bench::args::Subject;
-use signal_bench::bench::{Bench, Library};
+use signal_bench::bench::Bench;
 use signal_bench::chart::SCALE;
 use signal_bench::drive::{Driver, Host, Source, Trips};
 use signal_bench::feed::{self, Feed};
 use signal_bench::folder::Folder;
 use signal_bench::series::Figures;
 use signal_bench::wide::Wide;
-use signal_bench::{forest, live, workload};
+use signal_bench::{forest, workload};
 use signal_command::host::library::Callback;
 
 /// The library's hops that stand in the tables.
@@ -193,7 +193,6 @@ impl Host for InProcess {
 
 pub struct Setup<'a> {
     pub bench: &'a Bench,
-    pub library: &'a Library,
     pub subject: &'a Subject,
     pub material: &'a Material,
     /// The ring from the host, if not as by default.
@@ -205,10 +204,7 @@ impl Setup<'_> {
     /// One step, on a handle or an engine of its own.
     pub fn measure(&self, axis: Axis, size: usize) -> Result<Measured, String> {
         let (material, trips) = (self.material, Trips::new(self.iterations));
-        let Subject {
-            placement, shards, ..
-        } = self.subject;
-        let mut config = workload::config(placement, *shards, &self.bench.cores, true);
+        let mut config = self.subject.config(&self.bench.cores);
         if let Some(ring) = self.ring {
             config["rings"] = json!({ "ingest": ring });
         }
@@ -226,9 +222,9 @@ impl Setup<'_> {
                 let warm_up = trips.warm_up.max(2 * size);
                 let trips = Trips { warm_up, ..trips };
                 let mut source = Instruments { order, depth };
-                self.trips(trips, self.create(&config)?, &mut source)
+                self.trips(trips, self.bench.create(&config)?, &mut source)
             }
-            Axis::Burst => self.bursts(self.create(&config)?, size),
+            Axis::Burst => self.bursts(self.bench.create(&config)?, size),
             _ => {
                 if size > LINEAR {
                     let text = forest::lightgbm(size, &material.rows, 1);
@@ -239,7 +235,7 @@ impl Setup<'_> {
                 if size == CONSTANT {
                     config["model"] = json!("test0000");
                 }
-                self.trips(trips, self.create(&config)?, &mut self.books(true))
+                self.trips(trips, self.bench.create(&config)?, &mut self.books(true))
             }
         }
     }
@@ -249,10 +245,6 @@ impl Setup<'_> {
             books: &self.material.books,
             trades: with_trades.then(|| self.material.trades.clone()),
         }
-    }
-
-    fn create(&self, config: &Value) -> Result<live::Live, String> {
-        live::create(&self.library.api, config)
     }
 
     /// The library has no set of any width: the same engine, linked into this program.

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 use signal_bench::args::{Common, Subject, positive};
-use signal_bench::bench::{self, Bench, Ended, Library};
+use signal_bench::bench::{self, Bench, Ended};
 use signal_bench::echo;
 use signal_bench::report::{FIGURES, Table, figures, ratio};
 use signal_bench::series::{Figures, median};
@@ -46,23 +46,17 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
-    let bench = Bench::start("scale", &args.common)?;
-    let library = Library::load(&args.subject.lib)?;
+    let bench = Bench::start("scale", &args.common)?.with_library(&args.subject.lib)?;
     let repetitions = args.common.repetitions(5);
     let iterations = args.common.or(args.iterations, 40_000, 1_000);
-    let library_text = format!(
-        "{}; {}, idle spin, timing on",
-        library.describe(),
-        args.subject.describe()
-    );
+    let subject = format!("{}, idle spin, timing on", args.subject.describe());
     let run = format!(
         "{repetitions} repetitions of {iterations} trips a step, all steps in turn; the line around them"
     );
-    let lines = [("library", library_text), ("run", run)];
+    let lines = [("subject", subject), ("run", run)];
     bench.header("what a tick costs as the work grows", &lines);
     let setup = Setup {
         bench: &bench,
-        library: &library,
         subject: &args.subject,
         material: &Material::new()?,
         ring: args.ring,
@@ -83,7 +77,6 @@ fn run(args: &Args) -> Result<Ended, String> {
         axes.push(show(&bench, axis, &shown, !runs.are_invalid()));
     }
     let result = json!({
-        "library": library.to_json(),
         "placement": args.subject.placement,
         "shards": args.subject.shards,
         "ring": args.ring,

@@ -12,17 +12,15 @@ mod rows;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::ptr;
 
 use clap::Parser;
 use serde_json::{Value, json};
 use signal_bench::args::{Common, Subject, thousand};
-use signal_bench::bench::{self, Bench, Ended, Library};
+use signal_bench::bench::{self, Bench, Ended, Library, rotated};
 use signal_bench::drive::{Driver, Host, Trips};
 use signal_bench::echo::{self, RING};
 use signal_bench::folder::Folder;
 use signal_bench::judge::Runs;
-use signal_bench::live;
 use signal_bench::report::{FIGURES, Table, figures, spread};
 use signal_bench::series::{Figures, Series, batched, median, middle};
 use signal_bench::workload::{self, Moving};
@@ -57,8 +55,6 @@ struct Setting<'a> {
     subject: &'a Subject,
     model: &'a Path,
     trips: Trips,
-    library: &'a Library,
-    against: Option<&'a Library>,
 }
 
 fn main() -> ExitCode {
@@ -66,25 +62,18 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
-    let bench = Bench::start("tick_to_callback", &args.common)?;
-    let library = Library::load(&args.subject.lib)?;
-    let against = Library::load_against(args.against.as_deref())?;
+    let bench = Bench::start("tick_to_callback", &args.common)?
+        .with_library(&args.subject.lib)?
+        .with_against(args.against.as_deref())?;
     let wanted = args.common.repetitions(7);
     let iterations = args.common.or(args.iterations, 200_000, 20_000);
-    let mut lines = vec![("library", library.describe())];
-    if let Some(against) = &against {
-        let text =
-            "measured in turn with the library, case by case; the first changes each repetition";
-        lines.push(("against", format!("{}\n{text}", against.describe())));
-    }
     let run = format!(
-        "{wanted} repetitions of {iterations} trips, gap {} ns; {}, idle spin; a repetition in which\n\
-         the line changes is repeated",
+        "{wanted} repetitions of {iterations} trips, gap {} ns; {}, idle spin; case by case; which\n\
+         library is first changes each repetition; one in which the line changes is repeated",
         args.gap_ns,
         args.subject.describe()
     );
-    lines.push(("run", run));
-    bench.header("what a tick costs, through the C ABI", &lines);
+    bench.header("what a tick costs, through the C ABI", &[("run", run)]);
 
     let folder = Folder::new("tick")?;
     let model = workload::linear_model(&folder)?;
@@ -97,8 +86,6 @@ fn run(args: &Args) -> Result<Ended, String> {
             gap,
             ..Trips::new(iterations)
         },
-        library: &library,
-        against: against.as_ref(),
     };
     let (mut runs, mut moved) = (Runs::default(), 0);
     while runs.0.len() < wanted {
@@ -134,8 +121,6 @@ fn run(args: &Args) -> Result<Ended, String> {
     let last = shown.last();
     let hops = |row| last.map(|last| &last.hops[row]);
     let result = json!({
-        "library": library.to_json(),
-        "against": against.as_ref().map(Library::to_json),
         "placement": args.subject.placement,
         "shards": args.subject.shards,
         "repetitions": wanted,
@@ -182,32 +167,29 @@ impl Setting<'_> {
         };
         cross(&mut of)?;
         for case in CASES {
-            let mut both = [Some(self.library), self.against];
-            // Who goes first changes, so that what one leaves behind meets both.
-            both.rotate_left(number % 2);
-            for library in both.into_iter().flatten() {
-                if ptr::eq(library, self.library) {
-                    let hops = self.measure(case, library, &mut of.rows)?;
-                    of.hops.insert(case.0, hops);
-                } else {
-                    let measured = self.measure(case, library, &mut of.against);
-                    measured.map_err(|error| format!("--against: {error}"))?;
-                }
+            let measured = rotated(&bench.libraries, number, |library| {
+                let measured = self.measure(case, library);
+                measured.map_err(|error| format!("{}, {}: {error}", library.role, case.0))
+            });
+            let mut measured = measured?.into_iter();
+            if let Some((rows, hops)) = measured.next() {
+                of.rows.extend(rows);
+                of.hops.insert(case.0, hops);
             }
+            measured.for_each(|(rows, _)| of.against.extend(rows));
             cross(&mut of)?;
         }
         of.rows.insert(LINE, line.figures(&bench.stamps));
         Ok(of)
     }
 
-    /// Makes a handle, measures, destroys the handle: adds its rows, and returns its own hops of
-    /// the trips.
+    /// Makes a handle, measures, destroys the handle: its rows, and its own hops of the
+    /// trips.
     fn measure(
         &self,
         (row, is_inline, is_market, timing): (&'static str, bool, bool, bool),
         library: &Library,
-        rows: &mut Rows,
-    ) -> Result<Vec<Value>, String> {
+    ) -> Result<(Rows, Vec<Value>), String> {
         let (stamps, trips) = (&self.bench.stamps, self.trips);
         let inline = json!("inline");
         let (placement, shards) = match is_inline {
@@ -218,15 +200,14 @@ impl Setting<'_> {
         if is_market {
             config = workload::market(config, self.model);
         }
-        let mut driver = Driver::new(live::create(&library.api, &config)?, stamps);
+        let mut driver = Driver::new(library.create(&config)?, stamps);
         let mut source = Moving::new(is_market);
-        let named = |error| format!("{row}: {error}");
-        let (ticks, _) = driver.trips::<false>(trips, &mut source).map_err(named)?;
-        rows.insert(row, ticks.figures(stamps));
+        let (ticks, _) = driver.trips::<false>(trips, &mut source)?;
+        let mut rows = Rows::from([(row, ticks.figures(stamps))]);
         // Before the other measurements add their ticks.
         let hops = driver.host.hops();
         if row == TICK {
-            let (_, calls) = driver.trips::<true>(trips, &mut source).map_err(named)?;
+            let (_, calls) = driver.trips::<true>(trips, &mut source)?;
             let handle = &driver.host;
             let function = batched(stamps, trips.count, || {
                 black_box(handle.poll_call());
@@ -238,7 +219,7 @@ impl Setting<'_> {
             rows.insert("empty_poll_function", function);
             rows.insert("empty_poll_inlined", inlined);
         }
-        Ok(hops)
+        Ok((rows, hops))
     }
 }
 
