@@ -132,44 +132,41 @@ impl<T> Runs<T> {
 #[derive(Default)]
 pub struct Tally {
     measured: usize,
-    /// INVALID and measured anew.
-    repeated: usize,
-    /// INVALID and left.
-    invalid: usize,
-    why: Vec<(String, Taken)>,
+    /// INVALID runs by name, and whether it is left: the others were measured anew.
+    invalid: Vec<(String, Taken, bool)>,
 }
 
 /// INVALID runs that are told of in a line each.
 const TOLD: usize = 8;
 
 impl Tally {
-    pub fn note(&mut self, name: &str, taken: &Taken, is_kept: bool) {
+    pub fn note(&mut self, name: &str, taken: &Taken, is_left: bool) {
         self.measured += 1;
-        if taken.is_valid() {
-            return;
+        if !taken.is_valid() {
+            let name = name.to_owned();
+            self.invalid.push((name, taken.clone(), is_left));
         }
-        match is_kept {
-            true => self.invalid += 1,
-            false => self.repeated += 1,
-        }
-        self.why.push((name.to_owned(), taken.clone()));
+    }
+
+    fn left(&self) -> usize {
+        self.invalid.iter().filter(|(_, _, left)| *left).count()
     }
 
     pub fn is_valid(&self) -> bool {
-        self.invalid == 0
+        self.left() == 0
     }
 
     pub fn to_json(&self) -> Value {
-        let why = self.why.iter().map(|(name, taken)| {
+        let invalid = self.invalid.iter().map(|(name, taken, _)| {
             let mut value = json!(taken);
             value["run"] = json!(name);
             value
         });
         json!({
             "measured": self.measured,
-            "measured_anew": self.repeated,
-            "invalid": self.invalid,
-            "invalid_runs": why.collect::<Vec<_>>(),
+            "measured_anew": self.invalid.len() - self.left(),
+            "invalid": self.left(),
+            "invalid_runs": invalid.collect::<Vec<_>>(),
             "most_taken": MOST_TAKEN,
         })
     }
@@ -182,14 +179,14 @@ impl fmt::Display for Tally {
             "{} runs: {} INVALID and in no comparison, {} INVALID and measured anew (something else had \
              one of the cores for more than {:.0} % of the time)",
             self.measured,
-            self.invalid,
-            self.repeated,
+            self.left(),
+            self.invalid.len() - self.left(),
             100.0 * MOST_TAKEN
         )?;
-        for (name, taken) in self.why.iter().take(TOLD) {
+        for (name, taken, _) in self.invalid.iter().take(TOLD) {
             write!(f, "\n  {name}: {}", taken.why().unwrap_or_default())?;
         }
-        match self.why.len().saturating_sub(TOLD) {
+        match self.invalid.len().saturating_sub(TOLD) {
             0 => Ok(()),
             more => write!(f, "\n  and {more} more"),
         }

@@ -171,28 +171,26 @@ impl Goal {
 
     /// At most so much; `value` is none where it was not measured or may not be judged.
     pub fn at_most(what: &str, value: Option<f64>, most: f64, unit: &str) -> Self {
-        let spare = |value: f64| 1.0 - value / most;
-        Self::limited(what, value, "<=", most, unit, spare)
+        let spare = value.map(|value| 1.0 - value / most);
+        Self::limited(what, value, format!("<= {most}"), unit, spare)
     }
 
     /// At least so much.
     pub fn at_least(what: &str, value: Option<f64>, least: f64, unit: &str) -> Self {
-        let spare = |value: f64| value / least - 1.0;
-        Self::limited(what, value, ">=", least, unit, spare)
+        let spare = value.map(|value| value / least - 1.0);
+        Self::limited(what, value, format!(">= {least}"), unit, spare)
     }
 
     fn limited(
         what: &str,
         value: Option<f64>,
-        sign: &str,
-        limit: f64,
+        limit: String,
         unit: &str,
-        spare: impl Fn(f64) -> f64,
+        spare: Option<f64>,
     ) -> Self {
         let shown = value.map_or("-".to_owned(), |value| format!("{value:.2}"));
-        let spare = value.map(spare);
         Self {
-            goal: format!("{what}: {shown}{unit} (goal {sign} {limit}{unit})"),
+            goal: format!("{what}: {shown}{unit} (goal {limit}{unit})"),
             met: spare.map(|spare| spare >= 0.0),
             spare: spare.map(|spare| (100.0 * spare).round()),
             value,

@@ -258,19 +258,9 @@ impl Setup<'_> {
 }
 
 fn show(bench: &Bench, rows: &[Row]) {
-    let columns = [
-        "way",
-        "median",
-        "min .. max",
-        "p99",
-        "max",
-        "count",
-        "late",
-        "left behind",
-        "x warm off",
-        "",
-    ];
-    let mut table = Table::new("a Depth every", columns);
+    let columns =
+        "way | median | min .. max | p99 | max | count | late | left behind | x warm off | ";
+    let mut table = Table::new("a Depth every", columns.split(" | "));
     for row in rows {
         let all = &row.tick_to_callback;
         let count: u64 = all.iter().map(|of| of.count).sum();

@@ -70,61 +70,23 @@ impl<const W: usize> Rx<W> for InPlace<Poller<W>> {
     }
 }
 
+type Latency = dyn Fn(&Bench, Trips) -> Result<Series, String>;
+type Throughput = dyn Fn(&Bench, u64) -> Result<f64, String>;
+
 /// A contender, whose measurements are compiled for it alone.
 pub struct Entry {
     pub name: &'static str,
     pub how: &'static str,
-    pub measured: Box<dyn Measured>,
+    pub latency: Box<Latency>,
+    pub throughput: Box<Throughput>,
+    #[cfg(test)]
+    holds_its_messages: Box<dyn Fn()>,
 }
 
 impl Entry {
     /// Whether it is the library's own, not a peer.
     pub fn is_ours(&self) -> bool {
         self.name.starts_with("ours")
-    }
-}
-
-pub trait Measured {
-    fn latency(&self, bench: &Bench, trips: Trips) -> Result<Series, String>;
-    fn throughput(&self, bench: &Bench, messages: u64) -> Result<f64, String>;
-    #[cfg(test)]
-    fn holds_its_messages(&self, name: &str);
-}
-
-struct Made<const W: usize, T, R>(fn() -> (T, R));
-
-impl<const W: usize, T: Tx<W>, R: Rx<W>> Measured for Made<W, T, R> {
-    fn latency(&self, bench: &Bench, trips: Trips) -> Result<Series, String> {
-        echo::there_and_back(bench, trips, (self.0)(), (self.0)())
-    }
-
-    fn throughput(&self, bench: &Bench, messages: u64) -> Result<f64, String> {
-        measure::throughput(&bench.stamps, bench.lane(), messages, (self.0)())
-    }
-
-    /// Takes exactly `RING` messages, gives them back whole and in order.
-    #[cfg(test)]
-    fn holds_its_messages(&self, name: &str) {
-        let (mut tx, mut rx) = (self.0)();
-        for round in 0..3 {
-            let message = |place: usize| [(round * RING + place) as u64; W];
-            for place in 0..RING {
-                assert!(tx(&message(place)), "{name} {place}");
-            }
-            assert!(!tx(&[0; W]), "{name} is full");
-            for place in 0..RING / 2 {
-                let got = rx.try_receive(|message| *message);
-                assert_eq!(got, Some(message(place)), "{name}");
-            }
-            let mut next = RING / 2;
-            while rx.drain(|got| {
-                assert_eq!(*got, message(next), "{name}");
-                next += 1;
-            }) > 0
-            {}
-            assert_eq!(next, RING, "{name}");
-            assert_eq!(rx.try_receive(|_| ()), None, "{name} is empty");
-        }
     }
 }
 
@@ -136,7 +98,12 @@ fn entry<const W: usize, T: Tx<W>, R: Rx<W>>(
     Entry {
         name,
         how,
-        measured: Box::new(Made(make)),
+        latency: Box::new(move |bench, trips| echo::there_and_back(bench, trips, make(), make())),
+        throughput: Box::new(move |bench, messages| {
+            measure::throughput(&bench.stamps, bench.lane(), messages, make())
+        }),
+        #[cfg(test)]
+        holds_its_messages: Box::new(move || tests::holds_its_messages(name, make())),
     }
 }
 
@@ -228,9 +195,40 @@ pub fn all<const W: usize>() -> Vec<Entry> {
     ]
 }
 
-#[test]
-fn every_contender_holds_its_messages() {
-    for entry in all::<8>().iter().chain(&all::<56>()) {
-        entry.measured.holds_its_messages(entry.name);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes exactly `RING` messages, gives them back whole and in order.
+    pub fn holds_its_messages<const W: usize>(
+        name: &str,
+        (mut tx, mut rx): (impl Tx<W>, impl Rx<W>),
+    ) {
+        for round in 0..3 {
+            let message = |place: usize| [(round * RING + place) as u64; W];
+            for place in 0..RING {
+                assert!(tx(&message(place)), "{name} {place}");
+            }
+            assert!(!tx(&[0; W]), "{name} is full");
+            for place in 0..RING / 2 {
+                let got = rx.try_receive(|message| *message);
+                assert_eq!(got, Some(message(place)), "{name}");
+            }
+            let mut next = RING / 2;
+            let check = |got: &[u64; W], next: &mut usize| {
+                assert_eq!(*got, message(*next), "{name}");
+                *next += 1;
+            };
+            while rx.drain(|got| check(got, &mut next)) > 0 {}
+            assert_eq!(next, RING, "{name}");
+            assert_eq!(rx.try_receive(|_| ()), None, "{name} is empty");
+        }
+    }
+
+    #[test]
+    fn every_contender_holds_its_messages() {
+        for entry in all::<8>().iter().chain(&all::<56>()) {
+            (entry.holds_its_messages)();
+        }
     }
 }

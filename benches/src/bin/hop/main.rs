@@ -140,19 +140,13 @@ impl Size {
         let invalid = if is_invalid { ", INVALID" } else { "" };
         let title = format!("{} B, there and back{invalid}", self.bytes);
         let mut table = Table::new(&title, FIGURES.into_iter().chain(["M msg/s", "min .. max"]));
-        let none = ["-".to_owned(), String::new()];
-        table.row(
-            "line, no message",
-            figures(&self.line, &self.line).into_iter().chain(none),
-        );
+        let mut row = |name, all: &[Figures], rates: &[f64]| {
+            let rates = spread(rates.iter().copied(), 1);
+            table.row(name, figures(all, &self.line).into_iter().chain(rates));
+        };
+        row("line, no message", &self.line, &[]);
         for of in &self.contenders {
-            let rates = spread(of.million_messages_per_s.iter().copied(), 1);
-            table.row(
-                of.name,
-                figures(&of.there_and_back, &self.line)
-                    .into_iter()
-                    .chain(rates),
-            );
+            row(of.name, &of.there_and_back, &of.million_messages_per_s);
         }
         table
     }
@@ -194,8 +188,8 @@ fn run(args: &Args) -> Result<Ended, String> {
             echo::around(&bench, iterations, || {
                 rotated(entries, number, |entry| {
                     let named = |error| format!("{bytes} B, {}: {error}", entry.name);
-                    let series = entry.measured.latency(&bench, trips).map_err(named)?;
-                    let rate = entry.measured.throughput(&bench, messages as u64);
+                    let series = (entry.latency)(&bench, trips).map_err(named)?;
+                    let rate = (entry.throughput)(&bench, messages as u64);
                     Ok((series.figures(&bench.stamps), rate.map_err(named)?))
                 })
             })
@@ -228,24 +222,19 @@ fn verdicts(bench: &Bench, sizes: &[Size]) {
         let better = if less { "less" } else { "more" };
         bench.say(format!("{what}, ours / best peer ({better} is better):"));
         for size in sizes {
-            let verdict = if less {
-                &size.latency
-            } else {
-                &size.throughput
+            let verdicts = [&size.throughput, &size.latency];
+            let words = match verdicts[usize::from(less)] {
+                None => "no peer was measured".to_owned(),
+                Some(of) => format!(
+                    "{} / {} = {:.3} ({:.3} .. {:.3}): {}",
+                    of.ours,
+                    of.best_peer,
+                    of.ours_to_peer,
+                    of.min,
+                    of.max,
+                    of.words(less)
+                ),
             };
-            let words = verdict
-                .as_ref()
-                .map_or("no peer was measured".to_owned(), |of| {
-                    format!(
-                        "{} / {} = {:.3} ({:.3} .. {:.3}): {}",
-                        of.ours,
-                        of.best_peer,
-                        of.ours_to_peer,
-                        of.min,
-                        of.max,
-                        of.words(less)
-                    )
-                });
             bench.say(format!("  {:>4} B  {words}", size.bytes));
         }
     }

@@ -93,21 +93,9 @@ pub fn table(bench: &Bench, rates: &Rates, repetitions: &[Repetition]) {
             all(&|of| of.lost[place].longest_ns) / 1000.0,
         ));
     }
-    let columns = [
-        "of max",
-        "median",
-        "x line",
-        "p99",
-        "x line",
-        "window p99",
-        "x line",
-        "p99.9",
-        "max",
-        "deepest",
-        "count",
-        "verdict",
-    ];
-    let mut table = Table::new("Depths/s", columns);
+    let columns = "of max | median | x line | p99 | x line | window p99 | x line | p99.9 | max | deepest | \
+                   count | verdict";
+    let mut table = Table::new("Depths/s", columns.split(" | "));
     for (place, rate) in rates.rates.iter().enumerate() {
         let runs = rows(repetitions, place);
         let rows = runs.shown();
