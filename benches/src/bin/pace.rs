@@ -249,8 +249,8 @@ impl Setup<'_> {
             let is_late = driver.probe.calls() <= number as u64;
             late += u64::from(is_late && number >= SETTLE);
         }
-        let left_behind = total as u64 - driver.probe.calls();
         let figures = driver.probe.figures();
+        let left_behind = (total - SETTLE) as u64 - figures.count;
         // None of them is lost.
         driver.wait(total as u64)?;
         Ok((figures, late, left_behind))

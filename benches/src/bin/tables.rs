@@ -63,61 +63,55 @@ fn run(root: &Path, is_check: bool) -> Result<(), String> {
 fn made(root: &Path) -> Result<Vec<(PathBuf, String)>, String> {
     let reports = reports(&root.join("benches/results"))?;
     let mut all = vec![(root.join("benches/results/README.md"), page(&reports))];
-    let scale = reports
-        .get("scale")
-        .map_or(&[][..], |report| &report.tables);
+    let scale = reports.get("scale").ok_or("there is no scale.json")?;
     for (name, title) in SCALE {
-        let is_it = |table: &&Table| table.columns[0].starts_with(name);
-        let table = scale.iter().find(is_it);
+        let mut tables = scale.tables.iter();
+        let table = tables.find(|table| table.columns[0].starts_with(name));
         let table = table.ok_or_else(|| format!("scale.json has no table of {name}"))?;
         let file = |end: &str| root.join(format!("docs/scale/{name}.{end}"));
         all.push((file("md"), table.markdown()));
         all.push((file("svg"), draw(table, title)?));
     }
-    let docs = fs::read_dir(root.join("docs")).map_err(|error| format!("docs: {error}"))?;
-    let docs = docs.flatten().map(|entry| entry.path());
-    let docs = docs.filter(|path| path.extension().is_some_and(|end| end == "md"));
-    for path in docs.chain([root.join("README.md")]) {
-        let text =
-            fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let text =
-            filled(&text, &reports).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut pages = files(&root.join("docs"), "md")?;
+    pages.push(root.join("README.md"));
+    for path in pages {
+        let text = filled(&read(&path)?, &reports);
+        let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
         all.push((path, text));
     }
     Ok(all)
 }
 
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn files(folder: &Path, end: &str) -> Result<Vec<PathBuf>, String> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    Ok(paths
+        .filter(|path| path.extension().is_some_and(|of| of == end))
+        .collect())
+}
+
 fn reports(folder: &Path) -> Result<BTreeMap<String, Report>, String> {
-    let mut reports = BTreeMap::new();
-    let named = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    for entry in fs::read_dir(folder)
-        .map_err(|error| named(folder, &error))?
-        .flatten()
-    {
-        let path = entry.path();
-        if path.extension().is_some_and(|end| end == "json") {
-            let text = fs::read_to_string(&path).map_err(|error| named(&path, &error))?;
-            let saved: Saved = serde_json::from_str(&text).map_err(|error| named(&path, &error))?;
-            let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            reports.insert(name.into_owned(), saved.report);
-        }
-    }
-    Ok(reports)
+    let reports = files(folder, "json")?.into_iter().map(|path| {
+        let saved: Result<Saved, _> = serde_json::from_str(&read(&path)?);
+        let saved = saved.map_err(|error| format!("{}: {error}", path.display()))?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Ok((name.into_owned(), saved.report))
+    });
+    reports.collect()
 }
 
 /// What a report shows, as a block of text.
 fn block(report: &Report) -> String {
-    let mut parts: Vec<String> = report.tables.iter().map(Table::to_string).collect();
-    let lines = |lines: Vec<String>| {
-        lines
-            .iter()
-            .map(|line| format!("{}\n", line.trim_end()))
-            .collect()
+    let lines = |lines: &mut dyn Iterator<Item = String>| -> String {
+        lines.map(|line| format!("{}\n", line.trim_end())).collect()
     };
-    parts.push(lines(report.notes.clone()));
-    parts.push(lines(
-        report.goals.iter().map(ToString::to_string).collect(),
-    ));
+    let mut parts: Vec<String> = report.tables.iter().map(Table::to_string).collect();
+    parts.push(lines(&mut report.notes.iter().cloned()));
+    parts.push(lines(&mut report.goals.iter().map(ToString::to_string)));
     parts.retain(|part| !part.is_empty());
     format!("```text\n{}```\n", parts.join("\n"))
 }
