@@ -1,9 +1,5 @@
 //! The design that the library replaces beside the library, in one run. What exactly is
 //! timed: `benches/README.md`. `--help` lists the flags.
-//!
-//! | file | what |
-//! |---|---|
-//! | `cases` | factors and model; who takes part; one measurement; both compute the same |
 
 mod cases;
 

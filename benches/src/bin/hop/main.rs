@@ -240,41 +240,31 @@ fn verdicts(bench: &Bench, sizes: &[Size]) {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn contender(name: &'static str, ours: bool, rates: [f64; 3]) -> Contender {
-        Contender {
-            name,
-            how: "",
-            ours,
-            median_ratio_to_line: Value::Null,
-            there_and_back: Vec::new(),
-            million_messages_per_s: rates.into(),
-        }
-    }
-
-    #[test]
-    fn the_best_of_ours_stands_beside_the_best_peer() {
-        let all = [
-            contender("slow", true, [1.0; 3]),
-            contender("ours", true, [30.0, 20.0, 10.0]),
-            contender("peer", false, [10.0, 10.0, 40.0]),
-            contender("other", false, [9.0; 3]),
-        ];
-        let values = |of: &Contender| of.million_messages_per_s.clone();
-        let verdict = Verdict::of(&all, values, true).unwrap();
-        assert_eq!((verdict.ours, verdict.best_peer), ("ours", "peer"));
-        assert_eq!(
-            (verdict.ours_to_peer, verdict.min, verdict.max),
-            (2.0, 0.25, 3.0)
-        );
-        assert!(verdict.words(false).starts_with("no difference"));
-        let verdict = Verdict::of(&all, values, false).unwrap();
-        assert_eq!((verdict.ours, verdict.best_peer), ("slow", "other"));
-        assert_eq!(verdict.words(true), "ours is faster");
-        assert_eq!(verdict.words(false), "the peer is faster");
-        assert!(Verdict::of(&all[..2], values, true).is_none());
-    }
+#[test]
+fn the_best_of_ours_stands_beside_the_best_peer() {
+    let contender = |name, ours, rates: [f64; 3]| Contender {
+        name,
+        how: "",
+        ours,
+        median_ratio_to_line: Value::Null,
+        there_and_back: Vec::new(),
+        million_messages_per_s: rates.into(),
+    };
+    let all = [
+        contender("slow", true, [1.0; 3]),
+        contender("ours", true, [30.0, 20.0, 10.0]),
+        contender("peer", false, [10.0, 10.0, 40.0]),
+        contender("other", false, [9.0; 3]),
+    ];
+    let values = |of: &Contender| of.million_messages_per_s.clone();
+    let best = Verdict::of(&all, values, true).unwrap();
+    assert_eq!((best.ours, best.best_peer), ("ours", "peer"));
+    let ratios = (best.ours_to_peer, best.min, best.max);
+    assert_eq!(ratios, (2.0, 0.25, 3.0));
+    assert!(best.words(false).starts_with("no difference"));
+    let best = Verdict::of(&all, values, false).unwrap();
+    assert_eq!((best.ours, best.best_peer), ("slow", "other"));
+    assert_eq!(best.words(true), "ours is faster");
+    assert_eq!(best.words(false), "the peer is faster");
+    assert!(Verdict::of(&all[..2], values, true).is_none());
 }

@@ -1,9 +1,5 @@
 //! What a tick costs as the work grows: instruments, factors, bursts, models.
 //!
-//! | file | what |
-//! |---|---|
-//! | `axes` | what grows, its steps, one measurement of a step |
-//!
 //! What exactly is timed: `benches/README.md`. `--help` lists the flags.
 
 mod axes;

@@ -2,10 +2,6 @@
 //! machine asks for crossing to another core at all. Everything is measured in turn on the same
 //! two cores, repetition after repetition, so that a ratio is formed of figures from the same
 //! moment. What exactly is timed: `benches/README.md`.
-//!
-//! | file | what |
-//! |---|---|
-//! | `rows` | the rows of the table, the cases behind them, one repetition, the goals |
 
 mod rows;
 

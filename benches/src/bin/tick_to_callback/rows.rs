@@ -92,20 +92,15 @@ impl Repetition {
     }
 
     pub fn to_json(&self) -> Value {
-        let with = |figures: Option<&Figures>, name: &str, ratio: Option<f64>| {
-            let mut row = json!(figures?);
-            row[name] = json!(ratio);
-            Some(row)
+        let with = |rows: &Rows, row: &str, name: &str, ratio: Option<f64>| {
+            let mut value = json!(rows.get(row)?);
+            value[name] = json!(ratio);
+            Some(value)
         };
-        let mut all = by_row(|row| with(self.rows.get(row), "ratio_to_line", self.to_line(row)));
+        let mut all = by_row(|row| with(&self.rows, row, "ratio_to_line", self.to_line(row)));
         if !self.against.is_empty() {
-            all["against"] = by_row(|row| {
-                with(
-                    self.against.get(row),
-                    "ratio_to_library",
-                    self.to_library(row),
-                )
-            });
+            let ratio = |row: &str| self.to_library(row);
+            all["against"] = by_row(|row| with(&self.against, row, "ratio_to_library", ratio(row)));
         }
         all
     }
