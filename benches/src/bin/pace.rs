@@ -14,6 +14,7 @@ use signal_bench::args::{Common, Lib, duration, positive};
 use signal_bench::bench::{self, Bench, Ended, Library, merged};
 use signal_bench::drive::{Driver, Host, Probe};
 use signal_bench::due::Due;
+use signal_bench::live::Live;
 use signal_bench::report::{Table, mark, spread, time};
 use signal_bench::series::{Figures, median, middle};
 use signal_bench::workload;
@@ -62,31 +63,21 @@ enum Between {
     Inlined,
 }
 
-/// What is compared: a name, and the configuration beside what all have.
-fn ways() -> [(&'static str, Value); 8] {
-    [
-        ("fused", json!({"placement": "fused", "warm": "auto"})),
-        (
-            "fused, warm off",
-            json!({"placement": "fused", "warm": "off"}),
-        ),
-        (
-            "fused, poll",
-            json!({"placement": "fused", "deliver": "poll"}),
-        ),
-        ("fused, against", json!({"placement": "fused"})),
-        ("inline", json!({"placement": "inline", "warm": "auto"})),
-        (
-            "inline, warm off",
-            json!({"placement": "inline", "warm": "off"}),
-        ),
-        (
-            "inline, poll",
-            json!({"placement": "inline", "deliver": "poll"}),
-        ),
-        // A library of before does not know the key `warm`.
-        ("inline, against", json!({"placement": "inline"})),
-    ]
+/// What is compared: a name, the placement, and what is added to the configuration.
+fn ways() -> Vec<(String, &'static str, Value)> {
+    let mut ways = Vec::new();
+    for placement in ["fused", "inline"] {
+        for (end, config) in [
+            ("", json!({"warm": "auto"})),
+            (", warm off", json!({"warm": "off"})),
+            (", poll", json!({"deliver": "poll"})),
+            // A library of before does not know the key `warm`.
+            (", against", json!({})),
+        ] {
+            ways.push((format!("{placement}{end}"), placement, config));
+        }
+    }
+    ways
 }
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/models/move.onnx");
@@ -106,7 +97,7 @@ struct Setup<'a> {
 #[derive(Serialize)]
 struct Row {
     gap_ns: u64,
-    way: &'static str,
+    way: String,
     valid: bool,
     /// One a repetition.
     tick_to_callback: Vec<Figures>,
@@ -151,21 +142,28 @@ fn run(args: &Args) -> Result<Ended, String> {
     );
     let question = "what does a tick cost at the market's pace?";
     bench.header(question, &[("run", run)]);
-    let mut ways: Vec<_> = ways().into();
-    ways.retain(|(way, _)| setup.library(way).is_some());
+    let mut ways = ways();
+    ways.retain(|(way, ..)| setup.library(way).is_some());
     let mut rows = Vec::new();
     for &gap in gaps {
         let runs = bench.in_turn(
             repetitions,
             &mut ways,
-            |(way, _)| format!("{gap:?}, {way}, "),
-            |(way, config), _| setup.measure(gap, way, config),
+            |(way, ..)| format!("{gap:?}, {way}, "),
+            |(way, placement, config), _| {
+                let mut base = workload::config(&json!(placement), 1, &bench.cores, true);
+                base["deliver"] = json!("on_data");
+                base["deliver_budget_us"] = json!(args.budget_us);
+                let config = merged(workload::market(base, Path::new(MODEL)), config.clone());
+                let library = setup.library(way).ok_or("no library was loaded")?;
+                setup.measure(gap, library.create(&config)?)
+            },
         )?;
-        rows.extend(ways.iter().zip(&runs).map(|((way, _), runs)| {
+        rows.extend(ways.iter().zip(&runs).map(|((way, ..), runs)| {
             let shown = bench.shown(runs);
             Row {
                 gap_ns: gap.as_nanos() as u64,
-                way,
+                way: way.clone(),
                 valid: !runs.are_invalid(),
                 tick_to_callback: shown.iter().map(|run| run.0).collect(),
                 late: shown.iter().map(|run| run.1).sum(),
@@ -194,22 +192,10 @@ impl Setup<'_> {
     /// Events at a fixed pace, each with Godzilla's calls: poll, the strategy's `on_depth`,
     /// `on_data`. The times from when each Depth was due to its callback; how many signals missed
     /// their own call, and how many came behind the last one only.
-    fn measure(
-        &self,
-        gap: Duration,
-        way: &str,
-        config: &Value,
-    ) -> Result<(Figures, u64, u64), String> {
+    fn measure(&self, gap: Duration, host: Live) -> Result<(Figures, u64, u64), String> {
         let stamps = &self.bench.stamps;
         let depths = (self.duration.as_secs_f64() / gap.as_secs_f64()).round() as usize;
         let total = SETTLE + depths.max(10);
-        let placement = &config["placement"];
-        let mut base = workload::config(placement, 1, &self.bench.cores, true);
-        base["deliver"] = json!("on_data");
-        base["deliver_budget_us"] = json!(self.args.budget_us);
-        let config = merged(workload::market(base, Path::new(MODEL)), config.clone());
-        let library = self.library(way).ok_or("no library was loaded")?;
-        let host = library.create(&config)?;
         let step = stamps.ticks(gap.as_nanos() as u64);
         let probe = Due::new(stamps, step as f64, SETTLE, total - SETTLE);
         let mut driver = Driver::with(host, probe, stamps);
@@ -274,7 +260,7 @@ fn show(bench: &Bench, rows: &[Row]) {
         let cold = cold.filter(|cold| cold.valid && row.valid && !row.way.ends_with("poll"));
         let ratio = cold.map(|cold| middle(all) / middle(&cold.tick_to_callback));
         let cells = [
-            row.way.to_owned(),
+            row.way.clone(),
             time(middle(all)),
             spread(all.iter().map(|of| of.p50), 0)[1].clone(),
             Some(p99)

@@ -39,7 +39,6 @@ pub const CASES: [Case; 2] = [
     },
 ];
 
-#[derive(Clone, Copy, PartialEq)]
 pub struct Contender {
     pub name: &'static str,
     /// The library has none.
@@ -50,52 +49,31 @@ pub struct Contender {
     is_apart: bool,
 }
 
-pub const LIBRARY: Contender = Contender {
-    name: "libsignal",
-    setting: None,
-    is_apart: false,
-};
-pub const LIBRARY_APART: Contender = Contender {
-    name: "libsignal, apart",
-    is_apart: true,
-    ..LIBRARY
-};
-pub const SPIN_ONE: Contender = design(Setting::SPIN_ONE, false);
+pub const ALL: [Contender; 6] = [
+    contender("libsignal", None, false),
+    contender("spin-one", Some(Setting::SPIN_ONE), false),
+    contender("spin", Some(Setting::SPIN), false),
+    contender("libsignal, apart", None, true),
+    contender("block", Some(Setting::BLOCK), true),
+    contender("sleep", Some(Setting::SLEEP), true),
+];
 /// The design's fastest: all its threads spin, on a core each where there are cores. The
 /// goals are against it.
-pub const BEST: Contender = design(Setting::SPIN, false);
-pub const SLEEP: Contender = design(Setting::SLEEP, true);
-pub const ALL: [Contender; 6] = [
-    LIBRARY,
-    SPIN_ONE,
-    BEST,
-    LIBRARY_APART,
-    design(Setting::BLOCK, true),
-    SLEEP,
-];
+pub const BEST: usize = 2;
 
-const fn design(setting: Setting, is_apart: bool) -> Contender {
+const fn contender(name: &'static str, setting: Option<Setting>, is_apart: bool) -> Contender {
     Contender {
-        name: setting.name,
-        setting: Some(setting),
+        name,
+        setting,
         is_apart,
     }
 }
 
-impl Contender {
-    /// The library's row that this one is compared with.
-    pub fn rival(self) -> Contender {
-        if self.is_apart {
-            LIBRARY_APART
-        } else {
-            LIBRARY
-        }
-    }
-
-    pub fn place(self) -> usize {
-        let found = ALL.iter().position(|&contender| contender == self);
-        found.expect("every contender is listed")
-    }
+/// The place of the library's row that the one at this place is compared with.
+pub fn rival(place: usize) -> usize {
+    let is_rival = |of: &Contender| of.setting.is_none() && of.is_apart == ALL[place].is_apart;
+    let found = ALL.iter().position(is_rival);
+    found.expect("the library has a row at each gap")
 }
 
 pub struct Setup<'a> {
@@ -132,14 +110,14 @@ impl Setup<'_> {
     pub fn repeat(&self, number: usize) -> Result<Vec<Vec<Figures>>, String> {
         let all = CASES.iter().map(|case| {
             rotated(&ALL, number, |contender| {
-                let measured = self.measure(case, *contender);
+                let measured = self.measure(case, contender);
                 measured.map_err(|error| format!("{}, {}: {error}", case.title, contender.name))
             })
         });
         all.collect()
     }
 
-    fn measure(&self, case: &Case, contender: Contender) -> Result<Figures, String> {
+    fn measure(&self, case: &Case, contender: &Contender) -> Result<Figures, String> {
         let trips = match contender.is_apart {
             true => Trips {
                 gap: self.bench.stamps.ticks(GAP_NS),

@@ -16,7 +16,7 @@ use signal_bench::report::{FIGURES, Goal, Table, figures};
 use signal_bench::series::{Figures, median};
 use signal_bench::workload;
 
-use cases::{ALL, APART, BEST, CASES, Contender, GAP_NS, SLEEP, SPIN_ONE, Setup};
+use cases::{ALL, APART, BEST, CASES, GAP_NS, Setup, rival};
 
 /// Tick to callback of the design that the library replaces, beside the library.
 #[derive(Debug, Parser)]
@@ -107,9 +107,9 @@ fn run(args: &Args) -> Result<Ended, String> {
         Value::Object(value)
     };
     let compared = |case| {
-        let rows = ALL.iter().map(|&contender| {
-            let [p50, p99] = [P50, P99].map(|read| times(&shown, case, contender, read));
-            (contender.name.to_owned(), json!({"p50": p50, "p99": p99}))
+        let rows = ALL.iter().enumerate().map(|(place, of)| {
+            let [p50, p99] = [P50, P99].map(|read| times(&shown, case, place, read));
+            (of.name.to_owned(), json!({"p50": p50, "p99": p99}))
         });
         rows.collect()
     };
@@ -125,7 +125,7 @@ fn run(args: &Args) -> Result<Ended, String> {
     let goals = || {
         let goals = CASES.iter().enumerate().flat_map(|(case, of)| {
             [("the median", P50, 5.0), ("p99", P99, 20.0)].map(|(at, read, least)| {
-                let best = BEST.name;
+                let best = ALL[BEST].name;
                 let what = format!(
                     "{}: times faster than its best setting, {best}, at {at}",
                     of.title
@@ -140,13 +140,9 @@ fn run(args: &Args) -> Result<Ended, String> {
 
 /// Times the library's figure, median over the repetitions. The library's Depths come as
 /// far apart as the contender's.
-fn times(shown: &[&Repetition], case: usize, contender: Contender, read: Read) -> f64 {
-    let (theirs, ours) = (contender.place(), contender.rival().place());
-    median(
-        shown
-            .iter()
-            .map(|(_, of)| read(&of[case][theirs]) / read(&of[case][ours])),
-    )
+fn times(shown: &[&Repetition], case: usize, place: usize, read: Read) -> f64 {
+    let ratio = |(_, of): &&Repetition| read(&of[case][place]) / read(&of[case][rival(place)]);
+    median(shown.iter().map(ratio))
 }
 
 /// A table for each case, and how the design's other settings compare.
@@ -159,17 +155,11 @@ fn tables(bench: &Bench, shown: &[&Repetition]) {
     for (case, of) in CASES.iter().enumerate() {
         let columns = FIGURES.into_iter().chain(["x ours", "p99 x ours"]);
         let mut table = Table::new(of.title, columns);
-        for contender in ALL {
-            let all: Vec<Figures> = shown
-                .iter()
-                .map(|(_, of)| of[case][contender.place()])
-                .collect();
-            let ratios =
-                [P50, P99].map(|read| format!("{:.2}", times(shown, case, contender, read)));
-            table.row(
-                contender.name,
-                figures(&all, &line).into_iter().chain(ratios),
-            );
+        for (place, contender) in ALL.iter().enumerate() {
+            let all: Vec<Figures> = shown.iter().map(|(_, of)| of[case][place]).collect();
+            let ratios = [P50, P99].map(|read| format!("{:.2}", times(shown, case, place, read)));
+            let cells = figures(&all, &line).into_iter().chain(ratios);
+            table.row(contender.name, cells);
         }
         bench.show(table);
     }
@@ -177,16 +167,18 @@ fn tables(bench: &Bench, shown: &[&Repetition]) {
         return;
     }
     for (case, of) in CASES.iter().enumerate() {
-        for (what, contender) in [
-            ("its usual setting", SLEEP),
-            ("both its threads made one", SPIN_ONE),
-        ] {
+        for (place, contender) in ALL.iter().enumerate() {
+            let what = match contender.name {
+                "sleep" => "its usual setting",
+                "spin-one" => "both its threads made one",
+                _ => continue,
+            };
             bench.say(format!(
                 "{}: {:.1} times faster than {what}, {}, at the median, {:.1} times at p99",
                 of.title,
-                times(shown, case, contender, P50),
+                times(shown, case, place, P50),
                 contender.name,
-                times(shown, case, contender, P99),
+                times(shown, case, place, P99),
             ));
         }
     }
@@ -211,10 +203,10 @@ mod tests {
             _ => figures(9e6, 9e6),
         });
         let run: Repetition = (figures(50.0, 60.0), vec![row.to_vec()]);
-        let times = |contender, read| times(&[&run], 0, contender, read);
+        let times = |place, read| times(&[&run], 0, place, read);
         assert_eq!((times(BEST, P50), times(BEST, P99)), (5.0, 19.5));
-        assert_eq!(times(SLEEP, P50), 10.0);
-        assert_eq!(times(cases::LIBRARY_APART, P99), 1.0);
+        assert_eq!(times(5, P50), 10.0);
+        assert_eq!(times(3, P99), 1.0);
     }
 
     #[test]

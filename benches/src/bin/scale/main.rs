@@ -14,7 +14,7 @@ use signal_bench::echo;
 use signal_bench::report::{FIGURES, Table, figures, ratio};
 use signal_bench::series::{Figures, median};
 
-use axes::{Axis, Material, Measured, Setup};
+use axes::{Axis, Measured, Setup};
 
 /// What a tick costs as the work grows.
 #[derive(Debug, Parser)]
@@ -51,13 +51,7 @@ fn run(args: &Args) -> Result<Ended, String> {
     );
     let lines = [("subject", subject), ("run", run)];
     bench.header("what a tick costs as the work grows", &lines);
-    let setup = Setup {
-        bench: &bench,
-        subject: &args.subject,
-        material: &Material::new()?,
-        ring: args.ring,
-        iterations,
-    };
+    let setup = Setup::new(&bench, &args.subject, args.ring, iterations)?;
     let mut axes = Vec::new();
     for &axis in Axis::value_variants() {
         if !args.only.is_empty() && !args.only.contains(&axis) {
