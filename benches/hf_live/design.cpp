@@ -48,10 +48,7 @@ struct hf_live_settings {
   /// Cores; negative: any.
   std::int32_t tick_core;
   std::int32_t model_core;
-};
-
-/// The factor sets and the model, which are this library's own, in Rust.
-struct hf_live_compute {
+  // The factor set and the model, which are this library's own, in Rust.
   /// Used on the tick thread alone.
   void *factor_context;
   /// Takes an event; writes the factors and returns 1 if it triggers, else 0.
@@ -71,18 +68,11 @@ typedef void (*hf_live_callback)(const char *symbol, long long timestamp, const 
 namespace hf_live {
 namespace {
 
-// One producer to several consumers under a mutex: each consumer holds a token and
-// sees every item, unless it is overtaken.
+// One producer to consumers that each see every item, unless they are overtaken; under a
+// mutex. A consumer counts for itself what it has read.
 template <typename T> class Broadcast {
 public:
   explicit Broadcast(std::size_t capacity) : items_(capacity) {}
-
-  /// A token. All are handed out before the first item is pushed.
-  std::size_t add_consumer() {
-    std::lock_guard<std::mutex> lock(mutex_);
-    positions_.push_back(0);
-    return positions_.size() - 1;
-  }
 
   /// The oldest item makes room for the newest.
   void push(T item) {
@@ -96,40 +86,26 @@ public:
     }
   }
 
-  /// Whether this consumer has read everything: no lock, so that a consumer that
-  /// spins does not keep the producer out.
-  bool finished(std::uint64_t read) const {
-    return written_.load(std::memory_order_acquire) == read;
-  }
-
-  /// The token's next item. `read` is the consumer's own copy of its position.
-  bool pop(std::size_t token, std::uint64_t &read, T &item) {
-    if (finished(read))
+  /// The next item. No lock while there is none, so that a consumer that spins does not keep the
+  /// producer out.
+  bool pop(std::uint64_t &read, T &item) {
+    if (written_.load(std::memory_order_acquire) == read)
       return false;
     std::lock_guard<std::mutex> lock(mutex_);
-    std::uint64_t &position = positions_[token];
     const std::uint64_t written = written_.load(std::memory_order_relaxed);
-    if (written - position > items_.size()) {
-      missed_.fetch_add(written - items_.size() - position, std::memory_order_relaxed);
-      position = written - items_.size();
-    }
-    item = items_[position % items_.size()];
-    read = ++position;
+    if (written - read > items_.size())
+      read = written - items_.size();
+    item = items_[read++ % items_.size()];
     return true;
   }
-
-  /// Items that some consumer was overtaken on.
-  std::uint64_t missed() const { return missed_.load(std::memory_order_relaxed); }
 
 private:
   std::mutex mutex_;
   std::vector<T> items_;
-  std::vector<std::uint64_t> positions_;
   alignas(64) std::atomic<std::uint64_t> written_{0};
-  std::atomic<std::uint64_t> missed_{0};
 };
 
-// A bounded queue under a mutex. Full, it drops the newest item and counts it.
+// A bounded queue under a mutex. Full, it drops the newest item.
 template <typename T> class Queue {
 public:
   /// `notifies`: a consumer blocks in `wait_pop`.
@@ -139,10 +115,8 @@ public:
     {
       std::lock_guard<std::mutex> lock(mutex_);
       const std::size_t size = size_.load(std::memory_order_relaxed);
-      if (size == items_.size()) {
-        dropped_.fetch_add(1, std::memory_order_relaxed);
+      if (size == items_.size())
         return;
-      }
       items_[(first_ + size) % items_.size()] = std::move(item);
       size_.store(size + 1, std::memory_order_release);
     }
@@ -178,8 +152,6 @@ public:
     ready_.notify_all();
   }
 
-  std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
-
 private:
   // There is one consumer, so what `size_` said still holds under the lock.
   void take(T &item) {
@@ -195,7 +167,6 @@ private:
   bool closed_ = false;
   const bool notifies_;
   alignas(64) std::atomic<std::size_t> size_{0};
-  std::atomic<std::uint64_t> dropped_{0};
 };
 
 constexpr int kDepth = 101, kTrade = 103;
@@ -224,14 +195,8 @@ struct Event {
   std::shared_ptr<const void> data;
 };
 
-/// Factors on their way to the model.
-struct Vector {
-  std::string symbol;
-  std::int64_t timestamp = 0;
-  std::vector<double> factors;
-};
-
-struct Result {
+/// Factors on their way to the model, or its outputs on their way to the host.
+struct Values {
   std::string symbol;
   std::int64_t timestamp = 0;
   std::vector<double> values;
@@ -248,10 +213,9 @@ std::string normalised(const char (&symbol)[32]) {
 
 class Design {
 public:
-  Design(const hf_live_settings &settings, const hf_live_compute &compute)
-      : settings_(settings), compute_(compute), events_(kEvents),
-        vectors_(kVectors, settings.model_wait == HF_LIVE_BLOCK), results_(kResults, false),
-        token_(events_.add_consumer()) {
+  explicit Design(const hf_live_settings &settings)
+      : settings_(settings), events_(kEvents),
+        vectors_(kVectors, settings.model_wait == HF_LIVE_BLOCK), results_(kResults, false) {
     try {
       tick_ = std::thread([this] { tick(); });
       pin(tick_, settings.tick_core);
@@ -281,7 +245,7 @@ public:
 
   int poll() {
     int delivered = 0;
-    Result result;
+    Values result;
     while (results_.try_pop(result)) {
       if (callback_ != nullptr)
         callback_(result.symbol.c_str(), result.timestamp, result.values.data(),
@@ -294,10 +258,6 @@ public:
   void register_callback(hf_live_callback callback, void *user_data) {
     callback_ = callback;
     user_data_ = user_data;
-  }
-
-  std::uint64_t dropped() const {
-    return events_.missed() + vectors_.dropped() + results_.dropped();
   }
 
 private:
@@ -324,7 +284,7 @@ private:
     Event event;
     std::uint64_t read = 0;
     while (!stop_.load(std::memory_order_relaxed)) {
-      if (!events_.pop(token_, read, event)) {
+      if (!events_.pop(read, event)) {
         wait(settings_.tick_wait);
         continue;
       }
@@ -339,14 +299,14 @@ private:
   }
 
   void compute(const Event &event, const char (&field)[32], std::int64_t timestamp) {
-    Vector vector;
+    Values vector;
     vector.symbol = normalised(field);
     const auto next = static_cast<std::uint32_t>(instruments_.size());
     const std::uint32_t instrument = instruments_.emplace(vector.symbol, next).first->second;
     vector.timestamp = timestamp;
-    vector.factors.resize(static_cast<std::size_t>(compute_.factors));
-    if (compute_.on_event(compute_.factor_context, instrument, event.type, event.data.get(),
-                          vector.factors.data()) == 0)
+    vector.values.resize(static_cast<std::size_t>(settings_.factors));
+    if (settings_.on_event(settings_.factor_context, instrument, event.type, event.data.get(),
+                          vector.values.data()) == 0)
       return;
     if (settings_.model_wait == HF_LIVE_NO_THREAD)
       predict(std::move(vector));
@@ -355,7 +315,7 @@ private:
   }
 
   void model() {
-    Vector vector;
+    Values vector;
     while (!stop_.load(std::memory_order_relaxed)) {
       if (settings_.model_wait == HF_LIVE_BLOCK) {
         if (!vectors_.wait_pop(vector))
@@ -368,12 +328,12 @@ private:
     }
   }
 
-  void predict(Vector vector) {
-    Result result;
+  void predict(Values vector) {
+    Values result;
     result.symbol = std::move(vector.symbol);
     result.timestamp = vector.timestamp;
-    result.values.resize(static_cast<std::size_t>(compute_.outputs));
-    compute_.run(compute_.model_context, vector.factors.data(), result.values.data());
+    result.values.resize(static_cast<std::size_t>(settings_.outputs));
+    settings_.run(settings_.model_context, vector.values.data(), result.values.data());
     results_.push(std::move(result));
   }
 
@@ -387,11 +347,9 @@ private:
   }
 
   const hf_live_settings settings_;
-  const hf_live_compute compute_;
   Broadcast<Event> events_;
-  Queue<Vector> vectors_;
-  Queue<Result> results_;
-  const std::size_t token_;
+  Queue<Values> vectors_;
+  Queue<Values> results_;
   std::unordered_map<std::string, std::uint32_t> instruments_;
   hf_live_callback callback_ = nullptr;
   void *user_data_ = nullptr;
@@ -407,9 +365,9 @@ using hf_live::Design;
 extern "C" {
 
 /// Null if the threads cannot be started or pinned; nothing is left behind.
-void *hf_live_create(const hf_live_settings *settings, const hf_live_compute *compute) {
+void *hf_live_create(const hf_live_settings *settings) {
   try {
-    return new Design(*settings, *compute);
+    return new Design(*settings);
   } catch (...) {
     return nullptr;
   }
@@ -427,7 +385,4 @@ int hf_live_poll_callbacks(void *handle) { return static_cast<Design *>(handle)-
 
 /// Joins the threads: the contexts are not used after it.
 void hf_live_destroy(void *handle) { delete static_cast<Design *>(handle); }
-
-/// Events and results that found no room.
-std::uint64_t hf_live_dropped(void *handle) { return static_cast<Design *>(handle)->dropped(); }
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
+use crate::machine::Cores;
+use crate::workload;
+
 /// Where to measure, how often, and where the result goes.
 #[derive(Args, Clone, Debug)]
 pub struct Common {
@@ -63,23 +66,17 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// Lanes that spin, timing on.
+    pub fn config(&self, cores: &Cores) -> Value {
+        workload::config(&self.placement, self.shards, cores, true)
+    }
+
     pub fn describe(&self) -> String {
         match self.shards {
             1 => format!("placement {}", self.placement),
             shards => format!("placement {}, {shards} shards", self.placement),
         }
     }
-}
-
-/// How fast events are sent and for how long, where that is not "as fast as answers come".
-#[derive(Args, Clone, Debug)]
-pub struct Pace {
-    /// Events a second; several rates are measured one after the other
-    #[arg(long, value_name = "N[,M]", value_delimiter = ',', value_parser = rate)]
-    pub rate: Vec<u64>,
-    /// Length of one measurement, such as 500ms, 10s or 2m
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub duration: Option<Duration>,
 }
 
 pub fn positive(text: &str) -> Result<usize, String> {
@@ -99,7 +96,7 @@ fn at_least(text: &str, least: usize) -> Result<usize, String> {
 }
 
 /// Events a second; `_` between digits is read over.
-fn rate(text: &str) -> Result<u64, String> {
+pub fn rate(text: &str) -> Result<u64, String> {
     positive(&text.replace('_', "")).map(|number| number as u64)
 }
 
@@ -133,7 +130,6 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use serde_json::json;
 
     use super::*;
 
@@ -143,8 +139,10 @@ mod tests {
         common: Common,
         #[command(flatten)]
         subject: Subject,
-        #[command(flatten)]
-        pace: Pace,
+        #[arg(long, value_delimiter = ',', value_parser = rate)]
+        rate: Vec<u64>,
+        #[arg(long, value_parser = duration)]
+        duration: Option<Duration>,
     }
 
     fn parse(words: &str) -> Result<All, String> {
@@ -153,59 +151,39 @@ mod tests {
     }
 
     #[test]
-    fn every_flag_is_read() {
-        let all = parse(
-            "--host-core 3 --lane-cores 4,5 --repetitions 9 --json out.json --rate 1_000,2000 \
-             --duration 1.5s --placement [[\"ingest\"],[\"factor\",\"model\"]] --lib l.so --shards 2",
-        );
-        let All {
-            common,
-            subject,
-            pace,
-        } = all.unwrap();
-        assert_eq!(
-            (common.host_core, common.lane_cores.as_slice()),
-            (Some(3), &[4, 5][..])
-        );
-        assert_eq!(common.repetitions(7), 9);
-        assert_eq!(common.json.unwrap().to_str(), Some("out.json"));
-        assert_eq!(pace.rate, [1000, 2000]);
-        assert_eq!(pace.duration, Some(Duration::from_millis(1500)));
-        assert_eq!(subject.placement, json!([["ingest"], ["factor", "model"]]));
-        assert!(subject.describe().ends_with(", 2 shards"));
-        assert_eq!(subject.lib.lib.unwrap().to_str(), Some("l.so"));
-    }
-
-    #[test]
-    fn defaults_are_the_benchs_own_and_shorter_when_quick() {
+    fn a_flag_counts_more_than_the_benchs_default_which_is_shorter_when_quick() {
         let all = parse("").unwrap();
-        assert_eq!(
-            (all.common.repetitions(7), all.common.or(None, 20, 2)),
-            (7, 20)
-        );
+        let (full, common) = (all.common.repetitions(7), all.common);
+        assert_eq!((full, common.or(None, 20, 2)), (7, 20));
         assert_eq!(all.subject.describe(), "placement \"fused\"");
         let quick = parse("--quick").unwrap().common;
         assert_eq!((quick.repetitions(7), quick.or(None, 20, 2)), (3, 2));
         let both = parse("--quick --repetitions 1").unwrap().common;
         assert_eq!((both.repetitions(7), both.or(Some(5), 20, 2)), (1, 5));
+        let lanes = "[[\"ingest\"],[\"factor\",\"model\"]]";
+        let given = format!("--rate 1_000,2000 --duration 1.5s --placement {lanes} --shards 2");
+        let given = parse(&given).unwrap();
+        assert_eq!(given.rate, [1000, 2000]);
+        assert_eq!(given.duration, Some(Duration::from_millis(1500)));
+        let described = format!("placement {lanes}, 2 shards");
+        assert_eq!(given.subject.describe(), described);
     }
 
     #[test]
     fn what_is_wrong_names_the_flag_and_what_is_expected() {
-        for (words, flag, expected) in [
-            ("--host-core x", "--host-core", "invalid digit"),
-            ("--lane-cores 1,,2", "--lane-cores", "empty string"),
-            ("--repetitions 0", "--repetitions", "at least 1"),
-            ("--rate fast", "--rate", "whole number"),
-            ("--duration 10", "--duration", "500ms"),
-            ("--duration 0s", "--duration", "500ms"),
-            ("--duration 3x", "--duration", "500ms"),
-            ("--placement [oops", "--placement", "expected"),
-            ("--fast", "--fast", "unexpected argument"),
+        for (flag, value, expected) in [
+            ("--host-core", "x", "invalid digit"),
+            ("--lane-cores", "1,,2", "empty string"),
+            ("--repetitions", "0", "at least 1"),
+            ("--rate", "fast", "whole number"),
+            ("--duration", "10", "500ms"),
+            ("--duration", "0s", "500ms"),
+            ("--duration", "3x", "500ms"),
+            ("--placement", "[oops", "expected"),
         ] {
-            let error = parse(words).unwrap_err();
+            let error = parse(&format!("{flag} {value}")).unwrap_err();
             let says = error.contains(flag) && error.contains(expected);
-            assert!(says, "{words}: {error}");
+            assert!(says, "{flag} {value}: {error}");
         }
     }
 }

@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 use signal_command::host::library::{self, Api};
 
 use crate::args::{Common, Lib};
-use crate::judge::{self, Judged, Runs, Taken, Tally};
+use crate::judge::{Judged, Runs, Tally};
+use crate::live::{self, Live};
 use crate::machine::{self, Cores};
 use crate::report::{Goal, Report, Table};
 use crate::series::Stamps;
-use crate::threads;
+use crate::threads::{self, Watch};
 
 /// How often a run is measured at most, until its cores were its own.
 const TRIES: usize = 3;
@@ -26,6 +27,7 @@ pub struct Bench {
     name: &'static str,
     pub cores: Cores,
     pub stamps: Stamps,
+    pub libraries: Vec<Library>,
     facts: Value,
     preemptions: i64,
     json: Option<PathBuf>,
@@ -36,19 +38,18 @@ pub struct Bench {
     report: RefCell<Report>,
 }
 
+/// A `libsignal.so` that is measured.
 pub struct Library {
-    pub api: Api,
-    pub path: PathBuf,
+    /// `library`, or `against` for the one that it is measured against.
+    pub role: &'static str,
+    api: Api,
+    path: PathBuf,
 }
 
 impl Library {
-    pub fn load(lib: &Lib) -> Result<Self, String> {
-        Self::load_from(library::find(lib.lib.as_deref())?)
-    }
-
-    pub fn load_from(path: PathBuf) -> Result<Self, String> {
-        let api = Api::load(&path)?;
-        Ok(Self { api, path })
+    /// A handle of it.
+    pub fn create(&self, config: &Value) -> Result<Live, String> {
+        live::create(&self.api, config)
     }
 
     fn built(&self) -> Option<SystemTime> {
@@ -57,7 +58,7 @@ impl Library {
             .ok()
     }
 
-    pub fn describe(&self) -> String {
+    fn describe(&self) -> String {
         // A page that is made of the result does not say where this checkout lies.
         let here = env::current_dir().unwrap_or_default();
         let path = self.path.strip_prefix(here).unwrap_or(&self.path).display();
@@ -67,7 +68,7 @@ impl Library {
         format!("libsignal {version}, {path}, built {age} s ago")
     }
 
-    pub fn to_json(&self) -> Value {
+    fn to_json(&self) -> Value {
         let since = |built: SystemTime| built.duration_since(SystemTime::UNIX_EPOCH).ok();
         json!({
             "version": self.api.version(),
@@ -108,6 +109,7 @@ impl Bench {
             facts: machine::facts(&cores),
             cores,
             stamps: Stamps::default(),
+            libraries: Vec::new(),
             preemptions: machine::preemptions(),
             json: common.json.clone(),
             is_quick: common.quick,
@@ -115,6 +117,34 @@ impl Bench {
             comparable: Cell::new(true),
             report: RefCell::default(),
         })
+    }
+
+    /// Loads the library that is measured.
+    pub fn with_library(self, lib: &Lib) -> Result<Self, String> {
+        let path = library::find(lib.lib.as_deref())?;
+        self.load("library", path)
+    }
+
+    /// A second one, if the flag `--against` was given.
+    pub fn with_against(self, path: Option<&Path>) -> Result<Self, String> {
+        match path {
+            None => Ok(self),
+            Some(path) => self
+                .load("against", path.to_owned())
+                .map_err(|error| format!("--against: {error}")),
+        }
+    }
+
+    fn load(mut self, role: &'static str, path: PathBuf) -> Result<Self, String> {
+        let api = Api::load(&path)?;
+        self.libraries.push(Library { role, api, path });
+        Ok(self)
+    }
+
+    /// A handle of the library that is measured.
+    pub fn create(&self, config: &Value) -> Result<Live, String> {
+        let library = self.libraries.first().ok_or("no library was loaded")?;
+        library.create(config)
     }
 
     /// The first core that is not the host's.
@@ -137,9 +167,9 @@ impl Bench {
             "steps of {step:.1} ns; medians are interpolated within a step, p99 and p99.9 are not"
         );
         let machine = machine::describe(&self.facts);
-        let lines = lines
-            .iter()
-            .cloned()
+        let libraries = self.libraries.iter().map(|of| (of.role, of.describe()));
+        let lines = libraries
+            .chain(lines.iter().cloned())
             .chain([("timed", timed), ("clock", clock)])
             .chain(machine);
         for (name, text) in lines {
@@ -168,31 +198,53 @@ impl Bench {
     pub fn run<T>(
         &self,
         name: &str,
-        once: impl FnMut() -> Result<T, String>,
+        mut once: impl FnMut() -> Result<T, String>,
     ) -> Result<Judged<T>, String> {
-        let note = |taken: &Taken, is_kept| self.tally.borrow_mut().note(name, taken, is_kept);
-        let lanes = self.cores.lanes.iter().map(|&core| (core, "lane"));
-        let cores: Vec<_> = [(self.cores.host, "host")]
-            .into_iter()
-            .chain(lanes)
-            .collect();
-        let tries = if self.is_quick { 1 } else { TRIES };
-        judge::judged(&cores, tries, note, once)
+        let mut cores = vec![(self.cores.host, "host")];
+        cores.extend(self.cores.lanes.iter().map(|&core| (core, "lane")));
+        let mut tries = if self.is_quick { 1 } else { TRIES };
+        loop {
+            let watch = Watch::begin(cores.clone());
+            let value = once()?;
+            let taken = watch.end();
+            tries -= 1;
+            let is_last = taken.is_valid() || tries == 0;
+            self.tally.borrow_mut().note(name, &taken, is_last);
+            if is_last {
+                return Ok(Judged { value, taken });
+            }
+        }
     }
 
-    /// So many runs. Their names end with the repetition's number, from 1; `once` gets it
-    /// from 0.
+    /// So many repetitions of each item, in turn; `once` gets the repetition's number, from 0.
+    /// The runs of each item, in the items' order.
+    pub fn in_turn<I, T>(
+        &self,
+        repetitions: usize,
+        items: &mut [I],
+        name: impl Fn(&I) -> String,
+        mut once: impl FnMut(&mut I, usize) -> Result<T, String>,
+    ) -> Result<Vec<Runs<T>>, String> {
+        let mut all: Vec<Runs<T>> = items.iter().map(|_| Runs::default()).collect();
+        for number in 0..repetitions {
+            for (item, runs) in items.iter_mut().zip(&mut all) {
+                let name = format!("{}repetition {}", name(item), number + 1);
+                runs.0.push(self.run(&name, || once(item, number))?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// The same of one thing.
     pub fn repeat<T>(
         &self,
-        count: usize,
+        repetitions: usize,
         prefix: &str,
         mut once: impl FnMut(usize) -> Result<T, String>,
     ) -> Result<Runs<T>, String> {
-        let runs = (0..count).map(|number| {
-            let name = format!("{prefix}repetition {}", number + 1);
-            self.run(&name, || once(number))
-        });
-        runs.collect::<Result<_, _>>().map(Runs)
+        let name = |_: &()| prefix.to_owned();
+        let mut all = self.in_turn(repetitions, &mut [()], name, |_, number| once(number))?;
+        Ok(all.remove(0))
     }
 
     /// What a row shows. Where that is INVALID, the bench compares nothing any more.
@@ -225,7 +277,8 @@ impl Bench {
                  (/proc/self/schedstat, CONFIG_SCHED_INFO)",
             );
         }
-        self.say(self.tally.borrow().to_string());
+        let tally = self.tally.borrow();
+        self.say(tally.to_string());
         let times = self.preemptions();
         self.say(format!(
             "threads of this process were preempted {times} times while measuring"
@@ -238,35 +291,55 @@ impl Bench {
             self.say("INVALID: what is shown has no run that had its cores to itself; nothing is compared");
         }
         if let Some(path) = &self.json {
-            let whole = self.to_json(times, result);
+            let mut validity = tally.to_json();
+            validity["comparable"] = json!(self.may_compare());
+            validity["judged"] = json!(threads::are_counted());
+            let report = self.report.borrow();
+            let whole = json!({
+                "bench": self.name,
+                "version": env!("CARGO_PKG_VERSION"),
+                "git_revision": revision(),
+                "flags": env::args().skip(1).collect::<Vec<_>>(),
+                "machine": self.facts,
+                "clock_step_ns": self.stamps.granule_ns(),
+                "preemptions": times,
+                "validity": validity,
+                "goals": self.compared(|| json!(report.goals)),
+            });
+            let mut whole = merged(whole, result);
+            for library in &self.libraries {
+                whole[library.role] = library.to_json();
+            }
+            whole["report"] = json!(*report);
             write(path, &format!("{whole:#}\n"))?;
         }
-        Ok(match self.tally.borrow().is_valid() || self.is_quick {
+        Ok(match tally.is_valid() || self.is_quick {
             true => Ended::Measured,
             false => Ended::Invalid,
         })
     }
+}
 
-    fn to_json(&self, preemptions: i64, result: Value) -> Value {
-        let mut validity = self.tally.borrow().to_json();
-        validity["comparable"] = json!(self.may_compare());
-        validity["judged"] = json!(threads::are_counted());
-        let mut whole = json!({
-            "bench": self.name,
-            "version": env!("CARGO_PKG_VERSION"),
-            "git_revision": revision(),
-            "flags": env::args().skip(1).collect::<Vec<_>>(),
-            "machine": self.facts,
-            "clock_step_ns": self.stamps.granule_ns(),
-            "preemptions": preemptions,
-            "validity": validity,
-        });
-        if let (Value::Object(whole), Value::Object(result)) = (&mut whole, result) {
-            whole.extend(result);
-        }
-        whole["report"] = json!(*self.report.borrow());
-        whole
+/// Measures each item once; the results in the items' order. Who goes first changes with the
+/// repetition's number, so that what one leaves behind meets everybody.
+pub fn rotated<I, T>(
+    items: &[I],
+    number: usize,
+    mut measure: impl FnMut(&I) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let (rest, first) = items.split_at(number % items.len());
+    let all = first.iter().chain(rest).map(&mut measure);
+    let mut all = all.collect::<Result<Vec<T>, String>>()?;
+    all.rotate_right(rest.len());
+    Ok(all)
+}
+
+/// An object with the entries of another.
+pub fn merged(mut base: Value, more: Value) -> Value {
+    if let (Value::Object(base), Value::Object(more)) = (&mut base, more) {
+        base.extend(more);
     }
+    base
 }
 
 /// How a bench ended that could measure.

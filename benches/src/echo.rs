@@ -1,10 +1,10 @@
-//! What crossing to the other core costs without the library: an echo thread
-//! on the lane's core, first over one cache line, then over two rings.
+//! What crossing to the other core costs: an echo thread on the lane's core, over one cache line
+//! or over two rings of one kind, with one message under way.
 //!
 //! Neither side uses a spin-loop hint: on many processors it delays the next
 //! look by more than a whole round trip.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use crossbeam_utils::CachePadded;
@@ -14,8 +14,9 @@ use crate::bench::Bench;
 use crate::drive::Trips;
 use crate::machine::pin;
 use crate::series::{Figures, Series};
+use crate::silence::wait_until;
 
-const STOP: u64 = u64::MAX;
+pub const STOP: u64 = u64::MAX;
 pub const RING: usize = 1024;
 
 /// One cache line to the lane's core and back, into `series`.
@@ -71,46 +72,136 @@ pub fn around<T>(
     Ok((series.figures(&bench.stamps), measured))
 }
 
-/// A message of `WORDS` times 8 bytes there through one ring and back through another.
-pub fn ring<const WORDS: usize>(bench: &Bench, trips: Trips) -> Result<Figures, String> {
-    let (stamps, core) = (&bench.stamps, bench.lane());
-    let (mut there, mut inlet) = RingBuffer::<[u64; WORDS]>::new(RING);
-    let (mut outlet, mut back) = RingBuffer::<[u64; WORDS]>::new(RING);
-    let mut series = Series::default();
-    let echo = thread::spawn(move || {
-        let pinned = pin(core);
-        loop {
-            if let Ok(message) = inlet.pop() {
-                let last = message[0] == STOP;
-                let _ = outlet.push(message);
-                if last {
-                    return pinned;
+/// A message of `W` times 8 bytes there through one ring and back through another.
+pub fn ring<const W: usize>(bench: &Bench, trips: Trips) -> Result<Figures, String> {
+    let series = there_and_back::<W>(bench, trips, rtrb(), rtrb())?;
+    Ok(series.figures(&bench.stamps))
+}
+
+/// A ring of `rtrb`, whose messages are copied out.
+pub fn rtrb<const W: usize>() -> (impl Tx<W>, impl Rx<W>) {
+    let (mut tx, mut rx) = RingBuffer::<Message<W>>::new(RING);
+    let send = move |message: &[u64; W]| tx.push(Message(*message)).is_ok();
+    (send, Copied(move || rx.pop().ok()))
+}
+
+/// A sending end: copies the message in and publishes it; false when there is no room.
+pub trait Tx<const W: usize>: FnMut(&[u64; W]) -> bool + Send + 'static {}
+
+impl<const W: usize, F: FnMut(&[u64; W]) -> bool + Send + 'static> Tx<W> for F {}
+
+pub trait Rx<const W: usize>: Send + 'static {
+    /// Hands the oldest message to `take` and frees its slot; `None` when empty.
+    fn try_receive<R>(&mut self, take: impl FnOnce(&[u64; W]) -> R) -> Option<R>;
+
+    /// Hands on everything that is there, in whatever way is fastest; how many.
+    #[inline(always)]
+    fn drain(&mut self, take: impl FnMut(&[u64; W])) -> usize {
+        usize::from(self.try_receive(take).is_some())
+    }
+}
+
+/// A message where it is a value, as large as its slot in our ring.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub struct Message<const W: usize>(pub [u64; W]);
+
+/// Each message is copied out by this function, and read then.
+pub struct Copied<F>(pub F);
+
+impl<const W: usize, F: FnMut() -> Option<Message<W>> + Send + 'static> Rx<W> for Copied<F> {
+    #[inline(always)]
+    fn try_receive<R>(&mut self, take: impl FnOnce(&[u64; W]) -> R) -> Option<R> {
+        (self.0)().map(|message| take(&message.0))
+    }
+}
+
+const LINE: usize = 8;
+
+/// Gives a message its number, in the first and last word of every line, so that no line of it can
+/// be left behind.
+#[inline(always)]
+pub fn write<const W: usize>(message: &mut [u64; W], number: u64) {
+    for line in message.chunks_exact_mut(LINE) {
+        line[0] = number;
+        line[LINE - 1] = !number;
+    }
+}
+
+/// Whether the whole message has this number.
+#[inline(always)]
+pub fn is<const W: usize>(message: &[u64; W], number: u64) -> bool {
+    let mut wrong = 0;
+    for line in message.chunks_exact(LINE) {
+        wrong |= (line[0] ^ number) | (line[LINE - 1] ^ !number);
+    }
+    wrong == 0
+}
+
+/// From before the send to after the answer was checked, on the host's core. The
+/// echo thread sends a message on from where it received it.
+pub fn there_and_back<const W: usize>(
+    bench: &Bench,
+    trips: Trips,
+    (mut there, mut inlet): (impl Tx<W>, impl Rx<W>),
+    (mut outlet, mut back): (impl Tx<W>, impl Rx<W>),
+) -> Result<Series, String> {
+    let (stamps, lane) = (&bench.stamps, bench.lane());
+    // On a line of its own: the echo thread reads it at every empty look, and the
+    // host writes what lies around it.
+    let given_up = CachePadded::new(AtomicBool::new(false));
+    thread::scope(|scope| {
+        let given_up = &given_up;
+        // The ends move to their threads' stacks: beside each other they would share
+        // lines, which each side writes at every message.
+        let echo = scope.spawn(move || {
+            // Even a thread that could not be pinned answers, so that the host's
+            // side ends.
+            let pinned = pin(lane);
+            loop {
+                let answered = inlet.try_receive(|message| {
+                    // One message is under way at a time: the ring has room.
+                    outlet(message);
+                    message[0]
+                });
+                match answered {
+                    Some(STOP) => return pinned,
+                    None if given_up.load(Ordering::Relaxed) => return pinned,
+                    _ => {}
                 }
             }
-        }
-    });
-    let mut message = [0; WORDS];
-    let mut trip = |number: u64| {
-        message[0] = number;
-        stamps.pause(trips.gap);
-        let start = stamps.start();
-        // One message is under way at a time: the ring has room.
-        let _ = there.push(message);
-        loop {
-            if let Ok(answer) = back.pop() {
-                let end = stamps.raw();
-                std::hint::black_box(answer);
-                return (start, end);
+        });
+        let mut buffer = [0; W];
+        let mut trip = |number: u64| {
+            write(&mut buffer, number);
+            stamps.pause(trips.gap);
+            let start = stamps.start();
+            there(&buffer);
+            let mut answered = None;
+            let waited = wait_until(|| {
+                let whole = back.try_receive(|answer| is(answer, number));
+                answered = whole.map(|whole| (whole, stamps.raw()));
+                answered.is_some()
+            });
+            match (waited, answered) {
+                (Ok(()), Some((true, end))) => Ok((start, end)),
+                (Ok(()), _) => Err(format!("message {number} came back changed")),
+                (Err(silence), _) => Err(format!("message {number} never came back: {silence}")),
             }
-        }
-    };
-    for number in 0..trips.warm_up + trips.count {
-        let (start, end) = trip(number as u64);
-        if number >= trips.warm_up {
-            series.record(start, end);
-        }
-    }
-    trip(STOP);
-    echo.join().map_err(|_| "the echo thread panicked")??;
-    Ok(series.figures(stamps))
+        };
+        let mut series = Series::default();
+        let mut all = || {
+            for number in 0..trips.warm_up + trips.count {
+                let (start, end) = trip(number as u64)?;
+                if number >= trips.warm_up {
+                    series.record(start, end);
+                }
+            }
+            trip(STOP).map(|_| ())
+        };
+        let done = all();
+        given_up.store(true, Ordering::Relaxed);
+        echo.join().map_err(|_| "the echo thread panicked")??;
+        done.map(|()| series)
+    })
 }

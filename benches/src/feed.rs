@@ -96,17 +96,21 @@ impl Feed {
     }
 }
 
-/// A book as factor sets get it: these levels of the host's struct, one side after
-/// the other.
-pub fn levels(depth: &Depth, levels: usize) -> Vec<f64> {
+/// A book as factor sets get it: as many levels of the host's struct as there is room for, one
+/// side after the other.
+pub fn fill(depth: &Depth, values: &mut [f64]) {
     let sides = [
         &depth.bid_price,
         &depth.ask_price,
         &depth.bid_volume,
         &depth.ask_volume,
     ];
-    let values = sides.iter().flat_map(|side| &side[..levels]);
-    values.map(|value| value.get()).collect()
+    let levels = values.len() / sides.len();
+    for (part, side) in values.chunks_exact_mut(levels).zip(sides) {
+        for (value, packed) in part.iter_mut().zip(side) {
+            *value = packed.get();
+        }
+    }
 }
 
 pub fn ticker(of: &Ticker) -> factors::Ticker {
@@ -141,7 +145,8 @@ pub fn one_of_each(feed: &mut Feed, bank: &mut dyn FactorBank) {
 }
 
 fn on_depth(depth: &Depth, bank: &mut dyn FactorBank) {
-    let values = levels(depth, LEVELS);
+    let mut values = [0.0; 4 * LEVELS];
+    fill(depth, &mut values);
     let depth = factors::Depth::from_values(depth.data_time.get(), &values);
     bank.on_depth(InstrumentId(0), &depth);
 }

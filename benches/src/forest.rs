@@ -116,11 +116,4 @@ mod tests {
         let moving = feed::rows_of_moving_books().unwrap();
         assert!(sums(20, &moving) > moving.len() / 2);
     }
-
-    #[test]
-    fn the_seed_decides() {
-        let rows = feed::market_rows(64, 1).unwrap();
-        assert_eq!(lightgbm(3, &rows, 7), lightgbm(3, &rows, 7));
-        assert_ne!(lightgbm(3, &rows, 7), lightgbm(3, &rows, 8));
-    }
 }

@@ -16,48 +16,43 @@ use signal::models::Model;
 use signal_command::host::library::Callback;
 
 use crate::drive::Host;
+use crate::feed;
+
+/// What a thread does while there is nothing for it; as in `design.cpp`.
+const SPIN: i32 = 0;
+const YIELD: i32 = 1;
+const SLEEP: i32 = 2;
+const BLOCK: i32 = 3;
+/// The tick thread runs the model itself.
+const NO_THREAD: i32 = -1;
 
 /// How its threads wait, and how many there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Setting {
-    /// Its usual: the tick thread scans and sleeps, the model's thread blocks on a
-    /// condition variable.
-    Sleep,
-    /// The tick thread spins, the model's thread blocks on a condition variable.
-    Block,
-    /// Both spin. Where they share a core, they offer it to each other.
-    Spin,
-    /// One thread spins and does both: no hand-over between factors and model.
-    SpinOne,
+pub struct Setting {
+    pub name: &'static str,
+    tick_wait: i32,
+    model_wait: i32,
 }
 
 impl Setting {
-    pub const ALL: [Setting; 4] = [Self::Sleep, Self::Block, Self::Spin, Self::SpinOne];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sleep => "sleep",
-            Self::Block => "block",
-            Self::Spin => "spin",
-            Self::SpinOne => "spin-one",
+    const fn new(name: &'static str, tick_wait: i32, model_wait: i32) -> Self {
+        Self {
+            name,
+            tick_wait,
+            model_wait,
         }
     }
 
-    fn waits(self, cores: &[usize]) -> (i32, i32) {
-        const SPIN: i32 = 0;
-        const YIELD: i32 = 1;
-        const SLEEP: i32 = 2;
-        const BLOCK: i32 = 3;
-        const NO_THREAD: i32 = -1;
-        // Threads that share a core offer it to each other.
-        let spin = if cores.len() > 1 { SPIN } else { YIELD };
-        match self {
-            Self::Sleep => (SLEEP, BLOCK),
-            Self::Block => (spin, BLOCK),
-            Self::Spin => (spin, spin),
-            Self::SpinOne => (SPIN, NO_THREAD),
-        }
-    }
+    /// Its usual: the tick thread scans and sleeps, the model's thread blocks on a
+    /// condition variable.
+    pub const SLEEP: Self = Self::new("sleep", SLEEP, BLOCK);
+    /// The tick thread spins, the model's thread blocks on a condition variable.
+    pub const BLOCK: Self = Self::new("block", SPIN, BLOCK);
+    /// Both spin. Where they share a core, they offer it to each other.
+    pub const SPIN: Self = Self::new("spin", SPIN, SPIN);
+    /// One thread spins and does both: no hand-over between factors and model.
+    pub const SPIN_ONE: Self = Self::new("spin-one", SPIN, NO_THREAD);
+    pub const ALL: [Self; 4] = [Self::SLEEP, Self::BLOCK, Self::SPIN, Self::SPIN_ONE];
 }
 
 #[repr(C)]
@@ -66,10 +61,6 @@ struct Settings {
     model_wait: i32,
     tick_core: i32,
     model_core: i32,
-}
-
-#[repr(C)]
-struct Compute {
     factor_context: *mut c_void,
     on_event: unsafe extern "C" fn(*mut c_void, u32, i32, *const c_void, *mut f64) -> i32,
     factors: i32,
@@ -79,12 +70,11 @@ struct Compute {
 }
 
 unsafe extern "C-unwind" {
-    fn hf_live_create(settings: *const Settings, compute: *const Compute) -> *mut c_void;
+    fn hf_live_create(settings: *const Settings) -> *mut c_void;
     fn hf_live_register_callback(handle: *mut c_void, callback: Callback, user_data: *mut c_void);
     fn hf_live_on_data(handle: *mut c_void, kind: c_int, data: *const c_void);
     fn hf_live_poll_callbacks(handle: *mut c_void) -> c_int;
     fn hf_live_destroy(handle: *mut c_void);
-    fn hf_live_dropped(handle: *mut c_void) -> u64;
 }
 
 /// What the tick thread computes with.
@@ -126,53 +116,51 @@ impl Design {
                 model.inputs()
             ));
         }
-        let outputs = model.outputs().len();
+        let outputs = model.outputs().len() as i32;
         let core = |place: usize| {
             let core = cores.get(place).or(cores.first());
             core.map_or(-1, |&core| i32::try_from(core).unwrap_or(i32::MAX))
         };
-        let (tick_wait, model_wait) = setting.waits(cores);
-        let settings = Settings {
-            tick_wait,
-            model_wait,
-            tick_core: core(0),
-            model_core: core(1),
+        let offers_core = cores.len() < 2 && setting.model_wait != NO_THREAD;
+        let wait = |wait: i32| {
+            if wait == SPIN && offers_core {
+                YIELD
+            } else {
+                wait
+            }
         };
         // Freed in drop, when the threads that use them have been joined.
-        let factors = Box::into_raw(Box::new(Factors {
-            bank,
-            levels,
-            book: [0.0; 4 * LEVELS],
-            width,
-        }));
-        let prediction = Box::into_raw(Box::new(model));
         let mut design = Self {
             handle: ptr::null_mut(),
-            factors,
-            prediction,
+            factors: Box::into_raw(Box::new(Factors {
+                bank,
+                levels,
+                book: [0.0; 4 * LEVELS],
+                width,
+            })),
+            prediction: Box::into_raw(Box::new(model)),
         };
-        let compute = Compute {
-            factor_context: factors.cast(),
+        let settings = Settings {
+            tick_wait: wait(setting.tick_wait),
+            model_wait: wait(setting.model_wait),
+            tick_core: core(0),
+            model_core: core(1),
+            factor_context: design.factors.cast(),
             on_event,
             factors: width as i32,
-            model_context: prediction.cast(),
+            model_context: design.prediction.cast(),
             run,
-            outputs: outputs as i32,
+            outputs,
         };
-        // SAFETY: both structs outlive the call, which copies them; the contexts live
-        // until the threads that use them have been joined, in drop.
-        design.handle = unsafe { hf_live_create(&settings, &compute) };
+        // SAFETY: the struct outlives the call, which copies it; the contexts live until the
+        // threads that use them have been joined, in drop.
+        design.handle = unsafe { hf_live_create(&settings) };
         if design.handle.is_null() {
             return Err(format!(
                 "the hf-live design cannot start or pin its threads on cores {cores:?}"
             ));
         }
         Ok(design)
-    }
-
-    pub fn dropped(&self) -> u64 {
-        // SAFETY: the handle is live.
-        unsafe { hf_live_dropped(self.handle) }
     }
 }
 
@@ -236,19 +224,8 @@ unsafe extern "C" fn on_event(
     if kind == abi::TYPE_DEPTH {
         // SAFETY: the design copied a whole Depth; the struct's alignment is 1.
         let depth = unsafe { &*data.cast::<Depth>() };
-        let levels = factors.levels;
-        let sides = [
-            &depth.bid_price,
-            &depth.ask_price,
-            &depth.bid_volume,
-            &depth.ask_volume,
-        ];
-        for (part, side) in factors.book.chunks_exact_mut(levels).zip(sides) {
-            for (value, packed) in part.iter_mut().zip(side) {
-                *value = packed.get();
-            }
-        }
-        let book = &factors.book[..4 * levels];
+        let book = &mut factors.book[..4 * factors.levels];
+        feed::fill(depth, book);
         let depth = factors::Depth::from_values(depth.data_time.get(), book);
         factors.bank.on_depth(id, &depth);
         // SAFETY: the design sized its vector by the `factors` that `start` gave it.
@@ -258,9 +235,7 @@ unsafe extern "C" fn on_event(
     }
     // SAFETY: the design takes Depths and trades alone, and copied a whole one.
     let trade = unsafe { &*data.cast::<Trade>() };
-    let values = [trade.price.get(), trade.volume.get()];
-    let trade = factors::Trade::from_values(trade.trade_time.get(), trade.side, &values);
-    factors.bank.on_trade(id, &trade);
+    factors.bank.on_trade(id, &feed::trade(trade));
     0
 }
 

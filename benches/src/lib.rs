@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`args`] | flags |
-//! | [`bench`] | from the flags to pinned cores and a clock; judged runs; what is printed and written |
+//! | [`bench`] | from the flags to pinned cores, a clock and the libraries; judged runs; what is printed and written |
 //! | [`report`], [`chart`] | tables, notes and goals; line charts |
 //! | [`machine`] | cores, and the facts of the machine that a figure depends on |
 //! | [`judge`] | whether a run's cores were its own |
@@ -12,7 +12,8 @@
 //! | [`drive`] | the host's thread: events in, callbacks out, the time between |
 //! | [`live`] | a handle of the library whose lanes are watched |
 //! | [`silence`] | the wait for a signal, and what is known when none comes |
-//! | [`echo`] | a cache line there and back: the floor under every hop |
+//! | [`due`] | an open load: Depths that are due at even intervals |
+//! | [`echo`] | to another core and back, over a cache line or two rings of one kind |
 //! | [`jitter`] | what the machine takes of its cores' time |
 //! | [`workload`] | configurations, the linear model, a book and a trade |
 //! | [`feed`] | a synthetic market |
@@ -27,6 +28,7 @@ pub mod args;
 pub mod bench;
 pub mod chart;
 pub mod drive;
+pub mod due;
 pub mod echo;
 pub mod feed;
 pub mod folder;

@@ -134,6 +134,11 @@ pub fn time(ns: f64) -> String {
     }
 }
 
+/// The last cell of a row that may have no valid run.
+pub fn mark(valid: bool) -> String {
+    if valid { "" } else { "INVALID" }.to_owned()
+}
+
 /// The median of each repetition's ratio of two medians.
 pub fn ratio(all: &[Figures], to: &[Figures]) -> f64 {
     median(all.iter().zip(to).map(|(of, to)| of.p50 / to.p50))
@@ -148,8 +153,9 @@ pub struct Goal {
     /// Percent of the limit that is to spare; below 0 it is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spare: Option<f64>,
-    #[serde(skip)]
-    pub value: f64,
+    /// What the limit is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
 }
 
 impl Goal {
@@ -159,37 +165,35 @@ impl Goal {
             goal: goal.into(),
             met,
             spare: None,
-            value: f64::NAN,
+            value: None,
         }
     }
 
     /// At most so much; `value` is none where it was not measured or may not be judged.
     pub fn at_most(what: &str, value: Option<f64>, most: f64, unit: &str) -> Self {
-        let spare = |value: f64| 1.0 - value / most;
-        Self::limited(what, value, "<=", most, unit, spare)
+        let spare = value.map(|value| 1.0 - value / most);
+        Self::limited(what, value, format!("<= {most}"), unit, spare)
     }
 
     /// At least so much.
     pub fn at_least(what: &str, value: Option<f64>, least: f64, unit: &str) -> Self {
-        let spare = |value: f64| value / least - 1.0;
-        Self::limited(what, value, ">=", least, unit, spare)
+        let spare = value.map(|value| value / least - 1.0);
+        Self::limited(what, value, format!(">= {least}"), unit, spare)
     }
 
     fn limited(
         what: &str,
         value: Option<f64>,
-        sign: &str,
-        limit: f64,
+        limit: String,
         unit: &str,
-        spare: impl Fn(f64) -> f64,
+        spare: Option<f64>,
     ) -> Self {
         let shown = value.map_or("-".to_owned(), |value| format!("{value:.2}"));
-        let spare = value.map(spare);
         Self {
-            goal: format!("{what}: {shown}{unit} (goal {sign} {limit}{unit})"),
+            goal: format!("{what}: {shown}{unit} (goal {limit}{unit})"),
             met: spare.map(|spare| spare >= 0.0),
             spare: spare.map(|spare| (100.0 * spare).round()),
-            value: value.unwrap_or(f64::NAN),
+            value,
         }
     }
 }

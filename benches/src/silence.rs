@@ -23,8 +23,6 @@ const LOOKS: u32 = 1 << 20;
 #[derive(Debug)]
 pub struct Silence {
     waited: Duration,
-    /// This thread's longest absence.
-    longest_step: Duration,
     /// Of each thread, since the wait began.
     threads: Vec<Thread>,
 }
@@ -53,47 +51,34 @@ fn wait_long(
     starved: Duration,
 ) -> Result<(), Box<Silence>> {
     let before = threads::all();
-    let (mut last, mut waited, mut longest_step) = (Instant::now(), Duration::ZERO, Duration::ZERO);
+    let (mut last, mut waited) = (Instant::now(), Duration::ZERO);
     let mut next_look = longest;
     loop {
         if look() {
             return Ok(());
         }
         let now = Instant::now();
-        let step = now - last;
+        waited += (now - last).min(LONGEST_STEP);
         last = now;
-        longest_step = longest_step.max(step);
-        waited += step.min(LONGEST_STEP);
         if waited < next_look {
             continue;
         }
         next_look = waited + BETWEEN;
-        let threads = since(&before, threads::all());
+        let since = |now: Thread| {
+            before
+                .iter()
+                .find_map(|before| now.since(before))
+                .unwrap_or(now)
+        };
+        let threads: Vec<Thread> = threads::all().into_iter().map(since).collect();
         // Once more: it may have come since the last check.
         if look() {
             return Ok(());
         }
         if waited >= starved || all_had_cores(&threads, threads::own()) {
-            return Err(Box::new(Silence {
-                waited,
-                longest_step,
-                threads,
-            }));
+            return Err(Box::new(Silence { waited, threads }));
         }
     }
-}
-
-/// What the threads did since `before`.
-fn since(before: &[Thread], mut now: Vec<Thread>) -> Vec<Thread> {
-    for thread in &mut now {
-        if let Some(before) = before.iter().find(|before| before.id == thread.id) {
-            thread.ran_ns = thread.ran_ns.saturating_sub(before.ran_ns);
-            thread.waited_ns = thread.waited_ns.saturating_sub(before.waited_ns);
-            thread.gave_way = thread.gave_way.saturating_sub(before.gave_way);
-            thread.preempted = thread.preempted.saturating_sub(before.preempted);
-        }
-    }
-    now
 }
 
 /// Whether every pinned thread but this one, the lanes, ran for long enough to answer.
@@ -107,28 +92,22 @@ fn all_had_cores(threads: &[Thread], own: u32) -> bool {
 
 impl fmt::Display for Silence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "waited {:.1} s, this thread's longest absence {:.1} ms; threads meanwhile:",
-            self.waited.as_secs_f64(),
-            self.longest_step.as_secs_f64() * 1e3
-        )?;
+        let waited = self.waited.as_secs_f64();
+        write!(f, "waited {waited:.1} s; threads meanwhile:")?;
         let own = threads::own();
         for thread in &self.threads {
             let me = if thread.id == own { ", this one" } else { "" };
-            let core = thread
-                .core
-                .map_or("any".to_owned(), |core| core.to_string());
+            let core = thread.core.map(|core| core.to_string());
             write!(
                 f,
-                "\n    {} ({}{me}), core {core}, state {}: ran {:.1} ms, waited for its core {:.1} ms, gave way \
-                 {} times, preempted {} times",
+                "\n    {} ({}{me}), core {}, state {}: ran {:.1} ms, waited for its core {:.1} ms, \
+                 preempted {} times",
                 thread.name,
                 thread.id,
+                core.as_deref().unwrap_or("any"),
                 thread.state,
                 thread.ran_ns as f64 / 1e6,
                 thread.waited_ns as f64 / 1e6,
-                thread.gave_way,
                 thread.preempted
             )?;
         }

@@ -27,30 +27,36 @@ pub struct Thread {
     pub ran_ns: u64,
     /// For how long it could have run and did not.
     pub waited_ns: u64,
-    /// How often it gave its core away.
-    pub gave_way: u64,
+    /// How often the kernel took its core.
     pub preempted: u64,
 }
 
 impl Thread {
     /// `None` where it is gone, or where the kernel does not count.
     fn read(folder: &Path) -> Option<Self> {
-        let times = fs::read_to_string(folder.join("schedstat")).ok()?;
-        let status = fs::read_to_string(folder.join("status")).ok()?;
-        parse(number(folder)?, &times, &status)
+        let text = |name: &str| fs::read_to_string(folder.join(name)).ok();
+        parse(number(folder)?, &text("schedstat")?, &text("status")?)
+    }
+
+    /// What it has done since it was `before`; `None` where that was another thread, one that is
+    /// gone and had its number.
+    pub fn since(&self, before: &Thread) -> Option<Thread> {
+        (self.id == before.id && self.ran_ns >= before.ran_ns).then(|| Thread {
+            ran_ns: self.ran_ns - before.ran_ns,
+            waited_ns: self.waited_ns.saturating_sub(before.waited_ns),
+            preempted: self.preempted.saturating_sub(before.preempted),
+            ..self.clone()
+        })
     }
 }
 
 fn parse(id: u32, times: &str, status: &str) -> Option<Thread> {
-    let mut times = times.split_whitespace().map(str::parse);
-    let mut time = || times.next()?.ok();
-    let (ran_ns, waited_ns) = (time()?, time()?);
+    let (ran_ns, waited_ns) = ran_and_waited(times)?;
     let field = |name: &str| {
         let mut lines = status.lines();
         let found = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         found.map_or("", str::trim)
     };
-    let count = |name: &str| field(name).parse().unwrap_or(0);
     Some(Thread {
         id,
         name: field("Name").to_owned(),
@@ -58,9 +64,14 @@ fn parse(id: u32, times: &str, status: &str) -> Option<Thread> {
         core: field("Cpus_allowed_list").parse().ok(),
         ran_ns,
         waited_ns,
-        gave_way: count("voluntary_ctxt_switches"),
-        preempted: count("nonvoluntary_ctxt_switches"),
+        preempted: field("nonvoluntary_ctxt_switches").parse().unwrap_or(0),
     })
+}
+
+/// The first two numbers of a `schedstat`.
+fn ran_and_waited(times: &str) -> Option<(u64, u64)> {
+    let mut times = times.split_whitespace().map(str::parse);
+    Some((times.next()?.ok()?, times.next()?.ok()?))
 }
 
 pub fn all() -> Vec<Thread> {
@@ -98,13 +109,12 @@ static LEDGER: Mutex<Option<Ledger>> = Mutex::new(None);
 impl Ledger {
     /// Adds what a thread has waited since it was last looked at.
     fn add(&mut self, now: Thread) {
-        if let (Some(core), Some(before)) = (now.core, self.known.get(&now.id)) {
-            // Less than before: its number is that of a thread that is gone.
-            if now.ran_ns >= before.ran_ns {
-                let sum = self.sums.entry(core).or_default();
-                sum.0 += now.waited_ns.saturating_sub(before.waited_ns);
-                sum.1 += now.preempted.saturating_sub(before.preempted);
-            }
+        let before = self.known.get(&now.id);
+        let since = before.and_then(|before| now.since(before));
+        if let (Some(core), Some(since)) = (now.core, since) {
+            let sum = self.sums.entry(core).or_default();
+            sum.0 += since.waited_ns;
+            sum.1 += since.preempted;
         }
         self.known.insert(now.id, now);
     }
@@ -153,9 +163,8 @@ pub fn begin() {
 
 /// Whether the kernel counts for how long threads wait for a core.
 pub fn are_counted() -> bool {
-    let text = fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
-    let ran = text.split_whitespace().next();
-    ran.is_some_and(|ran| ran != "0")
+    let times = fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    ran_and_waited(&times).is_some_and(|(ran, _)| ran > 0)
 }
 
 /// The steps of the kernel's for which the hypervisor has had each core.
@@ -187,8 +196,7 @@ fn others() -> Ran {
         };
         for thread in folders(&process.join("task")) {
             let times = fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
-            let ran = times.split_whitespace().next();
-            if let (Some(thread), Some(Ok(ran))) = (number(&thread), ran.map(str::parse)) {
+            if let (Some(thread), Some((ran, _))) = (number(&thread), ran_and_waited(&times)) {
                 all.insert((id, thread), ran);
             }
         }
@@ -289,7 +297,7 @@ mod tests {
     #[test]
     fn a_thread_is_read() {
         let status = "Name:\tsignal-lane-0\nState:\tR (running)\nCpus_allowed_list:\t1\n\
-                      voluntary_ctxt_switches:\t4\nnonvoluntary_ctxt_switches:\t9\n";
+                      nonvoluntary_ctxt_switches:\t9\n";
         let expected = Thread {
             id: 7,
             name: "signal-lane-0".to_owned(),
@@ -297,7 +305,6 @@ mod tests {
             core: Some(1),
             ran_ns: 120,
             waited_ns: 34,
-            gave_way: 4,
             preempted: 9,
         };
         assert_eq!(parse(7, "120 34 5\n", status), Some(expected));

@@ -123,19 +123,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_instrument_has_its_name() {
-        let mut depth = depth();
-        for (number, expected) in [
-            (0, "i00000_usdt"),
-            (42, "i00042_usdt"),
-            (99_999, "i99999_usdt"),
-        ] {
-            name(&mut depth, number);
-            assert_eq!(signal::abi::text(&depth.symbol), expected.as_bytes());
-        }
-    }
-
-    #[test]
     fn a_linear_model_fits_the_set_and_goes_with_its_folder() {
         let (first, second) = (Folder::new("test").unwrap(), Folder::new("test").unwrap());
         let path = linear_model(&first).unwrap();

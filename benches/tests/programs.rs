@@ -1,13 +1,17 @@
 //! Every bench runs, says what it times, and writes what `benches/README.md` says.
 //!
-//! Figures are not judged: this is no place to measure.
+//! Figures are not judged: this is no place to measure. A run whose core something else has had is
+//! INVALID, in what a bench prints and in what it writes; and the library's start lines are said
+//! once each.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use signal_bench::machine;
+use signal_bench::threads::{self, Watch};
 
 const TICK_TO_CALLBACK: &str = env!("CARGO_BIN_EXE_tick_to_callback");
 const HOP: &str = env!("CARGO_BIN_EXE_hop");
@@ -51,9 +55,16 @@ fn two_cores() -> bool {
     enough
 }
 
+fn taskset_is_missing() {
+    let required = std::env::var_os("SIGNAL_REQUIRE_TOOLS").is_some_and(|value| value == "1");
+    assert!(!required, "taskset is missing, and SIGNAL_REQUIRE_TOOLS=1");
+    println!("skipped: taskset is missing");
+}
+
 /// What a shortened run printed and wrote.
 struct Quick {
     out: String,
+    err: String,
     result: Value,
 }
 
@@ -74,28 +85,13 @@ fn quick(program: &str, more: &str) -> Option<Quick> {
     let result: Value = serde_json::from_str(&text).expect("the file is JSON");
     assert!(program.ends_with(result["bench"].as_str().unwrap()));
     let machine = &result["machine"];
-    for key in [
-        "cpu",
-        "l2",
-        "instruction_set",
-        "kernel",
-        "nohz_full",
-        "load_average",
-    ] {
-        assert!(machine[key].is_string(), "machine.{key}");
-    }
-    for key in ["allowed_cores", "lane_cores", "isolated_cores", "governors"] {
-        assert!(machine[key].is_array(), "machine.{key}");
-    }
-    assert!(machine["host_core"].is_u64() && machine["tsc"]["invariant"].is_boolean());
-    assert!(result["version"].is_string() && result["preemptions"].is_i64());
-    assert!(
-        result["flags"]
-            .as_array()
-            .unwrap()
-            .contains(&"--quick".into())
-    );
-    let quick = Quick { out, result };
+    let texts = "cpu l2 instruction_set kernel nohz_full load_average".split(' ');
+    let lists = "allowed_cores lane_cores isolated_cores governors".split(' ');
+    assert!(texts.into_iter().all(|key| machine[key].is_string()) && machine["host_core"].is_u64());
+    assert!(lists.into_iter().all(|key| machine[key].is_array()));
+    assert!(machine["tsc"]["invariant"].is_boolean() && result["version"].is_string());
+    assert!(result["preemptions"].is_i64() && result["flags"][0] == "--quick");
+    let quick = Quick { out, err, result };
     quick.is_positive("clock_step_ns");
     // What is shown is what is written.
     for row in quick.all("report/tables/*/rows/*/0") {
@@ -110,29 +106,16 @@ impl Quick {
     }
 
     /// The values at a path, in which `*` is every entry.
-    fn all(&self, path: &str) -> Vec<&Value> {
+    fn all<'a>(&'a self, path: &str) -> Vec<&'a Value> {
         let mut found = vec![&self.result];
         for part in path.split('/') {
-            let entries = |value: &'_ Value| -> Vec<String> {
-                match value {
-                    Value::Array(all) => (0..all.len()).map(|at| at.to_string()).collect(),
-                    Value::Object(all) => all.keys().cloned().collect(),
-                    _ => Vec::new(),
-                }
+            let next = |value: &'a Value| match (part, value) {
+                ("*", Value::Array(all)) => all.iter().collect(),
+                ("*", Value::Object(all)) => all.values().collect(),
+                (_, Value::Array(all)) => vec![&all[part.parse::<usize>().unwrap()]],
+                _ => vec![&value[part]],
             };
-            let next = found.into_iter().flat_map(|value| {
-                let names = if part == "*" {
-                    entries(value)
-                } else {
-                    vec![part.to_owned()]
-                };
-                let get = move |name: String| match value {
-                    Value::Array(all) => &all[name.parse::<usize>().unwrap()],
-                    _ => &value[&name],
-                };
-                names.into_iter().map(get)
-            });
-            found = next.collect();
+            found = found.into_iter().flat_map(next).collect();
         }
         assert!(!found.is_empty(), "{path}");
         found
@@ -180,17 +163,6 @@ fn tick_to_callback() {
         let Some(quick) = quick(TICK_TO_CALLBACK, &format!("--iterations 1000 {against}")) else {
             return;
         };
-        for row in [
-            "line_round_trip",
-            "on_data",
-            "empty_poll_inlined",
-            "tick_to_callback",
-            "tick_to_callback_market_linear_timing_off",
-            "inline_market_linear",
-        ] {
-            quick.is_positive(&format!("per_repetition/*/{row}/p50_ns"));
-            quick.is_positive(&format!("per_repetition/*/{row}/ratio_to_line"));
-        }
         let comparable = quick.is_comparable();
         if comparable {
             quick.is_positive("median_ratio_to_line/*");
@@ -201,6 +173,11 @@ fn tick_to_callback() {
         assert_eq!(library, library_beside().to_str().unwrap());
         if against.is_empty() {
             assert_eq!(quick.result["against"], Value::Null);
+            for figure in ["p50_ns", "ratio_to_line"] {
+                let path = format!("per_repetition/*/*/{figure}");
+                quick.is_positive(&path);
+                assert_eq!(quick.all(&path).len() % 13, 0);
+            }
             continue;
         }
         assert_eq!(quick.result["against"]["path"], other.to_str().unwrap());
@@ -215,18 +192,15 @@ fn hop() {
     let Some(quick) = quick(HOP, "") else {
         return;
     };
-    assert_eq!(
-        quick.out.contains("ours / best peer"),
-        quick.is_comparable()
-    );
+    let is_said = quick.out.contains("ours / best peer");
+    assert_eq!(is_said, quick.is_comparable());
     assert_eq!(quick.all("sizes/*/bytes"), [64, 128, 448]);
     assert_eq!(quick.all("sizes/*/contenders/*").len(), 27);
     quick.is_positive("sizes/*/contenders/*/there_and_back/*/p50_ns");
     quick.is_positive("sizes/*/contenders/*/million_messages_per_s/*");
     quick.is_compared("sizes/*/contenders/*/median_ratio_to_line");
-    if quick.is_comparable() {
-        quick.is_positive("sizes/*/latency/ours_to_peer");
-        quick.is_positive("sizes/*/throughput/ours_to_peer");
+    for what in ["latency", "throughput"] {
+        quick.is_compared(&format!("sizes/*/{what}/ours_to_peer"));
     }
 }
 
@@ -235,20 +209,9 @@ fn parts() {
     let Some(quick) = quick(env!("CARGO_BIN_EXE_parts"), "--calls 1000") else {
         return;
     };
-    for part in [
-        "rdtscp",
-        "Recorder::record",
-        "callback",
-        "market: Trade",
-        "linear",
-    ] {
-        quick.says(part);
-    }
-    quick.says("500 trees");
-    quick.says("own set of 64");
+    assert_eq!(quick.all("rows/*/row").len(), 12 + 10 + 7);
     quick.is_positive("rows/*/ns");
     quick.is_positive("rows/*/calls_per_s");
-    quick.is_positive("rdtsc/usual_step_ns");
 }
 
 #[cfg(feature = "hf-live")]
@@ -259,20 +222,14 @@ fn hf_live_design() {
     };
     quick.says("equal to the library's, bit by bit");
     for case in ["test0000", "market_linear"] {
-        for row in [
-            "libsignal",
-            "libsignal, apart",
-            "spin-one",
-            "spin",
-            "block",
-            "sleep",
-        ] {
-            quick.is_positive(&format!("per_repetition/*/{case}/{row}/p99_ns"));
-            quick.is_compared(&format!("times_the_library/{case}/{row}/p50"));
-        }
-        if quick.is_comparable() {
-            quick.is_positive(&format!("goals/{case}/*/times"));
-        }
+        let figures = format!("per_repetition/*/{case}/*/p99_ns");
+        quick.is_positive(&figures);
+        assert_eq!(quick.all(&figures).len() % 6, 0);
+        quick.is_compared(&format!("times_the_library/{case}/*/p50"));
+    }
+    if quick.is_comparable() {
+        assert_eq!(quick.all("goals/*/met").len(), 4);
+        quick.is_positive("goals/*/value");
     }
 }
 
@@ -315,10 +272,9 @@ fn load_looks_for_saturation() {
     let goals = quick.all("goals/*/met");
     assert_eq!(goals.len(), 3);
     // Null where other programs had the cores.
-    if goals.iter().all(|met| met.is_boolean()) {
-        assert_eq!(quick.result["saturation_is_valid"], true);
-    } else {
-        quick.says("not judged");
+    match goals.iter().all(|met| met.is_boolean()) {
+        true => assert_eq!(quick.result["saturation_is_valid"], true),
+        false => quick.says("not judged"),
     }
 }
 
@@ -351,44 +307,140 @@ fn pace() {
             return;
         };
         let rows = quick.all("rows/*");
-        assert_eq!(rows.len(), 4);
-        quick.is_positive("rows/*/tick_to_callback/*/p50_ns");
+        assert_eq!(rows.len(), 6);
         for row in rows {
             assert!(row["valid"].is_boolean() && row["gap_ns"] == 1_000_000);
-            // One a millisecond, in each repetition.
             let all = row["tick_to_callback"].as_array().unwrap();
-            assert!(all.iter().all(|of| of["count"] == 20), "{row}");
+            let left = row["left_behind"].as_u64().unwrap();
+            assert!(row["way"] != "inline" || left == 0, "{row}");
+            let mut came = 0;
+            for of in all {
+                let count = of["count"].as_u64().unwrap();
+                assert_eq!(of["p50_ns"].as_f64() > Some(0.0), count > 0, "{row}");
+                came += count;
+            }
+            // One a millisecond, in each repetition.
+            assert_eq!(came + left, 20 * all.len() as u64, "{row}");
+            // The host's order of calls leaves the last one behind, and the others wait for the
+            // next Depth.
+            if row["way"] == "inline, poll" && more.is_empty() {
+                assert_eq!(left, all.len() as u64, "{row}");
+                let waited = |of: &Value| of["p50_ns"].as_f64() > Some(5e5);
+                assert!(all.iter().all(waited), "{row}");
+            }
         }
     }
 }
 
 #[test]
 fn delivery() {
-    let Some(quick) = quick(DELIVERY, "--rate 50,100 --duration 200ms") else {
+    let Some(quick) = quick(DELIVERY, "") else {
         return;
     };
     if quick.is_comparable() {
         quick.says("one Depth at a time: fused, on_data ");
     }
-    let market = quick.all("market/*");
-    assert_eq!(market.len(), 8);
-    quick.is_positive("market/*/p50_ns");
-    for row in market {
-        let given = row["rate"].as_u64().unwrap() / 5;
-        let left = row["left_behind"].as_u64().unwrap();
-        assert_eq!(row["count"].as_u64().unwrap() + left, given, "{row}");
-        assert!(row["valid"].is_boolean());
-        // The host's order of calls leaves the last one behind, inline for sure.
-        if row["way"] == "inline, poll" {
-            // It has waited for the next Depth.
-            assert!(left == 1 && row["p50_ns"].as_f64() > Some(5e6), "{row}");
-        }
-        assert!(row["way"] != "inline, on_data" || left == 0, "{row}");
-    }
     assert_eq!(quick.all("models/*").len(), 6);
     for figure in ["tick_to_callback", "on_data", "last_of_burst"] {
         quick.is_positive(&format!("models/*/ways/*/{figure}/*/p50_ns"));
     }
+}
+
+/// A program that takes a core, nothing else.
+struct Busy(Child);
+
+impl Busy {
+    /// `None` where `taskset` or `sh` is missing.
+    fn on(core: usize) -> Option<Self> {
+        let child = Command::new("taskset")
+            .args(["-c", &core.to_string(), "sh", "-c", "while :; do :; done"])
+            .stdout(Stdio::null())
+            .spawn();
+        child.map(Self).map_err(|_| taskset_is_missing()).ok()
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Computes on this core until the thread has had it for so long. Of two that share a core
+/// each has at most some milliseconds at once.
+fn work(core: usize, time: Duration) {
+    machine::pin(core).unwrap();
+    let ran = || {
+        let own = threads::own();
+        let all = threads::all();
+        let found = all.iter().find(|thread| thread.id == own);
+        Duration::from_nanos(found.map_or(0, |thread| thread.ran_ns))
+    };
+    let start = ran();
+    while ran() - start < time {
+        std::hint::black_box((0..100_000).sum::<u64>());
+    }
+}
+
+#[test]
+fn a_busy_loop_on_the_core_is_seen_and_named_also_by_a_thread_that_has_ended() {
+    let core = *machine::allowed().last().unwrap();
+    let Some(busy) = Busy::on(core) else {
+        return;
+    };
+    let _alone = CORES.lock().unwrap_or_else(PoisonError::into_inner);
+    let watch = Watch::begin(vec![(core, "lane")]);
+    let ended = std::thread::spawn(move || work(core, Duration::from_millis(200)));
+    ended.join().unwrap();
+    let taken = watch.end();
+    assert!(!taken.is_valid(), "{taken:?}");
+    let why = taken.why().unwrap();
+    assert!(why.contains(&format!("the lane's core {core}")), "{why}");
+    let seen = taken.cores[0].waited_ns > 0 && taken.cores[0].preempted > 0;
+    assert!(seen, "{why}");
+    let mut others = taken.others.iter();
+    let named = others.any(|other| other.process == busy.0.id());
+    // Several other programs may have run there for longer.
+    assert!(named || taken.others.len() == 8, "{taken:?}");
+}
+
+#[test]
+fn a_load_on_a_lane_whose_core_is_taken_is_invalid_and_start_lines_are_said_once() {
+    let cores = machine::allowed();
+    let (lane, host) = (cores[cores.len() - 1], cores[0]);
+    let Some(_busy) = Busy::on(lane) else {
+        return;
+    };
+    let flags = format!(
+        "--host-core {host} --lane-cores {lane} --rate 1000,2000 --duration 100ms --repetitions 2"
+    );
+    let Some(quick) = quick(LOAD, &flags) else {
+        return;
+    };
+    let rows = quick.all("per_repetition/*/rows/*");
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        let validity = &row["validity"];
+        let is_judged = validity["valid"] == false && row["passed"].is_null();
+        assert!(is_judged, "{row}");
+        let mut cores = validity["cores"].as_array().unwrap().iter();
+        let taken = cores.find(|core| core["core"] == lane).unwrap();
+        let share = taken["share"].as_f64().unwrap();
+        assert!(taken["role"] == "lane" && share > 0.01, "{row}");
+    }
+    let out = &quick.out;
+    assert_eq!(out.matches("  INVALID: the ").count(), 2, "{out}");
+    assert!(!out.contains("  ok"), "{out}");
+    assert!(
+        quick.result["validity"]["invalid"].as_u64() >= Some(4),
+        "{out}"
+    );
+    quick.says("INVALID and in no comparison");
+    // Four handles of one configuration.
+    let starts = quick.err.lines();
+    let starts = starts.filter(|line| line.starts_with("signal: version "));
+    assert_eq!(starts.count(), 1, "{}", quick.err);
 }
 
 #[test]
@@ -437,10 +489,7 @@ fn one_core_is_too_few_for_a_hop() {
         .args(["-c", &core, HOP, "--quick"])
         .output();
     let Ok(output) = output else {
-        let required = std::env::var_os("SIGNAL_REQUIRE_TOOLS").is_some_and(|value| value == "1");
-        assert!(!required, "taskset is missing, and SIGNAL_REQUIRE_TOOLS=1");
-        println!("skipped: taskset is missing");
-        return;
+        return taskset_is_missing();
     };
     let (code, _, err) = texts(output);
     assert_eq!(code, Some(1));

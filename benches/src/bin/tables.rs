@@ -2,7 +2,6 @@
 //! what `--json` writes.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,10 +43,10 @@ fn main() -> ExitCode {
 fn run(root: &Path, is_check: bool) -> Result<(), String> {
     let mut wrong = Vec::new();
     for (path, text) in made(root)? {
-        let is_same = fs::read_to_string(&path).is_ok_and(|before| before == text);
-        if !is_same && is_check {
+        let before = fs::read_to_string(&path).unwrap_or_default();
+        if before != text && is_check {
             wrong.push(path.display().to_string());
-        } else if !is_same {
+        } else if before != text {
             write(&path, &text)?;
         }
     }
@@ -62,54 +61,57 @@ fn run(root: &Path, is_check: bool) -> Result<(), String> {
 
 /// All files that are made or have something made in them, with their texts.
 fn made(root: &Path) -> Result<Vec<(PathBuf, String)>, String> {
-    let mut reports = BTreeMap::new();
-    for path in files(&root.join("benches/results"), "json")? {
-        let saved = serde_json::from_str(&read(&path)?);
-        let Saved { report } = saved.map_err(|error| named(&path, error))?;
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        reports.insert(name.into_owned(), report);
-    }
+    let reports = reports(&root.join("benches/results"))?;
     let mut all = vec![(root.join("benches/results/README.md"), page(&reports))];
     let scale = reports.get("scale").ok_or("there is no scale.json")?;
     for (name, title) in SCALE {
-        let is_it = |table: &&Table| table.columns[0].starts_with(name);
-        let table = scale.tables.iter().find(is_it);
+        let mut tables = scale.tables.iter();
+        let table = tables.find(|table| table.columns[0].starts_with(name));
         let table = table.ok_or_else(|| format!("scale.json has no table of {name}"))?;
         let file = |end: &str| root.join(format!("docs/scale/{name}.{end}"));
         all.push((file("md"), table.markdown()));
         all.push((file("svg"), draw(table, title)?));
     }
-    let docs = files(&root.join("docs"), "md")?;
-    for path in docs.into_iter().chain([root.join("README.md")]) {
-        let text = filled(&read(&path)?, &reports).map_err(|error| named(&path, error))?;
+    let mut pages = files(&root.join("docs"), "md")?;
+    pages.push(root.join("README.md"));
+    for path in pages {
+        let text = filled(&read(&path)?, &reports);
+        let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
         all.push((path, text));
     }
     Ok(all)
 }
 
-fn named(path: &Path, error: impl Display) -> String {
-    format!("{}: {error}", path.display())
-}
-
 fn read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| named(path, error))
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// The files of a folder whose names end so.
 fn files(folder: &Path, end: &str) -> Result<Vec<PathBuf>, String> {
-    let entries = fs::read_dir(folder).map_err(|error| named(folder, error))?;
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let paths = entries.flatten().map(|entry| entry.path());
-    let paths = paths.filter(|path| path.extension().is_some_and(|found| found == end));
-    Ok(paths.collect())
+    Ok(paths
+        .filter(|path| path.extension().is_some_and(|of| of == end))
+        .collect())
+}
+
+fn reports(folder: &Path) -> Result<BTreeMap<String, Report>, String> {
+    let reports = files(folder, "json")?.into_iter().map(|path| {
+        let saved: Result<Saved, _> = serde_json::from_str(&read(&path)?);
+        let saved = saved.map_err(|error| format!("{}: {error}", path.display()))?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Ok((name.into_owned(), saved.report))
+    });
+    reports.collect()
 }
 
 /// What a report shows, as a block of text.
 fn block(report: &Report) -> String {
+    let lines = |lines: &mut dyn Iterator<Item = String>| -> String {
+        lines.map(|line| format!("{}\n", line.trim_end())).collect()
+    };
     let mut parts: Vec<String> = report.tables.iter().map(Table::to_string).collect();
-    let line = |line: String| format!("{}\n", line.trim_end());
-    parts.push(report.notes.iter().cloned().map(line).collect());
-    let goals = report.goals.iter().map(ToString::to_string);
-    parts.push(goals.map(line).collect());
+    parts.push(lines(&mut report.notes.iter().cloned()));
+    parts.push(lines(&mut report.goals.iter().map(ToString::to_string)));
     parts.retain(|part| !part.is_empty());
     format!("```text\n{}```\n", parts.join("\n"))
 }
@@ -134,12 +136,15 @@ fn filled(page: &str, reports: &BTreeMap<String, Report>) -> Result<String, Stri
     let mut parts = page.split(MARK);
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let named = part.split_once(".json -->\n");
-        let (name, rest) = named.ok_or("a mark does not end in .json -->")?;
-        let report = reports.get(name);
-        let report = report.ok_or_else(|| format!("there is no {name}.json"))?;
-        let rest = rest.split_once("\n```\n");
-        let (_, rest) = rest.ok_or("no block of text follows a mark")?;
+        let (name, rest) = part
+            .split_once(".json -->\n")
+            .ok_or("a mark does not end in .json -->")?;
+        let report = reports
+            .get(name)
+            .ok_or_else(|| format!("there is no {name}.json"))?;
+        let (_, rest) = rest
+            .split_once("\n```\n")
+            .ok_or("no block of text follows a mark")?;
         text += &format!("{MARK}{name}.json -->\n{}{rest}", block(report));
     }
     Ok(text)
@@ -150,10 +155,14 @@ fn draw(table: &Table, title: &str) -> Result<String, String> {
     let number = |cell: &String| cell.split(' ').next().and_then(|word| word.parse().ok());
     let line = |column: &str, name: &str| {
         let at = table.columns.iter().position(|name| name == column);
-        let rows = table.rows.iter();
-        let points = rows.filter_map(|row| Some((number(&row[0])?, number(&row[at?])?)));
-        let (name, points) = (name.to_owned(), points.collect());
-        Line { name, points }
+        let points = table
+            .rows
+            .iter()
+            .filter_map(|row| Some((number(&row[0])?, number(&row[at?])?)));
+        Line {
+            name: name.to_owned(),
+            points: points.collect(),
+        }
     };
     let unit = table.rows.last().and_then(|row| row[0].split_once(' '));
     let x = unit.map_or(table.columns[0].as_str(), |(_, unit)| unit);
@@ -173,14 +182,19 @@ mod tests {
     fn a_block_is_replaced_and_nothing_else() {
         let mut table = Table::new("64 B", ["median"]);
         table.row("line", ["120".to_owned()]);
-        let mut report = Report::default();
-        report.tables.push(table);
+        let tables = vec![table];
+        let report = Report {
+            tables,
+            ..Report::default()
+        };
         let reports = BTreeMap::from([("hop".to_owned(), report)]);
         let mark = "before\n<!-- benches/results/hop.json -->\n";
         let page = format!("{mark}```text\nold\n```\n\nafter\n");
         let made = filled(&page, &reports).unwrap();
-        let block = "```text\n64 B  median\nline     120\n```\n";
-        assert_eq!(made, format!("{mark}{block}\nafter\n"));
+        assert_eq!(
+            made,
+            format!("{mark}```text\n64 B  median\nline     120\n```\n\nafter\n")
+        );
         assert_eq!(filled(&made, &reports), Ok(made));
         assert!(filled(&page.replace("hop", "none"), &reports).is_err());
         assert!(filled(mark, &reports).is_err());

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use signal::models::{self, Model};
 use signal_bench::args::Subject;
-use signal_bench::bench::{Bench, Library};
+use signal_bench::bench::{Bench, rotated};
 use signal_bench::drive::{Driver, Host, Kept, Trips};
 use signal_bench::feed::Feed;
 use signal_bench::hf_live::{Design, Setting};
-use signal_bench::live::{self, Live};
+use signal_bench::live::Live;
 use signal_bench::series::Figures;
 use signal_bench::workload::{self, Moving};
 
@@ -26,69 +26,58 @@ pub struct Case {
     is_market: bool,
 }
 
-const fn case(title: &'static str, key: &'static str, is_market: bool) -> Case {
-    Case {
-        title,
-        key,
-        is_market,
-    }
-}
-
 pub const CASES: [Case; 2] = [
-    case("test0000", "test0000", false),
-    case("market + linear", "market_linear", true),
+    Case {
+        title: "test0000",
+        key: "test0000",
+        is_market: false,
+    },
+    Case {
+        title: "market + linear",
+        key: "market_linear",
+        is_market: true,
+    },
 ];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contender {
-    Library,
-    /// The same, Depths as far apart as where threads wake.
-    LibraryApart,
-    Design(Setting),
-}
-
-impl Contender {
-    pub const ALL: [Contender; 6] = [
-        Contender::Library,
-        Contender::Design(Setting::SpinOne),
-        Contender::Design(Setting::Spin),
-        Contender::LibraryApart,
-        Contender::Design(Setting::Block),
-        Contender::Design(Setting::Sleep),
-    ];
-
+pub struct Contender {
+    pub name: &'static str,
+    /// The library has none.
+    setting: Option<Setting>,
     /// Whether Depths come [`GAP_NS`] apart: a thread that sleeps should be asleep when
     /// the next one comes, as it is when they come 10 to 100 times a second. Back to
     /// back it would find the next Depth before it has gone to sleep.
-    fn is_apart(self) -> bool {
-        self.place() > 2
-    }
+    is_apart: bool,
+}
 
-    /// The library's row that this one is compared with.
-    pub fn rival(self) -> Contender {
-        match self.is_apart() {
-            true => Contender::LibraryApart,
-            false => Contender::Library,
-        }
-    }
+pub const ALL: [Contender; 6] = [
+    contender("libsignal", None, false),
+    contender("spin-one", Some(Setting::SPIN_ONE), false),
+    contender("spin", Some(Setting::SPIN), false),
+    contender("libsignal, apart", None, true),
+    contender("block", Some(Setting::BLOCK), true),
+    contender("sleep", Some(Setting::SLEEP), true),
+];
+/// The design's fastest: all its threads spin, on a core each where there are cores. The
+/// goals are against it.
+pub const BEST: usize = 2;
 
-    pub fn place(self) -> usize {
-        let found = Self::ALL.iter().position(|&contender| contender == self);
-        found.expect("every contender is listed")
+const fn contender(name: &'static str, setting: Option<Setting>, is_apart: bool) -> Contender {
+    Contender {
+        name,
+        setting,
+        is_apart,
     }
+}
 
-    pub fn name(self) -> &'static str {
-        match self {
-            Contender::Library => "libsignal",
-            Contender::LibraryApart => "libsignal, apart",
-            Contender::Design(setting) => setting.name(),
-        }
-    }
+/// The place of the library's row that the one at this place is compared with.
+pub fn rival(place: usize) -> usize {
+    let is_rival = |of: &Contender| of.setting.is_none() && of.is_apart == ALL[place].is_apart;
+    let found = ALL.iter().position(is_rival);
+    found.expect("the library has a row at each gap")
 }
 
 pub struct Setup<'a> {
     pub bench: &'a Bench,
-    pub library: &'a Library,
     /// The design's threads', in their order.
     pub design_cores: &'a [usize],
     pub subject: &'a Subject,
@@ -98,14 +87,11 @@ pub struct Setup<'a> {
 
 impl Setup<'_> {
     fn handle(&self, case: &Case) -> Result<Live, String> {
-        let Subject {
-            placement, shards, ..
-        } = self.subject;
-        let mut config = workload::config(placement, *shards, &self.bench.cores, true);
+        let mut config = self.subject.config(&self.bench.cores);
         if case.is_market {
             config = workload::market(config, self.model);
         }
-        live::create(&self.library.api, &config)
+        self.bench.create(&config)
     }
 
     fn design(&self, case: &Case, setting: Setting) -> Result<Design, String> {
@@ -120,54 +106,36 @@ impl Setup<'_> {
         Design::start(setting, self.design_cores, set, 1, model)
     }
 
-    /// Everybody once. Who begins changes, so that what one leaves behind meets each.
+    /// Everybody once.
     pub fn repeat(&self, number: usize) -> Result<Vec<Vec<Figures>>, String> {
         let all = CASES.iter().map(|case| {
-            let count = Contender::ALL.len();
-            let mut figures = vec![None; count];
-            for turn in 0..count {
-                let place = (turn + number) % count;
-                figures[place] = Some(self.measure(case, Contender::ALL[place])?);
-            }
-            Ok(figures.into_iter().flatten().collect())
+            rotated(&ALL, number, |contender| {
+                let measured = self.measure(case, contender);
+                measured.map_err(|error| format!("{}, {}: {error}", case.title, contender.name))
+            })
         });
         all.collect()
     }
 
-    fn measure(&self, case: &Case, contender: Contender) -> Result<Figures, String> {
-        let trips = match contender.is_apart() {
+    fn measure(&self, case: &Case, contender: &Contender) -> Result<Figures, String> {
+        let trips = match contender.is_apart {
             true => Trips {
                 gap: self.bench.stamps.ticks(GAP_NS),
                 ..Trips::new(self.trips / APART)
             },
             false => Trips::new(self.trips),
         };
-        let named = |error| format!("{}, {}: {error}", case.title, contender.name());
-        let Contender::Design(setting) = contender else {
-            return self
-                .trips(case, trips, &mut self.driver(self.handle(case)?))
-                .map_err(named);
-        };
-        let mut driver = self.driver(self.design(case, setting)?);
-        let figures = self.trips(case, trips, &mut driver).map_err(named)?;
-        match driver.host.dropped() {
-            0 => Ok(figures),
-            dropped => Err(named(format!("{dropped} dropped"))),
+        match contender.setting {
+            None => self.trips(case, trips, self.handle(case)?),
+            Some(setting) => self.trips(case, trips, self.design(case, setting)?),
         }
     }
 
-    fn driver<H: Host>(&self, host: H) -> Driver<'_, H> {
-        Driver::new(host, &self.bench.stamps)
-    }
-
-    fn trips(
-        &self,
-        case: &Case,
-        trips: Trips,
-        driver: &mut Driver<'_, impl Host>,
-    ) -> Result<Figures, String> {
+    fn trips(&self, case: &Case, trips: Trips, host: impl Host) -> Result<Figures, String> {
+        let stamps = &self.bench.stamps;
+        let mut driver = Driver::new(host, stamps);
         let (series, _) = driver.trips::<false>(trips, &mut Moving::new(case.is_market))?;
-        Ok(series.figures(&self.bench.stamps))
+        Ok(series.figures(stamps))
     }
 
     /// Refuses a setting of the design whose results are not the library's, bit by bit.
@@ -180,8 +148,7 @@ impl Setup<'_> {
             {
                 return Err(format!(
                     "{}, {}: result {place} is {theirs:?}, the library's is {ours:?}",
-                    case.title,
-                    setting.name()
+                    case.title, setting.name
                 ));
             }
         }

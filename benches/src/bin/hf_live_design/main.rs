@@ -1,9 +1,5 @@
 //! The design that the library replaces beside the library, in one run. What exactly is
 //! timed: `benches/README.md`. `--help` lists the flags.
-//!
-//! | file | what |
-//! |---|---|
-//! | `cases` | factors and model; who takes part; one measurement; both compute the same |
 
 mod cases;
 
@@ -12,16 +8,15 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde_json::{Map, Value, json};
 use signal_bench::args::{Common, Subject, positive};
-use signal_bench::bench::{self, Bench, Ended, Library};
+use signal_bench::bench::{self, Bench, Ended};
 use signal_bench::echo;
 use signal_bench::folder::Folder;
-use signal_bench::hf_live::Setting;
 use signal_bench::machine::{self, Cores};
 use signal_bench::report::{FIGURES, Goal, Table, figures};
 use signal_bench::series::{Figures, median};
 use signal_bench::workload;
 
-use cases::{APART, CASES, Contender, GAP_NS, Setup};
+use cases::{ALL, APART, BEST, CASES, GAP_NS, Setup, rival};
 
 /// Tick to callback of the design that the library replaces, beside the library.
 #[derive(Debug, Parser)]
@@ -37,11 +32,7 @@ struct Args {
     iterations: Option<usize>,
 }
 
-/// The design's fastest: all its threads spin, on a core each where there are cores. The
-/// goals are against it.
-const BEST: Contender = Contender::Design(Setting::Spin);
-
-/// The line; everybody, in the order of the cases and of [`Contender::ALL`].
+/// The line; everybody, in the order of the cases and of [`ALL`].
 type Repetition = (Figures, Vec<Vec<Figures>>);
 type Read = fn(&Figures) -> f64;
 
@@ -64,8 +55,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
-    let bench = Bench::start("hf_live_design", &args.common)?;
-    let library = Library::load(&args.subject.lib)?;
+    let bench = Bench::start("hf_live_design", &args.common)?.with_library(&args.subject.lib)?;
     let design_cores = design_cores(&args.common.lane_cores, &bench.cores);
     let iterations = args.common.or(args.iterations, 100_000, 4_000);
     let repetitions = args.common.repetitions(5);
@@ -77,7 +67,6 @@ fn run(args: &Args) -> Result<Ended, String> {
     let subject = format!("{}, idle spin, timing on", args.subject.describe());
     let its_cores = format!("{design_cores:?}: the tick thread's first");
     let lines = [
-        ("library", library.describe()),
         ("libsignal", subject),
         ("its cores", its_cores),
         ("run", run),
@@ -89,7 +78,6 @@ fn run(args: &Args) -> Result<Ended, String> {
     let model = workload::linear_model(&folder)?;
     let setup = Setup {
         bench: &bench,
-        library: &library,
         design_cores: &design_cores,
         subject: &args.subject,
         model: &model,
@@ -104,83 +92,57 @@ fn run(args: &Args) -> Result<Ended, String> {
     })?;
     let shown = bench.shown(&runs);
     tables(&bench, &shown);
-    let goals = |case: usize| {
-        let title = CASES[case].title;
-        [("the median", P50, 5.0), ("p99", P99, 20.0)].map(|(at, read, least)| {
-            let what = format!(
-                "{title}: times faster than its best setting, {}, at {at}",
-                BEST.name()
-            );
-            let times = times(&shown, case, BEST, read);
-            (at, least, Goal::at_least(&what, Some(times), least, ""))
-        })
-    };
-    let per_case = |value: &dyn Fn(usize) -> Value| -> Map<String, Value> {
+    let per_case = |value: &dyn Fn(usize) -> Map<String, Value>| -> Map<String, Value> {
         let cases = CASES.iter().enumerate();
-        cases
-            .map(|(case, of)| (of.key.to_owned(), value(case)))
-            .collect()
+        let cases = cases.map(|(case, of)| (of.key.to_owned(), value(case).into()));
+        cases.collect()
     };
     let repetition = |(line, measured): &&Repetition| {
         let mut value = per_case(&|case| {
-            let named = Contender::ALL.iter().zip(&measured[case]);
-            named
-                .map(|(of, figures)| (of.name(), json!(figures)))
-                .collect()
+            let named = ALL.iter().zip(&measured[case]);
+            let named = named.map(|(of, figures)| (of.name.to_owned(), json!(figures)));
+            named.collect()
         });
         value.insert("line_round_trip".into(), json!(line));
         Value::Object(value)
     };
-    let compared = |case| -> Value {
-        let rows = Contender::ALL.into_iter().map(|contender| {
-            let ratio = |read| times(&shown, case, contender, read);
-            (
-                contender.name(),
-                json!({ "p50": ratio(P50), "p99": ratio(P99) }),
-            )
+    let compared = |case| {
+        let rows = ALL.iter().enumerate().map(|(place, of)| {
+            let [p50, p99] = [P50, P99].map(|read| times(&shown, case, place, read));
+            (of.name.to_owned(), json!({"p50": p50, "p99": p99}))
         });
         rows.collect()
     };
-    let judged = |case| -> Value {
-        let goals = goals(case).map(|(at, least, goal)| {
-            json!({
-                "at": at,
-                "setting": BEST.name(),
-                "times": goal.value,
-                "at_least": least,
-                "met": goal.met,
-            })
-        });
-        json!(goals)
-    };
     let result = json!({
-        "library": library.to_json(),
         "placement": args.subject.placement,
         "shards": args.subject.shards,
         "design_cores": design_cores,
         "iterations": iterations,
         "repetitions": repetitions,
-        "goals": bench.compared(|| per_case(&judged).into()),
         "times_the_library": bench.compared(|| per_case(&compared).into()),
         "per_repetition": shown.iter().map(repetition).collect::<Vec<_>>(),
     });
-    let all = || {
-        (0..CASES.len())
-            .flat_map(|case| goals(case).map(|(_, _, goal)| goal))
-            .collect()
+    let goals = || {
+        let goals = CASES.iter().enumerate().flat_map(|(case, of)| {
+            [("the median", P50, 5.0), ("p99", P99, 20.0)].map(|(at, read, least)| {
+                let best = ALL[BEST].name;
+                let what = format!(
+                    "{}: times faster than its best setting, {best}, at {at}",
+                    of.title
+                );
+                Goal::at_least(&what, Some(times(&shown, case, BEST, read)), least, "")
+            })
+        });
+        goals.collect()
     };
-    bench.end(all, result)
+    bench.end(goals, result)
 }
 
 /// Times the library's figure, median over the repetitions. The library's Depths come as
 /// far apart as the contender's.
-fn times(shown: &[&Repetition], case: usize, contender: Contender, read: Read) -> f64 {
-    let (theirs, ours) = (contender.place(), contender.rival().place());
-    median(
-        shown
-            .iter()
-            .map(|(_, of)| read(&of[case][theirs]) / read(&of[case][ours])),
-    )
+fn times(shown: &[&Repetition], case: usize, place: usize, read: Read) -> f64 {
+    let ratio = |(_, of): &&Repetition| read(&of[case][place]) / read(&of[case][rival(place)]);
+    median(shown.iter().map(ratio))
 }
 
 /// A table for each case, and how the design's other settings compare.
@@ -193,17 +155,11 @@ fn tables(bench: &Bench, shown: &[&Repetition]) {
     for (case, of) in CASES.iter().enumerate() {
         let columns = FIGURES.into_iter().chain(["x ours", "p99 x ours"]);
         let mut table = Table::new(of.title, columns);
-        for contender in Contender::ALL {
-            let all: Vec<Figures> = shown
-                .iter()
-                .map(|(_, of)| of[case][contender.place()])
-                .collect();
-            let ratios =
-                [P50, P99].map(|read| format!("{:.2}", times(shown, case, contender, read)));
-            table.row(
-                contender.name(),
-                figures(&all, &line).into_iter().chain(ratios),
-            );
+        for (place, contender) in ALL.iter().enumerate() {
+            let all: Vec<Figures> = shown.iter().map(|(_, of)| of[case][place]).collect();
+            let ratios = [P50, P99].map(|read| format!("{:.2}", times(shown, case, place, read)));
+            let cells = figures(&all, &line).into_iter().chain(ratios);
+            table.row(contender.name, cells);
         }
         bench.show(table);
     }
@@ -211,17 +167,18 @@ fn tables(bench: &Bench, shown: &[&Repetition]) {
         return;
     }
     for (case, of) in CASES.iter().enumerate() {
-        for (what, setting) in [
-            ("its usual setting", Setting::Sleep),
-            ("both its threads made one", Setting::SpinOne),
-        ] {
-            let contender = Contender::Design(setting);
+        for (place, contender) in ALL.iter().enumerate() {
+            let what = match contender.name {
+                "sleep" => "its usual setting",
+                "spin-one" => "both its threads made one",
+                _ => continue,
+            };
             bench.say(format!(
                 "{}: {:.1} times faster than {what}, {}, at the median, {:.1} times at p99",
                 of.title,
-                times(shown, case, contender, P50),
-                setting.name(),
-                times(shown, case, contender, P99),
+                times(shown, case, place, P50),
+                contender.name,
+                times(shown, case, place, P99),
             ));
         }
     }
@@ -238,18 +195,18 @@ mod tests {
             ..Figures::mean(p50, 1)
         };
         // The library 100 and 200 ns back to back, 300 and 400 apart.
-        let row = Contender::ALL.map(|contender| match contender {
-            Contender::Library => figures(100.0, 200.0),
-            Contender::LibraryApart => figures(300.0, 400.0),
-            Contender::Design(Setting::Spin) => figures(500.0, 3900.0),
-            Contender::Design(Setting::Sleep) => figures(3000.0, 4000.0),
-            Contender::Design(_) => figures(9e6, 9e6),
+        let row = ALL.map(|contender| match contender.name {
+            "libsignal" => figures(100.0, 200.0),
+            "libsignal, apart" => figures(300.0, 400.0),
+            "spin" => figures(500.0, 3900.0),
+            "sleep" => figures(3000.0, 4000.0),
+            _ => figures(9e6, 9e6),
         });
         let run: Repetition = (figures(50.0, 60.0), vec![row.to_vec()]);
-        let times = |contender, read| times(&[&run], 0, contender, read);
+        let times = |place, read| times(&[&run], 0, place, read);
         assert_eq!((times(BEST, P50), times(BEST, P99)), (5.0, 19.5));
-        assert_eq!(times(Contender::Design(Setting::Sleep), P50), 10.0);
-        assert_eq!(times(Contender::LibraryApart, P99), 1.0);
+        assert_eq!(times(5, P50), 10.0);
+        assert_eq!(times(3, P99), 1.0);
     }
 
     #[test]

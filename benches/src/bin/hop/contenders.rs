@@ -7,81 +7,55 @@
 
 use disruptor::{BusySpin, Polling, Producer as _};
 use ringbuf::traits::{Consumer as _, Producer as _, Split as _};
-use signal::sync::ring::{Receiver, ring};
+use signal::sync::ring::{Receiver, Sender, ring};
+use signal_bench::bench::Bench;
+use signal_bench::drive::Trips;
+use signal_bench::echo::{self, Copied, Message, RING, Rx, Tx};
+use signal_bench::series::Series;
 
-use crate::measure::{self, Setting};
+use crate::measure;
 
-pub const SLOTS: usize = 1024;
+/// An end whose messages are read in their slots.
+struct InPlace<T>(T);
 
-/// A sending end: copies the message in and publishes it; false when there is no room.
-pub trait Tx<const W: usize>: FnMut(&[u64; W]) -> bool + Send + 'static {}
-
-impl<const W: usize, F: FnMut(&[u64; W]) -> bool + Send + 'static> Tx<W> for F {}
-
-pub trait Rx<const W: usize>: Send + 'static {
-    /// Hands the oldest message to `take` and frees its slot; `None` when empty.
-    fn try_receive<R>(&mut self, take: impl FnOnce(&[u64; W]) -> R) -> Option<R>;
-
-    /// Hands on everything that is there, in whatever way is fastest; how many.
-    #[inline(always)]
-    fn drain(&mut self, take: impl FnMut(&[u64; W])) -> usize {
-        usize::from(self.try_receive(take).is_some())
-    }
-}
-
-/// A message where it is a value, as large as its slot in our ring.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Message<const W: usize>([u64; W]);
-
-/// Each message is copied out by this function, and read then.
-struct Copied<F>(F);
-
-impl<const W: usize, F: FnMut() -> Option<Message<W>> + Send + 'static> Rx<W> for Copied<F> {
-    #[inline(always)]
-    fn try_receive<R>(&mut self, take: impl FnOnce(&[u64; W]) -> R) -> Option<R> {
-        (self.0)().map(|message| take(&message.0))
-    }
-}
-
-impl<const W: usize> Rx<W> for Receiver {
+impl<const W: usize> Rx<W> for InPlace<Receiver> {
     #[inline(always)]
     fn try_receive<R>(&mut self, take: impl FnOnce(&[u64; W]) -> R) -> Option<R> {
         let read = |words: &[u64]| take(words.try_into().expect("a message has W words"));
-        let received = self.try_receive(read);
+        let received = self.0.try_receive(read);
         if received.is_none() {
             // As a lane does.
-            self.prefetch();
+            self.0.prefetch();
         }
         received
     }
 }
 
-impl<const W: usize> Rx<W> for rtrb::Consumer<Message<W>> {
+impl<const W: usize> Rx<W> for InPlace<rtrb::Consumer<Message<W>>> {
     #[inline(always)]
     fn try_receive<R>(&mut self, take: impl FnOnce(&[u64; W]) -> R) -> Option<R> {
-        let chunk = self.read_chunk(1).ok()?;
+        let chunk = self.0.read_chunk(1).ok()?;
         let taken = take(&chunk.as_slices().0.first()?.0);
         chunk.commit_all();
         Some(taken)
     }
 }
 
-impl<const W: usize> Rx<W> for ringbuf::HeapCons<Message<W>> {
+impl<const W: usize> Rx<W> for InPlace<ringbuf::HeapCons<Message<W>>> {
     #[inline(always)]
     fn try_receive<R>(&mut self, take: impl FnOnce(&[u64; W]) -> R) -> Option<R> {
-        let taken = take(&self.try_peek()?.0);
-        self.skip(1);
+        let taken = take(&self.0.try_peek()?.0);
+        self.0.skip(1);
         Some(taken)
     }
 }
 
 type Poller<const W: usize> = disruptor::EventPoller<Message<W>, disruptor::SingleProducerBarrier>;
 
-impl<const W: usize> Rx<W> for Poller<W> {
+impl<const W: usize> Rx<W> for InPlace<Poller<W>> {
     #[inline(always)]
     fn try_receive<R>(&mut self, take: impl FnOnce(&[u64; W]) -> R) -> Option<R> {
-        match self.take(1) {
+        match self.0.take(1) {
             Ok(mut events) => (&mut events).next().map(|message| take(&message.0)),
             Err(Polling::NoEvents | Polling::Shutdown) => None,
         }
@@ -89,68 +63,30 @@ impl<const W: usize> Rx<W> for Poller<W> {
 
     #[inline(always)]
     fn drain(&mut self, mut take: impl FnMut(&[u64; W])) -> usize {
-        let Ok(mut events) = self.poll() else {
+        let Ok(mut events) = self.0.poll() else {
             return 0;
         };
         (&mut events).map(|message| take(&message.0)).count()
     }
 }
 
+type Latency = dyn Fn(&Bench, Trips) -> Result<Series, String>;
+type Throughput = dyn Fn(&Bench, u64) -> Result<f64, String>;
+
 /// A contender, whose measurements are compiled for it alone.
 pub struct Entry {
     pub name: &'static str,
     pub how: &'static str,
-    pub measured: Box<dyn Measured>,
+    pub latency: Box<Latency>,
+    pub throughput: Box<Throughput>,
+    #[cfg(test)]
+    holds_its_messages: Box<dyn Fn()>,
 }
 
 impl Entry {
     /// Whether it is the library's own, not a peer.
     pub fn is_ours(&self) -> bool {
         self.name.starts_with("ours")
-    }
-}
-
-pub trait Measured {
-    fn latency(&self, setting: &Setting) -> measure::Latency;
-    fn throughput(&self, setting: &Setting) -> measure::Throughput;
-    #[cfg(test)]
-    fn holds_its_messages(&self, name: &str);
-}
-
-struct Made<const W: usize, T, R>(fn() -> (T, R));
-
-impl<const W: usize, T: Tx<W>, R: Rx<W>> Measured for Made<W, T, R> {
-    fn latency(&self, setting: &Setting) -> measure::Latency {
-        measure::latency(setting, (self.0)(), (self.0)())
-    }
-
-    fn throughput(&self, setting: &Setting) -> measure::Throughput {
-        measure::throughput(setting, (self.0)())
-    }
-
-    /// Takes exactly `SLOTS` messages, gives them back whole and in order.
-    #[cfg(test)]
-    fn holds_its_messages(&self, name: &str) {
-        let (mut tx, mut rx) = (self.0)();
-        for round in 0..3 {
-            let message = |place: usize| [(round * SLOTS + place) as u64; W];
-            for place in 0..SLOTS {
-                assert!(tx(&message(place)), "{name} {place}");
-            }
-            assert!(!tx(&[0; W]), "{name} is full");
-            for place in 0..SLOTS / 2 {
-                let got = rx.try_receive(|message| *message);
-                assert_eq!(got, Some(message(place)), "{name}");
-            }
-            let mut next = SLOTS / 2;
-            while rx.drain(|got| {
-                assert_eq!(*got, message(next), "{name}");
-                next += 1;
-            }) > 0
-            {}
-            assert_eq!(next, SLOTS, "{name}");
-            assert_eq!(rx.try_receive(|_| ()), None, "{name} is empty");
-        }
     }
 }
 
@@ -162,108 +98,137 @@ fn entry<const W: usize, T: Tx<W>, R: Rx<W>>(
     Entry {
         name,
         how,
-        measured: Box::new(Made(make)),
+        latency: Box::new(move |bench, trips| echo::there_and_back(bench, trips, make(), make())),
+        throughput: Box::new(move |bench, messages| {
+            measure::throughput(&bench.stamps, bench.lane(), messages, make())
+        }),
+        #[cfg(test)]
+        holds_its_messages: Box::new(move || tests::holds_its_messages(name, make())),
     }
 }
 
+/// Our sending end.
+fn send<const W: usize>(mut tx: Sender) -> impl Tx<W> {
+    move |message: &[u64; W]| tx.try_send(|words| words.copy_from_slice(message)).is_ok()
+}
+
+fn ours_in_place<const W: usize>() -> (impl Tx<W>, impl Rx<W>) {
+    let (tx, rx) = ring(RING, W);
+    (send(tx), InPlace(rx))
+}
+
+fn ours_copied_out<const W: usize>() -> (impl Tx<W>, impl Rx<W>) {
+    let (tx, mut rx) = ring(RING, W);
+    let copy = |words: &[u64]| Message::<W>(words.try_into().expect("a message has W words"));
+    let receive = move || {
+        let message = rx.try_receive(copy);
+        if message.is_none() {
+            rx.prefetch();
+        }
+        message
+    };
+    (send(tx), Copied(receive))
+}
+
+fn rtrb_in_place<const W: usize>() -> (impl Tx<W>, impl Rx<W>) {
+    let (mut tx, rx) = rtrb::RingBuffer::<Message<W>>::new(RING);
+    let send = move |message: &[u64; W]| tx.push(Message(*message)).is_ok();
+    (send, InPlace(rx))
+}
+
+fn ringbuf_in_place<const W: usize>() -> (impl Tx<W>, impl Rx<W>) {
+    let (mut tx, rx) = ringbuf::HeapRb::<Message<W>>::new(RING).split();
+    let send = move |message: &[u64; W]| tx.try_push(Message(*message)).is_ok();
+    (send, InPlace(rx))
+}
+
+fn ringbuf_copied_out<const W: usize>() -> (impl Tx<W>, impl Rx<W>) {
+    let (mut tx, mut rx) = ringbuf::HeapRb::<Message<W>>::new(RING).split();
+    let send = move |message: &[u64; W]| tx.try_push(Message(*message)).is_ok();
+    (send, Copied(move || rx.try_pop()))
+}
+
+fn disruptor<const W: usize>() -> (impl Tx<W>, impl Rx<W>) {
+    let builder = disruptor::build_single_producer(RING, || Message([0; W]), BusySpin);
+    let (poller, builder) = builder.new_event_poller();
+    let mut tx = builder.build();
+    let send = move |message: &[u64; W]| tx.try_publish(|slot| slot.0 = *message).is_ok();
+    (send, InPlace(poller))
+}
+
+fn crossbeam<const W: usize>() -> (impl Tx<W>, impl Rx<W>) {
+    let (tx, rx) = crossbeam_channel::bounded::<Message<W>>(RING);
+    let send = move |message: &[u64; W]| tx.try_send(Message(*message)).is_ok();
+    (send, Copied(move || rx.try_recv().ok()))
+}
+
+fn std_channel<const W: usize>() -> (impl Tx<W>, impl Rx<W>) {
+    let (tx, rx) = std::sync::mpsc::sync_channel::<Message<W>>(RING);
+    let send = move |message: &[u64; W]| tx.try_send(Message(*message)).is_ok();
+    (send, Copied(move || rx.try_recv().ok()))
+}
+
 pub fn all<const W: usize>() -> Vec<Entry> {
-    let in_place = "signal::sync::ring; read in its slot, which is freed afterwards; each look in vain \
+    let ours = "signal::sync::ring; read in its slot, which is freed afterwards; each look in vain \
          prefetches the next slot, a part of the ring's API that lanes use";
-    let disruptor = "disruptor-rs, single producer, event poller, no wait between polls; written and read in \
+    let copied = "the same, prefetch too; copied out and the slot freed before it is read";
+    let peeked = "HeapRb, split (caching ends); try_push; try_peek, then skip(1)";
+    let events = "disruptor-rs, single producer, event poller, no wait between polls; written and read in \
          place; in throughput all events that are there in one poll";
+    let bounded = "bounded; try_send, try_recv (recv would spin, then sleep)";
+    let mpsc = "std::sync::mpsc; try_send, try_recv (recv would spin, then sleep)";
+    let chunks = "push; read_chunk(1), as_slices, then commit_all";
     vec![
-        entry("ours, in place", in_place, || {
-            let (mut tx, rx) = ring(SLOTS, W);
-            let send = move |message: &[u64; W]| {
-                tx.try_send(|words| words.copy_from_slice(message)).is_ok()
-            };
-            (send, rx)
-        }),
+        entry("ours, in place", ours, ours_in_place::<W>),
+        entry("ours, copied out", copied, ours_copied_out::<W>),
+        entry("rtrb, in place", chunks, rtrb_in_place::<W>),
+        entry("rtrb, copied out", "push, pop", echo::rtrb::<W>),
+        entry("ringbuf, in place", peeked, ringbuf_in_place::<W>),
         entry(
-            "ours, copied out",
-            "the same, prefetch too; copied out and the slot freed before it is read",
-            || {
-                let (mut tx, mut rx) = ring(SLOTS, W);
-                let copy =
-                    |words: &[u64]| Message::<W>(words.try_into().expect("a message has W words"));
-                let receive = move || {
-                    let message = rx.try_receive(copy);
-                    if message.is_none() {
-                        rx.prefetch();
-                    }
-                    message
-                };
-                let send = move |message: &[u64; W]| {
-                    tx.try_send(|words| words.copy_from_slice(message)).is_ok()
-                };
-                (send, Copied(receive))
-            },
+            "ringbuf, copied out",
+            "the same; try_pop",
+            ringbuf_copied_out::<W>,
         ),
-        entry(
-            "rtrb, in place",
-            "push; read_chunk(1), as_slices, then commit_all",
-            || {
-                let (mut tx, rx) = rtrb::RingBuffer::<Message<W>>::new(SLOTS);
-                (
-                    move |message: &[u64; W]| tx.push(Message(*message)).is_ok(),
-                    rx,
-                )
-            },
-        ),
-        entry("rtrb, copied out", "push, pop", || {
-            let (mut tx, mut rx) = rtrb::RingBuffer::<Message<W>>::new(SLOTS);
-            let send = move |message: &[u64; W]| tx.push(Message(*message)).is_ok();
-            (send, Copied(move || rx.pop().ok()))
-        }),
-        entry(
-            "ringbuf, in place",
-            "HeapRb, split (caching ends); try_push; try_peek, then skip(1)",
-            || {
-                let (mut tx, rx) = ringbuf::HeapRb::<Message<W>>::new(SLOTS).split();
-                (
-                    move |message: &[u64; W]| tx.try_push(Message(*message)).is_ok(),
-                    rx,
-                )
-            },
-        ),
-        entry("ringbuf, copied out", "the same; try_pop", || {
-            let (mut tx, mut rx) = ringbuf::HeapRb::<Message<W>>::new(SLOTS).split();
-            let send = move |message: &[u64; W]| tx.try_push(Message(*message)).is_ok();
-            (send, Copied(move || rx.try_pop()))
-        }),
-        entry("disruptor", disruptor, || {
-            let builder = disruptor::build_single_producer(SLOTS, || Message([0; W]), BusySpin);
-            let (poller, builder) = builder.new_event_poller();
-            let mut tx = builder.build();
-            (
-                move |message: &[u64; W]| tx.try_publish(|slot| slot.0 = *message).is_ok(),
-                poller,
-            )
-        }),
-        entry(
-            "crossbeam-channel",
-            "bounded; try_send, try_recv (recv would spin, then sleep)",
-            || {
-                let (tx, rx) = crossbeam_channel::bounded::<Message<W>>(SLOTS);
-                let send = move |message: &[u64; W]| tx.try_send(Message(*message)).is_ok();
-                (send, Copied(move || rx.try_recv().ok()))
-            },
-        ),
-        entry(
-            "std sync_channel",
-            "std::sync::mpsc; try_send, try_recv (recv would spin, then sleep)",
-            || {
-                let (tx, rx) = std::sync::mpsc::sync_channel::<Message<W>>(SLOTS);
-                let send = move |message: &[u64; W]| tx.try_send(Message(*message)).is_ok();
-                (send, Copied(move || rx.try_recv().ok()))
-            },
-        ),
+        entry("disruptor", events, disruptor::<W>),
+        entry("crossbeam-channel", bounded, crossbeam::<W>),
+        entry("std sync_channel", mpsc, std_channel::<W>),
     ]
 }
 
-#[test]
-fn every_contender_holds_its_messages() {
-    for entry in all::<8>().iter().chain(&all::<56>()) {
-        entry.measured.holds_its_messages(entry.name);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes exactly `RING` messages, gives them back whole and in order.
+    pub fn holds_its_messages<const W: usize>(
+        name: &str,
+        (mut tx, mut rx): (impl Tx<W>, impl Rx<W>),
+    ) {
+        for round in 0..3 {
+            let message = |place: usize| [(round * RING + place) as u64; W];
+            for place in 0..RING {
+                assert!(tx(&message(place)), "{name} {place}");
+            }
+            assert!(!tx(&[0; W]), "{name} is full");
+            for place in 0..RING / 2 {
+                let got = rx.try_receive(|message| *message);
+                assert_eq!(got, Some(message(place)), "{name}");
+            }
+            let mut next = RING / 2;
+            let check = |got: &[u64; W], next: &mut usize| {
+                assert_eq!(*got, message(*next), "{name}");
+                *next += 1;
+            };
+            while rx.drain(|got| check(got, &mut next)) > 0 {}
+            assert_eq!(next, RING, "{name}");
+            assert_eq!(rx.try_receive(|_| ()), None, "{name} is empty");
+        }
+    }
+
+    #[test]
+    fn every_contender_holds_its_messages() {
+        for entry in all::<8>().iter().chain(&all::<56>()) {
+            (entry.holds_its_messages)();
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `contenders` | the rings and channels |
-//! | `measure` | there and back, one message under way; one way, as fast as it goes |
+//! | `measure` | one way, as fast as it goes |
 
 mod contenders;
 mod measure;
@@ -15,15 +15,13 @@ use clap::Parser;
 use serde::Serialize;
 use serde_json::{Value, json};
 use signal_bench::args::{Common, positive};
-use signal_bench::bench::{self, Bench, Ended};
+use signal_bench::bench::{self, Bench, Ended, rotated};
 use signal_bench::drive::Trips;
-use signal_bench::echo;
-use signal_bench::judge::Runs;
+use signal_bench::echo::{self, RING};
 use signal_bench::report::{FIGURES, Table, figures, ratio, spread};
 use signal_bench::series::{Figures, median};
 
-use contenders::{Entry, SLOTS};
-use measure::Setting;
+use contenders::Entry;
 
 /// What one hop between two cores costs: our ring beside a cache line and other rings.
 #[derive(Debug, Parser)]
@@ -142,19 +140,13 @@ impl Size {
         let invalid = if is_invalid { ", INVALID" } else { "" };
         let title = format!("{} B, there and back{invalid}", self.bytes);
         let mut table = Table::new(&title, FIGURES.into_iter().chain(["M msg/s", "min .. max"]));
-        let none = ["-".to_owned(), String::new()];
-        table.row(
-            "line, no message",
-            figures(&self.line, &self.line).into_iter().chain(none),
-        );
+        let mut row = |name, all: &[Figures], rates: &[f64]| {
+            let rates = spread(rates.iter().copied(), 1);
+            table.row(name, figures(all, &self.line).into_iter().chain(rates));
+        };
+        row("line, no message", &self.line, &[]);
         for of in &self.contenders {
-            let rates = spread(of.million_messages_per_s.iter().copied(), 1);
-            table.row(
-                of.name,
-                figures(&of.there_and_back, &self.line)
-                    .into_iter()
-                    .chain(rates),
-            );
+            row(of.name, &of.there_and_back, &of.million_messages_per_s);
         }
         table
     }
@@ -179,7 +171,7 @@ fn run(args: &Args) -> Result<Ended, String> {
     }
     let run = format!(
         "{repetitions} repetitions, each {iterations} trips and {messages} messages a contender and size;\n\
-         {SLOTS} slots; no pause hints; who is first changes each repetition"
+         {RING} slots; no pause hints; who is first changes each repetition"
     );
     let hows = sizes[0].1.iter();
     let hows: Vec<String> = hows
@@ -187,23 +179,24 @@ fn run(args: &Args) -> Result<Ended, String> {
         .collect();
     let lines = [("run", run), ("contenders", hows.join("\n"))];
     bench.header("what one hop between two cores costs", &lines);
-    let setting = Setting {
-        stamps: &bench.stamps,
-        lane: bench.lane(),
-        trips: Trips::new(iterations),
-        messages: messages as u64,
-    };
-    let mut runs = [Runs::default(), Runs::default(), Runs::default()];
-    for number in 0..repetitions {
-        for ((bytes, entries), runs) in sizes.iter().zip(&mut runs) {
-            let name = format!("{bytes} B, repetition {}", number + 1);
-            let run = bench.run(&name, || repeat(&bench, &setting, entries, number));
-            runs.0
-                .push(run.map_err(|error| format!("{bytes} B, {error}"))?);
-        }
-    }
+    let trips = Trips::new(iterations);
+    let runs = bench.in_turn(
+        repetitions,
+        &mut sizes,
+        |(bytes, _)| format!("{bytes} B, "),
+        |(bytes, entries), number| {
+            echo::around(&bench, iterations, || {
+                rotated(entries, number, |entry| {
+                    let named = |error| format!("{bytes} B, {}: {error}", entry.name);
+                    let series = (entry.latency)(&bench, trips).map_err(named)?;
+                    let rate = (entry.throughput)(&bench, messages as u64);
+                    Ok((series.figures(&bench.stamps), rate.map_err(named)?))
+                })
+            })
+        },
+    )?;
     // Whether all of them may be compared, before one is.
-    let shown = runs.each_ref().map(|runs| bench.shown(runs));
+    let shown: Vec<_> = runs.iter().map(|runs| bench.shown(runs)).collect();
     let mut all = Vec::new();
     for (((bytes, entries), shown), runs) in sizes.iter().zip(&shown).zip(&runs) {
         let size = Size::new(*bytes, entries, shown, &bench);
@@ -217,33 +210,10 @@ fn run(args: &Args) -> Result<Ended, String> {
         "repetitions": repetitions,
         "iterations": iterations,
         "messages": messages,
-        "slots": SLOTS,
+        "slots": RING,
         "sizes": all,
     });
     bench.end(Vec::new, result)
-}
-
-/// One size once: the line half before and half after the contenders, who take turns
-/// in being first.
-fn repeat(
-    bench: &Bench,
-    setting: &Setting,
-    entries: &[Entry],
-    number: usize,
-) -> Result<Repetition, String> {
-    echo::around(bench, setting.trips.count, || {
-        let count = entries.len();
-        let mut measured = vec![None; count];
-        for turn in 0..count {
-            let place = (number + turn) % count;
-            let entry = &entries[place];
-            let named = |error| format!("{}: {error}", entry.name);
-            let series = entry.measured.latency(setting).map_err(named)?;
-            let rate = entry.measured.throughput(setting).map_err(named)?;
-            measured[place] = Some((series.figures(setting.stamps), rate));
-        }
-        Ok(measured.into_iter().flatten().collect())
-    })
 }
 
 /// Says who is fastest, ours beside the best peer.
@@ -252,64 +222,49 @@ fn verdicts(bench: &Bench, sizes: &[Size]) {
         let better = if less { "less" } else { "more" };
         bench.say(format!("{what}, ours / best peer ({better} is better):"));
         for size in sizes {
-            let verdict = if less {
-                &size.latency
-            } else {
-                &size.throughput
+            let verdicts = [&size.throughput, &size.latency];
+            let words = match verdicts[usize::from(less)] {
+                None => "no peer was measured".to_owned(),
+                Some(of) => format!(
+                    "{} / {} = {:.3} ({:.3} .. {:.3}): {}",
+                    of.ours,
+                    of.best_peer,
+                    of.ours_to_peer,
+                    of.min,
+                    of.max,
+                    of.words(less)
+                ),
             };
-            let words = verdict
-                .as_ref()
-                .map_or("no peer was measured".to_owned(), |of| {
-                    format!(
-                        "{} / {} = {:.3} ({:.3} .. {:.3}): {}",
-                        of.ours,
-                        of.best_peer,
-                        of.ours_to_peer,
-                        of.min,
-                        of.max,
-                        of.words(less)
-                    )
-                });
             bench.say(format!("  {:>4} B  {words}", size.bytes));
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn contender(name: &'static str, ours: bool, rates: [f64; 3]) -> Contender {
-        Contender {
-            name,
-            how: "",
-            ours,
-            median_ratio_to_line: Value::Null,
-            there_and_back: Vec::new(),
-            million_messages_per_s: rates.into(),
-        }
-    }
-
-    #[test]
-    fn the_best_of_ours_stands_beside_the_best_peer() {
-        let all = [
-            contender("slow", true, [1.0; 3]),
-            contender("ours", true, [30.0, 20.0, 10.0]),
-            contender("peer", false, [10.0, 10.0, 40.0]),
-            contender("other", false, [9.0; 3]),
-        ];
-        let values = |of: &Contender| of.million_messages_per_s.clone();
-        let verdict = Verdict::of(&all, values, true).unwrap();
-        assert_eq!((verdict.ours, verdict.best_peer), ("ours", "peer"));
-        assert_eq!(
-            (verdict.ours_to_peer, verdict.min, verdict.max),
-            (2.0, 0.25, 3.0)
-        );
-        assert!(verdict.words(false).starts_with("no difference"));
-        let verdict = Verdict::of(&all, values, false).unwrap();
-        assert_eq!((verdict.ours, verdict.best_peer), ("slow", "other"));
-        assert_eq!(verdict.words(true), "ours is faster");
-        assert_eq!(verdict.words(false), "the peer is faster");
-        assert!(Verdict::of(&all[..2], values, true).is_none());
-    }
+#[test]
+fn the_best_of_ours_stands_beside_the_best_peer() {
+    let contender = |name, ours, rates: [f64; 3]| Contender {
+        name,
+        how: "",
+        ours,
+        median_ratio_to_line: Value::Null,
+        there_and_back: Vec::new(),
+        million_messages_per_s: rates.into(),
+    };
+    let all = [
+        contender("slow", true, [1.0; 3]),
+        contender("ours", true, [30.0, 20.0, 10.0]),
+        contender("peer", false, [10.0, 10.0, 40.0]),
+        contender("other", false, [9.0; 3]),
+    ];
+    let values = |of: &Contender| of.million_messages_per_s.clone();
+    let best = Verdict::of(&all, values, true).unwrap();
+    assert_eq!((best.ours, best.best_peer), ("ours", "peer"));
+    let ratios = (best.ours_to_peer, best.min, best.max);
+    assert_eq!(ratios, (2.0, 0.25, 3.0));
+    assert!(best.words(false).starts_with("no difference"));
+    let best = Verdict::of(&all, values, false).unwrap();
+    assert_eq!((best.ours, best.best_peer), ("slow", "other"));
+    assert_eq!(best.words(true), "ours is faster");
+    assert_eq!(best.words(false), "the peer is faster");
+    assert!(Verdict::of(&all[..2], values, true).is_none());
 }

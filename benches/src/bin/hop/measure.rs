@@ -1,141 +1,33 @@
-//! There and back over two rings of one kind, one message under way; and one way, as fast
-//! as it goes.
-//!
-//! A message has its number in the first and last word of every line, so that no line of
-//! it can be left behind.
+//! One way through a ring, as fast as it goes.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
-use signal_bench::drive::Trips;
+use signal_bench::echo::{Rx, Tx, is, write};
 use signal_bench::machine::pin;
-use signal_bench::series::{Series, Stamps};
-use signal_bench::silence::wait_until;
+use signal_bench::series::Stamps;
 
-use crate::contenders::{Rx, Tx};
-
-const LINE: usize = 8;
-const STOP: u64 = u64::MAX;
 /// Until the last message must have come.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 20 });
 
-/// What stays the same for all contenders.
-pub struct Setting<'a> {
-    pub stamps: &'a Stamps,
-    pub lane: usize,
-    pub trips: Trips,
-    /// Messages of a throughput measurement that count. A tenth of as many go before.
-    pub messages: u64,
-}
-
-pub type Latency = Result<Series, String>;
-/// Million messages a second, or what went wrong.
-pub type Throughput = Result<f64, String>;
-
-#[inline(always)]
-fn write<const W: usize>(message: &mut [u64; W], number: u64) {
-    for line in message.chunks_exact_mut(LINE) {
-        line[0] = number;
-        line[LINE - 1] = !number;
-    }
-}
-
-/// Whether the whole message has this number.
-#[inline(always)]
-fn is<const W: usize>(message: &[u64; W], number: u64) -> bool {
-    let mut wrong = 0;
-    for line in message.chunks_exact(LINE) {
-        wrong |= (line[0] ^ number) | (line[LINE - 1] ^ !number);
-    }
-    wrong == 0
-}
-
-/// From before the send to after the answer was checked, on the host's core. The
-/// echo thread sends a message on from where it received it.
-pub fn latency<const W: usize>(
-    setting: &Setting,
-    (mut there, mut inlet): (impl Tx<W>, impl Rx<W>),
-    (mut outlet, mut back): (impl Tx<W>, impl Rx<W>),
-) -> Latency {
-    let Setting {
-        stamps,
-        lane,
-        trips,
-        ..
-    } = *setting;
-    // On a line of its own: the echo thread reads it at every empty look, and the
-    // host writes what lies around it.
-    let given_up = CachePadded::new(AtomicBool::new(false));
-    thread::scope(|scope| {
-        let given_up = &given_up;
-        // The ends move to their threads' stacks: beside each other they would share
-        // lines, which each side writes at every message.
-        let echo = scope.spawn(move || {
-            // Even a thread that could not be pinned answers, so that the host's
-            // side ends.
-            let pinned = pin(lane);
-            loop {
-                let answered = inlet.try_receive(|message| {
-                    // One message is under way at a time: the ring has room.
-                    outlet(message);
-                    message[0]
-                });
-                match answered {
-                    Some(STOP) => return pinned,
-                    None if given_up.load(Ordering::Relaxed) => return pinned,
-                    _ => {}
-                }
-            }
-        });
-        let mut buffer = [0; W];
-        let mut trip = |number: u64| {
-            write(&mut buffer, number);
-            let start = stamps.start();
-            there(&buffer);
-            let mut answered = None;
-            let waited = wait_until(|| {
-                let whole = back.try_receive(|answer| is(answer, number));
-                answered = whole.map(|whole| (whole, stamps.raw()));
-                answered.is_some()
-            });
-            match (waited, answered) {
-                (Ok(()), Some((true, end))) => Ok((start, end)),
-                (Ok(()), _) => Err(format!("message {number} came back changed")),
-                (Err(silence), _) => Err(format!("message {number} never came back: {silence}")),
-            }
-        };
-        let mut series = Series::default();
-        let mut all = || {
-            for number in 0..trips.warm_up + trips.count {
-                let (start, end) = trip(number as u64)?;
-                if number >= trips.warm_up {
-                    series.record(start, end);
-                }
-            }
-            trip(STOP).map(|_| ())
-        };
-        let done = all();
-        given_up.store(true, Ordering::Relaxed);
-        echo.join().map_err(|_| "the echo thread panicked")??;
-        done.map(|()| series)
-    })
-}
-
 /// From before the first send to after the receiver has said that it checked the
-/// last message, both on the host's core. The sender spins when there is no room.
+/// last message, both on the host's core: million messages a second. A tenth as many go before. The
+/// sender spins when there is no room.
 pub fn throughput<const W: usize>(
-    setting: &Setting,
+    stamps: &Stamps,
+    lane: usize,
+    messages: u64,
     (mut tx, mut rx): (impl Tx<W>, impl Rx<W>),
-) -> Throughput {
+) -> Result<f64, String> {
     let received = CachePadded::new(AtomicU64::new(0));
     let given_up = CachePadded::new(AtomicBool::new(false));
-    let warm_up = setting.messages / 10;
-    let all = warm_up + setting.messages;
+    let warm_up = messages / 10;
+    let all = warm_up + messages;
     thread::scope(|scope| {
-        let (lane, received, given_up) = (setting.lane, &received, &given_up);
-        // As above, the receiving end moves to its thread's stack.
+        let (received, given_up) = (&received, &given_up);
+        // As in `there_and_back`, the receiving end moves to its thread's stack.
         let receiver = scope.spawn(move || {
             let pinned = pin(lane);
             let (mut next, mut wrong) = (0, None);
@@ -166,18 +58,18 @@ pub fn throughput<const W: usize>(
             }
         };
         send(0, warm_up);
-        let start = setting.stamps.raw();
+        let start = stamps.raw();
         send(warm_up, all);
         let waiting = Instant::now();
         while received.load(Ordering::Acquire) < all && waiting.elapsed() < PATIENCE {}
-        let end = setting.stamps.raw();
+        let end = stamps.raw();
         given_up.store(true, Ordering::Relaxed);
         let received_well = receiver.join();
         received_well.map_err(|_| "the receiving thread panicked")??;
         match received.load(Ordering::Acquire) {
             arrived if arrived == all => {
-                let nanos = setting.stamps.ns(end.saturating_sub(start) as f64);
-                Ok(setting.messages as f64 / nanos * 1e3)
+                let nanos = stamps.ns(end.saturating_sub(start) as f64);
+                Ok(messages as f64 / nanos * 1e3)
             }
             arrived => Err(format!("{all} messages were sent, {arrived} came")),
         }
@@ -188,6 +80,7 @@ pub fn throughput<const W: usize>(
 mod tests {
     use std::sync::mpsc::{Receiver, sync_channel};
 
+    use signal_bench::echo::STOP;
     use signal_bench::machine::allowed;
 
     use super::*;
@@ -201,20 +94,14 @@ mod tests {
     }
 
     /// With a message that is lost, and one that is torn.
-    fn with(lost: u64, torn: u64) -> Throughput {
+    fn with(lost: u64, torn: u64) -> Result<f64, String> {
         let (tx, rx) = sync_channel(64);
-        let setting = Setting {
-            stamps: &Stamps::default(),
-            lane: allowed()[0],
-            trips: Trips::new(0),
-            messages: 1000,
-        };
         let send = move |message: &[u64; 8]| {
             let mut message = *message;
             message[7] += u64::from(message[0] == torn);
             message[0] == lost || tx.try_send(message).is_ok()
         };
-        throughput(&setting, (send, Received(rx)))
+        throughput(&Stamps::default(), allowed()[0], 1000, (send, Received(rx)))
     }
 
     #[test]
@@ -235,7 +122,7 @@ mod tests {
         assert!(is(&message, 7) && !is(&message, 8));
         for line in 0..7 {
             let mut torn = message;
-            torn[line * LINE + 7] = !6;
+            torn[line * 8 + 7] = !6;
             assert!(!is(&torn, 7), "line {line}");
         }
     }

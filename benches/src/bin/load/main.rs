@@ -3,23 +3,21 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `row` | one rate for some time |
-//! | `outcome` | whether a rate was kept; the search for the highest that is |
+//! | `row` | one rate for some time, and whether it was kept |
 //! | `report` | the table, the goals |
 //!
 //! What exactly is timed: `benches/README.md`. `--help` lists the flags.
 
-mod outcome;
 mod report;
 mod row;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use serde_json::{Value, json};
-use signal_bench::args::{Common, Pace, Subject, positive};
-use signal_bench::bench::{self, Bench, Ended, Library};
+use signal_bench::args::{Common, Subject, duration, positive, rate};
+use signal_bench::bench::{self, Bench, Ended};
 use signal_bench::drive::Trips;
 use signal_bench::echo;
 use signal_bench::folder::Folder;
@@ -28,8 +26,7 @@ use signal_bench::judge::Judged;
 use signal_bench::series::Series;
 use signal_bench::workload;
 
-use outcome::saturation;
-use report::{Rates, Repetition, goals, table};
+use report::{RATE_GOAL, Rates, Repetition, goals, table};
 use row::{Load, Row};
 
 /// How long a Depth takes from when it was meant to be sent, at fixed rates.
@@ -44,8 +41,12 @@ struct Args {
     common: Common,
     #[command(flatten)]
     subject: Subject,
-    #[command(flatten)]
-    pace: Pace,
+    /// Depths a second; several rates are measured one after the other
+    #[arg(long, value_name = "N[,M]", value_delimiter = ',', value_parser = rate)]
+    rate: Vec<u64>,
+    /// Length of one measurement, such as 500ms, 10s or 2m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    duration: Option<Duration>,
     /// Instruments, in turn
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = positive)]
     instruments: usize,
@@ -56,19 +57,9 @@ struct Args {
     /// million a second: a lane that is stopped for longer drops]
     #[arg(long, value_name = "N", value_parser = positive)]
     ring: Option<usize>,
-    /// Factors and model
-    #[arg(long, value_name = "SET", value_enum, default_value_t = Set::Market)]
-    set: Set,
-}
-
-/// Factors and model to measure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Set {
-    /// Factor set and model test0000
-    #[value(name = "test0000")]
-    Test0000,
-    /// Factor set market, a linear model of its 15 factors
-    Market,
+    /// Factor set and model: both test0000, or market and a linear model of its 15 factors
+    #[arg(long, value_name = "SET", value_parser = ["test0000", "market"], default_value = "market")]
+    set: String,
 }
 
 /// Trials of a rate that agree.
@@ -83,19 +74,18 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
-    let bench = Bench::start("load", &args.common)?;
-    let library = Library::load(&args.subject.lib)?;
+    let bench = Bench::start("load", &args.common)?.with_library(&args.subject.lib)?;
     let [long, short] = [500, 50].map(Duration::from_millis);
-    let duration = args.common.or(args.pace.duration, long, short);
+    let duration = args.common.or(args.duration, long, short);
     let trial = duration.min(Duration::from_millis(200));
     let wanted = args.common.repetitions(5);
-    let set = format!("{:?}", args.set).to_lowercase();
-    let rates = match args.pace.rate.is_empty() {
+    let rates = match args.rate.is_empty() {
         true => "10 % to 100 % of the highest that is sustained",
         false => "those of --rate",
     };
     let subject = format!(
-        "{set}, timing on, {}, {} instruments in turn, {} trades before each Depth, rings of {} messages",
+        "{}, timing on, {}, {} instruments in turn, {} trades before each Depth, rings of {} messages",
+        args.set,
         args.subject.describe(),
         args.instruments,
         args.trades,
@@ -103,7 +93,6 @@ fn run(args: &Args) -> Result<Ended, String> {
             .map_or("the default number of".into(), |ring| ring.to_string()),
     );
     let lines = [
-        ("library", library.describe()),
         ("subject", subject),
         (
             "run",
@@ -115,27 +104,27 @@ fn run(args: &Args) -> Result<Ended, String> {
         &lines,
     );
     let folder = Folder::new("load")?;
-    let Subject {
-        placement, shards, ..
-    } = &args.subject;
-    let mut config = workload::config(placement, *shards, &bench.cores, true);
+    let mut config = args.subject.config(&bench.cores);
     config["instruments"]["max"] = args.instruments.into();
     if let Some(ring) = args.ring {
         config["rings"] = json!({ "ingest": ring, "egress": ring });
     }
-    if args.set == Set::Market {
+    if args.set == "market" {
         config = workload::market(config, &workload::linear_model(&folder)?);
     }
     let load = Load {
         bench: &bench,
-        library: &library,
         config,
         instruments: args.instruments,
         trades: args.trades,
     };
-    let rates = match args.pace.rate.is_empty() {
-        true => search(&load, trial)?,
-        false => Rates::given(&args.pace.rate),
+    let rates = match args.rate.as_slice() {
+        [] => search(&load, trial)?,
+        given => Rates {
+            rates: given.iter().map(|&rate| rate as f64).collect(),
+            valid: true,
+            ..Rates::default()
+        },
     };
     let trips = Trips::new(args.common.or(None, 50_000, 5_000));
     let mut repetitions = Vec::new();
@@ -154,18 +143,16 @@ fn run(args: &Args) -> Result<Ended, String> {
         line.value.add(&after.value);
         repetitions.push(Repetition {
             line: line.value.figures(&bench.stamps),
-            line_is_valid: line.taken.is_valid() && after.taken.is_valid(),
+            line_taken: [line.taken, after.taken],
             lost: jitter::measure(&bench, trial)?,
             rows,
         });
     }
     table(&bench, &rates, &repetitions);
-    let goals = goals(&rates, &repetitions);
     let result = json!({
-        "library": library.to_json(),
-        "placement": placement,
-        "shards": shards,
-        "set": set,
+        "placement": args.subject.placement,
+        "shards": args.subject.shards,
+        "set": args.set,
         "instruments": args.instruments,
         "trades_per_depth": args.trades,
         "ring": args.ring,
@@ -174,10 +161,9 @@ fn run(args: &Args) -> Result<Ended, String> {
         "saturation": rates.saturation,
         "saturation_found": rates.found,
         "saturation_is_valid": rates.valid,
-        "goals": goals,
         "per_repetition": repetitions.iter().map(to_json).collect::<Vec<_>>(),
     });
-    bench.end(|| goals, result)
+    bench.end(|| goals(&rates, &repetitions), result)
 }
 
 /// Looks for saturation: a rate sustains if two of three trials do. A moment's trouble
@@ -191,33 +177,70 @@ fn search(load: &Load, trial: Duration) -> Result<Rates, String> {
         while counts.iter().all(|&count| count < NEEDED) {
             let run = bench.run(&name, || load.run(rate, trial))?;
             valid &= run.taken.is_valid();
-            let kept = run.value.outcome.failures().is_empty();
-            counts[usize::from(kept)] += 1;
+            counts[usize::from(run.value.failures().is_empty())] += 1;
         }
         Ok(counts[1] == NEEDED)
     })?;
     if !valid {
         bench.say("saturation is INVALID: a trial had not the cores to itself");
     }
-    if found == 0.0 {
-        bench.say(format!(
+    bench.say(match found {
+        Some(found) => format!("saturation: {found:.0} Depths a second\n"),
+        None => format!(
             "saturation: not even {SLOWEST:.0} Depths a second were sustained; measured up to there\n"
-        ));
-        let rates = Rates::of_saturation(SLOWEST, valid);
-        return Ok(Rates {
-            found: false,
-            ..rates
-        });
+        ),
+    });
+    // 10 % to 100 % of it, and the goal's where it is not above.
+    let most = found.unwrap_or(SLOWEST);
+    let mut rates: Vec<f64> = (1..=10)
+        .map(|tenth| most * f64::from(tenth) / 10.0)
+        .collect();
+    rates.extend(Some(RATE_GOAL).filter(|&goal| goal <= most));
+    rates.sort_by(f64::total_cmp);
+    Ok(Rates {
+        rates,
+        saturation: Some(most),
+        found: found.is_some(),
+        valid,
+    })
+}
+
+/// The highest rate that `sustains`, to `precision` (0.02: 2 %), by halving the ratio
+/// between one that does and one that does not. `None` if not even `low` does.
+fn saturation(
+    low: f64,
+    high: f64,
+    precision: f64,
+    mut sustains: impl FnMut(f64) -> Result<bool, String>,
+) -> Result<Option<f64>, String> {
+    if !sustains(low)? {
+        return Ok(None);
     }
-    bench.say(format!("saturation: {found:.0} Depths a second\n"));
-    Ok(Rates::of_saturation(found, valid))
+    // Upwards first: a rate far above saturation says little and takes long to drain.
+    let (mut good, mut bad) = (low, low);
+    while bad == good {
+        if good >= high {
+            return Ok(Some(good));
+        }
+        bad = (good * 2.0).min(high);
+        if sustains(bad)? {
+            good = bad;
+        }
+    }
+    while bad / good > 1.0 + precision {
+        let middle = (good * bad).sqrt();
+        match sustains(middle)? {
+            true => good = middle,
+            false => bad = middle,
+        }
+    }
+    Ok(Some(good))
 }
 
 fn to_json(of: &Repetition) -> Value {
     let row = |run: &Judged<Row>| {
+        let failures = run.value.failures();
         let mut value = json!(run.value);
-        let failures = run.value.outcome.failures();
-        value["achieved"] = json!(run.value.outcome.achieved());
         value["validity"] = json!(run.taken);
         value["passed"] = json!(run.taken.is_valid().then_some(failures.is_empty()));
         value["failures"] = json!(failures);
@@ -225,8 +248,24 @@ fn to_json(of: &Repetition) -> Value {
     };
     json!({
         "line_round_trip": of.line,
-        "line_is_valid": of.line_is_valid,
+        "line_is_valid": of.line_taken.iter().all(|taken| taken.is_valid()),
         "lost_by_host_and_lane": of.lost,
         "rows": of.rows.iter().map(row).collect::<Vec<_>>(),
     })
+}
+
+#[test]
+fn saturation_is_found_from_either_side_within_its_bounds() {
+    for limit in [150.0, 3_456_789.0, 9e6] {
+        let mut tried = 0;
+        let found = saturation(100.0, 1e8, 0.02, |rate| {
+            tried += 1;
+            Ok(rate <= limit)
+        });
+        let found = found.unwrap().unwrap();
+        assert!(found <= limit && found * 1.03 > limit, "{limit}: {found}");
+        assert!(tried < 40, "{tried}");
+    }
+    let within = |sustains| saturation(100.0, 800.0, 0.02, |_| Ok(sustains));
+    assert_eq!((within(true), within(false)), (Ok(Some(800.0)), Ok(None)));
 }

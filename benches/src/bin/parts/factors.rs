@@ -30,7 +30,11 @@ impl Events {
         let mut feed = Feed::new(1);
         let depths: Vec<_> = (0..EVENTS).map(|_| feed.depth()).collect();
         let books = |levels| {
-            let book = |of: &signal::abi::Depth| (of.data_time.get(), feed::levels(of, levels));
+            let book = |of: &signal::abi::Depth| {
+                let mut values = vec![0.0; 4 * levels];
+                feed::fill(of, &mut values);
+                (of.data_time.get(), values)
+            };
             depths.iter().map(book).collect()
         };
         Self {
@@ -58,93 +62,87 @@ fn depth(books: &[(i64, Vec<f64>)], number: usize) -> Depth<'_> {
     Depth::from_values(*time, values)
 }
 
-/// A state that has seen one of each event.
-fn started(set: &str) -> Result<Box<dyn FactorBank>, String> {
-    let mut bank = feed::bank(&Registry::builtin(), set)?;
-    let mut feed = Feed::new(2);
-    for _ in 0..EVENTS {
-        feed::one_of_each(&mut feed, bank.as_mut());
-    }
-    Ok(bank)
+type Call = fn(&mut dyn FactorBank, &Events, usize);
+
+fn on_depth(bank: &mut dyn FactorBank, events: &Events, number: usize) {
+    bank.on_depth(ONE, &depth(&events.books, number));
 }
+
+fn on_best(bank: &mut dyn FactorBank, events: &Events, number: usize) {
+    bank.on_depth(ONE, &depth(&events.best, number));
+}
+
+fn on_ticker(bank: &mut dyn FactorBank, events: &Events, number: usize) {
+    bank.on_ticker(ONE, &events.tickers[number % EVENTS]);
+}
+
+fn on_trade(bank: &mut dyn FactorBank, events: &Events, number: usize) {
+    bank.on_trade(ONE, &events.trade(number));
+}
+
+fn on_index_price(bank: &mut dyn FactorBank, events: &Events, number: usize) {
+    bank.on_index_price(ONE, &events.prices[number % EVENTS]);
+}
+
+fn on_trade_and_depth(bank: &mut dyn FactorBank, events: &Events, number: usize) {
+    on_trade(bank, events, number);
+    on_depth(bank, events, number);
+}
+
+/// Its time steps back: the set then looks through all times that it has kept.
+fn on_late_trade_and_depth(bank: &mut dyn FactorBank, events: &Events, number: usize) {
+    on_trade(bank, events, number % EVENTS);
+    on_depth(bank, events, number);
+}
+
+/// What a call does to the state of a set; where the title ends so, the factors are written, too.
+const ROWS: [(&str, &str, Call); 8] = [
+    ("test0000: Depth, factors", "test0000", on_best),
+    ("market: Ticker", "market", on_ticker),
+    ("market: Trade", "market", on_trade),
+    ("market: IndexPrice", "market", on_index_price),
+    ("market: Depth", "market", on_depth),
+    ("market: Depth, factors", "market", on_depth),
+    (
+        "market: Trade, Depth, factors",
+        "market",
+        on_trade_and_depth,
+    ),
+    (
+        "market: Trade of an earlier time, Depth, factors",
+        "market",
+        on_late_trade_and_depth,
+    ),
+];
 
 pub fn rows() -> Result<Vec<Row>, String> {
     let events = Rc::new(Events::new());
-    let mut rows = Vec::new();
-    // Whether the factors are written, too.
-    let mut add = |title: &str,
-                   mut bank: Box<dyn FactorBank>,
-                   call: fn(&mut dyn FactorBank, &Events, usize)| {
+    let row = |title: &str, mut bank: Box<dyn FactorBank>, call: Call| {
         let events = events.clone();
         let mut out = vec![0.0; bank.width()];
         let writes = title.ends_with(", factors");
-        rows.push(Row::new(title, move |number| {
+        Row::new(title, move |number| {
             call(bank.as_mut(), &events, number);
             if writes {
                 bank.write(ONE, &mut out);
             }
             black_box(&mut out);
-        }));
+        })
     };
-    add(
-        "test0000: Depth, factors",
-        started("test0000")?,
-        |bank, events, number| {
-            bank.on_depth(ONE, &depth(&events.best, number));
-        },
-    );
-    add(
-        "market: Ticker",
-        started("market")?,
-        |bank, events, number| {
-            bank.on_ticker(ONE, &events.tickers[number % EVENTS]);
-        },
-    );
-    add(
-        "market: Trade",
-        started("market")?,
-        |bank, events, number| {
-            bank.on_trade(ONE, &events.trade(number));
-        },
-    );
-    add(
-        "market: IndexPrice",
-        started("market")?,
-        |bank, events, number| {
-            bank.on_index_price(ONE, &events.prices[number % EVENTS]);
-        },
-    );
-    let on_depth = |bank: &mut dyn FactorBank, events: &Events, number| {
-        bank.on_depth(ONE, &depth(&events.books, number));
-    };
-    add("market: Depth", started("market")?, on_depth);
-    add("market: Depth, factors", started("market")?, on_depth);
-    add(
-        "market: Trade, Depth, factors",
-        started("market")?,
-        |bank, events, number| {
-            bank.on_trade(ONE, &events.trade(number));
-            bank.on_depth(ONE, &depth(&events.books, number));
-        },
-    );
-    // Whose time steps back: the set then looks through all times that it has kept.
-    let late = "market: Trade of an earlier time, Depth, factors";
-    add(late, started("market")?, |bank, events, number| {
-        bank.on_trade(ONE, &events.trade(number % EVENTS));
-        bank.on_depth(ONE, &depth(&events.books, number));
-    });
+    let mut rows = Vec::new();
     let mut registry = Registry::builtin();
+    for (title, set, call) in ROWS {
+        // It has seen some of each event.
+        let mut bank = feed::bank(&registry, set)?;
+        let mut feed = Feed::new(2);
+        (0..EVENTS).for_each(|_| feed::one_of_each(&mut feed, bank.as_mut()));
+        rows.push(row(title, bank, call));
+    }
     registry.add::<Wide<4>, _>();
-    add(
-        "own set of 4 means: Depth, factors",
-        feed::bank(&registry, "wide")?,
-        on_depth,
-    );
+    let wide = feed::bank(&registry, "wide")?;
+    rows.push(row("own set of 4 means: Depth, factors", wide, on_depth));
     registry.add::<Wide<64>, _>();
-    add(
-        "own set of 64 means: Depth, factors",
-        feed::bank(&registry, "wide")?,
-        on_depth,
-    );
+    let wide = feed::bank(&registry, "wide")?;
+    rows.push(row("own set of 64 means: Depth, factors", wide, on_depth));
     Ok(rows)
 }

@@ -13,16 +13,16 @@ mod factors;
 mod measuring;
 mod models;
 
-use std::hint::black_box;
 use std::process::ExitCode;
 
 use clap::Parser;
-use serde_json::{Value, json};
+use serde_json::json;
 use signal_bench::args::{Common, positive};
 use signal_bench::bench::{self, Bench, Ended};
-use signal_bench::judge::Runs;
-use signal_bench::report::{Table, spread};
+use signal_bench::report::{Table, mark, spread};
 use signal_bench::series::{Figures, Stamps, batched, median};
+
+use measuring::EMPTY;
 
 /// What each part costs by itself, a call: what measures, factor sets, models.
 #[derive(Debug, Parser)]
@@ -39,12 +39,19 @@ struct Args {
     only: String,
 }
 
+/// Rows that have something in common, their name in the result, and how many times more calls they
+/// need.
+const GROUPS: [(&str, &str, usize); 3] = [
+    ("what measures", "measuring", 10),
+    ("factor sets", "factors", 1),
+    ("models", "models", 1),
+];
+
 type Measure = Box<dyn FnMut(&Stamps, usize) -> Figures>;
 
 struct Row {
     title: String,
     measure: Measure,
-    runs: Runs<Figures>,
 }
 
 impl Row {
@@ -62,25 +69,8 @@ impl Row {
         Self {
             title: title.into(),
             measure: Box::new(measure),
-            runs: Runs::default(),
         }
     }
-
-    fn ns(&self) -> Vec<f64> {
-        self.runs
-            .shown()
-            .iter()
-            .map(|figures| figures.p50)
-            .collect()
-    }
-}
-
-/// Rows that have something in common, and how many times more calls they need.
-struct Group {
-    title: &'static str,
-    key: &'static str,
-    times: usize,
-    rows: Vec<Row>,
 }
 
 fn main() -> ExitCode {
@@ -95,86 +85,51 @@ fn run(args: &Args) -> Result<Ended, String> {
         "{repetitions} repetitions of {calls} calls of every row in turn, ten times as many of what measures"
     );
     bench.header("what each part costs by itself, a call", &[("run", run)]);
-    let group = |title, key, times, rows| Group {
-        title,
-        key,
-        times,
-        rows,
-    };
-    let mut groups = [
-        group("what measures", "measuring", 10, measuring::rows()),
-        group("factor sets", "factors", 1, factors::rows()?),
-        group("models", "models", 1, models::rows()?),
-    ];
-    let wanted = |row: &Row| row.title == EMPTY || row.title.contains(&args.only);
-    groups
-        .iter_mut()
-        .for_each(|group| group.rows.retain(wanted));
-    for _ in 0..repetitions {
-        for group in &mut groups {
-            for row in &mut group.rows {
-                let measure = &mut row.measure;
-                let once = || Ok(measure(&bench.stamps, group.times * calls));
-                row.runs.0.push(bench.run(&row.title, once)?);
-            }
-        }
-    }
-    let empty = median(groups[0].rows[0].ns());
     let mut rows = Vec::new();
-    for group in groups.iter().filter(|group| !group.rows.is_empty()) {
-        let columns = ["median ns", "min .. max", "less the loop", "M calls/s", ""];
-        let mut table = Table::new(group.title, columns);
-        for row in &group.rows {
-            bench.shown(&row.runs);
-            let ns = row.ns();
-            let middle = median(ns.iter().copied());
-            let more = [middle - empty, 1e3 / middle].map(|figure| format!("{figure:.2}"));
-            let mark = if row.runs.are_invalid() {
-                "INVALID"
-            } else {
-                ""
-            };
-            let cells = spread(ns.iter().copied(), 2).into_iter().chain(more);
-            table.row(&row.title, cells.chain([mark.to_owned()]));
-            rows.push(to_json(group, row, &ns));
-        }
-        bench.show(table);
+    for (group, of) in [measuring::rows(), factors::rows()?, models::rows()?]
+        .into_iter()
+        .enumerate()
+    {
+        let wanted = |row: &Row| row.title == EMPTY || row.title.contains(&args.only);
+        rows.extend(of.into_iter().filter(wanted).map(|row| (group, row)));
     }
-    let step = measuring::step(&bench.stamps, 10 * calls);
-    bench.say(format!(
-        "two rdtsc in a row lie {:.1} ns apart at least, {:.1} ns mostly; {:.1} % are equal",
-        step.least_step_ns, step.usual_step_ns, step.equal_percent
-    ));
-    let result = json!({
-        "repetitions": repetitions,
-        "calls": calls,
-        "rows": rows,
-        "rdtsc": step,
-    });
+    let name = |(_, row): &(_, Row)| format!("{}, ", row.title);
+    let measured = bench.in_turn(repetitions, &mut rows, name, |(group, row), _| {
+        Ok((row.measure)(&bench.stamps, GROUPS[*group].2 * calls))
+    })?;
+    let mut empty = 0.0;
+    let mut all = Vec::new();
+    for (group, (title, key, _)) in GROUPS.into_iter().enumerate() {
+        let columns = ["median ns", "min .. max", "less the loop", "M calls/s", ""];
+        let mut table = Table::new(title, columns);
+        let both = rows.iter().zip(&measured);
+        for ((_, row), runs) in both.filter(|((of, _), _)| *of == group) {
+            let shown = bench.shown(runs).into_iter();
+            let ns: Vec<f64> = shown.map(|figures| figures.p50).collect();
+            let middle = median(ns.iter().copied());
+            if row.title == EMPTY {
+                empty = middle;
+            }
+            let more = [middle - empty, 1e3 / middle].map(|figure| format!("{figure:.2}"));
+            let cells = spread(ns.iter().copied(), 2).into_iter().chain(more);
+            table.row(&row.title, cells.chain([mark(!runs.are_invalid())]));
+            all.push(json!({
+                "row": row.title,
+                "of": key,
+                "valid": !runs.are_invalid(),
+                "ns": middle,
+                "min_ns": ns.iter().copied().reduce(f64::min),
+                "max_ns": ns.iter().copied().reduce(f64::max),
+                "calls_per_s": 1e9 / middle,
+                "per_repetition_ns": ns,
+            }));
+        }
+        if !table.rows.is_empty() {
+            bench.show(table);
+        }
+    }
+    let result = json!({"repetitions": repetitions, "calls": calls, "rows": all});
     bench.end(Vec::new, result)
-}
-
-/// The row that all others contain.
-const EMPTY: &str = "empty loop";
-
-fn to_json(group: &Group, row: &Row, ns: &[f64]) -> Value {
-    let middle = median(ns.iter().copied());
-    json!({
-        "row": row.title,
-        "of": group.key,
-        "valid": !row.runs.are_invalid(),
-        "ns": middle,
-        "min_ns": ns.iter().copied().reduce(f64::min),
-        "max_ns": ns.iter().copied().reduce(f64::max),
-        "calls_per_s": 1e9 / middle,
-        "per_repetition_ns": ns,
-    })
-}
-
-fn empty() -> Row {
-    Row::new(EMPTY, |number| {
-        black_box(number);
-    })
 }
 
 #[cfg(test)]

@@ -5,13 +5,13 @@ use std::ffi::{c_char, c_int, c_longlong, c_void};
 use std::hint::black_box;
 
 use hdrhistogram::{Counter, Histogram};
-use serde::Serialize;
 use signal::os::clock::Clock;
 use signal::telemetry::hops::{Hop, MAX_NS, recorder};
-use signal_bench::series::Stamps;
 
-use crate::{Row, empty};
+use crate::Row;
 
+/// The row that all others contain.
+pub const EMPTY: &str = "empty loop";
 /// Latencies that are recorded in turn; a power of two.
 const LATENCIES: usize = 1024;
 
@@ -19,7 +19,9 @@ pub fn rows() -> Vec<Row> {
     let clock = || Clock::new(true);
     let [raw, pair, nanos] = [clock(), clock(), clock()];
     vec![
-        empty(),
+        Row::new(EMPTY, |number| {
+            black_box(number);
+        }),
         Row::new("quanta::Clock::raw", move |_| {
             black_box(raw.now());
         }),
@@ -109,47 +111,4 @@ fn callback() -> Row {
             std::ptr::null_mut(),
         );
     })
-}
-
-/// How far apart two reads of the counter in a row lie: the granularity of every stamp.
-#[derive(Serialize)]
-pub struct Step {
-    /// The smallest distance that is not 0.
-    pub least_step_ns: f64,
-    /// The one seen most often.
-    pub usual_step_ns: f64,
-    /// Reads in a hundred that gave the same number as the one before.
-    pub equal_percent: f64,
-}
-
-pub fn step(stamps: &Stamps, reads: usize) -> Step {
-    let distance = |_| {
-        let first = rdtsc();
-        rdtsc().saturating_sub(first)
-    };
-    let (least, usual, equal_percent) = steps((0..reads).map(distance).collect());
-    let [least_step_ns, usual_step_ns] = [least, usual].map(|ticks| stamps.ns(ticks as f64));
-    Step {
-        least_step_ns,
-        usual_step_ns,
-        equal_percent,
-    }
-}
-
-fn steps(mut distances: Vec<u64>) -> (u64, u64, f64) {
-    distances.sort_unstable();
-    let equal = distances.iter().filter(|&&distance| distance == 0).count();
-    let groups = distances.chunk_by(|a, b| a == b);
-    let usual = groups.max_by_key(|group| group.len());
-    (
-        distances.get(equal).copied().unwrap_or(0),
-        usual.map_or(0, |group| group[0]),
-        100.0 * equal as f64 / distances.len().max(1) as f64,
-    )
-}
-
-#[test]
-fn steps_are_told_apart() {
-    assert_eq!(steps(vec![26, 0, 52, 26, 26, 0, 78, 26]), (26, 26, 25.0));
-    assert_eq!(steps(Vec::new()), (0, 0, 0.0));
 }

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use signal::abi::{Depth, HostEvent, Trade};
 use signal::{Config, Engine, Registry};
 use signal_bench::args::Subject;
-use signal_bench::bench::{Bench, Library};
+use signal_bench::bench::Bench;
 use signal_bench::chart::SCALE;
 use signal_bench::drive::{Driver, Host, Source, Trips};
 use signal_bench::feed::{self, Feed};
 use signal_bench::folder::Folder;
 use signal_bench::series::Figures;
 use signal_bench::wide::Wide;
-use signal_bench::{forest, live, workload};
+use signal_bench::{forest, workload};
 use signal_command::host::library::Callback;
 
 /// The library's hops that stand in the tables.
@@ -75,31 +75,8 @@ impl Axis {
 /// the library's own hops, ns.
 pub type Measured = (Figures, BTreeMap<String, f64>);
 
-pub struct Material {
-    folder: Folder,
-    linear: PathBuf,
-    /// That trees part.
-    rows: Vec<Vec<f64>>,
-    books: Vec<Depth>,
-    trades: Vec<Trade>,
-}
-
 /// Different books and trades; a power of two.
 const EVENTS: usize = 256;
-
-impl Material {
-    pub fn new() -> Result<Self, String> {
-        let folder = Folder::new("scale")?;
-        let mut feed = Feed::new(3);
-        Ok(Self {
-            linear: workload::linear_model(&folder)?,
-            folder,
-            rows: feed::market_rows(1000, 1)?,
-            books: (0..EVENTS).map(|_| feed.depth()).collect(),
-            trades: (0..EVENTS).map(|_| feed.trade()).collect(),
-        })
-    }
-}
 
 /// Different books in turn, and a trade before each, if asked for, so that every factor
 /// moves.
@@ -192,30 +169,52 @@ impl Host for InProcess {
 }
 
 pub struct Setup<'a> {
-    pub bench: &'a Bench,
-    pub library: &'a Library,
-    pub subject: &'a Subject,
-    pub material: &'a Material,
+    bench: &'a Bench,
+    subject: &'a Subject,
     /// The ring from the host, if not as by default.
-    pub ring: Option<usize>,
-    pub iterations: usize,
+    ring: Option<usize>,
+    iterations: usize,
+    folder: Folder,
+    linear: PathBuf,
+    /// That trees part.
+    rows: Vec<Vec<f64>>,
+    books: Vec<Depth>,
+    trades: Vec<Trade>,
 }
 
-impl Setup<'_> {
+impl<'a> Setup<'a> {
+    pub fn new(
+        bench: &'a Bench,
+        subject: &'a Subject,
+        ring: Option<usize>,
+        iterations: usize,
+    ) -> Result<Self, String> {
+        let folder = Folder::new("scale")?;
+        let mut feed = Feed::new(3);
+        Ok(Self {
+            bench,
+            subject,
+            ring,
+            iterations,
+            linear: workload::linear_model(&folder)?,
+            folder,
+            rows: feed::market_rows(1000, 1)?,
+            books: (0..EVENTS).map(|_| feed.depth()).collect(),
+            trades: (0..EVENTS).map(|_| feed.trade()).collect(),
+        })
+    }
+
     /// One step, on a handle or an engine of its own.
     pub fn measure(&self, axis: Axis, size: usize) -> Result<Measured, String> {
-        let (material, trips) = (self.material, Trips::new(self.iterations));
-        let Subject {
-            placement, shards, ..
-        } = self.subject;
-        let mut config = workload::config(placement, *shards, &self.bench.cores, true);
+        let trips = Trips::new(self.iterations);
+        let mut config = self.subject.config(&self.bench.cores);
         if let Some(ring) = self.ring {
             config["rings"] = json!({ "ingest": ring });
         }
         if axis == Axis::Factors {
             return self.trips(trips, self.wide(config, size)?, &mut self.books(false));
         }
-        let mut config = workload::market(config, &material.linear);
+        let mut config = workload::market(config, &self.linear);
         match axis {
             Axis::Instruments => {
                 config["instruments"]["max"] = json!(size);
@@ -225,37 +224,30 @@ impl Setup<'_> {
                 // At least one round introduces them.
                 let warm_up = trips.warm_up.max(2 * size);
                 let trips = Trips { warm_up, ..trips };
-                self.trips(
-                    trips,
-                    self.create(&config)?,
-                    &mut Instruments { order, depth },
-                )
+                let mut source = Instruments { order, depth };
+                self.trips(trips, self.bench.create(&config)?, &mut source)
             }
-            Axis::Burst => self.bursts(self.create(&config)?, size),
+            Axis::Burst => self.bursts(self.bench.create(&config)?, size),
             _ => {
                 if size > LINEAR {
-                    let text = forest::lightgbm(size, &material.rows, 1);
-                    let forest = material.folder.write("trees.txt", &text)?;
+                    let text = forest::lightgbm(size, &self.rows, 1);
+                    let forest = self.folder.write("trees.txt", &text)?;
                     config = workload::market(config, &forest);
                 }
                 config["model"]["check_names"] = json!(false);
                 if size == CONSTANT {
                     config["model"] = json!("test0000");
                 }
-                self.trips(trips, self.create(&config)?, &mut self.books(true))
+                self.trips(trips, self.bench.create(&config)?, &mut self.books(true))
             }
         }
     }
 
     fn books(&self, with_trades: bool) -> Books<'_> {
         Books {
-            books: &self.material.books,
-            trades: with_trades.then(|| self.material.trades.clone()),
+            books: &self.books,
+            trades: with_trades.then(|| self.trades.clone()),
         }
-    }
-
-    fn create(&self, config: &Value) -> Result<live::Live, String> {
-        live::create(&self.library.api, config)
     }
 
     /// The library has no set of any width: the same engine, linked into this program.
@@ -276,7 +268,7 @@ impl Setup<'_> {
             .map(|place| 1.0 - place as f64 / 64.0)
             .collect();
         let model = json!({ "weights": weights, "bias": 0 }).to_string();
-        config["model"] = json!({ "file": self.material.folder.write("wide.json", &model)? });
+        config["model"] = json!({ "file": self.folder.write("wide.json", &model)? });
         let config = Config::from_json(&config.to_string()).map_err(|error| error.to_string())?;
         let engine = Engine::start_with(&config, &registry).map_err(|error| error.to_string())?;
         let callback = None;
@@ -319,11 +311,10 @@ impl Setup<'_> {
     }
 }
 
+/// Medians by name.
 fn hops(host: &mut impl Host) -> BTreeMap<String, f64> {
     let hops = host.hops().into_iter();
-    let named = hops.map(|hop| {
-        let name = hop["hop"].as_str().unwrap_or_default().to_owned();
-        (name, hop["p50_ns"].as_f64().unwrap_or_default())
-    });
+    let named =
+        hops.filter_map(|hop| Some((hop["hop"].as_str()?.to_owned(), hop["p50_ns"].as_f64()?)));
     named.collect()
 }

@@ -1,9 +1,5 @@
 //! What a tick costs as the work grows: instruments, factors, bursts, models.
 //!
-//! | file | what |
-//! |---|---|
-//! | `axes` | what grows, its steps, one measurement of a step |
-//!
 //! What exactly is timed: `benches/README.md`. `--help` lists the flags.
 
 mod axes;
@@ -13,12 +9,12 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 use signal_bench::args::{Common, Subject, positive};
-use signal_bench::bench::{self, Bench, Ended, Library};
+use signal_bench::bench::{self, Bench, Ended};
 use signal_bench::echo;
 use signal_bench::report::{FIGURES, Table, figures, ratio};
 use signal_bench::series::{Figures, median};
 
-use axes::{Axis, Material, Measured, Setup};
+use axes::{Axis, Measured, Setup};
 
 /// What a tick costs as the work grows.
 #[derive(Debug, Parser)]
@@ -46,28 +42,16 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
-    let bench = Bench::start("scale", &args.common)?;
-    let library = Library::load(&args.subject.lib)?;
+    let bench = Bench::start("scale", &args.common)?.with_library(&args.subject.lib)?;
     let repetitions = args.common.repetitions(5);
     let iterations = args.common.or(args.iterations, 40_000, 1_000);
-    let library_text = format!(
-        "{}; {}, idle spin, timing on",
-        library.describe(),
-        args.subject.describe()
-    );
+    let subject = format!("{}, idle spin, timing on", args.subject.describe());
     let run = format!(
         "{repetitions} repetitions of {iterations} trips a step, all steps in turn; the line around them"
     );
-    let lines = [("library", library_text), ("run", run)];
+    let lines = [("subject", subject), ("run", run)];
     bench.header("what a tick costs as the work grows", &lines);
-    let setup = Setup {
-        bench: &bench,
-        library: &library,
-        subject: &args.subject,
-        material: &Material::new()?,
-        ring: args.ring,
-        iterations,
-    };
+    let setup = Setup::new(&bench, &args.subject, args.ring, iterations)?;
     let mut axes = Vec::new();
     for &axis in Axis::value_variants() {
         if !args.only.is_empty() && !args.only.contains(&axis) {
@@ -83,7 +67,6 @@ fn run(args: &Args) -> Result<Ended, String> {
         axes.push(show(&bench, axis, &shown, !runs.are_invalid()));
     }
     let result = json!({
-        "library": library.to_json(),
         "placement": args.subject.placement,
         "shards": args.subject.shards,
         "ring": args.ring,

@@ -1,13 +1,7 @@
 //! What a tick costs from `signal_on_data` to the callback, beside what the
-//! machine asks for crossing to another core at all.
-//!
-//! Everything is measured in turn on the same two cores, repetition after
-//! repetition, so that a ratio is formed of figures from the same moment. What
-//! exactly is timed: `benches/README.md`. `--help` lists the flags.
-//!
-//! | file | what |
-//! |---|---|
-//! | `rows` | the rows of the table, one repetition of them, the goals |
+//! machine asks for crossing to another core at all. Everything is measured in turn on the same
+//! two cores, repetition after repetition, so that a ratio is formed of figures from the same
+//! moment. What exactly is timed: `benches/README.md`.
 
 mod rows;
 
@@ -16,19 +10,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use signal_bench::args::{Common, Subject, thousand};
-use signal_bench::bench::{self, Bench, Ended, Library};
+use signal_bench::bench::{self, Bench, Ended, Library, rotated};
 use signal_bench::drive::{Driver, Host, Trips};
 use signal_bench::echo::{self, RING};
 use signal_bench::folder::Folder;
 use signal_bench::judge::Runs;
-use signal_bench::live;
 use signal_bench::report::{FIGURES, Table, figures, spread};
-use signal_bench::series::{Figures, Series, batched, median};
+use signal_bench::series::{Figures, Series, batched, median, middle};
 use signal_bench::workload::{self, Moving};
 
-use rows::{LINE, ROWS, Repetition, goals};
+use rows::{CASES, LINE, MARKET, ROWS, Repetition, Rows, TICK, by_row, goals};
 
 /// What a tick costs from signal_on_data to the callback.
 #[derive(Debug, Parser)]
@@ -53,45 +46,11 @@ struct Args {
 /// Repetitions that are thrown away at most, for each that is wanted.
 const MOST_MOVED: usize = 3;
 
-/// A configuration, and the row of its trips.
-struct Case {
-    row: &'static str,
-    is_inline: bool,
-    is_market: bool,
-    timing: bool,
-}
-
-const fn case(row: &'static str, is_inline: bool, is_market: bool, timing: bool) -> Case {
-    Case {
-        row,
-        is_inline,
-        is_market,
-        timing,
-    }
-}
-
-/// In the order in which they are measured.
-const CASES: [Case; 6] = [
-    case("tick_to_callback", false, false, true),
-    case("tick_to_callback_timing_off", false, false, false),
-    case("tick_to_callback_market_linear", false, true, true),
-    case(
-        "tick_to_callback_market_linear_timing_off",
-        false,
-        true,
-        false,
-    ),
-    case("inline", true, false, true),
-    case("inline_market_linear", true, true, true),
-];
-
 struct Setting<'a> {
     bench: &'a Bench,
     subject: &'a Subject,
     model: &'a Path,
     trips: Trips,
-    library: &'a Library,
-    against: Option<&'a Library>,
 }
 
 fn main() -> ExitCode {
@@ -99,26 +58,18 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
-    let bench = Bench::start("tick_to_callback", &args.common)?;
-    let library = Library::load(&args.subject.lib)?;
-    let against = args.against.clone().map(Library::load_from).transpose();
-    let against = against.map_err(|error| format!("--against: {error}"))?;
+    let bench = Bench::start("tick_to_callback", &args.common)?
+        .with_library(&args.subject.lib)?
+        .with_against(args.against.as_deref())?;
     let wanted = args.common.repetitions(7);
     let iterations = args.common.or(args.iterations, 200_000, 20_000);
-    let mut lines = vec![("library", library.describe())];
-    if let Some(against) = &against {
-        let text =
-            "measured in turn with the library, case by case; the first changes each repetition";
-        lines.push(("against", format!("{}\n{text}", against.describe())));
-    }
     let run = format!(
-        "{wanted} repetitions of {iterations} trips, gap {} ns; {}, idle spin; a repetition in which\n\
-         the line changes is repeated",
+        "{wanted} repetitions of {iterations} trips, gap {} ns; {}, idle spin; case by case; which\n\
+         library is first changes each repetition; one in which the line changes is repeated",
         args.gap_ns,
         args.subject.describe()
     );
-    lines.push(("run", run));
-    bench.header("what a tick costs, through the C ABI", &lines);
+    bench.header("what a tick costs, through the C ABI", &[("run", run)]);
 
     let folder = Folder::new("tick")?;
     let model = workload::linear_model(&folder)?;
@@ -131,8 +82,6 @@ fn run(args: &Args) -> Result<Ended, String> {
             gap,
             ..Trips::new(iterations)
         },
-        library: &library,
-        against: against.as_ref(),
     };
     let (mut runs, mut moved) = (Runs::default(), 0);
     while runs.0.len() < wanted {
@@ -159,26 +108,15 @@ fn run(args: &Args) -> Result<Ended, String> {
             "the cores were moved in {left} of the repetitions shown: do not trust ratios"
         ));
     }
-    let goals = goals(&shown);
-    let over = |read: fn(&Repetition, &str) -> Option<f64>| -> Map<String, Value> {
-        let rows = ROWS.iter().filter_map(|(key, _)| {
-            let ratios: Vec<f64> = shown.iter().filter_map(|of| read(of, key)).collect();
-            (!ratios.is_empty()).then(|| ((*key).to_owned(), json!(median(ratios))))
-        });
-        rows.collect()
-    };
-    let judged = || -> Map<String, Value> {
-        let goals = goals.iter().map(|(key, most, goal)| {
-            let goal = json!({ "value": goal.value, "at_most": most, "met": goal.met });
-            ((*key).to_owned(), goal)
-        });
-        goals.collect()
+    let over = |read: fn(&Repetition, &str) -> Option<f64>| {
+        by_row(|row| {
+            let ratios: Vec<f64> = shown.iter().filter_map(|of| read(of, row)).collect();
+            (!ratios.is_empty()).then(|| median(ratios))
+        })
     };
     let last = shown.last();
     let hops = |row| last.map(|last| &last.hops[row]);
     let result = json!({
-        "library": library.to_json(),
-        "against": against.as_ref().map(Library::to_json),
         "placement": args.subject.placement,
         "shards": args.subject.shards,
         "repetitions": wanted,
@@ -186,17 +124,16 @@ fn run(args: &Args) -> Result<Ended, String> {
         "iterations": iterations,
         "gap_ns": args.gap_ns,
         "ring_slots": RING,
-        "median_ratio_to_line": bench.compared(|| over(Repetition::to_line).into()),
-        "median_ratio_against": bench.compared(|| over(Repetition::to_library).into()),
-        "goals": bench.compared(|| judged().into()),
+        "median_ratio_to_line": bench.compared(|| over(Repetition::to_line)),
+        "median_ratio_against": bench.compared(|| over(Repetition::to_library)),
         "per_repetition": shown.iter().map(|of| of.to_json()).collect::<Vec<_>>(),
         "hops_last_repetition": {
-            "test0000": hops("tick_to_callback"),
-            "market_linear": hops("tick_to_callback_market_linear"),
+            "test0000": hops(TICK),
+            "market_linear": hops(MARKET),
         },
     });
-    let goals = goals.into_iter().map(|(_, _, goal)| goal).collect();
-    bench.end(|| goals, result)
+    let goals = || goals(&shown);
+    bench.end(goals, result)
 }
 
 impl Setting<'_> {
@@ -204,11 +141,6 @@ impl Setting<'_> {
     /// on the lane's core: a handle lives only while it is measured.
     fn repeat(&self, number: usize) -> Result<Repetition, String> {
         let (bench, trips) = (self.bench, self.trips);
-        let piece = trips.count / (CASES.len() + 1);
-        let piece = Trips {
-            gap: trips.gap,
-            ..Trips::new(piece)
-        };
         let mut of = Repetition::default();
         let stamp = batched(&bench.stamps, trips.count, || {
             black_box(bench.stamps.raw());
@@ -217,6 +149,10 @@ impl Setting<'_> {
         of.rows.insert("rtrb_64", echo::ring::<8>(bench, trips)?);
         of.rows.insert("rtrb_448", echo::ring::<56>(bench, trips)?);
 
+        let piece = Trips {
+            gap: trips.gap,
+            ..Trips::new(trips.count / (CASES.len() + 1))
+        };
         let mut line = Series::default();
         let mut cross = |of: &mut Repetition| -> Result<(), String> {
             let mut series = Series::default();
@@ -226,53 +162,48 @@ impl Setting<'_> {
             Ok(())
         };
         cross(&mut of)?;
-        for case in &CASES {
-            let other = |of: &mut Repetition| -> Result<(), String> {
-                if let Some(against) = self.against {
-                    let measured = self.measure(case, against);
-                    let (rows, _) = measured.map_err(|error| format!("--against: {error}"))?;
-                    of.against.extend(rows);
-                }
-                Ok(())
-            };
-            // Who goes first changes, so that what one leaves behind meets both.
-            let other_first = number % 2 == 1;
-            if other_first {
-                other(&mut of)?;
+        for case in CASES {
+            let measured = rotated(&bench.libraries, number, |library| {
+                let measured = self.measure(case, library);
+                measured.map_err(|error| format!("{}, {}: {error}", library.role, case.0))
+            });
+            let mut measured = measured?.into_iter();
+            if let Some((rows, hops)) = measured.next() {
+                of.rows.extend(rows);
+                of.hops.insert(case.0, hops);
             }
-            let (rows, hops) = self.measure(case, self.library)?;
-            if !other_first {
-                other(&mut of)?;
-            }
-            of.rows.extend(rows);
-            of.hops.insert(case.row, hops);
+            measured.for_each(|(rows, _)| of.against.extend(rows));
             cross(&mut of)?;
         }
         of.rows.insert(LINE, line.figures(&bench.stamps));
         Ok(of)
     }
 
-    /// Makes a handle, measures, destroys the handle: its rows, and its own hops of the trips.
-    fn measure(&self, case: &Case, library: &Library) -> Result<Measured, String> {
+    /// Makes a handle, measures, destroys the handle: its rows, and its own hops of the
+    /// trips.
+    fn measure(
+        &self,
+        (row, is_inline, is_market, timing): (&'static str, bool, bool, bool),
+        library: &Library,
+    ) -> Result<(Rows, Vec<Value>), String> {
         let (stamps, trips) = (&self.bench.stamps, self.trips);
         let inline = json!("inline");
-        let (placement, shards) = match case.is_inline {
+        let (placement, shards) = match is_inline {
             true => (&inline, 1),
             false => (&self.subject.placement, self.subject.shards),
         };
-        let mut config = workload::config(placement, shards, &self.bench.cores, case.timing);
-        if case.is_market {
+        let mut config = workload::config(placement, shards, &self.bench.cores, timing);
+        if is_market {
             config = workload::market(config, self.model);
         }
-        let mut driver = Driver::new(live::create(&library.api, &config)?, stamps);
-        let mut source = Moving::new(case.is_market);
-        let named = |error| format!("{}: {error}", case.row);
-        let (ticks, _) = driver.trips::<false>(trips, &mut source).map_err(named)?;
-        let mut rows = vec![(case.row, ticks.figures(stamps))];
+        let mut driver = Driver::new(library.create(&config)?, stamps);
+        let mut source = Moving::new(is_market);
+        let (ticks, _) = driver.trips::<false>(trips, &mut source)?;
+        let mut rows = Rows::from([(row, ticks.figures(stamps))]);
         // Before the other measurements add their ticks.
         let hops = driver.host.hops();
-        if case.row == CASES[0].row {
-            let (_, calls) = driver.trips::<true>(trips, &mut source).map_err(named)?;
+        if row == TICK {
+            let (_, calls) = driver.trips::<true>(trips, &mut source)?;
             let handle = &driver.host;
             let function = batched(stamps, trips.count, || {
                 black_box(handle.poll_call());
@@ -280,15 +211,13 @@ impl Setting<'_> {
             let inlined = batched(stamps, trips.count, || {
                 black_box(handle.poll_inlined());
             });
-            rows.push(("on_data", calls.figures(stamps)));
-            rows.push(("empty_poll_function", function));
-            rows.push(("empty_poll_inlined", inlined));
+            rows.insert("on_data", calls.figures(stamps));
+            rows.insert("empty_poll_function", function);
+            rows.insert("empty_poll_inlined", inlined);
         }
         Ok((rows, hops))
     }
 }
-
-type Measured = (Vec<(&'static str, Figures)>, Vec<Value>);
 
 /// Shows the rows, those of the other library beside them, and the library's own hops.
 fn tables(bench: &Bench, shown: &[&Repetition]) {
@@ -308,16 +237,13 @@ fn tables(bench: &Bench, shown: &[&Repetition]) {
                 continue;
             }
             let theirs = shown.iter().map(|of| of.against[key].p50);
-            let medians = [median(all(key).iter().map(|of| of.p50)), median(theirs)];
+            let medians = [middle(&all(key)), median(theirs)];
             let medians = medians.map(|median| format!("{median:.1}"));
             table.row(title, medians.into_iter().chain(spread(ratios, 3)));
         }
         bench.show(table);
     }
-    for (row, name) in [
-        ("tick_to_callback", "test0000"),
-        ("tick_to_callback_market_linear", "market + linear"),
-    ] {
+    for (row, name) in [(TICK, "test0000"), (MARKET, "market + linear")] {
         let title = format!("the library's own hops, {name}, timing on, last repetition, ns");
         let mut table = Table::new(&title, ["p50", "p99", "p99.9", "count"]);
         for hop in shown.last().map_or(&[][..], |last| &last.hops[row]) {

@@ -9,6 +9,8 @@ use signal_bench::series::{Figures, median};
 
 /// The row that ratios are formed with.
 pub const LINE: &str = "line_round_trip";
+pub const TICK: &str = "tick_to_callback";
+pub const MARKET: &str = "tick_to_callback_market_linear";
 
 /// Names in the JSON and in the table, in its order.
 pub const ROWS: [(&str, &str); 13] = [
@@ -19,29 +21,36 @@ pub const ROWS: [(&str, &str); 13] = [
     ("on_data", "signal_on_data, the call"),
     ("empty_poll_function", "empty poll, function"),
     ("empty_poll_inlined", "empty poll, inlined"),
-    ("tick_to_callback", "tick to callback"),
-    (
-        "tick_to_callback_timing_off",
-        "tick to callback, timing off",
-    ),
-    (
-        "tick_to_callback_market_linear",
-        "tick to callback, market+linear",
-    ),
-    (
-        "tick_to_callback_market_linear_timing_off",
-        "  market+linear, timing off",
-    ),
+    (TICK, "tick to callback"),
+    (TICK_OFF, "tick to callback, timing off"),
+    (MARKET, "tick to callback, market+linear"),
+    (MARKET_OFF, "  market+linear, timing off"),
     ("inline", "inline: no hop"),
     ("inline_market_linear", "inline: no hop, market+linear"),
 ];
+const TICK_OFF: &str = "tick_to_callback_timing_off";
+const MARKET_OFF: &str = "tick_to_callback_market_linear_timing_off";
 
-/// One repetition's figures, by the name of the row.
+/// A configuration, by the row of its trips: `inline` or with lanes, the factor set `market`,
+/// timing.
+pub const CASES: [(&str, bool, bool, bool); 6] = [
+    (TICK, false, false, true),
+    (TICK_OFF, false, false, false),
+    (MARKET, false, true, true),
+    (MARKET_OFF, false, true, false),
+    ("inline", true, false, true),
+    ("inline_market_linear", true, true, true),
+];
+
+/// Figures by the name of the row.
+pub type Rows = HashMap<&'static str, Figures>;
+
+/// One repetition.
 #[derive(Clone, Debug, Default)]
 pub struct Repetition {
-    pub rows: HashMap<&'static str, Figures>,
+    pub rows: Rows,
     /// Of the library that it is measured against.
-    pub against: HashMap<&'static str, Figures>,
+    pub against: Rows,
     /// Medians of the line before, between and after the library's rows, ns.
     pub lines: Vec<f64>,
     pub hops: HashMap<&'static str, Vec<Value>>,
@@ -59,121 +68,86 @@ impl Repetition {
         longest > MOVED * shortest
     }
 
-    /// A median in line round trips of this repetition.
-    pub fn to_line(&self, row: &str) -> Option<f64> {
-        self.ratio(row, LINE)
+    fn p50(&self, row: &str) -> Option<f64> {
+        self.rows.get(row).map(|figures| figures.p50)
     }
 
-    fn ratio(&self, row: &str, other: &str) -> Option<f64> {
-        Some(self.rows.get(row)?.p50 / self.rows.get(other)?.p50)
+    /// A median in line round trips of this repetition.
+    pub fn to_line(&self, row: &str) -> Option<f64> {
+        Some(self.p50(row)? / self.p50(LINE)?)
     }
 
     /// The other library's median as a multiple of the library's.
     pub fn to_library(&self, row: &str) -> Option<f64> {
-        Some(self.against.get(row)?.p50 / self.rows.get(row)?.p50)
+        Some(self.against.get(row)?.p50 / self.p50(row)?)
+    }
+
+    fn tail(&self, row: &str) -> Option<f64> {
+        Some(self.rows.get(row)?.p99? / self.p50(row)?)
+    }
+
+    /// What timing adds, in percent.
+    fn timing(&self, on: &str, off: &str) -> Option<f64> {
+        Some(100.0 * (self.p50(on)? / self.p50(off)? - 1.0))
     }
 
     pub fn to_json(&self) -> Value {
-        let rows = |of: &HashMap<_, Figures>, name: &str, ratio: &dyn Fn(&str) -> Option<f64>| {
-            let rows = ROWS.iter().filter_map(|(key, _)| {
-                let mut row = json!(of.get(key)?);
-                row[name] = json!(ratio(key));
-                Some(((*key).to_owned(), row))
-            });
-            rows.collect::<Map<_, _>>()
+        let with = |rows: &Rows, row: &str, name: &str, ratio: Option<f64>| {
+            let mut value = json!(rows.get(row)?);
+            value[name] = json!(ratio);
+            Some(value)
         };
-        let mut all = rows(&self.rows, "ratio_to_line", &|row| self.to_line(row));
+        let mut all = by_row(|row| with(&self.rows, row, "ratio_to_line", self.to_line(row)));
         if !self.against.is_empty() {
-            let against = rows(&self.against, "ratio_to_library", &|row| {
-                self.to_library(row)
-            });
-            all.insert("against".to_owned(), against.into());
+            let ratio = |row: &str| self.to_library(row);
+            all["against"] = by_row(|row| with(&self.against, row, "ratio_to_library", ratio(row)));
         }
-        all.into()
+        all
     }
 }
 
-/// The goals, as ratios of one repetition's figures where they can be: a name in the JSON,
-/// the limit, the goal. All but those without a figure.
-pub fn goals(shown: &[&Repetition]) -> Vec<(&'static str, f64, Goal)> {
-    let mut goals = Vec::new();
-    let mut goal =
-        |key, what: &str, read: &dyn Fn(&Repetition) -> Option<f64>, most, unit: &str| {
-            let values: Vec<f64> = shown.iter().filter_map(|of| read(of)).collect();
-            if !values.is_empty() {
-                goals.push((
-                    key,
-                    most,
-                    Goal::at_most(what, Some(median(values)), most, unit),
-                ));
-            }
-        };
-    let (tick, market) = ("tick_to_callback", "tick_to_callback_market_linear");
-    let tail = |row| {
-        move |of: &Repetition| {
-            let figures = of.rows.get(row)?;
-            Some(figures.p99? / figures.p50)
-        }
-    };
-    let timing = |row: &'static str| {
-        move |of: &Repetition| Some(100.0 * (of.ratio(row, &format!("{row}_timing_off"))? - 1.0))
-    };
-    let poll = |of: &Repetition| Some(of.rows.get("empty_poll_inlined")?.p50);
-    goal(
-        "tick_to_line",
-        "tick to callback / line",
-        &|of| of.to_line(tick),
-        1.8,
-        "",
-    );
-    let what = "tick to callback, market+linear / line";
-    goal("market_to_line", what, &|of| of.to_line(market), 2.5, "");
-    goal(
-        "p99_to_median",
-        "p99 / median, tick to callback",
-        &tail(tick),
-        1.5,
-        "",
-    );
-    goal(
-        "market_p99_to_median",
-        "p99 / median, market+linear",
-        &tail(market),
-        1.5,
-        "",
-    );
-    goal(
-        "on_data_to_line",
-        "signal_on_data / line",
-        &|of| of.to_line("on_data"),
-        0.3,
-        "",
-    );
-    goal(
-        "empty_poll_inlined_ns",
-        "empty poll, inlined",
-        &poll,
-        2.0,
-        " ns",
-    );
-    goal(
-        "timing_percent",
-        "timing on against off",
-        &timing(tick),
-        8.0,
-        " %",
-    );
-    let what = "timing on against off, market+linear";
-    goal("market_timing_percent", what, &timing(market), 8.0, " %");
-    let work = |of: &Repetition| Some(hop(of.hops.get(market)?, "factor.work"));
-    goal(
-        "market_factor_work_ns",
-        "market's factor.work, p50",
-        &work,
-        150.0,
-        " ns",
-    );
-    goals
+/// An object of the rows that have a value.
+pub fn by_row<V: Into<Value>>(value: impl Fn(&str) -> Option<V>) -> Value {
+    let rows = ROWS.iter();
+    let rows = rows.filter_map(|(key, _)| Some(((*key).to_owned(), value(key)?.into())));
+    rows.collect::<Map<_, _>>().into()
+}
+
+type Read = fn(&Repetition) -> Option<f64>;
+
+/// Figures, how high they may be, and their units: ratios of one repetition's figures where they
+/// can be.
+const GOALS: [(&str, f64, &str, Read); 9] = [
+    ("tick to callback / line", 1.8, "", |of| of.to_line(TICK)),
+    ("tick to callback, market+linear / line", 2.5, "", |of| {
+        of.to_line(MARKET)
+    }),
+    ("p99 / median, tick to callback", 1.5, "", |of| {
+        of.tail(TICK)
+    }),
+    ("p99 / median, market+linear", 1.5, "", |of| of.tail(MARKET)),
+    ("signal_on_data / line", 0.3, "", |of| of.to_line("on_data")),
+    ("empty poll, inlined", 2.0, " ns", |of| {
+        of.p50("empty_poll_inlined")
+    }),
+    ("timing on against off", 8.0, " %", |of| {
+        of.timing(TICK, TICK_OFF)
+    }),
+    ("timing on against off, market+linear", 8.0, " %", |of| {
+        of.timing(MARKET, MARKET_OFF)
+    }),
+    ("market's factor.work, p50", 150.0, " ns", |of| {
+        Some(hop(of.hops.get(MARKET)?, "factor.work"))
+    }),
+];
+
+/// All but those without a figure.
+pub fn goals(shown: &[&Repetition]) -> Vec<Goal> {
+    let goals = GOALS.iter().filter_map(|(what, most, unit, read)| {
+        let values: Vec<f64> = shown.iter().filter_map(|of| read(of)).collect();
+        (!values.is_empty()).then(|| Goal::at_most(what, Some(median(values)), *most, unit))
+    });
+    goals.collect()
 }
 
 #[cfg(test)]
@@ -189,29 +163,23 @@ mod tests {
                 ..Figures::mean(tick, 1)
             };
             Repetition {
-                rows: [(LINE, Figures::mean(line, 1)), ("tick_to_callback", tick)].into(),
+                rows: [(LINE, Figures::mean(line, 1)), (TICK, tick)].into(),
                 lines: vec![line, line * 1.2],
                 ..Repetition::default()
             }
         };
-        let three = [
+        let [first, second, third] = [
             (100.0, 170.0, 200.0),
             (400.0, 720.0, 1440.0),
             (100.0, 190.0, 209.0),
         ]
         .map(of);
-        let judged = goals(&three.each_ref());
-        let found: Vec<_> = judged
-            .iter()
-            .map(|(key, _, goal)| (*key, goal.value, goal.met))
-            .collect();
-        let (line, tail) = (
-            ("tick_to_line", 1.8, Some(true)),
-            ("p99_to_median", 200.0 / 170.0, Some(true)),
-        );
-        assert_eq!(found, [line, tail]);
+        let judged = goals(&[&first, &second, &third]);
+        let values: Vec<_> = judged.iter().filter_map(|goal| goal.value).collect();
+        assert_eq!(values, [1.8, 200.0 / 170.0]);
+        assert!(judged.iter().all(|goal| goal.met == Some(true)));
         let mut slow = of((100.0, 180.1, 300.0));
-        assert_eq!(goals(&[&slow])[0].2.met, Some(false));
+        assert_eq!(goals(&[&slow])[0].met, Some(false));
         assert!(!slow.moved());
         slow.lines.push(131.0);
         assert!(slow.moved());
