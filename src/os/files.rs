@@ -21,6 +21,8 @@
 //! | `tilde` | paths that were written for a shell |
 //! | `probe` | whether a file could be written, without making anything |
 //! | `recorded` | recorded data, which may come through a pipe |
+//! | `stream` | what a program writes while its user waits, to a pipe as well |
+//! | `stop` | until when to wait for the other end of a pipe |
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -39,6 +41,10 @@ mod place;
 mod probe;
 #[cfg(feature = "replay")]
 mod recorded;
+#[cfg(feature = "replay")]
+mod stop;
+#[cfg(feature = "replay")]
+mod stream;
 mod tilde;
 
 pub(crate) use appended::{Appended, Harm, Role};
@@ -47,12 +53,16 @@ pub(crate) use held::{Held, leave_to_parent};
 pub(crate) use lines::each_line;
 pub(crate) use listing::{each_folder, each_number};
 pub(crate) use open::{about, about_path, open, open_c};
-pub use output::Output;
+pub(crate) use output::Output;
 pub(crate) use place::Place;
 pub(crate) use probe::{check_files_in, check_output};
 #[cfg(feature = "replay")]
-pub(crate) use recorded::{Recorded, Stop};
+pub(crate) use recorded::Recorded;
+#[cfg(feature = "replay")]
+pub(crate) use stop::Stop;
 pub use tilde::check_expanded;
+#[cfg(feature = "replay")]
+pub use {stop::Room, stream::Stream};
 
 /// Reads a regular file of at most `limit` bytes.
 ///
@@ -88,11 +98,13 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// The error, with its likely cause.
+/// The error, with its likely cause if there is no file, or with the cure.
 pub(crate) fn with_cause(path: &Path, error: &io::Error) -> String {
-    let cause = match error.kind() {
-        io::ErrorKind::NotFound => check_expanded(path).err(),
-        io::ErrorKind::WouldBlock => Some(lease::KEPT.to_owned()),
+    const TOO_MANY: &str = "expected fewer at once, or a higher limit (ulimit -n)";
+    let cause = match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::NotFound, _) => check_expanded(path).err(),
+        (io::ErrorKind::WouldBlock, _) => Some(lease::KEPT.to_owned()),
+        (_, Some(libc::EMFILE)) => Some(TOO_MANY.to_owned()),
         _ => None,
     };
     cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))

@@ -34,8 +34,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use serde_json::json;
 use signal_bench::args::{self, Lib};
-use signal_bench::bench::{Library, write};
-use signal_command::host::library::Api;
+use signal_bench::bench::write;
+use signal_command::host::library::{self, Api};
 
 use cases::Case;
 use report::Run;
@@ -108,7 +108,7 @@ fn run(args: &Args) -> Result<bool, String> {
             "--only {only}: no configuration has this in its name"
         ));
     }
-    let api = Library::load(&args.lib)?.api;
+    let api = Api::load(&library::find(args.lib.lib.as_deref())?)?;
     // What the library keeps for the process, such as the file of claimed cores, is
     // there before the first round looks.
     drop(api.create(&json!({}))?);

@@ -8,6 +8,7 @@
 //! | [`host`] | C++ hosts, compiled and run |
 //! | [`models`], [`bomb`] | models and factor sets that misbehave |
 //! | [`lanes`] | the threads of lanes, and how the kernel runs them |
+//! | [`onnx`] | ONNX files |
 //! | [`meters`] | counts of allocations and page faults |
 //! | [`capture`], [`vectors`] | captures, and factor vectors of recorded data |
 //! | [`fuzz`] | what the fuzz targets run |
@@ -28,6 +29,7 @@ pub mod imports;
 pub mod lanes;
 pub mod meters;
 pub mod models;
+pub mod onnx;
 pub mod source;
 pub mod vectors;
 
