@@ -153,8 +153,8 @@ impl Writer {
             Ok(Ok(_)) => {}
             Ok(Err(_)) => say_parts(format_args!("capture {name}: the capture thread panicked")),
             Err(_) => say_parts(format_args!(
-                "capture {name}: the disk does not respond; the thread that writes it is left behind, \
-                 and the file stays locked"
+                "capture {name}: the disk does not respond, or the machine is too busy; the thread that \
+                 writes it is left behind, and the file stays locked"
             )),
         }
     }

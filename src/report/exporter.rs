@@ -236,8 +236,8 @@ impl Exporter {
                 "the latency report in {shown} is not whole: its thread {CUT_SHORT}"
             )),
             Err(_) => say_parts(format_args!(
-                "the latency report in {shown} is not whole: the disk does not respond; the thread that \
-                 writes it is left behind, and the log stays locked"
+                "the latency report in {shown} is not whole: the disk does not respond, or the \
+                 machine is too busy; the thread that writes it is left behind, and the log stays locked"
             )),
         }
     }

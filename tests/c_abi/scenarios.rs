@@ -47,7 +47,7 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 fn scenario(name: &str, code: i32) -> Option<Output> {
-    scenario_for(name, code, Duration::from_secs(60))
+    scenario_for(name, code, Duration::from_secs(300))
 }
 
 fn scenario_for(name: &str, code: i32, timeout: Duration) -> Option<Output> {

@@ -44,7 +44,7 @@ fn no_callback_reaches_a_foreign_thread_or_a_dead_strategy() {
     let folder = tempfile::tempdir().unwrap();
     let output = run_for(
         host(&churn(folder.path())).args(["--seconds", &seconds.to_string()]),
-        Duration::from_secs(seconds + 60),
+        Duration::from_secs(seconds + 300),
     );
     output.expect_code(0);
     println!("{}", output.stdout);
@@ -73,7 +73,7 @@ fn a_scan_thread_is_found_out() {
     let run = |flags: &[&str]| {
         run_for(
             host(&program).env("SIGNAL_LIB_PATH", &library).args(flags),
-            Duration::from_secs(60),
+            Duration::from_secs(300),
         )
     };
     let output = run(&["--seconds", "2"]);

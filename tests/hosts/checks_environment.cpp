@@ -338,7 +338,7 @@ SCENARIO(threads_of_a_niced_maker) {
 // else in the library or in the allocator.
 SCENARIO(health_in_a_handler) {
   Plugin plugin;
-  alarm(50);
+  alarm(120);
   Engine engine(plugin, R"({"placement":"inline","assets":["no_such"],"health":{"silent_events":10}})");
   engine.feed(depth("btc_usdt", 1, 10.0, 11.0));
   looked_with = &plugin, looked_at = engine.handle;

@@ -177,7 +177,7 @@ SCENARIO(files_stay_where_they_were_at_create) {
 
 // A FIFO, a device, a socket or a folder where a file should be.
 SCENARIO(files_that_are_none) {
-  alarm(30);
+  alarm(120);
   Folder folder;
   Plugin plugin;
   const std::string fifo = folder.at("fifo"), sock = folder.at("socket");
@@ -302,7 +302,7 @@ SCENARIO(files_of_a_daemon) {
     CHECK(handle != nullptr);
     const pid_t parent = getpid();
     if (fork() != 0) _exit(0);
-    alarm(30);
+    alarm(120);
     CHECK(wait_for([&] { return getppid() != parent; }));
     CHECK_EQ(plugin.poll_callbacks(handle), SIGNAL_ERROR_HANDLE);
     plugin.destroy(handle);
@@ -390,7 +390,7 @@ void sleep_in_a_handler(int) {
 
 // A reading thread is interrupted for longer than destroy waits for it.
 SCENARIO(reader_that_is_interrupted) {
-  alarm(60);
+  alarm(120);
   static Plugin plugin;
   Folder folder;
   signal(SIGUSR2, sleep_in_a_handler);

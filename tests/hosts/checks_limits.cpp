@@ -55,7 +55,7 @@ SCENARIO(limited_address_space) {
       const pid_t child = fork();
       CHECK(child >= 0);
       if (child == 0) {
-        alarm(30);
+        alarm(120);
         Plugin plugin;
         const rlim_t most = static_cast<rlim_t>(kib("VmSize:") / 1024 + mib) << 20;
         // Allocates beforehand what this host needs for its own checks.
@@ -158,7 +158,7 @@ SCENARIO(limited_threads) {
       const pid_t child = fork();
       CHECK(child >= 0);
       if (child == 0) {
-        alarm(30);
+        alarm(120);
         Plugin plugin;
         // This user runs nothing else.
         if (geteuid() == 0) CHECK_EQ(setuid(64321), 0);

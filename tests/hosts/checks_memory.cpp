@@ -47,7 +47,7 @@ Outcome within(const char *config, const std::function<void(const Plugin &)> &bo
   const pid_t child = fork();
   CHECK(child >= 0);
   if (child == 0) {
-    alarm(50);
+    alarm(120);
     Plugin plugin;
     bounded(plugin);
     std::string why;

@@ -64,7 +64,7 @@ void forking(const char *, long long, const double *, int, void *user_data) {
   self->child = fork();
   CHECK(self->child >= 0);
   if (self->child != 0) return;
-  alarm(30);
+  alarm(120);
   check_before_fork(*self->plugin, self->handle, self->egress);
   use(*self->plugin, "{}");
 }
@@ -76,7 +76,7 @@ void destroying_and_forking(const char *, long long, const double *, int, void *
   self->plugin->destroy(self->handle);
   self->child = fork();
   CHECK(self->child >= 0);
-  if (self->child == 0) alarm(30);
+  if (self->child == 0) alarm(120);
 }
 
 // What an atexit handler uses.
@@ -235,7 +235,7 @@ SCENARIO(fork_beside_the_first_create) {
       const pid_t child = fork();
       CHECK(child >= 0);
       if (child == 0) {
-        alarm(20);
+        alarm(120);
         void *handle = plugin.create(kConfigs[1]);
         if (handle == nullptr) {
           CHECK(std::strstr(plugin.last_error(), "forked while another thread") != nullptr);

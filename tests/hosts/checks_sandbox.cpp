@@ -33,7 +33,7 @@ void use_awake(const Plugin &plugin, const char *config, const std::function<voi
   Engine engine(plugin, config);
   const auto drain = [&](std::size_t signals) {
     const double start = seconds();
-    while (engine.got.size() < signals && seconds() - start < 10.0) engine.poll();
+    while (engine.got.size() < signals && seconds() - start < 60.0) engine.poll();
     CHECK_EQ(engine.got.size(), signals);
   };
   for (int event = 0; event < 5; ++event) engine.feed(depth("btc_usdt", event, 10.0, 11.0));

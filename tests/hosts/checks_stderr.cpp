@@ -65,7 +65,7 @@ void count(int) { caught = caught + 1; }
 }  // namespace
 
 SCENARIO(stderr_that_is_full) {
-  alarm(30);
+  alarm(120);
   Plugin plugin;
   int ends[2];
   CHECK_EQ(pipe(ends), 0);
@@ -86,7 +86,7 @@ SCENARIO(stderr_that_is_full) {
 
 // A pipe that belongs to another user cannot be opened again.
 SCENARIO(stderr_of_another_user) {
-  alarm(30);
+  alarm(120);
   Plugin plugin;
   if (geteuid() != 0) return 0;
   int ends[2];
@@ -101,7 +101,7 @@ SCENARIO(stderr_of_another_user) {
 
 // Every disposition stays as it was, and a signal that a write raises reaches nobody.
 SCENARIO(stderr_without_a_reader) {
-  alarm(30);
+  alarm(120);
   Plugin plugin;
   int ends[2];
   for (auto handler : {SIG_DFL, SIG_IGN, static_cast<void (*)(int)>(count)}) {
@@ -132,7 +132,7 @@ SCENARIO(stderr_without_a_reader) {
 // If a pipe's reader goes away during a write, only the mask helps, because the second open
 // succeeds. The same holds for a file at this process's size limit.
 SCENARIO(stderr_at_its_limit) {
-  alarm(30);
+  alarm(120);
   Plugin plugin;
   char name[] = "/tmp/signal-checks-XXXXXX";
   const int file = mkstemp(name);
@@ -148,7 +148,7 @@ SCENARIO(stderr_at_its_limit) {
 
 // A background job of a terminal that stops such jobs when they write.
 SCENARIO(stderr_of_a_background_job) {
-  alarm(30);
+  alarm(120);
   Plugin plugin;
   const int end = terminal().end;
   const pid_t session = fork();

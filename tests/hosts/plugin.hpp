@@ -330,13 +330,13 @@ void sleep_us(unsigned us);
 // Runs until `done` holds; false after ten seconds.
 template <typename Done> bool wait_for(Done done) {
   for (const double start = seconds(); !done(); sleep_us(50)) {
-    if (seconds() - start > 10.0) return false;
+    if (seconds() - start > 60.0) return false;
   }
   return true;
 }
 
 // Runs `body` in a forked child, which must exit with this code.
-void in_child(int code, const std::function<void()> &body, unsigned seconds = 30);
+void in_child(int code, const std::function<void()> &body, unsigned seconds = 120);
 // Runs `doing` in a separate process, which must succeed.
 void apart(const std::function<void()> &doing);
 // Makes a system call fail from now on, for this thread and the threads that it makes; with

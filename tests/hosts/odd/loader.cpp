@@ -35,7 +35,7 @@ void beside(const char *plugin_path) {
 
 int main(int argc, char **argv) {
   CHECK(argc == 3);
-  alarm(50);
+  alarm(120);
   if (std::string(argv[1]) == "beside") {
     beside(argv[2]);
     return 0;

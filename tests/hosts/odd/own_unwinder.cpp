@@ -33,7 +33,7 @@ void throws_every_second(const char *, long long timestamp, const double *, int,
 
 int main(int argc, char **argv) {
   CHECK(argc == 3);
-  alarm(50);
+  alarm(120);
   // Linked as usual, this host would test nothing.
   CHECK(dlopen("libgcc_s.so.1", RTLD_LAZY | RTLD_NOLOAD) == nullptr);
   const Plugin plugin;
