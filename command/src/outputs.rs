@@ -47,6 +47,7 @@ impl Files<'_> {
         let mut outputs = Vec::new();
         if let Some(config) = config {
             inputs.extend(config.inputs());
+            inputs.extend(config.besides());
             outputs.extend(config.outputs());
         }
         outputs.extend(self.signals.map(|file| NamedFile::new("--signals", file)));

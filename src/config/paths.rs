@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Config, Latency};
 use crate::error::Error;
-use crate::models::Check;
+use crate::error::content::shortened;
+use crate::models::{self, Check};
 use crate::os::claims;
 use crate::os::files::Place;
 use crate::telemetry::hops::Hop;
@@ -25,6 +26,11 @@ impl NamedFile {
     pub fn new(what: impl Into<String>, path: impl Into<PathBuf>) -> Self {
         let (what, path) = (what.into(), path.into());
         Self { what, path }
+    }
+
+    /// A file that the file of model `name` names.
+    pub(crate) fn besides(name: &str, path: PathBuf) -> Self {
+        Self::new(format!("a file of model {}", shortened(name)), path)
     }
 }
 
@@ -65,7 +71,8 @@ impl Latency {
 }
 
 impl Config {
-    /// The files that an engine of this configuration reads.
+    /// The files that an engine of this configuration reads, or locks, as far as the configuration
+    /// names them.
     #[doc(hidden)]
     pub fn inputs(&self) -> Vec<NamedFile> {
         let models = self.models.iter().filter_map(|model| model.file.as_ref());
@@ -75,7 +82,23 @@ impl Config {
                 NamedFile::new("the check file", Check::path(file)),
             ]
         });
-        both.collect()
+        let claims = claims::paths().into_iter();
+        let claims = claims.map(|path| NamedFile::new("the file of core claims", path));
+        both.chain(claims).collect()
+    }
+
+    /// The files that its model files name: reads the models, and skips what cannot be read.
+    #[doc(hidden)]
+    pub fn besides(&self) -> Vec<NamedFile> {
+        let files = self.models.iter().filter_map(|model| {
+            let files = models::besides(model.file.as_ref()?);
+            Some(
+                files
+                    .into_iter()
+                    .map(|file| NamedFile::besides(&model.name, file)),
+            )
+        });
+        files.flatten().collect()
     }
 
     /// The files that an engine of this configuration writes.
@@ -97,8 +120,6 @@ impl Config {
         }
         let mut inputs = self.inputs();
         inputs.extend_from_slice(others);
-        let claims = claims::paths().into_iter();
-        inputs.extend(claims.map(|path| NamedFile::new("the file of core claims", path)));
         check_apart(&inputs, &outputs).map_err(Error::Config)
     }
 }

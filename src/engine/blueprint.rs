@@ -88,9 +88,8 @@ impl Blueprint {
         let mut besides = Vec::new();
         for entry in &disabled.models(config) {
             let made = model_copies(entry, registry, &factors, shards)?;
-            let numbers =
-                |file| NamedFile::new(format!("a file of model {}", shortened(&entry.name)), file);
-            besides.extend(made.besides.into_iter().map(numbers));
+            let numbers = made.besides.into_iter();
+            besides.extend(numbers.map(|file| NamedFile::besides(&entry.name, file)));
             for (place, (copy, of_shard)) in made.copies.into_iter().zip(&mut models).enumerate() {
                 check_inputs(entry, copy.as_ref(), &factors, &sets)?;
                 if place == 0 {

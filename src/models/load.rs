@@ -236,6 +236,15 @@ pub(crate) fn load_copies(
     })
 }
 
+/// The further files that a model file names, as far as it can be read.
+pub(crate) fn besides(path: &Path) -> Vec<PathBuf> {
+    let read = room::for_file(path).and_then(|()| {
+        let bytes = files::read(path, MAX_FILE_BYTES).map_err(ModelError)?;
+        onnx::External::paths_beside(path, &bytes)
+    });
+    read.unwrap_or_default()
+}
+
 impl Source<'_> {
     fn parse(&self, outputs: &[String]) -> Result<Parsed<Box<dyn Model>>, ModelError> {
         let (bytes, iterations) = (self.bytes, self.wanted.iterations);

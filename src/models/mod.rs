@@ -37,7 +37,7 @@ pub use iterations::Iterations;
 pub use lightgbm::LightGbm;
 pub use linear::Linear;
 pub use load::{Kind, MAX_FILE_BYTES, MAX_JSON_BYTES, load};
-pub(crate) use load::{Wanted, load_copies};
+pub(crate) use load::{Wanted, besides, load_copies};
 pub use none::NoModel;
 pub use onnx::Onnx;
 pub use test0000::Test0000;

@@ -135,6 +135,51 @@ fn an_output_that_is_an_input_is_refused_and_nothing_is_written() {
 }
 
 #[test]
+fn an_output_is_no_file_that_a_model_names_and_no_file_of_core_claims() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    write(dir.path(), "events.csv", capture(20).as_bytes());
+    let model = support::onnx::with_external_data(&[("location", "summary.json")]);
+    write(dir.path(), "m.onnx", &model);
+    write(dir.path(), "summary.json", &[0; 8]);
+    write(dir.path(), "claims", b"");
+    let json = br#"{"model": "m.onnx", "disabled_factors": ["best_bid"]}"#;
+    write(dir.path(), "config.json", json);
+    let numbers = dir.path().join("summary.json");
+    std::fs::hard_link(&numbers, dir.path().join("link")).expect("a link");
+    let before = contents(dir.path());
+    let run = |args: &str| {
+        let mut command = signal();
+        command.current_dir(dir.path()).args(args.split(' '));
+        command.env("SIGNAL_CORE_CLAIMS", "claims");
+        command
+    };
+    let refused = |mut command: Command, parts: [&str; 2]| {
+        let err = stderr(command.output().expect("runs"), 1);
+        for part in parts {
+            assert!(err.contains(part), "{part:?} is not in {err}");
+        }
+        assert!(contents(dir.path()) == before, "it wrote something: {err}");
+    };
+    let named = "a file of model m ";
+    for feed in ["demo --events 100", "replay events.csv"] {
+        let run = |args: &str| run(&format!("{feed} --config config.json {args}"));
+        refused(run("--signals summary.json"), ["--signals", named]);
+        refused(run("--signals link"), ["--signals", named]);
+        refused(run("--capture link"), ["capture.file", named]);
+        refused(run("--report . --force"), ["latency.dir", named]);
+        let claims = "the file of core claims";
+        refused(run("--signals claims"), ["--signals", claims]);
+        refused(run("--capture claims"), ["capture.file", claims]);
+        let mut appends = run("--placement inline");
+        let append = std::fs::File::options().append(true).open(&numbers);
+        appends.stdout(append.expect("the file"));
+        refused(appends, ["standard output", named]);
+    }
+    let out = run("replay events.csv --config config.json --signals signals.csv");
+    counts(&stdout({ out }.output().expect("runs")), [20; 4]);
+}
+
+#[test]
 fn a_run_that_is_refused_empties_no_output() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let good = write(dir.path(), "good.csv", capture(20).as_bytes());

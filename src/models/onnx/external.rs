@@ -135,6 +135,13 @@ impl External {
         Ok(external)
     }
 
+    /// Where a model's files would be, whether they may be read or not.
+    pub fn paths_beside(model: &Path, bytes: &[u8]) -> Result<Vec<PathBuf>, ModelError> {
+        let folder = model.parent().unwrap_or(Path::new(""));
+        let names = names(bytes)?.into_iter();
+        Ok(names.map(|name| folder.join(name)).collect())
+    }
+
     /// The files that were read.
     pub fn paths(&self) -> &[PathBuf] {
         &self.paths

@@ -7,6 +7,7 @@
 //! | [`handle`] | a handle of the C ABI, fed as a C host feeds it |
 //! | [`host`] | C++ hosts, compiled and run |
 //! | [`models`], [`bomb`] | models and factor sets that misbehave |
+//! | [`onnx`] | ONNX files |
 //! | [`meters`] | counts of allocations and page faults |
 //! | [`capture`], [`vectors`] | captures, and factor vectors of recorded data |
 //! | [`fuzz`] | what the fuzz targets run |
@@ -26,6 +27,7 @@ pub mod host;
 pub mod imports;
 pub mod meters;
 pub mod models;
+pub mod onnx;
 pub mod source;
 pub mod vectors;
 
