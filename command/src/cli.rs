@@ -301,6 +301,7 @@ fn run(cli: Cli) -> Result<()> {
                 window: reorder,
                 strict,
             };
+            plugin::open_as_many_files_as_may_be();
             let reader = Box::new(Reader::open(&files, &options)?);
             (title, Source::Recorded(reader), files, common)
         }

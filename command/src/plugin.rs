@@ -227,6 +227,19 @@ pub fn set_config(given: Option<&Path>) -> Result<Option<PathBuf>> {
     Ok(path)
 }
 
+/// Lets this process have as many files open as the system allows: captures whose times overlap
+/// are all open at once.
+pub fn open_as_many_files_as_may_be() {
+    // SAFETY: the calls read and write one plain struct.
+    unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
+}
+
 /// Whether the process was started to ignore a signal.
 pub fn is_ignored(signal: c_int) -> bool {
     // SAFETY: the struct is plain data, for which all zeros is valid, and the call only reads: a

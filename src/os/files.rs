@@ -85,10 +85,12 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// The error, with its likely cause if there is no file.
+/// The error, with its likely cause if there is no file, or with the cure.
 pub(crate) fn with_cause(path: &Path, error: &io::Error) -> String {
-    let cause = match error.kind() {
-        io::ErrorKind::NotFound => check_expanded(path).err(),
+    const TOO_MANY: &str = "expected fewer at once, or a higher limit (ulimit -n)";
+    let cause = match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::NotFound, _) => check_expanded(path).err(),
+        (_, Some(libc::EMFILE)) => Some(TOO_MANY.to_owned()),
         _ => None,
     };
     cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))

@@ -81,6 +81,50 @@ fn two_gigabytes_take_no_more_memory_than_twenty_megabytes() {
 }
 
 #[test]
+fn a_line_that_never_ends_takes_no_more_memory() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let zipped = gzip(&[capture(2).as_bytes(), &[b'x'; 50 << 20]].concat());
+    let zipped = write(dir.path(), "zipped.csv.gz", &zipped);
+    for (file, line) in [("/dev/zero", 1), (path(&zipped), 10)] {
+        let mut command = Command::new("sh");
+        let program = env!("CARGO_BIN_EXE_signal");
+        let script = format!("ulimit -v 1000000; exec {program} replay {file} --placement inline");
+        let err = stderr(command.args(["-c", &script]).output().expect("runs"), 1);
+        let told = format!("{file}: line {line}: it has more than 1048576 bytes");
+        assert!(err.contains(&told), "{err}");
+    }
+}
+
+#[test]
+fn more_files_overlap_than_may_be_open() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut text = String::from("type,ts_ns,symbol,price,recv_ns,seq\n");
+    for seq in 0..30 {
+        text += &format!("index,{seq},BTCUSDT,100.5,{seq},{seq}\n");
+    }
+    for number in 0..100 {
+        write(dir.path(), &format!("{number}.csv"), text.as_bytes());
+    }
+    let run = |limits: &str, more: &str| {
+        let mut command = Command::new("sh");
+        let program = env!("CARGO_BIN_EXE_signal");
+        let script = format!("{limits}; exec {program} replay *.csv --placement inline {more}");
+        command.args(["-c", &script]).current_dir(dir.path());
+        command.output().expect("runs")
+    };
+    // Each file fits into its window, and is closed when it has been read; with a smaller window
+    // all are open, for which this command raises the limit as far as it may.
+    for (limits, more) in [("ulimit -n 64", ""), ("ulimit -Sn 64", "--reorder 10")] {
+        let out = stdout(run(limits, more));
+        assert_eq!(number(&out, "index price events"), 3_000, "{out}");
+    }
+    let err = stderr(run("ulimit -n 64", "--reorder 10"), 1);
+    for part in [".csv: Too many open files", "ulimit -n"] {
+        assert!(err.contains(part), "{part:?} is not in {err}");
+    }
+}
+
+#[test]
 fn recorded_sessions_come_in_the_order_of_the_whole_files() {
     let names = ["s202407_usdm_BTCUSDT.csv.gz", "s202407_usdm_ETHUSDT.csv.gz"];
     let files: Vec<_> = names.iter().filter_map(|name| recorded(name)).collect();

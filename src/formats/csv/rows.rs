@@ -16,34 +16,72 @@ use crate::os::files::{Recorded, Stop, with_cause};
 
 /// Size of the read buffer, bytes.
 const BUFFER: usize = 1 << 16;
+/// Maximum length of a line, bytes. Those of recorded books have some 1,000.
+const MOST_OF_A_LINE: u64 = 1 << 20;
 /// Bytes that are enough to tell what a file that is not CSV is.
 const HEAD: usize = 32;
 
 /// An open file and how far it has been read.
 pub struct Rows {
     file: PathBuf,
-    text: csv::Reader<Box<dyn Read + Send>>,
+    text: csv::Reader<Bounded<Box<dyn Read + Send>>>,
     columns: Columns,
     record: ByteRecord,
     line: u64,
     strict: bool,
     read: Arc<AtomicU64>,
+    /// Where the line begins that is read now, for [`Bounded`].
+    begin: Arc<AtomicU64>,
     stop: Stop,
 }
 
-/// Counts the bytes read.
+/// Counts the bytes read, and closes the file at its end.
 struct Counted {
-    file: Recorded,
+    file: Option<Recorded>,
     read: Arc<AtomicU64>,
 }
 
 impl Read for Counted {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(out)?;
+        let Some(file) = &mut self.file else {
+            return Ok(0);
+        };
+        let read = file.read(out)?;
+        if read == 0 && !out.is_empty() {
+            self.file = None;
+        }
         self.read.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }
 }
+
+/// Hands over no more of a line than is allowed: the whole of it is kept in memory.
+struct Bounded<R> {
+    text: R,
+    handed: u64,
+    /// Where the line begins that is read now.
+    begin: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        // The caller has used up what it got before.
+        if self.handed - self.begin.load(Ordering::Relaxed) > MOST_OF_A_LINE {
+            return Err(io::Error::other(TooLong));
+        }
+        let read = self.text.read(out)?;
+        self.handed += read as u64;
+        Ok(read)
+    }
+}
+
+/// A line has more bytes than [`MOST_OF_A_LINE`].
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "it has more than {MOST_OF_A_LINE} bytes; expected shorter lines: a line break is missing, or \
+     a quote is not closed"
+)]
+struct TooLong;
 
 impl Rows {
     /// Opens a file, plain or gzip by its content, and reads its header line. With
@@ -58,7 +96,7 @@ impl Rows {
         let opened = opened.map_err(|error| fail(with_cause(file, &error)))?;
         let read = Arc::new(AtomicU64::new(0));
         let counted = Counted {
-            file: opened,
+            file: Some(opened),
             read: read.clone(),
         };
         let mut plain = BufReader::with_capacity(BUFFER, counted);
@@ -71,9 +109,15 @@ impl Rows {
             true => Box::new(Gzip::new(plain)),
             false => Box::new(plain),
         };
+        let begin = Arc::new(AtomicU64::new(0));
+        let bounded = Bounded {
+            text,
+            handed: 0,
+            begin: begin.clone(),
+        };
         let mut text = csv::ReaderBuilder::new()
             .buffer_capacity(BUFFER)
-            .from_reader(text);
+            .from_reader(bounded);
         let header = text.byte_headers().cloned();
         let header = header.map_err(|error| failure(file, 1, &error))?;
         let columns = Columns::find(&header);
@@ -104,6 +148,7 @@ impl Rows {
             line: 1,
             strict,
             read,
+            begin,
             stop,
         })
     }
@@ -112,6 +157,8 @@ impl Rows {
     /// end of the file.
     pub fn next(&mut self, take: impl FnOnce(i64, HostEvent<'_>)) -> Result<Option<i64>> {
         let line = self.text.position().line();
+        let begin = self.text.position().byte();
+        self.begin.store(begin, Ordering::Relaxed);
         match self.text.read_byte_record(&mut self.record) {
             Ok(true) => {}
             Ok(false) => return Ok(None),
@@ -190,7 +237,11 @@ fn failure(file: &Path, line: u64, error: &csv::Error) -> Error {
         csv::ErrorKind::Io(io) if io.kind() == ErrorKind::UnexpectedEof => {
             "the gzip data ends too early: the file is cut off".to_owned()
         }
-        csv::ErrorKind::Io(io) if io.get_ref().is_some_and(|why| why.is::<Foreign>()) => {
+        csv::ErrorKind::Io(io)
+            if io
+                .get_ref()
+                .is_some_and(|why| why.is::<Foreign>() || why.is::<TooLong>()) =>
+        {
             io.to_string()
         }
         csv::ErrorKind::Io(io) => format!("cannot be read: {io}"),
