@@ -18,6 +18,7 @@ use crate::outputs::Files;
 use crate::plugin::{self, Library, Plugin};
 use crate::received::Output;
 use crate::source::Source;
+use crate::stream;
 use crate::synthetic::{Length, Market};
 use crate::waiter::Waiter;
 use crate::{config, print};
@@ -239,7 +240,11 @@ fn play(
     plugin::keep_off(&common.cores);
     let interrupt = Interrupt::watch()?;
     source.stop_when(&interrupt);
+    stream::stop_when(&interrupt);
     let signals = common.signals.as_deref().map(Output::open).transpose()?;
+    if let Some(signals) = &signals {
+        signals.stop_when(&interrupt);
+    }
     let plugin = Plugin::create(&library, &config.to_string(), signals)?;
     let limits = Limits::new(&meant(&config).unwrap_or_default(), plugin.models().len());
     let run = |source: &mut Source, speed, most| {
@@ -257,15 +262,34 @@ fn play(
     }
     let complaint = plugin.complaint();
     let mut received = plugin.destroy();
-    received.finish()?;
-    print::outcome(&outcome, speed, &received)?;
-    if let Some(complaint) = complaint {
-        print::line(&format!("health  {complaint}\n"))?;
+    let written = received.finish();
+    let told = || -> Result<()> {
+        print::outcome(&outcome, speed, &received)?;
+        if let Some(complaint) = complaint {
+            print::line(&format!("health  {complaint}\n"))?;
+        }
+        print::latency(&hops, beyond, stamp_ns, speed)?;
+        if let Some((events, took)) = throughput.filter(|(events, _)| *events > 0) {
+            print::throughput(events, took)?;
+        }
+        told_files(common)
+    };
+    match &outcome.stopped {
+        Some(Failure::Interrupted(signal)) => {
+            let lost = written.and(told()).err();
+            Err(lost.map_or(Failure::Interrupted(*signal), |lost| {
+                Failure::Cut(*signal, lost.to_string())
+            }))
+        }
+        _ => {
+            written.and_then(|()| told())?;
+            outcome.verdict(received.calls)
+        }
     }
-    print::latency(&hops, beyond, stamp_ns, speed)?;
-    if let Some((events, took)) = throughput.filter(|(events, _)| *events > 0) {
-        print::throughput(events, took)?;
-    }
+}
+
+/// Says where the files of the run are.
+fn told_files(common: &Common) -> Result<()> {
     if let Some(dir) = &common.report {
         let summary = dir.join("summary.json");
         if !summary.is_file() {
@@ -279,7 +303,7 @@ fn play(
     if let Some(file) = &common.signals {
         print::line(&format!("\nsignals in {}", file.display()))?;
     }
-    outcome.verdict(received.calls)
+    Ok(())
 }
 
 /// Runs the command.

@@ -2,13 +2,14 @@
 
 use thiserror::Error;
 
+use crate::stream;
+
 /// A result of this command.
 pub type Result<T> = std::result::Result<T, Failure>;
 
 /// Says on standard error, in one line, what does not stop the run.
 pub fn warn(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "signal: {text}");
+    let _ = stream::write(&mut std::io::stderr(), &format!("signal: {text}\n"));
 }
 
 /// A reason to stop.
@@ -23,6 +24,9 @@ pub enum Failure {
     /// Ctrl-C or SIGTERM, by the signal's number.
     #[error("ended by signal {0}; what was written is complete up to there")]
     Interrupted(u8),
+    /// The same, but something could not be written.
+    #[error("ended by signal {0}; {1}; what else was written is complete up to there")]
+    Cut(u8, String),
     /// The reader of standard output has closed it.
     #[error("standard output is closed")]
     Pipe,
@@ -37,7 +41,7 @@ impl Failure {
     /// The command's exit code; for signals as in a shell.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Interrupted(signal) => 128 + signal,
+            Self::Interrupted(signal) | Self::Cut(signal, _) => 128 + signal,
             _ => 1,
         }
     }

@@ -19,6 +19,7 @@ mod plugin;
 mod print;
 mod received;
 mod source;
+mod stream;
 mod synthetic;
 mod waiter;
 

@@ -1,6 +1,6 @@
 //! What is printed on standard output: plain aligned text.
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ use crate::failure::{Failure, Result};
 use crate::host::bindings::{Hop, LATENCY_BOUND_NS};
 use crate::plugin::Library;
 use crate::received::Received;
+use crate::stream;
 
 /// Prints one or more lines.
 pub fn line(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    let written = stream::write(&mut stdout, &format!("{text}\n"));
     written.map_err(|error| match error.kind() {
         ErrorKind::BrokenPipe => Failure::Pipe,
         _ => Failure::said(format!("standard output: {error}")),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use signal::os::files;
 
 use crate::failure::{Failure, Result};
+use crate::interrupt::Interrupt;
 
 /// The names of the models and of their values, as the library reports them.
 pub type ModelNames = Vec<(String, Vec<String>)>;
@@ -71,7 +72,7 @@ impl Received {
 }
 
 /// The file of `--signals`, opened.
-pub struct Output(files::Output);
+pub struct Output(files::Stream);
 
 impl Output {
     /// Opens the file. Its content stays until the first signal could arrive.
@@ -80,10 +81,15 @@ impl Output {
     ///
     /// The flag, the file and why.
     pub fn open(path: &Path) -> Result<Self> {
-        let opened = files::Output::or_stream(path);
+        let opened = files::Stream::open(path);
         opened
             .map(Self)
             .map_err(|why| Failure::said(format!("--signals: {why}")))
+    }
+
+    /// Once the run is interrupted, a pipe's reader that takes nothing is not waited for.
+    pub fn stop_when(&self, interrupt: &Interrupt) {
+        self.0.stop_when(interrupt.flag().clone());
     }
 }
 
@@ -95,7 +101,7 @@ fn failed(path: &Path, why: &dyn std::fmt::Display) -> Failure {
 /// model. Columns of other models than the signal's stay empty.
 struct Table {
     path: PathBuf,
-    writer: csv::Writer<BufWriter<files::Output>>,
+    writer: csv::Writer<BufWriter<files::Stream>>,
     /// Where each model's columns begin, and where the last one's end.
     starts: Vec<usize>,
     names: Vec<String>,
@@ -127,8 +133,12 @@ impl Table {
         })
     }
 
-    /// An error is kept until the end, because the host's callback cannot fail.
+    /// An error is kept until the end, because the host's callback cannot fail. Nothing is written
+    /// after it: no row may be missing in between.
     fn write(&mut self, signal: &Signal) {
+        if self.error.is_some() {
+            return;
+        }
         let (model, start) = match signal.model {
             Some(model) => (self.names[model].as_str(), self.starts[model]),
             None => ("", 0),
@@ -144,7 +154,7 @@ impl Table {
             *cell = value.to_string();
         }
         if let Err(error) = self.writer.write_record(&row) {
-            self.error.get_or_insert(error);
+            self.error = Some(error);
         }
     }
 

@@ -20,6 +20,8 @@
 //! | `tilde` | paths that were written for a shell |
 //! | `probe` | whether a file could be written, without making anything |
 //! | `recorded` | recorded data, which may come through a pipe |
+//! | `stream` | what a program writes while its user waits, to a pipe as well |
+//! | `stop` | until when to wait for the other end of a pipe |
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -37,6 +39,10 @@ mod place;
 mod probe;
 #[cfg(feature = "replay")]
 mod recorded;
+#[cfg(feature = "replay")]
+mod stop;
+#[cfg(feature = "replay")]
+mod stream;
 mod tilde;
 
 pub(crate) use appended::{Appended, Harm, Role};
@@ -45,12 +51,16 @@ pub(crate) use held::{Held, leave_to_parent};
 pub(crate) use lines::each_line;
 pub(crate) use listing::{each_folder, each_number};
 pub(crate) use open::{about, open, open_c};
-pub use output::Output;
+pub(crate) use output::Output;
 pub(crate) use place::Place;
 pub(crate) use probe::{check_files_in, check_output};
 #[cfg(feature = "replay")]
-pub(crate) use recorded::{Recorded, Stop};
+pub(crate) use recorded::Recorded;
+#[cfg(feature = "replay")]
+pub(crate) use stop::Stop;
 pub use tilde::check_expanded;
+#[cfg(feature = "replay")]
+pub use {stop::Room, stream::Stream};
 
 /// Reads a regular file of at most `limit` bytes.
 ///

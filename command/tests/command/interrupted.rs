@@ -1,5 +1,6 @@
 //! Runs that a signal ends, and captures that lose nothing.
 
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -124,6 +125,66 @@ fn a_signal_ends_the_wait_for_a_pipe() {
     assert!(delivered > 0, "{out}");
     assert_eq!(number_of_lines(&signals) - 1, delivered);
     assert!(report.join("summary.json").is_file());
+}
+
+/// Waits until this pipe takes no more.
+fn fills(pipe: &impl AsRawFd) {
+    let limit = Instant::now() + Duration::from_secs(60);
+    let mut asked = libc::pollfd {
+        fd: pipe.as_raw_fd(),
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one valid entry, of an open pipe.
+    while unsafe { libc::poll(&raw mut asked, 1, 0) } > 0 {
+        assert!(Instant::now() < limit, "it is not filled");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_reader() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    for (number, signal_number) in [libc::SIGINT, libc::SIGTERM].into_iter().enumerate() {
+        let at = |name: &str| dir.path().join(format!("{number}.{name}"));
+        let (pipe, report, err) = (at("pipe"), at("report"), at("err"));
+        let made = Command::new("mkfifo").arg(&pipe).status().expect("runs");
+        assert!(made.success());
+        // Opened for both, so that it waits for nobody; nothing is ever read from it.
+        let mut reader = std::fs::File::options();
+        let reader = reader.read(true).write(true).open(&pipe).expect("a pipe");
+        // SAFETY: the call changes the size of an open pipe.
+        unsafe { libc::fcntl(reader.as_raw_fd(), libc::F_SETPIPE_SZ, 4096) };
+        let mut command = signal();
+        command.args(["demo", "--seconds", "86400", "--speed", "max"]);
+        command.args(["--placement", "inline", "--report", path(&report)]);
+        command.args(["--signals", path(&pipe)]);
+        command.stderr(std::fs::File::create(&err).expect("a file"));
+        // The results meet the same reader.
+        if number == 1 {
+            command.stdout(reader.try_clone().expect("a pipe"));
+        } else {
+            command.stdout(Stdio::null());
+        }
+        let mut child = heeding_ctrl_c(&mut command).spawn().expect("runs");
+        fills(&reader);
+        interrupt(&mut child, &err, signal_number);
+        let limit = Instant::now() + Duration::from_secs(20);
+        while child.try_wait().expect("a child").is_none() {
+            if Instant::now() > limit {
+                child.kill().expect("killed");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let status = child.wait().expect("a child");
+        let err = std::fs::read_to_string(&err).expect("a file");
+        assert_eq!(status.code(), Some(128 + signal_number), "{err}");
+        let told = format!("ended by signal {signal_number}; --signals {}", path(&pipe));
+        for part in [&told, "its reader takes no more"] {
+            assert!(err.contains(part), "{part:?} is not in {err}");
+        }
+        assert!(report.join("summary.json").is_file());
+    }
 }
 
 fn number_of_lines(file: &Path) -> u64 {

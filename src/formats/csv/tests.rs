@@ -154,6 +154,33 @@ fn bad_files_are_named() {
 }
 
 #[test]
+fn a_line_without_an_end_is_refused_at_its_bound() {
+    let rows = format!("{HEADER}\n{TRADE}{TICKER}");
+    let nuls = "\0".repeat(3 << 20);
+    let open = "trade,20,\"BTC";
+    let lines = TRADE.repeat(60_000);
+    for (text, line) in [
+        (nuls.clone(), 1),
+        (format!("{rows}{nuls}"), 4),
+        // A quote that nothing closes takes in all lines behind it.
+        (format!("{rows}{open}{lines}"), 4),
+        (format!("{rows}{}", ",".repeat(3 << 20)), 4),
+    ] {
+        for bytes in [text.clone().into_bytes(), gzip(text.as_bytes())] {
+            let error = fails(&bytes);
+            let told = format!("line {line}: it has more than 1048576 bytes; expected shorter");
+            assert!(error.contains(&told), "{error}");
+        }
+    }
+    // Columns that are not read may be long.
+    let long = "x".repeat(900_000);
+    let trade = TRADE.trim_end();
+    let text = format!("{HEADER},more\n{}", format!("{trade},{long}\n").repeat(3));
+    let (_dir, file) = write("long.csv", text.as_bytes());
+    assert_eq!(read(&[&file]).expect("a feed").events().len(), 3);
+}
+
+#[test]
 fn a_column_that_is_there_twice_is_refused() {
     let row = |more: &str| TRADE.replace('\n', more);
     for more in ["symbol", "price", "recv_ns", "bid_px", "type"] {

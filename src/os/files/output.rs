@@ -2,6 +2,8 @@
 
 use std::ffi::CStr;
 use std::io::{self, ErrorKind, Write};
+#[cfg(feature = "replay")]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +15,7 @@ use crate::os::stderr::say;
 /// A file that is written. It is locked until it is dropped, so that no other handle and no other
 /// process writes to it.
 #[derive(Debug)]
-pub struct Output {
+pub(crate) struct Output {
     file: Held,
     path: PathBuf,
     is_locked: bool,
@@ -39,31 +41,7 @@ impl Output {
         })
     }
 
-    /// [`Output::open`] for a program whose user waits for it: a terminal, or a FIFO with a reader,
-    /// is accepted too, and the folder must exist.
-    ///
-    /// # Errors
-    ///
-    /// The file, what is wrong with it and what was expected.
-    #[doc(hidden)]
-    pub fn or_stream(path: &Path) -> Result<Self, String> {
-        let output = Self::at_path(path, |about| match about.st_mode & libc::S_IFMT {
-            libc::S_IFCHR | libc::S_IFIFO => Ok(()),
-            _ => name_of_kind(about.st_mode).map_or(Ok(()), Err),
-        })?;
-        if !output.is_regular {
-            let file = output.file.get().map_err(|error| wrong(path, &error))?;
-            let file = file.as_raw_fd();
-            let flags = open::flags(file) & !libc::O_NONBLOCK;
-            // SAFETY: the call sets flags of an open file description that is not shared.
-            if unsafe { libc::fcntl(file, libc::F_SETFL, flags) } != 0 {
-                return Err(wrong(path, &io::Error::last_os_error()));
-            }
-        }
-        Ok(output)
-    }
-
-    fn at_path(
+    pub(super) fn at_path(
         path: &Path,
         may: impl Fn(&libc::stat64) -> Result<(), &'static str>,
     ) -> Result<Self, String> {
@@ -111,7 +89,7 @@ impl Output {
     }
 
     /// Its path when it was opened.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -120,13 +98,19 @@ impl Output {
     /// # Errors
     ///
     /// The system's error.
-    pub fn empty(&self) -> io::Result<()> {
+    pub(crate) fn empty(&self) -> io::Result<()> {
         self.cut(0)
     }
 
     #[cfg(test)]
     pub(super) fn as_fd_for_tests(&self) -> &std::fs::File {
         self.file.get().unwrap()
+    }
+
+    /// The descriptor, unless the host has closed it.
+    #[cfg(feature = "replay")]
+    pub(super) fn as_fd(&self) -> io::Result<BorrowedFd<'_>> {
+        Ok(self.file.get()?.as_fd())
     }
 
     /// Cuts the file to `length` bytes.
@@ -155,7 +139,7 @@ impl Output {
     /// # Errors
     ///
     /// The system's error: something that was written is lost.
-    pub fn settle(&self) -> io::Result<()> {
+    pub(crate) fn settle(&self) -> io::Result<()> {
         // Closes a copy: the file itself is unlocked before it is closed, which would already write
         // without a word. Where no descriptor is left, nothing is said.
         match self.file.get().and_then(open::copy) {

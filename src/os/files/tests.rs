@@ -99,16 +99,37 @@ fn what_is_no_regular_file_is_named_and_never_waited_for() {
         Output::open(device.as_ref()).unwrap();
         first.empty().unwrap();
     }
-    // A program whose user waits for it accepts a FIFO that has a reader.
-    let why = Output::or_stream(&at("fifo")).unwrap_err();
+}
+
+#[cfg(feature = "replay")]
+#[test]
+fn a_stream_has_a_reader_who_is_waited_for_until_the_end_is_asked_for() {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("fifo");
+    let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    let why = Stream::open(&fifo).unwrap_err();
     assert!(why.contains("nobody reads it"), "{why}");
     let flags = libc::O_RDONLY | libc::O_NONBLOCK;
-    let reader = open(&at("fifo"), flags, 0).unwrap();
-    let mut stream = Output::or_stream(&at("fifo")).unwrap();
-    stream.write_all(b"some").unwrap();
-    let mut read = [0; 4];
-    File::from(reader).read_exact(&mut read).unwrap();
-    assert_eq!(&read, b"some");
+    let mut reader = File::from(open(&fifo, flags, 0).unwrap());
+    let mut stream = Stream::open(&fifo).unwrap();
+    let end = Arc::new(AtomicBool::new(false));
+    stream.stop_when(end.clone());
+    // More than any pipe holds, for a reader who takes his time.
+    let whole = vec![7; 3 << 20];
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| stream.write_all(&whole));
+        let (mut all, mut some) = (0, vec![0; 1 << 16]);
+        while all < whole.len() {
+            all += reader.read(&mut some).unwrap_or(0);
+            end.store(all > whole.len() / 2, std::sync::atomic::Ordering::Relaxed);
+        }
+        writer.join().unwrap().unwrap();
+    });
+    let why = stream.write_all(&whole).unwrap_err();
+    assert!(why.to_string().contains("takes no more"), "{why}");
 }
 
 #[test]
