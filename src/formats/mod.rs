@@ -18,8 +18,8 @@
 //! | `instrument_type` | all | the host's number; default if absent: [`INSTRUMENT_TYPE`] |
 //!
 //! Prices are in quote currency, sizes in the exchange's unit. Columns are found by name. Each may
-//! appear once only, and unknown ones are ignored. A line has at most 1 MiB. Captures that an engine wrote (`capture.file`)
-//! have `host_symbol`, `exchange` and `instrument_type`.
+//! appear once only, and unknown ones are ignored. A line has at most 1 MiB. Captures that an
+//! engine wrote (`capture.file`) have `host_symbol`, `exchange` and `instrument_type`.
 //!
 //! A best price or size that is absent or not finite is an error to [`read`] and, with
 //! [`ReadOptions::strict`], to [`Reader`]. Without `strict`, the event is handed out with values

@@ -327,7 +327,7 @@ struct Footprint {
 Footprint footprint();
 double seconds();
 void sleep_us(unsigned us);
-// Runs until `done` holds; false after ten seconds.
+// Runs until `done` holds; false after a minute.
 template <typename Done> bool wait_for(Done done) {
   for (const double start = seconds(); !done(); sleep_us(50)) {
     if (seconds() - start > 60.0) return false;
