@@ -41,8 +41,9 @@ enum Command {
         /// How many rows late a row may be in its file and still be played in the order of seq.
         #[arg(long, value_name = "ROWS", default_value_t = ReadOptions::default().window, value_parser = reorder)]
         reorder: usize,
-        /// Stop at a row whose best price or size is absent or not finite; without this flag, the
-        /// library refuses and counts that event, as it would live.
+        /// Stop at a row with a price or size that the library would refuse: one that is absent, not
+        /// finite, or beyond the configuration's limits. Without this flag, the library refuses and
+        /// counts that event, as it would live.
         #[arg(long)]
         strict: bool,
         #[command(flatten)]
@@ -308,7 +309,7 @@ fn told_files(common: &Common) -> Result<()> {
 
 /// Runs the command.
 fn run(cli: Cli) -> Result<()> {
-    let (title, mut source, captures, common) = match cli.command {
+    let (title, mut source, captures, common, config_file) = match cli.command {
         Command::Config(ConfigCommand::Check { file }) => return config::check(&file),
         Command::Config(ConfigCommand::Default) => return config::default(),
         Command::Config(ConfigCommand::Schema) => return config::print_schema(),
@@ -321,13 +322,17 @@ fn run(cli: Cli) -> Result<()> {
             let names = files.iter().map(|file| file.display().to_string());
             let names: Vec<_> = names.collect();
             let title = format!("replay {}", names.join(" "));
+            let config_file = plugin::set_config(common.config.as_deref())?;
+            let limits = meant(&common.create_json()?).unwrap_or_default().limits;
             let options = ReadOptions {
                 window: reorder,
                 strict,
+                max_price: limits.max_price,
+                max_size: limits.max_size,
             };
             plugin::open_as_many_files_as_may_be();
             let reader = Box::new(Reader::open(&files, &options)?);
-            (title, Source::Recorded(reader), files, common)
+            (title, Source::Recorded(reader), files, common, config_file)
         }
         Command::Demo {
             seed,
@@ -340,11 +345,11 @@ fn run(cli: Cli) -> Result<()> {
                 None => Length::Seconds(seconds),
             };
             let market = Box::new(Market::new(seed, length));
+            let config_file = plugin::set_config(common.config.as_deref())?;
             let title = format!("demo: a synthetic feed, random walks from seed {seed}");
-            (title, Source::Made(market), Vec::new(), common)
+            (title, Source::Made(market), Vec::new(), common, config_file)
         }
     };
-    let config_file = plugin::set_config(common.config.as_deref())?;
     play(
         &title,
         &mut source,

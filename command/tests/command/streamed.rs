@@ -130,6 +130,7 @@ fn come_in_the_order_of_the_whole_files(files: &[PathBuf], window: usize) {
     let options = ReadOptions {
         window,
         strict: true,
+        ..ReadOptions::default()
     };
     let mut reader = Reader::open(files, &options).expect("a reader");
     for event in feed.events() {
@@ -171,6 +172,7 @@ fn sessions_come_in_the_order_of_the_whole_files() {
     let options = ReadOptions {
         window: LATEST - 1,
         strict: true,
+        ..ReadOptions::default()
     };
     let mut reader = Reader::open(&files, &options).expect("a reader");
     let late = loop {
@@ -252,6 +254,17 @@ fn what_live_would_be_refused_is_counted_and_strict_stops_there() {
     for part in ["odd.csv: line ", "column `", "number"] {
         assert!(err.contains(part), "{part:?} is not in {err}");
     }
+    // The bounds are those of the configuration.
+    let file = write(dir.path(), "even.csv", capture(10).as_bytes());
+    stdout(run(&["replay", path(&file), "--strict"]));
+    let json = br#"{"limits": {"max_price": 100.15}}"#;
+    let config = write(dir.path(), "config.json", json);
+    let args = ["replay", path(&file), "--strict", "--config", path(&config)];
+    let err = stderr(run(&args), 1);
+    assert!(
+        err.contains("a number above 0 and up to 100.15, found 100."),
+        "{err}"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use csv::ByteRecord;
 
-use super::row::{Column, Columns, Row};
+use super::row::{Bounds, Column, Columns, Row};
 use crate::abi::HostEvent;
 use crate::error::content;
 use crate::formats::error::{Error, Result};
@@ -28,7 +28,7 @@ pub struct Rows {
     columns: Columns,
     record: ByteRecord,
     line: u64,
-    strict: bool,
+    bounds: Option<Bounds>,
     read: Arc<AtomicU64>,
     /// Where the line begins that is read now, for [`Bounded`].
     begin: Arc<AtomicU64>,
@@ -85,8 +85,8 @@ struct TooLong;
 
 impl Rows {
     /// Opens a file, plain or gzip by its content, and reads its header line. With
-    /// `strict` a best price or size that is absent or not finite is an error.
-    pub fn open(file: &Path, strict: bool) -> Result<Self> {
+    /// `bounds`, a price or size that is absent or beyond them is an error.
+    pub fn open(file: &Path, bounds: Option<Bounds>) -> Result<Self> {
         let fail = |what: String| Error::File {
             file: file.to_owned(),
             what,
@@ -146,7 +146,7 @@ impl Rows {
             columns,
             record: ByteRecord::new(),
             line: 1,
-            strict,
+            bounds,
             read,
             begin,
             stop,
@@ -170,7 +170,7 @@ impl Rows {
             file: &self.file,
             line: self.line,
             record: &self.record,
-            strict: self.strict,
+            bounds: self.bounds,
         };
         match row.read(&self.columns, take) {
             Ok(seq) => Ok(Some(seq)),

@@ -121,7 +121,7 @@ fn bad_fields_name_line_and_column() {
     );
     fails_with(
         &row("ticker,1,A,,,,,NaN,2,3,4,1,3"),
-        &["`bid_px`", "finite"],
+        &["`bid_px`", "a price, a number above 0"],
     );
     fails_with(
         &row("trade,1,A,1,1,1,up,,,,,1,3"),
