@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use signal::Config;
 use signal::config::check_expanded;
+use signal::os::machine::parse_list;
 use signal::replay::{ReadOptions, Reader};
 
 use crate::drive::{self, Limits, Speed};
@@ -95,9 +96,9 @@ struct Common {
     /// Which stages share a lane: auto, inline, fused, split, or lanes as JSON, e.g. '[["ingest","factor"],["model"]]'.
     #[arg(long, value_parser = placement, value_name = "NAME|JSON")]
     placement: Option<Value>,
-    /// Cores for the lanes, in order, e.g. 1,2; this command itself stays off them if it can.
-    #[arg(long, value_delimiter = ',', value_parser = core, value_name = "N,N")]
-    cores: Vec<u32>,
+    /// Cores for the lanes, in order, e.g. 1,2 or 1-2; this command itself stays off them if it can.
+    #[arg(long, value_parser = cores, value_name = "N,N-N")]
+    cores: Option<CoreList>,
     /// Configuration file of the library (what SIGNAL_CONFIG names for a real host); flags override
     /// it.
     #[arg(long, value_name = "FILE", value_parser = expanded())]
@@ -126,8 +127,8 @@ impl Common {
         if let Some(placement) = &self.placement {
             config["placement"] = placement.clone();
         }
-        if !self.cores.is_empty() {
-            config["cores"] = json!(self.cores);
+        if let Some(CoreList(cores)) = &self.cores {
+            config["cores"] = json!(cores);
         }
         if let Some(dir) = &self.report {
             config["latency"] = json!({ "dir": absolute("--report", dir)? });
@@ -165,10 +166,16 @@ fn placement(text: &str) -> std::result::Result<Value, String> {
     }
 }
 
-/// Parses one of `--cores`.
-fn core(text: &str) -> std::result::Result<u32, String> {
-    let wrong = |_| "expected the numbers of cores, one per lane, such as 1,2".into();
-    text.parse().map_err(wrong)
+/// The cores that `--cores` names: one value to clap, which would take a list for several.
+#[derive(Clone, Debug)]
+struct CoreList(Vec<usize>);
+
+/// Parses `--cores`, which is written as `SIGNAL_CORES` is.
+fn cores(text: &str) -> std::result::Result<CoreList, String> {
+    let cores = parse_list(text).filter(|cores| !cores.is_empty());
+    cores
+        .map(CoreList)
+        .ok_or_else(|| "expected the numbers of cores, one per lane, such as 1,2 or 1-2".to_owned())
 }
 
 /// Parses `--reorder`.
@@ -238,7 +245,7 @@ fn play(
     // Created before this thread is kept off the lanes' cores: if one core is left after that, it
     // is this thread's own.
     let waiter = Waiter::new();
-    plugin::keep_off(&common.cores);
+    plugin::keep_off(common.cores.as_ref().map_or(&[], |CoreList(cores)| cores));
     let interrupt = Interrupt::watch()?;
     source.stop_when(&interrupt);
     stream::stop_when(&interrupt);

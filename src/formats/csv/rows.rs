@@ -105,7 +105,8 @@ impl Rows {
             let what = "the file is empty; expected CSV with a header line";
             return Err(fail(what.to_owned()));
         }
-        let text: Box<dyn Read + Send> = match gzip::is_gzip(head) {
+        let is_gzip = gzip::is_gzip(head);
+        let text: Box<dyn Read + Send> = match is_gzip {
             true => Box::new(Gzip::new(plain)),
             false => Box::new(plain),
         };
@@ -120,6 +121,13 @@ impl Rows {
             .from_reader(bounded);
         let header = text.byte_headers().cloned();
         let header = header.map_err(|error| failure(file, 1, &error))?;
+        if header.is_empty() || header.iter().all(<[u8]>::is_empty) {
+            let what = match is_gzip {
+                true => "there is nothing in its gzip data; expected CSV with a header line",
+                false => "there are only empty lines in it; expected CSV with a header line",
+            };
+            return Err(fail(what.to_owned()));
+        }
         let columns = Columns::find(&header);
         let wrong = |column: &Column, what: String| Error::Field {
             file: file.to_owned(),
