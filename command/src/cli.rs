@@ -12,6 +12,7 @@ use signal::config::check_expanded;
 use signal::os::machine::parse_list;
 use signal::replay::{ReadOptions, Reader};
 
+use crate::contention::Watch;
 use crate::drive::{self, Limits, Speed};
 use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
@@ -258,7 +259,9 @@ fn play(
     let run = |source: &mut Source, speed, most| {
         drive::run(&plugin, source, (speed, most), limits, &waiter, &interrupt)
     };
+    let watch = Watch::begin();
     let mut outcome = run(source, speed, most)?;
+    let taken = watch.complaint();
     let (hops, stamp_ns) = (plugin.latency(), plugin.stamp_ns());
     // Read after the hop table, which updates this counter.
     let beyond = plugin.stats()?.latency_beyond;
@@ -276,7 +279,7 @@ fn play(
         if let Some(complaint) = complaint {
             print::line(&format!("health  {complaint}\n"))?;
         }
-        print::latency(&hops, beyond, stamp_ns, speed)?;
+        print::latency(&hops, beyond, (stamp_ns, speed), taken.as_deref())?;
         if let Some((events, took)) = throughput.filter(|(events, _)| *events > 0) {
             print::throughput(events, took)?;
         }
