@@ -1,14 +1,13 @@
 //! Whether the cores were the run's own while it was timed, as the kernel counts it.
 
 use std::collections::HashMap;
-use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
+
+use signal::os::cores::LANE_NAME;
+use signal::os::machine::{each_thread, waited_for_a_core};
 
 /// From this part of the time on, waits for a core show in a p99.
 const MOST_WAITED: f64 = 0.01;
-/// Common prefix of the names of the library's lanes.
-const LANE: &str = "signal-lane-";
 
 /// The threads that latencies depend on, by number: name, and how long each has waited for a core
 /// so far.
@@ -24,14 +23,14 @@ impl Watch {
     /// Begins now.
     pub fn begin() -> Self {
         Self {
-            before: waited(Path::new("/proc/self/task")),
+            before: waited(),
             since: Instant::now(),
         }
     }
 
     /// What is to be said of the time since, if the threads had to wait for cores.
     pub fn complaint(&self) -> Option<String> {
-        let now = waited(Path::new("/proc/self/task"));
+        let now = waited();
         complaint(&self.before, &now, self.since.elapsed())
     }
 }
@@ -61,22 +60,18 @@ fn complaint(before: &Waited, now: &Waited, time: Duration) -> Option<String> {
 }
 
 /// This thread, which is the host's, and the lanes. Empty where the kernel does not count.
-fn waited(tasks: &Path) -> Waited {
-    let tasks = fs::read_dir(tasks).into_iter().flatten().flatten();
-    let threads = tasks.filter_map(|task| {
-        let id: u32 = task.file_name().to_str()?.parse().ok()?;
-        let name = fs::read_to_string(task.path().join("comm")).ok()?;
-        let name = match name.trim().strip_prefix(LANE) {
+fn waited() -> Waited {
+    let mut all = Waited::new();
+    // Where it fails, what is not known is not told.
+    let _ = each_thread(|thread| {
+        let name = match thread.name.strip_prefix(LANE_NAME) {
             Some(number) => format!("lane {number}"),
-            None if id == std::process::id() => "the host's thread".to_owned(),
-            None => return None,
+            None if thread.id == std::process::id() => "the host's thread".to_owned(),
+            None => return,
         };
-        // Time that it ran, time that it could have run and did not, slices; ns.
-        let times = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        let waited = times.split_whitespace().nth(1)?.parse().ok()?;
-        Some((id, (name, Duration::from_nanos(waited))))
+        all.extend(waited_for_a_core(thread.id).map(|waited| (thread.id, (name, waited))));
     });
-    threads.collect()
+    all
 }
 
 #[cfg(test)]
@@ -99,15 +94,6 @@ mod tests {
         assert!(
             told.ends_with("; lane 0 waited for a core for 47 % of the time"),
             "{told}"
-        );
-    }
-
-    #[test]
-    fn the_kernel_counts_this_process_first_thread() {
-        let waited = waited(Path::new("/proc/self/task"));
-        assert!(waited.len() <= 1);
-        assert!(
-            waited.contains_key(&std::process::id()) || !Path::new("/proc/self/schedstat").exists()
         );
     }
 }
