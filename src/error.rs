@@ -24,6 +24,16 @@ pub enum Error {
     Capture(String),
 }
 
+impl Error {
+    /// The error, if it is one of a configuration, with where that came from.
+    pub(crate) fn with_source(self, source: &str) -> Self {
+        match self {
+            Self::Config(what) => Self::Config(format!("{source}: {what}")),
+            other => other,
+        }
+    }
+}
+
 /// The name in `known` that a misspelt `name` was probably meant to be, if one is close enough.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A longer one is no typo, and comparing it takes long.

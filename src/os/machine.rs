@@ -40,6 +40,7 @@ mod group_memory;
 mod groups;
 mod place;
 mod quota;
+mod waiting;
 
 pub use group_memory::group_memory_unknown;
 pub(crate) use group_memory::{GroupMemory, group_memory};
@@ -47,6 +48,7 @@ pub(crate) use quota::Throttled;
 pub use quota::{
     Quota, Throttling, quota, quota_in, quota_unknown, quota_unknown_in, throttling, throttling_in,
 };
+pub use waiting::waited_for_a_core;
 
 /// Core ids at and above this abort the process in `core_affinity`.
 pub const MAX_CORES: usize = libc::CPU_SETSIZE as usize;
