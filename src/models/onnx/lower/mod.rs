@@ -99,6 +99,26 @@ pub fn no_function(node: &Node<'_>, functions: &[(&str, &str)]) -> Result<(), Mo
     ))
 }
 
+/// The version of a domain's operator set.
+pub fn version(domain: &str, opsets: &Opsets) -> Result<i64, ModelError> {
+    let opset = opsets.of(domain);
+    let (oldest, _) = known(domain);
+    opset.filter(|&version| version >= oldest).ok_or_else(|| {
+        ModelError(format!(
+            "its operator set has version {}; expected {oldest} or later",
+            opset.map_or("none".to_owned(), |version| version.to_string())
+        ))
+    })
+}
+
+/// Why only a check file can tell over which dimensions an operator of before version 13 goes.
+pub fn flattens(op: &str) -> String {
+    format!(
+        "{op} before opset 13 over an axis that is not the last is over all dimensions from it on \
+         in onnxruntime, and over it alone in the standard's reference"
+    )
+}
+
 /// A node that is being lowered.
 pub struct Lowering<'l, 'a> {
     compiler: &'l mut Compiler,
@@ -125,17 +145,10 @@ pub fn lower(
     from: &[Option<Value>],
     wanted: &[bool],
 ) -> Result<Vec<Option<Value>>, ModelError> {
-    let opset = opsets.of(node.domain);
-    let (oldest, _) = known(node.domain);
     let Some(lowering) = operator(node.domain, node.op) else {
         return Err(unsupported(node));
     };
-    let Some(opset) = opset.filter(|&version| version >= oldest) else {
-        return Err(ModelError(format!(
-            "its operator set has version {}; expected {oldest} or later",
-            opset.map_or("none".to_owned(), |version| version.to_string())
-        )));
-    };
+    let opset = version(node.domain, opsets)?;
     if let Some(doubt) = too_new(node, opsets) {
         compiler.doubt(format_args!("{doubt}"));
     }
