@@ -28,6 +28,9 @@ use super::proto::Node;
 use super::value::Value;
 use crate::models::ModelError;
 
+#[cfg(feature = "tract")]
+pub use elsewhere::{Use, tract_has, tract_use};
+
 /// The versions of the two operator sets.
 #[derive(Debug)]
 pub struct Opsets {
