@@ -279,7 +279,8 @@ fn unsupported(node: &Node<'_>) -> ModelError {
     };
     let hint = match node.op {
         "ZipMap" => "export the model with options={'zipmap': False}",
-        op if elsewhere::tract_has(node.domain, op) => {
+        // Other operators of that set, which tract has not, are usually beside it.
+        op if node.domain != ML && elsewhere::tract_has(node.domain, op) => {
             "choose outputs that do not need it, or build with the feature `tract`"
         }
         _ => "choose outputs that do not need it, or export the model without it",

@@ -70,7 +70,7 @@ fn classical_operators() {
 }
 
 /// An ensemble with a single leaf, which votes 1.
-pub const LEAF: [(&str, Attribute<'static>); 11] = [
+pub const LEAF: [(&str, Attribute<'static>); 12] = [
     ("nodes_treeids", Ints(&[0])),
     ("nodes_nodeids", Ints(&[0])),
     ("nodes_featureids", Ints(&[0])),
@@ -82,6 +82,7 @@ pub const LEAF: [(&str, Attribute<'static>); 11] = [
     ("target_nodeids", Ints(&[0])),
     ("target_ids", Ints(&[0])),
     ("target_weights", Floats(&[1.0])),
+    ("n_targets", Int(1)),
 ];
 
 /// A tree `x <= 1 ? a : (x > 2 ? b : c)`.
@@ -102,6 +103,7 @@ pub fn tree(votes: &[f32], more: &[(&'static str, Attribute<'static>)]) -> Graph
         ("target_nodeids", Ints(&[1, 3, 4])),
         ("target_ids", Ints(&[0; 3])),
         ("target_weights", Floats(&votes)),
+        ("n_targets", Int(1)),
     ];
     for (name, value) in more {
         attributes.retain(|(known, _)| known != name);
@@ -209,6 +211,9 @@ fn trees_walk_and_are_checked() {
     for (error, expected) in cases {
         assert!(error.contains(expected), "{error} / {expected}");
     }
+    // onnxruntime refuses it, too.
+    let error = one(1, "ml.TreeEnsembleRegressor", &LEAF[..11]).error();
+    assert!(error.contains("n_targets is missing"), "{error}");
     let long = "X".repeat(100_000);
     let modes = ["BRANCH_LEQ", "LEAF", Box::leak(long.into()), "LEAF", "LEAF"];
     let error = tree(&votes, &[("nodes_modes", Texts(Box::leak(modes.into())))]).error();
