@@ -170,6 +170,9 @@ fn wrong(name: &str, text: &str) -> ModelError {
     ModelError(format!("{name} is {part:?}; expected a number"))
 }
 
+/// A factor for each tree's leaves, if trees were dropped in training.
+type Weights = Option<Vec<f32>>;
+
 /// The kind of booster. Not an internally tagged enum, because that would first hold the trees in
 /// an untyped form.
 #[derive(Deserialize)]
@@ -182,12 +185,12 @@ pub(super) struct Booster {
     gbtree: Option<Box<Object<Trees>>>,
     /// The factors by which each tree's leaves are multiplied. Up to version 3.3 they are here,
     /// also for a `gbtree`; from 3.4 on they are within the model.
-    weight_drop: Option<Vec<f32>>,
+    weight_drop: Weights,
 }
 
 impl Booster {
     /// The trees, and the factor for each tree's leaves if trees were dropped in training.
-    pub(super) fn open(self) -> Result<(Box<Object<Model>>, Option<Vec<f32>>), ModelError> {
+    pub(super) fn open(self) -> Result<(Box<Object<Model>>, Weights), ModelError> {
         let absent = |key: &str| ModelError(format!("learner.gradient_booster: {key} is missing"));
         let unexpected = |key: &str| {
             ModelError(format!(
