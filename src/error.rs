@@ -2,6 +2,7 @@
 
 pub(crate) mod content;
 pub(crate) mod json;
+pub(crate) mod object;
 
 /// What is wrong, in a sentence that names the thing and what was expected.
 #[derive(Debug, thiserror::Error)]
