@@ -2,6 +2,7 @@
 
 pub(crate) mod content;
 pub(crate) mod json;
+pub(crate) mod object;
 
 /// What is wrong, in a sentence that names the thing and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,16 @@ pub enum Error {
     /// The capture file cannot be written.
     #[error("capture: {0}")]
     Capture(String),
+}
+
+impl Error {
+    /// The error, if it is one of a configuration, with where that came from.
+    pub(crate) fn with_source(self, source: &str) -> Self {
+        match self {
+            Self::Config(what) => Self::Config(format!("{source}: {what}")),
+            other => other,
+        }
+    }
 }
 
 /// The name in `known` that a misspelt `name` was probably meant to be, if one is close enough.

@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 
 use signal::Config;
 use signal::config::check_expanded;
+use signal::os::machine::parse_list;
 use signal::replay::{ReadOptions, Reader};
 
+use crate::contention::Watch;
 use crate::drive::{self, Limits, Speed};
 use crate::failure::{self, Failure, Result};
 use crate::interrupt::Interrupt;
@@ -41,8 +43,9 @@ enum Command {
         /// How many rows late a row may be in its file and still be played in the order of seq.
         #[arg(long, value_name = "ROWS", default_value_t = ReadOptions::default().window, value_parser = reorder)]
         reorder: usize,
-        /// Stop at a row whose best price or size is absent or not finite; without this flag, the
-        /// library refuses and counts that event, as it would live.
+        /// Stop at a row with a price or size that the library would refuse: one that is absent, not
+        /// finite, or beyond the configuration's limits. Without this flag, the library refuses and
+        /// counts that event, as it would live.
         #[arg(long)]
         strict: bool,
         #[command(flatten)]
@@ -94,9 +97,9 @@ struct Common {
     /// Which stages share a lane: auto, inline, fused, split, or lanes as JSON, e.g. '[["ingest","factor"],["model"]]'.
     #[arg(long, value_parser = placement, value_name = "NAME|JSON")]
     placement: Option<Value>,
-    /// Cores for the lanes, in order, e.g. 1,2; this command itself stays off them if it can.
-    #[arg(long, value_delimiter = ',', value_parser = core, value_name = "N,N")]
-    cores: Vec<u32>,
+    /// Cores for the lanes, in order, e.g. 1,2 or 1-2; this command itself stays off them if it can.
+    #[arg(long, value_parser = cores, value_name = "N,N-N")]
+    cores: Option<CoreList>,
     /// Configuration file of the library (what SIGNAL_CONFIG names for a real host); flags override
     /// it.
     #[arg(long, value_name = "FILE", value_parser = expanded())]
@@ -125,8 +128,8 @@ impl Common {
         if let Some(placement) = &self.placement {
             config["placement"] = placement.clone();
         }
-        if !self.cores.is_empty() {
-            config["cores"] = json!(self.cores);
+        if let Some(CoreList(cores)) = &self.cores {
+            config["cores"] = json!(cores);
         }
         if let Some(dir) = &self.report {
             config["latency"] = json!({ "dir": absolute("--report", dir)? });
@@ -164,10 +167,16 @@ fn placement(text: &str) -> std::result::Result<Value, String> {
     }
 }
 
-/// Parses one of `--cores`.
-fn core(text: &str) -> std::result::Result<u32, String> {
-    let wrong = |_| "expected the numbers of cores, one per lane, such as 1,2".into();
-    text.parse().map_err(wrong)
+/// The cores that `--cores` names: one value to clap, which would take a list for several.
+#[derive(Clone, Debug)]
+struct CoreList(Vec<usize>);
+
+/// Parses `--cores`, which is written as `SIGNAL_CORES` is.
+fn cores(text: &str) -> std::result::Result<CoreList, String> {
+    let cores = parse_list(text).filter(|cores| !cores.is_empty());
+    cores
+        .map(CoreList)
+        .ok_or_else(|| "expected the numbers of cores, one per lane, such as 1,2 or 1-2".to_owned())
 }
 
 /// Parses `--reorder`.
@@ -237,7 +246,7 @@ fn play(
     // Created before this thread is kept off the lanes' cores: if one core is left after that, it
     // is this thread's own.
     let waiter = Waiter::new();
-    plugin::keep_off(&common.cores);
+    plugin::keep_off(common.cores.as_ref().map_or(&[], |CoreList(cores)| cores));
     let interrupt = Interrupt::watch()?;
     source.stop_when(&interrupt);
     stream::stop_when(&interrupt);
@@ -250,7 +259,9 @@ fn play(
     let run = |source: &mut Source, speed, most| {
         drive::run(&plugin, source, (speed, most), limits, &waiter, &interrupt)
     };
+    let watch = Watch::begin();
     let mut outcome = run(source, speed, most)?;
+    let taken = watch.complaint();
     let (hops, stamp_ns) = (plugin.latency(), plugin.stamp_ns());
     // Read after the hop table, which updates this counter.
     let beyond = plugin.stats()?.latency_beyond;
@@ -268,7 +279,7 @@ fn play(
         if let Some(complaint) = complaint {
             print::line(&format!("health  {complaint}\n"))?;
         }
-        print::latency(&hops, beyond, stamp_ns, speed)?;
+        print::latency(&hops, beyond, (stamp_ns, speed), taken.as_deref())?;
         if let Some((events, took)) = throughput.filter(|(events, _)| *events > 0) {
             print::throughput(events, took)?;
         }
@@ -308,7 +319,7 @@ fn told_files(common: &Common) -> Result<()> {
 
 /// Runs the command.
 fn run(cli: Cli) -> Result<()> {
-    let (title, mut source, captures, common) = match cli.command {
+    let (title, mut source, captures, common, config_file) = match cli.command {
         Command::Config(ConfigCommand::Check { file }) => return config::check(&file),
         Command::Config(ConfigCommand::Default) => return config::default(),
         Command::Config(ConfigCommand::Schema) => return config::print_schema(),
@@ -321,13 +332,17 @@ fn run(cli: Cli) -> Result<()> {
             let names = files.iter().map(|file| file.display().to_string());
             let names: Vec<_> = names.collect();
             let title = format!("replay {}", names.join(" "));
+            let config_file = plugin::set_config(common.config.as_deref())?;
+            let limits = meant(&common.create_json()?).unwrap_or_default().limits;
             let options = ReadOptions {
                 window: reorder,
                 strict,
+                max_price: limits.max_price,
+                max_size: limits.max_size,
             };
             plugin::open_as_many_files_as_may_be();
             let reader = Box::new(Reader::open(&files, &options)?);
-            (title, Source::Recorded(reader), files, common)
+            (title, Source::Recorded(reader), files, common, config_file)
         }
         Command::Demo {
             seed,
@@ -340,11 +355,11 @@ fn run(cli: Cli) -> Result<()> {
                 None => Length::Seconds(seconds),
             };
             let market = Box::new(Market::new(seed, length));
+            let config_file = plugin::set_config(common.config.as_deref())?;
             let title = format!("demo: a synthetic feed, random walks from seed {seed}");
-            (title, Source::Made(market), Vec::new(), common)
+            (title, Source::Made(market), Vec::new(), common, config_file)
         }
     };
-    let config_file = plugin::set_config(common.config.as_deref())?;
     play(
         &title,
         &mut source,

@@ -9,6 +9,7 @@ pub mod host;
 
 mod cli;
 mod config;
+mod contention;
 mod drive;
 mod failure;
 mod interrupt;

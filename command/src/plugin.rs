@@ -253,7 +253,7 @@ pub fn is_ignored(signal: c_int) -> bool {
 
 /// Keeps this thread off the lanes' cores if any other cores are left: a host and a lane that both
 /// busy-poll must not share a core.
-pub fn keep_off(cores: &[u32]) {
+pub fn keep_off(cores: &[usize]) {
     // SAFETY: a CPU set is plain bits, all zero when empty; `sched_getaffinity`
     // and `sched_setaffinity` are told its size, and 0 means this thread.
     unsafe {
@@ -263,9 +263,9 @@ pub fn keep_off(cores: &[u32]) {
         }
         for &core in cores
             .iter()
-            .filter(|core| **core < libc::CPU_SETSIZE as u32)
+            .filter(|core| **core < libc::CPU_SETSIZE as usize)
         {
-            libc::CPU_CLR(core as usize, &mut set);
+            libc::CPU_CLR(core, &mut set);
         }
         if libc::CPU_COUNT(&set) > 0 {
             libc::sched_setaffinity(0, size_of_val(&set), &raw const set);

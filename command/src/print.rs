@@ -90,12 +90,21 @@ pub fn outcome(outcome: &Outcome, speed: Speed, received: &Received) -> Result<(
     line(&text)
 }
 
-/// Prints the hop table; `beyond` is how many latencies are at the histograms' bound.
-pub fn latency(hops: &[Hop], beyond: u64, stamp_ns: f64, speed: Speed) -> Result<()> {
+/// Prints the hop table; `beyond` is how many latencies are at the histograms' bound, `taken` what
+/// had the cores meanwhile.
+pub fn latency(
+    hops: &[Hop],
+    beyond: u64,
+    (stamp_ns, speed): (f64, Speed),
+    taken: Option<&str>,
+) -> Result<()> {
     if hops.is_empty() {
         return line("latency: no hop was timed");
     }
     let mut text = hop_table(hops, beyond);
+    if let Some(taken) = taken {
+        text.push_str(&format!("{taken}\n"));
+    }
     text.push_str(&format!("one clock stamp costs {stamp_ns:.1} ns\n"));
     text.push_str(match speed {
         Speed::Max => {

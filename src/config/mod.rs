@@ -231,8 +231,9 @@ impl Config {
     /// was expected.
     pub fn from_file(path: &Path) -> Result<Self, Error> {
         let mut config = Self::default();
-        config.apply_file(path, &path.display().to_string())?;
-        config.check()?;
+        let source = path.display().to_string();
+        config.apply_file(path, &source)?;
+        config.check().map_err(|error| error.with_source(&source))?;
         config.check_paths(&[paths::configuration(path)])?;
         Ok(config)
     }

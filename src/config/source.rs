@@ -21,6 +21,9 @@ pub const ENV_CORES: &str = "SIGNAL_CORES";
 /// A folder in which each handle makes a folder for its latency report.
 pub const ENV_LATENCY_DIR: &str = "SIGNAL_LATENCY_DIR";
 
+/// The name of the host's string in messages.
+const STRING: &str = "the string given to signal_create";
+
 /// Largest configuration file that is read.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -48,12 +51,21 @@ impl Config {
             config.apply_file(path, &format!("{ENV_CONFIG} file {}", path.display()))?;
         }
         config.apply_cores_variable()?;
+        let of_file = path.as_ref().and_then(|_| config.check().err());
         let text = text.map(str::trim).filter(|text| !text.is_empty());
-        let Object(layer) =
-            parse::<Object<Layer>>("the string given to signal_create", text.unwrap_or("{}"))?;
+        let Object(layer) = parse::<Object<Layer>>(STRING, text.unwrap_or("{}"))?;
         let given = layer != Layer::default();
         layer.apply(&mut config, Path::new(""));
-        config.check()?;
+        config.check().map_err(|error| {
+            let is_the_files = of_file.is_some_and(|other| other.to_string() == error.to_string());
+            match &path {
+                Some(path) if is_the_files => {
+                    error.with_source(&format!("{ENV_CONFIG} file {}", path.display()))
+                }
+                Some(_) if given => error.with_source(STRING),
+                _ => error,
+            }
+        })?;
         let file = path.as_deref().map(paths::configuration);
         config.check_paths(file.as_slice())?;
         Ok((config, Origin { file: path, given }))

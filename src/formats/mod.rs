@@ -18,10 +18,11 @@
 //! | `instrument_type` | all | the host's number; default if absent: [`INSTRUMENT_TYPE`] |
 //!
 //! Prices are in quote currency, sizes in the exchange's unit. Columns are found by name. Each may
-//! appear once only, and unknown ones are ignored. A line has at most 1 MiB. Captures that an engine wrote (`capture.file`)
-//! have `host_symbol`, `exchange` and `instrument_type`.
+//! appear once only, and unknown ones are ignored. A line has at most 1 MiB. Captures that an
+//! engine wrote (`capture.file`) have `host_symbol`, `exchange` and `instrument_type`.
 //!
-//! A best price or size that is absent or not finite is an error to [`read`] and, with
+//! A price or size that an engine would refuse (absent at the best level, not finite, a price that
+//! is not above 0, a negative size, one beyond a bound) is an error to [`read`] and, with
 //! [`ReadOptions::strict`], to [`Reader`]. Without `strict`, the event is handed out with values
 //! that the engine refuses (a price of 0, a size that is NaN), so that it is refused and counted as
 //! it would be live.

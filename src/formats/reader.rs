@@ -6,25 +6,41 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::csv::check_gap;
+use super::csv::{Bounds, check_gap};
 use super::error::{Error, Result};
 use super::window::Window;
 use crate::abi::{EventKind, HostEvent};
+use crate::messages::market::{MAX_PRICE, MAX_SIZE};
 
 /// Maximum number of files that stay open from the start. Of further files, those whose first event
 /// is not yet due are closed again.
 const MOST_OPEN: usize = 16;
 
 /// How captures are read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReadOptions {
     /// How many rows late a row may be in its file and still be handed out in order. An open file
     /// takes up to 450 bytes of memory per row of this window. Default 65,536.
     pub window: usize,
-    /// Whether a best price or size that is absent or not finite is an error, as in
+    /// Whether a price or size that the engine would refuse is an error, as in
     /// [`read`](super::read). If not, the event is handed out, and the engine refuses and counts it
     /// as it would live. Default false.
     pub strict: bool,
+    /// The greatest price that the engine accepts, if `strict` is true. Default 1e12, as
+    /// `limits.max_price` of a configuration.
+    pub max_price: f64,
+    /// The greatest size, likewise. Default 1e18, as `limits.max_size`.
+    pub max_size: f64,
+}
+
+impl ReadOptions {
+    /// What is accepted, if not everything is.
+    pub(super) fn bounds(&self) -> Option<Bounds> {
+        self.strict.then_some(Bounds {
+            price: self.max_price,
+            size: self.max_size,
+        })
+    }
 }
 
 impl Default for ReadOptions {
@@ -32,6 +48,8 @@ impl Default for ReadOptions {
         Self {
             window: 65_536,
             strict: false,
+            max_price: MAX_PRICE,
+            max_size: MAX_SIZE,
         }
     }
 }
@@ -105,7 +123,7 @@ struct Source {
 
 impl Source {
     fn open(file: &Path, options: &ReadOptions) -> Result<Self> {
-        let window = Window::open(file, options.window, options.strict)?;
+        let window = Window::open(file, options.window, options.bounds())?;
         let len = file.metadata().map_or(0, |about| about.len());
         Ok(Self {
             file: file.to_owned(),

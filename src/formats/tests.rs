@@ -22,7 +22,7 @@ fn trades(dir: &Path, name: &str, rows: &[(i64, i64)]) -> PathBuf {
 fn options(window: usize) -> ReadOptions {
     ReadOptions {
         window,
-        strict: false,
+        ..ReadOptions::default()
     }
 }
 
@@ -146,6 +146,15 @@ fn what_live_would_be_refused_and_counted_is_handed_out_unless_strict() {
         ("trade,1,A,1,,2,buy,,,,,,,,,1,1", [0.0, 2.0, 0.0, 0.0]),
         ("trade,1,A,1,3,,buy,,,,,,,,,1,1", [3.0, f64::NAN, 0.0, 0.0]),
         ("index,1,A,,,,,,,,,,,,,1,1", [0.0; 4]),
+        // What a feed writes for "no value".
+        ("depth,1,A,,,,,,,,,9,1,0,0,1,1", [9.0, 1.0, 0.0, 0.0]),
+        ("ticker,1,A,,,,,-1,2,10,2,,,,,1,1", [-1.0, 2.0, 10.0, 2.0]),
+        ("ticker,1,A,,,,,9,-2,10,2,,,,,1,1", [9.0, -2.0, 10.0, 2.0]),
+        (
+            "trade,1,A,1,1e308,2,buy,,,,,,,,,1,1",
+            [1e308, 2.0, 0.0, 0.0],
+        ),
+        ("trade,1,A,1,9,1e19,buy,,,,,,,,,1,1", [9.0, 1e19, 0.0, 0.0]),
     ];
     let deeper: String = ["bid_px", "bid_sz", "ask_px", "ask_sz"]
         .iter()

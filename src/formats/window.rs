@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::csv::Rows;
+use super::csv::{Bounds, Rows};
 use super::error::Result;
 use super::feed::payload_bytes;
 use crate::abi::{Depth, EventKind};
@@ -43,9 +43,9 @@ pub(super) struct Window {
 
 impl Window {
     /// Opens a file and reads up to its first event.
-    pub(super) fn open(file: &Path, reach: usize, strict: bool) -> Result<Self> {
+    pub(super) fn open(file: &Path, reach: usize, bounds: Option<Bounds>) -> Result<Self> {
         let mut this = Self {
-            rows: Rows::open(file, strict)?,
+            rows: Rows::open(file, bounds)?,
             reach,
             waiting: BinaryHeap::new(),
             head: None,

@@ -1,5 +1,11 @@
 //! Checked events as factor sets see them.
 
+/// The greatest price that is accepted unless a configuration says otherwise.
+pub(crate) const MAX_PRICE: f64 = 1e12;
+/// The greatest size, likewise. The supply of the cheapest coins is below; the values that a
+/// 64-bit integer uses for "no value" are above.
+pub(crate) const MAX_SIZE: f64 = 1e18;
+
 /// Levels of an order book, best first, all four slices of the same length.
 ///
 /// There are only as many levels as the configured sets read. Below the best, a level that

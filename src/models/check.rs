@@ -78,7 +78,10 @@ impl Check {
     /// The key, the line, and what was expected.
     pub fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
         load::within(bytes, MAX_JSON_BYTES)?;
-        let file: File = load::json(bytes, "write null for NaN")?;
+        let file: File = load::json(bytes, |_, word| match word.eq_ignore_ascii_case("nan") {
+            true => "write null for NaN",
+            false => "leave out a row with an infinity",
+        })?;
         if file.inputs.is_empty() || file.inputs.len() != file.outputs.len() {
             return Err(ModelError(format!(
                 "{} inputs and {} outputs; expected as many of both, and at least one",

@@ -57,7 +57,10 @@ impl Linear {
     /// The key, the line, and what was expected.
     pub fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
         load::within(bytes, MAX_JSON_BYTES)?;
-        let file: File = load::json(bytes, "expected a number: NaN is no weight")?;
+        let file: File = load::json(bytes, |_, word| match word.eq_ignore_ascii_case("nan") {
+            true => "expected a number: NaN is no weight",
+            false => "expected a finite number",
+        })?;
         let count = file.weights.len();
         if count == 0 {
             return Err(ModelError::new(

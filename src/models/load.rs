@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::content::{self, legible, quoted, shortened};
 use crate::error::json::{self, Cause};
+use crate::error::object::Object;
 use crate::os::files;
 
 use super::parsed::{Parsed, Reading, unsettled};
@@ -72,6 +73,7 @@ impl Kind {
         }
         let what = match content::known(bytes) {
             Some(what) => what,
+            None if start.is_empty() => "it is empty",
             None if bytes.starts_with(content::MARK.as_bytes()) => {
                 "it begins with a byte order mark: save it without"
             }
@@ -102,13 +104,14 @@ fn no_model(start: &[u8]) -> Option<&'static str> {
 }
 
 /// Whether an object starts as XGBoost writes it, in JSON or in UBJSON, which puts the length of a
-/// key before the key.
+/// key before the key. The version is the first key if someone wrote the JSON anew.
 fn is_xgboost(object: &[u8]) -> bool {
+    const LEARNER: &[u8] = br#""learner""#;
     let first = object[1..].trim_ascii_start();
     let binary = &first[..first.len().min(24)];
-    [r#""learner""#, r#""version""#]
-        .iter()
-        .any(|key| first.starts_with(key.as_bytes()))
+    first.starts_with(LEARNER)
+        || (first.starts_with(br#""version""#)
+            && first.windows(LEARNER.len()).any(|part| part == LEARNER))
         || (!first.starts_with(b"\"") && binary.windows(7).any(|key| key == b"learner"))
 }
 
@@ -297,30 +300,37 @@ fn plain(error: &str) -> String {
     )
 }
 
-/// Reads JSON; an error names the key, the line and what was expected. `nan` says what to do about
-/// NaN and infinities, which JSON cannot hold.
+/// Says what to do about a word for NaN or an infinity, which JSON cannot hold, at a key.
+type NotFinite = fn(key: &str, word: &str) -> &'static str;
+
+/// Reads JSON; an error names the key, the line and what was expected.
 #[inline(never)]
-pub(super) fn json<T: DeserializeOwned>(bytes: &[u8], nan: &str) -> Result<T, ModelError> {
+pub(super) fn json<T: DeserializeOwned>(bytes: &[u8], nan: NotFinite) -> Result<T, ModelError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let value: Object<T> = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let key = match path.as_str() {
             "." | "?" => "top level",
             path => &shortened(path),
         };
-        match explain(bytes, error.inner(), nan) {
+        match explain(bytes, error.inner(), &path, nan) {
             Ok(what) => ModelError(format!("{key}: {what}")),
             Err(whole) => whole,
         }
     })?;
-    reader
-        .end()
-        .map_err(|error| explain(bytes, &error, nan).map_or_else(|whole| whole, ModelError::new))?;
-    Ok(value)
+    reader.end().map_err(|error| {
+        explain(bytes, &error, "", nan).map_or_else(|whole| whole, ModelError::new)
+    })?;
+    Ok(value.0)
 }
 
 /// What is wrong at a key of a file, or with the file as a whole.
-fn explain(bytes: &[u8], error: &serde_json::Error, nan: &str) -> Result<String, ModelError> {
+fn explain(
+    bytes: &[u8],
+    error: &serde_json::Error,
+    key: &str,
+    nan: NotFinite,
+) -> Result<String, ModelError> {
     Ok(match json::cause(bytes, error) {
         Some(Cause::Empty) => return Err(ModelError::new("it is empty; expected JSON")),
         Some(Cause::Cut) => format!(
@@ -329,7 +339,8 @@ fn explain(bytes: &[u8], error: &serde_json::Error, nan: &str) -> Result<String,
             error.column()
         ),
         Some(Cause::NotFinite(word)) => format!(
-            "{word}, which is not JSON; {nan}, at line {} column {}",
+            "{word}, which is not JSON; {}, at line {} column {}",
+            nan(key, &word),
             error.line(),
             error.column()
         ),

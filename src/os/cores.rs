@@ -13,7 +13,7 @@ use super::memory;
 use super::threads;
 
 /// Common prefix of the names of all lane threads.
-pub(crate) const LANE_NAME: &str = "signal-lane-";
+pub const LANE_NAME: &str = "signal-lane-";
 
 /// Time limit for a thread that makes only a few calls into the kernel.
 const PATIENCE: Duration = Duration::from_secs(5);

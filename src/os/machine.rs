@@ -42,6 +42,7 @@ mod kernel_threads;
 mod mounts;
 mod place;
 mod quota;
+mod waiting;
 
 pub use group_memory::group_memory_unknown;
 pub(crate) use group_memory::{GroupMemory, group_memory};
@@ -49,6 +50,7 @@ pub use groups::{StayKnown as GroupsStayKnown, stay_known as groups_stay_known};
 pub(crate) use kernel_threads::KernelThreads;
 pub(crate) use quota::Throttled;
 pub use quota::{Quota, Throttling, quota, quota_unknown};
+pub use waiting::waited_for_a_core;
 
 /// Core ids at and above this abort the process in `core_affinity`.
 pub const MAX_CORES: usize = libc::CPU_SETSIZE as usize;

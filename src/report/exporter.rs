@@ -34,6 +34,9 @@ use crate::telemetry::hops::{Hop, MAX_NS, beyond, histogram};
 
 /// How long the thread may take to make its memory ready.
 const READY: Duration = Duration::from_secs(10);
+/// How long a create waits for the log's first lines. On a disk that does not answer, they come
+/// later or never.
+const FIRST_LINES: Duration = Duration::from_secs(1);
 /// As long as any hop's.
 const LONGEST_NAME: &str = "tick_to_callback";
 /// How long lanes get to hand over at the end of an interval.
@@ -110,7 +113,9 @@ pub(crate) struct Exporter {
 const STARTING: u8 = 0;
 /// It has all the memory that it will ever need.
 const READY_TO_WRITE: u8 = 1;
-const ENDED: u8 = 2;
+/// The log has its first lines.
+const WRITING: u8 = 2;
+const ENDED: u8 = 3;
 
 struct Job {
     interval: Duration,
@@ -189,7 +194,7 @@ impl Exporter {
             // Before the look: it may be the last one.
             let is_over = limit.is_over();
             match self.state.load(Ordering::Acquire) {
-                READY_TO_WRITE => return Ok(()),
+                READY_TO_WRITE | WRITING => return Ok(()),
                 ENDED => return Err("the report thread ended before it was ready".to_owned()),
                 STARTING if !is_over => sleep(Duration::from_micros(100)),
                 _ => break,
@@ -203,13 +208,18 @@ impl Exporter {
     }
 
     /// Empties the log, removes the files of an earlier report and has the thread
-    /// write: all else of the engine has been started.
+    /// write: all else of the engine has been started. Waits for the log's first lines, since the
+    /// thread gives way to all others: a host that leaves soon would leave an empty file.
     pub(crate) fn begin(&mut self) -> Result<(), String> {
         if let Some(files) = self.waiting.take() {
             files
                 .empty()
                 .map_err(|error| format!("cannot empty the report in {}: {error}", self.shown))?;
             self.to_thread.give(files);
+            let mut limit = Limit::of(FIRST_LINES);
+            while self.state.load(Ordering::Acquire) == READY_TO_WRITE && !limit.is_over() {
+                sleep(Duration::from_micros(100));
+            }
         }
         Ok(())
     }
@@ -269,6 +279,7 @@ impl Job {
         };
         let mut appended = Appended::new(output, LOG, head, self.monitor.harm_to_report().clone());
         appended.append(b"")?;
+        self.state.store(WRITING, Ordering::Release);
         *to.borrow_mut() = Some(appended);
         self.write_log(&mut intervals, log)?;
         {

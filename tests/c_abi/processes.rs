@@ -115,27 +115,31 @@ fn an_allocator_that_refuses_everything_after_create_is_not_asked() {
             folder.path().display()
         )
     };
-    let mut is_whole = true;
+    let [split, inline] = [files("split"), files("inline")];
+    let mut left_behind = Vec::new();
     for config in [
         "{}",
         r#"{"placement": "inline"}"#,
         r#"{"placement": "split", "shards": 2}"#,
         r#"{"assets": ["a00_usdt", "never_usdt"]}"#,
         r#"{"placement": "fused", "deliver": "on_data"}"#,
-        &files("split"),
-        &files("inline"),
+        &split,
+        &inline,
     ] {
         let output = run(host(&program).arg(config));
         output.expect_code(0);
         let asked = "asked 2 times";
         assert!(output.stdout.contains(asked), "{}", output.stdout);
         // On a machine that is far too busy, destroy does not wait for all of it.
-        is_whole &= !output.stderr.contains("is left behind");
+        if output.stderr.contains("is left behind") {
+            println!("SKIP: the files of {config}: {}", output.stderr);
+            left_behind.push(config);
+        }
     }
-    if !is_whole {
-        return;
-    }
-    for placement in ["split", "inline"] {
+    for (placement, config) in [("split", &split), ("inline", &inline)] {
+        if left_behind.contains(&config.as_str()) {
+            continue;
+        }
         let report = folder.path().join(placement);
         let summary = fs::read_to_string(report.join("summary.json")).unwrap();
         assert!(summary.contains("configuration"), "{summary}");

@@ -75,6 +75,27 @@ fn report_left_behind() {
     }
 }
 
+#[test]
+fn report_left_at_once() {
+    if !has_tool("g++") {
+        return;
+    }
+    for placement in ["fused", "inline"] {
+        let folder = tempfile::tempdir().unwrap();
+        let output = run(host(checks())
+            .arg("report_left_at_once")
+            .env("SIGNAL_CHECKS_FOLDER", folder.path())
+            .env("SIGNAL_CHECKS_PLACEMENT", placement));
+        assert_eq!(output.code, Some(42), "{}", output.stderr);
+        let text = fs::read_to_string(folder.path().join("latency.hlog")).unwrap();
+        assert!(text.starts_with("#[Histogram log format"), "{text}");
+        assert!(
+            text.ends_with("Interval_Compressed_Histogram\"\n"),
+            "{text}"
+        );
+    }
+}
+
 /// A control group with a quota of a fifth of a core. Dropping it removes it.
 struct Group(PathBuf);
 

@@ -147,6 +147,14 @@ SCENARIO(report_left_behind) {
   return 1;
 }
 
+// Leaves as soon as it has made a handle.
+SCENARIO(report_left_at_once) {
+  static Plugin plugin;
+  const std::string placement = std::getenv("SIGNAL_CHECKS_PLACEMENT");
+  CHECK(plugin.create(config_of(placement.c_str(), std::getenv("SIGNAL_CHECKS_FOLDER"), 100).c_str()) != nullptr);
+  _exit(42);
+}
+
 // Needs a whole core for a second.
 SCENARIO(report_under_a_quota) {
   Plugin plugin;

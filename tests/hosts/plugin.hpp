@@ -47,6 +47,15 @@
 
 namespace host {
 
+// Whether a scenario has what it needs. If not, its test says so, and fails where nothing may be
+// missing.
+inline bool needs(bool is_there, const char *what) {
+  if (!is_there) std::printf("SKIP: %s\n", what);
+  std::fflush(stdout);
+  return is_there;
+}
+inline bool needs_root() { return needs(geteuid() == 0, "root"); }
+
 // The real stderr while `said` reads what the library prints: a check that fails there is shown.
 inline int stderr_in_said = -1;
 inline void leave_said() {
@@ -327,7 +336,7 @@ struct Footprint {
 Footprint footprint();
 double seconds();
 void sleep_us(unsigned us);
-// Runs until `done` holds; false after ten seconds.
+// Runs until `done` holds; false after a minute.
 template <typename Done> bool wait_for(Done done) {
   for (const double start = seconds(); !done(); sleep_us(50)) {
     if (seconds() - start > 60.0) return false;

@@ -44,6 +44,8 @@ fn what_is_no_model_at_all_is_named() {
         ("\u{feff}tree\nversion=v4\n".as_bytes(), "a byte order mark"),
         ("\u{feff}{\"weights\": [1]}".as_bytes(), "a byte order mark"),
         (b"hello", "cannot be told"),
+        (b"", "it is empty"),
+        (b" \n", "it is empty"),
     ] {
         let error = said("m", bytes, None);
         assert!(error.contains(expected), "{error}");
@@ -58,13 +60,23 @@ fn what_is_not_json_is_named_with_its_cure() {
         let check = format!(r#"{{"inputs": [[1, {input}]], "outputs": [[1, 1]], "tolerance": 1}}"#);
         said("m.json", linear, Some(&check))
     };
-    for (word, shown) in [
-        ("NaN", "NaN"),
-        ("Infinity", "Infinity"),
-        ("-Infinity", "Infinity"),
+    for (word, shown, cure, no_weight) in [
+        ("NaN", "NaN", "write null for NaN", "NaN is no weight"),
+        (
+            "Infinity",
+            "Infinity",
+            "leave out a row with an",
+            "finite number",
+        ),
+        (
+            "-Infinity",
+            "Infinity",
+            "leave out a row with an",
+            "finite number",
+        ),
     ] {
         let error = check(word);
-        let expected = format!("inputs[0][1]: {shown}, which is not JSON; write null for NaN");
+        let expected = format!("inputs[0][1]: {shown}, which is not JSON; {cure}");
         assert!(error.contains(&expected), "{error}");
         let error = said(
             "m.json",
@@ -72,7 +84,8 @@ fn what_is_not_json_is_named_with_its_cure() {
             None,
         );
         assert!(error.contains("weights[1]: "), "{error}");
-        assert!(error.contains("NaN is no weight, at line 1"), "{error}");
+        let expected = format!("{no_weight}, at line 1");
+        assert!(error.contains(&expected), "{error}");
     }
     // The error for any other word is unchanged.
     let error = check("nothing");
@@ -95,6 +108,38 @@ fn what_is_not_json_is_named_with_its_cure() {
     let error = said("m.json", categorical, None);
     assert!(
         error.contains("categorical split, which is not supported, at line 2"),
+        "{error}"
+    );
+    // Only a threshold can be that of a categorical split.
+    let other = categorical.replace("split_conditions", "base_weights");
+    let error = said("m.json", other, None);
+    assert!(error.contains("base_weights[0]: NaN"), "{error}");
+    assert!(error.contains("expected a number, at line 2"), "{error}");
+}
+
+/// Whatever comes first in them.
+#[test]
+fn a_linear_model_and_one_of_xgboost_are_told_apart() {
+    let error = said(
+        "m.json",
+        r#"{"version": 1, "weights": [1], "bias": 0}"#,
+        None,
+    );
+    assert!(error.contains("linear model: "), "{error}");
+    assert!(error.contains("\"version\" is not known"), "{error}");
+    let error = said("m.json", r#"{"version": [3, 2, 0], "learner": {}}"#, None);
+    assert!(error.contains("xgboost model: "), "{error}");
+    let list = r#"[{"weights": [1], "bias": 0}]"#;
+    assert!(said("m.json", list, None).contains("cannot be told"));
+}
+
+/// serde would take the values by their position.
+#[test]
+fn a_list_in_place_of_an_object_is_refused() {
+    let linear = r#"{"weights": [1], "bias": 0}"#;
+    let error = said("m.json", linear, Some("[[[1]], [[1, 0.5]], 1]"));
+    assert!(
+        error.contains("sequence, expected an object at line 1"),
         "{error}"
     );
 }

@@ -33,7 +33,13 @@ fn tensors_are_read_from_the_models_folder_alone() {
         run(&path)
     };
     let at = |location: &str| with(&[("location", location), ("offset", "4"), ("length", "8")]);
-    for location in ["m.data", "sub/m.data", "in.data"] {
+    for location in [
+        "m.data",
+        "sub/m.data",
+        "in.data",
+        "./m.data",
+        "./sub/./m.data",
+    ] {
         assert_eq!(at(location), Ok([11.0, 22.0]), "{location}");
     }
     assert_eq!(

@@ -1,6 +1,38 @@
 //! The demo, as a newcomer runs it.
 
+use std::process::{Child, Command};
+
 use super::{number, path, run, stdout};
+
+/// Keeps a core busy until it is dropped.
+struct Busy(Child);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.kill().expect("killed");
+        self.0.wait().expect("a child");
+    }
+}
+
+#[test]
+fn latencies_on_cores_that_others_had_are_invalid() {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let busy = |_| {
+        let mut command = Command::new("sh");
+        Busy(
+            command
+                .args(["-c", "while :; do :; done"])
+                .spawn()
+                .expect("runs"),
+        )
+    };
+    let busy: Vec<_> = (0..2 * cores).map(busy).collect();
+    let out = stdout(run(&["demo", "--seconds", "20", "--placement", "inline"]));
+    drop(busy);
+    let told = "INVALID as latencies of the library: other threads had its cores; the host's thread \
+                waited for a core for ";
+    assert!(out.contains(told), "{out}");
+}
 
 #[test]
 fn demo_loses_nothing_under_any_placement() {

@@ -110,13 +110,7 @@ fn a_signal_ends_the_wait_for_a_pipe() {
     std::io::Write::write_all(&mut writer, format!("{header}\n{rows}\n").as_bytes())
         .expect("written");
     interrupt(&mut child, &err, libc::SIGINT);
-    let limit = Instant::now() + Duration::from_secs(20);
-    while child.try_wait().expect("a child").is_none() {
-        if Instant::now() > limit {
-            child.kill().expect("killed");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    ends(&mut child);
     let output = child.wait_with_output().expect("a child");
     let err = std::fs::read_to_string(&err).expect("a file");
     assert_eq!(output.status.code(), Some(130), "{err}");
@@ -125,6 +119,17 @@ fn a_signal_ends_the_wait_for_a_pipe() {
     assert!(delivered > 0, "{out}");
     assert_eq!(number_of_lines(&signals) - 1, delivered);
     assert!(report.join("summary.json").is_file());
+}
+
+/// Waits for the child's end, and kills it if that does not come.
+fn ends(child: &mut Child) {
+    let limit = Instant::now() + Duration::from_secs(20);
+    while child.try_wait().expect("a child").is_none() {
+        if Instant::now() > limit {
+            child.kill().expect("killed");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Waits until this pipe takes no more.
@@ -169,13 +174,7 @@ fn a_signal_ends_the_wait_for_a_reader() {
         let mut child = heeding_ctrl_c(&mut command).spawn().expect("runs");
         fills(&reader);
         interrupt(&mut child, &err, signal_number);
-        let limit = Instant::now() + Duration::from_secs(20);
-        while child.try_wait().expect("a child").is_none() {
-            if Instant::now() > limit {
-                child.kill().expect("killed");
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        ends(&mut child);
         let status = child.wait().expect("a child");
         let err = std::fs::read_to_string(&err).expect("a file");
         assert_eq!(status.code(), Some(128 + signal_number), "{err}");

@@ -273,10 +273,16 @@ fn says_what_is_wrong_with_the_arguments() {
     ] {
         stderr(run(&args), 2);
     }
-    for cores in ["0-1", "0,", "one"] {
+    for cores in ["1-0", "0,", "one", "", "0-", "0,99999"] {
         let err = stderr(run(&["demo", "--cores", cores]), 2);
-        assert!(err.contains("such as 1,2"), "{cores}: {err}");
+        assert!(err.contains("such as 1,2 or 1-2"), "{cores}: {err}");
     }
+    for cores in ["1-1", "1"] {
+        let err = stderr(run(&["demo", "--cores", cores, "--placement", "[["]), 2);
+        assert!(!err.contains("--cores"), "{cores}: {err}");
+    }
+    let err = stderr(run(&["demo", "--cores", "0-1,1"]), 1);
+    assert!(err.contains("names core 1 twice"), "{err}");
     let err = stderr(run(&["demo", "--lib", "no-such-library.so"]), 1);
     assert!(err.contains("no-such-library.so"), "{err}");
     let err = stderr(run(&["demo", "--config", "no-such-config.json"]), 1);
@@ -301,6 +307,9 @@ fn says_what_is_wrong_with_the_arguments() {
             r#"{"disabled_models": "test000"}"#,
             "did you mean \"test0000\"?",
         ),
+        (r#"{"cores": [0, 1, 1]}"#, "names core 1 twice"),
+        (r#"{"assets": ["btc usdt"]}"#, "assets names \"btc usdt\""),
+        (r#"{"factors": []}"#, "factors is empty"),
         ("", "it is empty"),
         ("{\"timing\": true,}", "remove the comma"),
     ] {

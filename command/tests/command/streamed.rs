@@ -124,30 +124,81 @@ fn more_files_overlap_than_may_be_open() {
     }
 }
 
+/// Compares with the whole files, sorted.
+fn come_in_the_order_of_the_whole_files(files: &[PathBuf], window: usize) {
+    let feed = read(files).expect("a feed");
+    let options = ReadOptions {
+        window,
+        strict: true,
+        ..ReadOptions::default()
+    };
+    let mut reader = Reader::open(files, &options).expect("a reader");
+    for event in feed.events() {
+        let next = reader.next().expect("no error").expect("an event");
+        assert_eq!((next.kind, next.recv_ns), (event.kind, event.recv_ns));
+        assert_eq!(next.payload, feed.payload(event));
+    }
+    assert!(reader.next().expect("no error").is_none());
+}
+
+/// The latest row of a recorded session.
+const LATEST: usize = 411;
+
+/// A session with rows as late as in the recorded ones, as far as chance has it.
+fn made_session(dir: &Path, seed: u64) -> PathBuf {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut rows: Vec<u64> = (0..20_000).collect();
+    for from in (0..rows.len() - LATEST).step_by(LATEST + 1) {
+        let late = random.usize(from..from + LATEST);
+        rows[late..=from + LATEST].rotate_left(1);
+    }
+    // The latest that any row is.
+    rows[..=LATEST].sort_unstable();
+    rows[..=LATEST].rotate_left(1);
+    let mut text = String::from("type,ts_ns,symbol,price,recv_ns,seq\n");
+    for seq in rows {
+        let time = 1_700_000_000_000_000_000 + seq * 1_000_000 + random.u64(..1_000);
+        text += &format!("index,{time},SYMBOL{seed},100.{seq},{time},{seq}\n");
+    }
+    write(dir, &format!("{seed}.csv"), text.as_bytes())
+}
+
+#[test]
+fn sessions_come_in_the_order_of_the_whole_files() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let files = [1, 2].map(|seed| made_session(dir.path(), seed));
+    come_in_the_order_of_the_whole_files(&files, 65_536);
+    come_in_the_order_of_the_whole_files(&files, LATEST);
+    let options = ReadOptions {
+        window: LATEST - 1,
+        strict: true,
+        ..ReadOptions::default()
+    };
+    let mut reader = Reader::open(&files, &options).expect("a reader");
+    let late = loop {
+        match reader.next() {
+            Ok(event) => assert!(event.is_some(), "no row was too late"),
+            Err(late) => break late.to_string(),
+        }
+    };
+    assert!(
+        late.contains("line 413, column `seq`: 0 comes after 1"),
+        "{late}"
+    );
+}
+
 #[test]
 fn recorded_sessions_come_in_the_order_of_the_whole_files() {
     let names = ["s202407_usdm_BTCUSDT.csv.gz", "s202407_usdm_ETHUSDT.csv.gz"];
     let files: Vec<_> = names.iter().filter_map(|name| recorded(name)).collect();
-    // Some rows are up to 411 places late.
     for (files, window) in [
         (&files[..], 65_536),
-        (&files[..], 411),
+        (&files[..], LATEST),
         (files.get(1..).unwrap_or_default(), 65_536),
     ] {
-        let Some(feed) = (!files.is_empty()).then(|| read(files).expect("a feed")) else {
-            return;
-        };
-        let options = ReadOptions {
-            window,
-            strict: true,
-        };
-        let mut reader = Reader::open(files, &options).expect("a reader");
-        for event in feed.events() {
-            let next = reader.next().expect("no error").expect("an event");
-            assert_eq!((next.kind, next.recv_ns), (event.kind, event.recv_ns));
-            assert_eq!(next.payload, feed.payload(event));
+        if !files.is_empty() {
+            come_in_the_order_of_the_whole_files(files, window);
         }
-        assert!(reader.next().expect("no error").is_none());
     }
 }
 
@@ -203,6 +254,17 @@ fn what_live_would_be_refused_is_counted_and_strict_stops_there() {
     for part in ["odd.csv: line ", "column `", "number"] {
         assert!(err.contains(part), "{part:?} is not in {err}");
     }
+    // The bounds are those of the configuration.
+    let file = write(dir.path(), "even.csv", capture(10).as_bytes());
+    stdout(run(&["replay", path(&file), "--strict"]));
+    let json = br#"{"limits": {"max_price": 100.15}}"#;
+    let config = write(dir.path(), "config.json", json);
+    let args = ["replay", path(&file), "--strict", "--config", path(&config)];
+    let err = stderr(run(&args), 1);
+    assert!(
+        err.contains("a number above 0 and up to 100.15, found 100."),
+        "{err}"
+    );
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use super::error::{Error, Result};
 use super::feed::Feed;
+use super::reader::ReadOptions;
 use super::timeline::MAX_GAP_NS;
+pub(super) use row::Bounds;
 pub(super) use rows::Rows;
 
 mod row;
@@ -51,7 +53,11 @@ pub(super) fn check_gap(latest: &mut Option<i64>, recv_ns: i64) -> Result<()> {
 
 /// Reads one file, in its true order of arrival.
 fn read_one(file: &Path) -> Result<Feed> {
-    let mut rows = Rows::open(file, true)?;
+    let strict = ReadOptions {
+        strict: true,
+        ..ReadOptions::default()
+    };
+    let mut rows = Rows::open(file, strict.bounds())?;
     let mut feed = Feed::default();
     let mut order = Vec::new();
     while let Some(seq) = rows.next(|recv_ns, event| feed.push(recv_ns, event))? {

@@ -115,9 +115,18 @@ pub struct Row<'a> {
     pub line: u64,
     /// Its fields.
     pub record: &'a ByteRecord,
-    /// Whether a best price or size that is absent or not finite is an error. If not, it becomes a
-    /// value that the engine refuses, and counts, as it would live.
-    pub strict: bool,
+    /// What the engine accepts, if the rest is an error. If not, it becomes a value that the engine
+    /// refuses, and counts, as it would live.
+    pub bounds: Option<Bounds>,
+}
+
+/// The greatest price and size that the engine accepts.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// A price is above 0 and up to this.
+    pub price: f64,
+    /// A size is 0 or more and up to this.
+    pub size: f64,
 }
 
 impl<'a> Row<'a> {
@@ -154,14 +163,7 @@ impl<'a> Row<'a> {
     }
 
     fn float(&self, column: &Column) -> Result<f64> {
-        let value: f64 = self.parse(column, "a number")?;
-        if self.strict && !value.is_finite() {
-            return Err(self.fail(
-                column,
-                format_args!("expected a finite number, found {value}"),
-            ));
-        }
-        Ok(value)
+        self.parse(column, "a number")
     }
 
     fn is_empty(&self, column: &Column) -> Result<bool> {
@@ -170,37 +172,64 @@ impl<'a> Row<'a> {
 
     /// A price; a missing one is 0, as in the host's structs.
     fn price(&self, column: &Column) -> Result<f64> {
-        match !self.strict && self.is_empty(column)? {
-            true => Ok(0.0),
-            false => self.float(column),
-        }
+        let price = match self.bounds.is_none() && self.is_empty(column)? {
+            true => 0.0,
+            false => self.float(column)?,
+        };
+        self.check_price(column, price)
     }
 
     /// The size that belongs to a price. A missing size is NaN, not 0, unless the price is missing
     /// too.
     fn size(&self, column: &Column, price: f64) -> Result<f64> {
-        match !self.strict && self.is_empty(column)? {
-            true if price == 0.0 => Ok(0.0),
-            true => Ok(f64::NAN),
-            false => self.float(column),
-        }
+        let size = match self.bounds.is_none() && self.is_empty(column)? {
+            true if price == 0.0 => 0.0,
+            true => f64::NAN,
+            false => self.float(column)?,
+        };
+        self.check_size(column, size)
     }
 
     /// A level's price and size; levels after the first may be empty.
     fn level(&self, price: &Column, size: &Column, level: usize) -> Result<(f64, f64)> {
-        let or_zero = |column| match level > 0 && self.is_empty(column)? {
-            true => Ok(Some(0.0)),
-            false => Ok(None),
+        if level == 0 {
+            let value = self.price(price)?;
+            return Ok((value, self.size(size, value)?));
+        }
+        let or_zero = |column| match self.is_empty(column)? {
+            true => Ok(0.0),
+            false => self.float(column),
         };
-        let value = match or_zero(price)? {
-            Some(zero) => zero,
-            None => self.price(price)?,
-        };
-        let amount = match or_zero(size)? {
-            Some(zero) => zero,
-            None => self.size(size, value)?,
-        };
+        let (value, amount) = (or_zero(price)?, or_zero(size)?);
+        if value != 0.0 || amount != 0.0 {
+            self.check_price(price, value)?;
+            self.check_size(size, amount)?;
+        }
         Ok((value, amount))
+    }
+
+    fn check_price(&self, column: &Column, price: f64) -> Result<f64> {
+        match self.bounds {
+            Some(bounds) if !(price > 0.0 && price <= bounds.price) => {
+                let most = bounds.price;
+                let what = format_args!(
+                    "expected a price, a number above 0 and up to {most}, found {price}"
+                );
+                Err(self.fail(column, what))
+            }
+            _ => Ok(price),
+        }
+    }
+
+    fn check_size(&self, column: &Column, size: f64) -> Result<f64> {
+        match self.bounds {
+            Some(bounds) if !(size >= 0.0 && size <= bounds.size) => {
+                let most = bounds.size;
+                let what = format_args!("expected a size, a number from 0 to {most}, found {size}");
+                Err(self.fail(column, what))
+            }
+            _ => Ok(size),
+        }
     }
 
     /// The symbol, cut at the end of the host's field, as the host does. `host_symbol` already

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use csv::ByteRecord;
 
-use super::row::{Column, Columns, Row};
+use super::row::{Bounds, Column, Columns, Row};
 use crate::abi::HostEvent;
 use crate::error::content;
 use crate::formats::error::{Error, Result};
@@ -28,7 +28,7 @@ pub struct Rows {
     columns: Columns,
     record: ByteRecord,
     line: u64,
-    strict: bool,
+    bounds: Option<Bounds>,
     read: Arc<AtomicU64>,
     /// Where the line begins that is read now, for [`Bounded`].
     begin: Arc<AtomicU64>,
@@ -85,8 +85,8 @@ struct TooLong;
 
 impl Rows {
     /// Opens a file, plain or gzip by its content, and reads its header line. With
-    /// `strict` a best price or size that is absent or not finite is an error.
-    pub fn open(file: &Path, strict: bool) -> Result<Self> {
+    /// `bounds`, a price or size that is absent or beyond them is an error.
+    pub fn open(file: &Path, bounds: Option<Bounds>) -> Result<Self> {
         let fail = |what: String| Error::File {
             file: file.to_owned(),
             what,
@@ -105,7 +105,8 @@ impl Rows {
             let what = "the file is empty; expected CSV with a header line";
             return Err(fail(what.to_owned()));
         }
-        let text: Box<dyn Read + Send> = match gzip::is_gzip(head) {
+        let is_gzip = gzip::is_gzip(head);
+        let text: Box<dyn Read + Send> = match is_gzip {
             true => Box::new(Gzip::new(plain)),
             false => Box::new(plain),
         };
@@ -120,6 +121,13 @@ impl Rows {
             .from_reader(bounded);
         let header = text.byte_headers().cloned();
         let header = header.map_err(|error| failure(file, 1, &error))?;
+        if header.is_empty() || header.iter().all(<[u8]>::is_empty) {
+            let what = match is_gzip {
+                true => "there is nothing in its gzip data; expected CSV with a header line",
+                false => "there are only empty lines in it; expected CSV with a header line",
+            };
+            return Err(fail(what.to_owned()));
+        }
         let columns = Columns::find(&header);
         let wrong = |column: &Column, what: String| Error::Field {
             file: file.to_owned(),
@@ -146,7 +154,7 @@ impl Rows {
             columns,
             record: ByteRecord::new(),
             line: 1,
-            strict,
+            bounds,
             read,
             begin,
             stop,
@@ -170,7 +178,7 @@ impl Rows {
             file: &self.file,
             line: self.line,
             record: &self.record,
-            strict: self.strict,
+            bounds: self.bounds,
         };
         match row.read(&self.columns, take) {
             Ok(seq) => Ok(Some(seq)),

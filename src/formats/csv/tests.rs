@@ -121,7 +121,7 @@ fn bad_fields_name_line_and_column() {
     );
     fails_with(
         &row("ticker,1,A,,,,,NaN,2,3,4,1,3"),
-        &["`bid_px`", "finite"],
+        &["`bid_px`", "a price, a number above 0"],
     );
     fails_with(
         &row("trade,1,A,1,1,1,up,,,,,1,3"),
@@ -141,6 +141,11 @@ fn bad_fields_name_line_and_column() {
 #[test]
 fn bad_files_are_named() {
     assert!(fails(b"").contains("empty"));
+    assert!(fails(b"\n\n\r\n").contains("only empty lines"));
+    for nothing in [&b""[..], b"\n"] {
+        let error = fails(&gzip(nothing));
+        assert!(error.contains("nothing in its gzip data"), "{error}");
+    }
     assert!(fails(format!("{HEADER}\n").as_bytes()).contains("no event"));
     assert!(fails(b"\x7fELF\x02\x01\xff\xfe,\n\n").contains("`type`"));
     let bytes = gzip(format!("{HEADER}\n{}", TRADE.repeat(5_000)).as_bytes());

@@ -97,7 +97,7 @@ impl External {
             let named = |what: String| ModelError(format!("external data {name:?}: {what}"));
             let inside = Path::new(&name)
                 .components()
-                .all(|part| matches!(part, Component::Normal(_)));
+                .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
             if !inside || name.is_empty() {
                 return Err(named(
                     "expected a file in the model's folder, without .. and not from the root"

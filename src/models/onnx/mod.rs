@@ -93,9 +93,11 @@ pub(super) fn load(
 /// on one thread, networks to 1e-5 of an output's magnitude. Models whose meaning depends on the
 /// runtime are refused: transforms of a single score, labels if leaves vote for both of two
 /// classes, scores if some leaves vote for only one of two classes. Others are accepted from a file
-/// with a check file that they pass: Normalizer MAX, SOFTMAX_ZERO of linear scores, one score for
-/// two classes without a transform if it may be negative, votes for only the second of two classes,
-/// labels if no tree may have voted for a class, targets for which no tree may vote, BRANCH_NEQ.
+/// with a check file that they pass: Normalizer MAX and L2, Softmax before opset 13 over an axis
+/// that is not the last, LinearRegressor without intercepts or with a transform, SOFTMAX_ZERO of
+/// linear scores, one score for two classes without a transform if it may be negative, votes for
+/// only the second of two classes, labels if no tree may have voted for a class, targets for which
+/// no tree may vote, BRANCH_NEQ.
 ///
 /// **External data.** If a model is read from a file ([`load`](crate::models::load)), stored
 /// tensors may be in other files of the same folder, but never outside it.

@@ -67,7 +67,9 @@ pub fn elem_name(elem: i64) -> String {
 /// Allocates for the numbers that exist, whatever the dimensions claim.
 pub fn tensor<'a>(mut span: Span<'a>, external: &'a External) -> Result<Tensor, ModelError> {
     let at = span.at;
-    let (mut name, mut elem, mut raw) = ("", 0, None);
+    // It comes behind what errors are about.
+    let name = tensor_name(span)?;
+    let (mut elem, mut raw) = (0, None);
     let (mut place, mut elsewhere) = (Place::default(), 0);
     let (mut dims, mut ints) = (Vec::new(), Vec::new());
     let (mut floats, mut doubles) = (Vec::new(), Vec::new());
@@ -77,7 +79,7 @@ pub fn tensor<'a>(mut span: Span<'a>, external: &'a External) -> Result<Tensor, 
             2 => elem = field.int()?,
             4 => field.floats_into(&mut floats)?,
             5 | 7 => field.ints_into(&mut ints, MAX_ENTRIES)?,
-            8 => name = field.text()?,
+            8 => {}
             9 => raw = Some(field.span()?),
             10 => field.doubles_into(&mut doubles)?,
             13 => place.entry(field.span()?)?,

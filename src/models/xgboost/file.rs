@@ -1,5 +1,5 @@
-//! The structure of the JSON: the keys that matter, and those known not to. Any other key is
-//! refused, because a later XGBoost may use it in predictions.
+//! The structure of the JSON: the keys that matter, and those known not to matter in the versions up
+//! to [`NEWEST`]. Any other key is refused, because a later XGBoost may use it in predictions.
 
 use std::str::FromStr;
 
@@ -7,10 +7,12 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::iterations::Attributes;
+use super::unread::{self, Numbers, Scalar};
+use crate::error::object::Object;
 use crate::models::{MAX_FEATURES, ModelError};
 
-/// A key that does not affect predictions in the versions up to [`NEWEST`].
-type Unused = Option<IgnoredAny>;
+/// A key by whose presence alone a file is refused.
+type Refused = Option<IgnoredAny>;
 
 /// The newest version (major, minor) whose files were compared with its own library.
 pub(super) const NEWEST: (u64, u64) = (3, 4);
@@ -19,7 +21,7 @@ pub(super) const NEWEST: (u64, u64) = (3, 4);
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     // Boxed, as reading by value takes the host's stack at each level.
-    pub(super) learner: Box<Learner>,
+    pub(super) learner: Box<Object<Learner>>,
     version: Vec<u64>,
 }
 
@@ -53,14 +55,14 @@ impl File {
 pub(super) struct Learner {
     /// Arbitrary content, from users and from callbacks.
     #[serde(default)]
-    pub(super) attributes: Attributes,
+    pub(super) attributes: Object<Attributes>,
     #[serde(default)]
     pub(super) feature_names: Vec<String>,
     #[serde(rename = "feature_types")]
-    _feature_types: Unused,
-    pub(super) gradient_booster: Box<Booster>,
-    pub(super) learner_model_param: Param,
-    pub(super) objective: Objective,
+    _feature_types: Option<Vec<String>>,
+    pub(super) gradient_booster: Box<Object<Booster>>,
+    pub(super) learner_model_param: Object<Param>,
+    pub(super) objective: Object<Objective>,
 }
 
 /// The name, and training parameters. No parameter of the accepted objectives affects a prediction.
@@ -69,25 +71,25 @@ pub(super) struct Learner {
 pub(super) struct Objective {
     pub(super) name: String,
     #[serde(rename = "aft_loss_param")]
-    _aft: Unused,
+    _aft: Option<Object<unread::Aft>>,
     #[serde(rename = "expectile_loss_param")]
-    _expectile: Unused,
+    _expectile: Option<Object<unread::Expectile>>,
     #[serde(rename = "lambda_rank_param")]
-    _old_rank: Unused,
+    _old_rank: Option<Object<unread::OldRank>>,
     #[serde(rename = "lambdarank_param")]
-    _rank: Unused,
+    _rank: Option<Object<unread::Rank>>,
     #[serde(rename = "poisson_regression_param")]
-    _poisson: Unused,
+    _poisson: Option<Object<unread::Poisson>>,
     #[serde(rename = "pseudo_huber_param")]
-    _huber: Unused,
+    _huber: Option<Object<unread::Huber>>,
     #[serde(rename = "quantile_loss_param")]
-    _quantile: Unused,
+    _quantile: Option<Object<unread::Quantile>>,
     #[serde(rename = "reg_loss_param")]
-    _regression: Unused,
+    _regression: Option<Object<unread::Regression>>,
     #[serde(rename = "softmax_multiclass_param")]
-    _softmax: Unused,
+    _softmax: Option<Object<unread::Softmax>>,
     #[serde(rename = "tweedie_regression_param")]
-    _tweedie: Unused,
+    _tweedie: Option<Object<unread::Tweedie>>,
 }
 
 /// XGBoost writes these numbers as strings.
@@ -97,7 +99,7 @@ pub(super) struct Param {
     base_score: String,
     /// The file contains the base score, whatever its origin.
     #[serde(rename = "boost_from_average")]
-    _boost_from_average: Unused,
+    _boost_from_average: Option<String>,
     #[serde(default = "zero")]
     num_class: String,
     num_feature: String,
@@ -168,6 +170,9 @@ fn wrong(name: &str, text: &str) -> ModelError {
     ModelError(format!("{name} is {part:?}; expected a number"))
 }
 
+/// A factor for each tree's leaves, if trees were dropped in training.
+type Weights = Option<Vec<f32>>;
+
 /// The kind of booster. Not an internally tagged enum, because that would first hold the trees in
 /// an untyped form.
 #[derive(Deserialize)]
@@ -175,17 +180,17 @@ fn wrong(name: &str, text: &str) -> ModelError {
 pub(super) struct Booster {
     name: String,
     /// For a `gbtree`.
-    model: Option<Box<Model>>,
+    model: Option<Box<Object<Model>>>,
     /// For a `dart`, up to version 3.2.
-    gbtree: Option<Box<Trees>>,
+    gbtree: Option<Box<Object<Trees>>>,
     /// The factors by which each tree's leaves are multiplied. Up to version 3.3 they are here,
     /// also for a `gbtree`; from 3.4 on they are within the model.
-    weight_drop: Option<Vec<f32>>,
+    weight_drop: Weights,
 }
 
 impl Booster {
     /// The trees, and the factor for each tree's leaves if trees were dropped in training.
-    pub(super) fn open(self) -> Result<(Box<Model>, Option<Vec<f32>>), ModelError> {
+    pub(super) fn open(self) -> Result<(Box<Object<Model>>, Weights), ModelError> {
         let absent = |key: &str| ModelError(format!("learner.gradient_booster: {key} is missing"));
         let unexpected = |key: &str| {
             ModelError(format!(
@@ -199,7 +204,7 @@ impl Booster {
             "gbtree" => (self.model.ok_or_else(|| absent("model.trees"))?, false),
             "dart" => {
                 let gbtree = self.gbtree.ok_or_else(|| absent("gbtree.model.trees"))?;
-                (gbtree.open()?, true)
+                (gbtree.0.open()?, true)
             }
             name => {
                 let part: String = name.chars().take(40).collect();
@@ -218,7 +223,7 @@ impl Booster {
                 false => "model.trees",
             }));
         }
-        let weights = match (self.weight_drop, model.weight_drop.take()) {
+        let weights = match (self.weight_drop, model.0.weight_drop.take()) {
             (Some(_), Some(_)) => {
                 return Err(ModelError::new(
                     "learner.gradient_booster: weight_drop is there twice; expected it once",
@@ -243,11 +248,11 @@ impl Booster {
 #[serde(deny_unknown_fields)]
 pub(super) struct Trees {
     name: Option<String>,
-    model: Box<Model>,
+    model: Box<Object<Model>>,
 }
 
 impl Trees {
-    fn open(self) -> Result<Box<Model>, ModelError> {
+    fn open(self) -> Result<Box<Object<Model>>, ModelError> {
         match self.name.as_deref() {
             None | Some("gbtree") => Ok(self.model),
             Some(name) => {
@@ -265,19 +270,19 @@ impl Trees {
 pub(super) struct Model {
     /// Names of categories: numeric splits do not use them.
     #[serde(rename = "cats")]
-    _cats: Unused,
-    gbtree_model_param: Option<ModelParam>,
+    _cats: Option<Object<unread::Categories>>,
+    gbtree_model_param: Option<Object<ModelParam>>,
     /// Where each iteration's trees begin, then where the last one's end; since 2.0.
     pub(super) iteration_indptr: Option<Vec<u64>>,
     /// Absent in a linear booster, whose name gives the better error.
-    trees: Option<Vec<Nodes>>,
+    trees: Option<Vec<Object<Nodes>>>,
     /// The output that each tree is for.
     #[serde(default)]
     pub(super) tree_info: Vec<i64>,
     weight_drop: Option<Vec<f32>>,
     /// Part of a linear booster, which is refused by its name; a tree booster does not have it.
-    boosted_rounds: Unused,
-    weights: Unused,
+    boosted_rounds: Refused,
+    weights: Refused,
 }
 
 #[derive(Deserialize)]
@@ -290,7 +295,7 @@ struct ModelParam {
 }
 
 impl Model {
-    pub(super) fn trees(&self) -> &[Nodes] {
+    pub(super) fn trees(&self) -> &[Object<Nodes>] {
         self.trees.as_deref().unwrap_or_default()
     }
 
@@ -344,32 +349,32 @@ pub(super) struct Nodes {
     /// 1 for a categorical split.
     #[serde(default)]
     pub(super) split_type: Vec<u8>,
-    pub(super) tree_param: TreeParam,
+    pub(super) tree_param: Object<TreeParam>,
     #[serde(rename = "base_weights")]
-    _base_weights: Unused,
+    _base_weights: Option<Numbers>,
     /// Sets of categorical splits; such splits are refused.
     #[serde(rename = "categories")]
-    _categories: Unused,
+    _categories: Option<Numbers>,
     #[serde(rename = "categories_nodes")]
-    _categories_nodes: Unused,
+    _categories_nodes: Option<Numbers>,
     #[serde(rename = "categories_segments")]
-    _categories_segments: Unused,
+    _categories_segments: Option<Numbers>,
     #[serde(rename = "categories_sizes")]
-    _categories_sizes: Unused,
+    _categories_sizes: Option<Numbers>,
     #[serde(rename = "id")]
-    _id: Unused,
+    _id: Option<Scalar>,
     /// Up to version 1.2: how many children of a node are leaves.
     #[serde(rename = "leaf_child_counts")]
-    _leaf_child_counts: Unused,
+    _leaf_child_counts: Option<Numbers>,
     /// For leaves with several outputs; since 3.2.
     #[serde(default)]
     pub(super) leaf_weights: Vec<f32>,
     #[serde(rename = "loss_changes")]
-    _loss_changes: Unused,
+    _loss_changes: Option<Numbers>,
     #[serde(rename = "parents")]
-    _parents: Unused,
+    _parents: Option<Numbers>,
     #[serde(rename = "sum_hessian")]
-    _sum_hessian: Unused,
+    _sum_hessian: Option<Numbers>,
 }
 
 #[derive(Deserialize)]
@@ -380,9 +385,9 @@ pub(super) struct TreeParam {
     #[serde(default = "zero")]
     pub(super) num_deleted: String,
     #[serde(rename = "num_feature")]
-    _num_feature: Unused,
+    _num_feature: Option<String>,
     #[serde(rename = "num_nodes")]
-    _num_nodes: Unused,
+    _num_nodes: Option<String>,
 }
 
 /// `true` in old files, 1 in new ones.

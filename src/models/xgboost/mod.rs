@@ -6,6 +6,7 @@
 //! | `iterations` | how many of the file's iterations run |
 //! | `missing` | which number, besides NaN, stands for a missing factor |
 //! | `tree` | turns nodes into a tree |
+//! | `unread` | what no prediction uses |
 //! | `objective` | turns the sum of the leaves into the output |
 
 mod file;
@@ -15,6 +16,7 @@ mod objective;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod unread;
 
 use file::{File, Nodes};
 use objective::Objective;
@@ -22,6 +24,7 @@ use objective::Objective;
 use super::forest::{Builder, Forest};
 use super::parsed::Parsed;
 use super::{Iterations, Model, ModelError};
+use crate::error::object::Object;
 use crate::messages::InstrumentId;
 
 /// An ensemble that XGBoost trained: `gbtree` or `dart`, one output, as JSON.
@@ -92,27 +95,31 @@ impl XgBoost {
                 "it is UBJSON; save it as JSON, to a file whose name ends in .json",
             ));
         }
-        let file: File = super::load::json(
-            bytes,
-            "up to version 3.0 that is the threshold of a categorical split, which is not supported",
-        )?;
+        let file: File = super::load::json(bytes, |key, _| {
+            match key.contains(".split_conditions[") {
+                true => {
+                    "up to version 3.0 that is the threshold of a categorical split, which is not supported"
+                }
+                false => "expected a number",
+            }
+        })?;
         let doubt = file.doubt()?;
         let learner = file.learner;
-        let param = learner.learner_model_param;
+        let param = learner.0.learner_model_param.0;
         param.one_output()?;
         let inputs = param.features()?;
-        let objective = Objective::parse(&learner.objective.name)?;
-        let names = learner.feature_names;
+        let objective = Objective::parse(&learner.0.objective.name)?;
+        let names = learner.0.feature_names;
         if !names.is_empty() && names.len() != inputs {
             return Err(ModelError(format!(
                 "learner.feature_names has {} names, but num_feature is {inputs}",
                 names.len()
             )));
         }
-        let (model, weights) = learner.gradient_booster.open()?;
+        let (model, weights) = learner.0.gradient_booster.0.open()?;
         model.check()?;
-        let taken = iterations::take(wanted, &learner.attributes, &model)?;
-        let missing = missing::number(learner.attributes.scikit_learn.as_deref())?;
+        let taken = iterations::take(wanted, &learner.0.attributes, &model)?;
+        let missing = missing::number(learner.0.attributes.scikit_learn.as_deref())?;
         let model = Self {
             forest: forest(inputs, &model.trees()[..taken.trees], weights.as_deref())?,
             base: objective.margin(param.base()?)?,
@@ -134,7 +141,7 @@ impl XgBoost {
 #[inline(never)]
 fn forest(
     inputs: usize,
-    trees: &[Nodes],
+    trees: &[Object<Nodes>],
     weights: Option<&[f32]>,
 ) -> Result<Forest<f32, f32>, ModelError> {
     let mut builder = Builder::new(inputs);

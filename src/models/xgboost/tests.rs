@@ -2,7 +2,7 @@
 
 use super::*;
 
-const FILE: &str = r#"{"learner": {
+pub(super) const FILE: &str = r#"{"learner": {
     "feature_names": [],
     "gradient_booster": {
         "name": "gbtree",
@@ -31,12 +31,12 @@ fn run(file: &str, x: [f64; 2]) -> f64 {
     out[0]
 }
 
-fn with(from: &str, to: &str) -> String {
+pub(super) fn with(from: &str, to: &str) -> String {
     assert!(FILE.contains(from), "{from}");
     FILE.replacen(from, to, 1)
 }
 
-fn refusal(file: &str) -> String {
+pub(super) fn refusal(file: &str) -> String {
     XgBoost::parse(file.as_bytes()).unwrap_err().to_string()
 }
 

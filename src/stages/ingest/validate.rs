@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Refusal;
 use crate::abi::EventKind;
-use crate::messages::market::{Depth, IndexPrice, Ticker, Trade};
+use crate::messages::market::{Depth, IndexPrice, MAX_PRICE, MAX_SIZE, Ticker, Trade};
 use crate::messages::{Body, RawHead};
 
 /// The greatest numbers that are accepted. Gateways write a missing value as the greatest
@@ -25,11 +25,9 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        // The supply of the cheapest coins is below 1e18. The values that a 64-bit integer
-        // uses for "no value" are above.
         Self {
-            max_price: 1e12,
-            max_size: 1e18,
+            max_price: MAX_PRICE,
+            max_size: MAX_SIZE,
         }
     }
 }

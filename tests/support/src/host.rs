@@ -107,7 +107,8 @@ pub fn run_for(command: &mut Command, timeout: Duration) -> Output {
 }
 
 impl Output {
-    /// Fails unless it exited with this code; shows what it printed.
+    /// Fails unless it exited with this code; shows what it printed. What a scenario says to
+    /// be missing is skipped, unless nothing may be missing.
     pub fn expect_code(&self, code: i32) {
         assert_eq!(
             self.code,
@@ -116,6 +117,13 @@ impl Output {
             self.stdout,
             self.stderr
         );
+        for missing in self
+            .stdout
+            .lines()
+            .filter_map(|line| line.strip_prefix("SKIP: "))
+        {
+            super::skip(missing);
+        }
     }
 }
 

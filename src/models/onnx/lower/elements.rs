@@ -1,11 +1,12 @@
 //! Element-wise operators, Softmax and Cast.
 
-use super::{Lowering, Made};
+use super::{Lowering, Made, flattens};
 use crate::models::ModelError;
 use crate::models::onnx::kernels::Activation;
 use crate::models::onnx::ops::{Arithmetic, Op, Reach};
 use crate::models::onnx::tensor::{Numbers, Tensor, elem_name};
 use crate::models::onnx::value::{Data, Elem, Labels, Value, broadcast, size, spread};
+use crate::models::parsed::Reading;
 
 /// An exponential takes about as long as this many multiplications.
 pub const CURVE: usize = 8;
@@ -67,7 +68,8 @@ pub fn leaky_relu(node: &mut Lowering<'_, '_>) -> Made {
     activation(node, Activation::LeakyRelu(alpha))
 }
 
-/// Before opset 13 over all dimensions from `axis` on, since then over `axis` only.
+/// Before opset 13 over all dimensions from `axis` on, since then over `axis` only. The standard's
+/// reference does the latter in all opsets.
 pub fn softmax(node: &mut Lowering<'_, '_>) -> Made {
     let value = node.input(0)?.clone();
     let shape = value.shape.clone();
@@ -75,9 +77,13 @@ pub fn softmax(node: &mut Lowering<'_, '_>) -> Made {
     let axis = node.attributes.int("axis")?;
     let axis = node.axis(axis.unwrap_or(if old { 1 } else { -1 }), shape.len())?;
     let outer = shape[..axis].iter().product();
-    let dims = match old {
-        true => [outer, shape[axis..].iter().product(), 1],
-        false => [outer, shape[axis], shape[axis + 1..].iter().product()],
+    let inner: usize = shape[axis + 1..].iter().product();
+    if old && inner > 1 {
+        node.compiler.doubt(format_args!("{}", flattens("Softmax")));
+    }
+    let dims = match old && node.compiler.reading == Reading::Runtime {
+        true => [outer, shape[axis] * inner, 1],
+        false => [outer, shape[axis], inner],
     };
     let from = node.compiler.floats(&value)?;
     let work = value.len().saturating_mul(CURVE);

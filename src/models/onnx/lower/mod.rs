@@ -28,6 +28,9 @@ use super::proto::Node;
 use super::value::Value;
 use crate::models::ModelError;
 
+#[cfg(feature = "tract")]
+pub use elsewhere::{Use, tract_has, tract_use};
+
 /// The versions of the two operator sets.
 #[derive(Debug)]
 pub struct Opsets {
@@ -99,6 +102,26 @@ pub fn no_function(node: &Node<'_>, functions: &[(&str, &str)]) -> Result<(), Mo
     ))
 }
 
+/// The version of a domain's operator set.
+pub fn version(domain: &str, opsets: &Opsets) -> Result<i64, ModelError> {
+    let opset = opsets.of(domain);
+    let (oldest, _) = known(domain);
+    opset.filter(|&version| version >= oldest).ok_or_else(|| {
+        ModelError(format!(
+            "its operator set has version {}; expected {oldest} or later",
+            opset.map_or("none".to_owned(), |version| version.to_string())
+        ))
+    })
+}
+
+/// Why only a check file can tell over which dimensions an operator of before version 13 goes.
+pub fn flattens(op: &str) -> String {
+    format!(
+        "{op} before opset 13 over an axis that is not the last is over all dimensions from it on \
+         in onnxruntime, and over it alone in the standard's reference"
+    )
+}
+
 /// A node that is being lowered.
 pub struct Lowering<'l, 'a> {
     compiler: &'l mut Compiler,
@@ -125,17 +148,10 @@ pub fn lower(
     from: &[Option<Value>],
     wanted: &[bool],
 ) -> Result<Vec<Option<Value>>, ModelError> {
-    let opset = opsets.of(node.domain);
-    let (oldest, _) = known(node.domain);
     let Some(lowering) = operator(node.domain, node.op) else {
         return Err(unsupported(node));
     };
-    let Some(opset) = opset.filter(|&version| version >= oldest) else {
-        return Err(ModelError(format!(
-            "its operator set has version {}; expected {oldest} or later",
-            opset.map_or("none".to_owned(), |version| version.to_string())
-        )));
-    };
+    let opset = version(node.domain, opsets)?;
     if let Some(doubt) = too_new(node, opsets) {
         compiler.doubt(format_args!("{doubt}"));
     }
@@ -263,7 +279,8 @@ fn unsupported(node: &Node<'_>) -> ModelError {
     };
     let hint = match node.op {
         "ZipMap" => "export the model with options={'zipmap': False}",
-        op if elsewhere::tract_has(node.domain, op) => {
+        // Other operators of that set, which tract has not, are usually beside it.
+        op if node.domain != ML && elsewhere::tract_has(node.domain, op) => {
             "choose outputs that do not need it, or build with the feature `tract`"
         }
         _ => "choose outputs that do not need it, or export the model without it",

@@ -76,8 +76,12 @@ pub fn regressor(node: &mut Lowering<'_, '_>) -> Made {
     };
     let transform = transform(node)?;
     let base = node.attributes.floats("base_values")?;
-    let targets = node.attributes.int("n_targets")?.unwrap_or(1);
+    let targets = node.attributes.int("n_targets")?;
     let mut nodes = Nodes::new(node)?;
+    // The standard does not require it; onnxruntime does.
+    let targets = targets.ok_or_else(|| {
+        ModelError::new("attribute n_targets is missing; expected the number of targets")
+    })?;
     // Targets without votes would be constants, so there cannot be more targets than nodes.
     let most = nodes.len();
     let targets = usize::try_from(targets)

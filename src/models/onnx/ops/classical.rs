@@ -3,13 +3,13 @@
 //! Where the ONNX standard is silent, these follow onnxruntime 1.31. If the two disagree, the model
 //! is refused when it is read, or needs a check file that decides.
 
+use crate::models::parsed::Reading;
+
 /// What the rows of a Normalizer are divided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Norm {
-    /// The largest value, not the largest magnitude.
+    /// The largest value in onnxruntime, the largest magnitude in the reference.
     Max,
-    /// The largest magnitude.
-    Magnitude,
     /// The sum of magnitudes.
     L1,
     /// The root of the sum of squares.
@@ -17,31 +17,50 @@ pub enum Norm {
 }
 
 impl Norm {
-    /// Scales a row to norm 1. A row whose norm is 0 stays as it is.
-    pub fn run(self, row: usize, from: &[f32], to: &mut [f32]) {
+    /// Scales rows to norm 1.
+    pub fn run(self, reading: Reading, row: usize, from: &[f32], to: &mut [f32]) {
         for (from, to) in from.chunks(row).zip(to.chunks_mut(row)) {
-            let norm = match self {
-                Norm::Max => from
-                    .iter()
-                    .fold(f32::MIN, |max, &x| if max < x { x } else { max }),
-                // NaN stays, as in NumPy's maximum.
-                Norm::Magnitude => from.iter().fold(0.0, |max: f32, &x| match x.is_nan() {
-                    false if max >= x.abs() || max.is_nan() => max,
-                    _ => x.abs(),
-                }),
-                Norm::L1 => from.iter().fold(0.0, |sum, x| sum + x.abs()),
-                Norm::L2 => from.iter().fold(0.0, |sum, x| sum + x * x),
-            };
-            for (to, &x) in to.iter_mut().zip(from) {
-                *to = match self {
-                    _ if norm == 0.0 => x,
-                    Norm::Max | Norm::Magnitude | Norm::L1 => x / norm,
-                    Norm::L2 => {
-                        let size = (x * x / norm).sqrt();
-                        if x < 0.0 { -size } else { size }
-                    }
-                };
+            match reading {
+                Reading::Runtime => self.as_runtime(from, to),
+                Reading::Reference => self.as_reference(from, to),
             }
+        }
+    }
+
+    /// A row whose norm is 0 stays as it is.
+    fn as_runtime(self, from: &[f32], to: &mut [f32]) {
+        let norm = match self {
+            Norm::Max => from
+                .iter()
+                .fold(f32::MIN, |max, &x| if max < x { x } else { max }),
+            Norm::L1 => from.iter().fold(0.0, |sum, x| sum + x.abs()),
+            Norm::L2 => from.iter().fold(0.0, |sum, x| sum + x * x),
+        };
+        for (to, &x) in to.iter_mut().zip(from) {
+            *to = match self {
+                _ if norm == 0.0 => x,
+                Norm::Max | Norm::L1 => x / norm,
+                Norm::L2 => {
+                    let size = (x * x / norm).sqrt();
+                    if x < 0.0 { -size } else { size }
+                }
+            };
+        }
+    }
+
+    /// NaN stays, as in NumPy's maximum, and no norm is smaller than 1e-30.
+    fn as_reference(self, from: &[f32], to: &mut [f32]) {
+        let norm = match self {
+            Norm::Max => from.iter().fold(0.0, |max: f32, &x| match x.is_nan() {
+                false if max >= x.abs() || max.is_nan() => max,
+                _ => x.abs(),
+            }),
+            Norm::L1 => from.iter().fold(0.0, |sum, x| sum + x.abs()),
+            Norm::L2 => from.iter().fold(0.0, |sum, x| sum + x * x).sqrt(),
+        };
+        let norm = if norm < 1e-30 { 1e-30 } else { norm };
+        for (to, &x) in to.iter_mut().zip(from) {
+            *to = x / norm;
         }
     }
 }

@@ -16,6 +16,7 @@ pub use trees::{Aggregate, Trees, Votes};
 
 use super::kernels::{Activation, Isa, Lanes, flat_mut};
 use super::plan::Sources;
+use crate::models::parsed::Reading;
 
 /// An operation that computes one tensor from others.
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ pub enum Op {
     /// `(x - offset) * scale`; the pairs of both, for one row.
     Scale(Box<[(f32, f32)]>),
     /// Scales rows of this length to norm 1.
-    Normalize(Norm, usize),
+    Normalize(Norm, Reading, usize),
     /// Turns the scores of this many classes into probabilities.
     Transform(Transform, usize),
     /// Computes the scores of two classes from one.
@@ -77,7 +78,9 @@ impl Op {
                     }
                 }
             }
-            Op::Normalize(norm, row) => norm.run(*row, from.get(0), flat_mut(to)),
+            Op::Normalize(norm, reading, row) => {
+                norm.run(*reading, *row, from.get(0), flat_mut(to));
+            }
             Op::Transform(transform, row) => transform.run(*row, from.get(0), flat_mut(to)),
             Op::Pair(pair) => flat_mut(to)[..2].copy_from_slice(&pair.of(from.get(0)[0])),
             Op::Pick(pick) => flat_mut(to)[0] = pick.of(from.get(0)) as f32,

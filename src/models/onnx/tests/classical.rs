@@ -18,6 +18,8 @@ fn classical_operators() {
     near(&scaler(&[1.0, 2.0], &[3.0, 0.5], &[2.0, 8.0]), &[3.0, 3.0]);
     near(&scaler(&[1.0], &[2.0], &[2.0, 8.0]), &[2.0, 14.0]);
     let norm = |norm: &str, x: &[f64]| one(2, "ml.Normalizer", &[("norm", Text(norm))]).run(x);
+    assert!(norm("L2", &[1e20, 0.0])[0].is_nan());
+    assert_eq!(norm("L2", &[1e-30, 0.0]), [f64::from(1e-30f32), 0.0]);
     near(&norm("L1", &[1.0, -3.0]), &[0.25, -0.75]);
     near(&norm("L2", &[3.0, -4.0]), &[0.6, -0.8]);
     near(&norm("MAX", &[-2.0, -4.0]), &[1.0, 2.0]);
@@ -68,7 +70,7 @@ fn classical_operators() {
 }
 
 /// An ensemble with a single leaf, which votes 1.
-pub const LEAF: [(&str, Attribute<'static>); 11] = [
+pub const LEAF: [(&str, Attribute<'static>); 12] = [
     ("nodes_treeids", Ints(&[0])),
     ("nodes_nodeids", Ints(&[0])),
     ("nodes_featureids", Ints(&[0])),
@@ -80,6 +82,7 @@ pub const LEAF: [(&str, Attribute<'static>); 11] = [
     ("target_nodeids", Ints(&[0])),
     ("target_ids", Ints(&[0])),
     ("target_weights", Floats(&[1.0])),
+    ("n_targets", Int(1)),
 ];
 
 /// A tree `x <= 1 ? a : (x > 2 ? b : c)`.
@@ -100,6 +103,7 @@ pub fn tree(votes: &[f32], more: &[(&'static str, Attribute<'static>)]) -> Graph
         ("target_nodeids", Ints(&[1, 3, 4])),
         ("target_ids", Ints(&[0; 3])),
         ("target_weights", Floats(&votes)),
+        ("n_targets", Int(1)),
     ];
     for (name, value) in more {
         attributes.retain(|(known, _)| known != name);
@@ -207,6 +211,9 @@ fn trees_walk_and_are_checked() {
     for (error, expected) in cases {
         assert!(error.contains(expected), "{error} / {expected}");
     }
+    // onnxruntime refuses it, too.
+    let error = one(1, "ml.TreeEnsembleRegressor", &LEAF[..11]).error();
+    assert!(error.contains("n_targets is missing"), "{error}");
     let long = "X".repeat(100_000);
     let modes = ["BRANCH_LEQ", "LEAF", Box::leak(long.into()), "LEAF", "LEAF"];
     let error = tree(&votes, &[("nodes_modes", Texts(Box::leak(modes.into())))]).error();
@@ -325,6 +332,45 @@ fn where_runtimes_differ_there_are_two_readings_and_a_doubt() {
     for x in [[f64::NAN, 1.0], [1.0, f64::NAN]] {
         assert!(magnitude(&x).iter().all(|y| y.is_nan()), "{x:?}");
     }
+    let reference = |kind: &str, x: &[f64]| {
+        let graph = one(2, "ml.Normalizer", &[("norm", Text(kind))]);
+        let (_, doubt) = read(&graph, Reading::Runtime, x);
+        assert_eq!(doubt.contains("Normalizer L2"), kind == "L2", "{doubt}");
+        read(&graph, Reading::Reference, x).0
+    };
+    near(&reference("L1", &[1.0, -3.0]), &[0.25, -0.75]);
+    near(&reference("L2", &[3.0, -4.0]), &[0.6, -0.8]);
+    near(&reference("L1", &[1e-31, 0.0]), &[0.1, 0.0]);
+    near(&reference("L2", &[1e-30, 0.0]), &[1.0, 0.0]);
+    assert_eq!(reference("L2", &[1e20, 1.0]), [0.0, 0.0]);
+    assert!(reference("L1", &[f64::NAN, 1.0])[1].is_nan());
+    let softmax = |axis, opset| {
+        let mut cube = Graph::new(4)
+            .store("to", ints(&[1, 2, 2]))
+            .node("Reshape", &["x", "to"], &["c"], &[])
+            .node("Softmax", &["c"], &["y"], &[("axis", Int(axis))])
+            .output("y");
+        cube.opset = opset;
+        let (runtime, doubt) = read(&cube, Reading::Runtime, &[0.0; 4]);
+        let reference = read(&cube, Reading::Reference, &[0.0; 4]).0;
+        (runtime[0], reference[0], doubt.contains("is not the last"))
+    };
+    assert_eq!(softmax(1, 12), (0.25, 0.5, true));
+    assert_eq!(softmax(0, 12), (0.25, 1.0, true));
+    assert_eq!(softmax(2, 12), (0.5, 0.5, false));
+    assert_eq!(softmax(1, 13), (0.5, 0.5, false));
+    let regressor = |more: &[(&'static str, Attribute<'static>)]| {
+        let coefficients = ("coefficients", Floats(&[1.0, 2.0]));
+        let mut attributes = vec![("targets", Int(2)), coefficients];
+        attributes.extend_from_slice(more);
+        one(1, "ml.LinearRegressor", &attributes).error()
+    };
+    let error = regressor(&[]);
+    assert!(error.contains("without intercepts"), "{error}");
+    let intercepts = ("intercepts", Floats(&[0.0, 0.0]));
+    let softmax = ("post_transform", Text("SOFTMAX"));
+    let error = regressor(&[intercepts, softmax]);
+    assert!(error.contains("does not compute"), "{error}");
     let score = one(
         1,
         "ml.LinearClassifier",

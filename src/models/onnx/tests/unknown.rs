@@ -71,7 +71,11 @@ fn fields_that_nobody_knows_are_refused() {
         assert!(error.contains(&expected), "{message}: {error}");
     }
     let segment = stored(|tensor| tensor.message(3, Message::default().int(1, 0).int(2, 1)));
-    assert!(segment.error().contains("a segment of a larger one"));
+    let error = segment.error();
+    assert!(
+        error.contains("tensor 'c' is a segment of a larger one"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -42,6 +42,7 @@ impl Message {
     }
 }
 
+#[derive(Clone)]
 pub enum Attribute<'a> {
     Int(i64),
     Float(f32),
