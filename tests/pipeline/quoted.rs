@@ -114,7 +114,10 @@ fn names_of_any_length_in_a_file_leave_errors_short() {
     for (text, expected) in [
         (r#"{"weights": [1], "LONG": 0}"#, "expected"),
         (r#"{"weights": ["LONG"]}"#, "expected"),
-        (r#"{"version": [3, 0, 0], "LONG": 0, "learner": {}}"#, "expected"),
+        (
+            r#"{"version": [3, 0, 0], "LONG": 0, "learner": {}}"#,
+            "expected",
+        ),
         ("tree\nversion=LONG\n\nend of trees\n", "expected v"),
         (
             "tree\nversion=v4\nLONG=1\n\nend of trees\n",
