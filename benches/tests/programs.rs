@@ -302,12 +302,8 @@ fn scale() {
 
 #[test]
 fn pace() {
-    for more in [
-        "",
-        "--host polls",
-        "--host inlined --others 2 --pollute 64",
-        "--busy",
-    ] {
+    let hosts = "|--host polls|--host inlined --others 2 --pollute 64|--busy";
+    for more in hosts.split('|') {
         let Some(quick) = quick(PACE, &format!("--duration 20ms {more}")) else {
             return;
         };
