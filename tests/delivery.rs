@@ -2,18 +2,16 @@
 //! not. C++ hosts (`tests/c_abi/`) show what callbacks may do.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use core_affinity::CoreId;
 use signal::abi::HostEvent;
 use signal::telemetry::counters::Counter;
 use signal::{Config, Engine, HealthState, Registry, Signal};
 use support::bomb::{Bomb, FATAL};
 use support::events::{LIMIT, PLACEMENTS, depth};
 use support::feeds::Feeds;
-use support::lanes::{let_lanes_run, may_be_scheduled};
+use support::lanes::{Busy, let_lanes_run, may_be_scheduled};
 use support::models::model;
 
 /// The longest budget that can be configured.
@@ -35,7 +33,7 @@ fn lane_has_a_core() -> bool {
     match cores[..] {
         [mine, _, ..] => core_affinity::set_for_current(mine),
         _ => {
-            println!("SKIP: on a single core nobody waits");
+            support::skip("a second core");
             false
         }
     }
@@ -331,37 +329,6 @@ fn bits(signal: &Signal<'_>) -> (u64, Vec<u64>) {
     (signal.sequence, values.collect())
 }
 
-/// Keeps a core busy until it is dropped, and has lanes run as usual then.
-struct Busy {
-    has_ended: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Busy {
-    fn on(core: CoreId) -> Self {
-        let has_ended = Arc::new(AtomicBool::new(false));
-        let told = has_ended.clone();
-        let thread = std::thread::spawn(move || {
-            core_affinity::set_for_current(core);
-            while !told.load(Ordering::Relaxed) {
-                std::hint::spin_loop();
-            }
-        });
-        Self {
-            has_ended,
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.has_ended.store(true, Ordering::Relaxed);
-        self.thread.take().unwrap().join().unwrap();
-        let_lanes_run(true);
-    }
-}
-
 /// The signals of a lane whose core something else takes, every now and then: the same as of an
 /// `inline` engine, and this thread has made some of them.
 #[test]
@@ -372,7 +339,7 @@ fn a_lane_that_is_away_is_stood_in_for() {
         return;
     }
     if !may_be_scheduled() {
-        println!("SKIP: this process may not change how lanes are scheduled");
+        support::skip("the right to change how lanes are scheduled");
         return;
     }
     let on_data = r#", "deliver": "on_data", "factors": "market", "model": "none""#;

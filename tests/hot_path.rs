@@ -6,12 +6,14 @@
 
 use std::path::Path;
 
+use core_affinity::CoreId;
 use signal::abi::EventKind;
 use signal::config::{Callback, Deliver, Placement, Stage};
 use signal::ffi::signal_stats_t;
 use signal::{Config, Registry};
 use support::feeds::{Feeds, configurations};
 use support::handle::Handle;
+use support::lanes::{Busy, let_lanes_run, may_be_scheduled};
 use support::meters::{Counting, Of, calls_of_process, calls_of_thread, page_faults};
 
 #[global_allocator]
@@ -29,6 +31,8 @@ struct Case {
     /// Whose memory and page faults are counted: the whole process's, except where a thread
     /// outside the path writes files.
     of: Of,
+    /// Whether something else has the lane's core.
+    is_away: bool,
     /// Whether signals are taken in batches instead of callbacks.
     in_batches: bool,
     /// Checks what else the counters must show.
@@ -61,6 +65,7 @@ fn cases(folder: &Path) -> Vec<Case> {
         rounds,
         stride: 1,
         of: Of::Process,
+        is_away: false,
         in_batches: false,
         check: lossless,
     };
@@ -113,6 +118,12 @@ fn cases(folder: &Path) -> Vec<Case> {
     for placement in [Placement::Fused, Placement::Split] {
         cases.push(case("shards", &everything_in_shards, placement, 2_000));
     }
+    cases.extend(away(case(
+        "lane away",
+        &everything,
+        Placement::Fused,
+        2_000,
+    )));
     // The capture's writer may allocate. All stages run on the host's thread, and only that
     // thread is measured.
     let mut captured = case("captured", &smallest, Placement::Inline, 10_000);
@@ -125,6 +136,28 @@ fn cases(folder: &Path) -> Vec<Case> {
     };
     cases.push(captured);
     cases
+}
+
+/// The lane is away, and this thread does its work.
+fn away(mut case: Case) -> Option<Case> {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let [mine, lane, ..] = cores[..] else {
+        support::skip("a second core");
+        return None;
+    };
+    if !may_be_scheduled() {
+        support::skip("the right to change how lanes are scheduled");
+        return None;
+    }
+    core_affinity::set_for_current(mine);
+    case.config.deliver = Deliver::OnData;
+    case.config.cores = Some(vec![lane.id]);
+    case.is_away = true;
+    case.check = |stats| {
+        lossless(stats);
+        assert!(stats.stood_in > 0, "{stats:?}");
+    };
+    Some(case)
 }
 
 /// Checks that each computation reached the callback.
@@ -155,6 +188,12 @@ fn run(case: &Case) -> i64 {
     let handle = make(&case.config, &Registry::default());
     let mut feeds = Feeds::new();
     let about = format!("{}, {}", case.name, case.config.placement);
+    let away = case.is_away.then(|| {
+        let lane = case.config.cores.as_ref().unwrap()[0];
+        let busy = Busy::on(CoreId { id: lane });
+        let_lanes_run(false);
+        busy
+    });
     // More than once around all rings.
     let warm = case.rounds.min(10_000);
     handle.feed(&mut feeds, 0, warm, case.stride);
@@ -163,6 +202,7 @@ fn run(case: &Case) -> i64 {
         handle.feed(&mut feeds, warm, case.rounds, case.stride);
     });
     assert_eq!(counted, (0, 0), "{about}: allocations, page faults");
+    drop(away);
     let (received, stats) = (handle.received(), handle.stats());
     assert!(received > before.0, "{about}");
     let events = |stats: &signal_stats_t| {

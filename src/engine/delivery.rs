@@ -7,16 +7,14 @@
 //! event in time, this thread does the lane's work.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Poller;
+use super::stand_in::{Attempt, HostStandIn};
 use crate::abi::EventKind;
-use crate::config::{Config, Deliver};
+use crate::config::Config;
 use crate::os::clock::Clock;
 use crate::pipeline::idle::Idle;
-use crate::pipeline::overload::EgressOverload;
 use crate::pipeline::plan::Plan;
-use crate::pipeline::stand_in::StandIn;
 use crate::report::Monitor;
 use crate::telemetry::counters::Counter;
 
@@ -28,24 +26,8 @@ use crate::telemetry::counters::Counter;
 const FIRST_LOOK_NS: u64 = 500;
 /// Polls of the ring per look at the clock, which costs as much as several polls.
 const TURNS_PER_STAMP: u32 = 8;
-/// After a stand-in that was longer than the budget, so many events are left to the lane: with a
-/// slow model, it is there to keep this thread from that.
-const LEFT_TO_LANE: u64 = 100;
 /// More signals than any event leads to: their number is not known.
 const UNKNOWN: u64 = u64::MAX;
-
-/// Whether the host's thread does the work of a lane that is away. `cores` is how many this
-/// process may use.
-///
-/// Only one lane with all stages: between lanes an event's order would be lost. A lane that waits
-/// for room in the ring to the host cannot be stood in for by the thread that makes that room.
-pub(super) fn host_stands_in(config: &Config, plan: &Plan, cores: usize) -> bool {
-    config.deliver == Deliver::OnData
-        && (1..config.deliver_budget_us).contains(&config.stand_in_us)
-        && config.overload.egress != EgressOverload::Block
-        && cores > 1
-        && matches!(&plan.lanes[..], [lane] if lane.idle == Idle::Spin)
-}
 
 /// When and how long an engine's host waits in `on_data`.
 pub(crate) struct Delivery {
@@ -56,13 +38,11 @@ pub(crate) struct Delivery {
     /// Longest wait of the host's thread, ticks.
     budget: u64,
     first_look: u64,
-    /// The lane's work, if this thread may do it.
-    stand_in: Option<Arc<dyn StandIn>>,
+    /// If this thread may do the lane's work.
+    pub(super) stand_in: Option<Arc<HostStandIn>>,
     /// How long a lane may take to begin an event, ticks.
     stand_in_after: u64,
     stand_in_us: u64,
-    /// Number of the last event that is left to the lane whatever happens.
-    left_to_lane: AtomicU64,
     /// Signals that an event of each kind leads to; 0 if there is no wait.
     signals: [u64; EventKind::ALL.len()],
 }
@@ -76,7 +56,7 @@ impl Delivery {
         per_vector: usize,
         clock: &Clock,
         monitor: Arc<Monitor>,
-        stand_in: Option<Arc<dyn StandIn>>,
+        stand_in: Option<Arc<HostStandIn>>,
     ) -> Self {
         let mut signals = [0; EventKind::ALL.len()];
         // With `inline`, the signals are there already. A lane that sleeps answers later than
@@ -98,12 +78,8 @@ impl Delivery {
             budget_us: config.deliver_budget_us,
             budget: clock.ticks(config.deliver_budget_us * 1000),
             first_look: clock.ticks(FIRST_LOOK_NS * plan.lanes.len().max(1) as u64),
-            stand_in_after: match stand_in {
-                Some(_) => clock.ticks(config.stand_in_us * 1000),
-                None => u64::MAX,
-            },
+            stand_in_after: clock.ticks(config.stand_in_us * 1000),
             stand_in_us: config.stand_in_us,
-            left_to_lane: AtomicU64::new(0),
             stand_in,
             signals,
         }
@@ -127,9 +103,9 @@ impl Delivery {
     /// When this thread does the lane's work first, ticks after the event.
     #[inline]
     fn stands_in_after(&self, sequence: u64) -> u64 {
-        match sequence > self.left_to_lane.load(Ordering::Relaxed) {
-            true => self.stand_in_after,
-            false => u64::MAX,
+        match &self.stand_in {
+            Some(host) if host.may(sequence) => self.stand_in_after,
+            _ => u64::MAX,
         }
     }
 
@@ -212,23 +188,17 @@ impl Wait<'_> {
     #[cold]
     fn stand_in(&mut self, poller: &Poller) {
         let delivery = self.delivery;
-        let Some(lane) = &delivery.stand_in else {
+        let Some(host) = &delivery.stand_in else {
             return;
         };
-        let began = delivery.clock.now();
-        let handled = lane.stand_in(&delivery.monitor.control) as u64;
-        poller.counters.add(Counter::StoodIn, handled);
-        let now = delivery.clock.now();
-        let waited = now.wrapping_sub(self.started);
-        if handled == 0 {
-            self.stand_in = waited.saturating_add(delivery.stand_in_after);
-        } else if now.wrapping_sub(began) <= delivery.budget {
+        let control = &delivery.monitor.control;
+        let attempt = host.handle_one(self.sequence, control, &poller.counters);
+        let waited = delivery.clock.now().wrapping_sub(self.started);
+        match attempt {
+            Attempt::Nothing => self.stand_in = waited.saturating_add(delivery.stand_in_after),
             // There may be more messages before this event's, and it may lead to no signal.
-            (self.stand_in, self.look) = (waited, waited);
-        } else {
-            self.stand_in = u64::MAX;
-            let last = self.sequence.saturating_add(LEFT_TO_LANE);
-            delivery.left_to_lane.store(last, Ordering::Relaxed);
+            Attempt::Handled => (self.stand_in, self.look) = (waited, waited),
+            Attempt::Slow => self.stand_in = u64::MAX,
         }
     }
 

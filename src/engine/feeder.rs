@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytemuck::Zeroable;
 
+use super::stand_in::{Attempt, HostStandIn};
 use crate::abi::HostEvent;
 use crate::messages::{Marker, wire};
 use crate::os::clock::Clock;
@@ -14,7 +15,6 @@ use crate::pipeline::control::Control;
 use crate::pipeline::lane;
 use crate::pipeline::overload::{IngestOverload, Overload};
 use crate::pipeline::rehearsal::Looks;
-use crate::pipeline::stand_in::StandIn;
 use crate::pipeline::work::{BATCH, Turn};
 use crate::sync::ring::Sender;
 use crate::telemetry::counters::{Counter, Counters};
@@ -34,8 +34,8 @@ pub struct Feeder {
     pub(super) unread_counted: bool,
     pub(super) markers: Markers,
     pub(super) inline: Option<Box<dyn Turn>>,
-    /// The work of a lane that this thread may stand in for.
-    pub(super) stand_in: Option<Arc<dyn StandIn>>,
+    /// If this thread may do the lane's work.
+    pub(super) stand_in: Option<Arc<HostStandIn>>,
     /// If this thread runs the stages and keeps them warm.
     pub(super) looks: Option<Looks>,
 }
@@ -145,11 +145,10 @@ impl Feeder {
     #[cold]
     fn no_room(&mut self, event: &HostEvent<'_>, arrival: u64) -> bool {
         let (levels, sequence) = (self.levels, self.sequence);
-        if let Some(lane) = &self.stand_in {
-            let handled = lane.stand_in(&self.control);
-            self.counters.add(Counter::StoodIn, handled as u64);
+        if let Some(host) = self.stand_in.as_ref().filter(|host| host.may(sequence)) {
+            let attempt = host.handle_one(sequence, &self.control, &self.counters);
             let carry = |words: &mut [u64]| wire::carry(event, levels, sequence, arrival, words);
-            if handled > 0 && self.sender.try_send(carry).is_ok() {
+            if attempt != Attempt::Nothing && self.sender.try_send(carry).is_ok() {
                 return true;
             }
         }

@@ -12,6 +12,7 @@
 //! | `instruments` | what instruments are |
 //! | `batch` | signals that the host reads in place |
 //! | `delivery` | how long the host waits for signals in `on_data` |
+//! | `stand_in` | the host's thread as it does the work of a lane that is away |
 
 use std::borrow::Cow;
 use std::fmt;
@@ -37,6 +38,7 @@ mod outputs;
 mod places;
 mod poller;
 mod runtime;
+mod stand_in;
 mod start;
 
 pub(crate) use delivery::Wait;

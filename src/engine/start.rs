@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use super::Engine;
 use super::blueprint::Blueprint;
-use super::delivery::{self, Delivery};
+use super::delivery::Delivery;
 use super::feeder::{Feeder, Markers};
 use super::outputs::Outputs;
 use super::places::Places;
 use super::poller::Poller;
 use super::runtime::{Running, Runtime};
+use super::stand_in::{self, HostStandIn};
 use crate::config::{Config, Deliver};
 use crate::error::Error;
 use crate::messages::Names;
@@ -126,7 +127,7 @@ impl Engine {
                 unread_counted: false,
                 markers: Markers::new(pipeline.ways),
                 inline,
-                stand_in: pipeline.stand_in,
+                stand_in: runtime.delivery.stand_in.clone(),
                 looks,
             },
             poller: Poller {
@@ -196,7 +197,7 @@ impl Supervision {
     fn setting<'a>(&'a self, config: &Config, plan: &'a Plan, cores: usize) -> Setting<'a> {
         Setting {
             plan,
-            host_stands_in: delivery::host_stands_in(config, plan, cores),
+            host_stands_in: stand_in::host_stands_in(config, plan, cores),
             rings: ring_plan(config),
             clock: &self.clock,
             control: &self.control,
@@ -255,6 +256,10 @@ fn runtime(
     });
     let watch = places.claims.watch();
     monitor.watched.claims(watch, clock.clone());
+    let stand_in = pipeline.stand_in.take().map(|lane| {
+        let budget = clock.ticks(config.deliver_budget_us * 1000);
+        shared(|| HostStandIn::new(lane, clock, budget))
+    });
     let delivery = Delivery::new(
         config,
         &plan,
@@ -262,7 +267,7 @@ fn runtime(
         blueprint.callbacks(),
         clock,
         monitor.clone(),
-        pipeline.stand_in.clone(),
+        stand_in,
     );
     let about = about(blueprint, &plan, &delivery, clock);
     let lanes = plan.lanes.iter().filter_map(|lane| lane.core);

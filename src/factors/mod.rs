@@ -2,7 +2,8 @@
 //!
 //! A factor set is one type that implements [`FactorSet`]: the state of one
 //! instrument. It needs no threads, no locks and no unsafe code; the engine
-//! makes one value for each instrument and calls it on one lane.
+//! makes one value for each instrument and calls it on one thread at a time: its
+//! lane or, where that is away, the host's. Keep nothing in thread-local storage.
 //!
 //! | file | set |
 //! |---|---|

@@ -19,7 +19,6 @@
 
 use std::ffi::c_void;
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -41,7 +40,10 @@ static PROCESS: AtomicU32 = AtomicU32::new(0);
 /// Whether a thread looks.
 static IS_WATCHED: AtomicBool = AtomicBool::new(false);
 /// Where that thread sleeps.
-static PARKER: OnceLock<Parker> = OnceLock::new();
+static PARKER: Parker = {
+    static WORD: AtomicU32 = AtomicU32::new(0);
+    Parker::over(&WORD)
+};
 /// Whether a handle has ended since that thread last woke.
 static HAS_NEWS: AtomicBool = AtomicBool::new(false);
 
@@ -58,9 +60,7 @@ pub(super) fn handle_has_ended() {
         return;
     }
     HAS_NEWS.store(true, Ordering::Relaxed);
-    if let Some(parker) = PARKER.get() {
-        parker.unparker().unpark();
-    }
+    PARKER.unparker().unpark();
 }
 
 /// Called in the child of a fork.
@@ -86,10 +86,9 @@ fn watch() {
     if !memory::allocator_gives_some() {
         return not_watched(&"there is no memory");
     }
-    let parker = PARKER.get_or_init(Parker::new);
     let aside = handle_table::aside().unwrap_or_default();
     let wanted = Wanted::aside("signal-watch", "the watching thread", aside);
-    if let Err(why) = threads::spawn(wanted, || look(parker)) {
+    if let Err(why) = threads::spawn(wanted, look) {
         not_watched(&why);
     }
 }
@@ -105,11 +104,11 @@ fn not_watched(why: &dyn fmt::Display) {
     }
 }
 
-fn look(parker: &Parker) {
+fn look() {
     let mut had_ended = false;
     loop {
         // A park is no call that a sandbox refuses where it refuses to sleep.
-        parker.park_timeout(INTERVAL);
+        PARKER.park_timeout(INTERVAL);
         // Where a handle has just ended, a thread of the host's was there: less than the interval
         // has passed.
         let has_ended = !HAS_NEWS.swap(false, Ordering::Relaxed) && roster::host_has_ended();

@@ -136,6 +136,7 @@ impl Inside {
                 let ends = unsafe { (&mut *handle.feeder.get(), &mut *handle.poller.get()) };
                 handle.runtime.end(ends.0, ends.1);
             });
+            departure::handle_has_ended();
             slot.state.store(BURIED, Ordering::Release);
             return;
         }

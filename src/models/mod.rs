@@ -43,8 +43,9 @@ pub use onnx::Onnx;
 pub use test0000::Test0000;
 pub use xgboost::XgBoost;
 
-/// A model. It runs on one lane and may keep state, but must not allocate, lock, log or wait in
-/// [`run`](Self::run). With several shards there is one model per shard, which sees only the factor
+/// A model. It runs on one thread at a time, its lane or, where that is away, the host's thread: it
+/// must keep nothing in thread-local storage. It may keep state, but must not allocate, lock, log or
+/// wait in [`run`](Self::run). With several shards there is one model per shard, which sees only the factor
 /// vectors of its shard's instruments.
 ///
 /// A model without state, the sum of its factors:

@@ -205,6 +205,9 @@ impl Turn {
         }
         if let Some(state) = &mut self.state {
             self.unknown = state.open().err();
+            if self.unknown.is_none() {
+                standing::say_what_was_removed();
+            }
         }
         if let Some(file) = self.file() {
             lock_out_others(file);

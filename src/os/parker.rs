@@ -3,6 +3,7 @@
 //! The standard library's `park_timeout` sleeps until a point in time, and reads the current time
 //! in a way that may be forbidden: see [`super::time`]. This one gives the kernel a duration.
 
+use std::ops::Deref;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,20 +15,46 @@ const ASLEEP_OR_BUSY: u32 = 0;
 const WOKEN: u32 = 1;
 
 /// The sleeping side.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Parker {
-    word: Arc<AtomicU32>,
+    word: Word,
 }
 
 /// The waking side.
 #[derive(Clone, Debug)]
 pub(crate) struct Unparker {
-    word: Arc<AtomicU32>,
+    word: Word,
+}
+
+#[derive(Clone, Debug)]
+enum Word {
+    Shared(Arc<AtomicU32>),
+    Static(&'static AtomicU32),
+}
+
+impl Deref for Word {
+    type Target = AtomicU32;
+
+    fn deref(&self) -> &AtomicU32 {
+        match self {
+            Self::Shared(word) => word,
+            Self::Static(word) => word,
+        }
+    }
 }
 
 impl Parker {
     pub(crate) fn new() -> Self {
-        Self::default()
+        Self {
+            word: Word::Shared(Arc::default()),
+        }
+    }
+
+    /// Over a word that is 0 at first, for a static: nothing is made when it is first used.
+    pub(crate) const fn over(word: &'static AtomicU32) -> Self {
+        Self {
+            word: Word::Static(word),
+        }
     }
 
     pub(crate) fn unparker(&self) -> Unparker {

@@ -3,8 +3,8 @@
 //! A lane that spins may be taken off its core: something else runs there. While the host waits
 //! for the signals of its event, its own thread then does the lane's work, in the same order and
 //! with the same state. So the work of such a lane belongs to one thread at a time. The lane takes
-//! it for each batch of messages and gives it back. A lane that is away between two messages
-//! delays nothing; one that was taken off its core in the middle of a message still does.
+//! it for each batch of messages and gives it back. A lane that is away between two batches delays
+//! nothing; one that was taken off its core within a batch still does.
 //!
 //! To find a message, the lane only looks at the ring's cursor, which needs no lock. So between
 //! two messages it has its work for about one part in a hundred of the time.

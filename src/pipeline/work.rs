@@ -23,7 +23,8 @@ const LOOKS_PER_PREFETCH: u32 = 2;
 
 /// A lane's work, whichever stages it has.
 pub(crate) trait Turn: Send {
-    /// Warms what is cold. Called on the thread that will run the work.
+    /// Warms what is cold. Called on the thread that will run the work, but for messages that the
+    /// host's thread handles in its place.
     fn prime(&mut self);
     /// Handles at most so many messages and publishes what waits for room. Returns the number
     /// of messages handled.
@@ -94,8 +95,8 @@ impl<W: Wire, A: Accept<W>, I: Inlet> Work<W, A, I> {
         self
     }
 
-    /// What the work itself does when it finds no message; the thread that has it waits. Returns whether there is now a spare message
-    /// to rehearse.
+    /// What to do when there is no message. Returns whether there is now a spare message to
+    /// rehearse.
     #[inline]
     fn idle(&mut self) -> bool {
         // Not each time: that would often take away a line that is being written.

@@ -37,7 +37,7 @@ mod tests {
     use std::os::fd::AsRawFd;
     use std::path::Path;
 
-    use super::super::{Output, read};
+    use super::super::{Output, Recorded, Stop, check_output, read, with_cause};
 
     /// Of the kernel's fcntl.h.
     const F_SETSIG: libc::c_int = 10;
@@ -49,15 +49,23 @@ mod tests {
 
     type Open = fn(&Path) -> Result<(), String>;
 
-    /// Calls `each` with ways to open a file, and the lease that is in their way.
-    fn each_way(each: impl Fn(Open, &Path, &File, libc::c_int)) {
+    /// Calls `each` with ways to open a file, and the lease that is in their way: side by side,
+    /// since each may wait.
+    fn each_way(each: impl Fn(Open, &Path, &File, libc::c_int) + Sync) {
         let written: Open = |path| Output::open(path).map(drop);
         let readable: Open = |path| read(path, 10).map(drop);
-        for (open, kind) in [
+        let recorded: Open = |path| {
+            let opened = Recorded::open(path, Stop::default()).map(drop);
+            opened.map_err(|error| with_cause(path, &error))
+        };
+        let ways = [
             (written, libc::F_RDLCK),
             (written, libc::F_WRLCK),
+            (check_output as Open, libc::F_RDLCK),
             (readable, libc::F_WRLCK),
-        ] {
+            (recorded, libc::F_WRLCK),
+        ];
+        let one = |(open, kind): (Open, libc::c_int)| {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("file");
             std::fs::write(&path, "text").unwrap();
@@ -69,7 +77,13 @@ mod tests {
                 return;
             }
             each(open, &path, &holder, kind);
-        }
+        };
+        std::thread::scope(|scope| {
+            for way in ways {
+                let one = &one;
+                scope.spawn(move || one(way));
+            }
+        });
     }
 
     #[test]

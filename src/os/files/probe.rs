@@ -4,6 +4,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::lease;
 use super::open::{about, may_make_in, name_of_kind, open};
 use super::output::{TAKEN, is_taken, never_waits, not_opened, refused, wrong};
 
@@ -50,7 +51,7 @@ fn check_file(path: &Path, may: impl Fn(&libc::stat64) -> bool) -> Result<(), St
         Ok(about) => match name_of_kind(about.st_mode) {
             Some(_) if may(&about) => return Ok(()),
             Some(kind) => return Err(refused(path, kind)),
-            None => open(path, libc::O_WRONLY | libc::O_NONBLOCK, 0),
+            None => lease::wait(|| open(path, libc::O_WRONLY | libc::O_NONBLOCK, 0)),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => {
             // The folder of a bare name is the working directory.

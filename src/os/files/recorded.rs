@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::lease;
 use super::open::{about, name_of_kind, open};
 use super::stop::{Stop, glance};
 
@@ -17,8 +18,12 @@ pub(crate) struct Recorded {
 
 impl Recorded {
     pub(crate) fn open(path: &Path, stop: Stop) -> io::Result<Self> {
-        let file = open(path, libc::O_RDONLY, 0)?;
-        let may_wait = name_of_kind(about(&file)?.st_mode).is_some();
+        let kind = open(path, libc::O_PATH, 0).and_then(|file| about(&file))?;
+        let may_wait = name_of_kind(kind.st_mode).is_some();
+        let file = match may_wait {
+            true => open(path, libc::O_RDONLY, 0)?,
+            false => lease::wait(|| open(path, libc::O_RDONLY | libc::O_NONBLOCK, 0))?,
+        };
         Ok(Self {
             file: file.into(),
             may_wait,

@@ -1,6 +1,11 @@
 //! The threads of lanes in this process, as the kernel sees them.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use core_affinity::CoreId;
 
 /// Whether this process may have the kernel run threads less and then as before: the second
 /// needs `CAP_SYS_NICE` or `RLIMIT_NICE`.
@@ -25,6 +30,40 @@ pub fn let_lanes_run(as_usual: bool) {
             let id = task.file_name().to_str().unwrap().parse().unwrap();
             assert!(set_policy(id, as_usual));
         }
+    }
+}
+
+/// Keeps a core busy until it is dropped, and has lanes run as usual then.
+pub struct Busy {
+    has_ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Busy {
+    /// Begins.
+    pub fn on(core: CoreId) -> Self {
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let told = has_ended.clone();
+        let thread = std::thread::spawn(move || {
+            core_affinity::set_for_current(core);
+            while !told.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
+        Self {
+            has_ended,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        let_lanes_run(true);
     }
 }
 
