@@ -8,22 +8,36 @@
  * signal (configuration key "trigger"). docs/configuration.md has all keys, and
  * ARCHITECTURE.md a glossary.
  *
- * Threads. Only one thread at a time may use these functions on one handle:
- * signal_on_data, signal_poll_callbacks, signal_poll_batch, signal_register_callback,
- * signal_latency, signal_current_model, signal_current_sequence,
+ * Words. Inline: there is no lane, and signal_on_data runs all stages on the host's
+ * thread. That is so with "placement": "inline", and with "auto" and "deliver": "on_data"
+ * where no lane can have a core to itself. Shard: a copy of the factor and model lanes,
+ * for part of the instruments. Hop: one timed part of the way, such as a ring or a stage.
+ * Inlined poll: signal_poll, at the end of this file. Conflated: replaced by a newer
+ * signal of its instrument. Quarantine: a model, or the factor sets of an instrument, that
+ * panicked and is not run again. Stand in: signal_on_data does a lane's work. Heartbeat: a
+ * counter that a lane raises while it works.
+ *
+ * Threads. Only one thread at a time may use these functions on one handle, the
+ * "one-thread functions": signal_on_data, signal_poll_callbacks, signal_poll_batch,
+ * signal_register_callback, signal_latency, signal_current_model, signal_current_sequence,
  * signal_current_instrument, signal_batch_instrument and signal_destroy. Between two calls
  * the handle may move to another thread; the first call there costs some microseconds more
  * (2 ms if a sandbox has forbidden membarrier since the handle was made). After 64 moves,
- * every call costs a locked instruction. If two such calls overlap, from two threads or
- * because a signal handler interrupts the first, the second is refused and counted in
- * refused_concurrent. Every other function may be called from any thread at any time.
+ * every call costs a locked instruction. The count belongs to the handle's place in the
+ * library's table: the moves of a destroyed handle in the same place count too.
+ * signal_create prefers places without that cost. If two calls of one-thread functions
+ * overlap, from two threads or because a signal handler interrupts the first, the second
+ * is refused and counted in refused_concurrent. Every other function may be called from
+ * any thread at any time.
  *
  * Callbacks run on the host's thread only: inside signal_poll_callbacks and, where the
  * configuration has "deliver": "on_data", inside signal_on_data. A callback may call
  * every function of the library. It may throw a C++ exception, call pthread_exit or be
  * cancelled. It must not be left by longjmp: the library would then consider the
  * callback as running for ever. No other call on a handle may be left by longjmp either,
- * for example from a SIGBUS handler: the handle would refuse every later call.
+ * for example from a SIGBUS handler. After a one-thread function was left so, every later
+ * one is refused. After another function was left so, signal_destroy waits 1 s and does not
+ * free the handle's memory.
  *
  * Handles are numbers, not pointers. Every function refuses an invalid handle: null,
  * already destroyed, made before a fork, or never returned by this library. It then
@@ -44,26 +58,28 @@
  * no trap. Callbacks, and the code after each call, find the host's own settings. The
  * library's threads use the default settings.
  *
- * Thread cancellation (pthread_cancel). Inside the library, a cancelled thread ends only
- * here: in signal_create, on entry or instead of returning null; and in signal_latency,
- * signal_health, signal_lanes, signal_rings and signal_stamp_ns, just before they return.
- * So destructors may call signal_destroy. Callbacks have their own cancellation points. A
- * thread with asynchronous cancellation must not call the library.
+ * Thread cancellation (pthread_cancel). A cancelled thread ends inside the library only in
+ * these places: in signal_create, on entry or instead of returning null; and in
+ * signal_latency, signal_health, signal_lanes, signal_rings and signal_stamp_ns, just
+ * before they return. signal_destroy is not a cancellation point, so destructors may call
+ * it. Callbacks have their own cancellation points. A thread with asynchronous cancellation
+ * must not call the library.
  *
- * Signal handlers may call signal_health, which neither waits nor allocates. It changes
- * what signal_last_error says to the interrupted thread. From a signal handler call no
- * other function. If a handler interrupts a call on a handle and calls one of the
- * one-thread functions above on the same handle, that call is refused; a refusal neither
- * waits nor allocates.
+ * Signal handlers. From a handler call only signal_health, which neither waits nor
+ * allocates. It changes what signal_last_error says to the interrupted thread. If a handler
+ * calls a one-thread function on the handle whose call it interrupted, that call is
+ * refused, without waiting or allocating.
  *
  * Constructors. Static constructors, which run inside dlopen, may make, use and destroy a
  * handle.
  *
- * Stacks. A thread that calls the library needs at least 32 KiB of stack. signal_create
- * takes up to 16 KiB of them, every other function up to 12 KiB: the host's own frames,
- * those of its signal handlers and its thread-local storage come on top. Where factor
- * sets and models run on the host's thread (`placement` `inline`; with `deliver`
- * `on_data` also `stand_in_us`), that thread needs their stack as well.
+ * Stacks. A thread that calls the library needs a stack of at least 32 KiB. Of these,
+ * signal_create uses up to 16 KiB and every other function up to 12 KiB. If your own
+ * frames, signal handlers and thread-local storage need more than the rest, make the stack
+ * larger. Factor sets and models of your own need their stack as well on a thread that runs
+ * them. signal_create runs every model on the calling thread, in every placement.
+ * signal_on_data and the polls run factor sets and models where stages run inline, and
+ * signal_on_data where it stands in for a lane (key "stand_in_us").
  *
  * TSC. Where reading the TSC is forbidden (PR_SET_TSC) on the thread that calls
  * signal_create, the handle reads the time by system calls, which take some 100 ns more
@@ -73,13 +89,13 @@
  * Once signal_health has found that a thread may read the TSC, it does not ask again: do
  * not forbid it on that thread later.
  *
- * Stderr. The library checks descriptor 2 when it is loaded. If it is a terminal, a pipe,
- * a local socket or a file opened for writing only, the library writes lines to it as long
- * as it stays the same file. Otherwise it writes nothing: the number may by then belong to
- * the host's data. One exception: a file put there later gets lines if the host has it
- * open under another descriptor too, as after dup2(log, 1); dup2(log, 2). So redirect
- * stderr before loading the library. A line never blocks; signal_lost_lines counts the
- * lines that could not be written.
+ * Stderr. The library writes lines to descriptor 2 only if, when the library was loaded, it
+ * was a terminal or another character device, a pipe, a local socket or a write-only file,
+ * and only while it is still that file. Any other file there may be the host's data. There
+ * is one exception: a log that the host put there later and also has open under another
+ * descriptor, as after dup2(log, 1); dup2(log, 2). To be safe, redirect stderr before
+ * loading the library. A line never blocks; signal_lost_lines counts the lines that could
+ * not be written.
  *
  * Files. The library never opens a file as descriptor 0, 1 or 2. Its descriptors are
  * close-on-exec, and are closed in the child of a fork. If the host closes them, as
@@ -266,26 +282,28 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 /*
  `signal_health`: nothing is wrong.
 
- The numbers of `SIGNAL_HEALTH_` do not rank the states. From best to worst the
+ The numbers of `SIGNAL_HEALTH_*` do not rank the states. From best to worst the
  states are `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`,
  `FAILED`.
  */
 #define SIGNAL_HEALTH_OK 0
 
 /*
- A model, or a factor set's state for an instrument, is in quarantine after a panic.
+ A model, or the factor sets of an instrument, is in quarantine after a panic. This state
+ lasts until the handle is destroyed.
  */
 #define SIGNAL_HEALTH_QUARANTINED 1
 
 /*
- At least `health.silent_events` events have come in since the host last received a
- signal.
+ At least `health.silent_events` events have come in since the last `signal_health` that
+ saw a new delivery.
  */
 #define SIGNAL_HEALTH_SILENT 2
 
 /*
- Events or signals were dropped or conflated since the last call, or lanes waited for
- room since then, or signals are waiting for room now.
+ Since the last call events, messages between lanes or signals were dropped or conflated,
+ lanes that share the models skipped factor vectors, or lanes waited for room; or signals
+ are waiting for room now.
  */
 #define SIGNAL_HEALTH_OVERLOADED 3
 
@@ -304,9 +322,11 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 
  - at least `health.refused_percent` of the events since the last call were refused (not
    counting `refused_not_an_asset`, `refused_quarantined` and `refused_failed`),
- - at least 10 events since the last call, and a tenth of those answered, were
-   `deliver_late`, or were `stood_in`,
+ - since the last call, `deliver_late` grew by at least 10 and by a tenth of what
+   `answered` grew, or `stood_in` by at least 10 and by a tenth of what `answered` and
+   `updates` grew together,
  - the latency report has ended, or events are missing from the capture,
+ - the thread that writes one of these files was ended from outside, as by a sandbox,
  - someone has deleted or cut one of these files while it was written, or
  - a claim on a core is lost.
 
@@ -341,7 +361,7 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_NO_CORE UINT64_MAX
 
 /*
- In place of a model's index: the values are those of several models.
+ In place of a model's index: the signal has the values of all models.
  */
 #define SIGNAL_ALL_MODELS -10
 
@@ -396,7 +416,7 @@ typedef struct {
    */
   const char *exchange;
   /*
-   Its type, one of `SIGNAL_INSTRUMENT_` or the host's other number.
+   Its type, one of `SIGNAL_INSTRUMENT_*` or the host's other number.
    */
   int instrument_type;
 } signal_instrument_t;
@@ -407,17 +427,19 @@ typedef struct {
  */
 typedef struct {
   /*
-   Number of signals published to the host. Another thread writes it.
+   Points to the number of signals published to the host. Another thread writes that
+   number.
    */
   const uint64_t *published;
   /*
-   Number of signals that the host has taken. The host's own thread writes it. The 8
-   bytes after it are those that `next` points to; `signal_poll` relies on that.
+   Points to the number of signals that the host has taken. The host's own thread
+   writes it. The 8 bytes behind that number are what `next` points to; `signal_poll`
+   relies on that.
    */
   const uint64_t *taken;
   /*
-   Address of the next signal, for a prefetch only: do not read what it points to.
-   The host's own thread writes it.
+   Points to the address of the next signal's slot. The host's own thread writes that
+   address. Prefetch it; never read through it.
    */
   const void *const *next;
 } signal_egress_t;
@@ -455,7 +477,7 @@ typedef struct {
   int count;
   /*
    Index of the model that made the values; `SIGNAL_ALL_MODELS` if they are those of
-   several models.
+   all models.
    */
   int model;
 } signal_result_t;
@@ -465,14 +487,14 @@ typedef struct {
  library has more fields than fit into `size`, it writes only those that fit. If it has
  fewer, it writes those and sets `size` to their length.
 
- Each event of a known type is counted in exactly one of `refused_bad_*`,
- `refused_too_many_instruments`, `refused_not_an_asset`, `refused_failed`,
- `refused_quarantined`, `dropped_ingest_*`, `dropped_stage_stopped`, `updates`,
- `answered` and `in_flight`. An event may become several messages between lanes; its last
- message decides where it is counted. Each signal is counted in exactly one of `delivered`,
- `conflated_egress`, `dropped_egress_*` and `queued`. A lane counts a signal just
- after it publishes it, so `delivered` can be ahead of `signals` for a moment. Once
- `in_flight` is 0, everything is counted and visible.
+ Each event of a known type is in `in_flight` until it ends, and then in exactly one of
+ `refused_bad_*`, `refused_too_many_instruments`, `refused_not_an_asset`,
+ `refused_failed`, `refused_quarantined`, `dropped_ingest_*`, `dropped_stage_stopped`,
+ `updates` and `answered`. An event may become several messages between lanes; one of
+ them, the last, ends the event and decides where it is counted. Each signal is counted
+ in exactly one of `delivered`, `conflated_egress`, `dropped_egress_*` and `queued`. A
+ lane counts a signal just after it publishes it, so `delivered` can be ahead of
+ `signals` for a moment. Once `in_flight` is 0, everything is counted and visible.
  */
 typedef struct {
   /*
@@ -517,7 +539,7 @@ typedef struct {
    */
   uint64_t refused_bad_size;
   /*
-   Events of instruments in excess of `instruments.max`.
+   Events of instruments beyond `instruments.max`.
    */
   uint64_t refused_too_many_instruments;
   /*
@@ -568,7 +590,9 @@ typedef struct {
    */
   uint64_t ring_waits;
   /*
-   Events, and copies of index prices, that are still being processed.
+   Events that have not ended, plus copies of index prices that other shards still
+   process, plus factor vectors and predictions on their way through lanes that share
+   the models. So it may count an event that is already in `answered`.
    */
   uint64_t in_flight;
   /*
@@ -576,7 +600,8 @@ typedef struct {
    */
   uint64_t refused_not_an_asset;
   /*
-   Events whose signals have all been made.
+   Events whose signals have all been made. Where several lanes share the models: events
+   whose factor vectors have all been sent to those lanes.
    */
   uint64_t answered;
   /*
@@ -590,8 +615,8 @@ typedef struct {
    */
   uint64_t dropped_ingest_timeout;
   /*
-   Events whose last message was dropped between lanes because the engine stopped or
-   had failed.
+   Events whose last message, the one that ends them, was dropped between lanes because
+   the engine stopped or had failed.
    */
   uint64_t dropped_stage_stopped;
   /*
@@ -641,8 +666,8 @@ typedef struct {
    */
   uint64_t dropped_ingest_stopped;
   /*
-   Messages dropped between lanes because the engine stopped or had failed, but for the
-   last one of an event, which is counted in `dropped_stage_stopped`.
+   Messages dropped between lanes because the engine stopped or had failed, other than
+   the last ones of their events, which are counted in `dropped_stage_stopped`.
    */
   uint64_t lost_stage_parts;
   /*
@@ -671,17 +696,18 @@ typedef struct {
   uint64_t report_ended;
   /*
    Events whose signals had not all come when `signal_on_data` stopped waiting for them,
-   with `deliver` `on_data`. Those signals come with the next poll or `signal_on_data`.
+   with `deliver: on_data`. Those signals come with the next poll or `signal_on_data`.
    */
   uint64_t deliver_late;
   /*
-   Messages that lanes without work ran through their stages once more, without effect, to
-   keep them warm.
+   Past messages that lanes without work, or polls where stages run inline, ran through
+   the stages once more, without effect, to keep them warm.
    */
   uint64_t rehearsals;
   /*
-   Messages that `signal_on_data` handled on its own thread because their lane had not begun
-   them within `stand_in_us`, with `deliver` `on_data`: something else ran on the lane's core.
+   Messages that `signal_on_data` handled on its own thread, with `deliver: on_data`: the
+   lane had not begun them within `stand_in_us`, or the ring to it was full. Something
+   else ran on the lane's core.
    */
   uint64_t stood_in;
 } signal_stats_t;
@@ -739,7 +765,7 @@ typedef struct {
    */
   uint64_t longest_duty_ns;
   /*
-   How often that time was longer than `health.stall_us`.
+   How often the time between two heartbeats was longer than `health.stall_us`.
    */
   uint64_t stalls;
   /*
@@ -782,14 +808,15 @@ extern "C" {
 
  It reads these environment variables. `SIGNAL_CONFIG` names a configuration file; keys
  in `config_json` override keys in that file. `SIGNAL_CORES` lists the lanes' cores, such
- as `2,3`, and overrides the file too. `SIGNAL_LATENCY_DIR` names a folder for latency
- reports, if the configuration names none. `SIGNAL_CORE_CLAIMS` names the file in which
- processes reserve cores, instead of the usual one.
+ as `2,3` or `2-3`. It overrides `cores` in the file, and `cores` in `config_json`
+ overrides it. `SIGNAL_LATENCY_DIR` names a folder in which each handle makes a folder
+ for its latency report, unless `latency.dir` is set. `SIGNAL_CORE_CLAIMS` names the file
+ in which processes reserve cores, instead of the usual one.
 
- The first call of a process also calibrates the clock, for up to 200 ms. The call
- returns null if a thread takes more than 10 s to start, or if, on its lane, the first
- run of the models takes more than 30 s. Before that, and with `placement` `inline` only
- there, each model runs on the calling thread, for which there is no limit. The call
+ The first call of a process also calibrates the clock, for up to 200 ms. In every
+ placement, the call first runs each model on the calling thread, without a limit. Where
+ there are lanes, each then runs its models once more. The call returns null if that
+ takes a lane more than 30 s, or if a thread takes more than 10 s to start. The call
  checks for memory before it takes any; if another thread of the host takes that memory
  in between, an allocation fails and aborts the process.
 
@@ -801,10 +828,10 @@ void *signal_create(const char *config_json);
 
 /*
  Sets the callback and its `user_data`, replacing an earlier one. Null removes the
- callback: signals then wait in the ring. Inside a callback, the change takes effect
- after that callback.
+ callback: signals then wait in the ring until it is full, and then `overload.egress`
+ decides. Inside a callback, the change takes effect after that callback.
 
- While another thread is inside one of the one-thread calls on the handle, this call is
+ While another thread is inside a one-thread function on the handle, this call is
  refused and the earlier callback stays. `signal_last_error` then gives the reason; after
  a successful call it returns null.
 
@@ -816,8 +843,8 @@ void *signal_create(const char *config_json);
 void signal_register_callback(void *handle, signal_callback_t cb, void *user_data);
 
 /*
- Stops and joins the lanes, writes the latency report if one is configured, and
- frees the handle. Makes no callback: signals still queued are discarded.
+ Stops and joins the lanes, ends the capture and the latency report if they are
+ configured, and frees the handle. Makes no callback: signals still queued are discarded.
 
  It waits up to 5 s for factor sets and models that do not return (their lanes are then
  left behind), up to 5 s for a disk that does not respond, and up to 1 s for other
@@ -825,8 +852,8 @@ void signal_register_callback(void *handle, signal_callback_t cb, void *user_dat
 
  If it is called in a callback, every function refuses the handle from then on, and the
  handle is freed when the poll, or `signal_on_data`, returns. While another thread is
- inside one of the one-thread calls on the handle, this call is refused and the handle
- stays valid. Null is ignored.
+ inside a one-thread function on the handle, this call is refused and the handle stays
+ valid. Null is ignored.
  */
 void signal_destroy(void *handle);
 
@@ -836,7 +863,7 @@ void signal_destroy(void *handle);
 const char *signal_version(void);
 
 /*
- Takes one event. `type` is one of `SIGNAL_TYPE_`, `data` points to its struct.
+ Takes one event. `type` is one of `SIGNAL_TYPE_*`, `data` points to its struct.
 
  The call copies what it needs from `data`. It takes no lock, allocates nothing, makes
  no system call and does not wait, apart from these cases:
@@ -844,24 +871,28 @@ const char *signal_version(void);
  - Where `overload.ingest` is `block` and the ring is full, it spins and yields the core
    for at most `overload.block_ms`.
  - Where `deliver` is `on_data`, it may wait for signals, or do a lane's work: see below.
- - Where `placement` is `inline`, it runs the factors and models before it returns. It
-   writes one line to stderr when a second instrument with the same name appears, and
-   when a factor set or model panics. A panic also allocates.
+ - Where stages run inline, it runs the factors and models before it returns. It writes
+   one line to stderr when a second instrument with the same name appears, and when a
+   factor set or model panics. A panic also allocates.
  - The first call on another thread asks the kernel for a memory barrier: see "Threads"
    at the head of `signal.h`.
  - Where the handle reads the time by system calls, this call does.
 
  Null `data`, other types and bad content are counted and dropped. A null handle is
- ignored; another invalid handle is refused and counted.
+ ignored; another invalid handle is refused and counted. If another call on the handle is
+ in progress, the event is lost and counted in `refused_concurrent`.
 
- Where `deliver` is `on_data`, the call then makes callbacks, as
- `signal_poll_callbacks` does, for the signals that are ready. If the event triggers, was
- accepted, and all lanes spin (and there is more than one core), it also waits for the
- event's signals, spinning for at most `deliver_budget_us`. If the only lane has not begun
- the event for `stand_in_us`, because something else runs on its core, the call does the
- lane's work: it then takes as long as that takes, and may write the lines that it would
- write with `inline`. Inside a callback it makes no callbacks. If a callback throws, the
- exception passes through. The library has taken the event by then: do not pass it again.
+ Where `deliver` is `on_data` and a callback is set, the call then makes callbacks, as
+ `signal_poll_callbacks` does, for the signals that are ready. It also waits for the
+ event's signals, spinning for at most `deliver_budget_us`, if the event is of a kind that
+ triggers and was put into the ring, every lane spins, and the process has more than one
+ core. If the only lane has not begun the event for `stand_in_us`, because something else
+ runs on its core, the call does the lane's work: it then takes as long as that takes, and
+ may write the lines that it would write inline. If the ring to that lane is full, the
+ call does some of the lane's work at once, also inside a callback. Only if there is still
+ no room does `overload.ingest` decide. Inside a callback the call makes no callbacks. If a
+ callback throws, the exception passes through. The library has taken the event by then:
+ do not pass it again.
 
  # Safety
 
@@ -876,37 +907,39 @@ void signal_on_data(void *handle, int type, const void *data);
  `signal_on_data`. This function first frees the batch that `signal_poll_batch` returned.
 
  Apart from what callbacks do, and as long as the engine has not failed, it takes no lock,
- allocates nothing, makes no system call and does not wait, with the last two exceptions
- of `signal_on_data`. With placement `inline`, if no signal is ready, it now and then runs
- factor sets and models on a past event, without effect, to keep them warm (key `warm`).
+ allocates nothing, makes no system call and does not wait, except for the barrier after a
+ move to another thread, and for clock readings that are system calls. Where stages run
+ inline, if no signal is ready, it now and then runs factor sets and models on a past
+ event, without effect, to keep them warm (key `warm`). A panic there writes one line to
+ stderr and allocates.
 
  Returns the number of callbacks made: 0 inside a callback, or if none is set. Returns
- `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed out, or
- another `SIGNAL_ERROR_` for an invalid or busy handle.
+ `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed out; for an
+ invalid or busy handle `SIGNAL_ERROR_NULL`, `SIGNAL_ERROR_HANDLE` or `SIGNAL_ERROR_BUSY`.
  */
 int signal_poll_callbacks(void *handle);
 
 /*
  Inside a callback: the index of the model that made the signal, or
- `SIGNAL_ALL_MODELS` if its values are those of several models. Outside a callback
- `SIGNAL_NO_MODEL`; for an invalid or busy handle another `SIGNAL_ERROR_`.
+ `SIGNAL_ALL_MODELS` if its values are those of all models. Outside a callback
+ `SIGNAL_NO_MODEL`; for an invalid or busy handle `SIGNAL_ERROR_NULL`,
+ `SIGNAL_ERROR_HANDLE` or `SIGNAL_ERROR_BUSY`.
  */
 int signal_current_model(void *handle);
 
 /*
  Inside a callback: the signal's sequence number. The engine numbers its signals 1, 2,
- 3 and so on. Dropped and conflated signals keep their numbers, so a gap shows how
- many signals were lost, and where. 0 outside a callback, and for an invalid or busy
- handle.
+ 3 and so on. A dropped or conflated signal uses up a number. So a gap shows how many
+ signals were lost, and where. 0 outside a callback, and for an invalid or busy handle.
  */
 uint64_t signal_current_sequence(void *handle);
 
 /*
  Inside a callback: describes the signal's instrument in `instrument`.
 
- Returns 0, or `SIGNAL_NO_INSTRUMENT` outside a callback, `SIGNAL_ERROR_NULL` if
- `instrument` is null, or another `SIGNAL_ERROR_` for an invalid or busy handle.
- `instrument` is written only when it returns 0.
+ Returns 0; `SIGNAL_NO_INSTRUMENT` outside a callback; `SIGNAL_ERROR_NULL` if
+ `instrument` or the handle is null; `SIGNAL_ERROR_HANDLE` or `SIGNAL_ERROR_BUSY` for
+ another invalid or a busy handle. `instrument` is written only when it returns 0.
 
  # Safety
 
@@ -918,9 +951,10 @@ int signal_current_instrument(void *handle, signal_instrument_t *instrument);
  Describes in `instrument` the instrument of signal `index`, counted from 0, of the
  last batch that `signal_poll_batch` returned.
 
- Returns 0, or `SIGNAL_NO_INSTRUMENT` if that batch has no such signal or was freed,
- `SIGNAL_ERROR_NULL` if `instrument` is null, or another `SIGNAL_ERROR_` for an
- invalid or busy handle. `instrument` is written only when it returns 0.
+ Returns 0; `SIGNAL_NO_INSTRUMENT` if that batch has no such signal or was freed;
+ `SIGNAL_ERROR_NULL` if `instrument` or the handle is null; `SIGNAL_ERROR_HANDLE` or
+ `SIGNAL_ERROR_BUSY` for another invalid or a busy handle. `instrument` is written only
+ when it returns 0.
 
  # Safety
 
@@ -948,11 +982,12 @@ const signal_egress_t *signal_egress(void *handle);
  `rings.egress` minus one signals, so that one more can be published and an inlined
  poll sees it. With `max` at 0 or less, and `results` not null, the call only frees the
  batch and returns 0 (or `SIGNAL_ERROR_FAILED`, see below). If no signal is ready, it keeps
- stages warm as `signal_poll_callbacks` does.
+ inline stages warm as `signal_poll_callbacks` does.
 
- Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `results` is null (neither frees
- anything), `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed
- out, or another `SIGNAL_ERROR_` for an invalid or busy handle.
+ Returns 0 inside a callback, and `SIGNAL_ERROR_NULL` if `results` is null. Both leave the
+ last batch valid. Returns `SIGNAL_ERROR_FAILED` once the engine has failed and every
+ signal was handed out; for an invalid or busy handle `SIGNAL_ERROR_NULL`,
+ `SIGNAL_ERROR_HANDLE` or `SIGNAL_ERROR_BUSY`.
 
  # Safety
 
@@ -961,12 +996,12 @@ const signal_egress_t *signal_egress(void *handle);
 int signal_poll_batch(void *handle, signal_result_t *results, int max);
 
 /*
- A text about this thread's last call that sets one: why `signal_create` returned null,
- why any call refused its handle (invalid or busy), why a poll returned
- `SIGNAL_ERROR_FAILED`, or what `signal_health` found. `signal_create`,
+ The text of this thread's latest failure or health check. It is set by a `signal_create`
+ that returns null, a call that refuses its handle (busy, or invalid but not null), a poll
+ that returns `SIGNAL_ERROR_FAILED`, and `signal_health`. `signal_create`,
  `signal_register_callback` and `signal_health` reset it to null if they have nothing to
- report. Valid until the next call on this thread that sets or resets it: copy it, never
- free it.
+ report. Other successful calls leave it unchanged. Valid until the next call on this
+ thread that sets or resets it: copy it, never free it.
  */
 const char *signal_last_error(void);
 
@@ -990,8 +1025,8 @@ uint64_t signal_lost_lines(void);
  `SIGNAL_ERROR_HANDLE` for another invalid handle. `stats` is written only when it
  returns 0.
 
- Of the system it asks one thing, and only with a latency report: whether the report's
- thread lives. The counters are read from memory.
+ With a latency report, the call also asks the system whether the report's thread still
+ lives. It makes no other system call.
 
  # Safety
 
@@ -1024,8 +1059,8 @@ const char *signal_value_name(void *handle, int model, int index);
  `SIGNAL_LATENCY_BOUND_NS` is a lower bound. Not for the hot path: it waits up to 100 ms
  for the lanes.
 
- Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `hops` is null, or another
- `SIGNAL_ERROR_` for an invalid or busy handle.
+ Returns 0 inside a callback; `SIGNAL_ERROR_NULL` if `hops` or the handle is null;
+ `SIGNAL_ERROR_HANDLE` or `SIGNAL_ERROR_BUSY` for another invalid or a busy handle.
 
  # Safety
 
@@ -1034,9 +1069,10 @@ const char *signal_value_name(void *handle, int model, int index);
 int signal_latency(void *handle, signal_hop_t *hops, int max);
 
 /*
- The engine's state, one of `SIGNAL_HEALTH_`; the worst if several apply. From best to
+ The engine's state, one of `SIGNAL_HEALTH_*`; the worst if several apply. From best to
  worst: `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`.
- The numbers do not rank them. A negative `SIGNAL_ERROR_` for an invalid handle.
+ The numbers do not rank them. For an invalid handle `SIGNAL_ERROR_NULL` or
+ `SIGNAL_ERROR_HANDLE`.
 
  `signal_last_error` on this thread then explains the state, and says what an operator
  should know in any state: instruments that share a name, and assets or `symbols.map`
@@ -1048,13 +1084,11 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
  same handle, from another thread or from a signal handler, returns what the last
  completed call found. Not for the hot path.
 
- Of the system each call asks whether the threads of the latency report and of the capture
- live, where there are any. At most once a second for each handle that keeps cores busy, a
- call also asks whether its claims of them still stand, and makes them again: one call on
- the descriptor of the file of claims, and one lock for each group of neighbouring cores.
- Between these it says what it found last. A file of claims on a network file system
- (`SIGNAL_CORE_CLAIMS`) makes that one call as slow as the network. The first call on a
- thread also asks whether it may read the TSC.
+ Each call asks the system whether the threads of the latency report and the capture still
+ live. At most once a second it also checks the handle's claims on cores and renews lost
+ ones; in between it repeats the last answer. If `SIGNAL_CORE_CLAIMS` is on a network file
+ system, that check is as slow as the network. The first call on a thread also asks
+ whether it may read the TSC.
  */
 int signal_health(void *handle);
 
@@ -1067,8 +1101,9 @@ const char *signal_incident(void *handle, int index);
 
 /*
  Writes at most `max` lanes to `lanes`, in pipeline order, and returns how many it
- wrote: 0 with `placement` `inline`, which has none. If it returns `max`, there may be
- more. A negative `SIGNAL_ERROR_` if `lanes` is null or the handle is invalid.
+ wrote: 0 where stages run inline, without lanes. If it returns `max`, there may be more.
+ `SIGNAL_ERROR_NULL` if `lanes` or the handle is null; `SIGNAL_ERROR_HANDLE` for another
+ invalid handle.
 
  # Safety
 
@@ -1078,8 +1113,8 @@ int signal_lanes(void *handle, signal_lane_t *lanes, int max);
 
 /*
  Writes at most `max` rings to `rings`, in pipeline order, and returns how many it
- wrote. If it returns `max`, there may be more. A negative `SIGNAL_ERROR_` if `rings` is
- null or the handle is invalid.
+ wrote. If it returns `max`, there may be more. `SIGNAL_ERROR_NULL` if `rings` or the
+ handle is null; `SIGNAL_ERROR_HANDLE` for another invalid handle.
 
  # Safety
 
@@ -1102,7 +1137,8 @@ double signal_stamp_ns(void *handle);
  * `poll` is signal_poll_callbacks, as dlsym found it. Returns what `poll` returns, or 0.
  * Every word that another thread may write is read as an atomic.
  *
- * It does not notice that an engine has failed: signal_poll_callbacks does. */
+ * It does not notice that an engine has failed: signal_poll_callbacks does. Nor does it
+ * keep inline stages warm: call signal_poll_callbacks for that. */
 static __inline__ int signal_poll(void *handle, const signal_egress_t *egress,
                                   int (*poll)(void *handle)) {
   const uint64_t *host = egress->taken;

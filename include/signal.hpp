@@ -248,8 +248,8 @@ public:
     return stats;
   }
 
-  // One of SIGNAL_HEALTH_, or a negative SIGNAL_ERROR_. Any thread may call it. Not
-  // noexcept: a cancelled thread ends here.
+  // One of SIGNAL_HEALTH_*, SIGNAL_ERROR_NULL or SIGNAL_ERROR_HANDLE. Any thread may call
+  // it. Not noexcept: a cancelled thread ends here.
   int health() const { return library_.health(handle_); }
 
   // What this thread's last health() found, or why its last call failed; empty if there

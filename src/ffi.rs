@@ -34,7 +34,8 @@
 //! The first call after a move to another thread asks the kernel for a memory barrier on all
 //! threads of the process (`membarrier`, some microseconds; 2 ms if a sandbox has forbidden it since
 //! the handle was made), so moves should be rare. After 64 moves, each call on the handle costs a
-//! locked instruction instead.
+//! locked instruction instead. The count belongs to the slot of the handle table: it goes on in the
+//! next handle there.
 //!
 //! From inside a callback, the thread that polls may call every function. A callback may exit by an
 //! exception, by `pthread_exit` or by cancellation, but not by `longjmp`.
@@ -44,7 +45,7 @@
 //! How the library treats floating-point control and cancellation of the host's threads is
 //! described in `door`. A thread that calls needs a stack of at least 32 KiB, of which
 //! [`signal_create`] takes up to 16 and every other call up to 12, plus what factor sets and models
-//! need if they run on it.
+//! need if they run on it. [`signal_create`] runs every model on the calling thread.
 //!
 //! A host may forbid reading the TSC (`PR_SET_TSC`) on the thread that creates a handle: the handle
 //! then reads the time by system calls. A thread that may not read the TSC must not pass events to

@@ -3,9 +3,9 @@
 //! ```text
 //!  host's thread            lane(s): pinned threads that busy-poll             host's thread
 //!  signal_on_data ──ring──▶ ingest ─▶ factor ─▶ model ─▶ egress ──ring──▶ signal_poll_callbacks
-//!    copy + stamp           decode    state     run the  number,            hand each signal
-//!    + publish              check     per       model    stamp,             to the callback,
-//!                           intern    instrument         publish            time the last hop
+//!    copy + stamp           check,    state     run the  number,            hand each signal
+//!    + publish              find the  per       model    stamp,             to the callback,
+//!                           number    instrument         publish            time the last hop
 //! ```
 //!
 //! The host's thread and the lanes share data through rings only. No other thread ever runs host

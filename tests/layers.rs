@@ -50,7 +50,6 @@ const LAYERS: &[(&[&str], &[&str])] = &[
     (&["capture"], &["bytemuck"]),
     (&["pipeline"], &["crossbeam_utils", "serde"]),
     (&["config"], &["serde", "serde_json", "serde_path_to_error"]),
-    (&["doctor"], &[]),
     (
         &["report"],
         &["flate2", "hdrhistogram", "serde", "serde_json"],

@@ -146,8 +146,8 @@ impl Writer {
                 Snapshot::of(&[self.counters]).get(Counter::CaptureWritten)
             )),
             Ok(Ok(outcome)) if outcome.missed + outcome.failures > 0 => say_parts(format_args!(
-                "capture {name}: {} events written, {} missed (the disk was behind by all of \
-                 capture.buffer), {} not written after an error",
+                "capture {name}: {} events written, {} missed (the disk was slow and capture.buffer \
+                 full), {} not written after an error",
                 outcome.written, outcome.missed, outcome.failures,
             )),
             Ok(Ok(_)) => {}

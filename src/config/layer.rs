@@ -85,7 +85,6 @@ struct InstrumentsLayer {
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LimitsLayer {
-    // Not `Option` of the number, because null means no limit.
     #[serde(default, deserialize_with = "limit")]
     max_price: Option<f64>,
     #[serde(default, deserialize_with = "limit")]

@@ -241,8 +241,8 @@ fn bank(
     }
     if bank.shadow().index() != instruments {
         return Err(Error::Config(format!(
-            "factors: set {} has its shadow at {} for {instruments} instruments; expected it behind \
-             them",
+            "factors: set {}: FactorBank::shadow is {} for {instruments} instruments; expected \
+             {instruments}, the number after theirs",
             entry.name,
             bank.shadow().index()
         )));

@@ -18,11 +18,12 @@ use super::types::{SIGNAL_ERROR_NULL, signal_result_t};
 /// `rings.egress` minus one signals, so that one more can be published and an inlined
 /// poll sees it. With `max` at 0 or less, and `results` not null, the call only frees the
 /// batch and returns 0 (or `SIGNAL_ERROR_FAILED`, see below). If no signal is ready, it keeps
-/// stages warm as `signal_poll_callbacks` does.
+/// inline stages warm as `signal_poll_callbacks` does.
 ///
-/// Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `results` is null (neither frees
-/// anything), `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed
-/// out, or another `SIGNAL_ERROR_` for an invalid or busy handle.
+/// Returns 0 inside a callback, and `SIGNAL_ERROR_NULL` if `results` is null. Both leave the
+/// last batch valid. Returns `SIGNAL_ERROR_FAILED` once the engine has failed and every
+/// signal was handed out; for an invalid or busy handle `SIGNAL_ERROR_NULL`,
+/// `SIGNAL_ERROR_HANDLE` or `SIGNAL_ERROR_BUSY`.
 ///
 /// # Safety
 ///

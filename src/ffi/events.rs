@@ -10,7 +10,7 @@ use crate::abi::{EventKind, HostEvent};
 use crate::engine::Wait;
 use crate::telemetry::counters::Counter;
 
-/// Takes one event. `type` is one of `SIGNAL_TYPE_`, `data` points to its struct.
+/// Takes one event. `type` is one of `SIGNAL_TYPE_*`, `data` points to its struct.
 ///
 /// The call copies what it needs from `data`. It takes no lock, allocates nothing, makes
 /// no system call and does not wait, apart from these cases:
@@ -18,24 +18,28 @@ use crate::telemetry::counters::Counter;
 /// - Where `overload.ingest` is `block` and the ring is full, it spins and yields the core
 ///   for at most `overload.block_ms`.
 /// - Where `deliver` is `on_data`, it may wait for signals, or do a lane's work: see below.
-/// - Where `placement` is `inline`, it runs the factors and models before it returns. It
-///   writes one line to stderr when a second instrument with the same name appears, and
-///   when a factor set or model panics. A panic also allocates.
+/// - Where stages run inline, it runs the factors and models before it returns. It writes
+///   one line to stderr when a second instrument with the same name appears, and when a
+///   factor set or model panics. A panic also allocates.
 /// - The first call on another thread asks the kernel for a memory barrier: see "Threads"
 ///   at the head of `signal.h`.
 /// - Where the handle reads the time by system calls, this call does.
 ///
 /// Null `data`, other types and bad content are counted and dropped. A null handle is
-/// ignored; another invalid handle is refused and counted.
+/// ignored; another invalid handle is refused and counted. If another call on the handle is
+/// in progress, the event is lost and counted in `refused_concurrent`.
 ///
-/// Where `deliver` is `on_data`, the call then makes callbacks, as
-/// `signal_poll_callbacks` does, for the signals that are ready. If the event triggers, was
-/// accepted, and all lanes spin (and there is more than one core), it also waits for the
-/// event's signals, spinning for at most `deliver_budget_us`. If the only lane has not begun
-/// the event for `stand_in_us`, because something else runs on its core, the call does the
-/// lane's work: it then takes as long as that takes, and may write the lines that it would
-/// write with `inline`. Inside a callback it makes no callbacks. If a callback throws, the
-/// exception passes through. The library has taken the event by then: do not pass it again.
+/// Where `deliver` is `on_data` and a callback is set, the call then makes callbacks, as
+/// `signal_poll_callbacks` does, for the signals that are ready. It also waits for the
+/// event's signals, spinning for at most `deliver_budget_us`, if the event is of a kind that
+/// triggers and was put into the ring, every lane spins, and the process has more than one
+/// core. If the only lane has not begun the event for `stand_in_us`, because something else
+/// runs on its core, the call does the lane's work: it then takes as long as that takes, and
+/// may write the lines that it would write inline. If the ring to that lane is full, the
+/// call does some of the lane's work at once, also inside a callback. Only if there is still
+/// no room does `overload.ingest` decide. Inside a callback the call makes no callbacks. If a
+/// callback throws, the exception passes through. The library has taken the event by then:
+/// do not pass it again.
 ///
 /// # Safety
 ///

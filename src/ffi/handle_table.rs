@@ -162,8 +162,8 @@ fn say_once_that_calls_are_slower() {
     static SAID: AtomicU8 = AtomicU8::new(0);
     if SAID.swap(1, Ordering::Relaxed) == 0 {
         crate::os::stderr::say(
-            "the kernel refuses membarrier (a sandbox, or Linux before 4.14): each call on a handle takes \
-             about 20 ns more, and a handle that moves between threads 2 ms each time",
+            "the kernel refuses membarrier (a sandbox, or Linux before 4.14): each call on a new handle takes \
+             about 20 ns more; an older handle takes 2 ms more each time that it moves between threads",
         );
     }
 }

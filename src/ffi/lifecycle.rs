@@ -28,14 +28,15 @@ const LONGEST_REASON: usize = 10_000;
 ///
 /// It reads these environment variables. `SIGNAL_CONFIG` names a configuration file; keys
 /// in `config_json` override keys in that file. `SIGNAL_CORES` lists the lanes' cores, such
-/// as `2,3`, and overrides the file too. `SIGNAL_LATENCY_DIR` names a folder for latency
-/// reports, if the configuration names none. `SIGNAL_CORE_CLAIMS` names the file in which
-/// processes reserve cores, instead of the usual one.
+/// as `2,3` or `2-3`. It overrides `cores` in the file, and `cores` in `config_json`
+/// overrides it. `SIGNAL_LATENCY_DIR` names a folder in which each handle makes a folder
+/// for its latency report, unless `latency.dir` is set. `SIGNAL_CORE_CLAIMS` names the file
+/// in which processes reserve cores, instead of the usual one.
 ///
-/// The first call of a process also calibrates the clock, for up to 200 ms. The call
-/// returns null if a thread takes more than 10 s to start, or if, on its lane, the first
-/// run of the models takes more than 30 s. Before that, and with `placement` `inline` only
-/// there, each model runs on the calling thread, for which there is no limit. The call
+/// The first call of a process also calibrates the clock, for up to 200 ms. In every
+/// placement, the call first runs each model on the calling thread, without a limit. Where
+/// there are lanes, each then runs its models once more. The call returns null if that
+/// takes a lane more than 30 s, or if a thread takes more than 10 s to start. The call
 /// checks for memory before it takes any; if another thread of the host takes that memory
 /// in between, an allocation fails and aborts the process.
 ///
@@ -200,10 +201,10 @@ fn handle_of(engine: Box<Engine>, deliver: Deliver) -> Box<Handle> {
 }
 
 /// Sets the callback and its `user_data`, replacing an earlier one. Null removes the
-/// callback: signals then wait in the ring. Inside a callback, the change takes effect
-/// after that callback.
+/// callback: signals then wait in the ring until it is full, and then `overload.egress`
+/// decides. Inside a callback, the change takes effect after that callback.
 ///
-/// While another thread is inside one of the one-thread calls on the handle, this call is
+/// While another thread is inside a one-thread function on the handle, this call is
 /// refused and the earlier callback stays. `signal_last_error` then gives the reason; after
 /// a successful call it returns null.
 ///
@@ -223,8 +224,8 @@ pub unsafe extern "C" fn signal_register_callback(
     }
 }
 
-/// Stops and joins the lanes, writes the latency report if one is configured, and
-/// frees the handle. Makes no callback: signals still queued are discarded.
+/// Stops and joins the lanes, ends the capture and the latency report if they are
+/// configured, and frees the handle. Makes no callback: signals still queued are discarded.
 ///
 /// It waits up to 5 s for factor sets and models that do not return (their lanes are then
 /// left behind), up to 5 s for a disk that does not respond, and up to 1 s for other
@@ -232,8 +233,8 @@ pub unsafe extern "C" fn signal_register_callback(
 ///
 /// If it is called in a callback, every function refuses the handle from then on, and the
 /// handle is freed when the poll, or `signal_on_data`, returns. While another thread is
-/// inside one of the one-thread calls on the handle, this call is refused and the handle
-/// stays valid. Null is ignored.
+/// inside a one-thread function on the handle, this call is refused and the handle stays
+/// valid. Null is ignored.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_destroy(handle: *mut c_void) {
     let Ok(inside) = handle_table::enter(handle) else {

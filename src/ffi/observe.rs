@@ -19,12 +19,12 @@ use crate::telemetry::hops::MAX_NS;
 
 const _: () = assert!(super::types::SIGNAL_LATENCY_BOUND_NS == MAX_NS);
 
-/// A text about this thread's last call that sets one: why `signal_create` returned null,
-/// why any call refused its handle (invalid or busy), why a poll returned
-/// `SIGNAL_ERROR_FAILED`, or what `signal_health` found. `signal_create`,
+/// The text of this thread's latest failure or health check. It is set by a `signal_create`
+/// that returns null, a call that refuses its handle (busy, or invalid but not null), a poll
+/// that returns `SIGNAL_ERROR_FAILED`, and `signal_health`. `signal_create`,
 /// `signal_register_callback` and `signal_health` reset it to null if they have nothing to
-/// report. Valid until the next call on this thread that sets or resets it: copy it, never
-/// free it.
+/// report. Other successful calls leave it unchanged. Valid until the next call on this
+/// thread that sets or resets it: copy it, never free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_last_error() -> *const c_char {
     last_error::get()
@@ -51,8 +51,8 @@ pub extern "C" fn signal_lost_lines() -> u64 {
 /// `SIGNAL_ERROR_HANDLE` for another invalid handle. `stats` is written only when it
 /// returns 0.
 ///
-/// Of the system it asks one thing, and only with a latency report: whether the report's
-/// thread lives. The counters are read from memory.
+/// With a latency report, the call also asks the system whether the report's thread still
+/// lives. It makes no other system call.
 ///
 /// # Safety
 ///
@@ -171,8 +171,8 @@ pub extern "C" fn signal_value_name(
 /// `SIGNAL_LATENCY_BOUND_NS` is a lower bound. Not for the hot path: it waits up to 100 ms
 /// for the lanes.
 ///
-/// Returns 0 inside a callback, `SIGNAL_ERROR_NULL` if `hops` is null, or another
-/// `SIGNAL_ERROR_` for an invalid or busy handle.
+/// Returns 0 inside a callback; `SIGNAL_ERROR_NULL` if `hops` or the handle is null;
+/// `SIGNAL_ERROR_HANDLE` or `SIGNAL_ERROR_BUSY` for another invalid or a busy handle.
 ///
 /// # Safety
 ///
@@ -222,9 +222,10 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
     unsafe { write_rows(rows, hops, max) }
 }
 
-/// The engine's state, one of `SIGNAL_HEALTH_`; the worst if several apply. From best to
+/// The engine's state, one of `SIGNAL_HEALTH_*`; the worst if several apply. From best to
 /// worst: `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`, `FAILED`.
-/// The numbers do not rank them. A negative `SIGNAL_ERROR_` for an invalid handle.
+/// The numbers do not rank them. For an invalid handle `SIGNAL_ERROR_NULL` or
+/// `SIGNAL_ERROR_HANDLE`.
 ///
 /// `signal_last_error` on this thread then explains the state, and says what an operator
 /// should know in any state: instruments that share a name, and assets or `symbols.map`
@@ -236,13 +237,11 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
 /// same handle, from another thread or from a signal handler, returns what the last
 /// completed call found. Not for the hot path.
 ///
-/// Of the system each call asks whether the threads of the latency report and of the capture
-/// live, where there are any. At most once a second for each handle that keeps cores busy, a
-/// call also asks whether its claims of them still stand, and makes them again: one call on
-/// the descriptor of the file of claims, and one lock for each group of neighbouring cores.
-/// Between these it says what it found last. A file of claims on a network file system
-/// (`SIGNAL_CORE_CLAIMS`) makes that one call as slow as the network. The first call on a
-/// thread also asks whether it may read the TSC.
+/// Each call asks the system whether the threads of the latency report and the capture still
+/// live. At most once a second it also checks the handle's claims on cores and renews lost
+/// ones; in between it repeats the last answer. If `SIGNAL_CORE_CLAIMS` is on a network file
+/// system, that check is as slow as the network. The first call on a thread also asks
+/// whether it may read the TSC.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn signal_health(handle: *mut c_void) -> c_int {
     let found = door::through_as_allowed(SIGNAL_ERROR_NULL, || {
@@ -294,8 +293,9 @@ pub extern "C" fn signal_incident(handle: *mut c_void, index: c_int) -> *const c
 }
 
 /// Writes at most `max` lanes to `lanes`, in pipeline order, and returns how many it
-/// wrote: 0 with `placement` `inline`, which has none. If it returns `max`, there may be
-/// more. A negative `SIGNAL_ERROR_` if `lanes` is null or the handle is invalid.
+/// wrote: 0 where stages run inline, without lanes. If it returns `max`, there may be more.
+/// `SIGNAL_ERROR_NULL` if `lanes` or the handle is null; `SIGNAL_ERROR_HANDLE` for another
+/// invalid handle.
 ///
 /// # Safety
 ///
@@ -338,8 +338,8 @@ unsafe fn lanes_of(handle: *mut c_void, lanes: *mut signal_lane_t, max: c_int) -
 }
 
 /// Writes at most `max` rings to `rings`, in pipeline order, and returns how many it
-/// wrote. If it returns `max`, there may be more. A negative `SIGNAL_ERROR_` if `rings` is
-/// null or the handle is invalid.
+/// wrote. If it returns `max`, there may be more. `SIGNAL_ERROR_NULL` if `rings` or the
+/// handle is null; `SIGNAL_ERROR_HANDLE` for another invalid handle.
 ///
 /// # Safety
 ///

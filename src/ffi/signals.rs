@@ -16,13 +16,15 @@ use crate::messages::InstrumentId;
 /// `signal_on_data`. This function first frees the batch that `signal_poll_batch` returned.
 ///
 /// Apart from what callbacks do, and as long as the engine has not failed, it takes no lock,
-/// allocates nothing, makes no system call and does not wait, with the last two exceptions
-/// of `signal_on_data`. With placement `inline`, if no signal is ready, it now and then runs
-/// factor sets and models on a past event, without effect, to keep them warm (key `warm`).
+/// allocates nothing, makes no system call and does not wait, except for the barrier after a
+/// move to another thread, and for clock readings that are system calls. Where stages run
+/// inline, if no signal is ready, it now and then runs factor sets and models on a past
+/// event, without effect, to keep them warm (key `warm`). A panic there writes one line to
+/// stderr and allocates.
 ///
 /// Returns the number of callbacks made: 0 inside a callback, or if none is set. Returns
-/// `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed out, or
-/// another `SIGNAL_ERROR_` for an invalid or busy handle.
+/// `SIGNAL_ERROR_FAILED` once the engine has failed and every signal was handed out; for an
+/// invalid or busy handle `SIGNAL_ERROR_NULL`, `SIGNAL_ERROR_HANDLE` or `SIGNAL_ERROR_BUSY`.
 #[unsafe(no_mangle)]
 #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
 pub extern "C-unwind" fn signal_poll_callbacks(handle: *mut c_void) -> c_int {
@@ -66,8 +68,9 @@ pub(super) fn attend(this: &Handle) -> bool {
 }
 
 /// Inside a callback: the index of the model that made the signal, or
-/// `SIGNAL_ALL_MODELS` if its values are those of several models. Outside a callback
-/// `SIGNAL_NO_MODEL`; for an invalid or busy handle another `SIGNAL_ERROR_`.
+/// `SIGNAL_ALL_MODELS` if its values are those of all models. Outside a callback
+/// `SIGNAL_NO_MODEL`; for an invalid or busy handle `SIGNAL_ERROR_NULL`,
+/// `SIGNAL_ERROR_HANDLE` or `SIGNAL_ERROR_BUSY`.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_current_model(handle: *mut c_void) -> c_int {
     match handle_table::enter(handle) {
@@ -77,9 +80,8 @@ pub extern "C" fn signal_current_model(handle: *mut c_void) -> c_int {
 }
 
 /// Inside a callback: the signal's sequence number. The engine numbers its signals 1, 2,
-/// 3 and so on. Dropped and conflated signals keep their numbers, so a gap shows how
-/// many signals were lost, and where. 0 outside a callback, and for an invalid or busy
-/// handle.
+/// 3 and so on. A dropped or conflated signal uses up a number. So a gap shows how many
+/// signals were lost, and where. 0 outside a callback, and for an invalid or busy handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_current_sequence(handle: *mut c_void) -> u64 {
     handle_table::enter(handle).map_or(0, |inside| inside.handle().current_sequence.get())
@@ -87,9 +89,9 @@ pub extern "C" fn signal_current_sequence(handle: *mut c_void) -> u64 {
 
 /// Inside a callback: describes the signal's instrument in `instrument`.
 ///
-/// Returns 0, or `SIGNAL_NO_INSTRUMENT` outside a callback, `SIGNAL_ERROR_NULL` if
-/// `instrument` is null, or another `SIGNAL_ERROR_` for an invalid or busy handle.
-/// `instrument` is written only when it returns 0.
+/// Returns 0; `SIGNAL_NO_INSTRUMENT` outside a callback; `SIGNAL_ERROR_NULL` if
+/// `instrument` or the handle is null; `SIGNAL_ERROR_HANDLE` or `SIGNAL_ERROR_BUSY` for
+/// another invalid or a busy handle. `instrument` is written only when it returns 0.
 ///
 /// # Safety
 ///
@@ -111,9 +113,10 @@ pub unsafe extern "C" fn signal_current_instrument(
 /// Describes in `instrument` the instrument of signal `index`, counted from 0, of the
 /// last batch that `signal_poll_batch` returned.
 ///
-/// Returns 0, or `SIGNAL_NO_INSTRUMENT` if that batch has no such signal or was freed,
-/// `SIGNAL_ERROR_NULL` if `instrument` is null, or another `SIGNAL_ERROR_` for an
-/// invalid or busy handle. `instrument` is written only when it returns 0.
+/// Returns 0; `SIGNAL_NO_INSTRUMENT` if that batch has no such signal or was freed;
+/// `SIGNAL_ERROR_NULL` if `instrument` or the handle is null; `SIGNAL_ERROR_HANDLE` or
+/// `SIGNAL_ERROR_BUSY` for another invalid or a busy handle. `instrument` is written only
+/// when it returns 0.
 ///
 /// # Safety
 ///

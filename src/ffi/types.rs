@@ -32,13 +32,15 @@ pub type signal_callback_t = Option<
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct signal_egress_t {
-    /// Number of signals published to the host. Another thread writes it.
+    /// Points to the number of signals published to the host. Another thread writes that
+    /// number.
     pub published: *const u64,
-    /// Number of signals that the host has taken. The host's own thread writes it. The 8
-    /// bytes after it are those that `next` points to; `signal_poll` relies on that.
+    /// Points to the number of signals that the host has taken. The host's own thread
+    /// writes it. The 8 bytes behind that number are what `next` points to; `signal_poll`
+    /// relies on that.
     pub taken: *const u64,
-    /// Address of the next signal, for a prefetch only: do not read what it points to.
-    /// The host's own thread writes it.
+    /// Points to the address of the next signal's slot. The host's own thread writes that
+    /// address. Prefetch it; never read through it.
     pub next: *const *const c_void,
 }
 
@@ -46,14 +48,14 @@ pub struct signal_egress_t {
 /// library has more fields than fit into `size`, it writes only those that fit. If it has
 /// fewer, it writes those and sets `size` to their length.
 ///
-/// Each event of a known type is counted in exactly one of `refused_bad_*`,
-/// `refused_too_many_instruments`, `refused_not_an_asset`, `refused_failed`,
-/// `refused_quarantined`, `dropped_ingest_*`, `dropped_stage_stopped`, `updates`,
-/// `answered` and `in_flight`. An event may become several messages between lanes; its last
-/// message decides where it is counted. Each signal is counted in exactly one of `delivered`,
-/// `conflated_egress`, `dropped_egress_*` and `queued`. A lane counts a signal just
-/// after it publishes it, so `delivered` can be ahead of `signals` for a moment. Once
-/// `in_flight` is 0, everything is counted and visible.
+/// Each event of a known type is in `in_flight` until it ends, and then in exactly one of
+/// `refused_bad_*`, `refused_too_many_instruments`, `refused_not_an_asset`,
+/// `refused_failed`, `refused_quarantined`, `dropped_ingest_*`, `dropped_stage_stopped`,
+/// `updates` and `answered`. An event may become several messages between lanes; one of
+/// them, the last, ends the event and decides where it is counted. Each signal is counted
+/// in exactly one of `delivered`, `conflated_egress`, `dropped_egress_*` and `queued`. A
+/// lane counts a signal just after it publishes it, so `delivered` can be ahead of
+/// `signals` for a moment. Once `in_flight` is 0, everything is counted and visible.
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
@@ -79,7 +81,7 @@ pub struct signal_stats_t {
     pub refused_bad_price: u64,
     /// Events with a size that is negative, or above `limits.max_size`.
     pub refused_bad_size: u64,
-    /// Events of instruments in excess of `instruments.max`.
+    /// Events of instruments beyond `instruments.max`.
     pub refused_too_many_instruments: u64,
     /// Events received after a lane failed.
     pub refused_failed: u64,
@@ -106,11 +108,14 @@ pub struct signal_stats_t {
     pub egress_gap: u64,
     /// Times a sender had to wait because its ring was full.
     pub ring_waits: u64,
-    /// Events, and copies of index prices, that are still being processed.
+    /// Events that have not ended, plus copies of index prices that other shards still
+    /// process, plus factor vectors and predictions on their way through lanes that share
+    /// the models. So it may count an event that is already in `answered`.
     pub in_flight: u64,
     /// Events of symbols that are not in the configured `assets`.
     pub refused_not_an_asset: u64,
-    /// Events whose signals have all been made.
+    /// Events whose signals have all been made. Where several lanes share the models: events
+    /// whose factor vectors have all been sent to those lanes.
     pub answered: u64,
     /// Events of an instrument in quarantine, and events whose last signal is missing because
     /// the models that would have made it are in quarantine.
@@ -118,8 +123,8 @@ pub struct signal_stats_t {
     /// Where `overload.ingest` is `block`: events dropped after `overload.block_ms` without
     /// room.
     pub dropped_ingest_timeout: u64,
-    /// Events whose last message was dropped between lanes because the engine stopped or
-    /// had failed.
+    /// Events whose last message, the one that ends them, was dropped between lanes because
+    /// the engine stopped or had failed.
     pub dropped_stage_stopped: u64,
     /// Where `overload.egress` is `block`: signals dropped after `overload.block_ms` without
     /// room.
@@ -145,8 +150,8 @@ pub struct signal_stats_t {
     pub capture_failed: u64,
     /// Events dropped in the ring to ingest because the engine stopped or had failed.
     pub dropped_ingest_stopped: u64,
-    /// Messages dropped between lanes because the engine stopped or had failed, but for the
-    /// last one of an event, which is counted in `dropped_stage_stopped`.
+    /// Messages dropped between lanes because the engine stopped or had failed, other than
+    /// the last ones of their events, which are counted in `dropped_stage_stopped`.
     pub lost_stage_parts: u64,
     /// 1 once a lane has failed, else 0. `signal_last_error` gives the reason after a poll
     /// that returned `SIGNAL_ERROR_FAILED`, or after `signal_health`.
@@ -163,13 +168,14 @@ pub struct signal_stats_t {
     /// `signal_last_error` gives the reason after `signal_health`.
     pub report_ended: u64,
     /// Events whose signals had not all come when `signal_on_data` stopped waiting for them,
-    /// with `deliver` `on_data`. Those signals come with the next poll or `signal_on_data`.
+    /// with `deliver: on_data`. Those signals come with the next poll or `signal_on_data`.
     pub deliver_late: u64,
-    /// Messages that lanes without work ran through their stages once more, without effect, to
-    /// keep them warm.
+    /// Past messages that lanes without work, or polls where stages run inline, ran through
+    /// the stages once more, without effect, to keep them warm.
     pub rehearsals: u64,
-    /// Messages that `signal_on_data` handled on its own thread because their lane had not begun
-    /// them within `stand_in_us`, with `deliver` `on_data`: something else ran on the lane's core.
+    /// Messages that `signal_on_data` handled on its own thread, with `deliver: on_data`: the
+    /// lane had not begun them within `stand_in_us`, or the ring to it was full. Something
+    /// else ran on the lane's core.
     pub stood_in: u64,
 }
 
@@ -194,7 +200,7 @@ pub struct signal_result_t {
     /// Number of values.
     pub count: c_int,
     /// Index of the model that made the values; `SIGNAL_ALL_MODELS` if they are those of
-    /// several models.
+    /// all models.
     pub model: c_int,
 }
 
@@ -211,7 +217,7 @@ pub struct signal_instrument_t {
     pub symbol: *const c_char,
     /// Its exchange as the host spells it.
     pub exchange: *const c_char,
-    /// Its type, one of `SIGNAL_INSTRUMENT_` or the host's other number.
+    /// Its type, one of `SIGNAL_INSTRUMENT_*` or the host's other number.
     pub instrument_type: c_int,
 }
 
@@ -260,7 +266,7 @@ pub struct signal_lane_t {
     pub beats: u64,
     /// Longest time between two heartbeats, ns, without idle time and waits for room.
     pub longest_duty_ns: u64,
-    /// How often that time was longer than `health.stall_us`.
+    /// How often the time between two heartbeats was longer than `health.stall_us`.
     pub stalls: u64,
     /// Time since the last heartbeat, ns.
     pub silence_ns: u64,
@@ -283,17 +289,19 @@ pub struct signal_ring_t {
 
 /// `signal_health`: nothing is wrong.
 ///
-/// The numbers of `SIGNAL_HEALTH_` do not rank the states. From best to worst the
+/// The numbers of `SIGNAL_HEALTH_*` do not rank the states. From best to worst the
 /// states are `OK`, `DEGRADED`, `QUARANTINED`, `SILENT`, `OVERLOADED`, `STALLED`,
 /// `FAILED`.
 pub const SIGNAL_HEALTH_OK: c_int = 0;
-/// A model, or a factor set's state for an instrument, is in quarantine after a panic.
+/// A model, or the factor sets of an instrument, is in quarantine after a panic. This state
+/// lasts until the handle is destroyed.
 pub const SIGNAL_HEALTH_QUARANTINED: c_int = 1;
-/// At least `health.silent_events` events have come in since the host last received a
-/// signal.
+/// At least `health.silent_events` events have come in since the last `signal_health` that
+/// saw a new delivery.
 pub const SIGNAL_HEALTH_SILENT: c_int = 2;
-/// Events or signals were dropped or conflated since the last call, or lanes waited for
-/// room since then, or signals are waiting for room now.
+/// Since the last call events, messages between lanes or signals were dropped or conflated,
+/// lanes that share the models skipped factor vectors, or lanes waited for room; or signals
+/// are waiting for room now.
 pub const SIGNAL_HEALTH_OVERLOADED: c_int = 3;
 /// A lane has made no progress for `health.stall_us`.
 pub const SIGNAL_HEALTH_STALLED: c_int = 4;
@@ -303,9 +311,11 @@ pub const SIGNAL_HEALTH_FAILED: c_int = 5;
 ///
 /// - at least `health.refused_percent` of the events since the last call were refused (not
 ///   counting `refused_not_an_asset`, `refused_quarantined` and `refused_failed`),
-/// - at least 10 events since the last call, and a tenth of those answered, were
-///   `deliver_late`, or were `stood_in`,
+/// - since the last call, `deliver_late` grew by at least 10 and by a tenth of what
+///   `answered` grew, or `stood_in` by at least 10 and by a tenth of what `answered` and
+///   `updates` grew together,
 /// - the latency report has ended, or events are missing from the capture,
+/// - the thread that writes one of these files was ended from outside, as by a sandbox,
 /// - someone has deleted or cut one of these files while it was written, or
 /// - a claim on a core is lost.
 ///
@@ -325,7 +335,7 @@ pub const SIGNAL_ERROR_BUSY: c_int = -4;
 /// `core` in `signal_lane_t` of a lane that is not pinned.
 pub const SIGNAL_NO_CORE: u64 = u64::MAX;
 
-/// In place of a model's index: the values are those of several models.
+/// In place of a model's index: the signal has the values of all models.
 pub const SIGNAL_ALL_MODELS: c_int = -10;
 /// `signal_current_model`: no callback is running.
 pub const SIGNAL_NO_MODEL: c_int = -11;

@@ -147,7 +147,7 @@ fn say_once_that_stamps_are_calls(may_read: bool) {
         ),
     };
     say(&format!(
-        "{why}: each stamp is a system call, some 100 ns more; {cure}"
+        "{why}: each clock reading is a system call, which takes some 100 ns more; {cure}"
     ));
 }
 

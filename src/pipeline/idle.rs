@@ -11,7 +11,7 @@ use crate::os::time;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Idle {
-    /// `spin` for a lane that has a core to itself, else `park`.
+    /// `spin` if every lane has a core of its own and one is left for the host, else `park`.
     #[default]
     Auto,
     /// Busy-poll with the CPU's pause hint. Lowest latency; takes a whole core.

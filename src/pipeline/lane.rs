@@ -22,7 +22,7 @@ use crate::telemetry::heartbeat::Heartbeat;
 /// poll of the inlet.
 const TURNS_PER_BEAT: u32 = 16;
 
-/// Longest time for the first run of a lane's factor sets and models.
+/// Longest time for the first run of a lane's models.
 pub(crate) const PRIMING: Duration = Duration::from_secs(30);
 
 /// Between two checks whether that time is over.
@@ -103,7 +103,7 @@ impl Standing {
                 }
                 Err(TryRecvError::Empty) if is_over => {
                     return Err(format!(
-                        "lane {}: a factor set or model has not returned from its first run for {} s",
+                        "lane {}: a model has not returned from its first run for {} s",
                         self.index,
                         patience.as_secs()
                     ));
@@ -352,10 +352,7 @@ mod tests {
         let (lane, primed) =
             standing.begin(Box::new(Slow(slow)), heartbeat, control.clone(), patience);
         let why = primed.unwrap_err();
-        assert!(
-            why.starts_with("lane 0: a factor set or model has not returned"),
-            "{why}"
-        );
+        assert!(why.starts_with("lane 0: a model has not returned"), "{why}");
         control.stop();
         drop(go);
         let mut limit = Limit::of(Duration::from_secs(60));

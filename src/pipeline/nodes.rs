@@ -154,7 +154,8 @@ fn quarantined_instrument(
 ) {
     if panic.instrument == InstrumentId::SHADOW {
         return control.note(format_args!(
-            "lanes stay less warm: factor set {} panicked in a rehearsal, which harms no event: {}",
+            "factor set {} panicked while it was kept warm (key warm), which harms no event; it is not kept \
+             warm any more: {}",
             panic.set,
             told(panic.payload)
         ));
@@ -242,12 +243,13 @@ fn quarantined_model(
     let how = match panic.place {
         PanicPlace::Rehearsal => {
             return control.note(format_args!(
-                "lanes stay less warm: model {name}{of} panicked in a rehearsal, which harms no event: {}",
+                "model {name}{of} panicked while it was kept warm (key warm), which harms no event; it is not \
+                 kept warm any more: {}",
                 told(panic.payload)
             ));
         }
         PanicPlace::Vector => "it panicked",
-        PanicPlace::Reset => "it panicked in a rehearsal, and again in its reset",
+        PanicPlace::Reset => "it panicked while it was kept warm, and again in its reset",
     };
     counters.bump(Counter::Panics);
     control.report(format!(

@@ -78,7 +78,7 @@ impl Placement {
             _ if shards == 1 => Ok(()),
             Placement::Inline => wrong("which has no lanes to repeat"),
             Placement::Lanes(_) if self.model_lanes() > 1 => {
-                wrong("where lanes share out the models already")
+                wrong("where lanes divide the models among them already")
             }
             Placement::Lanes(lanes) => {
                 let alone =

@@ -150,8 +150,8 @@ impl Plan {
             let is_enough = match has_time {
                 true => String::new(),
                 false => format!(
-                    " is too little for lanes that spin beside the host, which would be held up: \
-                     that takes {needed}"
+                    " is too little: lanes that spin and the host need {needed}, and are stopped \
+                     otherwise"
                 ),
             };
             notes.push(format!("a CPU quota of {quota} cores{is_enough}"));

@@ -178,8 +178,8 @@ impl fmt::Display for Why<'_> {
                 held,
             } => write!(
                 f,
-                "since the last check {lost} messages were dropped or conflated and lanes waited {waited_us} us for room; \
-                 {held} signals wait for room"
+                "since the last check {lost} messages were dropped, or replaced by newer signals, and lanes waited \
+                 {waited_us} us because a ring was full; {held} signals wait for room in the ring to the host"
             ),
             Cause::Silence { events } => {
                 write!(f, "{events} events in, nothing out: ")?;

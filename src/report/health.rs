@@ -9,17 +9,20 @@ pub enum HealthState {
     /// Events go in, signals come out.
     Ok,
     /// Signals come out, but something else is wrong: `health.refused_percent` of the events
-    /// since the last check were refused, the latency report has ended, events are missing in
-    /// the capture, someone has deleted or cut one of these files while it was written, a thread
-    /// that writes either was ended from outside, or a claim on a core is lost.
+    /// since the last check were refused, many were delivered late or handled by the host's
+    /// thread, the latency report has ended, events are missing in the capture, someone has
+    /// deleted or cut one of these files while it was written, a thread that writes either was
+    /// ended from outside, or a claim on a core is lost.
     Degraded,
-    /// An instrument (by a panic of a factor set) or a model was put in quarantine.
+    /// An instrument (by a panic of a factor set) or a model was put in quarantine. This state
+    /// never ends.
     Quarantined,
-    /// Events in, nothing out: `health.silent_events` events have arrived since the last
-    /// signal that the host took.
+    /// Events in, nothing out: `health.silent_events` events have arrived since the last check
+    /// that saw a new delivery.
     Silent,
-    /// Events or signals were dropped or conflated or lanes waited for room since the last
-    /// look, or signals wait for room now.
+    /// Since the last check, events, messages between lanes or signals were dropped or
+    /// conflated, lanes that share the models skipped factor vectors, or lanes waited for room.
+    /// Or signals wait for room now.
     Overloaded,
     /// A lane has made no progress for `health.stall_us`.
     Stalled,

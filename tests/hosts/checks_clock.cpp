@@ -184,7 +184,7 @@ SCENARIO(clock_calls_are_forbidden) {
         forbid(SYS_prctl, EPERM);
         use(plugin, R"({"placement":"split"})");
       });
-      CHECK(line.find("each stamp is a system call") != std::string::npos);
+      CHECK(line.find("each clock reading is a system call") != std::string::npos);
     });
   }
   return 0;

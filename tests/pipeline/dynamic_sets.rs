@@ -137,7 +137,7 @@ fn a_set_that_breaks_its_promise_is_refused() {
         ),
         (
             r#"{"set": "wrong", "shadow": 1}"#,
-            "set wrong has its shadow at 8 for 7 instruments",
+            "set wrong: FactorBank::shadow is 8 for 7 instruments",
         ),
         (
             r#"{"set": "doubled"}"#,

@@ -123,7 +123,7 @@ fn lanes_without_a_model_and_one_callback_for_all_are_refused() {
         let refused = Engine::start(&Config::from_json(&config).unwrap()).unwrap_err();
         let refused = refused.to_string();
         assert!(
-            refused.contains("2 lanes share out the models"),
+            refused.contains("2 lanes divide the models among them"),
             "{refused}"
         );
     }

@@ -275,11 +275,11 @@ fn a_panic_in_a_rehearsal_is_told_once_and_harms_no_event() {
         .add("choosy", |_| Box::new(Choosy(["out".to_owned()])));
     for (what, extra) in [
         (
-            "factor set once panicked in a rehearsal, which harms no event: the same again",
+            "factor set once panicked while it was kept warm (key warm), which harms no event; it is not kept warm any more: the same again",
             r#""factors": "once", "models": "none""#,
         ),
         (
-            "model choosy panicked in a rehearsal, which harms no event: no instrument",
+            "model choosy panicked while it was kept warm (key warm), which harms no event; it is not kept warm any more: no instrument",
             r#""models": "choosy""#,
         ),
     ] {
@@ -371,11 +371,11 @@ fn a_panic_while_prefetching_is_told_once_and_harms_no_event() {
     registry.models.add("stateful", |_| Stubborn::boxed(true));
     for (what, extra) in [
         (
-            "factor set blunt panicked in a rehearsal, which harms no event: no such line",
+            "factor set blunt panicked while it was kept warm (key warm), which harms no event; it is not kept warm any more: no such line",
             r#""factors": "blunt", "models": "none""#,
         ),
         (
-            "model stateful panicked in a rehearsal, which harms no event: no such line",
+            "model stateful panicked while it was kept warm (key warm), which harms no event; it is not kept warm any more: no such line",
             r#""models": "stateful""#,
         ),
     ] {
@@ -417,7 +417,7 @@ fn a_model_that_panics_in_its_reset_after_a_rehearsal_is_in_quarantine() {
         assert_eq!(engine.failure(), None);
         assert_eq!(engine.counters().get(Counter::Panics), 1);
         let incidents: Vec<String> = engine.incidents().collect();
-        let what = "model stubborn is in quarantine: it panicked in a rehearsal, and again in its \
+        let what = "model stubborn is in quarantine: it panicked while it was kept warm, and again in its \
                     reset: not to be reset";
         assert!(
             incidents.len() == 1 && incidents[0].contains(what),

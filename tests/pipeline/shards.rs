@@ -357,7 +357,7 @@ fn shards_that_cannot_be_are_refused() {
         ),
         (
             r#""placement": [["ingest"],["factor"],["model"],["model"],["egress"]], "shards": 2"#,
-            "share out the models already",
+            "divide the models among them already",
         ),
         (r#""shards": 17"#, "expected a whole number from 1 to 16"),
         (

@@ -112,8 +112,8 @@ impl Blueprint {
         let (lanes, models) = (self.config.placement.model_lanes(), self.infos.len());
         if lanes > 1 && (self.config.callback != Callback::PerModel || models < lanes) {
             return Err(Error::Config(format!(
-                "placement: {lanes} lanes share out the models; expected \"callback\": \"per-model\" \
-                 and at least as many models ({models} configured)"
+                "placement: {lanes} lanes divide the models among them; expected \"callback\": \
+                 \"per-model\" and at least a model for each lane ({models} configured)"
             )));
         }
         for (bytes, what) in self.sizes() {

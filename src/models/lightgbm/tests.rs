@@ -391,7 +391,7 @@ fn wrong_files_are_refused_by_name() {
             "is_linear=1",
             "linear trees are not supported",
         ),
-        ("end of trees\n", "", "before the line end of trees"),
+        ("end of trees\n", "", "before the line `end of trees`"),
         ("tree\n", "forest\n", "line 1: expected tree"),
     ] {
         let error = refusal(&with(from, to));

@@ -259,7 +259,7 @@ impl<'a> Sections<'a> {
 
 fn ended(line: usize) -> ModelError {
     ModelError(format!(
-        "the file ends after line {line}, before the line end of trees"
+        "the file ends after line {line}, before the line `end of trees`"
     ))
 }
 

@@ -54,7 +54,7 @@ impl Model<'_> {
     pub fn too_new(&self) -> Option<String> {
         (self.ir_version > NEWEST_IR).then(|| {
             format!(
-                "its ir_version is {}, and what such files mean is known up to {NEWEST_IR}",
+                "its ir_version is {}; this library knows versions up to {NEWEST_IR}",
                 self.ir_version
             )
         })

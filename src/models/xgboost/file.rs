@@ -43,7 +43,7 @@ impl File {
         let (newest, latest) = NEWEST;
         Ok(((major, minor) > NEWEST).then(|| {
             format!(
-                "it was saved by XGBoost {major}.{minor}, and what such files mean is known up to \
+                "it was saved by XGBoost {major}.{minor}; this library knows versions up to \
                  {newest}.{latest}"
             )
         }))

@@ -143,8 +143,8 @@ fn keys_and_versions_that_nobody_knows_are_refused() {
     );
     assert_eq!(run(&free, [0.0, 0.0]), 1.5);
     for (version, expected) in [
-        ("[3, 5, 0]", "saved by XGBoost 3.5, and what"),
-        ("[4, 0, 0]", "saved by XGBoost 4.0, and what"),
+        ("[3, 5, 0]", "saved by XGBoost 3.5; this library knows"),
+        ("[4, 0, 0]", "saved by XGBoost 4.0; this library knows"),
         ("[3, 2]", "version has 2 numbers"),
         ("[0, 90, 0]", "version is 0"),
     ] {

@@ -189,9 +189,9 @@ impl fmt::Display for Why {
         f.write_str(match self.0 {
             Standing::Held => "",
             Standing::Lost { .. } => {
-                "this process had claimed it and still uses it, but has closed a descriptor of the \
-                 file of claims, or someone has removed that file: either ends all of its claims; \
-                 expected that only this library opens that file, and nobody removes it"
+                "this process still uses it, but has lost all its claims: it has closed a \
+                 descriptor of the file of claims, or someone has removed that file; expected that \
+                 only this library opens that file, and nobody removes it"
             }
             Standing::Closed => {
                 "the host has closed the descriptor of the file of claims: other processes do not \

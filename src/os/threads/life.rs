@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::os::this_thread;
 
 /// What has happened to a thread that is gone.
-pub(crate) const CUT_SHORT: &str = "was ended from outside, as a sandbox does that kills threads (SECCOMP_RET_KILL_THREAD): \
+pub(crate) const CUT_SHORT: &str = "was ended from outside, as by a sandbox that kills threads (SECCOMP_RET_KILL_THREAD): \
      nothing more is written, and its file stays locked until this process ends";
 
 /// What others see of a thread.

@@ -1,4 +1,4 @@
-//! Ingest: decode, validate and intern what the host's thread copied.
+//! Ingest: checks what the host's thread copied, and finds the number of its instrument.
 //!
 //! | file | what |
 //! |---|---|

@@ -252,8 +252,8 @@ fn too_new(node: &Node<'_>, opsets: &Opsets) -> Option<String> {
     let (_, newest) = known(node.domain);
     (version > newest).then(|| {
         format!(
-            "operator {} is of an operator set of version {version}, and what that means is \
-             known up to {newest}",
+            "operator {} is of operator set version {version}; this library knows versions up to \
+             {newest}",
             node.op
         )
     })
