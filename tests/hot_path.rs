@@ -20,6 +20,8 @@ use support::meters::{Counting, Of, calls_of_process, calls_of_thread, page_faul
 static ALLOCATOR: Counting = Counting;
 
 const NEW_INSTRUMENTS: usize = 500;
+/// Rounds between two settlements while the lane is away.
+const PART: i64 = 50;
 
 /// One measurement and its settings.
 struct Case {
@@ -179,6 +181,24 @@ fn taken(of: Of, run: impl FnOnce()) -> (u64, i64) {
     (calls() - before.0, page_faults(of) - before.1)
 }
 
+/// Feeds rounds and waits for all answers. Returns what that took.
+fn feed(case: &Case, handle: &Handle, feeds: &mut Feeds, first: i64, rounds: i64) -> (u64, i64) {
+    if !case.is_away {
+        return taken(case.of, || handle.feed(feeds, first, rounds, case.stride));
+    }
+    let mut sum = (0, 0);
+    for part in 0..rounds / PART {
+        let_lanes_run(false);
+        let first = first + part * PART;
+        let more = taken(case.of, || handle.pass(feeds, first, PART));
+        sum = (sum.0 + more.0, sum.1 + more.1);
+        // What the lane has begun, or what came last, is left to it.
+        let_lanes_run(true);
+        handle.settle();
+    }
+    sum
+}
+
 /// Runs a case. Returns how many events were counted.
 fn run(case: &Case) -> i64 {
     let make = match case.in_batches {
@@ -188,21 +208,17 @@ fn run(case: &Case) -> i64 {
     let handle = make(&case.config, &Registry::default());
     let mut feeds = Feeds::new();
     let about = format!("{}, {}", case.name, case.config.placement);
-    let away = case.is_away.then(|| {
+    let busy = case.is_away.then(|| {
         let lane = case.config.cores.as_ref().unwrap()[0];
-        let busy = Busy::on(CoreId { id: lane });
-        let_lanes_run(false);
-        busy
+        Busy::on(CoreId { id: lane })
     });
     // More than once around all rings.
     let warm = case.rounds.min(10_000);
-    handle.feed(&mut feeds, 0, warm, case.stride);
+    feed(case, &handle, &mut feeds, 0, warm);
     let before = (handle.received(), handle.stats());
-    let counted = taken(case.of, || {
-        handle.feed(&mut feeds, warm, case.rounds, case.stride);
-    });
+    let counted = feed(case, &handle, &mut feeds, warm, case.rounds);
     assert_eq!(counted, (0, 0), "{about}: allocations, page faults");
-    drop(away);
+    drop(busy);
     let (received, stats) = (handle.received(), handle.stats());
     assert!(received > before.0, "{about}");
     let events = |stats: &signal_stats_t| {
