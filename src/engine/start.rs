@@ -19,11 +19,11 @@ use crate::os::machine::group_memory_unknown;
 use crate::os::memory;
 use crate::pipeline::build::{Pipeline, RingPlan, Setting, Stages};
 use crate::pipeline::control::Control;
-use crate::pipeline::lane::PRIMING;
+use crate::pipeline::lane::{PRIMING, Standing};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::rehearsal::{Looks, Rehearsing};
 use crate::pipeline::work::Turn;
-use crate::report::{Latency, Monitor};
+use crate::report::{Latency, Monitor, Waits};
 use crate::stages::{Rules, Triggers};
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::HostCursors;
@@ -101,6 +101,8 @@ impl Engine {
             &files,
             rules,
         );
+        let waits = Waits::of(lanes.iter().map(Standing::thread_id));
+        runtime.monitor.watched.lanes(waits);
         // From here on, dropping `runtime` stops and joins everything that was started.
         for ((lane, work), heartbeat) in lanes.into_iter().zip(works).zip(supervision.heartbeats) {
             let control = supervision.control.clone();

@@ -50,6 +50,7 @@ pub use groups::{StayKnown as GroupsStayKnown, stay_known as groups_stay_known};
 pub(crate) use kernel_threads::KernelThreads;
 pub(crate) use quota::Throttled;
 pub use quota::{Quota, Throttling, quota, quota_unknown};
+pub(crate) use waiting::WaitForCore;
 pub use waiting::waited_for_a_core;
 
 /// Core ids at and above this abort the process in `core_affinity`.

@@ -68,6 +68,11 @@ impl Standing {
         })
     }
 
+    /// The kernel's ID of the thread.
+    pub(crate) fn thread_id(&self) -> u32 {
+        self.thread.as_ref().map_or(0, |thread| thread.life().id())
+    }
+
     /// Gives the thread its work and waits up to `patience` until that is primed. Returns the
     /// lane, which must be joined in any case, and a sentence on what failed.
     #[inline(never)]
@@ -273,7 +278,7 @@ fn run(
             } else {
                 empty_turns = empty_turns.wrapping_add(1);
                 if empty_turns.is_multiple_of(TURNS_PER_BEAT) {
-                    heartbeat.beat();
+                    heartbeat.beat_idle();
                 }
                 waiter.wait();
             }

@@ -4,6 +4,7 @@
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::away::SharedCore;
 use super::health::{Health, HealthState};
 use super::monitor::Monitor;
 use super::watched::Lost;
@@ -28,6 +29,8 @@ pub(crate) struct Findings<'a> {
     pub(super) state: HealthState,
     pub(super) cause: Cause,
     pub(super) beside: Beside,
+    /// No reason for a state of its own: what it does to events has one.
+    pub(super) shared: Option<SharedCore>,
     pub(super) counters: Snapshot,
 }
 
@@ -92,6 +95,7 @@ impl<'a> Findings<'a> {
             state,
             cause,
             beside: Beside::default(),
+            shared: None,
             counters: Snapshot::of(&[]),
         }
     }
@@ -125,6 +129,9 @@ impl<'a> Findings<'a> {
                 _ => "besides, ",
             };
             each(format_args!("{besides}{}", BesideIn(self)));
+        }
+        if let Some(shared) = self.shared {
+            each(format_args!("{}", self.monitor.told(shared, None)));
         }
         self.monitor.each_note(each);
     }

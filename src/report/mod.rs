@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `health` | the engine's state as one word |
 //! | `monitor` | the reasons for that state, lanes and rings |
+//! | `away` | whether lanes have had their cores |
 //! | `watched` | threads that write files, and claims: whether they are lost |
 //! | `latency` | collects the histograms that recorders hand over |
 //! | `exporter` | the thread that writes the interval log, and the files at the end |
@@ -15,6 +16,7 @@
 //! | `summary` | the JSON summary |
 //! | `deflate` | histograms compressed in memory that is allocated once |
 
+mod away;
 mod deflate;
 mod exporter;
 mod facts;
@@ -30,6 +32,7 @@ mod totals;
 mod watched;
 mod whole_lines;
 
+pub(crate) use away::Waits;
 pub(crate) use exporter::{Exporter, ReportFiles};
 pub(crate) use facts::Facts;
 pub use facts::VERSION;
