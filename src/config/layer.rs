@@ -8,12 +8,13 @@ use serde::de::DeserializeOwned;
 use super::forms::{
     CoreNumber, FactorsEntry, ModelEntry, Object, OneOrMany, PlacementKey, RingSize, limit, place,
 };
+use super::scheduler::Nice;
 use super::symbols::SymbolsLayer;
 use super::{Config, Deliver, MAX_INSTRUMENTS, mistakes};
 use crate::abi::EventKind;
 use crate::error::{Error, content::legible, json::is_nested_deeper};
 use crate::factors::Ranged;
-use crate::os::threads::Policy;
+use crate::os::threads::Scheduler;
 use crate::pipeline::idle::Idle;
 use crate::pipeline::overload::{EgressOverload, IngestOverload, StageOverload};
 use crate::pipeline::rehearsal::Warm;
@@ -40,7 +41,9 @@ pub(super) struct Layer {
     cores: Option<Vec<CoreNumber>>,
     idle: Option<Idle>,
     warm: Option<Warm>,
-    policy: Option<Policy>,
+    #[serde(alias = "policy")]
+    scheduler: Option<Scheduler>,
+    nice: Option<Nice>,
     rings: Option<Object<RingsLayer>>,
     overload: Option<Object<OverloadLayer>>,
     instruments: Option<Object<InstrumentsLayer>>,
@@ -148,7 +151,8 @@ impl Layer {
         }
         set(&mut config.idle, self.idle);
         set(&mut config.warm, self.warm);
-        set(&mut config.policy, self.policy);
+        set(&mut config.scheduler, self.scheduler);
+        set(&mut config.nice, self.nice.map(|Nice(nice)| nice));
         set(&mut config.timing, self.timing);
         let Object(rings) = self.rings.unwrap_or_default();
         set(&mut config.rings.ingest, rings.ingest.map(Ranged::size));

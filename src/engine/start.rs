@@ -319,11 +319,14 @@ fn about(blueprint: &Blueprint, plan: &Plan, delivery: &Delivery, clock: &Clock)
     if let Some(interval) = warm {
         about += &format!(" warm={}us", interval.as_micros());
     }
+    if !plan.is_inline() {
+        about += &config.scheduling().about();
+    }
     if config.deliver == Deliver::OnData {
         about += &format!(" deliver={}", delivery.about());
     }
     let notes = plan.notes.iter().cloned().chain(group_memory_unknown());
-    for note in notes.chain(config.notes()) {
+    for note in notes.chain(config.notes(plan)) {
         about += &format!("; {note}");
     }
     about

@@ -14,7 +14,7 @@ use crate::os::float;
 use crate::os::limit::Limit;
 use crate::os::panic::{discard, told};
 use crate::os::stderr::say_parts;
-use crate::os::threads::{self, Policy, Thread, Wanted};
+use crate::os::threads::{self, Scheduling, Thread, Wanted};
 use crate::os::time;
 use crate::telemetry::heartbeat::Heartbeat;
 
@@ -45,16 +45,16 @@ struct Job {
 }
 
 impl Standing {
-    /// Starts a lane's thread and waits until it is pinned and has its policy.
+    /// Starts a lane's thread and waits until it is pinned and scheduled as it should be.
     ///
     /// # Errors
     ///
     /// A sentence with the lane or its core and what failed.
-    pub(crate) fn new(index: usize, plan: &LanePlan, policy: Policy) -> Result<Self, String> {
+    pub(crate) fn new(index: usize, plan: &LanePlan, scheduling: Scheduling) -> Result<Self, String> {
         let (say, ready) = mpsc::channel();
         let (work, job) = mpsc::channel::<Job>();
         let plan = plan.clone();
-        let wanted = Wanted::lane(index, plan.core, policy);
+        let wanted = Wanted::lane(index, plan.core, scheduling);
         let thread = threads::spawn(wanted, move || {
             if let Ok(job) = job.recv() {
                 begin(index, &plan, job, &say);
@@ -352,7 +352,7 @@ mod tests {
         let control = Arc::new(Control::new(1));
         let (go, slow) = mpsc::channel();
         let (heartbeat, _reader) = heartbeat(&Clock::new(false), 10_000);
-        let standing = Standing::new(0, &plan, Policy::Inherit).unwrap();
+        let standing = Standing::new(0, &plan, Scheduling::default()).unwrap();
         let patience = Duration::from_millis(20);
         let (lane, primed) =
             standing.begin(Box::new(Slow(slow)), heartbeat, control.clone(), patience);
