@@ -10,7 +10,7 @@ use super::forms::{
 };
 use super::scheduler::Nice;
 use super::symbols::SymbolsLayer;
-use super::{Config, Deliver, MAX_INSTRUMENTS, mistakes};
+use super::{Config, Deliver, DeliverBudget, MAX_INSTRUMENTS, mistakes};
 use crate::abi::EventKind;
 use crate::error::{Error, content::legible, json::is_nested_deeper};
 use crate::factors::Ranged;
@@ -34,7 +34,7 @@ pub(super) struct Layer {
     disabled_factors: Option<OneOrMany<String>>,
     disabled_models: Option<OneOrMany<String>>,
     deliver: Option<Deliver>,
-    deliver_budget_us: Option<Ranged<1, 10_000>>,
+    deliver_budget_us: Option<DeliverBudget>,
     stand_in_us: Option<Ranged<0, 10_000>>,
     placement: Option<PlacementKey>,
     shards: Option<Ranged<1, { Shards::MAX as u64 }>>,
@@ -136,10 +136,7 @@ impl Layer {
         set(&mut config.disabled_factors, all(self.disabled_factors));
         set(&mut config.disabled_models, all(self.disabled_models));
         set(&mut config.deliver, self.deliver);
-        set(
-            &mut config.deliver_budget_us,
-            self.deliver_budget_us.map(Ranged::get),
-        );
+        set(&mut config.deliver_budget_us, self.deliver_budget_us);
         set(&mut config.stand_in_us, self.stand_in_us.map(Ranged::get));
         set(
             &mut config.placement,

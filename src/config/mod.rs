@@ -11,6 +11,7 @@
 //! | `symbols` | how instruments are named |
 //! | `scheduler` | how lanes are scheduled |
 //! | `source` | files and the environment |
+//! | `budget` | how long `signal_on_data` waits |
 //! | `forms` | how values are written in JSON |
 //! | `layer` | the keys of one source |
 //! | `mistakes` | likely mistakes in a file |
@@ -30,6 +31,7 @@ use crate::messages::ModelId;
 use crate::pipeline::plan::Wanted;
 use crate::stages::{Assets, Naming, Rules};
 
+mod budget;
 mod forms;
 mod layer;
 mod mistakes;
@@ -51,6 +53,7 @@ pub use crate::pipeline::overload::{EgressOverload, IngestOverload, Overload, St
 pub use crate::pipeline::placement::Placement;
 pub use crate::pipeline::rehearsal::Warm;
 pub use crate::stages::{Callback, Limits, Stage, SymbolStyle};
+pub use budget::DeliverBudget;
 pub use forms::{FactorsEntry, ModelEntry};
 #[doc(hidden)]
 pub use paths::{NamedFile, check_apart};
@@ -127,10 +130,10 @@ pub struct Config {
     /// Which of the host's calls make callbacks. Default `poll`.
     pub deliver: Deliver,
     /// Where `deliver` is `on_data`: the longest time that `signal_on_data` waits for the
-    /// signals of its event, us, 1 to 10,000. Default 50: enough for an event that finds all
-    /// caches cold.
-    #[cfg_attr(test, schemars(range(min = 1, max = 10_000)))]
-    pub deliver_budget_us: u64,
+    /// signals of its event, us, 1 to 10,000, or `auto`: 50, which is enough for an event that
+    /// finds all caches cold, and less while no signal comes within that. Default `auto`.
+    #[cfg_attr(test, schemars(with = "schema::BudgetKey"))]
+    pub deliver_budget_us: DeliverBudget,
     /// Where `deliver` is `on_data`: if the only lane has not begun an event for this long, us,
     /// 0 to 10,000, the host's thread does its work. 0 means never. Default 5.
     #[cfg_attr(test, schemars(range(max = 10_000)))]
@@ -194,7 +197,7 @@ impl Default for Config {
             disabled_factors: Vec::new(),
             disabled_models: Vec::new(),
             deliver: Deliver::Poll,
-            deliver_budget_us: 50,
+            deliver_budget_us: DeliverBudget::Auto,
             stand_in_us: 5,
             placement: Placement::Auto,
             shards: 1,

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use super::{Config, FactorsEntry, MappedSymbol, ModelEntry};
+use super::{Config, DeliverBudget, FactorsEntry, MappedSymbol, ModelEntry};
 use crate::abi::INSTRUMENT_TYPES;
 use crate::factors::Registry;
 use crate::os::threads::Scheduler;
@@ -82,6 +82,26 @@ impl JsonSchema for WarmKey {
         json_schema!({"anyOf": [
             {"enum": ["auto", "off"]},
             {"type": "integer", "minimum": Warm::SHORTEST, "maximum": Warm::LONGEST}
+        ]})
+    }
+}
+
+/// How long `signal_on_data` waits.
+pub(super) struct BudgetKey;
+
+impl JsonSchema for BudgetKey {
+    fn schema_name() -> Cow<'static, str> {
+        "DeliverBudget".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [
+            {"enum": ["auto"]},
+            {"type": "integer", "minimum": 1, "maximum": DeliverBudget::LONGEST_US}
         ]})
     }
 }

@@ -35,7 +35,7 @@ fn keys_are_read() {
     assert_eq!(config.cores, Some(vec![1, 2]));
     assert_eq!(config.scheduler, Scheduler::Fifo(1));
     assert_eq!(config.deliver, Deliver::OnData);
-    assert_eq!(config.deliver_budget_us, 20);
+    assert_eq!(config.deliver_budget_us, DeliverBudget::Micros(20));
     assert_eq!(config.rings.stage, 4);
     assert_eq!(config.instruments.max, 9);
     assert!(!config.timing);
@@ -110,7 +110,7 @@ fn errors_name_path_line_and_what_was_expected() {
         refusal("{\"deliver\": \"soon\"}")
             .contains("deliver: unknown variant `soon`, expected `poll` or `on_data`")
     );
-    for budget in ["0", "10001", "-1", "2.5"] {
+    for budget in ["0", "10001", "-1", "2.5", "\"off\""] {
         let refusal = refusal(&format!("{{\"deliver_budget_us\": {budget}}}"));
         assert!(
             refusal.contains("deliver_budget_us: invalid")

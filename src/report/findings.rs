@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::away::SharedCore;
 use super::health::{Health, HealthState};
+use super::late::Late;
 use super::monitor::Monitor;
 use super::watched::Lost;
 use crate::os::fixed_text::beginning;
@@ -62,7 +63,10 @@ pub(super) struct Beside {
     report_ended: bool,
     capture_failed: u64,
     capture_missed: u64,
+    /// Events whose signals missed their own `signal_on_data`, if they were many.
     late: u64,
+    /// All events that were answered.
+    answered: u64,
     /// Messages that the host's thread handled for a lane, if they were many.
     stood_in: u64,
     lost: Lost,
@@ -235,6 +239,7 @@ impl Beside {
             capture_failed: counters.get(Counter::CaptureFailed),
             capture_missed: since(Counter::CaptureMissed),
             late: many(Counter::DeliverLate, answered),
+            answered,
             stood_in: many(Counter::StoodIn, answered + since(Counter::Updates)),
             lost,
             is_harmed: monitor.each_harm().next().is_some(),
@@ -285,12 +290,8 @@ impl fmt::Display for BesideIn<'_> {
                 ));
             }
             if beside.late > 0 {
-                each(format_args!(
-                    "since the last check signal_on_data stopped waiting for the signals of {} events before they came: \
-                     deliver_budget_us is too short for the model, or something else runs on the lane's \
-                     core",
-                    beside.late
-                ));
+                let (late, answered) = (beside.late, beside.answered);
+                each(format_args!("since the last check the {}", Late { late, answered }));
             }
             if beside.stood_in > 0 {
                 each(format_args!(

@@ -6,6 +6,7 @@
 //! | `monitor` | the reasons for that state, lanes and rings |
 //! | `away` | whether lanes have had their cores |
 //! | `watched` | threads that write files, and claims: whether they are lost |
+//! | `late` | events whose signals missed their own `signal_on_data` |
 //! | `latency` | collects the histograms that recorders hand over |
 //! | `exporter` | the thread that writes the interval log, and the files at the end |
 //! | `whole_lines` | the file of the interval log |
@@ -23,6 +24,7 @@ mod facts;
 mod findings;
 mod health;
 mod hgrm;
+mod late;
 mod latency;
 mod monitor;
 mod summary;

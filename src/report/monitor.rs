@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::away::{self, SharedCore, Told, Windows};
 use super::findings::{Beside, Cause, Findings, Missing, NamedBy};
 use super::health::{Health, HealthState};
+use super::late::Late;
 use super::watched::Watched;
 use crate::config;
 use crate::os::claims::Known;
@@ -209,10 +210,13 @@ impl Monitor {
         }
     }
 
-    /// As [`Monitor::each_note`], with what is lost and the cores that lanes had to share so far:
+    /// As [`Monitor::each_note`], with what is lost, and so far came late or had to share its core:
     /// for a report that has no word for health.
     pub(super) fn each_note_and_loss(&self, each: &mut dyn FnMut(fmt::Arguments<'_>)) {
         self.each_note(each);
+        if let Some(late) = Late::so_far(&self.counted()) {
+            each(format_args!("the {late}"));
+        }
         if let Some(shared) = away::so_far(&self.lanes) {
             let waited_ns = self.waited_ns(shared.lane());
             each(format_args!("{}", self.told(shared, waited_ns)));
