@@ -81,7 +81,10 @@ fn a_lane_whose_core_something_else_uses_is_named_with_its_share() {
     });
     assert!(why.contains("isolate it"), "{why}");
     let lane = &engine.lanes()[0];
-    assert!(lane.away > 0 && lane.away_ns >= 50_000 * lane.away, "{lane:?}");
+    assert!(
+        lane.away > 0 && lane.away_ns >= 50_000 * lane.away,
+        "{lane:?}"
+    );
     // The log has its line at the end of an interval.
     until(|| read(folder.path(), "latency.hlog").contains(&format!("#[{told}")));
     drop(busy);
@@ -104,7 +107,10 @@ fn a_lane_whose_core_something_else_uses_is_named_with_its_share() {
     }
 
     // The same through the C interface.
-    let config = format!("{{\"placement\": \"fused\", \"idle\": \"spin\", \"cores\": [{}]}}\0", other.id);
+    let config = format!(
+        "{{\"placement\": \"fused\", \"idle\": \"spin\", \"cores\": [{}]}}\0",
+        other.id
+    );
     let config = CStr::from_bytes_with_nul(config.as_bytes()).unwrap();
     // SAFETY: a NUL-terminated text.
     let handle = unsafe { signal_create(config.as_ptr()) };

@@ -37,9 +37,9 @@ mod layer;
 mod mistakes;
 mod notes;
 mod paths;
+mod scheduler;
 #[cfg(test)]
 mod schema;
-mod scheduler;
 mod sections;
 mod size;
 mod source;

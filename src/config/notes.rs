@@ -50,7 +50,11 @@ mod tests {
             core: None,
             idle,
         };
-        for (idle, sleeps) in [(Idle::Park, true), (Idle::Spin, false), (Idle::Yield, false)] {
+        for (idle, sleeps) in [
+            (Idle::Park, true),
+            (Idle::Spin, false),
+            (Idle::Yield, false),
+        ] {
             let plan = Plan {
                 lanes: vec![lane(idle)],
                 ..inline()

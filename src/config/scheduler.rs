@@ -153,11 +153,14 @@ mod tests {
     #[test]
     fn what_no_policy_has_is_refused_with_what_was_expected() {
         for (value, expected) in [
-            (r#""batch""#, "expected one of `other`"),
+            (r#""batch""#, "expected one of `ordinary`, `other`, `fifo`"),
             (r#"{"policy": "fifo", "priority": 0}"#, "from 1 to 99"),
             (r#"{"policy": "fifo", "priority": 100}"#, "from 1 to 99"),
             (r#"{"policy": "other", "priority": 1}"#, "fifo and rr alone"),
-            (r#"{"policy": "inherit", "priority": 1}"#, "fifo and rr alone"),
+            (
+                r#"{"policy": "inherit", "priority": 1}"#,
+                "fifo and rr alone",
+            ),
             (r#"{"priority": 1}"#, "missing field `policy`"),
             (r#"{"policy": "rr", "prio": 1}"#, "prio"),
             ("1", "or an object with policy and priority"),
@@ -168,7 +171,10 @@ mod tests {
         for value in ["-21", "20", "1.5", "\"0\""] {
             let why = Config::from_json(&format!("{{\"nice\": {value}}}")).unwrap_err();
             let why = why.to_string();
-            assert!(why.contains("nice: ") && why.contains("from -20 to 19"), "{why}");
+            assert!(
+                why.contains("nice: ") && why.contains("from -20 to 19"),
+                "{why}"
+            );
         }
         for value in [-20, 19] {
             let config = Config::from_json(&format!("{{\"nice\": {value}}}"));
@@ -177,7 +183,10 @@ mod tests {
         for scheduler in ["fifo", "rr", "inherit"] {
             let both = format!(r#"{{"scheduler": "{scheduler}", "nice": -1}}"#);
             let why = Config::from_json(&both).unwrap_err().to_string();
-            assert!(why.contains("nice") && why.contains("scheduler other"), "{why}");
+            assert!(
+                why.contains("nice") && why.contains("scheduler other"),
+                "{why}"
+            );
         }
     }
 }

@@ -365,7 +365,7 @@ mod tests {
         let numbers = numbers(&schema());
         assert_eq!(numbers.len(), 14);
         for (section, key, value) in numbers {
-            let number = |name: &str| value[name].as_u64().unwrap();
+            let number = |name: &str| value[name].as_i64().unwrap();
             let (low, high) = (number("minimum"), number("maximum"));
             let read = |number: i128| {
                 let pair = format!(r#""{key}": {number}"#);

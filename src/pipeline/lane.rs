@@ -50,7 +50,11 @@ impl Standing {
     /// # Errors
     ///
     /// A sentence with the lane or its core and what failed.
-    pub(crate) fn new(index: usize, plan: &LanePlan, scheduling: Scheduling) -> Result<Self, String> {
+    pub(crate) fn new(
+        index: usize,
+        plan: &LanePlan,
+        scheduling: Scheduling,
+    ) -> Result<Self, String> {
         let (say, ready) = mpsc::channel();
         let (work, job) = mpsc::channel::<Job>();
         let plan = plan.clone();

@@ -291,7 +291,10 @@ impl fmt::Display for BesideIn<'_> {
             }
             if beside.late > 0 {
                 let (late, answered) = (beside.late, beside.answered);
-                each(format_args!("since the last check the {}", Late { late, answered }));
+                each(format_args!(
+                    "since the last check the {}",
+                    Late { late, answered }
+                ));
             }
             if beside.stood_in > 0 {
                 each(format_args!(

@@ -246,7 +246,10 @@ fn a_policy_that_the_process_may_not_have_is_found() {
         });
     }
     let said = stderr(command.output().expect("it runs"), 1);
-    assert!(said.contains("scheduler: fifo with priority 1 was refused"), "{said}");
+    assert!(
+        said.contains("scheduler: fifo with priority 1 was refused"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -267,7 +270,10 @@ fn what_a_real_time_lane_does_to_its_core_is_said_beforehand() {
         let output = signal().args(["config", "check", path(&file)]).output();
         let output = output.expect("it runs");
         let said = [&output.stdout[..], &output.stderr].concat();
-        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
     };
     let (_, said) = checked("spin");
     // Older kernels would take the core from the lane, so it is refused there.

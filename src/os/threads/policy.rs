@@ -236,7 +236,10 @@ mod tests {
         assert!(why.contains("nice: -5 was refused"), "{why}");
         assert!(why.contains("RLIMIT_NICE of 25 or more"), "{why}");
         let why = check_nice(3, 10).unwrap_err();
-        assert!(why.contains("run at 10") && why.contains("of 17 or more"), "{why}");
+        assert!(
+            why.contains("run at 10") && why.contains("of 17 or more"),
+            "{why}"
+        );
     }
 
     #[test]

@@ -115,11 +115,19 @@ mod tests {
     #[test]
     fn a_lane_that_would_be_held_up_is_refused_and_others_are_warned_of() {
         let why = LIMITED.judge("fifo").unwrap_err();
-        for part in ["50000 us of each 1000000", "idle park", "-1", "scheduler other"] {
+        for part in [
+            "50000 us of each 1000000",
+            "idle park",
+            "-1",
+            "scheduler other",
+        ] {
             assert!(why.contains(part), "{why}");
         }
         let others = Throttle::ForOthers.judge("rr").unwrap().unwrap();
-        assert!(others.contains("50 ms") && others.contains("scheduler rr"), "{others}");
+        assert!(
+            others.contains("50 ms") && others.contains("scheduler rr"),
+            "{others}"
+        );
         let never = Throttle::Never.judge("fifo").unwrap().unwrap();
         assert!(never.contains("may hang"), "{never}");
     }
