@@ -126,6 +126,5 @@ fn a_lane_whose_core_something_else_uses_is_named_with_its_share() {
     });
     assert!(stats.lane_away_ns >= 50_000 * stats.lane_away, "{stats:?}");
     drop(busy);
-    // SAFETY: this thread made the handle, and nothing else uses it.
-    unsafe { signal_destroy(handle) };
+    signal_destroy(handle);
 }
