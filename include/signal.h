@@ -710,6 +710,16 @@ typedef struct {
    else ran on the lane's core.
    */
   uint64_t stood_in;
+  /*
+   How often lanes that spin were away from their cores for 50 us or longer while they had
+   nothing to do: something else ran there, or the hypervisor of a virtual machine took the
+   core.
+   */
+  uint64_t lane_away;
+  /*
+   How long in all, ns.
+   */
+  uint64_t lane_away_ns;
 } signal_stats_t;
 
 /*

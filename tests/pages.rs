@@ -215,8 +215,8 @@ fn add_keys<'a>(
     }
     for (name, property) in part["properties"].as_object().into_iter().flatten() {
         let path = format!("{prefix}{name}");
-        // `model` is another name for `models`.
-        if path != "model" {
+        // Other names of `models` and `scheduler`.
+        if path != "model" && path != "policy" {
             add_keys(schema, property, &format!("{path}."), found);
         }
         // The page lists a section's keys, not the section itself.

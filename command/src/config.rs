@@ -170,7 +170,7 @@ fn explain(
             format!("in {folder}, a folder for each handle: {ENV_LATENCY_DIR} says so"),
         );
     }
-    for note in config.notes() {
+    for note in config.notes(plan) {
         row("note", visible(&note));
     }
     let changed = changes(&value(written), &value(&Config::default()), "");

@@ -8,12 +8,13 @@ use serde::de::DeserializeOwned;
 use super::forms::{
     CoreNumber, FactorsEntry, ModelEntry, Object, OneOrMany, PlacementKey, RingSize, limit, place,
 };
+use super::scheduler::Nice;
 use super::symbols::SymbolsLayer;
-use super::{Config, Deliver, MAX_INSTRUMENTS, mistakes};
+use super::{Config, Deliver, DeliverBudget, MAX_INSTRUMENTS, mistakes};
 use crate::abi::EventKind;
 use crate::error::{Error, content::legible, json::is_nested_deeper};
 use crate::factors::Ranged;
-use crate::os::threads::Policy;
+use crate::os::threads::Scheduler;
 use crate::pipeline::idle::Idle;
 use crate::pipeline::overload::{EgressOverload, IngestOverload, StageOverload};
 use crate::pipeline::rehearsal::Warm;
@@ -33,14 +34,16 @@ pub(super) struct Layer {
     disabled_factors: Option<OneOrMany<String>>,
     disabled_models: Option<OneOrMany<String>>,
     deliver: Option<Deliver>,
-    deliver_budget_us: Option<Ranged<1, 10_000>>,
+    deliver_budget_us: Option<DeliverBudget>,
     stand_in_us: Option<Ranged<0, 10_000>>,
     placement: Option<PlacementKey>,
     shards: Option<Ranged<1, { Shards::MAX as u64 }>>,
     cores: Option<Vec<CoreNumber>>,
     idle: Option<Idle>,
     warm: Option<Warm>,
-    policy: Option<Policy>,
+    #[serde(alias = "policy")]
+    scheduler: Option<Scheduler>,
+    nice: Option<Nice>,
     rings: Option<Object<RingsLayer>>,
     overload: Option<Object<OverloadLayer>>,
     instruments: Option<Object<InstrumentsLayer>>,
@@ -132,10 +135,7 @@ impl Layer {
         set(&mut config.disabled_factors, all(self.disabled_factors));
         set(&mut config.disabled_models, all(self.disabled_models));
         set(&mut config.deliver, self.deliver);
-        set(
-            &mut config.deliver_budget_us,
-            self.deliver_budget_us.map(Ranged::get),
-        );
+        set(&mut config.deliver_budget_us, self.deliver_budget_us);
         set(&mut config.stand_in_us, self.stand_in_us.map(Ranged::get));
         set(
             &mut config.placement,
@@ -147,7 +147,8 @@ impl Layer {
         }
         set(&mut config.idle, self.idle);
         set(&mut config.warm, self.warm);
-        set(&mut config.policy, self.policy);
+        set(&mut config.scheduler, self.scheduler);
+        set(&mut config.nice, self.nice.map(|Nice(nice)| nice));
         set(&mut config.timing, self.timing);
         let Object(rings) = self.rings.unwrap_or_default();
         set(&mut config.rings.ingest, rings.ingest.map(Ranged::size));

@@ -6,20 +6,23 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use super::{Config, FactorsEntry, MappedSymbol, ModelEntry};
+use super::{Config, DeliverBudget, FactorsEntry, MappedSymbol, ModelEntry};
 use crate::abi::INSTRUMENT_TYPES;
 use crate::factors::Registry;
+use crate::os::threads::Scheduler;
 use crate::pipeline::rehearsal::Warm;
 use crate::stages::{Stage, SymbolStyle};
 
 /// What `schema.json` should hold.
 fn derived() -> Value {
     let mut schema = schemars::schema_for!(Config);
-    // The same key under its alternative name, `model`.
-    if let Some(Value::Object(properties)) = schema.get_mut("properties")
-        && let Some(models) = properties.get("models").cloned()
-    {
-        properties.insert("model".into(), models);
+    // The same keys under their alternative names.
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        for (key, other) in [("models", "model"), ("scheduler", "policy")] {
+            if let Some(models) = properties.get(key).cloned() {
+                properties.insert(other.into(), models);
+            }
+        }
     }
     schema.to_value()
 }
@@ -79,6 +82,55 @@ impl JsonSchema for WarmKey {
         json_schema!({"anyOf": [
             {"enum": ["auto", "off"]},
             {"type": "integer", "minimum": Warm::SHORTEST, "maximum": Warm::LONGEST}
+        ]})
+    }
+}
+
+/// How long `signal_on_data` waits.
+pub(super) struct BudgetKey;
+
+impl JsonSchema for BudgetKey {
+    fn schema_name() -> Cow<'static, str> {
+        "DeliverBudget".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [
+            {"enum": ["auto"]},
+            {"type": "integer", "minimum": 1, "maximum": DeliverBudget::LONGEST_US}
+        ]})
+    }
+}
+
+/// A policy, or one with its priority.
+pub(super) struct SchedulerKey;
+
+impl JsonSchema for SchedulerKey {
+    fn schema_name() -> Cow<'static, str> {
+        "Scheduler".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let (least, most) = Scheduler::PRIORITIES.into_inner();
+        json_schema!({"anyOf": [
+            {"enum": ["other", "ordinary", "fifo", "rr", "inherit"]},
+            {
+                "type": "object",
+                "properties": {
+                    "policy": {"enum": ["fifo", "rr"]},
+                    "priority": {"type": "integer", "minimum": least, "maximum": most, "default": 1}
+                },
+                "required": ["policy"],
+                "additionalProperties": false
+            }
         ]})
     }
 }
@@ -313,7 +365,7 @@ mod tests {
         let numbers = numbers(&schema());
         assert_eq!(numbers.len(), 14);
         for (section, key, value) in numbers {
-            let number = |name: &str| value[name].as_u64().unwrap();
+            let number = |name: &str| value[name].as_i64().unwrap();
             let (low, high) = (number("minimum"), number("maximum"));
             let read = |number: i128| {
                 let pair = format!(r#""{key}": {number}"#);

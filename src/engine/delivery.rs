@@ -9,9 +9,10 @@
 use std::sync::Arc;
 
 use super::Poller;
+use super::budget::Budget;
 use super::stand_in::{Attempt, HostStandIn};
 use crate::abi::EventKind;
-use crate::config::Config;
+use crate::config::{Config, DeliverBudget};
 use crate::os::clock::Clock;
 use crate::pipeline::idle::Idle;
 use crate::pipeline::plan::Plan;
@@ -26,6 +27,8 @@ use crate::telemetry::counters::Counter;
 const FIRST_LOOK_NS: u64 = 500;
 /// Polls of the ring per look at the clock, which costs as much as several polls.
 const TURNS_PER_STAMP: u32 = 8;
+/// The longest wait where waiting has been useless, and where nobody stands in.
+const SHORT_WAIT_NS: u64 = 5_000;
 /// More signals than any event leads to: their number is not known.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -34,9 +37,9 @@ pub(crate) struct Delivery {
     clock: Clock,
     monitor: Arc<Monitor>,
     is_inline: bool,
-    budget_us: u64,
-    /// Longest wait of the host's thread, ticks.
-    budget: u64,
+    configured: DeliverBudget,
+    /// Longest wait of the host's thread.
+    budget: Budget,
     first_look: u64,
     /// If this thread may do the lane's work.
     pub(super) stand_in: Option<Arc<HostStandIn>>,
@@ -71,14 +74,28 @@ impl Delivery {
                 };
             }
         }
+        let stand_in_after = match stand_in {
+            Some(_) => clock.ticks(config.stand_in_us * 1000),
+            None => u64::MAX,
+        };
+        let full = clock.ticks(config.deliver_budget_us.most_us() * 1000);
+        let budget = match config.deliver_budget_us {
+            DeliverBudget::Micros(_) => Budget::fixed(full),
+            DeliverBudget::Auto => {
+                let short = clock.ticks(SHORT_WAIT_NS);
+                // So that a lane that is away is stood in for.
+                let stand_in = stand_in.as_ref().map_or(0, |_| stand_in_after * 2);
+                Budget::between(short.max(stand_in), full)
+            }
+        };
         Self {
             clock: clock.clone(),
             monitor,
             is_inline: plan.is_inline(),
-            budget_us: config.deliver_budget_us,
-            budget: clock.ticks(config.deliver_budget_us * 1000),
+            configured: config.deliver_budget_us,
+            budget,
             first_look: clock.ticks(FIRST_LOOK_NS * plan.lanes.len().max(1) as u64),
-            stand_in_after: clock.ticks(config.stand_in_us * 1000),
+            stand_in_after,
             stand_in_us: config.stand_in_us,
             stand_in,
             signals,
@@ -94,7 +111,8 @@ impl Delivery {
                 Some(_) => format!(", stands in after {} us", self.stand_in_us),
                 None => String::new(),
             };
-            format!("on_data(waits up to {} us{stands_in})", self.budget_us)
+            let budget_us = self.configured.most_us();
+            format!("on_data(waits up to {budget_us} us{stands_in})")
         } else {
             "on_data(never waits for a lane without a core of its own)".to_owned()
         }
@@ -120,6 +138,7 @@ impl Delivery {
             sequence,
             missing,
             started,
+            budget: self.budget.limit(),
             look: self.first_look,
             stand_in: self.stands_in_after(sequence),
             is_late: false,
@@ -134,6 +153,8 @@ pub(crate) struct Wait<'a> {
     /// The event's signals that have not been taken; 0 once there is nothing to wait for.
     missing: u64,
     started: u64,
+    /// The longest wait, ticks.
+    budget: u64,
     /// When to look at the counters next, ticks from `started`.
     look: u64,
     /// When to do the lane's work next, ticks from `started`.
@@ -172,7 +193,7 @@ impl Wait<'_> {
         let delivery = self.delivery;
         // If the clock has stepped back, the wait ends: the difference is then a huge number.
         let waited = delivery.clock.now().wrapping_sub(self.started);
-        if waited > delivery.budget {
+        if waited > self.budget {
             // Poll the ring once more: otherwise signals that arrived during the last look,
             // or while this thread was off the core, would wait for the next event.
             self.missing = 0;
@@ -205,6 +226,7 @@ impl Wait<'_> {
     #[cold]
     fn count_late(&mut self, poller: &Poller) {
         self.is_late = false;
+        self.delivery.budget.was_in_vain();
         poller.counters.bump(Counter::DeliverLate);
     }
 
@@ -227,6 +249,9 @@ impl Wait<'_> {
     pub(crate) fn taken(&mut self, input: u64) {
         if input == self.sequence {
             self.missing = self.missing.saturating_sub(1);
+            if self.missing == 0 {
+                self.delivery.budget.has_paid();
+            }
         } else if input > self.sequence {
             // A callback has passed in further events: the waited-for one is over, or lost.
             self.missing = 0;
@@ -260,6 +285,28 @@ mod tests {
         assert_eq!(wait.ready(&mut engine.poller), 0);
         assert!(wait.is_over());
         assert!(start.elapsed() < Duration::from_secs(15));
+    }
+
+    #[test]
+    fn waits_that_are_always_in_vain_become_short_until_one_pays() {
+        let config = Config::from_json(r#"{"placement": "inline", "model": "none"}"#).unwrap();
+        let mut engine = Engine::start(&config).unwrap();
+        let delivery = &mut engine.runtime.delivery;
+        assert_eq!(delivery.configured, DeliverBudget::Auto);
+        delivery.signals = [1; EventKind::ALL.len()];
+        let wait = |delivery: &Delivery| delivery.wait(Some(EventKind::Depth), 7).budget;
+        let full = wait(delivery);
+        assert_eq!(full, delivery.clock.ticks(50_000));
+        for _ in 0..101 {
+            let mut late = delivery.wait(Some(EventKind::Depth), 7);
+            late.is_late = true;
+            late.missing = 0;
+            assert_eq!(late.ready(&mut engine.poller), 0);
+        }
+        assert!(wait(delivery) < full);
+        delivery.wait(Some(EventKind::Depth), 7).taken(7);
+        assert_eq!(wait(delivery), full);
+        assert_eq!(engine.counters().get(Counter::DeliverLate), 101);
     }
 
     #[test]

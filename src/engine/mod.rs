@@ -11,6 +11,7 @@
 //! | `poller` | where signals come out |
 //! | `instruments` | what instruments are |
 //! | `batch` | signals that the host reads in place |
+//! | `budget` | the limit of these waits |
 //! | `delivery` | how long the host waits for signals in `on_data` |
 //! | `stand_in` | the host's thread as it does the work of a lane that is away |
 
@@ -31,6 +32,7 @@ use crate::{factors, models};
 
 mod batch;
 mod blueprint;
+mod budget;
 mod delivery;
 mod feeder;
 mod instruments;

@@ -86,10 +86,16 @@ fn reserve(plan: &Plan, config: &Config, bytes: usize) -> Result<Reserved, Error
 
 /// Starts the lanes' threads, which wait for their work.
 fn start_lanes(plan: &Plan, config: &Config, room: &mut Reserved) -> Result<Vec<Standing>, Error> {
+    let scheduling = config.scheduling();
+    if !plan.sleeps() {
+        // What there is to know of it is for the line at start.
+        let checked = scheduling.check_sleepless();
+        checked.map(drop).map_err(Error::Placement)?;
+    }
     let lanes = plan.lanes.iter().enumerate();
     let lanes = lanes.map(|(index, lane)| {
         room.give_back(memory::of_a_thread());
-        Standing::new(index, lane, config.policy)
+        Standing::new(index, lane, scheduling)
     });
     lanes.collect::<Result<_, _>>().map_err(Error::Placement)
 }

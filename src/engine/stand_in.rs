@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::config::{Config, Deliver, Policy};
+use crate::config::{Config, Deliver, Scheduler};
 use crate::os::clock::Clock;
 use crate::pipeline::control::Control;
 use crate::pipeline::idle::Idle;
@@ -25,9 +25,9 @@ const LEFT_TO_LANE: u64 = 100;
 /// lane of a higher priority than this thread could wait for ever for what this thread has.
 pub(super) fn host_stands_in(config: &Config, plan: &Plan, cores: usize) -> bool {
     config.deliver == Deliver::OnData
-        && (1..config.deliver_budget_us).contains(&config.stand_in_us)
+        && (1..config.deliver_budget_us.most_us()).contains(&config.stand_in_us)
         && config.overload.egress != EgressOverload::Block
-        && config.policy == Policy::Ordinary
+        && config.scheduler == Scheduler::Other
         && cores > 1
         && matches!(&plan.lanes[..], [lane] if lane.idle == Idle::Spin)
 }

@@ -20,11 +20,11 @@ use crate::os::machine::group_memory_unknown;
 use crate::os::memory;
 use crate::pipeline::build::{Pipeline, RingPlan, Setting, Stages};
 use crate::pipeline::control::Control;
-use crate::pipeline::lane::PRIMING;
+use crate::pipeline::lane::{PRIMING, Standing};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::rehearsal::{Looks, Rehearsing};
 use crate::pipeline::work::Turn;
-use crate::report::{Latency, Monitor};
+use crate::report::{Latency, Monitor, Waits};
 use crate::stages::{Rules, Triggers};
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::HostCursors;
@@ -102,6 +102,8 @@ impl Engine {
             &files,
             rules,
         );
+        let waits = Waits::of(lanes.iter().map(Standing::thread_id));
+        runtime.monitor.watched.lanes(waits);
         // From here on, dropping `runtime` stops and joins everything that was started.
         for ((lane, work), heartbeat) in lanes.into_iter().zip(works).zip(supervision.heartbeats) {
             let control = supervision.control.clone();
@@ -257,7 +259,7 @@ fn runtime(
     let watch = places.claims.watch();
     monitor.watched.claims(watch, clock.clone());
     let stand_in = pipeline.stand_in.take().map(|lane| {
-        let budget = clock.ticks(config.deliver_budget_us * 1000);
+        let budget = clock.ticks(config.deliver_budget_us.most_us() * 1000);
         shared(|| HostStandIn::new(lane, clock, budget))
     });
     let delivery = Delivery::new(
@@ -322,11 +324,14 @@ fn about(blueprint: &Blueprint, plan: &Plan, delivery: &Delivery, clock: &Clock)
     if let Some(interval) = warm {
         about += &format!(" warm={}us", interval.as_micros());
     }
+    if !plan.is_inline() {
+        about += &config.scheduling().about();
+    }
     if config.deliver == Deliver::OnData {
         about += &format!(" deliver={}", delivery.about());
     }
     let notes = plan.notes.iter().cloned().chain(group_memory_unknown());
-    for note in notes.chain(config.notes()) {
+    for note in notes.chain(config.notes(plan)) {
         about += &format!("; {note}");
     }
     about

@@ -15,6 +15,7 @@ use super::{door, last_error};
 use crate::os::{stderr, tsc};
 use crate::report::HealthState;
 use crate::telemetry::counters::{Counter, Snapshot};
+use crate::telemetry::heartbeat::Away;
 use crate::telemetry::hops::MAX_NS;
 
 const _: () = assert!(super::types::SIGNAL_LATENCY_BOUND_NS == MAX_NS);
@@ -72,12 +73,9 @@ pub unsafe extern "C" fn signal_stats(handle: *mut c_void, stats: *mut signal_st
         let size = usize::try_from(given).map_or(known, |given| given.min(known));
         // Read before the counters: if `failed` is 1, the counters are from after the failure.
         let failed = this.runtime.control.failure().is_some();
-        let values = stats_of(
-            &this.runtime.monitor.counters(),
-            slot.refused(),
-            failed,
-            size as u64,
-        );
+        let monitor = &this.runtime.monitor;
+        let (counters, away) = (monitor.counters(), monitor.away());
+        let values = stats_of(&counters, slot.refused(), failed, away, size as u64);
         // SAFETY: the caller has `given` writable bytes there, and `size` is at
         // most that and at most the source's size.
         unsafe {
@@ -106,6 +104,7 @@ fn stats_of(
     counters: &Snapshot,
     refused_concurrent: u64,
     failed: bool,
+    away: Away,
     size: u64,
 ) -> signal_stats_t {
     stats! {
@@ -124,6 +123,8 @@ fn stats_of(
         queued: counters.queued(),
         refused_concurrent: refused_concurrent,
         failed: u64::from(failed),
+        lane_away: away.times,
+        lane_away_ns: away.ns,
     }
 }
 

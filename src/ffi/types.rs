@@ -177,6 +177,12 @@ pub struct signal_stats_t {
     /// lane had not begun them within `stand_in_us`, or the ring to it was full. Something
     /// else ran on the lane's core.
     pub stood_in: u64,
+    /// How often lanes that spin were away from their cores for 50 us or longer while they had
+    /// nothing to do: something else ran there, or the hypervisor of a virtual machine took the
+    /// core.
+    pub lane_away: u64,
+    /// How long in all, ns.
+    pub lane_away_ns: u64,
 }
 
 /// One signal of a batch. `symbol` and `values` point into the library's memory: the

@@ -24,6 +24,8 @@
 //! | may this thread read the TSC | `tsc` | stamps are system calls |
 //! | what time is it | `time` | no handle is made |
 //! | has the kernel a barrier for all threads | `sync::membarrier` | calls take a locked instruction, or wait 2 ms |
+//! | how long has a lane waited for its core | [`waited_for_a_core`] | the report says nothing of it |
+//! | does the kernel take cores from real-time threads that never sleep | `threads::throttle` | as an old kernel by default: such lanes are refused |
 //! | what policy has this thread | `threads::policy` | a policy that was asked for and refused refuses the handle |
 //! | how large is the static thread-local storage | `threads::start` | a large program's |
 //! | has the host a thread left | `threads::roster` | yes: the library ends nothing |
@@ -50,6 +52,7 @@ pub use groups::{StayKnown as GroupsStayKnown, stay_known as groups_stay_known};
 pub(crate) use kernel_threads::KernelThreads;
 pub(crate) use quota::Throttled;
 pub use quota::{Quota, Throttling, quota, quota_unknown};
+pub(crate) use waiting::WaitForCore;
 pub use waiting::waited_for_a_core;
 
 /// Core ids at and above this abort the process in `core_affinity`.

@@ -14,7 +14,7 @@ use crate::os::float;
 use crate::os::limit::Limit;
 use crate::os::panic::{discard, told};
 use crate::os::stderr::say_parts;
-use crate::os::threads::{self, Policy, Thread, Wanted};
+use crate::os::threads::{self, Scheduling, Thread, Wanted};
 use crate::os::time;
 use crate::telemetry::heartbeat::Heartbeat;
 
@@ -45,16 +45,20 @@ struct Job {
 }
 
 impl Standing {
-    /// Starts a lane's thread and waits until it is pinned and has its policy.
+    /// Starts a lane's thread and waits until it is pinned and scheduled as it should be.
     ///
     /// # Errors
     ///
     /// A sentence with the lane or its core and what failed.
-    pub(crate) fn new(index: usize, plan: &LanePlan, policy: Policy) -> Result<Self, String> {
+    pub(crate) fn new(
+        index: usize,
+        plan: &LanePlan,
+        scheduling: Scheduling,
+    ) -> Result<Self, String> {
         let (say, ready) = mpsc::channel();
         let (work, job) = mpsc::channel::<Job>();
         let plan = plan.clone();
-        let wanted = Wanted::lane(index, plan.core, policy);
+        let wanted = Wanted::lane(index, plan.core, scheduling);
         let thread = threads::spawn(wanted, move || {
             if let Ok(job) = job.recv() {
                 begin(index, &plan, job, &say);
@@ -66,6 +70,11 @@ impl Standing {
             work: Some(work),
             ready,
         })
+    }
+
+    /// The kernel's ID of the thread.
+    pub(crate) fn thread_id(&self) -> u32 {
+        self.thread.as_ref().map_or(0, |thread| thread.life().id())
     }
 
     /// Gives the thread its work and waits up to `patience` until that is primed. Returns the
@@ -273,7 +282,7 @@ fn run(
             } else {
                 empty_turns = empty_turns.wrapping_add(1);
                 if empty_turns.is_multiple_of(TURNS_PER_BEAT) {
-                    heartbeat.beat();
+                    heartbeat.beat_idle();
                 }
                 waiter.wait();
             }
@@ -347,7 +356,7 @@ mod tests {
         let control = Arc::new(Control::new(1));
         let (go, slow) = mpsc::channel();
         let (heartbeat, _reader) = heartbeat(&Clock::new(false), 10_000);
-        let standing = Standing::new(0, &plan, Policy::Inherit).unwrap();
+        let standing = Standing::new(0, &plan, Scheduling::default()).unwrap();
         let patience = Duration::from_millis(20);
         let (lane, primed) =
             standing.begin(Box::new(Slow(slow)), heartbeat, control.clone(), patience);

@@ -232,6 +232,11 @@ impl Plan {
         warm.interval().filter(|_| can)
     }
 
+    /// Whether no lane runs without ever sleeping.
+    pub(crate) fn sleeps(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.idle == Idle::Park)
+    }
+
     /// Whether the host's thread runs the stages.
     pub fn is_inline(&self) -> bool {
         self.lanes.is_empty()

@@ -15,6 +15,7 @@ use hdrhistogram::serialization::interval_log::{
     IntervalLogWriter, IntervalLogWriterBuilder, IntervalLogWriterError, Tag,
 };
 
+use super::away::Windows;
 use super::deflate::Deflate;
 use super::facts::Facts;
 use super::latency::{Interval, Latency};
@@ -257,6 +258,7 @@ impl Job {
     /// Makes all memory ready, tells so, and writes once there are files.
     fn run(self, mut totals: Totals) -> Result<(), Obstacle> {
         let mut intervals = Interval::of_each_hop();
+        let mut away = self.monitor.windows();
         let to = Rc::new(RefCell::new(None));
         let mut file = WholeLines::new(to.clone());
         let head = self.head().into_bytes();
@@ -281,7 +283,7 @@ impl Job {
         appended.append(b"")?;
         self.state.store(WRITING, Ordering::Release);
         *to.borrow_mut() = Some(appended);
-        self.write_log(&mut intervals, log)?;
+        self.write_log(&mut intervals, &mut away, log)?;
         {
             let latency = Latency::lock(&self.latency);
             totals.take(&latency);
@@ -309,7 +311,13 @@ impl Job {
         )
     }
 
-    fn write_log(&self, intervals: &mut Vec<Interval>, mut log: Log<'_, '_>) -> io::Result<()> {
+    fn write_log(
+        &self,
+        intervals: &mut Vec<Interval>,
+        away: &mut Windows,
+        mut log: Log<'_, '_>,
+    ) -> io::Result<()> {
+        self.monitor.ask_for_waits();
         let mut next = Instant::now() + self.interval;
         // While recorders have not answered: how long to wait for them this time.
         let mut patience = None::<Duration>;
@@ -323,6 +331,8 @@ impl Job {
                 Latency::lock(&self.latency).request();
                 self.monitor.ask_host();
                 self.monitor.keep_claims();
+                self.monitor.ask_for_waits();
+                self.write_away(away, &mut log)?;
                 patience = Some(HAND_OVER);
             } else if let (Some(waited), Some(late)) = (patience, late)
                 && now >= late
@@ -334,6 +344,16 @@ impl Job {
             }
         }
         self.write_intervals(intervals, &mut log)?;
+        Ok(())
+    }
+
+    /// Writes which lane was away from its core, if one was since the last such line.
+    fn write_away(&self, away: &mut Windows, log: &mut Log<'_, '_>) -> io::Result<()> {
+        let Some(shared) = self.monitor.shared_core(away) else {
+            return Ok(());
+        };
+        let told = FixedText::new(format_args!("[{}]", self.monitor.told(shared, None)));
+        log.write_comment(told.as_str())?;
         Ok(())
     }
 

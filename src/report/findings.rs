@@ -4,7 +4,9 @@
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::away::SharedCore;
 use super::health::{Health, HealthState};
+use super::late::Late;
 use super::monitor::Monitor;
 use super::watched::Lost;
 use crate::os::fixed_text::beginning;
@@ -28,6 +30,8 @@ pub(crate) struct Findings<'a> {
     pub(super) state: HealthState,
     pub(super) cause: Cause,
     pub(super) beside: Beside,
+    /// No reason for a state of its own: what it does to events has one.
+    pub(super) shared: Option<SharedCore>,
     pub(super) counters: Snapshot,
 }
 
@@ -59,7 +63,10 @@ pub(super) struct Beside {
     report_ended: bool,
     capture_failed: u64,
     capture_missed: u64,
+    /// Events whose signals missed their own `signal_on_data`, if they were many.
     late: u64,
+    /// All events that were answered.
+    answered: u64,
     /// Messages that the host's thread handled for a lane, if they were many.
     stood_in: u64,
     lost: Lost,
@@ -92,6 +99,7 @@ impl<'a> Findings<'a> {
             state,
             cause,
             beside: Beside::default(),
+            shared: None,
             counters: Snapshot::of(&[]),
         }
     }
@@ -125,6 +133,9 @@ impl<'a> Findings<'a> {
                 _ => "besides, ",
             };
             each(format_args!("{besides}{}", BesideIn(self)));
+        }
+        if let Some(shared) = self.shared {
+            each(format_args!("{}", self.monitor.told(shared, None)));
         }
         self.monitor.each_note(each);
     }
@@ -228,6 +239,7 @@ impl Beside {
             capture_failed: counters.get(Counter::CaptureFailed),
             capture_missed: since(Counter::CaptureMissed),
             late: many(Counter::DeliverLate, answered),
+            answered,
             stood_in: many(Counter::StoodIn, answered + since(Counter::Updates)),
             lost,
             is_harmed: monitor.each_harm().next().is_some(),
@@ -278,11 +290,10 @@ impl fmt::Display for BesideIn<'_> {
                 ));
             }
             if beside.late > 0 {
+                let (late, answered) = (beside.late, beside.answered);
                 each(format_args!(
-                    "since the last check signal_on_data stopped waiting for the signals of {} events before they came: \
-                     deliver_budget_us is too short for the model, or something else runs on the lane's \
-                     core",
-                    beside.late
+                    "since the last check the {}",
+                    Late { late, answered }
                 ));
             }
             if beside.stood_in > 0 {

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `health` | the engine's state as one word |
 //! | `monitor` | the reasons for that state, lanes and rings |
+//! | `away` | whether lanes have had their cores |
 //! | `watched` | threads that write files, and claims: whether they are lost |
+//! | `late` | events whose signals missed their own `signal_on_data` |
 //! | `latency` | collects the histograms that recorders hand over |
 //! | `exporter` | the thread that writes the interval log, and the files at the end |
 //! | `whole_lines` | the file of the interval log |
@@ -15,12 +17,14 @@
 //! | `summary` | the JSON summary |
 //! | `deflate` | histograms compressed in memory that is allocated once |
 
+mod away;
 mod deflate;
 mod exporter;
 mod facts;
 mod findings;
 mod health;
 mod hgrm;
+mod late;
 mod latency;
 mod monitor;
 mod summary;
@@ -30,6 +34,7 @@ mod totals;
 mod watched;
 mod whole_lines;
 
+pub(crate) use away::Waits;
 pub(crate) use exporter::{Exporter, ReportFiles};
 pub(crate) use facts::Facts;
 pub use facts::VERSION;

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, OnceLock, TryLockError};
 
 use serde::Serialize;
 
+use super::away::{self, SharedCore, Told, Windows};
 use super::findings::{Beside, Cause, Findings, Missing, NamedBy};
 use super::health::{Health, HealthState};
+use super::late::Late;
 use super::watched::Watched;
 use crate::config;
 use crate::os::claims::Known;
@@ -19,7 +21,7 @@ use crate::pipeline::plan::LanePlan;
 use crate::stages::Rules;
 use crate::sync::ring::Gauge;
 use crate::telemetry::counters::{Counter, Counters, Snapshot};
-use crate::telemetry::heartbeat::HeartbeatReader;
+use crate::telemetry::heartbeat::{Away, HeartbeatReader};
 
 /// A lane, and whether it makes progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,6 +40,11 @@ pub struct LaneReport {
     pub stalls: u64,
     /// Time since the last beat, ns.
     pub silence_ns: u64,
+    /// How often a lane that spins was away from its core for 50 us or longer while it had nothing
+    /// to do: something else ran there, or the hypervisor of a virtual machine took the core.
+    pub away: u64,
+    /// How long in all, ns.
+    pub away_ns: u64,
 }
 
 /// A ring, and how full it has been.
@@ -81,6 +88,7 @@ struct Look {
     /// Events that had arrived when the last new signal was seen.
     events_at_signal: u64,
     claims: Known,
+    away: Windows,
 }
 
 impl Monitor {
@@ -97,6 +105,7 @@ impl Monitor {
     ) -> Self {
         let on_the_way = counters.len();
         counters.extend(aside);
+        let away = Windows::new(lanes.len());
         Self {
             config,
             counters,
@@ -113,6 +122,7 @@ impl Monitor {
                 waited_ns: 0,
                 events_at_signal: 0,
                 claims: Known::default(),
+                away,
             }),
             found: AtomicU8::new(HealthState::Ok as u8),
         }
@@ -200,9 +210,17 @@ impl Monitor {
         }
     }
 
-    /// As [`Monitor::each_note`], with what is lost: for a report that has no word for health.
+    /// As [`Monitor::each_note`], with what is lost, and so far came late or had to share its core:
+    /// for a report that has no word for health.
     pub(super) fn each_note_and_loss(&self, each: &mut dyn FnMut(fmt::Arguments<'_>)) {
         self.each_note(each);
+        if let Some(late) = Late::so_far(&self.counted()) {
+            each(format_args!("the {late}"));
+        }
+        if let Some(shared) = away::so_far(&self.lanes) {
+            let waited_ns = self.waited_ns(shared.lane());
+            each(format_args!("{}", self.told(shared, waited_ns)));
+        }
         self.watched.look_now().each(each);
     }
 
@@ -218,14 +236,57 @@ impl Monitor {
         missing.map(|(key, events)| Missing { key, rules, events })
     }
 
+    /// What is told of a shared core.
+    pub(super) fn told(&self, shared: SharedCore, waited_ns: Option<u64>) -> Told<'_> {
+        Told {
+            shared,
+            lanes: &self.lanes,
+            waited_ns,
+        }
+    }
+
+    /// Windows of time, with the memory that they need.
+    pub(super) fn windows(&self) -> Windows {
+        Windows::new(self.lanes.len())
+    }
+
+    /// A core that a lane had to share in the window that ends now, if one does.
+    pub(super) fn shared_core(&self, windows: &mut Windows) -> Option<SharedCore> {
+        windows.look_once(&self.lanes)
+    }
+
+    /// Asks the kernel how long the lanes have waited for their cores. Only for a thread that opens
+    /// files anyway.
+    pub(super) fn ask_for_waits(&self) {
+        if let Some(waits) = self.watched.waits() {
+            waits.ask();
+        }
+    }
+
+    /// How long a lane had waited for its core when the kernel was last asked, ns.
+    pub(super) fn waited_ns(&self, lane: usize) -> Option<u64> {
+        self.watched.waits()?.last(lane)
+    }
+
+    /// How long lanes were away from their cores, so far and all together.
+    pub(crate) fn away(&self) -> Away {
+        let lanes = self.lanes.iter().map(|(_, heartbeat)| heartbeat.away());
+        lanes.fold(Away::default(), Away::and)
+    }
+
     pub(crate) fn lanes(&self) -> Vec<LaneReport> {
-        let report = |(plan, heartbeat): &(LanePlan, HeartbeatReader)| LaneReport {
-            name: plan.to_string(),
-            core: plan.core,
-            beats: heartbeat.beats(),
-            longest_duty_ns: heartbeat.longest_ns(),
-            stalls: heartbeat.stalls(),
-            silence_ns: heartbeat.silence_ns(),
+        let report = |(plan, heartbeat): &(LanePlan, HeartbeatReader)| {
+            let away = heartbeat.away();
+            LaneReport {
+                name: plan.to_string(),
+                core: plan.core,
+                beats: heartbeat.beats(),
+                longest_duty_ns: heartbeat.longest_ns(),
+                stalls: heartbeat.stalls(),
+                silence_ns: heartbeat.silence_ns(),
+                away: away.times,
+                away_ns: away.ns,
+            }
         };
         self.lanes.iter().map(report).collect()
     }
@@ -273,6 +334,7 @@ impl Monitor {
         // Once for all questions: to look is to ask the system.
         let lost = self.watched.look(&mut last.claims);
         let counters = self.counters_with(lost.has_report());
+        let shared = last.away.look(&self.lanes);
         let beside = Beside::new(self, &last.counters, &counters, lost);
         let (mut state, cause) = self.conclude(&mut last, &counters);
         if state == HealthState::Ok && beside.is_wrong() {
@@ -284,6 +346,7 @@ impl Monitor {
             state,
             cause,
             beside,
+            shared,
             counters,
         }
     }

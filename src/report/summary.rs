@@ -39,8 +39,8 @@ impl<H: Iterator<Item = HopSummary> + Clone> Serialize for Summary<'_, H> {
         // Latencies this long or longer are not distinguished.
         map.serialize_entry("latency_bound_ns", &MAX_NS)?;
         map.serialize_entry("counters", &Counts(self.monitor))?;
-        // Heartbeat, longest duty cycle and stalls of each lane.
-        map.serialize_entry("vitals", &List(|| self.monitor.each_lane().map(Lane::new)))?;
+        // Heartbeat, longest duty cycle, stalls and absences of each lane.
+        map.serialize_entry("vitals", &List(|| self.lanes()))?;
         map.serialize_entry("rings", &List(|| self.monitor.each_ring().map(Ring::new)))?;
         map.serialize_entry("throttling", &self.throttling)?;
         // What was put in quarantine and why.
@@ -51,6 +51,13 @@ impl<H: Iterator<Item = HopSummary> + Clone> Serialize for Summary<'_, H> {
             map.serialize_entry(key, value)?;
         }
         map.end()
+    }
+}
+
+impl<H> Summary<'_, H> {
+    fn lanes(&self) -> impl Iterator<Item = Lane<'_>> {
+        let lanes = self.monitor.each_lane().enumerate();
+        lanes.map(|(lane, of)| Lane::new(of, self.monitor.waited_ns(lane)))
     }
 }
 
@@ -88,10 +95,21 @@ struct Lane<'a> {
     longest_duty_ns: u64,
     stalls: u64,
     silence_ns: u64,
+    away: u64,
+    away_ns: u64,
+    /// When it was first away, s after its start.
+    away_since_s: Option<f64>,
+    /// How long it waited for its core because others ran there, by the kernel's count at the end
+    /// of the last interval.
+    waited_for_core_ns: Option<u64>,
 }
 
 impl<'a> Lane<'a> {
-    fn new((plan, heartbeat): (&'a LanePlan, &HeartbeatReader)) -> Self {
+    fn new(
+        (plan, heartbeat): (&'a LanePlan, &HeartbeatReader),
+        waited_for_core_ns: Option<u64>,
+    ) -> Self {
+        let away = heartbeat.away();
         Self {
             name: plan,
             core: plan.core,
@@ -99,6 +117,10 @@ impl<'a> Lane<'a> {
             longest_duty_ns: heartbeat.longest_ns(),
             stalls: heartbeat.stalls(),
             silence_ns: heartbeat.silence_ns(),
+            away: away.times,
+            away_ns: away.ns,
+            away_since_s: (away.times > 0).then(|| away.first_ns as f64 / 1e9),
+            waited_for_core_ns,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What an engine has beside the way of its events, and may lose without a word of its own: the
-//! threads that write its files, and its claims on cores.
+//! threads that write its files, its claims on cores, and the cores themselves.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use super::away::Waits;
 use crate::os::claims::{Known, Standing, Watch};
 use crate::os::clock::Clock;
 use crate::os::threads::{CUT_SHORT, Life};
@@ -14,6 +15,7 @@ pub(crate) struct Watched {
     report: OnceLock<Arc<Life>>,
     capture: OnceLock<Arc<Life>>,
     claims: OnceLock<(Watch, Clock)>,
+    waits: OnceLock<Waits>,
 }
 
 /// What is lost.
@@ -35,6 +37,15 @@ impl Watched {
 
     pub(crate) fn claims(&self, claims: Watch, clock: Clock) {
         let _ = self.claims.set((claims, clock));
+    }
+
+    pub(crate) fn lanes(&self, waits: Waits) {
+        let _ = self.waits.set(waits);
+    }
+
+    /// What the kernel counts of the lanes' waits for their cores; `None` before there are lanes.
+    pub(super) fn waits(&self) -> Option<&Waits> {
+        self.waits.get()
     }
 
     /// Looks at all of them, at the claims only once a second. Neither waits for a lock nor

@@ -1,5 +1,6 @@
 //! Heartbeats: whether a lane makes progress, how long its longest duty cycle took, and
-//! how often it stalled. One writer, the lane; any thread reads.
+//! how often it stalled, and how often it was away from its core. One writer, the lane; any
+//! thread reads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +18,17 @@ struct Cells {
     longest: AtomicU64,
     stalls: AtomicU64,
     waited: AtomicU64,
+    times_away: AtomicU64,
+    /// Ticks.
+    away: AtomicU64,
+    /// When it was first away; 0 if never.
+    first_away: AtomicU64,
 }
+
+/// An idle lane that shows no sign of itself for this long was away from its core. Its own work
+/// takes less: a rehearsal of a cold pipeline took 15 us, and an interrupt takes less still. What
+/// takes a core at the scheduler's choice has it for much longer.
+const AWAY_NS: u64 = 50_000;
 
 /// The writing side, for the lane.
 ///
@@ -29,6 +40,7 @@ pub struct Heartbeat {
     cells: Arc<CachePadded<Cells>>,
     clock: Clock,
     stall: u64,
+    away: u64,
     began: u64,
     beats: u64,
     longest: u64,
@@ -77,6 +89,31 @@ impl Patience {
 pub struct HeartbeatReader {
     cells: Arc<CachePadded<Cells>>,
     clock: Clock,
+    made: u64,
+}
+
+/// How long a lane was away from its core: something else ran there, or nothing of this machine
+/// did, because the hypervisor had taken the core.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Away {
+    /// How often.
+    pub times: u64,
+    /// How long in all, ns.
+    pub ns: u64,
+    /// When first, ns after the heartbeat was made; 0 if never.
+    pub first_ns: u64,
+}
+
+impl Away {
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let first = [self.first_ns, other.first_ns];
+        Self {
+            times: self.times + other.times,
+            ns: self.ns + other.ns,
+            first_ns: first.into_iter().filter(|&ns| ns > 0).min().unwrap_or(0),
+        }
+    }
 }
 
 /// Makes a heartbeat and its reading side. A duty cycle longer than `stall_us` is a
@@ -101,6 +138,7 @@ pub fn heartbeat(clock: &Clock, stall_us: u64) -> (Heartbeat, HeartbeatReader) {
         cells: cells.clone(),
         clock: clock.clone(),
         stall: clock.ticks(stall_us.saturating_mul(1000)),
+        away: clock.ticks(AWAY_NS),
         began: now,
         beats: 0,
         longest: 0,
@@ -109,6 +147,7 @@ pub fn heartbeat(clock: &Clock, stall_us: u64) -> (Heartbeat, HeartbeatReader) {
     let reader = HeartbeatReader {
         cells,
         clock: clock.clone(),
+        made: now,
     };
     (heartbeat, reader)
 }
@@ -117,6 +156,22 @@ impl Heartbeat {
     /// Ends a duty cycle and begins the next.
     #[inline]
     pub fn beat(&mut self) {
+        self.end_cycle();
+    }
+
+    /// As [`beat`](Self::beat), where the lane had nothing to do and did not give its core away:
+    /// if the cycle was long, something has taken the core from it.
+    #[inline]
+    pub fn beat_idle(&mut self) {
+        let took = self.end_cycle();
+        if took > self.away {
+            self.was_away(took);
+        }
+    }
+
+    /// Returns the ticks that the cycle took.
+    #[inline]
+    fn end_cycle(&mut self) -> u64 {
         let now = self.clock.now();
         // Stamps of two cores may differ by a few ticks, and a thread can move between them.
         let waited = self.cells.waited.load(Ordering::Relaxed);
@@ -135,6 +190,7 @@ impl Heartbeat {
         if took > self.stall {
             self.stalled();
         }
+        took
     }
 
     /// Begins a duty cycle after time that was given away on purpose.
@@ -142,6 +198,19 @@ impl Heartbeat {
     pub fn resume(&mut self) {
         self.began = self.clock.now();
         self.cells.last_beat.store(self.began, Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn was_away(&self, took: u64) {
+        let cells = &self.cells;
+        if cells.first_away.load(Ordering::Relaxed) == 0 {
+            let gone = self.began.saturating_sub(took).max(1);
+            cells.first_away.store(gone, Ordering::Relaxed);
+        }
+        let away = cells.away.load(Ordering::Relaxed);
+        cells.away.store(away + took, Ordering::Relaxed);
+        let times = cells.times_away.load(Ordering::Relaxed);
+        cells.times_away.store(times + 1, Ordering::Relaxed);
     }
 
     #[cold]
@@ -166,6 +235,25 @@ impl HeartbeatReader {
     /// Duty cycles longer than the threshold.
     pub fn stalls(&self) -> u64 {
         self.cells.stalls.load(Ordering::Relaxed)
+    }
+
+    /// How long the lane was away from its core while it had nothing to do, so far. Of a lane that
+    /// gives its core away: nothing.
+    pub fn away(&self) -> Away {
+        let first = self.cells.first_away.load(Ordering::Relaxed);
+        Away {
+            times: self.cells.times_away.load(Ordering::Relaxed),
+            ns: self.clock.nanos(0, self.cells.away.load(Ordering::Relaxed)),
+            first_ns: match first {
+                0 => 0,
+                first => self.clock.nanos(self.made.min(first), first),
+            },
+        }
+    }
+
+    /// Time since the heartbeat was made, ns.
+    pub fn age_ns(&self) -> u64 {
+        self.clock.nanos(self.made, self.clock.now().max(self.made))
     }
 
     /// Total time that the lane has waited for room, ns.

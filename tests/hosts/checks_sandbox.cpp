@@ -176,7 +176,8 @@ SCENARIO(lanes_have_the_configured_policy) {
   if (!needs_root()) return 0;
   const sched_param first{10}, none{0};
   CHECK_EQ(prctl(PR_SET_TIMERSLACK, 20000000, 0, 0, 0), 0);
-  const auto check = [&](const char *config, int policy, int nice, const char *slack) {
+  // `priority` is a nice value of ordinary threads.
+  const auto check = [&](const char *config, int policy, int priority, const char *slack) {
     void *handle = plugin.create(config);
     CHECK(handle != nullptr);
     int lanes = 0;
@@ -187,9 +188,14 @@ SCENARIO(lanes_have_the_configured_policy) {
       if (name.rfind("signal-lane-", 0) != 0) continue;
       ++lanes;
       CHECK_EQ(sched_getscheduler(thread), policy);
-      if (policy != SCHED_OTHER) continue;
+      if (policy != SCHED_OTHER) {
+        sched_param has{};
+        CHECK_EQ(sched_getparam(thread, &has), 0);
+        CHECK_EQ(has.sched_priority, priority);
+        continue;
+      }
       errno = 0;
-      CHECK_EQ(getpriority(PRIO_PROCESS, static_cast<id_t>(thread)), nice);
+      CHECK_EQ(getpriority(PRIO_PROCESS, static_cast<id_t>(thread)), priority);
       CHECK_EQ(errno, 0);
       std::getline(std::ifstream("/proc/" + std::to_string(thread) + "/timerslack_ns"), found);
       CHECK_EQ(found, std::string(slack));
@@ -200,10 +206,13 @@ SCENARIO(lanes_have_the_configured_policy) {
   CHECK_EQ(setpriority(PRIO_PROCESS, 0, 15), 0);
   check(R"({"placement":"split","idle":"park"})", SCHED_OTHER, 0, "50000");
   check(R"({"placement":"fused","idle":"park","policy":"inherit"})", SCHED_OTHER, 15, "20000000");
-  check(R"({"placement":"fused","idle":"park","policy":"fifo"})", SCHED_FIFO, 0, "");
+  check(R"({"placement":"fused","idle":"park","policy":"fifo"})", SCHED_FIFO, 1, "");
+  check(R"({"placement":"split","idle":"park","scheduler":{"policy":"rr","priority":7}})", SCHED_RR, 7, "");
+  check(R"({"placement":"fused","idle":"park","nice":-5})", SCHED_OTHER, -5, "50000");
   if (sched_setscheduler(0, SCHED_FIFO, &first) == 0) {
     check(R"({"placement":"fused","idle":"park"})", SCHED_OTHER, 0, "50000");
-    check(R"({"placement":"fused","idle":"park","policy":"inherit"})", SCHED_FIFO, 0, "");
+    check(R"({"placement":"fused","idle":"park","policy":"inherit"})", SCHED_FIFO, 10, "");
+    check(R"({"placement":"fused","idle":"park","scheduler":"other","nice":3})", SCHED_OTHER, 3, "50000");
     CHECK_EQ(sched_setscheduler(0, SCHED_OTHER, &none), 0);
   }
   // The process has no right to a real-time policy.
@@ -212,6 +221,8 @@ SCENARIO(lanes_have_the_configured_policy) {
   CHECK_EQ(setuid(64321), 0);
   CHECK(plugin.create(R"({"placement":"fused","policy":"fifo"})") == nullptr);
   CHECK(std::strstr(plugin.last_error(), "RLIMIT_RTPRIO") != nullptr);
+  CHECK(plugin.create(R"({"placement":"fused","idle":"park","nice":-5})") == nullptr);
+  CHECK(std::strstr(plugin.last_error(), "RLIMIT_NICE of 25") != nullptr);
   use(plugin, R"({"placement":"fused","idle":"park"})");
   return 0;
 }

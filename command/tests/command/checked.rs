@@ -246,7 +246,41 @@ fn a_policy_that_the_process_may_not_have_is_found() {
         });
     }
     let said = stderr(command.output().expect("it runs"), 1);
-    assert!(said.contains("policy: fifo was refused"), "{said}");
+    assert!(
+        said.contains("scheduler: fifo with priority 1 was refused"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_a_real_time_lane_does_to_its_core_is_said_beforehand() {
+    // On a thread of its own: it may stay as it is.
+    let may = std::thread::spawn(|| {
+        let priority = libc::sched_param { sched_priority: 1 };
+        // SAFETY: the call reads the struct and changes only this thread.
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority) == 0 }
+    });
+    if !may.join().expect("it ends") {
+        return println!("SKIP: this process may have no real-time threads");
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let checked = |idle: &str| {
+        let config = format!(r#"{{"scheduler": "fifo", "placement": "fused", "idle": "{idle}"}}"#);
+        let file = write(dir.path(), "config.json", config.as_bytes());
+        let output = signal().args(["config", "check", path(&file)]).output();
+        let output = output.expect("it runs");
+        let said = [&output.stdout[..], &output.stderr].concat();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    };
+    let (_, said) = checked("spin");
+    // Older kernels would take the core from the lane, so it is refused there.
+    let is_told = said.contains("with scheduler fifo") || said.contains("sched_rt_runtime_us");
+    assert!(is_told, "{said}");
+    let (is_ok, said) = checked("park");
+    assert!(is_ok && !said.contains("with scheduler fifo"), "{said}");
 }
 
 #[test]

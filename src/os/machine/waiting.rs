@@ -1,5 +1,6 @@
 //! How long threads have waited for a core.
 
+use std::ffi::CString;
 use std::time::Duration;
 
 use crate::os::files;
@@ -7,8 +8,27 @@ use crate::os::files;
 /// For how long this thread of the process could have run and did not, so far; `None` where the
 /// kernel does not count it, or the thread is gone.
 pub fn waited_for_a_core(thread: u32) -> Option<Duration> {
-    let times = files::system(format!("/proc/self/task/{thread}/schedstat")).ok()?;
-    waited(&times)
+    WaitForCore::of(thread).so_far()
+}
+
+/// A thread of this process, to be asked again and again for how long it has waited.
+#[derive(Debug)]
+pub(crate) struct WaitForCore {
+    file: CString,
+}
+
+impl WaitForCore {
+    pub(crate) fn of(thread: u32) -> Self {
+        let file = CString::new(format!("/proc/self/task/{thread}/schedstat"));
+        Self {
+            file: file.unwrap_or_default(),
+        }
+    }
+
+    /// As [`waited_for_a_core`]. Takes no memory.
+    pub(crate) fn so_far(&self) -> Option<Duration> {
+        waited(files::system_into(&self.file, &mut [0; 128]).ok()?)
+    }
 }
 
 /// Of the time that it ran, the time that it waited, and the number of slices; ns.

@@ -30,6 +30,11 @@ impl Life {
         Living(self)
     }
 
+    /// The kernel's ID of it; 0 before it runs.
+    pub(crate) fn id(&self) -> u32 {
+        self.id.load(Ordering::Acquire)
+    }
+
     /// Whether it came to its own end.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::Acquire)

@@ -1,6 +1,6 @@
 //! The only place that creates threads. They run in a host that we did not write, so of the settings
 //! of the thread that happened to create them they keep only the permission to read the TSC and, with
-//! the policy `inherit`, the scheduling.
+//! the scheduler `inherit`, the scheduling.
 //!
 //! | file | what |
 //! |---|---|
@@ -9,6 +9,7 @@
 //! | `handover` | what a thread gets after it has started |
 //! | `policy` | scheduling, nice, timer slack |
 //! | `roster` | which threads of the process are ours |
+//! | `throttle` | what the kernel does with a real-time thread that never sleeps |
 //! | `storage` | destroys thread-local values without the loader's lock |
 //!
 //! These are not the standard library's threads: those take their stack size from the process'
@@ -27,9 +28,10 @@ pub(crate) mod roster;
 mod start;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod storage;
+mod throttle;
 
 pub(crate) use life::{CUT_SHORT, Life};
-pub use policy::Policy;
+pub use policy::{Scheduler, Scheduling};
 pub(crate) use start::{Thread, spawn, stack_bytes};
 
 /// How a thread should be set up.
@@ -45,7 +47,7 @@ pub(crate) struct Wanted {
 
 #[derive(Clone, Copy, Debug)]
 enum Schedule {
-    As(Policy),
+    As(Scheduling),
     GiveWay,
 }
 
@@ -61,11 +63,11 @@ enum Place {
 
 impl Wanted {
     /// A lane, pinned to `core` or on any core.
-    pub(crate) fn lane(index: usize, core: Option<usize>, policy: Policy) -> Self {
+    pub(crate) fn lane(index: usize, core: Option<usize>, scheduling: Scheduling) -> Self {
         Self {
             name: format!("{}{index}", cores::LANE_NAME),
             called: format!("lane {index}"),
-            schedule: Schedule::As(policy),
+            schedule: Schedule::As(scheduling),
             place: core.map_or(Place::Anywhere, Place::Core),
         }
     }
@@ -86,7 +88,10 @@ impl Wanted {
             name: name.to_owned(),
             called: format!("the thread {name}"),
             // As its creator: its work takes almost no time.
-            schedule: Schedule::As(Policy::Inherit),
+            schedule: Schedule::As(Scheduling {
+                scheduler: Scheduler::Inherit,
+                nice: 0,
+            }),
             place: Place::Anywhere,
         }
     }
@@ -110,7 +115,7 @@ fn become_wanted(wanted: &Wanted) -> Result<(), String> {
         Place::Anywhere => drop(cores::widen_own_mask()),
     }
     match wanted.schedule {
-        Schedule::As(policy) => policy::adopt(policy),
+        Schedule::As(scheduling) => policy::adopt(scheduling),
         Schedule::GiveWay => {
             policy::give_way();
             Ok(())

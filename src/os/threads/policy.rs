@@ -4,79 +4,159 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::{Deserialize, Serialize};
-
+use super::throttle::Throttle;
 use crate::os::memory;
 use crate::os::stderr::say;
 
 /// How the kernel schedules a lane, whatever the policy of the thread that made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Policy {
-    /// `SCHED_OTHER` at nice 0, or at the closest nice value that this process may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Scheduler {
+    /// `SCHED_OTHER`, with the configured nice value.
     #[default]
-    Ordinary,
-    /// `SCHED_FIFO` at its lowest priority: before all ordinary threads of its core.
-    /// A lane that spins never lets another one run there, and the kernel takes the
-    /// core away for 50 ms of each second unless it is told not to
-    /// (`kernel.sched_rt_runtime_us`). Needs `CAP_SYS_NICE` or `RLIMIT_RTPRIO`,
+    Other,
+    /// `SCHED_FIFO` with this priority: before all ordinary threads of its core. A lane that spins
+    /// lets no thread of a lower priority run there. Needs `CAP_SYS_NICE` or `RLIMIT_RTPRIO`,
     /// and no `RLIMIT_RTTIME`.
-    Fifo,
+    Fifo(u8),
+    /// `SCHED_RR` with this priority: as `SCHED_FIFO`, but takes turns with threads of the same
+    /// priority.
+    Rr(u8),
     /// The policy of the thread that makes the handle.
     Inherit,
+}
+
+/// What a lane asks of the kernel's scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Scheduling {
+    /// The policy.
+    pub scheduler: Scheduler,
+    /// The nice value, with [`Scheduler::Other`]; 0, or the closest that this process may have.
+    pub nice: i8,
 }
 
 /// The nice value with the lowest priority.
 const LOWEST: libc::c_int = 19;
 
-/// Sets the scheduling policy of the calling thread, one of this library's own.
+impl Scheduler {
+    /// Priorities of real-time policies.
+    pub const PRIORITIES: std::ops::RangeInclusive<u8> = 1..=99;
+
+    /// The name in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Other => "other",
+            Self::Fifo(_) => "fifo",
+            Self::Rr(_) => "rr",
+            Self::Inherit => "inherit",
+        }
+    }
+
+    fn class_and_priority(self) -> (libc::c_int, libc::c_int) {
+        match self {
+            Self::Other => (libc::SCHED_OTHER, 0),
+            Self::Fifo(priority) => (libc::SCHED_FIFO, priority.into()),
+            Self::Rr(priority) => (libc::SCHED_RR, priority.into()),
+            Self::Inherit => of_this_thread(),
+        }
+    }
+
+    /// Whether lanes get a real-time policy, if the calling thread makes them.
+    fn is_real_time(self) -> bool {
+        [libc::SCHED_FIFO, libc::SCHED_RR].contains(&self.class_and_priority().0)
+    }
+}
+
+impl Scheduling {
+    /// For the line at the engine's start; empty for what is usual.
+    #[doc(hidden)]
+    pub fn about(self) -> String {
+        match (self.scheduler, self.nice) {
+            (Scheduler::Other, 0) => String::new(),
+            (Scheduler::Other, nice) => format!(" nice={nice}"),
+            (Scheduler::Fifo(priority) | Scheduler::Rr(priority), _) => {
+                format!(" scheduler={}({priority})", self.scheduler.name())
+            }
+            (Scheduler::Inherit, _) => " scheduler=inherit".to_owned(),
+        }
+    }
+
+    /// What a person should know of lanes that are scheduled so and never sleep, if the calling
+    /// thread makes them.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says why such lanes would do harm, and what to do about it.
+    #[doc(hidden)]
+    pub fn check_sleepless(self) -> Result<Option<String>, String> {
+        if !self.scheduler.is_real_time() {
+            return Ok(None);
+        }
+        check_limit(self.scheduler)?;
+        Throttle::of_this_machine().judge(self.scheduler.name())
+    }
+}
+
+/// Sets the scheduling of the calling thread, one of this library's own.
 ///
 /// # Errors
 ///
 /// A sentence that says what was refused and what it requires.
-pub(super) fn adopt(policy: Policy) -> Result<(), String> {
-    let (class, priority) = match policy {
-        Policy::Inherit => return check_limit(),
-        Policy::Ordinary => (libc::SCHED_OTHER, 0),
-        Policy::Fifo => (libc::SCHED_FIFO, 1),
-    };
+pub(super) fn adopt(wanted: Scheduling) -> Result<(), String> {
+    let scheduler = wanted.scheduler;
+    if scheduler == Scheduler::Inherit {
+        return check_limit(scheduler);
+    }
+    let (class, priority) = scheduler.class_and_priority();
     let refusal = schedule(class, priority);
     usual_slack();
-    let nice = set_nice(0);
-    if class == libc::SCHED_OTHER && nice > 0 {
-        say_once_that_lanes_are_nice(nice);
+    let nice = set_nice(wanted.nice.into());
+    if class == libc::SCHED_OTHER {
+        check_nice(wanted.nice.into(), nice)?;
     }
     let Err(error) = refusal else {
-        return check_limit();
+        return check_limit(scheduler);
     };
     // A thread that already has this policy may be in a sandbox that forbids setting it.
-    // SAFETY: the call reads the calling thread's policy.
-    if unsafe { libc::sched_getscheduler(0) } == class {
-        return check_limit();
+    if of_this_thread() == (class, priority) {
+        return check_limit(scheduler);
     }
-    Err(match policy {
-        Policy::Fifo => format!(
-            "policy: fifo was refused: {error}; expected CAP_SYS_NICE or RLIMIT_RTPRIO of 1 or more, \
-             or policy ordinary"
+    let name = scheduler.name();
+    Err(match scheduler {
+        Scheduler::Fifo(priority) | Scheduler::Rr(priority) => format!(
+            "scheduler: {name} with priority {priority} was refused: {error}; expected CAP_SYS_NICE or \
+             RLIMIT_RTPRIO of {priority} or more (ulimit -r), or scheduler other"
         ),
-        _ => format!("policy: the kernel refused to make a lane an ordinary thread: {error}"),
+        _ => format!("scheduler: the kernel refused to make a lane an ordinary thread: {error}"),
     })
+}
+
+/// A configured nice value is had or refused. Without one, a lane does with what it may have.
+fn check_nice(wanted: libc::c_int, has: libc::c_int) -> Result<(), String> {
+    if wanted == has {
+        return Ok(());
+    }
+    if wanted == 0 {
+        say_once_that_lanes_are_nice(has);
+        return Ok(());
+    }
+    Err(format!(
+        "nice: {wanted} was refused, and a lane would run at {has}; expected CAP_SYS_NICE or RLIMIT_NICE of \
+         {} or more (ulimit -e), or a nice value of {has} or more",
+        20 - wanted
+    ))
 }
 
 /// Refuses a real-time lane where the kernel ends the process once such a thread has run for some
 /// time without sleeping: a lane may never sleep.
-fn check_limit() -> Result<(), String> {
-    // SAFETY: the call reads the calling thread's policy.
-    let class = unsafe { libc::sched_getscheduler(0) } & !libc::SCHED_RESET_ON_FORK;
-    if ![libc::SCHED_FIFO, libc::SCHED_RR].contains(&class) {
+fn check_limit(scheduler: Scheduler) -> Result<(), String> {
+    if !scheduler.is_real_time() {
         return Ok(());
     }
     memory::limit(libc::RLIMIT_RTTIME).map_or(Ok(()), |us| {
         Err(format!(
-            "policy: the kernel ends this process when a real-time thread has run for {us} us \
+            "scheduler: the kernel ends this process when a real-time thread has run for {us} us \
              without sleeping (RLIMIT_RTTIME), as lanes do; expected that limit to be unlimited, \
-             or policy ordinary"
+             or scheduler other"
         ))
     })
 }
@@ -95,6 +175,19 @@ fn usual_slack() {
     const USUAL_NS: libc::c_ulong = 50_000;
     // SAFETY: the call changes only the calling thread.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, USUAL_NS, 0, 0, 0) };
+}
+
+/// The class and the priority of the calling thread.
+fn of_this_thread() -> (libc::c_int, libc::c_int) {
+    // SAFETY: the struct is plain data, for which all zeros is valid; the calls read the calling
+    // thread's settings, and the second writes into the struct alone.
+    let (class, of_class) = unsafe {
+        let mut of_class: libc::sched_param = MaybeUninit::zeroed().assume_init();
+        let class = libc::sched_getscheduler(0);
+        libc::sched_getparam(0, &mut of_class);
+        (class, of_class)
+    };
+    (class & !libc::SCHED_RESET_ON_FORK, of_class.sched_priority)
 }
 
 fn schedule(class: libc::c_int, priority: libc::c_int) -> io::Result<()> {
@@ -128,5 +221,40 @@ fn say_once_that_lanes_are_nice(nice: libc::c_int) {
             "lanes run at nice {nice}, like the thread that made them: this process may not lower it; \
              expected signal_create on a thread of nice 0, CAP_SYS_NICE or RLIMIT_NICE of 20 or more"
         ));
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nice_value_is_had_or_refused_with_what_it_takes() {
+        assert_eq!(check_nice(-5, -5), Ok(()));
+        assert_eq!(check_nice(0, 7), Ok(()));
+        let why = check_nice(-5, 0).unwrap_err();
+        assert!(why.contains("nice: -5 was refused"), "{why}");
+        assert!(why.contains("RLIMIT_NICE of 25 or more"), "{why}");
+        let why = check_nice(3, 10).unwrap_err();
+        assert!(
+            why.contains("run at 10") && why.contains("of 17 or more"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn the_line_at_start_tells_what_is_not_usual() {
+        let about = |scheduler, nice| Scheduling { scheduler, nice }.about();
+        assert_eq!(about(Scheduler::Other, 0), "");
+        assert_eq!(about(Scheduler::Other, -5), " nice=-5");
+        assert_eq!(about(Scheduler::Fifo(10), 0), " scheduler=fifo(10)");
+        assert_eq!(about(Scheduler::Rr(1), 0), " scheduler=rr(1)");
+        assert_eq!(about(Scheduler::Inherit, 0), " scheduler=inherit");
+    }
+
+    #[test]
+    fn ordinary_lanes_may_go_without_sleep() {
+        let usual = Scheduling::default();
+        assert_eq!(usual.check_sleepless(), Ok(None));
     }
 }

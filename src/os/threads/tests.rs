@@ -30,7 +30,7 @@ fn a_thread_that_does_not_end_is_left_at_the_deadline() {
 
 #[test]
 fn a_thread_that_cannot_be_what_it_should_says_why() {
-    let wanted = Wanted::lane(3, Some(usize::MAX), Policy::Ordinary);
+    let wanted = Wanted::lane(3, Some(usize::MAX), Scheduling::default());
     let error = spawn(wanted, || ()).map(drop).unwrap_err();
     assert!(error.contains("out of range"), "{error}");
 }
@@ -38,7 +38,7 @@ fn a_thread_that_cannot_be_what_it_should_says_why() {
 #[test]
 fn a_thread_is_what_is_wanted_before_it_runs() {
     let allowed = cores::Cores::detect().allowed;
-    let wanted = Wanted::lane(3, Some(allowed[0]), Policy::Ordinary);
+    let wanted = Wanted::lane(3, Some(allowed[0]), Scheduling::default());
     let is = move || {
         let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
         // SAFETY: the calls read only the calling thread.

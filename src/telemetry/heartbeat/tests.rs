@@ -99,3 +99,47 @@ fn a_wait_for_room_is_no_duty_and_no_silence() {
         assert!(reader.longest_ns() >= least);
     }
 }
+
+#[test]
+fn a_long_gap_of_an_idle_lane_alone_is_time_away() {
+    let clock = Clock::new(true);
+    let made = clock.now();
+    let (mut heartbeat, reader) = heartbeat(&clock, NEVER_US);
+    // Work takes as long as it takes, and what was given away was not taken.
+    pause();
+    heartbeat.beat();
+    pause();
+    heartbeat.resume();
+    heartbeat.beat();
+    assert_eq!(reader.away(), Away::default());
+    let mut least = 0;
+    for times in 1..=3 {
+        let began = clock.now();
+        pause();
+        least += clock.nanos(began, clock.now()) - 1;
+        heartbeat.beat_idle();
+        let away = reader.away();
+        assert_eq!(away.times, times);
+        assert!(away.ns >= least, "{away:?}: {least}");
+        assert!(away.ns + away.first_ns <= clock.nanos(made, clock.now()) + 2);
+        // Two pauses came before.
+        assert!(away.first_ns >= 3_999_000, "{away:?}");
+    }
+    assert!(reader.age_ns() >= reader.away().ns);
+    assert_eq!(reader.beats(), 5);
+}
+
+#[test]
+fn a_spinning_lane_that_keeps_its_core_is_not_away() {
+    let clock = Clock::new(true);
+    let (mut heartbeat, reader) = heartbeat(&clock, NEVER_US);
+    // As long as it may be away and twenty times that: on a busy machine it is, at times.
+    let mut own = 0;
+    for _ in 0..1_000 {
+        let began = clock.now();
+        heartbeat.resume();
+        heartbeat.beat_idle();
+        own += u64::from(clock.nanos(began, clock.now()) > AWAY_NS / 2);
+    }
+    assert!(reader.away().times <= own, "{:?}: {own}", reader.away());
+}
