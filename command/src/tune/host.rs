@@ -32,6 +32,8 @@ pub enum Calls {
 const SETTLE: usize = 5;
 /// Longest time for the events before the first that is timed.
 const LEAD_LIMIT: Duration = Duration::from_millis(100);
+/// The same for whether any event makes a signal.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest wait for what is in flight behind the last event.
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 /// From the last call before a stretch until its first event.
@@ -69,17 +71,22 @@ impl Stage<'_> {
         let hush = Hush::begin();
         let plugin = Plugin::create_timed(self.library, &text(config)?, arrivals)?;
         drop(hush);
-        self.lead_in(
-            &plugin,
-            self.feed.stretch(Duration::ZERO, LEAD_LIMIT).start,
-            1,
-        )?;
+        let lead = self.feed.stretch(Duration::ZERO, LEAD_LIMIT).start;
+        self.lead_in(&plugin, lead, 1, LEAD_LIMIT)?;
+        let took = begun.elapsed();
+        let mut stats = plugin.stats()?;
+        if stats.signals == 0 {
+            // Whether there is one at all does not hang on how fast this machine is.
+            self.lead_in(&plugin, lead, 1, PATIENCE)?;
+            stats = plugin.stats()?;
+        }
         if self.interrupt.told().is_some() {
             return Ok(None);
         }
-        let stats = plugin.stats()?;
         let _hush = Hush::begin();
+        let ending = Instant::now();
         drop(plugin);
+        let took = took + ending.elapsed();
         if stats.signals == 0 {
             let refused = stats.named().into_iter();
             let refused =
@@ -93,7 +100,7 @@ impl Stage<'_> {
             };
             return Err(Failure::said(format!("the feed makes no signal: {why}")));
         }
-        Ok(Some(begun.elapsed()))
+        Ok(Some(took))
     }
 
     /// Plays one stretch of the feed, with the host's thread on `core` if one is named. `None` if
@@ -137,7 +144,7 @@ impl Stage<'_> {
         let events = &self.feed.events;
         let smallest = [config.rings.ingest, config.rings.stage, config.rings.egress];
         let at_once = (smallest.into_iter().min().unwrap_or(1) / 4 / per_event).clamp(1, 64);
-        self.lead_in(plugin, stretch.start, at_once)?;
+        self.lead_in(plugin, stretch.start, at_once, LEAD_LIMIT)?;
         arrivals.forget();
         let count = stretch.len();
         let mut raw = Raw::with_room(count);
@@ -187,11 +194,11 @@ impl Stage<'_> {
     }
 
     /// Plays the events before the first that is timed, without a pause.
-    fn lead_in(&self, plugin: &Plugin, end: usize, at_once: usize) -> Result<()> {
-        let limit = Instant::now() + LEAD_LIMIT;
+    fn lead_in(&self, plugin: &Plugin, end: usize, at_once: usize, limit: Duration) -> Result<()> {
+        let limit = Instant::now() + limit;
         let lead = &self.feed.events[end.saturating_sub(LEAD)..end];
         for events in lead.chunks(at_once) {
-            if Instant::now() > limit {
+            if Instant::now() > limit || self.interrupt.told().is_some() {
                 break;
             }
             for event in events {
