@@ -285,6 +285,22 @@ mod tests {
     }
 
     #[test]
+    fn events_of_one_time_are_told_apart() {
+        let mut feed = made(300, None, Duration::from_secs(1));
+        let events = feed.events.clone();
+        for event in &events {
+            feed.set_time(event, 7);
+        }
+        feed.by_time.clear();
+        feed.give_times();
+        for (place, event) in events.iter().enumerate() {
+            let time = feed.time(event).unwrap_or(7);
+            let told = feed.event_of(time) == Some(place as u32);
+            assert!(told || !event.triggers, "{place}: {time}");
+        }
+    }
+
+    #[test]
     fn stretches_follow_each_other() {
         let feed = made(50_000, Some(100.0), Duration::from_secs(10));
         let second = Duration::from_secs(1);

@@ -132,6 +132,8 @@ fn shows_a_table_with_the_rule_and_what_was_not_tried() {
     let output = tune(&[&args[..], &["--host", "godzilla", "--strategy-kb", "0"]].concat());
     let out = String::from_utf8_lossy(&output.stdout).into_owned();
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    // The library's line of each start is not shown.
+    assert!(!err.contains("factors="), "{err}");
     for part in [
         "host       Godzilla: polls once per Depth",
         "feed       synthetic, at even intervals: ",
@@ -148,7 +150,6 @@ fn shows_a_table_with_the_rule_and_what_was_not_tried() {
                 out.contains("\nreason ") && out.contains("\nrule "),
                 "{out}"
             );
-            // The library's line of each start is not shown.
             assert_eq!(err, "");
         }
         Some(1) => assert!(err.contains(NOTHING_VALID), "{err}"),
@@ -306,7 +307,8 @@ fn ctrl_c_ends_it_with_what_was_measured() {
             err.contains(&format!("ended by signal {signal_number}")),
             "{err}"
         );
-        // Both rows are there, and the first has been played.
+        // All rows are there, the first has been played, and none to its end.
+        assert!(!out.contains(" of 5"), "{out}");
         let row = |name: &str| out.lines().find(|line| line.starts_with(name));
         let given = row("as given ").unwrap_or_else(|| panic!("{out}{err}"));
         assert!(
