@@ -22,6 +22,7 @@ use crate::received::Output;
 use crate::source::Source;
 use crate::stream;
 use crate::synthetic::{Length, Market};
+use crate::tune::{self, Tune};
 use crate::waiter::Waiter;
 use crate::{config, print};
 
@@ -54,6 +55,8 @@ enum Command {
     /// Explain a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Measure which settings are fastest on this machine, with your factors, model and pace.
+    Tune(Tune),
     /// Play a synthetic feed of a few instruments; needs no file.
     Demo {
         /// Seed of the random numbers: the same seed makes the same feed.
@@ -152,7 +155,7 @@ fn absolute(flag: &str, path: &Path) -> Result<String> {
 }
 
 /// Parses a path. A shell leaves `~` as it is behind `=`.
-fn expanded() -> impl TypedValueParser<Value = PathBuf> {
+pub fn expanded() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| check_expanded(&path).map(|()| path))
 }
 
@@ -323,6 +326,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Config(ConfigCommand::Check { file }) => return config::check(&file),
         Command::Config(ConfigCommand::Default) => return config::default(),
         Command::Config(ConfigCommand::Schema) => return config::print_schema(),
+        Command::Tune(tune) => return tune::run(&tune),
         Command::Replay {
             files,
             reorder,

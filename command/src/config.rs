@@ -157,6 +157,11 @@ fn explain(
         },
     );
     row("", warm);
+    let measured = format!(
+        "`signal tune {}` measures which settings are fastest here",
+        path.display()
+    );
+    row("tune", measured);
     if let Some(cores) = std::env::var_os(ENV_CORES) {
         row(
             "",

@@ -370,7 +370,7 @@ fn drain(plugin: &Plugin, limits: Limits, waiter: &Waiter) -> Result<(Stats, u64
 }
 
 /// A progress bar on standard error, if that is a terminal and the total is known.
-fn progress(whole: u64) -> ProgressBar {
+pub fn progress(whole: u64) -> ProgressBar {
     if whole == 0 || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

@@ -7,6 +7,7 @@
 
 pub mod host;
 
+mod arrivals;
 mod cli;
 mod config;
 mod contention;
@@ -22,6 +23,7 @@ mod received;
 mod source;
 mod stream;
 mod synthetic;
+mod tune;
 mod waiter;
 
 /// As tables show it.

@@ -58,14 +58,7 @@ impl Files<'_> {
             };
             Failure::said(format!("{why}{hint}"))
         })?;
-        // A shell's `>>` would append to the file that is read, and its end would never be reached.
-        for (what, stream) in [
-            ("standard output", "/dev/stdout"),
-            ("standard error", "/dev/stderr"),
-        ] {
-            let stream = NamedFile::new(what, stream);
-            check_apart(&inputs, &[stream]).map_err(Failure::said)?;
-        }
+        check_streams(&inputs)?;
         match config.and_then(|config| config.latency.dir.as_ref()) {
             Some(dir) if !self.force => self.check_report(dir),
             _ => Ok(()),
@@ -92,4 +85,21 @@ impl Files<'_> {
             there.display()
         )))
     }
+}
+
+/// Refuses standard streams that are an input: a shell's `>>` would append to the file that is
+/// read, and its end would never be reached.
+///
+/// # Errors
+///
+/// The stream, the file, and what to do.
+pub fn check_streams(inputs: &[NamedFile]) -> Result<()> {
+    for (what, stream) in [
+        ("standard output", "/dev/stdout"),
+        ("standard error", "/dev/stderr"),
+    ] {
+        let stream = NamedFile::new(what, stream);
+        check_apart(inputs, &[stream]).map_err(Failure::said)?;
+    }
+    Ok(())
 }

@@ -4,8 +4,15 @@
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_void};
+use std::io::{PipeWriter, pipe};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Instant;
 
+use signal::config::ENV_LATENCY_DIR;
+
+use crate::arrivals::Arrivals;
 use crate::failure::{Failure, Result};
 use crate::host::bindings::{self, Functions, Hop, Stats};
 use crate::locate;
@@ -81,11 +88,28 @@ unsafe extern "C-unwind" fn on_signal(
     received.take();
 }
 
+/// The callback of a host that only times its signals.
+unsafe extern "C-unwind" fn on_timed_signal(
+    _symbol: *const c_char,
+    timestamp: c_longlong,
+    _values: *const f64,
+    _count: c_int,
+    user_data: *mut c_void,
+) {
+    let now = Instant::now();
+    // SAFETY: the arrivals were registered for as long as the handle lives, and callbacks come on
+    // the thread that polls.
+    let arrivals = unsafe { &*user_data.cast::<Arrivals>() };
+    arrivals.take(timestamp, now);
+}
+
 /// One handle of the library with this command's callback.
 pub struct Plugin<'a> {
     functions: Functions,
     handle: *mut c_void,
     receiver: Option<Box<Receiver>>,
+    /// In place of the receiver, where signals are only timed.
+    _arrivals: Option<Rc<Arrivals>>,
     _library: &'a Library,
 }
 
@@ -93,22 +117,10 @@ impl<'a> Plugin<'a> {
     /// Creates a handle and registers the callback, as the host does at start.
     /// Every signal is also written to the file `signals`, if there is one.
     pub fn create(library: &'a Library, config: &str, signals: Option<Output>) -> Result<Self> {
-        let functions = library.functions;
-        let json = CString::new(config).map_err(|_| Failure::said("NUL in the configuration"))?;
-        // SAFETY: `json` is a NUL-terminated string that outlives the call.
-        let handle = unsafe { (functions.create)(json.as_ptr()) };
-        if handle.is_null() {
-            // The library has already printed the reason.
-            return Err(Failure::said(
-                "the library refused to start: it says why in its line above",
-            ));
-        }
-        let mut plugin = Self {
-            functions,
-            handle,
-            receiver: None,
-            _library: library,
-        };
+        // The library has already printed the reason.
+        let refused = "the library refused to start: it says why in its line above";
+        let mut plugin = Self::start(library, config)?.ok_or_else(|| Failure::said(refused))?;
+        let (functions, handle) = (plugin.functions, plugin.handle);
         let received = Received::new(plugin.models(), signals)?;
         let receiver = plugin.receiver.insert(Box::new(Receiver {
             received: RefCell::new(received),
@@ -119,6 +131,36 @@ impl<'a> Plugin<'a> {
         // SAFETY: the handle is alive, and the receiver outlives it (see `drop`).
         unsafe { (functions.register)(handle, on_signal, user_data) };
         Ok(plugin)
+    }
+
+    /// Creates a handle whose callback notes when each signal arrives, and no more.
+    pub fn create_timed(
+        library: &'a Library,
+        config: &str,
+        arrivals: Rc<Arrivals>,
+    ) -> Result<Self> {
+        let mut plugin = Self::start(library, config)?
+            .ok_or_else(|| Failure::said(library.functions.last_error()))?;
+        let user_data = Rc::as_ptr(&arrivals).cast_mut().cast();
+        plugin._arrivals = Some(arrivals);
+        // SAFETY: the handle is alive, and the arrivals outlive it (see `drop`).
+        unsafe { (plugin.functions.register)(plugin.handle, on_timed_signal, user_data) };
+        Ok(plugin)
+    }
+
+    /// A handle without a callback; `None` if the library refused.
+    fn start(library: &'a Library, config: &str) -> Result<Option<Self>> {
+        let functions = library.functions;
+        let json = CString::new(config).map_err(|_| Failure::said("NUL in the configuration"))?;
+        // SAFETY: `json` is a NUL-terminated string that outlives the call.
+        let handle = unsafe { (functions.create)(json.as_ptr()) };
+        Ok((!handle.is_null()).then_some(Self {
+            functions,
+            handle,
+            receiver: None,
+            _arrivals: None,
+            _library: library,
+        }))
     }
 
     /// The models, with the names of their values.
@@ -208,7 +250,7 @@ impl<'a> Plugin<'a> {
 
 impl Drop for Plugin<'_> {
     fn drop(&mut self) {
-        // SAFETY: the handle is alive and not used again; the receiver is freed
+        // SAFETY: the handle is alive and not used again; the receiver and the arrivals are freed
         // after this, when the fields are dropped.
         unsafe { (self.functions.destroy)(self.handle) }
     }
@@ -225,6 +267,90 @@ pub fn set_config(given: Option<&Path>) -> Result<Option<PathBuf>> {
         unsafe { std::env::set_var(locate::CONFIG_VARIABLE, path) };
     }
     Ok(path)
+}
+
+/// Leaves the host's own variables out: the library then reads no configuration but the string that
+/// it is given, and writes no report of its own accord.
+///
+/// Call this before anything else: it changes the environment.
+pub fn set_no_config() {
+    for variable in [locate::CONFIG_VARIABLE, ENV_LATENCY_DIR] {
+        // SAFETY: no other thread runs yet: the library, whose lanes are the only other threads of
+        // this process, is not loaded.
+        unsafe { std::env::remove_var(variable) };
+    }
+}
+
+/// Standard error leads nowhere until this is dropped: a library that is started again and again
+/// would say the same line each time.
+pub struct Hush {
+    stderr: OwnedFd,
+    /// Without a reader's end, a write would be refused; nobody reads it.
+    _pipe: (std::io::PipeReader, PipeWriter),
+}
+
+impl Hush {
+    /// Begins; `None` where the system gives no descriptors, and lines are then seen.
+    pub fn begin() -> Option<Self> {
+        let (reader, writer) = pipe().ok()?;
+        // SAFETY: the calls copy descriptors and touch no memory; what `dup` returns belongs to
+        // nobody else.
+        unsafe {
+            let copy = libc::fcntl(libc::STDERR_FILENO, libc::F_DUPFD_CLOEXEC, 3);
+            let stderr = (copy >= 0).then(|| OwnedFd::from_raw_fd(copy))?;
+            let led = libc::dup2(writer.as_raw_fd(), libc::STDERR_FILENO);
+            (led >= 0).then_some(Self {
+                stderr,
+                _pipe: (reader, writer),
+            })
+        }
+    }
+}
+
+impl Drop for Hush {
+    fn drop(&mut self) {
+        // SAFETY: the call copies a descriptor that is open and touches no memory.
+        unsafe { libc::dup2(self.stderr.as_raw_fd(), libc::STDERR_FILENO) };
+    }
+}
+
+/// This thread stays on one core until this is dropped.
+pub struct OnCore(libc::cpu_set_t);
+
+impl OnCore {
+    /// Pins the thread.
+    ///
+    /// # Errors
+    ///
+    /// The core, and the system's error.
+    pub fn pin(core: usize) -> Result<Self> {
+        // SAFETY: a CPU set is plain bits, all zero when empty; the calls are told its size, and 0
+        // means this thread.
+        let before = unsafe {
+            let mut before: libc::cpu_set_t = std::mem::zeroed();
+            let mut only: libc::cpu_set_t = std::mem::zeroed();
+            if core < libc::CPU_SETSIZE as usize {
+                libc::CPU_SET(core, &mut only);
+            }
+            let size = size_of_val(&before);
+            let done = libc::sched_getaffinity(0, size, &raw mut before) == 0
+                && libc::sched_setaffinity(0, size, &raw const only) == 0;
+            done.then_some(before)
+        };
+        before.map(Self).ok_or_else(|| {
+            let error = std::io::Error::last_os_error();
+            Failure::said(format!(
+                "the host's thread cannot be on core {core}: {error}"
+            ))
+        })
+    }
+}
+
+impl Drop for OnCore {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { libc::sched_setaffinity(0, size_of_val(&self.0), &raw const self.0) };
+    }
 }
 
 /// Lets this process have as many files open as the system allows: captures whose times overlap

@@ -14,6 +14,7 @@ mod demo;
 mod interrupted;
 mod outputs;
 mod streamed;
+mod tune;
 
 /// The command, without what this process's environment tells the library.
 fn signal() -> Command {
@@ -348,6 +349,7 @@ fn explains_configurations() {
         "fused here: ingest..egress@",
         "auto       would choose: ingest..egress@",
         "callback = \"per-model\" (default \"concatenated\")",
+        &format!("`signal tune {}` measures", path(&file)),
     ] {
         assert!(out.contains(part), "{part:?} is not in {out}");
     }

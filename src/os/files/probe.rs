@@ -11,12 +11,12 @@ use super::output::{TAKEN, is_taken, never_waits, not_opened, refused, wrong};
 /// The maximum number of links that the kernel follows.
 const MOST_LINKS: usize = 40;
 
-/// Whether [`Output::open`](super::Output::open) would find anything in its way.
+/// Whether a file could be opened for writing, in folders that could be made.
 ///
 /// # Errors
 ///
-/// As that function.
-pub(crate) fn check_output(path: &Path) -> Result<(), String> {
+/// The file, and what is in its way.
+pub fn check_output(path: &Path) -> Result<(), String> {
     let whole = std::path::absolute(path).map_err(|error| wrong(path, &error))?;
     let folder = whole.parent().unwrap_or(Path::new("/"));
     could_make_folder(folder).map_err(|error| wrong(path, &error))?;
