@@ -159,8 +159,8 @@ impl Maker<'_> {
             }
         }
         if winner.delivers() && !plan.is_inline() && winner.is_at_ease() {
-            for budget in [20, 50, 200] {
-                if budget != config.deliver_budget_us {
+            for budget in [json!(20), json!("auto"), json!(200)] {
+                if budget != json!(config.deliver_budget_us) {
                     let set = json!({"deliver_budget_us": budget});
                     self.add_to(&mut round, winner, set, None);
                 }
