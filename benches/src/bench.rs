@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use signal_command::host::library::{self, Api};
 
 use crate::args::{Common, Lib};
+use crate::busy::Busy;
 use crate::judge::{Judged, Runs, Tally};
 use crate::live::{self, Live};
 use crate::machine::{self, Cores};
@@ -32,6 +33,8 @@ pub struct Bench {
     preemptions: i64,
     json: Option<PathBuf>,
     is_quick: bool,
+    /// That keeps the lane's core busy: the core is then shared by design, and not judged.
+    busy: Option<Busy>,
     tally: RefCell<Tally>,
     /// Whether all that is shown may be compared.
     comparable: Cell<bool>,
@@ -113,6 +116,7 @@ impl Bench {
             preemptions: machine::preemptions(),
             json: common.json.clone(),
             is_quick: common.quick,
+            busy: None,
             tally: RefCell::default(),
             comparable: Cell::new(true),
             report: RefCell::default(),
@@ -133,6 +137,12 @@ impl Bench {
                 .load("against", path.to_owned())
                 .map_err(|error| format!("--against: {error}")),
         }
+    }
+
+    /// Keeps the lane's core busy from now on, if the flag `--busy` was given.
+    pub fn with_busy_lane(mut self, busy: bool) -> Self {
+        self.busy = busy.then(|| Busy::on(self.lane()));
+        self
     }
 
     fn load(mut self, role: &'static str, path: PathBuf) -> Result<Self, String> {
@@ -201,7 +211,9 @@ impl Bench {
         mut once: impl FnMut() -> Result<T, String>,
     ) -> Result<Judged<T>, String> {
         let mut cores = vec![(self.cores.host, "host")];
-        cores.extend(self.cores.lanes.iter().map(|&core| (core, "lane")));
+        if self.busy.is_none() {
+            cores.extend(self.cores.lanes.iter().map(|&core| (core, "lane")));
+        }
         let mut tries = if self.is_quick { 1 } else { TRIES };
         loop {
             let watch = Watch::begin(cores.clone());

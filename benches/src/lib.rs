@@ -14,6 +14,7 @@
 //! | [`silence`] | the wait for a signal, and what is known when none comes |
 //! | [`due`] | an open load: Depths that are due at even intervals |
 //! | [`echo`] | to another core and back, over a cache line or two rings of one kind |
+//! | [`busy`] | a busy loop on a core, as of another program |
 //! | [`jitter`] | what the machine takes of its cores' time |
 //! | [`workload`] | configurations, the linear model, a book and a trade |
 //! | [`feed`] | a synthetic market |
@@ -26,6 +27,7 @@
 
 pub mod args;
 pub mod bench;
+pub mod busy;
 pub mod chart;
 pub mod drive;
 pub mod due;

@@ -302,12 +302,13 @@ fn scale() {
 
 #[test]
 fn pace() {
-    for more in ["", "--host polls", "--host inlined --others 2 --pollute 64"] {
+    let hosts = "|--host polls|--host inlined --others 2 --pollute 64|--busy";
+    for more in hosts.split('|') {
         let Some(quick) = quick(PACE, &format!("--duration 20ms {more}")) else {
             return;
         };
         let rows = quick.all("rows/*");
-        assert_eq!(rows.len(), 6);
+        assert_eq!(rows.len(), 7);
         for row in rows {
             assert!(row["valid"].is_boolean() && row["gap_ns"] == 1_000_000);
             let all = row["tick_to_callback"].as_array().unwrap();

@@ -101,8 +101,7 @@ pub struct Config {
     /// also be called `model`. Default `["test0000"]`.
     #[cfg_attr(test, schemars(with = "schema::OneOrMany<ModelEntry>"))]
     pub models: Vec<ModelEntry>,
-    /// How the values of several models reach the callback. Default
-    /// `concatenated`.
+    /// How the values of several models reach the callback. Default `concatenated`.
     pub callback: Callback,
     /// Kinds of event that lead to a factor vector and a signal. Default `["depth"]`.
     #[cfg_attr(test, schemars(with = "schema::OneOrMany<EventKind>"))]

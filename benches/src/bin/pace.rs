@@ -45,6 +45,9 @@ struct Args {
     /// Memory that the host walks over after each event, KB: a strategy's
     #[arg(long, value_name = "KB", default_value_t = 0)]
     pollute: usize,
+    /// A busy loop has the lane's core, too, as where another program runs there
+    #[arg(long)]
+    busy: bool,
     /// Longest wait of on_data, us
     #[arg(long, value_name = "US", default_value_t = 50, value_parser = positive)]
     budget_us: usize,
@@ -70,11 +73,15 @@ fn ways() -> Vec<(String, &'static str, Value)> {
         for (end, config) in [
             ("", json!({"warm": "auto"})),
             (", warm off", json!({"warm": "off"})),
+            (", no stand-in", json!({"stand_in_us": 0})),
             (", poll", json!({"deliver": "poll"})),
             // A library of before does not know the key `warm`.
             (", against", json!({})),
         ] {
-            ways.push((format!("{placement}{end}"), placement, config));
+            // Inline there is nobody to stand in for.
+            if (placement, end) != ("inline", ", no stand-in") {
+                ways.push((format!("{placement}{end}"), placement, config));
+            }
         }
     }
     ways
@@ -114,7 +121,8 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<Ended, String> {
     let bench = Bench::start("pace", &args.common)?
         .with_library(&args.lib)?
-        .with_against(args.against.as_deref())?;
+        .with_against(args.against.as_deref())?
+        .with_busy_lane(args.busy);
     let gaps = match args.gap.as_slice() {
         [] if args.common.quick => &[Duration::from_millis(1)],
         [] => &[10, 100, 1_000, 10_000, 100_000].map(Duration::from_micros)[..],
@@ -134,11 +142,16 @@ fn run(args: &Args) -> Result<Ended, String> {
     };
     let run = format!(
         "{repetitions} repetitions of {} s a gap and way, in turn; market + move.onnx; between two events\n\
-         the host {host}; {} Trades a Depth; {} KB walked over after each; on_data waits {} us at most",
+         the host {host}; {} Trades a Depth; {} KB walked over after each; on_data waits {} us at most{}",
         setup.duration.as_secs_f64(),
         args.others,
         args.pollute,
-        args.budget_us
+        args.budget_us,
+        if args.busy {
+            ";\na busy loop has the lane's core, too"
+        } else {
+            ""
+        },
     );
     let question = "what does a tick cost at the market's pace?";
     bench.header(question, &[("run", run)]);
@@ -177,6 +190,7 @@ fn run(args: &Args) -> Result<Ended, String> {
         "others": args.others,
         "pollute_kb": args.pollute,
         "budget_us": args.budget_us,
+        "busy": args.busy,
         "rows": rows,
     });
     bench.end(Vec::new, result)
