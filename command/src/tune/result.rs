@@ -217,7 +217,8 @@ impl Outcome {
                 "             with the host's thread on core {core} (taskset -c {core})\n"
             );
         }
-        text += &format!("reason       {reason}\nrule         {}\n", verdict::RULE);
+        let rule = verdict::RULE.join("\n             ");
+        text += &format!("reason       {reason}\nrule         {rule}\n");
         text
     }
 
@@ -262,7 +263,7 @@ impl Outcome {
             "setup": setup.json(),
             "rounds": rounds.collect::<Vec<_>>(),
             "not_tried": self.left_out,
-            "rule": verdict::RULE,
+            "rule": verdict::RULE.join(" "),
             "recommended": recommended,
         })
     }
