@@ -8,6 +8,8 @@ mod onnx_memory;
 mod onnx_models;
 mod onnx_operators;
 mod reading_memory;
+#[cfg(feature = "tract")]
+mod tract_operators;
 mod tree_models;
 
 use support::meters::Counting;

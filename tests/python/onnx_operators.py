@@ -47,15 +47,16 @@ SQUARES = np.array([[1e20, 1e20, 1], [1e-30, 0, 0], [1e-31, 0, -1e-32]], F32)
 def plain(values):
     values = np.asarray(values, float)
     values = np.where(np.isinf(values), np.copysign(1e300, values), values)
-    return [[None if np.isnan(x) else x for x in row] for row in values.tolist()]
+    return [[None if np.isnan(x) else float(f"{x:.9g}") for x in row] for row in values.tolist()]
 
 
-def alike(a, b):
-    return (a == b) | (np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= 1e-5 * np.maximum(np.abs(b), 1e-3))
+def alike(a, b, floor):
+    return (a == b) | (np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= 1e-5 * np.maximum(np.abs(b), floor))
 
 
-def add(name, operator, model, rows, label=None):
-    """A case. Output `label` is one of scores, which follow it."""
+def add(name, operator, model, rows, label=None, changed=(), floor=1e-3):
+    """A case. Output `label` is one of scores, which follow it; `changed` are attributes. Numbers are
+    alike if they differ by 1e-5 of themselves or of `floor`; without it, of the greatest in their row."""
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
     data = model.SerializeToString()
@@ -64,37 +65,56 @@ def add(name, operator, model, rows, label=None):
     except Exception:
         return False
     ports = [port.name for port in model.graph.output]
-    table = {}
-    for which, run in (("ort", session.run), ("reference", ReferenceEvaluator(model).run)):
-        made = []
-        for row in rows:
-            try:
-                made.append([np.asarray(y, float).ravel() for y in run(None, {"x": row[None]})])
-            except Exception:
-                made = None
-                break
-        table[which] = made
-    if table["ort"] is None:
+    names = [port.name for port in model.graph.input]
+    widths = [port.type.tensor_type.shape.dim[1].dim_value for port in model.graph.input]
+
+    def of(run, row):
+        parts = np.split(row[None], np.cumsum(widths)[:-1], axis=1)
+        try:
+            return [np.asarray(y, float).ravel() for y in run(None, dict(zip(names, parts)))]
+        except Exception:
+            return None
+
+    made = [(row, of(session.run, row)) for row in rows]
+    made = [(row, values) for row, values in made if values is not None]
+    sizes = {tuple(map(len, values)) for _, values in made}
+    if len(sizes) != 1:
         return False
-    differ = table["reference"] is None
-    for ours, theirs in zip(table["ort"], table["reference"] or []):
-        missing = np.isnan(np.concatenate(ours))
+    try:
+        reference = ReferenceEvaluator(model).run
+    except Exception:
+        def reference(*_):
+            raise NotImplementedError
+    differ = None
+    for row, ours in made:
+        theirs = of(reference, row)
+        if theirs is None:
+            differ = "the reference does not compute it"
+            continue
+        whole = np.concatenate(ours)
+        missing = np.isnan(whole)
+        least = floor or np.abs(whole[np.isfinite(whole)]).max(initial=1e-2)
         for index, (a, b) in enumerate(zip(ours, theirs)):
             if index == label and missing.any() and not missing[len(a):].all():
                 continue
-            differ |= a.shape != b.shape or not alike(a, b).all()
+            if a.shape != b.shape:
+                differ = f"onnxruntime makes {len(a)} numbers and the reference {len(b)}"
+            elif not alike(a, b, least).all():
+                at = np.argmin(alike(a, b, least))
+                differ = f"onnxruntime makes {a[at]} and the reference {b[at]} at {at} of {row}"
     file = f"{len(CASES)}.onnx"
     (FOLDER / file).write_bytes(data)
-    values = [np.concatenate(y) for y in table["ort"]]
+    rows, values = zip(*((row, np.concatenate(y)) for row, y in made))
     CASES.append({
-        "name": name, "operator": operator, "file": file, "differ": bool(differ), "outputs": ports,
-        "inputs": plain(rows), "values": plain(values),
+        "name": name, "operator": operator, "file": file, "differ": differ, "outputs": ports,
+        "inputs": plain(rows), "values": plain(values), "changed": list(changed), "floor": floor,
     })
     return True
 
 
 def graph(nodes, stored, outputs, width, opset=17, types=None):
-    ports = [helper.make_tensor_value_info("x", 1, [None, width])]
+    widths = [("x", width)] if isinstance(width, int) else width
+    ports = [helper.make_tensor_value_info(name, 1, [None, width]) for name, width in widths]
     types = types or [1] * len(outputs)
     ends = [helper.make_tensor_value_info(name, of, None) for name, of in zip(outputs, types)]
     tensors = [numpy_helper.from_array(value, name) for name, value in stored.items()]
@@ -222,8 +242,13 @@ def trees():
                 one(f"{transform} {index} {base}", "TreeEnsembleClassifier", ROWS, ("l", "s"), [7, 1], post_transform=transform, classlabels_int64s=labels, **base, **made)
 
 
-backend()
-elements()
-classical()
-trees()
-(FOLDER / "cases.json").write_text(json.dumps(CASES, allow_nan=False))
+def write():
+    (FOLDER / "cases.json").write_text(json.dumps(CASES, allow_nan=False))
+
+
+if __name__ == "__main__":
+    backend()
+    elements()
+    classical()
+    trees()
+    write()

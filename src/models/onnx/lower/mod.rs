@@ -29,7 +29,7 @@ use super::value::Value;
 use crate::models::ModelError;
 
 #[cfg(feature = "tract")]
-pub use elsewhere::{Use, tract_has, tract_use};
+pub use elsewhere::{Use, tract_doubt, tract_has, tract_use};
 
 /// The versions of the two operator sets.
 #[derive(Debug)]

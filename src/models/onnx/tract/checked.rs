@@ -1,5 +1,5 @@
 //! What tract would accept without a word although it may mean something else: attributes that it
-//! ignores, and operators in which runtimes differ.
+//! ignores, and types of tensors on which it was not compared with other runtimes.
 
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
@@ -8,11 +8,6 @@ use tract_onnx::tract_hir::infer::Factoid;
 
 use crate::models::ModelError;
 use crate::models::onnx::lower::{self, Opsets, Use};
-
-/// Operators in which NaN among other values means something else in each runtime.
-const ORDERED: [&str; 5] = ["ArgMax", "ArgMin", "Hardmax", "ReduceMax", "ReduceMin"];
-/// Operators that went over other dimensions before version 13.
-const FLATTENED: [&str; 3] = ["Hardmax", "LogSoftmax", "Softmax"];
 
 /// The nodes that a run may need: these, or all if there are branches or loops, whose bodies may
 /// read anything.
@@ -36,8 +31,13 @@ pub fn needed<'g>(graph: &'g GraphProto, chosen: &[usize]) -> Vec<&'g NodeProto>
     every
 }
 
-/// Refuses an operator or an attribute that tract does not know, or ignores.
-pub fn check(node: &NodeProto, opsets: &Opsets) -> Result<(), ModelError> {
+/// Operators, as tract calls them, whose inputs but the first must be known: what runtimes make of NaN
+/// in them differs.
+const KNOWN: [&str; 3] = ["BatchNorm", "Clip", "Prelu"];
+
+/// Refuses an operator or an attribute that tract does not know, or ignores. Returns why only a check
+/// file can tell what tract makes of the operator.
+pub fn check(node: &NodeProto, opsets: &Opsets) -> Result<Option<String>, ModelError> {
     let named = |what: String| {
         let name = match node.name.is_empty() {
             true => node.output.first().map_or("", String::as_str),
@@ -55,6 +55,7 @@ pub fn check(node: &NodeProto, opsets: &Opsets) -> Result<(), ModelError> {
         )));
     }
     let opset = lower::version(&node.domain, opsets).map_err(|error| named(error.0))?;
+    let mut doubt = lower::tract_doubt(&node.op_type, opset);
     for (at, attribute) in node.attribute.iter().enumerate() {
         let name = &attribute.name;
         if node.attribute[..at].iter().any(|other| other.name == *name) {
@@ -62,6 +63,19 @@ pub fn check(node: &NodeProto, opsets: &Opsets) -> Result<(), ModelError> {
         }
         match lower::tract_use(&node.op_type, name, opset) {
             Some(Use::Read) => {}
+            Some(Use::Compared(values)) => {
+                let value = value(attribute);
+                if !values.contains(&value.as_str()) {
+                    doubt.get_or_insert_with(|| {
+                        format!(
+                            "operator {} with {name} {value} runs in tract, which was compared \
+                             with other runtimes for {}",
+                            node.op_type,
+                            values.join(" and ")
+                        )
+                    });
+                }
+            }
             Some(Use::Ignored(right)) => {
                 let value = value(attribute);
                 if !right.is_empty() && !right.contains(&value.as_str()) {
@@ -74,7 +88,20 @@ pub fn check(node: &NodeProto, opsets: &Opsets) -> Result<(), ModelError> {
             None => return Err(named(format!("attribute {name} is not supported"))),
         }
     }
-    Ok(())
+    if node.op_type == "Clip" && !has_bounds(node, opset) {
+        doubt.get_or_insert_with(|| {
+            "Clip without one of its bounds runs in tract, which keeps infinities there".into()
+        });
+    }
+    Ok(doubt)
+}
+
+/// Whether a Clip has both its bounds. Other runtimes take the greatest float for one that is missing.
+fn has_bounds(node: &NodeProto, opset: i64) -> bool {
+    match opset < 11 {
+        true => node.attribute.len() == 2,
+        false => node.input.len() == 3 && node.input.iter().all(|input| !input.is_empty()),
+    }
 }
 
 fn value(attribute: &AttributeProto) -> String {
@@ -87,24 +114,68 @@ fn value(attribute: &AttributeProto) -> String {
             let texts: Vec<_> = texts.map(|text| String::from_utf8_lossy(text)).collect();
             texts.join(",")
         }
+        AttributeType::Ints => {
+            let numbers = attribute.ints.iter().map(i64::to_string);
+            numbers.collect::<Vec<_>>().join(",")
+        }
         _ => "of another type".into(),
     }
 }
 
-/// Why only a check file can tell what the operator makes of NaN.
-pub fn doubt(node: &NodeProto) -> Option<String> {
-    ORDERED.contains(&node.op_type.as_str()).then(|| {
-        format!(
-            "what {} makes of values of which some are NaN depends on their order in onnxruntime, \
-             and not in the standard's reference",
-            node.op_type
-        )
-    })
+/// Why only a check file can tell what tract makes of tensors: it was compared with other runtimes
+/// on floats and booleans, and on whole numbers that are known beforehand.
+pub fn tensors(model: &InferenceModel) -> TractResult<Option<String>> {
+    for node in model.nodes() {
+        let name = node.op.name();
+        let converts = name == "onnx.Cast";
+        let kinds = node
+            .inputs
+            .iter()
+            .map(|&from| Ok(kind(model.outlet_fact(from)?)));
+        let kinds: TractResult<Vec<_>> = kinds.collect();
+        // All that may happen to a double is a Cast.
+        let mut compared = converts || !kinds?.contains(&Some(DatumType::F64));
+        for fact in node.outputs.iter().map(|output| &output.fact) {
+            compared &= match kind(fact) {
+                Some(DatumType::F32 | DatumType::Bool) => true,
+                // tract's Sign of 0 is 1.
+                Some(DatumType::I32 | DatumType::I64 | DatumType::TDim) => {
+                    is_known(fact) && name != "Sign"
+                }
+                Some(DatumType::F64) => converts || node.inputs.is_empty(),
+                _ => false,
+            };
+        }
+        if !compared {
+            return Ok(Some(format!(
+                "{} runs in tract, which was compared with onnxruntime on float and bool, and on \
+                 whole numbers that are known beforehand",
+                node.name
+            )));
+        }
+        for from in node.inputs.iter().skip(1) {
+            if KNOWN.contains(&&*name) && !is_known(model.outlet_fact(*from)?) {
+                return Ok(Some(format!(
+                    "{} runs in tract, which was compared with onnxruntime where only the first \
+                     input of {name} is computed",
+                    node.name
+                )));
+            }
+        }
+    }
+    Ok(None)
 }
 
-/// An operator of before version 13 that went over other dimensions.
+fn kind(fact: &InferenceFact) -> Option<DatumType> {
+    fact.datum_type.concretize()
+}
+
+fn is_known(fact: &InferenceFact) -> bool {
+    fact.value.concretize().is_some()
+}
+
+/// A Softmax of before version 13, which went over other dimensions.
 pub struct Flat {
-    op: &'static str,
     output: String,
     axis: i64,
 }
@@ -112,17 +183,18 @@ pub struct Flat {
 /// Those among the nodes.
 pub fn flats(nodes: &[&NodeProto], opset: i64) -> Vec<Flat> {
     let flat = |node: &&NodeProto| {
-        let op = FLATTENED.iter().find(|op| **op == node.op_type)?;
         let mut attributes = node.attribute.iter();
         let axis = attributes.find(|attribute| attribute.name == "axis");
         Some(Flat {
-            op,
             output: node.output.first()?.clone(),
             axis: axis.map_or(1, |axis| axis.i),
         })
     };
     match opset < 13 {
-        true => nodes.iter().filter_map(flat).collect(),
+        true => {
+            let softmax = nodes.iter().filter(|node| node.op_type == "Softmax");
+            softmax.filter_map(flat).collect()
+        }
         false => Vec::new(),
     }
 }
@@ -141,6 +213,6 @@ impl Flat {
             let inner = inner.and_then(|axis| shape.get(axis + 1..));
             inner.is_some_and(|inner| inner.iter().all(|dim| *dim == 1.to_dim()))
         });
-        Ok((!last).then(|| lower::flattens(self.op)))
+        Ok((!last).then(|| lower::flattens("Softmax")))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `checked` | refuses attributes that tract ignores; operators in which runtimes differ |
+//! | `checked` | refuses attributes that tract ignores; tensors on which it was not compared |
 //! | `nan` | keeps NaN where tract makes a number of it |
 
 mod checked;
@@ -71,8 +71,7 @@ impl Tract {
         let nodes = proto.graph.as_ref();
         let nodes = nodes.map_or(Vec::new(), |graph| checked::needed(graph, &order.nodes));
         for node in &nodes {
-            checked::check(node, &opsets)?;
-            doubt = doubt.or_else(|| checked::doubt(node));
+            doubt = doubt.or(checked::check(node, &opsets)?);
         }
         let flats = checked::flats(&nodes, lower::version("", &opsets)?);
         let plan = caught(|| {
@@ -81,6 +80,7 @@ impl Tract {
                 let of_node = flat.doubt(&model)?;
                 doubt = doubt.take().or(of_node);
             }
+            doubt = doubt.take().or(checked::tensors(&model)?);
             model.into_optimized()?.into_runnable()
         })?;
         let mut model = Self {

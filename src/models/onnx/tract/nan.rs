@@ -30,7 +30,7 @@ pub fn keep(graph: &mut GraphProto) {
             nodes.push(node);
             continue;
         }
-        let mut after = After::new(place);
+        let mut after = After::new(place, &node);
         if is(&EACH) {
             let x = node.input[0].clone();
             let mask = after.same(&x);
@@ -59,13 +59,16 @@ pub fn keep(graph: &mut GraphProto) {
 /// The nodes that come after one.
 struct After {
     place: usize,
+    /// The names of the node's outputs, which other nodes read.
+    ends: Vec<String>,
     nodes: Vec<NodeProto>,
 }
 
 impl After {
-    fn new(place: usize) -> Self {
+    fn new(place: usize, node: &NodeProto) -> Self {
         Self {
             place,
+            ends: node.output.clone(),
             nodes: Vec::new(),
         }
     }
@@ -111,7 +114,7 @@ impl After {
 
     /// Replaces an output by `mask ? output : other`.
     fn restore(&mut self, node: &mut NodeProto, output: usize, mask: &str, other: &str) {
-        let end = node.output[output].clone();
+        let end = self.ends[output].clone();
         if end.is_empty() {
             return;
         }
@@ -134,5 +137,36 @@ fn int(name: &str, value: i64) -> AttributeProto {
         i: value,
         r#type: AttributeType::Int as i32,
         ..AttributeProto::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each of several restored inputs goes on with what the one before it made.
+    #[test]
+    fn nodes_come_after_what_they_read() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        let mut graph = GraphProto {
+            node: vec![NodeProto {
+                op_type: "Max".into(),
+                input: names(&["a", "b", "c"]),
+                output: names(&["y"]),
+                ..NodeProto::default()
+            }],
+            ..GraphProto::default()
+        };
+        keep(&mut graph);
+        let mut known: Vec<String> = names(&["a", "b", "c"]);
+        for node in &graph.node {
+            assert!(
+                node.input.iter().all(|input| known.contains(input)),
+                "{node:?}"
+            );
+            known.extend(node.output.iter().cloned());
+        }
+        assert_eq!(graph.node.len(), 7);
+        assert_eq!(known.last().unwrap(), "y");
     }
 }
