@@ -130,6 +130,7 @@ scenarios! {
     thread_guest_of_a_masked_host,
     thread_guest_reports,
     process_signals,
+    signals_that_the_host_has_blocked,
     main_thread_has_ended,
     dead_handles,
     foreign_handles,
