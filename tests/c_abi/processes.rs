@@ -167,6 +167,28 @@ fn a_lane_that_was_ended_from_outside_is_joined_without_memory() {
     }
 }
 
+#[test]
+fn an_allocator_of_its_own_and_a_library_that_is_bound_deep() {
+    if !has_tool("g++") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = built(folder.path(), "odd/own_allocator.cpp", &[]);
+    let with_files = with_files(folder.path());
+    let model = Path::new(ROOT).join("examples/models/move.onnx");
+    let with_model = format!(
+        r#"{{"factors": "market", "model": {:?}, "capture": {{"file": "{}/more.csv"}}}}"#,
+        model.display(),
+        folder.path().display()
+    );
+    for bound in ["deep", "as usual"] {
+        let output = run(host(&program).args([bound, "{}", &with_files, &with_model]));
+        output.expect_code(0);
+        assert_eq!(output.stdout, "3 handles\n");
+        have_been_written(folder.path(), 10);
+    }
+}
+
 /// The first exception of each process leaves a callback.
 #[test]
 fn exceptions_of_a_host_with_an_unwinder_of_its_own() {
