@@ -207,6 +207,25 @@ fn exceptions_of_a_host_with_an_unwinder_of_its_own() {
     }
 }
 
+/// Where it hides libgcc too, the unwinder does not find itself.
+#[test]
+fn a_host_whose_unwinders_know_what_was_loaded_at_its_start() {
+    if !has_tool("g++") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = built(
+        folder.path(),
+        "odd/unwinder_of_the_start.cpp",
+        &["-rdynamic"],
+    );
+    for hidden in [&["libsignal"][..], &["libsignal", "libgcc"]] {
+        let output = run(host(&program).args(hidden));
+        output.expect_code(0);
+        assert_eq!(output.stdout, "made and ended\n");
+    }
+}
+
 /// Whether g++ can link a host as `-static-libstdc++` asks; some distributions have a package of
 /// its own for that.
 fn has_static_libstdcxx() -> bool {
