@@ -147,6 +147,7 @@ scenarios! {
     destroy_and_fork_in_a_callback,
     fork_beside_the_first_create,
     fork_beside_calls,
+    fork_handlers_of_the_host,
     signals_during_calls,
     two_copies,
     limited_address_space,

@@ -4,8 +4,10 @@
 #include <linux/io_uring.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
+#include <csignal>
 #include <fstream>
 #include <thread>
 
@@ -141,7 +143,8 @@ SCENARIO(all_threads_end_in_a_namespace) {
   if (!needs_root()) return 0;
   if (!needs(unshare(CLONE_NEWPID) == 0, "PID namespaces")) return 0;
   in_child(0, [] {
-    // The first process of a namespace takes no SIGALRM, so it is not the host.
+    // The first process of a namespace takes no SIGALRM, and with it ends the namespace.
+    CHECK_EQ(prctl(PR_SET_PDEATHSIG, SIGKILL), 0);
     in_child(0, [] {
       CHECK(access(("/proc/self/task/" + std::to_string(tid())).c_str(), F_OK) != 0);
       std::atexit(at_exit);
