@@ -167,13 +167,13 @@ fn a_lane_that_was_ended_from_outside_is_joined_without_memory() {
     }
 }
 
-#[test]
-fn an_allocator_of_its_own_and_a_library_that_is_bound_deep() {
+/// Creates with files and models, in a host with an allocator of its own.
+fn an_allocator_of_its_own(flags: &[&str], bound: &str) {
     if !has_tool("g++") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let program = built(folder.path(), "odd/own_allocator.cpp", &[]);
+    let program = built(folder.path(), "odd/own_allocator.cpp", flags);
     let with_files = with_files(folder.path());
     let model = Path::new(ROOT).join("examples/models/move.onnx");
     let with_model = format!(
@@ -181,11 +181,53 @@ fn an_allocator_of_its_own_and_a_library_that_is_bound_deep() {
         model.display(),
         folder.path().display()
     );
-    for bound in ["deep", "as usual"] {
-        let output = run(host(&program).args([bound, "{}", &with_files, &with_model]));
-        output.expect_code(0);
-        assert_eq!(output.stdout, "3 handles\n");
-        have_been_written(folder.path(), 10);
+    let output = run(host(&program).args([bound, "{}", &with_files, &with_model]));
+    output.expect_code(0);
+    assert_eq!(output.stdout, "3 handles\n");
+    have_been_written(folder.path(), 10);
+}
+
+#[test]
+fn an_allocator_of_its_own_and_a_library_that_is_bound_deep() {
+    an_allocator_of_its_own(&[], "deep");
+}
+
+#[test]
+fn an_allocator_of_its_own_that_makes_no_alignments() {
+    for flags in [&[][..], &["-DMINIMAL"], &["-DLARGEST=64"]] {
+        an_allocator_of_its_own(flags, "as usual");
+    }
+}
+
+/// Alignments are made in `src/os/allocator.rs`.
+#[test]
+fn the_library_takes_memory_by_malloc_alone() {
+    let Some(symbols) = readelf("--dyn-syms") else {
+        return;
+    };
+    let names: Vec<&str> = symbols
+        .lines()
+        .filter_map(|line| line.split(" UND ").nth(1)?.split('@').next())
+        .collect();
+    assert!(names.contains(&"malloc") && names.contains(&"free"));
+    for function in [
+        "aligned_alloc",
+        "asprintf",
+        "getdelim",
+        "getline",
+        "memalign",
+        "posix_memalign",
+        "pvalloc",
+        "reallocarray",
+        "strdup",
+        "strndup",
+        "valloc",
+        "vasprintf",
+    ] {
+        assert!(
+            !names.contains(&function),
+            "{function} of another allocator"
+        );
     }
 }
 

@@ -1,6 +1,7 @@
 // A host with an allocator of its own, which takes back its own blocks alone. Its first argument says
 // how the library is loaded, "as usual" or "deep" (RTLD_DEEPBIND: the library's allocator is then the
-// C library's). Each further one is a configuration.
+// C library's). Each further one is a configuration. Compiled with MINIMAL, it has the four functions
+// alone that glibc asks for; with LARGEST, no larger alignment is given.
 #include "../plugin.hpp"
 
 #include <sys/mman.h>
@@ -65,10 +66,14 @@ void *realloc(void *before, std::size_t bytes) noexcept {
   free(before);
   return after;
 }
+#ifndef LARGEST
+#define LARGEST 4096
+#endif
 #ifndef MINIMAL
 void *memalign(std::size_t align, std::size_t bytes) noexcept { return take(bytes, std::max(align, std::size_t{16})); }
 void *aligned_alloc(std::size_t align, std::size_t bytes) noexcept { return memalign(align, bytes); }
 int posix_memalign(void **to, std::size_t align, std::size_t bytes) noexcept {
+  if (align > LARGEST) return EINVAL;
   *to = memalign(align, bytes);
   return *to == nullptr ? ENOMEM : 0;
 }
