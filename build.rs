@@ -31,6 +31,9 @@ const OLD_GLIBC: &[&str] = &[
 /// Mathematical functions whose calls go to the trampolines of `src/os/math.rs`.
 const MATH: &[&str] = &["exp", "expf", "log1p", "log2", "logf"];
 
+/// The allocator's functions, whose calls go to `src/os/allocator.rs`.
+const ALLOCATOR: &[&str] = &["calloc", "free", "malloc", "posix_memalign", "realloc"];
+
 fn main() {
     let output = |program: &str, args: &[&str]| {
         Command::new(program)
@@ -61,7 +64,7 @@ fn main() {
     // from under them.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
     if var("CARGO_CFG_TARGET_ARCH") == "x86_64" && var("CARGO_CFG_TARGET_ENV") == "gnu" {
-        for function in OLD_GLIBC.iter().chain(MATH) {
+        for function in OLD_GLIBC.iter().chain(MATH).chain(ALLOCATOR) {
             println!("cargo:rustc-cdylib-link-arg=-Wl,--wrap={function}");
         }
         // To `src/os/threads/storage.rs`.

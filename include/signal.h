@@ -68,7 +68,9 @@
  * Signal handlers. From a handler call only signal_health, which neither waits nor
  * allocates. It changes what signal_last_error says to the interrupted thread. If a handler
  * calls a one-thread function on the handle whose call it interrupted, that call is
- * refused, without waiting or allocating.
+ * refused, without waiting or allocating. A handler must not leave a call that it has
+ * interrupted: a C++ exception or pthread_exit would end the process, and longjmp does what
+ * is said above.
  *
  * Constructors. Static constructors, which run inside dlopen, may make, use and destroy a
  * handle.
@@ -258,8 +260,10 @@ SIGNAL_AT(signal_index_price_t, exchange_id, 32);
 SIGNAL_AT(signal_index_price_t, instrument_type, 48);
 SIGNAL_AT(signal_index_price_t, price, 49);
 #undef SIGNAL_AT
-#undef SIGNAL_ASSERT
 #endif
+
+/* All further structs are laid out as usual, also where the host packs its own. */
+#pragma pack(push, 8)
 
 
 /*
@@ -1141,6 +1145,15 @@ double signal_stamp_ns(void *handle);
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
+
+#pragma pack(pop)
+
+#ifdef SIGNAL_ASSERT
+SIGNAL_ASSERT(sizeof(signal_instrument_t) == 32 && sizeof(signal_egress_t) == 24);
+SIGNAL_ASSERT(sizeof(signal_result_t) == 48 && sizeof(signal_stats_t) == 384);
+SIGNAL_ASSERT(sizeof(signal_hop_t) == 64 && sizeof(signal_lane_t) == 104 && sizeof(signal_ring_t) == 80);
+#undef SIGNAL_ASSERT
+#endif
 
 /* The inlined poll: one acquire load, one comparison and one prefetch. It calls the
  * library only when there is a new signal. `egress` comes from signal_egress(handle).

@@ -65,6 +65,7 @@
 mod calibration;
 mod departure;
 mod door;
+mod forks;
 mod handle;
 mod handle_table;
 mod last_error;

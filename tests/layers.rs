@@ -330,6 +330,22 @@ fn the_time_is_told_in_one_place_alone() {
     assert!(wrong.is_empty(), "ask src/os/time.rs: {wrong:#?}");
 }
 
+/// The standard library has the C library take the memory for the result. That may be another
+/// allocator than the one that frees it.
+#[test]
+fn the_library_frees_no_memory_that_the_c_library_took() {
+    let (mut wrong, mut files) = (Vec::new(), 0);
+    for (file, _) in library() {
+        files += 1;
+        let text = fs::read_to_string(&file).unwrap();
+        if text.contains("canonicalize") {
+            wrong.push(file);
+        }
+    }
+    assert!(files > 100, "only {files} files were found");
+    assert!(wrong.is_empty(), "use os::files::real: {wrong:#?}");
+}
+
 #[test]
 fn what_drives_the_library_as_a_host_knows_its_abi_alone() {
     let main = root().join("command/src/lib.rs");

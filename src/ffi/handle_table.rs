@@ -14,9 +14,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use super::handle::{Handle, guarded};
 use super::slot::{BURIED, FREE, LIVE, MAKING, NEXT, Slot, TAKEN};
 use super::types::{SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL};
-use super::{calibration, departure, door, last_error};
+use super::{departure, door, last_error};
 use crate::os::this_thread::{self, Key};
-use crate::os::{claims, files};
 use crate::sync::biased_lock::{CallingBack, Entered};
 use crate::sync::membarrier;
 use crate::sync::ring::cursors::{Cursor, HostCursors, Users};
@@ -414,36 +413,11 @@ pub(super) fn this_thread_is_inside() -> bool {
     TABLE[..used].iter().any(|slot| slot.lock.runs(me))
 }
 
-/// Makes every handle of the process refused in a forked child, because the child has none of the
-/// process' threads.
-///
-/// # Errors
-///
-/// A sentence that says what failed.
-pub(super) fn watch_forks() -> Result<(), String> {
-    static WATCHED: AtomicU8 = AtomicU8::new(0);
-    extern "C" fn in_child() {
-        let used = USED.load(Ordering::Relaxed).min(SLOTS);
-        for slot in &TABLE[..used] {
-            slot.leave_to_parent();
-        }
-        calibration::leave_to_parent();
-        departure::leave_to_parent();
-        claims::leave_to_parent();
-        files::leave_to_parent();
-    }
-    if WATCHED.swap(1, Ordering::Relaxed) == 1 {
-        return Ok(());
-    }
-    // SAFETY: the handler only stores into static atomics and closes descriptors of ours, and this
-    // library is never unloaded (`build.rs`).
-    match unsafe { libc::pthread_atfork(None, None, Some(in_child)) } {
-        0 => Ok(()),
-        error => {
-            WATCHED.store(0, Ordering::Relaxed);
-            let error = std::io::Error::from_raw_os_error(error);
-            Err(format!("cannot watch for fork(): {error}"))
-        }
+/// In the child of a fork: every handle is its parent's, and refused.
+pub(super) fn leave_to_parent() {
+    let used = USED.load(Ordering::Relaxed).min(SLOTS);
+    for slot in &TABLE[..used] {
+        slot.leave_to_parent();
     }
 }
 

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::handle::{Handle, ModelNames, guarded};
 use super::handle_table::{self, Reserved};
 use super::types::{SIGNAL_NO_MODEL, signal_callback_t};
-use super::{calibration, departure, door, last_error};
+use super::{calibration, departure, door, forks, last_error};
 use crate::config::{self, Config, Deliver, Origin};
 use crate::engine::{Engine, Registry};
 use crate::error::content::one_line;
@@ -141,7 +141,7 @@ unsafe fn create_inside<R: Borrow<Registry>>(
 }
 
 fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String> {
-    handle_table::watch_forks()?;
+    forks::watch()?;
     let _groups = machine::groups_stay_known();
     let reserved = Reserved::new()?;
     let (config, origin) = configuration(text)?;
@@ -237,6 +237,7 @@ pub unsafe extern "C" fn signal_register_callback(
 /// valid. Null is ignored.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_destroy(handle: *mut c_void) {
+    forks::notice();
     let Ok(inside) = handle_table::enter(handle) else {
         return;
     };

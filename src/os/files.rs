@@ -54,7 +54,7 @@ pub(crate) use lines::each_line;
 pub(crate) use listing::{each_folder, each_number};
 pub(crate) use open::{about, about_path, open, open_c};
 pub(crate) use output::Output;
-pub(crate) use place::Place;
+pub(crate) use place::{Place, real};
 pub(crate) use probe::check_files_in;
 pub use probe::check_output;
 #[cfg(feature = "replay")]

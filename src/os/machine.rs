@@ -36,7 +36,7 @@ use std::ffi::CStr;
 use std::fmt;
 use std::io::{self, Write};
 
-use super::files;
+use super::{files, this_thread};
 
 mod group_memory;
 mod groups;
@@ -244,17 +244,20 @@ fn threads_at_once_in(root: &str) -> Option<usize> {
     threads.text()?.parse().ok()
 }
 
-/// Whether the name of a thread of this process begins so. False if that is not known. Takes no
-/// memory.
-pub fn thread_is_named(id: u32, beginning: &str) -> bool {
-    let (mut path, mut begins) = ([0; MAX_PATH], false);
-    let Ok(path) = c_path(format_args!("/proc/self/task/{id}/comm"), &mut path) else {
-        return false;
+/// Whether the name of a thread of this process begins so; `None` if that is not known, as where
+/// `/proc` is that of another PID namespace and has other IDs. Takes no memory.
+pub fn thread_is_named(id: u32, beginning: &str) -> Option<bool> {
+    let begins = |id: u32, beginning: &str| {
+        let (mut path, mut begins) = ([0; MAX_PATH], false);
+        let path = c_path(format_args!("/proc/self/task/{id}/comm"), &mut path).ok()?;
+        files::each_line(path, |line| {
+            begins |= line.starts_with(beginning.as_bytes())
+        })
+        .ok()?;
+        Some(begins)
     };
-    let read = files::each_line(path, |line| {
-        begins |= line.starts_with(beginning.as_bytes())
-    });
-    read.is_ok() && begins
+    let has_ended = || begins(this_thread::id(), "").map(|_| false);
+    begins(id, beginning).or_else(has_ended)
 }
 
 /// Whether this line of a thread's `status` says that it has ended.

@@ -16,6 +16,7 @@
 //! | `float` | rounding, flush-to-zero and traps, whatever the host has chosen |
 //! | `cancellation` | delays `pthread_cancel` while our code runs |
 //! | `memory` | whether there is enough memory |
+//! | `allocator` | takes memory of any alignment from `malloc` alone |
 //! | `files` | the only place that opens files; which paths lead to the same file |
 //! | `stderr` | lines on stderr |
 //! | `fixed_text` | texts that are written without allocating |
@@ -24,6 +25,8 @@
 //! | `glibc` | symbol versions of the host's glibc |
 //! | `math` | mathematical functions of the host's glibc, and of nothing else |
 
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod allocator;
 pub(crate) mod cancellation;
 pub mod claims;
 pub mod clock;

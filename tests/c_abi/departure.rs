@@ -75,6 +75,20 @@ fn all_threads_end_but_the_kernels() {
 }
 
 #[test]
+fn all_threads_end_in_a_namespace() {
+    if !has_tool("g++") {
+        return;
+    }
+    for placement in ["fused", "split"] {
+        let config = format!(r#"{{"placement": "{placement}"}}"#);
+        let output = departs("all_threads_end_in_a_namespace", &config, 0);
+        if !output.stdout.contains("SKIP: ") {
+            assert_eq!(output.stdout, "at exit\n");
+        }
+    }
+}
+
+#[test]
 fn the_watcher_takes_no_memory() {
     if !has_tool("g++") {
         return;

@@ -9,6 +9,7 @@ use signal::abi::{
     Depth, EXCHANGE_LEN, INSTRUMENT_TYPES, IndexPrice, LEVELS, SIDE_BUY, SIDE_SELL, SYMBOL_LEN,
     TYPE_DEPTH, TYPE_INDEX_PRICE, TYPE_TICKER, TYPE_TRADE, Ticker, Trade,
 };
+use signal::ffi;
 use support::ROOT;
 use support::host::{has_tool, host, run};
 
@@ -78,6 +79,42 @@ fn the_header_lays_events_out_as_the_library_does() {
         output.expect_code(0);
         let lines: Vec<&str> = output.stdout.lines().collect();
         assert_eq!(lines, expected(), "{tool}");
+    }
+}
+
+#[test]
+fn a_host_that_packs_its_structs_has_the_librarys_sizes() {
+    macro_rules! sizes {
+        ($($type:ident)*) => {
+            [$(format!("{} {}\n", stringify!($type), size_of::<ffi::$type>())),*].concat()
+        };
+    }
+    let ours = sizes!(signal_instrument_t signal_egress_t signal_result_t signal_stats_t
+        signal_hop_t signal_lane_t signal_ring_t);
+    let folder = tempfile::tempdir().unwrap();
+    let source = Path::new(ROOT).join("tests/hosts/header/packed.c");
+    for (tool, language) in [("gcc", "c"), ("g++", "c++")] {
+        if !has_tool(tool) {
+            continue;
+        }
+        let program = folder.path().join(tool);
+        let compiled = |flag: Option<&str>| {
+            let mut compiler = Command::new(tool);
+            compiler.args(flag).args(["-x", language]).arg(&source);
+            run(compiler.arg("-o").arg(&program))
+        };
+        for (flag, own) in [(None, 16), (Some("-DPACKED"), 9)] {
+            compiled(flag).expect_code(0);
+            let output = run(&mut Command::new(&program));
+            output.expect_code(0);
+            let expected = format!("{ours}struct of_the_hosts_own {own}\n");
+            assert_eq!(output.stdout, expected, "{tool} {flag:?}");
+        }
+        // No pragma is of use there.
+        let output = compiled(Some("-fpack-struct"));
+        output.expect_code(1);
+        let why = "sizeof(signal_instrument_t) == 32";
+        assert!(output.stderr.contains(why), "{}", output.stderr);
     }
 }
 

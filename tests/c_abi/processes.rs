@@ -167,6 +167,70 @@ fn a_lane_that_was_ended_from_outside_is_joined_without_memory() {
     }
 }
 
+/// Creates with files and models, in a host with an allocator of its own.
+fn an_allocator_of_its_own(flags: &[&str], bound: &str) {
+    if !has_tool("g++") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = built(folder.path(), "odd/own_allocator.cpp", flags);
+    let with_files = with_files(folder.path());
+    let model = Path::new(ROOT).join("examples/models/move.onnx");
+    let with_model = format!(
+        r#"{{"factors": "market", "model": {:?}, "capture": {{"file": "{}/more.csv"}}}}"#,
+        model.display(),
+        folder.path().display()
+    );
+    let output = run(host(&program).args([bound, "{}", &with_files, &with_model]));
+    output.expect_code(0);
+    assert_eq!(output.stdout, "3 handles\n");
+    have_been_written(folder.path(), 10);
+}
+
+#[test]
+fn an_allocator_of_its_own_and_a_library_that_is_bound_deep() {
+    an_allocator_of_its_own(&[], "deep");
+}
+
+#[test]
+fn an_allocator_of_its_own_that_makes_no_alignments() {
+    for flags in [&[][..], &["-DMINIMAL"], &["-DLARGEST=64"]] {
+        an_allocator_of_its_own(flags, "as usual");
+    }
+}
+
+/// Alignments are made in `src/os/allocator.rs`.
+#[test]
+fn the_library_takes_memory_by_malloc_alone() {
+    let Some(symbols) = readelf("--dyn-syms") else {
+        return;
+    };
+    let names: Vec<&str> = symbols
+        .lines()
+        .filter_map(|line| line.split(" UND ").nth(1)?.split('@').next())
+        .collect();
+    assert!(names.contains(&"malloc") && names.contains(&"free"));
+    for function in [
+        "aligned_alloc",
+        "asprintf",
+        "getdelim",
+        "getline",
+        "memalign",
+        "posix_memalign",
+        "pvalloc",
+        "reallocarray",
+        "strdup",
+        "strndup",
+        "valloc",
+        "vasprintf",
+    ] {
+        assert!(
+            !names.contains(&function),
+            "{function} of another allocator"
+        );
+    }
+}
+
 /// The first exception of each process leaves a callback.
 #[test]
 fn exceptions_of_a_host_with_an_unwinder_of_its_own() {
@@ -182,6 +246,25 @@ fn exceptions_of_a_host_with_an_unwinder_of_its_own() {
             output.expect_code(0);
             assert!(output.stdout.contains("caught 50"), "{}", output.stdout);
         }
+    }
+}
+
+/// Where it hides libgcc too, the unwinder does not find itself.
+#[test]
+fn a_host_whose_unwinders_know_what_was_loaded_at_its_start() {
+    if !has_tool("g++") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = built(
+        folder.path(),
+        "odd/unwinder_of_the_start.cpp",
+        &["-rdynamic"],
+    );
+    for hidden in [&["libsignal"][..], &["libsignal", "libgcc"]] {
+        let output = run(host(&program).args(hidden));
+        output.expect_code(0);
+        assert_eq!(output.stdout, "made and ended\n");
     }
 }
 

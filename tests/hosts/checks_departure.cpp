@@ -3,8 +3,11 @@
 
 #include <linux/io_uring.h>
 #include <pthread.h>
+#include <sched.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
+#include <csignal>
 #include <fstream>
 #include <thread>
 
@@ -132,6 +135,25 @@ SCENARIO(all_threads_end_but_the_kernels) {
   }
   feed_and_settle(plugin(), made(), 100);
   pthread_exit(nullptr);
+}
+
+// A namespace of its own and the outer one's /proc, as `unshare --pid --fork` leaves it: there, the
+// threads have other IDs than they have for themselves.
+SCENARIO(all_threads_end_in_a_namespace) {
+  if (!needs_root()) return 0;
+  if (!needs(unshare(CLONE_NEWPID) == 0, "PID namespaces")) return 0;
+  in_child(0, [] {
+    // The first process of a namespace takes no SIGALRM, and with it ends the namespace.
+    CHECK_EQ(prctl(PR_SET_PDEATHSIG, SIGKILL), 0);
+    in_child(0, [] {
+      CHECK(access(("/proc/self/task/" + std::to_string(tid())).c_str(), F_OK) != 0);
+      std::atexit(at_exit);
+      feed_and_settle(plugin(), made(), 100);
+      pthread_exit(nullptr);
+    });
+    _exit(0);
+  });
+  return 0;
 }
 
 // The maker ends, and the first thread lives. A second maker's end starts nothing more.

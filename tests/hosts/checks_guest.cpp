@@ -195,6 +195,45 @@ SCENARIO(thread_guest_reports) {
   return 0;
 }
 
+// Signals that the host blocks everywhere, and takes with sigwait when it has time. They are
+// pending while handles are made, used and ended.
+SCENARIO(signals_that_the_host_has_blocked) {
+  Plugin plugin;
+  sigset_t all;
+  sigfillset(&all);
+  CHECK_EQ(pthread_sigmask(SIG_SETMASK, &all, nullptr), 0);
+  const int own[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+  for (const bool before_create : {true, false}) {
+    for (const char *placement : {"inline", "fused", "split"}) {
+      const auto send = [&] {
+        for (const int number : own) CHECK_EQ(kill(getpid(), number), 0);
+      };
+      if (before_create) send();
+      const std::string config = std::string(R"({"placement":")") + placement + "\"}";
+      Engine engine(plugin, config.c_str());
+      if (!before_create) send();
+      for (int event = 0; event < 100; ++event) {
+        engine.poll();
+        engine.feed(depth("btc_usdt", event, 10.0, 11.0));
+      }
+      engine.drain();
+      engine.destroy();
+      sigset_t pending;
+      CHECK_EQ(sigpending(&pending), 0);
+      for (const int number : own) {
+        CHECK_EQ(sigismember(&pending, number), 1);
+        sigset_t one;
+        sigemptyset(&one);
+        sigaddset(&one, number);
+        int taken = 0;
+        CHECK_EQ(sigwait(&one, &taken), 0);
+        CHECK_EQ(taken, number);
+      }
+    }
+  }
+  return 0;
+}
+
 // The kernel gives a process's signal to any thread that does not block it. The main thread
 // blocks it here, so that only a library thread could take it.
 SCENARIO(process_signals) {

@@ -1,5 +1,6 @@
 // What happens to the process: exits, forks, signals, unloading, and a second copy
 // of the library.
+#include "folder.hpp"
 #include "plugin.hpp"
 
 #include <malloc.h>
@@ -20,6 +21,10 @@ namespace {
 constexpr int kHandle = SIGNAL_ERROR_HANDLE;
 
 void ignore(const char *, long long, const double *, int, void *) {}
+
+void note(const char *, long long timestamp, const double *, int, void *user_data) {
+  static_cast<std::vector<long long> *>(user_data)->push_back(timestamp);
+}
 
 void check_before_fork(const Plugin &plugin, void *handle, const signal_egress_t *egress) {
   const std::uint64_t before = plugin.refused_handles();
@@ -252,6 +257,68 @@ SCENARIO(fork_beside_the_first_create) {
       _exit(17);
     });
   }
+  return 0;
+}
+
+// The host's own handlers of fork, registered before the library's. In the child they run before it,
+// and give the child its handle.
+SCENARIO(fork_handlers_of_the_host) {
+  static const Plugin plugin;
+  static void *parents = nullptr, *own = nullptr;
+  static bool destroys = false, makes = false;
+  static std::string config;
+  const auto in_the_child = [] {
+    if (destroys) plugin.destroy(parents);
+    if (!makes) return;
+    own = plugin.create(config.c_str());
+    if (own == nullptr) std::fprintf(stderr, "create: %s\n", plugin.last_error());
+    CHECK(own != nullptr);
+    feed_and_settle(plugin, own, 5);
+  };
+  CHECK_EQ(pthread_atfork(nullptr, nullptr, in_the_child), 0);
+  const Folder folder;
+  for (const char *placement : {"inline", "fused", "split"}) {
+    config = std::string(R"({"placement":")") + placement + "\"}";
+    parents = plugin.create(config.c_str());
+    CHECK(parents != nullptr);
+    const signal_egress_t *egress = plugin.egress(parents);
+    config.insert(config.size() - 1, R"(,"latency":{"dir":")" + folder.at(placement) + R"("},"capture":{"file":")" +
+                                         folder.at("capture.csv") + "\"}");
+    for (const int mode : {1, 2, 3}) {
+      destroys = mode & 1;
+      makes = mode & 2;
+      in_child(17, [&] {
+        if (!makes) own = plugin.create(config.c_str());
+        feed_and_settle(plugin, own, 5);
+        CHECK_EQ(plugin.poll_callbacks(own), 0);
+        std::vector<long long> seen;
+        plugin.register_callback(own, note, &seen);
+        while (plugin.poll_callbacks(own) > 0) {
+        }
+        const std::size_t events = makes ? 10 : 5;
+        CHECK_EQ(seen.size(), events);
+        check_before_fork(plugin, parents, egress);
+        // What the child has made is its own child's parent's.
+        const signal_egress_t *owns = plugin.egress(own);
+        void *const before = own;
+        destroys = makes = false;
+        in_child(18, [&] {
+          check_before_fork(plugin, before, owns);
+          _exit(18);
+        });
+        plugin.destroy(own);
+        CHECK(wait_for([] { return threads().size() == 1; }));
+        CHECK(!text(folder.at(placement) + "/summary.json").empty());
+        const std::string capture = text(folder.at("capture.csv"));
+        CHECK_EQ(static_cast<std::size_t>(std::count(capture.begin(), capture.end(), '\n')), events + 1);
+        _exit(17);
+      });
+    }
+    destroys = makes = false;
+    feed_and_settle(plugin, parents, 5);
+    plugin.destroy(parents);
+  }
+  CHECK_EQ(plugin.refused_handles(), 0u);
   return 0;
 }
 

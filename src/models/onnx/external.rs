@@ -88,8 +88,7 @@ impl External {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
         };
-        let folder = folder
-            .canonicalize()
+        let folder = files::real(folder)
             .map_err(|error| ModelError(format!("cannot look into its folder: {error}")))?;
         let mut paths = Vec::new();
         let mut total = bytes.len() as u64;
@@ -104,7 +103,7 @@ impl External {
                         .into(),
                 ));
             }
-            let path = folder.join(&name).canonicalize().map_err(|error| {
+            let path = files::real(&folder.join(&name)).map_err(|error| {
                 named(format!(
                     "cannot read it: {error}; expected it in the model's folder, where the export left it"
                 ))

@@ -1,8 +1,12 @@
 //! Which paths lead to the same file.
 
-use std::io::ErrorKind;
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
+
+use super::open::c_path;
 
 /// Where a path leads: two paths with the same place lead to the same file.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,6 +16,25 @@ pub(crate) enum Place {
     /// A file that does not exist yet: its nearest existing folder, by device and inode, and the
     /// rest of its path.
     NotYet(u64, u64, PathBuf),
+}
+
+/// The path without links, `.` and `..`.
+///
+/// The standard library has the C library take the memory for it. Under `RTLD_DEEPBIND` that is
+/// the host's allocator, which is not the one that would free it here.
+pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
+    let path = c_path(path)?;
+    let mut room: Vec<u8> = Vec::with_capacity(libc::PATH_MAX as usize);
+    let to = room.as_mut_ptr().cast();
+    // SAFETY: the path is NUL-terminated, and `realpath` writes at most PATH_MAX bytes, which the
+    // vector has room for.
+    let found = unsafe { libc::realpath(path.as_ptr(), to) };
+    if found.is_null() {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call has written a text and its NUL into the vector's room.
+    unsafe { room.set_len(libc::strlen(found)) };
+    Ok(OsString::from_vec(room).into())
 }
 
 impl Place {
@@ -39,7 +62,7 @@ impl Place {
     /// The place of a file that does not exist.
     fn in_a_folder(path: &Path) -> Option<Self> {
         for folder in path.ancestors().skip(1) {
-            let (Ok(real), Ok(rest)) = (folder.canonicalize(), path.strip_prefix(folder)) else {
+            let (Ok(real), Ok(rest)) = (real(folder), path.strip_prefix(folder)) else {
                 continue;
             };
             // A path that does not exist contains no links, so `..` only removes a component.

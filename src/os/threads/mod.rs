@@ -179,7 +179,7 @@ pub(crate) fn unblock_signals() {
 }
 
 /// Blocks all signals of the calling thread, but for those of the thread itself, until it is
-/// dropped.
+/// dropped. What the thread has blocked before stays blocked: such a signal may be pending.
 struct AllSignalsBlocked {
     before: libc::sigset_t,
 }
@@ -196,7 +196,7 @@ impl AllSignalsBlocked {
             for signal in OF_THE_THREAD_ITSELF {
                 libc::sigdelset(all.as_mut_ptr(), signal);
             }
-            libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+            libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr());
             before.assume_init()
         };
         Self { before }

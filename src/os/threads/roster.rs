@@ -88,7 +88,9 @@ fn ours_alive() -> usize {
     for place in &OURS {
         let id = place.load(Ordering::Relaxed);
         // The kernel may have given the number to a thread of the host's, which has another name.
-        if id != 0 && !(this_thread::is_alive(id) && machine::thread_is_named(id, PREFIX)) {
+        let is_none =
+            || !this_thread::is_alive(id) || machine::thread_is_named(id, PREFIX) == Some(false);
+        if id != 0 && is_none() {
             // Unless it has just left by itself, and another one is there now.
             let _ = place.compare_exchange(id, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
