@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::iterations::Attributes;
-use super::unread::{self, Numbers, Scalar};
+use super::unread::{self, Numbers, Scalar, Text};
 use crate::error::object::Object;
 use crate::models::{MAX_FEATURES, ModelError};
 
@@ -99,7 +99,7 @@ pub(super) struct Param {
     base_score: String,
     /// The file contains the base score, whatever its origin.
     #[serde(rename = "boost_from_average")]
-    _boost_from_average: Option<String>,
+    _boost_from_average: Option<Text>,
     #[serde(default = "zero")]
     num_class: String,
     num_feature: String,
@@ -385,9 +385,9 @@ pub(super) struct TreeParam {
     #[serde(default = "zero")]
     pub(super) num_deleted: String,
     #[serde(rename = "num_feature")]
-    _num_feature: Option<String>,
+    _num_feature: Option<Text>,
     #[serde(rename = "num_nodes")]
-    _num_nodes: Option<String>,
+    _num_nodes: Option<Text>,
 }
 
 /// `true` in old files, 1 in new ones.

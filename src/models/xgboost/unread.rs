@@ -43,6 +43,29 @@ impl<'de> Deserialize<'de> for Scalar {
     }
 }
 
+/// A text, of which nothing is kept: reading by value takes the host's stack at each level.
+pub(super) struct Text;
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct Visit;
+
+        impl Visitor<'_> for Visit {
+            type Value = Text;
+
+            fn expecting(&self, to: &mut fmt::Formatter) -> fmt::Result {
+                to.write_str("a string")
+            }
+
+            fn visit_str<E: Error>(self, _: &str) -> Result<Text, E> {
+                Ok(Text)
+            }
+        }
+
+        reader.deserialize_str(Visit)
+    }
+}
+
 /// A list of numbers or flags.
 pub(super) struct Numbers;
 
@@ -99,7 +122,7 @@ macro_rules! texts {
         pub(super) struct $name {
             $(
                 #[serde(rename = $key)]
-                $field: Option<String>,
+                $field: Option<Text>,
             )+
         }
     )+};
