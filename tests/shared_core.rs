@@ -3,47 +3,14 @@
 
 use std::ffi::CStr;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{JoinHandle, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use core_affinity::CoreId;
 use signal::ffi::{signal_create, signal_destroy, signal_stats, signal_stats_t};
 use signal::os::machine::waited_for_a_core;
 use signal::{Config, Engine};
-
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// Keeps a core busy until it is dropped.
-struct Busy {
-    has_ended: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Busy {
-    fn on(core: CoreId) -> Self {
-        let has_ended = Arc::new(AtomicBool::new(false));
-        let told = has_ended.clone();
-        let thread = std::thread::spawn(move || {
-            core_affinity::set_for_current(core);
-            while !told.load(Ordering::Relaxed) {
-                std::hint::spin_loop();
-            }
-        });
-        Self {
-            has_ended,
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.has_ended.store(true, Ordering::Relaxed);
-        self.thread.take().unwrap().join().unwrap();
-    }
-}
+use support::events::LIMIT;
+use support::lanes::Busy;
 
 fn until(mut done: impl FnMut() -> bool) {
     let limit = Instant::now() + LIMIT;
@@ -61,7 +28,7 @@ fn read(folder: &Path, file: &str) -> String {
 fn a_lane_whose_core_something_else_uses_is_named_with_its_share() {
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     let [mine, other, ..] = cores[..] else {
-        return println!("SKIP: on a single core lanes park");
+        return support::skip("a second core");
     };
     core_affinity::set_for_current(mine);
     let folder = tempfile::tempdir().unwrap();

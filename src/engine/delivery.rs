@@ -16,6 +16,7 @@ use crate::config::{Config, DeliverBudget};
 use crate::os::clock::Clock;
 use crate::pipeline::idle::Idle;
 use crate::pipeline::plan::Plan;
+use crate::pipeline::stand_in::StandIn;
 use crate::report::Monitor;
 use crate::telemetry::counters::Counter;
 
@@ -59,7 +60,7 @@ impl Delivery {
         per_vector: usize,
         clock: &Clock,
         monitor: Arc<Monitor>,
-        stand_in: Option<Arc<HostStandIn>>,
+        lane: Option<Arc<dyn StandIn>>,
     ) -> Self {
         let mut signals = [0; EventKind::ALL.len()];
         // With `inline`, the signals are there already. A lane that sleeps answers later than
@@ -74,17 +75,14 @@ impl Delivery {
                 };
             }
         }
-        let stand_in_after = match stand_in {
-            Some(_) => clock.ticks(config.stand_in_us * 1000),
-            None => u64::MAX,
-        };
+        let stand_in_after = clock.ticks(config.stand_in_us * 1000);
         let full = clock.ticks(config.deliver_budget_us.most_us() * 1000);
         let budget = match config.deliver_budget_us {
             DeliverBudget::Micros(_) => Budget::fixed(full),
             DeliverBudget::Auto => {
                 let short = clock.ticks(SHORT_WAIT_NS);
                 // So that a lane that is away is stood in for.
-                let stand_in = stand_in.as_ref().map_or(0, |_| stand_in_after * 2);
+                let stand_in = lane.as_ref().map_or(0, |_| stand_in_after * 2);
                 Budget::between(short.max(stand_in), full)
             }
         };
@@ -97,7 +95,7 @@ impl Delivery {
             first_look: clock.ticks(FIRST_LOOK_NS * plan.lanes.len().max(1) as u64),
             stand_in_after,
             stand_in_us: config.stand_in_us,
-            stand_in,
+            stand_in: lane.map(|lane| Arc::new(HostStandIn::new(lane, clock, full))),
             signals,
         }
     }

@@ -11,7 +11,7 @@ use super::outputs::Outputs;
 use super::places::Places;
 use super::poller::Poller;
 use super::runtime::{Running, Runtime};
-use super::stand_in::{self, HostStandIn};
+use super::stand_in;
 use crate::config::{Config, Deliver};
 use crate::error::Error;
 use crate::messages::Names;
@@ -258,10 +258,6 @@ fn runtime(
     });
     let watch = places.claims.watch();
     monitor.watched.claims(watch, clock.clone());
-    let stand_in = pipeline.stand_in.take().map(|lane| {
-        let budget = clock.ticks(config.deliver_budget_us.most_us() * 1000);
-        shared(|| HostStandIn::new(lane, clock, budget))
-    });
     let delivery = Delivery::new(
         config,
         &plan,
@@ -269,7 +265,7 @@ fn runtime(
         blueprint.callbacks(),
         clock,
         monitor.clone(),
-        stand_in,
+        pipeline.stand_in.take(),
     );
     let about = about(blueprint, &plan, &delivery, clock);
     let lanes = plan.lanes.iter().filter_map(|lane| lane.core);

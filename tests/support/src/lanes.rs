@@ -33,7 +33,7 @@ pub fn let_lanes_run(as_usual: bool) {
     }
 }
 
-/// Keeps a core busy until it is dropped, and has lanes run as usual then.
+/// Keeps a core busy until it is dropped.
 pub struct Busy {
     has_ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -63,7 +63,6 @@ impl Drop for Busy {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        let_lanes_run(true);
     }
 }
 
