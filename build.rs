@@ -63,6 +63,11 @@ fn main() {
     // Lanes run this library's code: a host that unloads it must not pull it
     // from under them.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    if var("CARGO_CFG_TARGET_OS") == "linux" {
+        let order = format!("{}/event_path.ld", var("CARGO_MANIFEST_DIR"));
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-T,{order}");
+        println!("cargo:rerun-if-changed={order}");
+    }
     if var("CARGO_CFG_TARGET_ARCH") == "x86_64" && var("CARGO_CFG_TARGET_ENV") == "gnu" {
         for function in OLD_GLIBC.iter().chain(MATH).chain(ALLOCATOR) {
             println!("cargo:rustc-cdylib-link-arg=-Wl,--wrap={function}");
