@@ -33,10 +33,19 @@ enum Mark {
     Case,
     OnData,
     Poll,
+    /// The end of a call that counts.
     End,
+    /// The end of a poll that found nothing.
+    Nothing,
 }
 
-const ALL: [Mark; 4] = [Mark::Case, Mark::OnData, Mark::Poll, Mark::End];
+const ALL: [Mark; 5] = [
+    Mark::Case,
+    Mark::OnData,
+    Mark::Poll,
+    Mark::End,
+    Mark::Nothing,
+];
 
 /// A configuration, and the name of each of its counts with the calls in it.
 struct Case {
@@ -89,9 +98,9 @@ pub fn run() -> Result<(), String> {
             let polls = (0..100).find(|_| {
                 thread::sleep(Duration::from_millis(5));
                 mark(Mark::Poll);
-                let taken = source.poll();
-                mark(Mark::End);
-                taken == 1
+                let found = source.poll() == 1;
+                mark(if found { Mark::End } else { Mark::Nothing });
+                found
             });
             polls.ok_or_else(|| format!("{}: no signal came", case.config))?;
         }
@@ -227,7 +236,7 @@ fn read(trace: impl Read) -> std::io::Result<(Vec<Counted>, String)> {
             .iter()
             .find(|mark| MARKS + **mark as usize * APART == address);
         let Some(&mark) = mark else {
-            if call != Mark::End {
+            if matches!(call, Mark::OnData | Mark::Poll) {
                 touched.access(kind != 'I', address, bytes);
             }
             continue;
@@ -238,7 +247,7 @@ fn read(trace: impl Read) -> std::io::Result<(Vec<Counted>, String)> {
             (Mark::End, Some(counted)) => counted.call(call, last),
             _ => {}
         }
-        call = if mark == Mark::Case { Mark::End } else { mark };
+        call = mark;
     }
     Ok((cases, said))
 }
@@ -274,7 +283,8 @@ fn the_least_of_the_later_calls_counts_and_what_lies_outside_does_not() {
             at(Mark::OnData),
             at(Mark::End)
         );
-        trace += &format!("{} S 7000,8\n{}", at(Mark::Poll), at(Mark::End));
+        trace += &format!("{} S 7000,8\n S 6000,8\n{}", at(Mark::Poll), at(Mark::End));
+        trace += &format!("{} S 7000,8\n{}", at(Mark::Poll), at(Mark::Nothing));
     }
     let (cases, said) = read(trace.as_bytes()).unwrap();
     assert_eq!((cases.len(), said.lines().count()), (1, 2));
@@ -284,7 +294,7 @@ fn the_least_of_the_later_calls_counts_and_what_lies_outside_does_not() {
             .map(|(_, count)| count.as_u64().unwrap())
     };
     assert_eq!(counts(&[Mark::OnData]), [2, 1, 2, 2]);
-    assert_eq!(counts(&[Mark::OnData, Mark::Poll]), [2, 1, 3, 3]);
+    assert_eq!(counts(&[Mark::OnData, Mark::Poll]), [2, 1, 4, 4]);
     assert_eq!(access("I  04a2b,3"), Some(('I', 0x4a2b, 3)));
     assert_eq!((access("signal: a,b"), access(" S zz,8")), (None, None));
 }
