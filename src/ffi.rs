@@ -14,8 +14,10 @@
 //! | `observe` | counters, latency, health, names, errors |
 //! | `door` | saves, sets and restores the host's floating-point control and cancellation |
 //! | `handle` | what a handle refers to; stops panics |
-//! | `handle_table` | where handles live: tokens, which thread is inside, forks |
-//! | `slot` | one slot of that table |
+//! | `handle_table` | where handles live: tokens, which thread is inside |
+//! | `entrance` | what a call reads first of a slot, which is emptied in a child |
+//! | `slot` | the rest of it |
+//! | `forks` | a child of the process leaves its parent's handles to it |
 //! | `last_error` | the text of [`signal_last_error`] |
 //! | `texts` | room for texts that are written without allocating |
 //! | `calibration` | calibrates the clock, also if the process forks meanwhile |
@@ -65,6 +67,7 @@
 mod calibration;
 mod departure;
 mod door;
+mod entrance;
 mod forks;
 mod handle;
 mod handle_table;
