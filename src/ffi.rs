@@ -58,11 +58,12 @@
 //!
 //! # Processes
 //!
-//! The child of a `fork` has no lanes. It refuses every handle that was made before the fork, and
-//! may create its own. There is one exception: if another thread was in the process' first
-//! [`signal_create`] at the fork, which calibrates the clock for up to 200 ms, creates in the child
-//! return null and say so. A child made by a bare `clone` or by `_Fork`, which run no
-//! `pthread_atfork` handlers, must not call this library.
+//! A child process has no lanes. It refuses every handle of its parent's, and may create its own. There
+//! is one exception: if another thread was in the process' first [`signal_create`] when the child was
+//! made, which calibrates the clock for up to 200 ms, creates in the child return null and say so. That
+//! holds for `fork`, for `_Fork` and for a bare `clone`, which run no `pthread_atfork` handlers. A child
+//! that shares its parent's memory (`CLONE_VM`) or descriptors (`CLONE_FILES`) must not call this
+//! library; `forks` says why, and what is different on an old kernel.
 
 mod calibration;
 mod departure;

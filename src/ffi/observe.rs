@@ -32,7 +32,7 @@ pub extern "C" fn signal_last_error() -> *const c_char {
 }
 
 /// Number of calls refused because of an invalid handle other than null: already
-/// destroyed, made before `fork`, or never returned by this library. Counts all handles
+/// destroyed, a parent process', or never returned by this library. Counts all handles
 /// since the library was loaded. Any thread may call it.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_refused_handles() -> u64 {
