@@ -110,11 +110,12 @@
  * not be written.
  *
  * Files. The library never opens a file as descriptor 0, 1 or 2. Its descriptors are
- * close-on-exec, and are closed in the child of a fork. If the host closes them, as
- * closefrom does, the capture and the latency report end; they write nothing into the
- * host's files. Relative paths are resolved once, in signal_create: those of the
- * configuration file from its folder, those of config_json from the working directory.
- * signal_destroy waits at most 5 seconds for a disk that does not respond.
+ * close-on-exec, and are closed in the child of a fork (in another child process, at its
+ * first call with a handle). If the host closes them, as closefrom does, the capture and
+ * the latency report end; they write nothing into the host's files. Relative paths are
+ * resolved once, in signal_create: those of the configuration file from its folder, those
+ * of config_json from the working directory. signal_destroy waits at most 5 seconds for a
+ * disk that does not respond.
  *
  * C++ programs can use signal.hpp, beside this file.
  *
