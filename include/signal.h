@@ -40,7 +40,7 @@
  * free the handle's memory.
  *
  * Handles are numbers, not pointers. Every function refuses an invalid handle: null,
- * already destroyed, made before a fork, or never returned by this library. It then
+ * already destroyed, a parent process', or never returned by this library. It then
  * returns SIGNAL_ERROR_NULL or SIGNAL_ERROR_HANDLE, null, -1.0 or 0, depending on the
  * function's return type. Except for calls with null, signal_refused_handles counts them
  * and signal_last_error gives the reason.
@@ -48,10 +48,20 @@
  * that the library returns (symbols, values, texts, signal_egress_t, the pointers in
  * signal_result_t) belongs to the library: never free it.
  *
- * fork. The child cannot use handles made before the fork. It may make its own, unless
- * the fork happened while another thread was in the process' first signal_create; then
- * signal_create returns null in the child. The parent's handles keep working. A process
- * may exit without signal_destroy.
+ * Child processes. A child cannot use its parent's handles: every function refuses them
+ * there, whether fork, _Fork or a system call (clone, clone3) has made it, and the child
+ * may end as it likes. It may make its own, unless another thread was in the process'
+ * first signal_create when the child was made; then signal_create returns null in the
+ * child. The parent's handles keep working. A process may exit without signal_destroy.
+ * - _Fork and the system calls do not free malloc's locks: if another thread of the parent
+ *   was in malloc, signal_create in the child may hang there.
+ * - Before Linux 4.14, and where a sandbox refuses madvise(MADV_WIPEONFORK), a child of
+ *   theirs must not call signal_on_data, a poll or the inlined poll with its parent's
+ *   handle, unless another function has refused that handle before.
+ * - A child that shares its parent's memory (vfork, clone with CLONE_VM), or its
+ *   descriptors without its memory (CLONE_FILES), must not call the library. With shared
+ *   memory, signal_create returns null. posix_spawn, and vfork followed by exec, are
+ *   harmless.
  *
  * Floating point. The host's threads may use another rounding mode, flush denormals to
  * zero or unmask traps. The values do not depend on these settings, and the library causes
@@ -100,11 +110,12 @@
  * not be written.
  *
  * Files. The library never opens a file as descriptor 0, 1 or 2. Its descriptors are
- * close-on-exec, and are closed in the child of a fork. If the host closes them, as
- * closefrom does, the capture and the latency report end; they write nothing into the
- * host's files. Relative paths are resolved once, in signal_create: those of the
- * configuration file from its folder, those of config_json from the working directory.
- * signal_destroy waits at most 5 seconds for a disk that does not respond.
+ * close-on-exec, and are closed in the child of a fork (in another child process, at its
+ * first call with a handle). If the host closes them, as closefrom does, the capture and
+ * the latency report end; they write nothing into the host's files. Relative paths are
+ * resolved once, in signal_create: those of the configuration file from its folder, those
+ * of config_json from the working directory. signal_destroy waits at most 5 seconds for a
+ * disk that does not respond.
  *
  * C++ programs can use signal.hpp, beside this file.
  *
@@ -349,7 +360,7 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_ERROR_FAILED -2
 
 /*
- The handle is invalid: already destroyed, made before `fork`, or never returned by
+ The handle is invalid: already destroyed, a parent process', or never returned by
  this library. Counted by `signal_refused_handles`.
  */
 #define SIGNAL_ERROR_HANDLE -3
@@ -1021,7 +1032,7 @@ const char *signal_last_error(void);
 
 /*
  Number of calls refused because of an invalid handle other than null: already
- destroyed, made before `fork`, or never returned by this library. Counts all handles
+ destroyed, a parent process', or never returned by this library. Counts all handles
  since the library was loaded. Any thread may call it.
  */
 uint64_t signal_refused_handles(void);

@@ -11,7 +11,7 @@ use super::types::{
     SIGNAL_HEALTH_STALLED, SIGNAL_NO_CORE, signal_hop_t, signal_lane_t, signal_ring_t,
     signal_stats_t,
 };
-use super::{door, last_error};
+use super::{door, forks, last_error};
 use crate::os::{stderr, tsc};
 use crate::report::HealthState;
 use crate::telemetry::counters::{Counter, Snapshot};
@@ -32,7 +32,7 @@ pub extern "C" fn signal_last_error() -> *const c_char {
 }
 
 /// Number of calls refused because of an invalid handle other than null: already
-/// destroyed, made before `fork`, or never returned by this library. Counts all handles
+/// destroyed, a parent process', or never returned by this library. Counts all handles
 /// since the library was loaded. Any thread may call it.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_refused_handles() -> u64 {
@@ -199,6 +199,7 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
     if hops.is_null() {
         return SIGNAL_ERROR_NULL;
     }
+    forks::look();
     let inside = match handle_table::enter(handle) {
         Ok(inside) => inside,
         Err(refused) => return refused.code(),
