@@ -24,7 +24,7 @@ use crate::pipeline::lane::{PRIMING, Standing};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::rehearsal::{Looks, Rehearsing};
 use crate::pipeline::work::Turn;
-use crate::report::{Latency, Monitor, Waits};
+use crate::report::{HeldUp, Latency, Monitor, Waits};
 use crate::stages::{Rules, Triggers};
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::HostCursors;
@@ -258,6 +258,7 @@ fn runtime(
     });
     let watch = places.claims.watch();
     monitor.watched.claims(watch, clock.clone());
+    monitor.watched.quota(HeldUp::new());
     let delivery = Delivery::new(
         config,
         &plan,

@@ -6,6 +6,7 @@
 //! | `monitor` | the reasons for that state, lanes and rings |
 //! | `away` | whether lanes have had their cores |
 //! | `watched` | threads that write files, and claims: whether they are lost |
+//! | `held_up` | whether a CPU quota holds the process up |
 //! | `late` | events whose signals missed their own `signal_on_data` |
 //! | `latency` | collects the histograms that recorders hand over |
 //! | `exporter` | the thread that writes the interval log, and the files at the end |
@@ -23,6 +24,7 @@ mod exporter;
 mod facts;
 mod findings;
 mod health;
+mod held_up;
 mod hgrm;
 mod late;
 mod latency;
@@ -40,6 +42,7 @@ pub(crate) use facts::Facts;
 pub use facts::VERSION;
 pub(crate) use findings::Text;
 pub use health::{Health, HealthState};
+pub(crate) use held_up::HeldUp;
 pub use latency::HopSummary;
 pub(crate) use latency::Latency;
 pub(crate) use monitor::Monitor;

@@ -11,11 +11,11 @@ use super::away::{self, SharedCore, Told, Windows};
 use super::findings::{Beside, Cause, Findings, Missing, NamedBy};
 use super::health::{Health, HealthState};
 use super::late::Late;
-use super::watched::Watched;
+use super::watched::{Seen, Watched};
 use crate::config;
-use crate::os::claims::Known;
 use crate::os::files::Harm;
 use crate::os::fixed_text::FixedText;
+use crate::os::machine::Throttling;
 use crate::pipeline::control::Control;
 use crate::pipeline::plan::LanePlan;
 use crate::stages::Rules;
@@ -87,7 +87,7 @@ struct Look {
     waited_ns: u64,
     /// Events that had arrived when the last new signal was seen.
     events_at_signal: u64,
-    claims: Known,
+    watched: Seen,
     away: Windows,
 }
 
@@ -121,7 +121,7 @@ impl Monitor {
                 counters: Snapshot::of(&[]),
                 waited_ns: 0,
                 events_at_signal: 0,
-                claims: Known::default(),
+                watched: Seen::default(),
                 away,
             }),
             found: AtomicU8::new(HealthState::Ok as u8),
@@ -167,6 +167,19 @@ impl Monitor {
     pub(crate) fn keep_claims(&self) {
         // What cannot be had is for `health`.
         let _ = self.watched.look_at_claims();
+    }
+
+    /// Asks the kernel what it changes at any time. Only for a thread that opens files anyway; call
+    /// it about once a second.
+    pub(super) fn look_around(&self) {
+        if let Some(held_up) = self.watched.held_up() {
+            held_up.look();
+        }
+    }
+
+    /// How CPU quotas have held this process up; `None` if there was never one.
+    pub(super) fn throttling(&self) -> Option<Throttling> {
+        self.watched.held_up()?.so_far()
     }
 
     /// What happens to the report's log. Its writer notes it.
@@ -332,7 +345,7 @@ impl Monitor {
             }
         };
         // Once for all questions: to look is to ask the system.
-        let lost = self.watched.look(&mut last.claims);
+        let lost = self.watched.look(&mut last.watched);
         let counters = self.counters_with(lost.has_report());
         let shared = last.away.look(&self.lanes);
         let beside = Beside::new(self, &last.counters, &counters, lost);

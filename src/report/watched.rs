@@ -1,10 +1,11 @@
 //! What an engine has beside the way of its events, and may lose without a word of its own: the
-//! threads that write its files, its claims on cores, and the cores themselves.
+//! threads that write its files, its claims on cores, the cores themselves, and its CPU time.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use super::away::Waits;
+use super::held_up::{self, HeldUp};
 use crate::os::claims::{Known, Standing, Watch};
 use crate::os::clock::Clock;
 use crate::os::threads::{CUT_SHORT, Life};
@@ -16,6 +17,14 @@ pub(crate) struct Watched {
     capture: OnceLock<Arc<Life>>,
     claims: OnceLock<(Watch, Clock)>,
     waits: OnceLock<Waits>,
+    held_up: OnceLock<HeldUp>,
+}
+
+/// What the last look of one that asks now and then has seen.
+#[derive(Default)]
+pub(super) struct Seen {
+    claims: Known,
+    throttled: u64,
 }
 
 /// What is lost.
@@ -24,6 +33,8 @@ pub(super) struct Lost {
     report: bool,
     capture: bool,
     claims: Standing,
+    /// Not lost for ever: CPU time.
+    held_up: Option<held_up::Told>,
 }
 
 impl Watched {
@@ -43,28 +54,46 @@ impl Watched {
         let _ = self.waits.set(waits);
     }
 
+    pub(crate) fn quota(&self, held_up: HeldUp) {
+        let _ = self.held_up.set(held_up);
+    }
+
+    /// How CPU quotas hold the process up; `None` before that is watched.
+    pub(super) fn held_up(&self) -> Option<&HeldUp> {
+        self.held_up.get()
+    }
+
     /// What the kernel counts of the lanes' waits for their cores; `None` before there are lanes.
     pub(super) fn waits(&self) -> Option<&Waits> {
         self.waits.get()
     }
 
     /// Looks at all of them, at the claims only once a second. Neither waits for a lock nor
-    /// allocates.
-    pub(super) fn look(&self, known: &mut Known) -> Lost {
+    /// allocates. How quotas hold the process up is what the report's thread has found.
+    pub(super) fn look(&self, seen: &mut Seen) -> Lost {
+        let held_up = self.held_up();
         let claims = self.claims.get();
-        self.lost(|| claims.map(|(claims, clock)| claims.look_seldom(clock, known)))
+        Lost {
+            held_up: held_up.and_then(|held_up| held_up.told_since(&mut seen.throttled)),
+            ..self.lost(claims.map(|(claims, clock)| claims.look_seldom(clock, &mut seen.claims)))
+        }
     }
 
-    /// As [`look`](Self::look), at the claims as well. Those that were lost are made again.
+    /// As [`look`](Self::look), at the claims as well, and of all the time so far. Claims that were
+    /// lost are made again.
     pub(super) fn look_now(&self) -> Lost {
-        self.lost(|| self.look_at_claims())
+        Lost {
+            held_up: self.held_up().and_then(HeldUp::told),
+            ..self.lost(self.look_at_claims())
+        }
     }
 
-    fn lost(&self, claims: impl FnOnce() -> Option<Standing>) -> Lost {
+    fn lost(&self, claims: Option<Standing>) -> Lost {
         Lost {
             report: self.has_lost_report(),
             capture: was_cut_short(&self.capture),
-            claims: claims().unwrap_or_default(),
+            claims: claims.unwrap_or_default(),
+            held_up: None,
         }
     }
 
@@ -90,7 +119,7 @@ impl Lost {
     }
 
     pub(super) fn is_any(&self) -> bool {
-        self.report || self.capture || self.claims != Standing::Held
+        self.report || self.capture || self.claims != Standing::Held || self.held_up.is_some()
     }
 
     /// Calls `each` with each thing that is lost.
@@ -102,6 +131,9 @@ impl Lost {
         }
         if self.claims != Standing::Held {
             each(format_args!("{}", self.claims));
+        }
+        if let Some(told) = self.held_up {
+            each(format_args!("{told}"));
         }
     }
 }
