@@ -26,10 +26,11 @@ use crate::telemetry::heartbeat::{Away, HeartbeatReader};
 /// A lane, and whether it makes progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LaneReport {
-    /// The lane's stages, its core and what it does when idle, as in
+    /// The lane's stages, its core at the start and what it does when idle, as in
     /// `ingest..egress@1(spin)`.
     pub name: String,
-    /// The core that it is pinned to; `None` if lanes cannot be pinned.
+    /// The core that it is pinned to now; `None` if it is not pinned to one: lanes could not be
+    /// pinned, or it was moved since.
     pub core: Option<usize>,
     /// The heartbeat's sequence.
     pub beats: u64,
@@ -175,6 +176,7 @@ impl Monitor {
         if let Some(held_up) = self.watched.held_up() {
             held_up.look();
         }
+        self.watched.look_at_pins();
     }
 
     /// How CPU quotas have held this process up; `None` if there was never one.
@@ -288,11 +290,12 @@ impl Monitor {
     }
 
     pub(crate) fn lanes(&self) -> Vec<LaneReport> {
-        let report = |(plan, heartbeat): &(LanePlan, HeartbeatReader)| {
+        self.watched.look_at_pins();
+        let report = |(plan, core, heartbeat): (&LanePlan, Option<usize>, &HeartbeatReader)| {
             let away = heartbeat.away();
             LaneReport {
                 name: plan.to_string(),
-                core: plan.core,
+                core,
                 beats: heartbeat.beats(),
                 longest_duty_ns: heartbeat.longest_ns(),
                 stalls: heartbeat.stalls(),
@@ -301,12 +304,27 @@ impl Monitor {
                 away_ns: away.ns,
             }
         };
-        self.lanes.iter().map(report).collect()
+        self.each_lane().map(report).collect()
     }
 
-    /// As [`Monitor::lanes`], but does not allocate.
-    pub(crate) fn each_lane(&self) -> impl Iterator<Item = (&LanePlan, &HeartbeatReader)> {
-        self.lanes.iter().map(|(plan, heartbeat)| (plan, heartbeat))
+    /// As [`Monitor::lanes`], but does not allocate, and a lane's core is that of the last look.
+    pub(crate) fn each_lane(
+        &self,
+    ) -> impl Iterator<Item = (&LanePlan, Option<usize>, &HeartbeatReader)> {
+        let lanes = self.lanes.iter().enumerate();
+        lanes.map(|(lane, (plan, heartbeat))| {
+            let pins = self.watched.pins();
+            (
+                plan,
+                pins.map_or(plan.core, |pins| pins.core(lane)),
+                heartbeat,
+            )
+        })
+    }
+
+    /// Asks the kernel where lanes may run. Neither waits for a lock nor allocates.
+    pub(crate) fn look_at_pins(&self) {
+        self.watched.look_at_pins();
     }
 
     pub(crate) fn rings(&self) -> Vec<RingReport> {

@@ -104,13 +104,13 @@ struct Lane<'a> {
 
 impl<'a> Lane<'a> {
     fn new(
-        (plan, heartbeat): (&'a LanePlan, &HeartbeatReader),
+        (plan, core, heartbeat): (&'a LanePlan, Option<usize>, &HeartbeatReader),
         waited_for_core_ns: Option<u64>,
     ) -> Self {
         let away = heartbeat.away();
         Self {
             name: plan,
-            core: plan.core,
+            core,
             beats: heartbeat.beats(),
             longest_duty_ns: heartbeat.longest_ns(),
             stalls: heartbeat.stalls(),

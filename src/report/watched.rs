@@ -6,8 +6,10 @@ use std::sync::{Arc, OnceLock};
 
 use super::away::Waits;
 use super::held_up::{self, HeldUp};
+use super::pins::{Moved, Pins};
 use crate::os::claims::{Known, Standing, Watch};
 use crate::os::clock::Clock;
+use crate::os::seldom::Seldom;
 use crate::os::threads::{CUT_SHORT, Life};
 
 /// Empty until each has been started.
@@ -18,6 +20,7 @@ pub(crate) struct Watched {
     claims: OnceLock<(Watch, Clock)>,
     waits: OnceLock<Waits>,
     held_up: OnceLock<HeldUp>,
+    pins: OnceLock<Pins>,
 }
 
 /// What the last look of one that asks now and then has seen.
@@ -25,6 +28,7 @@ pub(crate) struct Watched {
 pub(super) struct Seen {
     claims: Known,
     throttled: u64,
+    pins: Seldom,
 }
 
 /// What is lost.
@@ -33,8 +37,10 @@ pub(super) struct Lost {
     report: bool,
     capture: bool,
     claims: Standing,
-    /// Not lost for ever: CPU time.
+    /// CPU time.
     held_up: Option<held_up::Told>,
+    /// A lane's core.
+    moved: Option<Moved>,
 }
 
 impl Watched {
@@ -50,8 +56,20 @@ impl Watched {
         let _ = self.claims.set((claims, clock));
     }
 
-    pub(crate) fn lanes(&self, waits: Waits) {
-        let _ = self.waits.set(waits);
+    pub(crate) fn lanes(&self, waits: Waits, pins: Pins) {
+        let _ = (self.waits.set(waits), self.pins.set(pins));
+    }
+
+    /// Where lanes are pinned; `None` before there are lanes.
+    pub(super) fn pins(&self) -> Option<&Pins> {
+        self.pins.get()
+    }
+
+    /// Asks where lanes may run. Neither waits for a lock nor allocates.
+    pub(super) fn look_at_pins(&self) {
+        if let Some(pins) = self.pins() {
+            pins.look(self.claims.get().map(|(claims, _)| claims));
+        }
     }
 
     pub(crate) fn quota(&self, held_up: HeldUp) {
@@ -68,11 +86,19 @@ impl Watched {
         self.waits.get()
     }
 
-    /// Looks at all of them, at the claims only once a second. Neither waits for a lock nor
-    /// allocates. How quotas hold the process up is what the report's thread has found.
+    /// Looks at all of them, at the claims and the lanes' cores only once a second. Neither waits
+    /// for a lock nor allocates. How quotas hold the process up is what the report's thread has
+    /// found.
     pub(super) fn look(&self, seen: &mut Seen) -> Lost {
         let held_up = self.held_up();
         let claims = self.claims.get();
+        // First: claims follow lanes that were moved.
+        if let Some((_, clock)) = claims
+            && seen.pins.is_due(clock)
+        {
+            self.look_at_pins();
+            seen.pins.asked(clock);
+        }
         Lost {
             held_up: held_up.and_then(|held_up| held_up.told_since(&mut seen.throttled)),
             ..self.lost(claims.map(|(claims, clock)| claims.look_seldom(clock, &mut seen.claims)))
@@ -94,6 +120,7 @@ impl Watched {
             capture: was_cut_short(&self.capture),
             claims: claims.unwrap_or_default(),
             held_up: None,
+            moved: self.pins().and_then(Pins::moved),
         }
     }
 
@@ -119,7 +146,11 @@ impl Lost {
     }
 
     pub(super) fn is_any(&self) -> bool {
-        self.report || self.capture || self.claims != Standing::Held || self.held_up.is_some()
+        self.report
+            || self.capture
+            || self.claims != Standing::Held
+            || self.held_up.is_some()
+            || self.moved.is_some()
     }
 
     /// Calls `each` with each thing that is lost.
@@ -131,6 +162,9 @@ impl Lost {
         }
         if self.claims != Standing::Held {
             each(format_args!("{}", self.claims));
+        }
+        if let Some(moved) = self.moved {
+            each(format_args!("{moved}"));
         }
         if let Some(told) = self.held_up {
             each(format_args!("{told}"));
