@@ -1103,9 +1103,10 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
 
  Each call asks the system whether the threads of the latency report and the capture still
  live. At most once a second it also asks where the lanes may run, checks the handle's
- claims on cores and renews lost ones; in between it repeats the last answer. If `SIGNAL_CORE_CLAIMS` is on a network file
- system, that check is as slow as the network. The first call on a thread also asks
- whether it may read the TSC.
+ claims on cores and renews lost ones, and, without a latency report, whether a CPU quota
+ stops the process; in between it repeats the last answer. It opens no file. If
+ `SIGNAL_CORE_CLAIMS` is on a network file system, that check is as slow as the network.
+ The first call on a thread also asks whether it may read the TSC.
  */
 int signal_health(void *handle);
 

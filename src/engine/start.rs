@@ -260,7 +260,8 @@ fn runtime(
     });
     let watch = places.claims.watch();
     monitor.watched.claims(watch, clock.clone());
-    monitor.watched.quota(HeldUp::new());
+    let has_report = config.latency.dir.is_some();
+    monitor.watched.quota(HeldUp::new(has_report));
     let delivery = Delivery::new(
         config,
         &plan,

@@ -54,7 +54,7 @@ pub use groups::{StayKnown as GroupsStayKnown, stay_known as groups_stay_known};
 pub(crate) use kernel_threads::KernelThreads;
 pub use quota::{Quota, quota, quota_unknown};
 pub use throttled::Throttling;
-pub(crate) use throttled::{Level, Throttled};
+pub(crate) use throttled::{Held as HeldGroups, Level, Throttled};
 pub(crate) use waiting::WaitForCore;
 pub use waiting::waited_for_a_core;
 

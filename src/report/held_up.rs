@@ -1,7 +1,8 @@
 //! Whether a CPU quota of a control group holds the process up, whenever that quota was set.
 //!
-//! The counts are in files. Only the report's thread opens them: a sandbox may end a thread that
-//! opens a file, and the thread that asks for health is the host's.
+//! The counts are in files. The report's thread opens them each time. Without a report, the thread
+//! that asks for health looks. It is the host's, and a sandbox may end a thread that opens a file: so
+//! it reads those that create has opened.
 
 use std::fmt;
 #[cfg(test)]
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, TryLockError};
 
-use crate::os::machine::{Level, Throttled, Throttling};
+use crate::os::machine::{HeldGroups, Level, Throttled, Throttling};
 
 /// Most groups that are looked at: the process' own and those above it.
 const MOST: usize = 16;
@@ -20,6 +21,8 @@ const NONE: u64 = 0;
 /// Sums up how the process has been held up since this was made.
 pub(crate) struct HeldUp {
     throttled: Option<Throttled>,
+    /// Files that are open, where the host's thread looks.
+    open: Option<HeldGroups>,
     /// The groups, as the last look found them.
     last: Mutex<Levels>,
     so_far: [AtomicU64; 3],
@@ -30,18 +33,21 @@ pub(crate) struct HeldUp {
 }
 
 impl HeldUp {
-    /// Begins with the groups that the calling thread is in.
-    pub(crate) fn new() -> Self {
-        Self::by(Throttled::find())
+    /// Begins with the groups that the calling thread is in. Without a report's thread the host's
+    /// looks.
+    pub(crate) fn new(has_report: bool) -> Self {
+        Self::by(Throttled::find(), has_report)
     }
 
     /// For a machine whose system files are below `system`.
     #[cfg(test)]
-    pub(crate) fn on(system: &Path) -> Self {
-        Self::by(Throttled::find_in(system))
+    pub(crate) fn on(system: &Path, has_report: bool) -> Self {
+        Self::by(Throttled::find_in(system), has_report)
     }
 
-    fn by(throttled: Option<Throttled>) -> Self {
+    fn by(throttled: Option<Throttled>, has_report: bool) -> Self {
+        let held = throttled.as_ref().filter(|_| !has_report);
+        let open = held.and_then(Throttled::hold);
         let mut levels = Levels::default();
         let mut tightest = None::<f64>;
         if let Some(throttled) = &throttled {
@@ -52,8 +58,13 @@ impl HeldUp {
                 levels.add(level);
             });
         }
+        if let Some(open) = &open {
+            levels = Levels::default();
+            open.each_level(|level| levels.add(level));
+        }
         Self {
             throttled,
+            open,
             last: Mutex::new(levels),
             so_far: Default::default(),
             lately: AtomicU64::new(0),
@@ -61,12 +72,22 @@ impl HeldUp {
         }
     }
 
-    /// Asks the kernel. Neither waits for another look nor allocates. What cannot be read now is as
-    /// it was.
+    /// Asks the kernel, for the report's thread. Neither waits for another look nor allocates. What
+    /// cannot be read now is as it was.
     pub(super) fn look(&self) {
-        let Some(throttled) = &self.throttled else {
-            return;
-        };
+        if let Some(throttled) = &self.throttled {
+            self.look_at(|each| throttled.each_level(each));
+        }
+    }
+
+    /// The same for the host's thread: opens no file. Does nothing where the report's thread looks.
+    pub(super) fn look_as_host(&self) {
+        if let Some(open) = &self.open {
+            self.look_at(|each| open.each_level(each));
+        }
+    }
+
+    fn look_at(&self, groups: impl FnOnce(&mut dyn FnMut(Level))) {
         let mut last = match self.last.try_lock() {
             Ok(last) => last,
             Err(TryLockError::Poisoned(last)) => last.into_inner(),
@@ -74,7 +95,7 @@ impl HeldUp {
         };
         let mut now = Levels::default();
         let mut worst: Option<Growth> = None;
-        throttled.each_level(|level| {
+        groups(&mut |level| {
             now.add(level);
             let growth = Growth {
                 // Where the process was moved to: what was there before it came is not its own.
@@ -254,7 +275,7 @@ mod tests {
         }
 
         fn held_up(&self) -> HeldUp {
-            HeldUp::on(self.0.path())
+            HeldUp::on(self.0.path(), true)
         }
     }
 
@@ -334,9 +355,27 @@ mod tests {
     }
 
     #[test]
+    fn without_a_report_the_host_looks_through_open_files() {
+        let system = System::new();
+        system.write("proc/self/cgroup", "0::/above/app\n");
+        system.stat("above", [70, 60, 50_000]);
+        let held_up = HeldUp::on(system.0.path(), false);
+        system.stat("above", [80, 69, 500_000]);
+        held_up.look_as_host();
+        let told = held_up.told_since(&mut 0).unwrap().to_string();
+        let begins = "throttled: a CPU quota of the control group has stopped this process in 9 of 10 periods";
+        assert!(told.starts_with(begins), "{told}");
+        // With a report's thread it leaves that to it.
+        let held_up = HeldUp::on(system.0.path(), true);
+        system.stat("above", [90, 79, 500_000]);
+        held_up.look_as_host();
+        assert!(held_up.told().is_none());
+    }
+
+    #[test]
     fn what_cannot_be_read_is_not_known_and_no_error() {
         let nothing = tempfile::tempdir().unwrap();
-        let held_up = HeldUp::on(nothing.path());
+        let held_up = HeldUp::on(nothing.path(), true);
         held_up.look();
         assert_eq!(so_far(&held_up), None);
         // Files that are unreadable for a while.

@@ -63,7 +63,7 @@ impl Report {
             Vec::new(),
             Rules::default(),
         );
-        monitor.watched.quota(HeldUp::on(system));
+        monitor.watched.quota(HeldUp::on(system, true));
         let monitor = Arc::new(monitor);
         let latency = Arc::new(Mutex::new(Latency::new(vec![feed], counters)));
         let exporter = Exporter::start(

@@ -28,7 +28,7 @@ pub(crate) struct Watched {
 pub(super) struct Seen {
     claims: Known,
     throttled: u64,
-    pins: Seldom,
+    asked: Seldom,
 }
 
 /// What is lost.
@@ -86,18 +86,21 @@ impl Watched {
         self.waits.get()
     }
 
-    /// Looks at all of them, at the claims and the lanes' cores only once a second. Neither waits
-    /// for a lock nor allocates. How quotas hold the process up is what the report's thread has
-    /// found.
+    /// Looks at all of them, but for the threads only once a second. Neither waits for a lock, opens
+    /// a file nor allocates. How quotas hold the process up is what the report's thread has found, if
+    /// there is one.
     pub(super) fn look(&self, seen: &mut Seen) -> Lost {
         let held_up = self.held_up();
         let claims = self.claims.get();
         // First: claims follow lanes that were moved.
         if let Some((_, clock)) = claims
-            && seen.pins.is_due(clock)
+            && seen.asked.is_due(clock)
         {
             self.look_at_pins();
-            seen.pins.asked(clock);
+            if let Some(held_up) = held_up {
+                held_up.look_as_host();
+            }
+            seen.asked.asked(clock);
         }
         Lost {
             held_up: held_up.and_then(|held_up| held_up.told_since(&mut seen.throttled)),

@@ -44,6 +44,9 @@ impl Throttling {
     }
 }
 
+/// A group's file with these counts.
+const STAT: &str = "cpu.stat";
+
 /// A group that this process is in, or one above it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Level {
@@ -58,8 +61,9 @@ pub(crate) struct Level {
 #[derive(Clone, Debug)]
 pub(crate) struct Throttled {
     version: Version,
-    /// The list of the calling thread's groups.
+    /// The list of the calling thread's groups, and that of its process' first thread.
     list: CString,
+    own_list: CString,
     /// The group that it was in, as that list names it, and its folder.
     name: Box<[u8]>,
     folder: Box<[u8]>,
@@ -83,10 +87,14 @@ impl Throttled {
         let seen = &groups.cpu;
         let (version, own) = seen.folders.first()?;
         let (_, top) = seen.folders.last()?;
-        let list = root.join("proc/thread-self/cgroup");
+        let list = |of: &str| {
+            let path = root.join("proc").join(of).join("cgroup");
+            CString::new(path.as_os_str().as_bytes()).ok()
+        };
         Some(Self {
             version: *version,
-            list: CString::new(list.as_os_str().as_bytes()).ok()?,
+            list: list("thread-self")?,
+            own_list: list("self")?,
             name: without_slash(seen.name.as_bytes()).into(),
             folder: without_slash(own.as_os_str().as_bytes()).into(),
             top: without_slash(top.as_os_str().as_bytes()).len(),
@@ -102,6 +110,25 @@ impl Throttled {
     /// say how they were held up are left out.
     pub(crate) fn each_level(&self, each: impl FnMut(Level)) {
         self.each_level_from(self.folder_now(), each);
+    }
+
+    /// Opens the files of the groups that the process was in at first: `None` where that fails.
+    pub(crate) fn hold(&self) -> Option<Held> {
+        let list = files::hold_system(&self.own_list)?;
+        let as_listed = hash_of(&list)?;
+        let mut folder = Folder::new(&[&self.folder])?;
+        let mut groups = [const { None }; MOST_HELD];
+        for group in &mut groups {
+            *group = folder.with(STAT, files::hold_system);
+            if folder.length <= self.top || !folder.go_up() {
+                break;
+            }
+        }
+        Some(Held {
+            list,
+            as_listed,
+            groups,
+        })
     }
 
     /// `None` where the process has been moved to a place that cannot be told.
@@ -164,7 +191,11 @@ impl Throttled {
 
 fn throttling(folder: &mut Folder) -> Option<Throttling> {
     let mut text = [0; 2048];
-    let text = folder.text("cpu.stat", &mut text)?;
+    counts(folder.text(STAT, &mut text)?)
+}
+
+/// The counts in the text of a `cpu.stat`.
+fn counts(text: &str) -> Option<Throttling> {
     let value = |key: &str| {
         let mut lines = text.lines().filter_map(|line| line.split_once(' '));
         let (_, value) = lines.find(|(name, _)| *name == key)?;
@@ -193,6 +224,66 @@ fn quota_of(version: Version, folder: &mut Folder) -> Option<Quota> {
         }
     };
     cores.map(|cores| Quota { cores })
+}
+
+/// Most groups whose files are held open: the own one and those above it.
+const MOST_HELD: usize = 4;
+
+/// Files that are held open, for a look on a thread of the host's: a sandbox may end a thread that
+/// opens a file.
+#[derive(Debug)]
+pub(crate) struct Held {
+    list: files::Held,
+    /// A hash of what the list said at first.
+    as_listed: u64,
+    groups: [Option<files::Held>; MOST_HELD],
+}
+
+impl Held {
+    /// As [`Throttled::each_level`], without their quotas, and as long as the process is in the
+    /// groups that it was in at first.
+    pub(crate) fn each_level(&self, mut each: impl FnMut(Level)) {
+        if hash_of(&self.list) != Some(self.as_listed) {
+            return;
+        }
+        for (id, group) in (0..).zip(&self.groups) {
+            let mut text = [0; 512];
+            let text = group
+                .as_ref()
+                .and_then(|group| files::system_part_into(group, 0, &mut text).ok());
+            let text = text.and_then(|text| std::str::from_utf8(text).ok());
+            if let Some(so_far) = text.and_then(counts) {
+                each(Level {
+                    id,
+                    quota: None,
+                    so_far,
+                });
+            }
+        }
+    }
+}
+
+/// A hash of a file's text.
+fn hash_of(file: &files::Held) -> Option<u64> {
+    let (mut hash, mut from) = (hash(EMPTY, &[]), 0);
+    loop {
+        let mut part = [0; 512];
+        let part = files::system_part_into(file, from, &mut part).ok()?;
+        if part.is_empty() {
+            return Some(hash);
+        }
+        hash = self::hash(hash, part);
+        from += part.len() as u64;
+    }
+}
+
+const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a, of a text that begins so and goes on so.
+fn hash(begins: u64, goes_on: &[u8]) -> u64 {
+    goes_on.iter().fold(begins, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }
 
 /// A path without the slash at its end.
@@ -235,6 +326,11 @@ impl Folder {
 
     /// The beginning of a file's text.
     fn text<'a>(&mut self, file: &str, into: &'a mut [u8]) -> Option<&'a str> {
+        self.with(file, |path| files::system_into(path, into).ok())
+    }
+
+    /// Does something with a file's path.
+    fn with<T>(&mut self, file: &str, what: impl FnOnce(&CStr) -> Option<T>) -> Option<T> {
         let end = self.length + 1 + file.len();
         // One byte stays the NUL.
         if end >= Self::ROOM {
@@ -242,20 +338,13 @@ impl Folder {
         }
         self.bytes[self.length] = b'/';
         self.bytes[self.length + 1..end].copy_from_slice(file.as_bytes());
-        let path = CStr::from_bytes_until_nul(&self.bytes);
-        let text = path
-            .ok()
-            .and_then(|path| files::system_into(path, into).ok());
+        let done = CStr::from_bytes_until_nul(&self.bytes).ok().and_then(what);
         self.bytes[self.length..end].fill(0);
-        text
+        done
     }
 
-    /// A hash of the path (FNV-1a).
     fn id(&self) -> u64 {
-        let path = self.bytes[..self.length].iter();
-        path.fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-        })
+        hash(EMPTY, &self.bytes[..self.length])
     }
 }
 
@@ -383,6 +472,32 @@ mod tests {
         assert_eq!(levels(&throttled).len(), 2);
         write(&root, LIST, "3:cpu:/docker/c1/other\n");
         assert_eq!(levels(&throttled), []);
+    }
+
+    #[test]
+    fn files_that_are_held_open_tell_as_long_as_the_process_is_where_it_was() {
+        let root = system(&[
+            V2,
+            (LIST, "0::/above/app\n"),
+            ("proc/self/cgroup", "0::/above/app\n"),
+            ("sys/fs/cgroup/above/app/cpu.stat", "usage_usec 1\n"),
+            ("sys/fs/cgroup/above/cpu.stat", "usage_usec 1\n"),
+        ]);
+        let held = Throttled::find_in(root.path()).unwrap().hold().unwrap();
+        let levels = || {
+            let mut levels = Vec::new();
+            held.each_level(|level| levels.push((level.id, level.so_far.nr_throttled)));
+            levels
+        };
+        assert_eq!(levels(), []);
+        let stat = "nr_periods 9\nnr_throttled 8\nthrottled_usec 7\n";
+        write(&root, "sys/fs/cgroup/above/cpu.stat", stat);
+        assert_eq!(levels(), [(1, 8)]);
+        write(&root, "proc/self/cgroup", "0::/above/other\n");
+        assert_eq!(levels(), []);
+        // None where the list cannot be had.
+        std::fs::remove_file(root.path().join("proc/self/cgroup")).unwrap();
+        assert!(Throttled::find_in(root.path()).unwrap().hold().is_none());
     }
 
     #[test]
