@@ -39,6 +39,7 @@ use std::io::{self, Write};
 
 use super::{files, this_thread};
 
+mod group_folder;
 mod group_memory;
 mod groups;
 mod kernel_threads;

@@ -3,12 +3,13 @@
 //! A quota can be set at any time, and the process can be moved into a group that has one. So each
 //! look asks all groups: the thread's own, and those above it. A look takes no memory.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use serde::Serialize;
 
+use super::group_folder::{EMPTY, Folder, hash};
 use super::groups::{Groups, Version};
 use super::quota::{self, Quota};
 use crate::os::files;
@@ -120,7 +121,7 @@ impl Throttled {
         let mut groups = [const { None }; MOST_HELD];
         for group in &mut groups {
             *group = folder.with(STAT, files::hold_system);
-            if folder.length <= self.top || !folder.go_up() {
+            if folder.length() <= self.top || !folder.go_up() {
                 break;
             }
         }
@@ -182,7 +183,7 @@ impl Throttled {
                     so_far,
                 });
             }
-            if folder.length <= self.top || !folder.go_up() {
+            if folder.length() <= self.top || !folder.go_up() {
                 return;
             }
         }
@@ -277,75 +278,9 @@ fn hash_of(file: &files::Held) -> Option<u64> {
     }
 }
 
-const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
-
-/// FNV-1a, of a text that begins so and goes on so.
-fn hash(begins: u64, goes_on: &[u8]) -> u64 {
-    goes_on.iter().fold(begins, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    })
-}
-
 /// A path without the slash at its end.
 fn without_slash(path: &[u8]) -> &[u8] {
     path.strip_suffix(b"/").unwrap_or(path)
-}
-
-/// A folder's path, in memory of fixed size.
-struct Folder {
-    /// Zeros behind the path.
-    bytes: [u8; Folder::ROOM],
-    length: usize,
-}
-
-impl Folder {
-    /// Longer paths are as those of folders that are not there.
-    const ROOM: usize = 1024;
-
-    fn new(parts: &[&[u8]]) -> Option<Self> {
-        let (mut bytes, mut length) = ([0; Self::ROOM], 0);
-        for part in parts {
-            bytes
-                .get_mut(length..length + part.len())?
-                .copy_from_slice(part);
-            length += part.len();
-        }
-        Some(Self { bytes, length })
-    }
-
-    /// To the folder above; false if there is none.
-    fn go_up(&mut self) -> bool {
-        let path = &mut self.bytes[..self.length];
-        let Some(slash) = path.iter().rposition(|&byte| byte == b'/') else {
-            return false;
-        };
-        path[slash..].fill(0);
-        self.length = slash;
-        true
-    }
-
-    /// The beginning of a file's text.
-    fn text<'a>(&mut self, file: &str, into: &'a mut [u8]) -> Option<&'a str> {
-        self.with(file, |path| files::system_into(path, into).ok())
-    }
-
-    /// Does something with a file's path.
-    fn with<T>(&mut self, file: &str, what: impl FnOnce(&CStr) -> Option<T>) -> Option<T> {
-        let end = self.length + 1 + file.len();
-        // One byte stays the NUL.
-        if end >= Self::ROOM {
-            return None;
-        }
-        self.bytes[self.length] = b'/';
-        self.bytes[self.length + 1..end].copy_from_slice(file.as_bytes());
-        let done = CStr::from_bytes_until_nul(&self.bytes).ok().and_then(what);
-        self.bytes[self.length..end].fill(0);
-        done
-    }
-
-    fn id(&self) -> u64 {
-        hash(EMPTY, &self.bytes[..self.length])
-    }
 }
 
 #[cfg(test)]
@@ -498,13 +433,5 @@ mod tests {
         // None where the list cannot be had.
         std::fs::remove_file(root.path().join("proc/self/cgroup")).unwrap();
         assert!(Throttled::find_in(root.path()).unwrap().hold().is_none());
-    }
-
-    #[test]
-    fn a_path_that_is_too_long_is_no_folder() {
-        assert!(Folder::new(&[&[b'a'; Folder::ROOM + 1]]).is_none());
-        let mut folder = Folder::new(&[&[b'a'; Folder::ROOM - 4]]).unwrap();
-        assert_eq!(folder.text("cpu.stat", &mut [0; 8]), None);
-        assert!(!folder.go_up());
     }
 }
