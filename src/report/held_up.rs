@@ -35,17 +35,19 @@ pub(crate) struct HeldUp {
 impl HeldUp {
     /// Begins with the groups that the calling thread is in. Without a report's thread the host's
     /// looks.
-    pub(crate) fn new(has_report: bool) -> Self {
+    pub(crate) fn new(has_report: bool) -> Box<Self> {
         Self::by(Throttled::find(), has_report)
     }
 
     /// For a machine whose system files are below `system`.
     #[cfg(test)]
-    pub(crate) fn on(system: &Path, has_report: bool) -> Self {
+    pub(crate) fn on(system: &Path, has_report: bool) -> Box<Self> {
         Self::by(Throttled::find_in(system), has_report)
     }
 
-    fn by(throttled: Option<Throttled>, has_report: bool) -> Self {
+    /// A call of its own: its buffers must not lie on the host's stack for longer.
+    #[inline(never)]
+    fn by(throttled: Option<Throttled>, has_report: bool) -> Box<Self> {
         let held = throttled.as_ref().filter(|_| !has_report);
         let open = held.and_then(Throttled::hold);
         let mut levels = Levels::default();
@@ -62,14 +64,14 @@ impl HeldUp {
             levels = Levels::default();
             open.each_level(|level| levels.add(level));
         }
-        Self {
+        Box::new(Self {
             throttled,
             open,
             last: Mutex::new(levels),
             so_far: Default::default(),
             lately: AtomicU64::new(0),
             quota: AtomicU64::new(tightest.map_or(NONE, f64::to_bits)),
-        }
+        })
     }
 
     /// Asks the kernel, for the report's thread. Neither waits for another look nor allocates. What
@@ -87,6 +89,7 @@ impl HeldUp {
         }
     }
 
+    #[inline(never)]
     fn look_at(&self, groups: impl FnOnce(&mut dyn FnMut(Level))) {
         let mut last = match self.last.try_lock() {
             Ok(last) => last,
@@ -274,7 +277,7 @@ mod tests {
             self.write(&format!("sys/fs/cgroup/{group}/cpu.stat"), &text);
         }
 
-        fn held_up(&self) -> HeldUp {
+        fn held_up(&self) -> Box<HeldUp> {
             HeldUp::on(self.0.path(), true)
         }
     }

@@ -19,7 +19,7 @@ pub(crate) struct Watched {
     capture: OnceLock<Arc<Life>>,
     claims: OnceLock<(Watch, Clock)>,
     waits: OnceLock<Waits>,
-    held_up: OnceLock<HeldUp>,
+    held_up: OnceLock<Box<HeldUp>>,
     pins: OnceLock<Pins>,
 }
 
@@ -72,13 +72,13 @@ impl Watched {
         }
     }
 
-    pub(crate) fn quota(&self, held_up: HeldUp) {
+    pub(crate) fn quota(&self, held_up: Box<HeldUp>) {
         let _ = self.held_up.set(held_up);
     }
 
     /// How CPU quotas hold the process up; `None` before that is watched.
     pub(super) fn held_up(&self) -> Option<&HeldUp> {
-        self.held_up.get()
+        self.held_up.get().map(Box::as_ref)
     }
 
     /// What the kernel counts of the lanes' waits for their cores; `None` before there are lanes.

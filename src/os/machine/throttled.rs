@@ -47,6 +47,8 @@ impl Throttling {
 
 /// A group's file with these counts.
 const STAT: &str = "cpu.stat";
+/// More than the counts and what comes before them.
+const STAT_BYTES: usize = 512;
 
 /// A group that this process is in, or one above it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -191,7 +193,7 @@ impl Throttled {
 }
 
 fn throttling(folder: &mut Folder) -> Option<Throttling> {
-    let mut text = [0; 2048];
+    let mut text = [0; STAT_BYTES];
     counts(folder.text(STAT, &mut text)?)
 }
 
@@ -248,7 +250,7 @@ impl Held {
             return;
         }
         for (id, group) in (0..).zip(&self.groups) {
-            let mut text = [0; 512];
+            let mut text = [0; STAT_BYTES];
             let text = group
                 .as_ref()
                 .and_then(|group| files::system_part_into(group, 0, &mut text).ok());
