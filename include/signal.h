@@ -342,8 +342,10 @@ SIGNAL_AT(signal_index_price_t, price, 49);
    `updates` grew together,
  - the latency report has ended, or events are missing from the capture,
  - the thread that writes one of these files was ended from outside, as by a sandbox,
- - someone has deleted or cut one of these files while it was written, or
- - a claim on a core is lost.
+ - someone has deleted or cut one of these files while it was written,
+ - a claim on a core is lost,
+ - a lane may run on other cores than the one that it was pinned to, or
+ - a CPU quota of a control group has stopped the process since the last call, or lately.
 
  Only `SIGNAL_HEALTH_OK` is better.
  */
@@ -773,12 +775,13 @@ typedef struct {
  */
 typedef struct {
   /*
-   Its stages, its core and what it does when idle, as in
+   Its stages, its core at the start and what it does when idle, as in
    `ingest..egress@1(spin)`; NUL-terminated.
    */
   char name[SIGNAL_NAME_LEN];
   /*
-   Core that it is pinned to; `SIGNAL_NO_CORE` if it is not pinned.
+   Core that it is pinned to now; `SIGNAL_NO_CORE` if it is not pinned to one: it could not
+   be pinned, or someone has moved it since.
    */
   uint64_t core;
   /*
@@ -1110,10 +1113,11 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
  completed call found. Not for the hot path.
 
  Each call asks the system whether the threads of the latency report and the capture still
- live. At most once a second it also checks the handle's claims on cores and renews lost
- ones; in between it repeats the last answer. If `SIGNAL_CORE_CLAIMS` is on a network file
- system, that check is as slow as the network. The first call on a thread also asks
- whether it may read the TSC.
+ live. At most once a second it also asks where the lanes may run, checks the handle's
+ claims on cores and renews lost ones, and, without a latency report, whether a CPU quota
+ stops the process; in between it repeats the last answer. It opens no file. If
+ `SIGNAL_CORE_CLAIMS` is on a network file system, that check is as slow as the network.
+ The first call on a thread also asks whether it may read the TSC.
  */
 int signal_health(void *handle);
 
@@ -1127,14 +1131,16 @@ const char *signal_incident(void *handle, int index);
 /*
  Writes at most `max` lanes to `lanes`, in pipeline order, and returns how many it
  wrote: 0 where stages run inline, without lanes. If it returns `max`, there may be more.
- `SIGNAL_ERROR_NULL` if `lanes` or the handle is null; `SIGNAL_ERROR_HANDLE` for another
+ Asks the system where each lane may run. `SIGNAL_ERROR_NULL` if `lanes` or the handle is null; `SIGNAL_ERROR_HANDLE` for another
  invalid handle.
 
  # Safety
 
  `lanes` is null or has room for `max` elements.
  */
-int signal_lanes(void *handle, signal_lane_t *lanes, int max);
+int signal_lanes(void *handle,
+                 signal_lane_t *lanes,
+                 int max);
 
 /*
  Writes at most `max` rings to `rings`, in pipeline order, and returns how many it

@@ -263,10 +263,11 @@ pub const SIGNAL_NAME_LEN: usize = 64;
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct signal_lane_t {
-    /// Its stages, its core and what it does when idle, as in
+    /// Its stages, its core at the start and what it does when idle, as in
     /// `ingest..egress@1(spin)`; NUL-terminated.
     pub name: [c_char; SIGNAL_NAME_LEN],
-    /// Core that it is pinned to; `SIGNAL_NO_CORE` if it is not pinned.
+    /// Core that it is pinned to now; `SIGNAL_NO_CORE` if it is not pinned to one: it could not
+    /// be pinned, or someone has moved it since.
     pub core: u64,
     /// Number of heartbeats. It grows as long as the lane makes progress.
     pub beats: u64,
@@ -322,8 +323,10 @@ pub const SIGNAL_HEALTH_FAILED: c_int = 5;
 ///   `updates` grew together,
 /// - the latency report has ended, or events are missing from the capture,
 /// - the thread that writes one of these files was ended from outside, as by a sandbox,
-/// - someone has deleted or cut one of these files while it was written, or
-/// - a claim on a core is lost.
+/// - someone has deleted or cut one of these files while it was written,
+/// - a claim on a core is lost,
+/// - a lane may run on other cores than the one that it was pinned to, or
+/// - a CPU quota of a control group has stopped the process since the last call, or lately.
 ///
 /// Only `SIGNAL_HEALTH_OK` is better.
 pub const SIGNAL_HEALTH_DEGRADED: c_int = 6;

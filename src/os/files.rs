@@ -27,7 +27,11 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+use super::memory::limit;
 
 mod appended;
 mod folder;
@@ -132,6 +136,38 @@ pub(crate) fn system_bytes_into<'a>(path: &CStr, into: &'a mut [u8]) -> io::Resu
     let mut len = 0;
     while len < into.len() {
         match file.read(&mut into[len..]) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(&into[..len])
+}
+
+/// Opens a file of the system's own, to be read again and again: `None` where that fails, or half
+/// of the descriptors that the process may have are in use, which others need more.
+pub(crate) fn hold_system(path: &CStr) -> Option<Held> {
+    let file = open_c(path, libc::O_RDONLY).ok()?;
+    let most = limit(libc::RLIMIT_NOFILE).unwrap_or(u64::MAX);
+    let number = u64::try_from(file.as_raw_fd()).ok()?;
+    (number < most / 2).then(|| Held::new(file))
+}
+
+/// A part of such a file, as the system makes it now. Opens nothing and takes no memory.
+///
+/// # Errors
+///
+/// The system's, or the host has closed the descriptor.
+pub(crate) fn system_part_into<'a>(
+    file: &Held,
+    from: u64,
+    into: &'a mut [u8],
+) -> io::Result<&'a [u8]> {
+    let file = file.get()?;
+    let mut len = 0;
+    while len < into.len() {
+        match file.read_at(&mut into[len..], from + len as u64) {
             Ok(0) => break,
             Ok(more) => len += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -6,8 +6,10 @@
 //! | `tsc` | whether a thread may read the TSC |
 //! | `time` | the time off the hot path, and elapsed time |
 //! | `limit` | time limits that only run while this process runs |
+//! | `seldom` | what is asked at most once a second |
 //! | `parker` | a thread that sleeps until it is woken |
 //! | `cores` | what cores this process may use |
+//! | `core_set` | on which cores a thread may run |
 //! | `claims` | cores that other processes have claimed |
 //! | `process_lock` | a value that belongs to one process, and not to the child of a fork |
 //! | `machine` | what `/proc` and `/sys` say |
@@ -30,6 +32,7 @@ mod allocator;
 pub(crate) mod cancellation;
 pub mod claims;
 pub mod clock;
+pub(crate) mod core_set;
 pub mod cores;
 pub mod files;
 pub(crate) mod fixed_text;
@@ -44,6 +47,7 @@ pub(crate) mod memory;
 pub(crate) mod panic;
 pub(crate) mod parker;
 mod process_lock;
+pub(crate) mod seldom;
 pub(crate) mod stderr;
 pub(crate) mod this_thread;
 pub(crate) mod threads;
