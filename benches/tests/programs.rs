@@ -55,8 +55,12 @@ fn two_cores() -> bool {
     enough
 }
 
+fn tools_are_required() -> bool {
+    std::env::var_os("SIGNAL_REQUIRE_TOOLS").is_some_and(|value| value == "1")
+}
+
 fn taskset_is_missing() {
-    let required = std::env::var_os("SIGNAL_REQUIRE_TOOLS").is_some_and(|value| value == "1");
+    let required = tools_are_required();
     assert!(!required, "taskset is missing, and SIGNAL_REQUIRE_TOOLS=1");
     println!("skipped: taskset is missing");
 }
@@ -189,13 +193,23 @@ fn tick_to_callback() {
 
 #[test]
 fn hop() {
-    let Some(quick) = quick(HOP, "") else {
+    let peers = match tools_are_required() && cfg!(feature = "cpp") {
+        true => "--require-peers",
+        false => "",
+    };
+    let Some(quick) = quick(HOP, peers) else {
         return;
     };
     let is_said = quick.out.contains("ours / best peer");
     assert_eq!(is_said, quick.is_comparable());
     assert_eq!(quick.all("sizes/*/bytes"), [64, 128, 448]);
-    assert_eq!(quick.all("sizes/*/contenders/*").len(), 27);
+    let absent = quick.result["absent"].as_array().unwrap();
+    for peer in absent {
+        quick.says(peer.as_str().unwrap());
+    }
+    let contenders = quick.all("sizes/*/contenders/*").len();
+    assert_eq!(contenders == 3 * 17, absent.is_empty(), "{contenders}");
+    assert!(contenders >= 3 * 12, "{contenders}");
     quick.is_positive("sizes/*/contenders/*/there_and_back/*/p50_ns");
     quick.is_positive("sizes/*/contenders/*/million_messages_per_s/*");
     quick.is_compared("sizes/*/contenders/*/median_ratio_to_line");
@@ -214,7 +228,7 @@ fn parts() {
     quick.is_positive("rows/*/calls_per_s");
 }
 
-#[cfg(feature = "hf-live")]
+#[cfg(feature = "cpp")]
 #[test]
 fn hf_live_design() {
     let Some(quick) = quick(env!("CARGO_BIN_EXE_hf_live_design"), "--iterations 1000") else {
