@@ -1156,7 +1156,7 @@ double signal_stamp_ns(void *handle);
 
 #ifdef SIGNAL_ASSERT
 SIGNAL_ASSERT(sizeof(signal_instrument_t) == 32 && sizeof(signal_egress_t) == 24);
-SIGNAL_ASSERT(sizeof(signal_result_t) == 48 && sizeof(signal_stats_t) == 392);
+SIGNAL_ASSERT(sizeof(signal_result_t) == 48 && sizeof(signal_stats_t) == 408);
 SIGNAL_ASSERT(sizeof(signal_hop_t) == 64 && sizeof(signal_lane_t) == 104 && sizeof(signal_ring_t) == 80);
 #undef SIGNAL_ASSERT
 #endif
