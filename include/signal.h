@@ -737,6 +737,12 @@ typedef struct {
    How long in all, ns.
    */
   uint64_t lane_away_ns;
+  /*
+   Those of `deliver_late` whose lane was in the middle of its work when the wait ended, so
+   that `signal_on_data` could not do it: something else took the lane's core, or the event
+   takes longer than `deliver_budget_us`. 0 where nobody stands in for a lane.
+   */
+  uint64_t deliver_late_begun;
 } signal_stats_t;
 
 /*
@@ -1167,7 +1173,7 @@ double signal_stamp_ns(void *handle);
 
 #ifdef SIGNAL_ASSERT
 SIGNAL_ASSERT(sizeof(signal_instrument_t) == 32 && sizeof(signal_egress_t) == 24);
-SIGNAL_ASSERT(sizeof(signal_result_t) == 48 && sizeof(signal_stats_t) == 400);
+SIGNAL_ASSERT(sizeof(signal_result_t) == 48 && sizeof(signal_stats_t) == 408);
 SIGNAL_ASSERT(sizeof(signal_hop_t) == 64 && sizeof(signal_lane_t) == 104 && sizeof(signal_ring_t) == 80);
 #undef SIGNAL_ASSERT
 #endif

@@ -183,6 +183,10 @@ pub struct signal_stats_t {
     pub lane_away: u64,
     /// How long in all, ns.
     pub lane_away_ns: u64,
+    /// Those of `deliver_late` whose lane was in the middle of its work when the wait ended, so
+    /// that `signal_on_data` could not do it: something else took the lane's core, or the event
+    /// takes longer than `deliver_budget_us`. 0 where nobody stands in for a lane.
+    pub deliver_late_begun: u64,
 }
 
 /// One signal of a batch. `symbol` and `values` point into the library's memory: the
