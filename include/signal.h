@@ -825,7 +825,9 @@ extern "C" {
  as `2,3` or `2-3`. It overrides `cores` in the file, and `cores` in `config_json`
  overrides it. `SIGNAL_LATENCY_DIR` names a folder in which each handle makes a folder
  for its latency report, unless `latency.dir` is set. `SIGNAL_CORE_CLAIMS` names the file
- in which processes reserve cores, instead of the usual one.
+ in which processes reserve cores, instead of the usual one. In a program with rights that
+ its caller may lack (set-user-ID, set-group-ID, file capabilities: `AT_SECURE`) they are
+ ignored; one line on stderr says so.
 
  The first call of a process also calibrates the clock, for up to 200 ms. In every
  placement, the call first runs each model on the calling thread, without a limit. Where

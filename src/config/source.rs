@@ -9,6 +9,7 @@ use super::layer::{Layer, parse};
 use super::{Config, paths};
 use crate::error::Error;
 use crate::error::content::{self, quoted};
+use crate::os::environment;
 use crate::os::files;
 use crate::os::machine::{MAX_CORES, parse_list};
 use crate::os::memory;
@@ -77,7 +78,7 @@ impl Config {
     ///
     /// [`Error::Config`] with the variable's value and what was expected.
     pub fn apply_cores_variable(&mut self) -> Result<(), Error> {
-        if let Some(list) = std::env::var_os(ENV_CORES) {
+        if let Some(list) = environment::variable(ENV_CORES) {
             self.cores = Some(parse_cores(&list.to_string_lossy())?);
         }
         Ok(())
@@ -145,7 +146,7 @@ fn parse_cores(list: &str) -> Result<Vec<usize>, Error> {
 }
 
 fn env_path(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name)
+    environment::variable(name)
         .filter(|value| !value.is_empty())
         .map(PathBuf::from)
 }

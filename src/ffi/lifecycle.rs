@@ -13,8 +13,9 @@ use crate::config::{self, Config, Deliver, Origin};
 use crate::engine::{Engine, Registry};
 use crate::error::content::one_line;
 use crate::messages::InstrumentId;
+use crate::os::claims::ENV_CLAIMS;
 use crate::os::stderr::say;
-use crate::os::{machine, memory, panic, unwinder};
+use crate::os::{environment, machine, memory, panic, unwinder};
 
 /// Characters of a reason why there is no handle; two paths fit.
 const LONGEST_REASON: usize = 10_000;
@@ -31,7 +32,9 @@ const LONGEST_REASON: usize = 10_000;
 /// as `2,3` or `2-3`. It overrides `cores` in the file, and `cores` in `config_json`
 /// overrides it. `SIGNAL_LATENCY_DIR` names a folder in which each handle makes a folder
 /// for its latency report, unless `latency.dir` is set. `SIGNAL_CORE_CLAIMS` names the file
-/// in which processes reserve cores, instead of the usual one.
+/// in which processes reserve cores, instead of the usual one. In a program with rights that
+/// its caller may lack (set-user-ID, set-group-ID, file capabilities: `AT_SECURE`) they are
+/// ignored; one line on stderr says so.
 ///
 /// The first call of a process also calibrates the clock, for up to 200 ms. In every
 /// placement, the call first runs each model on the calling thread, without a limit. Where
@@ -177,6 +180,12 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
 
 #[inline(never)]
 fn configuration(text: Option<&str>) -> Result<(Box<Config>, Origin), String> {
+    environment::say_what_is_ignored(&[
+        config::ENV_CONFIG,
+        config::ENV_CORES,
+        config::ENV_LATENCY_DIR,
+        ENV_CLAIMS,
+    ]);
     let (mut config, origin) = Config::for_host(text).map_err(|error| error.to_string())?;
     config::add_latency_dir(&mut config).map_err(|error| error.to_string())?;
     Ok((Box::new(config), origin))

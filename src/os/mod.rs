@@ -17,6 +17,7 @@
 //! | `cancellation` | delays `pthread_cancel` while our code runs |
 //! | `memory` | whether there is enough memory |
 //! | `allocator` | takes memory of any alignment from `malloc` alone |
+//! | `environment` | the environment's variables, unless their author has fewer rights than we |
 //! | `files` | the only place that opens files; which paths lead to the same file |
 //! | `stderr` | lines on stderr |
 //! | `fixed_text` | texts that are written without allocating |
@@ -31,6 +32,7 @@ pub(crate) mod cancellation;
 pub mod claims;
 pub mod clock;
 pub mod cores;
+pub mod environment;
 pub mod files;
 pub(crate) mod fixed_text;
 pub(crate) mod float;

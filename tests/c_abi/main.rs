@@ -7,5 +7,6 @@ mod processes;
 mod refused;
 mod reports;
 mod scenarios;
+mod secure;
 mod strategy_churn;
 mod wrapper;
