@@ -867,9 +867,11 @@ void signal_register_callback(void *handle, signal_callback_t cb, void *user_dat
  threads that read from the handle, for example in `signal_stats`.
 
  If it is called in a callback, every function refuses the handle from then on, and the
- handle is freed when the poll, or `signal_on_data`, returns. While another thread is
- inside a one-thread function on the handle, this call is refused and the handle stays
- valid. Null is ignored.
+ handle is freed when the poll, or `signal_on_data`, returns. If the callback has called
+ `exit`, that never happens. So if a handler of `exit` destroys the handle, capture and
+ report are whole once the process has ended, unless a handler calls `_exit`. While
+ another thread is inside a one-thread function on the handle, this call is refused and
+ the handle stays valid. Null is ignored.
  */
 void signal_destroy(void *handle);
 

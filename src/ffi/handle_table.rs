@@ -118,6 +118,17 @@ impl Inside {
         door::through((), || self.destroy_inside());
     }
 
+    /// Has a handle that was taken down destroyed when the callback returns that this thread is in.
+    /// In the process' `exit` it never does.
+    pub(super) fn destroy_later(&self) {
+        self.slot
+            .destroyer
+            .store(this_thread::name(), Ordering::Relaxed);
+        if !at_exit::ends_now() {
+            self.handle().destroy_after_poll.set(true);
+        }
+    }
+
     fn destroy_inside(&self) {
         let slot = self.slot;
         // The process was forked after `take_down`: the lanes are the parent's.
@@ -128,15 +139,9 @@ impl Inside {
             crate::os::stderr::say(
                 "a handle was destroyed while a call on it was interrupted: its memory is kept",
             );
-            let handle = self.handle();
-            guarded((), || {
-                // SAFETY: this thread is inside the handle's lock, no callback runs, and readers
-                // use neither end.
-                let ends = unsafe { (&mut *handle.feeder.get(), &mut *handle.poller.get()) };
-                handle.runtime.end(ends.0, ends.1);
-            });
-            departure::handle_has_ended();
-            slot.state.store(BURIED, Ordering::Release);
+            // SAFETY: this thread is inside the handle's lock, no callback runs, and readers use
+            // neither end.
+            unsafe { end_and_bury(slot, self.handle()) };
             return;
         }
         let value = slot.value.swap(std::ptr::null_mut(), Ordering::Relaxed);
@@ -155,6 +160,21 @@ impl Inside {
         slot.reset_cursors();
         self.freed.0.set(Some(slot));
     }
+}
+
+/// Ends everything of a handle, and keeps its memory.
+///
+/// # Safety
+///
+/// This thread is inside the handle's lock, and from now on nothing else uses the two ends.
+unsafe fn end_and_bury(slot: &Slot, handle: &Handle) {
+    guarded((), || {
+        // SAFETY: the caller upholds it.
+        let (feeder, poller) = unsafe { (&mut *handle.feeder.get(), &mut *handle.poller.get()) };
+        handle.runtime.end(feeder, poller);
+    });
+    departure::handle_has_ended();
+    slot.state.store(BURIED, Ordering::Release);
 }
 
 fn say_once_that_calls_are_slower() {
@@ -420,6 +440,8 @@ pub(super) fn leave_to_parent() {
         slot.leave_to_parent();
     }
 }
+
+mod at_exit;
 
 #[cfg(test)]
 mod tests;

@@ -241,9 +241,11 @@ pub unsafe extern "C" fn signal_register_callback(
 /// threads that read from the handle, for example in `signal_stats`.
 ///
 /// If it is called in a callback, every function refuses the handle from then on, and the
-/// handle is freed when the poll, or `signal_on_data`, returns. While another thread is
-/// inside a one-thread function on the handle, this call is refused and the handle stays
-/// valid. Null is ignored.
+/// handle is freed when the poll, or `signal_on_data`, returns. If the callback has called
+/// `exit`, that never happens. So if a handler of `exit` destroys the handle, capture and
+/// report are whole once the process has ended, unless a handler calls `_exit`. While
+/// another thread is inside a one-thread function on the handle, this call is refused and
+/// the handle stays valid. Null is ignored.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_destroy(handle: *mut c_void) {
     forks::notice();
@@ -252,7 +254,7 @@ pub extern "C" fn signal_destroy(handle: *mut c_void) {
     };
     inside.take_down();
     if inside.is_nested() {
-        inside.handle().destroy_after_poll.set(true);
+        inside.destroy_later();
         return;
     }
     inside.destroy();

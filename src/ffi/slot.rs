@@ -54,6 +54,8 @@ pub(super) struct Slot {
     pub(super) refused: AtomicU64,
     /// The token of the handle that was in this slot when the process was forked.
     pub(super) before_fork: AtomicU64,
+    /// The thread that destroys the handle when its callback returns; 0 for none.
+    pub(super) destroyer: AtomicU64,
 }
 
 impl Slot {
@@ -74,11 +76,13 @@ impl Slot {
             readers: Readers::new(),
             refused: AtomicU64::new(0),
             before_fork: AtomicU64::new(0),
+            destroyer: AtomicU64::new(0),
         }
     }
 
     pub(super) fn prepare(&self) {
         self.refused.store(0, Ordering::Relaxed);
+        self.destroyer.store(0, Ordering::Relaxed);
         self.reset_cursors();
         let egress = &self.egress;
         if egress.published.load(Ordering::Relaxed).is_null() {

@@ -2,6 +2,7 @@
 //! lanes spin.
 
 mod departure;
+mod exits;
 mod header;
 mod processes;
 mod refused;

@@ -20,7 +20,7 @@ pub(super) fn built(folder: &Path, source: &str, flags: &[&str]) -> PathBuf {
     to
 }
 
-const SHARED: [&str; 2] = ["-shared", "-fPIC"];
+pub(super) const SHARED: [&str; 2] = ["-shared", "-fPIC"];
 
 /// A configuration that writes a report and a capture into `folder`, with a lane for each stage.
 fn with_files(folder: &Path) -> String {
