@@ -8,6 +8,6 @@ mod processes;
 mod refused;
 mod reports;
 mod scenarios;
-mod secure;
+mod started;
 mod strategy_churn;
 mod wrapper;
