@@ -106,6 +106,13 @@
  * configuration file from its folder, those of config_json from the working directory.
  * signal_destroy waits at most 5 seconds for a disk that does not respond.
  *
+ * Names. The dynamic linker looks for the C library's functions in the program first. So a
+ * host must have no function of its own under a name of ISO C or POSIX (read, write,
+ * close, also open64) that does something else than theirs; signal_create refuses what it
+ * recognises. It may replace the allocator: malloc, calloc, realloc and free are enough.
+ * Mathematical functions, and names that no standard reserves (gettid, getrandom, statx,
+ * flock, prctl, syscall, getauxval), are the host's to use: the library does not call its.
+ *
  * C++ programs can use signal.hpp, beside this file.
  *
  * Include this file by its path, or with -iquote. With -I, its folder would be searched

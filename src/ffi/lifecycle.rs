@@ -15,7 +15,7 @@ use crate::error::content::one_line;
 use crate::messages::InstrumentId;
 use crate::os::claims::ENV_CLAIMS;
 use crate::os::stderr::say;
-use crate::os::{environment, machine, memory, panic, unwinder};
+use crate::os::{environment, machine, memory, names, panic, unwinder};
 
 /// Characters of a reason why there is no handle; two paths fit.
 const LONGEST_REASON: usize = 10_000;
@@ -93,6 +93,18 @@ unsafe fn create_inside<R: Borrow<Registry>>(
     registry: impl FnOnce() -> R,
 ) -> *mut c_void {
     panic::keep_quiet(handle_table::this_thread_is_inside);
+    if let Some(name) = names::first_other() {
+        last_error::write(|into| {
+            write!(
+                into,
+                "names: this process has a function {name} of its own, which the dynamic linker gives to \
+                 every library, and which is not POSIX' {name}; expected another name for it, or that it is \
+                 static or in a namespace"
+            )
+        });
+        last_error::print();
+        return std::ptr::null_mut();
+    }
     // SAFETY: the caller passes null or a NUL-terminated string.
     let given = |text| unsafe { CStr::from_ptr(text) }.count_bytes();
     let bytes = if config_json.is_null() {

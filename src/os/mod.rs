@@ -24,7 +24,8 @@
 //! | `panic` | catches and describes panics |
 //! | `unwinder` | lets exceptions through that another copy of libgcc throws |
 //! | `glibc` | symbol versions of the host's glibc |
-//! | `math` | mathematical functions of the host's glibc, and of nothing else |
+//! | `own_functions` | functions of the host's glibc, where the host may have others of that name |
+//! | `names` | whether the host's functions with POSIX' names are those of POSIX |
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod allocator;
@@ -40,9 +41,10 @@ pub(crate) mod float;
 mod glibc;
 pub(crate) mod limit;
 pub mod machine;
-#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
-mod math;
 pub(crate) mod memory;
+pub(crate) mod names;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod own_functions;
 pub(crate) mod panic;
 pub(crate) mod parker;
 mod process_lock;

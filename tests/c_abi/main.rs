@@ -4,6 +4,7 @@
 mod departure;
 mod exits;
 mod header;
+mod names;
 mod processes;
 mod refused;
 mod reports;
