@@ -118,17 +118,6 @@ impl Inside {
         door::through((), || self.destroy_inside());
     }
 
-    /// Has a handle that was taken down destroyed when the callback returns that this thread is in.
-    /// In the process' `exit` it never does.
-    pub(super) fn destroy_later(&self) {
-        self.slot
-            .destroyer
-            .store(this_thread::name(), Ordering::Relaxed);
-        if !at_exit::ends_now() {
-            self.handle().destroy_after_poll.set(true);
-        }
-    }
-
     fn destroy_inside(&self) {
         let slot = self.slot;
         // The process was forked after `take_down`: the lanes are the parent's.
@@ -141,7 +130,7 @@ impl Inside {
             );
             // SAFETY: this thread is inside the handle's lock, no callback runs, and readers use
             // neither end.
-            unsafe { end_and_bury(slot, self.handle()) };
+            unsafe { at_exit::end_and_bury(slot, self.handle()) };
             return;
         }
         let value = slot.value.swap(std::ptr::null_mut(), Ordering::Relaxed);
@@ -160,21 +149,6 @@ impl Inside {
         slot.reset_cursors();
         self.freed.0.set(Some(slot));
     }
-}
-
-/// Ends everything of a handle, and keeps its memory.
-///
-/// # Safety
-///
-/// This thread is inside the handle's lock, and from now on nothing else uses the two ends.
-unsafe fn end_and_bury(slot: &Slot, handle: &Handle) {
-    guarded((), || {
-        // SAFETY: the caller upholds it.
-        let (feeder, poller) = unsafe { (&mut *handle.feeder.get(), &mut *handle.poller.get()) };
-        handle.runtime.end(feeder, poller);
-    });
-    departure::handle_has_ended();
-    slot.state.store(BURIED, Ordering::Release);
 }
 
 fn say_once_that_calls_are_slower() {

@@ -6,7 +6,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{LIVE, SLOTS, Slot, TABLE, USED, door, end_and_bury, this_thread};
+use super::{BURIED, Handle, Inside, LIVE, SLOTS, Slot, TABLE, USED};
+use super::{departure, door, guarded, this_thread};
 use crate::ffi::forks;
 
 /// The thread that is in `exit`, once our destructor has run; 0 before.
@@ -27,9 +28,22 @@ static DESTRUCTOR: extern "C" fn() = {
     at_exit
 };
 
+impl Inside {
+    /// Has a handle that was taken down destroyed when the callback returns that this thread is in.
+    /// In the process' `exit` it never does.
+    pub(in crate::ffi) fn destroy_later(&self) {
+        self.slot
+            .destroyer
+            .store(this_thread::name(), Ordering::Relaxed);
+        if !ends_now() {
+            self.handle().destroy_after_poll.set(true);
+        }
+    }
+}
+
 /// If the calling thread is in `exit`, after our destructor (another library's calls
 /// `signal_destroy`), ends what it owes and returns true.
-pub(super) fn ends_now() -> bool {
+fn ends_now() -> bool {
     let ends = LEAVING.load(Ordering::Relaxed) == this_thread::name();
     if ends {
         door::through((), end_what_is_owed);
@@ -57,4 +71,19 @@ fn end_what_is_owed() {
             unsafe { end_and_bury(slot, handle) };
         }
     }
+}
+
+/// Ends everything of a handle, and keeps its memory.
+///
+/// # Safety
+///
+/// This thread is inside the handle's lock, and from now on nothing else uses the two ends.
+pub(super) unsafe fn end_and_bury(slot: &Slot, handle: &Handle) {
+    guarded((), || {
+        // SAFETY: the caller upholds it.
+        let (feeder, poller) = unsafe { (&mut *handle.feeder.get(), &mut *handle.poller.get()) };
+        handle.runtime.end(feeder, poller);
+    });
+    departure::handle_has_ended();
+    slot.state.store(BURIED, Ordering::Release);
 }
