@@ -28,8 +28,22 @@ const OLD_GLIBC: &[&str] = &[
     "stat64",
 ];
 
-/// Mathematical functions whose calls go to the trampolines of `src/os/math.rs`.
-const MATH: &[&str] = &["exp", "expf", "log1p", "log2", "logf"];
+/// Functions that a host may have under the same name, whose calls go to the trampolines of
+/// `src/os/own_functions.rs`.
+const OWN: &[&str] = &[
+    "exp",
+    "expf",
+    "flock",
+    "getauxval",
+    "getrandom",
+    "gettid",
+    "log1p",
+    "log2",
+    "logf",
+    "prctl",
+    "statx",
+    "syscall",
+];
 
 /// The allocator's functions, whose calls go to `src/os/allocator.rs`.
 const ALLOCATOR: &[&str] = &["calloc", "free", "malloc", "posix_memalign", "realloc"];
@@ -69,7 +83,7 @@ fn main() {
         println!("cargo:rerun-if-changed={order}");
     }
     if var("CARGO_CFG_TARGET_ARCH") == "x86_64" && var("CARGO_CFG_TARGET_ENV") == "gnu" {
-        for function in OLD_GLIBC.iter().chain(MATH).chain(ALLOCATOR) {
+        for function in OLD_GLIBC.iter().chain(OWN).chain(ALLOCATOR) {
             println!("cargo:rustc-cdylib-link-arg=-Wl,--wrap={function}");
         }
         // To `src/os/threads/storage.rs`.

@@ -117,6 +117,13 @@
  * of config_json from the working directory. signal_destroy waits at most 5 seconds for a
  * disk that does not respond.
  *
+ * Names. The dynamic linker looks for the C library's functions in the program first. So a
+ * host must have no function of its own under a name of ISO C or POSIX (read, write,
+ * close, also open64) that does something else than theirs; signal_create refuses what it
+ * recognises. It may replace the allocator: malloc, calloc, realloc and free are enough.
+ * Mathematical functions, and names that no standard reserves (gettid, getrandom, statx,
+ * flock, prctl, syscall, getauxval), are the host's to use: the library does not call its.
+ *
  * C++ programs can use signal.hpp, beside this file.
  *
  * Include this file by its path, or with -iquote. With -I, its folder would be searched
@@ -845,7 +852,9 @@ extern "C" {
  as `2,3` or `2-3`. It overrides `cores` in the file, and `cores` in `config_json`
  overrides it. `SIGNAL_LATENCY_DIR` names a folder in which each handle makes a folder
  for its latency report, unless `latency.dir` is set. `SIGNAL_CORE_CLAIMS` names the file
- in which processes reserve cores, instead of the usual one.
+ in which processes reserve cores, instead of the usual one. In a program with rights that
+ its caller may lack (set-user-ID, set-group-ID, file capabilities: `AT_SECURE`) they are
+ ignored; one line on stderr says so.
 
  The first call of a process also calibrates the clock, for up to 200 ms. In every
  placement, the call first runs each model on the calling thread, without a limit. Where
@@ -885,9 +894,11 @@ void signal_register_callback(void *handle, signal_callback_t cb, void *user_dat
  threads that read from the handle, for example in `signal_stats`.
 
  If it is called in a callback, every function refuses the handle from then on, and the
- handle is freed when the poll, or `signal_on_data`, returns. While another thread is
- inside a one-thread function on the handle, this call is refused and the handle stays
- valid. Null is ignored.
+ handle is freed when the poll, or `signal_on_data`, returns. If the callback has called
+ `exit`, that never happens. So if a handler of `exit` destroys the handle, capture and
+ report are whole once the process has ended, unless a handler calls `_exit`. While
+ another thread is inside a one-thread function on the handle, this call is refused and
+ the handle stays valid. Null is ignored.
  */
 void signal_destroy(void *handle);
 

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::forms::Object;
 use super::layer::{Layer, parse};
 use super::{Config, paths};
 use crate::error::Error;
 use crate::error::content::{self, quoted};
+use crate::os::environment;
 use crate::os::files;
-use crate::os::machine::{MAX_CORES, parse_list};
+use crate::os::machine::{self, MAX_CORES, parse_list};
 use crate::os::memory;
 use crate::os::time::wall_clock;
 
@@ -77,7 +78,7 @@ impl Config {
     ///
     /// [`Error::Config`] with the variable's value and what was expected.
     pub fn apply_cores_variable(&mut self) -> Result<(), Error> {
-        if let Some(list) = std::env::var_os(ENV_CORES) {
+        if let Some(list) = environment::variable(ENV_CORES) {
             self.cores = Some(parse_cores(&list.to_string_lossy())?);
         }
         Ok(())
@@ -116,13 +117,20 @@ pub fn add_latency_dir(config: &mut Config) -> Result<(), Error> {
         .map_err(|what| Error::Config(format!("{ENV_LATENCY_DIR} {}: {what}", parent.display())))?;
     let since_epoch = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
     let handle = HANDLES.fetch_add(1, Ordering::Relaxed);
-    let name = format!(
-        "{}-{}-{handle}",
-        since_epoch.as_millis(),
-        std::process::id()
-    );
+    let process = std::process::id();
+    let name = folder_name(since_epoch, process, machine::pid_namespace(), handle);
     config.latency.dir = Some(parent.join(name));
     Ok(())
+}
+
+/// A name that no other handle's folder has. Containers that start at the same moment may each have
+/// a process of this number, in a PID namespace of its own.
+fn folder_name(since_epoch: Duration, process: u32, namespace: Option<u64>, handle: u64) -> String {
+    let time = since_epoch.as_nanos();
+    match namespace {
+        None => format!("{time}-{process}-{handle}"),
+        Some(namespace) => format!("{time}-{process}.{namespace}-{handle}"),
+    }
 }
 
 fn parse_cores(list: &str) -> Result<Vec<usize>, Error> {
@@ -145,7 +153,7 @@ fn parse_cores(list: &str) -> Result<Vec<usize>, Error> {
 }
 
 fn env_path(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name)
+    environment::variable(name)
         .filter(|value| !value.is_empty())
         .map(PathBuf::from)
 }
@@ -153,6 +161,16 @@ fn env_path(name: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_of_two_containers_have_two_names() {
+        let at = Duration::new(1_700_000_000, 123_456_789);
+        let name = |namespace| folder_name(at, 1, namespace, 0);
+        assert_eq!(name(None), "1700000000123456789-1-0");
+        assert_ne!(name(Some(4_026_532_501)), name(Some(4_026_532_502)));
+        let later = folder_name(at + Duration::from_nanos(1), 1, Some(4_026_532_501), 0);
+        assert_ne!(later, name(Some(4_026_532_501)));
+    }
 
     #[test]
     fn lists_of_cores_are_read_strictly() {

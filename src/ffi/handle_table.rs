@@ -127,15 +127,9 @@ impl Inside {
             crate::os::stderr::say(
                 "a handle was destroyed while a call on it was interrupted: its memory is kept",
             );
-            let handle = self.handle();
-            guarded((), || {
-                // SAFETY: this thread is inside the handle's lock, no callback runs, and readers
-                // use neither end.
-                let ends = unsafe { (&mut *handle.feeder.get(), &mut *handle.poller.get()) };
-                handle.runtime.end(ends.0, ends.1);
-            });
-            departure::handle_has_ended();
-            slot.state.store(BURIED, Ordering::Release);
+            // SAFETY: this thread is inside the handle's lock, no callback runs, and readers use
+            // neither end.
+            unsafe { at_exit::end_and_bury(slot, self.handle()) };
             return;
         }
         let value = self
@@ -486,6 +480,8 @@ fn used_slots() -> impl Iterator<Item = (&'static Slot, &'static Entrance)> {
     let used = USED.load(Ordering::Relaxed).min(SLOTS);
     TABLE.iter().zip(entrance::all()).take(used)
 }
+
+mod at_exit;
 
 #[cfg(test)]
 mod tests;

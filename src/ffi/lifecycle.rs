@@ -13,8 +13,9 @@ use crate::config::{self, Config, Deliver, Origin};
 use crate::engine::{Engine, Registry};
 use crate::error::content::one_line;
 use crate::messages::InstrumentId;
+use crate::os::claims::ENV_CLAIMS;
 use crate::os::stderr::say;
-use crate::os::{machine, memory, panic, unwinder};
+use crate::os::{environment, machine, memory, names, panic, unwinder};
 
 /// Characters of a reason why there is no handle; two paths fit.
 const LONGEST_REASON: usize = 10_000;
@@ -31,7 +32,9 @@ const LONGEST_REASON: usize = 10_000;
 /// as `2,3` or `2-3`. It overrides `cores` in the file, and `cores` in `config_json`
 /// overrides it. `SIGNAL_LATENCY_DIR` names a folder in which each handle makes a folder
 /// for its latency report, unless `latency.dir` is set. `SIGNAL_CORE_CLAIMS` names the file
-/// in which processes reserve cores, instead of the usual one.
+/// in which processes reserve cores, instead of the usual one. In a program with rights that
+/// its caller may lack (set-user-ID, set-group-ID, file capabilities: `AT_SECURE`) they are
+/// ignored; one line on stderr says so.
 ///
 /// The first call of a process also calibrates the clock, for up to 200 ms. In every
 /// placement, the call first runs each model on the calling thread, without a limit. Where
@@ -90,6 +93,18 @@ unsafe fn create_inside<R: Borrow<Registry>>(
     registry: impl FnOnce() -> R,
 ) -> *mut c_void {
     panic::keep_quiet(handle_table::this_thread_is_inside);
+    if let Some(name) = names::first_other() {
+        last_error::write(|into| {
+            write!(
+                into,
+                "names: this process has a function {name} of its own, which the dynamic linker gives to \
+                 every library, and which is not POSIX' {name}; expected another name for it, or that it is \
+                 static or in a namespace"
+            )
+        });
+        last_error::print();
+        return std::ptr::null_mut();
+    }
     // SAFETY: the caller passes null or a NUL-terminated string.
     let given = |text| unsafe { CStr::from_ptr(text) }.count_bytes();
     let bytes = if config_json.is_null() {
@@ -177,6 +192,12 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
 
 #[inline(never)]
 fn configuration(text: Option<&str>) -> Result<(Box<Config>, Origin), String> {
+    environment::say_what_is_ignored(&[
+        config::ENV_CONFIG,
+        config::ENV_CORES,
+        config::ENV_LATENCY_DIR,
+        ENV_CLAIMS,
+    ]);
     let (mut config, origin) = Config::for_host(text).map_err(|error| error.to_string())?;
     config::add_latency_dir(&mut config).map_err(|error| error.to_string())?;
     Ok((Box::new(config), origin))
@@ -233,9 +254,11 @@ pub unsafe extern "C" fn signal_register_callback(
 /// threads that read from the handle, for example in `signal_stats`.
 ///
 /// If it is called in a callback, every function refuses the handle from then on, and the
-/// handle is freed when the poll, or `signal_on_data`, returns. While another thread is
-/// inside a one-thread function on the handle, this call is refused and the handle stays
-/// valid. Null is ignored.
+/// handle is freed when the poll, or `signal_on_data`, returns. If the callback has called
+/// `exit`, that never happens. So if a handler of `exit` destroys the handle, capture and
+/// report are whole once the process has ended, unless a handler calls `_exit`. While
+/// another thread is inside a one-thread function on the handle, this call is refused and
+/// the handle stays valid. Null is ignored.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_destroy(handle: *mut c_void) {
     forks::notice();
@@ -244,7 +267,7 @@ pub extern "C" fn signal_destroy(handle: *mut c_void) {
     };
     inside.take_down();
     if inside.is_nested() {
-        inside.handle().destroy_after_poll.set(true);
+        inside.destroy_later();
         return;
     }
     inside.destroy();

@@ -50,6 +50,8 @@ pub(super) struct Slot {
     pub(super) before_fork: AtomicU64,
     /// Whether nobody was in the lock when a thread began to fork.
     pub(super) was_empty: AtomicBool,
+    /// The thread that destroys the handle when its callback returns; 0 for none.
+    pub(super) destroyer: AtomicU64,
 }
 
 impl Slot {
@@ -68,11 +70,13 @@ impl Slot {
             refused: AtomicU64::new(0),
             before_fork: AtomicU64::new(0),
             was_empty: AtomicBool::new(false),
+            destroyer: AtomicU64::new(0),
         }
     }
 
     pub(super) fn prepare(&self) {
         self.refused.store(0, Ordering::Relaxed);
+        self.destroyer.store(0, Ordering::Relaxed);
         self.reset_cursors();
         let egress = &self.egress;
         if egress.published.load(Ordering::Relaxed).is_null() {

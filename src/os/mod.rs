@@ -19,13 +19,15 @@
 //! | `cancellation` | delays `pthread_cancel` while our code runs |
 //! | `memory` | whether there is enough memory |
 //! | `allocator` | takes memory of any alignment from `malloc` alone |
+//! | `environment` | the environment's variables, unless their author has fewer rights than we |
 //! | `files` | the only place that opens files; which paths lead to the same file |
 //! | `stderr` | lines on stderr |
 //! | `fixed_text` | texts that are written without allocating |
 //! | `panic` | catches and describes panics |
 //! | `unwinder` | lets exceptions through that another copy of libgcc throws |
 //! | `glibc` | symbol versions of the host's glibc |
-//! | `math` | mathematical functions of the host's glibc, and of nothing else |
+//! | `own_functions` | functions of the host's glibc, where the host may have others of that name |
+//! | `names` | whether the host's functions with POSIX' names are those of POSIX |
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod allocator;
@@ -34,6 +36,7 @@ pub mod claims;
 pub mod clock;
 pub(crate) mod core_set;
 pub mod cores;
+pub mod environment;
 pub mod files;
 pub(crate) mod fixed_text;
 pub(crate) mod float;
@@ -41,9 +44,10 @@ pub(crate) mod float;
 mod glibc;
 pub(crate) mod limit;
 pub mod machine;
-#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
-mod math;
 pub(crate) mod memory;
+pub(crate) mod names;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod own_functions;
 pub(crate) mod panic;
 pub(crate) mod parker;
 mod process_lock;

@@ -2,10 +2,13 @@
 //! lanes spin.
 
 mod departure;
+mod exits;
 mod header;
+mod names;
 mod processes;
 mod refused;
 mod reports;
 mod scenarios;
+mod started;
 mod strategy_churn;
 mod wrapper;

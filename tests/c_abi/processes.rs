@@ -20,7 +20,7 @@ pub(super) fn built(folder: &Path, source: &str, flags: &[&str]) -> PathBuf {
     to
 }
 
-const SHARED: [&str; 2] = ["-shared", "-fPIC"];
+pub(super) const SHARED: [&str; 2] = ["-shared", "-fPIC"];
 
 /// A configuration that writes a report and a capture into `folder`, with a lane for each stage.
 fn with_files(folder: &Path) -> String {
@@ -335,7 +335,7 @@ fn a_host_with_mathematical_functions_of_its_own_changes_no_value() {
     assert!(output.stdout.contains("4 models"), "{}", output.stdout);
 }
 
-/// The functions that it uses go through the trampolines of `src/os/math.rs`.
+/// The functions that it uses go through the trampolines of `src/os/own_functions.rs`.
 #[test]
 fn the_library_takes_no_further_mathematical_function() {
     let Some(symbols) = readelf("--dyn-syms") else {

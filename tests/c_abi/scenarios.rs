@@ -46,7 +46,7 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     files
 }
 
-fn scenario(name: &str, code: i32) -> Option<Output> {
+pub(super) fn scenario(name: &str, code: i32) -> Option<Output> {
     scenario_for(name, code, Duration::from_secs(300))
 }
 

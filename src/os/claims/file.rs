@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::STEP;
+use crate::os::environment;
 use crate::os::files::{self, Held};
 use crate::os::limit::Limit;
 use crate::os::time;
@@ -69,7 +70,7 @@ pub(super) fn is_no_place(error: &io::Error) -> bool {
 pub(crate) fn paths() -> Vec<PathBuf> {
     // The host may change its working directory.
     static NAMED: OnceLock<PathBuf> = OnceLock::new();
-    match std::env::var_os(ENV_CLAIMS).map(PathBuf::from) {
+    match environment::variable(ENV_CLAIMS).map(PathBuf::from) {
         Some(path) if path.is_relative() => {
             let whole = || std::path::absolute(&path).unwrap_or_else(|_| path.clone());
             vec![NAMED.get_or_init(whole).clone()]

@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::os::environment::variable;
+
 /// Refuses a path that begins with `~`: a shell puts a home folder there before a program sees it,
 /// and nothing does where the path stands in a file, in a variable or behind `=`. Written to, it
 /// would make a folder of that name.
@@ -15,7 +17,7 @@ pub fn check_expanded(path: &Path) -> Result<(), String> {
         return Ok(());
     }
     let rest = parts.as_path();
-    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    let home = variable("HOME").filter(|home| !home.is_empty());
     let home = home.map_or_else(|| PathBuf::from("/home/NAME"), PathBuf::from);
     Err(format!(
         "~ is not expanded here, only a shell does that; expected {}, or {} for a folder named ~",

@@ -19,7 +19,7 @@ use std::io;
 use std::mem::MaybeUninit;
 
 use super::memory::limit;
-use super::{cancellation, cores, float};
+use super::{cancellation, cores, float, machine};
 
 pub(crate) mod handover;
 mod life;
@@ -141,6 +141,16 @@ fn refused(error: io::Error) -> io::Error {
             format!(
                 "{error} (a SCHED_DEADLINE thread may make none: make the handle on another thread, or \
                  set SCHED_FLAG_RESET_ON_FORK)"
+            ),
+        );
+    }
+    if error.raw_os_error() == Some(libc::EINVAL) && machine::children_are_elsewhere() {
+        return io::Error::new(
+            error.kind(),
+            format!(
+                "{error} (what this thread starts is to have another PID or time namespace, after unshare \
+                 or setns, and then it may start no thread: make the handle before that, or in a child \
+                 process)"
             ),
         );
     }
