@@ -10,6 +10,7 @@
 //! | file | what |
 //! |---|---|
 //! | `open` | opens, at descriptor 3 or above |
+//! | `about` | what the kernel says of a file, whatever a sandbox refuses |
 //! | `output` | files that are written: locked, emptied when all else has succeeded |
 //! | `appended` | files that grow by lines, and what others do to them meanwhile |
 //! | `held` | descriptors that stay ours, or are not used |
@@ -29,6 +30,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+mod about;
 mod appended;
 mod folder;
 mod held;
@@ -47,12 +49,13 @@ mod stop;
 mod stream;
 mod tilde;
 
+pub(crate) use about::{About, about, about_link, about_name, about_path, is_regular};
 pub(crate) use appended::{Appended, Harm, Role};
 pub(crate) use folder::{Folder, Obstacle};
 pub(crate) use held::{Held, leave_to_parent};
 pub(crate) use lines::each_line;
 pub(crate) use listing::{each_folder, each_number};
-pub(crate) use open::{about, about_path, open, open_c};
+pub(crate) use open::{open, open_c};
 pub(crate) use output::Output;
 pub(crate) use place::{Place, real};
 pub(crate) use probe::check_files_in;
@@ -73,17 +76,17 @@ pub use {stop::Room, stream::Stream};
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     let cannot = |error: io::Error| format!("cannot read it: {}", with_cause(path, &error));
     // A device may do something when it is opened, so it is looked at before.
-    let is_regular = |mode| match open::name_of_kind(mode) {
+    let is_regular = |about: &About| match about.other_kind() {
         None => Ok(()),
         Some(kind) => Err(format!("cannot read it: it is {kind}, not a regular file")),
     };
-    is_regular(open::mode(path).map_err(cannot)?)?;
+    is_regular(&about_path(path).map_err(cannot)?)?;
     let opened = lease::wait(|| open(path, libc::O_RDONLY | libc::O_NONBLOCK, 0));
     let file = opened.map_err(cannot)?;
     let about = about(&file).map_err(cannot)?;
-    is_regular(about.st_mode)?;
+    is_regular(&about)?;
     let too_big = || format!("it has more than {limit} bytes");
-    let size = u64::try_from(about.st_size).unwrap_or(0);
+    let size = about.size.unwrap_or(0);
     if size > limit {
         return Err(too_big());
     }
