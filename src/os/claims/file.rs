@@ -37,6 +37,11 @@ impl ClaimsFile {
         self.file.get()
     }
 
+    /// Whether threads with another table of descriptors have it open, and the calling one has not.
+    pub(super) fn is_with_others(&self) -> bool {
+        self.file.get().is_err() && self.file.is_in_another_table()
+    }
+
     /// Whether this path leads to the open file.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         path.as_os_str().as_bytes() == self.path.as_bytes() && self.finds_itself() == Some(true)

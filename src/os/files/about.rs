@@ -82,7 +82,12 @@ pub(crate) fn about_link(path: &Path) -> io::Result<About> {
 
 /// Of the file that a path leads to, without opening it.
 pub(crate) fn about_path(path: &Path) -> io::Result<About> {
-    Which::Target(&c_path(path)?).ask(libc::AT_STATX_SYNC_AS_STAT)
+    about_target(&c_path(path)?)
+}
+
+/// [`about_path`] without allocating.
+pub(super) fn about_target(path: &CStr) -> io::Result<About> {
+    Which::Target(path).ask(libc::AT_STATX_SYNC_AS_STAT)
 }
 
 /// Whether a path leads to a regular file.

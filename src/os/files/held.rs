@@ -7,13 +7,15 @@
 //! The child of a fork closes what it has of them: it can use no handle of its parent,
 //! and would keep files locked that its parent has locked, for as long as it lives.
 
+use std::ffi::CStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
-use super::about::{About, Identity, about_at_once};
+use super::about::{About, Identity, about_at_once, about_target};
+use super::listing::each_number;
 use super::open::close;
 
 /// Four for each of 256 handles. What finds no place stays open in children.
@@ -118,6 +120,18 @@ impl Held {
         }
     }
 
+    /// Whether another thread of this process has it open, in a table of descriptors of its own
+    /// (`unshare(CLONE_FILES)`). False where the kernel does not say. Takes no memory.
+    pub(crate) fn is_in_another_table(&self) -> bool {
+        let descriptor = self.file.as_raw_fd();
+        let mut is_there = false;
+        let _ = each_number(c"/proc/self/task", |thread| {
+            is_there =
+                is_there || of_thread(thread, descriptor).is_ok_and(|there| there == self.identity);
+        });
+        is_there
+    }
+
     /// Closes it, if it is still ours.
     ///
     /// # Errors
@@ -146,6 +160,15 @@ impl Drop for Held {
     fn drop(&mut self) {
         let _ = self.end();
     }
+}
+
+/// Which file a thread has open.
+fn of_thread(thread: u32, descriptor: RawFd) -> io::Result<Identity> {
+    // The last byte stays the NUL.
+    let mut path = [0; 64];
+    write!(&mut path[..63], "/proc/self/task/{thread}/fd/{descriptor}")?;
+    let path = CStr::from_bytes_until_nul(&path).map_err(|_| io::ErrorKind::InvalidInput)?;
+    Ok(about_target(path)?.identity)
 }
 
 /// In the child of a fork: closes what it has of its parent's. Calls only what a child of
