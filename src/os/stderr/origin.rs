@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use libc::c_int;
 
-use crate::os::files::{About, about};
+use crate::os::files::{About, about, each_number};
 use crate::os::this_thread;
 
-/// Higher descriptors are not checked for being copies of stderr.
+/// Higher descriptors are found in the kernel's list alone.
 const HIGHEST: RawFd = 255;
 
 /// `kcmp` compares two descriptors by their open file description (`linux/kcmp.h`).
@@ -134,7 +134,15 @@ fn is_open_elsewhere(descriptor: RawFd) -> bool {
             ) == 0
         }
     };
-    (1..=HIGHEST).any(|other| other != descriptor && is_same(other))
+    if (1..=HIGHEST).any(|other| other != descriptor && is_same(other)) {
+        return true;
+    }
+    let mut is_there = false;
+    let _ = each_number(c"/proc/thread-self/fd", |other| {
+        let other = RawFd::try_from(other).unwrap_or(0);
+        is_there = is_there || other > HIGHEST && is_same(other);
+    });
+    is_there
 }
 
 #[cfg(all(test, not(loom)))]
@@ -178,5 +186,10 @@ mod tests {
         let copy = first.try_clone().unwrap();
         assert!(is_open_elsewhere(first.as_raw_fd()) && is_open_elsewhere(copy.as_raw_fd()));
         assert!(!is_open_elsewhere(other.as_raw_fd()));
+        drop(copy);
+        assert!(!is_open_elsewhere(first.as_raw_fd()));
+        // SAFETY: the first descriptor is open, and the copy is closed at the end of the process.
+        let high = unsafe { libc::fcntl(first.as_raw_fd(), libc::F_DUPFD_CLOEXEC, HIGHEST + 100) };
+        assert!(high > HIGHEST && is_open_elsewhere(first.as_raw_fd()));
     }
 }
