@@ -67,6 +67,8 @@ fn main() {
         for function in OLD_GLIBC.iter().chain(MATH).chain(ALLOCATOR) {
             println!("cargo:rustc-cdylib-link-arg=-Wl,--wrap={function}");
         }
+        // To `src/os/random.rs`.
+        println!("cargo:rustc-cdylib-link-arg=-Wl,--wrap=getrandom");
         // To `src/os/threads/storage.rs`.
         println!("cargo:rustc-cdylib-link-arg=-Wl,--wrap=__cxa_thread_atexit_impl");
         // On glibc 2.31 these two hold what newer ones have in libc itself.
