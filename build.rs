@@ -35,7 +35,6 @@ const OWN: &[&str] = &[
     "expf",
     "flock",
     "getauxval",
-    "getrandom",
     "gettid",
     "log1p",
     "log2",
@@ -86,6 +85,8 @@ fn main() {
         for function in OLD_GLIBC.iter().chain(OWN).chain(ALLOCATOR) {
             println!("cargo:rustc-cdylib-link-arg=-Wl,--wrap={function}");
         }
+        // To `src/os/random.rs`.
+        println!("cargo:rustc-cdylib-link-arg=-Wl,--wrap=getrandom");
         // To `src/os/threads/storage.rs`.
         println!("cargo:rustc-cdylib-link-arg=-Wl,--wrap=__cxa_thread_atexit_impl");
         // On glibc 2.31 these two hold what newer ones have in libc itself.

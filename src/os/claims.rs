@@ -313,10 +313,16 @@ impl State {
             return Ok(());
         }
         let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            // Another process tries the same at this moment.
-            Some(libc::EAGAIN | libc::EACCES) => Ok(()),
-            _ => Err(format!("the file of claims takes no record locks: {error}")),
+        // Another process may try the same at this moment. With EACCES, which some file systems say
+        // then, a sandbox refuses the call.
+        let is_held = match error.raw_os_error() {
+            Some(libc::EAGAIN) => true,
+            Some(libc::EACCES) => holder(file, PROBE).is_some(),
+            _ => false,
+        };
+        match is_held {
+            true => Ok(()),
+            false => Err(format!("the file of claims takes no record locks: {error}")),
         }
     }
 

@@ -24,6 +24,7 @@
 //! | `stderr` | lines on stderr |
 //! | `fixed_text` | texts that are written without allocating |
 //! | `panic` | catches and describes panics |
+//! | `random` | random numbers for hash maps, whatever a sandbox refuses |
 //! | `unwinder` | lets exceptions through that another copy of libgcc throws |
 //! | `glibc` | symbol versions of the host's glibc |
 //! | `own_functions` | functions of the host's glibc, where the host may have others of that name |
@@ -51,6 +52,8 @@ mod own_functions;
 pub(crate) mod panic;
 pub(crate) mod parker;
 mod process_lock;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod random;
 pub(crate) mod seldom;
 pub(crate) mod stderr;
 pub(crate) mod this_thread;

@@ -10,7 +10,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::{Bytes, Claim, Claims, MAX_CORES, STATE, State, Turn, holder, machine, set, set_all};
+use super::{
+    Bytes, Claim, Claims, ClaimsFile, MAX_CORES, STATE, State, Turn, holder, machine, set, set_all,
+};
 use crate::os::clock::Clock;
 use crate::os::seldom::Seldom;
 use crate::os::stderr::say_parts;
@@ -86,7 +88,10 @@ impl State {
         let mut found = Standing::Held;
         let claimed = || self.held.bytes();
         let Some(file) = self.file() else {
-            return match claimed().any(&asked) {
+            // Claims stand where this thread has a table of descriptors of its own. It cannot look
+            // after them: those that have the file do.
+            let is_with_others = || self.file.as_ref().is_some_and(ClaimsFile::is_with_others);
+            return match claimed().any(&asked) && !is_with_others() {
                 true => Standing::Closed,
                 false => Standing::Held,
             };
