@@ -158,7 +158,9 @@ impl Reader {
             let file = file.as_ref();
             let mut source = Source::open(file, options)?;
             // A pipe cannot be reopened.
-            if number >= MOST_OPEN && files::is_regular(file) {
+            let is_regular =
+                || files::about_path(file).is_ok_and(|about| about.other_kind().is_none());
+            if number >= MOST_OPEN && is_regular() {
                 source.window = None;
             }
             reader.turns.push(Reverse((source.latest, number)));

@@ -53,7 +53,7 @@ mod stop;
 mod stream;
 mod tilde;
 
-pub(crate) use about::{About, Identity, about, about_link, about_name, about_path, is_regular};
+pub(crate) use about::{About, Identity, about, about_link, about_name, about_path};
 pub(crate) use appended::{Appended, Harm, Role};
 pub(crate) use folder::{Folder, Obstacle};
 pub(crate) use held::{Held, leave_to_parent};

@@ -46,7 +46,7 @@ impl About {
     }
 
     /// What it is if it is no regular file.
-    pub(super) fn other_kind(&self) -> Option<&'static str> {
+    pub(crate) fn other_kind(&self) -> Option<&'static str> {
         match self.kind() {
             libc::S_IFREG => None,
             libc::S_IFDIR => Some("a folder"),
@@ -88,11 +88,6 @@ pub(crate) fn about_path(path: &Path) -> io::Result<About> {
 /// [`about_path`] without allocating.
 pub(super) fn about_target(path: &CStr) -> io::Result<About> {
     Which::Target(path).ask(libc::AT_STATX_SYNC_AS_STAT)
-}
-
-/// Whether a path leads to a regular file.
-pub(crate) fn is_regular(path: &Path) -> bool {
-    about_path(path).is_ok_and(|about| about.kind() == libc::S_IFREG)
 }
 
 /// Whether a path leads to a folder.
