@@ -21,6 +21,7 @@ static EARLY: AtomicU32 = AtomicU32::new(0);
 static FORKING: AtomicU64 = AtomicU64::new(0);
 
 /// Leaves the parent's handles to it, if this is a child and has not done so yet.
+#[inline(never)]
 pub(super) fn notice() {
     let me = std::process::id();
     let seen = entrance::process();
@@ -55,6 +56,8 @@ pub(super) fn look() {
 /// # Errors
 ///
 /// A sentence that says what failed.
+// In a call of its own, as are the steps of a create: the host's thread may have a small stack.
+#[inline(never)]
 pub(super) fn watch() -> Result<(), String> {
     static WATCHED: AtomicU8 = AtomicU8::new(0);
     entrance::prepare();
@@ -97,6 +100,8 @@ extern "C" fn in_child() {
     }
 }
 
+#[cold]
+#[inline(never)]
 fn leave_to_parent(me: u32) {
     entrance::set_process(me);
     let are_noted = FORKING.swap(0, Ordering::Relaxed) == this_thread::name();

@@ -175,6 +175,7 @@ impl Reserved {
     /// # Errors
     ///
     /// A sentence that says that the table is full.
+    #[inline(never)]
     pub(super) fn new() -> Result<Self, String> {
         let biased = membarrier::available();
         if !biased {
@@ -221,6 +222,7 @@ impl Reserved {
     }
 
     /// Puts the handle into the slot; null if this process was forked meanwhile.
+    #[inline(never)]
     pub(super) fn publish(self, handle: Box<Handle>) -> *mut c_void {
         forks::notice();
         let (slot, index) = (self.slot, self.index);
