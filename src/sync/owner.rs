@@ -73,8 +73,9 @@ impl Owner {
         if let Some(whose) = whose(found) {
             return Err(whose);
         }
-        let (taken, failed) = (Ordering::Acquire, Ordering::Acquire);
-        match self.0.compare_exchange(found, me | AT_IT, taken, failed) {
+        let (taken, failed) = (Ordering::Relaxed, Ordering::Acquire);
+        let mine = self.0.compare_exchange(found, me | AT_IT, taken, failed);
+        match mine {
             Ok(_) => Ok(SeeingTo { owner: self, me }),
             Err(now) => Err(whose(now).unwrap_or(Whose::OursSoon)),
         }
