@@ -73,7 +73,8 @@ SCENARIO(children_that_begin_with_several_threads) {
             CHECK_EQ(plugin.poll_callbacks(handles[static_cast<std::size_t>(number)]), SIGNAL_ERROR_HANDLE);
             plugin.destroy(own);
             const std::string capture = text(file);
-            CHECK_EQ(std::count(capture.begin(), capture.end(), '\n'), 11);
+            // A header and the events: nobody has polled the signals.
+            CHECK_EQ(std::count(capture.begin(), capture.end(), '\n'), 6);
           });
         }
         for (std::thread &thread : all) thread.join();
