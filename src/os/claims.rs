@@ -67,7 +67,7 @@ pub(crate) fn leave_to_parent() {
 #[derive(Default)]
 struct State {
     file: Option<ClaimsFile>,
-    held: Held,
+    claimed: Claimed,
     /// Whether a claim that another process has taken over was said.
     loss_is_said: bool,
 }
@@ -157,7 +157,7 @@ impl Turn {
 
     /// Cores that lanes of this copy of the library keep busy.
     pub(crate) fn own(&self) -> Vec<usize> {
-        let claimed = self.state.iter().flat_map(|state| state.held.claimed());
+        let claimed = self.state.iter().flat_map(|state| state.claimed.in_use());
         claimed
             .filter_map(|byte| usize::try_from(byte).ok())
             .filter(|&core| core < MAX_CORES)
@@ -177,7 +177,7 @@ impl Turn {
         let mut claimed = Vec::new();
         let room = most.max(lanes.len()) + usize::from(host.is_some());
         if let Some(state) = &mut self.state {
-            state.held.reserve(room);
+            state.claimed.reserve(room);
         }
         let lanes = lanes.iter().map(|&core| byte(core, false));
         for (byte, must) in lanes
@@ -237,14 +237,14 @@ impl Turn {
             return;
         };
         for byte in bytes {
-            state.held.take(byte);
+            state.claimed.take(byte);
         }
-        let State { file, held, .. } = &mut **state;
+        let State { file, claimed, .. } = &mut **state;
         let Some(file) = file.as_ref().and_then(|file| file.get().ok()) else {
             return;
         };
         // Scans all threads for each byte that may be released; there are few such bytes.
-        held.retain(|byte, count| {
+        claimed.retain(|byte, count| {
             let mut used = count > 0;
             if !used {
                 let looked = machine::each_thread(|thread| used |= stands_on(thread, byte));
@@ -300,7 +300,7 @@ impl State {
         let Some(file) = self.file() else {
             return false;
         };
-        set(file, byte, libc::F_WRLCK) && self.held.add(byte)
+        set(file, byte, libc::F_WRLCK) && self.claimed.add(byte)
     }
 
     /// Some shared file systems and sandboxes refuse record locks.
@@ -328,7 +328,7 @@ impl State {
 
     /// Whether others do not find the file with this process' claims any more.
     fn is_removed(&self) -> bool {
-        let file = self.file.as_ref().filter(|_| !self.held.is_empty());
+        let file = self.file.as_ref().filter(|_| !self.claimed.is_empty());
         file.is_some_and(|file| !file.is_found())
     }
 
@@ -349,7 +349,7 @@ impl State {
             match ClaimsFile::at(path) {
                 Ok(file) => {
                     if let Ok(open) = file.get() {
-                        for byte in self.held.bytes() {
+                        for byte in self.claimed.bytes() {
                             set(open, byte, libc::F_WRLCK);
                         }
                     }
@@ -436,15 +436,15 @@ fn holder(file: &impl AsRawFd, byte: u64) -> Option<Option<u32>> {
     })
 }
 
+mod claimed;
 mod file;
-mod held;
 mod moved;
 mod standing;
 
+use claimed::{Bytes, Claimed};
 pub use file::ENV_CLAIMS;
 pub(crate) use file::paths;
 use file::{ClaimsFile, is_no_place};
-use held::{Bytes, Held};
 pub(crate) use standing::{Known, Standing, Watch};
 
 #[cfg(all(test, not(loom)))]

@@ -43,10 +43,10 @@ impl State {
     /// the library in this process has a lane there: that is in files, and a sandbox may end a
     /// thread that opens one. Such a copy makes its claim again when it next looks.
     fn release(&mut self, byte: u64) {
-        self.held.take(byte);
-        let is_claimed = self.held.claimed().any(|claimed| claimed == byte);
+        self.claimed.take(byte);
+        let is_claimed = self.claimed.in_use().any(|claimed| claimed == byte);
         if !is_claimed {
-            self.held.retain(|other, _| other != byte);
+            self.claimed.retain(|other, _| other != byte);
             if let Some(file) = self.file() {
                 set(file, byte, libc::F_UNLCK);
             }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many handles of this copy have claimed each byte. A byte with a count of 0 is still held
+/// How many handles of this copy have claimed each byte. A byte with a count of 0 is still locked
 /// because another copy uses it.
 #[derive(Debug, Default)]
-pub(super) struct Held(Vec<(u64, usize)>);
+pub(super) struct Claimed(Vec<(u64, usize)>);
 
-impl Held {
+impl Claimed {
     /// Takes memory for more bytes.
     pub(super) fn reserve(&mut self, more: usize) {
         self.0.reserve(more);
@@ -51,7 +51,7 @@ impl Held {
     }
 
     /// Those that a handle has claimed.
-    pub(super) fn claimed(&self) -> impl Iterator<Item = u64> {
+    pub(super) fn in_use(&self) -> impl Iterator<Item = u64> {
         let claimed = self.0.iter().filter(|(_, count)| *count > 0);
         claimed.map(|(byte, _)| *byte)
     }
@@ -126,21 +126,21 @@ mod tests {
 
     #[test]
     fn bytes_are_counted_in_order_within_the_memory_that_there_is() {
-        let mut held = Held::default();
-        assert!(!held.add(7) && held.is_empty());
-        held.reserve(3);
-        let room = held.0.capacity() as u64;
+        let mut claimed = Claimed::default();
+        assert!(!claimed.add(7) && claimed.is_empty());
+        claimed.reserve(3);
+        let room = claimed.0.capacity() as u64;
         for byte in (0..room).rev() {
-            assert!(held.add(byte));
+            assert!(claimed.add(byte));
         }
-        assert!(!held.add(room) && held.add(0));
-        assert!(held.bytes().eq(0..room) && held.claimed().eq(0..room));
-        held.take(0);
-        held.take(1);
-        held.take(1);
-        assert!(held.claimed().eq((0..room).filter(|&byte| byte != 1)));
-        held.retain(|_, count| count > 0);
-        assert!(held.bytes().eq((0..room).filter(|&byte| byte != 1)));
+        assert!(!claimed.add(room) && claimed.add(0));
+        assert!(claimed.bytes().eq(0..room) && claimed.in_use().eq(0..room));
+        claimed.take(0);
+        claimed.take(1);
+        claimed.take(1);
+        assert!(claimed.in_use().eq((0..room).filter(|&byte| byte != 1)));
+        claimed.retain(|_, count| count > 0);
+        assert!(claimed.bytes().eq((0..room).filter(|&byte| byte != 1)));
     }
 
     #[test]
