@@ -17,7 +17,7 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use super::cores::LANE_NAME;
-use super::limit::Limit;
+use super::limit::{self, Limit};
 use super::machine::{self, MAX_CORES};
 use super::process_lock::{Guard, ProcessLock};
 use super::time;
@@ -174,11 +174,12 @@ impl Turn {
         host: Option<usize>,
         most: usize,
     ) -> Option<Claims> {
+        let Some(state) = &mut self.state else {
+            return Some(Claims::default());
+        };
         let mut claimed = Vec::new();
         let room = most.max(lanes.len()) + usize::from(host.is_some());
-        if let Some(state) = &mut self.state {
-            state.claimed.reserve(room);
-        }
+        state.claimed.reserve(room);
         let lanes = lanes.iter().map(|&core| byte(core, false));
         for (byte, must) in lanes
             .map(|byte| (byte, true))
@@ -188,13 +189,13 @@ impl Turn {
             if state.is_some_and(|state| state.hold(byte)) {
                 claimed.push(byte);
             } else if must && self.unknown.is_none() && self.file().is_some() {
-                self.give_back(claimed.into_iter());
+                self.give_back(claimed.into_iter(), room);
                 return None;
             }
         }
         // Nobody looks for claims in a file that was removed since it was opened.
         if !claimed.is_empty() && self.must_renew() {
-            self.give_back(claimed.into_iter());
+            self.give_back(claimed.into_iter(), room);
             self.renew();
             return None;
         }
@@ -232,10 +233,12 @@ impl Turn {
         self.state.as_ref()?.file()
     }
 
-    fn give_back(&mut self, bytes: impl Iterator<Item = u64>) {
+    /// Gives back a handle's bytes, and the room for them.
+    fn give_back(&mut self, bytes: impl Iterator<Item = u64>, room: usize) {
         let Some(state) = &mut self.state else {
             return;
         };
+        state.claimed.give_back(room);
         for byte in bytes {
             state.claimed.take(byte);
         }
@@ -274,30 +277,33 @@ impl Claims {
 
 impl Drop for Claims {
     fn drop(&mut self) {
-        if !self.are_kept && !self.bytes.is_empty() {
+        let room = self.bytes.room();
+        if self.are_kept || room == 0 {
+            return;
+        }
+        if !self.bytes.is_empty() {
             let mut turn = Turn::wait_to_give_back();
-            turn.give_back(self.bytes.take_all());
+            turn.give_back(self.bytes.take_all(), room);
+        } else if let Some(mut state) = lock() {
+            // No core, so nothing that others wait for; a last look may have claimed one just now.
+            for byte in self.bytes.take_all() {
+                state.release(byte);
+            }
+            state.claimed.give_back(room);
         }
     }
 }
 
 /// The state, for this thread alone; `None` if another one has it for too long.
 fn lock() -> Option<Guard<State>> {
-    let mut limit = Limit::of(PATIENCE);
-    loop {
-        let is_over = limit.is_over();
-        match STATE.try_lock() {
-            Some(state) => return Some(state),
-            None if is_over => return None,
-            None => time::sleep(STEP),
-        }
-    }
+    limit::ask_for(PATIENCE, STEP, || STATE.try_lock())
 }
 
 impl State {
-    /// Claims a byte, unless another process has it. Takes no memory.
+    /// Claims a byte, unless another process has it. Takes no memory. Without room nothing is locked:
+    /// nobody would unlock it.
     fn hold(&mut self, byte: u64) -> bool {
-        let Some(file) = self.file() else {
+        let Some(file) = self.file().filter(|_| self.claimed.has_room(byte)) else {
             return false;
         };
         set(file, byte, libc::F_WRLCK) && self.claimed.add(byte)
