@@ -35,7 +35,6 @@ const OWN: &[&str] = &[
     "expf",
     "flock",
     "getauxval",
-    "getrandom",
     "gettid",
     "log1p",
     "log2",
@@ -77,10 +76,17 @@ fn main() {
     // Lanes run this library's code: a host that unloads it must not pull it
     // from under them.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    if var("CARGO_CFG_TARGET_OS") == "linux" {
+        let order = format!("{}/event_path.ld", var("CARGO_MANIFEST_DIR"));
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-T,{order}");
+        println!("cargo:rerun-if-changed={order}");
+    }
     if var("CARGO_CFG_TARGET_ARCH") == "x86_64" && var("CARGO_CFG_TARGET_ENV") == "gnu" {
         for function in OLD_GLIBC.iter().chain(OWN).chain(ALLOCATOR) {
             println!("cargo:rustc-cdylib-link-arg=-Wl,--wrap={function}");
         }
+        // To `src/os/random.rs`.
+        println!("cargo:rustc-cdylib-link-arg=-Wl,--wrap=getrandom");
         // To `src/os/threads/storage.rs`.
         println!("cargo:rustc-cdylib-link-arg=-Wl,--wrap=__cxa_thread_atexit_impl");
         // On glibc 2.31 these two hold what newer ones have in libc itself.

@@ -40,7 +40,7 @@
  * free the handle's memory.
  *
  * Handles are numbers, not pointers. Every function refuses an invalid handle: null,
- * already destroyed, made before a fork, or never returned by this library. It then
+ * already destroyed, a parent process', or never returned by this library. It then
  * returns SIGNAL_ERROR_NULL or SIGNAL_ERROR_HANDLE, null, -1.0 or 0, depending on the
  * function's return type. Except for calls with null, signal_refused_handles counts them
  * and signal_last_error gives the reason.
@@ -48,10 +48,20 @@
  * that the library returns (symbols, values, texts, signal_egress_t, the pointers in
  * signal_result_t) belongs to the library: never free it.
  *
- * fork. The child cannot use handles made before the fork. It may make its own, unless
- * the fork happened while another thread was in the process' first signal_create; then
- * signal_create returns null in the child. The parent's handles keep working. A process
- * may exit without signal_destroy.
+ * Child processes. A child cannot use its parent's handles: every function refuses them
+ * there, whether fork, _Fork or a system call (clone, clone3) has made it, and the child
+ * may end as it likes. It may make its own, unless another thread was in the process'
+ * first signal_create when the child was made; then signal_create returns null in the
+ * child. The parent's handles keep working. A process may exit without signal_destroy.
+ * - _Fork and the system calls do not free malloc's locks: if another thread of the parent
+ *   was in malloc, signal_create in the child may hang there.
+ * - Before Linux 4.14, and where a sandbox refuses madvise(MADV_WIPEONFORK), a child of
+ *   theirs must not call signal_on_data, a poll or the inlined poll with its parent's
+ *   handle, unless another function has refused that handle before.
+ * - A child that shares its parent's memory (vfork, clone with CLONE_VM), or its
+ *   descriptors without its memory (CLONE_FILES), must not call the library. With shared
+ *   memory, signal_create returns null. posix_spawn, and vfork followed by exec, are
+ *   harmless.
  *
  * Floating point. The host's threads may use another rounding mode, flush denormals to
  * zero or unmask traps. The values do not depend on these settings, and the library causes
@@ -100,11 +110,12 @@
  * not be written.
  *
  * Files. The library never opens a file as descriptor 0, 1 or 2. Its descriptors are
- * close-on-exec, and are closed in the child of a fork. If the host closes them, as
- * closefrom does, the capture and the latency report end; they write nothing into the
- * host's files. Relative paths are resolved once, in signal_create: those of the
- * configuration file from its folder, those of config_json from the working directory.
- * signal_destroy waits at most 5 seconds for a disk that does not respond.
+ * close-on-exec, and are closed in the child of a fork (in another child process, at its
+ * first call with a handle). If the host closes them, as closefrom does, the capture and
+ * the latency report end; they write nothing into the host's files. Relative paths are
+ * resolved once, in signal_create: those of the configuration file from its folder, those
+ * of config_json from the working directory. signal_destroy waits at most 5 seconds for a
+ * disk that does not respond.
  *
  * Names. The dynamic linker looks for the C library's functions in the program first. So a
  * host must have no function of its own under a name of ISO C or POSIX (read, write,
@@ -338,8 +349,10 @@ SIGNAL_AT(signal_index_price_t, price, 49);
    `updates` grew together,
  - the latency report has ended, or events are missing from the capture,
  - the thread that writes one of these files was ended from outside, as by a sandbox,
- - someone has deleted or cut one of these files while it was written, or
- - a claim on a core is lost.
+ - someone has deleted or cut one of these files while it was written,
+ - a claim on a core is lost,
+ - a lane may run on other cores than the one that it was pinned to, or
+ - a CPU quota of a control group has stopped the process since the last call, or lately.
 
  Only `SIGNAL_HEALTH_OK` is better.
  */
@@ -356,7 +369,7 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_ERROR_FAILED -2
 
 /*
- The handle is invalid: already destroyed, made before `fork`, or never returned by
+ The handle is invalid: already destroyed, a parent process', or never returned by
  this library. Counted by `signal_refused_handles`.
  */
 #define SIGNAL_ERROR_HANDLE -3
@@ -731,6 +744,12 @@ typedef struct {
    How long in all, ns.
    */
   uint64_t lane_away_ns;
+  /*
+   Those of `deliver_late` whose lane was in the middle of its work when the wait ended, so
+   that `signal_on_data` could not do it: something else took the lane's core, or the event
+   takes longer than `deliver_budget_us`. 0 where nobody stands in for a lane.
+   */
+  uint64_t deliver_late_begun;
 } signal_stats_t;
 
 /*
@@ -769,12 +788,13 @@ typedef struct {
  */
 typedef struct {
   /*
-   Its stages, its core and what it does when idle, as in
+   Its stages, its core at the start and what it does when idle, as in
    `ingest..egress@1(spin)`; NUL-terminated.
    */
   char name[SIGNAL_NAME_LEN];
   /*
-   Core that it is pinned to; `SIGNAL_NO_CORE` if it is not pinned.
+   Core that it is pinned to now; `SIGNAL_NO_CORE` if it is not pinned to one: it could not
+   be pinned, or someone has moved it since.
    */
   uint64_t core;
   /*
@@ -1032,7 +1052,7 @@ const char *signal_last_error(void);
 
 /*
  Number of calls refused because of an invalid handle other than null: already
- destroyed, made before `fork`, or never returned by this library. Counts all handles
+ destroyed, a parent process', or never returned by this library. Counts all handles
  since the library was loaded. Any thread may call it.
  */
 uint64_t signal_refused_handles(void);
@@ -1110,10 +1130,11 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
  completed call found. Not for the hot path.
 
  Each call asks the system whether the threads of the latency report and the capture still
- live. At most once a second it also checks the handle's claims on cores and renews lost
- ones; in between it repeats the last answer. If `SIGNAL_CORE_CLAIMS` is on a network file
- system, that check is as slow as the network. The first call on a thread also asks
- whether it may read the TSC.
+ live. At most once a second it also asks where the lanes may run, checks the handle's
+ claims on cores and renews lost ones, and, without a latency report, whether a CPU quota
+ stops the process; in between it repeats the last answer. It opens no file. If
+ `SIGNAL_CORE_CLAIMS` is on a network file system, that check is as slow as the network.
+ The first call on a thread also asks whether it may read the TSC.
  */
 int signal_health(void *handle);
 
@@ -1127,14 +1148,16 @@ const char *signal_incident(void *handle, int index);
 /*
  Writes at most `max` lanes to `lanes`, in pipeline order, and returns how many it
  wrote: 0 where stages run inline, without lanes. If it returns `max`, there may be more.
- `SIGNAL_ERROR_NULL` if `lanes` or the handle is null; `SIGNAL_ERROR_HANDLE` for another
+ Asks the system where each lane may run. `SIGNAL_ERROR_NULL` if `lanes` or the handle is null; `SIGNAL_ERROR_HANDLE` for another
  invalid handle.
 
  # Safety
 
  `lanes` is null or has room for `max` elements.
  */
-int signal_lanes(void *handle, signal_lane_t *lanes, int max);
+int signal_lanes(void *handle,
+                 signal_lane_t *lanes,
+                 int max);
 
 /*
  Writes at most `max` rings to `rings`, in pipeline order, and returns how many it
@@ -1161,7 +1184,7 @@ double signal_stamp_ns(void *handle);
 
 #ifdef SIGNAL_ASSERT
 SIGNAL_ASSERT(sizeof(signal_instrument_t) == 32 && sizeof(signal_egress_t) == 24);
-SIGNAL_ASSERT(sizeof(signal_result_t) == 48 && sizeof(signal_stats_t) == 400);
+SIGNAL_ASSERT(sizeof(signal_result_t) == 48 && sizeof(signal_stats_t) == 408);
 SIGNAL_ASSERT(sizeof(signal_hop_t) == 64 && sizeof(signal_lane_t) == 104 && sizeof(signal_ring_t) == 80);
 #undef SIGNAL_ASSERT
 #endif

@@ -14,8 +14,10 @@
 //! | `observe` | counters, latency, health, names, errors |
 //! | `door` | saves, sets and restores the host's floating-point control and cancellation |
 //! | `handle` | what a handle refers to; stops panics |
-//! | `handle_table` | where handles live: tokens, which thread is inside, forks |
-//! | `slot` | one slot of that table |
+//! | `handle_table` | where handles live: tokens, which thread is inside |
+//! | `entrance` | what a call reads first of a slot, which is emptied in a child |
+//! | `slot` | the rest of it |
+//! | `forks` | a child of the process leaves its parent's handles to it |
 //! | `last_error` | the text of [`signal_last_error`] |
 //! | `texts` | room for texts that are written without allocating |
 //! | `calibration` | calibrates the clock, also if the process forks meanwhile |
@@ -56,15 +58,17 @@
 //!
 //! # Processes
 //!
-//! The child of a `fork` has no lanes. It refuses every handle that was made before the fork, and
-//! may create its own. There is one exception: if another thread was in the process' first
-//! [`signal_create`] at the fork, which calibrates the clock for up to 200 ms, creates in the child
-//! return null and say so. A child made by a bare `clone` or by `_Fork`, which run no
-//! `pthread_atfork` handlers, must not call this library.
+//! A child process has no lanes. It refuses every handle of its parent's, and may create its own. There
+//! is one exception: if another thread was in the process' first [`signal_create`] when the child was
+//! made, which calibrates the clock for up to 200 ms, creates in the child return null and say so. That
+//! holds for `fork`, for `_Fork` and for a bare `clone`, which run no `pthread_atfork` handlers. A child
+//! that shares its parent's memory (`CLONE_VM`) or descriptors (`CLONE_FILES`) must not call this
+//! library; `forks` says why, and what is different on an old kernel.
 
 mod calibration;
 mod departure;
 mod door;
+mod entrance;
 mod forks;
 mod handle;
 mod handle_table;

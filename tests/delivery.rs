@@ -1,6 +1,7 @@
 //! Delivery from `on_data`, through the crate's API: what a call waits for and what it does
 //! not. C++ hosts (`tests/c_abi/`) show what callbacks may do.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -44,6 +45,7 @@ fn start(placement: &str, more: &str) -> Engine {
     let mut registry = Registry::default();
     registry.factors.add::<Bomb, _>();
     registry.models.add("gate", |_| model(gate));
+    registry.models.add("lane gate", |_| model(lane_gate));
     registry.models.add("picky", |_| model(picky));
     let config = Config::from_json(&format!(
         r#"{{"placement": {placement}, "deliver_budget_us": 10000{more}}}"#
@@ -62,6 +64,18 @@ fn gate(factors: &[f64]) -> f64 {
         std::hint::spin_loop();
     }
     factors[2]
+}
+
+thread_local! {
+    static IS_HOST: Cell<bool> = const { Cell::new(false) };
+}
+
+/// As `gate`, but the host's thread goes through.
+fn lane_gate(factors: &[f64]) -> f64 {
+    match IS_HOST.get() {
+        true => factors[2],
+        false => gate(factors),
+    }
 }
 
 /// Panics at a bid.
@@ -375,6 +389,36 @@ fn a_lane_that_is_away_is_stood_in_for() {
     }
     assert!(fused.counters().get(Counter::StoodIn) > 0);
     assert_eq!(fused.counters().get(Counter::EgressGap), 0);
+}
+
+#[test]
+fn an_event_that_the_lane_has_begun_is_late_and_counted_apart() {
+    let _alone = alone();
+    if !lane_has_a_core() {
+        return;
+    }
+    IS_HOST.set(true);
+    let mut engine = start(FUSED, r#", "deliver": "on_data", "model": "lane gate""#);
+    let count = |engine: &Engine, counter| engine.counters().get(counter);
+    CLOSED.store(true, Ordering::Release);
+    let (limit, mut time) = (Instant::now() + LIMIT, 0);
+    for begun in [1, 21] {
+        // While the lane is away, this thread works for it, and is not held up.
+        while count(&engine, Counter::DeliverLateBegun) < begun {
+            assert!(Instant::now() < limit, "{:?}", engine.counters());
+            time += 1;
+            let event = depth("btc_usdt", time, 10.0);
+            give(&mut engine, event.event(), &mut Vec::new());
+        }
+        let late = count(&engine, Counter::DeliverLate);
+        assert!(late >= begun, "{late}");
+        let why = engine.health().why.to_string();
+        let named = "in 20 of them the lane was in the middle of its work";
+        assert_eq!(why.contains(named), begun == 21, "{why}");
+    }
+    CLOSED.store(false, Ordering::Release);
+    settle(&engine);
+    engine.poll(|_, _| {});
 }
 
 #[test]

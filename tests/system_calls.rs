@@ -86,12 +86,14 @@ fn create_looks_for_its_control_groups_once() {
 }
 
 /// A host may ask for health and counters in a loop: of the report's thread each call asks once,
-/// and of the claims only some, because a second may pass in between.
+/// and of the claims and the lanes' cores only some, because a second may pass in between.
 fn to_observe_a_handle_asks_little() {
     let trace = trace("fused", "observed");
     let calls: usize = trace.events.parse().unwrap();
     assert_eq!(trace.by_host("tgkill(").len(), calls, "{:?}", trace.calls);
     let of_claims = trace.by_host("fcntl(").len() + trace.by_host("statx(").len();
+    let of_cores = trace.by_host("sched_getaffinity(").len();
+    assert!((1..calls / 10).contains(&of_cores), "{:?}", trace.calls);
     // Where no core can be kept busy, nothing is claimed.
     let least = if trace.about.contains("(spin)") { 2 } else { 0 };
     assert!(
@@ -106,6 +108,7 @@ fn to_observe_a_handle_asks_little() {
         "gettid(",
         "fcntl(",
         "statx(",
+        "sched_getaffinity(",
         " resumed>",
     ];
     let others = trace.by_host("").into_iter();

@@ -171,12 +171,12 @@ pub fn there_and_back<const W: usize>(
                 }
             }
         });
-        let mut buffer = [0; W];
+        let mut buffer = Message([0; W]);
         let mut trip = |number: u64| {
-            write(&mut buffer, number);
+            write(&mut buffer.0, number);
             stamps.pause(trips.gap);
             let start = stamps.start();
-            there(&buffer);
+            there(&buffer.0);
             let mut answered = None;
             let waited = wait_until(|| {
                 let whole = back.try_receive(|answer| is(answer, number));

@@ -1,4 +1,4 @@
-//! The design that the library replaces, in C++ (`hf_live/design.cpp`): a heap
+//! The design that the library replaces, in C++ (`cpp/hf_live.cpp`): a heap
 //! copy for each event, mutexes, strings and vectors, threads that scan.
 //!
 //! Its factors and its model are this library's own code, called back from its
@@ -18,7 +18,7 @@ use signal_command::host::library::Callback;
 use crate::drive::Host;
 use crate::feed;
 
-/// What a thread does while there is nothing for it; as in `design.cpp`.
+/// What a thread does while there is nothing for it; as in `hf_live.cpp`.
 const SPIN: i32 = 0;
 const YIELD: i32 = 1;
 const SLEEP: i32 = 2;

@@ -35,7 +35,7 @@ pub mod echo;
 pub mod feed;
 pub mod folder;
 pub mod forest;
-#[cfg(feature = "hf-live")]
+#[cfg(feature = "cpp")]
 pub mod hf_live;
 pub mod jitter;
 pub mod judge;

@@ -226,6 +226,10 @@ impl Wait<'_> {
         self.is_late = false;
         self.delivery.budget.was_in_vain();
         poller.counters.bump(Counter::DeliverLate);
+        let stand_in = self.delivery.stand_in.as_ref();
+        if stand_in.is_some_and(|host| host.lane_has_begun()) {
+            poller.counters.bump(Counter::DeliverLateBegun);
+        }
     }
 
     /// Ends the wait if nothing is in flight: refused, dropped or conflated events and those
@@ -269,6 +273,7 @@ mod tests {
 
     use super::*;
     use crate::Engine;
+    use crate::pipeline::control::Control;
 
     #[test]
     fn a_clock_that_steps_back_ends_the_wait() {
@@ -305,6 +310,35 @@ mod tests {
         delivery.wait(Some(EventKind::Depth), 7).taken(7);
         assert_eq!(wait(delivery), full);
         assert_eq!(engine.counters().get(Counter::DeliverLate), 101);
+    }
+
+    /// A lane that has its work, or that is away without it.
+    struct Lane(bool);
+
+    impl StandIn for Lane {
+        fn stand_in(&self, _: &Control) -> usize {
+            0
+        }
+        fn is_held(&self) -> bool {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_wait_for_a_lane_that_has_begun_is_counted_apart() {
+        let config = Config::from_json(r#"{"placement": "inline", "model": "none"}"#).unwrap();
+        let mut engine = Engine::start(&config).unwrap();
+        for (lane, begun) in [(None, 0), (Some(false), 0), (Some(true), 1)] {
+            let delivery = &mut engine.runtime.delivery;
+            let host = |has_begun| HostStandIn::new(Arc::new(Lane(has_begun)), &delivery.clock, 1);
+            delivery.stand_in = lane.map(|has_begun| Arc::new(host(has_begun)));
+            let mut late = delivery.wait(Some(EventKind::Depth), 7);
+            (late.is_late, late.missing) = (true, 0);
+            assert_eq!(late.ready(&mut engine.poller), 0);
+            let counters = engine.counters();
+            assert_eq!(counters.get(Counter::DeliverLateBegun), begun, "{lane:?}");
+        }
+        assert_eq!(engine.counters().get(Counter::DeliverLate), 3);
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Places {
             let mut lanes = plan.busy_cores();
             lanes.retain(|&core| !cores.others.iter().any(|claim| claim.core == core));
             let host = cores.host.filter(|_| cores.host_is_pinned);
-            if let Some(claims) = turn.claim(&lanes, host) {
+            if let Some(claims) = turn.claim(&lanes, host, plan.lanes.len()) {
                 break (cores, plan, claims, room);
             }
             if attempt == ATTEMPTS {

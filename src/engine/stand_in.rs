@@ -70,6 +70,11 @@ impl HostStandIn {
         sequence > self.left_to_lane.load(Ordering::Relaxed)
     }
 
+    /// Whether the lane is in the middle of its work, so that this thread cannot do it.
+    pub(super) fn lane_has_begun(&self) -> bool {
+        self.lane.is_held()
+    }
+
     /// Handles at most one message. `sequence` is the last event's number.
     #[cold]
     pub(super) fn handle_one(
@@ -106,6 +111,9 @@ mod tests {
         fn stand_in(&self, _: &Control) -> usize {
             std::thread::sleep(self.0);
             self.1
+        }
+        fn is_held(&self) -> bool {
+            false
         }
     }
 

@@ -24,7 +24,7 @@ use crate::pipeline::lane::{PRIMING, Standing};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::rehearsal::{Looks, Rehearsing};
 use crate::pipeline::work::Turn;
-use crate::report::{Latency, Monitor, Waits};
+use crate::report::{HeldUp, Latency, Monitor, Pins, Waits};
 use crate::stages::{Rules, Triggers};
 use crate::sync::padded::Values;
 use crate::sync::ring::cursors::HostCursors;
@@ -103,7 +103,9 @@ impl Engine {
             rules,
         );
         let waits = Waits::of(lanes.iter().map(Standing::thread_id));
-        runtime.monitor.watched.lanes(waits);
+        let threads = lanes.iter().map(Standing::thread_id);
+        let pins = Pins::of(threads.zip(&runtime.plan.lanes));
+        runtime.monitor.watched.lanes(waits, pins);
         // From here on, dropping `runtime` stops and joins everything that was started.
         for ((lane, work), heartbeat) in lanes.into_iter().zip(works).zip(supervision.heartbeats) {
             let control = supervision.control.clone();
@@ -258,6 +260,8 @@ fn runtime(
     });
     let watch = places.claims.watch();
     monitor.watched.claims(watch, clock.clone());
+    let has_report = config.latency.dir.is_some();
+    monitor.watched.quota(HeldUp::new(has_report));
     let delivery = Delivery::new(
         config,
         &plan,

@@ -4,24 +4,22 @@
 //! copies of this library in one process apart, 26 that count the handles of a slot, and the slot's
 //! index. A token is compared before anything is read through it, so a foreign, garbage or dead
 //! token is refused and never followed. What a host may read or enter too late (the lock, the
-//! cursors of the inlined poll) is in the table itself.
+//! cursors of the inlined poll) is in the table itself, or in that of the entrances.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
+use super::entrance::{self, Entrance, SLOTS};
 use super::handle::{Handle, guarded};
 use super::slot::{BURIED, FREE, LIVE, MAKING, NEXT, Slot, TAKEN};
 use super::types::{SIGNAL_ERROR_BUSY, SIGNAL_ERROR_HANDLE, SIGNAL_ERROR_NULL};
-use super::{departure, door, last_error};
+use super::{departure, door, forks, last_error};
 use crate::os::this_thread::{self, Key};
 use crate::sync::biased_lock::{CallingBack, Entered};
 use crate::sync::membarrier;
 use crate::sync::ring::cursors::{Cursor, HostCursors, Users};
-
-/// Maximum number of handles at once.
-pub(super) const SLOTS: usize = 256;
 
 const SLOT_BITS: u32 = 10;
 const GENERATION_BITS: u32 = 26;
@@ -58,7 +56,7 @@ impl Refused {
 pub(super) struct Inside {
     // Not a reference, which would outlive what `destroy` frees.
     handle: NonNull<Handle>,
-    slot: &'static Slot,
+    entrance: &'static Entrance,
     token: u64,
     entered: Entered<'static>,
     // Declared after `entered`, so dropped after it: the next user of the slot finds the lock
@@ -102,12 +100,12 @@ impl Inside {
     /// Whether the handle is still valid: a callback may have destroyed it, or forked this process.
     #[inline]
     pub(super) fn is_live(&self) -> bool {
-        self.slot.token.is(self.token)
+        self.entrance.token.is(self.token)
     }
 
     /// Invalidates the handle: from now on every function refuses it.
     pub(super) fn take_down(&self) {
-        self.slot.token.take_down();
+        self.entrance.token.take_down();
     }
 
     /// Frees a handle that was taken down. Its slot becomes free when this value is dropped.
@@ -119,8 +117,9 @@ impl Inside {
     }
 
     fn destroy_inside(&self) {
-        let slot = self.slot;
+        let slot = slot_of(self.token);
         // The process was forked after `take_down`: the lanes are the parent's.
+        forks::notice();
         if slot.state.load(Ordering::Relaxed) == BURIED {
             return;
         }
@@ -133,7 +132,10 @@ impl Inside {
             unsafe { at_exit::end_and_bury(slot, self.handle()) };
             return;
         }
-        let value = slot.value.swap(std::ptr::null_mut(), Ordering::Relaxed);
+        let value = self
+            .entrance
+            .value
+            .swap(std::ptr::null_mut(), Ordering::Relaxed);
         // SAFETY: `value` came from `Box::into_raw` in `Reserved::publish` and is
         // taken out once. Nobody else reads through it: this thread is inside the
         // lock, the token is down and there are no readers.
@@ -173,6 +175,7 @@ impl Reserved {
     /// # Errors
     ///
     /// A sentence that says that the table is full.
+    #[inline(never)]
     pub(super) fn new() -> Result<Self, String> {
         let biased = membarrier::available();
         if !biased {
@@ -181,7 +184,8 @@ impl Reserved {
         // First slots whose lock is still biased to one thread: those are faster.
         for wants_own in [true, false] {
             for (index, slot) in TABLE.iter().enumerate() {
-                if wants_own && biased && slot.lock.is_shared() {
+                let lock = &entrance::all()[index].lock;
+                if wants_own && biased && lock.is_shared() {
                     continue;
                 }
                 if slot
@@ -191,7 +195,7 @@ impl Reserved {
                 {
                     USED.fetch_max(index + 1, Ordering::Relaxed);
                     if !biased {
-                        slot.lock.share();
+                        lock.share();
                     }
                     slot.prepare();
                     return Ok(Self {
@@ -218,9 +222,14 @@ impl Reserved {
     }
 
     /// Puts the handle into the slot; null if this process was forked meanwhile.
+    #[inline(never)]
     pub(super) fn publish(self, handle: Box<Handle>) -> *mut c_void {
+        forks::notice();
         let (slot, index) = (self.slot, self.index);
-        slot.value.store(Box::into_raw(handle), Ordering::Relaxed);
+        let entrance = &entrance::all()[index];
+        entrance
+            .value
+            .store(Box::into_raw(handle), Ordering::Relaxed);
         if slot
             .state
             .compare_exchange(MAKING, LIVE, Ordering::Relaxed, Ordering::Relaxed)
@@ -230,7 +239,7 @@ impl Reserved {
         }
         let generation = slot.generation.fetch_add(1, Ordering::Relaxed);
         let token = token(index, generation);
-        slot.token.put_up(token);
+        entrance.token.put_up(token);
         std::ptr::without_provenance_mut(token as usize)
     }
 }
@@ -262,14 +271,20 @@ fn token(index: usize, generation: u32) -> u64 {
     (((TAG << COPY_BITS | copy) << GENERATION_BITS | generation) << SLOT_BITS) | index as u64
 }
 
+/// The token of a slot's latest handle.
+fn latest_token(index: usize, slot: &Slot) -> u64 {
+    let next = slot.generation.load(Ordering::Relaxed);
+    token(index, next.wrapping_sub(1))
+}
+
 /// Registers this thread so that its name is removed from every lock when the thread ends: a later
 /// thread may get the same control block, and so the same name. False if that cannot be guaranteed.
 fn name_ends_with_the_thread() -> bool {
     unsafe extern "C" fn end(_: *mut c_void) {
         let used = USED.load(Ordering::Relaxed).min(SLOTS);
         let me = this_thread::name();
-        for slot in &TABLE[..used] {
-            slot.lock.give_up(me);
+        for entrance in &entrance::all()[..used] {
+            entrance.lock.give_up(me);
         }
         // Other code that runs at the thread's end may still call in; it gets no biased lock.
         // ThreadSanitizer has already forgotten the thread if a last round of destructors asks
@@ -285,11 +300,20 @@ fn name_ends_with_the_thread() -> bool {
 }
 
 #[inline(always)]
-fn find(handle: *mut c_void) -> Result<(&'static Slot, u64), Refused> {
+fn index(token: u64) -> usize {
+    (token & ((1 << SLOT_BITS) - 1)) as usize
+}
+
+/// The slot of a token that was found.
+fn slot_of(token: u64) -> &'static Slot {
+    &TABLE[index(token)]
+}
+
+#[inline(always)]
+fn find(handle: *mut c_void) -> Result<(&'static Entrance, u64), Refused> {
     let token = handle.addr() as u64;
-    let index = (token & ((1 << SLOT_BITS) - 1)) as usize;
-    match TABLE.get(index) {
-        Some(slot) if slot.token.is(token) && token != 0 => Ok((slot, token)),
+    match entrance::all().get(index(token)) {
+        Some(entrance) if entrance.token.is(token) && token != 0 => Ok((entrance, token)),
         _ => Err(refuse(token)),
     }
 }
@@ -298,23 +322,23 @@ fn find(handle: *mut c_void) -> Result<(&'static Slot, u64), Refused> {
 // Inlined, because a call would return the result through memory, which costs more than the work.
 #[inline(always)]
 pub(super) fn enter(handle: *mut c_void) -> Result<Inside, Refused> {
-    let (slot, token) = find(handle)?;
-    let Ok(entered) = slot
+    let (entrance, token) = find(handle)?;
+    let Ok(entered) = entrance
         .lock
         .enter(this_thread::name(), name_ends_with_the_thread)
     else {
-        return Err(refuse_busy(slot));
+        return Err(refuse_busy(token));
     };
     // The handle may have been destroyed before this thread got in.
-    if !slot.token.is(token) {
+    if !entrance.token.is(token) {
         return Err(refuse(token));
     }
-    let Some(handle) = NonNull::new(slot.value.load(Ordering::Relaxed)) else {
+    let Some(handle) = NonNull::new(entrance.value.load(Ordering::Relaxed)) else {
         return Err(refuse(token));
     };
     Ok(Inside {
         handle,
-        slot,
+        entrance,
         token,
         entered,
         freed: Freed::default(),
@@ -327,13 +351,19 @@ pub(super) fn read<R>(
     handle: *mut c_void,
     body: impl FnOnce(&Handle, &'static Slot) -> R,
 ) -> Result<R, Refused> {
-    let (slot, token) = find(handle)?;
-    let Some(_reading) = slot.readers.begin(&slot.token, token) else {
+    forks::look();
+    let (entrance, token) = find(handle)?;
+    let slot = slot_of(token);
+    let Some(_reading) = slot.readers.begin(&entrance.token, token) else {
+        return Err(refuse(token));
+    };
+    // Null in the child of a signal handler that has just interrupted this.
+    let Some(handle) = NonNull::new(entrance.value.load(Ordering::Relaxed)) else {
         return Err(refuse(token));
     };
     // SAFETY: the slot holds this token's handle, and destroy waits for readers
     // before it frees anything.
-    let handle = unsafe { &*slot.value.load(Ordering::Relaxed) };
+    let handle = unsafe { handle.as_ref() };
     guarded(None, || Some(body(handle, slot))).ok_or(Refused::Null)
 }
 
@@ -345,8 +375,7 @@ fn live() -> impl Iterator<Item = *mut c_void> {
         .enumerate()
         .filter_map(|(index, slot)| {
             let is_live = slot.state.load(Ordering::Relaxed) == LIVE;
-            let generation = slot.generation.load(Ordering::Relaxed).wrapping_sub(1);
-            is_live.then(|| std::ptr::without_provenance_mut(token(index, generation) as usize))
+            is_live.then(|| std::ptr::without_provenance_mut(latest_token(index, slot) as usize))
         })
 }
 
@@ -374,11 +403,12 @@ fn refuse(token: u64) -> Refused {
         return Refused::Null;
     }
     REFUSED.fetch_add(1, Ordering::Relaxed);
+    forks::notice_emptied();
     let before_fork = TABLE
-        .get((token & ((1 << SLOT_BITS) - 1)) as usize)
+        .get(index(token))
         .is_some_and(|slot| slot.before_fork.load(Ordering::Relaxed) == token);
     last_error::set_static(if before_fork {
-        c"the handle was made before fork(): it belongs to the parent process; create one here"
+        c"the handle was made before fork() or clone(): it belongs to the parent process; create one here"
     } else {
         c"not a live handle of this library: expected what signal_create returned, before signal_destroy"
     });
@@ -387,8 +417,8 @@ fn refuse(token: u64) -> Refused {
 
 #[cold]
 #[inline(never)]
-fn refuse_busy(slot: &Slot) -> Refused {
-    slot.refused.fetch_add(1, Ordering::Relaxed);
+fn refuse_busy(token: u64) -> Refused {
+    slot_of(token).refused.fetch_add(1, Ordering::Relaxed);
     last_error::set_static(
         c"another call on this handle is in progress: expected one thread at a time",
     );
@@ -404,15 +434,53 @@ pub(super) fn refused() -> u64 {
 pub(super) fn this_thread_is_inside() -> bool {
     let used = USED.load(Ordering::Relaxed).min(SLOTS);
     let me = this_thread::name();
-    TABLE[..used].iter().any(|slot| slot.lock.runs(me))
+    entrance::all()[..used]
+        .iter()
+        .any(|entrance| entrance.lock.runs(me))
 }
 
-/// In the child of a fork: every handle is its parent's, and refused.
-pub(super) fn leave_to_parent() {
-    let used = USED.load(Ordering::Relaxed).min(SLOTS);
-    for slot in &TABLE[..used] {
-        slot.leave_to_parent();
+/// Before this thread forks: notes which locks it is not in.
+pub(super) fn note_empty_locks() {
+    for (slot, entrance) in used_slots() {
+        let is_empty = entrance.lock.is_empty();
+        slot.was_empty.store(is_empty, Ordering::Relaxed);
     }
+}
+
+/// In a child of the process: every handle is its parent's, and refused. `are_noted`: the thread that
+/// made the child has called [`note_empty_locks`] before.
+pub(super) fn leave_to_parent(are_noted: bool) {
+    let emptied = entrance::are_emptied_in_children();
+    for (index, (slot, entrance)) in used_slots().enumerate() {
+        let state = slot.state.load(Ordering::Relaxed);
+        if state == BURIED {
+            continue;
+        }
+        let (token, is_empty);
+        if emptied {
+            token = match state {
+                LIVE => latest_token(index, slot),
+                _ => 0,
+            };
+            is_empty = are_noted && slot.was_empty.load(Ordering::Relaxed);
+        } else {
+            token = entrance.token.take_down();
+            is_empty = entrance.lock.is_empty();
+            entrance.lock.forget_all_but(this_thread::name());
+        }
+        if state != FREE {
+            slot.leave_to_parent(token, is_empty);
+        } else if !emptied && !is_empty {
+            // A call with a dead handle may have been entering, and counts in the lock.
+            slot.state.store(BURIED, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The slots that were ever used, and their entrances.
+fn used_slots() -> impl Iterator<Item = (&'static Slot, &'static Entrance)> {
+    let used = USED.load(Ordering::Relaxed).min(SLOTS);
+    TABLE.iter().zip(entrance::all()).take(used)
 }
 
 mod at_exit;

@@ -239,6 +239,7 @@ pub unsafe extern "C" fn signal_register_callback(
     cb: signal_callback_t,
     user_data: *mut c_void,
 ) {
+    forks::look();
     if let Ok(inside) = handle_table::enter(handle) {
         inside.handle().callback.set((cb, user_data));
         last_error::clear();

@@ -11,7 +11,7 @@ use super::types::{
     SIGNAL_HEALTH_STALLED, SIGNAL_NO_CORE, signal_hop_t, signal_lane_t, signal_ring_t,
     signal_stats_t,
 };
-use super::{door, last_error};
+use super::{door, forks, last_error};
 use crate::os::{stderr, tsc};
 use crate::report::HealthState;
 use crate::telemetry::counters::{Counter, Snapshot};
@@ -32,7 +32,7 @@ pub extern "C" fn signal_last_error() -> *const c_char {
 }
 
 /// Number of calls refused because of an invalid handle other than null: already
-/// destroyed, made before `fork`, or never returned by this library. Counts all handles
+/// destroyed, a parent process', or never returned by this library. Counts all handles
 /// since the library was loaded. Any thread may call it.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_refused_handles() -> u64 {
@@ -117,7 +117,7 @@ fn stats_of(
         dropped_ingest_timeout dropped_stage_stopped dropped_egress_timeout dropped_egress_stopped
         conflated_egress panics model_vectors_missed capture_written capture_missed capture_failed
         dropped_ingest_stopped lost_stage_parts index_copies index_copies_ended latency_beyond
-        report_ended deliver_late rehearsals stood_in;
+        report_ended deliver_late rehearsals stood_in deliver_late_begun;
         size: size,
         in_flight: counters.in_flight(),
         queued: counters.queued(),
@@ -199,6 +199,7 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
     if hops.is_null() {
         return SIGNAL_ERROR_NULL;
     }
+    forks::look();
     let inside = match handle_table::enter(handle) {
         Ok(inside) => inside,
         Err(refused) => return refused.code(),
@@ -239,10 +240,11 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
 /// completed call found. Not for the hot path.
 ///
 /// Each call asks the system whether the threads of the latency report and the capture still
-/// live. At most once a second it also checks the handle's claims on cores and renews lost
-/// ones; in between it repeats the last answer. If `SIGNAL_CORE_CLAIMS` is on a network file
-/// system, that check is as slow as the network. The first call on a thread also asks
-/// whether it may read the TSC.
+/// live. At most once a second it also asks where the lanes may run, checks the handle's
+/// claims on cores and renews lost ones, and, without a latency report, whether a CPU quota
+/// stops the process; in between it repeats the last answer. It opens no file. If
+/// `SIGNAL_CORE_CLAIMS` is on a network file system, that check is as slow as the network.
+/// The first call on a thread also asks whether it may read the TSC.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn signal_health(handle: *mut c_void) -> c_int {
     let found = door::through_as_allowed(SIGNAL_ERROR_NULL, || {
@@ -295,7 +297,7 @@ pub extern "C" fn signal_incident(handle: *mut c_void, index: c_int) -> *const c
 
 /// Writes at most `max` lanes to `lanes`, in pipeline order, and returns how many it
 /// wrote: 0 where stages run inline, without lanes. If it returns `max`, there may be more.
-/// `SIGNAL_ERROR_NULL` if `lanes` or the handle is null; `SIGNAL_ERROR_HANDLE` for another
+/// Asks the system where each lane may run. `SIGNAL_ERROR_NULL` if `lanes` or the handle is null; `SIGNAL_ERROR_HANDLE` for another
 /// invalid handle.
 ///
 /// # Safety
@@ -323,10 +325,12 @@ unsafe fn lanes_of(handle: *mut c_void, lanes: *mut signal_lane_t, max: c_int) -
         return SIGNAL_ERROR_NULL;
     }
     let written = handle_table::read(handle, |this, _| {
-        let rows = this.runtime.monitor.each_lane();
-        let rows = rows.map(|(plan, heartbeat)| signal_lane_t {
+        let monitor = &this.runtime.monitor;
+        monitor.look_at_pins();
+        let rows = monitor.each_lane();
+        let rows = rows.map(|(plan, core, heartbeat)| signal_lane_t {
             name: c_name(plan),
-            core: plan.core.map_or(SIGNAL_NO_CORE, |core| core as u64),
+            core: core.map_or(SIGNAL_NO_CORE, |core| core as u64),
             beats: heartbeat.beats(),
             longest_duty_ns: heartbeat.longest_ns(),
             stalls: heartbeat.stalls(),

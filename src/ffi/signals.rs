@@ -2,12 +2,12 @@
 
 use std::ffi::{c_char, c_int, c_longlong, c_void};
 
-use super::batch;
 use super::handle::{Handle, guarded, model_place, say_why_failed};
 use super::handle_table::{self, Inside};
 use super::types::{
     SIGNAL_ERROR_NULL, SIGNAL_NO_INSTRUMENT, SIGNAL_NO_MODEL, signal_egress_t, signal_instrument_t,
 };
+use super::{batch, forks};
 use crate::engine::Poller;
 use crate::messages::InstrumentId;
 
@@ -73,6 +73,7 @@ pub(super) fn attend(this: &Handle) -> bool {
 /// `SIGNAL_ERROR_HANDLE` or `SIGNAL_ERROR_BUSY`.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_current_model(handle: *mut c_void) -> c_int {
+    forks::look();
     match handle_table::enter(handle) {
         Ok(inside) => inside.handle().current_model.get(),
         Err(refused) => refused.code(),
@@ -84,6 +85,7 @@ pub extern "C" fn signal_current_model(handle: *mut c_void) -> c_int {
 /// signals were lost, and where. 0 outside a callback, and for an invalid or busy handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_current_sequence(handle: *mut c_void) -> u64 {
+    forks::look();
     handle_table::enter(handle).map_or(0, |inside| inside.handle().current_sequence.get())
 }
 
@@ -101,6 +103,7 @@ pub unsafe extern "C" fn signal_current_instrument(
     handle: *mut c_void,
     instrument: *mut signal_instrument_t,
 ) -> c_int {
+    forks::look();
     let inside = match handle_table::enter(handle) {
         Ok(inside) => inside,
         Err(refused) => return refused.code(),
@@ -127,6 +130,7 @@ pub unsafe extern "C" fn signal_batch_instrument(
     index: c_int,
     instrument: *mut signal_instrument_t,
 ) -> c_int {
+    forks::look();
     let inside = match handle_table::enter(handle) {
         Ok(inside) => inside,
         Err(refused) => return refused.code(),

@@ -1,16 +1,14 @@
-//! One slot of the handle table: its state and its cursors.
+//! One slot of the handle table: its state and its cursors. What leads to its handle is its
+//! `entrance`.
 
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
-use super::handle::Handle;
 use super::types::signal_egress_t;
 use crate::os::limit::Limit;
-use crate::os::this_thread;
-use crate::sync::biased_lock::BiasedLock;
-use crate::sync::read_gate::{Readers, Token};
+use crate::sync::read_gate::Readers;
 
 /// A slot's states.
 pub(super) const FREE: u8 = 0;
@@ -39,10 +37,6 @@ pub(super) const NEXT: usize = 1;
 /// One slot. The host's cursors, the lane's cursor and the other fields have separate cache lines.
 #[repr(C, align(128))]
 pub(super) struct Slot {
-    /// The token of the handle that lives here; 0 for none.
-    pub(super) token: Token,
-    pub(super) value: AtomicPtr<Handle>,
-    pub(super) lock: BiasedLock,
     egress: CachePadded<Egress>,
     pub(super) hosts: CachePadded<[AtomicU64; 2]>,
     pub(super) published: CachePadded<AtomicU64>,
@@ -54,6 +48,8 @@ pub(super) struct Slot {
     pub(super) refused: AtomicU64,
     /// The token of the handle that was in this slot when the process was forked.
     pub(super) before_fork: AtomicU64,
+    /// Whether nobody was in the lock when a thread began to fork.
+    pub(super) was_empty: AtomicBool,
     /// The thread that destroys the handle when its callback returns; 0 for none.
     pub(super) destroyer: AtomicU64,
 }
@@ -61,9 +57,6 @@ pub(super) struct Slot {
 impl Slot {
     pub(super) const fn new() -> Self {
         Self {
-            token: Token::new(),
-            value: AtomicPtr::new(std::ptr::null_mut()),
-            lock: BiasedLock::new(),
             egress: CachePadded::new(Egress {
                 published: AtomicPtr::new(std::ptr::null_mut()),
                 taken: AtomicPtr::new(std::ptr::null_mut()),
@@ -76,6 +69,7 @@ impl Slot {
             readers: Readers::new(),
             refused: AtomicU64::new(0),
             before_fork: AtomicU64::new(0),
+            was_empty: AtomicBool::new(false),
             destroyer: AtomicU64::new(0),
         }
     }
@@ -122,23 +116,11 @@ impl Slot {
         true
     }
 
-    /// Called in the child of a fork: the handle is the parent's. Its memory is kept, because the
-    /// fork may have come from inside one of its callbacks.
-    pub(super) fn leave_to_parent(&self) {
+    /// Called in a child of the process: the handle is the parent's. Its memory is kept, because the
+    /// child may have been made inside one of its callbacks. `is_empty`: the calling thread is not in
+    /// the lock, for certain.
+    pub(super) fn leave_to_parent(&self, token: u64, is_empty: bool) {
         let state = self.state.load(Ordering::Relaxed);
-        if state == BURIED {
-            return;
-        }
-        let is_empty = self.lock.is_empty();
-        self.lock.forget_all_but(this_thread::name());
-        if state == FREE {
-            // A call with a dead handle may have been entering.
-            if !is_empty {
-                self.state.store(BURIED, Ordering::Relaxed);
-            }
-            return;
-        }
-        let token = self.token.take_down();
         if token != 0 {
             self.before_fork.store(token, Ordering::Relaxed);
         }

@@ -183,6 +183,10 @@ pub struct signal_stats_t {
     pub lane_away: u64,
     /// How long in all, ns.
     pub lane_away_ns: u64,
+    /// Those of `deliver_late` whose lane was in the middle of its work when the wait ended, so
+    /// that `signal_on_data` could not do it: something else took the lane's core, or the event
+    /// takes longer than `deliver_budget_us`. 0 where nobody stands in for a lane.
+    pub deliver_late_begun: u64,
 }
 
 /// One signal of a batch. `symbol` and `values` point into the library's memory: the
@@ -263,10 +267,11 @@ pub const SIGNAL_NAME_LEN: usize = 64;
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct signal_lane_t {
-    /// Its stages, its core and what it does when idle, as in
+    /// Its stages, its core at the start and what it does when idle, as in
     /// `ingest..egress@1(spin)`; NUL-terminated.
     pub name: [c_char; SIGNAL_NAME_LEN],
-    /// Core that it is pinned to; `SIGNAL_NO_CORE` if it is not pinned.
+    /// Core that it is pinned to now; `SIGNAL_NO_CORE` if it is not pinned to one: it could not
+    /// be pinned, or someone has moved it since.
     pub core: u64,
     /// Number of heartbeats. It grows as long as the lane makes progress.
     pub beats: u64,
@@ -322,8 +327,10 @@ pub const SIGNAL_HEALTH_FAILED: c_int = 5;
 ///   `updates` grew together,
 /// - the latency report has ended, or events are missing from the capture,
 /// - the thread that writes one of these files was ended from outside, as by a sandbox,
-/// - someone has deleted or cut one of these files while it was written, or
-/// - a claim on a core is lost.
+/// - someone has deleted or cut one of these files while it was written,
+/// - a claim on a core is lost,
+/// - a lane may run on other cores than the one that it was pinned to, or
+/// - a CPU quota of a control group has stopped the process since the last call, or lately.
 ///
 /// Only `SIGNAL_HEALTH_OK` is better.
 pub const SIGNAL_HEALTH_DEGRADED: c_int = 6;
@@ -332,7 +339,7 @@ pub const SIGNAL_HEALTH_DEGRADED: c_int = 6;
 pub const SIGNAL_ERROR_NULL: c_int = -1;
 /// The engine has failed, and every signal was handed out. `signal_last_error` gives the reason.
 pub const SIGNAL_ERROR_FAILED: c_int = -2;
-/// The handle is invalid: already destroyed, made before `fork`, or never returned by
+/// The handle is invalid: already destroyed, a parent process', or never returned by
 /// this library. Counted by `signal_refused_handles`.
 pub const SIGNAL_ERROR_HANDLE: c_int = -3;
 /// Another call on this handle is in progress. Counted in `refused_concurrent`.

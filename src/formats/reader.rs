@@ -11,6 +11,7 @@ use super::error::{Error, Result};
 use super::window::Window;
 use crate::abi::{EventKind, HostEvent};
 use crate::messages::market::{MAX_PRICE, MAX_SIZE};
+use crate::os::files;
 
 /// Maximum number of files that stay open from the start. Of further files, those whose first event
 /// is not yet due are closed again.
@@ -124,7 +125,8 @@ struct Source {
 impl Source {
     fn open(file: &Path, options: &ReadOptions) -> Result<Self> {
         let window = Window::open(file, options.window, options.bounds())?;
-        let len = file.metadata().map_or(0, |about| about.len());
+        let about = files::about_path(file).ok();
+        let len = about.and_then(|about| about.size).unwrap_or(0);
         Ok(Self {
             file: file.to_owned(),
             latest: window.head().0,
@@ -156,7 +158,9 @@ impl Reader {
             let file = file.as_ref();
             let mut source = Source::open(file, options)?;
             // A pipe cannot be reopened.
-            if number >= MOST_OPEN && file.is_file() {
+            let is_regular =
+                || files::about_path(file).is_ok_and(|about| about.other_kind().is_none());
+            if number >= MOST_OPEN && is_regular() {
                 source.window = None;
             }
             reader.turns.push(Reverse((source.latest, number)));

@@ -57,7 +57,7 @@ impl Check {
         let source = path.display().to_string();
         let named = |error: ModelError| ModelError(format!("{source}: {error}"));
         // A dangling link is a check file that was meant to exist, so it is an error.
-        match path.symlink_metadata() {
+        match files::about_link(&path) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(named(ModelError(format!("cannot look for it: {error}")))),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Kind, ModelError};
-use crate::os::memory;
+use crate::os::{files, memory};
 
 /// What reading a file takes in its own sizes, with the file, at most: 28 for a linear
 /// model of many weights, 8 for trees, 29 for a check file with rows of one value.
@@ -29,7 +29,8 @@ pub(super) fn for_model(kind: Kind, bytes: usize) -> Result<(), ModelError> {
 
 /// Asks for a file's own bytes.
 pub(super) fn for_file(path: &Path) -> Result<(), ModelError> {
-    let bytes = path.metadata().map_or(0, |about| about.len());
+    let about = files::about_path(path).ok();
+    let bytes = about.and_then(|about| about.size).unwrap_or(0);
     for_bytes(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 

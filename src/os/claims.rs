@@ -10,7 +10,6 @@
 //! another descriptor of it, `standing` finds out. Before a byte is released,
 //! the kernel's list of threads shows whether another copy of this library has a lane on that core.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -68,9 +67,7 @@ pub(crate) fn leave_to_parent() {
 #[derive(Default)]
 struct State {
     file: Option<ClaimsFile>,
-    /// How many handles of this copy have claimed each byte. A byte with a count of 0 is still held
-    /// because another copy uses it.
-    held: BTreeMap<u64, usize>,
+    held: Held,
     /// Whether a claim that another process has taken over was said.
     loss_is_said: bool,
 }
@@ -85,7 +82,10 @@ pub(crate) struct Turn {
 
 /// Claims on cores, released when dropped.
 #[derive(Debug, Default)]
-pub(crate) struct Claims(Vec<u64>);
+pub(crate) struct Claims {
+    bytes: Bytes,
+    are_kept: bool,
+}
 
 impl Turn {
     /// Waits for the turn, for two seconds at most; then continues without it.
@@ -157,37 +157,51 @@ impl Turn {
 
     /// Cores that lanes of this copy of the library keep busy.
     pub(crate) fn own(&self) -> Vec<usize> {
-        let held = self.state.iter().flat_map(|state| &state.held);
-        let held = held.filter(|(_, count)| **count > 0);
-        held.filter_map(|(&byte, _)| usize::try_from(byte).ok())
+        let claimed = self.state.iter().flat_map(|state| state.held.claimed());
+        claimed
+            .filter_map(|byte| usize::try_from(byte).ok())
             .filter(|&core| core < MAX_CORES)
             .collect()
     }
 
     /// Claims cores for lanes, and one for the host. This process' own claims do not conflict. If
     /// another process has claimed a lane's core in the meantime, or others do not find this file
-    /// any more, nothing is claimed and the result is `None`.
-    pub(crate) fn claim(&mut self, lanes: &[usize], host: Option<usize>) -> Option<Claims> {
-        let mut claims = Claims(Vec::new());
+    /// any more, nothing is claimed and the result is `None`. There is room for claims of as many
+    /// lanes as `most`, which may be moved.
+    pub(crate) fn claim(
+        &mut self,
+        lanes: &[usize],
+        host: Option<usize>,
+        most: usize,
+    ) -> Option<Claims> {
+        let mut claimed = Vec::new();
+        let room = most.max(lanes.len()) + usize::from(host.is_some());
+        if let Some(state) = &mut self.state {
+            state.held.reserve(room);
+        }
         let lanes = lanes.iter().map(|&core| byte(core, false));
         for (byte, must) in lanes
             .map(|byte| (byte, true))
             .chain(host.map(|core| (byte(core, true), false)))
         {
-            if self.hold(byte) {
-                claims.0.push(byte);
+            let state = self.state.as_mut();
+            if state.is_some_and(|state| state.hold(byte)) {
+                claimed.push(byte);
             } else if must && self.unknown.is_none() && self.file().is_some() {
-                self.give_back(&std::mem::take(&mut claims.0));
+                self.give_back(claimed.into_iter());
                 return None;
             }
         }
         // Nobody looks for claims in a file that was removed since it was opened.
-        if !claims.0.is_empty() && self.must_renew() {
-            self.give_back(&std::mem::take(&mut claims.0));
+        if !claimed.is_empty() && self.must_renew() {
+            self.give_back(claimed.into_iter());
             self.renew();
             return None;
         }
-        Some(claims)
+        Some(Claims {
+            bytes: Bytes::new(&claimed, room),
+            are_kept: false,
+        })
     }
 
     /// Whether others do not find the file any more. A few times at most: someone may remove it
@@ -218,35 +232,19 @@ impl Turn {
         self.state.as_ref()?.file()
     }
 
-    fn hold(&mut self, byte: u64) -> bool {
-        let Some(state) = &mut self.state else {
-            return false;
-        };
-        let Some(file) = state.file() else {
-            return false;
-        };
-        let locked = set(file, byte, libc::F_WRLCK);
-        if locked {
-            *state.held.entry(byte).or_default() += 1;
-        }
-        locked
-    }
-
-    fn give_back(&mut self, bytes: &[u64]) {
+    fn give_back(&mut self, bytes: impl Iterator<Item = u64>) {
         let Some(state) = &mut self.state else {
             return;
         };
         for byte in bytes {
-            if let Some(count) = state.held.get_mut(byte) {
-                *count = count.saturating_sub(1);
-            }
+            state.held.take(byte);
         }
         let State { file, held, .. } = &mut **state;
         let Some(file) = file.as_ref().and_then(|file| file.get().ok()) else {
             return;
         };
         // Scans all threads for each byte that may be released; there are few such bytes.
-        held.retain(|&byte, &mut count| {
+        held.retain(|byte, count| {
             let mut used = count > 0;
             if !used {
                 let looked = machine::each_thread(|thread| used |= stands_on(thread, byte));
@@ -270,14 +268,15 @@ impl Claims {
     /// Keeps the claims as long as the process lives: for a lane that could not be stopped and
     /// stays on its core.
     pub(crate) fn keep(&mut self) {
-        self.0.clear();
+        self.are_kept = true;
     }
 }
 
 impl Drop for Claims {
     fn drop(&mut self) {
-        if !self.0.is_empty() {
-            Turn::wait_to_give_back().give_back(&self.0);
+        if !self.are_kept && !self.bytes.is_empty() {
+            let mut turn = Turn::wait_to_give_back();
+            turn.give_back(self.bytes.take_all());
         }
     }
 }
@@ -296,6 +295,14 @@ fn lock() -> Option<Guard<State>> {
 }
 
 impl State {
+    /// Claims a byte, unless another process has it. Takes no memory.
+    fn hold(&mut self, byte: u64) -> bool {
+        let Some(file) = self.file() else {
+            return false;
+        };
+        set(file, byte, libc::F_WRLCK) && self.held.add(byte)
+    }
+
     /// Some shared file systems and sandboxes refuse record locks.
     fn can_lock(&self) -> Result<(), String> {
         let Some(file) = self.file() else {
@@ -306,10 +313,16 @@ impl State {
             return Ok(());
         }
         let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            // Another process tries the same at this moment.
-            Some(libc::EAGAIN | libc::EACCES) => Ok(()),
-            _ => Err(format!("the file of claims takes no record locks: {error}")),
+        // Another process may try the same at this moment. With EACCES, which some file systems say
+        // then, a sandbox refuses the call.
+        let is_held = match error.raw_os_error() {
+            Some(libc::EAGAIN) => true,
+            Some(libc::EACCES) => holder(file, PROBE).is_some(),
+            _ => false,
+        };
+        match is_held {
+            true => Ok(()),
+            false => Err(format!("the file of claims takes no record locks: {error}")),
         }
     }
 
@@ -336,7 +349,7 @@ impl State {
             match ClaimsFile::at(path) {
                 Ok(file) => {
                     if let Ok(open) = file.get() {
-                        for &byte in self.held.keys() {
+                        for byte in self.held.bytes() {
                             set(open, byte, libc::F_WRLCK);
                         }
                     }
@@ -424,11 +437,14 @@ fn holder(file: &impl AsRawFd, byte: u64) -> Option<Option<u32>> {
 }
 
 mod file;
+mod held;
+mod moved;
 mod standing;
 
 pub use file::ENV_CLAIMS;
 pub(crate) use file::paths;
 use file::{ClaimsFile, is_no_place};
+use held::{Bytes, Held};
 pub(crate) use standing::{Known, Standing, Watch};
 
 #[cfg(all(test, not(loom)))]

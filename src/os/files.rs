@@ -10,6 +10,7 @@
 //! | file | what |
 //! |---|---|
 //! | `open` | opens, at descriptor 3 or above |
+//! | `about` | what the kernel says of a file, whatever a sandbox refuses |
 //! | `output` | files that are written: locked, emptied when all else has succeeded |
 //! | `appended` | files that grow by lines, and what others do to them meanwhile |
 //! | `held` | descriptors that stay ours, or are not used |
@@ -27,8 +28,13 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::memory::limit;
+
+mod about;
 mod appended;
 mod folder;
 mod held;
@@ -47,12 +53,13 @@ mod stop;
 mod stream;
 mod tilde;
 
+pub(crate) use about::{About, Identity, about, about_link, about_name, about_path};
 pub(crate) use appended::{Appended, Harm, Role};
 pub(crate) use folder::{Folder, Obstacle};
 pub(crate) use held::{Held, leave_to_parent};
 pub(crate) use lines::each_line;
 pub(crate) use listing::{each_folder, each_number};
-pub(crate) use open::{about, about_path, open, open_c};
+pub(crate) use open::{open, open_c};
 pub(crate) use output::Output;
 pub(crate) use place::{Place, real};
 pub(crate) use probe::check_files_in;
@@ -73,17 +80,17 @@ pub use {stop::Room, stream::Stream};
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     let cannot = |error: io::Error| format!("cannot read it: {}", with_cause(path, &error));
     // A device may do something when it is opened, so it is looked at before.
-    let is_regular = |mode| match open::name_of_kind(mode) {
+    let is_regular = |about: &About| match about.other_kind() {
         None => Ok(()),
         Some(kind) => Err(format!("cannot read it: it is {kind}, not a regular file")),
     };
-    is_regular(open::mode(path).map_err(cannot)?)?;
+    is_regular(&about_path(path).map_err(cannot)?)?;
     let opened = lease::wait(|| open(path, libc::O_RDONLY | libc::O_NONBLOCK, 0));
     let file = opened.map_err(cannot)?;
     let about = about(&file).map_err(cannot)?;
-    is_regular(about.st_mode)?;
+    is_regular(&about)?;
     let too_big = || format!("it has more than {limit} bytes");
-    let size = u64::try_from(about.st_size).unwrap_or(0);
+    let size = about.size.unwrap_or(0);
     if size > limit {
         return Err(too_big());
     }
@@ -132,6 +139,41 @@ pub(crate) fn system_bytes_into<'a>(path: &CStr, into: &'a mut [u8]) -> io::Resu
     let mut len = 0;
     while len < into.len() {
         match file.read(&mut into[len..]) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(&into[..len])
+}
+
+/// Opens a file of the system's own, to be read again and again: `None` where that fails, or half
+/// of the descriptors that the process may have are in use, which others need more.
+pub(crate) fn hold_system(path: &CStr) -> Option<Held> {
+    let file = open_c(path, libc::O_RDONLY).ok()?;
+    let most = limit(libc::RLIMIT_NOFILE).unwrap_or(u64::MAX);
+    let number = u64::try_from(file.as_raw_fd()).ok()?;
+    if number >= most / 2 {
+        return None;
+    }
+    Held::new(file).ok()
+}
+
+/// A part of such a file, as the system makes it now. Opens nothing and takes no memory.
+///
+/// # Errors
+///
+/// The system's, or the host has closed the descriptor.
+pub(crate) fn system_part_into<'a>(
+    file: &Held,
+    from: u64,
+    into: &'a mut [u8],
+) -> io::Result<&'a [u8]> {
+    let file = file.get()?;
+    let mut len = 0;
+    while len < into.len() {
+        match file.read_at(&mut into[len..], from + len as u64) {
             Ok(0) => break,
             Ok(more) => len += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -18,6 +18,7 @@
 //! | what do other processes use | `claims` | lanes park, unless `cores` says which to use |
 //! | may a claim be given back | `claims` | it is kept |
 //! | is there a CPU quota | [`quota_unknown`] | lanes park |
+//! | has a quota held this process up | `throttled` | the report says nothing of it |
 //! | is there a limit of memory of the control groups | [`group_memory_unknown`] | as if not, and the line at start says so |
 //! | does the host lock what it maps | `memory` | the kernel is asked for a mapping, which it refuses beyond the limit |
 //! | do two cores share a physical one; is one isolated | [`hardware_threads`], [`isolated`] | as if not: it costs speed alone |
@@ -38,6 +39,7 @@ use std::io::{self, Write};
 
 use super::{files, this_thread};
 
+mod group_folder;
 mod group_memory;
 mod groups;
 mod kernel_threads;
@@ -45,6 +47,7 @@ mod mounts;
 mod namespaces;
 mod place;
 mod quota;
+mod throttled;
 mod waiting;
 
 pub use group_memory::group_memory_unknown;
@@ -52,8 +55,9 @@ pub(crate) use group_memory::{GroupMemory, group_memory};
 pub use groups::{StayKnown as GroupsStayKnown, stay_known as groups_stay_known};
 pub(crate) use kernel_threads::KernelThreads;
 pub(crate) use namespaces::{children_are_elsewhere, pid_namespace};
-pub(crate) use quota::Throttled;
-pub use quota::{Quota, Throttling, quota, quota_unknown};
+pub use quota::{Quota, quota, quota_unknown};
+pub use throttled::Throttling;
+pub(crate) use throttled::{Held as HeldGroups, Level, Throttled};
 pub(crate) use waiting::WaitForCore;
 pub use waiting::waited_for_a_core;
 

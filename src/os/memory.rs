@@ -3,6 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `emptied` | pages that a child of this process finds emptied |
 //! | `bound` | what limits the process' memory, and whether a need is within these limits |
 //! | `mapping` | asks the kernel for address space without filling any |
 //!
@@ -16,9 +17,11 @@ use super::threads::stack_bytes;
 use crate::error::Error;
 use bound::Bound;
 pub(crate) use bound::limit;
+pub(crate) use emptied::emptied_in_children;
 pub(crate) use mapping::Reserved;
 
 mod bound;
+mod emptied;
 mod mapping;
 
 const MIB: usize = 1 << 20;

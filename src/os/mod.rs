@@ -6,8 +6,10 @@
 //! | `tsc` | whether a thread may read the TSC |
 //! | `time` | the time off the hot path, and elapsed time |
 //! | `limit` | time limits that only run while this process runs |
+//! | `seldom` | what is asked at most once a second |
 //! | `parker` | a thread that sleeps until it is woken |
 //! | `cores` | what cores this process may use |
+//! | `core_set` | on which cores a thread may run |
 //! | `claims` | cores that other processes have claimed |
 //! | `process_lock` | a value that belongs to one process, and not to the child of a fork |
 //! | `machine` | what `/proc` and `/sys` say |
@@ -22,6 +24,7 @@
 //! | `stderr` | lines on stderr |
 //! | `fixed_text` | texts that are written without allocating |
 //! | `panic` | catches and describes panics |
+//! | `random` | random numbers for hash maps, whatever a sandbox refuses |
 //! | `unwinder` | lets exceptions through that another copy of libgcc throws |
 //! | `glibc` | symbol versions of the host's glibc |
 //! | `own_functions` | functions of the host's glibc, where the host may have others of that name |
@@ -32,6 +35,7 @@ mod allocator;
 pub(crate) mod cancellation;
 pub mod claims;
 pub mod clock;
+pub(crate) mod core_set;
 pub mod cores;
 pub mod environment;
 pub mod files;
@@ -48,6 +52,9 @@ mod own_functions;
 pub(crate) mod panic;
 pub(crate) mod parker;
 mod process_lock;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+mod random;
+pub(crate) mod seldom;
 pub(crate) mod stderr;
 pub(crate) mod this_thread;
 pub(crate) mod threads;

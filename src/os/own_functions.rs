@@ -64,7 +64,6 @@ own! {
     LOGF: "logf" @ "GLIBC_2.27" of "libm",
     FLOCK: "flock" @ "GLIBC_2.2.5" of "libc",
     GETAUXVAL: "getauxval" @ "GLIBC_2.16" of "libc",
-    GETRANDOM: "getrandom" @ "GLIBC_2.25" of "libc",
     GETTID: "gettid" @ "GLIBC_2.30" of "libc",
     PRCTL: "prctl" @ "GLIBC_2.2.5" of "libc",
     STATX: "statx" @ "GLIBC_2.28" of "libc",

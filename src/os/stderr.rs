@@ -113,7 +113,7 @@ impl Kind {
     /// `None` if there is nothing to write to.
     fn of(descriptor: RawFd) -> Option<Self> {
         let about = files::about(&descriptor).ok()?;
-        Some(match about.st_mode & libc::S_IFMT {
+        Some(match about.kind() {
             libc::S_IFSOCK => Self::Socket,
             libc::S_IFREG | libc::S_IFBLK => Self::Direct,
             _ => Self::MayWait,

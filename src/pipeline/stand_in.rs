@@ -29,6 +29,9 @@ pub(crate) trait StandIn: Send + Sync {
     /// Handles at most one message, unless the lane has its work, the work has ended, or a panic
     /// has left it half done. Returns the number of messages handled.
     fn stand_in(&self, control: &Control) -> usize;
+
+    /// Whether a thread has the work now.
+    fn is_held(&self) -> bool;
 }
 
 /// The work of a lane that the host's thread may stand in for. On cache lines of its own.
@@ -59,6 +62,10 @@ impl<T: Turn> StandIn for Shared<T> {
         let handled = turn_inline(&mut **work, 1, control);
         held.is_half_done = handled.is_none();
         handled.unwrap_or(0)
+    }
+
+    fn is_held(&self) -> bool {
+        self.work.is_held()
     }
 }
 

@@ -42,6 +42,8 @@ const FIRST_LINES: Duration = Duration::from_secs(1);
 const LONGEST_NAME: &str = "tick_to_callback";
 /// How long lanes get to hand over at the end of an interval.
 const HAND_OVER: Duration = Duration::from_millis(2);
+/// Between two looks at what the kernel may change at any time.
+const LOOK: Duration = Duration::from_secs(1);
 /// The host's thread answers at its next poll. The wait for it doubles each time, up to
 /// this.
 const LATE_HAND_OVER: Duration = Duration::from_millis(100);
@@ -151,7 +153,7 @@ impl Exporter {
         let what = format!("cannot write the latency report in {shown}");
         let (started, started_ticks) = (wall_clock(), clock.now());
         // Of many parts: in a thread that has no heap of its own each would take a page.
-        let totals = Totals::new(facts);
+        let totals = Totals::new(&facts);
         let job = Job {
             interval: Duration::from_millis(interval_ms),
             latency,
@@ -288,6 +290,7 @@ impl Job {
             let latency = Latency::lock(&self.latency);
             totals.take(&latency);
         }
+        self.monitor.look_around();
         let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default();
         let seconds = self.clock.nanos(self.started_ticks, self.clock.now()) as f64 / 1e9;
         totals.write(&folder, &self.monitor, started, seconds)?;
@@ -319,13 +322,18 @@ impl Job {
     ) -> io::Result<()> {
         self.monitor.ask_for_waits();
         let mut next = Instant::now() + self.interval;
+        let mut look = Instant::now() + LOOK;
         // While recorders have not answered: how long to wait for them this time.
         let mut patience = None::<Duration>;
         while !self.given.is_over() {
             let late = patience.map(|patience| Instant::now() + patience);
             self.given
-                .sleep_until(late.map_or(next, |late| late.min(next)));
+                .sleep_until(late.map_or(next, |late| late.min(next)).min(look));
             let now = Instant::now();
+            if now >= look {
+                self.monitor.look_around();
+                look = now + LOOK;
+            }
             if now >= next {
                 next += self.interval;
                 Latency::lock(&self.latency).request();

@@ -1,16 +1,13 @@
 //! The facts of machine, build and configuration that make two reports
 //! comparable.
 
-#[cfg(test)]
-use std::path::Path;
-
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::os::clock::Clock;
 use crate::os::cores::Cores;
-use crate::os::machine::{self, CpuInfo, Throttled, Throttling};
+use crate::os::machine::{self, CpuInfo};
 use crate::pipeline::plan::Plan;
 
 /// The version and the revision of the build, as in `0.1.0 (revision 0123456789ab)`; the
@@ -30,12 +27,6 @@ pub(crate) struct Facts {
     configuration: Config,
     lanes: String,
     stamp_cost_ns: f64,
-    /// What throttles this process, if anything does.
-    #[serde(skip)]
-    throttled: Option<Throttled>,
-    /// The throttling when the report began.
-    #[serde(skip)]
-    throttled_before: Throttling,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -78,23 +69,7 @@ impl Facts {
             configuration: config.clone(),
             lanes: plan.to_string(),
             stamp_cost_ns: clock.stamp_cost_ns(),
-            throttled: None,
-            throttled_before: Throttling::default(),
         }
-        .throttled_by(Throttled::find())
-    }
-
-    /// For a machine whose system files are below `system`.
-    #[cfg(test)]
-    pub(crate) fn on(self, system: &Path) -> Self {
-        self.throttled_by(Throttled::find_in(system))
-    }
-
-    fn throttled_by(mut self, throttled: Option<Throttled>) -> Self {
-        let now = throttled.as_ref().and_then(Throttled::now);
-        self.throttled_before = now.unwrap_or_default();
-        self.throttled = throttled;
-        self
     }
 
     /// The fields, ready to be written.
@@ -103,13 +78,6 @@ impl Facts {
             Ok(Value::Object(fields)) => fields,
             _ => serde_json::Map::new(),
         }
-    }
-
-    /// How this process was throttled since the report began; `None` without a
-    /// quota.
-    pub(crate) fn throttling(&self) -> Option<Throttling> {
-        let now = self.throttled.as_ref()?.now()?;
-        Some(now.since(self.throttled_before))
     }
 }
 

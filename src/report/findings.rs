@@ -65,6 +65,8 @@ pub(super) struct Beside {
     capture_missed: u64,
     /// Events whose signals missed their own `signal_on_data`, if they were many.
     late: u64,
+    /// Those of them whose lane was in the middle of its work.
+    late_begun: u64,
     /// All events that were answered.
     answered: u64,
     /// Messages that the host's thread handled for a lane, if they were many.
@@ -239,6 +241,7 @@ impl Beside {
             capture_failed: counters.get(Counter::CaptureFailed),
             capture_missed: since(Counter::CaptureMissed),
             late: many(Counter::DeliverLate, answered),
+            late_begun: since(Counter::DeliverLateBegun),
             answered,
             stood_in: many(Counter::StoodIn, answered + since(Counter::Updates)),
             lost,
@@ -290,11 +293,12 @@ impl fmt::Display for BesideIn<'_> {
                 ));
             }
             if beside.late > 0 {
-                let (late, answered) = (beside.late, beside.answered);
-                each(format_args!(
-                    "since the last check the {}",
-                    Late { late, answered }
-                ));
+                let late = Late {
+                    late: beside.late,
+                    answered: beside.answered,
+                    begun: beside.late_begun,
+                };
+                each(format_args!("since the last check the {late}"));
             }
             if beside.stood_in > 0 {
                 each(format_args!(

@@ -12,7 +12,8 @@ pub enum HealthState {
     /// since the last check were refused, many were delivered late or handled by the host's
     /// thread, the latency report has ended, events are missing in the capture, someone has
     /// deleted or cut one of these files while it was written, a thread that writes either was
-    /// ended from outside, or a claim on a core is lost.
+    /// ended from outside, a claim on a core is lost, a lane may run on other cores than the one
+    /// that it was pinned to, or a CPU quota of a control group has stopped the process.
     Degraded,
     /// An instrument (by a panic of a factor set) or a model was put in quarantine. This state
     /// never ends.

@@ -8,6 +8,8 @@ use crate::telemetry::counters::{Counter, Snapshot};
 pub(super) struct Late {
     pub(super) late: u64,
     pub(super) answered: u64,
+    /// Those whose lane was in the middle of its work.
+    pub(super) begun: u64,
 }
 
 impl Late {
@@ -17,6 +19,7 @@ impl Late {
         (late > 0).then(|| Self {
             late,
             answered: counters.get(Counter::Answered),
+            begun: counters.get(Counter::DeliverLateBegun),
         })
     }
 }
@@ -30,6 +33,13 @@ impl fmt::Display for Late {
              lane's core; expected a longer budget than the model takes, placement inline, or a core \
              that nothing else uses",
             self.late, self.answered
-        )
+        )?;
+        match self.begun {
+            0 => Ok(()),
+            begun => write!(
+                f,
+                "; in {begun} of them the lane was in the middle of its work"
+            ),
+        }
     }
 }

@@ -5,7 +5,9 @@
 //! | `health` | the engine's state as one word |
 //! | `monitor` | the reasons for that state, lanes and rings |
 //! | `away` | whether lanes have had their cores |
-//! | `watched` | threads that write files, and claims: whether they are lost |
+//! | `pins` | whether lanes are where they were pinned |
+//! | `watched` | all that an engine may lose without a word of its own |
+//! | `held_up` | whether a CPU quota holds the process up |
 //! | `late` | events whose signals missed their own `signal_on_data` |
 //! | `latency` | collects the histograms that recorders hand over |
 //! | `exporter` | the thread that writes the interval log, and the files at the end |
@@ -23,10 +25,12 @@ mod exporter;
 mod facts;
 mod findings;
 mod health;
+mod held_up;
 mod hgrm;
 mod late;
 mod latency;
 mod monitor;
+mod pins;
 mod summary;
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -40,7 +44,9 @@ pub(crate) use facts::Facts;
 pub use facts::VERSION;
 pub(crate) use findings::Text;
 pub use health::{Health, HealthState};
+pub(crate) use held_up::HeldUp;
 pub use latency::HopSummary;
 pub(crate) use latency::Latency;
 pub(crate) use monitor::Monitor;
 pub use monitor::{LaneReport, RingReport};
+pub(crate) use pins::Pins;

@@ -11,11 +11,11 @@ use super::away::{self, SharedCore, Told, Windows};
 use super::findings::{Beside, Cause, Findings, Missing, NamedBy};
 use super::health::{Health, HealthState};
 use super::late::Late;
-use super::watched::Watched;
+use super::watched::{Seen, Watched};
 use crate::config;
-use crate::os::claims::Known;
 use crate::os::files::Harm;
 use crate::os::fixed_text::FixedText;
+use crate::os::machine::Throttling;
 use crate::pipeline::control::Control;
 use crate::pipeline::plan::LanePlan;
 use crate::stages::Rules;
@@ -26,10 +26,11 @@ use crate::telemetry::heartbeat::{Away, HeartbeatReader};
 /// A lane, and whether it makes progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LaneReport {
-    /// The lane's stages, its core and what it does when idle, as in
+    /// The lane's stages, its core at the start and what it does when idle, as in
     /// `ingest..egress@1(spin)`.
     pub name: String,
-    /// The core that it is pinned to; `None` if lanes cannot be pinned.
+    /// The core that it is pinned to now; `None` if it is not pinned to one: lanes could not be
+    /// pinned, or it was moved since.
     pub core: Option<usize>,
     /// The heartbeat's sequence.
     pub beats: u64,
@@ -87,7 +88,7 @@ struct Look {
     waited_ns: u64,
     /// Events that had arrived when the last new signal was seen.
     events_at_signal: u64,
-    claims: Known,
+    watched: Seen,
     away: Windows,
 }
 
@@ -121,7 +122,7 @@ impl Monitor {
                 counters: Snapshot::of(&[]),
                 waited_ns: 0,
                 events_at_signal: 0,
-                claims: Known::default(),
+                watched: Seen::default(),
                 away,
             }),
             found: AtomicU8::new(HealthState::Ok as u8),
@@ -167,6 +168,20 @@ impl Monitor {
     pub(crate) fn keep_claims(&self) {
         // What cannot be had is for `health`.
         let _ = self.watched.look_at_claims();
+    }
+
+    /// Asks the kernel what it changes at any time. Only for a thread that opens files anyway; call
+    /// it about once a second.
+    pub(super) fn look_around(&self) {
+        if let Some(held_up) = self.watched.held_up() {
+            held_up.look();
+        }
+        self.watched.look_at_pins();
+    }
+
+    /// How CPU quotas have held this process up; `None` if there was never one.
+    pub(super) fn throttling(&self) -> Option<Throttling> {
+        self.watched.held_up()?.so_far()
     }
 
     /// What happens to the report's log. Its writer notes it.
@@ -275,11 +290,12 @@ impl Monitor {
     }
 
     pub(crate) fn lanes(&self) -> Vec<LaneReport> {
-        let report = |(plan, heartbeat): &(LanePlan, HeartbeatReader)| {
+        self.watched.look_at_pins();
+        let report = |(plan, core, heartbeat): (&LanePlan, Option<usize>, &HeartbeatReader)| {
             let away = heartbeat.away();
             LaneReport {
                 name: plan.to_string(),
-                core: plan.core,
+                core,
                 beats: heartbeat.beats(),
                 longest_duty_ns: heartbeat.longest_ns(),
                 stalls: heartbeat.stalls(),
@@ -288,12 +304,27 @@ impl Monitor {
                 away_ns: away.ns,
             }
         };
-        self.lanes.iter().map(report).collect()
+        self.each_lane().map(report).collect()
     }
 
-    /// As [`Monitor::lanes`], but does not allocate.
-    pub(crate) fn each_lane(&self) -> impl Iterator<Item = (&LanePlan, &HeartbeatReader)> {
-        self.lanes.iter().map(|(plan, heartbeat)| (plan, heartbeat))
+    /// As [`Monitor::lanes`], but does not allocate, and a lane's core is that of the last look.
+    pub(crate) fn each_lane(
+        &self,
+    ) -> impl Iterator<Item = (&LanePlan, Option<usize>, &HeartbeatReader)> {
+        let lanes = self.lanes.iter().enumerate();
+        lanes.map(|(lane, (plan, heartbeat))| {
+            let pins = self.watched.pins();
+            (
+                plan,
+                pins.map_or(plan.core, |pins| pins.core(lane)),
+                heartbeat,
+            )
+        })
+    }
+
+    /// Asks the kernel where lanes may run. Neither waits for a lock nor allocates.
+    pub(crate) fn look_at_pins(&self) {
+        self.watched.look_at_pins();
     }
 
     pub(crate) fn rings(&self) -> Vec<RingReport> {
@@ -332,7 +363,7 @@ impl Monitor {
             }
         };
         // Once for all questions: to look is to ask the system.
-        let lost = self.watched.look(&mut last.claims);
+        let lost = self.watched.look(&mut last.watched);
         let counters = self.counters_with(lost.has_report());
         let shared = last.away.look(&self.lanes);
         let beside = Beside::new(self, &last.counters, &counters, lost);

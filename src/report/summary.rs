@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 
 use super::latency::HopSummary;
 use super::monitor::Monitor;
-use crate::os::machine::Throttling;
 use crate::pipeline::plan::LanePlan;
 use crate::sync::ring::Gauge;
 use crate::telemetry::counters::Counter;
@@ -24,8 +23,6 @@ pub(super) struct Summary<'a, H> {
     pub(super) seconds: f64,
     pub(super) hops: H,
     pub(super) monitor: &'a Monitor,
-    /// How the control group's CPU quota has throttled this process since the report began.
-    pub(super) throttling: Option<Throttling>,
     pub(super) facts: &'a Map<String, Value>,
 }
 
@@ -42,7 +39,8 @@ impl<H: Iterator<Item = HopSummary> + Clone> Serialize for Summary<'_, H> {
         // Heartbeat, longest duty cycle, stalls and absences of each lane.
         map.serialize_entry("vitals", &List(|| self.lanes()))?;
         map.serialize_entry("rings", &List(|| self.monitor.each_ring().map(Ring::new)))?;
-        map.serialize_entry("throttling", &self.throttling)?;
+        // How CPU quotas of control groups have held this process up since the report began.
+        map.serialize_entry("throttling", &self.monitor.throttling())?;
         // What was put in quarantine and why.
         map.serialize_entry("incidents", &List(|| self.monitor.incidents()))?;
         // What a person should know although everything continued.
@@ -106,13 +104,13 @@ struct Lane<'a> {
 
 impl<'a> Lane<'a> {
     fn new(
-        (plan, heartbeat): (&'a LanePlan, &HeartbeatReader),
+        (plan, core, heartbeat): (&'a LanePlan, Option<usize>, &HeartbeatReader),
         waited_for_core_ns: Option<u64>,
     ) -> Self {
         let away = heartbeat.away();
         Self {
             name: plan,
-            core: plan.core,
+            core,
             beats: heartbeat.beats(),
             longest_duty_ns: heartbeat.longest_ns(),
             stalls: heartbeat.stalls(),

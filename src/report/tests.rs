@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::latency::Interval;
-use super::{Exporter, Facts, Latency, Monitor, ReportFiles};
+use super::{Exporter, Facts, HeldUp, Latency, Monitor, ReportFiles};
 use crate::config::Config;
 use crate::os::clock::Clock;
 use crate::os::cores::Cores;
@@ -63,6 +63,7 @@ impl Report {
             Vec::new(),
             Rules::default(),
         );
+        monitor.watched.quota(HeldUp::on(system, true));
         let monitor = Arc::new(monitor);
         let latency = Arc::new(Mutex::new(Latency::new(vec![feed], counters)));
         let exporter = Exporter::start(
@@ -71,7 +72,7 @@ impl Report {
             latency.clone(),
             clock.clone(),
             monitor.clone(),
-            Facts::new(&config, &plan, &cores, &clock).on(system),
+            Facts::new(&config, &plan, &cores, &clock),
             Vec::new(),
         );
         let mut exporter = exporter.unwrap();
@@ -421,6 +422,32 @@ fn the_summary_says_how_the_quota_held_this_process_up_since_the_report_began() 
     // Without a quota there is nothing to report.
     write("sys/fs/cgroup/app/cpu.max", "max 100000\n");
     let report = Report::on(system.path(), Duration::from_secs(3_600));
+    assert_eq!(report.monitor.health().to_string(), "ok");
+    // It is set while the report runs, whose thread looks about once a second.
+    write("sys/fs/cgroup/app/cpu.max", "25000 100000\n");
+    stat(130, 67, 10_000);
+    let begin = Instant::now();
+    let mut health = String::new();
+    while !health.starts_with(
+        "degraded: throttled: a CPU quota of 0.25 cores of the control group has stopped this \
+                               process in 6 of 7 periods so far, for 0.000 s, ",
+    ) {
+        assert!(begin.elapsed() < Duration::from_secs(60), "{health}");
+        std::thread::sleep(Duration::from_millis(20));
+        health = report.monitor.health().to_string();
+    }
     let (dir, _) = report.finish();
-    assert_eq!(summary(dir.path())["throttling"], Value::Null);
+    let summary = summary(dir.path());
+    let right = serde_json::json!({"nr_periods": 7, "nr_throttled": 6, "throttled_us": 250});
+    assert_eq!(summary["throttling"], right);
+    let notes = summary["notes"].to_string();
+    assert!(
+        notes.contains("throttled: a CPU quota of 0.25 cores"),
+        "{notes}"
+    );
+    // One that never came.
+    write("sys/fs/cgroup/app/cpu.max", "max 100000\n");
+    let report = Report::on(system.path(), Duration::from_secs(3_600));
+    let (dir, _) = report.finish();
+    assert_eq!(self::summary(dir.path())["throttling"], Value::Null);
 }

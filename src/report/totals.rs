@@ -28,13 +28,12 @@ struct Total {
 
 pub(super) struct Totals {
     hops: Vec<Total>,
-    facts: Facts,
     fields: Map<String, Value>,
     room: Vec<u8>,
 }
 
 impl Totals {
-    pub(super) fn new(facts: Facts) -> Self {
+    pub(super) fn new(facts: &Facts) -> Self {
         let hop = |&hop: &Hop| Total {
             hop,
             histogram: histogram(),
@@ -43,7 +42,6 @@ impl Totals {
         Self {
             hops: Hop::ALL.iter().map(hop).collect(),
             fields: facts.fields(),
-            facts,
             room: Vec::with_capacity(TOGETHER),
         }
     }
@@ -67,12 +65,7 @@ impl Totals {
         started: Duration,
         seconds: f64,
     ) -> Result<(), Obstacle> {
-        let Self {
-            hops,
-            facts,
-            fields,
-            room,
-        } = self;
+        let Self { hops, fields, room } = self;
         let hops = hops.iter().filter(|total| !total.histogram.is_empty());
         for total in hops.clone() {
             folder.replace(&total.table, room, |out| write_hgrm(out, &total.histogram))?;
@@ -82,7 +75,6 @@ impl Totals {
             seconds,
             hops: hops.map(|total| HopSummary::new(total.hop, &total.histogram)),
             monitor,
-            throttling: facts.throttling(),
             facts: fields,
         };
         // Last: whoever waits for it finds the others.

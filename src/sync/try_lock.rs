@@ -32,11 +32,17 @@ impl<T> TryLock<T> {
         }
     }
 
+    /// Whether a thread has the value now.
+    #[inline]
+    pub(crate) fn is_held(&self) -> bool {
+        self.is_held.load(Ordering::Relaxed)
+    }
+
     /// The value, or `None` while a thread has it: this one, too.
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<Held<'_, T>> {
         // A thread that tries again and again must not take the word's line from the holder.
-        if self.is_held.load(Ordering::Relaxed) {
+        if self.is_held() {
             return None;
         }
         self.is_held
@@ -134,8 +140,9 @@ mod tests {
         let lock = TryLock::new(7);
         let mut held = lock.try_lock().unwrap();
         *held += 1;
-        assert!(lock.try_lock().is_none());
+        assert!(lock.try_lock().is_none() && lock.is_held());
         drop(held);
+        assert!(!lock.is_held());
         assert_eq!(*lock.try_lock().unwrap(), 8);
     }
 }

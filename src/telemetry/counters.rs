@@ -164,6 +164,9 @@ counters! {
     /// Events whose signals had not all come when the host's thread stopped waiting for them in
     /// `on_data`.
     DeliverLate = "deliver_late",
+    /// Those of them at whose end the lane had its work, so that the host's thread could not do
+    /// it.
+    DeliverLateBegun = "deliver_late_begun",
     /// Messages that lanes without work ran through their stages once more, to keep them warm.
     Rehearsals = "rehearsals",
     /// Messages that the host's thread handled in `on_data` because their lane had not begun

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
@@ -96,26 +97,49 @@ fn report_left_at_once() {
     }
 }
 
-/// A control group with a quota of a fifth of a core. Dropping it removes it.
+/// A control group of CPU time. Dropping it removes it.
 struct Group(PathBuf);
 
+/// What sets a quota of a fifth of a core: files of the group, each with its text.
+const QUOTA: [&[(&str, &str)]; 2] = [
+    &[("cpu.max", "20000 100000")],
+    &[
+        ("cpu.cfs_period_us", "100000"),
+        ("cpu.cfs_quota_us", "20000"),
+    ],
+];
+
 impl Group {
-    /// `None` if this user may not make one.
-    fn new() -> Option<Self> {
+    /// One without a quota, and what would set one. `None` if this user may not make one.
+    fn new() -> Option<(Self, &'static [(&'static str, &'static str)])> {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let name = format!(
+            "signal-test-{}-{}",
+            std::process::id(),
+            MADE.fetch_add(1, Ordering::Relaxed)
+        );
         // Hierarchies of version 1, then of version 2.
         let hierarchies = ["cpu", "cpu,cpuacct", ""];
-        hierarchies.into_iter().find_map(|hierarchy| {
-            let folder = Path::new("/sys/fs/cgroup").join(hierarchy);
-            let group = Self(folder.join(format!("signal-test-{}", std::process::id())));
+        let made = hierarchies.into_iter().find_map(|hierarchy| {
+            let group = Self(Path::new("/sys/fs/cgroup").join(hierarchy).join(&name));
             fs::create_dir(&group.0).ok()?;
-            let write = |name: &str, text: &str| {
-                let file = group.0.join(name);
-                file.exists() && fs::write(file, text).is_ok()
+            let has_files = |quota: &&&[(&str, &str)]| {
+                let mut files = quota.iter().map(|(file, _)| group.0.join(file));
+                files.all(|file| fs::OpenOptions::new().write(true).open(file).is_ok())
             };
-            let is_limited = write("cpu.max", "20000 100000")
-                || write("cpu.cfs_period_us", "100000") && write("cpu.cfs_quota_us", "20000");
-            is_limited.then_some(group)
-        })
+            let quota = QUOTA.iter().find(has_files)?;
+            Some((group, *quota))
+        });
+        if made.is_none() {
+            println!("SKIP: no control group can be made here");
+        }
+        made
+    }
+
+    fn limit(&self, quota: &[(&str, &str)]) {
+        for (file, text) in quota {
+            fs::write(self.0.join(file), text).unwrap();
+        }
     }
 }
 
@@ -136,10 +160,10 @@ fn report_under_a_quota() {
     if !has_tool("g++") {
         return;
     }
-    let Some(group) = Group::new() else {
-        println!("SKIP: no control group can be made here");
+    let Some((group, quota)) = Group::new() else {
         return;
     };
+    group.limit(quota);
     let folder = tempfile::tempdir().unwrap();
     let mut command = host(Path::new("sh"));
     command
@@ -149,12 +173,64 @@ fn report_under_a_quota() {
         .arg("report_under_a_quota")
         .env("SIGNAL_CHECKS_FOLDER", folder.path());
     run(&mut command).expect_code(0);
-    let text = fs::read_to_string(folder.path().join("summary.json")).unwrap();
+    let summary = summary_of_one_held_up(folder.path());
+    assert_eq!(summary["machine"]["cpu_quota_cores"], 0.2);
+}
+
+fn summary_of_one_held_up(report: &Path) -> serde_json::Value {
+    let text = fs::read_to_string(report.join("summary.json")).unwrap();
     let summary: serde_json::Value = serde_json::from_str(&text).unwrap();
     let throttling = &summary["throttling"];
     let count = |name: &str| throttling[name].as_u64().unwrap_or_default();
     assert!(count("nr_throttled") >= 1, "{throttling}");
     assert!(count("nr_throttled") <= count("nr_periods"), "{throttling}");
     assert!(count("throttled_us") > 0, "{throttling}");
-    assert_eq!(summary["machine"]["cpu_quota_cores"], 0.2);
+    let notes = summary["notes"].to_string();
+    assert!(
+        notes.contains("throttled: a CPU quota of 0.2 cores"),
+        "{notes}"
+    );
+    summary
+}
+
+#[test]
+fn a_quota_that_is_set_later() {
+    if !has_tool("g++") {
+        return;
+    }
+    for (is_moved, has_report) in [(false, true), (true, true), (false, false)] {
+        let Some((group, quota)) = Group::new() else {
+            return;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = host(Path::new("sh"));
+        let writes = match is_moved {
+            true => {
+                group.limit(quota);
+                command.args(["-c", r#""$@""#]);
+                "cgroup.procs self\n".to_owned()
+            }
+            false => {
+                command.args(["-c", r#"echo $$ >"$0/cgroup.procs" && exec "$@""#]);
+                let lines = quota.iter().map(|(file, text)| format!("{file} {text}\n"));
+                lines.collect()
+            }
+        };
+        command
+            .arg(&group.0)
+            .arg(checks())
+            .arg("a_quota_that_is_set_later")
+            .env("SIGNAL_CHECKS_GROUP", &group.0)
+            .env("SIGNAL_CHECKS_WRITES", writes);
+        if has_report {
+            command.env("SIGNAL_CHECKS_FOLDER", folder.path());
+        }
+        run(&mut command).expect_code(0);
+        if !has_report {
+            continue;
+        }
+        let summary = summary_of_one_held_up(folder.path());
+        let at_first = &summary["machine"]["cpu_quota_cores"];
+        assert!(at_first.is_null(), "{at_first}");
+    }
 }

@@ -231,7 +231,7 @@ SCENARIO(claims_that_cannot_be_had) {
   CHECK(access((folder.path + "/victim").c_str(), F_OK) != 0);
   folder.use("claims");
   // A file system, or a sandbox, without record locks.
-  for (const int error : {ENOLCK, ENOSYS, EPERM}) {
+  for (const int error : {ENOLCK, ENOSYS, EPERM, EACCES}) {
     host::disk::record_lock_error = error;
     is_not_known("the file of claims takes no record locks");
   }
@@ -426,5 +426,37 @@ SCENARIO(lanes_leave_a_core_for_the_host) {
   CHECK(std::adjacent_find(busy.begin(), busy.end()) == busy.end());
   CHECK(busy.size() < cores.size());
   for (void *handle : handles) plugin.destroy(handle);
+  return 0;
+}
+
+// A thread with a table of descriptors of its own does not have the file of claims. The others do, so claims
+// stand until these have closed it.
+SCENARIO(claims_of_threads_with_descriptors_of_their_own) {
+  const Folder folder;
+  Plugin plugin;
+  std::atomic<void *> made{nullptr};
+  std::atomic<bool> may_close{false}, may_end{false};
+  std::thread maker([&] {
+    CHECK_EQ(unshare(CLONE_FILES), 0);
+    made = plugin.create(R"({"placement":"fused","idle":"spin"})");
+    CHECK(made != nullptr);
+    CHECK(wait_for([&] { return may_close.load(); }));
+    for (int descriptor = 3; descriptor < 64; ++descriptor) close(descriptor);
+    CHECK(wait_for([&] { return may_end.load(); }));
+    plugin.destroy(made);
+  });
+  CHECK(wait_for([&] { return made != nullptr; }));
+  const auto is_said = [&] {
+    return plugin.health(made) != SIGNAL_HEALTH_OK && has(plugin.last_error(), "closed the descriptor of the file of claims");
+  };
+  CHECK(others_see(folder.path + "/claims", lane(plugin, made)));
+  for (int look = 0; look < 3; ++look) {
+    CHECK(!is_said());
+    sleep_us(600'000);
+  }
+  may_close = true;
+  CHECK(wait_for(is_said));
+  may_end = true;
+  maker.join();
   return 0;
 }

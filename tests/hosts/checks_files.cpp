@@ -147,6 +147,15 @@ SCENARIO(stderr_that_was_redirected) {
       REQUIRE(text(log).rfind("signal: ", 0) == 0);
     });
   }
+  // The log's descriptor may have any number.
+  apart([&] {
+    Plugin plugin;
+    const int low = open(log.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0644);
+    REQUIRE(fcntl(low, F_DUPFD, 400) == 400 && dup2(low, STDERR_FILENO) == STDERR_FILENO && close(low) == 0);
+    say_something(plugin);
+    REQUIRE(plugin.lost_lines() == 0);
+    REQUIRE(text(log).rfind("signal: ", 0) == 0);
+  });
   // Before the library is loaded, stderr may be replaced in any way.
   apart([&] {
     REQUIRE(std::freopen(log.c_str(), "w", stderr) != nullptr);

@@ -1,5 +1,6 @@
 // Latency reports: what they keep in memory, a full disk, and a host that leaves.
 #include "plugin.hpp"
+#include "sandbox.hpp"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,6 +8,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <sstream>
 #include <iterator>
 
 using namespace host;
@@ -164,6 +166,41 @@ SCENARIO(report_under_a_quota) {
     engine.poll();
     engine.got.clear();
   }
+  return 0;
+}
+
+// The quota comes when the handle is there: it is set, or the process is moved into a group that has one.
+SCENARIO(a_quota_that_is_set_later) {
+  Plugin plugin;
+  const char *report = std::getenv("SIGNAL_CHECKS_FOLDER");
+  const std::string group = std::getenv("SIGNAL_CHECKS_GROUP");
+  // Without a report the host's thread looks, in files that create has opened.
+  const std::string config =
+      report != nullptr ? config_of("inline", report, 3600000) : R"({"placement":"inline"})";
+  Engine engine(plugin, config.c_str());
+  const auto play = [&] {
+    engine.feed(depth("btc_usdt", 1, 10.0, 11.0));
+    engine.poll();
+    engine.got.clear();
+  };
+  play();
+  CHECK_EQ(plugin.health(engine.handle), SIGNAL_HEALTH_OK);
+  std::istringstream writes(std::getenv("SIGNAL_CHECKS_WRITES"));
+  for (std::string file, text; writes >> file && std::getline(writes >> std::ws, text);) {
+    std::ofstream out(group + "/" + file);
+    CHECK((out << (text == "self" ? std::to_string(getpid()) : text) << std::endl).good());
+  }
+  if (report == nullptr) end_who_calls(SYS_openat);
+  // Needs a whole core.
+  CHECK(wait_for([&] {
+    const double start = seconds();
+    while (seconds() - start < 0.1) play();
+    return plugin.health(engine.handle) == SIGNAL_HEALTH_DEGRADED;
+  }));
+  const std::string why = plugin.last_error();
+  const std::string quota = report != nullptr ? " of 0.2 cores" : "";
+  CHECK(has(why, "degraded: throttled: a CPU quota" + quota + " of the control group has stopped this process in "));
+  CHECK(has(why, "raise or remove it"));
   return 0;
 }
 

@@ -275,3 +275,40 @@ SCENARIO(a_handler_answers_system_calls) {
   }
   return 0;
 }
+
+// Hash maps have random seeds, which need not come from the kernel.
+SCENARIO(randomness_is_forbidden) {
+  for (const int error : {EPERM, ENOSYS, EACCES, EINVAL}) {
+    char folder[] = "/tmp/signal-checks-XXXXXX";
+    CHECK(mkdtemp(folder) != nullptr);
+    apart([&] {
+      Plugin plugin;
+      // There is no /dev/urandom either.
+      if (geteuid() == 0) CHECK(chroot(folder) == 0 && chdir("/") == 0);
+      forbid(SYS_getrandom, error);
+      for (const char *config : kConfigs) use(plugin, config);
+      CHECK(plugin.create(R"({"modle":"none"})") == nullptr);
+      CHECK(has(plugin.last_error(), "did you mean"));
+    });
+    CHECK_EQ(rmdir(folder), 0);
+  }
+  return 0;
+}
+
+// A priority that the kernel does not tell is no nice value of -1.
+SCENARIO(priority_cannot_be_asked) {
+  for (const int error : {EPERM, EACCES, ENOSYS}) {
+    apart([error] {
+      Plugin plugin;
+      forbid(SYS_getpriority, error);
+      const std::string line = said([&] { use(plugin, R"({"placement":"split"})"); });
+      CHECK(!has(line, "nice"));
+      if (geteuid() == 0) use(plugin, R"({"placement":"fused","idle":"park","nice":-5})");
+      forbid(SYS_setpriority, error);
+      use(plugin, R"({"placement":"fused"})");
+      CHECK(plugin.create(R"({"placement":"fused","nice":-5})") == nullptr);
+      CHECK(has(plugin.last_error(), "nice: -5 was refused, and the kernel does not say"));
+    });
+  }
+  return 0;
+}

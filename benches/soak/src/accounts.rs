@@ -31,7 +31,7 @@ const LEVELS: &str = "in_flight queued";
 const OTHERS: &str = "events_* refused_* capture_* signals delivered triggered predicted ingest_gap \
     egress_gap ring_waits panics model_vectors_missed lost_stage_parts failed index_copies \
     index_copies_ended latency_beyond report_ended deliver_late rehearsals stood_in lane_away \
-    lane_away_ns";
+    lane_away_ns deliver_late_begun";
 
 /// Whether a name is one of these.
 fn has(names: &str, name: &str) -> bool {

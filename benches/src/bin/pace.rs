@@ -15,7 +15,7 @@ use signal_bench::bench::{self, Bench, Ended, Library, merged};
 use signal_bench::drive::{Driver, Host, Probe};
 use signal_bench::due::Due;
 use signal_bench::live::Live;
-use signal_bench::report::{Table, mark, spread, time};
+use signal_bench::report::{Goal, Table, mark, spread, time};
 use signal_bench::series::{Figures, median, middle};
 use signal_bench::workload;
 
@@ -36,6 +36,12 @@ struct Args {
     /// Length of one measurement [default: 3s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
+    /// Depths of one measurement, however long they take: 1,000 in all repetitions give a p99
+    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "duration")]
+    events: Option<usize>,
+    /// Only this way, as the table names it; may be repeated
+    #[arg(long, value_name = "NAME")]
+    way: Vec<String>,
     /// What the host does between two events
     #[arg(long, value_enum, default_value_t)]
     host: Between,
@@ -94,6 +100,8 @@ const WARM_UP: u64 = 2_000;
 const SETTLE: usize = 5;
 /// Fewest events for which a p99 says something.
 const FEWEST: u64 = 1_000;
+/// Beside a busy loop on the lane's core: p99, fused, in that of inline.
+const MOST_BESIDE_BUSY: f64 = 1.5;
 
 struct Setup<'a> {
     args: &'a Args,
@@ -112,6 +120,18 @@ struct Row {
     late: u64,
     /// Signals that no Depth came to fetch.
     left_behind: u64,
+}
+
+impl Row {
+    fn count(&self) -> u64 {
+        self.tick_to_callback.iter().map(|of| of.count).sum()
+    }
+
+    /// `None` of too few events.
+    fn p99(&self) -> Option<f64> {
+        let all = self.tick_to_callback.iter().filter_map(|of| of.p99);
+        (self.count() >= FEWEST).then(|| median(all))
+    }
 }
 
 fn main() -> ExitCode {
@@ -140,10 +160,13 @@ fn run(args: &Args) -> Result<Ended, String> {
         Between::Polls => "polls",
         Between::Inlined => "polls inlined",
     };
+    let length = match args.events {
+        Some(events) => format!("{events} Depths"),
+        None => format!("{} s", setup.duration.as_secs_f64()),
+    };
     let run = format!(
-        "{repetitions} repetitions of {} s a gap and way, in turn; market + move.onnx; between two events\n\
+        "{repetitions} repetitions of {length} a gap and way, in turn; market + move.onnx; between two events\n\
          the host {host}; {} Trades a Depth; {} KB walked over after each; on_data waits {} us at most{}",
-        setup.duration.as_secs_f64(),
         args.others,
         args.pollute,
         args.budget_us,
@@ -157,6 +180,11 @@ fn run(args: &Args) -> Result<Ended, String> {
     bench.header(question, &[("run", run)]);
     let mut ways = ways();
     ways.retain(|(way, ..)| setup.library(way).is_some());
+    let names: Vec<String> = ways.iter().map(|(way, ..)| way.clone()).collect();
+    if let Some(unknown) = args.way.iter().find(|way| !names.contains(way)) {
+        return Err(format!("--way {unknown}: expected one of {names:?}"));
+    }
+    ways.retain(|(way, ..)| args.way.is_empty() || args.way.contains(way));
     let mut rows = Vec::new();
     for &gap in gaps {
         let runs = bench.in_turn(
@@ -193,7 +221,27 @@ fn run(args: &Args) -> Result<Ended, String> {
         "busy": args.busy,
         "rows": rows,
     });
-    bench.end(Vec::new, result)
+    bench.end(|| goals(args, &rows), result)
+}
+
+/// Whether the host's thread stands in for the lane as fast as it works inline.
+fn goals(args: &Args, rows: &[Row]) -> Vec<Goal> {
+    let of = |gap_ns: u64, way: &str| {
+        let mut rows = rows.iter();
+        rows.find(|row| row.gap_ns == gap_ns && row.way == way)
+    };
+    let fused = rows.iter().filter(|row| args.busy && row.way == "fused");
+    let goal = |fused: &Row| {
+        let p99 = |row: &Row| row.p99().filter(|_| row.valid);
+        let inline = of(fused.gap_ns, "inline").and_then(p99);
+        let ratio = p99(fused).zip(inline).map(|(fused, inline)| fused / inline);
+        let what = format!(
+            "p99, fused beside a busy loop / inline, every {}",
+            time(fused.gap_ns as f64)
+        );
+        Goal::at_most(&what, ratio, MOST_BESIDE_BUSY, "")
+    };
+    fused.map(goal).collect()
 }
 
 impl Setup<'_> {
@@ -208,8 +256,8 @@ impl Setup<'_> {
     /// their own call, and how many came behind the last one only.
     fn measure(&self, gap: Duration, host: Live) -> Result<(Figures, u64, u64), String> {
         let stamps = &self.bench.stamps;
-        let depths = (self.duration.as_secs_f64() / gap.as_secs_f64()).round() as usize;
-        let total = SETTLE + depths.max(10);
+        let lasting = (self.duration.as_secs_f64() / gap.as_secs_f64()).round() as usize;
+        let total = SETTLE + self.args.events.unwrap_or(lasting.max(10));
         let step = stamps.ticks(gap.as_nanos() as u64);
         let probe = Due::new(stamps, step as f64, SETTLE, total - SETTLE);
         let mut driver = Driver::with(host, probe, stamps);
@@ -263,8 +311,6 @@ fn show(bench: &Bench, rows: &[Row]) {
     let mut table = Table::new("a Depth every", columns.split(" | "));
     for row in rows {
         let all = &row.tick_to_callback;
-        let count: u64 = all.iter().map(|of| of.count).sum();
-        let p99 = median(all.iter().filter_map(|of| of.p99));
         let max = all.iter().filter_map(|of| of.max).fold(0.0, f64::max);
         let placement = row.way.split(',').next().unwrap_or_default();
         let is_cold = |of: &&Row| {
@@ -277,11 +323,9 @@ fn show(bench: &Bench, rows: &[Row]) {
             row.way.clone(),
             time(middle(all)),
             spread(all.iter().map(|of| of.p50), 0)[1].clone(),
-            Some(p99)
-                .filter(|_| count >= FEWEST)
-                .map_or("-".into(), time),
+            row.p99().map_or("-".into(), time),
             time(max),
-            count.to_string(),
+            row.count().to_string(),
             row.late.to_string(),
             row.left_behind.to_string(),
             ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")),
@@ -290,4 +334,35 @@ fn show(bench: &Bench, rows: &[Row]) {
         table.row(&time(row.gap_ns as f64), cells);
     }
     bench.show(table);
+}
+
+#[test]
+fn fused_beside_a_busy_loop_is_judged_by_the_p99_of_inline() {
+    let row = |way: &str, p99: f64, count: u64| {
+        let of = Figures {
+            p99: Some(p99),
+            count,
+            ..Figures::default()
+        };
+        Row {
+            gap_ns: 10_000_000,
+            way: way.to_owned(),
+            valid: true,
+            tick_to_callback: vec![of; 3],
+            late: 0,
+            left_behind: 0,
+        }
+    };
+    let judged = |flag: &str, fused: Row| {
+        let args = Args::parse_from(["pace", flag]);
+        let goals = goals(&args, &[fused, row("inline", 20.0, 400)]);
+        goals.iter().map(|goal| (goal.value, goal.met)).collect()
+    };
+    let busy = |fused: Row| -> Vec<_> { judged("--busy", fused) };
+    assert_eq!(busy(row("fused", 30.0, 400)), [(Some(1.5), Some(true))]);
+    assert_eq!(busy(row("fused", 32.0, 400)), [(Some(1.6), Some(false))]);
+    // Together fewer than 1,000 events.
+    assert_eq!(busy(row("fused", 30.0, 333)), [(None, None)]);
+    assert_eq!(busy(row("fused, warm off", 30.0, 400)), []);
+    assert_eq!(judged("--quick", row("fused", 30.0, 400)), []);
 }

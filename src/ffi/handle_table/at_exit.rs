@@ -6,9 +6,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{BURIED, Handle, Inside, LIVE, SLOTS, Slot, TABLE, USED};
-use super::{departure, door, guarded, this_thread};
-use crate::ffi::forks;
+use super::{BURIED, Entrance, Handle, Inside, LIVE, Slot, slot_of, used_slots};
+use super::{departure, door, forks, guarded, this_thread};
 
 /// The thread that is in `exit`, once our destructor has run; 0 before.
 static LEAVING: AtomicU64 = AtomicU64::new(0);
@@ -32,9 +31,8 @@ impl Inside {
     /// Has a handle that was taken down destroyed when the callback returns that this thread is in.
     /// In the process' `exit` it never does.
     pub(in crate::ffi) fn destroy_later(&self) {
-        self.slot
-            .destroyer
-            .store(this_thread::name(), Ordering::Relaxed);
+        let destroyer = &slot_of(self.token).destroyer;
+        destroyer.store(this_thread::name(), Ordering::Relaxed);
         if !ends_now() {
             self.handle().destroy_after_poll.set(true);
         }
@@ -51,21 +49,20 @@ fn ends_now() -> bool {
     ends
 }
 
-/// The slots of handles that this thread was to destroy.
-fn owed() -> impl Iterator<Item = &'static Slot> {
-    let used = USED.load(Ordering::Relaxed).min(SLOTS);
+/// The slots of handles that this thread was to destroy, and their entrances.
+fn owed() -> impl Iterator<Item = (&'static Slot, &'static Entrance)> {
     let me = this_thread::name();
-    TABLE[..used].iter().filter(move |slot| {
+    used_slots().filter(move |(slot, _)| {
         let is_mine = slot.destroyer.load(Ordering::Relaxed) == me;
         is_mine && slot.state.load(Ordering::Relaxed) == LIVE
     })
 }
 
 fn end_what_is_owed() {
-    for slot in owed() {
+    for (slot, entrance) in owed() {
         // SAFETY: the slot keeps the handle as long as this thread is in its callback, which is for
         // ever: it is in `exit`.
-        if let Some(handle) = unsafe { slot.value.load(Ordering::Relaxed).as_ref() } {
+        if let Some(handle) = unsafe { entrance.value.load(Ordering::Relaxed).as_ref() } {
             // SAFETY: this thread has entered the lock and calls back from it. It runs nothing of the
             // engine while the callback runs, and the callback never returns.
             unsafe { end_and_bury(slot, handle) };

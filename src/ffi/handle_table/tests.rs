@@ -8,7 +8,7 @@ const LAST: usize = SLOTS - 1;
 #[test]
 fn the_name_of_a_thread_ends_with_it() {
     USED.fetch_max(SLOTS, Ordering::Relaxed);
-    let lock = &TABLE[LAST].lock;
+    let lock = &entrance::all()[LAST].lock;
     for _ in 0..3 {
         let name = thread::spawn(|| {
             let me = this_thread::name();
@@ -45,7 +45,7 @@ fn a_slot_whose_cursors_are_held_is_not_given_out_again() {
 fn a_thread_is_inside_while_it_is_in_a_lock() {
     let reserved = Reserved::new().unwrap();
     assert!(!this_thread_is_inside());
-    let lock = &reserved.slot.lock;
+    let lock = &entrance::all()[reserved.index].lock;
     let entered = lock.enter(this_thread::name(), name_ends_with_the_thread);
     assert!(entered.is_ok() && this_thread_is_inside());
     drop(entered);

@@ -113,9 +113,9 @@ impl External {
                     "it is a link out of the model's folder; expected a file in it".into(),
                 ));
             }
-            let about = path.metadata();
+            let about = files::about_path(&path);
             let about = about.map_err(|error| named(format!("cannot read it: {error}")))?;
-            total = total.saturating_add(about.len());
+            total = total.saturating_add(about.size.unwrap_or(0));
             if total > MAX_FILE_BYTES {
                 return Err(named(format!(
                     "with it the model has more than {MAX_FILE_BYTES} bytes"

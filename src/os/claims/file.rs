@@ -28,7 +28,7 @@ pub(super) struct ClaimsFile {
 impl ClaimsFile {
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         Ok(Self {
-            file: Held::new(open(path)?),
+            file: Held::new(open(path)?)?,
             path: CString::new(path.as_os_str().as_bytes())?,
         })
     }
@@ -36,6 +36,11 @@ impl ClaimsFile {
     /// The file, unless the host has closed its descriptor.
     pub(super) fn get(&self) -> io::Result<&impl AsRawFd> {
         self.file.get()
+    }
+
+    /// Whether threads with another table of descriptors have it open, and the calling one has not.
+    pub(super) fn is_with_others(&self) -> bool {
+        self.file.get().is_err() && self.file.is_in_another_table()
     }
 
     /// Whether this path leads to the open file.
@@ -47,16 +52,16 @@ impl ClaimsFile {
     /// not known: the host may have another root by now. Takes no memory.
     pub(super) fn is_found(&self) -> bool {
         let has_names = self.get().and_then(files::about);
-        has_names.map_or(true, |file| file.st_nlink > 0) && self.finds_itself() != Some(false)
+        has_names.map_or(true, |file| file.names != Some(0)) && self.finds_itself() != Some(false)
     }
 
     fn finds_itself(&self) -> Option<bool> {
         let (ours, there) = (
             self.get().and_then(files::about),
-            files::about_path(&self.path),
+            files::about_name(&self.path),
         );
         let (ours, there) = (ours.ok()?, there.ok()?);
-        Some((ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino))
+        Some(ours.identity == there.identity)
     }
 }
 
@@ -115,17 +120,17 @@ pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
 
 fn checked(file: OwnedFd) -> io::Result<OwnedFd> {
     let about = files::about(&file)?;
-    if about.st_mode & libc::S_IFMT != libc::S_IFREG || about.st_nlink > 1 {
+    if about.kind() != libc::S_IFREG || about.names.is_some_and(|names| names > 1) {
         return Err(io::Error::other("expected a regular file with one name"));
     }
-    if about.st_size != 0 {
+    if about.size != Some(0) {
         return Err(io::Error::other(
             "expected an empty file: claims are locks in it, not its content",
         ));
     }
     // SAFETY: the call takes nothing and cannot fail.
-    let own = about.st_uid == unsafe { libc::geteuid() };
-    if own && about.st_mode & 0o666 != 0o666 {
+    let own = about.owner == unsafe { libc::geteuid() };
+    if own && about.mode & 0o666 != 0o666 {
         // The creator's umask has removed the access of others.
         // SAFETY: the descriptor is open; the call changes only the file's permissions.
         if unsafe { libc::fchmod(file.as_raw_fd(), 0o666) } != 0 {

@@ -9,10 +9,12 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::time::Duration;
 
-use super::{Claim, Claims, MAX_CORES, STATE, State, Turn, holder, machine, set, set_all};
+use super::{
+    Bytes, Claim, Claims, ClaimsFile, MAX_CORES, STATE, State, Turn, holder, machine, set, set_all,
+};
 use crate::os::clock::Clock;
+use crate::os::seldom::Seldom;
 use crate::os::stderr::say_parts;
 use crate::os::this_thread::keep_errno;
 
@@ -35,23 +37,20 @@ pub(crate) enum Standing {
     Removed,
 }
 
-/// Between two looks of a caller that may ask all the time: the file may lie on another machine.
-const INTERVAL: Duration = Duration::from_secs(1);
-
 /// Looks after the claims of one handle.
 #[derive(Debug)]
-pub(crate) struct Watch(Box<[u64]>);
+pub(crate) struct Watch(pub(super) Bytes);
 
-/// What the last look found, and when that was.
+/// What the last look found, and when that was: the file may lie on another machine.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     standing: Standing,
-    at: Option<u64>,
+    at: Seldom,
 }
 
 impl Claims {
     pub(crate) fn watch(&self) -> Watch {
-        Watch(self.0.as_slice().into())
+        Watch(self.bytes.clone())
     }
 }
 
@@ -67,31 +66,18 @@ impl Watch {
     /// asks the system nothing.
     pub(crate) fn look_seldom(&self, clock: &Clock, known: &mut Known) -> Standing {
         if !self.0.is_empty()
-            && !known.is_recent(clock)
+            && known.at.is_due(clock)
             && let Some(standing) = self.look()
         {
-            // From its end on: it may have taken long.
-            let at = Some(clock.now());
-            *known = Known { standing, at };
+            known.standing = standing;
+            known.at.asked(clock);
         }
         known.standing
     }
 
     fn look_now(&self) -> Option<Standing> {
         let state = STATE.try_lock()?;
-        Some(state.claim_again(|byte| self.0.contains(&byte)))
-    }
-}
-
-impl Known {
-    fn is_recent(&self, clock: &Clock) -> bool {
-        let now = clock.now();
-        // A clock may be set back.
-        let since = self
-            .at
-            .filter(|&at| at <= now)
-            .map(|at| clock.nanos(at, now));
-        since.is_some_and(|since| u128::from(since) < INTERVAL.as_nanos())
+        Some(state.claim_again(|byte| self.0.contains(byte)))
     }
 }
 
@@ -100,9 +86,12 @@ impl State {
     /// byte that is `asked` for.
     fn claim_again(&self, asked: impl Fn(u64) -> bool) -> Standing {
         let mut found = Standing::Held;
-        let claimed = || self.held.keys().copied();
+        let claimed = || self.held.bytes();
         let Some(file) = self.file() else {
-            return match claimed().any(&asked) {
+            // Claims stand where this thread has a table of descriptors of its own. It cannot look
+            // after them: those that have the file do.
+            let is_with_others = || self.file.as_ref().is_some_and(ClaimsFile::is_with_others);
+            return match claimed().any(&asked) && !is_with_others() {
                 true => Standing::Closed,
                 false => Standing::Held,
             };
@@ -121,8 +110,7 @@ impl State {
                 found = Standing::Lost { byte, process };
             }
         }
-        if found == Standing::Held && self.is_removed() && self.held.keys().any(|&byte| asked(byte))
-        {
+        if found == Standing::Held && self.is_removed() && claimed().any(asked) {
             found = Standing::Removed;
         }
         found
@@ -230,28 +218,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_claims_is_recent_for_a_second() {
-        let clock = Clock::new(false);
-        let known = |at| Known {
-            standing: Standing::Held,
-            at,
-        };
-        assert!(!known(None).is_recent(&clock));
-        // More than any test takes, and the same again.
-        let (now, ages) = (clock.now(), clock.ticks(INTERVAL.as_nanos() as u64));
-        assert!(known(Some(now)).is_recent(&clock) || clock.now() - now >= ages);
-        assert!(!known(Some(now - ages.min(now))).is_recent(&clock));
-        // The clock was set back.
-        assert!(!known(Some(now + 1_000 * ages)).is_recent(&clock));
-    }
-
-    #[test]
     fn a_handle_without_claims_does_not_look() {
         let (clock, mut known) = (Clock::new(false), Known::default());
         assert_eq!(
-            Watch([].into()).look_seldom(&clock, &mut known),
+            Watch(Bytes::new(&[], 1)).look_seldom(&clock, &mut known),
             Standing::Held
         );
-        assert_eq!(known.at, None);
+        assert!(known.at.was_never_asked());
     }
 }

@@ -9,8 +9,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::about::{about, is_folder};
 use super::held::Held;
-use super::open::{about, close, name_of_kind, open, open_at};
+use super::open::{close, open, open_at};
 use super::output::{Output, TAKEN, is_taken};
 use crate::os::fixed_text::Told;
 
@@ -29,7 +30,25 @@ pub(crate) struct Folder {
 
 /// Creates a folder and its parents.
 pub(super) fn make(path: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(path)
+    let mut missing = 0;
+    for folder in path.ancestors() {
+        match make_one(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => missing += 1,
+            made => {
+                made?;
+                break;
+            }
+        }
+    }
+    let missing: Vec<&Path> = path.ancestors().take(missing).collect();
+    missing.into_iter().rev().try_for_each(make_one)
+}
+
+fn make_one(path: &Path) -> io::Result<()> {
+    match std::fs::create_dir(path) {
+        Err(_) if is_folder(path) => Ok(()),
+        made => made,
+    }
 }
 
 impl Folder {
@@ -38,9 +57,9 @@ impl Folder {
         let whole = std::path::absolute(path)?;
         make(&whole)?;
         let flags = libc::O_PATH | libc::O_DIRECTORY;
-        let spare = Held::new(open(&whole, flags, 0)?);
+        let spare = Held::new(open(&whole, flags, 0)?)?;
         Ok(Self {
-            open: Held::new(open(&whole, flags, 0)?),
+            open: Held::new(open(&whole, flags, 0)?)?,
             spare: RefCell::new(Some(spare)),
             path: whole,
         })
@@ -79,8 +98,8 @@ impl Folder {
             open_at(folder, name.as_c(), flags, 0)
         };
         match there(libc::O_PATH).and_then(|file| about(&file)) {
-            Ok(about) if about.st_mode & libc::S_IFMT == libc::S_IFLNK => return Ok(()),
-            Ok(about) => match name_of_kind(about.st_mode) {
+            Ok(about) if about.kind() == libc::S_IFLNK => return Ok(()),
+            Ok(about) => match about.other_kind() {
                 None => {}
                 Some(kind) => return Err(Obstacle::Kind(kind)),
             },

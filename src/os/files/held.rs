@@ -7,12 +7,15 @@
 //! The child of a fork closes what it has of them: it can use no handle of its parent,
 //! and would keep files locked that its parent has locked, for as long as it lives.
 
+use std::ffi::CStr;
 use std::fs::File;
-use std::io;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::io::{self, Write};
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
+use super::about::{About, Identity, about_at_once, about_target};
+use super::listing::each_number;
 use super::open::close;
 
 /// Four for each of 256 handles. What finds no place stays open in children.
@@ -26,14 +29,16 @@ static TABLE: [Entry; PLACES] = [const { Entry::new() }; PLACES];
 #[derive(Debug)]
 struct Entry {
     descriptor: AtomicI32,
-    identity: [AtomicU64; 2],
+    device: AtomicU64,
+    inode: AtomicU64,
 }
 
 impl Entry {
     const fn new() -> Self {
         Self {
             descriptor: AtomicI32::new(FREE),
-            identity: [const { AtomicU64::new(0) }; 2],
+            device: AtomicU64::new(0),
+            inode: AtomicU64::new(0),
         }
     }
 
@@ -45,17 +50,12 @@ impl Entry {
                 .compare_exchange(expected, TAKEN, order, order);
             taken.is_ok()
         })?;
-        for (word, value) in entry.identity.iter().zip(identity.0) {
-            word.store(value, order);
-        }
+        entry.device.store(identity.device, order);
+        entry.inode.store(identity.inode, order);
         entry.descriptor.store(descriptor, Ordering::Release);
         Some(entry)
     }
 }
-
-/// Device and inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity([u64; 2]);
 
 /// How a file stands in its folder.
 #[derive(Clone, Copy, Debug)]
@@ -65,61 +65,11 @@ pub(super) struct Standing {
     pub(super) size: u64,
 }
 
-/// What the kernel says of a descriptor.
-struct Found {
-    identity: Identity,
+impl Standing {
     /// `None` where the file system does not say.
-    standing: Option<Standing>,
-}
-
-impl Found {
-    /// Asks for what the kernel knows already: a disk that does not answer is not waited
-    /// for.
-    fn at(descriptor: RawFd) -> io::Result<Self> {
-        const OF_STANDING: u32 = libc::STATX_NLINK | libc::STATX_SIZE;
-        let mut about = MaybeUninit::<libc::statx>::zeroed();
-        // SAFETY: the path is NUL-terminated, `about` is a valid place for the answer, and
-        // all zeros is a valid one.
-        let (failed, about) = unsafe {
-            let failed = libc::syscall(
-                libc::SYS_statx,
-                descriptor,
-                c"".as_ptr(),
-                libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC,
-                libc::STATX_INO | OF_STANDING,
-                about.as_mut_ptr(),
-            );
-            (failed != 0, about.assume_init())
-        };
-        if failed {
-            let error = io::Error::last_os_error();
-            return match error.raw_os_error() {
-                // A sandbox, or a kernel that does not know the call yet.
-                Some(libc::EPERM | libc::ENOSYS) => Self::at_by_fstat(descriptor),
-                _ => Err(error),
-            };
-        }
-        let device = u64::from(about.stx_dev_major) << 32 | u64::from(about.stx_dev_minor);
-        let is_said = about.stx_mask & OF_STANDING == OF_STANDING;
-        Ok(Self {
-            identity: Identity([device, about.stx_ino]),
-            standing: is_said.then_some(Standing {
-                names: about.stx_nlink,
-                size: about.stx_size,
-            }),
-        })
-    }
-
-    /// May wait for a disk.
-    fn at_by_fstat(descriptor: RawFd) -> io::Result<Self> {
-        let about = super::about(&descriptor)?;
-        Ok(Self {
-            identity: Identity([about.st_dev, about.st_ino]),
-            standing: Some(Standing {
-                names: u32::try_from(about.st_nlink).unwrap_or(u32::MAX),
-                size: u64::try_from(about.st_size).unwrap_or(0),
-            }),
-        })
+    fn of(about: &About) -> Option<Self> {
+        let (names, size) = (about.names?, about.size?);
+        Some(Self { names, size })
     }
 }
 
@@ -127,43 +77,59 @@ impl Found {
 #[derive(Debug)]
 pub(crate) struct Held {
     file: ManuallyDrop<File>,
-    /// `None` where the kernel does not say: then it is taken to be ours.
-    identity: Option<Identity>,
+    identity: Identity,
     entry: Option<&'static Entry>,
 }
 
 impl Held {
-    pub(crate) fn new(file: OwnedFd) -> Self {
+    /// Takes over a descriptor that was just opened.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not say which file it is, so nobody would know it again.
+    pub(crate) fn new(file: OwnedFd) -> io::Result<Self> {
         let descriptor = file.as_raw_fd();
-        let identity = Found::at(descriptor).ok().map(|found| found.identity);
-        Self {
+        let identity = about_at_once(descriptor)?.identity;
+        Ok(Self {
             file: ManuallyDrop::new(file.into()),
             identity,
-            entry: identity.and_then(|identity| Entry::take(descriptor, identity)),
-        }
+            entry: Entry::take(descriptor, identity),
+        })
     }
 
     /// The file.
     ///
     /// # Errors
     ///
-    /// The host has closed its descriptor.
+    /// The host has closed its descriptor, or the kernel does not say any more which file is
+    /// there: it may be the host's.
     pub(crate) fn get(&self) -> io::Result<&File> {
         self.look().map(|_| &*self.file)
     }
 
-    /// How the file stands; `None` where the kernel does not say.
+    /// How the file stands; `None` where its file system does not say.
     ///
     /// # Errors
     ///
     /// As [`Held::get`].
     pub(super) fn look(&self) -> io::Result<Option<Standing>> {
-        let closed = || io::Error::from_raw_os_error(libc::EBADF);
-        match (self.identity, Found::at(self.file.as_raw_fd())) {
-            (Some(ours), Ok(there)) if ours != there.identity => Err(closed()),
-            (_, Err(error)) if error.raw_os_error() == Some(libc::EBADF) => Err(closed()),
-            (_, found) => Ok(found.ok().and_then(|found| found.standing)),
+        let there = about_at_once(self.file.as_raw_fd())?;
+        match there.identity == self.identity {
+            true => Ok(Standing::of(&there)),
+            false => Err(io::Error::from_raw_os_error(libc::EBADF)),
         }
+    }
+
+    /// Whether another thread of this process has it open, in a table of descriptors of its own
+    /// (`unshare(CLONE_FILES)`). False where the kernel does not say. Takes no memory.
+    pub(crate) fn is_in_another_table(&self) -> bool {
+        let descriptor = self.file.as_raw_fd();
+        let mut is_there = false;
+        let _ = each_number(c"/proc/self/task", |thread| {
+            is_there =
+                is_there || of_thread(thread, descriptor).is_ok_and(|there| there == self.identity);
+        });
+        is_there
     }
 
     /// Closes it, if it is still ours.
@@ -196,6 +162,15 @@ impl Drop for Held {
     }
 }
 
+/// Which file a thread has open.
+fn of_thread(thread: u32, descriptor: RawFd) -> io::Result<Identity> {
+    // The last byte stays the NUL.
+    let mut path = [0; 64];
+    write!(&mut path[..63], "/proc/self/task/{thread}/fd/{descriptor}")?;
+    let path = CStr::from_bytes_until_nul(&path).map_err(|_| io::ErrorKind::InvalidInput)?;
+    Ok(about_target(path)?.identity)
+}
+
 /// In the child of a fork: closes what it has of its parent's. Calls only what a child of
 /// a process with several threads may call.
 pub(crate) fn leave_to_parent() {
@@ -204,27 +179,14 @@ pub(crate) fn leave_to_parent() {
         if descriptor < 0 {
             continue;
         }
-        let ours = Identity([
-            entry.identity[0].load(Ordering::Relaxed),
-            entry.identity[1].load(Ordering::Relaxed),
-        ]);
-        if Found::at(descriptor).is_ok_and(|there| there.identity == ours) {
+        let ours = Identity {
+            device: entry.device.load(Ordering::Relaxed),
+            inode: entry.inode.load(Ordering::Relaxed),
+        };
+        if about_at_once(descriptor).is_ok_and(|there| there.identity == ours) {
             // SAFETY: the descriptor is the child's copy of one that a `Held` of its parent
             // owns. The child's copy of that value sees that it is closed.
             unsafe { libc::close(descriptor) };
         }
     }
-}
-
-#[cfg(all(test, not(loom)))]
-#[test]
-fn a_file_is_known_again_where_statx_is_refused() {
-    let [one, other] = [(); 2].map(|()| tempfile::tempfile().unwrap());
-    one.set_len(7).unwrap();
-    let found = |file: &File| Found::at_by_fstat(file.as_raw_fd()).unwrap();
-    assert!(found(&one).identity == found(&one.try_clone().unwrap()).identity);
-    assert!(found(&one).identity != found(&other).identity);
-    let standing = found(&one).standing.unwrap();
-    // A file of this kind has no name.
-    assert_eq!((standing.size, standing.names), (7, 0));
 }

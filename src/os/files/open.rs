@@ -5,7 +5,6 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use libc::{c_int, mode_t};
@@ -117,36 +116,6 @@ pub(super) fn flags(file: RawFd) -> c_int {
     unsafe { libc::fcntl(file, libc::F_GETFL) }
 }
 
-/// What the kernel says of an open file.
-pub(crate) fn about(file: &impl AsRawFd) -> io::Result<libc::stat64> {
-    let mut about = MaybeUninit::<libc::stat64>::uninit();
-    // SAFETY: `about` is a valid place for the answer, and is read only if the call has filled it.
-    unsafe {
-        match libc::fstat64(file.as_raw_fd(), about.as_mut_ptr()) {
-            0 => Ok(about.assume_init()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-}
-
-/// What the kernel says of the file of this name, without following a link. Does not allocate.
-pub(crate) fn about_path(path: &CStr) -> io::Result<libc::stat64> {
-    let mut about = MaybeUninit::<libc::stat64>::uninit();
-    // SAFETY: the path is NUL-terminated; `about` is a valid place for the answer, and is read only
-    // if the call has filled it.
-    unsafe {
-        match libc::lstat64(path.as_ptr(), about.as_mut_ptr()) {
-            0 => Ok(about.assume_init()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-}
-
-/// The mode of the file that a path leads to, without opening it.
-pub(super) fn mode(path: &Path) -> io::Result<mode_t> {
-    path.metadata().map(|about| about.mode())
-}
-
 /// The type of `/sys`.
 const SYSFS_MAGIC: libc::__fsword_t = 0x6265_6572;
 
@@ -172,18 +141,5 @@ pub(super) fn may_make_in(folder: &Path) -> io::Result<()> {
         libc::PROC_SUPER_MAGIC => Err(io::Error::from_raw_os_error(libc::ENOENT)),
         SYSFS_MAGIC => Err(io::Error::from_raw_os_error(libc::EACCES)),
         _ => Ok(()),
-    }
-}
-
-/// The kind of a file that is not regular; `None` for a regular one.
-pub(super) fn name_of_kind(mode: mode_t) -> Option<&'static str> {
-    match mode & libc::S_IFMT {
-        libc::S_IFREG => None,
-        libc::S_IFDIR => Some("a folder"),
-        libc::S_IFIFO => Some("a FIFO"),
-        libc::S_IFSOCK => Some("a socket"),
-        libc::S_IFCHR | libc::S_IFBLK => Some("a device"),
-        libc::S_IFLNK => Some("a link"),
-        _ => Some("of a kind that is not known"),
     }
 }

@@ -8,9 +8,10 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::about::{About, about};
 use super::held::{Held, Standing};
 use super::lease;
-use super::open::{self, about, c_path, name_of_kind, open, open_at};
+use super::open::{self, c_path, open, open_at};
 use crate::os::stderr::say;
 
 /// A file that is written. It is locked until it is dropped, so that no other handle and no other
@@ -35,7 +36,7 @@ impl Output {
         let whole = std::path::absolute(path).map_err(|error| wrong(path, &error))?;
         let folder = whole.parent().unwrap_or(Path::new("/"));
         super::folder::make(folder).map_err(|error| wrong(path, &error))?;
-        Self::at_path(path, |about| match name_of_kind(about.st_mode) {
+        Self::at_path(path, |about| match about.other_kind() {
             Some(_) if never_waits(about) => Ok(()),
             Some(kind) => Err(kind),
             None => Ok(()),
@@ -44,7 +45,7 @@ impl Output {
 
     pub(super) fn at_path(
         path: &Path,
-        may: impl Fn(&libc::stat64) -> Result<(), &'static str>,
+        may: impl Fn(&About) -> Result<(), &'static str>,
     ) -> Result<Self, String> {
         let wrong = |error: io::Error| wrong(path, &error);
         let whole = std::path::absolute(path).map_err(wrong)?;
@@ -61,7 +62,7 @@ impl Output {
 
     /// A regular file in an open folder.
     pub(super) fn in_folder(folder: RawFd, name: &CStr, path: PathBuf) -> Result<Self, String> {
-        let may = |about: &libc::stat64| name_of_kind(about.st_mode).map_or(Ok(()), Err);
+        let may = |about: &About| about.other_kind().map_or(Ok(()), Err);
         match open_at(folder, name, libc::O_PATH, 0).and_then(|file| about(&file)) {
             Ok(about) => may(&about).map_err(|kind| refused(&path, kind))?,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -74,15 +75,15 @@ impl Output {
     fn of(
         file: OwnedFd,
         path: PathBuf,
-        may: impl Fn(&libc::stat64) -> Result<(), &'static str>,
+        may: impl Fn(&About) -> Result<(), &'static str>,
     ) -> Result<Self, String> {
         let about = about(&file).map_err(|error| wrong(&path, &error))?;
         may(&about).map_err(|kind| refused(&path, kind))?;
-        let is_regular = name_of_kind(about.st_mode).is_none();
+        let is_regular = about.other_kind().is_none();
         // A device is shared by the whole machine.
         let is_locked = is_regular && lock(&file, &path)?;
         Ok(Self {
-            file: Held::new(file),
+            file: Held::new(file).map_err(|error| wrong(&path, &error))?,
             path,
             is_locked,
             is_regular,
@@ -130,8 +131,7 @@ impl Output {
 
     /// The file's length, as its file system says now. It may wait for a disk.
     pub(super) fn length(&self) -> io::Result<u64> {
-        let about = super::about(self.file.get()?)?;
-        Ok(u64::try_from(about.st_size).unwrap_or(0))
+        Ok(about(self.file.get()?)?.size.unwrap_or(0))
     }
 
     /// Has the file system write what it would write at a close, and say what it could not. A file
@@ -143,8 +143,8 @@ impl Output {
     pub(crate) fn settle(&self) -> io::Result<()> {
         // Closes a copy: the file itself is unlocked before it is closed, which would already write
         // without a word. Where no descriptor is left, nothing is said.
-        match self.file.get().and_then(open::copy) {
-            Ok(copy) => Held::new(copy).close(),
+        match self.file.get().and_then(open::copy).and_then(Held::new) {
+            Ok(copy) => copy.close(),
             Err(_) => Ok(()),
         }
     }
@@ -238,10 +238,9 @@ pub(super) fn is_taken(file: &OwnedFd) -> bool {
 }
 
 /// The kernel's null and full devices.
-pub(super) fn never_waits(about: &libc::stat64) -> bool {
-    let is_character = about.st_mode & libc::S_IFMT == libc::S_IFCHR;
-    let number = (libc::major(about.st_rdev), libc::minor(about.st_rdev));
-    is_character && matches!(number, (1, 3 | 7))
+pub(super) fn never_waits(about: &About) -> bool {
+    let number = (libc::major(about.special), libc::minor(about.special));
+    about.kind() == libc::S_IFCHR && matches!(number, (1, 3 | 7))
 }
 
 pub(super) fn wrong(path: &Path, error: &io::Error) -> String {

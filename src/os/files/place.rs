@@ -3,19 +3,18 @@
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
+use super::about::{Identity, about_path, is_folder};
 use super::open::c_path;
 
 /// Where a path leads: two paths with the same place lead to the same file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// An existing file, by device and inode.
-    There(u64, u64),
-    /// A file that does not exist yet: its nearest existing folder, by device and inode, and the
-    /// rest of its path.
-    NotYet(u64, u64, PathBuf),
+    /// An existing file.
+    There(Identity),
+    /// A file that does not exist yet: its nearest existing folder, and the rest of its path.
+    NotYet(Identity, PathBuf),
 }
 
 /// The path without links, `.` and `..`.
@@ -45,9 +44,9 @@ impl Place {
         const MOST_LINKS: usize = 40;
         let mut path = std::path::absolute(path).ok()?;
         for _ in 0..MOST_LINKS {
-            match path.metadata() {
-                Ok(about) if about.is_dir() || about.file_type().is_char_device() => return None,
-                Ok(about) => return Some(Self::There(about.dev(), about.ino())),
+            match about_path(&path) {
+                Ok(about) if about.is_folder() || about.kind() == libc::S_IFCHR => return None,
+                Ok(about) => return Some(Self::There(about.identity)),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(_) => return None,
             }
@@ -77,14 +76,14 @@ impl Place {
             }
             // After `..`, the path may lead to an existing file.
             let whole = folder.join(&name);
-            if let Ok(about) = whole.metadata() {
-                return Some(Self::There(about.dev(), about.ino()));
+            if let Ok(about) = about_path(&whole) {
+                return Some(Self::There(about.identity));
             }
             let mut above = whole.ancestors().skip(1);
-            let nearest = above.find(|folder| folder.is_dir())?;
+            let nearest = above.find(|folder| is_folder(folder))?;
             let rest = whole.strip_prefix(nearest).ok()?.to_owned();
-            let about = nearest.metadata().ok()?;
-            return Some(Self::NotYet(about.dev(), about.ino(), rest));
+            let about = about_path(nearest).ok()?;
+            return Some(Self::NotYet(about.identity, rest));
         }
         None
     }

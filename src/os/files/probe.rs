@@ -4,8 +4,9 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::about::{About, about, about_link, about_path, is_folder};
 use super::lease;
-use super::open::{about, may_make_in, name_of_kind, open};
+use super::open::{may_make_in, open};
 use super::output::{TAKEN, is_taken, never_waits, not_opened, refused, wrong};
 
 /// The maximum number of links that the kernel follows.
@@ -34,7 +35,7 @@ pub(crate) fn check_files_in<'a>(
 ) -> Result<(), String> {
     let whole = std::path::absolute(folder).map_err(|error| error.to_string())?;
     could_make_folder(&whole).map_err(|error| error.to_string())?;
-    if whole.is_dir() {
+    if is_folder(&whole) {
         may_make_in(&whole).map_err(|error| error.to_string())?;
         for name in names {
             check_file(&whole.join(name), |_| false)?;
@@ -44,11 +45,11 @@ pub(crate) fn check_files_in<'a>(
 }
 
 /// Whether a file could be opened for writing; devices for which `may` holds could.
-fn check_file(path: &Path, may: impl Fn(&libc::stat64) -> bool) -> Result<(), String> {
+fn check_file(path: &Path, may: impl Fn(&About) -> bool) -> Result<(), String> {
     // Opening a device may have an effect, so its kind is checked first.
     let there = open(path, libc::O_PATH, 0).and_then(|file| about(&file));
     let could = match there {
-        Ok(about) => match name_of_kind(about.st_mode) {
+        Ok(about) => match about.other_kind() {
             Some(_) if may(&about) => return Ok(()),
             Some(kind) => return Err(refused(path, kind)),
             None => lease::wait(|| open(path, libc::O_WRONLY | libc::O_NONBLOCK, 0)),
@@ -74,11 +75,12 @@ fn could_make(mut path: PathBuf) -> io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
         match path.read_link() {
             Ok(to) => path = folder.join(to),
-            Err(_) if folder.is_dir() => return may_make_in(&folder),
+            Err(_) if is_folder(&folder) => return may_make_in(&folder),
             Err(_) => return could_make_folder(&folder),
         }
         // Folders on the way are made for the path that is given, but not for a link's.
-        path.parent().map_or(Ok(()), |to| to.metadata().map(drop))?;
+        path.parent()
+            .map_or(Ok(()), |to| about_path(to).map(drop))?;
     }
     system(libc::ELOOP)
 }
@@ -100,15 +102,15 @@ fn system(error: i32) -> io::Result<()> {
 /// Whether a folder is there and takes new files, or could be made, with its parents.
 fn could_make_folder(path: &Path) -> io::Result<()> {
     for (number, folder) in path.ancestors().enumerate() {
-        match folder.metadata() {
+        match about_path(folder) {
             // As `mkdir` says it of the folder itself, and of one above it.
-            Ok(about) if !about.is_dir() && number == 0 => return system(libc::EEXIST),
-            Ok(about) if !about.is_dir() => return system(libc::ENOTDIR),
+            Ok(about) if !about.is_folder() && number == 0 => return system(libc::EEXIST),
+            Ok(about) if !about.is_folder() => return system(libc::ENOTDIR),
             // Whether the folder itself takes new files depends on whether there is to be one.
             Ok(_) if number == 0 => return Ok(()),
             Ok(_) => return may_make_in(folder),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                if folder.symlink_metadata().is_ok() {
+                if about_link(folder).is_ok() {
                     return system(libc::EEXIST);
                 }
                 check_name(folder)?;

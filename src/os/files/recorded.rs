@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::about::about;
 use super::lease;
-use super::open::{about, name_of_kind, open};
+use super::open::open;
 use super::stop::{Stop, glance};
 
 /// An open file, or the end of a pipe.
@@ -18,8 +19,8 @@ pub(crate) struct Recorded {
 
 impl Recorded {
     pub(crate) fn open(path: &Path, stop: Stop) -> io::Result<Self> {
-        let kind = open(path, libc::O_PATH, 0).and_then(|file| about(&file))?;
-        let may_wait = name_of_kind(kind.st_mode).is_some();
+        let about = open(path, libc::O_PATH, 0).and_then(|file| about(&file))?;
+        let may_wait = about.other_kind().is_some();
         let file = match may_wait {
             true => open(path, libc::O_RDONLY, 0)?,
             false => lease::wait(|| open(path, libc::O_RDONLY | libc::O_NONBLOCK, 0))?,

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::open::name_of_kind;
 use super::output::Output;
 use super::stop::Room;
 
@@ -25,9 +24,9 @@ impl Stream {
     ///
     /// The file, what is wrong with it and what was expected.
     pub fn open(path: &Path) -> Result<Self, String> {
-        let output = Output::at_path(path, |about| match about.st_mode & libc::S_IFMT {
+        let output = Output::at_path(path, |about| match about.kind() {
             libc::S_IFCHR | libc::S_IFIFO => Ok(()),
-            _ => name_of_kind(about.st_mode).map_or(Ok(()), Err),
+            _ => about.other_kind().map_or(Ok(()), Err),
         });
         Ok(Self {
             output: output?,

@@ -29,6 +29,8 @@ pub(super) struct Seen {
     /// Folders of its own group and of those above, as far as they are mounted. In version 2
     /// a group need not have the controller's files.
     pub(super) folders: Vec<(Version, PathBuf)>,
+    /// The group's own name, as the kernel lists it.
+    pub(super) name: String,
     /// Why some of them may be missing, if so.
     pub(super) unseen: Option<String>,
 }
@@ -114,6 +116,7 @@ impl Groups {
                 let seen = found.of(controller);
                 let folders = folders.iter().map(|folder| (own.version, folder.clone()));
                 seen.folders.extend(folders);
+                seen.name = own.path.to_owned();
                 seen.unseen = seen.unseen.take().or_else(|| unseen.clone());
             }
         }
@@ -123,6 +126,7 @@ impl Groups {
     fn unseen(why: String) -> Self {
         let seen = || Seen {
             folders: Vec::new(),
+            name: String::new(),
             unseen: Some(why.clone()),
         };
         Self {

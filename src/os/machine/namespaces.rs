@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::io::{self, ErrorKind};
 
-use crate::os::files;
+use crate::os::files::{self, Identity};
 
 /// Whether what the calling thread starts gets another PID or time namespace than its own, after
 /// `unshare` or `setns`. The kernel then lets it make processes alone, and no threads.
@@ -27,18 +27,16 @@ pub(crate) fn children_are_elsewhere() -> bool {
 pub(crate) fn pid_namespace() -> Option<u64> {
     // Of the kernel's proc_ns.h.
     const FIRST: u64 = 0xefff_fffc;
-    let (_, number) = namespace(c"/proc/thread-self/ns/pid").ok()?;
+    let number = namespace(c"/proc/thread-self/ns/pid").ok()?.inode;
     (number != FIRST).then_some(number)
 }
 
-type Namespace = (libc::dev_t, libc::ino64_t);
-
-fn namespace(path: &CStr) -> io::Result<Namespace> {
+fn namespace(path: &CStr) -> io::Result<Identity> {
     let about = files::about(&files::open_c(path, libc::O_PATH)?)?;
-    Ok((about.st_dev, about.st_ino))
+    Ok(about.identity)
 }
 
-fn differ(own: io::Result<Namespace>, childrens: io::Result<Namespace>) -> bool {
+fn differ(own: io::Result<Identity>, childrens: io::Result<Identity>) -> bool {
     match (own, childrens) {
         (Ok(own), Ok(childrens)) => own != childrens,
         // There is none before the namespace has its first process.
@@ -54,9 +52,10 @@ mod tests {
     #[test]
     fn a_namespace_without_a_process_is_another_one() {
         let none = || Err(ErrorKind::NotFound.into());
-        assert!(differ(Ok((4, 1)), Ok((4, 2))) && differ(Ok((4, 1)), none()));
-        assert!(!differ(Ok((4, 1)), Ok((4, 1))) && !differ(none(), none()));
-        assert!(!differ(Ok((4, 1)), Err(ErrorKind::PermissionDenied.into())));
+        let is = |inode| Ok(Identity { device: 4, inode });
+        assert!(differ(is(1), is(2)) && differ(is(1), none()));
+        assert!(!differ(is(1), is(1)) && !differ(none(), none()));
+        assert!(!differ(is(1), Err(ErrorKind::PermissionDenied.into())));
         assert!(!children_are_elsewhere());
     }
 }

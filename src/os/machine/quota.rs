@@ -3,12 +3,8 @@
 //! A group's quota binds all groups below it, so the tightest one from this
 //! process' own group upwards counts.
 
-use std::ffi::CString;
 use std::io::ErrorKind::NotFound;
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
-
-use serde::Serialize;
+use std::path::Path;
 
 use super::groups::{self, Groups, Version};
 use crate::os::files;
@@ -18,28 +14,6 @@ use crate::os::files;
 pub struct Quota {
     /// CPU time for each unit of time: 0.5 is half a core.
     pub cores: f64,
-}
-
-/// How often, and for how long, the group with the tightest quota was held up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Throttling {
-    /// Periods that have passed.
-    pub nr_periods: u64,
-    /// Those in which the quota was used up before the end.
-    pub nr_throttled: u64,
-    /// How long threads have waited for the next period, us.
-    pub throttled_us: u64,
-}
-
-impl Throttling {
-    /// What has come since an earlier look.
-    pub fn since(self, earlier: Self) -> Self {
-        Self {
-            nr_periods: self.nr_periods.saturating_sub(earlier.nr_periods),
-            nr_throttled: self.nr_throttled.saturating_sub(earlier.nr_throttled),
-            throttled_us: self.throttled_us.saturating_sub(earlier.throttled_us),
-        }
-    }
 }
 
 /// The quota of this process; `None` without one.
@@ -53,7 +27,13 @@ pub fn quota_unknown() -> Option<String> {
 }
 
 fn quota_of(groups: &Groups) -> Option<Quota> {
-    tightest(groups).map(|(quota, _)| quota)
+    let folders = groups.cpu.folders.iter();
+    let quotas = folders.filter_map(|(version, folder)| match version {
+        Version::V2 => read_v2(folder),
+        Version::V1 => read_v1(folder),
+    });
+    let tightest = quotas.min_by(f64::total_cmp);
+    tightest.map(|cores| Quota { cores })
 }
 
 fn unknown_of(groups: &Groups) -> Option<String> {
@@ -72,72 +52,12 @@ fn unknown_of(groups: &Groups) -> Option<String> {
     })
 }
 
-/// The group that holds this process up, to be asked again and again.
-#[derive(Clone, Debug)]
-pub(crate) struct Throttled {
-    file: CString,
-}
-
-impl Throttled {
-    /// `None` without a quota.
-    pub(crate) fn find() -> Option<Self> {
-        Self::of(&Groups::of_this_thread())
-    }
-
-    /// [`find`](Self::find), with the system's files below `root`.
-    #[cfg(test)]
-    pub(crate) fn find_in(root: &Path) -> Option<Self> {
-        Self::of(&Groups::read(root))
-    }
-
-    fn of(groups: &Groups) -> Option<Self> {
-        let (_, group) = tightest(groups)?;
-        let file = group.join("cpu.stat").into_os_string().into_vec();
-        let file = CString::new(file).ok()?;
-        Some(Self { file })
-    }
-
-    /// How it was throttled so far. Takes no memory.
-    pub(crate) fn now(&self) -> Option<Throttling> {
-        let mut text = [0; 2048];
-        let text = files::system_into(&self.file, &mut text).ok()?;
-        let value = |key: &str| {
-            let mut lines = text.lines().filter_map(|line| line.split_once(' '));
-            let (_, value) = lines.find(|(name, _)| *name == key)?;
-            value.trim().parse::<u64>().ok()
-        };
-        Some(Throttling {
-            nr_periods: value("nr_periods")?,
-            nr_throttled: value("nr_throttled")?,
-            // Version 1 counts nanoseconds.
-            throttled_us: value("throttled_usec")
-                .or_else(|| Some(value("throttled_time")? / 1000))
-                .unwrap_or(0),
-        })
-    }
-}
-
-/// The tightest quota and the folder of its group.
-fn tightest(groups: &Groups) -> Option<(Quota, PathBuf)> {
-    let mut tightest: Option<(Quota, PathBuf)> = None;
-    for (version, folder) in &groups.cpu.folders {
-        let quota = match version {
-            Version::V2 => read_v2(folder),
-            Version::V1 => read_v1(folder),
-        };
-        if let Some(cores) = quota
-            && tightest
-                .as_ref()
-                .is_none_or(|(least, _)| cores < least.cores)
-        {
-            tightest = Some((Quota { cores }, folder.clone()));
-        }
-    }
-    tightest
-}
-
 fn read_v2(group: &Path) -> Option<f64> {
-    let text = files::system(group.join("cpu.max")).ok()?;
+    of_v2(&files::system(group.join("cpu.max")).ok()?)
+}
+
+/// The quota in the text of a `cpu.max`.
+pub(super) fn of_v2(text: &str) -> Option<f64> {
     let (quota, period) = text.trim().split_once(' ')?;
     // `max` is no number.
     ratio(quota.parse().ok()?, period.parse().ok()?)
@@ -149,7 +69,7 @@ fn read_v1(group: &Path) -> Option<f64> {
 }
 
 /// `None` for -1, which is no quota.
-fn ratio(quota: f64, period: f64) -> Option<f64> {
+pub(super) fn ratio(quota: f64, period: f64) -> Option<f64> {
     (quota > 0.0 && period > 0.0).then(|| quota / period)
 }
 
@@ -164,10 +84,6 @@ mod tests {
 
     fn quota_unknown_in(root: &Path) -> Option<String> {
         unknown_of(&Groups::read(root))
-    }
-
-    fn throttling_in(root: &Path) -> Option<Throttling> {
-        Throttled::find_in(root)?.now()
     }
 
     fn cores(root: &tempfile::TempDir) -> Option<f64> {
@@ -189,26 +105,8 @@ mod tests {
                 "200000 100000\n",
             ),
             ("sys/fs/cgroup/user.slice/cpu.max", "50000 100000\n"),
-            (
-                "sys/fs/cgroup/user.slice/cpu.stat",
-                "usage_usec 7\nnr_periods 123\nnr_throttled 121\nthrottled_usec 9000\n",
-            ),
         ]);
         assert_eq!(cores(&root), Some(0.5));
-        let throttled = throttling_in(root.path()).unwrap();
-        assert_eq!(
-            (
-                throttled.nr_periods,
-                throttled.nr_throttled,
-                throttled.throttled_us
-            ),
-            (123, 121, 9000)
-        );
-        let earlier = Throttling {
-            nr_throttled: 100,
-            ..Throttling::default()
-        };
-        assert_eq!(throttled.since(earlier).nr_throttled, 21);
     }
 
     #[test]
@@ -216,7 +114,6 @@ mod tests {
         let own = ("sys/fs/cgroup/cpu.max", "max 100000\n");
         let root = system(&[V2, ("proc/thread-self/cgroup", "0::/\n"), own]);
         assert_eq!(cores(&root), None);
-        assert_eq!(throttling_in(root.path()), None);
         let own = ("sys/fs/cgroup/cpu.max", "150000 100000\n");
         for group in ["0::/\n", "0::/../other\n"] {
             let root = system(&[V2, ("proc/thread-self/cgroup", group), own]);
@@ -286,13 +183,8 @@ mod tests {
                 "sys/fs/cgroup/cpu,cpuacct/inner/cpu.cfs_period_us",
                 "100000\n",
             ),
-            (
-                "sys/fs/cgroup/cpu,cpuacct/cpu.stat",
-                "nr_periods 5\nnr_throttled 3\nthrottled_time 4000000\n",
-            ),
         ]);
         assert_eq!(cores(&root), Some(0.5));
-        assert_eq!(throttling_in(root.path()).unwrap().throttled_us, 4000);
     }
 
     /// A namespace of this process' own below `/a/b` of each hierarchy, whose outer mounts it

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use libc::c_int;
 
-use crate::os::files::about;
+use crate::os::files::{About, about, each_number};
 use crate::os::this_thread;
 
-/// Higher descriptors are not checked for being copies of stderr.
+/// Higher descriptors are found in the kernel's list alone.
 const HIGHEST: RawFd = 255;
 
 /// `kcmp` compares two descriptors by their open file description (`linux/kcmp.h`).
@@ -41,8 +41,8 @@ extern "C" fn at_load() {
 fn note(descriptor: RawFd) {
     let state = match about(&descriptor) {
         Ok(about) if may_be_stderr(descriptor, &about) => {
-            DEVICE.store(about.st_dev, Ordering::Relaxed);
-            INODE.store(about.st_ino, Ordering::Relaxed);
+            DEVICE.store(about.identity.device, Ordering::Relaxed);
+            INODE.store(about.identity.inode, Ordering::Relaxed);
             SOME
         }
         _ => NONE,
@@ -64,22 +64,23 @@ pub(super) fn is_stderr(descriptor: RawFd) -> bool {
         DEVICE.load(Ordering::Relaxed),
         INODE.load(Ordering::Relaxed),
     );
-    let is_as_it_was = STATE.load(Ordering::Acquire) == SOME && at_load == (now.st_dev, now.st_ino);
+    let is_as_it_was = STATE.load(Ordering::Acquire) == SOME
+        && at_load == (now.identity.device, now.identity.inode);
     is_as_it_was || may_be_a_log(descriptor, &now) && is_open_elsewhere(descriptor)
 }
 
 /// Whether a process may have been started with it as stderr: it was open across `exec`, and is not
 /// a file opened for reading too.
-fn may_be_stderr(descriptor: RawFd, about: &libc::stat64) -> bool {
+fn may_be_stderr(descriptor: RawFd, about: &About) -> bool {
     // SAFETY: the call asks for flags and changes nothing.
     let access = unsafe { libc::fcntl(descriptor, libc::F_GETFL) } & libc::O_ACCMODE;
-    let is_file = about.st_mode & libc::S_IFMT == libc::S_IFREG;
+    let is_file = about.kind() == libc::S_IFREG;
     may_be_a_log(descriptor, about) && (!is_file || access == libc::O_WRONLY)
 }
 
 /// Excludes what only data goes to: a connection to another machine, a block device, an event. A
 /// descriptor from `dup2` has no close-on-exec flag.
-fn may_be_a_log(descriptor: RawFd, about: &libc::stat64) -> bool {
+fn may_be_a_log(descriptor: RawFd, about: &About) -> bool {
     // SAFETY: the calls ask for flags and change nothing.
     let (flags, own) = unsafe {
         (
@@ -92,7 +93,7 @@ fn may_be_a_log(descriptor: RawFd, about: &libc::stat64) -> bool {
         && flags & libc::O_ACCMODE != libc::O_RDONLY
         && own & libc::FD_CLOEXEC == 0;
     is_writable
-        && match about.st_mode & libc::S_IFMT {
+        && match about.kind() {
             libc::S_IFREG | libc::S_IFIFO | libc::S_IFCHR => true,
             libc::S_IFSOCK => is_local(descriptor),
             _ => false,
@@ -133,7 +134,15 @@ fn is_open_elsewhere(descriptor: RawFd) -> bool {
             ) == 0
         }
     };
-    (1..=HIGHEST).any(|other| other != descriptor && is_same(other))
+    if (1..=HIGHEST).any(|other| other != descriptor && is_same(other)) {
+        return true;
+    }
+    let mut is_there = false;
+    let _ = each_number(c"/proc/thread-self/fd", |other| {
+        let other = RawFd::try_from(other).unwrap_or(0);
+        is_there = is_there || other > HIGHEST && is_same(other);
+    });
+    is_there
 }
 
 #[cfg(all(test, not(loom)))]
@@ -177,5 +186,10 @@ mod tests {
         let copy = first.try_clone().unwrap();
         assert!(is_open_elsewhere(first.as_raw_fd()) && is_open_elsewhere(copy.as_raw_fd()));
         assert!(!is_open_elsewhere(other.as_raw_fd()));
+        drop(copy);
+        assert!(!is_open_elsewhere(first.as_raw_fd()));
+        // SAFETY: the first descriptor is open, and the copy is closed at the end of the process.
+        let high = unsafe { libc::fcntl(first.as_raw_fd(), libc::F_DUPFD_CLOEXEC, HIGHEST + 100) };
+        assert!(high > HIGHEST && is_open_elsewhere(first.as_raw_fd()));
     }
 }

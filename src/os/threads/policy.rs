@@ -131,10 +131,18 @@ pub(super) fn adopt(wanted: Scheduling) -> Result<(), String> {
 }
 
 /// A configured nice value is had or refused. Without one, a lane does with what it may have.
-fn check_nice(wanted: libc::c_int, has: libc::c_int) -> Result<(), String> {
-    if wanted == has {
-        return Ok(());
-    }
+fn check_nice(wanted: libc::c_int, has: Option<libc::c_int>) -> Result<(), String> {
+    let has = match has {
+        Some(has) if has == wanted => return Ok(()),
+        None if wanted == 0 => return Ok(()),
+        None => {
+            return Err(format!(
+                "nice: {wanted} was refused, and the kernel does not say what a lane has instead; expected a \
+                 sandbox that allows setpriority and getpriority, or no nice value"
+            ));
+        }
+        Some(has) => has,
+    };
     if wanted == 0 {
         say_once_that_lanes_are_nice(has);
         return Ok(());
@@ -205,13 +213,20 @@ fn schedule(class: libc::c_int, priority: libc::c_int) -> io::Result<()> {
 }
 
 /// Sets the calling thread's nice value, unless its creator's was higher and may not be lowered;
-/// returns the value that it then has.
-fn set_nice(nice: libc::c_int) -> libc::c_int {
+/// returns the value that it then has, `None` where the kernel does not say.
+fn set_nice(nice: libc::c_int) -> Option<libc::c_int> {
+    // The kernel's own answer is never negative: 20 less the nice value.
     // SAFETY: the calls change and read only the calling thread.
-    unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, nice);
-        libc::getpriority(libc::PRIO_PROCESS, 0)
-    }
+    let (is_set, answer) = unsafe {
+        (
+            libc::setpriority(libc::PRIO_PROCESS, 0, nice) == 0,
+            libc::syscall(libc::SYS_getpriority, libc::PRIO_PROCESS, 0),
+        )
+    };
+    let has = libc::c_int::try_from(answer)
+        .ok()
+        .filter(|&answer| answer > 0);
+    has.map(|answer| 20 - answer).or(is_set.then_some(nice))
 }
 
 fn say_once_that_lanes_are_nice(nice: libc::c_int) {
@@ -230,16 +245,23 @@ mod tests {
 
     #[test]
     fn a_nice_value_is_had_or_refused_with_what_it_takes() {
-        assert_eq!(check_nice(-5, -5), Ok(()));
-        assert_eq!(check_nice(0, 7), Ok(()));
-        let why = check_nice(-5, 0).unwrap_err();
+        assert_eq!(check_nice(-5, Some(-5)), Ok(()));
+        assert_eq!(check_nice(0, Some(7)), Ok(()));
+        let why = check_nice(-5, Some(0)).unwrap_err();
         assert!(why.contains("nice: -5 was refused"), "{why}");
         assert!(why.contains("RLIMIT_NICE of 25 or more"), "{why}");
-        let why = check_nice(3, 10).unwrap_err();
+        let why = check_nice(3, Some(10)).unwrap_err();
         assert!(
             why.contains("run at 10") && why.contains("of 17 or more"),
             "{why}"
         );
+    }
+
+    #[test]
+    fn a_nice_value_that_is_not_known_is_only_told_if_one_is_configured() {
+        assert_eq!(check_nice(0, None), Ok(()));
+        let why = check_nice(-5, None).unwrap_err();
+        assert!(why.contains("the kernel does not say"), "{why}");
     }
 
     #[test]

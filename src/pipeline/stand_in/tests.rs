@@ -129,9 +129,11 @@ fn a_lane_in_the_middle_of_a_message_is_not_stood_in_for() {
     let thread = std::thread::spawn(move || lane.turn(BATCH));
     setup.began.recv().unwrap();
     assert_eq!(host.stand_in(&setup.control), 0);
+    assert!(host.is_held());
     assert!(setup.seen.lock().unwrap().handled.is_empty());
     setup.go_on.send(()).unwrap();
     assert_eq!(thread.join().unwrap(), 1);
+    assert!(!host.is_held());
     assert_eq!(setup.seen.lock().unwrap().handled, [WAITS]);
 }
 

@@ -22,11 +22,18 @@ pub struct Baseline {
     made_with: BTreeMap<String, String>,
     /// Instructions a call of each case, by name, in the order of the cases.
     instructions: Map<String, Value>,
+    /// Cache lines and pages that one event touches, by case.
+    #[serde(default)]
+    touched: Map<String, Value>,
 }
 
 impl Baseline {
     /// Counts made now, by this valgrind.
-    pub fn new(valgrind: String, counts: impl IntoIterator<Item = (String, f64)>) -> Self {
+    pub fn new(
+        valgrind: String,
+        counts: impl IntoIterator<Item = (String, f64)>,
+        touched: Map<String, Value>,
+    ) -> Self {
         // SAFETY: takes nothing and returns a static NUL-terminated text.
         let glibc = unsafe { std::ffi::CStr::from_ptr(libc::gnu_get_libc_version()) };
         // Valgrind shows every program the same processor, if the machine has at least
@@ -47,6 +54,7 @@ impl Baseline {
                 .map(|(name, version)| (name.to_owned(), version))
                 .into(),
             instructions: counts.collect(),
+            touched,
         }
     }
 
@@ -60,26 +68,30 @@ impl Baseline {
     fn parse(text: &str) -> Result<Self, String> {
         let read: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let is_count = |count: &Value| count.as_f64().is_some_and(|count| count > 0.0);
-        match read.instructions.iter().find(|(_, count)| !is_count(count)) {
-            Some((name, count)) => Err(format!(
-                "instructions.{name} is {count}; expected a number above 0"
-            )),
-            None => Ok(read),
+        for (kind, counts) in [
+            ("instructions", &read.instructions),
+            ("touched", &read.touched),
+        ] {
+            if let Some((name, count)) = counts.iter().find(|(_, count)| !is_count(count)) {
+                return Err(format!(
+                    "{kind}.{name} is {count}; expected a number above 0"
+                ));
+            }
         }
+        Ok(read)
     }
 
     pub fn write(&self, path: &Path) -> Result<usize, String> {
-        write(path, &format!("{:#}\n", json!(self))).map(|()| self.instructions.len())
+        let text = format!("{:#}\n", json!(self));
+        write(path, &text).map(|()| self.instructions.len() + self.touched.len())
     }
 
-    /// The same without cases that have not this in their name.
+    /// The same without cases that have not this in their name, and without what is counted only
+    /// with all of them.
     pub fn only(mut self, text: &str) -> Self {
         self.instructions.retain(|name, _| name.contains(text));
+        self.touched.retain(|_, _| text.is_empty());
         self
-    }
-
-    fn count(&self, name: &str) -> Option<f64> {
-        self.instructions.get(name)?.as_f64()
     }
 }
 
@@ -97,17 +109,17 @@ fn compiler() -> String {
 const LESS: &str = "less";
 
 /// What two counts of a case mean, in a word, and whether that fails.
-fn verdict(before: Option<f64>, now: Option<f64>) -> (&'static str, bool) {
+/// `some` more are within what differs between machines.
+fn verdict(before: Option<f64>, now: Option<f64>, some: f64) -> (&'static str, bool) {
     let (before, now) = match (before, now) {
         (None, _) => return ("NEW: not in the baseline", true),
         (_, None) => return ("MISSING: in the baseline, not counted", true),
         (Some(before), Some(now)) => (before, now),
     };
-    // A tenth of an instruction is what a count can tell.
     let (grown, limit) = (now - before, before * LIMIT / 100.0);
-    if grown >= limit && grown > 0.05 {
+    if grown >= limit && grown > some {
         ("MORE", true)
-    } else if -grown > limit {
+    } else if -grown > limit && -grown > some {
         (LESS, false)
     } else {
         ("", false)
@@ -117,25 +129,27 @@ fn verdict(before: Option<f64>, now: Option<f64>) -> (&'static str, bool) {
 /// The table and what follows from it, and whether nothing grew and the cases are the
 /// baseline's. Cases come in the order of now, those that are missing behind.
 pub fn compare(before: &Baseline, now: &Baseline) -> (String, bool) {
-    let names = before.instructions.keys();
-    let gone = names.filter(|name| now.count(name).is_none());
-    let mut table = Table::new("instructions a call", ["baseline", "now", "change", ""]);
-    let (mut less, mut failed) = (0, 0);
-    for name in now.instructions.keys().chain(gone) {
-        let (before, now) = (before.count(name), now.count(name));
-        let (word, fails) = verdict(before, now);
-        less += usize::from(word == LESS);
-        failed += usize::from(fails);
-        let change = before
-            .zip(now)
-            .map(|(before, now)| (now / before - 1.0) * 100.0);
-        let counts = [before, now].map(|count| count.map(|count| format!("{count:.1}")));
-        let [before, now] = counts;
-        let cells = [before, now, change.map(|change| format!("{change:+.1} %"))];
-        let cells = cells.map(|cell| cell.unwrap_or("-".to_owned()));
-        table.row(name, cells.into_iter().chain([word.to_owned()]));
+    let mut found = Found::default();
+    found.table(
+        "instructions a call",
+        &before.instructions,
+        &now.instructions,
+        0.05,
+    );
+    if !now.touched.is_empty() {
+        found.table(
+            "lines and pages an event",
+            &before.touched,
+            &now.touched,
+            1.5,
+        );
     }
-    let mut text = format!("{table}\n");
+    let Found {
+        mut text,
+        all,
+        less,
+        failed,
+    } = found;
     for (name, now) in &now.made_with {
         let before = before.made_with.get(name).map_or("unknown", String::as_str);
         if before != now {
@@ -148,7 +162,6 @@ pub fn compare(before: &Baseline, now: &Baseline) -> (String, bool) {
             "{less} with more than {LIMIT} % less than the baseline: keep that, with --bless and the file in this change\n"
         );
     }
-    let all = table.rows.len();
     text += &match failed {
         0 => format!("PASS: {all} counts, none {LIMIT} % above the baseline\n"),
         _ => format!(
@@ -159,13 +172,51 @@ pub fn compare(before: &Baseline, now: &Baseline) -> (String, bool) {
     (text, failed == 0)
 }
 
+/// The tables so far, and what is in them.
+#[derive(Default)]
+struct Found {
+    text: String,
+    all: usize,
+    less: usize,
+    failed: usize,
+}
+
+impl Found {
+    fn table(
+        &mut self,
+        title: &str,
+        before: &Map<String, Value>,
+        now: &Map<String, Value>,
+        some: f64,
+    ) {
+        let mut table = Table::new(title, ["baseline", "now", "change", ""]);
+        let gone = before.keys().filter(|name| !now.contains_key(*name));
+        for name in now.keys().chain(gone) {
+            let [before, now] =
+                [before, now].map(|counts| counts.get(name).and_then(Value::as_f64));
+            let (word, fails) = verdict(before, now, some);
+            self.less += usize::from(word == LESS);
+            self.failed += usize::from(fails);
+            let change = before
+                .zip(now)
+                .map(|(before, now)| (now / before - 1.0) * 100.0);
+            let [before, now] = [before, now].map(|count| count.map(|count| format!("{count:.1}")));
+            let cells = [before, now, change.map(|change| format!("{change:+.1} %"))];
+            let cells = cells.map(|cell| cell.unwrap_or("-".to_owned()));
+            table.row(name, cells.into_iter().chain([word.to_owned()]));
+        }
+        self.all += table.rows.len();
+        self.text += &format!("{table}\n");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn counted(counts: &[(&str, f64)]) -> Baseline {
         let counts = counts.iter().map(|&(name, count)| (name.to_owned(), count));
-        Baseline::new("valgrind-3.19.0".to_owned(), counts)
+        Baseline::new("valgrind-3.19.0".to_owned(), counts, Map::new())
     }
 
     #[test]
@@ -198,7 +249,11 @@ mod tests {
             (9.0, 10.0, "MORE"),
         ] {
             let expected = (word, word == "MORE");
-            assert_eq!(verdict(Some(before), Some(now)), expected, "{before} {now}");
+            assert_eq!(
+                verdict(Some(before), Some(now), 0.05),
+                expected,
+                "{before} {now}"
+            );
         }
     }
 

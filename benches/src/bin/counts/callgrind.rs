@@ -11,6 +11,7 @@ use signal_bench::folder::Folder;
 use crate::baseline::Baseline;
 use crate::cases;
 use crate::counted::CALLS;
+use crate::touched;
 
 const PROGRAM: &str = "counts";
 
@@ -51,10 +52,14 @@ pub fn count(lib: &Path, only: &str) -> Result<Baseline, String> {
         Ok((case.name.clone(), a_call(once, twice)))
     });
     let counts: Vec<_> = counts.collect::<Result<_, String>>()?;
-    match counts.is_empty() {
-        true => Err(format!("no case has {only:?} in its name")),
-        false => Ok(Baseline::new(valgrind, counts)),
+    if counts.is_empty() {
+        return Err(format!("no case has {only:?} in its name"));
     }
+    let touched = match only.is_empty() {
+        true => touched::count(&folder, &format!("./{PROGRAM}"))?,
+        false => Default::default(),
+    };
+    Ok(Baseline::new(valgrind, counts, touched))
 }
 
 fn a_call(once: u64, twice: u64) -> f64 {

@@ -10,6 +10,7 @@
 //! | `cases` | what is counted |
 //! | `counted` | the side under valgrind: runs the cases, dumps the counts |
 //! | `requests` | what a program can ask of callgrind |
+//! | `touched` | the cache lines and pages that one event touches |
 //! | `callgrind` | the other side: starts valgrind, reads the dumps |
 //! | `baseline` | the committed counts, and the counts of now beside them |
 //!
@@ -23,6 +24,7 @@ mod callgrind;
 mod cases;
 mod counted;
 mod requests;
+mod touched;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,6 +66,9 @@ struct Args {
     /// Set by the program when it starts itself again under valgrind
     #[arg(long, hide = true)]
     counted: bool,
+    /// The same, for the lines that an event touches
+    #[arg(long, hide = true)]
+    touched: bool,
 }
 
 fn main() -> ExitCode {
@@ -74,9 +79,10 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let done = match args.counted {
-        true => counted::run(&args.only).map(|()| true),
-        false => compare(&args),
+    let done = match (args.counted, args.touched) {
+        (true, _) => counted::run(&args.only).map(|()| true),
+        (_, true) => touched::run().map(|()| true),
+        _ => compare(&args),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -4,9 +4,11 @@
 //! | file | what |
 //! |---|---|
 //! | `contenders` | the rings and channels |
+//! | `cpp` | those of C++ libraries |
 //! | `measure` | one way, as fast as it goes |
 
 mod contenders;
+mod cpp;
 mod measure;
 
 use std::process::ExitCode;
@@ -38,6 +40,9 @@ struct Args {
     /// Only contenders with this in their name; ours always
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
+    /// A peer that this build lacks is a failure; else the header says so and the run goes on
+    #[arg(long)]
+    require_peers: bool,
 }
 
 /// One size once: the line, and of each contender there and back, and million messages a
@@ -157,6 +162,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<Ended, String> {
+    let absent = cpp::absent();
+    if args.require_peers && !absent.is_empty() {
+        return Err(format!("absent: {}", absent.join("; ")));
+    }
     let bench = Bench::start("hop", &args.common)?;
     let repetitions = args.common.repetitions(7);
     let iterations = args.common.or(args.iterations, 50_000, 2_000);
@@ -177,7 +186,10 @@ fn run(args: &Args) -> Result<Ended, String> {
     let hows: Vec<String> = hows
         .map(|entry| format!("{}: {}", entry.name, entry.how))
         .collect();
-    let lines = [("run", run), ("contenders", hows.join("\n"))];
+    let mut lines = vec![("run", run), ("contenders", hows.join("\n"))];
+    if !absent.is_empty() {
+        lines.push(("ABSENT", absent.join("\n")));
+    }
     bench.header("what one hop between two cores costs", &lines);
     let trips = Trips::new(iterations);
     let runs = bench.in_turn(
@@ -212,6 +224,7 @@ fn run(args: &Args) -> Result<Ended, String> {
         "messages": messages,
         "slots": RING,
         "sizes": all,
+        "absent": absent,
     });
     bench.end(Vec::new, result)
 }

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
-use signal_bench::echo::{Rx, Tx, is, write};
+use signal_bench::echo::{Message, Rx, Tx, is, write};
 use signal_bench::machine::pin;
 use signal_bench::series::Stamps;
 
@@ -50,11 +50,11 @@ pub fn throughput<const W: usize>(
                 ))
             })
         });
-        let mut buffer = [0; W];
+        let mut buffer = Message([0; W]);
         let mut send = |from: u64, to: u64| {
             for number in from..to {
-                write(&mut buffer, number);
-                while !tx(&buffer) {}
+                write(&mut buffer.0, number);
+                while !tx(&buffer.0) {}
             }
         };
         send(0, warm_up);

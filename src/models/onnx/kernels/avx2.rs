@@ -21,19 +21,32 @@ pub fn dense(dense: &Dense, x: &[f32], to: &mut [Lanes]) {
             _ => sums::<1, 8>(&panel, x, to),
         }
     }
-    dense.activation().apply::<true>(to);
+    activate(dense.activation(), to);
 }
 
 /// Applies an activation in place.
 #[target_feature(enable = "avx2,fma")]
+#[inline]
 pub fn activate(activation: Activation, values: &mut [Lanes]) {
+    match activation {
+        // Long code, which would lie in the middle of the others'.
+        Activation::Tanh | Activation::Sigmoid => curve(activation, values),
+        short => short.apply::<true>(values),
+    }
+}
+
+#[target_feature(enable = "avx2,fma")]
+#[inline(never)]
+fn curve(activation: Activation, values: &mut [Lanes]) {
     activation.apply::<true>(values);
 }
 
-/// `B` blocks of outputs, `U` inputs at a time.
+/// `B` blocks of outputs, `U` inputs at a time. Not inlined, so that a model passes the code of its
+/// widths alone.
 ///
 /// Uses indices, because with iterators the sums stay in memory rather than in registers.
 #[target_feature(enable = "avx2,fma")]
+#[inline(never)]
 #[expect(
     clippy::needless_range_loop,
     reason = "the sums must stay in registers"

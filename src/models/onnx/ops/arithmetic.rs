@@ -54,6 +54,7 @@ pub struct Product {
 }
 
 impl Product {
+    #[inline(never)]
     pub fn run(&self, left: &[f32], right: &[f32], to: &mut [f32]) {
         for (row, to) in (0..self.rows).zip(to.chunks_mut(self.columns)) {
             for (column, to) in to.iter_mut().enumerate() {
@@ -89,7 +90,7 @@ pub enum Arithmetic {
 }
 
 impl Arithmetic {
-    #[inline]
+    #[inline(never)]
     pub fn run(self, left: (&Reach, &[f32]), right: (&Reach, &[f32]), to: &mut [f32]) {
         match self {
             Arithmetic::Add => zip(left, right, to, |a, b| a + b),
@@ -142,6 +143,7 @@ impl Reach {
 }
 
 /// `e^(x - max) / sum` over the middle dimension.
+#[inline(never)]
 pub fn softmax([outer, middle, inner]: [usize; 3], from: &[f32], to: &mut [f32]) {
     for start in 0..outer {
         for column in 0..inner {
@@ -166,6 +168,7 @@ pub fn softmax([outer, middle, inner]: [usize; 3], from: &[f32], to: &mut [f32])
 }
 
 /// Repeats `parts[i]` values of source `i`, source by source, until `to` is full.
+#[inline(never)]
 pub fn concat(parts: &[usize], from: Sources<'_>, to: &mut [f32]) {
     let mut at = 0;
     for turn in 0..to.len() / parts.iter().sum::<usize>() {

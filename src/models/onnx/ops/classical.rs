@@ -1,4 +1,4 @@
-//! Norms, labels and scores of classical models.
+//! Scaling, norms, labels and scores of classical models.
 //!
 //! Where the ONNX standard is silent, these follow onnxruntime 1.31. If the two disagree, the model
 //! is refused when it is read, or needs a check file that decides.
@@ -18,6 +18,7 @@ pub enum Norm {
 
 impl Norm {
     /// Scales rows to norm 1.
+    #[inline(never)]
     pub fn run(self, reading: Reading, row: usize, from: &[f32], to: &mut [f32]) {
         for (from, to) in from.chunks(row).zip(to.chunks_mut(row)) {
             match reading {
@@ -83,6 +84,7 @@ pub fn logistic(x: f32) -> f32 {
 }
 
 impl Transform {
+    #[inline(never)]
     pub fn run(self, row: usize, from: &[f32], to: &mut [f32]) {
         for (from, to) in from.chunks(row).zip(to.chunks_mut(row)) {
             let most = from
@@ -160,4 +162,31 @@ fn largest(scores: &[f32], counts: impl Fn(usize) -> bool) -> usize {
         }
     }
     best.map_or(0, |(index, _)| index)
+}
+
+/// `(x - offset) * scale` for each row; the pairs of both are those of one row.
+#[inline(never)]
+pub fn scale(row: &[(f32, f32)], from: &[f32], to: &mut [f32]) {
+    for (to, from) in to.chunks_mut(row.len()).zip(from.chunks(row.len())) {
+        for ((to, x), (offset, scale)) in to.iter_mut().zip(from).zip(row) {
+            *to = (x - offset) * scale;
+        }
+    }
+}
+
+/// The number in the table for each index.
+#[inline(never)]
+pub fn look_up(table: &[f32], indices: &[f32], to: &mut [f32]) {
+    for (to, &index) in to.iter_mut().zip(indices) {
+        *to = table[index as usize];
+    }
+}
+
+/// Truncates towards zero; values that do not fit become the least integer.
+#[inline(never)]
+pub fn truncate(least: f32, from: &[f32], to: &mut [f32]) {
+    for (to, &x) in to.iter_mut().zip(from) {
+        let fits = x >= least && x < -least;
+        *to = if fits { x.trunc() } else { least };
+    }
 }

@@ -53,6 +53,9 @@ pub enum Op {
 
 impl Op {
     /// Runs it: writes `len` numbers into the blocks of `to`.
+    ///
+    /// What the operations do is not inlined: a model has few kinds of them, and the code of the
+    /// others would lie in between.
     #[inline]
     pub fn run(&mut self, isa: Isa, from: Sources<'_>, to: &mut [Lanes], len: usize) {
         match self {
@@ -68,33 +71,15 @@ impl Op {
             }
             Op::Softmax(dims) => arithmetic::softmax(*dims, from.get(0), flat_mut(to)),
             Op::Concat(parts) => arithmetic::concat(parts, from, &mut flat_mut(to)[..len]),
-            Op::Scale(row) => {
-                for (to, from) in flat_mut(to)
-                    .chunks_mut(row.len())
-                    .zip(from.get(0).chunks(row.len()))
-                {
-                    for ((to, x), (offset, scale)) in to.iter_mut().zip(from).zip(row.iter()) {
-                        *to = (x - offset) * scale;
-                    }
-                }
-            }
+            Op::Scale(row) => classical::scale(row, from.get(0), flat_mut(to)),
             Op::Normalize(norm, reading, row) => {
                 norm.run(*reading, *row, from.get(0), flat_mut(to));
             }
             Op::Transform(transform, row) => transform.run(*row, from.get(0), flat_mut(to)),
             Op::Pair(pair) => flat_mut(to)[..2].copy_from_slice(&pair.of(from.get(0)[0])),
             Op::Pick(pick) => flat_mut(to)[0] = pick.of(from.get(0)) as f32,
-            Op::Lookup(table) => {
-                for (to, &index) in flat_mut(to).iter_mut().zip(from.get(0)) {
-                    *to = table[index as usize];
-                }
-            }
-            Op::Truncate { least } => {
-                for (to, &x) in flat_mut(to).iter_mut().zip(from.get(0)) {
-                    let fits = x >= *least && x < -*least;
-                    *to = if fits { x.trunc() } else { *least };
-                }
-            }
+            Op::Lookup(table) => classical::look_up(table, from.get(0), flat_mut(to)),
+            Op::Truncate { least } => classical::truncate(*least, from.get(0), flat_mut(to)),
             Op::Trees(trees) => trees.run(from.get(0), flat_mut(to)),
         }
     }

@@ -77,7 +77,7 @@ impl Trees {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     pub fn run(&mut self, x: &[f32], to: &mut [f32]) {
         let trees = self.trees as f32;
         let (scores, rest) = to.split_at_mut(self.voted.len());

@@ -103,7 +103,7 @@ fn on_data(config: Value, kinds: &[EventKind]) -> Made {
 }
 
 /// The loop does as little as it can beside the calls: it is counted, too.
-struct OnData {
+pub struct OnData {
     handle: Handle,
     /// Each kind's message type and where its events are.
     kinds: Vec<(c_int, [*const c_void; DIFFERENT])>,
@@ -111,7 +111,7 @@ struct OnData {
 }
 
 impl OnData {
-    fn new(config: &Value, kinds: &[EventKind]) -> Result<Self, String> {
+    pub fn new(config: &Value, kinds: &[EventKind]) -> Result<Self, String> {
         let events: Vec<_> = kinds.iter().map(|&kind| events::of(kind)).collect();
         let kinds = kinds.iter().zip(&events).map(|(kind, events)| {
             let address = |number: usize| events[number].bytes.as_ptr().cast();
@@ -124,8 +124,12 @@ impl OnData {
         })
     }
 
+    pub fn poll(&self) -> c_int {
+        self.handle.poll_call()
+    }
+
     #[inline]
-    fn give(&self, number: usize) {
+    pub fn give(&self, number: usize) {
         for (kind, events) in &self.kinds {
             // SAFETY: the address is that of the kind's struct, which `_events` keeps
             // and nobody changes.

@@ -14,12 +14,15 @@ mod made;
 mod models;
 mod stages;
 
+pub use host::OnData;
 use signal_bench::folder::Folder;
 
 /// The library, in the folder where the cases run.
 pub const LIBRARY: &str = "./libsignal.so";
 /// A linear model of the factor set `market`, in the same folder.
 const LINEAR: &str = "linear.json";
+/// A small network on the same factors, there too.
+pub const NETWORK: &str = "network.onnx";
 
 pub trait Case {
     /// What must be there before so many calls; it is not counted.
@@ -50,7 +53,10 @@ pub fn named(only: &str) -> impl Iterator<Item = Entry> {
 }
 
 pub fn write_files(folder: &Folder) -> Result<(), String> {
-    folder.write(LINEAR, &models::linear_file()).map(|_| ())
+    folder.write(LINEAR, &models::linear_file())?;
+    let network = folder.path().join(NETWORK);
+    std::fs::write(&network, made::dense(&[32, 16, 2]))
+        .map_err(|error| format!("{}: {error}", network.display()))
 }
 
 fn entry(name: impl Into<String>, make: impl Fn() -> Made + 'static) -> Entry {

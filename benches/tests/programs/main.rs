@@ -4,14 +4,19 @@
 //! INVALID, in what a bench prints and in what it writes; and the library's start lines are said
 //! once each.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, PoisonError};
+mod quick;
+
+use std::process::{Child, Command, Stdio};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use serde_json::Value;
 use signal_bench::machine;
 use signal_bench::threads::{self, Watch};
+
+use quick::{
+    CORES, library_beside, quick, run, taskset_is_missing, texts, tools_are_required, two_cores,
+};
 
 const TICK_TO_CALLBACK: &str = env!("CARGO_BIN_EXE_tick_to_callback");
 const HOP: &str = env!("CARGO_BIN_EXE_hop");
@@ -19,140 +24,6 @@ const DELIVERY: &str = env!("CARGO_BIN_EXE_delivery");
 const PACE: &str = env!("CARGO_BIN_EXE_pace");
 const LOAD: &str = env!("CARGO_BIN_EXE_load");
 const SCALE: &str = env!("CARGO_BIN_EXE_scale");
-
-/// One bench at a time: each wants both cores.
-static CORES: Mutex<()> = Mutex::new(());
-
-fn run(program: &str, args: &str) -> (Option<i32>, String, String) {
-    let _alone = CORES.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut command = Command::new(program);
-    // The library beside the program, not one that this shell happens to name.
-    command
-        .env_remove("SIGNAL_LIB_PATH")
-        .args(args.split_whitespace());
-    texts(command.output().expect("the bench can be started"))
-}
-
-fn texts(output: Output) -> (Option<i32>, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        output.status.code(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
-}
-
-/// The library that the programs find: the one that Cargo built with them.
-fn library_beside() -> PathBuf {
-    Path::new(TICK_TO_CALLBACK).with_file_name("deps/libsignal.so")
-}
-
-fn two_cores() -> bool {
-    let enough = machine::allowed().len() >= 2;
-    if !enough {
-        println!("skipped: needs two cores, this process may use one");
-    }
-    enough
-}
-
-fn taskset_is_missing() {
-    let required = std::env::var_os("SIGNAL_REQUIRE_TOOLS").is_some_and(|value| value == "1");
-    assert!(!required, "taskset is missing, and SIGNAL_REQUIRE_TOOLS=1");
-    println!("skipped: taskset is missing");
-}
-
-/// What a shortened run printed and wrote.
-struct Quick {
-    out: String,
-    err: String,
-    result: Value,
-}
-
-/// Runs a bench shortened; what every bench writes is there. `None` where it needs a second
-/// core.
-fn quick(program: &str, more: &str) -> Option<Quick> {
-    if !program.ends_with("parts") && !two_cores() {
-        return None;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("result.json");
-    let (code, out, err) = run(
-        program,
-        &format!("--quick --json {} {more}", file.display()),
-    );
-    assert_eq!(code, Some(0), "{program}: {out}{err}");
-    let text = std::fs::read_to_string(&file).expect("--json wrote the file");
-    let result: Value = serde_json::from_str(&text).expect("the file is JSON");
-    assert!(program.ends_with(result["bench"].as_str().unwrap()));
-    let machine = &result["machine"];
-    let texts = "cpu l2 instruction_set kernel nohz_full load_average".split(' ');
-    let lists = "allowed_cores lane_cores isolated_cores governors".split(' ');
-    assert!(texts.into_iter().all(|key| machine[key].is_string()) && machine["host_core"].is_u64());
-    assert!(lists.into_iter().all(|key| machine[key].is_array()));
-    assert!(machine["tsc"]["invariant"].is_boolean() && result["version"].is_string());
-    assert!(result["preemptions"].is_i64() && result["flags"][0] == "--quick");
-    let quick = Quick { out, err, result };
-    quick.is_positive("clock_step_ns");
-    // What is shown is what is written.
-    for row in quick.all("report/tables/*/rows/*/0") {
-        quick.says(row.as_str().unwrap());
-    }
-    Some(quick)
-}
-
-impl Quick {
-    fn says(&self, text: &str) {
-        assert!(self.out.contains(text), "{text}: {}", self.out);
-    }
-
-    /// The values at a path, in which `*` is every entry.
-    fn all<'a>(&'a self, path: &str) -> Vec<&'a Value> {
-        let mut found = vec![&self.result];
-        for part in path.split('/') {
-            let next = |value: &'a Value| match (part, value) {
-                ("*", Value::Array(all)) => all.iter().collect(),
-                ("*", Value::Object(all)) => all.values().collect(),
-                (_, Value::Array(all)) => vec![&all[part.parse::<usize>().unwrap()]],
-                _ => vec![&value[part]],
-            };
-            found = found.into_iter().flat_map(next).collect();
-        }
-        assert!(!found.is_empty(), "{path}");
-        found
-    }
-
-    fn is_positive(&self, path: &str) {
-        for value in self.all(path) {
-            assert!(
-                value.as_f64().is_some_and(|number| number > 0.0),
-                "{path}: {value}"
-            );
-        }
-    }
-
-    /// Whether no run is left that others disturbed beyond use: then nothing is compared,
-    /// and the file says so. Other programs may have had the cores while this test ran.
-    fn is_comparable(&self) -> bool {
-        let validity = &self.result["validity"];
-        assert_eq!(validity["most_taken"], 0.01);
-        let count = |name: &str| validity[name].as_u64().expect(name);
-        let told = validity["invalid_runs"].as_array().unwrap().len() as u64;
-        assert_eq!(told, count("invalid") + count("measured_anew"));
-        assert!(count("measured") >= told && count("measured") > 0);
-        let comparable = validity["comparable"].as_bool().unwrap();
-        assert!(comparable || count("invalid") > 0);
-        assert_eq!(self.out.contains("INVALID: what is shown"), !comparable);
-        comparable
-    }
-
-    /// Positive where things may be compared, else null.
-    fn is_compared(&self, path: &str) {
-        match self.is_comparable() {
-            true => self.is_positive(path),
-            false => assert!(self.all(path).iter().all(|value| value.is_null()), "{path}"),
-        }
-    }
-}
 
 #[test]
 fn tick_to_callback() {
@@ -189,13 +60,23 @@ fn tick_to_callback() {
 
 #[test]
 fn hop() {
-    let Some(quick) = quick(HOP, "") else {
+    let peers = match tools_are_required() && cfg!(feature = "cpp") {
+        true => "--require-peers",
+        false => "",
+    };
+    let Some(quick) = quick(HOP, peers) else {
         return;
     };
     let is_said = quick.out.contains("ours / best peer");
     assert_eq!(is_said, quick.is_comparable());
     assert_eq!(quick.all("sizes/*/bytes"), [64, 128, 448]);
-    assert_eq!(quick.all("sizes/*/contenders/*").len(), 27);
+    let absent = quick.result["absent"].as_array().unwrap();
+    for peer in absent {
+        quick.says(peer.as_str().unwrap());
+    }
+    let contenders = quick.all("sizes/*/contenders/*").len();
+    assert_eq!(contenders == 3 * 17, absent.is_empty(), "{contenders}");
+    assert!(contenders >= 3 * 12, "{contenders}");
     quick.is_positive("sizes/*/contenders/*/there_and_back/*/p50_ns");
     quick.is_positive("sizes/*/contenders/*/million_messages_per_s/*");
     quick.is_compared("sizes/*/contenders/*/median_ratio_to_line");
@@ -214,7 +95,7 @@ fn parts() {
     quick.is_positive("rows/*/calls_per_s");
 }
 
-#[cfg(feature = "hf-live")]
+#[cfg(feature = "cpp")]
 #[test]
 fn hf_live_design() {
     let Some(quick) = quick(env!("CARGO_BIN_EXE_hf_live_design"), "--iterations 1000") else {
@@ -302,7 +183,7 @@ fn scale() {
 
 #[test]
 fn pace() {
-    let hosts = "|--host polls|--host inlined --others 2 --pollute 64|--busy";
+    let hosts = "|--host polls|--host inlined --others 2 --pollute 64";
     for more in hosts.split('|') {
         let Some(quick) = quick(PACE, &format!("--duration 20ms {more}")) else {
             return;
@@ -331,6 +212,29 @@ fn pace() {
             }
         }
     }
+}
+
+#[test]
+fn pace_beside_a_busy_loop() {
+    let ways = "--way fused --way inline --busy --gap 100us --events 600";
+    let Some(quick) = quick(PACE, ways) else {
+        return;
+    };
+    assert_eq!(quick.all("rows/*/way"), ["fused", "inline"]);
+    for row in quick.all("rows/*") {
+        let all = row["tick_to_callback"].as_array().unwrap();
+        let count = |of: &Value| of["count"].as_u64().unwrap();
+        let came: u64 = all.iter().map(count).sum();
+        let left = row["left_behind"].as_u64().unwrap();
+        assert_eq!(came + left, 600 * all.len() as u64, "{row}");
+    }
+    // More than 1,000 events in all.
+    if quick.is_comparable() {
+        quick.says("(goal <= 1.5)");
+        quick.is_positive("goals/0/value");
+    }
+    let (code, _, err) = run(PACE, "--quick --way fast");
+    assert!(code == Some(1) && err.contains("fused, warm off"), "{err}");
 }
 
 #[test]
