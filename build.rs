@@ -39,6 +39,7 @@ const OWN: &[&str] = &[
     "log1p",
     "log2",
     "logf",
+    "madvise",
     "prctl",
     "statx",
     "syscall",
