@@ -1148,16 +1148,14 @@ const char *signal_incident(void *handle, int index);
 /*
  Writes at most `max` lanes to `lanes`, in pipeline order, and returns how many it
  wrote: 0 where stages run inline, without lanes. If it returns `max`, there may be more.
- Asks the system where each lane may run. `SIGNAL_ERROR_NULL` if `lanes` or the handle is null; `SIGNAL_ERROR_HANDLE` for another
- invalid handle.
+ Asks the system where each lane may run. `SIGNAL_ERROR_NULL` if `lanes` or the handle is
+ null; `SIGNAL_ERROR_HANDLE` for another invalid handle.
 
  # Safety
 
  `lanes` is null or has room for `max` elements.
  */
-int signal_lanes(void *handle,
-                 signal_lane_t *lanes,
-                 int max);
+int signal_lanes(void *handle, signal_lane_t *lanes, int max);
 
 /*
  Writes at most `max` rings to `rings`, in pipeline order, and returns how many it
