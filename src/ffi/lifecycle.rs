@@ -261,7 +261,9 @@ pub unsafe extern "C" fn signal_register_callback(
 /// the handle stays valid. Null is ignored.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_destroy(handle: *mut c_void) {
-    forks::notice();
+    if !forks::notice().is_ours() {
+        return;
+    }
     let Ok(inside) = handle_table::enter(handle) else {
         return;
     };
