@@ -39,9 +39,9 @@
  * one is refused. After another function was left so, signal_destroy waits 1 s and does not
  * free the handle's memory.
  *
- * Handles are numbers, not pointers. Every function refuses an invalid handle: null,
- * already destroyed, a parent process', or never returned by this library. It then
- * returns SIGNAL_ERROR_NULL or SIGNAL_ERROR_HANDLE, null, -1.0 or 0, depending on the
+ * Handles are numbers, not pointers. Every function refuses an invalid handle: null, one
+ * that was destroyed, one of a parent process, or one that this library never returned. It
+ * then returns SIGNAL_ERROR_NULL or SIGNAL_ERROR_HANDLE, null, -1.0 or 0, depending on the
  * function's return type. Except for calls with null, signal_refused_handles counts them
  * and signal_last_error gives the reason.
  * signal_create makes a handle, and the caller owns it until signal_destroy. Everything
@@ -57,11 +57,15 @@
  *   was in malloc, signal_create in the child may hang there.
  * - Before Linux 4.14, and where a sandbox refuses madvise(MADV_WIPEONFORK), a child of
  *   theirs must not call signal_on_data, a poll or the inlined poll with its parent's
- *   handle, unless another function has refused that handle before.
+ *   handle, unless another function has refused that handle before. And if a
+ *   child that shares its parent's memory calls any other function with a handle, even
+ *   signal_health in a signal handler, the parent's handles become invalid in the parent.
  * - A child that shares its parent's memory (vfork, clone with CLONE_VM), or its
  *   descriptors without its memory (CLONE_FILES), must not call the library. With shared
- *   memory, signal_create returns null. posix_spawn, and vfork followed by exec, are
- *   harmless.
+ *   memory, signal_create returns null if the parent has called it before and the kernel
+ *   empties pages in children (see the point before); if the parent has not, every
+ *   signal_create of the parent fails from then on. posix_spawn, and vfork followed by
+ *   exec, are harmless.
  *
  * Floating point. The host's threads may use another rounding mode, flush denormals to
  * zero or unmask traps. The values do not depend on these settings, and the library causes
@@ -79,8 +83,9 @@
  * allocates. It changes what signal_last_error says to the interrupted thread. If a handler
  * calls a one-thread function on the handle whose call it interrupted, that call is
  * refused, without waiting or allocating. A handler must not leave a call that it has
- * interrupted: a C++ exception or pthread_exit would end the process, and longjmp does what
- * is said above.
+ * interrupted. A C++ exception or pthread_exit would end the process. After a longjmp out of
+ * a one-thread function, every later one is refused; after one out of another function,
+ * signal_destroy waits 1 s and does not free the handle's memory.
  *
  * Constructors. Static constructors, which run inside dlopen, may make, use and destroy a
  * handle.
@@ -369,8 +374,8 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_ERROR_FAILED -2
 
 /*
- The handle is invalid: already destroyed, a parent process', or never returned by
- this library. Counted by `signal_refused_handles`.
+ The handle is invalid: one that was destroyed, one of a parent process, or one that
+ this library never returned. Counted by `signal_refused_handles`.
  */
 #define SIGNAL_ERROR_HANDLE -3
 
@@ -858,8 +863,8 @@ extern "C" {
 
  The first call of a process also calibrates the clock, for up to 200 ms. In every
  placement, the call first runs each model on the calling thread, without a limit. Where
- there are lanes, each then runs its models once more. The call returns null if that
- takes a lane more than 30 s, or if a thread takes more than 10 s to start. The call
+ there are lanes, each then runs its models once more. The call returns null if that,
+ or the start of a thread, takes more than 30 s. The call
  checks for memory before it takes any; if another thread of the host takes that memory
  in between, an allocation fails and aborts the process.
 
@@ -1051,9 +1056,9 @@ int signal_poll_batch(void *handle, signal_result_t *results, int max);
 const char *signal_last_error(void);
 
 /*
- Number of calls refused because of an invalid handle other than null: already
- destroyed, a parent process', or never returned by this library. Counts all handles
- since the library was loaded. Any thread may call it.
+ Number of calls refused because of an invalid handle other than null: one that was
+ destroyed, one of a parent process, or one that this library never returned. Counts all
+ handles since the library was loaded. Any thread may call it.
  */
 uint64_t signal_refused_handles(void);
 

@@ -4,11 +4,12 @@
 //! Only what a call may find empty at any moment is here: a signal handler that interrupted the call
 //! may have made the child.
 
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::AtomicPtr;
 
 use super::handle::Handle;
 use crate::os::memory;
 use crate::sync::biased_lock::BiasedLock;
+use crate::sync::owner::{Emptied, Owner};
 use crate::sync::read_gate::Token;
 
 /// Maximum number of handles at once.
@@ -38,18 +39,17 @@ const PAGE: usize = 4096;
 #[repr(C, align(4096))]
 struct Pages {
     entrances: [Entrance; SLOTS],
-    /// The process that has seen to what it has of its parent; 0 in a child that has not.
-    process: AtomicU32,
+    owner: Owner,
     // Nothing else lies on the last page.
-    _rest: [u8; PAGE - size_of::<AtomicU32>()],
+    _rest: [u8; PAGE - size_of::<Owner>()],
 }
 
 const _: () = assert!(size_of::<Pages>() == size_of::<[Entrance; SLOTS]>() + PAGE);
 
 static PAGES: Pages = Pages {
     entrances: [const { Entrance::new() }; SLOTS],
-    process: AtomicU32::new(0),
-    _rest: [0; PAGE - size_of::<AtomicU32>()],
+    owner: Owner::new(),
+    _rest: [0; PAGE - size_of::<Owner>()],
 };
 
 /// The entrances of all slots.
@@ -58,40 +58,28 @@ pub(super) fn all() -> &'static [Entrance; SLOTS] {
     &PAGES.entrances
 }
 
-const NOT_ASKED: u8 = 0;
-const EMPTIED: u8 = 1;
-const KEPT: u8 = 2;
-static IN_CHILDREN: AtomicU8 = AtomicU8::new(NOT_ASKED);
+/// Whether a child finds the pages emptied. Not before Linux 4.14, nor where a sandbox forbids it.
+static EMPTIED: Emptied = Emptied::new();
 
 /// Asks the kernel, once, to empty the pages in children. Called before there is a handle.
 pub(super) fn prepare() {
-    if is_prepared() {
+    if EMPTIED.known().is_some() {
         return;
     }
-    PAGES.process.store(std::process::id(), Ordering::Relaxed);
+    PAGES.owner.set(std::process::id());
     // SAFETY: zeros are valid for every field, as each is made: no token, no handle, a lock that is
-    // empty, no process. Nothing refers to what is there without a look at the token.
+    // empty, no owner. A call that refers to what is there has looked at the token before; where a
+    // signal handler makes a child in between, it finds an empty lock, or no handle, and goes back.
     let emptied = unsafe { memory::emptied_in_children(&PAGES) };
-    let answer = if emptied { EMPTIED } else { KEPT };
-    IN_CHILDREN.store(answer, Ordering::Relaxed);
+    EMPTIED.is_known(emptied);
 }
 
-pub(super) fn is_prepared() -> bool {
-    IN_CHILDREN.load(Ordering::Relaxed) != NOT_ASKED
+/// Whether a child finds the pages emptied; `None` as long as there was no handle.
+pub(super) fn emptied_in_children() -> Option<bool> {
+    EMPTIED.known()
 }
 
-/// Whether a child finds the pages emptied. Not before Linux 4.14, nor where a sandbox forbids it.
-pub(super) fn are_emptied_in_children() -> bool {
-    IN_CHILDREN.load(Ordering::Relaxed) == EMPTIED
-}
-
-/// The process that has seen to what it has of its parent; 0 in a child that has not, if the pages
-/// are emptied there.
-pub(super) fn process() -> u32 {
-    PAGES.process.load(Ordering::Relaxed)
-}
-
-/// See [`process`].
-pub(super) fn set_process(to: u32) {
-    PAGES.process.store(to, Ordering::Relaxed);
+/// The process that has seen to what it has of its parent.
+pub(super) fn owner() -> &'static Owner {
+    &PAGES.owner
 }

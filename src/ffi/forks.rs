@@ -10,44 +10,68 @@
 //! Where the kernel does not empty the pages, the process' number tells: it is compared in each call
 //! but `signal_on_data` and the polls.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::{calibration, departure, entrance, handle_table};
+use crate::os::limit::Limit;
 use crate::os::{claims, files, this_thread};
+use crate::sync::owner::{SeeingTo, Whose};
 
-/// A child that has left its parent's handles before the handler ran.
-static EARLY: AtomicU32 = AtomicU32::new(0);
+/// How long a create or a destroy waits for the thread of a child that leaves its parent's handles:
+/// it takes less than a millisecond, unless the call has interrupted it.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// Whether this process has left its parent's handles since it, or a parent, began to fork.
+static EARLY: AtomicBool = AtomicBool::new(false);
 /// The thread that forks, once it has noted which locks are empty; 0 if none.
 static FORKING: AtomicU64 = AtomicU64::new(0);
 
-/// Leaves the parent's handles to it, if this is a child and has not done so yet.
+/// Leaves the parent's handles to it, if this is a child and has not done so yet. While another
+/// thread of the child does so, this one waits.
 #[inline(never)]
-pub(super) fn notice() {
-    let me = std::process::id();
-    let seen = entrance::process();
-    // A process with another number that finds the pages as they were has no copy of them: it shares
-    // its parent's memory.
-    let shares = seen != 0 && entrance::are_emptied_in_children();
-    if seen == me || shares || !entrance::is_prepared() {
-        return;
+pub(super) fn notice() -> Whose {
+    let mut limit = None;
+    loop {
+        let is_over = limit.as_mut().is_some_and(Limit::is_over);
+        let whose = try_notice();
+        if whose != Whose::OursSoon || is_over {
+            return whose;
+        }
+        limit.get_or_insert_with(|| Limit::of(LEAVING));
+        std::thread::yield_now();
     }
-    EARLY.store(me, Ordering::Relaxed);
-    leave_to_parent(me);
 }
 
-/// [`notice`], where the pages are emptied in children: makes no system call in a process that has
-/// done so.
+/// As [`notice`], but never waits.
+#[inline(never)]
+fn try_notice() -> Whose {
+    // First: before the first create, the owner is nobody in every process.
+    let Some(emptied) = entrance::emptied_in_children() else {
+        return Whose::Ours;
+    };
+    match entrance::owner().begin(std::process::id(), emptied) {
+        Ok(seeing_to) => {
+            leave_to_parent(seeing_to);
+            Whose::Ours
+        }
+        Err(whose) => whose,
+    }
+}
+
+/// As [`notice`], where the pages are emptied in children: never waits, and makes no system call in a
+/// process that has done so.
 pub(super) fn notice_emptied() {
-    if entrance::process() == 0 {
-        notice();
+    if entrance::owner().is_nobody() {
+        try_notice();
     }
 }
 
-/// [`notice`], where the pages are not emptied in children.
+/// As [`notice`], where the pages are not emptied in children: never waits.
 #[inline(always)]
 pub(super) fn look() {
-    if !entrance::are_emptied_in_children() {
-        notice();
+    if entrance::emptied_in_children() == Some(false) {
+        try_notice();
     }
 }
 
@@ -61,13 +85,22 @@ pub(super) fn look() {
 pub(super) fn watch() -> Result<(), String> {
     static WATCHED: AtomicU8 = AtomicU8::new(0);
     entrance::prepare();
-    notice();
-    if entrance::process() != std::process::id() {
-        return Err(
-            "this process shares its parent's memory (vfork, or clone with CLONE_VM), and can make no \
-             handle"
-                .into(),
-        );
+    match notice() {
+        Whose::Ours => (),
+        Whose::OursSoon => {
+            return Err(
+                "another thread of this child process still leaves the parent's handles to the parent: \
+                 expected that to take less than a second; create again when its call has returned"
+                    .into(),
+            );
+        }
+        Whose::Shared => {
+            return Err(
+                "this process shares its parent's memory (vfork, or clone with CLONE_VM), and can make \
+                 no handle"
+                    .into(),
+            );
+        }
     }
     if WATCHED.swap(1, Ordering::Relaxed) == 1 {
         return Ok(());
@@ -85,6 +118,7 @@ pub(super) fn watch() -> Result<(), String> {
 }
 
 extern "C" fn before() {
+    EARLY.store(false, Ordering::Relaxed);
     handle_table::note_empty_locks();
     FORKING.store(this_thread::name(), Ordering::Relaxed);
 }
@@ -94,20 +128,24 @@ extern "C" fn in_parent() {
 }
 
 extern "C" fn in_child() {
-    let me = std::process::id();
-    if EARLY.swap(0, Ordering::Relaxed) != me {
-        leave_to_parent(me);
+    // Zeros tell by themselves. Numbers do not: the first processes of two PID namespaces have the
+    // same one.
+    if entrance::emptied_in_children() == Some(true) {
+        notice_emptied();
+    } else if !EARLY.load(Ordering::Relaxed) {
+        leave_to_parent(entrance::owner().begin_as_child(std::process::id()));
     }
 }
 
 #[cold]
 #[inline(never)]
-fn leave_to_parent(me: u32) {
-    entrance::set_process(me);
+fn leave_to_parent(seeing_to: SeeingTo<'_>) {
+    EARLY.store(true, Ordering::Relaxed);
     let are_noted = FORKING.swap(0, Ordering::Relaxed) == this_thread::name();
     handle_table::leave_to_parent(are_noted);
     calibration::leave_to_parent();
     departure::leave_to_parent();
     claims::leave_to_parent();
     files::leave_to_parent();
+    drop(seeing_to);
 }

@@ -119,11 +119,17 @@ impl Inside {
     fn destroy_inside(&self) {
         let slot = slot_of(self.token);
         // The process was forked after `take_down`: the lanes are the parent's.
-        forks::notice();
-        if slot.state.load(Ordering::Relaxed) == BURIED {
+        let is_parents =
+            || !forks::notice().is_ours() || slot.state.load(Ordering::Relaxed) == BURIED;
+        if is_parents() {
             return;
         }
-        if !slot.wait_for_readers() {
+        let none_reads = slot.wait_for_readers();
+        // Or a signal handler that interrupted the wait has made this child.
+        if is_parents() {
+            return;
+        }
+        if !none_reads {
             crate::os::stderr::say(
                 "a handle was destroyed while a call on it was interrupted: its memory is kept",
             );
@@ -132,14 +138,16 @@ impl Inside {
             unsafe { at_exit::end_and_bury(slot, self.handle()) };
             return;
         }
-        let value = self
-            .entrance
-            .value
-            .swap(std::ptr::null_mut(), Ordering::Relaxed);
+        let value = &self.entrance.value;
+        // Null in the child of a signal handler that has just interrupted this. The child's next
+        // call buries the slot.
+        let Some(value) = NonNull::new(value.swap(std::ptr::null_mut(), Ordering::Relaxed)) else {
+            return;
+        };
         // SAFETY: `value` came from `Box::into_raw` in `Reserved::publish` and is
         // taken out once. Nobody else reads through it: this thread is inside the
         // lock, the token is down and there are no readers.
-        let owned = unsafe { Box::from_raw(value) };
+        let owned = unsafe { Box::from_raw(value.as_ptr()) };
         let all = guarded(false, || owned.runtime.end_lanes());
         guarded((), || drop(owned));
         departure::handle_has_ended();
@@ -224,17 +232,16 @@ impl Reserved {
     /// Puts the handle into the slot; null if this process was forked meanwhile.
     #[inline(never)]
     pub(super) fn publish(self, handle: Box<Handle>) -> *mut c_void {
-        forks::notice();
+        let is_ours = forks::notice().is_ours();
         let (slot, index) = (self.slot, self.index);
         let entrance = &entrance::all()[index];
         entrance
             .value
             .store(Box::into_raw(handle), Ordering::Relaxed);
-        if slot
+        let live = slot
             .state
-            .compare_exchange(MAKING, LIVE, Ordering::Relaxed, Ordering::Relaxed)
-            .is_err()
-        {
+            .compare_exchange(MAKING, LIVE, Ordering::Relaxed, Ordering::Relaxed);
+        if !is_ours || live.is_err() {
             return std::ptr::null_mut();
         }
         let generation = slot.generation.fetch_add(1, Ordering::Relaxed);
@@ -439,44 +446,6 @@ pub(super) fn this_thread_is_inside() -> bool {
         .any(|entrance| entrance.lock.runs(me))
 }
 
-/// Before this thread forks: notes which locks it is not in.
-pub(super) fn note_empty_locks() {
-    for (slot, entrance) in used_slots() {
-        let is_empty = entrance.lock.is_empty();
-        slot.was_empty.store(is_empty, Ordering::Relaxed);
-    }
-}
-
-/// In a child of the process: every handle is its parent's, and refused. `are_noted`: the thread that
-/// made the child has called [`note_empty_locks`] before.
-pub(super) fn leave_to_parent(are_noted: bool) {
-    let emptied = entrance::are_emptied_in_children();
-    for (index, (slot, entrance)) in used_slots().enumerate() {
-        let state = slot.state.load(Ordering::Relaxed);
-        if state == BURIED {
-            continue;
-        }
-        let (token, is_empty);
-        if emptied {
-            token = match state {
-                LIVE => latest_token(index, slot),
-                _ => 0,
-            };
-            is_empty = are_noted && slot.was_empty.load(Ordering::Relaxed);
-        } else {
-            token = entrance.token.take_down();
-            is_empty = entrance.lock.is_empty();
-            entrance.lock.forget_all_but(this_thread::name());
-        }
-        if state != FREE {
-            slot.leave_to_parent(token, is_empty);
-        } else if !emptied && !is_empty {
-            // A call with a dead handle may have been entering, and counts in the lock.
-            slot.state.store(BURIED, Ordering::Relaxed);
-        }
-    }
-}
-
 /// The slots that were ever used, and their entrances.
 fn used_slots() -> impl Iterator<Item = (&'static Slot, &'static Entrance)> {
     let used = USED.load(Ordering::Relaxed).min(SLOTS);
@@ -484,6 +453,9 @@ fn used_slots() -> impl Iterator<Item = (&'static Slot, &'static Entrance)> {
 }
 
 mod at_exit;
+mod children;
+
+pub(super) use children::{leave_to_parent, note_empty_locks};
 
 #[cfg(test)]
 mod tests;

@@ -31,9 +31,9 @@ pub extern "C" fn signal_last_error() -> *const c_char {
     last_error::get()
 }
 
-/// Number of calls refused because of an invalid handle other than null: already
-/// destroyed, a parent process', or never returned by this library. Counts all handles
-/// since the library was loaded. Any thread may call it.
+/// Number of calls refused because of an invalid handle other than null: one that was
+/// destroyed, one of a parent process, or one that this library never returned. Counts all
+/// handles since the library was loaded. Any thread may call it.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_refused_handles() -> u64 {
     handle_table::refused()

@@ -339,8 +339,8 @@ pub const SIGNAL_HEALTH_DEGRADED: c_int = 6;
 pub const SIGNAL_ERROR_NULL: c_int = -1;
 /// The engine has failed, and every signal was handed out. `signal_last_error` gives the reason.
 pub const SIGNAL_ERROR_FAILED: c_int = -2;
-/// The handle is invalid: already destroyed, a parent process', or never returned by
-/// this library. Counted by `signal_refused_handles`.
+/// The handle is invalid: one that was destroyed, one of a parent process, or one that
+/// this library never returned. Counted by `signal_refused_handles`.
 pub const SIGNAL_ERROR_HANDLE: c_int = -3;
 /// Another call on this handle is in progress. Counted in `refused_concurrent`.
 pub const SIGNAL_ERROR_BUSY: c_int = -4;

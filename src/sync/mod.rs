@@ -10,12 +10,14 @@
 //! | `try_lock` | one thread at a time, and nobody waits |
 //! | `per_thread` | one pointer per thread, in a table of fixed size |
 //! | `read_gate` | many readers at once; the thread that ends what they read waits for them |
+//! | `owner` | the process to which memory belongs that a child may have a copy of |
 //! | `padded` | buffers that share no cache line |
 //! | `prefetch` | hints that bring memory into this core's cache |
 
 pub(crate) mod biased_lock;
 pub mod broadcast;
 pub(crate) mod membarrier;
+pub(crate) mod owner;
 pub mod padded;
 #[cfg(not(loom))]
 pub(crate) mod per_thread;
@@ -27,10 +29,12 @@ pub(crate) mod try_lock;
 #[cfg(not(loom))]
 pub(crate) use std::sync::OnceLock;
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, fence,
+};
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
 /// Loom has no `OnceLock`. This is the standard one, with its guarantee (a thread that sees
 /// the value sees everything from before it was set) in terms that loom explores.

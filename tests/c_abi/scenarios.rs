@@ -153,6 +153,8 @@ scenarios! {
     children_leave_files_alone,
     children_where_pages_are_kept,
     children_of_children_have_room,
+    children_that_begin_with_several_threads,
+    a_child_made_while_destroy_waits,
     a_child_that_shares_memory_makes_no_handle,
     signals_during_calls,
     two_copies,

@@ -14,6 +14,11 @@ fn namespace_of_children() {
 }
 
 #[test]
+fn a_child_with_its_parents_number() {
+    scenario("a_child_with_its_parents_number", 0);
+}
+
+#[test]
 fn reports_of_containers() {
     scenario("reports_of_containers", 0);
 }

@@ -18,9 +18,8 @@ static LEAVING: AtomicU64 = AtomicU64::new(0);
 static DESTRUCTOR: extern "C" fn() = {
     extern "C" fn at_exit() {
         LEAVING.store(this_thread::name(), Ordering::Relaxed);
-        if owed().next().is_some() {
-            // In the child of a fork the handles are its parent's.
-            forks::notice();
+        // In the child of a fork the handles are its parent's.
+        if owed().next().is_some() && forks::notice().is_ours() {
             door::through((), end_what_is_owed);
         }
     }

@@ -70,3 +70,26 @@ fn a_token_says_that_it_is_ours_and_counts_its_slots_handles() {
         }
     }
 }
+
+/// A signal handler makes a child at any moment: there the handle is its parent's, and gone.
+#[test]
+fn a_handle_that_is_gone_while_it_is_destroyed_is_left_alone() {
+    let reserved = Reserved::new().unwrap();
+    let entrance = &entrance::all()[reserved.index];
+    let Ok(entered) = entrance
+        .lock
+        .enter(this_thread::name(), name_ends_with_the_thread)
+    else {
+        panic!("the slot's lock is taken");
+    };
+    let inside = Inside {
+        handle: NonNull::dangling(),
+        entrance,
+        token: token(reserved.index, 0),
+        entered,
+        freed: Freed::default(),
+    };
+    inside.destroy_inside();
+    drop(inside);
+    assert_eq!(reserved.slot.state.load(Ordering::Relaxed), MAKING);
+}
