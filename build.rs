@@ -39,6 +39,7 @@ const OWN: &[&str] = &[
     "log1p",
     "log2",
     "logf",
+    "madvise",
     "prctl",
     "statx",
     "syscall",
@@ -78,7 +79,11 @@ fn main() {
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
     if var("CARGO_CFG_TARGET_OS") == "linux" {
         let order = format!("{}/event_path.ld", var("CARGO_MANIFEST_DIR"));
-        println!("cargo:rustc-cdylib-link-arg=-Wl,-T,{order}");
+        if env::var_os("SIGNAL_KEEP_CODE_ORDER").is_none() {
+            println!("cargo:rustc-cdylib-link-arg=-T");
+            println!("cargo:rustc-cdylib-link-arg={order}");
+        }
+        println!("cargo:rerun-if-env-changed=SIGNAL_KEEP_CODE_ORDER");
         println!("cargo:rerun-if-changed={order}");
     }
     if var("CARGO_CFG_TARGET_ARCH") == "x86_64" && var("CARGO_CFG_TARGET_ENV") == "gnu" {

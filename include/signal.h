@@ -863,8 +863,8 @@ extern "C" {
 
  The first call of a process also calibrates the clock, for up to 200 ms. In every
  placement, the call first runs each model on the calling thread, without a limit. Where
- there are lanes, each then runs its models once more. The call returns null if that
- takes a lane more than 30 s, or if a thread takes more than 10 s to start. The call
+ there are lanes, each then runs its models once more. The call returns null if that,
+ or the start of a thread, takes more than 30 s. The call
  checks for memory before it takes any; if another thread of the host takes that memory
  in between, an allocation fails and aborts the process.
 
@@ -1153,16 +1153,14 @@ const char *signal_incident(void *handle, int index);
 /*
  Writes at most `max` lanes to `lanes`, in pipeline order, and returns how many it
  wrote: 0 where stages run inline, without lanes. If it returns `max`, there may be more.
- Asks the system where each lane may run. `SIGNAL_ERROR_NULL` if `lanes` or the handle is null; `SIGNAL_ERROR_HANDLE` for another
- invalid handle.
+ Asks the system where each lane may run. `SIGNAL_ERROR_NULL` if `lanes` or the handle is
+ null; `SIGNAL_ERROR_HANDLE` for another invalid handle.
 
  # Safety
 
  `lanes` is null or has room for `max` elements.
  */
-int signal_lanes(void *handle,
-                 signal_lane_t *lanes,
-                 int max);
+int signal_lanes(void *handle, signal_lane_t *lanes, int max);
 
 /*
  Writes at most `max` rings to `rings`, in pipeline order, and returns how many it

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #if __has_include(<boost/lockfree/spsc_queue.hpp>)
 #define HAS_BOOST
@@ -98,21 +99,20 @@ template <template <class> class Q> [[maybe_unused]] const Calls *of(std::size_t
 
 } // namespace
 
-extern "C" const void *hop_queue(std::size_t library, [[maybe_unused]] std::size_t words) {
-  switch (library) {
+/// The queue of the library that is in this Debian package.
+extern "C" const void *hop_queue(const char *package, [[maybe_unused]] std::size_t words) {
+  const std::string_view is = package;
 #ifdef HAS_BOOST
-  case 0:
+  if (is == "libboost-dev")
     return of<Boost>(words);
 #endif
 #ifdef HAS_READER_WRITER
-  case 1:
+  if (is == "libreaderwriterqueue-dev")
     return of<ReaderWriter>(words);
 #endif
 #ifdef HAS_ATOMIC_QUEUE
-  case 2:
+  if (is == "libatomic-queue-dev")
     return of<Atomic>(words);
 #endif
-  default:
-    return nullptr;
-  }
+  return nullptr;
 }

@@ -9,7 +9,7 @@
 //!
 //! - It takes no memory once it has started: a refusal would end the process. The thread that ends
 //!   takes what is needed to start it, if the allocator still gives some.
-//! - The thread that ends waits until the watcher has started: a millisecond, and ten seconds at most.
+//! - The thread that ends waits until the watcher has started: a millisecond, and thirty seconds at most.
 //! - `signal_destroy` of the last handle wakes it, and it ends. It is not joined: for some
 //!   microseconds, or as long as it waits for a core, the process has one more thread.
 //! - `dlclose` does not unload its code (`build.rs`).

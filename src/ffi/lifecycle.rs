@@ -38,8 +38,8 @@ const LONGEST_REASON: usize = 10_000;
 ///
 /// The first call of a process also calibrates the clock, for up to 200 ms. In every
 /// placement, the call first runs each model on the calling thread, without a limit. Where
-/// there are lanes, each then runs its models once more. The call returns null if that
-/// takes a lane more than 30 s, or if a thread takes more than 10 s to start. The call
+/// there are lanes, each then runs its models once more. The call returns null if that,
+/// or the start of a thread, takes more than 30 s. The call
 /// checks for memory before it takes any; if another thread of the host takes that memory
 /// in between, an allocation fails and aborts the process.
 ///

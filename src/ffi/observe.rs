@@ -297,8 +297,8 @@ pub extern "C" fn signal_incident(handle: *mut c_void, index: c_int) -> *const c
 
 /// Writes at most `max` lanes to `lanes`, in pipeline order, and returns how many it
 /// wrote: 0 where stages run inline, without lanes. If it returns `max`, there may be more.
-/// Asks the system where each lane may run. `SIGNAL_ERROR_NULL` if `lanes` or the handle is null; `SIGNAL_ERROR_HANDLE` for another
-/// invalid handle.
+/// Asks the system where each lane may run. `SIGNAL_ERROR_NULL` if `lanes` or the handle is
+/// null; `SIGNAL_ERROR_HANDLE` for another invalid handle.
 ///
 /// # Safety
 ///

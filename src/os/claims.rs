@@ -17,7 +17,7 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use super::cores::LANE_NAME;
-use super::limit::Limit;
+use super::limit::{self, Limit};
 use super::machine::{self, MAX_CORES};
 use super::process_lock::{Guard, ProcessLock};
 use super::time;
@@ -67,7 +67,7 @@ pub(crate) fn leave_to_parent() {
 #[derive(Default)]
 struct State {
     file: Option<ClaimsFile>,
-    held: Held,
+    claimed: Claimed,
     /// Whether a claim that another process has taken over was said.
     loss_is_said: bool,
 }
@@ -157,7 +157,7 @@ impl Turn {
 
     /// Cores that lanes of this copy of the library keep busy.
     pub(crate) fn own(&self) -> Vec<usize> {
-        let claimed = self.state.iter().flat_map(|state| state.held.claimed());
+        let claimed = self.state.iter().flat_map(|state| state.claimed.in_use());
         claimed
             .filter_map(|byte| usize::try_from(byte).ok())
             .filter(|&core| core < MAX_CORES)
@@ -174,11 +174,12 @@ impl Turn {
         host: Option<usize>,
         most: usize,
     ) -> Option<Claims> {
+        let Some(state) = &mut self.state else {
+            return Some(Claims::default());
+        };
         let mut claimed = Vec::new();
         let room = most.max(lanes.len()) + usize::from(host.is_some());
-        if let Some(state) = &mut self.state {
-            state.held.reserve(room);
-        }
+        state.claimed.reserve(room);
         let lanes = lanes.iter().map(|&core| byte(core, false));
         for (byte, must) in lanes
             .map(|byte| (byte, true))
@@ -188,13 +189,13 @@ impl Turn {
             if state.is_some_and(|state| state.hold(byte)) {
                 claimed.push(byte);
             } else if must && self.unknown.is_none() && self.file().is_some() {
-                self.give_back(claimed.into_iter());
+                self.give_back(claimed.into_iter(), room);
                 return None;
             }
         }
         // Nobody looks for claims in a file that was removed since it was opened.
         if !claimed.is_empty() && self.must_renew() {
-            self.give_back(claimed.into_iter());
+            self.give_back(claimed.into_iter(), room);
             self.renew();
             return None;
         }
@@ -232,19 +233,21 @@ impl Turn {
         self.state.as_ref()?.file()
     }
 
-    fn give_back(&mut self, bytes: impl Iterator<Item = u64>) {
+    /// Gives back a handle's bytes, and the room for them.
+    fn give_back(&mut self, bytes: impl Iterator<Item = u64>, room: usize) {
         let Some(state) = &mut self.state else {
             return;
         };
+        state.claimed.give_back(room);
         for byte in bytes {
-            state.held.take(byte);
+            state.claimed.take(byte);
         }
-        let State { file, held, .. } = &mut **state;
+        let State { file, claimed, .. } = &mut **state;
         let Some(file) = file.as_ref().and_then(|file| file.get().ok()) else {
             return;
         };
         // Scans all threads for each byte that may be released; there are few such bytes.
-        held.retain(|byte, count| {
+        claimed.retain(|byte, count| {
             let mut used = count > 0;
             if !used {
                 let looked = machine::each_thread(|thread| used |= stands_on(thread, byte));
@@ -274,33 +277,36 @@ impl Claims {
 
 impl Drop for Claims {
     fn drop(&mut self) {
-        if !self.are_kept && !self.bytes.is_empty() {
+        let room = self.bytes.room();
+        if self.are_kept || room == 0 {
+            return;
+        }
+        if !self.bytes.is_empty() {
             let mut turn = Turn::wait_to_give_back();
-            turn.give_back(self.bytes.take_all());
+            turn.give_back(self.bytes.take_all(), room);
+        } else if let Some(mut state) = lock() {
+            // No core, so nothing that others wait for; a last look may have claimed one just now.
+            for byte in self.bytes.take_all() {
+                state.release(byte);
+            }
+            state.claimed.give_back(room);
         }
     }
 }
 
 /// The state, for this thread alone; `None` if another one has it for too long.
 fn lock() -> Option<Guard<State>> {
-    let mut limit = Limit::of(PATIENCE);
-    loop {
-        let is_over = limit.is_over();
-        match STATE.try_lock() {
-            Some(state) => return Some(state),
-            None if is_over => return None,
-            None => time::sleep(STEP),
-        }
-    }
+    limit::ask_for(PATIENCE, STEP, || STATE.try_lock())
 }
 
 impl State {
-    /// Claims a byte, unless another process has it. Takes no memory.
+    /// Claims a byte, unless another process has it. Takes no memory. Without room nothing is locked:
+    /// nobody would unlock it.
     fn hold(&mut self, byte: u64) -> bool {
-        let Some(file) = self.file() else {
+        let Some(file) = self.file().filter(|_| self.claimed.has_room(byte)) else {
             return false;
         };
-        set(file, byte, libc::F_WRLCK) && self.held.add(byte)
+        set(file, byte, libc::F_WRLCK) && self.claimed.add(byte)
     }
 
     /// Some shared file systems and sandboxes refuse record locks.
@@ -328,7 +334,7 @@ impl State {
 
     /// Whether others do not find the file with this process' claims any more.
     fn is_removed(&self) -> bool {
-        let file = self.file.as_ref().filter(|_| !self.held.is_empty());
+        let file = self.file.as_ref().filter(|_| !self.claimed.is_empty());
         file.is_some_and(|file| !file.is_found())
     }
 
@@ -349,7 +355,7 @@ impl State {
             match ClaimsFile::at(path) {
                 Ok(file) => {
                     if let Ok(open) = file.get() {
-                        for byte in self.held.bytes() {
+                        for byte in self.claimed.bytes() {
                             set(open, byte, libc::F_WRLCK);
                         }
                     }
@@ -436,15 +442,15 @@ fn holder(file: &impl AsRawFd, byte: u64) -> Option<Option<u32>> {
     })
 }
 
+mod claimed;
 mod file;
-mod held;
 mod moved;
 mod standing;
 
+use claimed::{Bytes, Claimed};
 pub use file::ENV_CLAIMS;
 pub(crate) use file::paths;
 use file::{ClaimsFile, is_no_place};
-use held::{Bytes, Held};
 pub(crate) use standing::{Known, Standing, Watch};
 
 #[cfg(all(test, not(loom)))]

@@ -9,7 +9,7 @@ use core_affinity::CoreId;
 use super::claims::{Claim, Turn};
 use super::limit::Limit;
 use super::machine::{self, MAX_CORES};
-use super::memory;
+use super::resources;
 use super::threads;
 
 /// Common prefix of the names of all lane threads.
@@ -89,7 +89,7 @@ impl Cores {
             lanes_unknown,
             second_threads,
             quota: machine::quota().map(|quota| quota.cores),
-            ends_after: memory::limit(libc::RLIMIT_CPU),
+            ends_after: resources::limit(libc::RLIMIT_CPU),
             quota_unknown: machine::quota_unknown(),
             cannot_pin: refusal,
             allowed,

@@ -32,7 +32,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::memory::limit;
+use super::resources;
 
 mod about;
 mod appended;
@@ -152,7 +152,7 @@ pub(crate) fn system_bytes_into<'a>(path: &CStr, into: &'a mut [u8]) -> io::Resu
 /// of the descriptors that the process may have are in use, which others need more.
 pub(crate) fn hold_system(path: &CStr) -> Option<Held> {
     let file = open_c(path, libc::O_RDONLY).ok()?;
-    let most = limit(libc::RLIMIT_NOFILE).unwrap_or(u64::MAX);
+    let most = resources::limit(libc::RLIMIT_NOFILE).unwrap_or(u64::MAX);
     let number = u64::try_from(file.as_raw_fd()).ok()?;
     if number >= most / 2 {
         return None;

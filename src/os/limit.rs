@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::time::Instant;
+use super::time::{self, Instant};
 
 /// The most time that one check adds. Code that waits checks far more often.
 pub(crate) const SLICE: Duration = Duration::from_millis(50);
@@ -45,6 +45,22 @@ impl Limit {
     }
 }
 
+/// Asks again and again, after a `step` each, until there is an answer or the time is over.
+pub(crate) fn ask_for<T>(
+    patience: Duration,
+    step: Duration,
+    mut ask: impl FnMut() -> Option<T>,
+) -> Option<T> {
+    let mut limit = Limit::of(patience);
+    loop {
+        let is_over = limit.is_over();
+        match ask() {
+            None if !is_over => time::sleep(step),
+            answer => return answer,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,5 +85,18 @@ mod tests {
             std::thread::sleep(Duration::from_millis(1));
         }
         assert!(start.elapsed() >= Duration::from_millis(20));
+    }
+
+    #[test]
+    fn it_is_asked_until_there_is_an_answer_and_at_least_once() {
+        let step = Duration::from_millis(1);
+        let mut asked = 0;
+        let answer = ask_for(Duration::from_secs(60), step, || {
+            asked += 1;
+            (asked == 3).then_some(7)
+        });
+        assert_eq!((answer, asked), (Some(7), 3));
+        assert_eq!(ask_for(Duration::ZERO, step, || Some(1)), Some(1));
+        assert_eq!(ask_for(step, step, || None::<u8>), None);
     }
 }

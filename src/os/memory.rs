@@ -16,7 +16,6 @@ use super::machine::{GroupMemory, group_memory};
 use super::threads::stack_bytes;
 use crate::error::Error;
 use bound::Bound;
-pub(crate) use bound::limit;
 pub(crate) use emptied::emptied_in_children;
 pub(crate) use mapping::Reserved;
 

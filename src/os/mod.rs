@@ -18,6 +18,7 @@
 //! | `float` | rounding, flush-to-zero and traps, whatever the host has chosen |
 //! | `cancellation` | delays `pthread_cancel` while our code runs |
 //! | `memory` | whether there is enough memory |
+//! | `resources` | what the process may use of the system's resources |
 //! | `allocator` | takes memory of any alignment from `malloc` alone |
 //! | `environment` | the environment's variables, unless their author has fewer rights than we |
 //! | `files` | the only place that opens files; which paths lead to the same file |
@@ -54,6 +55,7 @@ pub(crate) mod parker;
 mod process_lock;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod random;
+pub(crate) mod resources;
 pub(crate) mod seldom;
 pub(crate) mod stderr;
 pub(crate) mod this_thread;

@@ -65,6 +65,7 @@ own! {
     FLOCK: "flock" @ "GLIBC_2.2.5" of "libc",
     GETAUXVAL: "getauxval" @ "GLIBC_2.16" of "libc",
     GETTID: "gettid" @ "GLIBC_2.30" of "libc",
+    MADVISE: "madvise" @ "GLIBC_2.2.5" of "libc",
     PRCTL: "prctl" @ "GLIBC_2.2.5" of "libc",
     STATX: "statx" @ "GLIBC_2.28" of "libc",
     SYSCALL: "syscall" @ "GLIBC_2.2.5" of "libc",

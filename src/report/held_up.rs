@@ -8,9 +8,9 @@ use std::fmt;
 #[cfg(test)]
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, TryLockError};
+use std::sync::{Arc, Mutex, TryLockError};
 
-use crate::os::machine::{HeldGroups, Level, Throttled, Throttling};
+use crate::os::machine::{Level, OpenGroups, Throttled, Throttling};
 
 /// Most groups that are looked at: the process' own and those above it.
 const MOST: usize = 16;
@@ -21,8 +21,8 @@ const NONE: u64 = 0;
 /// Sums up how the process has been held up since this was made.
 pub(crate) struct HeldUp {
     throttled: Option<Throttled>,
-    /// Files that are open, where the host's thread looks.
-    open: Option<HeldGroups>,
+    /// Files that are open, where the host's thread looks. They do not tell the quota.
+    open: Option<Arc<OpenGroups>>,
     /// The groups, as the last look found them.
     last: Mutex<Levels>,
     so_far: [AtomicU64; 3],
@@ -48,21 +48,23 @@ impl HeldUp {
     /// A call of its own: its buffers must not lie on the host's stack for longer.
     #[inline(never)]
     fn by(throttled: Option<Throttled>, has_report: bool) -> Box<Self> {
-        let held = throttled.as_ref().filter(|_| !has_report);
-        let open = held.and_then(Throttled::hold);
+        let by_host = throttled.as_ref().filter(|_| !has_report);
+        let open = by_host.and_then(Throttled::open);
         let mut levels = Levels::default();
         let mut tightest = None::<f64>;
-        if let Some(throttled) = &throttled {
-            throttled.each_level_of_then(|level| {
-                if let Some(quota) = level.quota {
-                    tightest = Some(tightest.unwrap_or(f64::INFINITY).min(quota.cores));
-                }
-                levels.add(level);
-            });
-        }
-        if let Some(open) = &open {
-            levels = Levels::default();
-            open.each_level(|level| levels.add(level));
+        let mut first = |level: Level| {
+            let Some(so_far) = level.so_far else {
+                return;
+            };
+            if let Some(quota) = level.quota {
+                tightest = Some(tightest.unwrap_or(f64::INFINITY).min(quota.cores));
+            }
+            levels.add(level.id, so_far);
+        };
+        match (&open, &throttled) {
+            (Some(open), _) => open.each_level(first),
+            (None, Some(throttled)) => throttled.each_level_of_then(&mut first),
+            (None, None) => {}
         }
         Box::new(Self {
             throttled,
@@ -99,12 +101,16 @@ impl HeldUp {
         let mut now = Levels::default();
         let mut worst: Option<Growth> = None;
         groups(&mut |level| {
-            now.add(level);
+            let before = last.of(level.id);
+            // What cannot be read now grows from where it was, once it can.
+            let Some(so_far) = level.so_far else {
+                before.inspect(|before| now.add(level.id, *before));
+                return;
+            };
+            now.add(level.id, so_far);
             let growth = Growth {
                 // Where the process was moved to: what was there before it came is not its own.
-                of: level
-                    .so_far
-                    .since(last.of(level.id).unwrap_or(level.so_far)),
+                of: so_far.since(before.unwrap_or(so_far)),
                 cores: level.quota.map(|quota| quota.cores),
             };
             if growth.matters() && worst.is_none_or(|worst| growth.is_worse_than(worst)) {
@@ -198,9 +204,9 @@ struct Levels {
 }
 
 impl Levels {
-    fn add(&mut self, level: Level) {
+    fn add(&mut self, id: u64, so_far: Throttling) {
         if let Some(place) = self.levels.get_mut(self.count) {
-            *place = (level.id, level.so_far);
+            *place = (id, so_far);
             self.count += 1;
         }
     }
@@ -362,7 +368,10 @@ mod tests {
         let system = System::new();
         system.write("proc/self/cgroup", "0::/above/app\n");
         system.stat("above", [70, 60, 50_000]);
+        // Nobody would say that it is another one by now.
+        system.quota("above", "400000 100000\n");
         let held_up = HeldUp::on(system.0.path(), false);
+        system.quota("above", "20000 100000\n");
         system.stat("above", [80, 69, 500_000]);
         held_up.look_as_host();
         let told = held_up.told_since(&mut 0).unwrap().to_string();
@@ -373,6 +382,28 @@ mod tests {
         system.stat("above", [90, 79, 500_000]);
         held_up.look_as_host();
         assert!(held_up.told().is_none());
+    }
+
+    #[test]
+    fn one_of_several_groups_that_cannot_be_read_for_a_while_loses_nothing() {
+        let system = System::new();
+        system.write("proc/self/cgroup", "0::/above/app\n");
+        for group in ["above/app", "above"] {
+            system.stat(group, [10, 0, 0]);
+        }
+        for has_report in [true, false] {
+            let held_up = HeldUp::on(system.0.path(), has_report);
+            let look = || match has_report {
+                true => held_up.look(),
+                false => held_up.look_as_host(),
+            };
+            system.write("sys/fs/cgroup/above/cpu.stat", "");
+            look();
+            system.stat("above", [20, 9, 8]);
+            look();
+            assert_eq!(so_far(&held_up), Some([10, 9, 8]));
+            system.stat("above", [10, 0, 0]);
+        }
     }
 
     #[test]

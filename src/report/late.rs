@@ -26,20 +26,54 @@ impl Late {
 
 impl fmt::Display for Late {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            late,
+            answered,
+            begun,
+        } = self;
         write!(
             f,
-            "signals of {} events (of {} that were answered) missed their own signal_on_data and came with a later \
-             call: deliver_budget_us is too short for the model, or something else runs on the \
-             lane's core; expected a longer budget than the model takes, placement inline, or a core \
-             that nothing else uses",
-            self.late, self.answered
+            "signals of {late} events (of {answered} that were answered) missed their own signal_on_data and came \
+             with a later call"
         )?;
-        match self.begun {
-            0 => Ok(()),
-            begun => write!(
+        if *begun > 0 {
+            write!(
                 f,
-                "; in {begun} of them the lane was in the middle of its work"
-            ),
+                " (in {begun} of them the lane was in the middle of its work)"
+            )?;
         }
+        f.write_str(
+            ": deliver_budget_us is too short for the model, or something else runs on the lane's core; \
+             expected a longer budget than the model takes, placement inline, or a core that nothing else uses",
+        )
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_stands_before_the_cure() {
+        let told = |begun| {
+            let late = Late {
+                late: 30,
+                answered: 400,
+                begun,
+            };
+            late.to_string()
+        };
+        let begins = "signals of 30 events (of 400 that were answered) missed their own signal_on_data and came with a \
+                      later call";
+        let cure = ": deliver_budget_us is too short";
+        let none = told(0);
+        assert!(none.starts_with(&format!("{begins}{cure}")), "{none}");
+        let some = told(20);
+        let middle = " (in 20 of them the lane was in the middle of its work)";
+        assert!(
+            some.starts_with(&format!("{begins}{middle}{cure}")),
+            "{some}"
+        );
+        assert!(some.ends_with("that nothing else uses"), "{some}");
     }
 }

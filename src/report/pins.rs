@@ -147,7 +147,6 @@ mod tests {
 
     #[test]
     fn a_lane_that_was_moved_is_named_with_both_cores_until_it_is_back() {
-        let me = this_thread::id();
         let core = cores::Cores::detect().allowed[0];
         let pinned = std::thread::spawn(move || {
             let me = this_thread::id();
@@ -182,7 +181,6 @@ mod tests {
         let pins = pinned.join().unwrap();
         pins.look(None);
         assert!(pins.moved().is_none());
-        assert_ne!(me, 0);
     }
 
     #[test]
@@ -194,7 +192,7 @@ mod tests {
             (3, ", and 2 more lanes were moved: "),
         ] {
             let pins = Pins::of(std::iter::repeat(me).zip(&plans[..lanes]));
-            std::thread::scope(|_| pins.look(None));
+            pins.look(None);
             let told = pins.moved().unwrap().to_string();
             assert!(told.contains(part), "{told}");
         }

@@ -33,11 +33,12 @@ fn with_own(name: &str) -> Output {
 }
 
 /// Names that a host may use: our calls go to the C library's functions.
-const FREE: [&str; 7] = [
+const FREE: [&str; 8] = [
     "flock",
     "getauxval",
     "getrandom",
     "gettid",
+    "madvise",
     "prctl",
     "statx",
     "syscall",
@@ -67,7 +68,7 @@ fn a_hosts_function_with_a_name_of_posix_is_named() {
 }
 
 /// Functions of POSIX and ISO C, which a host may only replace by what does the same.
-const RESERVED: [&str; 62] = [
+const RESERVED: [&str; 64] = [
     "abort",
     "calloc",
     "clock_gettime",
@@ -121,6 +122,7 @@ const RESERVED: [&str; 62] = [
     "sigpending",
     "sigtimedwait",
     "strlen",
+    "sysconf",
     "unlinkat",
     "write",
     "writev",
@@ -129,6 +131,7 @@ const RESERVED: [&str; 62] = [
     "lseek64",
     "mmap64",
     "open64",
+    "pread64",
     // In no standard of today: other libraries' calls need them as much as ours.
     "bcmp",
     "dl_iterate_phdr",

@@ -165,6 +165,7 @@ scenarios! {
     created_by_a_deadline_thread,
     limited_locked_memory,
     limited_files,
+    handles_share_the_files_that_health_reads,
     memory_of_models,
     memory_of_a_configuration,
     few_mappings,

@@ -188,6 +188,27 @@ SCENARIO(limited_locked_memory) {
   return 0;
 }
 
+// A host may have many handles and few descriptors.
+SCENARIO(handles_share_the_files_that_health_reads) {
+  Plugin plugin;
+  const std::size_t before = footprint().descriptors;
+  std::vector<void *> handles;
+  std::size_t with_one = 0;
+  for (int count = 1; count <= 20; ++count) {
+    handles.push_back(plugin.create(R"({"placement":"inline"})"));
+    CHECK(handles.back() != nullptr);
+    if (count == 1) with_one = footprint().descriptors;
+  }
+  CHECK_EQ(footprint().descriptors, with_one);
+  // The files outlive the handle that has opened them.
+  for (void *const handle : handles) {
+    CHECK_EQ(plugin.health(handle), SIGNAL_HEALTH_OK);
+    plugin.destroy(handle);
+  }
+  CHECK_EQ(footprint().descriptors, before);
+  return 0;
+}
+
 SCENARIO(limited_files) {
   Plugin plugin;
   char directory[] = "/tmp/signal-checks-XXXXXX";

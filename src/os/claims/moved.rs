@@ -18,7 +18,7 @@ impl Watch {
 }
 
 impl State {
-    fn follow(&mut self, claimed: &Bytes, cores: impl Iterator<Item = usize> + Clone) {
+    pub(super) fn follow(&mut self, claimed: &Bytes, cores: impl Iterator<Item = usize> + Clone) {
         if claimed.are_given_up() {
             return;
         }
@@ -42,11 +42,11 @@ impl State {
     /// Gives up one handle's claim. Unlike where a handle ends, nobody looks whether another copy of
     /// the library in this process has a lane there: that is in files, and a sandbox may end a
     /// thread that opens one. Such a copy makes its claim again when it next looks.
-    fn release(&mut self, byte: u64) {
-        self.held.take(byte);
-        let is_claimed = self.held.claimed().any(|claimed| claimed == byte);
+    pub(super) fn release(&mut self, byte: u64) {
+        self.claimed.take(byte);
+        let is_claimed = self.claimed.in_use().any(|claimed| claimed == byte);
         if !is_claimed {
-            self.held.retain(|other, _| other != byte);
+            self.claimed.retain(|other, _| other != byte);
             if let Some(file) = self.file() {
                 set(file, byte, libc::F_UNLCK);
             }

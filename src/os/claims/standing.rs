@@ -86,7 +86,7 @@ impl State {
     /// byte that is `asked` for.
     fn claim_again(&self, asked: impl Fn(u64) -> bool) -> Standing {
         let mut found = Standing::Held;
-        let claimed = || self.held.bytes();
+        let claimed = || self.claimed.bytes();
         let Some(file) = self.file() else {
             // Claims stand where this thread has a table of descriptors of its own. It cannot look
             // after them: those that have the file do.

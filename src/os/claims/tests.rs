@@ -92,3 +92,42 @@ fn a_file_that_was_removed_or_replaced_is_not_found_by_others() {
     std::fs::remove_file(&path).unwrap();
     assert!(!other.is_found() && !other.is_at(&path));
 }
+
+#[test]
+fn a_byte_without_room_is_not_locked_and_handles_that_are_moved_apart_have_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("claims");
+    let mut state = State {
+        file: Some(ClaimsFile::at(&path).unwrap()),
+        ..State::default()
+    };
+    let locked = || -> Vec<u64> {
+        // Other than a process' own locks, those of an open file conflict with them.
+        let file = std::fs::File::open(&path).unwrap();
+        let is_locked = |&byte: &u64| {
+            let mut asked = record(byte..byte + 1, libc::F_RDLCK);
+            // SAFETY: the call reads the record and writes into it.
+            let answer = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &mut asked) };
+            assert_eq!(answer, 0);
+            libc::c_int::from(asked.l_type) != libc::F_UNLCK
+        };
+        let locked = (0..MAX_CORES as u64).filter(is_locked).collect();
+        // To close it would end the locks.
+        std::mem::forget(file);
+        locked
+    };
+    assert!(!state.hold(7));
+    assert_eq!(locked(), [0; 0]);
+    let handles: Vec<Bytes> = (0..20)
+        .map(|_| {
+            state.claimed.reserve(1);
+            assert!(state.hold(7));
+            Bytes::new(&[7], 1)
+        })
+        .collect();
+    assert_eq!(locked(), [7]);
+    for (core, handle) in (20..).zip(&handles) {
+        state.follow(handle, std::iter::once(core));
+    }
+    assert_eq!(locked(), (20..40).collect::<Vec<_>>());
+}

@@ -18,8 +18,9 @@ use super::about::{About, Identity, about_at_once, about_target};
 use super::listing::each_number;
 use super::open::close;
 
-/// Four for each of 256 handles. What finds no place stays open in children.
-const PLACES: usize = 1024;
+/// Four for each of 256 handles, and some for what they share. What finds no place stays open in
+/// children.
+const PLACES: usize = 4 * 256 + 32;
 const FREE: RawFd = -1;
 const TAKEN: RawFd = -2;
 

@@ -19,8 +19,8 @@ pub(crate) enum Place {
 
 /// The path without links, `.` and `..`.
 ///
-/// The standard library has the C library take the memory for it. Under `RTLD_DEEPBIND` that is
-/// the host's allocator, which is not the one that would free it here.
+/// The standard library has the C library take the memory for it, and would free it here: but what is
+/// freed here must have been taken through `os/allocator.rs`.
 pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
     let path = c_path(path)?;
     let mut room: Vec<u8> = Vec::with_capacity(libc::PATH_MAX as usize);

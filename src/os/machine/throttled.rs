@@ -6,11 +6,13 @@
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::group_folder::{EMPTY, Folder, hash};
+use super::group_folder::Folder;
 use super::groups::{Groups, Version};
+use super::open_groups::OpenGroups;
 use super::quota::{self, Quota};
 use crate::os::files;
 
@@ -46,9 +48,9 @@ impl Throttling {
 }
 
 /// A group's file with these counts.
-const STAT: &str = "cpu.stat";
+pub(super) const STAT: &str = "cpu.stat";
 /// More than the counts and what comes before them.
-const STAT_BYTES: usize = 512;
+pub(super) const STAT_BYTES: usize = 512;
 
 /// A group that this process is in, or one above it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,8 +58,8 @@ pub(crate) struct Level {
     /// Tells it from other groups.
     pub(crate) id: u64,
     pub(crate) quota: Option<Quota>,
-    /// All that it was held up so far.
-    pub(crate) so_far: Throttling,
+    /// All that it was held up so far; `None` where the kernel does not say.
+    pub(crate) so_far: Option<Throttling>,
 }
 
 /// The groups that may hold this process up, to be asked again and again.
@@ -109,29 +111,14 @@ impl Throttled {
         self.each_level_from(Folder::new(&[&self.folder]), each);
     }
 
-    /// Calls `each` with the groups that the process is in now. Those of which the kernel does not
-    /// say how they were held up are left out.
+    /// Calls `each` with the groups that the process is in now.
     pub(crate) fn each_level(&self, each: impl FnMut(Level)) {
         self.each_level_from(self.folder_now(), each);
     }
 
-    /// Opens the files of the groups that the process was in at first: `None` where that fails.
-    pub(crate) fn hold(&self) -> Option<Held> {
-        let list = files::hold_system(&self.own_list)?;
-        let as_listed = hash_of(&list)?;
-        let mut folder = Folder::new(&[&self.folder])?;
-        let mut groups = [const { None }; MOST_HELD];
-        for group in &mut groups {
-            *group = folder.with(STAT, files::hold_system);
-            if folder.length() <= self.top || !folder.go_up() {
-                break;
-            }
-        }
-        Some(Held {
-            list,
-            as_listed,
-            groups,
-        })
+    /// The files of the groups that the process was in at first, open: `None` where that fails.
+    pub(crate) fn open(&self) -> Option<Arc<OpenGroups>> {
+        OpenGroups::of(&self.own_list, &self.folder, self.top)
     }
 
     /// `None` where the process has been moved to a place that cannot be told.
@@ -178,13 +165,11 @@ impl Throttled {
             return;
         };
         loop {
-            if let Some(so_far) = throttling(&mut folder) {
-                each(Level {
-                    id: folder.id(),
-                    quota: quota_of(self.version, &mut folder),
-                    so_far,
-                });
-            }
+            each(Level {
+                id: folder.id(),
+                quota: quota_of(self.version, &mut folder),
+                so_far: throttling(&mut folder),
+            });
             if folder.length() <= self.top || !folder.go_up() {
                 return;
             }
@@ -198,7 +183,7 @@ fn throttling(folder: &mut Folder) -> Option<Throttling> {
 }
 
 /// The counts in the text of a `cpu.stat`.
-fn counts(text: &str) -> Option<Throttling> {
+pub(super) fn counts(text: &str) -> Option<Throttling> {
     let value = |key: &str| {
         let mut lines = text.lines().filter_map(|line| line.split_once(' '));
         let (_, value) = lines.find(|(name, _)| *name == key)?;
@@ -229,57 +214,6 @@ fn quota_of(version: Version, folder: &mut Folder) -> Option<Quota> {
     cores.map(|cores| Quota { cores })
 }
 
-/// Most groups whose files are held open: the own one and those above it.
-const MOST_HELD: usize = 4;
-
-/// Files that are held open, for a look on a thread of the host's: a sandbox may end a thread that
-/// opens a file.
-#[derive(Debug)]
-pub(crate) struct Held {
-    list: files::Held,
-    /// A hash of what the list said at first.
-    as_listed: u64,
-    groups: [Option<files::Held>; MOST_HELD],
-}
-
-impl Held {
-    /// As [`Throttled::each_level`], without their quotas, and as long as the process is in the
-    /// groups that it was in at first.
-    pub(crate) fn each_level(&self, mut each: impl FnMut(Level)) {
-        if hash_of(&self.list) != Some(self.as_listed) {
-            return;
-        }
-        for (id, group) in (0..).zip(&self.groups) {
-            let mut text = [0; STAT_BYTES];
-            let text = group
-                .as_ref()
-                .and_then(|group| files::system_part_into(group, 0, &mut text).ok());
-            let text = text.and_then(|text| std::str::from_utf8(text).ok());
-            if let Some(so_far) = text.and_then(counts) {
-                each(Level {
-                    id,
-                    quota: None,
-                    so_far,
-                });
-            }
-        }
-    }
-}
-
-/// A hash of a file's text.
-fn hash_of(file: &files::Held) -> Option<u64> {
-    let (mut hash, mut from) = (hash(EMPTY, &[]), 0);
-    loop {
-        let mut part = [0; 512];
-        let part = files::system_part_into(file, from, &mut part).ok()?;
-        if part.is_empty() {
-            return Some(hash);
-        }
-        hash = self::hash(hash, part);
-        from += part.len() as u64;
-    }
-}
-
 /// A path without the slash at its end.
 fn without_slash(path: &[u8]) -> &[u8] {
     path.strip_suffix(b"/").unwrap_or(path)
@@ -299,11 +233,14 @@ mod tests {
     fn levels(throttled: &Throttled) -> Vec<(Option<f64>, [u64; 3])> {
         let mut levels = Vec::new();
         throttled.each_level(|level| {
-            let Throttling {
+            let Some(Throttling {
                 nr_periods,
                 nr_throttled,
                 throttled_us,
-            } = level.so_far;
+            }) = level.so_far
+            else {
+                return;
+            };
             let quota = level.quota.map(|quota| quota.cores);
             levels.push((quota, [nr_periods, nr_throttled, throttled_us]));
         });
@@ -409,31 +346,5 @@ mod tests {
         assert_eq!(levels(&throttled).len(), 2);
         write(&root, LIST, "3:cpu:/docker/c1/other\n");
         assert_eq!(levels(&throttled), []);
-    }
-
-    #[test]
-    fn files_that_are_held_open_tell_as_long_as_the_process_is_where_it_was() {
-        let root = system(&[
-            V2,
-            (LIST, "0::/above/app\n"),
-            ("proc/self/cgroup", "0::/above/app\n"),
-            ("sys/fs/cgroup/above/app/cpu.stat", "usage_usec 1\n"),
-            ("sys/fs/cgroup/above/cpu.stat", "usage_usec 1\n"),
-        ]);
-        let held = Throttled::find_in(root.path()).unwrap().hold().unwrap();
-        let levels = || {
-            let mut levels = Vec::new();
-            held.each_level(|level| levels.push((level.id, level.so_far.nr_throttled)));
-            levels
-        };
-        assert_eq!(levels(), []);
-        let stat = "nr_periods 9\nnr_throttled 8\nthrottled_usec 7\n";
-        write(&root, "sys/fs/cgroup/above/cpu.stat", stat);
-        assert_eq!(levels(), [(1, 8)]);
-        write(&root, "proc/self/cgroup", "0::/above/other\n");
-        assert_eq!(levels(), []);
-        // None where the list cannot be had.
-        std::fs::remove_file(root.path().join("proc/self/cgroup")).unwrap();
-        assert!(Throttled::find_in(root.path()).unwrap().hold().is_none());
     }
 }

@@ -6,6 +6,7 @@ use super::MIB;
 use super::mapping::{self, Refused};
 use crate::os::files;
 use crate::os::machine::GroupMemory;
+use crate::os::resources::limit;
 
 /// What a need has met.
 #[derive(Debug, PartialEq, Eq)]
@@ -126,17 +127,6 @@ pub(super) fn met(bytes: usize, mappings: usize) -> Option<Bound> {
         return Some(Bound::Promised { left });
     }
     (!mapping::has_mappings(mappings)).then_some(Bound::Mappings)
-}
-
-/// The process' soft limit, if there is one.
-pub(crate) fn limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
-    let mut limit = libc::rlimit {
-        rlim_cur: libc::RLIM_INFINITY,
-        rlim_max: libc::RLIM_INFINITY,
-    };
-    // SAFETY: `limit` is a valid place for the answer.
-    let read = unsafe { libc::getrlimit(resource, &mut limit) } == 0;
-    (read && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }
 
 /// What the process has by now, bytes.

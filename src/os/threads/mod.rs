@@ -18,7 +18,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 
-use super::memory::limit;
+use super::resources::limit;
 use super::{cancellation, cores, float, machine};
 
 pub(crate) mod handover;

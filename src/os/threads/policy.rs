@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::throttle::Throttle;
-use crate::os::memory;
+use crate::os::resources;
 use crate::os::stderr::say;
 
 /// How the kernel schedules a lane, whatever the policy of the thread that made it.
@@ -160,7 +160,7 @@ fn check_limit(scheduler: Scheduler) -> Result<(), String> {
     if !scheduler.is_real_time() {
         return Ok(());
     }
-    memory::limit(libc::RLIMIT_RTTIME).map_or(Ok(()), |us| {
+    resources::limit(libc::RLIMIT_RTTIME).map_or(Ok(()), |us| {
         Err(format!(
             "scheduler: the kernel ends this process when a real-time thread has run for {us} us \
              without sleeping (RLIMIT_RTTIME), as lanes do; expected that limit to be unlimited, \

@@ -18,7 +18,7 @@ use crate::os::time;
 const OURS: usize = 2 << 20;
 /// How long a thread may take to start. It takes a millisecond, or as long as it has to wait for a
 /// core.
-const START: Duration = Duration::from_secs(10);
+const START: Duration = Duration::from_secs(30);
 /// Time between two checks whether a thread has begun or ended.
 const STEP: Duration = Duration::from_micros(50);
 

@@ -288,4 +288,28 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn lines_and_pages_are_compared_if_they_are_counted() {
+        let counted = |pages: &[(&str, i32)]| {
+            let mut counted = counted(&[("a", 200.0)]);
+            let pages = pages
+                .iter()
+                .map(|&(name, count)| (name.to_owned(), json!(count)));
+            counted.touched = pages.collect();
+            counted
+        };
+        let before = counted(&[("inline: code pages", 11)]);
+        for (now, passes, part) in [
+            // Two more is more than what differs between machines, whatever the percentage.
+            (&[("inline: code pages", 12)][..], true, "12.0  +9.1 %"),
+            (&[("inline: code pages", 13)], false, "MORE"),
+            (&[("inline: code lines", 11)], false, "MISSING"),
+            (&[], true, "PASS: 1 counts"),
+        ] {
+            let (table, is_fine) = compare(&before, &counted(now));
+            assert_eq!(is_fine, passes, "{table}");
+            assert!(table.contains(part), "{part}: {table}");
+        }
+    }
 }

@@ -229,7 +229,8 @@ fn read(trace: impl Read) -> std::io::Result<(Vec<Counted>, String)> {
     } > 0
     {
         let Some((kind, address, bytes)) = access(&line) else {
-            said = said.split_off(said.len().saturating_sub(2000)) + &line;
+            said =
+                said.split_off(said.floor_char_boundary(said.len().saturating_sub(2000))) + &line;
             continue;
         };
         let mark = ALL

@@ -248,8 +248,8 @@ pub fn all<const W: usize>() -> Vec<Entry> {
         entry("crossbeam-channel", bounded, crossbeam::<W>),
         entry("std sync_channel", mpsc, std_channel::<W>),
     ];
-    for (number, library) in cpp::LIBRARIES.iter().enumerate() {
-        let Some(calls) = cpp::calls::<W>(number) else {
+    for library in &cpp::LIBRARIES {
+        let Some(calls) = cpp::calls::<W>(library) else {
             continue;
         };
         let how = library.how;
@@ -266,7 +266,7 @@ pub fn all<const W: usize>() -> Vec<Entry> {
 mod tests {
     use super::*;
 
-    /// Takes `RING` messages or one less, gives them back whole and in order.
+    /// Takes `RING` messages (`ReaderWriterQueue` one less), gives them back whole and in order.
     pub fn holds_its_messages<const W: usize>(
         name: &str,
         (mut tx, mut rx): (impl Tx<W>, impl Rx<W>),
@@ -274,7 +274,8 @@ mod tests {
         for round in 0..3 {
             let message = |place: usize| [(round * RING + place) as u64; W];
             let taken = (0..).take_while(|&place| tx(&message(place))).count();
-            assert!((RING - 1..=RING).contains(&taken), "{name} takes {taken}");
+            let fewer = usize::from(name.starts_with("ReaderWriterQueue"));
+            assert_eq!(taken, RING - fewer, "{name}");
             for place in 0..RING / 2 {
                 let got = rx.try_receive(|message| *message);
                 assert_eq!(got, Some(message(place)), "{name}");

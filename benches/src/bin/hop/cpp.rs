@@ -1,6 +1,6 @@
 //! Queues of C++ libraries (`benches/cpp/queues.cpp`). Each call is one through a pointer.
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_char, c_void};
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
@@ -9,28 +9,27 @@ use signal_bench::echo::{Copied, Message, Rx, Tx};
 /// A library that the build may have found.
 pub struct Library {
     /// That has its headers on Debian.
-    package: &'static str,
+    package: &'static CStr,
     pub in_place: Option<&'static str>,
     pub copied_out: &'static str,
     pub how: &'static str,
 }
 
-/// In the order of their numbers in `queues.cpp`.
 pub const LIBRARIES: [Library; 3] = [
     Library {
-        package: "libboost-dev",
+        package: c"libboost-dev",
         in_place: Some("Boost spsc_queue, in place"),
         copied_out: "Boost spsc_queue, copied out",
         how: "C++, capacity<1024>; push; front, then pop; or pop",
     },
     Library {
-        package: "libreaderwriterqueue-dev",
+        package: c"libreaderwriterqueue-dev",
         in_place: Some("ReaderWriterQueue, in place"),
         copied_out: "ReaderWriterQueue, copied out",
         how: "moodycamel, C++, 1023 messages in one block; try_enqueue; peek, then pop; or try_dequeue",
     },
     Library {
-        package: "libatomic-queue-dev",
+        package: c"libatomic-queue-dev",
         in_place: None,
         copied_out: "atomic_queue",
         how: "C++, AtomicQueue2 with SPSC; try_push, try_pop",
@@ -42,13 +41,13 @@ pub fn absent() -> Vec<String> {
     let why = |library: &Library| match cfg!(feature = "cpp") {
         true => format!(
             "install {}, then cargo clean -p signal-bench",
-            library.package
+            library.package.to_string_lossy()
         ),
         false => "built without the feature cpp".to_owned(),
     };
-    let all = LIBRARIES.iter().enumerate();
-    all.filter(|(number, _)| calls::<8>(*number).is_none())
-        .map(|(_, library)| format!("{} ({})", library.copied_out, why(library)))
+    let all = LIBRARIES.iter();
+    all.filter(|library| calls::<8>(library).is_none())
+        .map(|library| format!("{} ({})", library.copied_out, why(library)))
         .collect()
 }
 
@@ -65,17 +64,18 @@ pub struct Calls {
 
 #[cfg(feature = "cpp")]
 unsafe extern "C" {
-    safe fn hop_queue(library: usize, words: usize) -> Option<&'static Calls>;
+    fn hop_queue(package: *const c_char, words: usize) -> Option<&'static Calls>;
 }
 
 #[cfg(not(feature = "cpp"))]
-fn hop_queue(_: usize, _: usize) -> Option<&'static Calls> {
+unsafe fn hop_queue(_: *const c_char, _: usize) -> Option<&'static Calls> {
     None
 }
 
 /// The queue of a library for messages of `W` words, if the build has it.
-pub fn calls<const W: usize>(library: usize) -> Option<&'static Calls> {
-    hop_queue(library, W)
+pub fn calls<const W: usize>(library: &Library) -> Option<&'static Calls> {
+    // SAFETY: the text is NUL-terminated, and what comes back is a constant of `queues.cpp`.
+    unsafe { hop_queue(library.package.as_ptr(), W) }
 }
 
 struct Queue {

@@ -3,27 +3,44 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many handles of this copy have claimed each byte. A byte with a count of 0 is still held
+/// How many handles of this copy have claimed each byte. A byte with a count of 0 is still locked
 /// because another copy uses it.
 #[derive(Debug, Default)]
-pub(super) struct Held(Vec<(u64, usize)>);
+pub(super) struct Claimed {
+    /// In ascending order of the bytes.
+    counts: Vec<(u64, usize)>,
+    /// How many bytes all handles together may claim.
+    room: usize,
+}
 
-impl Held {
-    /// Takes memory for more bytes.
-    pub(super) fn reserve(&mut self, more: usize) {
-        self.0.reserve(more);
+impl Claimed {
+    /// Takes memory for another handle's bytes. Handles that share bytes now may have other ones
+    /// later, each its own.
+    pub(super) fn reserve(&mut self, room: usize) {
+        self.room += room;
+        self.counts.reserve(self.room);
+    }
+
+    /// A handle needs its room no more.
+    pub(super) fn give_back(&mut self, room: usize) {
+        self.room = self.room.saturating_sub(room);
     }
 
     fn place(&self, byte: u64) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&byte, |(byte, _)| *byte)
+        self.counts.binary_search_by_key(&byte, |(byte, _)| *byte)
+    }
+
+    /// Whether this byte can be counted without more memory.
+    pub(super) fn has_room(&self, byte: u64) -> bool {
+        self.counts.len() < self.counts.capacity() || self.place(byte).is_ok()
     }
 
     /// Counts one more. Takes no memory: false if there is no room.
     pub(super) fn add(&mut self, byte: u64) -> bool {
         match self.place(byte) {
-            Ok(place) => self.0[place].1 += 1,
-            Err(_) if self.0.len() == self.0.capacity() => return false,
-            Err(place) => self.0.insert(place, (byte, 1)),
+            Ok(place) => self.counts[place].1 += 1,
+            Err(_) if !self.has_room(byte) => return false,
+            Err(place) => self.counts.insert(place, (byte, 1)),
         }
         true
     }
@@ -31,28 +48,28 @@ impl Held {
     /// Counts one less.
     pub(super) fn take(&mut self, byte: u64) {
         if let Ok(place) = self.place(byte) {
-            let (_, count) = &mut self.0[place];
+            let (_, count) = &mut self.counts[place];
             *count = count.saturating_sub(1);
         }
     }
 
     /// Forgets those that `keep` does not keep.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(u64, usize) -> bool) {
-        self.0.retain(|&(byte, count)| keep(byte, count));
+        self.counts.retain(|&(byte, count)| keep(byte, count));
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.counts.is_empty()
     }
 
     /// All of them, in ascending order.
     pub(super) fn bytes(&self) -> impl Iterator<Item = u64> {
-        self.0.iter().map(|(byte, _)| *byte)
+        self.counts.iter().map(|(byte, _)| *byte)
     }
 
     /// Those that a handle has claimed.
-    pub(super) fn claimed(&self) -> impl Iterator<Item = u64> {
-        let claimed = self.0.iter().filter(|(_, count)| *count > 0);
+    pub(super) fn in_use(&self) -> impl Iterator<Item = u64> {
+        let claimed = self.counts.iter().filter(|(_, count)| *count > 0);
         claimed.map(|(byte, _)| *byte)
     }
 }
@@ -73,6 +90,11 @@ impl Bytes {
         let none = std::iter::repeat_n(NONE, room.saturating_sub(claimed.len()));
         let places = claimed.iter().copied().chain(none);
         Self(places.map(AtomicU64::new).collect())
+    }
+
+    /// How many there may be.
+    pub(super) fn room(&self) -> usize {
+        self.0.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = u64> + Clone {
@@ -126,21 +148,40 @@ mod tests {
 
     #[test]
     fn bytes_are_counted_in_order_within_the_memory_that_there_is() {
-        let mut held = Held::default();
-        assert!(!held.add(7) && held.is_empty());
-        held.reserve(3);
-        let room = held.0.capacity() as u64;
+        let mut claimed = Claimed::default();
+        assert!(!claimed.add(7) && claimed.is_empty());
+        claimed.reserve(3);
+        let room = claimed.counts.capacity() as u64;
         for byte in (0..room).rev() {
-            assert!(held.add(byte));
+            assert!(claimed.add(byte));
         }
-        assert!(!held.add(room) && held.add(0));
-        assert!(held.bytes().eq(0..room) && held.claimed().eq(0..room));
-        held.take(0);
-        held.take(1);
-        held.take(1);
-        assert!(held.claimed().eq((0..room).filter(|&byte| byte != 1)));
-        held.retain(|_, count| count > 0);
-        assert!(held.bytes().eq((0..room).filter(|&byte| byte != 1)));
+        assert!(!claimed.add(room) && claimed.add(0));
+        assert!(claimed.bytes().eq(0..room) && claimed.in_use().eq(0..room));
+        claimed.take(0);
+        claimed.take(1);
+        claimed.take(1);
+        assert!(claimed.in_use().eq((0..room).filter(|&byte| byte != 1)));
+        claimed.retain(|_, count| count > 0);
+        assert!(claimed.bytes().eq((0..room).filter(|&byte| byte != 1)));
+    }
+
+    #[test]
+    fn handles_that_share_a_byte_have_room_for_each_its_own() {
+        let mut claimed = Claimed::default();
+        for _ in 0..40 {
+            claimed.reserve(1);
+            assert!(claimed.add(0));
+        }
+        for byte in 1..=40 {
+            claimed.take(0);
+            assert!(claimed.has_room(byte) && claimed.add(byte), "{byte}");
+        }
+        // The room of handles that have ended is others'.
+        for _ in 0..100 {
+            claimed.reserve(1);
+            claimed.give_back(1);
+        }
+        assert!(claimed.counts.capacity() < 200);
     }
 
     #[test]
