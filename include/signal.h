@@ -57,9 +57,9 @@
  *   was in malloc, signal_create in the child may hang there.
  * - Before Linux 4.14, and where a sandbox refuses madvise(MADV_WIPEONFORK), a child of
  *   theirs must not call signal_on_data, a poll or the inlined poll with its parent's
- *   handle, unless another function has refused that handle before. And if a
- *   child that shares its parent's memory calls any other function with a handle, even
- *   signal_health in a signal handler, the parent's handles become invalid in the parent.
+ *   handle, unless another function has refused that handle before. If a child that shares
+ *   its parent's memory calls any other function with a handle there, even signal_health
+ *   in a signal handler, the parent's handles become invalid in the parent too.
  * - A child that shares its parent's memory (vfork, clone with CLONE_VM), or its
  *   descriptors without its memory (CLONE_FILES), must not call the library. With shared
  *   memory, signal_create returns null if the parent has called it before and the kernel

@@ -5,7 +5,8 @@
 //! runs before it, and may make a handle for the child, or destroy the parent's. And a child that was
 //! made by `_Fork` or a bare `clone` runs no handlers. Such a child finds the pages of `entrance`
 //! emptied, so that every call is refused; the first one that is, a create or a destroy does the
-//! handler's work. The handler leaves alone what the child has made by itself.
+//! handler's work. If several of its threads call at once, one does it and the others wait, or are
+//! refused. The handler leaves alone what the child has made by itself.
 //!
 //! Where the kernel does not empty the pages, the process' number tells: it is compared in each call
 //! but `signal_on_data` and the polls.

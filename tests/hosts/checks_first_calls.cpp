@@ -32,7 +32,10 @@ Stopped stopped;
 void make_a_child(int) {
   // A child's time is over.
   if (stopped.child == 0) _exit(98);
-  if (stopped.child < 0) stopped.child = made(*stopped.way);
+  if (stopped.child > 0) return;
+  stopped.child = made(*stopped.way);
+  if (stopped.child == 0) return;
+  ends(*stopped.way, stopped.child, 17);
 }
 
 // Runs where `signal_stats` writes to its struct: a destroy waits for that call, and a child is made meanwhile.
@@ -93,24 +96,33 @@ SCENARIO(a_child_made_while_destroy_waits) {
   CHECK(std::signal(SIGSEGV, destroy_meanwhile) != SIG_ERR);
   CHECK(std::signal(SIGALRM, make_a_child) != SIG_ERR);
   const auto size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  for (const char *config : kConfigs) {
+  for (const char *placement : {"inline", "split"}) {
     for (const Way &way : kWays) {
+      const Folder folder;
+      const std::string config = std::string(R"({"placement":")") + placement + R"(","latency":{"dir":")" +
+                                 folder.at("report") + R"("},"capture":{"file":")" + folder.at("c.csv") + "\"}}";
       void *page = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
       CHECK(page != MAP_FAILED);
       auto *stats = static_cast<signal_stats_t *>(page);
       stats->size = sizeof *stats;
       CHECK_EQ(mprotect(page, size, PROT_READ), 0);
-      stopped = {&plugin, plugin.create(config), &way, page, size};
+      stopped = {&plugin, plugin.create(config.c_str()), &way, page, size};
       CHECK(stopped.handle != nullptr);
       feed_and_settle(plugin, stopped.handle, 5);
-      CHECK_EQ(plugin.stats(stopped.handle, stats), 0);
-      if (stopped.child == 0) {
+      const std::string lines = said([&] {
+        CHECK_EQ(plugin.stats(stopped.handle, stats), 0);
+        if (stopped.child != 0) return;
         check_refused(plugin, stopped.handle, "handle");
-        use(plugin, config);
+        use(plugin, kConfigs[0]);
         _exit(17);
-      }
+      });
       CHECK(stopped.child > 0);
-      ends(way, stopped.child, 17);
+      // The parent says so, and the child, which would have ended what is its parent's, does not.
+      const char *const kept = "its memory is kept";
+      const std::size_t once = lines.find(kept);
+      CHECK(once != std::string::npos);
+      CHECK_EQ(lines.find(kept, once + 1), std::string::npos);
+      CHECK(!text(folder.at("report/summary.json")).empty());
       check_refused(plugin, stopped.handle, "handle");
       CHECK_EQ(munmap(page, size), 0);
     }
