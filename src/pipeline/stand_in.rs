@@ -80,10 +80,10 @@ struct LaneSide<T> {
 }
 
 /// A lane's work that the host's thread may do, too. `watch` is of its inlet.
-pub(super) fn shared<T: Turn + 'static>(work: T, watch: Watch) -> Box<dyn Turn> {
+pub(super) fn shared<T: Turn + 'static>(work: Box<T>, watch: Watch) -> Box<dyn Turn> {
     let shared = Arc::new(Shared {
         work: TryLock::new(Owned {
-            work: Some(Box::new(work)),
+            work: Some(work),
             is_half_done: false,
         }),
     });

@@ -86,13 +86,12 @@ impl<W: Wire, A: Accept<W>, I: Inlet> Work<W, A, I> {
     }
 
     /// Has the lane rehearse its messages while it has nothing to do, if its inlet allows it.
-    pub(crate) fn rehearsing(mut self, how: &Rehearsing, clock: &Clock, polls: u32) -> Self {
+    pub(crate) fn rehearse(&mut self, how: &Rehearsing, clock: &Clock, polls: u32) {
         if let Some(spares) = self.inlet.spares() {
             self.rehearsal = Rehearsal::new(how, clock, spares.words, polls);
             self.spare = vec![u64::MAX; spares.words].into_boxed_slice();
             self.trace.watch = Some(spares.watch);
         }
-        self
     }
 
     /// What to do when there is no message. Returns whether there is now a spare message to

@@ -70,13 +70,14 @@ impl LaneParts {
         let (trace, recorder) = (self.trace, self.recorder);
         let watch = inlet.spares().map(|spares| spares.watch);
         let work = Work::<W, _, _>::new(inlet, self.first, head, trace, recorder, self.counters);
-        let work = match &self.rehearsing {
-            Some((how, polls)) => work.rehearsing(how, &self.clock, *polls),
-            None => work,
-        };
+        // At once: each further move of it would need room on the stack.
+        let mut work = Box::new(work);
+        if let Some((how, polls)) = &self.rehearsing {
+            work.rehearse(how, &self.clock, *polls);
+        }
         match watch.filter(|_| self.is_shared) {
             Some(watch) => stand_in::shared(work, watch),
-            None => Box::new(work),
+            None => work,
         }
     }
 }

@@ -85,7 +85,7 @@ fn setup() -> Setup {
         began,
         go_on: may_go_on,
     };
-    let lane = shared(fake, watch);
+    let lane = shared(Box::new(fake), watch);
     let host = lane.stand_in().unwrap();
     Setup {
         sender,

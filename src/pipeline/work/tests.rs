@@ -132,8 +132,9 @@ fn rehearsing<I: Inlet>(
         counters,
         ..
     } = work;
-    let work = Work::new(make(inlet), first, head, trace, recorder, counters);
-    (sender, work.rehearsing(&how, &Clock::new(false), 1))
+    let mut work = Work::new(make(inlet), first, head, trace, recorder, counters);
+    work.rehearse(&how, &Clock::new(false), 1);
+    (sender, work)
 }
 
 /// Turns until so many messages have been rehearsed.
@@ -246,8 +247,9 @@ fn head<A: Accept<Events> + Send>(timing: bool, head: A) -> (Sender, Work<Events
         interval: Duration::ZERO,
         triggers: Triggers::new(&[EventKind::Trade]),
     };
-    let work = Work::new(inlet, Stage::Factor, head, trace, recorder, Counters::new());
-    (sender, work.rehearsing(&how, &clock, 1))
+    let mut work = Work::new(inlet, Stage::Factor, head, trace, recorder, Counters::new());
+    work.rehearse(&how, &clock, 1);
+    (sender, work)
 }
 
 /// Counts how often its stages have run. The model takes 20 us, or as long again while it is
