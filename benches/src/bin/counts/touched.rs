@@ -219,7 +219,7 @@ impl Counted {
 
 /// The cases in a trace, and the end of what else was said.
 fn read(trace: impl Read) -> std::io::Result<(Vec<Counted>, String)> {
-    let (mut cases, mut said) = (Vec::new(), String::new());
+    let (mut cases, mut said) = (Vec::new(), Vec::new());
     let (mut call, mut touched) = (Mark::End, Touched::default());
     let mut lines = BufReader::new(trace);
     let mut line = String::new();
@@ -229,8 +229,8 @@ fn read(trace: impl Read) -> std::io::Result<(Vec<Counted>, String)> {
     } > 0
     {
         let Some((kind, address, bytes)) = access(&line) else {
-            said =
-                said.split_off(said.floor_char_boundary(said.len().saturating_sub(2000))) + &line;
+            said.push(line.clone());
+            said.drain(..said.len().saturating_sub(20));
             continue;
         };
         let mark = ALL
@@ -250,7 +250,7 @@ fn read(trace: impl Read) -> std::io::Result<(Vec<Counted>, String)> {
         }
         call = mark;
     }
-    Ok((cases, said))
+    Ok((cases, said.concat()))
 }
 
 /// A line of the trace: load, store, both (`M`) or instruction; its address, and its bytes.
