@@ -332,7 +332,7 @@ SCENARIO(files_that_cannot_be_locked) {
   Folder folder;
   Plugin plugin;
   for (const int error : {EOPNOTSUPP, ENOLCK, ENOSYS, EINVAL}) {
-    flock_error = error;
+    forbid(SYS_flock, error);
     void *handle = nullptr;
     const std::string line =
         said([&] { handle = plugin.create(config(folder.at("c.csv"), folder.at("report")).c_str()); });

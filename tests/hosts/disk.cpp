@@ -28,12 +28,6 @@ bool is_named(int file, const char *name) {
 
 }  // namespace
 
-extern "C" int flock(int file, int how) {
-  if (flock_error == 0) return static_cast<int>(syscall(SYS_flock, file, how));
-  errno = flock_error;
-  return -1;
-}
-
 extern "C" int fcntl(int file, int command, ...) {
   va_list arguments;
   va_start(arguments, command);

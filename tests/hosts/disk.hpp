@@ -5,8 +5,6 @@
 
 namespace host::disk {
 
-// No file can be locked, because of this error.
-inline std::atomic<int> flock_error{0};
 // No record of a file can be locked, because of this error.
 inline std::atomic<int> record_lock_error{0};
 // Someone removes this file just before each of so many claims in it.
