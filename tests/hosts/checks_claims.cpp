@@ -1,4 +1,5 @@
 // Cores that processes on one machine leave to each other, and what the threads of one process do.
+#include "claims.hpp"
 #include "disk.hpp"
 #include "plugin.hpp"
 
@@ -60,22 +61,8 @@ signal_lane_t lane(const Plugin &plugin, void *handle) {
 }
 bool spins(const signal_lane_t &lane) { return has(lane.name, "(spin)"); }
 
-// Whether other processes see the claim of a lane's core: record locks of one's own are seen by others alone.
-bool others_see(const std::string &file, const signal_lane_t &lane) {
-  const pid_t child = fork();
-  CHECK(child >= 0);
-  if (child == 0) {
-    struct flock claim{};
-    claim.l_type = F_WRLCK, claim.l_whence = SEEK_SET, claim.l_len = 1;
-    claim.l_start = static_cast<off_t>(lane.core);
-    CHECK_EQ(fcntl(open(file.c_str(), O_RDWR), F_GETLK, &claim), 0);
-    _exit(claim.l_type == F_UNLCK ? 20 : 21);
-  }
-  int status = 0;
-  CHECK_EQ(waitpid(child, &status, 0), child);
-  CHECK(WIFEXITED(status) && WEXITSTATUS(status) >= 20);
-  return WEXITSTATUS(status) == 21;
-}
+// Whether other processes see the claim of a lane's core.
+bool others_see(const std::string &file, const signal_lane_t &lane) { return host::others_see(file, lane.core); }
 
 // Another process that does something once it is told to, and then stays.
 struct Other {

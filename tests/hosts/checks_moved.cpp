@@ -1,4 +1,5 @@
 // Lanes that somebody moves to other cores.
+#include "claims.hpp"
 #include "folder.hpp"
 
 #include <errno.h>
@@ -37,22 +38,6 @@ std::vector<int> two_cores() {
   return needs(cores.size() == 2, "two cores") ? cores : std::vector<int>();
 }
 
-// Whether another process sees a claim of this core.
-bool is_claimed(const std::string &file, int core) {
-  const pid_t child = fork();
-  CHECK(child >= 0);
-  if (child == 0) {
-    struct flock claim{};
-    claim.l_type = F_WRLCK, claim.l_whence = SEEK_SET, claim.l_start = core, claim.l_len = 1;
-    CHECK_EQ(fcntl(open(file.c_str(), O_RDWR), F_GETLK, &claim), 0);
-    _exit(claim.l_type == F_UNLCK ? 20 : 21);
-  }
-  int status = 0;
-  CHECK_EQ(waitpid(child, &status, 0), child);
-  CHECK(WIFEXITED(status) && WEXITSTATUS(status) >= 20);
-  return WEXITSTATUS(status) == 21;
-}
-
 }  // namespace
 
 // Health and counters tell where the lane is, and its claim goes with it. It is not pinned again.
@@ -86,18 +71,18 @@ SCENARIO(a_lane_that_is_moved) {
                   cores + ": ");
     };
     CHECK_EQ(core(), static_cast<std::uint64_t>(own));
-    CHECK(is_claimed(claims, own) && !is_claimed(claims, other));
+    CHECK(others_see(claims, own) && !others_see(claims, other));
     CHECK(wait_for([&] { return says(""); }));
     // Health asks once a second.
     let_run(lane_thread(), {other, own});
     CHECK(wait_for([&] { return is_at(at_other + (own == other + 1 ? "-" : ",") + at_own); }));
     CHECK_EQ(core(), SIGNAL_NO_CORE);
     // Where a report's thread has looked, the claims follow a moment after the lane's core is known.
-    CHECK(wait_for([&] { return !is_claimed(claims, own) && !is_claimed(claims, other); }));
+    CHECK(wait_for([&] { return !others_see(claims, own) && !others_see(claims, other); }));
     let_run(lane_thread(), {other});
     CHECK_EQ(core(), static_cast<std::uint64_t>(other));
     CHECK(wait_for([&] { return is_at(at_other); }));
-    CHECK(wait_for([&] { return is_claimed(claims, other) && !is_claimed(claims, own); }));
+    CHECK(wait_for([&] { return others_see(claims, other) && !others_see(claims, own); }));
     feed_and_settle(plugin, engine.handle, 10);
     CHECK_EQ(engine.poll(), 10);
     cpu_set_t now;
@@ -113,10 +98,10 @@ SCENARIO(a_lane_that_is_moved) {
       let_run(lane_thread(), {own});
       CHECK(wait_for([&] { return says(""); }));
       CHECK_EQ(core(), static_cast<std::uint64_t>(own));
-      CHECK(is_claimed(claims, own));
+      CHECK(others_see(claims, own));
       engine.destroy();
     }
-    CHECK(!is_claimed(claims, other) && !is_claimed(claims, own));
+    CHECK(!others_see(claims, other) && !others_see(claims, own));
   }
   return 0;
 }
@@ -157,14 +142,14 @@ SCENARIO(a_lane_that_is_moved_to_a_core_that_others_have) {
   CHECK_EQ(plugin.lanes(first, &lane, 1), 1);
   CHECK_EQ(lane.core, static_cast<std::uint64_t>(others));
   // The second one is still there.
-  CHECK(is_claimed(claims, own) && is_claimed(claims, others));
+  CHECK(others_see(claims, own) && others_see(claims, others));
   close(go[1]);
   int status = 0;
   CHECK_EQ(waitpid(other, &status, 0), other);
   CHECK_EQ(status, 0);
-  CHECK(!is_claimed(claims, others));
+  CHECK(!others_see(claims, others));
   plugin.destroy(second);
-  CHECK(!is_claimed(claims, own));
+  CHECK(!others_see(claims, own));
   plugin.destroy(first);
   return 0;
 }
