@@ -1,4 +1,5 @@
 // Hosts whose descriptors, folders and disks are not as a program expects.
+#include "descriptors.hpp"
 #include "disk.hpp"
 #include "folder.hpp"
 #include "plugin.hpp"
@@ -32,10 +33,10 @@ namespace {
     if (!(condition)) _exit(__LINE__ % 200 + 20); \
   } while (0)
 
-std::string config(const std::string &capture, const std::string &report) {
+std::string config(const std::string &capture, const std::string &report, int interval_ms = 10) {
   std::string json = R"({"placement":"inline","model":"none","factors":"test0000")";
   if (!capture.empty()) json += R"(,"capture":{"file":")" + capture + "\"}";
-  if (!report.empty()) json += R"(,"latency":{"interval_ms":10,"dir":")" + report + "\"}";
+  if (!report.empty()) json += R"(,"latency":{"interval_ms":)" + std::to_string(interval_ms) + R"(,"dir":")" + report + "\"}";
   return json + "}";
 }
 
@@ -253,23 +254,15 @@ SCENARIO(files_are_unlocked_though_a_child_holds_them) {
 SCENARIO(descriptors_that_the_host_has_closed) {
   Folder folder;
   Plugin plugin;
-  const std::string json = config(folder.at("c.csv"), folder.at("report"));
+  const std::string json = config(folder.at("c.csv"), folder.at("report"), kReportIntervalMs);
   void *handle = plugin.create(json.c_str());
   CHECK(handle != nullptr);
   play(plugin, handle);
   // The handle has claimed a core, if there is one.
   void *spinning = plugin.create(R"({"placement":"fused","idle":"spin","capture":{"file":"/dev/null"}})");
   CHECK(spinning != nullptr);
-  constexpr int kFirst = 3, kEnd = 64;
-  for (int file = kFirst; file < kEnd; ++file) close(file);
-  const auto name = [&](int file) { return folder.at("host's ") + std::to_string(file); };
-  struct flock whole {};
-  whole.l_type = F_WRLCK;
-  for (int file = kFirst; file < kEnd; ++file) {
-    CHECK_EQ(open(name(file).c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644), file);
-    CHECK_EQ(fcntl(file, F_SETLK, &whole), 0);
-    CHECK_EQ(flock(file, LOCK_EX | LOCK_NB), 0);
-  }
+  await_interval(folder.at("report/latency.hlog"), [&] { play(plugin, handle, 1); });
+  replace_descriptors(folder);
   const std::string lines = said([&] {
     play(plugin, handle);
     CHECK(wait_for([&] { return plugin.health(handle) == SIGNAL_HEALTH_DEGRADED; }));
@@ -277,23 +270,7 @@ SCENARIO(descriptors_that_the_host_has_closed) {
     plugin.destroy(handle);
   });
   CHECK(lines.find("Bad file descriptor") != std::string::npos);
-  for (int file = kFirst; file < kEnd; ++file) {
-    struct stat about {};
-    CHECK_EQ(fstat(file, &about), 0);
-    CHECK_EQ(about.st_size, 0);
-  }
-  in_child(0, [&] {
-    for (int file = kFirst; file < kEnd; ++file) {
-      struct flock found = whole;
-      CHECK_EQ(fcntl(file, F_GETLK, &found), 0);
-      CHECK_EQ(found.l_type, static_cast<short>(F_WRLCK));
-      CHECK_EQ(found.l_start, 0);
-      const int again = open(name(file).c_str(), O_RDWR | O_CLOEXEC);
-      CHECK(again >= kEnd);
-      CHECK_EQ(flock(again, LOCK_EX | LOCK_NB), -1);
-    }
-    _exit(0);
-  });
+  check_replaced(folder);
   use(plugin, json.c_str());
   return 0;
 }

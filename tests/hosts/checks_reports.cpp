@@ -47,6 +47,10 @@ long growth_of_looks(const Plugin &plugin, Engine &engine) {
   return after.allocated_kib - before.allocated_kib;
 }
 
+// Bytes of a log on a disk that is full. A few intervals fill it: under load their writer, which yields to
+// everything, needs seconds for one.
+constexpr rlim_t kLittle = 1536;
+
 // The number of intervals with a signal in the log of a folder. A line of another hop
 // begins with its tag.
 long intervals_with_signals(const char *folder) {
@@ -79,7 +83,7 @@ SCENARIO(report_on_a_full_disk) {
   for (const char *placement : {"inline", "fused"}) {
     const Folder folder;
     Engine engine(plugin, config_of(placement, folder.path, 10).c_str());
-    const rlimit little{4096, most.rlim_max};
+    const rlimit little{kLittle, most.rlim_max};
     CHECK_EQ(setrlimit(RLIMIT_FSIZE, &little), 0);
     CHECK(wait_for([&] {
       engine.feed(depth("btc_usdt", 1, 10.0, 11.0));
@@ -91,14 +95,15 @@ SCENARIO(report_on_a_full_disk) {
     // The part for which there was room consists of whole lines.
     std::ifstream file(std::string(folder.path) + "/latency.hlog");
     const std::string log{std::istreambuf_iterator<char>(file), {}};
-    CHECK(log.size() > 1000 && log.size() <= 4096 && log.back() == '\n');
+    CHECK(log.size() > kLittle / 2 && log.size() <= kLittle && log.back() == '\n');
     const auto ended = [&] {
       return plugin.health(engine.handle) == SIGNAL_HEALTH_DEGRADED &&
              std::strstr(plugin.last_error(), folder.path) != nullptr;
     };
     CHECK(wait_for(ended));
     CHECK(growth_of_looks(plugin, engine) < 512);
-    CHECK(ended());
+    // It stays so. A lane that gets no core for a while is a graver state, and passes.
+    CHECK(wait_for(ended));
     const std::size_t taken = engine.got.size();
     engine.feed(depth("btc_usdt", 2, 10.0, 11.0));
     engine.drain();

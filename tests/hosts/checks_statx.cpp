@@ -1,11 +1,10 @@
 // Hosts in a sandbox that answers `statx` with an error, from before create or from later on.
+#include "descriptors.hpp"
 #include "folder.hpp"
 #include "plugin.hpp"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/seccomp.h>
-#include <sys/file.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -22,10 +21,11 @@ constexpr const char *kSpinning = R"({"placement":"fused","idle":"spin","model":
 
 // A handle that writes all files that there are, in folders that need not exist, and has a model with a
 // check file.
-std::string writes_into(const Folder &folder, const std::string &name) {
+std::string writes_into(const Folder &folder, const std::string &name, int interval_ms = 10) {
   const std::string to = folder.at((name + "/sub").c_str());
   return R"({"placement":"fused","idle":"park","model":")" + folder.at("model.json") + R"(","capture":{"file":")" +
-         to + R"(/c.csv"},"latency":{"interval_ms":10,"dir":")" + to + "/report\"}}";
+         to + R"(/c.csv"},"latency":{"interval_ms":)" + std::to_string(interval_ms) + R"(,"dir":")" + to +
+         "/report\"}}";
 }
 
 void write_model(const Folder &folder) {
@@ -45,27 +45,6 @@ void check_files(const Folder &folder, const std::string &name, long events) {
   CHECK(has(text(folder.at((name + "/sub/report/summary.json").c_str())), "\"hops\""));
 }
 
-constexpr int kFirst = 3, kEnd = 64;
-
-std::string hosts(const Folder &folder, int file) { return folder.at("host's ") + std::to_string(file); }
-
-// As a host does that closes all that it does not know, and goes on with files of its own.
-void replace_descriptors(const Folder &folder) {
-  for (int file = kFirst; file < kEnd; ++file) close(file);
-  for (int file = kFirst; file < kEnd; ++file) {
-    CHECK_EQ(open(hosts(folder, file).c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644), file);
-    CHECK_EQ(flock(file, LOCK_EX | LOCK_NB), 0);
-  }
-}
-
-// Nothing was written there, closed or unlocked. Without asking what the files are.
-void check_replaced(const Folder &folder) {
-  for (int file = kFirst; file < kEnd; ++file) {
-    CHECK_EQ(lseek(file, 0, SEEK_END), off_t{0});
-    CHECK_EQ(flock(open(hosts(folder, file).c_str(), O_RDWR | O_CLOEXEC), LOCK_EX | LOCK_NB), -1);
-  }
-}
-
 }  // namespace
 
 // Whatever has the numbers of our descriptors, once the host has closed all that it does not know, is the
@@ -77,10 +56,14 @@ SCENARIO(statx_is_forbidden) {
     apart([&] {
       Plugin plugin;
       forbid(SYS_statx, error);
-      Engine engine(plugin, writes_into(folder, "first").c_str());
+      Engine engine(plugin, writes_into(folder, "first", kReportIntervalMs).c_str());
       feed(engine, 5);
       void *spinning = plugin.create(kSpinning);
       CHECK(spinning != nullptr);
+      await_interval(folder.at("first/sub/report/latency.hlog"), [&] {
+        feed(engine, 1);
+        sleep_us(5000);
+      });
       replace_descriptors(folder);
       feed(engine, 5);
       CHECK(wait_for([&] { return plugin.health(engine.handle) == SIGNAL_HEALTH_DEGRADED; }));

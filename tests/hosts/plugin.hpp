@@ -328,6 +328,9 @@ constexpr const char *kConfigs[] = {R"({"placement":"inline"})", R"({"placement"
 // Makes a handle, sends `depths` Depths through it and destroys it.
 void use(const Plugin &plugin, const char *config, int depths = 10);
 std::vector<pid_t> threads();
+// Gives all threads of this process the ordinary priority, if it may. While other programs have the cores, a
+// thread that gives way to everything may get none for minutes.
+void hurry();
 // What a process holds, to check that nothing is left behind.
 struct Footprint {
   std::size_t threads, descriptors;
@@ -338,8 +341,13 @@ double seconds();
 void sleep_us(unsigned us);
 // Runs until `done` holds; false after a minute.
 template <typename Done> bool wait_for(Done done) {
+  double hurry_at = 2.0;
   for (const double start = seconds(); !done(); sleep_us(50)) {
     if (seconds() - start > 60.0) return false;
+    if (seconds() - start > hurry_at) {
+      hurry();
+      hurry_at += 2.0;
+    }
   }
   return true;
 }
