@@ -115,8 +115,14 @@ fn the_demo_shows_latencies_without_queues_and_throughput_apart() {
         "--placement",
         "inline",
     ];
-    let paced = row_of(&stdout(run(&paced)), "tick_to_callback");
-    assert!(2 * ticks[1] < paced[1], "{ticks:?} {paced:?}");
+    let later = stdout(run(&paced));
+    let paced = row_of(&later, "tick_to_callback");
+    // Events that came late because other programs had the cores do not wait for the next one.
+    if [&out, &later].iter().any(|out| out.contains("INVALID")) {
+        eprintln!("not compared, other programs had the cores: {ticks:?} {paced:?}");
+    } else {
+        assert!(2 * ticks[1] < paced[1], "{ticks:?} {paced:?}");
+    }
     let further = out.lines().find(|line| line.starts_with("throughput: "));
     let further = further.unwrap_or_else(|| panic!("{out}"));
     assert!(further.contains("further events at speed max"), "{further}");
