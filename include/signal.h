@@ -1,133 +1,142 @@
 /*
  * C interface of libsignal.so, a signal library for the Godzilla trading host.
  *
- * What happens. Each event passes four stages: ingest checks it, factor updates the state
- * of its instrument, model predicts, and egress numbers the prediction, which is then
- * called a signal. Lanes (threads) run the stages. Rings (queues) lead from the host to
- * the first lane, between lanes, and back to the host. By default each Depth makes one
+ * What happens. An event passes up to four stages: ingest checks it, factor updates the
+ * state of its instrument, model predicts, and egress numbers the prediction, which is
+ * then called a signal. Lanes (threads) run the stages. Rings (queues) lead from the host
+ * to the first lane, between lanes, and back to the host. By default each Depth makes one
  * signal (configuration key "trigger"). docs/configuration.md has all keys, and
  * ARCHITECTURE.md a glossary.
  *
- * Words. Inline: there is no lane, and signal_on_data runs all stages on the host's
- * thread. That is so with "placement": "inline", and with "auto" and "deliver": "on_data"
- * where no lane can have a core to itself. Shard: a copy of the factor and model lanes,
- * for part of the instruments. Hop: one timed part of the way, such as a ring or a stage.
- * Inlined poll: signal_poll, at the end of this file. Conflated: replaced by a newer
- * signal of its instrument. Quarantine: a model, or the factor sets of an instrument, that
- * panicked and is not run again. Stand in: signal_on_data does a lane's work. Heartbeat: a
- * counter that a lane raises while it works.
+ * Words. Engine: what a handle refers to. Event: a Depth, Ticker, Trade or IndexPrice
+ * that the host hands over. To trigger: to call for a signal. Factor vector: the factors
+ * after one event. Claim: a core that a process has reserved for a lane. To spin: to wait
+ * without sleeping. Capture: a file of the events that were accepted. Inline: there is no
+ * lane, and signal_on_data runs all stages on the host's thread. That is so with
+ * "placement": "inline", and with "auto" and "deliver": "on_data" where no lane can have
+ * a core to itself, unless "cores" or "idle" is set. Shard: a copy of the factor and
+ * model lanes, for part of the instruments. Hop: one timed part of the way, such as a
+ * ring or a stage. Inlined poll: signal_poll, at the end of this file. Conflated:
+ * replaced by a newer signal of its instrument. Quarantine: a model, or the factor sets
+ * of an instrument, that panicked and is not run again. Stand in: signal_on_data does a
+ * lane's work. Heartbeat: a counter that a lane raises while it works.
  *
  * Threads. Only one thread at a time may use these functions on one handle, the
  * "one-thread functions": signal_on_data, signal_poll_callbacks, signal_poll_batch,
- * signal_register_callback, signal_latency, signal_current_model, signal_current_sequence,
- * signal_current_instrument, signal_batch_instrument and signal_destroy. Between two calls
- * the handle may move to another thread; the first call there costs some microseconds more
- * (2 ms if a sandbox has forbidden membarrier since the handle was made). After 64 moves,
- * every call costs a locked instruction. The count belongs to the handle's place in the
- * library's table: the moves of a destroyed handle in the same place count too.
- * signal_create prefers places without that cost. If two calls of one-thread functions
- * overlap, from two threads or because a signal handler interrupts the first, the second
- * is refused and counted in refused_concurrent. Every other function may be called from
- * any thread at any time.
+ * signal_register_callback, signal_latency, signal_current_model,
+ * signal_current_sequence, signal_current_instrument, signal_batch_instrument and
+ * signal_destroy. Between two calls the handle may move to another thread; the first call
+ * there costs some microseconds more (2 ms if a sandbox has forbidden membarrier since
+ * the handle was made). After 64 moves, every call costs a locked instruction. The count
+ * belongs to the handle's place in the library's table: the moves of a destroyed handle
+ * in the same place count too. signal_create prefers places without that cost. If two
+ * calls of one-thread functions overlap, from two threads or because a signal handler
+ * interrupts the first, the second is refused and counted in refused_concurrent. Every
+ * other function may be called from any thread at any time.
  *
  * Callbacks run on the host's thread only: inside signal_poll_callbacks and, where the
  * configuration has "deliver": "on_data", inside signal_on_data. A callback may call
- * every function of the library. It may throw a C++ exception, call pthread_exit or be
- * cancelled. It must not be left by longjmp: the library would then consider the
- * callback as running for ever. No other call on a handle may be left by longjmp either,
- * for example from a SIGBUS handler. After a one-thread function was left so, every later
- * one is refused. After another function was left so, signal_destroy waits 1 s and does not
- * free the handle's memory.
+ * every function of the library. It may throw a C++ exception (but not in a program that
+ * is linked statically with LLVM's libunwind: docs/hosts.md has the list), call
+ * pthread_exit or be cancelled. It must not be left by longjmp: the library would then
+ * consider the callback as running for ever. No other call on a handle may be left by
+ * longjmp either, for example from a SIGBUS handler. After a one-thread function was left
+ * so, every later one is refused. After another function was left so, signal_destroy
+ * waits 1 s and does not free the handle's memory.
  *
  * Handles are numbers, not pointers. Every function refuses an invalid handle: null, one
- * that was destroyed, one of a parent process, or one that this library never returned. It
- * then returns SIGNAL_ERROR_NULL or SIGNAL_ERROR_HANDLE, null, -1.0 or 0, depending on the
- * function's return type. Except for calls with null, signal_refused_handles counts them
- * and signal_last_error gives the reason.
- * signal_create makes a handle, and the caller owns it until signal_destroy. Everything
- * that the library returns (symbols, values, texts, signal_egress_t, the pointers in
- * signal_result_t) belongs to the library: never free it.
+ * that was destroyed, one of a parent process, or one that this library never returned.
+ * It then returns SIGNAL_ERROR_NULL or SIGNAL_ERROR_HANDLE, null, -1.0 or 0, depending on
+ * the function's return type. Except for calls with null, signal_refused_handles counts
+ * them and signal_last_error gives the reason. signal_create makes a handle, and the
+ * caller owns it until signal_destroy. Everything that the library returns (symbols,
+ * values, texts, signal_egress_t, the pointers in signal_result_t) belongs to the
+ * library: never free it.
  *
  * Child processes. A child cannot use its parent's handles: every function refuses them
- * there, whether fork, _Fork or a system call (clone, clone3) has made it, and the child
- * may end as it likes. It may make its own, unless another thread was in the process'
- * first signal_create when the child was made; then signal_create returns null in the
- * child. The parent's handles keep working. A process may exit without signal_destroy.
- * - _Fork and the system calls do not free malloc's locks: if another thread of the parent
- *   was in malloc, signal_create in the child may hang there.
- * - Before Linux 4.14, and where a sandbox refuses madvise(MADV_WIPEONFORK), a child of
- *   theirs must not call signal_on_data, a poll or the inlined poll with its parent's
- *   handle, unless another function has refused that handle before. If a child that shares
- *   its parent's memory calls any other function with a handle there, even signal_health
- *   in a signal handler, the parent's handles become invalid in the parent too.
+ * there (but see the second point below), whether fork, _Fork or a system call (clone,
+ * clone3) has made it, and the child may end as it likes. It may make its own, unless
+ * another thread was in the process' first signal_create when the child was made; then
+ * signal_create returns null in the child. The parent's handles keep working.
+ * - _Fork and the system calls do not free malloc's locks: if another thread of the
+ *   parent was in malloc, signal_create in the child may hang there.
+ * - Before Linux 4.14, and where a sandbox refuses madvise(MADV_WIPEONFORK), the kernel
+ *   does not empty pages in children. There, a child made by _Fork or a system call must
+ *   not call signal_on_data, a poll or the inlined poll with its parent's handle, unless
+ *   another function has refused that handle before. If such a child shares its parent's
+ *   memory and calls any other function with a handle, even signal_health in a signal
+ *   handler, the parent's handles become invalid in the parent too.
  * - A child that shares its parent's memory (vfork, clone with CLONE_VM), or its
  *   descriptors without its memory (CLONE_FILES), must not call the library. With shared
  *   memory, signal_create returns null if the parent has called it before and the kernel
- *   empties pages in children (see the point before); if the parent has not, every
- *   signal_create of the parent fails from then on. posix_spawn, and vfork followed by
- *   exec, are harmless.
+ *   empties pages in children; if the parent has not, every signal_create of the parent
+ *   fails from then on. posix_spawn, and vfork followed by exec, are harmless.
+ *
+ * End of the process. A process may exit without signal_destroy. If its last thread ends
+ * by pthread_exit, a thread of the library destroys all handles and calls exit(0).
  *
  * Floating point. The host's threads may use another rounding mode, flush denormals to
- * zero or unmask traps. The values do not depend on these settings, and the library causes
- * no trap. Callbacks, and the code after each call, find the host's own settings. The
- * library's threads use the default settings.
+ * zero or unmask traps. The values do not depend on these settings, and the library
+ * causes no trap. Callbacks, and the code after each call, find the host's own settings.
+ * The library's threads use the default settings.
  *
- * Thread cancellation (pthread_cancel). A cancelled thread ends inside the library only in
- * these places: in signal_create, on entry or instead of returning null; and in
+ * Thread cancellation (pthread_cancel). A cancelled thread ends inside the library only
+ * in these places: in signal_create, on entry or instead of returning null; and in
  * signal_latency, signal_health, signal_lanes, signal_rings and signal_stamp_ns, just
  * before they return. signal_destroy is not a cancellation point, so destructors may call
- * it. Callbacks have their own cancellation points. A thread with asynchronous cancellation
- * must not call the library.
+ * it. Callbacks have their own cancellation points. A thread with asynchronous
+ * cancellation must not call the library.
  *
  * Signal handlers. From a handler call only signal_health, which neither waits nor
- * allocates. It changes what signal_last_error says to the interrupted thread. If a handler
- * calls a one-thread function on the handle whose call it interrupted, that call is
- * refused, without waiting or allocating. A handler must not leave a call that it has
- * interrupted. A C++ exception or pthread_exit would end the process. After a longjmp out of
- * a one-thread function, every later one is refused; after one out of another function,
- * signal_destroy waits 1 s and does not free the handle's memory.
+ * allocates. It changes what signal_last_error says to the interrupted thread. If a
+ * handler calls a one-thread function on the handle whose call it interrupted, that call
+ * is refused, without waiting or allocating. A handler must not leave a call that it has
+ * interrupted: a C++ exception or pthread_exit would end the process, and a longjmp does
+ * what it does out of a callback (see "Callbacks").
  *
  * Constructors. Static constructors, which run inside dlopen, may make, use and destroy a
  * handle.
  *
  * Stacks. A thread that calls the library needs a stack of at least 32 KiB. Of these,
  * signal_create uses up to 16 KiB and every other function up to 12 KiB. If your own
- * frames, signal handlers and thread-local storage need more than the rest, make the stack
- * larger. Factor sets and models of your own need their stack as well on a thread that runs
- * them. signal_create runs every model on the calling thread, in every placement.
- * signal_on_data and the polls run factor sets and models where stages run inline, and
- * signal_on_data where it stands in for a lane (key "stand_in_us").
+ * frames, signal handlers and thread-local storage need more than the rest, make the
+ * stack larger. Factor sets and models of your own need their stack as well on a thread
+ * that runs them. signal_create runs every model on the calling thread, in every
+ * placement. signal_on_data and the polls run factor sets and models where stages run
+ * inline, and signal_on_data where it stands in for a lane (key "stand_in_us").
  *
- * TSC. Where reading the TSC is forbidden (PR_SET_TSC) on the thread that calls
- * signal_create, the handle reads the time by system calls, which take some 100 ns more
- * each; one line on stderr says so. A thread that may not read the TSC must not call
+ * TSC: the processor's own clock. Where reading it is forbidden (PR_SET_TSC) on the
+ * thread that calls signal_create, or the program has replaced clock_gettime, the handle
+ * reads the time by system calls, which take some 100 ns more each, and lanes are not
+ * kept warm; one line on stderr says so. A thread that may not read the TSC must not call
  * signal_on_data, signal_poll_callbacks or signal_poll_batch with a handle made where it
  * was allowed: reading the time would end the process. It may call every other function.
  * Once signal_health has found that a thread may read the TSC, it does not ask again: do
  * not forbid it on that thread later.
  *
- * Stderr. The library writes lines to descriptor 2 only if, when the library was loaded, it
- * was a terminal or another character device, a pipe, a local socket or a write-only file,
- * and only while it is still that file. Any other file there may be the host's data. There
- * is one exception: a log that the host put there later and also has open under another
- * descriptor, as after dup2(log, 1); dup2(log, 2). To be safe, redirect stderr before
- * loading the library. A line never blocks; signal_lost_lines counts the lines that could
- * not be written.
+ * Stderr. The library writes lines to descriptor 2 only while that is still the file that
+ * it was when the library was loaded. That file must be writable, not close-on-exec, and
+ * a terminal or another character device, a pipe, a local socket or a write-only file:
+ * any other may be the host's data. There is one exception: a log that the host put there
+ * later and also has open under another descriptor, as after dup2(log, 1); dup2(log, 2).
+ * To be safe, redirect stderr before loading the library. A line never blocks;
+ * signal_lost_lines counts the lines that could not be written.
  *
  * Files. The library never opens a file as descriptor 0, 1 or 2. Its descriptors are
  * close-on-exec, and are closed in the child of a fork (in another child process, at its
- * first call with a handle). If the host closes them, as closefrom does, the capture and
- * the latency report end; they write nothing into the host's files. Relative paths are
+ * first call with a handle). If the host closes them, as closefrom does, capture and
+ * latency report end, and nothing is written into the host's files. Relative paths are
  * resolved once, in signal_create: those of the configuration file from its folder, those
  * of config_json from the working directory. signal_destroy waits at most 5 seconds for a
  * disk that does not respond.
  *
- * Names. The dynamic linker looks for the C library's functions in the program first. So a
- * host must have no function of its own under a name of ISO C or POSIX (read, write,
- * close, also open64) that does something else than theirs; signal_create refuses what it
- * recognises. It may replace the allocator: malloc, calloc, realloc and free are enough.
- * Mathematical functions, and names that no standard reserves (gettid, getrandom, statx,
- * flock, prctl, syscall, getauxval), are the host's to use: the library does not call its.
+ * Names. The dynamic linker looks for the C library's functions in the program first. So
+ * a function of the host's with a name of ISO C or POSIX (read, write, close, also
+ * open64) must do what the standard says; signal_create returns null where it finds that
+ * one does not. A host may replace the allocator: malloc, calloc, realloc and free are
+ * enough. Mathematical functions, and names that no standard reserves (gettid, getrandom,
+ * statx, flock, prctl, syscall, getauxval), are the host's to use: the library does not
+ * call its.
  *
  * C++ programs can use signal.hpp, beside this file.
  *
@@ -285,7 +294,7 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #undef SIGNAL_AT
 #endif
 
-/* All further structs are laid out as usual, also where the host packs its own. */
+/* All further structs have their natural alignment, also under the host's own #pragma pack. */
 #pragma pack(push, 8)
 
 
@@ -322,15 +331,15 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_HEALTH_QUARANTINED 1
 
 /*
- At least `health.silent_events` events have come in since the last `signal_health` that
- saw a new delivery.
+ At least `health.silent_events` events have come in since a `signal_health` last saw that
+ signals had been delivered.
  */
 #define SIGNAL_HEALTH_SILENT 2
 
 /*
- Since the last call events, messages between lanes or signals were dropped or conflated,
- lanes that share the models skipped factor vectors, or lanes waited for room; or signals
- are waiting for room now.
+ Since the last call, events, signals or messages between lanes were dropped, signals were
+ conflated, lanes that share the models skipped factor vectors, or lanes waited for room.
+ Or signals are waiting for room now.
  */
 #define SIGNAL_HEALTH_OVERLOADED 3
 
@@ -340,7 +349,7 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_HEALTH_STALLED 4
 
 /*
- A lane has failed. Further events are refused and counted.
+ The engine has failed. Further events are refused and counted.
  */
 #define SIGNAL_HEALTH_FAILED 5
 
@@ -364,12 +373,14 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_HEALTH_DEGRADED 6
 
 /*
- The handle, or another pointer that the call needs, is null.
+ The handle, or another pointer that the call needs, is null; or `size` in `signal_stats_t`
+ is too small for any field.
  */
 #define SIGNAL_ERROR_NULL -1
 
 /*
- The engine has failed, and every signal was handed out. `signal_last_error` gives the reason.
+ The engine has failed, and every signal was handed out. `signal_last_error` gives the
+ reason.
  */
 #define SIGNAL_ERROR_FAILED -2
 
@@ -516,14 +527,14 @@ typedef struct {
  library has more fields than fit into `size`, it writes only those that fit. If it has
  fewer, it writes those and sets `size` to their length.
 
- Each event of a known type is in `in_flight` until it ends, and then in exactly one of
- `refused_bad_*`, `refused_too_many_instruments`, `refused_not_an_asset`,
- `refused_failed`, `refused_quarantined`, `dropped_ingest_*`, `dropped_stage_stopped`,
- `updates` and `answered`. An event may become several messages between lanes; one of
- them, the last, ends the event and decides where it is counted. Each signal is counted
- in exactly one of `delivered`, `conflated_egress`, `dropped_egress_*` and `queued`. A
- lane counts a signal just after it publishes it, so `delivered` can be ahead of
- `signals` for a moment. Once `in_flight` is 0, everything is counted and visible.
+ Each event of a known type ends in exactly one of `refused_bad_*`,
+ `refused_too_many_instruments`, `refused_not_an_asset`, `refused_failed`,
+ `refused_quarantined`, `dropped_ingest_*`, `dropped_stage_stopped`, `updates` and
+ `answered`; until then `in_flight` counts it. An event may become several messages between
+ lanes; one of them, the last, ends the event and decides where it is counted. Each signal
+ is counted in exactly one of `delivered`, `conflated_egress`, `dropped_egress_*` and
+ `queued`. A lane counts a signal just after it publishes it, so `delivered` can be ahead
+ of `signals` for a moment. Once `in_flight` is 0, everything is counted and visible.
  */
 typedef struct {
   /*
@@ -572,7 +583,7 @@ typedef struct {
    */
   uint64_t refused_too_many_instruments;
   /*
-   Events received after a lane failed.
+   Events received after the engine failed.
    */
   uint64_t refused_failed;
   /*
@@ -584,8 +595,8 @@ typedef struct {
    */
   uint64_t dropped_egress_ring_full;
   /*
-   Events missing between the numbers that ingest received, such as those dropped at a
-   full ring.
+   Numbers of events that never reached ingest, such as those of events dropped at a full
+   ring.
    */
   uint64_t ingest_gap;
   /*
@@ -610,7 +621,7 @@ typedef struct {
    */
   uint64_t delivered;
   /*
-   Signals missing between the numbers that the host received, such as those dropped or
+   Numbers of signals that never reached the host, such as those of signals dropped or
    conflated at a full ring.
    */
   uint64_t egress_gap;
@@ -621,7 +632,8 @@ typedef struct {
   /*
    Events that have not ended, plus copies of index prices that other shards still
    process, plus factor vectors and predictions on their way through lanes that share
-   the models. So it may count an event that is already in `answered`.
+   the models. So, where lanes share the models, it may count an event after `answered`
+   has counted it.
    */
   uint64_t in_flight;
   /*
@@ -700,8 +712,8 @@ typedef struct {
    */
   uint64_t lost_stage_parts;
   /*
-   1 once a lane has failed, else 0. `signal_last_error` gives the reason after a poll
-   that returned `SIGNAL_ERROR_FAILED`, or after `signal_health`.
+   1 once the engine has failed, else 0. `signal_last_error` gives the reason after a
+   poll that returned `SIGNAL_ERROR_FAILED`, or after `signal_health`.
    */
   uint64_t failed;
   /*
@@ -714,8 +726,8 @@ typedef struct {
    */
   uint64_t index_copies_ended;
   /*
-   Number of latencies, over all hops, of at least `SIGNAL_LATENCY_BOUND_NS`, as of the last
-   `signal_latency` or the last interval of the latency report.
+   Number of latencies, over all hops, of at least `SIGNAL_LATENCY_BOUND_NS`, as of the
+   last `signal_latency` or the last interval of the latency report.
    */
   uint64_t latency_beyond;
   /*
@@ -740,9 +752,9 @@ typedef struct {
    */
   uint64_t stood_in;
   /*
-   How often lanes that spin were away from their cores for 50 us or longer while they had
-   nothing to do: something else ran there, or the hypervisor of a virtual machine took the
-   core.
+   How often lanes that spin were away from their cores for 50 us or longer while they
+   had nothing to do: something else ran there, or the hypervisor of a virtual machine
+   took the core.
    */
   uint64_t lane_away;
   /*
@@ -750,9 +762,9 @@ typedef struct {
    */
   uint64_t lane_away_ns;
   /*
-   Those of `deliver_late` whose lane was in the middle of its work when the wait ended, so
-   that `signal_on_data` could not do it: something else took the lane's core, or the event
-   takes longer than `deliver_budget_us`. 0 where nobody stands in for a lane.
+   Those of `deliver_late` whose lane was in the middle of its work when the wait ended,
+   so that `signal_on_data` could not do it: something else took the lane's core, or the
+   event takes longer than `deliver_budget_us`. 0 where nobody stands in for a lane.
    */
   uint64_t deliver_late_begun;
 } signal_stats_t;
@@ -798,8 +810,8 @@ typedef struct {
    */
   char name[SIGNAL_NAME_LEN];
   /*
-   Core that it is pinned to now; `SIGNAL_NO_CORE` if it is not pinned to one: it could not
-   be pinned, or someone has moved it since.
+   Core that it is pinned to now; `SIGNAL_NO_CORE` if it could not be pinned, or someone
+   has let it run on several cores since.
    */
   uint64_t core;
   /*
@@ -847,26 +859,27 @@ extern "C" {
 /*
  Makes an engine and starts its lanes.
 
- `config_json` is NUL-terminated JSON; `"{}"` or null gives the defaults. It is read
- during the call only. Returns a handle, which the caller owns until `signal_destroy`.
+ `config_json` is NUL-terminated JSON; `"{}"` or null adds nothing to the defaults and to
+ the configuration file. It is read during the call only. A process can have 256 handles at
+ once. Returns a handle, which the caller owns until `signal_destroy`.
  Returns null on an error: `signal_last_error` then gives the reason, as does one line on
  stderr.
 
- It reads these environment variables. `SIGNAL_CONFIG` names a configuration file; keys
- in `config_json` override keys in that file. `SIGNAL_CORES` lists the lanes' cores, such
- as `2,3` or `2-3`. It overrides `cores` in the file, and `cores` in `config_json`
- overrides it. `SIGNAL_LATENCY_DIR` names a folder in which each handle makes a folder
- for its latency report, unless `latency.dir` is set. `SIGNAL_CORE_CLAIMS` names the file
- in which processes reserve cores, instead of the usual one. In a program with rights that
- its caller may lack (set-user-ID, set-group-ID, file capabilities: `AT_SECURE`) they are
- ignored; one line on stderr says so.
+ It reads these environment variables. `SIGNAL_CONFIG` names a configuration file; keys in
+ `config_json` override keys in that file. `SIGNAL_CORES` lists the lanes' cores, such as
+ `2,3` or `2-3`. It overrides `cores` in the file, and `cores` in `config_json` overrides
+ it. `SIGNAL_LATENCY_DIR` names a folder in which each handle makes a folder for its
+ latency report, unless `latency.dir` is set. `SIGNAL_CORE_CLAIMS` names the file in which
+ processes reserve cores, instead of `/dev/shm/godzilla-signal-cores`. In a program with
+ rights that its caller may lack (set-user-ID, set-group-ID, file capabilities:
+ `AT_SECURE`) these variables are ignored; one line on stderr says so.
 
  The first call of a process also calibrates the clock, for up to 200 ms. In every
  placement, the call first runs each model on the calling thread, without a limit. Where
- there are lanes, each then runs its models once more. The call returns null if that,
- or the start of a thread, takes more than 30 s. The call
- checks for memory before it takes any; if another thread of the host takes that memory
- in between, an allocation fails and aborts the process.
+ there are lanes, each then runs its models once more. The call returns null if a lane's
+ first run, or the start of a thread, takes more than 30 s. The call checks for memory
+ before it takes any; if another thread of the host takes that memory in between, an
+ allocation fails and aborts the process.
 
  # Safety
 
@@ -899,9 +912,9 @@ void signal_register_callback(void *handle, signal_callback_t cb, void *user_dat
  threads that read from the handle, for example in `signal_stats`.
 
  If it is called in a callback, every function refuses the handle from then on, and the
- handle is freed when the poll, or `signal_on_data`, returns. If the callback has called
- `exit`, that never happens. So if a handler of `exit` destroys the handle, capture and
- report are whole once the process has ended, unless a handler calls `_exit`. While
+ handle is freed when the poll, or `signal_on_data`, returns. If the callback calls `exit`,
+ they never return. Yet if a handler of `exit` destroys the handle, capture and report are
+ whole once the process has ended, unless a handler calls `_exit`. While
  another thread is inside a one-thread function on the handle, this call is refused and
  the handle stays valid. Null is ignored.
  */
@@ -937,7 +950,8 @@ const char *signal_version(void);
  event's signals, spinning for at most `deliver_budget_us`, if the event is of a kind that
  triggers and was put into the ring, every lane spins, and the process has more than one
  core. If the only lane has not begun the event for `stand_in_us`, because something else
- runs on its core, the call does the lane's work: it then takes as long as that takes, and
+ runs on its core, the call does the lane's work, where the configuration allows that
+ (docs/hosts.md): it then takes as long as that takes, and
  may write the lines that it would write inline. If the ring to that lane is full, the
  call does some of the lane's work at once, also inside a callback. Only if there is still
  no room does `overload.ingest` decide. Inside a callback the call makes no callbacks. If a
@@ -1034,8 +1048,8 @@ const signal_egress_t *signal_egress(void *handle);
  batch and returns 0 (or `SIGNAL_ERROR_FAILED`, see below). If no signal is ready, it keeps
  inline stages warm as `signal_poll_callbacks` does.
 
- Returns 0 inside a callback, and `SIGNAL_ERROR_NULL` if `results` is null. Both leave the
- last batch valid. Returns `SIGNAL_ERROR_FAILED` once the engine has failed and every
+ Returns 0 inside a callback, and `SIGNAL_ERROR_NULL` if `results` is null, which leaves
+ the last batch valid. Returns `SIGNAL_ERROR_FAILED` once the engine has failed and every
  signal was handed out; for an invalid or busy handle `SIGNAL_ERROR_NULL`,
  `SIGNAL_ERROR_HANDLE` or `SIGNAL_ERROR_BUSY`.
 
@@ -1124,10 +1138,11 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
  The numbers do not rank them. For an invalid handle `SIGNAL_ERROR_NULL` or
  `SIGNAL_ERROR_HANDLE`.
 
- `signal_last_error` on this thread then explains the state, and says what an operator
- should know in any state: instruments that share a name, and assets or `symbols.map`
- entries for which no event has arrived. It returns null for `SIGNAL_HEALTH_OK` with
- nothing to report, and cuts texts off after 4,095 bytes.
+ `signal_last_error` on this thread then explains the state. It also says, in any state,
+ what an operator should know: instruments that share a name, assets or `symbols.map`
+ entries for which no event has arrived, a core that a lane has to share, and panics of
+ what is kept warm. Up to 64 living threads can have such a text. It returns null for
+ `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts off after 4,095 bytes.
 
  "Since the last call" means the last call on this handle, from any thread. The call
  allocates nothing and waits for no other thread. A call that overlaps another one on the
@@ -1192,7 +1207,7 @@ SIGNAL_ASSERT(sizeof(signal_hop_t) == 64 && sizeof(signal_lane_t) == 104 && size
 #undef SIGNAL_ASSERT
 #endif
 
-/* The inlined poll: one acquire load, one comparison and one prefetch. It calls the
+/* The inlined poll: a few loads, one comparison and one prefetch. It calls the
  * library only when there is a new signal. `egress` comes from signal_egress(handle).
  * `poll` is signal_poll_callbacks, as dlsym found it. Returns what `poll` returns, or 0.
  * Every word that another thread may write is read as an atomic.

@@ -7,10 +7,10 @@
 //     ...
 //   });
 //   signal.on_data(depth);  // a packed struct, see message_type
-//   signal.poll();          // inlined: one load and one comparison if there is no new signal
+//   signal.poll();          // inlined: a few loads and one comparison if there is no new signal
 //
-// One thread at a time uses a Signal; only stats and health may be called from any
-// thread. What signal.h says about each C function applies here.
+// One thread at a time uses a Signal; only stats, health and last_error may be called from
+// any thread. What signal.h says about each C function applies here.
 //
 // Include this file by its path, or with -iquote, like signal.h.
 #ifndef GODZILLA_SIGNAL_HPP
@@ -139,7 +139,8 @@ private:
 class Signal {
 public:
   // Starts an engine. `config` is JSON, or null for the defaults; a file named by
-  // SIGNAL_CONFIG is read as well. The first call takes up to 200 ms. Throws
+  // SIGNAL_CONFIG is read as well. The first call also calibrates the clock, for up to
+  // 200 ms. Throws
   // std::runtime_error with the reason if signal_create fails.
   explicit Signal(const Library &library, const char *config = "{}") : library_(library), listener_(new Listener) {
     handle_ = library_.create(config);
@@ -180,8 +181,9 @@ public:
   void on_data(int type, const void *data) { library_.on_data(handle_, type, data); }
 
   // Calls the callback for every signal that is ready. Returns how many calls it made, or a
-  // negative SIGNAL_ERROR_. One load and one comparison if nothing is new: it then returns
-  // 0, even if the engine has failed: ask health(). Exceptions that a callback throws pass
+  // negative SIGNAL_ERROR_. A few loads and one comparison if nothing is new: it then returns
+  // 0, even if the engine has failed: ask health(). It does not keep inline stages warm: call
+  // library().poll_callbacks(handle()) for that. Exceptions that a callback throws pass
   // through.
   int poll() {
     if (lent_) {
@@ -202,7 +204,8 @@ public:
                                      __atomic_load_n(egress_->taken, __ATOMIC_RELAXED);
   }
 
-  // Sets a plain callback; null removes it. `user_data` must outlive it. Throws
+  // Sets a plain callback; null removes it. `user_data` must stay valid as long as the
+  // callback is set. Throws
   // std::runtime_error if the library refuses, for example because another thread is
   // inside a call; the earlier callback then stays.
   void on_signal(signal_callback_t callback, void *user_data) {
@@ -224,10 +227,10 @@ public:
   // Returns at most `max` of the signals that are ready, oldest first; their values lie
   // in the ring. Valid until the next poll_batch or poll and, with "deliver": "on_data"
   // and a callback, until the next on_data. A `max` above 1,048,576 counts as that.
-  // Allocates if `max` is larger than in every earlier call. One load and one comparison
-  // if nothing is new: it then returns nothing, even if the engine has failed: ask
-  // health(). Throws std::runtime_error with the reason if the library refuses the call,
-  // or if the call finds no more signals and the engine has failed.
+  // Allocates if `max` is larger than in every earlier call. If nothing is new and no batch is
+  // out, that is found by a few loads and one comparison, and nothing is returned, even if the
+  // engine has failed: ask health(). Otherwise throws std::runtime_error with the reason if
+  // the library refuses the call, or if no signal is left and the engine has failed.
   span<const signal_result_t> poll_batch(std::size_t max = 256) {
     if (!has_news() && !lent_) return {};
     constexpr std::size_t kMost = 1u << 20;
@@ -252,8 +255,8 @@ public:
   // it. Not noexcept: a cancelled thread ends here.
   int health() const { return library_.health(handle_); }
 
-  // What this thread's last health() found, or why its last call failed; empty if there
-  // is nothing to report.
+  // What this thread's last health() found, or why its last call that failed did so; empty if
+  // there is nothing to report.
   std::string last_error() const { return why(library_, ""); }
 
   // Inside a callback: the signal's sequence number, and the index of its model.

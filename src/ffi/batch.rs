@@ -20,8 +20,8 @@ use super::types::{SIGNAL_ERROR_NULL, signal_result_t};
 /// batch and returns 0 (or `SIGNAL_ERROR_FAILED`, see below). If no signal is ready, it keeps
 /// inline stages warm as `signal_poll_callbacks` does.
 ///
-/// Returns 0 inside a callback, and `SIGNAL_ERROR_NULL` if `results` is null. Both leave the
-/// last batch valid. Returns `SIGNAL_ERROR_FAILED` once the engine has failed and every
+/// Returns 0 inside a callback, and `SIGNAL_ERROR_NULL` if `results` is null, which leaves
+/// the last batch valid. Returns `SIGNAL_ERROR_FAILED` once the engine has failed and every
 /// signal was handed out; for an invalid or busy handle `SIGNAL_ERROR_NULL`,
 /// `SIGNAL_ERROR_HANDLE` or `SIGNAL_ERROR_BUSY`.
 ///
@@ -92,9 +92,9 @@ unsafe fn fill(inside: &Inside, results: *mut signal_result_t, max: c_int) -> c_
     count as c_int
 }
 
-/// Frees the previous batch. Every poll of the engine also does so by itself; this function adds
-/// `publish_held`. Where this thread runs the stages, signals that waited for the batch's slots are
-/// then published before the poll counts what is ready.
+/// Frees the previous batch. Every poll of the engine also does so by itself; this function
+/// adds `publish_held`. Where this thread runs the stages, signals that waited for the
+/// batch's slots are then published before the poll counts what is ready.
 #[inline]
 pub(super) fn free(this: &Handle) {
     guarded((), || {

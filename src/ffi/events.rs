@@ -34,7 +34,8 @@ use crate::telemetry::counters::Counter;
 /// event's signals, spinning for at most `deliver_budget_us`, if the event is of a kind that
 /// triggers and was put into the ring, every lane spins, and the process has more than one
 /// core. If the only lane has not begun the event for `stand_in_us`, because something else
-/// runs on its core, the call does the lane's work: it then takes as long as that takes, and
+/// runs on its core, the call does the lane's work, where the configuration allows that
+/// (docs/hosts.md): it then takes as long as that takes, and
 /// may write the lines that it would write inline. If the ring to that lane is full, the
 /// call does some of the lane's work at once, also inside a callback. Only if there is still
 /// no room does `overload.ingest` decide. Inside a callback the call makes no callbacks. If a

@@ -22,26 +22,27 @@ const LONGEST_REASON: usize = 10_000;
 
 /// Makes an engine and starts its lanes.
 ///
-/// `config_json` is NUL-terminated JSON; `"{}"` or null gives the defaults. It is read
-/// during the call only. Returns a handle, which the caller owns until `signal_destroy`.
+/// `config_json` is NUL-terminated JSON; `"{}"` or null adds nothing to the defaults and to
+/// the configuration file. It is read during the call only. A process can have 256 handles at
+/// once. Returns a handle, which the caller owns until `signal_destroy`.
 /// Returns null on an error: `signal_last_error` then gives the reason, as does one line on
 /// stderr.
 ///
-/// It reads these environment variables. `SIGNAL_CONFIG` names a configuration file; keys
-/// in `config_json` override keys in that file. `SIGNAL_CORES` lists the lanes' cores, such
-/// as `2,3` or `2-3`. It overrides `cores` in the file, and `cores` in `config_json`
-/// overrides it. `SIGNAL_LATENCY_DIR` names a folder in which each handle makes a folder
-/// for its latency report, unless `latency.dir` is set. `SIGNAL_CORE_CLAIMS` names the file
-/// in which processes reserve cores, instead of the usual one. In a program with rights that
-/// its caller may lack (set-user-ID, set-group-ID, file capabilities: `AT_SECURE`) they are
-/// ignored; one line on stderr says so.
+/// It reads these environment variables. `SIGNAL_CONFIG` names a configuration file; keys in
+/// `config_json` override keys in that file. `SIGNAL_CORES` lists the lanes' cores, such as
+/// `2,3` or `2-3`. It overrides `cores` in the file, and `cores` in `config_json` overrides
+/// it. `SIGNAL_LATENCY_DIR` names a folder in which each handle makes a folder for its
+/// latency report, unless `latency.dir` is set. `SIGNAL_CORE_CLAIMS` names the file in which
+/// processes reserve cores, instead of `/dev/shm/godzilla-signal-cores`. In a program with
+/// rights that its caller may lack (set-user-ID, set-group-ID, file capabilities:
+/// `AT_SECURE`) these variables are ignored; one line on stderr says so.
 ///
 /// The first call of a process also calibrates the clock, for up to 200 ms. In every
 /// placement, the call first runs each model on the calling thread, without a limit. Where
-/// there are lanes, each then runs its models once more. The call returns null if that,
-/// or the start of a thread, takes more than 30 s. The call
-/// checks for memory before it takes any; if another thread of the host takes that memory
-/// in between, an allocation fails and aborts the process.
+/// there are lanes, each then runs its models once more. The call returns null if a lane's
+/// first run, or the start of a thread, takes more than 30 s. The call checks for memory
+/// before it takes any; if another thread of the host takes that memory in between, an
+/// allocation fails and aborts the process.
 ///
 /// # Safety
 ///
@@ -58,11 +59,11 @@ pub unsafe extern "C-unwind" fn signal_create(config_json: *const c_char) -> *mu
     handle
 }
 
-/// As [`signal_create`], but with factor sets and models of your own: for a library that brings
-/// some and exports the C ABI under names of its own. Not part of the C ABI.
+/// As [`signal_create`], but with factor sets and models of your own: for a library that
+/// brings some and exports the C ABI under names of its own. Not part of the C ABI.
 ///
-/// Link that library with `-z nodelete`, as this one is: `dlclose` would unload code that threads
-/// of ours run, or that the end of a host's thread leads to.
+/// Link that library with `-z nodelete`, as this one is: `dlclose` would unload code that
+/// threads of ours run, or that the end of a host's thread leads to.
 ///
 /// # Safety
 ///
@@ -254,9 +255,9 @@ pub unsafe extern "C" fn signal_register_callback(
 /// threads that read from the handle, for example in `signal_stats`.
 ///
 /// If it is called in a callback, every function refuses the handle from then on, and the
-/// handle is freed when the poll, or `signal_on_data`, returns. If the callback has called
-/// `exit`, that never happens. So if a handler of `exit` destroys the handle, capture and
-/// report are whole once the process has ended, unless a handler calls `_exit`. While
+/// handle is freed when the poll, or `signal_on_data`, returns. If the callback calls `exit`,
+/// they never return. Yet if a handler of `exit` destroys the handle, capture and report are
+/// whole once the process has ended, unless a handler calls `_exit`. While
 /// another thread is inside a one-thread function on the handle, this call is refused and
 /// the handle stays valid. Null is ignored.
 #[unsafe(no_mangle)]

@@ -48,14 +48,14 @@ pub struct signal_egress_t {
 /// library has more fields than fit into `size`, it writes only those that fit. If it has
 /// fewer, it writes those and sets `size` to their length.
 ///
-/// Each event of a known type is in `in_flight` until it ends, and then in exactly one of
-/// `refused_bad_*`, `refused_too_many_instruments`, `refused_not_an_asset`,
-/// `refused_failed`, `refused_quarantined`, `dropped_ingest_*`, `dropped_stage_stopped`,
-/// `updates` and `answered`. An event may become several messages between lanes; one of
-/// them, the last, ends the event and decides where it is counted. Each signal is counted
-/// in exactly one of `delivered`, `conflated_egress`, `dropped_egress_*` and `queued`. A
-/// lane counts a signal just after it publishes it, so `delivered` can be ahead of
-/// `signals` for a moment. Once `in_flight` is 0, everything is counted and visible.
+/// Each event of a known type ends in exactly one of `refused_bad_*`,
+/// `refused_too_many_instruments`, `refused_not_an_asset`, `refused_failed`,
+/// `refused_quarantined`, `dropped_ingest_*`, `dropped_stage_stopped`, `updates` and
+/// `answered`; until then `in_flight` counts it. An event may become several messages between
+/// lanes; one of them, the last, ends the event and decides where it is counted. Each signal
+/// is counted in exactly one of `delivered`, `conflated_egress`, `dropped_egress_*` and
+/// `queued`. A lane counts a signal just after it publishes it, so `delivered` can be ahead
+/// of `signals` for a moment. Once `in_flight` is 0, everything is counted and visible.
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
@@ -83,14 +83,14 @@ pub struct signal_stats_t {
     pub refused_bad_size: u64,
     /// Events of instruments beyond `instruments.max`.
     pub refused_too_many_instruments: u64,
-    /// Events received after a lane failed.
+    /// Events received after the engine failed.
     pub refused_failed: u64,
     /// Events dropped because the ring to ingest was full.
     pub dropped_ingest_ring_full: u64,
     /// Signals dropped because the ring to the host was full.
     pub dropped_egress_ring_full: u64,
-    /// Events missing between the numbers that ingest received, such as those dropped at a
-    /// full ring.
+    /// Numbers of events that never reached ingest, such as those of events dropped at a full
+    /// ring.
     pub ingest_gap: u64,
     /// Events that changed state and called for no signal.
     pub updates: u64,
@@ -103,14 +103,15 @@ pub struct signal_stats_t {
     pub signals: u64,
     /// Signals that the host received, from a poll, `signal_on_data` or a batch.
     pub delivered: u64,
-    /// Signals missing between the numbers that the host received, such as those dropped or
+    /// Numbers of signals that never reached the host, such as those of signals dropped or
     /// conflated at a full ring.
     pub egress_gap: u64,
     /// Times a sender had to wait because its ring was full.
     pub ring_waits: u64,
     /// Events that have not ended, plus copies of index prices that other shards still
     /// process, plus factor vectors and predictions on their way through lanes that share
-    /// the models. So it may count an event that is already in `answered`.
+    /// the models. So, where lanes share the models, it may count an event after `answered`
+    /// has counted it.
     pub in_flight: u64,
     /// Events of symbols that are not in the configured `assets`.
     pub refused_not_an_asset: u64,
@@ -153,16 +154,16 @@ pub struct signal_stats_t {
     /// Messages dropped between lanes because the engine stopped or had failed, other than
     /// the last ones of their events, which are counted in `dropped_stage_stopped`.
     pub lost_stage_parts: u64,
-    /// 1 once a lane has failed, else 0. `signal_last_error` gives the reason after a poll
-    /// that returned `SIGNAL_ERROR_FAILED`, or after `signal_health`.
+    /// 1 once the engine has failed, else 0. `signal_last_error` gives the reason after a
+    /// poll that returned `SIGNAL_ERROR_FAILED`, or after `signal_health`.
     pub failed: u64,
     /// Copies of index prices made for the second and later shards. An index price goes to
     /// every shard; one of them stands for the event.
     pub index_copies: u64,
     /// Copies of index prices that have been processed. The others are in `in_flight`.
     pub index_copies_ended: u64,
-    /// Number of latencies, over all hops, of at least `SIGNAL_LATENCY_BOUND_NS`, as of the last
-    /// `signal_latency` or the last interval of the latency report.
+    /// Number of latencies, over all hops, of at least `SIGNAL_LATENCY_BOUND_NS`, as of the
+    /// last `signal_latency` or the last interval of the latency report.
     pub latency_beyond: u64,
     /// 1 once the latency report could not be written and has ended, else 0.
     /// `signal_last_error` gives the reason after `signal_health`.
@@ -177,15 +178,15 @@ pub struct signal_stats_t {
     /// lane had not begun them within `stand_in_us`, or the ring to it was full. Something
     /// else ran on the lane's core.
     pub stood_in: u64,
-    /// How often lanes that spin were away from their cores for 50 us or longer while they had
-    /// nothing to do: something else ran there, or the hypervisor of a virtual machine took the
-    /// core.
+    /// How often lanes that spin were away from their cores for 50 us or longer while they
+    /// had nothing to do: something else ran there, or the hypervisor of a virtual machine
+    /// took the core.
     pub lane_away: u64,
     /// How long in all, ns.
     pub lane_away_ns: u64,
-    /// Those of `deliver_late` whose lane was in the middle of its work when the wait ended, so
-    /// that `signal_on_data` could not do it: something else took the lane's core, or the event
-    /// takes longer than `deliver_budget_us`. 0 where nobody stands in for a lane.
+    /// Those of `deliver_late` whose lane was in the middle of its work when the wait ended,
+    /// so that `signal_on_data` could not do it: something else took the lane's core, or the
+    /// event takes longer than `deliver_budget_us`. 0 where nobody stands in for a lane.
     pub deliver_late_begun: u64,
 }
 
@@ -270,8 +271,8 @@ pub struct signal_lane_t {
     /// Its stages, its core at the start and what it does when idle, as in
     /// `ingest..egress@1(spin)`; NUL-terminated.
     pub name: [c_char; SIGNAL_NAME_LEN],
-    /// Core that it is pinned to now; `SIGNAL_NO_CORE` if it is not pinned to one: it could not
-    /// be pinned, or someone has moved it since.
+    /// Core that it is pinned to now; `SIGNAL_NO_CORE` if it could not be pinned, or someone
+    /// has let it run on several cores since.
     pub core: u64,
     /// Number of heartbeats. It grows as long as the lane makes progress.
     pub beats: u64,
@@ -307,16 +308,16 @@ pub const SIGNAL_HEALTH_OK: c_int = 0;
 /// A model, or the factor sets of an instrument, is in quarantine after a panic. This state
 /// lasts until the handle is destroyed.
 pub const SIGNAL_HEALTH_QUARANTINED: c_int = 1;
-/// At least `health.silent_events` events have come in since the last `signal_health` that
-/// saw a new delivery.
+/// At least `health.silent_events` events have come in since a `signal_health` last saw that
+/// signals had been delivered.
 pub const SIGNAL_HEALTH_SILENT: c_int = 2;
-/// Since the last call events, messages between lanes or signals were dropped or conflated,
-/// lanes that share the models skipped factor vectors, or lanes waited for room; or signals
-/// are waiting for room now.
+/// Since the last call, events, signals or messages between lanes were dropped, signals were
+/// conflated, lanes that share the models skipped factor vectors, or lanes waited for room.
+/// Or signals are waiting for room now.
 pub const SIGNAL_HEALTH_OVERLOADED: c_int = 3;
 /// A lane has made no progress for `health.stall_us`.
 pub const SIGNAL_HEALTH_STALLED: c_int = 4;
-/// A lane has failed. Further events are refused and counted.
+/// The engine has failed. Further events are refused and counted.
 pub const SIGNAL_HEALTH_FAILED: c_int = 5;
 /// Signals go out, but something else is wrong:
 ///
@@ -335,9 +336,11 @@ pub const SIGNAL_HEALTH_FAILED: c_int = 5;
 /// Only `SIGNAL_HEALTH_OK` is better.
 pub const SIGNAL_HEALTH_DEGRADED: c_int = 6;
 
-/// The handle, or another pointer that the call needs, is null.
+/// The handle, or another pointer that the call needs, is null; or `size` in `signal_stats_t`
+/// is too small for any field.
 pub const SIGNAL_ERROR_NULL: c_int = -1;
-/// The engine has failed, and every signal was handed out. `signal_last_error` gives the reason.
+/// The engine has failed, and every signal was handed out. `signal_last_error` gives the
+/// reason.
 pub const SIGNAL_ERROR_FAILED: c_int = -2;
 /// The handle is invalid: one that was destroyed, one of a parent process, or one that
 /// this library never returned. Counted by `signal_refused_handles`.
