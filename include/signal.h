@@ -10,16 +10,17 @@
  *
  * Words. Engine: what a handle refers to. Event: a Depth, Ticker, Trade or IndexPrice
  * that the host hands over. To trigger: to call for a signal. Factor vector: the factors
- * after one event. Claim: a core that a process has reserved for a lane. To spin: to wait
- * without sleeping. Capture: a file of the events that were accepted. Inline: there is no
- * lane, and signal_on_data runs all stages on the host's thread. That is so with
- * "placement": "inline", and with "auto" and "deliver": "on_data" where no lane can have
- * a core to itself, unless "cores" or "idle" is set. Shard: a copy of the factor and
- * model lanes, for part of the instruments. Hop: one timed part of the way, such as a
- * ring or a stage. Inlined poll: signal_poll, at the end of this file. Conflated:
- * replaced by a newer signal of its instrument. Quarantine: a model, or the factor sets
- * of an instrument, that panicked and is not run again. Stand in: signal_on_data does a
- * lane's work. Heartbeat: a counter that a lane raises while it works.
+ * after one event. Claim: the mark by which a process reserves a core for a lane. To
+ * spin: to wait without sleeping. Capture: a file of the events that were accepted.
+ * Inline: there is no lane, and signal_on_data runs all stages on the host's thread. That
+ * is so with "placement": "inline", and with "auto" and "deliver": "on_data" where no
+ * lane can have a core to itself, unless "cores" or "idle" is set. Shard: a copy of the
+ * factor and model lanes, for part of the instruments. Hop: one timed part of the way,
+ * such as a ring or a stage. Inlined poll: signal_poll, at the end of this file.
+ * Conflated: replaced by a newer signal of its instrument. Quarantine: a model, or the
+ * factor sets of an instrument, that panicked and is not run again. Stand in:
+ * signal_on_data does a lane's work. Heartbeat: a counter that a lane raises again and
+ * again, also without work; it stands still while the lane is stuck or off its core.
  *
  * Threads. Only one thread at a time may use these functions on one handle, the
  * "one-thread functions": signal_on_data, signal_poll_callbacks, signal_poll_batch,
@@ -37,12 +38,13 @@
  * Callbacks run on the host's thread only: inside signal_poll_callbacks and, where the
  * configuration has "deliver": "on_data", inside signal_on_data. A callback may call
  * every function of the library. It may throw a C++ exception (but not in a program that
- * is linked statically with LLVM's libunwind: docs/hosts.md has the list), call
- * pthread_exit or be cancelled. It must not be left by longjmp: the library would then
- * consider the callback as running for ever. No other call on a handle may be left by
- * longjmp either, for example from a SIGBUS handler. After a one-thread function was left
- * so, every later one is refused. After another function was left so, signal_destroy
- * waits 1 s and does not free the handle's memory.
+ * has LLVM's libunwind linked statically, or beside a library loaded with RTLD_DEEPBIND:
+ * "What a host may do" in docs/hosts.md), call pthread_exit or be cancelled. It must not
+ * be left by longjmp: the library would then consider the callback as running for ever.
+ * No other call on a handle may be left by longjmp either, for example from a SIGBUS
+ * handler. After a one-thread function was left so, every later one is refused. After
+ * another function was left so, signal_destroy waits 1 s and does not free the handle's
+ * memory.
  *
  * Handles are numbers, not pointers. Every function refuses an invalid handle: null, one
  * that was destroyed, one of a parent process, or one that this library never returned.
@@ -68,12 +70,13 @@
  *   handler, the parent's handles become invalid in the parent too.
  * - A child that shares its parent's memory (vfork, clone with CLONE_VM), or its
  *   descriptors without its memory (CLONE_FILES), must not call the library. With shared
- *   memory, signal_create returns null if the parent has called it before and the kernel
- *   empties pages in children; if the parent has not, every signal_create of the parent
- *   fails from then on. posix_spawn, and vfork followed by exec, are harmless.
+ *   memory, and where the kernel empties pages in children, signal_create returns null if
+ *   the parent has called it before; if the parent has not, every signal_create of the
+ *   parent fails from then on. posix_spawn, and vfork followed by exec, are harmless.
  *
- * End of the process. A process may exit without signal_destroy. If its last thread ends
- * by pthread_exit, a thread of the library destroys all handles and calls exit(0).
+ * End of the process. A process may exit without signal_destroy. If the last
+ * of the host's own threads ends by pthread_exit, a thread of the library notices within
+ * three seconds, destroys all handles and calls exit(0).
  *
  * Floating point. The host's threads may use another rounding mode, flush denormals to
  * zero or unmask traps. The values do not depend on these settings, and the library
@@ -91,8 +94,8 @@
  * allocates. It changes what signal_last_error says to the interrupted thread. If a
  * handler calls a one-thread function on the handle whose call it interrupted, that call
  * is refused, without waiting or allocating. A handler must not leave a call that it has
- * interrupted: a C++ exception or pthread_exit would end the process, and a longjmp does
- * what it does out of a callback (see "Callbacks").
+ * interrupted: a C++ exception or pthread_exit would end the process, and a longjmp
+ * has the effects that "Callbacks" names for a call that was left so.
  *
  * Constructors. Static constructors, which run inside dlopen, may make, use and destroy a
  * handle.
@@ -366,7 +369,8 @@ SIGNAL_AT(signal_index_price_t, price, 49);
  - someone has deleted or cut one of these files while it was written,
  - a claim on a core is lost,
  - a lane may run on other cores than the one that it was pinned to, or
- - a CPU quota of a control group has stopped the process since the last call, or lately.
+ - a CPU quota of a control group has stopped the process since the last call, or between
+   the last two times that the system was asked.
 
  Only `SIGNAL_HEALTH_OK` is better.
  */
@@ -683,7 +687,8 @@ typedef struct {
    */
   uint64_t panics;
   /*
-   Calls refused because another call on the handle was in progress. They are not events.
+   Calls refused because another call on the handle was in progress. An event that such a call
+   passed is in no other counter.
    */
   uint64_t refused_concurrent;
   /*
@@ -815,15 +820,17 @@ typedef struct {
    */
   uint64_t core;
   /*
-   Number of heartbeats. It grows as long as the lane makes progress.
+   Number of heartbeats. It grows as long as the lane is not stuck, also without work.
    */
   uint64_t beats;
   /*
-   Longest time between two heartbeats, ns, without idle time and waits for room.
+   Longest time between two heartbeats, ns, without waits for room and, in a lane that parks
+   or yields, without the time for which it gave its core away. In a lane that spins, time
+   in which something else had its core counts.
    */
   uint64_t longest_duty_ns;
   /*
-   How often the time between two heartbeats was longer than `health.stall_us`.
+   How often that time was longer than `health.stall_us`.
    */
   uint64_t stalls;
   /*
@@ -943,7 +950,7 @@ const char *signal_version(void);
 
  Null `data`, other types and bad content are counted and dropped. A null handle is
  ignored; another invalid handle is refused and counted. If another call on the handle is
- in progress, the event is lost and counted in `refused_concurrent`.
+ in progress, the event is lost: it is counted in `refused_concurrent` alone.
 
  Where `deliver` is `on_data` and a callback is set, the call then makes callbacks, as
  `signal_poll_callbacks` does, for the signals that are ready. It also waits for the
@@ -1189,8 +1196,8 @@ int signal_lanes(void *handle, signal_lane_t *lanes, int max);
 int signal_rings(void *handle, signal_ring_t *rings, int max);
 
 /*
- Measures what one clock reading costs, and returns it in ns. Takes well under 1 ms. -1
- for an invalid handle.
+ Measures what one clock reading costs, and returns it in ns. Takes well under 1 ms,
+ or some ms where the handle reads the time by system calls. -1 for an invalid handle.
  */
 double signal_stamp_ns(void *handle);
 

@@ -27,7 +27,7 @@ use crate::telemetry::counters::Counter;
 ///
 /// Null `data`, other types and bad content are counted and dropped. A null handle is
 /// ignored; another invalid handle is refused and counted. If another call on the handle is
-/// in progress, the event is lost and counted in `refused_concurrent`.
+/// in progress, the event is lost: it is counted in `refused_concurrent` alone.
 ///
 /// Where `deliver` is `on_data` and a callback is set, the call then makes callbacks, as
 /// `signal_poll_callbacks` does, for the signals that are ready. It also waits for the

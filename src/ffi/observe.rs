@@ -384,8 +384,8 @@ unsafe fn rings_of(handle: *mut c_void, rings: *mut signal_ring_t, max: c_int) -
     written.unwrap_or_else(Refused::code)
 }
 
-/// Measures what one clock reading costs, and returns it in ns. Takes well under 1 ms. -1
-/// for an invalid handle.
+/// Measures what one clock reading costs, and returns it in ns. Takes well under 1 ms,
+/// or some ms where the handle reads the time by system calls. -1 for an invalid handle.
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn signal_stamp_ns(handle: *mut c_void) -> f64 {
     let cost = door::through(-1.0, || {

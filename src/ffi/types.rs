@@ -139,7 +139,8 @@ pub struct signal_stats_t {
     pub queued: u64,
     /// Panics of factor sets and models. Each put something in quarantine.
     pub panics: u64,
-    /// Calls refused because another call on the handle was in progress. They are not events.
+    /// Calls refused because another call on the handle was in progress. An event that such a call
+    /// passed is in no other counter.
     pub refused_concurrent: u64,
     /// Factor vectors skipped by a lane that runs some of the models and fell behind.
     pub model_vectors_missed: u64,
@@ -274,11 +275,13 @@ pub struct signal_lane_t {
     /// Core that it is pinned to now; `SIGNAL_NO_CORE` if it could not be pinned, or someone
     /// has let it run on several cores since.
     pub core: u64,
-    /// Number of heartbeats. It grows as long as the lane makes progress.
+    /// Number of heartbeats. It grows as long as the lane is not stuck, also without work.
     pub beats: u64,
-    /// Longest time between two heartbeats, ns, without idle time and waits for room.
+    /// Longest time between two heartbeats, ns, without waits for room and, in a lane that parks
+    /// or yields, without the time for which it gave its core away. In a lane that spins, time
+    /// in which something else had its core counts.
     pub longest_duty_ns: u64,
-    /// How often the time between two heartbeats was longer than `health.stall_us`.
+    /// How often that time was longer than `health.stall_us`.
     pub stalls: u64,
     /// Time since the last heartbeat, ns.
     pub silence_ns: u64,
@@ -331,7 +334,8 @@ pub const SIGNAL_HEALTH_FAILED: c_int = 5;
 /// - someone has deleted or cut one of these files while it was written,
 /// - a claim on a core is lost,
 /// - a lane may run on other cores than the one that it was pinned to, or
-/// - a CPU quota of a control group has stopped the process since the last call, or lately.
+/// - a CPU quota of a control group has stopped the process since the last call, or between
+///   the last two times that the system was asked.
 ///
 /// Only `SIGNAL_HEALTH_OK` is better.
 pub const SIGNAL_HEALTH_DEGRADED: c_int = 6;
