@@ -277,7 +277,10 @@ impl Source<'_> {
 pub(super) fn within(bytes: &[u8], limit: u64) -> Result<(), ModelError> {
     match bytes.len() as u64 <= limit {
         true => Ok(()),
-        false => Err(ModelError(format!("it has more than {limit} bytes"))),
+        false => Err(ModelError(format!(
+            "it has more than {limit} bytes; expected at most as many: a smaller model, or a check \
+             file of fewer rows"
+        ))),
     }
 }
 

@@ -107,7 +107,7 @@ fn what_is_not_json_is_named_with_its_cure() {
         {"left_children": [1], "split_conditions": [NaN]}]}}}}"#;
     let error = said("m.json", categorical, None);
     assert!(
-        error.contains("categorical split, which is not supported, at line 2"),
+        error.contains("categorical split, which is not supported: encode categories as numbers before training, at line 2"),
         "{error}"
     );
     // Only a threshold can be that of a categorical split.
