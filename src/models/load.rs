@@ -290,7 +290,7 @@ fn plain(error: &str) -> String {
         .strip_prefix("unknown field `")
         .and_then(|rest| rest.split_once("`, expected "));
     let Some((key, known)) = unknown else {
-        return error.into();
+        return json::worded(error);
     };
     let (names, place) = known.split_once(" at line").unwrap_or((known, ""));
     let expected = match names.len() {

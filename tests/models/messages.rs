@@ -139,7 +139,7 @@ fn a_list_in_place_of_an_object_is_refused() {
     let linear = r#"{"weights": [1], "bias": 0}"#;
     let error = said("m.json", linear, Some("[[[1]], [[1, 0.5]], 1]"));
     assert!(
-        error.contains("sequence, expected an object at line 1"),
+        error.contains("list, expected an object at line 1"),
         "{error}"
     );
 }
