@@ -40,8 +40,12 @@ pub fn check(path: &Path) -> Result<()> {
         .map_err(|error| said(&error))?;
     let written = config.clone();
     add_latency_dir(&mut config).map_err(|error| said(&error))?;
-    // The engine checks values that depend on each other, and does not know the file.
-    let said = |error: &dyn std::fmt::Display| said(&format!("{}: {error}", path.display()));
+    // The engine checks values that depend on each other, and does not know their source.
+    let also = match std::env::var_os(ENV_CORES) {
+        Some(_) => format!(" with {ENV_CORES}"),
+        None => String::new(),
+    };
+    let said = |error: &dyn std::fmt::Display| said(&format!("{}{also}: {error}", path.display()));
     let blueprint = Blueprint::new(&config, &Registry::default()).map_err(|error| said(&error))?;
     let cores = Cores::detect();
     let plan = Plan::new(config.wanted(), &cores).map_err(|error| said(&error))?;
