@@ -376,7 +376,8 @@ fn explains_configurations() {
     command.env("SIGNAL_CORES", "999");
     let err = stderr(command.output().expect("runs"), 1);
     assert!(
-        err.contains("cores.json with SIGNAL_CORES: ") && err.contains("core 999"),
+        err.contains("cores.json with SIGNAL_CORES: placement: cores: ")
+            && err.contains("core 999"),
         "{err}"
     );
     let schema = stdout(run(&["config", "schema"]));
