@@ -11,7 +11,7 @@ use signal::os::machine::{group_memory_unknown, groups_stay_known};
 use signal::pipeline::placement::Placement;
 use signal::pipeline::plan::{Plan, Wanted};
 use signal::stages::Callback;
-use signal::{Config, Registry};
+use signal::{Config, Error, Registry};
 
 use crate::failure::{Failure, Result};
 use crate::print;
@@ -40,12 +40,14 @@ pub fn check(path: &Path) -> Result<()> {
         .map_err(|error| said(&error))?;
     let written = config.clone();
     add_latency_dir(&mut config).map_err(|error| said(&error))?;
-    // The engine checks values that depend on each other, and does not know the file.
-    let said = |error: &dyn std::fmt::Display| said(&format!("{}: {error}", path.display()));
-    let blueprint = Blueprint::new(&config, &Registry::default()).map_err(|error| said(&error))?;
+    // The engine checks values that depend on each other, and does not know their source.
+    let source = source(path);
+    let said = |error: Error| said(&format!("{source}: {error}"));
+    let blueprint = Blueprint::new(&config, &Registry::default()).map_err(said)?;
     let cores = Cores::detect();
-    let plan = Plan::new(config.wanted(), &cores).map_err(|error| said(&error))?;
-    blueprint.check_start(&plan).map_err(|error| said(&error))?;
+    let plan = Plan::new(config.wanted(), &cores);
+    let plan = plan.map_err(Error::Placement).map_err(said)?;
+    blueprint.check_start(&plan).map_err(said)?;
     let mut text = explain(path, &blueprint, &cores, &plan, &written);
     if config.placement != Placement::Auto {
         let wanted = Wanted {
@@ -54,10 +56,18 @@ pub fn check(path: &Path) -> Result<()> {
             ..config.wanted()
         };
         let auto = Plan::new(wanted, &cores);
-        let auto = auto.map_err(|error| said(&error))?;
+        let auto = auto.map_err(Error::Placement).map_err(said)?;
         text.push_str(&format!("auto       would choose: {auto}\n"));
     }
     print::line(text.trim_end())
+}
+
+/// What a configuration is made of: the file, and the variable that wins over it.
+pub fn source(path: &Path) -> String {
+    match std::env::var_os(ENV_CORES) {
+        Some(_) => format!("{} with {ENV_CORES}", path.display()),
+        None => path.display().to_string(),
+    }
 }
 
 fn explain(

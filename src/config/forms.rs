@@ -131,7 +131,7 @@ impl<'de> Deserialize<'de> for FactorsEntry {
                         _ => params.insert(key.clone(), map.next_value()?).is_some(),
                     };
                     if again {
-                        return Err(de::Error::custom(format!("duplicate field `{key}`")));
+                        return Err(de::Error::custom(format!("duplicate key `{key}`")));
                     }
                 }
                 let set = set.ok_or_else(|| de::Error::missing_field("set"))?;
@@ -291,12 +291,30 @@ impl<'de> Deserialize<'de> for ModelEntry {
 
 /// A number above 0.
 pub(super) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    let value = f64::deserialize(deserializer)?;
-    if value > 0.0 && value.is_finite() {
-        return Ok(Some(value));
+    struct Visitor;
+    impl de::Visitor<'_> for Visitor {
+        type Value = f64;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a number above 0")
+        }
+
+        fn visit_f64<E: de::Error>(self, value: f64) -> Result<f64, E> {
+            match value > 0.0 && value.is_finite() {
+                true => Ok(value),
+                false => Err(E::invalid_value(de::Unexpected::Float(value), &self)),
+            }
+        }
+
+        fn visit_u64<E: de::Error>(self, value: u64) -> Result<f64, E> {
+            self.visit_f64(value as f64)
+        }
+
+        fn visit_i64<E: de::Error>(self, value: i64) -> Result<f64, E> {
+            self.visit_f64(value as f64)
+        }
     }
-    let given = de::Unexpected::Float(value);
-    Err(de::Error::invalid_value(given, &"a number above 0"))
+    deserializer.deserialize_any(Visitor).map(Some)
 }
 
 #[derive(Debug, PartialEq)]

@@ -112,6 +112,27 @@ struct CaptureLayer {
 }
 
 impl Layer {
+    /// The keys that are present, of those that errors of an engine name.
+    pub(super) fn named(&self) -> Vec<&'static str> {
+        let has_dir = |latency: &Object<LatencyLayer>| latency.dir.is_some();
+        let has_file = |capture: &Object<CaptureLayer>| capture.file.is_some();
+        let all = [
+            ("cores", self.cores.is_some()),
+            ("disabled_factors", self.disabled_factors.is_some()),
+            ("disabled_models", self.disabled_models.is_some()),
+            ("factors", self.factors.is_some()),
+            ("models", self.models.is_some()),
+            ("nice", self.nice.is_some()),
+            ("placement", self.placement.is_some()),
+            ("scheduler", self.scheduler.is_some()),
+            ("shards", self.shards.is_some()),
+            ("latency", self.latency.as_ref().is_some_and(has_dir)),
+            ("capture", self.capture.as_ref().is_some_and(has_file)),
+        ];
+        let present = all.into_iter().filter(|(_, is_present)| *is_present);
+        present.map(|(key, _)| key).collect()
+    }
+
     /// Sets the keys that are present; relative paths are relative to `folder`.
     pub(super) fn apply(self, config: &mut Config, folder: &Path) {
         fn set<T>(field: &mut T, value: Option<T>) {

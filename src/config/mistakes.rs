@@ -14,7 +14,10 @@ pub(super) fn explain(text: &str, key: &str, error: &serde_json::Error) -> Strin
     let shown = shown.join(".");
     if error.classify() == Category::Data {
         let shown = if key == "." { "top level" } else { &shown };
-        return format!("{shown}: {}", with_suggestion(&error.to_string(), key));
+        return format!(
+            "{shown}: {}",
+            with_suggestion(&json::worded(&error.to_string()), key)
+        );
     }
     let what = match json::cause(text.as_bytes(), error) {
         Some(Cause::Empty) => {
@@ -50,24 +53,24 @@ fn with_suggestion(said: &str, key: &str) -> String {
     let (Some(name), known) = (quoted.next(), quoted.collect::<Vec<_>>()) else {
         return said.to_owned();
     };
-    let is_field = rest.starts_with("field");
+    let is_key = rest.starts_with("key");
     let meant = nearest(name, known.iter().copied())
         .map(str::to_owned)
-        .or_else(|| is_field.then(|| elsewhere(name, key)).flatten());
+        .or_else(|| is_key.then(|| elsewhere(name, key)).flatten());
     let shown = format!("`{}`", shortened(name));
     let Some(meant) = meant else {
         return said.replacen(&format!("`{name}`"), &shown, 1);
     };
-    let expected = match said.rsplit_once(" at line ") {
-        Some((before, _)) if known.len() <= NAMES_AT_ONCE => before
-            .split_once(&format!("`{name}`"))
-            .map_or("", |(_, after)| after),
-        _ => "",
+    let (before, place) = match said.rsplit_once(" at line ") {
+        Some((before, place)) => (before, format!(" at line {place}")),
+        None => (said, String::new()),
     };
-    let place = said.rsplit_once(" at line ");
-    let place = place.map_or_else(String::new, |(_, place)| format!(" at line {place}"));
-    let what = if is_field { "field" } else { "variant" };
-    format!("unknown {what} {shown}; did you mean `{meant}`?{expected}{place}")
+    let expected = before
+        .rsplit_once(", expected ")
+        .filter(|_| known.len() <= NAMES_AT_ONCE)
+        .map_or_else(String::new, |(_, names)| format!(" Expected {names}"));
+    let what = if is_key { "key" } else { "value" };
+    format!("unknown {what} {shown}{place}; did you mean `{meant}`?{expected}")
 }
 
 /// The key of this name in another section.
@@ -126,7 +129,10 @@ mod tests {
         // One sentence, not a list of all keys.
         assert!(refusal(r#"{"facters": 1}"#).len() < 120);
         let short = refusal(r#"{"rings": {"stag": 1}}"#);
-        assert!(short.contains("expected one of `ingest`"), "{short}");
+        assert!(
+            short.contains("did you mean `stage`? Expected one of `ingest`"),
+            "{short}"
+        );
         // No name is close.
         let far = refusal(r#"{"xyzzy": 1}"#);
         assert!(

@@ -15,6 +15,7 @@
 //! | `forms` | how values are written in JSON |
 //! | `layer` | the keys of one source |
 //! | `mistakes` | likely mistakes in a file |
+//! | `origin` | which source a key came from, for errors |
 //! | `notes` | what a valid configuration leaves out, to be said |
 //! | `paths` | files that are read and files that are written |
 //! | `size` | how large a configuration is |
@@ -36,6 +37,7 @@ mod forms;
 mod layer;
 mod mistakes;
 mod notes;
+mod origin;
 mod paths;
 mod scheduler;
 #[cfg(test)]
@@ -55,12 +57,13 @@ pub use crate::pipeline::rehearsal::Warm;
 pub use crate::stages::{Callback, Limits, Stage, SymbolStyle};
 pub use budget::DeliverBudget;
 pub use forms::{FactorsEntry, ModelEntry};
+pub use origin::Origin;
 #[doc(hidden)]
 pub use paths::{NamedFile, check_apart};
 pub use sections::{Capture, Health, Instruments, Latency, Rings};
 #[doc(hidden)]
 pub use source::add_latency_dir;
-pub use source::{ENV_CONFIG, ENV_CORES, ENV_LATENCY_DIR, MAX_FILE_BYTES, Origin};
+pub use source::{ENV_CONFIG, ENV_CORES, ENV_LATENCY_DIR, MAX_FILE_BYTES};
 pub use symbols::{InstrumentType, MappedSymbol, Symbols};
 
 use forms::write_placement;

@@ -161,7 +161,7 @@ mod tests {
                 r#"{"policy": "inherit", "priority": 1}"#,
                 "fifo and rr alone",
             ),
-            (r#"{"priority": 1}"#, "missing field `policy`"),
+            (r#"{"priority": 1}"#, "missing key `policy`"),
             (r#"{"policy": "rr", "prio": 1}"#, "prio"),
             ("1", "or an object with policy and priority"),
         ] {

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::forms::Object;
 use super::layer::{Layer, parse};
-use super::{Config, paths};
+use super::{Config, Origin, paths};
 use crate::error::Error;
 use crate::error::content::{self, quoted};
 use crate::os::environment;
@@ -28,15 +28,6 @@ const STRING: &str = "the string given to signal_create";
 /// Largest configuration file that is read.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Where a host's configuration came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// The file that `SIGNAL_CONFIG` names.
-    pub file: Option<PathBuf>,
-    /// Whether the string given to `signal_create` had any key.
-    pub given: bool,
-}
-
 impl Config {
     /// The configuration of a host that passes `text` (`None` for a null pointer), with the
     /// environment's settings, and where it came from.
@@ -48,14 +39,20 @@ impl Config {
     pub fn for_host(text: Option<&str>) -> Result<(Self, Origin), Error> {
         let mut config = Self::default();
         let path = env_path(ENV_CONFIG);
+        let mut origin = Origin::new(path.clone());
         if let Some(path) = &path {
-            config.apply_file(path, &format!("{ENV_CONFIG} file {}", path.display()))?;
+            let source = format!("{ENV_CONFIG} file {}", path.display());
+            origin.note(config.apply_file(path, &source)?, &source);
         }
         config.apply_cores_variable()?;
+        if environment::variable(ENV_CORES).is_some() {
+            origin.note(["cores"], ENV_CORES);
+        }
         let of_file = path.as_ref().and_then(|_| config.check().err());
         let text = text.map(str::trim).filter(|text| !text.is_empty());
         let Object(layer) = parse::<Object<Layer>>(STRING, text.unwrap_or("{}"))?;
         let given = layer != Layer::default();
+        origin.note(layer.named(), STRING);
         layer.apply(&mut config, Path::new(""));
         config.check().map_err(|error| {
             let is_the_files = of_file.is_some_and(|other| other.to_string() == error.to_string());
@@ -69,7 +66,8 @@ impl Config {
         })?;
         let file = path.as_deref().map(paths::configuration);
         config.check_paths(file.as_slice())?;
-        Ok((config, Origin { file: path, given }))
+        origin.given = given;
+        Ok((config, origin))
     }
 
     /// Sets the cores that `SIGNAL_CORES` names, if it is set.
@@ -84,7 +82,12 @@ impl Config {
         Ok(())
     }
 
-    pub(super) fn apply_file(&mut self, path: &Path, source: &str) -> Result<(), Error> {
+    /// Sets the keys of a file. Returns those that errors name.
+    pub(super) fn apply_file(
+        &mut self,
+        path: &Path,
+        source: &str,
+    ) -> Result<Vec<&'static str>, Error> {
         let wrong = |what: String| Error::Config(format!("{source}: {what}"));
         let bytes = files::read(path, MAX_FILE_BYTES).map_err(wrong)?;
         memory::check(source, bytes.len() * memory::READING_JSON)?;
@@ -96,22 +99,23 @@ impl Config {
         // Some editors put a byte order mark at the start of a file.
         let json = json.strip_prefix(content::MARK).unwrap_or(&json);
         let Object(layer) = parse::<Object<Layer>>(source, json)?;
+        let named = layer.named();
         layer.apply(self, path.parent().unwrap_or(Path::new("")));
-        Ok(())
+        Ok(named)
     }
 }
 
 /// If the configuration names no folder, `SIGNAL_LATENCY_DIR` provides one: each handle gets a new
-/// folder in it, so that processes do not overwrite each other.
+/// folder in it, so that processes do not overwrite each other. Returns whether it did.
 #[doc(hidden)]
 ///
 /// # Errors
 ///
 /// [`Error::Config`] if the variable's path was written for a shell.
-pub fn add_latency_dir(config: &mut Config) -> Result<(), Error> {
+pub fn add_latency_dir(config: &mut Config) -> Result<bool, Error> {
     static HANDLES: AtomicU64 = AtomicU64::new(0);
     let (None, Some(parent)) = (&config.latency.dir, env_path(ENV_LATENCY_DIR)) else {
-        return Ok(());
+        return Ok(false);
     };
     files::check_expanded(&parent)
         .map_err(|what| Error::Config(format!("{ENV_LATENCY_DIR} {}: {what}", parent.display())))?;
@@ -120,7 +124,7 @@ pub fn add_latency_dir(config: &mut Config) -> Result<(), Error> {
     let process = std::process::id();
     let name = folder_name(since_epoch, process, machine::pid_namespace(), handle);
     config.latency.dir = Some(parent.join(name));
-    Ok(())
+    Ok(true)
 }
 
 /// A name that no other handle's folder has. Containers that start at the same moment may each have
@@ -138,7 +142,8 @@ fn parse_cores(list: &str) -> Result<Vec<usize>, Error> {
         .filter(|cores| !cores.is_empty())
         .ok_or_else(|| {
             Error::Config(format!(
-                "{ENV_CORES} is {}; expected a list of cores below {MAX_CORES} such as 2,3 or 2-3",
+                "{ENV_CORES} is {}; expected a list of cores below {MAX_CORES} such as 2,3 or 2-3, or \
+                 that the variable is not set",
                 quoted(list)
             ))
         })?;

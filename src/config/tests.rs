@@ -80,7 +80,7 @@ fn errors_name_path_line_and_what_was_expected() {
         "{kind}"
     );
     assert!(refusal("{\"placement\": \"best\"}").contains("expected one of `auto`"));
-    assert!(refusal("{\"placement\": [[\"egres\"]]}").contains("expected one of `ingest`"));
+    assert!(refusal("{\"placement\": [[\"egres\"]]}").contains("Expected one of `ingest`"));
     assert!(refusal("{\"rings\": {\"egress\": 1}}").contains("rings.egress: invalid value: integer `1`, expected a whole number from 2 to 1048576 at line 1"));
     for wrong in ["0", "17", "-1", "1.5", "\"2\""] {
         let shards = refusal(&format!("{{\"shards\": {wrong}}}"));
@@ -92,9 +92,13 @@ fn errors_name_path_line_and_what_was_expected() {
     for wrong in ["0", "-1", "1e999", "\"1e9\"", "null"] {
         let limit = refusal(&format!("{{\"limits\": {{\"max_price\": {wrong}}}}}"));
         assert!(
-            limit.contains("limits.max_price") && limit.contains("line 1"),
+            limit.contains("limits.max_price: ") && limit.contains(" line 1"),
             "{limit}"
         );
+    }
+    for wrong in ["0", "-1", "\"1e9\"", "null"] {
+        let limit = refusal(&format!("{{\"limits\": {{\"max_price\": {wrong}}}}}"));
+        assert!(limit.contains(", expected a number above 0 at"), "{limit}");
     }
     let zero = refusal("{\"limits\": {\"max_size\": 0}}");
     assert!(zero.contains("expected a number above 0"), "{zero}");
@@ -108,7 +112,7 @@ fn errors_name_path_line_and_what_was_expected() {
     assert!(refusal("{\"cores\": [0, 1, 1]}").contains("names core 1 twice"));
     assert!(
         refusal("{\"deliver\": \"soon\"}")
-            .contains("deliver: unknown variant `soon`, expected `poll` or `on_data`")
+            .contains("deliver: unknown value `soon`, expected `poll` or `on_data`")
     );
     for budget in ["0", "10001", "-1", "2.5", "\"off\""] {
         let refusal = refusal(&format!("{{\"deliver_budget_us\": {budget}}}"));
@@ -127,13 +131,13 @@ fn errors_name_path_line_and_what_was_expected() {
     assert!(refusal("{\"model\": \"a\", \"models\": \"b\"}").contains("duplicate"));
     assert!(refusal("{\"models\": [\"a.onnx\", \"b/a.txt\"]}").contains("a name of its own"));
     let twice = refusal("{\"factors\": {\"set\": \"m\", \"w\": 1, \"w\": 2}}");
-    assert!(twice.contains("duplicate field `w`"), "{twice}");
-    assert!(refusal("{\"factors\": {\"w\": 1}}").contains("missing field `set`"));
+    assert!(twice.contains("duplicate key `w`"), "{twice}");
+    assert!(refusal("{\"factors\": {\"w\": 1}}").contains("missing key `set`"));
     assert!(refusal("{\"trigger\": [\"bar\"]}").contains("expected one of `depth`"));
     assert!(refusal("{\"assets\": [\"btc usdt\"]}").contains("\"btc usdt\""));
     assert!(
         refusal("{\"overload\": {\"ingest\": \"conflate\"}}").contains(
-            "overload.ingest: unknown variant `conflate`, expected `drop-newest` or `block`"
+            "overload.ingest: unknown value `conflate`, expected `drop-newest` or `block`"
         )
     );
     assert!(refusal("{\"overload\": {\"stage\": \"drop-newest\"}}").contains("`block`"));

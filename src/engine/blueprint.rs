@@ -91,7 +91,7 @@ impl Blueprint {
             let numbers = made.besides.into_iter();
             besides.extend(numbers.map(|file| NamedFile::besides(&entry.name, file)));
             for (place, (copy, of_shard)) in made.copies.into_iter().zip(&mut models).enumerate() {
-                check_inputs(entry, copy.as_ref(), &factors, &sets)?;
+                check_inputs(entry, copy.as_ref(), &factors, &sets, registry)?;
                 if place == 0 {
                     infos.push(ModelInfo {
                         name: entry.name.clone(),
@@ -368,15 +368,18 @@ fn check_inputs(
     model: &dyn Model,
     factors: &[String],
     sets: &[(Entry, Prepared)],
+    registry: &Registry,
 ) -> Result<(), Error> {
     let name = shortened(&entry.name);
     let inputs = model.inputs();
     if inputs != factors.len() {
         let sets: Vec<_> = sets.iter().map(|(set, _)| set.name).collect();
         return Err(Error::Config(format!(
-            "models: {name} takes {inputs} factors, but {} gives {}",
+            "models: {name} takes {inputs} factors, but {} gives {}; expected the factor sets that \
+             it was trained on in `factors`{}",
             sets.join("+"),
-            factors.len()
+            factors.len(),
+            fitting(model, registry)
         )));
     }
     if !entry.check_names {
@@ -393,4 +396,19 @@ fn check_inputs(
         }
     }
     Ok(())
+}
+
+/// A factor set that has what the model takes, or nothing if none has.
+fn fitting(model: &dyn Model, registry: &Registry) -> String {
+    let (inputs, names) = (model.inputs(), model.input_names());
+    let is_named = |(theirs, ours): (&String, &&str)| theirs.rsplit('.').next() == Some(*ours);
+    let fits =
+        |set: &&Entry| set.factors.len() == inputs && names.iter().zip(set.factors).all(is_named);
+    registry
+        .factors
+        .iter()
+        .find(fits)
+        .map_or_else(String::new, |set| {
+            format!(", such as {:?}, which has {inputs}", set.name)
+        })
 }

@@ -72,6 +72,64 @@ fn at(text: &[u8], error: &Error) -> Option<Cause> {
     Some(Cause::Other(cause))
 }
 
+/// What serde says of JSON that has something else than was expected, in JSON's words. serde's are
+/// those of Rust.
+pub(crate) fn worded(said: &str) -> String {
+    for (rust, json) in [
+        ("unknown field ", "unknown key "),
+        ("unknown variant ", "unknown value "),
+        ("missing field ", "missing key "),
+        ("duplicate field ", "duplicate key "),
+    ] {
+        if let Some(rest) = said.strip_prefix(rust) {
+            return format!("{json}{rest}");
+        }
+    }
+    let parts = said.strip_prefix("invalid ").and_then(|rest| {
+        let (given, expected) = rest.rsplit_once(", expected ")?;
+        Some((
+            given,
+            expected.split_once(" at line ").unwrap_or((expected, "")),
+        ))
+    });
+    let Some((given, (expected, place))) = parts else {
+        return said.into();
+    };
+    let place = match place {
+        "" => String::new(),
+        place => format!(" at line {place}"),
+    };
+    let (given, expected) = (given_word(given), expected_word(expected));
+    format!("invalid {given}, expected {expected}{place}")
+}
+
+fn given_word(given: &str) -> String {
+    match given.split_once(": ") {
+        Some(("type", "map")) => "type: object".into(),
+        Some(("type", "sequence")) => "type: list".into(),
+        Some((kind, value)) => match value.strip_prefix("floating point ") {
+            Some(number) => format!("{kind}: number {number}"),
+            None => given.into(),
+        },
+        None => given.into(),
+    }
+}
+
+fn expected_word(expected: &str) -> &str {
+    match expected {
+        "f32" | "f64" => "a number",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "path string" => "a path",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        "string or map" => "a string or an object",
+        "unit" => "null",
+        name if name.starts_with("struct ") => "an object",
+        other => other,
+    }
+}
+
 /// Whether objects and lists are nested in each other more than `most` deep. Reading each level
 /// into values takes stack of the host's.
 pub(crate) fn is_nested_deeper(text: &[u8], most: usize) -> bool {
@@ -99,6 +157,75 @@ mod tests {
     fn of(text: &str) -> Option<Cause> {
         let error = serde_json::from_str::<serde_json::Value>(text).unwrap_err();
         cause(text.as_bytes(), &error)
+    }
+
+    #[test]
+    fn what_is_expected_is_said_in_the_words_of_json() {
+        fn said<T: serde::de::DeserializeOwned>(text: &str) -> String {
+            let error = serde_json::from_str::<T>(text).err().unwrap();
+            worded(&error.to_string())
+        }
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Section {
+            #[serde(rename = "key")]
+            _key: std::path::PathBuf,
+        }
+        for (said, expected) in [
+            (
+                said::<f64>("{}"),
+                "invalid type: object, expected a number at line 1",
+            ),
+            (
+                said::<f64>("null"),
+                "invalid type: null, expected a number at line 1",
+            ),
+            (
+                said::<u32>("1.5"),
+                "number `1.5`, expected a whole number from 0 at",
+            ),
+            (
+                said::<u8>("256"),
+                "integer `256`, expected a whole number from 0 at",
+            ),
+            (
+                said::<i64>("[]"),
+                "invalid type: list, expected a whole number at",
+            ),
+            (
+                said::<String>("[]"),
+                "invalid type: list, expected a string at",
+            ),
+            (
+                said::<Vec<u8>>("\"1, expected f64\""),
+                "\"1, expected f64\", expected a list at",
+            ),
+            (
+                said::<Section>("7"),
+                "invalid type: integer `7`, expected an object at",
+            ),
+            (
+                said::<Section>("{\"key\": 7}"),
+                "integer `7`, expected a path at",
+            ),
+            (said::<Section>("{}"), "missing key `key` at line 1"),
+            (
+                said::<Section>("{\"k\": 7}"),
+                "unknown key `k`, expected `key` at line 1",
+            ),
+            (
+                said::<Section>("{\"key\": \"\", \"key\": \"\"}"),
+                "duplicate key `key` at line 1",
+            ),
+        ] {
+            assert!(said.contains(expected), "{expected} is not in {said}");
+        }
+        let value = serde_json::from_value::<f64>(serde_json::json!([])).unwrap_err();
+        assert_eq!(
+            worded(&value.to_string()),
+            "invalid type: list, expected a number"
+        );
+        assert_eq!(worded("expected the key file"), "expected the key file");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::bank::{self, FactorBank};
 use super::{FactorSet, Market, Test0000};
 use crate::abi::LEVELS;
 use crate::error::content::shortened;
+use crate::error::json;
 
 /// What the engine knows about a factor set.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +112,7 @@ fn prepare<F: FactorSet<N>, const N: usize>(
         format!(
             "{}: {}",
             shortened(&error.path().to_string()),
-            error.inner()
+            json::worded(&error.inner().to_string())
         )
     })?;
     Ok(Prepared {

@@ -81,7 +81,7 @@ pub(super) fn set(message: String) {
 pub(super) fn write(text: impl FnOnce(&mut dyn fmt::Write) -> fmt::Result) {
     clear();
     let Some(room) = texts::of_this_thread() else {
-        return set_static(c"too many threads have asked: there is no room for the reason");
+        return set_static(texts::NO_ROOM);
     };
     let mut into = Text::new(&room.bytes);
     // Writing never fails: `into` truncates.

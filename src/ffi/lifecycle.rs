@@ -162,12 +162,8 @@ fn create(text: Option<&str>, registry: &Registry) -> Result<*mut c_void, String
     let reserved = Reserved::new()?;
     let (config, origin) = configuration(text)?;
     calibration::begin()?;
-    let engine = Engine::start_at(&config, registry, reserved.cursors()).map_err(|error| {
-        match &origin.file {
-            Some(file) => format!("{error} ({} file {})", config::ENV_CONFIG, file.display()),
-            None => error.to_string(),
-        }
-    })?;
+    let engine = Engine::start_at(&config, registry, reserved.cursors())
+        .map_err(|error| origin.explain(&error))?;
     let hint = if origin.given || origin.file.is_some() {
         String::new()
     } else {
@@ -199,8 +195,10 @@ fn configuration(text: Option<&str>) -> Result<(Box<Config>, Origin), String> {
         config::ENV_LATENCY_DIR,
         ENV_CLAIMS,
     ]);
-    let (mut config, origin) = Config::for_host(text).map_err(|error| error.to_string())?;
-    config::add_latency_dir(&mut config).map_err(|error| error.to_string())?;
+    let (mut config, mut origin) = Config::for_host(text).map_err(|error| error.to_string())?;
+    if config::add_latency_dir(&mut config).map_err(|error| error.to_string())? {
+        origin.note(["latency"], config::ENV_LATENCY_DIR);
+    }
     Ok((Box::new(config), origin))
 }
 

@@ -3,12 +3,17 @@
 //! It is not in thread-local storage: glibc allocates that of a library at a thread's first access,
 //! and the thread may be in a signal handler that has interrupted `malloc`.
 
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use crate::os::this_thread;
 
 /// Maximum number of threads that have a text at once.
 const THREADS: usize = 64;
+/// What a further thread is told instead.
+pub(super) const NO_ROOM: &CStr =
+    c"there is no room for the reason: 64 other threads have a text already; expected a call from one of those, or that one of them ends";
+const _: () = assert!(THREADS == 64, "the text says 64");
 /// Bytes of a text, including the NUL.
 pub(super) const LEN: usize = 4096;
 

@@ -126,7 +126,7 @@ impl Check {
                 if !close(ours, reference, self.tolerance * scales[column]) {
                     return Err(ModelError(format!(
                         "{}: outputs[{row}][{column}] ({}) is {reference}, but the model gives {ours}: \
-                         off by {:e}, at most {:e} is tolerated",
+                         off by {:e}, at most {:e} is tolerated; expected a check file that was made with this model file",
                         self.source,
                         names[column],
                         (ours - reference).abs(),

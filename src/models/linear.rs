@@ -86,7 +86,7 @@ impl Linear {
         }
         if let Some(index) = scale.iter().position(|&scale| scale == 0.0) {
             return Err(ModelError::new(format!(
-                "scale[{index}] is 0; expected a number to divide by"
+                "scale[{index}] is 0; expected another number (1 for a factor that does not vary)"
             )));
         }
         let terms = file.weights.iter().zip(mean).zip(scale);

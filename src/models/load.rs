@@ -277,7 +277,10 @@ impl Source<'_> {
 pub(super) fn within(bytes: &[u8], limit: u64) -> Result<(), ModelError> {
     match bytes.len() as u64 <= limit {
         true => Ok(()),
-        false => Err(ModelError(format!("it has more than {limit} bytes"))),
+        false => Err(ModelError(format!(
+            "it has more than {limit} bytes; expected at most as many: a smaller model, or a check \
+             file of fewer rows"
+        ))),
     }
 }
 
@@ -287,7 +290,7 @@ fn plain(error: &str) -> String {
         .strip_prefix("unknown field `")
         .and_then(|rest| rest.split_once("`, expected "));
     let Some((key, known)) = unknown else {
-        return error.into();
+        return json::worded(error);
     };
     let (names, place) = known.split_once(" at line").unwrap_or((known, ""));
     let expected = match names.len() {

@@ -159,6 +159,14 @@ impl ModelError {
     pub fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
+
+    /// As [`new`](Self::new), for what no library writes.
+    pub(crate) fn unwritten(what: impl Into<String>) -> Self {
+        Self(format!(
+            "{}; the file may be damaged or edited: save the model again",
+            what.into()
+        ))
+    }
 }
 
 /// Maximum number of features of a model: as many as the engine can have factors.

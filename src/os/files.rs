@@ -89,7 +89,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     let file = opened.map_err(cannot)?;
     let about = about(&file).map_err(cannot)?;
     is_regular(&about)?;
-    let too_big = || format!("it has more than {limit} bytes");
+    let too_big = || format!("it has more than {limit} bytes; expected at most as many");
     let size = about.size.unwrap_or(0);
     if size > limit {
         return Err(too_big());

@@ -282,7 +282,7 @@ fn lanes_of(placement: &Placement, shards: usize) -> Result<Vec<LaneStages>, Str
 }
 
 fn explicit(lanes: &[Vec<Stage>]) -> Result<Vec<RangeInclusive<Stage>>, String> {
-    let expected = "placement: expected every stage once, in the order ingest, factor, model, egress (egress may be left out), at least one on each lane; \
+    let expected = "expected every stage once, in the order ingest, factor, model, egress (egress may be left out), at least one on each lane; \
          or several lanes of model alone, with egress on a lane after them";
     // Lanes that share out the models are listed next to each other and count as one.
     let mut distinct = lanes.to_vec();
@@ -293,7 +293,7 @@ fn explicit(lanes: &[Vec<Stage>]) -> Result<Vec<RangeInclusive<Stage>>, String> 
     }
     if order != Stage::ALL || lanes.iter().any(Vec::is_empty) {
         return Err(format!(
-            "{expected}; got {}",
+            "got {}; {expected}",
             Placement::Lanes(lanes.to_vec())
         ));
     }

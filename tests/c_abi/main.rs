@@ -9,6 +9,7 @@ mod processes;
 mod refused;
 mod reports;
 mod scenarios;
+mod sources;
 mod started;
 mod strategy_churn;
 mod wrapper;

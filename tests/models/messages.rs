@@ -107,7 +107,7 @@ fn what_is_not_json_is_named_with_its_cure() {
         {"left_children": [1], "split_conditions": [NaN]}]}}}}"#;
     let error = said("m.json", categorical, None);
     assert!(
-        error.contains("categorical split, which is not supported, at line 2"),
+        error.contains("categorical split, which is not supported: encode categories as numbers before training, at line 2"),
         "{error}"
     );
     // Only a threshold can be that of a categorical split.
@@ -139,7 +139,7 @@ fn a_list_in_place_of_an_object_is_refused() {
     let linear = r#"{"weights": [1], "bias": 0}"#;
     let error = said("m.json", linear, Some("[[[1]], [[1, 0.5]], 1]"));
     assert!(
-        error.contains("sequence, expected an object at line 1"),
+        error.contains("list, expected an object at line 1"),
         "{error}"
     );
 }

@@ -112,7 +112,14 @@ fn a_model_that_does_not_fit_the_factors_is_refused_with_both_named() {
     wanted.models = vec![ModelEntry::file(linear(dir.path(), "four.json", 4))];
     let refused = refusal(&wanted);
     assert!(
-        refused.contains("four takes 4 factors, but test0000 gives 3"),
+        refused.contains("four takes 4 factors, but test0000 gives 3")
+            && refused.ends_with("trained on in `factors`"),
+        "{refused}"
+    );
+    wanted.models = vec![ModelEntry::file(linear(dir.path(), "wide.json", 15))];
+    let refused = refusal(&wanted);
+    assert!(
+        refused.ends_with("in `factors`, such as \"market\", which has 15"),
         "{refused}"
     );
 

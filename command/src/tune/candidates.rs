@@ -2,11 +2,11 @@
 //! The library's own plan says which of them make sense on this machine.
 
 use serde_json::{Map, Value, json};
-use signal::Config;
 use signal::config::{Deliver, Warm};
 use signal::os::cores::Cores;
 use signal::pipeline::idle::Idle;
 use signal::pipeline::plan::Plan;
+use signal::{Config, Error};
 
 use super::host::Calls;
 
@@ -241,7 +241,8 @@ impl Maker<'_> {
         if let Some(host) = host_core {
             (cores.host, cores.host_is_pinned) = (Some(host), true);
         }
-        let plan = Plan::new(config.wanted(), &cores)?;
+        let plan = Plan::new(config.wanted(), &cores);
+        let plan = plan.map_err(|why| Error::Placement(why).to_string())?;
         Ok(Candidate {
             set,
             host_core,

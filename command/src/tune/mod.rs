@@ -24,9 +24,10 @@ use signal::os::cores::Cores;
 use signal::os::machine::{groups_stay_known, hardware_threads};
 use signal::pipeline::plan::Plan;
 use signal::replay::{ReadOptions, Reader};
-use signal::{Config, Registry};
+use signal::{Config, Error, Registry};
 
 use crate::cli::expanded;
+use crate::config;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::outputs::check_streams;
@@ -254,7 +255,7 @@ impl Tune {
     /// The configuration as it is measured: checked, and without files that it would write.
     fn measurable(&self, mut given: Config, cores: &Cores) -> Result<Config> {
         let said = |error: &dyn std::fmt::Display| {
-            Failure::said(format!("{}: {error}", self.config.display()))
+            Failure::said(format!("{}: {error}", config::source(&self.config)))
         };
         given.latency.dir = None;
         if given.capture.file.is_some() {
@@ -277,7 +278,8 @@ impl Tune {
         }
         let blueprint =
             Blueprint::new(&given, &Registry::default()).map_err(|error| said(&error))?;
-        let plan = Plan::new(given.wanted(), cores).map_err(|error| said(&error))?;
+        let plan = Plan::new(given.wanted(), cores).map_err(Error::Placement);
+        let plan = plan.map_err(|error| said(&error))?;
         blueprint.check_start(&plan).map_err(|error| said(&error))?;
         Ok(given)
     }

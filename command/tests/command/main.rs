@@ -375,7 +375,11 @@ fn explains_configurations() {
     command.args(["config", "check", path(&file)]);
     command.env("SIGNAL_CORES", "999");
     let err = stderr(command.output().expect("runs"), 1);
-    assert!(err.contains("core 999"), "{err}");
+    assert!(
+        err.contains("cores.json with SIGNAL_CORES: placement: cores: ")
+            && err.contains("core 999"),
+        "{err}"
+    );
     let schema = stdout(run(&["config", "schema"]));
     let schema: serde_json::Value = serde_json::from_str(&schema).expect("JSON");
     assert_eq!(schema["properties"]["callback"]["default"], "concatenated");

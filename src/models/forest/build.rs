@@ -41,7 +41,7 @@ impl<T: Scalar, V: Copy> Builder<T, V> {
         if self.trees.splits() + splits.len() > MAX_SPLITS || self.trees.iter().len() >= MAX_SPLITS
         {
             return Err(ModelError(format!(
-                "there are more than {MAX_SPLITS} splits or trees"
+                "there are more than {MAX_SPLITS} splits or trees; expected at most as many: train fewer trees"
             )));
         }
         self.check(root, splits)?;
@@ -57,7 +57,7 @@ impl<T: Scalar, V: Copy> Builder<T, V> {
         while let Some(index) = self.open.pop() {
             let split = &splits[index];
             if split.feature >= self.features {
-                return Err(ModelError(format!(
+                return Err(ModelError::unwritten(format!(
                     "split {index} asks for feature {}, but there are {}",
                     split.feature, self.features
                 )));
@@ -67,7 +67,9 @@ impl<T: Scalar, V: Copy> Builder<T, V> {
             }
         }
         match self.seen.iter().position(|seen| !seen) {
-            Some(index) => Err(ModelError(format!("nothing leads to split {index}"))),
+            Some(index) => Err(ModelError::unwritten(format!(
+                "nothing leads to split {index}"
+            ))),
             None => Ok(()),
         }
     }
@@ -77,7 +79,7 @@ impl<T: Scalar, V: Copy> Builder<T, V> {
             return Ok(());
         };
         match self.seen.get_mut(index) {
-            None => Err(ModelError(format!(
+            None => Err(ModelError::unwritten(format!(
                 "{from} leads to split {index}, but there are {}",
                 self.seen.len()
             ))),

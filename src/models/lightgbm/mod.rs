@@ -89,7 +89,7 @@ impl LightGbm {
             let named = |error: ModelError| ModelError(format!("Tree={trees}: {error}"));
             let index: usize = section.number(TreeKey::Tree)?;
             if index != trees {
-                return Err(ModelError(format!(
+                return Err(ModelError::unwritten(format!(
                     "Tree={index} follows {trees} trees; expected Tree={trees}"
                 )));
             }
@@ -101,13 +101,15 @@ impl LightGbm {
         }
         sections.finish()?;
         if header.trees.is_some_and(|said| said != trees) {
-            return Err(ModelError(format!(
+            return Err(ModelError::unwritten(format!(
                 "there are {trees} trees, but tree_sizes has {} entries",
                 header.trees.unwrap_or_default()
             )));
         }
         if trees == 0 {
-            return Err(ModelError::new("it has no trees"));
+            return Err(ModelError::new(
+                "it has no trees; expected at least one: save the model after its training",
+            ));
         }
         let taken = most.unwrap_or(trees);
         if taken > trees {

@@ -44,7 +44,8 @@ impl Objective {
                 Some(("alpha" | "fair_c" | "tweedie_variance_power" | "max_delta_step", _)) => {}
                 _ => {
                     return Err(ModelError(format!(
-                        "{} is not a known parameter of an objective",
+                        "{} is not a known parameter of an objective; expected sqrt, or a number after \
+                         sigmoid:, alpha:, fair_c:, tweedie_variance_power: or max_delta_step:",
                         quoted(word)
                     )));
                 }
@@ -54,9 +55,9 @@ impl Objective {
         let objective = match name {
             "regression" | "regression_l1" | "huber" | "fair" | "quantile" | "mape" => sum,
             "poisson" | "gamma" | "tweedie" => Self::Exp,
-            "binary" => Self::Sigmoid(
-                sigmoid.ok_or_else(|| ModelError::new("binary without sigmoid: is not known"))?,
-            ),
+            "binary" => Self::Sigmoid(sigmoid.ok_or_else(|| {
+                ModelError::new("binary has no sigmoid; expected sigmoid:1, as LightGBM writes")
+            })?),
             // The short names are those of LightGBM 2.
             "cross_entropy" | "xentropy" => Self::Sigmoid(1.0),
             "cross_entropy_lambda" | "xentlambda" => Self::Softplus,

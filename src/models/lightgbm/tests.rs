@@ -291,7 +291,7 @@ fn wrong_files_are_refused_by_name() {
         (
             "objective=regression",
             "objective=binary",
-            "binary without sigmoid",
+            "binary has no sigmoid; expected sigmoid:1",
         ),
         (
             "objective=regression",

@@ -259,7 +259,7 @@ impl<'a> Sections<'a> {
 
 fn ended(line: usize) -> ModelError {
     ModelError(format!(
-        "the file ends after line {line}, before the line `end of trees`"
+        "the file ends after line {line}, before the line `end of trees`: it is cut off"
     ))
 }
 
@@ -292,7 +292,8 @@ impl Header {
             let count: u64 = section.number(key)?;
             if count != 1 {
                 return Err(ModelError(format!(
-                    "{} is {count}; models of several classes are not supported, expected 1",
+                    "{} is {count}; models of several classes are not supported, expected 1: train \
+                     one model for each class",
                     HEADER[key as usize]
                 )));
             }

@@ -22,7 +22,8 @@ pub(super) fn read(section: &TreeSection<'_>) -> Result<Tree, ModelError> {
         && linear.trim_ascii() != "0"
     {
         return Err(ModelError(format!(
-            "line {line}: is_linear is set; linear trees are not supported"
+            "line {line}: is_linear is set; linear trees are not supported: train with \
+             linear_tree=false"
         )));
     }
     let leaves: usize = section.number(TreeKey::Leaves)?;
@@ -57,12 +58,12 @@ pub(super) fn read(section: &TreeSection<'_>) -> Result<Tree, ModelError> {
         // Leaves are written as their bitwise complement.
         let leaf = !child as usize;
         let Some(taken) = taken.get_mut(leaf) else {
-            return Err(ModelError(format!(
+            return Err(ModelError::unwritten(format!(
                 "{name}[{index}] is {child}, leaf {leaf}, but there are {leaves}"
             )));
         };
         if std::mem::replace(taken, true) {
-            return Err(ModelError(format!(
+            return Err(ModelError::unwritten(format!(
                 "{name}[{index}] is {child}, but another split leads to leaf {leaf} already"
             )));
         }
@@ -110,7 +111,7 @@ impl Decision {
                 ))
             })?;
             let set = set.take().ok_or_else(|| {
-                ModelError(format!("its category set {index} is another split's"))
+                ModelError::unwritten(format!("its category set {index} is another split's"))
             })?;
             return Ok((Test::In(set), false, f64::NAN));
         }
@@ -126,7 +127,7 @@ impl Decision {
             // 0 and NaN are missing.
             1 => Ok((test, default, ZERO)),
             2 => Ok((test, default, f64::NAN)),
-            _ => Err(ModelError(format!(
+            _ => Err(ModelError::unwritten(format!(
                 "decision_type {} is not known",
                 self.bits
             ))),
@@ -148,7 +149,9 @@ fn sets(section: &TreeSection<'_>) -> Result<Vec<Option<Box<[u32]>>>, ModelError
     let words: Vec<u32> =
         section.numbers(TreeKey::CategoryThreshold, *bounds.last().unwrap_or(&0))?;
     if bounds[0] != 0 || !bounds.is_sorted() {
-        return Err(ModelError::new("cat_boundaries are not ascending from 0"));
+        return Err(ModelError::unwritten(
+            "cat_boundaries are not ascending from 0",
+        ));
     }
     Ok(bounds
         .windows(2)

@@ -118,7 +118,7 @@ impl External {
             total = total.saturating_add(about.size.unwrap_or(0));
             if total > MAX_FILE_BYTES {
                 return Err(named(format!(
-                    "with it the model has more than {MAX_FILE_BYTES} bytes"
+                    "with it the model has more than {MAX_FILE_BYTES} bytes; expected at most as many"
                 )));
             }
             paths.push((name, path));

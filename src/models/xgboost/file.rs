@@ -109,7 +109,8 @@ pub(super) struct Param {
 
 pub(super) fn several(name: &str, count: u64) -> ModelError {
     ModelError(format!(
-        "{name} is {count}; models of several outputs are not supported"
+        "{name} is {count}; models of several outputs are not supported: train one model for each \
+         output"
     ))
 }
 
@@ -303,7 +304,8 @@ impl Model {
     pub(super) fn check(&self) -> Result<(), ModelError> {
         if self.tree_info.iter().any(|&group| group != 0) {
             return Err(ModelError::new(
-                "tree_info has groups other than 0; models of several outputs are not supported",
+                "tree_info has groups other than 0; models of several outputs are not supported: \
+                 train one model for each output",
             ));
         }
         let Some(param) = &self.gbtree_model_param else {

@@ -95,14 +95,14 @@ impl XgBoost {
                 "it is UBJSON; save it as JSON, to a file whose name ends in .json",
             ));
         }
-        let file: File = super::load::json(bytes, |key, _| {
-            match key.contains(".split_conditions[") {
+        let file: File =
+            super::load::json(bytes, |key, _| match key.contains(".split_conditions[") {
                 true => {
-                    "up to version 3.0 that is the threshold of a categorical split, which is not supported"
+                    "up to version 3.0 that is the threshold of a categorical split, which is not \
+                     supported: encode categories as numbers before training"
                 }
                 false => "expected a number",
-            }
-        })?;
+            })?;
         let doubt = file.doubt()?;
         let learner = file.learner;
         let param = learner.0.learner_model_param.0;

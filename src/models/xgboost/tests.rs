@@ -151,7 +151,7 @@ fn keys_and_versions_that_nobody_knows_are_refused() {
         let error = refusal(&with("[3, 2, 0]", version));
         assert!(error.contains(expected), "{version}: {error}");
     }
-    assert!(refusal(&with(", \"version\": [3, 2, 0]", "")).contains("missing field `version`"));
+    assert!(refusal(&with(", \"version\": [3, 2, 0]", "")).contains("missing key `version`"));
     for version in ["[1, 7, 6]", "[2, 1, 4]", "[3, 4, 9]"] {
         assert_eq!(run(&with("[3, 2, 0]", version), [0.0, 0.0]), 1.5);
     }
@@ -160,7 +160,7 @@ fn keys_and_versions_that_nobody_knows_are_refused() {
             "\"gbtree\": {\"model\": {}},",
             "it has gbtree, which a gbtree has not",
         ),
-        ("\"model\": {\"weights\": [1]},", "duplicate field `model`"),
+        ("\"model\": {\"weights\": [1]},", "duplicate key `model`"),
     ] {
         let error = refusal(&with(
             "\"name\": \"gbtree\",",

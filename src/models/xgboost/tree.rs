@@ -27,7 +27,7 @@ pub(super) fn read(nodes: &Nodes, weight: Option<f32>) -> Result<Tree, ModelErro
     let mut reach = |parent: usize, node: i32, order: &mut Vec<usize>| {
         let index = usize::try_from(node).ok().filter(|&index| index < count);
         let index = index.ok_or_else(|| {
-            ModelError(format!(
+            ModelError::unwritten(format!(
                 "node {parent} leads to node {node}, but there are {count}"
             ))
         })?;
@@ -57,7 +57,8 @@ pub(super) fn read(nodes: &Nodes, weight: Option<f32>) -> Result<Tree, ModelErro
     while let Some(&index) = order.get(splits.len()) {
         if nodes.split_type.get(index).is_some_and(|&kind| kind != 0) {
             return Err(ModelError(format!(
-                "node {index} is a categorical split, which is not supported"
+                "node {index} is a categorical split, which is not supported: encode categories as \
+                 numbers before training"
             )));
         }
         let yes = reach(index, nodes.left_children[index], &mut order)?;
@@ -74,7 +75,7 @@ pub(super) fn read(nodes: &Nodes, weight: Option<f32>) -> Result<Tree, ModelErro
     let unreached = reached.iter().filter(|reached| !**reached).count();
     let deleted: usize = number("tree_param.num_deleted", &nodes.tree_param.num_deleted)?;
     if unreached != deleted {
-        return Err(ModelError(format!(
+        return Err(ModelError::unwritten(format!(
             "nothing leads to {unreached} nodes, but num_deleted is {deleted}"
         )));
     }
@@ -92,7 +93,8 @@ fn check(nodes: &Nodes) -> Result<(), ModelError> {
     }
     if !nodes.leaf_weights.is_empty() {
         return Err(ModelError::new(
-            "leaf_weights is not empty; models of several outputs are not supported",
+            "leaf_weights is not empty; models of several outputs are not supported: train \
+             one model for each output",
         ));
     }
     let count = nodes.left_children.len();

@@ -195,7 +195,7 @@ mod tests {
             ),
             (
                 objective(r#""reg_loss_param": {"scale_pos_weight": {"a": 1}}"#),
-                "invalid type: map",
+                "invalid type: object",
             ),
             (
                 objective(r#""reg_loss_param": ["1"]"#),
@@ -211,7 +211,7 @@ mod tests {
             ),
             (
                 tree(r#""base_weights": [[1]]"#),
-                "base_weights[0]: invalid type: sequence, expected a number",
+                "base_weights[0]: invalid type: list, expected a number",
             ),
             (tree(r#""id": {"a": 1}"#), "expected a number"),
             (model(r#""cats": {"extra": []}"#), "\"extra\" is not known"),
@@ -245,7 +245,7 @@ mod tests {
         for (object, list) in lists {
             let error = refusal(&with(object, list));
             assert!(
-                error.contains("invalid type: sequence, expected an object"),
+                error.contains("invalid type: list, expected an object"),
                 "{list}: {error}"
             );
         }

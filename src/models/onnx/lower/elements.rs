@@ -124,10 +124,15 @@ pub fn cast(node: &mut Lowering<'_, '_>) -> Made {
                 return Ok(value.clone());
             }
             (Labels::Numbers(_), _) => {
-                return Err(ModelError::new("labels to double; expected float"));
+                return Err(ModelError::new(
+                    "it casts labels to double; expected float, int32 or int64 (attribute to)",
+                ));
             }
             (Labels::Texts(_), _) => {
-                return Err(ModelError::new("texts to numbers; expected numbers"));
+                return Err(ModelError::new(
+                    "it casts labels that are text to numbers; expected labels that are whole numbers: \
+                     train with these, or leave out the output that needs the cast (key outputs)",
+                ));
             }
         },
         (Elem::F32, Elem::Int) => Op::Truncate { least },
@@ -135,7 +140,7 @@ pub fn cast(node: &mut Lowering<'_, '_>) -> Made {
         // that does not fit `int32` wraps.
         (Elem::F64 | Elem::Wide | Elem::Int, Elem::Int) => {
             return Err(ModelError(format!(
-                "{} to integer; expected float to integer",
+                "it casts {} to integer; expected a cast of float (attribute to 1 of a Cast before it)",
                 elem.name()
             )));
         }

@@ -57,7 +57,7 @@ impl<'a> Nodes<'a> {
         attributes.ignore("nodes_hitrates");
         let count = nodes.trees.len();
         if count == 0 {
-            return Err(ModelError::new("it has no nodes"));
+            return Err(ModelError::unwritten("it has no nodes"));
         }
         for (name, len) in [
             ("nodes_nodeids", nodes.ids.len()),
@@ -120,19 +120,19 @@ impl<'a> Nodes<'a> {
         let mut places = HashMap::with_capacity(self.ids.len());
         for (index, place) in self.trees.iter().zip(&self.ids).enumerate() {
             if places.insert(place, index).is_some() {
-                return Err(ModelError(format!(
+                return Err(ModelError::unwritten(format!(
                     "tree {} has node {} twice",
                     place.0, place.1
                 )));
             }
         }
         if trees.is_empty() {
-            return Err(ModelError::new("no leaf votes"));
+            return Err(ModelError::unwritten("no leaf votes"));
         }
         let mut order = Vec::with_capacity(trees.len());
         for (index, place) in trees.iter().zip(&ids).enumerate() {
             let Some(&at) = places.get(&place).filter(|&&at| self.is_leaf(at)) else {
-                return Err(ModelError(format!(
+                return Err(ModelError::unwritten(format!(
                     "{kind}_nodeids[{index}]: tree {} has no leaf {}",
                     place.0, place.1
                 )));
@@ -151,7 +151,7 @@ impl<'a> Nodes<'a> {
         for pair in order.windows(2) {
             let ((at, target, _), (next, other, _)) = (pair[0], pair[1]);
             if (at, target) == (next, other) {
-                return Err(ModelError(format!(
+                return Err(ModelError::unwritten(format!(
                     "leaf {} of tree {} votes twice for {target}",
                     self.ids[at], self.trees[at]
                 )));
@@ -169,7 +169,7 @@ impl<'a> Nodes<'a> {
         }
         for (index, votes) in self.votes.iter().enumerate() {
             if self.is_leaf(index) && votes.0 == votes.1 {
-                return Err(ModelError(format!(
+                return Err(ModelError::unwritten(format!(
                     "leaf {} of tree {} has no vote",
                     self.ids[index], self.trees[index]
                 )));
@@ -239,7 +239,9 @@ impl<'a> Nodes<'a> {
                 .count();
             let named = |error: ModelError| ModelError(format!("tree {tree}: {error}"));
             if !seen.insert(tree) {
-                return Err(named(ModelError::new("its nodes are not together")));
+                return Err(named(ModelError::new(
+                    "its nodes are not together; expected all nodes of a tree one after the other",
+                )));
             }
             let root = self
                 .tree(start..start + len, &leaf, &mut splits)
@@ -269,7 +271,7 @@ impl<'a> Nodes<'a> {
         }
         let to = |from: usize, id: i64| {
             children.get(&id).copied().ok_or_else(|| {
-                ModelError(format!(
+                ModelError::unwritten(format!(
                     "node {} leads to node {id}, which it does not have",
                     self.ids[from]
                 ))

@@ -164,12 +164,16 @@ fn inline(graph: &mut GraphProto, external: &External) -> TractResult<()> {
     Ok(())
 }
 
+/// What is said where tract panics.
+const PANICKED: &str = "tract panicked on it; expected a model that tract can run: check the file \
+     with onnx.checker, or export it with the operators that docs/models.md lists";
+
 /// Runs tract code, which panics on some invalid models, even in their first run.
 fn caught<R>(run: impl FnOnce() -> TractResult<R>) -> Result<R, ModelError> {
     // Unwind safe: a run's state is its own, so nothing is left half done.
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
         Ok(result) => result.map_err(|error| ModelError(format!("tract: {error:#}"))),
-        Err(_) => Err(ModelError::new("tract panicked on it")),
+        Err(_) => Err(ModelError::new(PANICKED)),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::models::{Model, ModelError};
 #[test]
 fn panics_are_errors() {
     let error = caught(|| -> super::TractResult<()> { panic!("a test's") }).unwrap_err();
-    assert_eq!(error.to_string(), "tract panicked on it");
+    assert_eq!(error.to_string(), super::PANICKED);
     let many = Graph::new(1 << 17)
         .node("Sin", &["x"], &["y"], &[])
         .output("y");
