@@ -128,10 +128,10 @@
  * Files. The library never opens a file as descriptor 0, 1 or 2. Its descriptors are
  * close-on-exec, and are closed in the child of a fork (in another child process, at its
  * first call with a handle). If the host closes them, as closefrom does, capture and
- * latency report end, and nothing is written into the host's files. Relative paths are
- * resolved once, in signal_create: those of the configuration file from its folder, those
- * of config_json from the working directory. signal_destroy waits at most 5 seconds for a
- * disk that does not respond.
+ * latency report end: before each write the library looks whether the descriptor still is
+ * its file. Relative paths are resolved once, in signal_create: those of the
+ * configuration file from its folder, those of config_json from the working directory.
+ * signal_destroy waits at most 5 seconds for a disk that does not respond.
  *
  * Names. The dynamic linker looks for the C library's functions in the program first. So
  * a function of the host's with a name of ISO C or POSIX (read, write, close, also

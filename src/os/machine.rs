@@ -382,13 +382,20 @@ pub fn parse_list(text: &str) -> Option<Vec<usize>> {
     }
     for part in text.trim().split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        let (first, last) = (core(first)?, core(last)?);
         if last < first || last >= MAX_CORES {
             return None;
         }
         cores.extend(first..=last);
     }
     Some(cores)
+}
+
+/// A core's number. `parse` alone takes a plus sign, too.
+fn core(text: &str) -> Option<usize> {
+    let text = text.trim();
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok())?
 }
 
 #[cfg(test)]
@@ -400,6 +407,8 @@ mod tests {
         assert_eq!(parse_list("0-2,5\n"), Some(vec![0, 1, 2, 5]));
         assert_eq!(parse_list("\n"), Some(vec![]));
         assert_eq!(parse_list("2-1"), None);
+        assert_eq!(parse_list("+1"), None);
+        assert_eq!(parse_list("1-"), None);
     }
 
     #[test]

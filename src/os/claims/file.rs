@@ -1,6 +1,6 @@
 //! The file of claims: where it lies, and whether others find it there.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -73,9 +73,14 @@ pub(super) fn is_no_place(error: &io::Error) -> bool {
 
 /// Where the file of claims may lie, the best place first.
 pub(crate) fn paths() -> Vec<PathBuf> {
+    paths_for(environment::variable(ENV_CLAIMS))
+}
+
+fn paths_for(variable: Option<OsString>) -> Vec<PathBuf> {
     // The host may change its working directory.
     static NAMED: OnceLock<PathBuf> = OnceLock::new();
-    match environment::variable(ENV_CLAIMS).map(PathBuf::from) {
+    let named = variable.filter(|path| !path.is_empty());
+    match named.map(PathBuf::from) {
         Some(path) if path.is_relative() => {
             let whole = || std::path::absolute(&path).unwrap_or_else(|_| path.clone());
             vec![NAMED.get_or_init(whole).clone()]
@@ -138,4 +143,17 @@ fn checked(file: OwnedFd) -> io::Result<OwnedFd> {
         }
     }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_names_no_file() {
+        let usual = paths_for(None);
+        assert_eq!(usual.len(), FOLDERS.len());
+        assert_eq!(paths_for(Some("".into())), usual);
+        assert_eq!(paths_for(Some("/x/y".into())), [Path::new("/x/y")]);
+    }
 }
