@@ -35,6 +35,9 @@ impl Percentiles {
     }
 }
 
+/// Why a repetition without a signal counts for nothing.
+const NO_SIGNAL: &str = "INVALID: no signal came in a repetition";
+
 /// One repetition.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Figures {
@@ -52,7 +55,7 @@ pub struct Figures {
     pub late: usize,
     /// Signals dropped or conflated.
     pub lost: u64,
-    /// What had the cores meanwhile: nothing may be compared with this repetition.
+    /// Why nothing may be compared with this repetition: what had the cores meanwhile, say.
     pub invalid: Option<String>,
 }
 
@@ -107,6 +110,9 @@ impl Raw {
         }
         let times: Vec<_> = seen.values().map(|(_, last, _)| *last).collect();
         let late = seen.values().filter(|(.., is_late)| *is_late).count();
+        // Its times would be 0, the best of all. A repetition that loses signals is judged by that.
+        let is_empty = times.is_empty() && self.lost == 0;
+        let invalid = invalid.or_else(|| is_empty.then(|| NO_SIGNAL.to_owned()));
         Figures {
             signals: times.len(),
             max_ns: times.iter().max().map_or(0.0, |max| max.as_nanos() as f64),
@@ -189,5 +195,19 @@ mod tests {
         assert_eq!(figures.poll, Percentiles::default());
         // Event 3, and one whose signal came when all was over.
         assert_eq!((figures.late, figures.lost), (2, 1));
+        assert_eq!(figures.invalid, None);
+    }
+
+    #[test]
+    fn a_repetition_without_a_signal_counts_for_nothing() {
+        let of = |lost| {
+            let raw = Raw {
+                lost,
+                ..Raw::default()
+            };
+            raw.figures(|_| None, &[], (0, 1, None), 0).invalid
+        };
+        assert_eq!(of(0).as_deref(), Some(NO_SIGNAL));
+        assert_eq!(of(1), None);
     }
 }
