@@ -69,6 +69,15 @@ pub(super) fn place<'de, D: Deserializer<'de>>(
     }
 }
 
+/// A path as it is shown: of one that is no UTF-8, which JSON cannot have, as much as is.
+pub(super) fn write_place<S: Serializer>(
+    path: &Option<PathBuf>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let shown = path.as_deref().map(Path::to_string_lossy);
+    shown.serialize(serializer)
+}
+
 /// A path that does not begin with `~`.
 fn expanded<E: de::Error>(path: PathBuf) -> Result<PathBuf, E> {
     match check_expanded(&path) {
@@ -218,7 +227,7 @@ impl Serialize for ModelEntry {
             map.serialize_entry("kind", kind)?;
         }
         if let Some(file) = &self.file {
-            map.serialize_entry("file", file)?;
+            map.serialize_entry("file", &file.to_string_lossy())?;
         }
         if !self.outputs.is_empty() {
             map.serialize_entry("outputs", &self.outputs)?;

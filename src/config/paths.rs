@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::error::content::shortened;
 use crate::models::{self, Check};
 use crate::os::claims;
-use crate::os::files::Place;
+use crate::os::files::{self, Place};
 use crate::telemetry::hops::Hop;
 
 /// A file and the name of its use.
@@ -111,8 +111,8 @@ impl Config {
         capture.chain(report).collect()
     }
 
-    /// Refuses outputs that are also inputs, of the configuration or among `others`. Nothing has
-    /// been written before this check.
+    /// Refuses outputs that are also inputs, of the configuration or among `others`, or that this
+    /// process needs as they are. Nothing has been written before this check.
     pub(crate) fn check_paths(&self, others: &[NamedFile]) -> Result<(), Error> {
         let outputs = self.outputs();
         if outputs.is_empty() {
@@ -120,7 +120,9 @@ impl Config {
         }
         let mut inputs = self.inputs();
         inputs.extend_from_slice(others);
-        check_apart(&inputs, &outputs).map_err(Error::Config)
+        check_apart(&inputs, &outputs)
+            .and_then(|()| check_not_needed(&outputs))
+            .map_err(Error::Config)
     }
 }
 
@@ -157,9 +159,54 @@ pub fn check_apart(inputs: &[NamedFile], outputs: &[NamedFile]) -> Result<(), St
     Ok(())
 }
 
+/// Refuses outputs that this process needs as they are.
+fn check_not_needed(outputs: &[NamedFile]) -> Result<(), String> {
+    let paths = outputs.iter().map(|output| output.path.as_path());
+    let Some((path, what)) = files::needed(paths) else {
+        return Ok(());
+    };
+    let output = outputs.iter().find(|output| output.path == path);
+    let named = output.map_or("", |output| output.what.as_str());
+    Err(format!(
+        "{named} {} is {what}; nothing was written; expected another file for {named}",
+        path.display()
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_output_is_nothing_that_the_process_needs_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("latency.hlog");
+        std::os::unix::fs::symlink(std::env::current_exe().unwrap(), &log).unwrap();
+        for (json, parts) in [
+            (
+                serde_json::json!({"capture": {"file": log}}),
+                ["capture.file", "a file that the program runs from"],
+            ),
+            (
+                serde_json::json!({"latency": {"dir": dir.path()}}),
+                ["latency.dir's", "a file that the program runs from"],
+            ),
+            (
+                serde_json::json!({"capture": {"file": "/proc/self/comm"}}),
+                ["capture.file /proc/self/comm", "the kernel's own"],
+            ),
+            (
+                serde_json::json!({"latency": {"dir": "/proc/self/new"}}),
+                ["latency.dir's", "the kernel's own"],
+            ),
+        ] {
+            let config = Config::from_json(&json.to_string()).unwrap();
+            let error = config.check_paths(&[]).unwrap_err().to_string();
+            for part in parts {
+                assert!(error.contains(part), "{part} is not in {error}");
+            }
+        }
+    }
 
     #[test]
     fn an_output_is_not_the_file_of_core_claims() {

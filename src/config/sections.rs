@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::forms::write_place;
+
 /// Ring sizes in messages, 2 to 1,048,576 each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -66,6 +68,8 @@ impl Default for Health {
 #[cfg_attr(test, schemars(default, deny_unknown_fields))]
 pub struct Latency {
     /// Folder for the report. Default: no report.
+    #[serde(serialize_with = "write_place")]
+    #[cfg_attr(test, schemars(with = "Option<PathBuf>"))]
     pub dir: Option<PathBuf>,
     /// Length of an interval of the log, ms, 10 to 3,600,000. Default 1,000.
     #[cfg_attr(test, schemars(range(min = 10, max = 3_600_000)))]
@@ -83,6 +87,8 @@ pub struct Latency {
 #[cfg_attr(test, schemars(default, deny_unknown_fields))]
 pub struct Capture {
     /// The CSV file. An existing file is overwritten. Default: no capture.
+    #[serde(serialize_with = "write_place")]
+    #[cfg_attr(test, schemars(with = "Option<PathBuf>"))]
     pub file: Option<PathBuf>,
     /// Number of events that may wait for the disk, 2 to 1,048,576. If more wait, the
     /// oldest are missing from the file and counted; the pipeline never waits. Default

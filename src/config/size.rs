@@ -21,7 +21,7 @@ impl Config {
         }
 
         let mut count = Count(0);
-        // Writing never fails: the writer only counts.
+        // Writing never fails: the writer only counts, and every path has a form in JSON.
         let _ = serde_json::to_writer(&mut count, self);
         count.0
     }
@@ -29,7 +29,11 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
+    use crate::config::ModelEntry;
 
     #[test]
     fn it_is_as_large_as_its_json() {
@@ -38,5 +42,17 @@ mod tests {
             config.bytes(),
             serde_json::to_string(&config).unwrap().len()
         );
+    }
+
+    #[test]
+    fn a_path_that_is_no_text_counts_with_all_that_follows() {
+        let mut config = Config::default();
+        let usual = config.bytes();
+        config.models = vec![ModelEntry::file(OsStr::from_bytes(b"/tmp/\xff/m.onnx"))];
+        config.latency.dir = Some(OsStr::from_bytes(b"/tmp/\xff").into());
+        config.capture.file = Some(OsStr::from_bytes(b"/tmp/\xff/c.csv").into());
+        assert!(config.bytes() > usual, "{} of {usual}", config.bytes());
+        let json = serde_json::to_string(&config).unwrap();
+        assert!(json.contains("/tmp/\u{fffd}/c.csv"), "{json}");
     }
 }

@@ -16,6 +16,7 @@
 //! | `held` | descriptors that stay ours, or are not used |
 //! | `folder` | a folder that stays the same one, wherever the host goes |
 //! | `place` | which paths are one file |
+//! | `in_use` | files that this process needs as they are |
 //! | `lease` | waits for programs that have a lease on a file |
 //! | `lines` | lines of a file of the system, without allocating |
 //! | `listing` | what is in a folder of the system, without allocating |
@@ -38,6 +39,7 @@ mod about;
 mod appended;
 mod folder;
 mod held;
+mod in_use;
 mod lease;
 mod lines;
 mod listing;
@@ -57,6 +59,7 @@ pub(crate) use about::{About, Identity, about, about_link, about_name, about_pat
 pub(crate) use appended::{Appended, Harm, Role};
 pub(crate) use folder::{Folder, Obstacle};
 pub(crate) use held::{Held, leave_to_parent};
+pub(crate) use in_use::needed;
 pub(crate) use lines::each_line;
 pub(crate) use listing::{each_folder, each_number};
 pub(crate) use open::{open, open_c};

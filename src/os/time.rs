@@ -10,6 +10,8 @@ use std::mem::MaybeUninit;
 use std::ops::{Add, AddAssign};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::sync::slack::Punctual;
+
 /// A point in time, like the standard library's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Instant(Duration);
@@ -63,10 +65,16 @@ pub(super) fn nanos() -> u64 {
     now.as_secs() * 1_000_000_000 + u64::from(now.subsec_nanos())
 }
 
-/// Waits for so long. The standard library's `sleep` panics where a sandbox refuses
+/// Waits for so long, on any thread: also on one that the host lets oversleep.
+pub(crate) fn sleep(time: Duration) {
+    let _punctual = Punctual::new();
+    nap(time);
+}
+
+/// [`sleep`] for threads of this library, which never oversleep. The standard library's `sleep` panics where a sandbox refuses
 /// `clock_nanosleep`; this one then takes `nanosleep`, which older C libraries used, and
 /// where that is refused too, gives way once.
-pub(crate) fn sleep(time: Duration) {
+pub(crate) fn nap(time: Duration) {
     let mut left = libc::timespec {
         tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: time.subsec_nanos().into(),

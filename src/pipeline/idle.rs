@@ -73,7 +73,7 @@ impl Waiter {
         } else if self.empty_polls <= PARK_YIELDS {
             std::thread::yield_now();
         } else {
-            time::sleep(PARK_SLEEP);
+            time::nap(PARK_SLEEP);
         }
     }
 }

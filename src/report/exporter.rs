@@ -50,12 +50,13 @@ const LATE_HAND_OVER: Duration = Duration::from_millis(100);
 
 const LOG: Role = Role {
     name: "latency report's log",
-    without: "the report's other files are made at the end",
+    without: "the report's other files are made at the end, if its folder is still there",
 };
+const FOLDER_GONE: &str = "its folder is gone too, and with it the report";
 
 /// The report's folder and its log, opened; what is in them stays.
 pub(crate) struct ReportFiles {
-    folder: Folder,
+    folder: Arc<Folder>,
     log: Output,
 }
 
@@ -69,6 +70,7 @@ impl ReportFiles {
         for name in others() {
             folder.check_replaceable(&name).map_err(cannot)?;
         }
+        let folder = Arc::new(folder);
         Ok(Self { folder, log })
     }
 
@@ -281,7 +283,8 @@ impl Job {
         else {
             return Ok(());
         };
-        let mut appended = Appended::new(output, LOG, head, self.monitor.harm_to_report().clone());
+        let appended = Appended::new(output, LOG, head, self.monitor.harm_to_report().clone());
+        let mut appended = appended.beside(folder.clone(), FOLDER_GONE);
         appended.append(b"")?;
         self.state.store(WRITING, Ordering::Release);
         *to.borrow_mut() = Some(appended);

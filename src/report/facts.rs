@@ -103,3 +103,31 @@ impl Machine {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_no_text_costs_a_report_no_facts() {
+        let mut config = Config::default();
+        config.latency.dir = Some(OsStr::from_bytes(b"/tmp/\xff/report").into());
+        let (cores, clock) = (Cores::detect(), Clock::new(true));
+        let plan = Plan::new(config.wanted(), &cores).unwrap();
+        let fields = Facts::new(&config, &plan, &cores, &clock).fields();
+        for key in [
+            "machine",
+            "build",
+            "configuration",
+            "lanes",
+            "stamp_cost_ns",
+        ] {
+            assert!(fields.contains_key(key), "no {key} in {fields:?}");
+        }
+        let dir = &fields["configuration"]["latency"]["dir"];
+        assert_eq!(dir, "/tmp/\u{fffd}/report");
+    }
+}

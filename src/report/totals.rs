@@ -67,20 +67,23 @@ impl Totals {
     ) -> Result<(), Obstacle> {
         let Self { hops, fields, room } = self;
         let hops = hops.iter().filter(|total| !total.histogram.is_empty());
-        for total in hops.clone() {
-            folder.replace(&total.table, room, |out| write_hgrm(out, &total.histogram))?;
-        }
         let summary = Summary {
             started_unix_s: started.as_secs_f64(),
             seconds,
-            hops: hops.map(|total| HopSummary::new(total.hop, &total.histogram)),
+            hops: hops
+                .clone()
+                .map(|total| HopSummary::new(total.hop, &total.histogram)),
             monitor,
             facts: fields,
         };
-        // Last: whoever waits for it finds the others.
+        // First: where there is room for a few files only, it tells most.
         folder.replace(config::Latency::SUMMARY, room, |out| {
             serde_json::to_writer_pretty(&mut *out, &summary).map_err(io::Error::from)?;
             out.write_all(b"\n")
-        })
+        })?;
+        for total in hops {
+            folder.replace(&total.table, room, |out| write_hgrm(out, &total.histogram))?;
+        }
+        Ok(())
     }
 }

@@ -40,6 +40,8 @@ pub(crate) fn available() -> bool {
 mod kernel {
     use std::io;
 
+    use crate::sync::slack::Punctual;
+
     /// How long a store waits in its core at most before others see it, many times over:
     /// it leaves within microseconds, and when its thread is taken off the core.
     const LONG_ENOUGH: libc::timespec = libc::timespec {
@@ -52,6 +54,7 @@ mod kernel {
     /// Not by the standard library's `sleep`, which panics where a sandbox refuses the
     /// call.
     pub(super) fn let_time_pass() {
+        let _punctual = Punctual::new();
         let mut left = LONG_ENOUGH;
         let left = &raw mut left;
         let (clock, from_now) = (libc::CLOCK_MONOTONIC, 0);

@@ -12,6 +12,7 @@
 //! | `read_gate` | many readers at once; the thread that ends what they read waits for them |
 //! | `owner` | the process to which memory belongs that a child may have a copy of |
 //! | `padded` | buffers that share no cache line |
+//! | `slack` | how long a thread that waits oversleeps |
 //! | `prefetch` | hints that bring memory into this core's cache |
 
 pub(crate) mod biased_lock;
@@ -24,6 +25,7 @@ pub(crate) mod per_thread;
 pub mod prefetch;
 pub(crate) mod read_gate;
 pub mod ring;
+pub(crate) mod slack;
 pub(crate) mod try_lock;
 
 #[cfg(not(loom))]

@@ -3,6 +3,7 @@
 
 mod departure;
 mod exits;
+mod files;
 mod header;
 mod names;
 mod processes;

@@ -1,5 +1,5 @@
 // Hosts that have forbidden the TSC (PR_SET_TSC), and with it the C library's clock, or
-// have replaced that clock.
+// have replaced that clock, or whose sleeps last longer.
 #include "plugin.hpp"
 
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -238,5 +239,37 @@ SCENARIO(tsc_is_forbidden_on_one_thread) {
       ask_everything(plugin, R"({"placement":"split"})");
     });
   }
+  return 0;
+}
+
+namespace {
+
+// How long the calls take that wait for other threads, on a thread with this timer slack.
+double waits_with(const Plugin &plugin, unsigned long slack_ns) {
+  CHECK_EQ(prctl(PR_SET_TIMERSLACK, slack_ns), 0);
+  const double start = seconds();
+  Engine engine(plugin, R"({"placement":"split"})");
+  signal_hop_t hops[16];
+  CHECK(plugin.latency(engine.handle, hops, 16) >= 0);
+  engine.destroy();
+  const double took = seconds() - start;
+  CHECK_EQ(static_cast<unsigned long>(prctl(PR_GET_TIMERSLACK)), slack_ns);
+  return took;
+}
+
+}  // namespace
+
+// They wait in steps, each of which would last longer by the slack.
+SCENARIO(timer_slack_of_the_host) {
+  constexpr unsigned long kUsual = 50'000, kLong = 1'000'000'000;
+  Plugin plugin;
+  double usual = waits_with(plugin, kUsual), longer = waits_with(plugin, kLong);
+  for (int turn = 0; turn < 2; ++turn) {
+    usual = std::min(usual, waits_with(plugin, kUsual));
+    longer = std::min(longer, waits_with(plugin, kLong));
+  }
+  std::printf("%.3f s with the usual slack, %.3f s with a long one\n", usual, longer);
+  std::fflush(stdout);
+  CHECK(longer < 5 * usual + kLong / 1e9);
   return 0;
 }

@@ -421,3 +421,40 @@ SCENARIO(reader_that_is_interrupted) {
   }
   return 0;
 }
+
+// An empty log has lost what the host said, and a program whose file is emptied ends with SIGBUS.
+SCENARIO(outputs_that_the_process_needs_as_they_are) {
+  Folder folder;
+  const std::string copy = folder.at("copy.so"), report = folder.at("report");
+  std::ofstream(copy, std::ios::binary) << std::ifstream(std::getenv("SIGNAL_LIB_PATH"), std::ios::binary).rdbuf();
+  const std::string code = text(copy);
+  apart([&] {
+    Plugin plugin(copy.c_str(), RTLD_LAZY | RTLD_NODELETE);
+    const auto refused = [&](const std::string &json, const std::string &why) {
+      REQUIRE(plugin.create(json.c_str()) == nullptr);
+      REQUIRE(std::string(plugin.last_error()).find(why) != std::string::npos);
+    };
+    refused(config(copy, ""), "capture.file " + copy + " is a file that the program runs from");
+    refused(config("/proc/self/comm", ""), "the kernel's own file systems");
+    refused(config("", "/proc/self/report"), "the kernel's own file systems");
+    for (const int stream : {0, 1, 2}) {
+      const std::string log = folder.at("host's ") + std::to_string(stream);
+      const int file = open(log.c_str(), O_CREAT | O_RDWR, 0644);
+      REQUIRE(write(file, "kept\n", 5) == 5);
+      REQUIRE(dup2(file, stream) == stream);
+      const std::string why = std::string("is the program's standard ") +
+                              (stream == 0 ? "input" : stream == 1 ? "output" : "error");
+      refused(config(log, ""), why);
+      refused(config("/proc/self/fd/" + std::to_string(stream), ""), why);
+      for (const char *name : {"latency.hlog", "summary.json"}) {
+        mkdir(report.c_str(), 0755);
+        REQUIRE(link(log.c_str(), (report + "/" + name).c_str()) == 0);
+        refused(config("", report), "latency.dir's " + report + "/" + name + " " + why);
+        REQUIRE(unlink((report + "/" + name).c_str()) == 0);
+      }
+      REQUIRE(text(log).rfind("kept\n", 0) == 0);
+    }
+  });
+  CHECK(text(copy) == code);
+  return 0;
+}

@@ -235,6 +235,7 @@ fn measure(stage: &Stage, maker: &Maker, time: Duration) -> Result<Outcome> {
 impl Tune {
     /// Refuses what would destroy an input.
     fn check_files(&self, given: &Config, library: &Library) -> Result<Option<Output>> {
+        output::check_paths(given)?;
         let captures = self.capture.iter();
         let mut inputs: Vec<_> = captures
             .map(|file| NamedFile::new("the capture", file))

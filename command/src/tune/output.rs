@@ -62,6 +62,26 @@ impl Output {
     }
 }
 
+/// Refuses paths that JSON cannot have: it is what is measured and what is written.
+///
+/// # Errors
+///
+/// The path, and what was expected.
+pub fn check_paths(config: &Config) -> Result<()> {
+    let models = config.models.iter().filter_map(|model| model.file.as_ref());
+    let mut paths = models
+        .chain(&config.capture.file)
+        .chain(&config.latency.dir);
+    match paths.find(|path| path.to_str().is_none()) {
+        None => Ok(()),
+        Some(path) => Err(Failure::said(format!(
+            "{}: its name is not UTF-8, which a configuration that is passed on must be; expected \
+             another name or folder",
+            path.display()
+        ))),
+    }
+}
+
 /// The keys that differ from the defaults, with `set` over them. Paths are relative to `folder` if
 /// they are below it, and absolute otherwise.
 fn written(config: &Config, set: &Map<String, Value>, folder: &Path) -> Value {
@@ -110,7 +130,19 @@ fn changed(ours: &Value, defaults: &Value) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
+
+    #[test]
+    fn a_path_that_is_no_text_is_not_passed_on_as_another_one() {
+        let mut config = Config::default();
+        check_paths(&config).expect("no path at all");
+        config.capture.file = Some(OsStr::from_bytes(b"/tmp/\xff/c.csv").into());
+        let why = check_paths(&config).expect_err("a name that is no text");
+        assert!(format!("{why:?}").contains("not UTF-8"), "{why:?}");
+    }
 
     #[test]
     fn a_file_has_what_differs_from_the_defaults_and_paths_that_hold() {

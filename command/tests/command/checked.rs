@@ -1,6 +1,8 @@
 //! `config check` finds what `signal_create` would find, and changes nothing.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 
@@ -328,4 +330,17 @@ fn a_name_with_line_ends_and_commands_of_a_terminal_stays_one_visible_line() {
     ] {
         assert!(text.contains(part) && !text.contains('\u{1b}'), "{text}");
     }
+}
+
+#[test]
+fn a_folder_whose_name_is_no_text_is_shown_as_far_as_it_is_one() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let inside = dir.path().join(OsStr::from_bytes(b"a\xff"));
+    fs::create_dir(&inside).expect("a folder");
+    let file = inside.join("config.json");
+    fs::write(&file, r#"{"capture": {"file": "c.csv"}}"#).expect("a file");
+    let mut command = signal();
+    let checked = command.args(["config", "check"]).arg(&file).output();
+    let text = stdout(checked.expect("it runs"));
+    assert!(text.contains("a\u{fffd}/c.csv"), "{text}");
 }

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use super::folder::Folder;
 use super::held::Standing;
 use super::output::Output;
 use crate::os::fixed_text::{FixedText, Told};
@@ -54,11 +55,19 @@ pub(crate) struct Role {
     pub(crate) without: &'static str,
 }
 
+/// A folder with other files that are made later, and what it means when that is gone as well.
+#[derive(Debug)]
+struct Others {
+    folder: Arc<Folder>,
+    lost: &'static str,
+}
+
 /// A file that grows by whole lines.
 #[derive(Debug)]
 pub(crate) struct Appended {
     file: Output,
     role: Role,
+    others: Option<Others>,
     /// The lines that the file begins with, also after someone has cut it.
     head: Vec<u8>,
     /// Bytes in the file, whole lines.
@@ -77,11 +86,18 @@ impl Appended {
             has_names: standing.is_some_and(|standing| standing.names > 0),
             file,
             role,
+            others: None,
             head,
             len: 0,
             is_deleted: false,
             harm,
         }
+    }
+
+    /// The file, of which `lost` is said where it was deleted together with `folder`.
+    pub(crate) fn beside(mut self, folder: Arc<Folder>, lost: &'static str) -> Self {
+        self.others = Some(Others { folder, lost });
+        self
     }
 
     /// Its path when it was opened.
@@ -220,11 +236,15 @@ impl Appended {
 
     fn note_deleted(&mut self) {
         self.is_deleted = true;
+        let gone = self
+            .others
+            .as_ref()
+            .filter(|others| others.folder.is_gone());
+        let without = gone.map_or(self.role.without, |others| others.lost);
         let what = format_args!(
-            "{}: someone deleted or replaced it while it was written, and what was in it is lost; {}; \
-             rename it instead: writing follows it",
+            "{}: someone deleted or replaced it while it was written, and what was in it is lost; \
+             {without}; rename it instead: writing follows it",
             Named(self),
-            self.role.without,
         );
         self.harm.say(Kind::Deleted, what);
     }

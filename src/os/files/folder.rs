@@ -1,6 +1,5 @@
 //! A folder that stays the same one, even if it is renamed.
 
-use std::cell::RefCell;
 use std::ffi::CStr;
 use std::fmt;
 use std::fs::File;
@@ -8,8 +7,9 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use super::about::{about, is_folder};
+use super::about::{about, about_at_once, is_folder};
 use super::held::Held;
 use super::open::{close, open, open_at};
 use super::output::{Output, TAKEN, is_taken};
@@ -24,7 +24,7 @@ const ATTEMPTS: usize = 16;
 pub(crate) struct Folder {
     open: Held,
     /// Given back before files are replaced: the host may have none left by then.
-    spare: RefCell<Option<Held>>,
+    spare: Mutex<Option<Held>>,
     path: PathBuf,
 }
 
@@ -60,7 +60,7 @@ impl Folder {
         let spare = Held::new(open(&whole, flags, 0)?)?;
         Ok(Self {
             open: Held::new(open(&whole, flags, 0)?)?,
-            spare: RefCell::new(Some(spare)),
+            spare: Mutex::new(Some(spare)),
             path: whole,
         })
     }
@@ -139,10 +139,15 @@ impl Folder {
         room: &mut Vec<u8>,
         write: impl FnOnce(&mut Buffered<'_>) -> io::Result<()>,
     ) -> Result<(), Obstacle> {
-        drop(self.spare.take());
+        drop(
+            self.spare
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
         let to = Name::new(format_args!("{name}"))?;
         self.look(&to)?;
-        let (file, fresh) = self.fresh(name)?;
+        let (file, fresh) = self.fresh(name).map_err(|error| self.not_made(error))?;
         let file = File::from(file);
         room.clear();
         let mut through = Buffered {
@@ -165,6 +170,21 @@ impl Folder {
             let _ = self.unlink(&fresh);
         }
         Ok(done?)
+    }
+
+    fn not_made(&self, error: io::Error) -> Obstacle {
+        match error.kind() {
+            ErrorKind::NotFound if self.is_gone() => Obstacle::Gone,
+            _ => Obstacle::Error(error),
+        }
+    }
+
+    /// Whether someone has removed it: there may be another of its name, but no file can be made in
+    /// this one any more. Does not allocate.
+    pub(crate) fn is_gone(&self) -> bool {
+        let open = self.open.get();
+        let about = open.and_then(|folder| about_at_once(folder.as_raw_fd()));
+        about.is_ok_and(|about| about.names == Some(0))
     }
 
     /// A newly created file, and its name.
@@ -192,6 +212,8 @@ pub(crate) enum Obstacle {
     Kind(&'static str),
     /// The file is being written.
     Taken,
+    /// Someone has removed the folder.
+    Gone,
     Error(io::Error),
 }
 
@@ -206,6 +228,10 @@ impl fmt::Display for Obstacle {
         match self {
             Self::Kind(kind) => write!(f, "it is {kind}; expected a regular file"),
             Self::Taken => f.write_str(TAKEN),
+            Self::Gone => f.write_str(
+                "someone removed this folder while it was in use; expected one that stays until the \
+                 handle is destroyed",
+            ),
             Self::Error(error) => Told(error).fmt(f),
         }
     }

@@ -117,7 +117,7 @@ pub(super) fn flags(file: RawFd) -> c_int {
 }
 
 /// The type of `/sys`.
-const SYSFS_MAGIC: libc::__fsword_t = 0x6265_6572;
+pub(super) const SYSFS_MAGIC: libc::__fsword_t = 0x6265_6572;
 
 /// Whether this process may make a file in a folder.
 pub(super) fn may_make_in(folder: &Path) -> io::Result<()> {
@@ -128,18 +128,23 @@ pub(super) fn may_make_in(folder: &Path) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     // Some of the kernel's own folders refuse new files to whoever may write there.
-    let mut about = MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: the path is NUL-terminated; `about` is a valid place for the answer, and is read only
-    // if the call has filled it.
-    let kind = unsafe {
-        match libc::statfs(path.as_ptr(), about.as_mut_ptr()) {
-            0 => about.assume_init().f_type,
-            _ => return Err(io::Error::last_os_error()),
-        }
-    };
-    match kind {
+    match file_system(&path)? {
         libc::PROC_SUPER_MAGIC => Err(io::Error::from_raw_os_error(libc::ENOENT)),
         SYSFS_MAGIC => Err(io::Error::from_raw_os_error(libc::EACCES)),
         _ => Ok(()),
+    }
+}
+
+/// The type of the file system that a path leads to. By a system call: the host may have a function
+/// of its own called `statfs`.
+pub(super) fn file_system(path: &CStr) -> io::Result<libc::__fsword_t> {
+    let mut about = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the path is NUL-terminated; `about` is a valid place for the answer, and is read only
+    // if the call has filled it.
+    unsafe {
+        match libc::syscall(libc::SYS_statfs, path.as_ptr(), about.as_mut_ptr()) {
+            0 => Ok(about.assume_init().f_type),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 }

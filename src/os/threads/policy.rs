@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::throttle::Throttle;
 use crate::os::resources;
 use crate::os::stderr::say;
+use crate::sync::slack;
 
 /// How the kernel schedules a lane, whatever the policy of the thread that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -108,7 +109,7 @@ pub(super) fn adopt(wanted: Scheduling) -> Result<(), String> {
     }
     let (class, priority) = scheduler.class_and_priority();
     let refusal = schedule(class, priority);
-    usual_slack();
+    slack::set_usual();
     let nice = set_nice(wanted.nice.into());
     if class == libc::SCHED_OTHER {
         check_nice(wanted.nice.into(), nice)?;
@@ -173,16 +174,8 @@ fn check_limit(scheduler: Scheduler) -> Result<(), String> {
 /// kernel is ignored: the thread also works without.
 pub(super) fn give_way() {
     let _ = schedule(libc::SCHED_OTHER, 0);
-    usual_slack();
+    slack::set_usual();
     set_nice(LOWEST);
-}
-
-/// A thread sleeps longer by its timer slack, which its creator may have set to a long time. 0
-/// would mean the creator's. Real-time threads have no slack, and cannot be given one.
-fn usual_slack() {
-    const USUAL_NS: libc::c_ulong = 50_000;
-    // SAFETY: the call changes only the calling thread.
-    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, USUAL_NS, 0, 0, 0) };
 }
 
 /// The class and the priority of the calling thread.
