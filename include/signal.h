@@ -344,7 +344,11 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_HEALTH_OVERLOADED 3
 
 /*
- A lane has made no progress for `health.stall_us`.
+ A lane has made no progress for `health.stall_us`. Since its last heartbeat, the longest
+ time between two calls does not count: the whole process may have been stopped then
+ (SIGSTOP, a freezer, a debugger, a paused machine). So the first call that finds a lane
+ standing still does not say so. One of the next two does, if calls are further apart than
+ `health.stall_us`. Calls that are closer say so at most two intervals later than that time.
  */
 #define SIGNAL_HEALTH_STALLED 4
 
@@ -753,8 +757,8 @@ typedef struct {
   uint64_t stood_in;
   /*
    How often lanes that spin were away from their cores for 50 us or longer while they
-   had nothing to do: something else ran there, or the hypervisor of a virtual machine
-   took the core.
+   had nothing to do: something else ran there, the hypervisor of a virtual machine took
+   the core, or the process was stopped.
    */
   uint64_t lane_away;
   /*
@@ -819,11 +823,12 @@ typedef struct {
    */
   uint64_t beats;
   /*
-   Longest time between two heartbeats, ns, without idle time and waits for room.
+   Longest time between two heartbeats, ns, without idle time and waits for room. If the
+   whole process was stopped meanwhile, that counts: a lane cannot tell.
    */
   uint64_t longest_duty_ns;
   /*
-   How often the time between two heartbeats was longer than `health.stall_us`.
+   How often that time was longer than `health.stall_us`.
    */
   uint64_t stalls;
   /*

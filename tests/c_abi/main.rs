@@ -5,6 +5,7 @@ mod departure;
 mod exits;
 mod header;
 mod names;
+mod others;
 mod processes;
 mod refused;
 mod reports;
