@@ -347,7 +347,11 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_HEALTH_OVERLOADED 3
 
 /*
- A lane has made no progress for `health.stall_us`.
+ A lane has made no progress for `health.stall_us`. Since its last heartbeat, the longest
+ time between two calls does not count: the whole process may have been stopped then
+ (SIGSTOP, a freezer, a debugger, a paused machine). So the first call that finds a lane
+ standing still does not say so. One of the next two does, if calls are further apart than
+ `health.stall_us`. Calls that are closer say so at most two intervals later than that time.
  */
 #define SIGNAL_HEALTH_STALLED 4
 
@@ -758,8 +762,8 @@ typedef struct {
   uint64_t stood_in;
   /*
    How often lanes that spin were away from their cores for 50 us or longer while they
-   had nothing to do: something else ran there, or the hypervisor of a virtual machine
-   took the core.
+   had nothing to do: something else ran there, the hypervisor of a virtual machine took
+   the core, or the process was stopped.
    */
   uint64_t lane_away;
   /*
@@ -826,7 +830,8 @@ typedef struct {
   /*
    Longest time between two heartbeats, ns, without waits for room and, in a lane that parks
    or yields, without the time for which it gave its core away. In a lane that spins, time
-   in which something else had its core counts.
+   in which something else had its core counts. If the whole process was stopped meanwhile,
+   that counts: a lane cannot tell.
    */
   uint64_t longest_duty_ns;
   /*
@@ -881,6 +886,9 @@ extern "C" {
  rights that its caller may lack (set-user-ID, set-group-ID, file capabilities:
  `AT_SECURE`) these variables are ignored; one line on stderr says so.
 
+ It waits up to 1 s for another process that holds the lock on that file, then goes on
+ without it and says so on stderr.
+
  The first call of a process also calibrates the clock, for up to 200 ms. In every
  placement, the call first runs each model on the calling thread, without a limit. Where
  there are lanes, each then runs its models once more. The call returns null if a lane's
@@ -915,8 +923,9 @@ void signal_register_callback(void *handle, signal_callback_t cb, void *user_dat
  configured, and frees the handle. Makes no callback: signals still queued are discarded.
 
  It waits up to 5 s for factor sets and models that do not return (their lanes are then
- left behind), up to 5 s for a disk that does not respond, and up to 1 s for other
- threads that read from the handle, for example in `signal_stats`.
+ left behind), up to 5 s for a disk that does not respond, up to 1 s for other threads that
+ read from the handle, for example in `signal_stats`, and up to 1 s each for another thread
+ and another process that choose their cores at that moment.
 
  If it is called in a callback, every function refuses the handle from then on, and the
  handle is freed when the poll, or `signal_on_data`, returns. If the callback calls `exit`,

@@ -37,6 +37,9 @@ const LONGEST_REASON: usize = 10_000;
 /// rights that its caller may lack (set-user-ID, set-group-ID, file capabilities:
 /// `AT_SECURE`) these variables are ignored; one line on stderr says so.
 ///
+/// It waits up to 1 s for another process that holds the lock on that file, then goes on
+/// without it and says so on stderr.
+///
 /// The first call of a process also calibrates the clock, for up to 200 ms. In every
 /// placement, the call first runs each model on the calling thread, without a limit. Where
 /// there are lanes, each then runs its models once more. The call returns null if a lane's
@@ -249,8 +252,9 @@ pub unsafe extern "C" fn signal_register_callback(
 /// configured, and frees the handle. Makes no callback: signals still queued are discarded.
 ///
 /// It waits up to 5 s for factor sets and models that do not return (their lanes are then
-/// left behind), up to 5 s for a disk that does not respond, and up to 1 s for other
-/// threads that read from the handle, for example in `signal_stats`.
+/// left behind), up to 5 s for a disk that does not respond, up to 1 s for other threads that
+/// read from the handle, for example in `signal_stats`, and up to 1 s each for another thread
+/// and another process that choose their cores at that moment.
 ///
 /// If it is called in a callback, every function refuses the handle from then on, and the
 /// handle is freed when the poll, or `signal_on_data`, returns. If the callback calls `exit`,

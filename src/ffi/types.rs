@@ -180,8 +180,8 @@ pub struct signal_stats_t {
     /// else ran on the lane's core.
     pub stood_in: u64,
     /// How often lanes that spin were away from their cores for 50 us or longer while they
-    /// had nothing to do: something else ran there, or the hypervisor of a virtual machine
-    /// took the core.
+    /// had nothing to do: something else ran there, the hypervisor of a virtual machine took
+    /// the core, or the process was stopped.
     pub lane_away: u64,
     /// How long in all, ns.
     pub lane_away_ns: u64,
@@ -279,7 +279,8 @@ pub struct signal_lane_t {
     pub beats: u64,
     /// Longest time between two heartbeats, ns, without waits for room and, in a lane that parks
     /// or yields, without the time for which it gave its core away. In a lane that spins, time
-    /// in which something else had its core counts.
+    /// in which something else had its core counts. If the whole process was stopped meanwhile,
+    /// that counts: a lane cannot tell.
     pub longest_duty_ns: u64,
     /// How often that time was longer than `health.stall_us`.
     pub stalls: u64,
@@ -318,7 +319,11 @@ pub const SIGNAL_HEALTH_SILENT: c_int = 2;
 /// conflated, lanes that share the models skipped factor vectors, or lanes waited for room.
 /// Or signals are waiting for room now.
 pub const SIGNAL_HEALTH_OVERLOADED: c_int = 3;
-/// A lane has made no progress for `health.stall_us`.
+/// A lane has made no progress for `health.stall_us`. Since its last heartbeat, the longest
+/// time between two calls does not count: the whole process may have been stopped then
+/// (SIGSTOP, a freezer, a debugger, a paused machine). So the first call that finds a lane
+/// standing still does not say so. One of the next two does, if calls are further apart than
+/// `health.stall_us`. Calls that are closer say so at most two intervals later than that time.
 pub const SIGNAL_HEALTH_STALLED: c_int = 4;
 /// The engine has failed. Further events are refused and counted.
 pub const SIGNAL_HEALTH_FAILED: c_int = 5;

@@ -6,9 +6,10 @@
 //! row of bytes is for pinned host threads.
 //!
 //! A process loses its record locks on a file as soon as it closes *any* descriptor of it, and its
-//! own locks never conflict. So this file is opened once and stays open; where the host closes
-//! another descriptor of it, `standing` finds out. Before a byte is released,
-//! the kernel's list of threads shows whether another copy of this library has a lane on that core.
+//! own locks never conflict. So this file is opened once and stays open as long as claims on it
+//! count (`left`); where the host closes another descriptor of it, `standing` finds out. Before a
+//! byte is released, the kernel's list of threads shows whether another copy of this library has a
+//! lane on that core.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -67,9 +68,12 @@ pub(crate) fn leave_to_parent() {
 #[derive(Default)]
 struct State {
     file: Option<ClaimsFile>,
+    left: Left,
     claimed: Claimed,
     /// Whether a claim that another process has taken over was said.
     loss_is_said: bool,
+    /// Whether it was said that cores are chosen while others may choose theirs.
+    crowd_is_said: bool,
 }
 
 /// The right to choose cores. One thread of this machine has it at a time, as long as the others
@@ -102,12 +106,12 @@ impl Turn {
         if was_removed && unknown.is_none() {
             standing::say_what_was_removed();
         }
-        let turn = Self {
+        let mut turn = Self {
             state: Some(state),
             unknown,
             renewals: 0,
         };
-        let mut turn = turn.begin();
+        turn.begin();
         turn.say_what_is_lost();
         turn
     }
@@ -119,15 +123,25 @@ impl Turn {
             unknown: None,
             renewals: 0,
         };
-        turn.begin()
+        // Without the lock, another copy of this library that chooses cores now may lose a claim. It
+        // makes it again when it next looks.
+        let _ = turn.lock_out_others();
+        turn
     }
 
-    fn begin(self) -> Self {
-        if let Some(file) = self.file() {
-            lock_out_others(file);
-            lock_out_others(file);
+    /// Has the other processes wait.
+    fn lock_out_others(&self) -> io::Result<()> {
+        self.file().map_or(Ok(()), lock_out_others)
+    }
+
+    /// As [`lock_out_others`](Self::lock_out_others), for a turn that chooses cores.
+    fn begin(&mut self) {
+        let alone = self.lock_out_others();
+        if let (Err(why), Some(state)) = (alone, &mut self.state)
+            && !std::mem::replace(&mut state.crowd_is_said, true)
+        {
+            standing::say_who_is_not_locked_out(&why);
         }
-        self
     }
 
     /// Why claims are unknown, if they are.
@@ -224,9 +238,7 @@ impl Turn {
                 standing::say_what_was_removed();
             }
         }
-        if let Some(file) = self.file() {
-            lock_out_others(file);
-        }
+        self.begin();
     }
 
     fn file(&self) -> Option<&impl AsRawFd> {
@@ -242,7 +254,12 @@ impl Turn {
         for byte in bytes {
             state.claimed.take(byte);
         }
-        let State { file, claimed, .. } = &mut **state;
+        let State {
+            file,
+            left,
+            claimed,
+            ..
+        } = &mut **state;
         let Some(file) = file.as_ref().and_then(|file| file.get().ok()) else {
             return;
         };
@@ -254,8 +271,12 @@ impl Turn {
                 // If the kernel cannot list the threads, another copy may use the core.
                 used |= looked.is_err();
             }
+            if !used {
+                left.unlock(byte);
+            }
             used || !set(file, byte, libc::F_UNLCK)
         });
+        left.close_what_does_not_count(claimed);
     }
 }
 
@@ -352,15 +373,10 @@ impl State {
             if self.file.as_ref().is_some_and(|open| open.is_at(path)) {
                 return Ok(());
             }
-            match ClaimsFile::at(path) {
+            let left = self.left.take(path);
+            match left.map_or_else(|| ClaimsFile::at(path), Ok) {
                 Ok(file) => {
-                    if let Ok(open) = file.get() {
-                        for byte in self.claimed.bytes() {
-                            set(open, byte, libc::F_WRLCK);
-                        }
-                    }
-                    // Closing the old one would end claims of this process, whatever its name is.
-                    std::mem::forget(self.file.replace(file));
+                    self.change_to(Some(file));
                     return Ok(());
                 }
                 Err(error) if is_no_place(&error) => why = named(error),
@@ -370,22 +386,40 @@ impl State {
                 }
             }
         }
-        std::mem::forget(self.file.take());
+        self.change_to(None);
         Err(why)
+    }
+
+    /// Makes the claims in another file, if there is one.
+    fn change_to(&mut self, file: Option<ClaimsFile>) {
+        let before = std::mem::replace(&mut self.file, file);
+        self.left.add(before, &self.claimed);
+        if let Some(file) = self.file() {
+            for byte in self.claimed.bytes() {
+                set(file, byte, libc::F_WRLCK);
+            }
+        }
     }
 }
 
-/// Waits until no other process, and no other copy of this library, is choosing its cores. If
-/// locking is not possible or takes too long, it continues without the lock.
-fn lock_out_others(file: &impl AsRawFd) {
+/// Waits until no other process, and no other copy of this library, is choosing its cores.
+///
+/// # Errors
+///
+/// Locking is not possible, or takes too long. Whoever continues may claim cores all the same: no
+/// two processes can claim one.
+fn lock_out_others(file: &impl AsRawFd) -> io::Result<()> {
     let mut limit = Limit::of(PATIENCE);
     loop {
         let is_over = limit.is_over();
         // SAFETY: the descriptor is open, and the call does not wait.
         let locked = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0;
+        if locked {
+            return Ok(());
+        }
         let error = io::Error::last_os_error();
-        if locked || error.kind() != io::ErrorKind::WouldBlock || is_over {
-            return;
+        if error.kind() != io::ErrorKind::WouldBlock || is_over {
+            return Err(error);
         }
         time::sleep(STEP);
     }
@@ -444,6 +478,7 @@ fn holder(file: &impl AsRawFd, byte: u64) -> Option<Option<u32>> {
 
 mod claimed;
 mod file;
+mod left;
 mod moved;
 mod standing;
 
@@ -451,6 +486,7 @@ use claimed::{Bytes, Claimed};
 pub use file::ENV_CLAIMS;
 pub(crate) use file::paths;
 use file::{ClaimsFile, is_no_place};
+use left::Left;
 pub(crate) use standing::{Known, Standing, Watch};
 
 #[cfg(all(test, not(loom)))]

@@ -1,8 +1,8 @@
 //! Whether lanes have had their cores: a lane that spins should have one to itself.
 //!
 //! A lane notices by its own stamps that it was away. So this also shows on a virtual machine whose
-//! hypervisor took the core, of which the kernel need not know. Who took the core, a lane cannot
-//! know. The kernel counts how long a thread waited because others ran there. Only the report's
+//! hypervisor took the core, of which the kernel need not know, and where the whole process was
+//! stopped. Which of these it was, a lane cannot know. The kernel counts how long a thread waited because others ran there. Only the report's
 //! thread asks for that count: it is in a file, and a sandbox may end a thread that opens one.
 
 use std::fmt;
@@ -160,7 +160,8 @@ impl fmt::Display for Told<'_> {
         }
         match self.waited_ns {
             None => f.write_str(
-                ": something else runs there, or the hypervisor of a virtual machine takes it",
+                ": something else runs there, the hypervisor of a virtual machine takes it, or the process \
+                 was stopped",
             )?,
             Some(waited) if waited >= shared.away_ns / 2 => write!(
                 f,
@@ -316,7 +317,8 @@ mod tests {
         assert!(
             text.starts_with(
                 "core shared: lane ingest..egress@3(spin) was away from its core for 12 % of 8.0 s \
-                 (36 times, first 40.0 s ago): something else runs there, or the hypervisor"
+                 (36 times, first 40.0 s ago): something else runs there, the hypervisor of a virtual \
+                 machine takes it, or the process was stopped; expected"
             ),
             "{text}"
         );

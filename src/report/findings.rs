@@ -8,6 +8,7 @@ use super::away::SharedCore;
 use super::health::{Health, HealthState};
 use super::late::Late;
 use super::monitor::Monitor;
+use super::stalls::Stall;
 use super::watched::Lost;
 use crate::os::fixed_text::beginning;
 use crate::stages::Rules;
@@ -41,10 +42,7 @@ pub(super) enum Cause {
     /// Another look is in progress.
     AnotherLook,
     Failure,
-    Stall {
-        lane: usize,
-        us: u64,
-    },
+    Stall(Stall),
     Load {
         lost: u64,
         waited_us: u64,
@@ -181,7 +179,7 @@ impl fmt::Display for Why<'_> {
             Cause::Failure => {
                 f.write_str(monitor.control.failure().unwrap_or("no reason is known"))
             }
-            Cause::Stall { lane, us } => {
+            Cause::Stall(Stall { lane, us }) => {
                 let (plan, _) = &monitor.lanes[lane];
                 write!(f, "lane {plan} has made no progress for {us} us")
             }

@@ -25,7 +25,8 @@ pub enum HealthState {
     /// conflated, lanes that share the models skipped factor vectors, or lanes waited for room.
     /// Or signals wait for room now.
     Overloaded,
-    /// A lane has made no progress for `health.stall_us`.
+    /// A lane has made no progress for `health.stall_us`. The longest time without a check is no
+    /// part of that: the whole process may have been stopped meanwhile.
     Stalled,
     /// A lane could not continue: events are counted and refused.
     Failed,

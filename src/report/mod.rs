@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `health` | the engine's state as one word |
 //! | `monitor` | the reasons for that state, lanes and rings |
+//! | `stalls` | which lane stands still |
 //! | `away` | whether lanes have had their cores |
 //! | `pins` | whether lanes are where they were pinned |
 //! | `watched` | all that an engine may lose without a word of its own |
@@ -31,6 +32,7 @@ mod late;
 mod latency;
 mod monitor;
 mod pins;
+mod stalls;
 mod summary;
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -11,6 +11,7 @@ use super::away::{self, SharedCore, Told, Windows};
 use super::findings::{Beside, Cause, Findings, Missing, NamedBy};
 use super::health::{Health, HealthState};
 use super::late::Late;
+use super::stalls::Stalls;
 use super::watched::{Seen, Watched};
 use crate::config;
 use crate::os::files::Harm;
@@ -37,12 +38,14 @@ pub struct LaneReport {
     /// The longest duty cycle, ns, without time given away on purpose or spent waiting for
     /// room.
     pub longest_duty_ns: u64,
-    /// Duty cycles longer than `health.stall_us`.
+    /// Duty cycles longer than `health.stall_us`. One in which the whole process was stopped counts
+    /// as long as it took, as for `longest_duty_ns`.
     pub stalls: u64,
     /// Time since the last beat, ns.
     pub silence_ns: u64,
     /// How often a lane that spins was away from its core for 50 us or longer while it had nothing
-    /// to do: something else ran there, or the hypervisor of a virtual machine took the core.
+    /// to do: something else ran there, the hypervisor of a virtual machine took the core, or the
+    /// process was stopped.
     pub away: u64,
     /// How long in all, ns.
     pub away_ns: u64,
@@ -90,6 +93,7 @@ struct Look {
     events_at_signal: u64,
     watched: Seen,
     away: Windows,
+    stalls: Stalls,
 }
 
 impl Monitor {
@@ -107,6 +111,7 @@ impl Monitor {
         let on_the_way = counters.len();
         counters.extend(aside);
         let away = Windows::new(lanes.len());
+        let stalls = Stalls::new(lanes.len());
         Self {
             config,
             counters,
@@ -124,6 +129,7 @@ impl Monitor {
                 events_at_signal: 0,
                 watched: Seen::default(),
                 away,
+                stalls,
             }),
             found: AtomicU8::new(HealthState::Ok as u8),
         }
@@ -396,21 +402,13 @@ impl Monitor {
             last.events_at_signal = counters.events();
         }
         (last.counters, last.waited_ns) = (*counters, waited_ns);
+        let stall = last.stalls.look(&self.lanes, self.config.stall_us);
 
         if self.control.has_failed() {
             return (HealthState::Failed, Cause::Failure);
         }
-        let stall_ns = self.config.stall_us.saturating_mul(1000);
-        // The last one without progress: those before it may only be waiting for it.
-        for (lane, (_, heartbeat)) in self.lanes.iter().enumerate().rev() {
-            let silence_ns = heartbeat.silence_ns();
-            if silence_ns > stall_ns {
-                let cause = Cause::Stall {
-                    lane,
-                    us: silence_ns / 1000,
-                };
-                return (HealthState::Stalled, cause);
-            }
+        if let Some(stall) = stall {
+            return (HealthState::Stalled, Cause::Stall(stall));
         }
         let held = counters.get(Counter::Held);
         if lost > 0 || held > 0 || waited_us > 0 {

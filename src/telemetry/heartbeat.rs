@@ -93,7 +93,7 @@ pub struct HeartbeatReader {
 }
 
 /// How long a lane was away from its core: something else ran there, or nothing of this machine
-/// did, because the hypervisor had taken the core.
+/// did, because the hypervisor had taken the core or the process was stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Away {
     /// How often.
@@ -274,10 +274,18 @@ impl HeartbeatReader {
         }
     }
 
+    /// When the last beat was, in ticks of [`clock`](Self::clock).
+    pub(crate) fn last_beat(&self) -> u64 {
+        self.cells.last_beat.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Time since the last beat, ns.
     pub fn silence_ns(&self) -> u64 {
-        let last = self.cells.last_beat.load(Ordering::Relaxed);
-        self.clock.nanos(last, self.clock.now())
+        self.clock.nanos(self.last_beat(), self.clock.now())
     }
 }
 

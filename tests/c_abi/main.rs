@@ -6,6 +6,7 @@ mod exits;
 mod files;
 mod header;
 mod names;
+mod others;
 mod processes;
 mod refused;
 mod reports;

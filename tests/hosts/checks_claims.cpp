@@ -3,9 +3,11 @@
 #include "disk.hpp"
 #include "plugin.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -63,6 +65,20 @@ bool spins(const signal_lane_t &lane) { return has(lane.name, "(spin)"); }
 
 // Whether other processes see the claim of a lane's core.
 bool others_see(const std::string &file, const signal_lane_t &lane) { return host::others_see(file, lane.core); }
+
+// Descriptors of files whose paths begin with this one.
+int descriptors_of(const std::string &file) {
+  int found = 0;
+  DIR *const all = opendir("/proc/self/fd");
+  CHECK(all != nullptr);
+  while (const dirent *const entry = readdir(all)) {
+    char target[4096] = {};
+    const std::string link = std::string("/proc/self/fd/") + entry->d_name;
+    if (readlink(link.c_str(), target, sizeof target - 1) > 0) found += std::string(target).rfind(file, 0) == 0;
+  }
+  closedir(all);
+  return found;
+}
 
 // Another process that does something once it is told to, and then stays.
 struct Other {
@@ -318,7 +334,15 @@ SCENARIO(claims_in_a_file_that_is_removed) {
     CHECK(others_see(file, first));
     CHECK_EQ(said(create).find("the file of claims"), std::string::npos);
   }
+  // A file is closed once it has no name. One that was renamed stays open as long as a core is claimed there.
+  for (int removal = 0; removal < 9; ++removal) {
+    CHECK_EQ(descriptors_of(file), 2);
+    CHECK_EQ(unlink(file.c_str()), 0);
+    create();
+    CHECK(others_see(file, first));
+  }
   plugin.destroy(handle);
+  CHECK_EQ(descriptors_of(file), 1);
   // A create does not try for ever.
   host::disk::removals = 1000;
   handle = plugin.create("{}");
@@ -327,6 +351,30 @@ SCENARIO(claims_in_a_file_that_is_removed) {
   CHECK(spins(lane(plugin, handle)));
   CHECK(wait_for(is_said));
   plugin.destroy(handle);
+  return 0;
+}
+
+// Another process has the lock of the file of claims and does not give it back, as one that is stopped in
+// its create.
+SCENARIO(a_lock_of_claims_that_another_process_keeps) {
+  const Folder folder;
+  Plugin plugin;
+  use(plugin, "{}");
+  const std::string file = folder.path + "/claims";
+  Other other([&] { CHECK_EQ(flock(open(file.c_str(), O_RDWR), LOCK_EX), 0); });
+  double shortest = 60.0;
+  for (const bool is_first : {true, false, false}) {
+    void *handle = nullptr;
+    const std::string line = said([&] { handle = plugin.create(R"({"placement":"fused","idle":"spin"})"); });
+    CHECK_EQ(has(line, "cores are chosen without the lock (flock) on the file of claims: another process"), is_first);
+    CHECK(others_see(file, lane(plugin, handle)));
+    const double start = seconds();
+    plugin.destroy(handle);
+    shortest = std::min(shortest, seconds() - start);
+  }
+  // It waits for a second.
+  CHECK(shortest > 0.9 && shortest < 1.8);
+  other.end(SIGKILL);
   return 0;
 }
 

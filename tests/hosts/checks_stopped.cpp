@@ -59,6 +59,27 @@ SCENARIO(stopped_in_destroy) {
   return 0;
 }
 
+// The host asks before its lanes have had a core again.
+SCENARIO(stopped_before_health) {
+  Plugin plugin;
+  Engine engine(plugin, R"({"placement":"split","health":{"stall_us":100000}})");
+  for (int round = 0; round < 8; ++round) {
+    engine.feed(depth("btc_usdt", round, 10.0, 11.0));
+    engine.settle();
+    plugin.health(engine.handle);
+    const Stopper stopper(20000, 1);
+    stopper.go();
+    const double start = seconds();
+    while (seconds() - start < 0.5) {
+    }
+    const int health = plugin.health(engine.handle);
+    if (health == SIGNAL_HEALTH_STALLED) std::fprintf(stderr, "round %d: %s\n", round, plugin.last_error());
+    CHECK(health != SIGNAL_HEALTH_STALLED);
+    engine.drain();
+  }
+  return 0;
+}
+
 // The stopped time does not count for a lane that waits for room.
 SCENARIO(stopped_while_a_lane_waits) {
   Plugin plugin;

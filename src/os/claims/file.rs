@@ -18,7 +18,8 @@ pub const ENV_CLAIMS: &str = "SIGNAL_CORE_CLAIMS";
 
 const FOLDERS: [&str; 2] = ["/dev/shm", "/tmp"];
 const NAME: &str = "godzilla-signal-cores";
-/// The file, open for as long as the process lives.
+/// The file, open until this is dropped. That ends every claim of this process on it.
+#[derive(Debug)]
 pub(super) struct ClaimsFile {
     file: Held,
     /// Where it was opened, and others look for it.
@@ -51,8 +52,13 @@ impl ClaimsFile {
     /// Whether other processes, which look for it by its name, find this very file. True if that is
     /// not known: the host may have another root by now. Takes no memory.
     pub(super) fn is_found(&self) -> bool {
-        let has_names = self.get().and_then(files::about);
-        has_names.map_or(true, |file| file.names != Some(0)) && self.finds_itself() != Some(false)
+        !self.has_no_name() && self.finds_itself() != Some(false)
+    }
+
+    /// Whether the file has no name any more, so that nobody can open it.
+    pub(super) fn has_no_name(&self) -> bool {
+        let about = self.get().and_then(files::about);
+        about.is_ok_and(|about| about.names == Some(0))
     }
 
     fn finds_itself(&self) -> Option<bool> {

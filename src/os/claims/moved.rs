@@ -47,6 +47,7 @@ impl State {
         let is_claimed = self.claimed.in_use().any(|claimed| claimed == byte);
         if !is_claimed {
             self.claimed.retain(|other, _| other != byte);
+            self.left.unlock(byte);
             if let Some(file) = self.file() {
                 set(file, byte, libc::F_UNLCK);
             }

@@ -8,6 +8,7 @@
 //! changes nothing.
 
 use std::fmt;
+use std::io;
 use std::ops::Range;
 
 use super::{
@@ -156,6 +157,20 @@ pub(super) fn say_what_was_removed() {
     say_parts(format_args!(
         "the file of claims was removed and is made again: until now, other processes did not see \
          which cores lanes of this one keep busy; expected that nobody removes it"
+    ));
+}
+
+/// Says that others may choose their cores at the same time.
+#[inline(never)]
+pub(super) fn say_who_is_not_locked_out(why: &io::Error) {
+    let why: &dyn fmt::Display = match why.kind() {
+        io::ErrorKind::WouldBlock => &"another process has held it for longer than 1 s",
+        _ => why,
+    };
+    say_parts(format_args!(
+        "cores are chosen without the lock (flock) on the file of claims: {why}; another process may \
+         choose at the same time, and put its host's thread on a core of ours; expected that a process \
+         holds it only while it makes a handle"
     ));
 }
 

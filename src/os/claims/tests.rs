@@ -94,6 +94,38 @@ fn a_file_that_was_removed_or_replaced_is_not_found_by_others() {
 }
 
 #[test]
+fn a_file_that_is_left_stays_open_while_claims_on_it_count_and_few_of_them_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |number: usize| folder.path().join(number.to_string());
+    let mut claimed = Claimed::default();
+    claimed.reserve(1);
+    assert!(claimed.add(7));
+    let mut left = Left::default();
+    let open = || -> Vec<String> {
+        let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        let ours = targets.filter(|target| target.starts_with(folder.path()));
+        let name = |target: std::path::PathBuf| target.file_name()?.to_str().map(str::to_owned);
+        let mut names: Vec<_> = ours.filter_map(name).collect();
+        names.sort_unstable();
+        names
+    };
+    for number in 0..9 {
+        left.add(Some(ClaimsFile::at(&path(number)).unwrap()), &claimed);
+    }
+    assert_eq!(open(), ["5", "6", "7", "8"]);
+    assert!(left.take(&path(4)).is_none());
+    let again = left.take(&path(6)).unwrap();
+    assert!(again.is_found());
+    left.add(Some(again), &claimed);
+    // Others may find one under another name, but none that has no name.
+    std::fs::rename(path(5), path(50)).unwrap();
+    std::fs::remove_file(path(7)).unwrap();
+    left.add(None, &claimed);
+    assert_eq!(open(), ["50", "6", "8"]);
+}
+
+#[test]
 fn a_byte_without_room_is_not_locked_and_handles_that_are_moved_apart_have_room() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("claims");
