@@ -71,9 +71,9 @@ pub(crate) fn sleep(time: Duration) {
     nap(time);
 }
 
-/// [`sleep`] for threads of this library, which never oversleep. The standard library's `sleep` panics where a sandbox refuses
-/// `clock_nanosleep`; this one then takes `nanosleep`, which older C libraries used, and
-/// where that is refused too, gives way once.
+/// [`sleep`] for threads of this library, which never oversleep. The standard library's `sleep`
+/// panics where a sandbox refuses `clock_nanosleep`; this one then takes `nanosleep`, which older C
+/// libraries used, and where that is refused too, gives way once.
 pub(crate) fn nap(time: Duration) {
     let mut left = libc::timespec {
         tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),

@@ -2,8 +2,9 @@
 //!
 //! A lane notices by its own stamps that it was away. So this also shows on a virtual machine whose
 //! hypervisor took the core, of which the kernel need not know, and where the whole process was
-//! stopped. Which of these it was, a lane cannot know. The kernel counts how long a thread waited because others ran there. Only the report's
-//! thread asks for that count: it is in a file, and a sandbox may end a thread that opens one.
+//! stopped. Which of these it was, a lane cannot know. The kernel counts how long a thread waited
+//! because others ran there. Only the report's thread asks for that count: it is in a file, and a
+//! sandbox may end a thread that opens one.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
