@@ -23,18 +23,23 @@ inline std::string replaced(const Folder &folder, int file) {
 }
 
 // Returns just after an interval of a report was written to this log, for which events are needed. Nobody
-// can replace a file that another thread is writing at that moment.
+// can replace a file that another thread is writing at that moment. Under load its thread could be in the
+// middle of a write for seconds: it gives way to everything.
 template <typename Event> void await_interval(const std::string &log, Event event) {
   const auto size = [&] {
     struct stat about {};
     return stat(log.c_str(), &about) == 0 ? about.st_size : off_t{0};
   };
-  const off_t before = size();
-  CHECK(wait_for([&] {
-    event();
-    return size() > before;
-  }));
-  sleep_us(20000);
+  hurry();
+  // The interval in which it was hurried may have begun before.
+  for (int interval = 0; interval < 2; ++interval) {
+    const off_t before = size();
+    CHECK(wait_for([&] {
+      event();
+      return size() > before;
+    }));
+    sleep_us(50000);
+  }
 }
 
 // Each descriptor becomes a locked file of the host's. One call closes the old file and opens the new
