@@ -44,10 +44,14 @@ impl Origin {
     }
 
     /// The key that begins an error, after the error's kind, or that this kind is of.
-    fn source_of(&self, said: &str) -> Option<(&&'static str, &String)> {
+    pub(super) fn source_of(&self, said: &str) -> Option<(&&'static str, &String)> {
         let mut parts = said.splitn(3, ": ");
         let (kind, what) = (parts.next(), parts.next());
-        let mut words = [what, kind].into_iter().flatten().map(first_word);
+        // Lanes that do not start, or have no cores, are of this kind too, whoever chose the placement.
+        let is_keys =
+            kind != Some("placement") || what.is_some_and(|what| what.starts_with("got "));
+        let words = [what, kind.filter(|_| is_keys)];
+        let mut words = words.into_iter().flatten().map(first_word);
         words.find_map(|word| self.sources.get_key_value(word))
     }
 }
@@ -112,8 +116,16 @@ mod tests {
 
     #[test]
     fn keys_of_the_string_are_not_those_of_the_file() {
-        let json = r#"{"cores": [3], "latency": {"interval_ms": 50}}"#;
+        let json = r#"{"cores": [3], "placement": "fused", "latency": {"interval_ms": 50}}"#;
         let (_, origin) = Config::for_host(Some(json)).unwrap();
+        let wrong = Error::Placement("got x; expected y".into());
+        assert!(
+            origin
+                .explain(&wrong)
+                .ends_with(" (placement from the string given to signal_create)")
+        );
+        let slow = Error::Placement("lane 0: a model has not returned".into());
+        assert_eq!(origin.explain(&slow), slow.to_string());
         let said = origin.explain(&Error::Placement("cores: no core 3".into()));
         assert!(
             said.ends_with(" (cores from the string given to signal_create)"),

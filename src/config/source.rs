@@ -65,7 +65,13 @@ impl Config {
             }
         })?;
         let file = path.as_deref().map(paths::configuration);
-        config.check_paths(file.as_slice())?;
+        config.check_paths(file.as_slice()).map_err(|error| {
+            let said = error.to_string();
+            match origin.source_of(&said) {
+                Some((_, source)) => error.with_source(source),
+                None => error,
+            }
+        })?;
         origin.given = given;
         Ok((config, origin))
     }

@@ -37,8 +37,9 @@ const LONGEST_REASON: usize = 10_000;
 /// rights that its caller may lack (set-user-ID, set-group-ID, file capabilities:
 /// `AT_SECURE`) these variables are ignored; one line on stderr says so.
 ///
-/// It waits up to 1 s for another process that holds the lock on that file, then goes on
-/// without it and says so on stderr.
+/// Whenever it chooses cores, three times at most, it waits up to 1 s for another process that
+/// holds the lock on that file, and up to 1 s for another thread that chooses; then it goes on
+/// without the lock. The first time in a process, one line on stderr says so.
 ///
 /// The first call of a process also calibrates the clock, for up to 200 ms. In every
 /// placement, the call first runs each model on the calling thread, without a limit. Where

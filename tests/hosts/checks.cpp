@@ -67,10 +67,12 @@ std::vector<pid_t> threads() {
 
 // Without a list of the threads: a scenario may have no memory or no descriptors left.
 void hurry() {
+  constexpr int kLowest = 19;
   const pid_t first = getpid();
   for (pid_t thread = first; thread < first + 10000; ++thread) {
+    const auto id = static_cast<id_t>(thread);
     const bool ours = syscall(SYS_tgkill, first, thread, 0) == 0;
-    if (ours) setpriority(PRIO_PROCESS, static_cast<id_t>(thread), 0);
+    if (ours && getpriority(PRIO_PROCESS, id) == kLowest) setpriority(PRIO_PROCESS, id, 0);
   }
 }
 

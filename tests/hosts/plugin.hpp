@@ -328,8 +328,8 @@ constexpr const char *kConfigs[] = {R"({"placement":"inline"})", R"({"placement"
 // Makes a handle, sends `depths` Depths through it and destroys it.
 void use(const Plugin &plugin, const char *config, int depths = 10);
 std::vector<pid_t> threads();
-// Gives all threads of this process the ordinary priority, if it may. While other programs have the cores, a
-// thread that gives way to everything may get none for minutes.
+// Gives the threads of this process that have the lowest priority the ordinary one, if it may. While other
+// programs have the cores, such a thread may get none for minutes.
 void hurry();
 // What a process holds, to check that nothing is left behind.
 struct Footprint {

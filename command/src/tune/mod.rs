@@ -170,10 +170,16 @@ pub fn run(args: &Tune) -> Result<()> {
         return Err(signal);
     }
     let (best, _) = outcome.recommended().ok_or_else(|| {
-        Failure::said(
-            "nothing valid was measured, so nothing is recommended: other threads had the cores \
-             (stop what else runs here, or give the command cores of its own with taskset)",
-        )
+        let why = match outcome.has_signals() {
+            true => {
+                "other threads had the cores (stop what else runs here, or give the command cores of its \
+                 own with taskset)"
+            }
+            false => "no signal came; expected a configuration with which events make signals (see assets, trigger)",
+        };
+        Failure::said(format!(
+            "nothing valid was measured, so nothing is recommended: {why}"
+        ))
     })?;
     if let Some(output) = output {
         output.write(&written, &best.set)?;

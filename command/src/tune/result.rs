@@ -147,6 +147,13 @@ impl Outcome {
         Ok(())
     }
 
+    /// Whether any repetition had a signal.
+    pub fn has_signals(&self) -> bool {
+        let measured = self.rounds.iter().flat_map(|round| &round.measured);
+        let mut runs = measured.flat_map(|one| &one.runs);
+        runs.any(|run| run.signals > 0)
+    }
+
     /// The recommended candidate and the reason.
     pub fn recommended(&self) -> Option<(&Candidate, String)> {
         let [first, later @ ..] = &self.rounds[..] else {

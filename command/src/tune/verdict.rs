@@ -31,7 +31,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// The repetitions that count: all of them if none had the cores to itself.
+    /// The repetitions that count: all of them if none is valid.
     pub fn shown(&self) -> Vec<&Figures> {
         let valid = self.runs.iter().filter(|run| run.invalid.is_none());
         let valid: Vec<_> = valid.collect();

@@ -164,13 +164,15 @@ pub(super) fn say_what_was_removed() {
 #[inline(never)]
 pub(super) fn say_who_is_not_locked_out(why: &io::Error) {
     let why: &dyn fmt::Display = match why.kind() {
-        io::ErrorKind::WouldBlock => &"another process has held it for longer than 1 s",
+        io::ErrorKind::WouldBlock => {
+            &"another process, or another copy of this library, has held it for longer than 1 s"
+        }
         _ => why,
     };
     say_parts(format_args!(
         "cores are chosen without the lock (flock) on the file of claims: {why}; another process may \
          choose at the same time, and put its host's thread on a core of ours; expected that a process \
-         holds it only while it makes a handle"
+         holds it only while it makes or destroys a handle"
     ));
 }
 

@@ -21,7 +21,7 @@ const KERNELS: &str = "in one of the kernel's own file systems, such as /proc an
 
 /// Of the kernel's `magic.h`. Their files are settings, or memory of a process, and a folder that is
 /// made there may be a control group.
-const KERNELS_OWN: [libc::__fsword_t; 10] = [
+const KERNELS_OWN: [libc::__fsword_t; 14] = [
     libc::PROC_SUPER_MAGIC,
     super::open::SYSFS_MAGIC,
     libc::CGROUP_SUPER_MAGIC,
@@ -32,6 +32,10 @@ const KERNELS_OWN: [libc::__fsword_t; 10] = [
     libc::SELINUX_MAGIC,
     libc::BPF_FS_MAGIC,
     0x6265_6570, // configfs
+    0x0765_5821, // resctrl
+    0x4249_4e4d, // binfmt_misc
+    0xde5e_81e4, // efivarfs
+    0x6165_676c, // pstore
 ];
 
 /// The first of these files that this process needs as it is, and what it is. What the system does
@@ -79,8 +83,8 @@ fn in_use() -> Vec<(Identity, &'static str)> {
             .then_some((there.identity, *what))
     });
     let mut used: Vec<_> = streams.collect();
-    let first_mapped = used.len();
     let mut last = Vec::new();
+    let mut is_known = false;
     // By name: where file systems lie over each other, the numbers there may be another file's.
     let _ = each_line(c"/proc/thread-self/maps", |line| {
         let Some((is_code, path)) = mapping(line) else {
@@ -90,12 +94,14 @@ fn in_use() -> Vec<(Identity, &'static str)> {
         if path != last {
             last.clear();
             last.extend_from_slice(path);
-            let Ok(there) = about_path(Path::new(OsStr::from_bytes(path))) else {
-                return;
-            };
-            used.push((there.identity, MAPPED));
+            let there = about_path(Path::new(OsStr::from_bytes(path)));
+            is_known = there.is_ok();
+            used.extend(there.map(|there| (there.identity, MAPPED)));
         }
-        if is_code && let Some((_, what)) = used[first_mapped..].last_mut() {
+        if is_code
+            && is_known
+            && let Some((_, what)) = used.last_mut()
+        {
             *what = CODE;
         }
     });
