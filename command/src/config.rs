@@ -45,8 +45,7 @@ pub fn check(path: &Path) -> Result<()> {
     let said = |error: Error| said(&format!("{source}: {error}"));
     let blueprint = Blueprint::new(&config, &Registry::default()).map_err(said)?;
     let cores = Cores::detect();
-    let plan = Plan::new(config.wanted(), &cores);
-    let plan = plan.map_err(Error::Placement).map_err(said)?;
+    let plan = plan(config.wanted(), &cores).map_err(said)?;
     blueprint.check_start(&plan).map_err(said)?;
     let mut text = explain(path, &blueprint, &cores, &plan, &written);
     if config.placement != Placement::Auto {
@@ -55,11 +54,15 @@ pub fn check(path: &Path) -> Result<()> {
             cores: None,
             ..config.wanted()
         };
-        let auto = Plan::new(wanted, &cores);
-        let auto = auto.map_err(Error::Placement).map_err(said)?;
+        let auto = self::plan(wanted, &cores).map_err(said)?;
         text.push_str(&format!("auto       would choose: {auto}\n"));
     }
     print::line(text.trim_end())
+}
+
+/// The plan, or the error that an engine would end with.
+pub fn plan(wanted: Wanted<'_>, cores: &Cores) -> std::result::Result<Plan, Error> {
+    Plan::new(wanted, cores).map_err(Error::Placement)
 }
 
 /// What a configuration is made of: the file, and the variable that wins over it.

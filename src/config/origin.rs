@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::ENV_CONFIG;
+use super::source::file_source;
 use crate::error::Error;
 
 /// Where a host's configuration came from.
@@ -38,7 +38,7 @@ impl Origin {
         match (self.source_of(&said), &self.file) {
             (Some((key, source)), _) => format!("{said} ({key} from {source})"),
             // A value may be another source's, or a default.
-            (None, Some(file)) => format!("{said} (with {ENV_CONFIG} file {})", file.display()),
+            (None, Some(file)) => format!("{said} (with {})", file_source(file)),
             (None, None) => said,
         }
     }

@@ -41,7 +41,7 @@ impl Config {
         let path = env_path(ENV_CONFIG);
         let mut origin = Origin::new(path.clone());
         if let Some(path) = &path {
-            let source = format!("{ENV_CONFIG} file {}", path.display());
+            let source = file_source(path);
             origin.note(config.apply_file(path, &source)?, &source);
         }
         config.apply_cores_variable()?;
@@ -57,9 +57,7 @@ impl Config {
         config.check().map_err(|error| {
             let is_the_files = of_file.is_some_and(|other| other.to_string() == error.to_string());
             match &path {
-                Some(path) if is_the_files => {
-                    error.with_source(&format!("{ENV_CONFIG} file {}", path.display()))
-                }
+                Some(path) if is_the_files => error.with_source(&file_source(path)),
                 Some(_) if given => error.with_source(STRING),
                 _ => error,
             }
@@ -109,6 +107,11 @@ impl Config {
         layer.apply(self, path.parent().unwrap_or(Path::new("")));
         Ok(named)
     }
+}
+
+/// What errors call the file that `SIGNAL_CONFIG` names.
+pub(super) fn file_source(path: &Path) -> String {
+    format!("{ENV_CONFIG} file {}", path.display())
 }
 
 /// If the configuration names no folder, `SIGNAL_LATENCY_DIR` provides one: each handle gets a new

@@ -76,14 +76,20 @@ void hurry() {
   }
 }
 
+void each_descriptor(const std::function<void(std::string_view)> &take) {
+  each_entry("/proc/self/fd", [&](int folder, const char *name) {
+    char target[4096];
+    const ssize_t length = readlinkat(folder, name, target, sizeof target);
+    take({target, static_cast<std::size_t>(length > 0 ? length : 0)});
+  });
+}
+
 // Does not count the file of claimed cores, which each copy of the library opens once.
 static std::size_t descriptors() {
   const char *claims = std::getenv("SIGNAL_CORE_CLAIMS");
   std::size_t count = 0, kept = 0;
-  each_entry("/proc/self/fd", [&](int folder, const char *name) {
-    char target[4096];
-    const ssize_t length = readlinkat(folder, name, target, sizeof target);
-    const bool is_kept = claims != nullptr && length > 0 && claims == std::string(target, static_cast<std::size_t>(length));
+  each_descriptor([&](std::string_view target) {
+    const bool is_kept = claims != nullptr && !target.empty() && target == claims;
     ++(is_kept ? kept : count);
   });
   CHECK(kept <= 1);

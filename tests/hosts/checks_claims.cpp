@@ -3,7 +3,6 @@
 #include "disk.hpp"
 #include "plugin.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -69,14 +68,7 @@ bool others_see(const std::string &file, const signal_lane_t &lane) { return hos
 // Descriptors of files whose paths begin with this one.
 int descriptors_of(const std::string &file) {
   int found = 0;
-  DIR *const all = opendir("/proc/self/fd");
-  CHECK(all != nullptr);
-  while (const dirent *const entry = readdir(all)) {
-    char target[4096] = {};
-    const std::string link = std::string("/proc/self/fd/") + entry->d_name;
-    if (readlink(link.c_str(), target, sizeof target - 1) > 0) found += std::string(target).rfind(file, 0) == 0;
-  }
-  closedir(all);
+  each_descriptor([&](std::string_view target) { found += target.rfind(file, 0) == 0; });
   return found;
 }
 

@@ -2,13 +2,14 @@
 //! The library's own plan says which of them make sense on this machine.
 
 use serde_json::{Map, Value, json};
+use signal::Config;
 use signal::config::{Deliver, Warm};
 use signal::os::cores::Cores;
 use signal::pipeline::idle::Idle;
 use signal::pipeline::plan::Plan;
-use signal::{Config, Error};
 
 use super::host::Calls;
+use crate::config::plan;
 
 /// Ring sizes that are tried where the configured ones are larger: all of a ring then stays in the
 /// caches.
@@ -241,8 +242,7 @@ impl Maker<'_> {
         if let Some(host) = host_core {
             (cores.host, cores.host_is_pinned) = (Some(host), true);
         }
-        let plan = Plan::new(config.wanted(), &cores);
-        let plan = plan.map_err(|why| Error::Placement(why).to_string())?;
+        let plan = plan(config.wanted(), &cores).map_err(|why| why.to_string())?;
         Ok(Candidate {
             set,
             host_core,

@@ -22,9 +22,8 @@ use signal::config::NamedFile;
 use signal::engine::Blueprint;
 use signal::os::cores::Cores;
 use signal::os::machine::{groups_stay_known, hardware_threads};
-use signal::pipeline::plan::Plan;
 use signal::replay::{ReadOptions, Reader};
-use signal::{Config, Error, Registry};
+use signal::{Config, Registry};
 
 use crate::cli::expanded;
 use crate::config;
@@ -285,8 +284,7 @@ impl Tune {
         }
         let blueprint =
             Blueprint::new(&given, &Registry::default()).map_err(|error| said(&error))?;
-        let plan = Plan::new(given.wanted(), cores).map_err(Error::Placement);
-        let plan = plan.map_err(|error| said(&error))?;
+        let plan = config::plan(given.wanted(), cores).map_err(|error| said(&error))?;
         blueprint.check_start(&plan).map_err(|error| said(&error))?;
         Ok(given)
     }

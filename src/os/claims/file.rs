@@ -58,7 +58,7 @@ impl ClaimsFile {
     /// Whether the file has no name any more, so that nobody can open it.
     pub(super) fn has_no_name(&self) -> bool {
         let about = self.get().and_then(files::about);
-        about.is_ok_and(|about| about.names == Some(0))
+        about.is_ok_and(|about| about.has_no_name())
     }
 
     fn finds_itself(&self) -> Option<bool> {

@@ -45,6 +45,11 @@ impl About {
         self.kind() == libc::S_IFDIR
     }
 
+    /// Whether it was removed: only those who have it open still have it.
+    pub(crate) fn has_no_name(&self) -> bool {
+        self.names == Some(0)
+    }
+
     /// What it is if it is no regular file.
     pub(crate) fn other_kind(&self) -> Option<&'static str> {
         match self.kind() {

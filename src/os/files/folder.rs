@@ -184,7 +184,7 @@ impl Folder {
     pub(crate) fn is_gone(&self) -> bool {
         let open = self.open.get();
         let about = open.and_then(|folder| about_at_once(folder.as_raw_fd()));
-        about.is_ok_and(|about| about.names == Some(0))
+        about.is_ok_and(|about| about.has_no_name())
     }
 
     /// A newly created file, and its name.
