@@ -1,8 +1,9 @@
 //! What crossing to the other core costs: an echo thread on the lane's core, over one cache line
 //! or over two rings of one kind, with one message under way.
 //!
-//! Neither side uses a spin-loop hint: on many processors it delays the next
-//! look by more than a whole round trip.
+//! Whether a spin-loop hint between two looks helps depends on the processor: it delays the next
+//! look, by more than a round trip on some, and keeps looks from taking lines away from the core
+//! that writes them.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -74,7 +75,7 @@ pub fn around<T>(
 
 /// A message of `W` times 8 bytes there through one ring and back through another.
 pub fn ring<const W: usize>(bench: &Bench, trips: Trips) -> Result<Figures, String> {
-    let series = there_and_back::<W>(bench, trips, rtrb(), rtrb())?;
+    let series = there_and_back::<W>(bench, trips, Wait::Tight, rtrb(), rtrb())?;
     Ok(series.figures(&bench.stamps))
 }
 
@@ -138,11 +139,32 @@ pub fn is<const W: usize>(message: &[u64; W], number: u64) -> bool {
     wrong == 0
 }
 
+/// What a thread does between two looks in vain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wait {
+    /// Nothing.
+    Tight,
+    /// The processor's spin-loop hint, as lanes do.
+    Pause,
+}
+
+impl Wait {
+    pub const ALL: [Self; 2] = [Self::Tight, Self::Pause];
+
+    #[inline(always)]
+    fn wait(self) {
+        if self == Self::Pause {
+            std::hint::spin_loop();
+        }
+    }
+}
+
 /// From before the send to after the answer was checked, on the host's core. The
 /// echo thread sends a message on from where it received it.
 pub fn there_and_back<const W: usize>(
     bench: &Bench,
     trips: Trips,
+    wait: Wait,
     (mut there, mut inlet): (impl Tx<W>, impl Rx<W>),
     (mut outlet, mut back): (impl Tx<W>, impl Rx<W>),
 ) -> Result<Series, String> {
@@ -167,7 +189,8 @@ pub fn there_and_back<const W: usize>(
                 match answered {
                     Some(STOP) => return pinned,
                     None if given_up.load(Ordering::Relaxed) => return pinned,
-                    _ => {}
+                    None => wait.wait(),
+                    Some(_) => {}
                 }
             }
         });
@@ -181,6 +204,9 @@ pub fn there_and_back<const W: usize>(
             let waited = wait_until(|| {
                 let whole = back.try_receive(|answer| is(answer, number));
                 answered = whole.map(|whole| (whole, stamps.raw()));
+                if answered.is_none() {
+                    wait.wait();
+                }
                 answered.is_some()
             });
             match (waited, answered) {

@@ -1,8 +1,8 @@
 //! The rings and channels. A new one is an entry in [`all`].
 //!
-//! Nobody waits with a pause hint or a system call: the bench itself tries again
-//! and again, which is each contender's fastest way to receive. All have the same
-//! number of slots, and where the message is a value its type is aligned to a
+//! Nobody waits with a system call: the bench itself tries again and again, once with a pause
+//! hint in between and once without; one of them is each contender's fastest way to receive. All
+//! have the same number of slots, and where the message is a value its type is aligned to a
 //! cache line. Where one can read a message in its slot as well as take it out, both.
 
 use std::num::NonZeroUsize;
@@ -12,7 +12,7 @@ use ringbuf::traits::{Consumer as _, Producer as _, Split as _};
 use signal::sync::ring::{Receiver, Sender, ring};
 use signal_bench::bench::Bench;
 use signal_bench::drive::Trips;
-use signal_bench::echo::{self, Copied, Message, RING, Rx, Tx};
+use signal_bench::echo::{self, Copied, Message, RING, Rx, Tx, Wait};
 use signal_bench::series::Series;
 
 use crate::{cpp, measure};
@@ -91,7 +91,7 @@ impl<const W: usize> Rx<W> for InPlace<Poller<W>> {
     }
 }
 
-type Latency = dyn Fn(&Bench, Trips) -> Result<Series, String>;
+type Latency = dyn Fn(&Bench, Trips, Wait) -> Result<Series, String>;
 type Throughput = dyn Fn(&Bench, u64) -> Result<f64, String>;
 
 /// A contender, whose measurements are compiled for it alone.
@@ -119,7 +119,9 @@ fn entry<const W: usize, T: Tx<W>, R: Rx<W>>(
     Entry {
         name,
         how,
-        latency: Box::new(move |bench, trips| echo::there_and_back(bench, trips, make(), make())),
+        latency: Box::new(move |bench, trips, wait| {
+            echo::there_and_back(bench, trips, wait, make(), make())
+        }),
         throughput: Box::new(move |bench, messages| {
             measure::throughput(&bench.stamps, bench.lane(), messages, make())
         }),

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use signal_bench::args::{Common, positive};
 use signal_bench::bench::{self, Bench, Ended, rotated};
 use signal_bench::drive::Trips;
-use signal_bench::echo::{self, RING};
+use signal_bench::echo::{self, RING, Wait};
 use signal_bench::report::{FIGURES, Table, figures, ratio, spread};
 use signal_bench::series::{Figures, median};
 
@@ -45,9 +45,9 @@ struct Args {
     require_peers: bool,
 }
 
-/// One size once: the line, and of each contender there and back, and million messages a
-/// second.
-type Repetition = (Figures, Vec<(Figures, f64)>);
+/// One size once: the line, and of each contender there and back in each way to wait, and
+/// million messages a second.
+type Repetition = (Figures, Vec<([Figures; 2], f64)>);
 
 /// A contender's figures, one a repetition.
 #[derive(Serialize)]
@@ -56,7 +56,10 @@ struct Contender {
     how: &'static str,
     ours: bool,
     median_ratio_to_line: Value,
+    /// In the faster way to wait.
     there_and_back: Vec<Figures>,
+    waits_with: &'static str,
+    there_and_back_in_the_slower_way: Vec<Figures>,
     million_messages_per_s: Vec<f64>,
 }
 
@@ -118,13 +121,16 @@ impl Size {
         let line: Vec<Figures> = shown.iter().map(|(line, _)| *line).collect();
         let contender = |(place, entry): (usize, &Entry)| {
             let of = |(_, all): &&Repetition| all[place];
-            let (there_and_back, rates): (Vec<_>, Vec<_>) = shown.iter().map(of).unzip();
+            let (ways, rates): (Vec<_>, Vec<_>) = shown.iter().map(of).unzip();
+            let (wait, there_and_back, slower) = faster(&ways);
             Contender {
                 name: entry.name,
                 how: entry.how,
                 ours: entry.is_ours(),
                 median_ratio_to_line: bench.compared(|| ratio(&there_and_back, &line).into()),
                 there_and_back,
+                waits_with: wait,
+                there_and_back_in_the_slower_way: slower,
                 million_messages_per_s: rates,
             }
         };
@@ -144,16 +150,40 @@ impl Size {
     fn table(&self, is_invalid: bool) -> Table {
         let invalid = if is_invalid { ", INVALID" } else { "" };
         let title = format!("{} B, there and back{invalid}", self.bytes);
-        let mut table = Table::new(&title, FIGURES.into_iter().chain(["M msg/s", "min .. max"]));
-        let mut row = |name, all: &[Figures], rates: &[f64]| {
+        let columns = FIGURES
+            .into_iter()
+            .chain(["M msg/s", "min .. max", "waits with"]);
+        let mut table = Table::new(&title, columns);
+        let mut row = |name, all: &[Figures], rates: &[f64], wait: &str| {
             let rates = spread(rates.iter().copied(), 1);
-            table.row(name, figures(all, &self.line).into_iter().chain(rates));
+            let cells = figures(all, &self.line).into_iter().chain(rates);
+            table.row(name, cells.chain([wait.to_owned()]));
         };
-        row("line, no message", &self.line, &[]);
+        row("line, no message", &self.line, &[], TIGHT);
         for of in &self.contenders {
-            row(of.name, &of.there_and_back, &of.million_messages_per_s);
+            row(
+                of.name,
+                &of.there_and_back,
+                &of.million_messages_per_s,
+                of.waits_with,
+            );
         }
         table
+    }
+}
+
+const TIGHT: &str = "-";
+
+/// The way to wait in which the median repetition is faster, as tables name it, with its figures
+/// and those of the other way.
+fn faster(ways: &[[Figures; 2]]) -> (&'static str, Vec<Figures>, Vec<Figures>) {
+    let of = |way: usize| -> Vec<Figures> { ways.iter().map(|both| both[way]).collect() };
+    let (tight, pause) = (of(0), of(1));
+    let middle = |all: &[Figures]| median(all.iter().map(|row| row.p50));
+    if middle(&pause) < middle(&tight) {
+        ("pause", pause, tight)
+    } else {
+        (TIGHT, tight, pause)
     }
 }
 
@@ -180,7 +210,8 @@ fn run(args: &Args) -> Result<Ended, String> {
     }
     let run = format!(
         "{repetitions} repetitions, each {iterations} trips and {messages} messages a contender and size;\n\
-         {RING} slots; no pause hints; who is first changes each repetition"
+         {RING} slots; who is first changes each repetition; there and back without and with a pause
+         hint between two looks in vain: the faster way is shown"
     );
     let hows = sizes[0].1.iter();
     let hows: Vec<String> = hows
@@ -200,9 +231,13 @@ fn run(args: &Args) -> Result<Ended, String> {
             echo::around(&bench, iterations, || {
                 rotated(entries, number, |entry| {
                     let named = |error| format!("{bytes} B, {}: {error}", entry.name);
-                    let series = (entry.latency)(&bench, trips).map_err(named)?;
+                    let [tight, pause] = Wait::ALL.map(|wait| {
+                        let series = (entry.latency)(&bench, trips, wait)?;
+                        Ok(series.figures(&bench.stamps))
+                    });
+                    let ways = [tight.map_err(named)?, pause.map_err(named)?];
                     let rate = (entry.throughput)(&bench, messages as u64);
-                    Ok((series.figures(&bench.stamps), rate.map_err(named)?))
+                    Ok((ways, rate.map_err(named)?))
                 })
             })
         },
@@ -261,6 +296,8 @@ fn the_best_of_ours_stands_beside_the_best_peer() {
         ours,
         median_ratio_to_line: Value::Null,
         there_and_back: Vec::new(),
+        waits_with: TIGHT,
+        there_and_back_in_the_slower_way: Vec::new(),
         million_messages_per_s: rates.into(),
     };
     let all = [
@@ -280,4 +317,20 @@ fn the_best_of_ours_stands_beside_the_best_peer() {
     assert_eq!(best.words(true), "ours is faster");
     assert_eq!(best.words(false), "the peer is faster");
     assert!(Verdict::of(&all[..2], values, true).is_none());
+}
+
+#[test]
+fn the_way_to_wait_with_the_lower_median_is_shown() {
+    let at = |p50| Figures {
+        p50,
+        ..Figures::default()
+    };
+    let ways = [[at(3.0), at(1.0)], [at(2.0), at(9.0)], [at(2.5), at(2.0)]];
+    let (wait, shown, other) = faster(&ways);
+    let medians = |all: Vec<Figures>| all.iter().map(|of| of.p50).collect::<Vec<_>>();
+    assert_eq!(wait, "pause");
+    assert_eq!(medians(shown), [1.0, 9.0, 2.0]);
+    assert_eq!(medians(other), [3.0, 2.0, 2.5]);
+    let ways = ways.map(|[tight, pause]| [pause, tight]);
+    assert_eq!(faster(&ways).0, TIGHT);
 }
