@@ -22,6 +22,25 @@ fn activate(isa: Isa, activation: Activation, x: f32) -> f32 {
     values[0].0[3]
 }
 
+#[test]
+fn subnormal_weights_count_as_nothing_beside_large_ones() {
+    let tiny = f32::MIN_POSITIVE / 4.0;
+    let x = [f32::MAX, 0.5, 1.0];
+    for (large, outputs) in [
+        (0.5, [0.25, 0.0]),
+        (0.0, [tiny * f32::MAX, tiny * f32::MAX]),
+    ] {
+        let dense = Dense::new(3, 2, |input, output| match (input, output) {
+            (1, 0) => large,
+            (0, _) => tiny,
+            _ => 0.0,
+        });
+        for isa in kinds() {
+            assert_eq!(run(isa, &dense, &x), outputs, "{isa:?}, {large}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
