@@ -14,7 +14,7 @@ use signal_bench::report::{Report, Table};
 
 /// Makes tables and charts of the pages from the results in benches/results.
 ///
-/// A page has a table behind a line `<!-- benches/results/NAME.json -->`.
+/// A page has the first table and the goals behind a line `<!-- benches/results/NAME.json -->`.
 #[derive(Parser)]
 #[command(name = "tables")]
 struct Args {
@@ -104,6 +104,15 @@ fn reports(folder: &Path) -> Result<BTreeMap<String, Report>, String> {
     reports.collect()
 }
 
+/// The first of a report's tables and its goals, as a block of text.
+fn excerpt(report: &Report) -> String {
+    block(&Report {
+        tables: report.tables.iter().take(1).cloned().collect(),
+        goals: report.goals.clone(),
+        ..Report::default()
+    })
+}
+
 /// What a report shows, as a block of text.
 fn block(report: &Report) -> String {
     let lines = |lines: &mut dyn Iterator<Item = String>| -> String {
@@ -123,7 +132,8 @@ fn page(reports: &BTreeMap<String, Report>) -> String {
     for (name, report) in reports {
         text += &format!("\n## {name}\n\n");
         for (name, fact) in &report.header {
-            text += &format!("- {name}: {}\n", fact.replace('\n', " "));
+            let words: Vec<&str> = fact.split_whitespace().collect();
+            text += &format!("- {name}: {}\n", words.join(" "));
         }
         text += &format!("\n{}", block(report));
     }
@@ -145,7 +155,7 @@ fn filled(page: &str, reports: &BTreeMap<String, Report>) -> Result<String, Stri
         let (_, rest) = rest
             .split_once("\n```\n")
             .ok_or("no block of text follows a mark")?;
-        text += &format!("{MARK}{name}.json -->\n{}{rest}", block(report));
+        text += &format!("{MARK}{name}.json -->\n{}{rest}", excerpt(report));
     }
     Ok(text)
 }
@@ -182,9 +192,10 @@ mod tests {
     fn a_block_is_replaced_and_nothing_else() {
         let mut table = Table::new("64 B", ["median"]);
         table.row("line", ["120".to_owned()]);
-        let tables = vec![table];
+        let second = Table::new("hops", ["p50"]);
         let report = Report {
-            tables,
+            tables: vec![table, second],
+            notes: vec!["a note".to_owned()],
             ..Report::default()
         };
         let reports = BTreeMap::from([("hop".to_owned(), report)]);
