@@ -63,7 +63,7 @@ pub(crate) use in_use::needed;
 pub(crate) use lines::each_line;
 pub(crate) use listing::{each_folder, each_number};
 pub(crate) use open::{open, open_c};
-pub(crate) use output::Output;
+pub(crate) use output::{Output, TAKEN};
 pub(crate) use place::{Place, real};
 pub(crate) use probe::check_files_in;
 pub use probe::check_output;
