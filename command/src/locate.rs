@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use signal::config::check_expanded;
+use signal::config::check_written;
 
 use crate::failure::{Failure, Result};
 
@@ -25,7 +25,7 @@ pub fn library(given: Option<&Path>) -> Result<PathBuf> {
     };
     if let Some((source, path)) = named {
         let wrong = |what: String| Failure::said(format!("{source} {}: {what}", path.display()));
-        check_expanded(&path).map_err(wrong)?;
+        check_written(&path).map_err(wrong)?;
         return path
             .canonicalize()
             .map_err(|error| wrong(error.to_string()));

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 pub(super) use crate::error::object::Object;
 use crate::factors::Ranged;
 use crate::models::Iterations;
-use crate::os::files::check_expanded;
+use crate::os::files::check_written;
 use crate::os::machine::MAX_CORES;
 use crate::pipeline::placement::Placement;
 use crate::stages::Stage;
@@ -78,9 +78,9 @@ pub(super) fn write_place<S: Serializer>(
     shown.serialize(serializer)
 }
 
-/// A path that does not begin with `~`.
+/// A path that is written as it is meant: without `~`, quotes or blanks around it.
 fn expanded<E: de::Error>(path: PathBuf) -> Result<PathBuf, E> {
-    match check_expanded(&path) {
+    match check_written(&path) {
         Ok(()) => Ok(path),
         Err(what) => Err(E::custom(what)),
     }

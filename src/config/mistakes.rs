@@ -257,6 +257,28 @@ mod tests {
     }
 
     #[test]
+    fn a_path_with_quotes_or_blanks_around_it_is_refused_with_what_to_write() {
+        for (json, part) in [
+            (
+                r#"{"latency": {"dir": " /tmp/a"}}"#,
+                r#"latency.dir: the path " /tmp/a" begins"#,
+            ),
+            (
+                r#"{"capture": {"file": "/tmp/a b.csv\r"}}"#,
+                r#"capture.file: the path "/tmp/a b.csv\r" begins"#,
+            ),
+            (
+                r#"{"model": "'m.onnx'"}"#,
+                r#"model: the path "'m.onnx'" is in quotes; expected m.onnx"#,
+            ),
+        ] {
+            let said = refusal(json);
+            assert!(said.contains(part), "{part} is not in {said}");
+        }
+        Config::from_json(r#"{"capture": {"file": "a b.csv"}}"#).unwrap();
+    }
+
+    #[test]
     fn a_message_stays_one_short_line_whatever_the_file_has() {
         let said = refusal("{\"a\\nb\\u001b[31m\": 1}");
         assert!(

@@ -48,7 +48,7 @@ mod source;
 mod symbols;
 
 #[doc(hidden)]
-pub use crate::os::files::check_expanded;
+pub use crate::os::files::{check_expanded, check_written};
 pub use crate::os::threads::{Scheduler, Scheduling};
 pub use crate::pipeline::idle::Idle;
 pub use crate::pipeline::overload::{EgressOverload, IngestOverload, Overload, StageOverload};

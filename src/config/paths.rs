@@ -82,7 +82,7 @@ impl Config {
                 NamedFile::new("the check file", Check::path(file)),
             ]
         });
-        let claims = claims::paths().into_iter();
+        let claims = claims::paths().into_iter().flatten();
         let claims = claims.map(|path| NamedFile::new("the file of core claims", path));
         both.chain(claims).collect()
     }
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn an_output_is_not_the_file_of_core_claims() {
-        for path in claims::paths() {
+        for path in claims::paths().unwrap() {
             let json = serde_json::json!({"capture": {"file": path}});
             let config = Config::from_json(&json.to_string()).unwrap();
             let error = config.check_paths(&[]).unwrap_err().to_string();

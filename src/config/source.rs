@@ -38,7 +38,7 @@ impl Config {
     /// was expected.
     pub fn for_host(text: Option<&str>) -> Result<(Self, Origin), Error> {
         let mut config = Self::default();
-        let path = env_path(ENV_CONFIG);
+        let path = env_path(ENV_CONFIG)?;
         let mut origin = Origin::new(path.clone());
         if let Some(path) = &path {
             let source = file_source(path);
@@ -120,14 +120,15 @@ pub(super) fn file_source(path: &Path) -> String {
 ///
 /// # Errors
 ///
-/// [`Error::Config`] if the variable's path was written for a shell.
+/// [`Error::Config`] if the variable's path was written for a shell, or has quotes or blanks around it.
 pub fn add_latency_dir(config: &mut Config) -> Result<bool, Error> {
     static HANDLES: AtomicU64 = AtomicU64::new(0);
-    let (None, Some(parent)) = (&config.latency.dir, env_path(ENV_LATENCY_DIR)) else {
+    if config.latency.dir.is_some() {
+        return Ok(false);
+    }
+    let Some(parent) = env_path(ENV_LATENCY_DIR)? else {
         return Ok(false);
     };
-    files::check_expanded(&parent)
-        .map_err(|what| Error::Config(format!("{ENV_LATENCY_DIR} {}: {what}", parent.display())))?;
     let since_epoch = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default();
     let handle = HANDLES.fetch_add(1, Ordering::Relaxed);
     let process = std::process::id();
@@ -166,10 +167,12 @@ fn parse_cores(list: &str) -> Result<Vec<usize>, Error> {
     }
 }
 
-fn env_path(name: &str) -> Option<PathBuf> {
-    environment::variable(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
+fn env_path(name: &str) -> Result<Option<PathBuf>, Error> {
+    let value = environment::variable(name).filter(|value| !value.is_empty());
+    let path = value.map(PathBuf::from);
+    let written = path.as_deref().map_or(Ok(()), files::check_written);
+    written.map_err(|what| Error::Config(format!("{name}: {what}")))?;
+    Ok(path)
 }
 
 #[cfg(test)]

@@ -366,8 +366,11 @@ impl State {
     /// Opens the file, unless this process has it open. Opens it again if it was removed or the
     /// host has closed the descriptor.
     fn open(&mut self) -> Result<(), String> {
-        let mut why = String::new();
-        for path in &paths() {
+        let (paths, mut why) = match paths() {
+            Ok(paths) => (paths, String::new()),
+            Err(wrong) => (Vec::new(), wrong),
+        };
+        for path in &paths {
             let named = |error: io::Error| format!("{}: {error}", path.display());
             if self.file.as_ref().is_some_and(|open| open.is_at(path)) {
                 return Ok(());

@@ -20,7 +20,7 @@
 //! | `lease` | waits for programs that have a lease on a file |
 //! | `lines` | lines of a file of the system, without allocating |
 //! | `listing` | what is in a folder of the system, without allocating |
-//! | `tilde` | paths that were written for a shell |
+//! | `tilde` | paths that were written for a shell, or with quotes or blanks around them |
 //! | `probe` | whether a file could be written, without making anything |
 //! | `recorded` | recorded data, which may come through a pipe |
 //! | `stream` | what a program writes while its user waits, to a pipe as well |
@@ -63,7 +63,7 @@ pub(crate) use in_use::needed;
 pub(crate) use lines::each_line;
 pub(crate) use listing::{each_folder, each_number};
 pub(crate) use open::{open, open_c};
-pub(crate) use output::Output;
+pub(crate) use output::{Output, TAKEN};
 pub(crate) use place::{Place, real};
 pub(crate) use probe::check_files_in;
 pub use probe::check_output;
@@ -71,7 +71,7 @@ pub use probe::check_output;
 pub(crate) use recorded::Recorded;
 #[cfg(feature = "replay")]
 pub(crate) use stop::Stop;
-pub use tilde::check_expanded;
+pub use tilde::{check_expanded, check_written};
 #[cfg(feature = "replay")]
 pub use {stop::Room, stream::Stream};
 
@@ -113,7 +113,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
 pub(crate) fn with_cause(path: &Path, error: &io::Error) -> String {
     const TOO_MANY: &str = "expected fewer at once, or a higher limit (ulimit -n)";
     let cause = match (error.kind(), error.raw_os_error()) {
-        (io::ErrorKind::NotFound, _) => check_expanded(path).err(),
+        (io::ErrorKind::NotFound, _) => check_written(path).err(),
         (io::ErrorKind::WouldBlock, _) => Some(lease::KEPT.to_owned()),
         (_, Some(libc::EMFILE)) => Some(TOO_MANY.to_owned()),
         _ => None,

@@ -24,7 +24,9 @@ use super::totals::Totals;
 use super::whole_lines::WholeLines;
 use crate::config;
 use crate::os::clock::Clock;
-use crate::os::files::{Appended, Folder, Obstacle, Output, Role, check_files_in};
+use crate::os::files::{
+    Appended, Folder, Obstacle, Output, Role, TAKEN, about_path, check_files_in,
+};
 use crate::os::fixed_text::FixedText;
 use crate::os::limit::Limit;
 use crate::os::stderr::say_parts;
@@ -92,10 +94,20 @@ impl ReportFiles {
 }
 
 fn cannot_write(dir: &Path, what: String) -> String {
-    format!(
-        "cannot write in {}: {what}; expected a folder that no other handle writes in",
-        dir.display()
-    )
+    let there = about_path(dir).ok().filter(|about| !about.is_folder());
+    if let Some(about) = there {
+        let kind = about.other_kind().unwrap_or("a regular file");
+        return format!(
+            "cannot write in {}: it is {kind}; expected a folder",
+            dir.display()
+        );
+    }
+    let expected = match what.as_str() {
+        what if what.ends_with(TAKEN) => "; expected a folder that no other handle writes in",
+        what if what.contains("; expected ") => "",
+        _ => "; expected a folder that this process may write in",
+    };
+    format!("cannot write in {}: {what}{expected}", dir.display())
 }
 
 /// The files of a report that are written when it ends.

@@ -13,6 +13,11 @@ fn files_that_are_deleted_with_their_folder() {
 }
 
 #[test]
+fn outputs_with_something_else_in_the_way() {
+    scenario("outputs_with_something_else_in_the_way", 0);
+}
+
+#[test]
 fn timer_slack_of_the_host() {
     scenario("timer_slack_of_the_host", 0);
 }

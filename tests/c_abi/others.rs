@@ -1,10 +1,15 @@
-//! What other processes do to a host: they stop it, or keep what it waits for.
+//! What others do to a host: processes stop it or keep what it waits for, a sandbox forbids calls.
 
 use super::scenarios::scenario;
 
 #[test]
 fn a_lock_of_claims_that_another_process_keeps() {
     scenario("a_lock_of_claims_that_another_process_keeps", 0);
+}
+
+#[test]
+fn mapping_is_forbidden() {
+    scenario("mapping_is_forbidden", 0);
 }
 
 #[test]

@@ -224,6 +224,12 @@ SCENARIO(claims_that_cannot_be_had) {
     is_not_known("which cores other processes use is not known");
   }
   CHECK(access((folder.path + "/victim").c_str(), F_OK) != 0);
+  // Nobody else would find a file of such a name, so none is made.
+  for (const char *path : {"claims", "'/tmp/claims'", "/tmp/claims\r"}) {
+    setenv("SIGNAL_CORE_CLAIMS", path, 1);
+    is_not_known("SIGNAL_CORE_CLAIMS: the path \"");
+    CHECK(access(path, F_OK) != 0);
+  }
   folder.use("claims");
   // A file system, or a sandbox, without record locks.
   for (const int error : {ENOLCK, ENOSYS, EPERM, EACCES}) {

@@ -222,6 +222,46 @@ SCENARIO(files_that_are_none) {
   return 0;
 }
 
+// What is in the way of an output is named, and nothing is left behind.
+SCENARIO(outputs_with_something_else_in_the_way) {
+  const Folder folder;
+  const auto refused = [](const Plugin &plugin, const std::string &json, const char *why) {
+    CHECK(plugin.create(json.c_str()) == nullptr);
+    if (!has(plugin.last_error(), why)) std::fprintf(stderr, "%s\n", plugin.last_error());
+    CHECK(has(plugin.last_error(), why));
+  };
+  std::ofstream(folder.at("file")) << "kept";
+  refused(Plugin(), config("", folder.at("file")), "it is a regular file; expected a folder");
+  CHECK(text(folder.at("file")) == "kept");
+  apart([&] {
+    CHECK(mkdir(folder.at("gone").c_str(), 0755) == 0 && chdir(folder.at("gone").c_str()) == 0);
+    CHECK_EQ(rmdir(folder.at("gone").c_str()), 0);
+    Plugin plugin;
+    for (const auto &json : {config("c.csv", ""), config("", "report")})
+      refused(plugin, json, "the working directory is gone; expected an absolute path");
+  });
+  apart([&] {
+    const std::string name(200, 'x');
+    CHECK_EQ(chdir(folder.path), 0);
+    for (int depth = 0; depth < 25; ++depth) CHECK(mkdir(name.c_str(), 0755) == 0 && chdir(name.c_str()) == 0);
+    Plugin plugin;
+    for (const auto &json : {config("c.csv", ""), config("", "report")})
+      refused(plugin, json, "the working directory's own path is too long; expected an absolute path");
+  });
+  apart([&] {
+    Plugin plugin;
+    CHECK_EQ(chmod(folder.path, 0777), 0);
+    if (geteuid() == 0) CHECK_EQ(setuid(65534), 0);
+    for (const mode_t mask : {0277, 0777}) {
+      umask(mask);
+      for (const auto &json : {config("", folder.at("new")), config(folder.at("new/c.csv"), "")})
+        refused(plugin, json, "the umask takes the owner's own rights from a new folder");
+      CHECK(access(folder.at("new").c_str(), F_OK) != 0);
+    }
+  });
+  return 0;
+}
+
 // After a fork, the child has the descriptors of all files, and the locks on them.
 SCENARIO(files_are_unlocked_though_a_child_holds_them) {
   Folder folder;

@@ -295,6 +295,22 @@ SCENARIO(randomness_is_forbidden) {
   return 0;
 }
 
+// A sandbox that gives no memory is named, and not a limit that was not reached.
+SCENARIO(mapping_is_forbidden) {
+  for (const int error : {EPERM, ENOSYS, EACCES}) {
+    for (const auto &[call, name] : {std::pair{SYS_mmap, "mmap fails"}, std::pair{SYS_mprotect, "mprotect fails"}}) {
+      apart([call = call, name = name, error] {
+        Plugin plugin;
+        forbid(call, error);
+        CHECK(plugin.create("{}") == nullptr);
+        CHECK(has(plugin.last_error(), name));
+        CHECK(has(plugin.last_error(), std::strerror(error)));
+      });
+    }
+  }
+  return 0;
+}
+
 // A priority that the kernel does not tell is no nice value of -1.
 SCENARIO(priority_cannot_be_asked) {
   for (const int error : {EPERM, EACCES, ENOSYS}) {

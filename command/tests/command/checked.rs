@@ -317,6 +317,27 @@ fn paths_for_a_shell_are_refused_wherever_they_stand() {
 }
 
 #[test]
+fn variables_with_quotes_or_blanks_around_a_path_are_refused() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    for variable in ["SIGNAL_CONFIG", "SIGNAL_LATENCY_DIR", "SIGNAL_LIB_PATH"] {
+        for (value, shown) in [
+            ("\"/tmp/a\"", r#""\"/tmp/a\"" is in quotes"#),
+            (" /tmp/a", r#"" /tmp/a" begins"#),
+            ("/tmp/a\r", r#""/tmp/a\r" begins"#),
+        ] {
+            let mut command = signal();
+            command.args(["demo", "--events", "3"]).env(variable, value);
+            let output = command.current_dir(dir.path()).output();
+            let said = stderr(output.expect("it runs"), 1);
+            for part in [variable, "the path ", shown, "; expected /tmp/a"] {
+                assert!(said.contains(part), "{part:?} is not in {said}");
+            }
+        }
+    }
+    assert!(names(dir.path()).is_empty(), "something was made");
+}
+
+#[test]
 fn a_name_with_line_ends_and_commands_of_a_terminal_stays_one_visible_line() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let json = br#"{"model": {"kind": "none", "name": "a\nb\u001b[31m"}}"#;

@@ -150,7 +150,7 @@ fn an_output_is_no_file_that_a_model_names_and_no_file_of_core_claims() {
     let run = |args: &str| {
         let mut command = signal();
         command.current_dir(dir.path()).args(args.split(' '));
-        command.env("SIGNAL_CORE_CLAIMS", "claims");
+        command.env("SIGNAL_CORE_CLAIMS", dir.path().join("claims"));
         command
     };
     let refused = |mut command: Command, parts: [&str; 2]| {

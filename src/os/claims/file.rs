@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use super::STEP;
 use crate::os::environment;
@@ -78,25 +77,31 @@ pub(super) fn is_no_place(error: &io::Error) -> bool {
 }
 
 /// Where the file of claims may lie, the best place first.
-pub(crate) fn paths() -> Vec<PathBuf> {
+///
+/// # Errors
+///
+/// What is wrong with the path that the variable names, and what to write.
+pub(crate) fn paths() -> Result<Vec<PathBuf>, String> {
     paths_for(environment::variable(ENV_CLAIMS))
 }
 
-fn paths_for(variable: Option<OsString>) -> Vec<PathBuf> {
-    // The host may change its working directory.
-    static NAMED: OnceLock<PathBuf> = OnceLock::new();
+fn paths_for(variable: Option<OsString>) -> Result<Vec<PathBuf>, String> {
     let named = variable.filter(|path| !path.is_empty());
-    match named.map(PathBuf::from) {
-        Some(path) if path.is_relative() => {
-            let whole = || std::path::absolute(&path).unwrap_or_else(|_| path.clone());
-            vec![NAMED.get_or_init(whole).clone()]
-        }
-        Some(path) => vec![path],
-        None => FOLDERS
-            .iter()
+    let Some(path) = named.map(PathBuf::from) else {
+        let usual = FOLDERS.iter();
+        return Ok(usual
             .map(|folder| PathBuf::from(folder).join(NAME))
-            .collect(),
+            .collect());
+    };
+    files::check_written(&path).map_err(|what| format!("{ENV_CLAIMS}: {what}"))?;
+    // Two processes in two working directories would each find its own, and take one core.
+    if path.is_relative() {
+        return Err(format!(
+            "{ENV_CLAIMS}: the path {path:?} is relative, so that each working directory has its own; \
+             expected one that begins with /"
+        ));
     }
+    Ok(vec![path])
 }
 
 /// Opens or creates the file of claims. Anyone who may write in the folder can put anything there,
@@ -157,9 +162,24 @@ mod tests {
 
     #[test]
     fn an_empty_variable_names_no_file() {
-        let usual = paths_for(None);
+        let usual = paths_for(None).unwrap();
         assert_eq!(usual.len(), FOLDERS.len());
-        assert_eq!(paths_for(Some("".into())), usual);
-        assert_eq!(paths_for(Some("/x/y".into())), [Path::new("/x/y")]);
+        assert_eq!(paths_for(Some("".into())), Ok(usual));
+        assert_eq!(paths_for(Some("/x/y".into())), Ok(vec!["/x/y".into()]));
+    }
+
+    #[test]
+    fn a_path_that_other_processes_do_not_find_names_no_file() {
+        for (path, part) in [
+            ("claims", r#"the path "claims" is relative"#),
+            ("./claims", "expected one that begins with /"),
+            ("~/claims", "~ is not expanded here"),
+            ("'/x/y'", r#"the path "'/x/y'" is in quotes; expected /x/y"#),
+            ("/x/y\r", r#"the path "/x/y\r" begins or ends"#),
+        ] {
+            let said = paths_for(Some(path.into())).unwrap_err();
+            assert!(said.starts_with("SIGNAL_CORE_CLAIMS: "), "{said}");
+            assert!(said.contains(part), "{part} is not in {said}");
+        }
     }
 }

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::about::{about, about_at_once, is_folder};
+use super::about::{about, about_at_once, about_path, is_folder};
 use super::held::Held;
-use super::open::{close, open, open_at};
+use super::open::{close, may_make_in, open, open_at};
 use super::output::{Output, TAKEN, is_taken};
+use super::place::whole;
 use crate::os::fixed_text::Told;
 
 /// How many other names are tried for a new file.
@@ -46,15 +47,32 @@ pub(super) fn make(path: &Path) -> io::Result<()> {
 
 fn make_one(path: &Path) -> io::Result<()> {
     match std::fs::create_dir(path) {
+        Ok(()) => check_made(path),
         Err(_) if is_folder(path) => Ok(()),
         made => made,
+    }
+}
+
+/// Removes a new folder in which its owner can make nothing.
+fn check_made(path: &Path) -> io::Result<()> {
+    const OWNERS: u32 = libc::S_IWUSR | libc::S_IXUSR;
+    let mode = about_path(path)?.mode;
+    match may_make_in(path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied && mode & OWNERS != OWNERS => {
+            std::fs::remove_dir(path)?;
+            Err(io::Error::other(
+                "the umask takes the owner's own rights from a new folder; expected one that leaves \
+                 them, such as 022",
+            ))
+        }
+        _ => Ok(()),
     }
 }
 
 impl Folder {
     /// Creates the folder if it does not exist, and opens it.
     pub(crate) fn make(path: &Path) -> io::Result<Self> {
-        let whole = std::path::absolute(path)?;
+        let whole = whole(path)?;
         make(&whole)?;
         let flags = libc::O_PATH | libc::O_DIRECTORY;
         let spare = Held::new(open(&whole, flags, 0)?)?;

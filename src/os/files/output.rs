@@ -12,6 +12,7 @@ use super::about::{About, about};
 use super::held::{Held, Standing};
 use super::lease;
 use super::open::{self, c_path, open, open_at};
+use super::place::whole;
 use crate::os::stderr::say;
 
 /// A file that is written. It is locked until it is dropped, so that no other handle and no other
@@ -33,7 +34,7 @@ impl Output {
     /// The file, what is wrong with it and what was expected.
     pub(crate) fn open(path: &Path) -> Result<Self, String> {
         // Absolute, because the host may change its working directory before the path is shown.
-        let whole = std::path::absolute(path).map_err(|error| wrong(path, &error))?;
+        let whole = whole(path).map_err(|error| wrong(path, &error))?;
         let folder = whole.parent().unwrap_or(Path::new("/"));
         super::folder::make(folder).map_err(|error| wrong(path, &error))?;
         Self::at_path(path, |about| match about.other_kind() {
@@ -48,7 +49,7 @@ impl Output {
         may: impl Fn(&About) -> Result<(), &'static str>,
     ) -> Result<Self, String> {
         let wrong = |error: io::Error| wrong(path, &error);
-        let whole = std::path::absolute(path).map_err(wrong)?;
+        let whole = whole(path).map_err(wrong)?;
         // Opening a device may have an effect, so its kind is checked first.
         match open(path, libc::O_PATH, 0).and_then(|file| about(&file)) {
             Ok(about) => may(&about).map_err(|kind| refused(path, kind))?,
@@ -209,7 +210,7 @@ fn lock(file: &OwnedFd, path: &Path) -> Result<bool, String> {
 }
 
 /// What is wrong with a file that is locked.
-pub(super) const TAKEN: &str =
+pub(crate) const TAKEN: &str =
     "it is locked; expected a file that no other handle writes, nor another process";
 
 fn try_lock(file: &OwnedFd) -> io::Result<()> {

@@ -36,6 +36,30 @@ pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
     Ok(OsString::from_vec(room).into())
 }
 
+/// The path from the root on: the host may change its working directory.
+pub(super) fn whole(path: &Path) -> io::Result<PathBuf> {
+    const MOST: usize = libc::PATH_MAX as usize;
+    const TOO_LONG: &str = "the working directory's own path is too long";
+    let whole = std::path::absolute(path);
+    if path.is_absolute() || path.as_os_str().is_empty() {
+        return whole;
+    }
+    let what = match whole {
+        Ok(whole) if whole.as_os_str().len() < MOST || path.as_os_str().len() >= MOST => {
+            return Ok(whole);
+        }
+        Ok(_) => TOO_LONG.to_owned(),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound => "the working directory is gone".to_owned(),
+            ErrorKind::InvalidFilename => TOO_LONG.to_owned(),
+            _ => format!("the working directory is not known: {error}"),
+        },
+    };
+    Err(io::Error::other(format!(
+        "{what}; expected an absolute path"
+    )))
+}
+
 impl Place {
     /// Where `path` leads, through links, even dangling ones. `None` for a folder, for a character
     /// device such as `/dev/null`, which no output overwrites, and if it cannot be determined.

@@ -8,6 +8,7 @@ use super::about::{About, about, about_link, about_path, is_folder};
 use super::lease;
 use super::open::{may_make_in, open};
 use super::output::{TAKEN, is_taken, never_waits, not_opened, refused, wrong};
+use super::place::whole;
 
 /// The maximum number of links that the kernel follows.
 const MOST_LINKS: usize = 40;
@@ -18,7 +19,7 @@ const MOST_LINKS: usize = 40;
 ///
 /// The file, and what is in its way.
 pub fn check_output(path: &Path) -> Result<(), String> {
-    let whole = std::path::absolute(path).map_err(|error| wrong(path, &error))?;
+    let whole = whole(path).map_err(|error| wrong(path, &error))?;
     let folder = whole.parent().unwrap_or(Path::new("/"));
     could_make_folder(folder).map_err(|error| wrong(path, &error))?;
     check_file(path, never_waits)
@@ -33,7 +34,7 @@ pub(crate) fn check_files_in<'a>(
     folder: &Path,
     names: impl IntoIterator<Item = &'a str>,
 ) -> Result<(), String> {
-    let whole = std::path::absolute(folder).map_err(|error| error.to_string())?;
+    let whole = whole(folder).map_err(|error| error.to_string())?;
     could_make_folder(&whole).map_err(|error| error.to_string())?;
     if is_folder(&whole) {
         may_make_in(&whole).map_err(|error| error.to_string())?;
@@ -56,7 +57,7 @@ fn check_file(path: &Path, may: impl Fn(&About) -> bool) -> Result<(), String> {
         },
         Err(error) if error.kind() == ErrorKind::NotFound => {
             // The folder of a bare name is the working directory.
-            let could = std::path::absolute(path).and_then(could_make);
+            let could = whole(path).and_then(could_make);
             return could.map_err(|error| wrong(path, &error));
         }
         Err(error) => Err(error),

@@ -1,10 +1,12 @@
 //! What bounds this process' memory.
 
 use std::fmt;
+use std::io;
 
 use super::MIB;
 use super::mapping::{self, Refused};
 use crate::os::files;
+use crate::os::fixed_text::Told;
 use crate::os::machine::GroupMemory;
 use crate::os::resources::limit;
 
@@ -31,6 +33,11 @@ pub(super) enum Bound {
         left: u64,
     },
     Mappings,
+    /// A system call, which a sandbox refuses.
+    Call {
+        name: &'static str,
+        error: i32,
+    },
     /// The allocator's own, whatever that is.
     Allocator,
     Group(GroupMemory),
@@ -78,6 +85,14 @@ impl fmt::Display for Bound {
             Self::Mappings => f.write_str(
                 "this process has nearly as many mappings as it may have (vm.max_map_count)",
             ),
+            Self::Call { name, error } => {
+                let why = io::Error::from_raw_os_error(*error);
+                write!(
+                    f,
+                    "{name} fails, as where a sandbox forbids it: {}",
+                    Told(&why)
+                )
+            }
             Self::Allocator => f.write_str("malloc gives none"),
             Self::Group(group) => write!(
                 f,
@@ -96,24 +111,23 @@ pub(super) fn met(bytes: usize, mappings: usize) -> Option<Bound> {
     let fits = |limit: u64, used: u64| used.saturating_add(bytes as u64) <= limit;
     match mapping::try_room(bytes) {
         Ok(()) => {}
-        Err(Refused::Locked) => {
-            let limit = limit(libc::RLIMIT_MEMLOCK);
-            return Some(Bound::Locked { limit });
-        }
-        Err(Refused::Other) => {
+        Err(Refused::Full) => {
             let limit = limit(libc::RLIMIT_AS);
             let has_room = match (&used, limit) {
                 (Some(used), Some(limit)) => fits(limit, used.room),
                 _ => limit.is_none(),
             };
-            return Some(match has_room && mapping::try_room(1).is_err() {
-                true => Bound::Mappings,
-                false => Bound::Room {
-                    limit,
-                    used: used.map(|used| used.room),
+            return Some(
+                match has_room && mapping::try_room(1) == Err(Refused::Full) {
+                    true => Bound::Mappings,
+                    false => Bound::Room {
+                        limit,
+                        used: used.map(|used| used.room),
+                    },
                 },
-            });
+            );
         }
+        Err(other) => return Some(in_mapping(other)),
     }
     if let (Some(limit), Some(used)) = (limit(libc::RLIMIT_DATA), &used)
         && !fits(limit, used.data)
@@ -126,7 +140,18 @@ pub(super) fn met(bytes: usize, mappings: usize) -> Option<Bound> {
     {
         return Some(Bound::Promised { left });
     }
-    (!mapping::has_mappings(mappings)).then_some(Bound::Mappings)
+    mapping::try_mappings(mappings).err().map(in_mapping)
+}
+
+/// What a small mapping has met.
+fn in_mapping(refused: Refused) -> Bound {
+    match refused {
+        Refused::Locked => Bound::Locked {
+            limit: limit(libc::RLIMIT_MEMLOCK),
+        },
+        Refused::Full => Bound::Mappings,
+        Refused::Call { name, error } => Bound::Call { name, error },
+    }
 }
 
 /// What the process has by now, bytes.
@@ -240,6 +265,13 @@ mod tests {
                 "3 MiB left to promise (vm.overcommit_memory",
             ),
             (Bound::Mappings, "vm.max_map_count"),
+            (
+                in_mapping(Refused::Call {
+                    name: "mprotect",
+                    error: libc::EPERM,
+                }),
+                "mprotect fails, as where a sandbox forbids it: Operation not permitted",
+            ),
             (Bound::Allocator, "malloc gives none"),
             (Bound::Group(group), "leaves 1 of 1024 MiB (/g/memory.high)"),
         ] {

@@ -11,7 +11,21 @@ const PAGE: usize = 4096;
 pub(super) enum Refused {
     /// What is mapped is locked, and no more may be.
     Locked,
-    Other,
+    /// No room, or too many mappings.
+    Full,
+    /// The call itself, as a sandbox does; with the error's number.
+    Call { name: &'static str, error: i32 },
+}
+
+impl Refused {
+    /// Why the call that was made last has failed.
+    fn by(name: &'static str) -> Self {
+        match io::Error::last_os_error().raw_os_error() {
+            Some(libc::EAGAIN) => Self::Locked,
+            None | Some(libc::ENOMEM) => Self::Full,
+            Some(error) => Self::Call { name, error },
+        }
+    }
 }
 
 /// Room in the address space that nobody else gets; nothing where there was none.
@@ -30,7 +44,7 @@ impl Reserved {
     }
 
     fn try_new(bytes: usize) -> Result<Self, Refused> {
-        let bytes = bytes.checked_next_multiple_of(PAGE).ok_or(Refused::Other)?;
+        let bytes = bytes.checked_next_multiple_of(PAGE).ok_or(Refused::Full)?;
         // SAFETY: a new private mapping, wherever the kernel likes.
         let at = unsafe {
             libc::mmap(
@@ -45,10 +59,7 @@ impl Reserved {
         if at != libc::MAP_FAILED {
             return Ok(Self { at, bytes });
         }
-        match io::Error::last_os_error().raw_os_error() {
-            Some(libc::EAGAIN) => Err(Refused::Locked),
-            _ => Err(Refused::Other),
-        }
+        Err(Refused::by("mmap"))
     }
 
     /// Gives back what is more than this.
@@ -80,14 +91,15 @@ pub(super) fn try_room(bytes: usize) -> Result<(), Refused> {
 
 /// Whether the process may have so many more mappings: pages that differ from their
 /// neighbours in who may read them are one each.
-pub(super) fn has_mappings(count: usize) -> bool {
-    let Ok(pages) = Reserved::try_new((count + 1) * PAGE) else {
-        return false;
-    };
+pub(super) fn try_mappings(count: usize) -> Result<(), Refused> {
+    let pages = Reserved::try_new((count + 1) * PAGE)?;
     // Each parts a mapping into three.
-    (1..count).step_by(2).all(|page| {
+    (1..count).step_by(2).try_for_each(|page| {
         // SAFETY: a page of our own mapping, which nobody uses.
-        unsafe { libc::mprotect(pages.at.byte_add(page * PAGE), PAGE, libc::PROT_READ) == 0 }
+        match unsafe { libc::mprotect(pages.at.byte_add(page * PAGE), PAGE, libc::PROT_READ) } {
+            0 => Ok(()),
+            _ => Err(Refused::by("mprotect")),
+        }
     })
 }
 
@@ -113,6 +125,6 @@ mod tests {
 
     #[test]
     fn there_are_some_mappings() {
-        assert!(has_mappings(1) && has_mappings(64));
+        assert_eq!((try_mappings(1), try_mappings(64)), (Ok(()), Ok(())));
     }
 }
