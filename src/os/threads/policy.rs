@@ -37,6 +37,8 @@ pub struct Scheduling {
 
 /// The nice value with the lowest priority.
 const LOWEST: libc::c_int = 19;
+/// The calling thread, where the kernel takes the ID of one.
+const THIS: u32 = 0;
 
 impl Scheduler {
     /// Priorities of real-time policies.
@@ -205,21 +207,35 @@ fn schedule(class: libc::c_int, priority: libc::c_int) -> io::Result<()> {
     }
 }
 
+/// Gives another thread of this library's own the calling thread's nice value, if that is lower: it
+/// is now waited for. A refusal by the kernel is ignored.
+pub(super) fn raise_to_this_thread(id: u32) {
+    let (Some(own), Some(has)) = (nice_of(THIS), nice_of(id)) else {
+        return;
+    };
+    if own < has {
+        // SAFETY: the call changes only that thread's priority.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, id, own) };
+    }
+}
+
 /// Sets the calling thread's nice value, unless its creator's was higher and may not be lowered;
 /// returns the value that it then has, `None` where the kernel does not say.
 fn set_nice(nice: libc::c_int) -> Option<libc::c_int> {
+    // SAFETY: the call changes only the calling thread.
+    let is_set = unsafe { libc::setpriority(libc::PRIO_PROCESS, THIS, nice) } == 0;
+    nice_of(THIS).or(is_set.then_some(nice))
+}
+
+/// The nice value of this thread; `None` where the kernel does not say.
+fn nice_of(id: u32) -> Option<libc::c_int> {
     // The kernel's own answer is never negative: 20 less the nice value.
-    // SAFETY: the calls change and read only the calling thread.
-    let (is_set, answer) = unsafe {
-        (
-            libc::setpriority(libc::PRIO_PROCESS, 0, nice) == 0,
-            libc::syscall(libc::SYS_getpriority, libc::PRIO_PROCESS, 0),
-        )
-    };
-    let has = libc::c_int::try_from(answer)
-        .ok()
-        .filter(|&answer| answer > 0);
-    has.map(|answer| 20 - answer).or(is_set.then_some(nice))
+    // SAFETY: the call reads only that thread's priority.
+    let answer = unsafe { libc::syscall(libc::SYS_getpriority, libc::PRIO_PROCESS, id) };
+    let answer = libc::c_int::try_from(answer).ok();
+    answer
+        .filter(|&answer| answer > 0)
+        .map(|answer| 20 - answer)
 }
 
 fn say_once_that_lanes_are_nice(nice: libc::c_int) {
