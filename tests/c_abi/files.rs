@@ -1,4 +1,4 @@
-//! Files of a host, and hosts that sleep late.
+//! Files of a host, and hosts that sleep late or are idle.
 
 use super::scenarios::scenario;
 
@@ -15,4 +15,9 @@ fn files_that_are_deleted_with_their_folder() {
 #[test]
 fn timer_slack_of_the_host() {
     scenario("timer_slack_of_the_host", 0);
+}
+
+#[test]
+fn threads_of_an_idle_maker() {
+    scenario("threads_of_an_idle_maker", 0);
 }

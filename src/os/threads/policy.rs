@@ -113,14 +113,18 @@ pub(super) fn adopt(wanted: Scheduling) -> Result<(), String> {
     let refusal = schedule(class, priority);
     slack::set_usual();
     let nice = set_nice(wanted.nice.into());
+    let has = of_this_thread();
     if class == libc::SCHED_OTHER {
+        if has.0 == libc::SCHED_IDLE {
+            return check_idle(wanted.nice.into());
+        }
         check_nice(wanted.nice.into(), nice)?;
     }
     let Err(error) = refusal else {
         return check_limit(scheduler);
     };
     // A thread that already has this policy may be in a sandbox that forbids setting it.
-    if of_this_thread() == (class, priority) {
+    if has == (class, priority) {
         return check_limit(scheduler);
     }
     let name = scheduler.name();
@@ -131,6 +135,20 @@ pub(super) fn adopt(wanted: Scheduling) -> Result<(), String> {
         ),
         _ => format!("scheduler: the kernel refused to make a lane an ordinary thread: {error}"),
     })
+}
+
+/// The idle policy of its maker, which a lane may not leave, takes the place of a nice value: a
+/// configured one is refused. Without one, a lane does with it.
+fn check_idle(wanted: libc::c_int) -> Result<(), String> {
+    if wanted == 0 {
+        say_once_that_lanes_are_idle();
+        return Ok(());
+    }
+    Err(format!(
+        "nice: {wanted} has no effect, since a lane would have the idle policy (SCHED_IDLE) of the thread \
+         that made it, and may not leave it; expected signal_create on a thread with an ordinary policy, \
+         CAP_SYS_NICE or RLIMIT_NICE of 20 or more (ulimit -e), or no nice value"
+    ))
 }
 
 /// A configured nice value is had or refused. Without one, a lane does with what it may have.
@@ -238,6 +256,17 @@ fn nice_of(id: u32) -> Option<libc::c_int> {
         .map(|answer| 20 - answer)
 }
 
+fn say_once_that_lanes_are_idle() {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        say(
+            "lanes run with the idle policy (SCHED_IDLE), like the thread that made them, and wait for \
+             every other thread of their core: this process may not change it; expected signal_create on \
+             a thread with an ordinary policy, CAP_SYS_NICE or RLIMIT_NICE of 20 or more",
+        );
+    }
+}
+
 fn say_once_that_lanes_are_nice(nice: libc::c_int) {
     static SAID: AtomicBool = AtomicBool::new(false);
     if !SAID.swap(true, Ordering::Relaxed) {
@@ -271,6 +300,14 @@ mod tests {
         assert_eq!(check_nice(0, None), Ok(()));
         let why = check_nice(-5, None).unwrap_err();
         assert!(why.contains("the kernel does not say"), "{why}");
+    }
+
+    #[test]
+    fn a_lane_that_stays_idle_does_without_a_nice_value() {
+        assert_eq!(check_idle(0), Ok(()));
+        let why = check_idle(3).unwrap_err();
+        assert!(why.contains("nice: 3 has no effect"), "{why}");
+        assert!(why.contains("RLIMIT_NICE of 20 or more"), "{why}");
     }
 
     #[test]
