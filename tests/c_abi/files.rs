@@ -1,4 +1,4 @@
-//! Files of a host, and hosts that sleep late.
+//! Files of a host, and hosts that sleep late or are idle.
 
 use super::scenarios::scenario;
 
@@ -20,4 +20,9 @@ fn outputs_with_something_else_in_the_way() {
 #[test]
 fn timer_slack_of_the_host() {
     scenario("timer_slack_of_the_host", 0);
+}
+
+#[test]
+fn threads_of_an_idle_maker() {
+    scenario("threads_of_an_idle_maker", 0);
 }

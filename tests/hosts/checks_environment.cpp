@@ -334,6 +334,56 @@ SCENARIO(threads_of_a_niced_maker) {
   return 0;
 }
 
+// Where the kernel keeps lanes at the idle policy of their maker, they run with it, and one line says
+// so. A configured nice value, which has no effect then, is refused.
+SCENARIO(threads_of_an_idle_maker) {
+  if (!needs_root()) return 0;
+  const char *const config = R"({"placement":"split","idle":"park"})";
+  const auto be_idle = [] {
+    const sched_param none{0};
+    CHECK_EQ(sched_setscheduler(0, SCHED_IDLE, &none), 0);
+  };
+  const auto lanes_are = [&](Plugin &plugin, int policy) {
+    void *handle = plugin.create(config);
+    CHECK(handle != nullptr);
+    int lanes = 0;
+    for (const pid_t thread : threads()) {
+      std::string name;
+      std::getline(std::ifstream("/proc/self/task/" + std::to_string(thread) + "/comm"), name);
+      if (name.rfind("signal-lane-", 0) != 0) continue;
+      ++lanes;
+      CHECK_EQ(sched_getscheduler(thread), policy);
+    }
+    CHECK_EQ(lanes, 4);
+    plugin.destroy(handle);
+    CHECK_EQ(sched_getscheduler(0), SCHED_IDLE);
+  };
+  const char *const expected = "lanes run with the idle policy";
+  // It may leave it.
+  apart([&] {
+    Plugin plugin;
+    be_idle();
+    CHECK(!has(said([&] { lanes_are(plugin, SCHED_OTHER); }), expected));
+  });
+  apart([&] {
+    Plugin plugin;
+    be_idle();
+    const rlimit least{0, 0};
+    CHECK_EQ(setrlimit(RLIMIT_NICE, &least), 0);
+    CHECK_EQ(setuid(64321), 0);
+    const std::string line = said([&] {
+      for (int round = 0; round < 2; ++round) lanes_are(plugin, SCHED_IDLE);
+      use(plugin, config);
+    });
+    const std::size_t at = line.find(expected);
+    CHECK(at != std::string::npos && line.find(expected, at + 1) == std::string::npos);
+    CHECK(has(line, "RLIMIT_NICE of 20"));
+    CHECK(plugin.create(R"({"placement":"split","idle":"park","nice":3})") == nullptr);
+    CHECK(has(plugin.last_error(), "nice: 3 has no effect"));
+  });
+  return 0;
+}
+
 // A signal handler calls health while the interrupted thread does the same, or is anywhere
 // else in the library or in the allocator.
 SCENARIO(health_in_a_handler) {

@@ -37,6 +37,8 @@ pub struct Scheduling {
 
 /// The nice value with the lowest priority.
 const LOWEST: libc::c_int = 19;
+/// The calling thread, where the kernel takes the ID of one.
+const THIS: u32 = 0;
 
 impl Scheduler {
     /// Priorities of real-time policies.
@@ -111,14 +113,18 @@ pub(super) fn adopt(wanted: Scheduling) -> Result<(), String> {
     let refusal = schedule(class, priority);
     slack::set_usual();
     let nice = set_nice(wanted.nice.into());
+    let has = of_this_thread();
     if class == libc::SCHED_OTHER {
+        if has.0 == libc::SCHED_IDLE {
+            return check_idle(wanted.nice.into());
+        }
         check_nice(wanted.nice.into(), nice)?;
     }
     let Err(error) = refusal else {
         return check_limit(scheduler);
     };
     // A thread that already has this policy may be in a sandbox that forbids setting it.
-    if of_this_thread() == (class, priority) {
+    if has == (class, priority) {
         return check_limit(scheduler);
     }
     let name = scheduler.name();
@@ -129,6 +135,20 @@ pub(super) fn adopt(wanted: Scheduling) -> Result<(), String> {
         ),
         _ => format!("scheduler: the kernel refused to make a lane an ordinary thread: {error}"),
     })
+}
+
+/// The idle policy of its maker, which a lane may not leave, takes the place of a nice value: a
+/// configured one is refused. Without one, a lane does with it.
+fn check_idle(wanted: libc::c_int) -> Result<(), String> {
+    if wanted == 0 {
+        say_once_that_lanes_are_idle();
+        return Ok(());
+    }
+    Err(format!(
+        "nice: {wanted} has no effect, since a lane would have the idle policy (SCHED_IDLE) of the thread \
+         that made it, and may not leave it; expected signal_create on a thread with an ordinary policy, \
+         CAP_SYS_NICE or RLIMIT_NICE of 20 or more (ulimit -e), or no nice value"
+    ))
 }
 
 /// A configured nice value is had or refused. Without one, a lane does with what it may have.
@@ -205,21 +225,46 @@ fn schedule(class: libc::c_int, priority: libc::c_int) -> io::Result<()> {
     }
 }
 
+/// Gives another thread of this library's own the calling thread's nice value, if that is lower: it
+/// is now waited for. A refusal by the kernel is ignored.
+pub(super) fn raise_to_this_thread(id: u32) {
+    let (Some(own), Some(has)) = (nice_of(THIS), nice_of(id)) else {
+        return;
+    };
+    if own < has {
+        // SAFETY: the call changes only that thread's priority.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, id, own) };
+    }
+}
+
 /// Sets the calling thread's nice value, unless its creator's was higher and may not be lowered;
 /// returns the value that it then has, `None` where the kernel does not say.
 fn set_nice(nice: libc::c_int) -> Option<libc::c_int> {
+    // SAFETY: the call changes only the calling thread.
+    let is_set = unsafe { libc::setpriority(libc::PRIO_PROCESS, THIS, nice) } == 0;
+    nice_of(THIS).or(is_set.then_some(nice))
+}
+
+/// The nice value of this thread; `None` where the kernel does not say.
+fn nice_of(id: u32) -> Option<libc::c_int> {
     // The kernel's own answer is never negative: 20 less the nice value.
-    // SAFETY: the calls change and read only the calling thread.
-    let (is_set, answer) = unsafe {
-        (
-            libc::setpriority(libc::PRIO_PROCESS, 0, nice) == 0,
-            libc::syscall(libc::SYS_getpriority, libc::PRIO_PROCESS, 0),
-        )
-    };
-    let has = libc::c_int::try_from(answer)
-        .ok()
-        .filter(|&answer| answer > 0);
-    has.map(|answer| 20 - answer).or(is_set.then_some(nice))
+    // SAFETY: the call reads only that thread's priority.
+    let answer = unsafe { libc::syscall(libc::SYS_getpriority, libc::PRIO_PROCESS, id) };
+    let answer = libc::c_int::try_from(answer).ok();
+    answer
+        .filter(|&answer| answer > 0)
+        .map(|answer| 20 - answer)
+}
+
+fn say_once_that_lanes_are_idle() {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        say(
+            "lanes run with the idle policy (SCHED_IDLE), like the thread that made them, and wait for \
+             every other thread of their core: this process may not change it; expected signal_create on \
+             a thread with an ordinary policy, CAP_SYS_NICE or RLIMIT_NICE of 20 or more",
+        );
+    }
 }
 
 fn say_once_that_lanes_are_nice(nice: libc::c_int) {
@@ -255,6 +300,14 @@ mod tests {
         assert_eq!(check_nice(0, None), Ok(()));
         let why = check_nice(-5, None).unwrap_err();
         assert!(why.contains("the kernel does not say"), "{why}");
+    }
+
+    #[test]
+    fn a_lane_that_stays_idle_does_without_a_nice_value() {
+        assert_eq!(check_idle(0), Ok(()));
+        let why = check_idle(3).unwrap_err();
+        assert!(why.contains("nice: 3 has no effect"), "{why}");
+        assert!(why.contains("RLIMIT_NICE of 20 or more"), "{why}");
     }
 
     #[test]

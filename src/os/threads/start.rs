@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Life, Wanted};
+use super::{Life, Schedule, Wanted, policy};
 use crate::os::limit::Limit;
 use crate::os::memory;
 use crate::os::panic::{self, Payload};
@@ -34,6 +34,8 @@ pub(crate) struct Thread<T> {
     name: String,
     shared: Arc<Shared<T>>,
     life: Arc<Life>,
+    /// It has the lowest priority, until somebody waits for it.
+    gives_way: bool,
     is_joined: bool,
 }
 
@@ -88,6 +90,7 @@ pub(super) fn spawn_within<T: Send + 'static>(
         state: Mutex::new(State::Starting),
     });
     let (name, called) = (wanted.name.clone(), wanted.called.clone());
+    let gives_way = matches!(wanted.schedule, Schedule::GiveWay);
     let there = shared.clone();
     let life = Arc::<Life>::default();
     let lived = life.clone();
@@ -103,6 +106,7 @@ pub(super) fn spawn_within<T: Send + 'static>(
         name,
         shared,
         life,
+        gives_way,
         is_joined: false,
     };
     let started = thread.wait_for_start(limit, &called);
@@ -156,7 +160,9 @@ impl<T> Thread<T> {
         self.life.clone()
     }
 
-    /// Waits within `limit` for its end; returns its result, or the payload of its panic.
+    /// Waits within `limit` for its end; returns its result, or the payload of its panic. A thread
+    /// that gives way to all others does so no longer: it gets the nice value of this one, as far as
+    /// the process may.
     ///
     /// # Errors
     ///
@@ -175,8 +181,9 @@ impl<T> Thread<T> {
             .unwrap_or_else(|thread| panic!("{} does not end", thread.name))
     }
 
-    /// Whether it ends within `limit`.
+    /// Whether it ends within `limit`. It has the priority that [`Self::join_within`] gives.
     pub(crate) fn ends_within(&mut self, limit: &mut Limit) -> bool {
+        let mut is_new = self.gives_way;
         while !self.is_joined {
             let is_over = limit.is_over();
             // SAFETY: the thread is ours, is not detached and has not been joined; it
@@ -188,6 +195,10 @@ impl<T> Thread<T> {
             }
             if is_over {
                 return false;
+            }
+            // Only now: the number of one that is gone may be that of a thread of the host's.
+            if std::mem::take(&mut is_new) {
+                self.life.while_it_runs(policy::raise_to_this_thread);
             }
             time::sleep(STEP);
         }

@@ -29,6 +29,35 @@ fn a_thread_that_does_not_end_is_left_at_the_deadline() {
 }
 
 #[test]
+fn a_thread_that_gives_way_has_the_nice_value_of_the_one_that_waits_for_it() {
+    // SAFETY: the call reads only that thread's priority.
+    let nice_of = |id: u32| unsafe { libc::getpriority(libc::PRIO_PROCESS, id) };
+    let cores = cores::Cores::detect().allowed;
+    let (is_begun, begun) = mpsc::channel();
+    let (go, wait) = mpsc::channel::<()>();
+    let wanted = Wanted::aside("signal-test", "the test's thread", cores);
+    let thread = spawn(wanted, move || {
+        is_begun.send(()).unwrap();
+        wait.recv().is_ok()
+    });
+    let thread = thread.unwrap();
+    begun.recv().unwrap();
+    let id = thread.life().id();
+    assert_eq!(nice_of(id), 19);
+    let waited = thread.join_within(&mut Limit::of(Duration::from_millis(20)));
+    let thread = waited.map(drop).unwrap_err();
+    let own = nice_of(0);
+    if nice_of(id) != own {
+        // SAFETY: the call changes only that thread's priority.
+        let refused = unsafe { libc::setpriority(libc::PRIO_PROCESS, id, own) } != 0;
+        assert!(refused, "it may be raised, and was not");
+        eprintln!("skipped: this process may not lower a nice value");
+    }
+    go.send(()).unwrap();
+    assert!(thread.join().unwrap());
+}
+
+#[test]
 fn a_thread_that_cannot_be_what_it_should_says_why() {
     let wanted = Wanted::lane(3, Some(usize::MAX), Scheduling::default());
     let error = spawn(wanted, || ()).map(drop).unwrap_err();
