@@ -68,8 +68,9 @@ fn a_hosts_function_with_a_name_of_posix_is_named() {
 }
 
 /// Functions of POSIX and ISO C, which a host may only replace by what does the same.
-const RESERVED: [&str; 64] = [
+const RESERVED: [&str; 66] = [
     "abort",
+    "access",
     "calloc",
     "clock_gettime",
     "close",
@@ -112,6 +113,7 @@ const RESERVED: [&str; 64] = [
     "realloc",
     "realpath",
     "renameat",
+    "rmdir",
     "sendmsg",
     "setpriority",
     "sigaddset",
