@@ -85,7 +85,7 @@ fn what_create_could_not_write_is_no_configuration_that_is_ok() {
         ("capture", "open/loop", "ymbolic link"),
         ("capture", "open/new/LONG", "File name too long"),
         ("latency", "open/new/LONG/a", "File name too long"),
-        ("latency", "file", "File exists"),
+        ("latency", "file", "it is a regular file"),
         ("latency", "file/report", "Not a directory"),
         ("latency", "shut", "ermission denied"),
         ("latency", "shut/report", "ermission denied"),
