@@ -168,11 +168,7 @@ fn parse_cores(list: &str) -> Result<Vec<usize>, Error> {
 }
 
 fn env_path(name: &str) -> Result<Option<PathBuf>, Error> {
-    let value = environment::variable(name).filter(|value| !value.is_empty());
-    let path = value.map(PathBuf::from);
-    let written = path.as_deref().map_or(Ok(()), files::check_written);
-    written.map_err(|what| Error::Config(format!("{name}: {what}")))?;
-    Ok(path)
+    files::path_of(name, environment::variable(name)).map_err(Error::Config)
 }
 
 #[cfg(test)]

@@ -71,6 +71,7 @@ pub use probe::check_output;
 pub(crate) use recorded::Recorded;
 #[cfg(feature = "replay")]
 pub(crate) use stop::Stop;
+pub(crate) use tilde::path_of;
 pub use tilde::{check_expanded, check_written};
 #[cfg(feature = "replay")]
 pub use {stop::Room, stream::Stream};

@@ -65,6 +65,16 @@ std::vector<pid_t> threads() {
   return ids;
 }
 
+std::vector<pid_t> lane_threads() {
+  std::vector<pid_t> lanes;
+  for (const pid_t thread : threads()) {
+    std::string name;
+    std::getline(std::ifstream("/proc/self/task/" + std::to_string(thread) + "/comm"), name);
+    if (name.rfind("signal-lane-", 0) == 0) lanes.push_back(thread);
+  }
+  return lanes;
+}
+
 // Without a list of the threads: a scenario may have no memory or no descriptors left.
 void hurry() {
   constexpr int kLowest = 19;

@@ -346,15 +346,9 @@ SCENARIO(threads_of_an_idle_maker) {
   const auto lanes_are = [&](Plugin &plugin, int policy) {
     void *handle = plugin.create(config);
     CHECK(handle != nullptr);
-    int lanes = 0;
-    for (const pid_t thread : threads()) {
-      std::string name;
-      std::getline(std::ifstream("/proc/self/task/" + std::to_string(thread) + "/comm"), name);
-      if (name.rfind("signal-lane-", 0) != 0) continue;
-      ++lanes;
-      CHECK_EQ(sched_getscheduler(thread), policy);
-    }
-    CHECK_EQ(lanes, 4);
+    const std::vector<pid_t> lanes = lane_threads();
+    CHECK_EQ(lanes.size(), 4u);
+    for (const pid_t lane : lanes) CHECK_EQ(sched_getscheduler(lane), policy);
     plugin.destroy(handle);
     CHECK_EQ(sched_getscheduler(0), SCHED_IDLE);
   };

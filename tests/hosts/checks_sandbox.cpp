@@ -180,13 +180,10 @@ SCENARIO(lanes_have_the_configured_policy) {
   const auto check = [&](const char *config, int policy, int priority, const char *slack) {
     void *handle = plugin.create(config);
     CHECK(handle != nullptr);
-    int lanes = 0;
-    for (const pid_t thread : threads()) {
-      const std::string task = "/proc/self/task/" + std::to_string(thread);
-      std::string name, found;
-      std::getline(std::ifstream(task + "/comm"), name);
-      if (name.rfind("signal-lane-", 0) != 0) continue;
-      ++lanes;
+    const std::vector<pid_t> lanes = lane_threads();
+    CHECK(!lanes.empty());
+    for (const pid_t thread : lanes) {
+      std::string found;
       CHECK_EQ(sched_getscheduler(thread), policy);
       if (policy != SCHED_OTHER) {
         sched_param has{};
@@ -200,7 +197,6 @@ SCENARIO(lanes_have_the_configured_policy) {
       std::getline(std::ifstream("/proc/" + std::to_string(thread) + "/timerslack_ns"), found);
       CHECK_EQ(found, std::string(slack));
     }
-    CHECK(lanes > 0);
     plugin.destroy(handle);
   };
   CHECK_EQ(setpriority(PRIO_PROCESS, 0, 15), 0);

@@ -329,6 +329,8 @@ constexpr const char *kConfigs[] = {R"({"placement":"inline"})", R"({"placement"
 // Makes a handle, sends `depths` Depths through it and destroys it.
 void use(const Plugin &plugin, const char *config, int depths = 10);
 std::vector<pid_t> threads();
+// Those that are lanes, by their names.
+std::vector<pid_t> lane_threads();
 // Calls with what each entry of /proc/self/fd leads to, empty if to nothing.
 void each_descriptor(const std::function<void(std::string_view)> &take);
 // Gives the threads of this process that have the lowest priority the ordinary one, if it may. While other

@@ -86,14 +86,12 @@ pub(crate) fn paths() -> Result<Vec<PathBuf>, String> {
 }
 
 fn paths_for(variable: Option<OsString>) -> Result<Vec<PathBuf>, String> {
-    let named = variable.filter(|path| !path.is_empty());
-    let Some(path) = named.map(PathBuf::from) else {
+    let Some(path) = files::path_of(ENV_CLAIMS, variable)? else {
         let usual = FOLDERS.iter();
         return Ok(usual
             .map(|folder| PathBuf::from(folder).join(NAME))
             .collect());
     };
-    files::check_written(&path).map_err(|what| format!("{ENV_CLAIMS}: {what}"))?;
     // Two processes in two working directories would each find its own, and take one core.
     if path.is_relative() {
         return Err(format!(

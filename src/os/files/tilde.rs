@@ -1,5 +1,6 @@
 //! Paths that were written for a shell, or with more than the path around them.
 
+use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::content::one_line;
@@ -50,6 +51,18 @@ pub fn check_written(path: &Path) -> Result<(), String> {
         (false, Ok(())) => format!("expected {}", one_line(meant, usize::MAX)),
     };
     Err(format!("the path {text:?} {has}; {instead}"))
+}
+
+/// The path that is the value of an environment variable; none if that is not set, or empty.
+///
+/// # Errors
+///
+/// The variable, and what to write instead.
+pub(crate) fn path_of(variable: &str, value: Option<OsString>) -> Result<Option<PathBuf>, String> {
+    let path = value.filter(|value| !value.is_empty()).map(PathBuf::from);
+    let written = path.as_deref().map_or(Ok(()), check_written);
+    written.map_err(|what| format!("{variable}: {what}"))?;
+    Ok(path)
 }
 
 fn is_blank(letter: char) -> bool {

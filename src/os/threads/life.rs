@@ -3,7 +3,6 @@
 //! instruction, so others must find out.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use crate::os::this_thread;
 
@@ -19,8 +18,6 @@ pub(crate) struct Life {
     has_ended: AtomicBool,
     /// Found once, and true from then on: the kernel may give the number to another thread.
     was_cut_short: AtomicBool,
-    /// Who has it keeps the thread from coming to its end.
-    end: Mutex<()>,
 }
 
 /// Notes the calling thread's end when dropped.
@@ -43,19 +40,6 @@ impl Life {
         self.has_ended.load(Ordering::Acquire)
     }
 
-    /// Calls `act` with its ID, which is no other thread's meanwhile; not if it has ended or is about
-    /// to. Only a thread that is ended from outside could still lose its number.
-    pub(super) fn while_it_runs(&self, act: impl FnOnce(u32)) {
-        // A thread that has it is about to end, and may wait for a core with it.
-        let Ok(_kept) = self.end.try_lock() else {
-            return;
-        };
-        let id = self.id();
-        if id != 0 && !self.has_ended() {
-            act(id);
-        }
-    }
-
     /// Whether it is gone without having come to its end. Asks the system once, of a thread
     /// that may still run. Neither waits nor allocates. A thread that the kernel says nothing of
     /// lives.
@@ -76,7 +60,6 @@ impl Life {
 
 impl Drop for Living<'_> {
     fn drop(&mut self) {
-        let _alone = self.0.end.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.has_ended.store(true, Ordering::Release);
     }
 }

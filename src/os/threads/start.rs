@@ -183,7 +183,6 @@ impl<T> Thread<T> {
 
     /// Whether it ends within `limit`. It has the priority that [`Self::join_within`] gives.
     pub(crate) fn ends_within(&mut self, limit: &mut Limit) -> bool {
-        let mut is_new = self.gives_way;
         while !self.is_joined {
             let is_over = limit.is_over();
             // SAFETY: the thread is ours, is not detached and has not been joined; it
@@ -196,13 +195,23 @@ impl<T> Thread<T> {
             if is_over {
                 return false;
             }
-            // Only now: the number of one that is gone may be that of a thread of the host's.
-            if std::mem::take(&mut is_new) {
-                self.life.while_it_runs(policy::raise_to_this_thread);
+            if std::mem::take(&mut self.gives_way) {
+                self.hasten();
             }
             time::sleep(STEP);
         }
         true
+    }
+
+    /// Gives the thread the nice value of this one. Its number is no other thread's meanwhile, as it
+    /// needs the lock to end: only one that is ended from outside could still lose it.
+    fn hasten(&self) {
+        // If the thread has the lock it ends just now, and may wait for a core with it.
+        if let Ok(state) = self.shared.state.try_lock()
+            && matches!(*state, State::Started(Ok(())))
+        {
+            policy::raise_to_this_thread(self.life.id());
+        }
     }
 
     fn result(&self) -> Result<T, Payload> {

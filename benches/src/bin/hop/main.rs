@@ -21,7 +21,7 @@ use signal_bench::bench::{self, Bench, Ended, rotated};
 use signal_bench::drive::Trips;
 use signal_bench::echo::{self, RING, Wait};
 use signal_bench::report::{FIGURES, Table, figures, ratio, spread};
-use signal_bench::series::{Figures, median};
+use signal_bench::series::{Figures, median, middle};
 
 use contenders::Entry;
 
@@ -179,7 +179,6 @@ const TIGHT: &str = "-";
 fn faster(ways: &[[Figures; 2]]) -> (&'static str, Vec<Figures>, Vec<Figures>) {
     let of = |way: usize| -> Vec<Figures> { ways.iter().map(|both| both[way]).collect() };
     let (tight, pause) = (of(0), of(1));
-    let middle = |all: &[Figures]| median(all.iter().map(|row| row.p50));
     if middle(&pause) < middle(&tight) {
         ("pause", pause, tight)
     } else {
@@ -210,7 +209,7 @@ fn run(args: &Args) -> Result<Ended, String> {
     }
     let run = format!(
         "{repetitions} repetitions, each {iterations} trips and {messages} messages a contender and size;\n\
-         {RING} slots; who is first changes each repetition; there and back without and with a pause
+         {RING} slots; who is first changes each repetition; there and back without and with a pause\n\
          hint between two looks in vain: the faster way is shown"
     );
     let hows = sizes[0].1.iter();

@@ -55,26 +55,25 @@ impl Dense {
     pub fn new(inputs: usize, outputs: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
         assert!(inputs > 0 && outputs > 0, "an empty layer");
         let total = blocks(outputs);
-        let has_large =
-            (0..inputs).any(|input| (0..outputs).any(|output| weight(input, output).abs() > LARGE));
         let mut weights = Vec::with_capacity(total * inputs);
         for first in (0..total).step_by(PANEL) {
             for input in 0..inputs {
                 for block in first..total.min(first + PANEL) {
                     weights.push(Lanes(std::array::from_fn(|lane| {
                         let output = block * LANES + lane;
-                        if output >= outputs {
-                            return 0.0;
-                        }
-                        let weight = weight(input, output);
-                        if has_large && weight.is_subnormal() {
-                            0.0
+                        if output < outputs {
+                            weight(input, output)
                         } else {
-                            weight
+                            0.0
                         }
                     })));
                 }
             }
+        }
+        let all = super::flat_mut(&mut weights);
+        if all.iter().any(|weight| weight.abs() > LARGE) {
+            let tiny = all.iter_mut().filter(|weight| weight.is_subnormal());
+            tiny.for_each(|weight| *weight = 0.0);
         }
         Self {
             inputs,
