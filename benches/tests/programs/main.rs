@@ -37,7 +37,8 @@ fn tick_to_callback() {
         let comparable = quick.is_comparable();
         if comparable {
             quick.is_positive("median_ratio_to_line/*");
-            assert_eq!(quick.all("goals/*/met").len(), 9);
+            let goals = if against.is_empty() { 11 } else { 13 };
+            assert_eq!(quick.all("goals/*/met").len(), goals);
         }
         // The one that Cargo built with this program.
         let library = &quick.result["library"]["path"];
@@ -82,6 +83,9 @@ fn hop() {
     quick.is_compared("sizes/*/contenders/*/median_ratio_to_line");
     for what in ["latency", "throughput"] {
         quick.is_compared(&format!("sizes/*/{what}/ours_to_peer"));
+    }
+    if quick.is_comparable() {
+        assert_eq!(quick.all("goals/*/met").len(), 6);
     }
 }
 
@@ -212,6 +216,56 @@ fn pace() {
             }
         }
     }
+}
+
+#[test]
+fn pace_of_a_session_and_of_all_goals() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = folder.path().join("session.csv");
+    let mut text = "type,ts_ns,symbol,bid_px_1,bid_sz_1,ask_px_1,ask_sz_1,trade_id,price,qty,side,recv_ns,seq\n".to_owned();
+    for row in 1..=2_300 {
+        let at = format!("{},{row}\n", row * 100_000);
+        text += &match row % 3 {
+            0 => format!("depth,{row},BTCUSDT,1,1,2,1,,,,,{at}"),
+            _ => format!("trade,{row},BTCUSDT,,,,,{row},1,1,buy,{at}"),
+        };
+    }
+    std::fs::write(&session, text).unwrap();
+    let (session, library) = (session.display(), library_beside());
+    let flags = format!("--session {session} --way fused --way inline");
+    let Some(alone) = quick(PACE, &flags) else {
+        return;
+    };
+    for row in alone.all("rows/*") {
+        assert_eq!(row["gap_ns"], Value::Null);
+        let all = row["tick_to_callback"].as_array().unwrap();
+        let came: u64 = all.iter().map(|of| of["count"].as_u64().unwrap()).sum();
+        let left = row["left_behind"].as_u64().unwrap();
+        // A hundred Depths behind the lead of 2,000 events, of which five settle.
+        assert_eq!(came + left, 95 * all.len() as u64, "{row}");
+    }
+    let flags = format!(
+        "--goals --session {session} --against {}",
+        library.display()
+    );
+    let Some(goals) = quick(PACE, &flags) else {
+        return;
+    };
+    let rows = goals.all("rows/*");
+    assert_eq!(rows.len(), 22);
+    for row in rows {
+        let mut all = row["tick_to_callback"].as_array().unwrap().iter();
+        assert!(all.any(|of| of["count"] != 0), "{row}");
+        let mut work = row["work_ns"].as_array().unwrap().iter();
+        assert!(work.all(|ns| ns.as_f64() > Some(0.0)), "{row}");
+    }
+    if goals.is_comparable() {
+        assert_eq!(goals.all("goals/*/met").len(), 19);
+        goals.says("the stages' work, fused 10.0 ms / fused 10.0 us: ");
+        goals.says("fused 100.0 ms, 332 Trades / fused 10.0 us: ");
+    }
+    let (code, _, err) = run(PACE, "--quick --session missing.csv");
+    assert!(code == Some(1) && err.contains("missing.csv"), "{err}");
 }
 
 #[test]

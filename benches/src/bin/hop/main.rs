@@ -20,7 +20,7 @@ use signal_bench::args::{Common, positive};
 use signal_bench::bench::{self, Bench, Ended, rotated};
 use signal_bench::drive::Trips;
 use signal_bench::echo::{self, RING, Wait};
-use signal_bench::report::{FIGURES, Table, figures, ratio, spread};
+use signal_bench::report::{FIGURES, Goal, Table, figures, ratio, spread};
 use signal_bench::series::{Figures, median, middle};
 
 use contenders::Entry;
@@ -260,7 +260,25 @@ fn run(args: &Args) -> Result<Ended, String> {
         "sizes": all,
         "absent": absent,
     });
-    bench.end(Vec::new, result)
+    bench.end(|| all.iter().flat_map(goals).collect(), result)
+}
+
+/// By size: there and back over our faster ring, in line round trips and in the time of the best
+/// peer.
+const GOALS: [(usize, f64, f64); 3] = [(64, 1.3, 0.95), (128, 1.35, 0.9), (448, 2.0, 0.8)];
+
+fn goals(size: &Size) -> Vec<Goal> {
+    let goals = GOALS.iter().filter(|goal| goal.0 == size.bytes);
+    let goals = goals.flat_map(|&(bytes, most_lines, most_of_peer)| {
+        let ours = size.contenders.iter().filter(|of| of.ours);
+        let lines = ours.map(|of| ratio(&of.there_and_back, &size.line));
+        let what = format!("{bytes} B there and back / line");
+        let lines = Goal::at_most(&what, lines.reduce(f64::min), most_lines, "");
+        let peer = size.latency.as_ref().map(|of| of.ours_to_peer);
+        let what = format!("{bytes} B there and back / best peer");
+        [lines, Goal::at_most(&what, peer, most_of_peer, "")]
+    });
+    goals.collect()
 }
 
 /// Says who is fastest, ours beside the best peer.
@@ -316,6 +334,37 @@ fn the_best_of_ours_stands_beside_the_best_peer() {
     assert_eq!(best.words(true), "ours is faster");
     assert_eq!(best.words(false), "the peer is faster");
     assert!(Verdict::of(&all[..2], values, true).is_none());
+}
+
+#[test]
+fn the_faster_of_ours_is_judged() {
+    let contender = |ours, p50| Contender {
+        name: "",
+        how: "",
+        ours,
+        median_ratio_to_line: Value::Null,
+        there_and_back: vec![Figures::mean(p50, 1); 3],
+        waits_with: TIGHT,
+        there_and_back_in_the_slower_way: Vec::new(),
+        million_messages_per_s: Vec::new(),
+    };
+    let all = vec![
+        contender(true, 150.0),
+        contender(true, 130.0),
+        contender(false, 100.0),
+    ];
+    let medians = |of: &Contender| of.there_and_back.iter().map(|row| row.p50).collect();
+    let size = Size {
+        bytes: 64,
+        line: vec![Figures::mean(100.0, 1); 3],
+        latency: Verdict::of(&all, medians, false),
+        throughput: None,
+        contenders: all,
+    };
+    let judged = goals(&size);
+    let judged: Vec<_> = judged.iter().map(|goal| (goal.value, goal.met)).collect();
+    assert_eq!(judged, [(Some(1.3), Some(true)), (Some(1.3), Some(false))]);
+    assert!(goals(&Size { bytes: 72, ..size }).is_empty());
 }
 
 #[test]

@@ -25,10 +25,12 @@ pub const ROWS: [(&str, &str); 13] = [
     (TICK_OFF, "tick to callback, timing off"),
     (MARKET, "tick to callback, market+linear"),
     (MARKET_OFF, "  market+linear, timing off"),
-    ("inline", "inline: no hop"),
-    ("inline_market_linear", "inline: no hop, market+linear"),
+    (INLINE, "inline: no hop"),
+    (INLINE_MARKET, "inline: no hop, market+linear"),
 ];
 const TICK_OFF: &str = "tick_to_callback_timing_off";
+const INLINE: &str = "inline";
+const INLINE_MARKET: &str = "inline_market_linear";
 const MARKET_OFF: &str = "tick_to_callback_market_linear_timing_off";
 
 /// A configuration, by the row of its trips: `inline` or with lanes, the factor set `market`,
@@ -38,8 +40,8 @@ pub const CASES: [(&str, bool, bool, bool); 6] = [
     (TICK_OFF, false, false, false),
     (MARKET, false, true, true),
     (MARKET_OFF, false, true, false),
-    ("inline", true, false, true),
-    ("inline_market_linear", true, true, true),
+    (INLINE, true, false, true),
+    (INLINE_MARKET, true, true, true),
 ];
 
 /// Figures by the name of the row.
@@ -82,6 +84,16 @@ impl Repetition {
         Some(self.against.get(row)?.p50 / self.p50(row)?)
     }
 
+    /// A median in that of the same work without a hop, and a line round trip.
+    fn to_inline(&self, row: &str, inline: &str) -> Option<f64> {
+        Some(self.p50(row)? / (self.p50(inline)? + self.p50(LINE)?))
+    }
+
+    /// A median in the other library's.
+    fn to_against(&self, row: &str) -> Option<f64> {
+        self.to_library(row).map(f64::recip)
+    }
+
     fn tail(&self, row: &str) -> Option<f64> {
         Some(self.rows.get(row)?.p99? / self.p50(row)?)
     }
@@ -117,10 +129,20 @@ type Read = fn(&Repetition) -> Option<f64>;
 
 /// Figures, how high they may be, and their units: ratios of one repetition's figures where they
 /// can be.
-const GOALS: [(&str, f64, &str, Read); 9] = [
+const GOALS: [(&str, f64, &str, Read); 13] = [
     ("tick to callback / line", 1.8, "", |of| of.to_line(TICK)),
     ("tick to callback, market+linear / line", 2.5, "", |of| {
         of.to_line(MARKET)
+    }),
+    ("tick to callback / (inline + line)", 1.05, "", |of| {
+        of.to_inline(TICK, INLINE)
+    }),
+    ("market+linear / (inline + line)", 1.05, "", |of| {
+        of.to_inline(MARKET, INLINE_MARKET)
+    }),
+    ("inline / against", 0.75, "", |of| of.to_against(INLINE)),
+    ("inline, market+linear / against", 0.75, "", |of| {
+        of.to_against(INLINE_MARKET)
     }),
     ("p99 / median, tick to callback", 1.5, "", |of| {
         of.tail(TICK)
