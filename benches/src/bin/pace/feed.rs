@@ -25,7 +25,7 @@ pub enum Event<'a> {
 
 /// Events, by their place; times are clock ticks after the first.
 pub enum Feed<'a> {
-    Even(Even),
+    Even(Box<Even>),
     Recorded(&'a Session),
 }
 
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn trades_lie_evenly_before_each_depth() {
-        let mut feed = Feed::Even(Even::new(100, 4, 7));
+        let mut feed = Feed::Even(Box::new(Even::new(100, 4, 7)));
         let due: Vec<u64> = (0..10).map(|place| feed.due(place)).collect();
         assert_eq!(due, [20, 40, 60, 80, 100, 120, 140, 160, 180, 200]);
         assert!(matches!(feed.event(4), Event::Depth(_)));

@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde_json::json;
 use signal_bench::args::{Common, Lib, duration, positive};
 use signal_bench::bench::{self, Bench, Ended, Library, merged};
-use signal_bench::drive::{Driver, Host, hop};
+use signal_bench::drive::{Driver, Host, Probe, hop};
 use signal_bench::live::Live;
 use signal_bench::report::{Table, mark, spread, time};
 use signal_bench::series::{Figures, median, middle};
@@ -278,7 +278,8 @@ impl Setup<'_> {
         let fewest = if self.args.common.quick { 1 } else { 10 };
         let depths = SETTLE + self.args.events.unwrap_or(lasting.max(fewest));
         let step = self.bench.stamps.ticks(gap.as_nanos() as u64);
-        Ok(Feed::Even(Even::new(step, pace.others, depths)))
+        let even = Even::new(step, pace.others, depths);
+        Ok(Feed::Even(Box::new(even)))
     }
 
     fn driver(&self, way: &Way, room: usize) -> Result<Driving<'_>, String> {
