@@ -3,7 +3,12 @@
 use plotters::prelude::*;
 use signal_command::number;
 
-const COLOURS: [RGBColor; 2] = [RGBColor(214, 96, 22), RGBColor(31, 97, 168)];
+const COLOURS: [RGBColor; 4] = [
+    RGBColor(214, 96, 22),
+    RGBColor(31, 97, 168),
+    RGBColor(244, 190, 150),
+    RGBColor(160, 196, 232),
+];
 const SIZE: (u32, u32) = (760, 460);
 
 /// What `scale` measures: what grows, and the title of its chart.

@@ -91,6 +91,25 @@ pub fn trade(depth: &Depth) -> Trade {
     }
 }
 
+/// The text of a capture file: a row each `step_ns`, every so many a Depth, all at one time of the
+/// exchange's; the others Trades.
+pub fn capture(rows: usize, step_ns: usize, depth_every: usize) -> String {
+    let levels = |of: &dyn Fn(usize) -> String| (1..=LEVELS).map(of).collect::<String>();
+    let head =
+        levels(&|level| format!("bid_px_{level},bid_sz_{level},ask_px_{level},ask_sz_{level},"));
+    let book = levels(&|level| format!("{},1,{},1,", 100 - level, 100 + level));
+    let empty = ",".repeat(4 * LEVELS);
+    let mut text = format!("type,ts_ns,symbol,{head}trade_id,price,qty,side,recv_ns,seq\n");
+    for row in 0..rows {
+        let at = row * step_ns;
+        text += &match row % depth_every {
+            0 => format!("depth,5,BTCUSDT,{book},,,,{at},{row}\n"),
+            _ => format!("trade,5,BTCUSDT,{empty}{row},100,1,buy,{at},{row}\n"),
+        };
+    }
+    text
+}
+
 pub struct Moving {
     depth: Depth,
     trade: Option<Trade>,

@@ -72,6 +72,9 @@ fn made(root: &Path) -> Result<Vec<(PathBuf, String)>, String> {
         all.push((file("md"), table.markdown()));
         all.push((file("svg"), draw(table, title)?));
     }
+    let pace = reports.get("pace").ok_or("there is no pace.json")?;
+    let table = pace.tables.first().ok_or("pace.json has no table")?;
+    all.push((root.join("docs/scale/pace.svg"), draw_pace(table)?));
     let mut pages = files(&root.join("docs"), "md")?;
     pages.push(root.join("README.md"));
     for path in pages {
@@ -179,9 +182,56 @@ fn draw(table: &Table, title: &str) -> Result<String, String> {
     chart::draw(title, x, &[line("p99", "p99"), line("median ns", "median")])
 }
 
+/// Median and p99 by the gap, with and without staying warm.
+fn draw_pace(table: &Table) -> Result<String, String> {
+    let line = |way: &str, column: &str| {
+        let at = |name: &str| table.columns.iter().position(|column| column == name);
+        let (name, at) = (at("way"), at(column));
+        let rows = table
+            .rows
+            .iter()
+            .filter(|row| row[name.unwrap_or(0)] == way);
+        let points = rows.filter_map(|row| Some((ns(&row[0])? / 1e3, ns(&row[at?])?)));
+        let warm = if way == "fused" { "warm" } else { "warm off" };
+        Line {
+            name: format!("{warm}, {column}"),
+            points: points.collect(),
+        }
+    };
+    let title = "Tick to callback, fused, with and without staying warm";
+    let lines = [
+        line("fused, warm off", "median"),
+        line("fused", "median"),
+        line("fused, warm off", "p99"),
+        line("fused", "p99"),
+    ];
+    chart::draw(title, "us between two Depths", &lines)
+}
+
+/// A time as `report::time` writes it.
+fn ns(cell: &str) -> Option<f64> {
+    let (number, unit) = cell.split_once(' ')?;
+    let unit = match unit {
+        "ns" => 1.0,
+        "us" => 1e3,
+        "ms" => 1e6,
+        _ => return None,
+    };
+    Some(number.parse::<f64>().ok()? * unit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for time in [7.0, 9_999.0, 10_100.0, 2_500_000.0, 1e9] {
+            let read = ns(&signal_bench::report::time(time)).unwrap();
+            assert!((read - time).abs() <= time / 1e3, "{time}: {read}");
+        }
+        assert_eq!([ns("-"), ns("5 s"), ns("five ns")], [None; 3]);
+    }
 
     #[test]
     fn the_pages_are_what_the_results_say() {

@@ -11,8 +11,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use serde_json::Value;
-use signal_bench::machine;
 use signal_bench::threads::{self, Watch};
+use signal_bench::{machine, workload};
 
 use quick::{
     CORES, library_beside, quick, run, taskset_is_missing, texts, tools_are_required, two_cores,
@@ -222,15 +222,7 @@ fn pace() {
 fn pace_of_a_session_and_of_all_goals() {
     let folder = tempfile::tempdir().unwrap();
     let session = folder.path().join("session.csv");
-    let mut text = "type,ts_ns,symbol,bid_px_1,bid_sz_1,ask_px_1,ask_sz_1,trade_id,price,qty,side,recv_ns,seq\n".to_owned();
-    for row in 1..=2_300 {
-        let at = format!("{},{row}\n", row * 100_000);
-        text += &match row % 3 {
-            0 => format!("depth,{row},BTCUSDT,1,1,2,1,,,,,{at}"),
-            _ => format!("trade,{row},BTCUSDT,,,,,{row},1,1,buy,{at}"),
-        };
-    }
-    std::fs::write(&session, text).unwrap();
+    std::fs::write(&session, workload::capture(2_300, 100_000, 3)).unwrap();
     let (session, library) = (session.display(), library_beside());
     let flags = format!("--session {session} --way fused --way inline");
     let Some(alone) = quick(PACE, &flags) else {

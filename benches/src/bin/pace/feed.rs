@@ -273,19 +273,9 @@ mod tests {
 
     #[test]
     fn a_session_keeps_its_times_and_every_depth_has_one_of_its_own() {
-        let mut text = "type,ts_ns,symbol,bid_px_1,bid_sz_1,ask_px_1,ask_sz_1,trade_id,price,qty,side,recv_ns,seq\n".to_owned();
-        for row in 0..LEAD + 20 {
-            let recv_ns = row * 1000;
-            // All at one time of the exchange's.
-            text += &if row % 2 == 0 {
-                format!("depth,5,BTCUSDT,1,1,2,1,,,,,{recv_ns},{row}\n")
-            } else {
-                format!("trade,5,BTCUSDT,,,,,{row},1,1,buy,{recv_ns},{row}\n")
-            };
-        }
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("session.csv");
-        std::fs::write(&file, text).unwrap();
+        std::fs::write(&file, workload::capture(LEAD + 20, 1_000, 2)).unwrap();
         let stamps = Stamps::default();
         let length = Duration::from_micros(15);
         let session = Session::read(&file, length, &stamps).unwrap();

@@ -19,11 +19,11 @@ const HUNDRED_MIXED: Pace = Pace {
     ..HUNDRED
 };
 const TEN_POLLED: Pace = Pace {
-    host: Between::Inlined,
+    host: Between::Polls,
     ..TEN
 };
 const HUNDRED_POLLED: Pace = Pace {
-    host: Between::Inlined,
+    host: Between::Polls,
     ..HUNDRED
 };
 /// A strategy that walks over a megabyte between two events.
