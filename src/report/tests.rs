@@ -129,6 +129,27 @@ fn assert_near(value: &Value, right: u64) {
 }
 
 #[test]
+fn what_is_in_the_way_says_once_what_was_expected() {
+    let dir = tempfile::tempdir().unwrap();
+    let expected = |why: &str| why.matches("expected ").count();
+    let first = ReportFiles::open(dir.path()).unwrap();
+    let why = ReportFiles::open(dir.path()).map(drop).unwrap_err();
+    assert!(
+        why.contains("no other handle") && expected(&why) == 1,
+        "{why}"
+    );
+    drop(first);
+    let of_the_kernel = Path::new("/proc/report");
+    for why in [
+        ReportFiles::open(of_the_kernel).map(drop).unwrap_err(),
+        ReportFiles::check(of_the_kernel).unwrap_err(),
+    ] {
+        let right = "; expected a folder that this process may write in";
+        assert!(why.ends_with(right) && expected(&why) == 1, "{why}");
+    }
+}
+
+#[test]
 fn latencies_up_to_an_hour_are_exact_to_one_percent() {
     for longest in [61 * S, 95 * S, 30 * MINUTE, 60 * MINUTE, 72 * MINUTE] {
         let mut report = Report::start();
