@@ -118,6 +118,7 @@ impl Writer {
             file.empty()
                 .map_err(|error| format!("cannot empty {}: {error}", self.path.display()))?;
             self.to_thread.give(file);
+            self.thread.give_way();
         }
         Ok(())
     }

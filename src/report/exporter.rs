@@ -226,7 +226,7 @@ impl Exporter {
 
     /// Empties the log, removes the files of an earlier report and has the thread
     /// write: all else of the engine has been started. Waits for the log's first lines, since the
-    /// thread gives way to all others: a host that leaves soon would leave an empty file.
+    /// thread gives way to all others from then on: a host that leaves soon would leave an empty file.
     pub(crate) fn begin(&mut self) -> Result<(), String> {
         if let Some(files) = self.waiting.take() {
             files
@@ -237,6 +237,7 @@ impl Exporter {
             while self.state.load(Ordering::Acquire) == READY_TO_WRITE && !limit.is_over() {
                 sleep(Duration::from_micros(100));
             }
+            self.thread.give_way();
         }
         Ok(())
     }
