@@ -25,7 +25,7 @@ const NAP: Duration = Duration::from_millis(2);
 
 const CAPTURE: Role = Role {
     name: "capture",
-    without: "it ends here, the engine continues",
+    without: "it ends here, no signal is affected",
 };
 
 /// A running writer.
@@ -241,7 +241,7 @@ impl Job {
             Err(error) => {
                 self.failed = true;
                 say_parts(format_args!(
-                    "capture {}: cannot write: {}; it ends here, the engine continues",
+                    "capture {}: cannot write: {}; it ends here, no signal is affected",
                     self.file.path().display(),
                     Told(&error)
                 ));

@@ -189,7 +189,7 @@ impl Exporter {
                 Err(_) => FixedText::new(format_args!("{what}: its thread panicked")),
             };
             say_parts(format_args!(
-                "{failed}; it ends here, the engine continues"
+                "{failed}; it ends here, no signal is affected"
             ));
             seen.report_has_ended(failed);
             // Last: who sees it counted can ask why.
