@@ -188,7 +188,8 @@ fn explain(
             format!("in {folder}, a folder for each handle: {ENV_LATENCY_DIR} says so"),
         );
     }
-    for note in config.notes(plan) {
+    let missing = config.missing_folders();
+    for note in config.notes(plan).into_iter().chain(missing) {
         row("note", visible(&note));
     }
     let changed = changes(&value(written), &value(&Config::default()), "");

@@ -25,7 +25,7 @@ const NAP: Duration = Duration::from_millis(2);
 
 const CAPTURE: Role = Role {
     name: "capture",
-    without: "it ends here, the engine continues",
+    without: "it ends here, no signal is affected",
 };
 
 /// A running writer.
@@ -118,6 +118,7 @@ impl Writer {
             file.empty()
                 .map_err(|error| format!("cannot empty {}: {error}", self.path.display()))?;
             self.to_thread.give(file);
+            self.thread.give_way();
         }
         Ok(())
     }
@@ -240,7 +241,7 @@ impl Job {
             Err(error) => {
                 self.failed = true;
                 say_parts(format_args!(
-                    "capture {}: cannot write: {}; it ends here, the engine continues",
+                    "capture {}: cannot write: {}; it ends here, no signal is affected",
                     self.file.path().display(),
                     Told(&error)
                 ));

@@ -1,7 +1,11 @@
 //! What a valid configuration leaves out although it seems to ask for it. The line at start and
 //! `signal config check` say it.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use super::Config;
+use crate::os::files::about_path;
 use crate::pipeline::plan::Plan;
 
 impl Config {
@@ -23,6 +27,32 @@ impl Config {
         }
         notes
     }
+
+    /// Which folders a start makes on the way to the files that it writes, a phrase each. A path with
+    /// a mistake in it is one that nobody has made before.
+    #[doc(hidden)]
+    pub fn missing_folders(&self) -> Vec<String> {
+        // The folder of a report itself is new with each.
+        let outputs = [
+            ("capture.file", self.capture.file.as_deref()),
+            ("latency.dir", self.latency.dir.as_deref()),
+        ];
+        let missing = outputs.into_iter().filter_map(|(key, path)| {
+            let folder = path?.parent().filter(|folder| is_missing(folder))?;
+            Some(format!(
+                "{key}: a start makes the folder {}, which was not there",
+                folder.display()
+            ))
+        });
+        missing.collect()
+    }
+}
+
+/// Whether nothing is there. The folder of a bare name is the working directory.
+fn is_missing(folder: &Path) -> bool {
+    let about = about_path(folder);
+    let is_bare = folder.as_os_str().is_empty();
+    !is_bare && about.is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 #[cfg(test)]
@@ -66,6 +96,31 @@ mod tests {
             // Where the kernel would hold such a lane up, it is refused instead.
             let is_allowed = config.scheduling().check_sleepless().is_ok();
             assert_eq!(!config.notes(&plan).is_empty(), !sleeps && is_allowed);
+        }
+    }
+
+    #[test]
+    fn folders_that_a_start_makes_on_the_way_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let said = |json: &str, path: &str| {
+            let path = dir.path().join(path);
+            let json = json.replace("PATH", path.to_str().unwrap());
+            Config::from_json(&json).unwrap().missing_folders()
+        };
+        let new = dir.path().join("a/b");
+        for (key, json) in [
+            ("capture.file", r#"{"capture": {"file": "PATH"}}"#),
+            ("latency.dir", r#"{"latency": {"dir": "PATH"}}"#),
+        ] {
+            let right = format!(
+                "{key}: a start makes the folder {}, which was not there",
+                new.display()
+            );
+            assert_eq!(said(json, "a/b/c"), [right]);
+            assert!(said(json, "c").is_empty());
+        }
+        for bare in [r#"{"capture": {"file": "c"}}"#, "{}"] {
+            assert!(said(bare, "").is_empty(), "{bare}");
         }
     }
 

@@ -18,6 +18,8 @@ use crate::telemetry::counters::Counters;
 pub(super) struct Outputs {
     report: Option<ReportFiles>,
     capture: Option<CaptureFile>,
+    /// Which folders were made for them.
+    made: Vec<String>,
 }
 
 struct CaptureFile {
@@ -31,11 +33,16 @@ impl Outputs {
     /// Opens the files. Also returns ingest's end of the capture, if there is a capture.
     #[inline(never)]
     pub(super) fn open(config: &Config, levels: usize) -> Result<(Self, Option<Capture>), Error> {
+        let made = config.missing_folders();
         let report = config.latency.dir.as_deref().map(ReportFiles::open);
         let report = report.transpose().map_err(Error::Report)?;
         let Some(file) = &config.capture.file else {
-            let capture = None;
-            return Ok((Self { report, capture }, None));
+            let none = Self {
+                report,
+                capture: None,
+                made,
+            };
+            return Ok((none, None));
         };
         let (producer, events) = Capture::new(config.capture.buffer, levels);
         let capture = Some(CaptureFile {
@@ -44,7 +51,12 @@ impl Outputs {
             counters: Counters::new(),
             levels,
         });
-        Ok((Self { report, capture }, Some(producer)))
+        let files = Self {
+            report,
+            capture,
+            made,
+        };
+        Ok((files, Some(producer)))
     }
 
     /// Whether [`Outputs::open`] would find anything in its way; makes and empties nothing.
@@ -70,6 +82,11 @@ impl Outputs {
     /// Number of threads that write these files.
     pub(super) fn threads(config: &Config) -> usize {
         usize::from(config.latency.dir.is_some()) + usize::from(config.capture.file.is_some())
+    }
+
+    /// Which folders were made for the files, a phrase each.
+    pub(super) fn made(&self) -> &[String] {
+        &self.made
     }
 
     /// Counters of the thread that writes the capture.

@@ -261,7 +261,8 @@ fn runtime(
     let watch = places.claims.watch();
     monitor.watched.claims(watch, clock.clone());
     let has_report = config.latency.dir.is_some();
-    monitor.watched.quota(HeldUp::new(has_report));
+    let held_up = HeldUp::new(has_report, !plan.sleeps());
+    monitor.watched.quota(held_up);
     let delivery = Delivery::new(
         config,
         &plan,
@@ -271,7 +272,10 @@ fn runtime(
         monitor.clone(),
         pipeline.stand_in.take(),
     );
-    let about = about(blueprint, &plan, &delivery, clock);
+    let mut about = about(blueprint, &plan, &delivery, clock);
+    for made in files.made() {
+        about += &format!("; {made}");
+    }
     let lanes = plan.lanes.iter().filter_map(|lane| lane.core);
     let cores_aside = places.cores.aside(lanes);
     let feeds = std::mem::take(&mut pipeline.feeds);

@@ -88,8 +88,9 @@ fn watch() {
     }
     let aside = handle_table::aside().unwrap_or_default();
     let wanted = Wanted::aside("signal-watch", "the watching thread", aside);
-    if let Err(why) = threads::spawn(wanted, look) {
-        not_watched(&why);
+    match threads::spawn(wanted, look) {
+        Ok(mut thread) => thread.give_way(),
+        Err(why) => not_watched(&why),
     }
 }
 

@@ -63,10 +63,10 @@ pub(crate) use in_use::needed;
 pub(crate) use lines::each_line;
 pub(crate) use listing::{each_folder, each_number};
 pub(crate) use open::{open, open_c};
-pub(crate) use output::{Output, TAKEN};
+pub(crate) use output::Output;
 pub(crate) use place::{Place, real};
-pub(crate) use probe::check_files_in;
 pub use probe::check_output;
+pub(crate) use probe::{InTheWay, check_files_in};
 #[cfg(feature = "replay")]
 pub(crate) use recorded::Recorded;
 #[cfg(feature = "replay")]
@@ -110,9 +110,11 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// What to do where too many files are open.
+const TOO_MANY: &str = "expected fewer at once, or a higher limit (ulimit -n)";
+
 /// The error, with its likely cause if there is no file, or with the cure.
 pub(crate) fn with_cause(path: &Path, error: &io::Error) -> String {
-    const TOO_MANY: &str = "expected fewer at once, or a higher limit (ulimit -n)";
     let cause = match (error.kind(), error.raw_os_error()) {
         (io::ErrorKind::NotFound, _) => check_written(path).err(),
         (io::ErrorKind::WouldBlock, _) => Some(lease::KEPT.to_owned()),

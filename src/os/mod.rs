@@ -5,6 +5,7 @@
 //! | `clock` | stamps in TSC ticks |
 //! | `tsc` | whether a thread may read the TSC |
 //! | `time` | the time off the hot path, and elapsed time |
+//! | `interrupted` | calls that a signal interrupts, made again |
 //! | `limit` | time limits that only run while this process runs |
 //! | `seldom` | what is asked at most once a second |
 //! | `parker` | a thread that sleeps until it is woken |
@@ -44,6 +45,7 @@ pub(crate) mod fixed_text;
 pub(crate) mod float;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod glibc;
+pub(crate) mod interrupted;
 pub(crate) mod limit;
 pub mod machine;
 pub(crate) mod memory;

@@ -5,11 +5,11 @@
 //! instruction on a thread (`PR_SET_TSC`), this ends the process. The system call works on every
 //! thread, so no check is needed first; it takes some 100 ns more.
 
-use std::io;
 use std::mem::MaybeUninit;
 use std::ops::{Add, AddAssign};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::interrupted::{done, unless_interrupted};
 use crate::sync::slack::Punctual;
 
 /// A point in time, like the standard library's.
@@ -84,30 +84,20 @@ pub(crate) fn nap(time: Duration) {
     // SAFETY: both calls read the time that `left` points to, and write into it what is
     // left of it when a signal's handler has interrupted them.
     let slept = unsafe {
-        unless_interrupted(|| {
-            libc::syscall(
+        let asked = unless_interrupted(|| {
+            done(libc::syscall(
                 libc::SYS_clock_nanosleep,
                 libc::CLOCK_MONOTONIC,
                 from_now,
                 left,
                 left,
-            )
-        }) || unless_interrupted(|| libc::syscall(libc::SYS_nanosleep, left, left))
+            ))
+        });
+        let nanosleep = || done(libc::syscall(libc::SYS_nanosleep, left, left));
+        asked.or_else(|_| unless_interrupted(nanosleep))
     };
-    if !slept {
+    if slept.is_err() {
         std::thread::yield_now();
-    }
-}
-
-/// Makes a system call until no signal interrupts it; whether it succeeds.
-fn unless_interrupted(call: impl Fn() -> libc::c_long) -> bool {
-    loop {
-        if call() == 0 {
-            return true;
-        }
-        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
-            return false;
-        }
     }
 }
 

@@ -25,7 +25,7 @@ use super::whole_lines::WholeLines;
 use crate::config;
 use crate::os::clock::Clock;
 use crate::os::files::{
-    Appended, Folder, Obstacle, Output, Role, TAKEN, about_path, check_files_in,
+    Appended, Folder, InTheWay, Obstacle, Output, Role, about_path, check_files_in,
 };
 use crate::os::fixed_text::FixedText;
 use crate::os::limit::Limit;
@@ -66,11 +66,14 @@ impl ReportFiles {
     /// Makes the folder and locks the log: two engines that write one report would
     /// spoil each other's.
     pub(crate) fn open(dir: &Path) -> Result<Self, String> {
-        let cannot = |what: String| cannot_write(dir, what);
-        let folder = Folder::make(dir).map_err(|error| cannot(error.to_string()))?;
-        let log = folder.output(config::Latency::LOG).map_err(cannot)?;
+        Self::open_in(dir).map_err(|what| cannot_write(dir, &what))
+    }
+
+    fn open_in(dir: &Path) -> Result<Self, InTheWay> {
+        let folder = Folder::make(dir)?;
+        let log = folder.output(config::Latency::LOG)?;
         for name in others() {
-            folder.check_replaceable(&name).map_err(cannot)?;
+            folder.check_replaceable(&name)?;
         }
         let folder = Arc::new(folder);
         Ok(Self { folder, log })
@@ -80,7 +83,7 @@ impl ReportFiles {
     pub(crate) fn check(dir: &Path) -> Result<(), String> {
         let names = config::Latency::names();
         check_files_in(dir, names.iter().map(String::as_str))
-            .map_err(|what| cannot_write(dir, what))
+            .map_err(|what| cannot_write(dir, &what))
     }
 
     /// Empties the log and removes the rest: a run that ends without its files must not
@@ -93,7 +96,7 @@ impl ReportFiles {
     }
 }
 
-fn cannot_write(dir: &Path, what: String) -> String {
+fn cannot_write(dir: &Path, what: &InTheWay) -> String {
     let there = about_path(dir).ok().filter(|about| !about.is_folder());
     if let Some(about) = there {
         let kind = about.other_kind().unwrap_or("a regular file");
@@ -102,12 +105,7 @@ fn cannot_write(dir: &Path, what: String) -> String {
             dir.display()
         );
     }
-    let expected = match what.as_str() {
-        what if what.ends_with(TAKEN) => "; expected a folder that no other handle writes in",
-        what if what.contains("; expected ") => "",
-        _ => "; expected a folder that this process may write in",
-    };
-    format!("cannot write in {}: {what}{expected}", dir.display())
+    format!("cannot write in {}: {what}", dir.display())
 }
 
 /// The files of a report that are written when it ends.
@@ -190,7 +188,9 @@ impl Exporter {
                 Ok(Err(error)) => FixedText::new(format_args!("{what}: {error}")),
                 Err(_) => FixedText::new(format_args!("{what}: its thread panicked")),
             };
-            say_parts(format_args!("{failed}; it ends here, the engine continues"));
+            say_parts(format_args!(
+                "{failed}; it ends here, no signal is affected"
+            ));
             seen.report_has_ended(failed);
             // Last: who sees it counted can ask why.
             Latency::lock(&kept).report_has_ended();
@@ -226,7 +226,7 @@ impl Exporter {
 
     /// Empties the log, removes the files of an earlier report and has the thread
     /// write: all else of the engine has been started. Waits for the log's first lines, since the
-    /// thread gives way to all others: a host that leaves soon would leave an empty file.
+    /// thread gives way to all others from then on: a host that leaves soon would leave an empty file.
     pub(crate) fn begin(&mut self) -> Result<(), String> {
         if let Some(files) = self.waiting.take() {
             files
@@ -237,6 +237,7 @@ impl Exporter {
             while self.state.load(Ordering::Acquire) == READY_TO_WRITE && !limit.is_over() {
                 sleep(Duration::from_micros(100));
             }
+            self.thread.give_way();
         }
         Ok(())
     }

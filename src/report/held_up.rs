@@ -30,24 +30,26 @@ pub(crate) struct HeldUp {
     lately: AtomicU64,
     /// The bits of the quota that was last seen, in cores.
     quota: AtomicU64,
+    /// Whether lanes could park, and do not.
+    could_park: bool,
 }
 
 impl HeldUp {
     /// Begins with the groups that the calling thread is in. Without a report's thread the host's
-    /// looks.
-    pub(crate) fn new(has_report: bool) -> Box<Self> {
-        Self::by(Throttled::find(), has_report)
+    /// looks. `could_park` is whether lanes never sleep.
+    pub(crate) fn new(has_report: bool, could_park: bool) -> Box<Self> {
+        Self::by(Throttled::find(), has_report, could_park)
     }
 
     /// For a machine whose system files are below `system`.
     #[cfg(test)]
     pub(crate) fn on(system: &Path, has_report: bool) -> Box<Self> {
-        Self::by(Throttled::find_in(system), has_report)
+        Self::by(Throttled::find_in(system), has_report, true)
     }
 
     /// A call of its own: its buffers must not lie on the host's stack for longer.
     #[inline(never)]
-    fn by(throttled: Option<Throttled>, has_report: bool) -> Box<Self> {
+    fn by(throttled: Option<Throttled>, has_report: bool, could_park: bool) -> Box<Self> {
         let by_host = throttled.as_ref().filter(|_| !has_report);
         let open = by_host.and_then(Throttled::open);
         let mut levels = Levels::default();
@@ -73,6 +75,7 @@ impl HeldUp {
             so_far: Default::default(),
             lately: AtomicU64::new(0),
             quota: AtomicU64::new(tightest.map_or(NONE, f64::to_bits)),
+            could_park,
         })
     }
 
@@ -146,6 +149,7 @@ impl HeldUp {
         (so_far.nr_throttled > 0).then(|| Told {
             so_far,
             cores: self.cores(),
+            could_park: self.could_park,
         })
     }
 
@@ -224,6 +228,7 @@ impl Levels {
 pub(super) struct Told {
     so_far: Throttling,
     cores: Option<f64>,
+    could_park: bool,
 }
 
 impl fmt::Display for Told {
@@ -241,9 +246,13 @@ impl fmt::Display for Told {
             f,
             " of the control group has stopped this process in {nr_throttled} of {nr_periods} periods so far, for \
              {:.3} s, added over its cores; expected a quota that covers the lanes and the host's thread: raise \
-             or remove it (cpu.max, cpu.cfs_quota_us, docker --cpus), or have lanes park (`idle`)",
+             or remove it (cpu.max, cpu.cfs_quota_us, docker --cpus)",
             throttled_us as f64 / 1e6
-        )
+        )?;
+        match self.could_park {
+            true => f.write_str(", or have lanes park (`idle`)"),
+            false => Ok(()),
+        }
     }
 }
 
@@ -403,6 +412,22 @@ mod tests {
             look();
             assert_eq!(so_far(&held_up), Some([10, 9, 8]));
             system.stat("above", [10, 0, 0]);
+        }
+    }
+
+    #[test]
+    fn lanes_that_park_already_are_not_told_to() {
+        let system = System::new();
+        system.quota("above/app", "50000 100000\n");
+        for could_park in [true, false] {
+            system.stat("above/app", [10, 0, 0]);
+            let found = Throttled::find_in(system.0.path());
+            let held_up = HeldUp::by(found, true, could_park);
+            system.stat("above/app", [20, 9, 8]);
+            held_up.look();
+            let told = held_up.told().unwrap().to_string();
+            assert!(told.contains("raise or remove it"), "{told}");
+            assert_eq!(told.contains("have lanes park"), could_park, "{told}");
         }
     }
 

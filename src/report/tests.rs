@@ -46,6 +46,13 @@ impl Report {
 
     /// On a machine whose system files are below `system`.
     fn on(system: &Path, length: Duration) -> Self {
+        let mut report = Self::waiting(system, length);
+        report.exporter.begin().unwrap();
+        report
+    }
+
+    /// The same, whose thread may not write yet.
+    fn waiting(system: &Path, length: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Clock::new(true);
         let config = Config::from_json(r#"{"placement": "inline"}"#).unwrap();
@@ -75,10 +82,8 @@ impl Report {
             Facts::new(&config, &plan, &cores, &clock),
             Vec::new(),
         );
-        let mut exporter = exporter.unwrap();
-        exporter.begin().unwrap();
         Self {
-            exporter,
+            exporter: exporter.unwrap(),
             recorder,
             latency,
             monitor,
@@ -126,6 +131,39 @@ fn rows(summary: &Value) -> BTreeMap<String, Value> {
 fn assert_near(value: &Value, right: u64) {
     let value = value.as_u64().unwrap();
     assert!(value.abs_diff(right) <= right / 100, "{value} for {right}");
+}
+
+#[test]
+fn the_thread_gives_way_once_nobody_waits_for_its_start() {
+    // SAFETY: the call reads only that thread's priority.
+    let nice_of = |id: u32| unsafe { libc::getpriority(libc::PRIO_PROCESS, id) };
+    let mut report = Report::waiting(Path::new("/"), Duration::from_secs(3_600));
+    let id = report.exporter.life().id();
+    assert_eq!(nice_of(id), nice_of(0));
+    report.exporter.begin().unwrap();
+    assert_eq!(nice_of(id), 19);
+    report.finish();
+}
+
+#[test]
+fn what_is_in_the_way_says_once_what_was_expected() {
+    let dir = tempfile::tempdir().unwrap();
+    let expected = |why: &str| why.matches("expected ").count();
+    let first = ReportFiles::open(dir.path()).unwrap();
+    let why = ReportFiles::open(dir.path()).map(drop).unwrap_err();
+    assert!(
+        why.contains("no other handle") && expected(&why) == 1,
+        "{why}"
+    );
+    drop(first);
+    let of_the_kernel = Path::new("/proc/report");
+    for why in [
+        ReportFiles::open(of_the_kernel).map(drop).unwrap_err(),
+        ReportFiles::check(of_the_kernel).unwrap_err(),
+    ] {
+        let right = "; expected a folder that this process may write in";
+        assert!(why.ends_with(right) && expected(&why) == 1, "{why}");
+    }
 }
 
 #[test]

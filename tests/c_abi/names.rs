@@ -67,6 +67,24 @@ fn a_hosts_function_with_a_name_of_posix_is_named() {
     }
 }
 
+#[test]
+fn what_a_signal_interrupts_in_a_folder_is_done_again() {
+    if !has_tool("g++") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = built(folder.path(), "odd/interrupted.cpp", &["-rdynamic"]);
+    let report = folder.path().join("new/report");
+    let config = format!(r#"{{"placement": "inline", "latency": {{"dir": {report:?}}}}}"#);
+    let output = run(host(&program).env("SIGNAL_TEST_CONFIG", config));
+    output.expect_code(0);
+    assert_eq!(output.stdout, "mkdir renameat unlinkat interrupted\n");
+    assert!(report.join("summary.json").is_file());
+    let fresh = fs::read_dir(report).unwrap();
+    let names = fresh.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.starts_with('.')).count(), 0);
+}
+
 /// Functions of POSIX and ISO C, which a host may only replace by what does the same.
 const RESERVED: [&str; 66] = [
     "abort",

@@ -254,7 +254,7 @@ impl Tune {
         inputs.extend(given.outputs());
         let output = self.output.as_ref();
         output
-            .map(|path| Output::check(path, self.force, &inputs))
+            .map(|path| Output::check(path, self.force, &inputs, given))
             .transpose()
     }
 

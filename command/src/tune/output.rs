@@ -21,13 +21,15 @@ impl std::fmt::Display for Output {
 }
 
 impl Output {
-    /// Checks that nothing is in the file's way, and writes nothing.
+    /// Checks that nothing is in the way of a file with what this configuration has, and writes
+    /// nothing.
     ///
     /// # Errors
     ///
     /// The file, what is in its way, and what to do.
-    pub fn check(path: &Path, force: bool, inputs: &[NamedFile]) -> Result<Self> {
+    pub fn check(path: &Path, force: bool, inputs: &[NamedFile], config: &Config) -> Result<Self> {
         let wrong = |what: String| Failure::said(format!("--output {}: {what}", path.display()));
+        check_text(path)?;
         check_apart(inputs, &[NamedFile::new("--output", path)]).map_err(Failure::said)?;
         if !force && path.symlink_metadata().is_ok() {
             return Err(wrong(
@@ -42,6 +44,8 @@ impl Output {
         if folder.is_some_and(|folder| !folder.is_dir()) {
             return Err(wrong("expected a folder that exists".to_owned()));
         }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        paths(config).try_for_each(|path| check_text(&seen_from(folder, path)))?;
         check_output(path).map_err(|why| Failure::said(format!("--output: {why}")))?;
         Ok(Self(path.to_owned()))
     }
@@ -68,16 +72,23 @@ impl Output {
 ///
 /// The path, and what was expected.
 pub fn check_paths(config: &Config) -> Result<()> {
+    paths(config).try_for_each(|path| check_text(path))
+}
+
+fn paths(config: &Config) -> impl Iterator<Item = &PathBuf> {
     let models = config.models.iter().filter_map(|model| model.file.as_ref());
-    let mut paths = models
+    models
         .chain(&config.capture.file)
-        .chain(&config.latency.dir);
-    match paths.find(|path| path.to_str().is_none()) {
-        None => Ok(()),
-        Some(path) => Err(Failure::said(format!(
-            "{}: its name is not UTF-8, which a configuration that is passed on must be; expected \
-             another name or folder",
-            path.display()
+        .chain(&config.latency.dir)
+}
+
+/// Shows the bytes that are no text: another name would be a wrong one.
+fn check_text(path: &Path) -> Result<()> {
+    match path.to_str() {
+        Some(_) => Ok(()),
+        None => Err(Failure::said(format!(
+            "{path:?}: this path is not UTF-8, as a configuration that is passed on and its paths must \
+             be; expected another name or folder"
         ))),
     }
 }
@@ -142,6 +153,13 @@ mod tests {
         config.capture.file = Some(OsStr::from_bytes(b"/tmp/\xff/c.csv").into());
         let why = check_paths(&config).expect_err("a name that is no text");
         assert!(format!("{why:?}").contains("not UTF-8"), "{why:?}");
+        let file = Path::new(OsStr::from_bytes(b"/tmp/\xff.json"));
+        let why = Output::check(file, true, &[], &Config::default()).map(drop);
+        let why = format!("{:?}", why.expect_err("a name that is no text"));
+        assert!(
+            why.contains("not UTF-8") && why.contains("xFF.json"),
+            "{why}"
+        );
     }
 
     #[test]

@@ -112,6 +112,30 @@ fn what_create_could_not_write_is_no_configuration_that_is_ok() {
 }
 
 #[test]
+fn a_folder_that_a_start_makes_is_named_at_once_and_at_the_start() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let json = br#"{"capture": {"file": "new/day/events.csv"}, "latency": {"dir": "report"}}"#;
+    write(dir.path(), "config.json", json);
+    let folder = dir.path().join("new/day");
+    let part = format!(
+        "capture.file: a start makes the folder {}",
+        folder.display()
+    );
+    let checked = stdout(check(dir.path()));
+    assert!(checked.contains(&part), "{checked}");
+    assert!(!checked.contains("latency.dir: a start"), "{checked}");
+    assert!(!dir.path().join("new").exists());
+    for is_new in [true, false] {
+        let played = play(dir.path());
+        assert!(played.status.success());
+        let said = [played.stdout, played.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert_eq!(said.contains(&part), is_new, "{said}");
+        assert!(folder.join("events.csv").is_file());
+    }
+}
+
+#[test]
 fn a_bare_name_lies_in_the_working_directory() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let json = br#"{"capture": {"file": "out.csv"}}"#;

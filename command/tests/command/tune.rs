@@ -1,5 +1,7 @@
 //! `signal tune`: what holds whatever else runs on the machine. No figure is looked at.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
@@ -264,6 +266,23 @@ fn says_what_is_wrong_before_it_measures() {
         assert!(err.contains(part), "{args}: {part:?} is not in {err}");
         assert_eq!(super::outputs::contents(dir.path()), before, "{args}");
     }
+}
+
+#[test]
+fn a_path_that_would_be_written_with_another_name_is_refused_before_it_measures() {
+    let elsewhere = tempfile::tempdir().expect("a temporary directory");
+    let folder = elsewhere.path().join(OsStr::from_bytes(b"\xff"));
+    std::fs::create_dir(&folder).expect("a folder");
+    let model = br#"{"weights": [1, 2, 3], "bias": 0}"#;
+    write(&folder, "sum.json", model);
+    write(&folder, "config.json", br#"{"models": "sum.json"}"#);
+    let mut command = signal();
+    command.current_dir(&folder).args(["tune", "config.json"]);
+    command.args(["--seconds", "1", "--rate", "1", "--output"]);
+    let output = elsewhere.path().join("tuned.json");
+    let err = stderr(command.arg(&output).output().expect("it runs"), 1);
+    assert!(err.contains("not UTF-8"), "{err}");
+    assert!(!output.exists());
 }
 
 #[test]

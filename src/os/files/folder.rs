@@ -15,6 +15,7 @@ use super::open::{close, may_make_in, open, open_at};
 use super::output::{Output, TAKEN, is_taken};
 use super::place::whole;
 use crate::os::fixed_text::Told;
+use crate::os::interrupted::{done, unless_interrupted};
 
 /// How many other names are tried for a new file.
 const ATTEMPTS: usize = 16;
@@ -46,7 +47,7 @@ pub(super) fn make(path: &Path) -> io::Result<()> {
 }
 
 fn make_one(path: &Path) -> io::Result<()> {
-    match std::fs::create_dir(path) {
+    match unless_interrupted(|| std::fs::create_dir(path)) {
         Ok(()) => check_made(path),
         Err(_) if is_folder(path) => Ok(()),
         made => made,
@@ -59,7 +60,7 @@ fn check_made(path: &Path) -> io::Result<()> {
     let mode = about_path(path)?.mode;
     match may_make_in(path) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied && mode & OWNERS != OWNERS => {
-            std::fs::remove_dir(path)?;
+            unless_interrupted(|| std::fs::remove_dir(path))?;
             Err(io::Error::other(
                 "the umask takes the owner's own rights from a new folder; expected one that leaves \
                  them, such as 022",
@@ -139,13 +140,13 @@ impl Folder {
 
     fn unlink(&self, name: &Name) -> io::Result<()> {
         let folder = self.open.get()?.as_raw_fd();
-        // SAFETY: the name is NUL-terminated, and the folder is open.
-        match unsafe { libc::unlinkat(folder, name.as_c().as_ptr(), 0) } {
-            0 => Ok(()),
-            _ => match io::Error::last_os_error() {
-                error if error.kind() == ErrorKind::NotFound => Ok(()),
-                error => Err(error),
-            },
+        let removed = unless_interrupted(|| {
+            // SAFETY: the name is NUL-terminated, and the folder is open.
+            done(unsafe { libc::unlinkat(folder, name.as_c().as_ptr(), 0) })
+        });
+        match removed {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed,
         }
     }
 
@@ -175,19 +176,16 @@ impl Folder {
         };
         let written = write(&mut through).and_then(|()| through.finish());
         let closed = close(file.into());
-        let done = written.and(closed).and_then(|()| {
+        let replaced = written.and(closed).and_then(|()| {
             let folder = self.open.get()?.as_raw_fd();
             let (from, to) = (fresh.as_c().as_ptr(), to.as_c().as_ptr());
             // SAFETY: both names are NUL-terminated, and the folder is open.
-            match unsafe { libc::renameat(folder, from, folder, to) } {
-                0 => Ok(()),
-                _ => Err(io::Error::last_os_error()),
-            }
+            unless_interrupted(|| done(unsafe { libc::renameat(folder, from, folder, to) }))
         });
-        if done.is_err() {
+        if replaced.is_err() {
             let _ = self.unlink(&fresh);
         }
-        Ok(done?)
+        Ok(replaced?)
     }
 
     fn not_made(&self, error: io::Error) -> Obstacle {

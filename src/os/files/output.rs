@@ -13,6 +13,7 @@ use super::held::{Held, Standing};
 use super::lease;
 use super::open::{self, c_path, open, open_at};
 use super::place::whole;
+use crate::os::interrupted::{done, unless_interrupted};
 use crate::os::stderr::say;
 
 /// A file that is written. It is locked until it is dropped, so that no other handle and no other
@@ -210,20 +211,13 @@ fn lock(file: &OwnedFd, path: &Path) -> Result<bool, String> {
 }
 
 /// What is wrong with a file that is locked.
-pub(crate) const TAKEN: &str =
+pub(super) const TAKEN: &str =
     "it is locked; expected a file that no other handle writes, nor another process";
 
 fn try_lock(file: &OwnedFd) -> io::Result<()> {
-    loop {
-        // SAFETY: the descriptor is open, and the call does not wait.
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        if error.kind() != ErrorKind::Interrupted {
-            return Err(error);
-        }
-    }
+    let how = libc::LOCK_EX | libc::LOCK_NB;
+    // SAFETY: the descriptor is open, and the call does not wait.
+    unless_interrupted(|| done(unsafe { libc::flock(file.as_raw_fd(), how) }))
 }
 
 /// Whether the file is being written, as far as its lock shows.

@@ -1,9 +1,11 @@
 //! What is in the way of a file that is to be written, found without making, emptying or keeping
 //! anything.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::TOO_MANY;
 use super::about::{About, about, about_link, about_path, is_folder};
 use super::lease;
 use super::open::{may_make_in, open};
@@ -25,19 +27,55 @@ pub fn check_output(path: &Path) -> Result<(), String> {
     check_file(path, never_waits)
 }
 
+/// What is in the way of files in a folder. Its `Display` says what was expected.
+#[derive(Debug)]
+pub(crate) enum InTheWay {
+    /// Of the folder itself.
+    Folder(io::Error),
+    /// Of a file in it, with its path.
+    File(String),
+}
+
+impl From<io::Error> for InTheWay {
+    fn from(error: io::Error) -> Self {
+        Self::Folder(error)
+    }
+}
+
+impl From<String> for InTheWay {
+    fn from(what: String) -> Self {
+        Self::File(what)
+    }
+}
+
+impl fmt::Display for InTheWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(what) => f.write_str(what),
+            // Our own words say it themselves.
+            Self::Folder(error) if error.raw_os_error().is_none() => error.fmt(f),
+            Self::Folder(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+                write!(f, "{error}: {TOO_MANY}")
+            }
+            Self::Folder(error) => {
+                write!(
+                    f,
+                    "{error}; expected a folder that this process may write in"
+                )
+            }
+        }
+    }
+}
+
 /// Whether a folder, and files of these names in it, could be made or written.
-///
-/// # Errors
-///
-/// What is in the way, with its path.
 pub(crate) fn check_files_in<'a>(
     folder: &Path,
     names: impl IntoIterator<Item = &'a str>,
-) -> Result<(), String> {
-    let whole = whole(folder).map_err(|error| error.to_string())?;
-    could_make_folder(&whole).map_err(|error| error.to_string())?;
+) -> Result<(), InTheWay> {
+    let whole = whole(folder)?;
+    could_make_folder(&whole)?;
     if is_folder(&whole) {
-        may_make_in(&whole).map_err(|error| error.to_string())?;
+        may_make_in(&whole)?;
         for name in names {
             check_file(&whole.join(name), |_| false)?;
         }

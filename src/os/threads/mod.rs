@@ -48,7 +48,7 @@ pub(crate) struct Wanted {
 #[derive(Clone, Copy, Debug)]
 enum Schedule {
     As(Scheduling),
-    GiveWay,
+    Aside,
 }
 
 #[derive(Clone, Debug)]
@@ -72,12 +72,14 @@ impl Wanted {
         }
     }
 
-    /// A thread that must not disturb others: on these cores, with the lowest priority.
+    /// A thread that must not disturb others: on these cores, with the lowest priority from
+    /// [`Thread::give_way`] on. Before, somebody waits for it, perhaps beside busy threads: it has
+    /// the nice value of the thread that makes it.
     pub(crate) fn aside(name: &str, called: &str, cores: Vec<usize>) -> Self {
         Self {
             name: name.to_owned(),
             called: called.to_owned(),
-            schedule: Schedule::GiveWay,
+            schedule: Schedule::Aside,
             place: Place::Among(cores),
         }
     }
@@ -116,8 +118,8 @@ fn become_wanted(wanted: &Wanted) -> Result<(), String> {
     }
     match wanted.schedule {
         Schedule::As(scheduling) => policy::adopt(scheduling),
-        Schedule::GiveWay => {
-            policy::give_way();
+        Schedule::Aside => {
+            policy::become_ordinary();
             Ok(())
         }
     }

@@ -112,7 +112,7 @@ pub(super) fn adopt(wanted: Scheduling) -> Result<(), String> {
     let (class, priority) = scheduler.class_and_priority();
     let refusal = schedule(class, priority);
     slack::set_usual();
-    let nice = set_nice(wanted.nice.into());
+    let nice = set_nice(THIS, wanted.nice.into());
     let has = of_this_thread();
     if class == libc::SCHED_OTHER {
         if has.0 == libc::SCHED_IDLE {
@@ -141,7 +141,10 @@ pub(super) fn adopt(wanted: Scheduling) -> Result<(), String> {
 /// configured one is refused. Without one, a lane does with it.
 fn check_idle(wanted: libc::c_int) -> Result<(), String> {
     if wanted == 0 {
-        say_once_that_lanes_are_idle();
+        static SAID: AtomicBool = AtomicBool::new(false);
+        let how = "with the idle policy (SCHED_IDLE) of the thread that made them, and wait for every other \
+                   thread of their core";
+        say_once_how_lanes_run(&SAID, how, "with an ordinary policy");
         return Ok(());
     }
     Err(format!(
@@ -165,7 +168,8 @@ fn check_nice(wanted: libc::c_int, has: Option<libc::c_int>) -> Result<(), Strin
         Some(has) => has,
     };
     if wanted == 0 {
-        say_once_that_lanes_are_nice(has);
+        static SAID: AtomicBool = AtomicBool::new(false);
+        say_once_how_lanes_run(&SAID, &format!("at nice {has}"), "of nice 0");
         return Ok(());
     }
     Err(format!(
@@ -190,12 +194,16 @@ fn check_limit(scheduler: Scheduler) -> Result<(), String> {
     })
 }
 
-/// Makes the calling thread, one of this library's own, give way to all others. A refusal by the
-/// kernel is ignored: the thread also works without.
-pub(super) fn give_way() {
+/// Makes the calling thread, one of this library's own, an ordinary one, with the nice value of its
+/// maker. A refusal by the kernel is ignored: the thread also works without.
+pub(super) fn become_ordinary() {
     let _ = schedule(libc::SCHED_OTHER, 0);
     slack::set_usual();
-    set_nice(LOWEST);
+}
+
+/// Makes another thread of this library's own give way to all others. A refusal is ignored here, too.
+pub(super) fn lower(id: u32) {
+    set_nice(id, LOWEST);
 }
 
 /// The class and the priority of the calling thread.
@@ -232,17 +240,29 @@ pub(super) fn raise_to_this_thread(id: u32) {
         return;
     };
     if own < has {
-        // SAFETY: the call changes only that thread's priority.
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, id, own) };
+        set_nice(id, own);
     }
 }
 
-/// Sets the calling thread's nice value, unless its creator's was higher and may not be lowered;
-/// returns the value that it then has, `None` where the kernel does not say.
-fn set_nice(nice: libc::c_int) -> Option<libc::c_int> {
-    // SAFETY: the call changes only the calling thread.
-    let is_set = unsafe { libc::setpriority(libc::PRIO_PROCESS, THIS, nice) } == 0;
-    nice_of(THIS).or(is_set.then_some(nice))
+/// Sets the nice value of a thread of ours, or the nearest that it may have; returns the value that it
+/// then has, `None` where the kernel does not say.
+fn set_nice(id: u32, nice: libc::c_int) -> Option<libc::c_int> {
+    // SAFETY: the call changes only that thread's priority.
+    let set = |nice| unsafe { libc::setpriority(libc::PRIO_PROCESS, id, nice) } == 0;
+    if set(nice) {
+        return nice_of(id).or(Some(nice));
+    }
+    let has = nice_of(id)?;
+    match nearest(nice, resources::limit(libc::RLIMIT_NICE)) {
+        near if near < has && set(near) => nice_of(id),
+        _ => Some(has),
+    }
+}
+
+/// The nice value nearest to `wanted` that this limit allows: its numbers are 20 less the nice value.
+fn nearest(wanted: libc::c_int, limit: Option<u64>) -> libc::c_int {
+    let limit = limit.and_then(|limit| libc::c_int::try_from(limit).ok());
+    limit.map_or(wanted, |limit| wanted.max(20_i32.saturating_sub(limit)))
 }
 
 /// The nice value of this thread; `None` where the kernel does not say.
@@ -256,23 +276,13 @@ fn nice_of(id: u32) -> Option<libc::c_int> {
         .map(|answer| 20 - answer)
 }
 
-fn say_once_that_lanes_are_idle() {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Ordering::Relaxed) {
-        say(
-            "lanes run with the idle policy (SCHED_IDLE), like the thread that made them, and wait for \
-             every other thread of their core: this process may not change it; expected signal_create on \
-             a thread with an ordinary policy, CAP_SYS_NICE or RLIMIT_NICE of 20 or more",
-        );
-    }
-}
-
-fn say_once_that_lanes_are_nice(nice: libc::c_int) {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Ordering::Relaxed) {
+/// Says that lanes run otherwise than they should, unless that was `said`. A thread that is `usual`
+/// would make usual lanes.
+fn say_once_how_lanes_run(said: &AtomicBool, how: &str, usual: &str) {
+    if !said.swap(true, Ordering::Relaxed) {
         say(&format!(
-            "lanes run at nice {nice}, like the thread that made them: this process may not lower it; \
-             expected signal_create on a thread of nice 0, CAP_SYS_NICE or RLIMIT_NICE of 20 or more"
+            "lanes run {how}: this process may not change that; expected signal_create on a thread \
+             {usual}, CAP_SYS_NICE or RLIMIT_NICE of 20 or more"
         ));
     }
 }
@@ -293,6 +303,16 @@ mod tests {
             why.contains("run at 10") && why.contains("of 17 or more"),
             "{why}"
         );
+    }
+
+    #[test]
+    fn the_limit_says_how_far_a_nice_value_may_go_down() {
+        assert_eq!(nearest(0, Some(0)), 20);
+        assert_eq!(nearest(0, Some(15)), 5);
+        assert_eq!(nearest(0, Some(30)), 0);
+        assert_eq!(nearest(-5, Some(22)), -2);
+        assert_eq!(nearest(-5, None), -5);
+        assert_eq!(nearest(-5, Some(u64::MAX)), -5);
     }
 
     #[test]

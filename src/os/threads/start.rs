@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Life, Schedule, Wanted, policy};
+use super::{Life, Wanted, policy};
 use crate::os::limit::Limit;
 use crate::os::memory;
 use crate::os::panic::{self, Payload};
@@ -34,7 +34,7 @@ pub(crate) struct Thread<T> {
     name: String,
     shared: Arc<Shared<T>>,
     life: Arc<Life>,
-    /// It has the lowest priority, until somebody waits for it.
+    /// It has the lowest priority, until somebody waits for its end.
     gives_way: bool,
     is_joined: bool,
 }
@@ -90,7 +90,6 @@ pub(super) fn spawn_within<T: Send + 'static>(
         state: Mutex::new(State::Starting),
     });
     let (name, called) = (wanted.name.clone(), wanted.called.clone());
-    let gives_way = matches!(wanted.schedule, Schedule::GiveWay);
     let there = shared.clone();
     let life = Arc::<Life>::default();
     let lived = life.clone();
@@ -106,7 +105,7 @@ pub(super) fn spawn_within<T: Send + 'static>(
         name,
         shared,
         life,
-        gives_way,
+        gives_way: false,
         is_joined: false,
     };
     let started = thread.wait_for_start(limit, &called);
@@ -203,14 +202,25 @@ impl<T> Thread<T> {
         true
     }
 
-    /// Gives the thread the nice value of this one. Its number is no other thread's meanwhile, as it
-    /// needs the lock to end: only one that is ended from outside could still lose it.
+    /// Makes it give way to all others, until somebody waits for its end.
+    pub(crate) fn give_way(&mut self) {
+        self.gives_way = true;
+        self.while_it_runs(policy::lower);
+    }
+
+    /// Gives the thread the nice value of this one, as far as the process may.
     fn hasten(&self) {
+        self.while_it_runs(policy::raise_to_this_thread);
+    }
+
+    /// Calls `set` with the thread's number, which is no other thread's meanwhile, as the thread
+    /// needs the lock to end: only one that is ended from outside could still lose it.
+    fn while_it_runs(&self, set: impl FnOnce(u32)) {
         // If the thread has the lock it ends just now, and may wait for a core with it.
         if let Ok(state) = self.shared.state.try_lock()
             && matches!(*state, State::Started(Ok(())))
         {
-            policy::raise_to_this_thread(self.life.id());
+            set(self.life.id());
         }
     }
 

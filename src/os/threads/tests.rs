@@ -40,9 +40,12 @@ fn a_thread_that_gives_way_has_the_nice_value_of_the_one_that_waits_for_it() {
         is_begun.send(()).unwrap();
         wait.recv().is_ok()
     });
-    let thread = thread.unwrap();
+    let mut thread = thread.unwrap();
     begun.recv().unwrap();
     let id = thread.life().id();
+    // Its maker may wait for it beside busy threads.
+    assert_eq!(nice_of(id), nice_of(0));
+    thread.give_way();
     assert_eq!(nice_of(id), 19);
     let waited = thread.join_within(&mut Limit::of(Duration::from_millis(20)));
     let thread = waited.map(drop).unwrap_err();
