@@ -200,10 +200,10 @@ fn draw_pace(table: &Table) -> Result<String, String> {
     };
     let title = "Tick to callback, fused, with and without staying warm";
     let lines = [
-        line("fused, warm off", "median"),
-        line("fused", "median"),
-        line("fused, warm off", "p99"),
-        line("fused", "p99"),
+        line("fused, warm off", "median")?,
+        line("fused", "median")?,
+        line("fused, warm off", "p99")?,
+        line("fused", "p99")?,
     ];
     chart::draw(title, "us between two Depths", &lines)
 }

@@ -248,8 +248,14 @@ fn pace_of_a_session_and_of_all_goals() {
     for row in rows {
         let mut all = row["tick_to_callback"].as_array().unwrap().iter();
         assert!(all.any(|of| of["count"] != 0), "{row}");
-        let mut work = row["work_ns"].as_array().unwrap().iter();
-        assert!(work.all(|ns| ns.as_f64() > Some(0.0)), "{row}");
+        // Too few events, but for one every 10 us and 100 us.
+        let work = row["work_ns"].as_array().unwrap();
+        assert_eq!(
+            work.is_empty(),
+            row["gap_ns"] != 10_000 && row["gap_ns"] != 100_000,
+            "{row}"
+        );
+        assert!(work.iter().all(|ns| ns.as_f64() > Some(0.0)), "{row}");
     }
     if goals.is_comparable() {
         assert_eq!(goals.all("goals/*/met").len(), 19);

@@ -26,7 +26,8 @@ pub enum Event<'a> {
 /// Events, by their place; times are clock ticks after the first.
 pub enum Feed<'a> {
     Even(Box<Even>),
-    Recorded(&'a Session),
+    /// The event that comes next is copied out, as by a host that has read its file that far.
+    Recorded(&'a Session, Vec<u8>),
 }
 
 /// Depths at even intervals, and Trades evenly spread between them. The times of Depths are their
@@ -83,6 +84,20 @@ struct Recorded {
     payload: Vec<u8>,
 }
 
+impl Recorded {
+    fn event(&self) -> Event<'_> {
+        self.with(&self.payload)
+    }
+
+    #[inline(always)]
+    fn with<'a>(&self, payload: &'a [u8]) -> Event<'a> {
+        match self.kind {
+            EventKind::Depth => Event::Depth(bytemuck::from_bytes(payload)),
+            kind => Event::Other(kind, payload),
+        }
+    }
+}
+
 /// An excerpt of a recorded session.
 pub struct Session {
     lead: Vec<Recorded>,
@@ -129,19 +144,13 @@ impl Session {
     }
 }
 
-fn recorded(event: &Recorded) -> Event<'_> {
-    match event.kind {
-        EventKind::Depth => Event::Depth(bytemuck::from_bytes(&event.payload)),
-        kind => Event::Other(kind, &event.payload),
-    }
-}
-
 impl Feed<'_> {
-    /// Before the first event that is due: this many, at full speed, of which no Depth counts.
-    pub fn lead(&self, even: usize) -> usize {
+    /// How many events go before the first that is due, at full speed: a session's lead, or so many
+    /// Depths. None of them counts.
+    pub fn lead(&self, depths: usize) -> usize {
         match self {
-            Self::Even(_) => even,
-            Self::Recorded(session) => session.lead.len(),
+            Self::Even(_) => depths,
+            Self::Recorded(session, _) => session.lead.len(),
         }
     }
 
@@ -152,14 +161,14 @@ impl Feed<'_> {
                 even.depth.data_time = 0.into();
                 Event::Depth(&even.depth)
             }
-            Self::Recorded(session) => recorded(&session.lead[place]),
+            Self::Recorded(session, _) => session.lead[place].event(),
         }
     }
 
     pub fn len(&self) -> usize {
         match self {
             Self::Even(even) => even.depths * (even.others + 1),
-            Self::Recorded(session) => session.events.len(),
+            Self::Recorded(session, _) => session.events.len(),
         }
     }
 
@@ -167,15 +176,24 @@ impl Feed<'_> {
     pub fn due(&self, place: usize) -> u64 {
         match self {
             Self::Even(even) => even.due(place),
-            Self::Recorded(session) => session.events[place].due,
+            Self::Recorded(session, _) => session.events[place].due,
         }
     }
 
+    /// Makes the event at hand before it is due.
+    pub fn fetch(&mut self, place: usize) {
+        if let Self::Recorded(session, next) = self {
+            next.clear();
+            next.extend_from_slice(&session.events[place].payload);
+        }
+    }
+
+    /// The event, which must have been fetched last.
     #[inline(always)]
     pub fn event(&mut self, place: usize) -> Event<'_> {
         match self {
             Self::Even(even) => even.event(place),
-            Self::Recorded(session) => recorded(&session.events[place]),
+            Self::Recorded(session, next) => session.events[place].with(next),
         }
     }
 
@@ -184,6 +202,7 @@ impl Feed<'_> {
         let mut depths = Vec::new();
         for place in 0..self.len() {
             let due = self.due(place);
+            self.fetch(place);
             if let Event::Depth(depth) = self.event(place) {
                 depths.push((depth.data_time.get(), due));
             }
@@ -279,8 +298,9 @@ mod tests {
         let stamps = Stamps::default();
         let length = Duration::from_micros(15);
         let session = Session::read(&file, length, &stamps).unwrap();
-        let mut feed = Feed::Recorded(&session);
+        let mut feed = Feed::Recorded(&session, Vec::new());
         assert_eq!((feed.lead(7), feed.len()), (LEAD, 15));
+        feed.fetch(0);
         assert!(matches!(feed.event(0), Event::Depth(_)));
         // Behind the last event of the lead.
         assert_eq!(feed.due(0), stamps.ticks(1000));

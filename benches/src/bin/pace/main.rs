@@ -50,7 +50,8 @@ struct Args {
     session: Option<PathBuf>,
     /// All that a goal is about, in turn: gaps, hosts that poll, hand over other events or walk over
     /// memory, a session, --against a library of before
-    #[arg(long, requires = "against", conflicts_with_all = ["gap", "way", "host", "others", "pollute", "busy", "events"])]
+    #[arg(long, requires_all = ["against", "session"])]
+    #[arg(conflicts_with_all = ["way", "host", "pollute", "busy"])]
     goals: bool,
     /// Length of one measurement [default: 3s; 10s of a session]
     #[arg(long, value_name = "TIME", value_parser = duration)]
@@ -79,10 +80,10 @@ struct Args {
 }
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/models/move.onnx");
-/// Unmeasured, at full speed: until predictors and the rings' pages are as they stay.
+/// Unmeasured, at full speed, on a handle of their own: until predictors are as they stay.
 const WARM_UP: usize = 2_000;
-/// The same of the handle that is measured, so few that they change no median of its hops.
-const OF_ITS_OWN: usize = 20;
+/// Fewest Depths of one measurement for which the stages' hops say something: one in 16 is timed.
+const FEWEST_TIMED: usize = 300;
 /// Fewest events for which a p99 says something.
 const FEWEST: u64 = 1_000;
 
@@ -96,7 +97,7 @@ struct Setup<'a> {
 /// What one repetition measured.
 struct Measured {
     tick_to_callback: Figures,
-    work_ns: f64,
+    work_ns: Option<f64>,
     late: u64,
     left_behind: u64,
 }
@@ -108,8 +109,12 @@ struct Row {
     valid: bool,
     /// One a repetition.
     tick_to_callback: Vec<Figures>,
-    /// The medians of ingest, factor and model, added up, a repetition; 0 without such hops.
+    /// The medians of ingest, factor and model, added up, a repetition; none of few events and of a
+    /// session, whose lead has the same handle.
     work_ns: Vec<f64>,
+    /// A figure a repetition: none is left out as INVALID.
+    #[serde(skip)]
+    is_whole: bool,
     /// Signals that missed their own call of on_data.
     late: u64,
     /// Signals that no Depth came to fetch.
@@ -150,9 +155,10 @@ fn run(args: &Args) -> Result<Ended, String> {
         setup.session = Some(Session::read(file, excerpt, &bench.stamps)?);
     }
     let mut cases = setup.cases()?;
-    let length = match args.events {
-        Some(events) => format!("{events} Depths"),
-        None => format!("{} s", setup.duration.as_secs_f64()),
+    let length = match (args.events, &args.session) {
+        (Some(events), _) => format!("{events} Depths"),
+        (None, Some(_)) if !args.goals => format!("{} s", excerpt.as_secs_f64()),
+        (None, _) => format!("{} s", setup.duration.as_secs_f64()),
     };
     let usual = setup.usual();
     let host = match usual.host {
@@ -160,10 +166,14 @@ fn run(args: &Args) -> Result<Ended, String> {
         Between::Polls => "polls",
         Between::Inlined => "polls inlined",
     };
+    let others = match args.session.is_some() && !args.goals {
+        true => "the session's other events".to_owned(),
+        false => format!("{} Trades a Depth", usual.others),
+    };
     let mut run = format!(
         "{repetitions} repetitions of {length} a row, in turn; market + move.onnx; between two events\n\
-         the host {host}; {} Trades a Depth; {} KB walked over after each; on_data waits {} us at most",
-        usual.others, usual.pollute_kb, args.budget_us,
+         the host {host}; {others}; {} KB walked over after each; on_data waits {} us at most",
+        usual.pollute_kb, args.budget_us,
     );
     if args.goals {
         run += ";\nwhere a row says otherwise, that counts";
@@ -185,7 +195,8 @@ fn run(args: &Args) -> Result<Ended, String> {
             case,
             valid: !runs.are_invalid(),
             tick_to_callback: shown.iter().map(|run| run.tick_to_callback).collect(),
-            work_ns: shown.iter().map(|run| run.work_ns).collect(),
+            work_ns: shown.iter().filter_map(|run| run.work_ns).collect(),
+            is_whole: shown.len() == repetitions,
             late: shown.iter().map(|run| run.late).sum(),
             left_behind: shown.iter().map(|run| run.left_behind).sum(),
         }
@@ -229,9 +240,7 @@ impl Setup<'_> {
         };
         if args.goals {
             for (pace, ways) in goals::CASES {
-                if pace.gap.is_some() || self.session.is_some() {
-                    add(pace, &|way| ways.contains(&way));
-                }
+                add(pace, &|way| ways.contains(&way));
             }
             return Ok(cases);
         }
@@ -272,7 +281,7 @@ impl Setup<'_> {
     fn feed(&self, pace: &Pace) -> Result<Feed<'_>, String> {
         let Some(gap) = pace.gap else {
             let session = self.session.as_ref().ok_or("no session was read")?;
-            return Ok(Feed::Recorded(session));
+            return Ok(Feed::Recorded(session, Vec::new()));
         };
         let lasting = (self.duration.as_secs_f64() / gap.as_secs_f64()).round() as usize;
         let fewest = if self.args.common.quick { 1 } else { 10 };
@@ -298,13 +307,14 @@ impl Setup<'_> {
         lead_in(&mut self.driver(&case.way, 0)?, &mut feed, WARM_UP)?;
         let total = SETTLE + depths.len();
         let mut driver = self.driver(&case.way, total)?;
-        lead_in(&mut driver, &mut feed, OF_ITS_OWN)?;
+        lead_in(&mut driver, &mut feed, 0)?;
         let memory = vec![1u64; pace.pollute_kb * 1024 / size_of::<u64>()];
         let (mut given, mut late) = (0, 0);
         driver.probe.begin();
         let start = stamps.raw();
         for place in 0..feed.len() {
             black_box(black_box(&memory).iter().sum::<u64>());
+            feed.fetch(place);
             let due = start + feed.due(place);
             while stamps.raw() < due {
                 match pace.host {
@@ -324,9 +334,10 @@ impl Setup<'_> {
         driver.wait(total as u64)?;
         let hops = driver.host.hops();
         let work = ["ingest.work", "factor.work", "model.work"].map(|name| hop(&hops, name));
+        let is_timed = pace.gap.is_some() && depths.len() >= FEWEST_TIMED - SETTLE;
         Ok(Measured {
             tick_to_callback: figures,
-            work_ns: work.iter().sum(),
+            work_ns: is_timed.then(|| work.iter().sum()),
             late,
             left_behind: depths.len() as u64 - figures.count,
         })
@@ -337,9 +348,9 @@ type Driving<'a> = Driver<'a, Live, Came<'a>>;
 
 /// What goes before the first event that is due, at full speed; of Depths at even intervals
 /// so many.
-fn lead_in(driver: &mut Driving<'_>, feed: &mut Feed<'_>, even: usize) -> Result<(), String> {
+fn lead_in(driver: &mut Driving<'_>, feed: &mut Feed<'_>, depths: usize) -> Result<(), String> {
     let mut given = 0;
-    for place in 0..feed.lead(even) {
+    for place in 0..feed.lead(depths) {
         given += u64::from(hand_over(&mut driver.host, feed.lead_event(place)));
         driver.wait(given)?;
     }
@@ -391,7 +402,10 @@ fn show(bench: &Bench, rows: &[Row], usual: &Pace) {
             row.count().to_string(),
             row.late.to_string(),
             row.left_behind.to_string(),
-            time(median(row.work_ns.iter().copied())),
+            match row.work_ns.as_slice() {
+                [] => "-".into(),
+                all => time(median(all.iter().copied())),
+            },
             ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")),
             mark(row.valid),
         ];

@@ -200,6 +200,16 @@ mod tests {
         let values: Vec<_> = judged.iter().filter_map(|goal| goal.value).collect();
         assert_eq!(values, [1.8, 200.0 / 170.0]);
         assert!(judged.iter().all(|goal| goal.met == Some(true)));
+        let mut both = of((100.0, 180.0, 200.0));
+        both.rows.insert(INLINE, Figures::mean(80.0, 1));
+        both.against.insert(INLINE, Figures::mean(160.0, 1));
+        let judged = goals(&[&both]);
+        let value = |what: &str| {
+            let mut judged = judged.iter();
+            judged.find(|goal| goal.goal.starts_with(what))?.value
+        };
+        assert_eq!(value("tick to callback / (inline + line)"), Some(1.0));
+        assert_eq!(value("inline / against"), Some(0.5));
         let mut slow = of((100.0, 180.1, 300.0));
         assert_eq!(goals(&[&slow])[0].met, Some(false));
         assert!(!slow.moved());
