@@ -40,7 +40,7 @@ impl Config {
         let missing = outputs.into_iter().filter_map(|(key, path)| {
             let folder = path?.parent().filter(|folder| is_missing(folder))?;
             Some(format!(
-                "{key}: a start makes the folder {}, which was not there",
+                "{key}: the folder {}, which was not there, is made at start",
                 folder.display()
             ))
         });
@@ -113,7 +113,7 @@ mod tests {
             ("latency.dir", r#"{"latency": {"dir": "PATH"}}"#),
         ] {
             let right = format!(
-                "{key}: a start makes the folder {}, which was not there",
+                "{key}: the folder {}, which was not there, is made at start",
                 new.display()
             );
             assert_eq!(said(json, "a/b/c"), [right]);

@@ -16,9 +16,9 @@ use super::types::{SIGNAL_ERROR_NULL, signal_result_t};
 /// set, the next `signal_on_data`. That call frees the batch; its pointers are invalid
 /// from then on. A batch occupies its ring slots until it is freed. It holds at most
 /// `rings.egress` minus one signals, so that one more can be published and an inlined
-/// poll sees it. With `max` at 0 or less, and `results` not null, the call only frees the
-/// batch and returns 0 (or `SIGNAL_ERROR_FAILED`, see below). If no signal is ready, it keeps
-/// inline stages warm as `signal_poll_callbacks` does.
+/// poll sees it. With `max` at 0 or less, and `results` not null, the call takes no
+/// signal: it frees the batch and returns 0 (or `SIGNAL_ERROR_FAILED`, see below). A call that
+/// returns no signal keeps inline stages warm as `signal_poll_callbacks` does.
 ///
 /// Returns 0 inside a callback, and `SIGNAL_ERROR_NULL` if `results` is null, which leaves
 /// the last batch valid. Returns `SIGNAL_ERROR_FAILED` once the engine has failed and every

@@ -37,9 +37,9 @@ const LONGEST_REASON: usize = 10_000;
 /// rights that its caller may lack (set-user-ID, set-group-ID, file capabilities:
 /// `AT_SECURE`) these variables are ignored; one line on stderr says so.
 ///
-/// Whenever it chooses cores, three times at most, it waits up to 1 s for another process that
-/// holds the lock on that file, and up to 1 s for another thread that chooses; then it goes on
-/// without the lock. The first time in a process, one line on stderr says so.
+/// To choose cores, it locks that file. It waits up to 1 s for another thread that chooses, and
+/// up to 1 s for another process that holds the lock, twice more at most where someone removes
+/// the file meanwhile; then it goes on without the lock. The first time in a process, one line on stderr says so.
 ///
 /// The first call of a process also calibrates the clock, for up to 200 ms. In every
 /// placement, the call first runs each model on the calling thread, without a limit. Where
@@ -258,9 +258,10 @@ pub unsafe extern "C" fn signal_register_callback(
 /// and another process that choose their cores at that moment.
 ///
 /// If it is called in a callback, every function refuses the handle from then on, and the
-/// handle is freed when the poll, or `signal_on_data`, returns. If the callback calls `exit`,
-/// they never return. Yet if a handler of `exit` destroys the handle, capture and report are
-/// whole once the process has ended, unless a handler calls `_exit`. While
+/// handle is freed when the poll, or `signal_on_data`, returns. If the callback calls `exit`
+/// instead, the handle is not freed. Capture and report are whole all the same once the process
+/// has ended, if `signal_destroy` is called there or in a handler of `exit` and no handler calls
+/// `_exit`. While
 /// another thread is inside a one-thread function on the handle, this call is refused and
 /// the handle stays valid. Null is ignored.
 #[unsafe(no_mangle)]

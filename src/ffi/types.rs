@@ -45,7 +45,7 @@ pub struct signal_egress_t {
 }
 
 /// Counters of one handle. Set `size` to `sizeof(signal_stats_t)` before the call. If the
-/// library has more fields than fit into `size`, it writes only those that fit. If it has
+/// library has more fields than fit into `size`, it writes only those that fit whole. If it has
 /// fewer, it writes those and sets `size` to their length.
 ///
 /// Each event of a known type ends in exactly one of `refused_bad_*`,
@@ -89,7 +89,7 @@ pub struct signal_stats_t {
     pub dropped_ingest_ring_full: u64,
     /// Signals dropped because the ring to the host was full.
     pub dropped_egress_ring_full: u64,
-    /// Numbers of events that never reached ingest, such as those of events dropped at a full
+    /// How many events' numbers ingest has not seen, such as those of events dropped at a full
     /// ring.
     pub ingest_gap: u64,
     /// Events that changed state and called for no signal.
@@ -103,7 +103,7 @@ pub struct signal_stats_t {
     pub signals: u64,
     /// Signals that the host received, from a poll, `signal_on_data` or a batch.
     pub delivered: u64,
-    /// Numbers of signals that never reached the host, such as those of signals dropped or
+    /// How many signals' numbers have not reached the host, such as those of signals dropped or
     /// conflated at a full ring.
     pub egress_gap: u64,
     /// Times a sender had to wait because its ring was full.
@@ -176,14 +176,14 @@ pub struct signal_stats_t {
     /// the stages once more, without effect, to keep them warm.
     pub rehearsals: u64,
     /// Messages that `signal_on_data` handled on its own thread, with `deliver: on_data`: the
-    /// lane had not begun them within `stand_in_us`, or the ring to it was full. Something
-    /// else ran on the lane's core.
+    /// lane had not begun them within `stand_in_us`, or the ring to it was full. Mostly
+    /// something else ran on the lane's core.
     pub stood_in: u64,
     /// How often lanes that spin were away from their cores for 50 us or longer while they
     /// had nothing to do: something else ran there, the hypervisor of a virtual machine took
     /// the core, or the process was stopped.
     pub lane_away: u64,
-    /// How long in all, ns.
+    /// How long they were away in all, ns.
     pub lane_away_ns: u64,
     /// Those of `deliver_late` whose lane was in the middle of its work when the wait ended,
     /// so that `signal_on_data` could not do it: something else took the lane's core, or the
@@ -312,18 +312,18 @@ pub const SIGNAL_HEALTH_OK: c_int = 0;
 /// A model, or the factor sets of an instrument, is in quarantine after a panic. This state
 /// lasts until the handle is destroyed.
 pub const SIGNAL_HEALTH_QUARANTINED: c_int = 1;
-/// At least `health.silent_events` events have come in since a `signal_health` last saw that
-/// signals had been delivered.
+/// At least `health.silent_events` events have come in since the last call that found new
+/// signals delivered.
 pub const SIGNAL_HEALTH_SILENT: c_int = 2;
 /// Since the last call, events, signals or messages between lanes were dropped, signals were
 /// conflated, lanes that share the models skipped factor vectors, or lanes waited for room.
 /// Or signals are waiting for room now.
 pub const SIGNAL_HEALTH_OVERLOADED: c_int = 3;
-/// A lane has made no progress for `health.stall_us`. Since its last heartbeat, the longest
-/// time between two calls does not count: the whole process may have been stopped then
-/// (SIGSTOP, a freezer, a debugger, a paused machine). So the first call that finds a lane
-/// standing still does not say so. One of the next two does, if calls are further apart than
-/// `health.stall_us`. Calls that are closer say so at most two intervals later than that time.
+/// A lane has made no progress for `health.stall_us`. The longest interval between two calls
+/// since its last heartbeat is left out of that time: the whole process may have been stopped
+/// then (SIGSTOP, a freezer, a debugger, a paused machine). So the first call that finds a lane
+/// standing still does not say so. If calls are further apart than `health.stall_us`, one of the
+/// next two does; if they are closer, a call does at most two intervals after that time.
 pub const SIGNAL_HEALTH_STALLED: c_int = 4;
 /// The engine has failed. Further events are refused and counted.
 pub const SIGNAL_HEALTH_FAILED: c_int = 5;
@@ -346,7 +346,7 @@ pub const SIGNAL_HEALTH_FAILED: c_int = 5;
 pub const SIGNAL_HEALTH_DEGRADED: c_int = 6;
 
 /// The handle, or another pointer that the call needs, is null; or `size` in `signal_stats_t`
-/// is too small for any field.
+/// is too small for itself and one counter.
 pub const SIGNAL_ERROR_NULL: c_int = -1;
 /// The engine has failed, and every signal was handed out. `signal_last_error` gives the
 /// reason.
@@ -354,7 +354,9 @@ pub const SIGNAL_ERROR_FAILED: c_int = -2;
 /// The handle is invalid: one that was destroyed, one of a parent process, or one that
 /// this library never returned. Counted by `signal_refused_handles`.
 pub const SIGNAL_ERROR_HANDLE: c_int = -3;
-/// Another call on this handle is in progress. Counted in `refused_concurrent`.
+/// A one-thread function is running on this handle, on another thread or in the code that a
+/// signal handler interrupted. Calls in a callback are not refused for that. Counted in
+/// `refused_concurrent`.
 pub const SIGNAL_ERROR_BUSY: c_int = -4;
 
 /// `core` in `signal_lane_t` of a lane that is not pinned.

@@ -184,19 +184,21 @@ fn draw(table: &Table, title: &str) -> Result<String, String> {
 
 /// Median and p99 by the gap, with and without staying warm.
 fn draw_pace(table: &Table) -> Result<String, String> {
+    let at = |name: &str| {
+        let at = table.columns.iter().position(|column| column == name);
+        at.ok_or_else(|| format!("pace.json has no column {name}"))
+    };
     let line = |way: &str, column: &str| {
-        let at = |name: &str| table.columns.iter().position(|column| column == name);
-        let (name, at) = (at("way"), at(column));
-        let rows = table
-            .rows
-            .iter()
-            .filter(|row| row[name.unwrap_or(0)] == way);
-        let points = rows.filter_map(|row| Some((ns(&row[0])? / 1e3, ns(&row[at?])?)));
-        let warm = if way == "fused" { "warm" } else { "warm off" };
-        Line {
-            name: format!("{warm}, {column}"),
-            points: points.collect(),
+        let (name, at) = (at("way")?, at(column)?);
+        let rows = table.rows.iter().filter(|row| row[name] == way);
+        let points = rows.filter_map(|row| Some((ns(&row[0])? / 1e3, ns(&row[at])?)));
+        let points: Vec<_> = points.collect();
+        if points.is_empty() {
+            return Err(format!("pace.json has no {column} of {way}"));
         }
+        let warm = if way == "fused" { "warm" } else { "warm off" };
+        let name = format!("{warm}, {column}");
+        Ok(Line { name, points })
     };
     let title = "Tick to callback, fused, with and without staying warm";
     let lines = [

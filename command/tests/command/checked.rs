@@ -118,7 +118,7 @@ fn a_folder_that_a_start_makes_is_named_at_once_and_at_the_start() {
     write(dir.path(), "config.json", json);
     let folder = dir.path().join("new/day");
     let part = format!(
-        "capture.file: a start makes the folder {}",
+        "capture.file: the folder {}, which was not there, is made at start",
         folder.display()
     );
     let checked = stdout(check(dir.path()));

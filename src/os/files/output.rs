@@ -246,7 +246,10 @@ pub(super) fn wrong(path: &Path, error: &io::Error) -> String {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             "; expected a file that this process may write"
         }
-        _ => "",
+        // Their cause says it.
+        ErrorKind::NotFound | ErrorKind::WouldBlock => "",
+        _ if error.raw_os_error() == Some(libc::EMFILE) => "",
+        _ => "; expected a place where a file can be written",
     };
     let error = super::with_cause(path, error);
     format!("cannot write {}: {error}{expected}", path.display())
