@@ -17,8 +17,8 @@
  * lane can have a core to itself, unless "cores" or "idle" is set. Shard: a copy of the
  * factor and model lanes, for part of the instruments. Hop: one timed part of the way,
  * such as a ring or a stage. Inlined poll: signal_poll, at the end of this file.
- * Conflated: replaced by a newer signal of its instrument. Quarantine: a model, or the
- * factor sets of an instrument, that panicked and is not run again. Stand in:
+ * Conflated: replaced by a newer signal of its instrument. Quarantine: where a model, or
+ * an instrument's factor sets, are put after a panic; they are not run again. Stand in:
  * signal_on_data does a lane's work. Heartbeat: a counter that a lane raises again and
  * again, also without work; it stands still while the lane is stuck or off its core.
  *
@@ -28,7 +28,8 @@
  * signal_current_sequence, signal_current_instrument, signal_batch_instrument and
  * signal_destroy. Between two calls the handle may move to another thread; the first call
  * there costs some microseconds more (2 ms if a sandbox has forbidden membarrier since
- * the handle was made). After 64 moves, every call costs a locked instruction. The count
+ * the handle was made). After 64 moves, every call costs a locked instruction instead; it
+ * does from the start where membarrier was refused before the handle was made. The count
  * belongs to the handle's place in the library's table: the moves of a destroyed handle
  * in the same place count too. signal_create prefers places without that cost. If two
  * calls of one-thread functions overlap, from two threads or because a signal handler
@@ -92,7 +93,7 @@
  *
  * Signal handlers. From a handler call only signal_health, which neither waits nor
  * allocates. It changes what signal_last_error says to the interrupted thread. If a
- * handler calls a one-thread function on the handle whose call it interrupted, that call
+ * handler does call a one-thread function on the handle whose call it interrupted, that call
  * is refused, without waiting or allocating. A handler must not leave a call that it has
  * interrupted: a C++ exception or pthread_exit would end the process, and a longjmp
  * has the effects that "Callbacks" names for a call that was left so.
@@ -120,8 +121,9 @@
  * Stderr. The library writes lines to descriptor 2 only while that is still the file that
  * it was when the library was loaded. That file must be writable, not close-on-exec, and
  * a terminal or another character device, a pipe, a local socket or a write-only file:
- * any other may be the host's data. There is one exception: a log that the host put there
- * later and also has open under another descriptor, as after dup2(log, 1); dup2(log, 2).
+ * any other may be the host's data. The one other file that gets lines is a log that the
+ * host put there later and also has open under another descriptor, as after
+ * dup2(log, 1); dup2(log, 2).
  * To be safe, redirect stderr before loading the library. A line never blocks;
  * signal_lost_lines counts the lines that could not be written.
  *
@@ -138,8 +140,8 @@
  * open64) must do what the standard says; signal_create returns null where it finds that
  * one does not. A host may replace the allocator: malloc, calloc, realloc and free are
  * enough. Mathematical functions, and names that no standard reserves (gettid, getrandom,
- * statx, flock, prctl, syscall, getauxval), are the host's to use: the library does not
- * call its.
+ * statx, flock, prctl, syscall, getauxval), may be functions of the host's: the library
+ * does not call those.
  *
  * C++ programs can use signal.hpp, beside this file.
  *
@@ -334,8 +336,8 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_HEALTH_QUARANTINED 1
 
 /*
- At least `health.silent_events` events have come in since a `signal_health` last saw that
- signals had been delivered.
+ At least `health.silent_events` events have come in since the last call that found new
+ signals delivered.
  */
 #define SIGNAL_HEALTH_SILENT 2
 
@@ -347,11 +349,11 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_HEALTH_OVERLOADED 3
 
 /*
- A lane has made no progress for `health.stall_us`. Since its last heartbeat, the longest
- time between two calls does not count: the whole process may have been stopped then
- (SIGSTOP, a freezer, a debugger, a paused machine). So the first call that finds a lane
- standing still does not say so. One of the next two does, if calls are further apart than
- `health.stall_us`. Calls that are closer say so at most two intervals later than that time.
+ A lane has made no progress for `health.stall_us`. The longest interval between two calls
+ since its last heartbeat is left out of that time: the whole process may have been stopped
+ then (SIGSTOP, a freezer, a debugger, a paused machine). So the first call that finds a lane
+ standing still does not say so. If calls are further apart than `health.stall_us`, one of the
+ next two does; if they are closer, a call does at most two intervals after that time.
  */
 #define SIGNAL_HEALTH_STALLED 4
 
@@ -382,7 +384,7 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 
 /*
  The handle, or another pointer that the call needs, is null; or `size` in `signal_stats_t`
- is too small for any field.
+ is too small for itself and one counter.
  */
 #define SIGNAL_ERROR_NULL -1
 
@@ -399,7 +401,9 @@ SIGNAL_AT(signal_index_price_t, price, 49);
 #define SIGNAL_ERROR_HANDLE -3
 
 /*
- Another call on this handle is in progress. Counted in `refused_concurrent`.
+ A one-thread function is running on this handle, on another thread or in the code that a
+ signal handler interrupted. Calls in a callback are not refused for that. Counted in
+ `refused_concurrent`.
  */
 #define SIGNAL_ERROR_BUSY -4
 
@@ -532,7 +536,7 @@ typedef struct {
 
 /*
  Counters of one handle. Set `size` to `sizeof(signal_stats_t)` before the call. If the
- library has more fields than fit into `size`, it writes only those that fit. If it has
+ library has more fields than fit into `size`, it writes only those that fit whole. If it has
  fewer, it writes those and sets `size` to their length.
 
  Each event of a known type ends in exactly one of `refused_bad_*`,
@@ -603,7 +607,7 @@ typedef struct {
    */
   uint64_t dropped_egress_ring_full;
   /*
-   Numbers of events that never reached ingest, such as those of events dropped at a full
+   How many events' numbers ingest has not seen, such as those of events dropped at a full
    ring.
    */
   uint64_t ingest_gap;
@@ -629,7 +633,7 @@ typedef struct {
    */
   uint64_t delivered;
   /*
-   Numbers of signals that never reached the host, such as those of signals dropped or
+   How many signals' numbers have not reached the host, such as those of signals dropped or
    conflated at a full ring.
    */
   uint64_t egress_gap;
@@ -756,8 +760,8 @@ typedef struct {
   uint64_t rehearsals;
   /*
    Messages that `signal_on_data` handled on its own thread, with `deliver: on_data`: the
-   lane had not begun them within `stand_in_us`, or the ring to it was full. Something
-   else ran on the lane's core.
+   lane had not begun them within `stand_in_us`, or the ring to it was full. Mostly
+   something else ran on the lane's core.
    */
   uint64_t stood_in;
   /*
@@ -767,7 +771,7 @@ typedef struct {
    */
   uint64_t lane_away;
   /*
-   How long in all, ns.
+   How long they were away in all, ns.
    */
   uint64_t lane_away_ns;
   /*
@@ -886,9 +890,10 @@ extern "C" {
  rights that its caller may lack (set-user-ID, set-group-ID, file capabilities:
  `AT_SECURE`) these variables are ignored; one line on stderr says so.
 
- Whenever it chooses cores, three times at most, it waits up to 1 s for another process that
- holds the lock on that file, and up to 1 s for another thread that chooses; then it goes on
- without the lock. The first time in a process, one line on stderr says so.
+ To choose cores, it locks that file. It waits up to 1 s for another thread that chooses, and
+ up to 1 s for another process that holds the lock, twice more at most where someone removes
+ the file meanwhile; then it goes on without the lock. The first time in a process, one line
+ on stderr says so.
 
  The first call of a process also calibrates the clock, for up to 200 ms. In every
  placement, the call first runs each model on the calling thread, without a limit. Where
@@ -929,9 +934,10 @@ void signal_register_callback(void *handle, signal_callback_t cb, void *user_dat
  and another process that choose their cores at that moment.
 
  If it is called in a callback, every function refuses the handle from then on, and the
- handle is freed when the poll, or `signal_on_data`, returns. If the callback calls `exit`,
- they never return. Yet if a handler of `exit` destroys the handle, capture and report are
- whole once the process has ended, unless a handler calls `_exit`. While
+ handle is freed when the poll, or `signal_on_data`, returns. If the callback calls `exit`
+ instead, the handle is not freed. Capture and report are whole all the same once the process
+ has ended, if `signal_destroy` is called there or in a handler of `exit` and no handler calls
+ `_exit`. While
  another thread is inside a one-thread function on the handle, this call is refused and
  the handle stays valid. Null is ignored.
  */
@@ -952,8 +958,8 @@ const char *signal_version(void);
    for at most `overload.block_ms`.
  - Where `deliver` is `on_data`, it may wait for signals, or do a lane's work: see below.
  - Where stages run inline, it runs the factors and models before it returns. It writes
-   one line to stderr when a second instrument with the same name appears, and when a
-   factor set or model panics. A panic also allocates.
+   one line to stderr when a second instrument with the same name appears, when two
+   spellings turn out to be one instrument, and when a factor set or model panics. A panic also allocates.
  - The first call on another thread asks the kernel for a memory barrier: see "Threads"
    at the head of `signal.h`.
  - Where the handle reads the time by system calls, this call does.
@@ -968,8 +974,8 @@ const char *signal_version(void);
  triggers and was put into the ring, every lane spins, and the process has more than one
  core. If the only lane has not begun the event for `stand_in_us`, because something else
  runs on its core, the call does the lane's work, where the configuration allows that
- (docs/hosts.md): it then takes as long as that takes, and
- may write the lines that it would write inline. If the ring to that lane is full, the
+ (docs/hosts.md): the call then lasts as long as that work, and may write the lines that it
+ would write inline. If the ring to that lane is full, the
  call does some of the lane's work at once, also inside a callback. Only if there is still
  no room does `overload.ingest` decide. Inside a callback the call makes no callbacks. If a
  callback throws, the exception passes through. The library has taken the event by then:
@@ -980,7 +986,9 @@ const char *signal_version(void);
  `data` is null or points to the struct of `type`, at any alignment, readable during
  the call.
  */
-void signal_on_data(void *handle, int type, const void *data);
+void signal_on_data(void *handle,
+                    int type,
+                    const void *data);
 
 /*
  Calls the callback on this thread for every signal that is ready, oldest first.
@@ -1061,9 +1069,9 @@ const signal_egress_t *signal_egress(void *handle);
  set, the next `signal_on_data`. That call frees the batch; its pointers are invalid
  from then on. A batch occupies its ring slots until it is freed. It holds at most
  `rings.egress` minus one signals, so that one more can be published and an inlined
- poll sees it. With `max` at 0 or less, and `results` not null, the call only frees the
- batch and returns 0 (or `SIGNAL_ERROR_FAILED`, see below). If no signal is ready, it keeps
- inline stages warm as `signal_poll_callbacks` does.
+ poll sees it. With `max` at 0 or less, and `results` not null, the call takes no
+ signal: it frees the batch and returns 0 (or `SIGNAL_ERROR_FAILED`, see below). A call that
+ returns no signal keeps inline stages warm as `signal_poll_callbacks` does.
 
  Returns 0 inside a callback, and `SIGNAL_ERROR_NULL` if `results` is null, which leaves
  the last batch valid. Returns `SIGNAL_ERROR_FAILED` once the engine has failed and every
@@ -1101,19 +1109,21 @@ uint64_t signal_refused_handles(void);
 uint64_t signal_lost_lines(void);
 
 /*
- Fills in the counters while the engine runs. Returns 0, or `SIGNAL_ERROR_NULL` if the
- handle or `stats` is null or `size` is too small for one counter, or
+ Fills in the counters, while the engine runs and after it has failed. Returns 0, or `SIGNAL_ERROR_NULL` if the
+ handle or `stats` is null or `size` is too small for itself and one counter, or
  `SIGNAL_ERROR_HANDLE` for another invalid handle. `stats` is written only when it
  returns 0.
 
  With a latency report, the call also asks the system whether the report's thread still
- lives. It makes no other system call.
+ lives. Where the kernel does not empty pages in children, it asks for the process' number.
+ It makes no other system call.
 
  # Safety
 
  `stats` is null or points to at least `stats->size` writable bytes.
  */
-int signal_stats(void *handle, signal_stats_t *stats);
+int signal_stats(void *handle,
+                 signal_stats_t *stats);
 
 /*
  Number of models. They are numbered from 0 in the order of the configuration.
@@ -1158,7 +1168,8 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
  `signal_last_error` on this thread then explains the state. It also says, in any state,
  what an operator should know: instruments that share a name, assets or `symbols.map`
  entries for which no event has arrived, a core that a lane has to share, and panics of
- what is kept warm. Up to 64 living threads can have such a text. It returns null for
+ what is kept warm. Up to 64 living threads can have such a text; a
+ further one gets a text that says so, and the right state. It returns null for
  `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts off after 4,095 bytes.
 
  "Since the last call" means the last call on this handle, from any thread. The call
@@ -1225,7 +1236,8 @@ SIGNAL_ASSERT(sizeof(signal_hop_t) == 64 && sizeof(signal_lane_t) == 104 && size
 #endif
 
 /* The inlined poll: a few loads, one comparison and one prefetch. It calls the
- * library only when there is a new signal. `egress` comes from signal_egress(handle).
+ * library only when there is a new signal. `egress` comes from signal_egress(handle), and
+ * must not be null.
  * `poll` is signal_poll_callbacks, as dlsym found it. Returns what `poll` returns, or 0.
  * Every word that another thread may write is read as an atomic.
  *

@@ -39,7 +39,8 @@ const LONGEST_REASON: usize = 10_000;
 ///
 /// To choose cores, it locks that file. It waits up to 1 s for another thread that chooses, and
 /// up to 1 s for another process that holds the lock, twice more at most where someone removes
-/// the file meanwhile; then it goes on without the lock. The first time in a process, one line on stderr says so.
+/// the file meanwhile; then it goes on without the lock. The first time in a process, one line
+/// on stderr says so.
 ///
 /// The first call of a process also calibrates the clock, for up to 200 ms. In every
 /// placement, the call first runs each model on the calling thread, without a limit. Where

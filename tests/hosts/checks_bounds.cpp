@@ -275,12 +275,16 @@ SCENARIO(stats_sizes) {
   alignas(signal_stats_t) unsigned char room[kRoom];
   auto *stats = reinterpret_cast<signal_stats_t *>(room);
 
-  for (const std::size_t size : {offsetof(signal_stats_t, refused_null_data), offsetof(signal_stats_t, in_flight)}) {
+  for (const std::size_t size : {offsetof(signal_stats_t, refused_null_data), offsetof(signal_stats_t, in_flight),
+                                 offsetof(signal_stats_t, in_flight) + 5}) {
     std::memset(room, 0xab, kRoom);
     stats->size = size;
     CHECK_EQ(plugin.stats(engine.handle, stats), 0);
     CHECK_EQ(stats->events_depth, 3u);
-    for (std::size_t byte = size; byte < kRoom; ++byte) CHECK_EQ(room[byte], 0xab);
+    // No half of a counter.
+    const std::size_t whole = size / sizeof(std::uint64_t) * sizeof(std::uint64_t);
+    CHECK_EQ(stats->size, whole);
+    for (std::size_t byte = whole; byte < kRoom; ++byte) CHECK_EQ(room[byte], 0xab);
   }
   for (const std::size_t size : {0, 1, 7}) {
     std::memset(room, 0xab, kRoom);
