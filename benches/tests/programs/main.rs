@@ -247,7 +247,9 @@ fn pace_of_a_session_and_of_all_goals() {
     assert_eq!(rows.len(), 22);
     for row in rows {
         let mut all = row["tick_to_callback"].as_array().unwrap().iter();
-        assert!(all.any(|of| of["count"] != 0), "{row}");
+        // A signal that misses the only call is left behind.
+        let came = all.any(|of| of["count"] != 0);
+        assert!(came || row["left_behind"] != 0, "{row}");
         // Too few events, but for one every 10 us and 100 us.
         let work = row["work_ns"].as_array().unwrap();
         assert_eq!(
