@@ -28,5 +28,8 @@ mod waiter;
 
 /// As tables show it.
 pub use print::number;
+/// What `signal tune` plays: recorded events, in memory.
+pub use source::Source;
+pub use tune::feed::{Feed as Recording, LEAD};
 
 pub use cli::main;

@@ -23,6 +23,7 @@ impl Source {
     /// # Errors
     ///
     /// What is wrong with a capture.
+    #[expect(clippy::should_implement_trait, reason = "what it returns is lent")]
     pub fn next(&mut self) -> Result<Option<Arrival<'_>>> {
         match self {
             Self::Recorded(reader) => Ok(reader.next()?),

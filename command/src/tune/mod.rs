@@ -43,7 +43,7 @@ use result::{Outcome, Setup};
 use rounds::Schedule;
 
 mod candidates;
-mod feed;
+pub(crate) mod feed;
 mod figures;
 mod host;
 mod output;

@@ -1,6 +1,7 @@
 //! The events of one measurement, when each is due, and when its signal came.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,21 +10,15 @@ use signal::replay::{ReadOptions, Reader};
 use signal_bench::drive::{Probe, Signal};
 use signal_bench::series::{Figures, Series, Stamps};
 use signal_bench::workload;
+use signal_command::{Recording, Source};
 
 /// Unmeasured, at the pace.
 pub const SETTLE: usize = 5;
-/// Unmeasured, at full speed, the first of a session: with them factor sets get into their stride.
-const LEAD: usize = 2_000;
 
-/// An event. A Depth makes a signal, whose time is the Depth's.
-pub enum Event<'a> {
-    Depth(&'a Depth),
-    Trade(&'a Trade),
-    /// The host's struct.
-    Other(EventKind, &'a [u8]),
-}
+/// The host's struct. A Depth makes a signal, whose time is the Depth's.
+pub type Event<'a> = (EventKind, &'a [u8]);
 
-/// Events, by their place; times are clock ticks after the first.
+/// Events, by their place; times are clock ticks after the feed begins.
 pub enum Feed<'a> {
     Even(Box<Even>),
     /// The event that comes next is copied out, as by a host that has read its file that far.
@@ -70,77 +65,59 @@ impl Even {
         let (number, left) = self.split(place);
         if left == 0 {
             workload::turn(&mut self.depth, number);
-            return Event::Depth(&self.depth);
+            return (EventKind::Depth, bytemuck::bytes_of(&self.depth));
         }
         self.trade.price = (101.0 + (number % 7) as f64 / 8.0).into();
         self.trade.trade_time = (number as i64 + 1).into();
-        Event::Trade(&self.trade)
-    }
-}
-
-struct Recorded {
-    due: u64,
-    kind: EventKind,
-    payload: Vec<u8>,
-}
-
-impl Recorded {
-    fn event(&self) -> Event<'_> {
-        self.with(&self.payload)
-    }
-
-    #[inline(always)]
-    fn with<'a>(&self, payload: &'a [u8]) -> Event<'a> {
-        match self.kind {
-            EventKind::Depth => Event::Depth(bytemuck::from_bytes(payload)),
-            kind => Event::Other(kind, payload),
-        }
+        (EventKind::Trade, bytemuck::bytes_of(&self.trade))
     }
 }
 
 /// An excerpt of a recorded session.
 pub struct Session {
-    lead: Vec<Recorded>,
-    events: Vec<Recorded>,
+    recording: Recording,
+    /// The places of its events, behind the recording's lead.
+    timed: Range<usize>,
+    /// When each of them is due.
+    due: Vec<u64>,
+    /// The place of the first Depth that is measured.
+    settled: usize,
+    /// How many Depths are.
+    measured: usize,
 }
 
 impl Session {
-    /// So much of it behind its lead. No two Depths have the same time.
+    /// So much of it behind the lead. No two Depths have the same time.
     pub fn read(file: &Path, length: Duration, stamps: &Stamps) -> Result<Self, String> {
-        let mut reader =
-            Reader::open(&[file], &ReadOptions::default()).map_err(|e| e.to_string())?;
-        let (mut lead, mut events) = (Vec::new(), Vec::new());
-        let (mut start, mut last) = (0, 0);
-        while let Some(event) = reader.next().map_err(|e| e.to_string())? {
-            let mut payload = event.payload.to_vec();
-            if event.kind == EventKind::Depth {
-                let depth = bytemuck::from_bytes_mut::<Depth>(&mut payload);
-                last = depth.data_time.get().max(last + 1);
-                depth.data_time = last.into();
-            }
-            let is_lead = lead.len() < LEAD;
-            if is_lead {
-                start = event.recv_ns;
-            }
-            let due = event.recv_ns.saturating_sub(start).max(0) as u64;
-            if due > length.as_nanos() as u64 {
-                break;
-            }
-            let all = if is_lead { &mut lead } else { &mut events };
-            all.push(Recorded {
-                due: stamps.ticks(due),
-                kind: event.kind,
-                payload,
-            });
-        }
-        let depths = events.iter().filter(|event| event.kind == EventKind::Depth);
-        match depths.count() {
-            few if few <= SETTLE => Err(format!(
-                "{}: {few} Depths behind the first {LEAD} events; expected more than {SETTLE}",
+        let reader = Reader::open(&[file], &ReadOptions::default()).map_err(|e| e.to_string())?;
+        let mut source = Source::Recorded(Box::new(reader));
+        let recording = Recording::read(&mut source, None, length, &[EventKind::Depth]);
+        let recording = recording.map_err(|error| format!("{}: {error}", file.display()))?;
+        let timed = recording.stretch(Duration::ZERO, length);
+        let events = &recording.events;
+        let mut depths = timed.clone().filter(|&place| events[place].triggers);
+        let settled = depths.nth(SETTLE).ok_or_else(|| {
+            format!(
+                "{}: too few Depths in {length:?} behind the lead; expected more than {SETTLE}",
                 file.display()
-            )),
-            _ => Ok(Self { lead, events }),
-        }
+            )
+        })?;
+        let measured = 1 + depths.count();
+        let start = events[timed.start].due;
+        let due = events[timed.clone()].iter();
+        let due = due.map(|event| stamps.ticks((event.due - start).as_nanos() as u64));
+        Ok(Self {
+            due: due.collect(),
+            timed,
+            settled,
+            measured,
+            recording,
+        })
+    }
+
+    fn event(&self, place: usize) -> Event<'_> {
+        let event = &self.recording.events[place];
+        (event.kind, self.recording.payload(event))
     }
 }
 
@@ -150,7 +127,7 @@ impl Feed<'_> {
     pub fn lead(&self, depths: usize) -> usize {
         match self {
             Self::Even(_) => depths,
-            Self::Recorded(session, _) => session.lead.len(),
+            Self::Recorded(session, _) => session.timed.start,
         }
     }
 
@@ -159,16 +136,24 @@ impl Feed<'_> {
             Self::Even(even) => {
                 workload::turn(&mut even.depth, place);
                 even.depth.data_time = 0.into();
-                Event::Depth(&even.depth)
+                (EventKind::Depth, bytemuck::bytes_of(&even.depth))
             }
-            Self::Recorded(session, _) => session.lead[place].event(),
+            Self::Recorded(session, _) => session.event(place),
         }
     }
 
     pub fn len(&self) -> usize {
         match self {
             Self::Even(even) => even.depths * (even.others + 1),
-            Self::Recorded(session, _) => session.events.len(),
+            Self::Recorded(session, _) => session.due.len(),
+        }
+    }
+
+    /// How many Depths are measured: all but the first, which settle.
+    pub fn measured(&self) -> usize {
+        match self {
+            Self::Even(even) => even.depths - SETTLE,
+            Self::Recorded(session, _) => session.measured,
         }
     }
 
@@ -176,7 +161,23 @@ impl Feed<'_> {
     pub fn due(&self, place: usize) -> u64 {
         match self {
             Self::Even(even) => even.due(place),
-            Self::Recorded(session, _) => session.events[place].due,
+            Self::Recorded(session, _) => session.due[place],
+        }
+    }
+
+    /// When the measured Depth of this time was due.
+    fn due_of(&self, time: i64) -> Option<u64> {
+        match self {
+            Self::Even(even) => {
+                let number = usize::try_from(time - 1).ok()?;
+                let is_measured = (SETTLE..even.depths).contains(&number);
+                is_measured.then(|| even.due(number * (even.others + 1) + even.others))
+            }
+            Self::Recorded(session, _) => {
+                let place = session.recording.event_of(time)? as usize;
+                let is_measured = (session.settled..session.timed.end).contains(&place);
+                is_measured.then(|| session.due[place - session.timed.start])
+            }
         }
     }
 
@@ -184,7 +185,7 @@ impl Feed<'_> {
     pub fn fetch(&mut self, place: usize) {
         if let Self::Recorded(session, next) = self {
             next.clear();
-            next.extend_from_slice(&session.events[place].payload);
+            next.extend_from_slice(session.event(session.timed.start + place).1);
         }
     }
 
@@ -193,21 +194,8 @@ impl Feed<'_> {
     pub fn event(&mut self, place: usize) -> Event<'_> {
         match self {
             Self::Even(even) => even.event(place),
-            Self::Recorded(session, next) => session.events[place].with(next),
+            Self::Recorded(session, next) => (session.event(session.timed.start + place).0, next),
         }
-    }
-
-    /// Time and due time of the Depths that are measured.
-    pub fn depths(&mut self) -> Vec<(i64, u64)> {
-        let mut depths = Vec::new();
-        for place in 0..self.len() {
-            let due = self.due(place);
-            self.fetch(place);
-            if let Event::Depth(depth) = self.event(place) {
-                depths.push((depth.data_time.get(), due));
-            }
-        }
-        depths.split_off(SETTLE)
     }
 }
 
@@ -235,22 +223,15 @@ impl<'a> Came<'a> {
         self.calls.set(0);
     }
 
-    /// From when Depths were due to their signals, of those that came. `start` is when the feed
-    /// began.
-    pub fn figures(&self, depths: &[(i64, u64)], start: u64) -> Figures {
+    /// From when Depths were due to their signals, of those that came and are measured. `start` is
+    /// when the feed began.
+    pub fn figures(&self, feed: &Feed<'_>, start: u64) -> Figures {
         let mut series = Series::default();
-        for (time, stamp) in self
-            .came
-            .iter()
-            .take(self.calls.get() as usize)
-            .map(Cell::get)
-        {
-            if let Ok(place) = depths.binary_search_by_key(&time, |depth| depth.0) {
+        let came = self.came.iter().take(self.calls.get() as usize);
+        for (time, stamp) in came.map(Cell::get) {
+            if let Some(due) = feed.due_of(time) {
                 // A signal of no time at all would be none.
-                series.record(
-                    start + depths[place].1,
-                    stamp.max(start + depths[place].1 + 1),
-                );
+                series.record(start + due, stamp.max(start + due + 1));
             }
         }
         series.figures(self.stamps)
@@ -277,52 +258,73 @@ impl Probe for Came<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use signal_command::LEAD;
+
+    /// Times of a feed's Depths, and when they were due.
+    fn depths(feed: &mut Feed<'_>) -> Vec<(i64, Option<u64>)> {
+        let mut depths = Vec::new();
+        for place in 0..feed.len() {
+            feed.fetch(place);
+            if let (EventKind::Depth, payload) = feed.event(place) {
+                let time = bytemuck::from_bytes::<Depth>(payload).data_time.get();
+                depths.push((time, feed.due_of(time)));
+                let due = depths.last().unwrap().1;
+                assert!(due.is_none_or(|due| due == feed.due(place)));
+            }
+        }
+        depths
+    }
 
     #[test]
     fn trades_lie_evenly_before_each_depth() {
         let mut feed = Feed::Even(Box::new(Even::new(100, 4, 7)));
         let due: Vec<u64> = (0..10).map(|place| feed.due(place)).collect();
         assert_eq!(due, [20, 40, 60, 80, 100, 120, 140, 160, 180, 200]);
-        assert!(matches!(feed.event(4), Event::Depth(_)));
-        assert!(matches!(feed.event(5), Event::Trade(_)));
-        assert_eq!(feed.len(), 35);
+        assert_eq!(feed.event(4).0, EventKind::Depth);
+        assert_eq!(feed.event(5).0, EventKind::Trade);
+        assert_eq!((feed.len(), feed.measured()), (35, 2));
         // The first ones settle.
-        assert_eq!(feed.depths(), [(6, 600), (7, 700)]);
+        let depths = depths(&mut feed);
+        assert!(depths[..5].iter().all(|depth| depth.1.is_none()));
+        assert_eq!(depths[5..], [(6, Some(600)), (7, Some(700))]);
+        assert_eq!([0, 8].map(|time| feed.due_of(time)), [None; 2]);
     }
 
     #[test]
     fn a_session_keeps_its_times_and_every_depth_has_one_of_its_own() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("session.csv");
-        std::fs::write(&file, workload::capture(LEAD + 20, 1_000, 2)).unwrap();
+        std::fs::write(&file, workload::capture(3 * LEAD, 1_000, 2)).unwrap();
         let stamps = Stamps::default();
-        let length = Duration::from_micros(15);
+        let length = Duration::from_micros(2_500);
         let session = Session::read(&file, length, &stamps).unwrap();
         let mut feed = Feed::Recorded(&session, Vec::new());
-        assert_eq!((feed.lead(7), feed.len()), (LEAD, 15));
+        assert_eq!((feed.lead(7), feed.len()), (LEAD, 2_500));
         feed.fetch(0);
-        assert!(matches!(feed.event(0), Event::Depth(_)));
-        // Behind the last event of the lead.
-        assert_eq!(feed.due(0), stamps.ticks(1000));
-        let depths = feed.depths();
-        assert_eq!(depths.len(), 8 - SETTLE);
-        assert!(depths.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1));
+        assert_eq!(feed.event(0).0, EventKind::Depth);
+        assert_eq!([0, 1].map(|place| feed.due(place)), [0, stamps.ticks(1000)]);
+        let depths = depths(&mut feed);
+        assert_eq!((depths.len(), feed.measured()), (1_250, 1_250 - SETTLE));
+        assert!(depths[..SETTLE].iter().all(|depth| depth.1.is_none()));
+        assert!(depths[SETTLE..].iter().all(|depth| depth.1.is_some()));
+        assert!(depths.is_sorted_by(|a, b| a.0 < b.0 && (a.1.is_none() || a.1 < b.1)));
         let few = Session::read(&file, Duration::from_micros(3), &stamps);
-        assert!(few.is_err_and(|error| error.contains("2 Depths")));
+        assert!(few.is_err_and(|error| error.contains("too few Depths")));
     }
 
     #[test]
     fn signals_are_told_by_their_time_and_others_do_not_count() {
         let stamps = Stamps::default();
+        let feed = Feed::Even(Box::new(Even::new(100, 0, 7)));
         let came = Came::new(&stamps, 3);
-        for (place, pair) in [(9, 1), (7, 1250), (6, 1110)].into_iter().enumerate() {
+        for (place, pair) in [(9, 1), (7, 1750), (6, 1610)].into_iter().enumerate() {
             came.came[place].set(pair);
         }
         came.calls.set(3);
-        let figures = came.figures(&[(6, 100), (7, 200)], 1000);
+        let figures = came.figures(&feed, 1000);
         assert_eq!(figures.count, 2);
         assert!((figures.max.unwrap() - stamps.ns(50.0)).abs() < 1.0);
         came.begin();
-        assert_eq!(came.figures(&[(6, 100)], 1000).count, 0);
+        assert_eq!(came.figures(&feed, 1000).count, 0);
     }
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use clap::Parser;
 use serde::Serialize;
 use serde_json::json;
+use signal::abi::EventKind;
 use signal_bench::args::{Common, Lib, duration, positive};
 use signal_bench::bench::{self, Bench, Ended, Library, merged};
 use signal_bench::drive::{Driver, Host, Probe, hop};
@@ -84,6 +85,7 @@ const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/models/mov
 const WARM_UP: usize = 2_000;
 /// Fewest Depths of one measurement for which the stages' hops say something: one in 16 is timed.
 const FEWEST_TIMED: usize = 300;
+const SECOND: Duration = Duration::from_secs(1);
 /// Fewest events for which a p99 says something.
 const FEWEST: u64 = 1_000;
 
@@ -144,16 +146,15 @@ fn run(args: &Args) -> Result<Ended, String> {
         .with_busy_lane(args.busy);
     let repetitions = args.common.repetitions(if args.goals { 7 } else { 5 });
     let [long, short] = [3_000, 50].map(Duration::from_millis);
-    let mut setup = Setup {
+    let excerpt = args.common.or(args.duration, 10 * SECOND, SECOND);
+    let session = args.session.as_ref();
+    let session = session.map(|file| Session::read(file, excerpt, &bench.stamps));
+    let setup = Setup {
         args,
         bench: &bench,
         duration: args.common.or(args.duration, long, short),
-        session: None,
+        session: session.transpose()?,
     };
-    let excerpt = args.common.or(args.duration, 10 * SECOND, SECOND);
-    if let Some(file) = &args.session {
-        setup.session = Some(Session::read(file, excerpt, &bench.stamps)?);
-    }
     let mut cases = setup.cases()?;
     let length = match (args.events, &args.session) {
         (Some(events), _) => format!("{events} Depths"),
@@ -210,8 +211,6 @@ fn run(args: &Args) -> Result<Ended, String> {
     });
     bench.end(|| goals::goals(args.busy, &rows), result)
 }
-
-const SECOND: Duration = Duration::from_secs(1);
 
 impl Setup<'_> {
     /// What the flags say of each row.
@@ -302,10 +301,9 @@ impl Setup<'_> {
     fn measure(&self, case: &Case) -> Result<Measured, String> {
         let (stamps, pace) = (&self.bench.stamps, &case.pace);
         let mut feed = self.feed(pace)?;
-        let depths = feed.depths();
         // A handle's hops count from its first event: what warms up has a handle of its own.
         lead_in(&mut self.driver(&case.way, 0)?, &mut feed, WARM_UP)?;
-        let total = SETTLE + depths.len();
+        let (measured, total) = (feed.measured(), SETTLE + feed.measured());
         let mut driver = self.driver(&case.way, total)?;
         lead_in(&mut driver, &mut feed, 0)?;
         let memory = vec![1u64; pace.pollute_kb * 1024 / size_of::<u64>()];
@@ -329,17 +327,17 @@ impl Setup<'_> {
                 late += u64::from(is_late && given > SETTLE as u64);
             }
         }
-        let figures = driver.probe.figures(&depths, start);
+        let figures = driver.probe.figures(&feed, start);
         // None of them is lost.
         driver.wait(total as u64)?;
         let hops = driver.host.hops();
         let work = ["ingest.work", "factor.work", "model.work"].map(|name| hop(&hops, name));
-        let is_timed = pace.gap.is_some() && depths.len() >= FEWEST_TIMED - SETTLE;
+        let is_timed = pace.gap.is_some() && measured >= FEWEST_TIMED - SETTLE;
         Ok(Measured {
             tick_to_callback: figures,
             work_ns: is_timed.then(|| work.iter().sum()),
             late,
-            left_behind: depths.len() as u64 - figures.count,
+            left_behind: measured as u64 - figures.count,
         })
     }
 }
@@ -358,22 +356,16 @@ fn lead_in(driver: &mut Driving<'_>, feed: &mut Feed<'_>, depths: usize) -> Resu
 }
 
 /// Godzilla's calls for an event. Whether it is a Depth, which makes a signal.
-fn hand_over(host: &mut Live, event: Event<'_>) -> bool {
-    match event {
-        Event::Depth(depth) => {
-            host.poll();
-            // Here the strategy's on_depth runs.
-            host.on_depth(depth);
-            return true;
-        }
-        Event::Trade(trade) => host.on_trade(trade),
-        Event::Other(kind, payload) => {
-            let data = payload.as_ptr().cast();
-            // SAFETY: a capture's payload is the whole struct of its kind.
-            unsafe { host.on_data(kind.message_type(), data) }
-        }
+#[inline(always)]
+fn hand_over(host: &mut Live, (kind, payload): Event<'_>) -> bool {
+    let is_depth = kind == EventKind::Depth;
+    if is_depth {
+        host.poll();
+        // Here the strategy's on_depth runs.
     }
-    false
+    // SAFETY: a feed's payload is the whole struct of its kind.
+    unsafe { host.on_data(kind.message_type(), payload.as_ptr().cast()) }
+    is_depth
 }
 
 fn show(bench: &Bench, rows: &[Row], usual: &Pace) {
