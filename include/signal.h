@@ -937,9 +937,8 @@ void signal_register_callback(void *handle, signal_callback_t cb, void *user_dat
  handle is freed when the poll, or `signal_on_data`, returns. If the callback calls `exit`
  instead, the handle is not freed. Capture and report are whole all the same once the process
  has ended, if `signal_destroy` is called there or in a handler of `exit` and no handler calls
- `_exit`. While
- another thread is inside a one-thread function on the handle, this call is refused and
- the handle stays valid. Null is ignored.
+ `_exit`. While another thread is inside a one-thread function on the handle, this call is
+ refused and the handle stays valid. Null is ignored.
  */
 void signal_destroy(void *handle);
 
@@ -959,7 +958,8 @@ const char *signal_version(void);
  - Where `deliver` is `on_data`, it may wait for signals, or do a lane's work: see below.
  - Where stages run inline, it runs the factors and models before it returns. It writes
    one line to stderr when a second instrument with the same name appears, when two
-   spellings turn out to be one instrument, and when a factor set or model panics. A panic also allocates.
+   spellings turn out to be one instrument, and when a factor set or model panics. A panic
+   also allocates.
  - The first call on another thread asks the kernel for a memory barrier: see "Threads"
    at the head of `signal.h`.
  - Where the handle reads the time by system calls, this call does.
@@ -975,20 +975,17 @@ const char *signal_version(void);
  core. If the only lane has not begun the event for `stand_in_us`, because something else
  runs on its core, the call does the lane's work, where the configuration allows that
  (docs/hosts.md): the call then lasts as long as that work, and may write the lines that it
- would write inline. If the ring to that lane is full, the
- call does some of the lane's work at once, also inside a callback. Only if there is still
- no room does `overload.ingest` decide. Inside a callback the call makes no callbacks. If a
- callback throws, the exception passes through. The library has taken the event by then:
- do not pass it again.
+ would write inline. If the ring to that lane is full, the call does some of the lane's work
+ at once, also inside a callback. Only if there is still no room does `overload.ingest`
+ decide. Inside a callback the call makes no callbacks. If a callback throws, the exception
+ passes through. The library has taken the event by then: do not pass it again.
 
  # Safety
 
  `data` is null or points to the struct of `type`, at any alignment, readable during
  the call.
  */
-void signal_on_data(void *handle,
-                    int type,
-                    const void *data);
+void signal_on_data(void *handle, int type, const void *data);
 
 /*
  Calls the callback on this thread for every signal that is ready, oldest first.
@@ -1109,10 +1106,10 @@ uint64_t signal_refused_handles(void);
 uint64_t signal_lost_lines(void);
 
 /*
- Fills in the counters, while the engine runs and after it has failed. Returns 0, or `SIGNAL_ERROR_NULL` if the
- handle or `stats` is null or `size` is too small for itself and one counter, or
- `SIGNAL_ERROR_HANDLE` for another invalid handle. `stats` is written only when it
- returns 0.
+ Fills in the counters, while the engine runs and after it has failed. Returns 0, or
+ `SIGNAL_ERROR_NULL` if the handle or `stats` is null or `size` is too small for itself and
+ one counter, or `SIGNAL_ERROR_HANDLE` for another invalid handle. `stats` is written only
+ when it returns 0.
 
  With a latency report, the call also asks the system whether the report's thread still
  lives. Where the kernel does not empty pages in children, it asks for the process' number.
@@ -1122,8 +1119,7 @@ uint64_t signal_lost_lines(void);
 
  `stats` is null or points to at least `stats->size` writable bytes.
  */
-int signal_stats(void *handle,
-                 signal_stats_t *stats);
+int signal_stats(void *handle, signal_stats_t *stats);
 
 /*
  Number of models. They are numbered from 0 in the order of the configuration.
@@ -1168,9 +1164,8 @@ int signal_latency(void *handle, signal_hop_t *hops, int max);
  `signal_last_error` on this thread then explains the state. It also says, in any state,
  what an operator should know: instruments that share a name, assets or `symbols.map`
  entries for which no event has arrived, a core that a lane has to share, and panics of
- what is kept warm. Up to 64 living threads can have such a text; a
- further one gets a text that says so, and the right state. It returns null for
- `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts off after 4,095 bytes.
+ what is kept warm. Up to 64 living threads can have such a text; a further one gets a text
+ that says so, and the right state. It returns null for `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts off after 4,095 bytes.
 
  "Since the last call" means the last call on this handle, from any thread. The call
  allocates nothing and waits for no other thread. A call that overlaps another one on the

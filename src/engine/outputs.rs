@@ -36,27 +36,23 @@ impl Outputs {
         let made = config.missing_folders();
         let report = config.latency.dir.as_deref().map(ReportFiles::open);
         let report = report.transpose().map_err(Error::Report)?;
-        let Some(file) = &config.capture.file else {
-            let none = Self {
-                report,
-                capture: None,
-                made,
-            };
-            return Ok((none, None));
-        };
-        let (producer, events) = Capture::new(config.capture.buffer, levels);
-        let capture = Some(CaptureFile {
-            file: Output::open(file).map_err(Error::Capture)?,
-            events,
-            counters: Counters::new(),
-            levels,
-        });
+        let (mut capture, mut producer) = (None, None);
+        if let Some(file) = &config.capture.file {
+            let (ours, events) = Capture::new(config.capture.buffer, levels);
+            capture = Some(CaptureFile {
+                file: Output::open(file).map_err(Error::Capture)?,
+                events,
+                counters: Counters::new(),
+                levels,
+            });
+            producer = Some(ours);
+        }
         let files = Self {
             report,
             capture,
             made,
         };
-        Ok((files, Some(producer)))
+        Ok((files, producer))
     }
 
     /// Whether [`Outputs::open`] would find anything in its way; makes and empties nothing.

@@ -20,7 +20,8 @@ use crate::telemetry::counters::Counter;
 /// - Where `deliver` is `on_data`, it may wait for signals, or do a lane's work: see below.
 /// - Where stages run inline, it runs the factors and models before it returns. It writes
 ///   one line to stderr when a second instrument with the same name appears, when two
-///   spellings turn out to be one instrument, and when a factor set or model panics. A panic also allocates.
+///   spellings turn out to be one instrument, and when a factor set or model panics. A panic
+///   also allocates.
 /// - The first call on another thread asks the kernel for a memory barrier: see "Threads"
 ///   at the head of `signal.h`.
 /// - Where the handle reads the time by system calls, this call does.
@@ -36,11 +37,10 @@ use crate::telemetry::counters::Counter;
 /// core. If the only lane has not begun the event for `stand_in_us`, because something else
 /// runs on its core, the call does the lane's work, where the configuration allows that
 /// (docs/hosts.md): the call then lasts as long as that work, and may write the lines that it
-/// would write inline. If the ring to that lane is full, the
-/// call does some of the lane's work at once, also inside a callback. Only if there is still
-/// no room does `overload.ingest` decide. Inside a callback the call makes no callbacks. If a
-/// callback throws, the exception passes through. The library has taken the event by then:
-/// do not pass it again.
+/// would write inline. If the ring to that lane is full, the call does some of the lane's work
+/// at once, also inside a callback. Only if there is still no room does `overload.ingest`
+/// decide. Inside a callback the call makes no callbacks. If a callback throws, the exception
+/// passes through. The library has taken the event by then: do not pass it again.
 ///
 /// # Safety
 ///

@@ -262,9 +262,8 @@ pub unsafe extern "C" fn signal_register_callback(
 /// handle is freed when the poll, or `signal_on_data`, returns. If the callback calls `exit`
 /// instead, the handle is not freed. Capture and report are whole all the same once the process
 /// has ended, if `signal_destroy` is called there or in a handler of `exit` and no handler calls
-/// `_exit`. While
-/// another thread is inside a one-thread function on the handle, this call is refused and
-/// the handle stays valid. Null is ignored.
+/// `_exit`. While another thread is inside a one-thread function on the handle, this call is
+/// refused and the handle stays valid. Null is ignored.
 #[unsafe(no_mangle)]
 pub extern "C" fn signal_destroy(handle: *mut c_void) {
     if !forks::notice().is_ours() {

@@ -47,10 +47,10 @@ pub extern "C" fn signal_lost_lines() -> u64 {
     stderr::lost()
 }
 
-/// Fills in the counters, while the engine runs and after it has failed. Returns 0, or `SIGNAL_ERROR_NULL` if the
-/// handle or `stats` is null or `size` is too small for itself and one counter, or
-/// `SIGNAL_ERROR_HANDLE` for another invalid handle. `stats` is written only when it
-/// returns 0.
+/// Fills in the counters, while the engine runs and after it has failed. Returns 0, or
+/// `SIGNAL_ERROR_NULL` if the handle or `stats` is null or `size` is too small for itself and
+/// one counter, or `SIGNAL_ERROR_HANDLE` for another invalid handle. `stats` is written only
+/// when it returns 0.
 ///
 /// With a latency report, the call also asks the system whether the report's thread still
 /// lives. Where the kernel does not empty pages in children, it asks for the process' number.
@@ -235,9 +235,8 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
 /// `signal_last_error` on this thread then explains the state. It also says, in any state,
 /// what an operator should know: instruments that share a name, assets or `symbols.map`
 /// entries for which no event has arrived, a core that a lane has to share, and panics of
-/// what is kept warm. Up to 64 living threads can have such a text; a
-/// further one gets a text that says so, and the right state. It returns null for
-/// `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts off after 4,095 bytes.
+/// what is kept warm. Up to 64 living threads can have such a text; a further one gets a text
+/// that says so, and the right state. It returns null for `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts off after 4,095 bytes.
 ///
 /// "Since the last call" means the last call on this handle, from any thread. The call
 /// allocates nothing and waits for no other thread. A call that overlaps another one on the

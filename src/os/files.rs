@@ -110,18 +110,22 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// What to do where too many files are open.
-const TOO_MANY: &str = "expected fewer at once, or a higher limit (ulimit -n)";
-
 /// The error, with its likely cause if there is no file, or with the cure.
 pub(crate) fn with_cause(path: &Path, error: &io::Error) -> String {
-    let cause = match (error.kind(), error.raw_os_error()) {
-        (io::ErrorKind::NotFound, _) => check_written(path).err(),
-        (io::ErrorKind::WouldBlock, _) => Some(lease::KEPT.to_owned()),
-        (_, Some(libc::EMFILE)) => Some(TOO_MANY.to_owned()),
-        _ => None,
+    let cause = match error.kind() {
+        io::ErrorKind::NotFound => check_written(path).err(),
+        _ => cure(error).map(str::to_owned),
     };
     cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
+/// What to do about an error, whatever the file.
+fn cure(error: &io::Error) -> Option<&'static str> {
+    match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::WouldBlock, _) => Some(lease::KEPT),
+        (_, Some(libc::EMFILE)) => Some("expected fewer at once, or a higher limit (ulimit -n)"),
+        _ => None,
+    }
 }
 
 /// Reads a file of the system's own, below `/proc` or `/sys`. Bytes that are no UTF-8 are

@@ -246,9 +246,8 @@ pub(super) fn wrong(path: &Path, error: &io::Error) -> String {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             "; expected a file that this process may write"
         }
-        // Their cause says it.
-        ErrorKind::NotFound | ErrorKind::WouldBlock => "",
-        _ if error.raw_os_error() == Some(libc::EMFILE) => "",
+        ErrorKind::NotFound => "",
+        _ if super::cure(error).is_some() => "",
         _ => "; expected a place where a file can be written",
     };
     let error = super::with_cause(path, error);

@@ -5,7 +5,6 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::TOO_MANY;
 use super::about::{About, about, about_link, about_path, is_folder};
 use super::lease;
 use super::open::{may_make_in, open};
@@ -54,15 +53,13 @@ impl fmt::Display for InTheWay {
             Self::File(what) => f.write_str(what),
             // Our own words say it themselves.
             Self::Folder(error) if error.raw_os_error().is_none() => error.fmt(f),
-            Self::Folder(error) if error.raw_os_error() == Some(libc::EMFILE) => {
-                write!(f, "{error}: {TOO_MANY}")
-            }
-            Self::Folder(error) => {
-                write!(
+            Self::Folder(error) => match super::cure(error) {
+                Some(cure) => write!(f, "{error}: {cure}"),
+                None => write!(
                     f,
                     "{error}; expected a folder that this process may write in"
-                )
-            }
+                ),
+            },
         }
     }
 }

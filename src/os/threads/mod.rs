@@ -31,6 +31,8 @@ mod storage;
 mod throttle;
 
 pub(crate) use life::{CUT_SHORT, Life};
+#[cfg(test)]
+pub(crate) use policy::nice_of;
 pub use policy::{Scheduler, Scheduling};
 pub(crate) use start::{Thread, spawn, stack_bytes};
 

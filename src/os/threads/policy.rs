@@ -265,8 +265,8 @@ fn nearest(wanted: libc::c_int, limit: Option<u64>) -> libc::c_int {
     limit.map_or(wanted, |limit| wanted.max(20_i32.saturating_sub(limit)))
 }
 
-/// The nice value of this thread; `None` where the kernel does not say.
-fn nice_of(id: u32) -> Option<libc::c_int> {
+/// The nice value of the thread with this ID; `None` where the kernel does not say.
+pub(crate) fn nice_of(id: u32) -> Option<libc::c_int> {
     // The kernel's own answer is never negative: 20 less the nice value.
     // SAFETY: the call reads only that thread's priority.
     let answer = unsafe { libc::syscall(libc::SYS_getpriority, libc::PRIO_PROCESS, id) };
