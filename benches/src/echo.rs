@@ -139,7 +139,7 @@ pub fn is<const W: usize>(message: &[u64; W], number: u64) -> bool {
     wrong == 0
 }
 
-/// What a thread does between two looks in vain.
+/// What a thread does between two empty polls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wait {
     /// Nothing.

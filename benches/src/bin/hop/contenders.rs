@@ -217,7 +217,7 @@ fn std_channel<const W: usize>() -> (impl Tx<W>, impl Rx<W>) {
 }
 
 pub fn all<const W: usize>() -> Vec<Entry> {
-    let ours = "signal::sync::ring; read in its slot, which is freed afterwards; each look in vain \
+    let ours = "signal::sync::ring; read in its slot, which is freed afterwards; each empty poll \
          prefetches the next slot, a part of the ring's API that lanes use";
     let copied = "the same, prefetch too; copied out and the slot freed before it is read";
     let peeked = "HeapRb, split (caching ends); try_push; try_peek, then skip(1)";

@@ -210,7 +210,7 @@ fn run(args: &Args) -> Result<Ended, String> {
     let run = format!(
         "{repetitions} repetitions, each {iterations} trips and {messages} messages a contender and size;\n\
          {RING} slots; who is first changes each repetition; there and back without and with a pause\n\
-         hint between two looks in vain: the faster way is shown"
+         hint between two empty polls: the faster way is shown"
     );
     let hows = sizes[0].1.iter();
     let hows: Vec<String> = hows
