@@ -110,13 +110,13 @@
  * inline, and signal_on_data where it stands in for a lane (key "stand_in_us").
  *
  * TSC: the processor's own clock. Where reading it is forbidden (PR_SET_TSC) on the
- * thread that calls signal_create, or the program has replaced clock_gettime, the handle
- * reads the time by system calls, which take some 100 ns more each, and lanes are not
- * kept warm; one line on stderr says so. A thread that may not read the TSC must not call
- * signal_on_data, signal_poll_callbacks or signal_poll_batch with a handle made where it
- * was allowed: reading the time would end the process. It may call every other function.
- * Once signal_health has found that a thread may read the TSC, it does not ask again: do
- * not forbid it on that thread later.
+ * thread that calls signal_create, or the program has replaced clock_gettime by one that
+ * does not tell the system's time, the handle reads the time by system calls, which take
+ * some 100 ns more each, and lanes are not kept warm; one line on stderr says so. A
+ * thread that may not read the TSC must not call signal_on_data, signal_poll_callbacks or
+ * signal_poll_batch with a handle made where it was allowed: reading the time would end
+ * the process. It may call every other function. Once signal_health has found that a
+ * thread may read the TSC, it does not ask again: do not forbid it on that thread later.
  *
  * Stderr. The library writes lines to descriptor 2 only while that is still the file that
  * it was when the library was loaded. That file must be writable, not close-on-exec, and
