@@ -13,6 +13,7 @@ use signal::abi::EventKind;
 use signal::config::{Callback, Deliver, Placement, Stage};
 use signal::ffi::signal_stats_t;
 use signal::{Config, Registry};
+use support::events::LIMIT;
 use support::feeds::{Feeds, configurations};
 use support::handle::Handle;
 use support::lanes::{Busy, let_lanes_run, may_be_scheduled};
@@ -204,14 +205,10 @@ fn feed(case: &Case, handle: &Handle, feeds: &mut Feeds, first: i64, rounds: i64
     sum
 }
 
-/// The counters once the capture's writer, which gives way to all other threads, has had a turn.
-fn once_written(handle: &Handle) -> signal_stats_t {
-    let begin = Instant::now();
-    loop {
-        let stats = handle.stats();
-        if stats.capture_written > 0 || begin.elapsed() > Duration::from_secs(120) {
-            return stats;
-        }
+/// Waits until the capture's writer, which gives way to all other threads, has had a turn.
+fn let_writer_run(handle: &Handle) {
+    let limit = Instant::now() + LIMIT;
+    while handle.stats().capture_written == 0 && Instant::now() < limit {
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -251,11 +248,11 @@ fn run(case: &Case) -> i64 {
         }
     });
     assert_eq!(counted, (0, 0), "{about}: new instruments");
-    let mut stats = handle.settle();
-    assert_eq!(stats.delivered, handle.received(), "{about}");
     if case.config.capture.file.is_some() {
-        stats = once_written(&handle);
+        let_writer_run(&handle);
     }
+    let stats = handle.settle();
+    assert_eq!(stats.delivered, handle.received(), "{about}");
     let ended = stats.updates + stats.answered;
     assert_eq!(events(&stats), ended, "{about}: {stats:?}");
     (case.check)(&stats);

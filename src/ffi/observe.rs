@@ -236,7 +236,8 @@ unsafe fn latency(handle: *mut c_void, hops: *mut signal_hop_t, max: c_int) -> c
 /// what an operator should know: instruments that share a name, assets or `symbols.map`
 /// entries for which no event has arrived, a core that a lane has to share, and panics of
 /// what is kept warm. Up to 64 living threads can have such a text; a further one gets a text
-/// that says so, and the right state. It returns null for `SIGNAL_HEALTH_OK` with nothing to report, and cuts texts off after 4,095 bytes.
+/// that says so, and the right state. It returns null for `SIGNAL_HEALTH_OK` with nothing to
+/// report, and cuts texts off after 4,095 bytes.
 ///
 /// "Since the last call" means the last call on this handle, from any thread. The call
 /// allocates nothing and waits for no other thread. A call that overlaps another one on the
