@@ -19,6 +19,7 @@ use crate::interrupt::Interrupt;
 use crate::outputs::Files;
 use crate::plugin::{self, Library, Plugin};
 use crate::received::Output;
+use crate::report::{self, ReportArgs};
 use crate::source::Source;
 use crate::stream;
 use crate::synthetic::{Length, Market};
@@ -57,6 +58,8 @@ enum Command {
     Config(ConfigCommand),
     /// Measure which settings are fastest on this machine, with your factors, model and pace.
     Tune(Tune),
+    /// Show what latency reports say: a page with charts, tables, a comparison with a baseline.
+    Report(ReportArgs),
     /// Play a synthetic feed of a few instruments; needs no file.
     Demo {
         /// Seed of the random numbers: the same seed makes the same feed.
@@ -327,6 +330,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Config(ConfigCommand::Default) => return config::default(),
         Command::Config(ConfigCommand::Schema) => return config::print_schema(),
         Command::Tune(tune) => return tune::run(&tune),
+        Command::Report(args) => return report::run(&args),
         Command::Replay {
             files,
             reorder,
@@ -379,6 +383,8 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of the output has closed it, which is not an error.
         Err(Failure::Pipe) => ExitCode::SUCCESS,
+        // It has been said on standard output.
+        Err(Failure::Verdict(code)) => ExitCode::from(code),
         Err(failure) => {
             failure::warn(&failure.to_string());
             ExitCode::from(failure.code())

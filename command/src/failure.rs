@@ -27,6 +27,9 @@ pub enum Failure {
     /// The same, but something could not be written.
     #[error("ended by signal {0}; {1}; what else was written is complete up to there")]
     Cut(u8, String),
+    /// A verdict that standard output has, by its exit code.
+    #[error("the verdict is not good")]
+    Verdict(u8),
     /// The reader of standard output has closed it.
     #[error("standard output is closed")]
     Pipe,
@@ -42,6 +45,7 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Self::Interrupted(signal) | Self::Cut(signal, _) => 128 + signal,
+            Self::Verdict(code) => *code,
             _ => 1,
         }
     }

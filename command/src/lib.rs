@@ -20,6 +20,7 @@ mod pace;
 mod plugin;
 mod print;
 mod received;
+mod report;
 mod source;
 mod stream;
 mod synthetic;

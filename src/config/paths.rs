@@ -65,9 +65,9 @@ impl Latency {
     }
 
     /// The interval log's name in the folder.
-    pub(crate) const LOG: &'static str = "latency.hlog";
+    pub const LOG: &'static str = "latency.hlog";
     /// The summary's name in the folder.
-    pub(crate) const SUMMARY: &'static str = "summary.json";
+    pub const SUMMARY: &'static str = "summary.json";
 }
 
 impl Config {
