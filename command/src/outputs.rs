@@ -1,12 +1,27 @@
 //! What a run would write: it must not overwrite anything that the run reads, and it overwrites a
 //! report only on request.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use signal::Config;
 use signal::config::{Latency, NamedFile, check_apart};
 
+use signal::os::files::Stream;
+
 use crate::failure::{Failure, Result};
+
+/// Writes a file as a whole: a regular one, a terminal, or a FIFO with a reader.
+///
+/// # Errors
+///
+/// What is wrong, with the file's name if it cannot be opened.
+pub fn write_whole(path: &Path, text: &str) -> std::result::Result<(), String> {
+    let mut file = Stream::open(path)?;
+    let done = file.empty().and_then(|()| file.write_all(text.as_bytes()));
+    done.and_then(|()| file.settle())
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
 
 /// What a run reads and writes, according to its flags.
 pub struct Files<'a> {

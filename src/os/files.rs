@@ -81,8 +81,36 @@ pub use {stop::Room, stream::Stream};
 /// # Errors
 ///
 /// What is wrong with it, without its name.
-pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
-    let cannot = |error: io::Error| format!("cannot read it: {}", with_cause(path, &error));
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
+    let (file, about) = open_known(path)?;
+    let cannot = |error: io::Error| cannot_read(path, &error);
+    let too_big = || format!("it has more than {limit} bytes; expected at most as many");
+    let size = about.size.unwrap_or(0);
+    if size > limit {
+        return Err(too_big());
+    }
+    let mut bytes = Vec::with_capacity(size as usize);
+    // It may grow while it is read.
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(cannot)?;
+    if bytes.len() as u64 > limit {
+        return Err(too_big());
+    }
+    Ok(bytes)
+}
+
+/// Opens a regular file for reading.
+///
+/// # Errors
+///
+/// What is wrong with it, without its name.
+pub fn open_regular(path: &Path) -> Result<File, String> {
+    open_known(path).map(|(file, _)| file)
+}
+
+fn open_known(path: &Path) -> Result<(File, About), String> {
+    let cannot = |error: io::Error| cannot_read(path, &error);
     // A device may do something when it is opened, so it is looked at before.
     let is_regular = |about: &About| match about.other_kind() {
         None => Ok(()),
@@ -93,21 +121,11 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     let file = opened.map_err(cannot)?;
     let about = about(&file).map_err(cannot)?;
     is_regular(&about)?;
-    let too_big = || format!("it has more than {limit} bytes; expected at most as many");
-    let size = about.size.unwrap_or(0);
-    if size > limit {
-        return Err(too_big());
-    }
-    let mut bytes = Vec::with_capacity(size as usize);
-    // It may grow while it is read.
-    File::from(file)
-        .take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(cannot)?;
-    if bytes.len() as u64 > limit {
-        return Err(too_big());
-    }
-    Ok(bytes)
+    Ok((file.into(), about))
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> String {
+    format!("cannot read it: {}", with_cause(path, error))
 }
 
 /// The error, with its likely cause if there is no file, or with the cure.
@@ -193,8 +211,21 @@ pub(crate) fn system_part_into<'a>(
     Ok(&into[..len])
 }
 
-/// What is in a folder of the system's own.
-pub(crate) fn entries(path: impl AsRef<Path>) -> io::Result<std::fs::ReadDir> {
+/// Creates a folder and its parents, if they do not exist.
+///
+/// # Errors
+///
+/// The system's error.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    folder::make(path)
+}
+
+/// What is in a folder.
+///
+/// # Errors
+///
+/// The system's error.
+pub fn entries(path: impl AsRef<Path>) -> io::Result<std::fs::ReadDir> {
     let _low = open::Low::taken();
     std::fs::read_dir(path)
 }

@@ -347,3 +347,150 @@ fn flatten(path: &str, value: &Value, to: &mut BTreeMap<String, String>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hdrhistogram::Histogram;
+
+    use super::super::run::{HopTimes, add};
+    use super::*;
+
+    /// A run of 60 intervals whose speed wanders by some percent, as that of a machine with
+    /// neighbours does; `slower` is the factor stage's further work, ns.
+    fn run(label: &str, slower: u64, random: &mut fastrand::Rng) -> Run {
+        const SLICES: usize = 60;
+        let hops = [
+            Hop::IngestWait,
+            Hop::FactorWork,
+            Hop::HostWait,
+            Hop::TickToCallback,
+        ];
+        let mut cut: Vec<Vec<Distribution>> = vec![Vec::new(); hops.len()];
+        let mut totals = vec![None; hops.len()];
+        for _ in 0..SLICES {
+            let pace = 0.95 + 0.1 * random.f64();
+            let mut slices = vec![Histogram::<u64>::new(2).unwrap(); hops.len()];
+            for _ in 0..200 {
+                let mut took = |base: f64| (base * pace * (1.0 - 0.3 * random.f64().ln())) as u64;
+                let [wait, work, host] = [took(120.0), took(200.0) + slower, took(150.0)];
+                for (slice, ns) in slices
+                    .iter_mut()
+                    .zip([wait, work, host, wait + work + host])
+                {
+                    slice.record(ns).unwrap();
+                }
+            }
+            for ((slice, cut), total) in slices.iter().zip(&mut cut).zip(&mut totals) {
+                cut.push(Distribution::new(slice));
+                add(total, slice);
+            }
+        }
+        let each = hops.into_iter().zip(cut).zip(totals);
+        Run {
+            label: label.to_owned(),
+            reports: Vec::new(),
+            start: 0.0,
+            slice_s: 1.0,
+            hops: each
+                .map(|((hop, slices), total)| HopTimes {
+                    hop,
+                    total: total.unwrap(),
+                    rates: vec![200.0; slices.len()],
+                    slices,
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn runs_that_are_alike_have_not_changed() {
+        let mut random = fastrand::Rng::with_seed(11);
+        for pair in 0..20 {
+            let (before, after) = (run("before", 0, &mut random), run("after", 0, &mut random));
+            let compared = Comparison::new(&before, &after);
+            assert_eq!(
+                compared.verdict,
+                Verdict::NoChange,
+                "pair {pair}: {}",
+                compared.says
+            );
+        }
+    }
+
+    #[test]
+    fn further_work_of_one_stage_is_named_there_and_nowhere_else() {
+        let mut random = fastrand::Rng::with_seed(12);
+        for pair in 0..20 {
+            let (before, after) = (
+                run("before", 0, &mut random),
+                run("after", 300, &mut random),
+            );
+            let compared = Comparison::new(&before, &after);
+            assert_eq!(compared.verdict, Verdict::Slower);
+            let named = compared
+                .changes
+                .iter()
+                .filter(|change| change.verdict != Verdict::NoChange);
+            let named: Vec<_> = named.map(|change| change.hop).collect();
+            for hop in ["factor.work", "tick_to_callback"] {
+                assert!(named.contains(&hop), "pair {pair}: {}", compared.says);
+            }
+            let others = named
+                .iter()
+                .filter(|hop| ["ingest.wait", "host.wait"].contains(hop));
+            assert_eq!(others.count(), 0, "pair {pair}: {}", compared.says);
+            let back = Comparison::new(&after, &before);
+            assert_eq!(back.verdict, Verdict::Faster, "pair {pair}: {}", back.says);
+        }
+    }
+
+    #[test]
+    fn a_run_that_wanders_widely_explains_a_change() {
+        let mut random = fastrand::Rng::with_seed(13);
+        let (before, mut after) = (
+            run("before", 0, &mut random),
+            run("after", 100, &mut random),
+        );
+        assert_eq!(Comparison::new(&before, &after).verdict, Verdict::Slower);
+        // A third of the time it was as before.
+        for times in &mut after.hops {
+            let known = before.hop(times.hop).unwrap();
+            times.slices[..20].clone_from_slice(&known.slices[..20]);
+        }
+        assert_eq!(Comparison::new(&before, &after).verdict, Verdict::NoChange);
+    }
+
+    #[test]
+    fn a_few_latencies_are_not_judged() {
+        let mut random = fastrand::Rng::with_seed(14);
+        let (before, mut after) = (
+            run("before", 0, &mut random),
+            run("after", 300, &mut random),
+        );
+        after
+            .hops
+            .iter_mut()
+            .for_each(|times| times.slices.truncate(1));
+        let compared = Comparison::new(&before, &after);
+        assert_eq!(compared.verdict, Verdict::TooFew, "{}", compared.says);
+    }
+
+    #[test]
+    fn facts_are_named_where_they_differ() {
+        let mut facts = BTreeMap::new();
+        let value =
+            serde_json::json!({"cpu": "A", "tsc_ticks_per_us": 2299.9981, "cores": {"of": [1, 2]}});
+        flatten("machine", &value, &mut facts);
+        let expected = [
+            ("machine.cores.of", "[1,2]"),
+            ("machine.cpu", "A"),
+            ("machine.tsc_ticks_per_us", "2300"),
+        ];
+        assert_eq!(
+            facts,
+            expected
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into()
+        );
+    }
+}

@@ -1,7 +1,6 @@
 //! Reads the interval log of a latency report, a line at a time: a log of a day does not fit in
 //! memory.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use hdrhistogram::serialization::interval_log::{
     IntervalLogHistogram, IntervalLogIterator, LogEntry,
 };
 use signal::Hop;
+use signal::os::files::open_regular;
 
 use crate::failure::{Failure, Result};
 
@@ -121,7 +121,7 @@ pub fn read(
     ) -> std::result::Result<(), String>,
 ) -> Result<Ending> {
     let named = |what: &str| Failure::said(format!("{}: {what}", path.display()));
-    let file = File::open(path).map_err(|error| named(&error.to_string()))?;
+    let file = open_regular(path).map_err(|what| named(&what))?;
     let mut input = BufReader::with_capacity(1 << 16, file);
     let mut line = Vec::new();
     let mut state = State::default();

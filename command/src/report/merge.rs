@@ -2,18 +2,19 @@
 //! the counters.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fmt::Write;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use signal::config::Latency;
+use signal::os::files::{entries, make_folder};
 use signal::telemetry::hops::{MAX_NS, beyond};
 
 use super::log::{self, Entry};
 use super::run::{Report, Run};
 use super::summary::{Lane, Summary};
 use crate::failure::{Failure, Result};
+use crate::outputs::write_whole;
 
 /// An interval of some log, as it stands there.
 struct Line {
@@ -28,8 +29,8 @@ struct Line {
 /// A folder that exists and is not empty, or a file that cannot be read or written.
 pub fn write(runs: &[Run], to: &Path) -> Result<()> {
     let failed = |error: std::io::Error| Failure::said(format!("{}: {error}", to.display()));
-    fs::create_dir_all(to).map_err(failed)?;
-    if fs::read_dir(to).map_err(failed)?.next().is_some() {
+    make_folder(to).map_err(failed)?;
+    if entries(to).map_err(failed)?.next().is_some() {
         return Err(Failure::said(format!(
             "{} is not empty; expected a new folder for the merged report",
             to.display()
@@ -43,10 +44,11 @@ pub fn write(runs: &[Run], to: &Path) -> Result<()> {
         collect(report, start, &mut lines, &mut remarks)?;
     }
     lines.sort_by(|a, b| a.start.total_cmp(&b.start));
-    write_log(&to.join(Latency::LOG), start, &lines, &remarks).map_err(failed)?;
+    let log = log_of(start, &lines, &remarks);
+    write_whole(&to.join(Latency::LOG), &log).map_err(Failure::said)?;
     let summary = summary(runs, &reports, start);
     let text = serde_json::to_string_pretty(&summary).expect("it has no maps with odd keys");
-    fs::write(to.join(Latency::SUMMARY), text + "\n").map_err(failed)
+    write_whole(&to.join(Latency::SUMMARY), &(text + "\n")).map_err(Failure::said)
 }
 
 fn collect(
@@ -71,23 +73,21 @@ fn collect(
     Ok(())
 }
 
-fn write_log(path: &Path, start: f64, lines: &[Line], remarks: &[String]) -> std::io::Result<()> {
-    let mut out = BufWriter::new(File::create_new(path)?);
-    write!(
-        out,
+fn log_of(start: f64, lines: &[Line], remarks: &[String]) -> String {
+    let mut text = format!(
         "#[Histogram log format version 1.3]\n\
          #[Latencies in ns; untagged intervals are tick_to_callback]\n\
          #[StartTime: {start:.3} (seconds since epoch)]\n\
          #[BaseTime: {start:.3} (seconds since epoch)]\n\
          #\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n"
-    )?;
+    );
     for remark in remarks {
-        writeln!(out, "#[{remark}]")?;
+        let _ = writeln!(text, "#[{remark}]");
     }
     for line in lines {
-        writeln!(out, "{}", line.text)?;
+        let _ = writeln!(text, "{}", line.text);
     }
-    out.flush()
+    text
 }
 
 fn summary(runs: &[Run], reports: &[&Report], start: f64) -> Value {

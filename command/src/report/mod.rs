@@ -17,6 +17,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use signal::config::{Latency, NamedFile, check_apart};
 
 use crate::cli::expanded;
 use crate::failure::{Failure, Result, warn};
@@ -122,6 +123,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         None => Some(Path::new(PAGE)),
     };
     if let Some(file) = file {
+        check_apart(&inputs(&runs), &[NamedFile::new("--output", file)]).map_err(Failure::said)?;
         page::write(&document, file, args.force)?;
     }
     match (args.json, args.csv, args.prom) {
@@ -173,6 +175,19 @@ fn labels(paths: &[&PathBuf]) -> Vec<String> {
     numbered
         .map(|(index, path)| format!("{} ({})", end(path, 1), index + 1))
         .collect()
+}
+
+/// The files of all reports.
+fn inputs(runs: &[Run]) -> Vec<NamedFile> {
+    let reports = runs.iter().flat_map(|run| &run.reports);
+    let files = |report: &run::Report| {
+        let at = |name, file| NamedFile::new(name, report.folder.join(file));
+        [
+            at("the log", Latency::LOG),
+            at("the summary", Latency::SUMMARY),
+        ]
+    };
+    reports.flat_map(files).collect()
 }
 
 fn json(document: &Document) -> Result<String> {

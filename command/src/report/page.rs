@@ -1,12 +1,15 @@
 //! The report as one HTML page that needs nothing else: no network, no other file.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use super::document::Document;
-use crate::failure::{Failure, Result};
+use signal::os::files::read;
 
+use crate::failure::{Failure, Result};
+use crate::outputs::write_whole;
+
+/// The largest page that is known again, bytes.
+const LARGEST: u64 = 1 << 30;
 /// By which a page of this command is known.
 const MARK: &str = "<!-- signal report -->";
 const TEMPLATE: &str = include_str!("page/page.html");
@@ -27,27 +30,26 @@ const DATA: &str = "/*data*/";
 /// A file that is something else, or cannot be written.
 pub fn write(document: &Document, file: &Path, force: bool) -> Result<()> {
     let named = |what: String| Failure::said(format!("{}: {what}", file.display()));
-    if !force && !is_replaceable(file).map_err(|error| named(error.to_string()))? {
+    if !force && !is_replaceable(file) {
         return Err(named(
             "exists and is not a page of this command; expected another --output, or --force to overwrite it".into(),
         ));
     }
     let text = text(document).map_err(named)?;
-    fs::write(file, text).map_err(|error| named(error.to_string()))
+    write_whole(file, &text).map_err(Failure::said)
 }
 
 /// Whether there is no such file, or one that this command wrote.
-fn is_replaceable(file: &Path) -> std::io::Result<bool> {
-    match fs::metadata(file) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(error),
-        // A device or a pipe.
-        Ok(about) if !about.is_file() => Ok(!about.is_dir()),
-        Ok(about) if about.len() == 0 => Ok(true),
-        Ok(_) => Ok(fs::read(file)?
-            .get(..TEMPLATE.find(MARK).unwrap_or(0) + MARK.len())
-            .is_some_and(|start| start.ends_with(MARK.as_bytes()))),
+fn is_replaceable(file: &Path) -> bool {
+    let Ok(about) = file.metadata() else {
+        return true;
+    };
+    // A device or a pipe keeps nothing, and opening it says what else is wrong.
+    if !about.is_file() || about.len() == 0 {
+        return true;
     }
+    let head = TEMPLATE.find(MARK).unwrap_or(0) + MARK.len();
+    read(file, LARGEST).is_ok_and(|bytes| bytes.get(..head) == TEMPLATE.as_bytes().get(..head))
 }
 
 /// The page.

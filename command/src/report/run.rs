@@ -1,11 +1,11 @@
 //! What was measured: the reports of one run, read and added up.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use hdrhistogram::Histogram;
 use signal::Hop;
 use signal::config::Latency;
+use signal::os::files::entries;
 
 use super::distribution::Distribution;
 use super::log::{self, Entry};
@@ -313,7 +313,9 @@ fn check_precision(histogram: &Histogram<u64>) -> std::result::Result<(), String
 fn find(path: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let named = |path: &Path, what: &str| Failure::said(format!("{}: {what}", path.display()));
-    let about = fs::metadata(path).map_err(|error| named(path, &error.to_string()))?;
+    let about = path
+        .metadata()
+        .map_err(|error| named(path, &error.to_string()))?;
     if !about.is_dir() {
         return Err(named(path, "expected the folder of a latency report"));
     }
@@ -339,7 +341,7 @@ fn look(path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Result<
     if depth == 0 {
         return Ok(());
     }
-    for entry in fs::read_dir(path)? {
+    for entry in entries(path)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             look(&entry.path(), depth - 1, found)?;

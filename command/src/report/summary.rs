@@ -1,18 +1,21 @@
 //! The facts of a latency report: its `summary.json`.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use signal::os::files::read;
 
 use crate::failure::{Failure, Result};
 
 /// The format that is understood. The library raises it when a field goes or changes its meaning;
 /// new fields come without.
 const FORMAT: u32 = 1;
+
+/// The largest summary that is read, bytes. One of a handle has some kilobytes, a merged one more.
+const LARGEST: u64 = 1 << 28;
 
 /// `summary.json`, as far as reports show it.
 #[derive(Clone, Debug, Deserialize)]
@@ -109,10 +112,10 @@ impl Summary {
     /// A file that cannot be read or is not a summary of this format.
     pub fn read(path: &Path) -> Result<Option<Self>> {
         let named = |what: String| Failure::said(format!("{}: {what}", path.display()));
-        let text = match fs::read(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            read => read.map_err(|error| named(error.to_string()))?,
-        };
+        if path.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let text = read(path, LARGEST).map_err(named)?;
         Self::parse(&text).map(Some).map_err(named)
     }
 

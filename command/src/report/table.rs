@@ -94,13 +94,11 @@ fn one(run: &Shown, is_baseline: bool) -> String {
                 number(high as u64),
             )
         };
-        let of = |which: fn(&(Option<f64>, Option<f64>)) -> Option<f64>| {
-            over.iter().map(which).collect()
-        };
+        let (medians, longest): (Vec<_>, Vec<_>) = over.into_iter().unzip();
         text.push_str("over time\n");
         text.push_str(&chart("events", run.activity(), "a second", |rate| rate));
-        text.push_str(&chart("p50", of(|slice| slice.0), "ns", f64::ln));
-        text.push_str(&chart("max", of(|slice| slice.1), "ns", f64::ln));
+        text.push_str(&chart("p50", medians, "ns", f64::ln));
+        text.push_str(&chart("max", longest, "ns", f64::ln));
     }
     if run.losses.is_empty() && !run.counters.is_empty() {
         text.push_str("lost     nothing\n");

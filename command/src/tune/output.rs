@@ -1,15 +1,15 @@
 //! The recommended configuration, as a file to use.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use signal::Config;
 use signal::config::{NamedFile, check_apart};
-use signal::os::files::{Stream, check_output};
+use signal::os::files::check_output;
 
 use super::candidates::merge;
 use crate::failure::{Failure, Result};
+use crate::outputs::write_whole;
 
 /// Where the recommended configuration goes.
 pub struct Output(PathBuf);
@@ -56,13 +56,9 @@ impl Output {
     ///
     /// The file, and why.
     pub fn write(&self, config: &Config, set: &Map<String, Value>) -> Result<()> {
-        let mut file =
-            Stream::open(&self.0).map_err(|why| Failure::said(format!("--output: {why}")))?;
         let folder = self.0.parent().unwrap_or(Path::new(""));
         let text = format!("{:#}\n", written(config, set, folder));
-        let done = file.empty().and_then(|()| file.write_all(text.as_bytes()));
-        done.and_then(|()| file.settle())
-            .map_err(|why| Failure::said(format!("--output {}: {why}", self.0.display())))
+        write_whole(&self.0, &text).map_err(|why| Failure::said(format!("--output: {why}")))
     }
 }
 

@@ -8,11 +8,13 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use support::{ROOT, recorded};
 
+mod browser;
 mod checked;
 mod clock;
 mod demo;
 mod interrupted;
 mod outputs;
+mod report;
 mod streamed;
 mod tune;
 
