@@ -19,6 +19,7 @@ use super::away::Windows;
 use super::deflate::Deflate;
 use super::facts::Facts;
 use super::latency::{Interval, Latency};
+use super::losses::Losses;
 use super::monitor::Monitor;
 use super::totals::Totals;
 use super::whole_lines::WholeLines;
@@ -337,6 +338,7 @@ impl Job {
         mut log: Log<'_, '_>,
     ) -> io::Result<()> {
         self.monitor.ask_for_waits();
+        let mut losses = Losses::none();
         let mut next = Instant::now() + self.interval;
         let mut look = Instant::now() + LOOK;
         // While recorders have not answered: how long to wait for them this time.
@@ -357,6 +359,7 @@ impl Job {
                 self.monitor.keep_claims();
                 self.monitor.ask_for_waits();
                 self.write_away(away, &mut log)?;
+                self.write_losses(&mut losses, &mut log)?;
                 patience = Some(HAND_OVER);
             } else if let (Some(waited), Some(late)) = (patience, late)
                 && now >= late
@@ -368,7 +371,15 @@ impl Job {
             }
         }
         self.write_intervals(intervals, &mut log)?;
-        Ok(())
+        self.write_losses(&mut losses, &mut log)
+    }
+
+    /// Writes what was lost since the last call.
+    fn write_losses(&self, losses: &mut Losses, log: &mut Log<'_, '_>) -> io::Result<()> {
+        let since = self.clock.nanos(self.started_ticks, self.clock.now());
+        losses.tell(self.monitor.counters(), since as f64 / 1e9, |line| {
+            log.write_comment(line)
+        })
     }
 
     /// Writes which lane was away from its core, if one was since the last such line.

@@ -9,6 +9,7 @@
 //! | `pins` | whether lanes are where they were pinned |
 //! | `watched` | all that an engine may lose without a word of its own |
 //! | `held_up` | whether a CPU quota holds the process up |
+//! | `losses` | what the interval log says of losses, and when they were |
 //! | `late` | events whose signals missed their own `signal_on_data` |
 //! | `latency` | collects the histograms that recorders hand over |
 //! | `exporter` | the thread that writes the interval log, and the files at the end |
@@ -30,6 +31,7 @@ mod held_up;
 mod hgrm;
 mod late;
 mod latency;
+mod losses;
 mod monitor;
 mod pins;
 mod stalls;

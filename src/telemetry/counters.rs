@@ -50,6 +50,38 @@ macro_rules! counters {
     };
 }
 
+impl Counter {
+    /// Whether it counts events or signals that did not come out, or not each one: refused, dropped,
+    /// replaced by newer ones, missed. What the configuration leaves out is not lost.
+    pub const fn is_loss(self) -> bool {
+        use Counter::*;
+        matches!(
+            self,
+            RefusedNullData
+                | RefusedUnknownType
+                | RefusedBadSymbol
+                | RefusedBadPrice
+                | RefusedBadSize
+                | RefusedTooManyInstruments
+                | RefusedFailed
+                | RefusedQuarantined
+                | DroppedIngestRingFull
+                | DroppedIngestTimeout
+                | DroppedIngestStopped
+                | DroppedStageStopped
+                | LostStageParts
+                | IngestGap
+                | ModelVectorsMissed
+                | DroppedEgressRingFull
+                | DroppedEgressTimeout
+                | DroppedEgressStopped
+                | ConflatedEgress
+                | EgressGap
+                | CaptureMissed
+        )
+    }
+}
+
 const fn is_same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut place = 0;

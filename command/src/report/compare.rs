@@ -391,6 +391,7 @@ mod tests {
             reports: Vec::new(),
             start: 0.0,
             slice_s: 1.0,
+            lost: Vec::new(),
             hops: each
                 .map(|((hop, slices), total)| HopTimes {
                     hop,

@@ -55,6 +55,8 @@ pub struct Shown {
     pub figures: Vec<Figures>,
     /// The latency of each hop by percentile, and over time.
     curves: Vec<Curves>,
+    /// How many events and signals were lost in each slice of time, as the logs tell.
+    lost_over_time: Vec<u64>,
     /// All counters, of all reports.
     pub counters: BTreeMap<String, u64>,
     /// Those of the counters that count losses and are not zero.
@@ -159,6 +161,7 @@ impl Shown {
                 .iter()
                 .map(|times| Curves::new(times, run.slice_s))
                 .collect(),
+            lost_over_time: run.lost.clone(),
             counters,
             losses,
             lanes: run.summaries().flat_map(|of| of.vitals.clone()).collect(),

@@ -1,6 +1,7 @@
 //! Reads the interval log of a latency report, a line at a time: a log of a day does not fit in
 //! memory.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
@@ -28,8 +29,32 @@ const LONGEST_LINE: usize = 1 << 20;
 pub enum Entry<'a> {
     /// One hop over one interval.
     Interval(Interval<'a>),
+    /// How many events or signals were lost so far, for one reason.
+    Lost(Lost<'a>),
     /// A remark of the library, such as that a lane was away from its core.
     Remark(&'a str),
+}
+
+/// What was lost so far.
+pub struct Lost<'a> {
+    /// The counter's name.
+    pub counter: &'a str,
+    /// What it stood at.
+    pub total: u64,
+    /// When, s since the epoch.
+    pub by: f64,
+}
+
+/// By how much the counters of one log rise.
+#[derive(Default)]
+pub struct Rises(HashMap<String, u64>);
+
+impl Rises {
+    /// By how much a counter has risen since the last line that had it.
+    pub fn rise(&mut self, counter: &str, total: u64) -> u64 {
+        let before = self.0.insert(counter.to_owned(), total).unwrap_or(0);
+        total.saturating_sub(before)
+    }
 }
 
 /// One hop over one interval; its histogram is not decoded yet.
@@ -205,6 +230,12 @@ impl State {
             && !remark.starts_with("[BaseTime")
         {
             let remark = remark.trim_start_matches('[').trim_end_matches(']');
+            if let Some(lost) = remark.strip_prefix("Lost: ") {
+                let lost = self.lost(lost).ok_or_else(|| {
+                    format!("expected \"Lost: COUNTER TOTAL by SECONDS s\", found {remark:?}")
+                })?;
+                return Ok(Some(Entry::Lost(lost)));
+            }
             let describes = remark.starts_with('"');
             return Ok((!describes && !remark.is_empty()).then_some(Entry::Remark(remark)));
         }
@@ -226,6 +257,22 @@ impl State {
         }
     }
 
+    /// When the times of the log's lines begin.
+    fn from(&self) -> Duration {
+        self.base.or(self.start).unwrap_or_default()
+    }
+
+    fn lost<'a>(&self, text: &'a str) -> Option<Lost<'a>> {
+        let mut words = text.split(' ');
+        let [counter, total, by, since, s] = std::array::from_fn(|_| words.next());
+        let of_this_form = by == Some("by") && s == Some("s") && words.next().is_none();
+        Some(Lost {
+            counter: counter.filter(|_| of_this_form)?,
+            total: total?.parse().ok()?,
+            by: self.from().as_secs_f64() + since?.parse::<f64>().ok()?,
+        })
+    }
+
     fn interval<'a>(
         &self,
         interval: &IntervalLogHistogram<'a>,
@@ -245,10 +292,9 @@ impl State {
                 )
             })?,
         };
-        let from = self.base.or(self.start).unwrap_or_default();
         Ok(Entry::Interval(Interval {
             hop,
-            start: (from + interval.start_timestamp()).as_secs_f64(),
+            start: (self.from() + interval.start_timestamp()).as_secs_f64(),
             length: interval.duration().as_secs_f64(),
             max: interval.max(),
             encoded: interval.encoded_histogram(),
@@ -311,6 +357,7 @@ mod tests {
         let ending = read(file.path(), |entry, decode| {
             all.push(match &entry {
                 Entry::Remark(text) => (*text).to_owned(),
+                Entry::Lost(lost) => format!("lost {} {} {}", lost.counter, lost.total, lost.by),
                 Entry::Interval(of) => {
                     let histogram = decode(of)?;
                     format!(
@@ -335,7 +382,7 @@ mod tests {
     #[test]
     fn reads_intervals_and_remarks() {
         let text = format!(
-            "{HEAD}{}#[core shared: lane 0 away 3 %]\n{}",
+            "{HEAD}{}#[core shared: lane 0 away 3 %]\n#[Lost: egress_gap 2 by 1.250 s]\n{}",
             line(Some("host.wait"), 0.0, &[10, 20]),
             line(None, 1.0, &[30])
         );
@@ -345,6 +392,7 @@ mod tests {
             [
                 "host.wait 100.5 1 2 20",
                 "core shared: lane 0 away 3 %",
+                "lost egress_gap 2 101.75",
                 "tick_to_callback 101.5 1 1 30"
             ]
         );
@@ -413,6 +461,10 @@ mod tests {
             (
                 format!("{HEAD}{}", line(Some("lunch.wait"), 0.0, &[1])),
                 "line 6: unknown hop \"lunch.wait\"",
+            ),
+            (
+                format!("{HEAD}#[Lost: much]\n"),
+                "line 6: expected \"Lost: COUNTER TOTAL by SECONDS s\", found \"Lost: much\"",
             ),
             (
                 format!("#[Histogram log format version 1.3]\n{good}"),

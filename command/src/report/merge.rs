@@ -10,16 +10,22 @@ use signal::config::Latency;
 use signal::os::files::{entries, make_folder};
 use signal::telemetry::hops::{MAX_NS, beyond};
 
-use super::log::{self, Entry};
+use super::log::{self, Entry, Rises};
 use super::run::{Report, Run};
 use super::summary::{Lane, Summary};
 use crate::failure::{Failure, Result};
 use crate::outputs::write_whole;
 
-/// An interval of some log, as it stands there.
+/// An interval of some log, as it stands there, or what was lost by then.
 struct Line {
     start: f64,
-    text: String,
+    what: What,
+}
+
+enum What {
+    Interval(String),
+    /// By how much a counter of losses has risen.
+    Lost(String, u64),
 }
 
 /// Writes the reports of all runs into a new folder, as one report.
@@ -57,13 +63,21 @@ fn collect(
     lines: &mut Vec<Line>,
     remarks: &mut Vec<String>,
 ) -> Result<()> {
+    let mut rises = Rises::default();
     log::read(&report.folder.join(Latency::LOG), |entry, _| {
         match entry {
             Entry::Interval(interval) => {
                 let since = (interval.start - start).max(0.0);
                 lines.push(Line {
                     start: since,
-                    text: interval.line(since),
+                    what: What::Interval(interval.line(since)),
+                });
+            }
+            Entry::Lost(lost) => {
+                let more = rises.rise(lost.counter, lost.total);
+                lines.push(Line {
+                    start: (lost.by - start).max(0.0),
+                    what: What::Lost(lost.counter.to_owned(), more),
                 });
             }
             Entry::Remark(text) => remarks.push(format!("{}: {text}", report.folder.display())),
@@ -84,8 +98,16 @@ fn log_of(start: f64, lines: &[Line], remarks: &[String]) -> String {
     for remark in remarks {
         let _ = writeln!(text, "#[{remark}]");
     }
+    let mut lost: BTreeMap<&str, u64> = BTreeMap::new();
     for line in lines {
-        let _ = writeln!(text, "{}", line.text);
+        let _ = match &line.what {
+            What::Interval(interval) => writeln!(text, "{interval}"),
+            What::Lost(counter, more) => {
+                let total = lost.entry(counter).or_default();
+                *total += more;
+                writeln!(text, "#[Lost: {counter} {total} by {:.3} s]", line.start)
+            }
+        };
     }
     text
 }

@@ -8,7 +8,7 @@ use signal::config::Latency;
 use signal::os::files::entries;
 
 use super::distribution::Distribution;
-use super::log::{self, Entry};
+use super::log::{self, Entry, Rises};
 use super::summary::Summary;
 use crate::failure::{Failure, Result};
 
@@ -31,6 +31,8 @@ pub struct Run {
     pub start: f64,
     /// How long a slice of time is, s.
     pub slice_s: f64,
+    /// How many events and signals were lost in each slice of time, by the logs.
+    pub lost: Vec<u64>,
     /// What each hop took. Those that were timed, in the order of the path.
     pub hops: Vec<HopTimes>,
 }
@@ -90,6 +92,7 @@ impl Run {
             reports,
             start,
             slice_s: (whole / slices as f64).max(1e-9),
+            lost: vec![0; slices],
             hops: Vec::new(),
         };
         run.hops = run.slice(slices)?;
@@ -97,15 +100,22 @@ impl Run {
     }
 
     /// Reads the logs once more and sorts their intervals into slices of time.
-    fn slice(&self, slices: usize) -> Result<Vec<HopTimes>> {
+    fn slice(&mut self, slices: usize) -> Result<Vec<HopTimes>> {
         let mut cut: Vec<Vec<Option<Histogram<u64>>>> =
             Hop::ALL.iter().map(|_| vec![None; slices]).collect();
         let mut rates = vec![vec![0.0; slices]; Hop::ALL.len()];
         for report in &self.reports {
             let path = report.folder.join(Latency::LOG);
+            let mut rises = Rises::default();
             log::read(&path, |entry, decode| {
-                let Entry::Interval(interval) = entry else {
-                    return Ok(());
+                let interval = match entry {
+                    Entry::Interval(interval) => interval,
+                    Entry::Lost(lost) => {
+                        let slice = ((lost.by - self.start) / self.slice_s) as usize;
+                        self.lost[slice.min(slices - 1)] += rises.rise(lost.counter, lost.total);
+                        return Ok(());
+                    }
+                    Entry::Remark(_) => return Ok(()),
                 };
                 let histogram = decode(&interval)?;
                 let from = (interval.start - self.start) / self.slice_s;
@@ -194,6 +204,7 @@ impl Report {
         let mut lengths = Vec::new();
         let ending = log::read(&path, |entry, decode| {
             match entry {
+                Entry::Lost(_) => {}
                 Entry::Remark(text) => remarks.push(text.to_owned()),
                 Entry::Interval(interval) => {
                     let histogram = decode(&interval)?;

@@ -47,7 +47,8 @@ fn hop<'a>(run: &'a Value, name: &str) -> &'a Value {
 #[test]
 fn figures_are_the_librarys_in_every_form() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let report = made(dir.path(), "run", 4_000, "");
+    let few = r#", "instruments": {"max": 2}"#;
+    let report = made(dir.path(), "run", 4_000, few);
     let document = printed(&[path(&report)]);
     let shown = &document["runs"][0];
     let summary = json(&fs::read_to_string(report.join("summary.json")).expect("a summary"));
@@ -105,6 +106,12 @@ fn figures_are_the_librarys_in_every_form() {
         "{metrics}"
     );
     assert!(metrics.trim_end().ends_with("# EOF"), "{metrics}");
+    // The log says when what was lost, and the counters say how much.
+    let losses = shown["losses"].as_object().expect("losses");
+    let lost: u64 = losses.values().filter_map(Value::as_u64).sum();
+    let over_time = shown["lost_over_time"].as_array().expect("losses over time");
+    assert!(lost > 0 && losses.contains_key("refused_too_many_instruments"), "{losses:?}");
+    assert_eq!(over_time.iter().filter_map(Value::as_u64).sum::<u64>(), lost, "{over_time:?}");
     // Every event is timed on its way in, however the intervals were cut.
     let curves = shown["curves"].as_array().expect("curves");
     let events = curves
@@ -126,7 +133,7 @@ fn merging_loses_nothing() {
     let both = dir.path().join("both");
     fs::create_dir(&both).expect("a folder");
     let (one, two) = (
-        made(&both, "one", 2_000, ""),
+        made(&both, "one", 2_000, r#", "instruments": {"max": 2}"#),
         made(&both, "two", 3_000, r#", "trigger": ["depth", "trade"]"#),
     );
     let merged = dir.path().join("merged");
@@ -146,6 +153,12 @@ fn merging_loses_nothing() {
     assert_eq!(together["notes"], serde_json::json!([]));
     assert_eq!(apart["counters"], together["counters"]);
     assert_eq!(hop(together, "ingest.wait")["count"], 5_000);
+    let lost = |run: &Value| -> u64 {
+        let slices = run["lost_over_time"].as_array().expect("losses over time");
+        slices.iter().filter_map(Value::as_u64).sum()
+    };
+    assert!(lost(apart) > 0);
+    assert_eq!(lost(apart), lost(together));
     for figures in apart["figures"].as_array().expect("figures") {
         let name = figures["hop"].as_str().expect("a name");
         for key in ["count", "min_ns", "max_ns", "mean_ns"] {

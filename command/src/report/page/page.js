@@ -194,6 +194,8 @@
       empty('activity', '');
       return;
     }
+    const lost = run.lost_over_time;
+    const anyLost = lost.some((count) => count > 0);
     const times = of.over_time.map((slice) => slice.t);
     const known = LINES.filter(([key]) => of.over_time.some((slice) => slice[key] !== null));
     const sync = uPlot.sync('time');
@@ -214,18 +216,20 @@
         scales: { x: { time: false }, y: { range: (plot, low, high) => [0, Math.max(1, high * 1.1)] } },
         axes: [timeAxis, axis({ size: 66, values: (plot, all) => all.map(grouped) })],
         series: [{ label: 'time', value: (plot, t) => t === null ? '\u2013' : seconds(t) },
-          { label: 'events a second', stroke: colour('c2'), fill: colour('c2') + '22', width: 1.5, points: { show: false }, value: (plot, rate) => rate === null ? '\u2013' : grouped(rate) }],
+          { label: 'events a second', stroke: colour('c2'), fill: colour('c2') + '22', width: 1.5, points: { show: false }, value: (plot, rate) => rate === null ? '\u2013' : grouped(rate) },
+          ...(anyLost ? [{ label: 'lost or refused', stroke: colour('bad'), width: 0, fill: colour('bad'), paths: uPlot.paths.bars({ size: [0.6, 12] }),
+            points: { show: false }, value: (plot, count) => count === null ? '\u2013' : grouped(count) }] : [])],
         cursor: { sync: { key: sync.key } },
-      }, [events.over_time.map((slice) => slice.t), events.over_time.map((slice) => slice.rate)]);
+      }, [events.over_time.map((slice) => slice.t), events.over_time.map((slice) => slice.rate), ...(anyLost ? [lost] : [])]);
       at('activity').setAttribute('role', 'img');
       at('activity').setAttribute('aria-label', `events a second of ${run.label} over time; the table below has its data`);
     } else {
       empty('activity', 'Events were not timed.');
     }
-    at('over-time-data').append(table(['time', 'events a second', 'signals a second', 'p50', 'p99', 'p99.9', 'longest'].map((title, column) =>
-      column === 2 && hop !== WHOLE ? `${hop} a second` : title),
+    at('over-time-data').append(table(['time', 'events a second', 'lost or refused', 'signals a second', 'p50', 'p99', 'p99.9', 'longest'].map((title, column) =>
+      column === 3 && hop !== WHOLE ? `${hop} a second` : title),
       of.over_time.map((slice, row) => [seconds(slice.t), events && events.over_time[row] ? grouped(events.over_time[row].rate) : '',
-        grouped(slice.rate), duration(slice.p50), duration(slice.p99), duration(slice.p999), duration(slice.max)])));
+        grouped(lost[row] || 0), grouped(slice.rate), duration(slice.p50), duration(slice.p99), duration(slice.p999), duration(slice.max)])));
   };
 
   const hopTable = () => {
