@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::Poller;
-use super::poller::Lent;
+use super::poller::{Lent, record};
 use crate::messages::wire::{Signals, Wire};
 use crate::messages::{InstrumentId, Name, Signal};
-use crate::telemetry::hops::Hop;
+use crate::telemetry::slowest::SlowSignal;
 
 /// Signals that were ready, oldest first, in place: nothing is copied. Dropping the batch
 /// frees their slots in the ring.
@@ -137,8 +137,15 @@ impl Poller {
                 break;
             };
             let (signal, published) = Signals::decode(words);
-            recorder.record(Hop::HostWait, published, self.lent.taken);
-            recorder.record(Hop::TickToCallback, signal.meta.arrival, self.lent.taken);
+            let signal = SlowSignal {
+                sequence: signal.sequence,
+                instrument: signal.meta.instrument,
+                arrival: signal.meta.arrival,
+                published,
+                taken: self.lent.taken,
+                before: 0,
+            };
+            record(recorder, signal, &mut self.before);
         }
         recorder.hand_over();
     }

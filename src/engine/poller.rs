@@ -13,6 +13,7 @@ use crate::sync::ring::Receiver;
 use crate::sync::ring::cursors::HostCursors;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::hops::{Hop, Recorder};
+use crate::telemetry::slowest::SlowSignal;
 
 /// Where signals come out. For the host's thread only.
 pub struct Poller {
@@ -22,7 +23,10 @@ pub struct Poller {
     pub(super) names: Arc<Names>,
     pub(super) clock: Clock,
     pub(super) recorder: Option<Recorder>,
-    pub(super) pending: Option<Taken>,
+    /// A signal that was taken but not recorded yet.
+    pub(super) pending: Option<SlowSignal>,
+    /// When the event of the signal before arrived, and when that was published, TSC ticks.
+    pub(super) before: (u64, u64),
     pub(super) counters: Arc<Counters>,
     pub(super) values: Values,
     /// Signals of a lent batch, which are still in the ring.
@@ -36,14 +40,6 @@ pub(super) struct Lent {
     /// When they were taken, TSC ticks.
     pub(super) taken: u64,
     pub(super) recorded: bool,
-}
-
-/// The stamps of a signal that was taken but not recorded yet, TSC ticks.
-#[derive(Clone, Copy)]
-pub(super) struct Taken {
-    arrival: u64,
-    published: u64,
-    taken: u64,
 }
 
 impl Poller {
@@ -118,10 +114,13 @@ impl Poller {
         self.count_taken(1);
         self.note_gap(sequence);
         if self.clock.is_on() {
-            self.pending = Some(Taken {
+            self.pending = Some(SlowSignal {
+                sequence,
+                instrument: meta.instrument,
                 arrival: meta.arrival,
                 published,
                 taken: now,
+                before: 0,
             });
         }
         // Ingest named the instrument before it published its first message.
@@ -170,16 +169,15 @@ impl Poller {
     /// histograms do not delay it.
     #[inline(always)]
     pub(crate) fn record_last(&mut self) {
-        if let Some(stamps) = self.pending.take() {
-            self.record(stamps);
+        if let Some(signal) = self.pending.take() {
+            self.record(signal);
         }
     }
 
     #[inline(never)]
-    fn record(&mut self, stamps: Taken) {
+    fn record(&mut self, signal: SlowSignal) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.record(Hop::HostWait, stamps.published, stamps.taken);
-            recorder.record(Hop::TickToCallback, stamps.arrival, stamps.taken);
+            record(recorder, signal, &mut self.before);
             recorder.hand_over();
         }
     }
@@ -191,6 +189,21 @@ impl Poller {
             recorder.finish();
         }
     }
+}
+
+/// Records a signal that was taken. `before` has the arrival and the publication of the one before it.
+#[inline(always)]
+pub(super) fn record(recorder: &mut Recorder, signal: SlowSignal, before: &mut (u64, u64)) {
+    recorder.record(Hop::HostWait, signal.published, signal.taken);
+    recorder.record(Hop::TickToCallback, signal.arrival, signal.taken);
+    let (arrival, published) = std::mem::replace(before, (signal.arrival, signal.published));
+    // A signal of the same event is no earlier work.
+    let before = if arrival == signal.arrival {
+        0
+    } else {
+        published
+    };
+    recorder.offer(SlowSignal { before, ..signal });
 }
 
 impl fmt::Debug for Poller {

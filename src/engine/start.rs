@@ -100,7 +100,7 @@ impl Engine {
             &supervision,
             &mut pipeline,
             &files,
-            rules,
+            (rules, names.clone()),
         );
         let waits = Waits::of(lanes.iter().map(Standing::thread_id));
         let threads = lanes.iter().map(Standing::thread_id);
@@ -142,6 +142,7 @@ impl Engine {
                 clock: supervision.clock,
                 recorder: Some(host.recorder),
                 pending: None,
+                before: (0, 0),
                 counters: host.counters,
                 values: Values::new(blueprint.widest_signal()),
                 lent: Default::default(),
@@ -239,7 +240,7 @@ fn runtime(
     supervision: &Supervision,
     pipeline: &mut Pipeline,
     files: &Outputs,
-    rules: Rules,
+    (rules, names): (Rules, Arc<Names>),
 ) -> Box<Runtime> {
     let (config, plan) = (blueprint.config(), places.plan.clone());
     let (clock, control) = (&supervision.clock, &supervision.control);
@@ -290,7 +291,7 @@ fn runtime(
         plan,
         control: control.clone(),
         clock: clock.clone(),
-        latency: Arc::new(Mutex::new(Latency::new(feeds, report_counters))),
+        latency: Arc::new(Mutex::new(Latency::new(feeds, report_counters, names))),
         models: blueprint.models().to_vec(),
         monitor,
         delivery,

@@ -21,6 +21,7 @@ use super::facts::Facts;
 use super::latency::{Interval, Latency};
 use super::losses::Losses;
 use super::monitor::Monitor;
+use super::slow::Slow;
 use super::totals::Totals;
 use super::whole_lines::WholeLines;
 use crate::config;
@@ -277,6 +278,7 @@ impl Job {
     fn run(self, mut totals: Totals) -> Result<(), Obstacle> {
         let mut intervals = Interval::of_each_hop();
         let mut away = self.monitor.windows();
+        let mut slow = Slow::new(&Latency::lock(&self.latency));
         let to = Rc::new(RefCell::new(None));
         let mut file = WholeLines::new(to.clone());
         let head = self.head().into_bytes();
@@ -302,7 +304,7 @@ impl Job {
         appended.append(b"")?;
         self.state.store(WRITING, Ordering::Release);
         *to.borrow_mut() = Some(appended);
-        self.write_log(&mut intervals, &mut away, log)?;
+        self.write_log(&mut intervals, &mut away, &mut slow, log)?;
         {
             let latency = Latency::lock(&self.latency);
             totals.take(&latency);
@@ -335,6 +337,7 @@ impl Job {
         &self,
         intervals: &mut Vec<Interval>,
         away: &mut Windows,
+        slow: &mut Slow,
         mut log: Log<'_, '_>,
     ) -> io::Result<()> {
         self.monitor.ask_for_waits();
@@ -367,11 +370,21 @@ impl Job {
                 // At once: a host that leaves before the next interval ends leaves
                 // this one in the log.
                 let whole = self.write_intervals(intervals, &mut log)?;
+                self.write_slow(slow, &mut log)?;
                 patience = (!whole).then(|| (waited * 2).min(LATE_HAND_OVER));
             }
         }
         self.write_intervals(intervals, &mut log)?;
+        self.write_slow(slow, &mut log)?;
         self.write_losses(&mut losses, &mut log)
+    }
+
+    /// Writes the slow signals that have come.
+    fn write_slow(&self, slow: &mut Slow, log: &mut Log<'_, '_>) -> io::Result<()> {
+        slow.take(&mut Latency::lock(&self.latency));
+        slow.tell(&self.monitor, &self.clock, self.started_ticks, |line| {
+            log.write_comment(line)
+        })
     }
 
     /// Writes what was lost since the last call.

@@ -6,13 +6,19 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::messages::Names;
 use crate::os::limit::Limit;
 use crate::os::time;
 use crate::telemetry::counters::{Counter, Counters};
 use crate::telemetry::hops::{Feed, Hop, HopSet, beyond, histogram};
+use crate::telemetry::slowest::{KEPT, SlowSignal};
 
 /// Longest wait for lanes to hand over their histograms.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Slow signals that are kept for the log: those of two intervals, since a recorder that answers
+/// late brings two at once.
+pub(super) const MOST_SLOW: usize = 2 * KEPT;
 
 /// One hop over the engine's life, latencies in ns.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -96,16 +102,21 @@ pub(crate) struct Latency {
     totals: Vec<(Hop, Histogram<u64>)>,
     /// One for each hop since the log last took them; none if there is no log.
     intervals: Vec<Interval>,
+    /// The slowest signals since the log last took them. It never grows.
+    slow: Vec<SlowSignal>,
+    names: Arc<Names>,
     counters: Arc<Counters>,
 }
 
 impl Latency {
     /// `counters` are written only under the lock, so they have one writer.
-    pub(crate) fn new(feeds: Vec<Feed>, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(feeds: Vec<Feed>, counters: Arc<Counters>, names: Arc<Names>) -> Self {
         Self {
             feeds,
             totals: Hop::ALL.iter().map(|&hop| (hop, histogram())).collect(),
             intervals: Vec::new(),
+            slow: Vec::new(),
+            names,
             counters,
         }
     }
@@ -119,12 +130,14 @@ impl Latency {
     /// Keeps what arrives until it is taken, for a log.
     pub(crate) fn keep_intervals(&mut self) {
         self.intervals = Interval::of_each_hop();
+        self.slow = Vec::with_capacity(MOST_SLOW);
     }
 
     /// Stops keeping intervals: no one takes them any more, because the report could not be
     /// written.
     pub(crate) fn report_has_ended(&mut self) {
         self.intervals = Vec::new();
+        self.slow = Vec::new();
         self.counters.set(Counter::ReportEnded, 1);
     }
 
@@ -141,7 +154,12 @@ impl Latency {
     pub(crate) fn collect(&mut self) {
         let (totals, intervals) = (&mut self.totals, &mut self.intervals);
         for feed in &mut self.feeds {
-            while let Some(beyond) = feed.take(|set| add(set, totals, intervals)) {
+            let slow = &mut self.slow;
+            while let Some(beyond) = feed.take(|set| {
+                let room = slow.capacity() - slow.len();
+                slow.extend(set.slowest.iter().take(room));
+                add(set, totals, intervals)
+            }) {
                 self.counters.add(Counter::LatencyBeyond, beyond);
             }
         }
@@ -174,6 +192,16 @@ impl Latency {
         taken.sort_unstable_by_key(|interval| interval.hop as usize);
         std::mem::swap(&mut self.intervals, taken);
         taken.sort_unstable_by_key(|interval| (interval.started, interval.hop as usize));
+    }
+
+    /// The instruments' names.
+    pub(crate) fn names(&self) -> Arc<Names> {
+        self.names.clone()
+    }
+
+    /// Swaps the slowest signals since the last call with the empty list that is given.
+    pub(crate) fn take_slow(&mut self, taken: &mut Vec<SlowSignal>) {
+        std::mem::swap(&mut self.slow, taken);
     }
 
     /// Histograms of the engine's life that are not empty.

@@ -10,6 +10,7 @@
 //! | `watched` | all that an engine may lose without a word of its own |
 //! | `held_up` | whether a CPU quota holds the process up |
 //! | `losses` | what the interval log says of losses, and when they were |
+//! | `slow` | why the slowest signals were slow |
 //! | `late` | events whose signals missed their own `signal_on_data` |
 //! | `latency` | collects the histograms that recorders hand over |
 //! | `exporter` | the thread that writes the interval log, and the files at the end |
@@ -34,6 +35,7 @@ mod latency;
 mod losses;
 mod monitor;
 mod pins;
+mod slow;
 mod stalls;
 mod summary;
 #[cfg(all(test, not(loom)))]

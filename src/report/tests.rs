@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::latency::Interval;
 use super::{Exporter, Facts, HeldUp, Latency, Monitor, ReportFiles};
 use crate::config::Config;
+use crate::messages::Names;
 use crate::os::clock::Clock;
 use crate::os::cores::Cores;
 use crate::os::threads::nice_of;
@@ -73,7 +74,11 @@ impl Report {
         );
         monitor.watched.quota(HeldUp::on(system, true));
         let monitor = Arc::new(monitor);
-        let latency = Arc::new(Mutex::new(Latency::new(vec![feed], counters)));
+        let latency = Arc::new(Mutex::new(Latency::new(
+            vec![feed],
+            counters,
+            Arc::new(Names::new(1)),
+        )));
         let exporter = Exporter::start(
             ReportFiles::open(dir.path()).unwrap(),
             length.as_millis() as u64,

@@ -23,7 +23,12 @@ struct Cells {
     away: AtomicU64,
     /// When it was first away; 0 if never.
     first_away: AtomicU64,
+    /// The last absences, each by its number: when they began and ended.
+    absences: [[AtomicU64; 2]; ABSENCES],
 }
+
+/// How many absences are kept, for whoever asks why a signal was slow.
+const ABSENCES: usize = 32;
 
 /// An idle lane that shows no sign of itself for this long was away from its core. Its own work
 /// takes less: a rehearsal of a cold pipeline took 15 us, and an interrupt takes less still. What
@@ -210,6 +215,9 @@ impl Heartbeat {
         let away = cells.away.load(Ordering::Relaxed);
         cells.away.store(away + took, Ordering::Relaxed);
         let times = cells.times_away.load(Ordering::Relaxed);
+        let [began, ended] = &cells.absences[times as usize % ABSENCES];
+        began.store(self.began.saturating_sub(took), Ordering::Relaxed);
+        ended.store(self.began, Ordering::Relaxed);
         cells.times_away.store(times + 1, Ordering::Relaxed);
     }
 
@@ -249,6 +257,16 @@ impl HeartbeatReader {
                 first => self.clock.nanos(self.made.min(first), first),
             },
         }
+    }
+
+    /// For how long the lane was away from its core between two stamps, ticks, by its last absences
+    /// while it had nothing to do. One that ends while this looks may be missed, or counted by half.
+    pub(crate) fn away_between(&self, from: u64, to: u64) -> u64 {
+        let each = self.cells.absences.iter().map(|absence| {
+            let [began, ended] = absence.each_ref().map(|at| at.load(Ordering::Relaxed));
+            ended.min(to).saturating_sub(began.max(from))
+        });
+        each.sum()
     }
 
     /// Time since the heartbeat was made, ns.

@@ -7,6 +7,7 @@
 use hdrhistogram::Histogram;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use super::slowest::{SlowSignal, Slowest};
 use crate::os::clock::Clock;
 use crate::stages::Stage;
 
@@ -120,6 +121,8 @@ pub fn beyond(histogram: &Histogram<u64>) -> u64 {
 pub struct HopSet {
     hops: Vec<(Hop, Histogram<u64>)>,
     slots: [u8; Hop::ALL.len()],
+    /// The slowest signals, if the recorder is where they are taken.
+    pub slowest: Slowest,
     /// When the interval began, TSC ticks.
     pub started: u64,
     /// When it ended, TSC ticks.
@@ -137,6 +140,7 @@ impl HopSet {
         Box::new(Self {
             hops: hops.iter().map(|&hop| (hop, histogram())).collect(),
             slots,
+            slowest: Slowest::default(),
             started,
             ended: started,
         })
@@ -158,6 +162,7 @@ impl HopSet {
         for (_, histogram) in &mut self.hops {
             histogram.reset();
         }
+        self.slowest.clear();
     }
 }
 
@@ -216,6 +221,12 @@ impl Recorder {
     #[inline]
     pub fn record(&mut self, hop: Hop, start: u64, end: u64) {
         self.active.record(hop, self.clock.nanos(start, end));
+    }
+
+    /// Keeps a signal if it is among the slowest of the interval.
+    #[inline]
+    pub fn offer(&mut self, signal: SlowSignal) {
+        self.active.slowest.offer(signal);
     }
 
     /// Swaps the histograms if the reader has requested it. Costs one load if it has not.

@@ -16,4 +16,5 @@ mod quoted;
 mod rehearsal;
 mod report;
 mod shards;
+mod slow_signals;
 mod stateful_models;

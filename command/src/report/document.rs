@@ -9,6 +9,7 @@ use signal::Hop;
 use super::compare::{Comparison, facts};
 use super::distribution::Distribution;
 use super::figures::{Figures, PERCENTILES, least_count};
+use super::log::Slow;
 use super::objective::Kept;
 use super::run::{HopTimes, Run};
 use super::summary::{Lane, Ring};
@@ -17,6 +18,9 @@ use super::summary::{Lane, Ring};
 const FORMAT: u32 = 1;
 /// Points of a percentile curve for each tenfold of 1/(1-p).
 const POINTS_PER_DECADE: usize = 16;
+
+/// Most slow signals that are shown.
+const MOST_SLOW: usize = 100;
 
 /// All that is shown.
 #[derive(Debug, Serialize)]
@@ -55,6 +59,10 @@ pub struct Shown {
     pub figures: Vec<Figures>,
     /// The latency of each hop by percentile, and over time.
     curves: Vec<Curves>,
+    /// The slowest of the signals that were slow, slowest first.
+    pub slow: Vec<Slow>,
+    /// How many were slow, and how many of them have a cause.
+    pub slow_count: SlowCount,
     /// How many events and signals were lost in each slice of time, as the logs tell.
     lost_over_time: Vec<u64>,
     /// All counters, of all reports.
@@ -73,6 +81,40 @@ pub struct Shown {
     pub notes: Vec<String>,
     /// Facts by name.
     facts: BTreeMap<String, Vec<String>>,
+}
+
+/// Slow signals: those of 10 times the median so far and more that were among the slowest of their
+/// interval.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct SlowCount {
+    /// How many there were.
+    pub all: usize,
+    /// How many have a cause.
+    pub explained: usize,
+}
+
+impl SlowCount {
+    fn of(run: &Run) -> Self {
+        let all = run.reports.iter().flat_map(|report| &report.slow);
+        let explained = all.clone().filter(|slow| slow.cause != "unknown");
+        Self {
+            all: all.count(),
+            explained: explained.count(),
+        }
+    }
+}
+
+/// The slowest signals of a run, by its own time.
+fn slowest(run: &Run) -> Vec<Slow> {
+    let mut all: Vec<Slow> = run
+        .reports
+        .iter()
+        .flat_map(|report| report.slow.clone())
+        .collect();
+    all.sort_by_key(|slow| std::cmp::Reverse(slow.ns));
+    all.truncate(MOST_SLOW);
+    all.iter_mut().for_each(|slow| slow.at -= run.start);
+    all
 }
 
 /// One hop in pictures.
@@ -161,6 +203,8 @@ impl Shown {
                 .iter()
                 .map(|times| Curves::new(times, run.slice_s))
                 .collect(),
+            slow_count: SlowCount::of(run),
+            slow: slowest(run),
             lost_over_time: run.lost.clone(),
             counters,
             losses,
@@ -192,7 +236,9 @@ fn notes(run: &Run) -> Vec<String> {
     for report in &run.reports {
         let of_files = report.warnings.iter();
         let of_summary = report.summary.iter().flat_map(|summary| &summary.notes);
-        for note in of_files.chain(of_summary).chain(&report.remarks) {
+        // The summary sums up what the log remarks.
+        let of_log = report.remarks.iter().filter(|_| report.summary.is_none());
+        for note in of_files.chain(of_summary).chain(of_log) {
             if !notes.contains(note) {
                 notes.push(note.clone());
             }

@@ -13,6 +13,7 @@ use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{
     IntervalLogHistogram, IntervalLogIterator, LogEntry,
 };
+use serde::Serialize;
 use signal::Hop;
 use signal::os::files::open_regular;
 
@@ -29,10 +30,49 @@ const LONGEST_LINE: usize = 1 << 20;
 pub enum Entry<'a> {
     /// One hop over one interval.
     Interval(Interval<'a>),
+    /// A signal that was slow.
+    Slow(Slow),
     /// How many events or signals were lost so far, for one reason.
     Lost(Lost<'a>),
     /// A remark of the library, such as that a lane was away from its core.
     Remark(&'a str),
+}
+
+/// A signal that was slow.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Slow {
+    /// When its event arrived, s: since the epoch in a log, since the run's start in a document.
+    pub at: f64,
+    /// Tick to callback, ns.
+    pub ns: u64,
+    /// Its number.
+    pub sequence: u64,
+    /// Its instrument.
+    pub instrument: String,
+    /// From arrival until it was published to the host, ns.
+    pub publish_ns: u64,
+    /// From there until the host's poll found it, ns.
+    pub poll_ns: u64,
+    /// What explains at least half of that time, or `unknown`.
+    pub cause: String,
+}
+
+impl Slow {
+    /// The remark for a log that began `since` seconds before the event arrived.
+    pub fn line(&self, since: f64) -> String {
+        let Self {
+            ns,
+            sequence,
+            instrument,
+            publish_ns,
+            poll_ns,
+            cause,
+            ..
+        } = self;
+        format!(
+            "Slow: {ns} ns at {since:.3} s, signal {sequence} of {instrument}, {publish_ns} ns to publish, {poll_ns} ns to poll: {cause}"
+        )
+    }
 }
 
 /// What was lost so far.
@@ -236,6 +276,14 @@ impl State {
                 })?;
                 return Ok(Some(Entry::Lost(lost)));
             }
+            if let Some(slow) = remark.strip_prefix("Slow: ") {
+                let slow = self.slow(slow).ok_or_else(|| {
+                    format!(
+                        "expected \"Slow: NS ns at SECONDS s, signal NUMBER of SYMBOL, NS ns to publish, NS ns to poll: CAUSE\", found {remark:?}"
+                    )
+                })?;
+                return Ok(Some(Entry::Slow(slow)));
+            }
             let describes = remark.starts_with('"');
             return Ok((!describes && !remark.is_empty()).then_some(Entry::Remark(remark)));
         }
@@ -270,6 +318,24 @@ impl State {
             counter: counter.filter(|_| of_this_form)?,
             total: total?.parse().ok()?,
             by: self.from().as_secs_f64() + since?.parse::<f64>().ok()?,
+        })
+    }
+
+    fn slow(&self, text: &str) -> Option<Slow> {
+        let (ns, rest) = text.split_once(" ns at ")?;
+        let (since, rest) = rest.split_once(" s, signal ")?;
+        let (sequence, rest) = rest.split_once(" of ")?;
+        let (instrument, rest) = rest.split_once(", ")?;
+        let (publish, rest) = rest.split_once(" ns to publish, ")?;
+        let (poll, cause) = rest.split_once(" ns to poll: ")?;
+        Some(Slow {
+            at: self.from().as_secs_f64() + since.parse::<f64>().ok()?,
+            ns: ns.parse().ok()?,
+            sequence: sequence.parse().ok()?,
+            instrument: instrument.to_owned(),
+            publish_ns: publish.parse().ok()?,
+            poll_ns: poll.parse().ok()?,
+            cause: cause.to_owned(),
         })
     }
 
@@ -317,164 +383,4 @@ fn shortened(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use hdrhistogram::serialization::V2DeflateSerializer;
-    use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
-
-    use super::*;
-
-    const HEAD: &str = "#[Histogram log format version 1.3]\n#[Latencies in ns; untagged intervals are tick_to_callback]\n#[StartTime: 100.500 (seconds since epoch)]\n#[BaseTime: 100.500 (seconds since epoch)]\n#\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n";
-
-    /// A line of one interval that has these latencies.
-    fn line(tag: Option<&str>, from: f64, values: &[u64]) -> String {
-        let mut histogram = Histogram::<u64>::new(2).unwrap();
-        values
-            .iter()
-            .for_each(|&value| histogram.record(value).unwrap());
-        let (mut out, mut serializer) = (Vec::new(), V2DeflateSerializer::new());
-        IntervalLogWriterBuilder::new()
-            .begin_log_with(&mut out, &mut serializer)
-            .unwrap()
-            .write_histogram(
-                &histogram,
-                Duration::from_secs_f64(from),
-                Duration::from_secs(1),
-                tag.and_then(Tag::new),
-            )
-            .unwrap();
-        let text = String::from_utf8(out).unwrap();
-        let line = text.lines().find(|line| !line.starts_with('#')).unwrap();
-        format!("{line}\n")
-    }
-
-    /// What a reader sees of this text.
-    fn seen(text: &[u8]) -> Result<(Vec<String>, Ending)> {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(text).unwrap();
-        let mut all = Vec::new();
-        let ending = read(file.path(), |entry, decode| {
-            all.push(match &entry {
-                Entry::Remark(text) => (*text).to_owned(),
-                Entry::Lost(lost) => format!("lost {} {} {}", lost.counter, lost.total, lost.by),
-                Entry::Interval(of) => {
-                    let histogram = decode(of)?;
-                    format!(
-                        "{} {} {} {} {}",
-                        of.hop.name(),
-                        of.start,
-                        of.length,
-                        histogram.len(),
-                        histogram.max()
-                    )
-                }
-            });
-            Ok(())
-        })?;
-        Ok((all, ending))
-    }
-
-    fn refused(text: &[u8]) -> String {
-        seen(text).expect_err("this log is refused").to_string()
-    }
-
-    #[test]
-    fn reads_intervals_and_remarks() {
-        let text = format!(
-            "{HEAD}{}#[core shared: lane 0 away 3 %]\n#[Lost: egress_gap 2 by 1.250 s]\n{}",
-            line(Some("host.wait"), 0.0, &[10, 20]),
-            line(None, 1.0, &[30])
-        );
-        let (all, ending) = seen(text.as_bytes()).unwrap();
-        assert_eq!(
-            all,
-            [
-                "host.wait 100.5 1 2 20",
-                "core shared: lane 0 away 3 %",
-                "lost egress_gap 2 101.75",
-                "tick_to_callback 101.5 1 1 30"
-            ]
-        );
-        assert_eq!(
-            ending,
-            Ending {
-                cut: false,
-                intervals: 2
-            }
-        );
-    }
-
-    #[test]
-    fn a_log_that_goes_on_after_a_cut_has_times_of_its_own() {
-        let second = HEAD.replace("100.500", "200.000");
-        let text = format!(
-            "{HEAD}{}{second}{}",
-            line(None, 1.0, &[1]),
-            line(None, 1.0, &[2])
-        );
-        let (all, _) = seen(text.as_bytes()).unwrap();
-        assert_eq!(
-            all,
-            ["tick_to_callback 101.5 1 1 1", "tick_to_callback 201 1 1 2"]
-        );
-    }
-
-    #[test]
-    fn a_last_line_that_is_cut_is_told() {
-        let whole = format!("{HEAD}{}", line(None, 0.0, &[1]));
-        let text = format!("{whole}{}", line(None, 1.0, &[2]));
-        for end in whole.len() + 1..text.len() {
-            let (all, ending) = seen(&text.as_bytes()[..end]).unwrap();
-            assert_eq!(
-                (all.len(), ending),
-                (
-                    1,
-                    Ending {
-                        cut: true,
-                        intervals: 1
-                    }
-                )
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_not_understood_is_refused_by_its_line() {
-        let good = line(None, 0.0, &[1]);
-        let bad = good.replace("HIST", "HISS");
-        for (text, says) in [
-            (String::new(), "the file is empty"),
-            ("1,2,3\n".into(), "line 1: expected \"#[Histogram log"),
-            (
-                HEAD.replace("1.3", "2.0"),
-                "line 1: it has version 2.0 of the format; expected 1.2 or 1.3",
-            ),
-            (
-                format!("{HEAD}{good}what is this\n"),
-                "line 7: expected an interval",
-            ),
-            (
-                format!("{HEAD}{bad}"),
-                "line 6: the histogram cannot be decoded",
-            ),
-            (
-                format!("{HEAD}{}", line(Some("lunch.wait"), 0.0, &[1])),
-                "line 6: unknown hop \"lunch.wait\"",
-            ),
-            (
-                format!("{HEAD}#[Lost: much]\n"),
-                "line 6: expected \"Lost: COUNTER TOTAL by SECONDS s\", found \"Lost: much\"",
-            ),
-            (
-                format!("#[Histogram log format version 1.3]\n{good}"),
-                "line 2: no line \"#[Latencies in ns",
-            ),
-        ] {
-            let told = refused(text.as_bytes());
-            assert!(told.contains(says), "{told}");
-        }
-        assert!(refused(&[b'#', 0xff, b'\n']).contains("line 1: it is not text"));
-        assert!(refused(&vec![0; 2 << 20]).contains("a line is longer than"));
-    }
-}
+mod tests;

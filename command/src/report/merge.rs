@@ -10,7 +10,7 @@ use signal::config::Latency;
 use signal::os::files::{entries, make_folder};
 use signal::telemetry::hops::{MAX_NS, beyond};
 
-use super::log::{self, Entry, Rises};
+use super::log::{self, Entry, Rises, Slow};
 use super::run::{Report, Run};
 use super::summary::{Lane, Summary};
 use crate::failure::{Failure, Result};
@@ -24,6 +24,7 @@ struct Line {
 
 enum What {
     Interval(String),
+    Slow(Slow),
     /// By how much a counter of losses has risen.
     Lost(String, u64),
 }
@@ -73,6 +74,10 @@ fn collect(
                     what: What::Interval(interval.line(since)),
                 });
             }
+            Entry::Slow(slow) => lines.push(Line {
+                start: (slow.at - start).max(0.0),
+                what: What::Slow(slow),
+            }),
             Entry::Lost(lost) => {
                 let more = rises.rise(lost.counter, lost.total);
                 lines.push(Line {
@@ -101,6 +106,7 @@ fn log_of(start: f64, lines: &[Line], remarks: &[String]) -> String {
     let mut lost: BTreeMap<&str, u64> = BTreeMap::new();
     for line in lines {
         let _ = match &line.what {
+            What::Slow(slow) => writeln!(text, "#[{}]", slow.line(line.start)),
             What::Interval(interval) => writeln!(text, "{interval}"),
             What::Lost(counter, more) => {
                 let total = lost.entry(counter).or_default();

@@ -8,7 +8,7 @@ use signal::config::Latency;
 use signal::os::files::entries;
 
 use super::distribution::Distribution;
-use super::log::{self, Entry, Rises};
+use super::log::{self, Entry, Rises, Slow};
 use super::summary::Summary;
 use crate::failure::{Failure, Result};
 
@@ -43,6 +43,8 @@ pub struct Report {
     pub folder: PathBuf,
     /// Its facts, if it has ended.
     pub summary: Option<Summary>,
+    /// The signals that were slow.
+    pub slow: Vec<Slow>,
     /// What the library remarked in the log.
     pub remarks: Vec<String>,
     /// What a reader should know of the files themselves.
@@ -115,7 +117,7 @@ impl Run {
                         self.lost[slice.min(slices - 1)] += rises.rise(lost.counter, lost.total);
                         return Ok(());
                     }
-                    Entry::Remark(_) => return Ok(()),
+                    Entry::Slow(_) | Entry::Remark(_) => return Ok(()),
                 };
                 let histogram = decode(&interval)?;
                 let from = (interval.start - self.start) / self.slice_s;
@@ -199,12 +201,13 @@ impl Report {
         let path = folder.join(Latency::LOG);
         let summary = Summary::read(&folder.join(Latency::SUMMARY))?;
         let mut totals: Vec<Option<Histogram<u64>>> = vec![None; Hop::ALL.len()];
-        let mut remarks = Vec::new();
+        let (mut remarks, mut slow) = (Vec::new(), Vec::new());
         let mut span = (f64::MAX, f64::MIN);
         let mut lengths = Vec::new();
         let ending = log::read(&path, |entry, decode| {
             match entry {
                 Entry::Lost(_) => {}
+                Entry::Slow(signal) => slow.push(signal),
                 Entry::Remark(text) => remarks.push(text.to_owned()),
                 Entry::Interval(interval) => {
                     let histogram = decode(&interval)?;
@@ -224,6 +227,7 @@ impl Report {
         let mut report = Self {
             folder,
             summary,
+            slow,
             remarks,
             warnings: Vec::new(),
             hops,

@@ -5,6 +5,8 @@ use super::document::{Document, Shown};
 use super::figures::{Figures, Percentile};
 use crate::print::number;
 
+/// How many slow signals are shown.
+const SLOWEST: usize = 5;
 /// Columns of a small chart over time.
 const WIDTH: usize = 48;
 /// Heights of a column.
@@ -99,6 +101,25 @@ fn one(run: &Shown, is_baseline: bool) -> String {
         text.push_str(&chart("events", run.activity(), "a second", |rate| rate));
         text.push_str(&chart("p50", medians, "ns", f64::ln));
         text.push_str(&chart("max", longest, "ns", f64::ln));
+    }
+    if run.slow_count.all > 0 {
+        text.push_str(&format!(
+            "slow    {} signals of 10 times the median and more, {} of them with a cause; the slowest:\n",
+            number(run.slow_count.all as u64),
+            number(run.slow_count.explained as u64)
+        ));
+        let rows = run.slow.iter().take(SLOWEST).map(|slow| {
+            let part = format!("{} + {}", number(slow.publish_ns), number(slow.poll_ns));
+            vec![
+                format!("{:.3} s", slow.at),
+                number(slow.ns),
+                part,
+                slow.instrument.clone(),
+                slow.cause.clone(),
+            ]
+        });
+        let titles = ["  at", "ns", "to publish + to poll", "instrument", "cause"];
+        text.push_str(&aligned(&[&titles], rows.collect(), 0));
     }
     if run.losses.is_empty() && !run.counters.is_empty() {
         text.push_str("lost     nothing\n");

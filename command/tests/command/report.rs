@@ -109,9 +109,18 @@ fn figures_are_the_librarys_in_every_form() {
     // The log says when what was lost, and the counters say how much.
     let losses = shown["losses"].as_object().expect("losses");
     let lost: u64 = losses.values().filter_map(Value::as_u64).sum();
-    let over_time = shown["lost_over_time"].as_array().expect("losses over time");
-    assert!(lost > 0 && losses.contains_key("refused_too_many_instruments"), "{losses:?}");
-    assert_eq!(over_time.iter().filter_map(Value::as_u64).sum::<u64>(), lost, "{over_time:?}");
+    let over_time = shown["lost_over_time"]
+        .as_array()
+        .expect("losses over time");
+    assert!(
+        lost > 0 && losses.contains_key("refused_too_many_instruments"),
+        "{losses:?}"
+    );
+    assert_eq!(
+        over_time.iter().filter_map(Value::as_u64).sum::<u64>(),
+        lost,
+        "{over_time:?}"
+    );
     // Every event is timed on its way in, however the intervals were cut.
     let curves = shown["curves"].as_array().expect("curves");
     let events = curves

@@ -255,6 +255,22 @@
     at('hops').append(rows.length ? table(titles, rows) : make('p', {}, 'No hop was timed.'));
   };
 
+  const slow = () => {
+    const counts = [];
+    const rows = [];
+    for (const run of runs) {
+      const name = runs.length > 1 ? `${run.label}: ` : '';
+      if (run.slow_count.all) counts.push(`${name}${grouped(run.slow_count.all)} signals took 10 times the median or longer, ${grouped(run.slow_count.explained)} of them with a cause: what took at least half of that time.`);
+      for (const each of run.slow) {
+        rows.push([...(runs.length > 1 ? [run.label] : []), `${each.at.toFixed(3)} s`, duration(each.ns), duration(each.publish_ns), duration(each.poll_ns),
+          each.instrument, String(each.sequence), make('td', { class: each.cause === 'unknown' ? 'text doubt' : 'text' }, each.cause)]);
+      }
+    }
+    at('slow-section').hidden = rows.length === 0;
+    at('slow-count').textContent = counts.join(' ');
+    at('slow').append(table([...(runs.length > 1 ? ['run'] : []), 'at', 'tick to callback', 'to publish', 'to the poll', 'instrument', 'signal', make('th', { class: 'text' }, 'cause')], rows));
+  };
+
   const comparison = () => {
     const place = at('comparison');
     for (const each of data.comparisons) {
@@ -347,6 +363,7 @@
   at('run').value = String(runs.length - 1);
   at('run-choice').hidden = runs.length < 2;
   hopTable();
+  slow();
   comparison();
   counters();
   lanes();
