@@ -1,8 +1,11 @@
-//! A lane that has to share its core with something else notices, and health, counters and report
-//! say so. Alone in its program: engines of other tests would take the same core.
+//! A lane that has to share its core with something else notices, and health, counters, report and
+//! one line on stderr say so. Alone in its program: engines of other tests would take the same core.
 
+use std::env;
 use std::ffi::CStr;
+use std::fs::File;
 use std::path::Path;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -24,12 +27,45 @@ fn read(folder: &Path, file: &str) -> String {
     std::fs::read_to_string(folder.join(file)).unwrap_or_default()
 }
 
+/// Set where this program runs the test for itself, with a file as its stderr; names the folder.
+const INNER: &str = "SIGNAL_TEST_SHARED_CORE";
+const STDERR: &str = "stderr";
+
 #[test]
 fn a_lane_whose_core_something_else_uses_is_named_with_its_share() {
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     let [mine, other, ..] = cores[..] else {
         return support::skip("a second core");
     };
+    if let Some(outer) = env::var_os(INNER) {
+        return share(mine, other, Path::new(&outer));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let status = Command::new(env::current_exe().unwrap())
+        .args(["a_lane_whose_core", "--nocapture"])
+        .env(INNER, folder.path())
+        .stderr(File::create(folder.path().join(STDERR)).unwrap())
+        .status();
+    let said = read(folder.path(), STDERR);
+    assert!(status.unwrap().success(), "{said}");
+    // Once, and by the handle with a report alone.
+    let lines = said.lines().filter(|line| line.contains("core shared"));
+    let lines: Vec<_> = lines.collect();
+    let [line] = lines[..] else {
+        panic!("{said}");
+    };
+    assert!(
+        line.starts_with("signal: core shared: lane ingest..egress@") && line.contains(" % of "),
+        "{line}"
+    );
+    assert!(
+        line.contains("expected a core that nothing else uses"),
+        "{line}"
+    );
+}
+
+/// What happens while a busy thread is on the lane's core.
+fn share(mine: core_affinity::CoreId, other: core_affinity::CoreId, outer: &Path) {
     core_affinity::set_for_current(mine);
     let folder = tempfile::tempdir().unwrap();
     let config = format!(
@@ -52,8 +88,12 @@ fn a_lane_whose_core_something_else_uses_is_named_with_its_share() {
         lane.away > 0 && lane.away_ns >= 50_000 * lane.away,
         "{lane:?}"
     );
-    // The log has its line at the end of an interval.
-    until(|| read(folder.path(), "latency.hlog").contains(&format!("#[{told}")));
+    // The log has a line at the end of each interval; stderr has one.
+    until(|| read(outer, STDERR).contains("core shared"));
+    until(|| {
+        let log = read(folder.path(), "latency.hlog");
+        log.matches(&format!("#[{told}")).count() > 2
+    });
     drop(busy);
     drop(engine);
 

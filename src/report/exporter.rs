@@ -22,6 +22,7 @@ use super::latency::{Interval, Latency};
 use super::losses::Losses;
 use super::monitor::Monitor;
 use super::slow::Slow;
+use super::told_once::ToldOnce;
 use super::totals::Totals;
 use super::whole_lines::WholeLines;
 use crate::config;
@@ -279,6 +280,7 @@ impl Job {
         let mut intervals = Interval::of_each_hop();
         let mut away = self.monitor.windows();
         let mut slow = Slow::new(&Latency::lock(&self.latency));
+        let mut told = ToldOnce::new(&self.monitor);
         let to = Rc::new(RefCell::new(None));
         let mut file = WholeLines::new(to.clone());
         let head = self.head().into_bytes();
@@ -304,7 +306,7 @@ impl Job {
         appended.append(b"")?;
         self.state.store(WRITING, Ordering::Release);
         *to.borrow_mut() = Some(appended);
-        self.write_log(&mut intervals, &mut away, &mut slow, log)?;
+        self.write_log(&mut intervals, &mut away, &mut slow, &mut told, log)?;
         {
             let latency = Latency::lock(&self.latency);
             totals.take(&latency);
@@ -338,6 +340,7 @@ impl Job {
         intervals: &mut Vec<Interval>,
         away: &mut Windows,
         slow: &mut Slow,
+        told: &mut ToldOnce,
         mut log: Log<'_, '_>,
     ) -> io::Result<()> {
         self.monitor.ask_for_waits();
@@ -353,6 +356,7 @@ impl Job {
             let now = Instant::now();
             if now >= look {
                 self.monitor.look_around();
+                told.look(&self.monitor, &mut |line| say_parts(line));
                 look = now + LOOK;
             }
             if now >= next {

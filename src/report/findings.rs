@@ -137,6 +137,10 @@ impl<'a> Findings<'a> {
         if let Some(shared) = self.shared {
             each(format_args!("{}", self.monitor.told(shared, None)));
         }
+        let few = Late::worth_telling(&self.counters).filter(|_| self.beside.late == 0);
+        if let Some(few) = few {
+            each(format_args!("so far the {few}"));
+        }
         self.monitor.each_note(each);
     }
 }

@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::telemetry::counters::{Counter, Snapshot};
 
+/// From so many on, a person is told of them. A few that find everything cold at the start are fewer.
+const WORTH_TELLING: u64 = 5;
+
 /// How many there were, in words and with what helps.
 pub(super) struct Late {
     pub(super) late: u64,
@@ -21,6 +24,16 @@ impl Late {
             answered: counters.get(Counter::Answered),
             begun: counters.get(Counter::DeliverLateBegun),
         })
+    }
+
+    /// Whether so many are worth telling where nobody has asked for them.
+    pub(super) fn are_worth_telling(late: u64) -> bool {
+        late >= WORTH_TELLING
+    }
+
+    /// Of all the time so far, if they are worth telling.
+    pub(super) fn worth_telling(counters: &Snapshot) -> Option<Self> {
+        Self::so_far(counters).filter(|late| Self::are_worth_telling(late.late))
     }
 }
 
@@ -51,7 +64,46 @@ impl fmt::Display for Late {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use super::super::tests::monitor_of;
     use super::*;
+    use crate::telemetry::counters::Counters;
+
+    #[test]
+    fn a_few_late_events_are_a_note_and_many_are_a_state() {
+        let counters = Counters::new();
+        let monitor = monitor_of(counters.clone());
+        let health = |events, late| {
+            counters.add(Counter::Answered, events);
+            counters.add(Counter::Delivered, events);
+            counters.add(Counter::DeliverLate, late);
+            monitor.health().to_string()
+        };
+        assert_eq!(health(100, 4), "ok");
+        // One in a hundred.
+        let few = health(400, 1);
+        let note =
+            "ok: so far the signals of 5 events (of 500 that were answered) missed their own";
+        assert!(few.starts_with(note), "{few}");
+        assert!(few.contains("expected a longer budget"), "{few}");
+        // The state has words of its own for them.
+        let many = health(100, 10);
+        let since = "degraded: since the last check the signals of 10 events (of 100 that were";
+        assert!(many.starts_with(since), "{many}");
+        assert!(!many.contains("so far"), "{many}");
+        let after = health(100, 0);
+        let note =
+            "ok: so far the signals of 15 events (of 700 that were answered) missed their own";
+        assert!(after.starts_with(note), "{after}");
+        let mut notes = Vec::new();
+        monitor.each_note_and_loss(&mut |note| notes.push(note.to_string()));
+        let [note] = &notes[..] else {
+            panic!("{notes:?}");
+        };
+        assert!(
+            note.starts_with("the signals of 15 events (of 700"),
+            "{note}"
+        );
+    }
 
     #[test]
     fn what_happened_stands_before_the_cure() {

@@ -12,6 +12,7 @@
 //! | `losses` | what the interval log says of losses, and when they were |
 //! | `slow` | why the slowest signals were slow |
 //! | `late` | events whose signals missed their own `signal_on_data` |
+//! | `told_once` | what is said on stderr when it is first seen |
 //! | `latency` | collects the histograms that recorders hand over |
 //! | `exporter` | the thread that writes the interval log, and the files at the end |
 //! | `whole_lines` | the file of the interval log |
@@ -40,6 +41,7 @@ mod stalls;
 mod summary;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod told_once;
 mod totals;
 mod watched;
 mod whole_lines;

@@ -266,6 +266,13 @@ impl Monitor {
         }
     }
 
+    /// Late signals so far, if they are worth telling.
+    pub(super) fn late_enough_to_tell(&self) -> Option<Late> {
+        // The host's thread counts them, in the first counters. To read all disturbs all lanes.
+        let late = self.counters.first()?.peek(Counter::DeliverLate);
+        Late::are_worth_telling(late).then(|| Late::worth_telling(&self.counted()))?
+    }
+
     /// Windows of time, with the memory that they need.
     pub(super) fn windows(&self) -> Windows {
         Windows::new(self.lanes.len())

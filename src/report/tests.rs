@@ -26,6 +26,14 @@ const MS: u64 = 1_000 * US;
 const S: u64 = 1_000 * MS;
 const MINUTE: u64 = 60 * S;
 
+/// A monitor of an engine without lanes, whose host's thread counts here.
+pub(super) fn monitor_of(counters: Arc<Counters>) -> Monitor {
+    let control = Arc::new(Control::new(0));
+    let (health, rules) = (Config::default().health, Rules::default());
+    let (lanes, rings) = (Vec::new(), Vec::new());
+    Monitor::new(health, vec![counters], [], control, lanes, rings, rules)
+}
+
 /// An exporter with a recorder that no engine feeds.
 struct Report {
     exporter: Exporter,

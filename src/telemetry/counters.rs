@@ -266,6 +266,12 @@ impl Counters {
     pub fn bump(&self, counter: Counter) {
         self.add(counter, 1);
     }
+
+    /// One counter as it is now, of which nothing else follows. Takes a single cache line from its
+    /// writer.
+    pub(crate) fn peek(&self, counter: Counter) -> u64 {
+        self.0[counter as usize].load(Ordering::Relaxed)
+    }
 }
 
 /// The counters of all writers at one moment.
