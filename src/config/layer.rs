@@ -44,6 +44,7 @@ pub(super) struct Layer {
     #[serde(alias = "policy")]
     scheduler: Option<Scheduler>,
     nice: Option<Nice>,
+    slice_us: Option<Ranged<100, 100_000>>,
     rings: Option<Object<RingsLayer>>,
     overload: Option<Object<OverloadLayer>>,
     instruments: Option<Object<InstrumentsLayer>>,
@@ -126,6 +127,7 @@ impl Layer {
             ("placement", self.placement.is_some()),
             ("scheduler", self.scheduler.is_some()),
             ("shards", self.shards.is_some()),
+            ("slice_us", self.slice_us.is_some()),
             ("latency", self.latency.as_ref().is_some_and(has_dir)),
             ("capture", self.capture.as_ref().is_some_and(has_file)),
         ];
@@ -170,6 +172,9 @@ impl Layer {
         set(&mut config.warm, self.warm);
         set(&mut config.scheduler, self.scheduler);
         set(&mut config.nice, self.nice.map(|Nice(nice)| nice));
+        if let Some(slice) = self.slice_us {
+            config.slice_us = Some(slice.get() as u32);
+        }
         set(&mut config.timing, self.timing);
         let Object(rings) = self.rings.unwrap_or_default();
         set(&mut config.rings.ingest, rings.ingest.map(Ranged::size));

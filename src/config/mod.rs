@@ -166,6 +166,11 @@ pub struct Config {
     /// The nice value of lanes, -20 to 19, where `scheduler` is `other`. Default 0.
     #[cfg_attr(test, schemars(range(min = -20, max = 19)))]
     pub nice: i8,
+    /// The slice of lanes, us, 100 to 100,000, where `scheduler` is `other`: for how long the kernel
+    /// lets a lane run at once while others want its core. A shorter one than theirs brings a lane
+    /// back earlier. Linux 6.12 or later. Default: what the kernel gives.
+    #[cfg_attr(test, schemars(range(min = 100, max = 100_000)))]
+    pub slice_us: Option<u32>,
     /// Sizes of the rings.
     pub rings: Rings,
     /// What happens to a message when its ring is full.
@@ -208,6 +213,7 @@ impl Default for Config {
             warm: Warm::Auto,
             scheduler: Scheduler::Other,
             nice: 0,
+            slice_us: None,
             rings: Rings::default(),
             overload: Overload::default(),
             instruments: Instruments::default(),
@@ -320,15 +326,23 @@ impl Config {
                     .into(),
             ));
         }
-        if self.nice != 0 && self.scheduler != Scheduler::Other {
-            return Err(Error::Config(format!(
-                "nice: {} cannot be used with scheduler {}, whose threads it does not concern; \
-                 expected scheduler other, or no nice",
-                self.nice,
-                self.scheduler.name()
-            )));
-        }
+        self.check_scheduling()?;
         self.rules().map(drop)
+    }
+
+    fn check_scheduling(&self) -> Result<(), Error> {
+        let nice = (self.nice != 0).then_some(("nice", i64::from(self.nice)));
+        let slice = self.slice_us.map(|us| ("slice_us", i64::from(us)));
+        match nice.or(slice) {
+            Some((key, value)) if self.scheduler != Scheduler::Other => {
+                Err(Error::Config(format!(
+                    "{key}: {value} cannot be used with scheduler {}, whose threads it does not concern; \
+                     expected scheduler other, or no {key}",
+                    self.scheduler.name()
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How lanes are scheduled.
@@ -337,6 +351,7 @@ impl Config {
         Scheduling {
             scheduler: self.scheduler,
             nice: self.nice,
+            slice_us: self.slice_us,
         }
     }
 

@@ -187,6 +187,27 @@ mod tests {
                 why.contains("nice") && why.contains("scheduler other"),
                 "{why}"
             );
+            let both = format!(r#"{{"slice_us": 100, "scheduler": "{scheduler}"}}"#);
+            let why = Config::from_json(&both).unwrap_err().to_string();
+            assert!(
+                why.contains("slice_us: 100 cannot be used")
+                    && why.ends_with("expected scheduler other, or no slice_us"),
+                "{why}"
+            );
+        }
+        for slice in ["99", "100001", "-1", "1.5"] {
+            let why = Config::from_json(&format!("{{\"slice_us\": {slice}}}")).unwrap_err();
+            let why = why.to_string();
+            assert!(
+                why.contains("slice_us: ") && why.contains("from 100 to 100"),
+                "{why}"
+            );
+        }
+        for slice in [100, 100_000] {
+            let config = Config::from_json(&format!("{{\"slice_us\": {slice}}}")).unwrap();
+            assert_eq!(config.scheduling().slice_us, Some(slice));
+            let written = serde_json::to_string(&config).unwrap();
+            assert_eq!(Config::from_json(&written).unwrap(), config);
         }
     }
 }

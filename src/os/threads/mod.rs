@@ -8,6 +8,7 @@
 //! | `life` | whether a thread was ended from outside |
 //! | `handover` | what a thread gets after it has started |
 //! | `policy` | scheduling, nice, timer slack |
+//! | `slice` | for how long the kernel lets an ordinary thread run at once |
 //! | `roster` | which threads of the process are ours |
 //! | `throttle` | what the kernel does with a real-time thread that never sleeps |
 //! | `storage` | destroys thread-local values without the loader's lock |
@@ -25,6 +26,7 @@ pub(crate) mod handover;
 mod life;
 mod policy;
 pub(crate) mod roster;
+mod slice;
 mod start;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 mod storage;
@@ -95,6 +97,7 @@ impl Wanted {
             schedule: Schedule::As(Scheduling {
                 scheduler: Scheduler::Inherit,
                 nice: 0,
+                slice_us: None,
             }),
             place: Place::Anywhere,
         }

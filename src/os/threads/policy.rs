@@ -4,6 +4,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::slice;
 use super::throttle::Throttle;
 use crate::os::resources;
 use crate::os::stderr::say;
@@ -33,6 +34,9 @@ pub struct Scheduling {
     pub scheduler: Scheduler,
     /// The nice value, with [`Scheduler::Other`]; 0, or the closest that this process may have.
     pub nice: i8,
+    /// The slice, us, with [`Scheduler::Other`]; `None` for what the kernel gives. It has one to give
+    /// from Linux 6.12 on.
+    pub slice_us: Option<u32>,
 }
 
 /// The nice value with the lowest priority.
@@ -73,14 +77,18 @@ impl Scheduling {
     /// For the line at the engine's start; empty for what is usual.
     #[doc(hidden)]
     pub fn about(self) -> String {
-        match (self.scheduler, self.nice) {
+        let mut about = match (self.scheduler, self.nice) {
             (Scheduler::Other, 0) => String::new(),
             (Scheduler::Other, nice) => format!(" nice={nice}"),
             (Scheduler::Fifo(priority) | Scheduler::Rr(priority), _) => {
                 format!(" scheduler={}({priority})", self.scheduler.name())
             }
             (Scheduler::Inherit, _) => " scheduler=inherit".to_owned(),
+        };
+        if let Some(us) = self.slice_us {
+            about += &format!(" slice={us}us");
         }
+        about
     }
 
     /// What a person should know of lanes that are scheduled so and never sleep, if the calling
@@ -105,6 +113,12 @@ impl Scheduling {
 ///
 /// A sentence that says what was refused and what it requires.
 pub(super) fn adopt(wanted: Scheduling) -> Result<(), String> {
+    adopt_policy(wanted)?;
+    wanted.slice_us.map_or(Ok(()), slice::set)
+}
+
+/// The policy, its priority and the nice value.
+fn adopt_policy(wanted: Scheduling) -> Result<(), String> {
     let scheduler = wanted.scheduler;
     if scheduler == Scheduler::Inherit {
         return check_limit(scheduler);
@@ -332,7 +346,18 @@ mod tests {
 
     #[test]
     fn the_line_at_start_tells_what_is_not_usual() {
-        let about = |scheduler, nice| Scheduling { scheduler, nice }.about();
+        let with_slice = |scheduler, nice, slice_us| {
+            let scheduling = Scheduling {
+                scheduler,
+                nice,
+                slice_us,
+            };
+            scheduling.about()
+        };
+        let about = |scheduler, nice| with_slice(scheduler, nice, None);
+        assert_eq!(with_slice(Scheduler::Other, 0, Some(100)), " slice=100us");
+        let both = with_slice(Scheduler::Other, 3, Some(3000));
+        assert_eq!(both, " nice=3 slice=3000us");
         assert_eq!(about(Scheduler::Other, 0), "");
         assert_eq!(about(Scheduler::Other, -5), " nice=-5");
         assert_eq!(about(Scheduler::Fifo(10), 0), " scheduler=fifo(10)");

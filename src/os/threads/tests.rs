@@ -90,6 +90,41 @@ fn a_thread_is_what_is_wanted_before_it_runs() {
 }
 
 #[test]
+fn a_lane_has_the_slice_that_it_asks_for_or_says_why_not() {
+    let lane = |slice_us, nice| {
+        let scheduling = Scheduling {
+            nice,
+            slice_us,
+            ..Scheduling::default()
+        };
+        let is = || (slice::of_this_thread(), nice_of(0));
+        spawn(Wanted::lane(3, None, scheduling), is).map(|lane| lane.join().unwrap())
+    };
+    let usual = lane(None, 0).unwrap();
+    for us in [100, 3_000, 100_000] {
+        match (usual.0, lane(Some(us), 0)) {
+            (Some(_), has) => assert_eq!(has, Ok((Some(us.into()), usual.1))),
+            (None, refused) => {
+                let why = refused.unwrap_err();
+                assert!(why.contains("slice_us") && why.contains("6.12"), "{why}");
+            }
+        }
+    }
+    if usual.0.is_none() {
+        return;
+    }
+    assert_eq!(lane(Some(200), 5), Ok((Some(200), Some(5))));
+    // The kernel would make it the nearest one that it has.
+    let why = lane(Some(50), 0).unwrap_err();
+    assert!(
+        why.contains("slice_us: 50 was not taken, and a lane has 100 us"),
+        "{why}"
+    );
+    // It is the lane's own.
+    assert_eq!(lane(None, 0), Ok(usual));
+}
+
+#[test]
 fn stacks_hold_what_glibc_takes_and_as_much_again_of_ours() {
     const PAGE: usize = 4096;
     fn deep(pages: usize) -> usize {
