@@ -16,6 +16,7 @@ use super::lane::turn_inline;
 use super::work::Turn;
 use crate::sync::ring::Watch;
 use crate::sync::try_lock::{Held, TryLock};
+use crate::sync::{spin_loop, yield_now};
 
 /// Empty polls after which a lane does what is due without a message: it publishes what waits for
 /// room, rehearses and hands over histograms.
@@ -101,7 +102,7 @@ impl<T: Turn> LaneSide<T> {
         loop {
             match self.shared.work.try_lock() {
                 Some(held) => return held,
-                None => std::thread::yield_now(),
+                None => yield_now(),
             }
         }
     }
@@ -130,7 +131,7 @@ impl<T: Turn + 'static> Turn for LaneSide<T> {
         let mut held = loop {
             match self.shared.work.try_lock() {
                 Some(held) => break held,
-                None => std::hint::spin_loop(),
+                None => spin_loop(),
             }
         };
         let Owned { work, is_half_done } = &mut *held;
@@ -173,6 +174,9 @@ impl<T: Turn + 'static> Turn for LaneSide<T> {
         Some(self.shared.clone())
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 #[cfg(all(test, not(loom)))]
 mod tests;
