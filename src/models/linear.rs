@@ -3,8 +3,9 @@
 use serde::Deserialize;
 
 use super::load::{self, MAX_JSON_BYTES};
-use super::{Model, ModelError};
+use super::{MOST_PREFETCHED, Model, ModelError};
 use crate::messages::InstrumentId;
+use crate::sync::prefetch::Parts;
 
 /// `signal = bias + sum w (x - mean) / scale`, and `confidence = 2 / (1 + exp(-|signal|)) - 1`,
 /// which is 0 for a signal of 0 and approaches 1 as `|signal|` grows.
@@ -122,6 +123,10 @@ impl Model for Linear {
         false
     }
 
+    fn prefetch(&self) {
+        Parts::of(MOST_PREFETCHED).add(&*self.terms);
+    }
+
     #[inline]
     fn run(&mut self, _: InstrumentId, factors: &[f64], out: &mut [f64]) {
         let mut signal = self.bias;
@@ -136,6 +141,7 @@ impl Model for Linear {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::prefetch;
 
     fn refusal(json: &str) -> String {
         Linear::parse(json.as_bytes()).unwrap_err().to_string()
@@ -158,6 +164,18 @@ mod tests {
         // As far from 0, on the negative side.
         model.run(InstrumentId(0), &[1.0, 1.8], &mut out);
         assert_eq!(out, [-4.5, 2.0 / (1.0 + (-4.5f64).exp()) - 1.0]);
+    }
+
+    #[test]
+    fn its_weights_are_prefetched_up_to_16_kib() {
+        let prefetched = |weights: usize| {
+            let json = format!(r#"{{"weights": {:?}, "bias": 0}}"#, vec![1; weights]);
+            let model = Linear::parse(json.as_bytes()).unwrap();
+            prefetch::counted(|| model.prefetch())
+        };
+        // 24 bytes each, which may begin in the middle of a line.
+        assert!([6, 7].contains(&prefetched(16)), "{}", prefetched(16));
+        assert_eq!(prefetched(1_000), MOST_PREFETCHED);
     }
 
     #[test]

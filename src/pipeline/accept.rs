@@ -14,6 +14,10 @@ pub(crate) trait Accept<W: Wire> {
     /// Warms what is cold before the first message.
     fn prime(&mut self) {}
 
+    /// Prefetches what the next message touches. Called instead of [`accept`](Self::accept) in a
+    /// rehearsal that leaves out what comes before.
+    fn prefetch(&mut self, _trace: &Trace) {}
+
     /// Whether a message could be published at once and nothing waits. A rehearsal needs that:
     /// it must not wait, and must not overtake.
     fn may_rehearse(&self) -> bool {

@@ -95,7 +95,7 @@ impl<N: Accept<FactorVectors>> Accept<Events> for FactorNode<N> {
                 quarantined_instrument(&self.names, panic, &self.counters, &self.control);
             });
             if trace.breaks_off(Stage::Factor) {
-                return;
+                return self.next.prefetch(trace);
             }
         }
         let (next, counters) = (&mut self.next, &self.counters);
@@ -186,7 +186,7 @@ impl<N: Accept<Predictions>> Accept<FactorVectors> for ModelNode<N> {
     #[inline(always)]
     fn accept(&mut self, vector: &FactorVector<'_>, trace: &mut Trace) {
         if trace.is_rehearsal() && trace.breaks_off(Stage::Model) {
-            return;
+            return self.prefetch(trace);
         }
         let (next, counters) = (&mut self.next, &self.counters);
         let answered = self.stage.on(
@@ -214,6 +214,16 @@ impl<N: Accept<Predictions>> Accept<FactorVectors> for ModelNode<N> {
     fn prime(&mut self) {
         self.stage.prime();
         self.next.prime();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn prefetch(&mut self, trace: &Trace) {
+        let (counters, control) = (&self.counters, &self.control);
+        self.stage.prefetch(
+            || trace.sees_message(),
+            |panic| quarantined_model(&self.names, self.shard, panic, counters, control),
+        );
     }
 
     fn may_rehearse(&self) -> bool {

@@ -7,6 +7,8 @@
 //! recorded or published. It goes through the same compiled code as a message does; a second
 //! copy of that code would warm the wrong lines.
 
+mod rest;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use super::trace::Trace;
 use crate::abi::EventKind;
 use crate::os::clock::Clock;
 use crate::stages::{Stage, Triggers};
+use crate::telemetry::heartbeat::Rehearsed;
+use rest::Rest;
 
 /// Messages that are kept of those that led to a signal, so that several instruments stay warm.
 const KEPT: usize = 4;
@@ -35,12 +39,6 @@ pub(crate) const POLLS_PER_LOOK: u32 = 16;
 /// Time between two rehearsals where none is configured: longer ones left more cold, and
 /// shorter ones gained little.
 const INTERVAL: Duration = Duration::from_micros(100);
-
-/// A rehearsal is followed by at least this many times its own length without one.
-const REST: u64 = 99;
-
-/// Longest rest: a rehearsal in which the lane was taken off its core says little.
-const LONGEST_REST: Duration = Duration::from_millis(50);
 
 /// A stage that takes longer although it is warm is left out of rehearsals: a message that
 /// comes meanwhile would wait for it.
@@ -191,12 +189,12 @@ pub(super) struct Rehearsal {
     until_kept: u32,
     polls_per_look: u32,
     until_look: u32,
-    /// TSC ticks.
-    interval: u64,
+    /// TSC ticks, as the next ones.
     due: u64,
     began: u64,
-    longest_rest: u64,
     longest_stage: u64,
+    rest: Rest,
+    rehearsed: Rehearsed,
     /// Whether a message has come since the last look.
     pub(super) was_busy: bool,
     /// Whether none had come between the last two looks.
@@ -214,9 +212,9 @@ impl Rehearsal {
         clock: &Clock,
         words: usize,
         polls_per_look: u32,
+        rehearsed: Rehearsed,
     ) -> Option<Self> {
         let ticks = |time: Duration| clock.ticks(time.as_nanos() as u64);
-        let interval = ticks(rehearsing.interval);
         clock.reads_tsc().then(|| Self {
             triggers: rehearsing.triggers,
             kept: std::array::from_fn(|_| vec![u64::MAX; words].into_boxed_slice()),
@@ -227,11 +225,11 @@ impl Rehearsal {
             until_kept: 1,
             polls_per_look,
             until_look: polls_per_look,
-            interval,
             due: 0,
             began: 0,
-            longest_rest: interval.max(ticks(LONGEST_REST)),
             longest_stage: ticks(LONGEST_STAGE),
+            rest: Rest::new(rehearsing.interval, ticks),
+            rehearsed,
             was_busy: false,
             was_quiet: false,
             is_second: false,
@@ -290,17 +288,17 @@ impl Rehearsal {
         let now = self.clock.now();
         if !std::mem::replace(&mut self.was_quiet, true) {
             // The messages until now have warmed everything.
-            self.due = self.due.max(now.saturating_add(self.interval));
+            self.due = self.due.max(now.saturating_add(self.rest.interval()));
         }
         // A clock that was set back must not end the rehearsals.
-        self.due = self.due.min(now.saturating_add(self.longest_rest));
+        self.due = self.due.min(now.saturating_add(self.rest.longest()));
         now >= self.due
     }
 
     /// Puts a rehearsal off that cannot take place now.
     #[cold]
     pub(super) fn postpone(&mut self) {
-        self.due = self.clock.now().saturating_add(self.interval);
+        self.due = self.clock.now().saturating_add(self.rest.interval());
     }
 
     /// Begins a rehearsal: puts its message into `spare`. The message's own place has what was
@@ -320,7 +318,9 @@ impl Rehearsal {
             return;
         }
         let now = self.clock.now();
-        let rest = now.saturating_sub(self.began).saturating_mul(REST);
+        let took = now.saturating_sub(self.began);
+        self.rehearsed.add(took);
+        self.rest.owe(self.began, now);
         let works = trace.rehearsed_work(now);
         if self.is_second {
             self.judge(&works, trace);
@@ -329,12 +329,12 @@ impl Rehearsal {
             .flatten()
             .any(|&(_, work)| work > self.longest_stage)
         {
-            // All may have been cold. Another one right behind it shows.
+            // All may have been cold. Another one right behind it shows. It owes its rest, too.
             self.is_second = true;
             self.due = now;
             return;
         }
-        self.due = now.saturating_add(rest.clamp(self.interval, self.longest_rest));
+        self.due = now.saturating_add(self.rest.until_next(took));
         self.go_on();
     }
 

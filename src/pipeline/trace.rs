@@ -109,8 +109,12 @@ impl Trace {
     pub(super) fn breaks_off(&mut self, stage: Stage) -> bool {
         // With timing off, too.
         self.entered[stage as usize] = self.clock.now();
-        self.left_out & 1 << stage as u8 != 0
-            || self.watch.as_ref().is_some_and(Watch::sees_message)
+        self.left_out & 1 << stage as u8 != 0 || self.sees_message()
+    }
+
+    /// Whether a message has come since the rehearsal began.
+    pub(super) fn sees_message(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::sees_message)
     }
 
     /// Has later rehearsals leave the stage out.

@@ -14,6 +14,7 @@ use crate::os::clock::Clock;
 use crate::stages::Stage;
 use crate::sync::ring::Watch;
 use crate::telemetry::counters::{Counter, Counters};
+use crate::telemetry::heartbeat::Rehearsed;
 use crate::telemetry::hops::Recorder;
 
 /// Messages that a lane handles before it does anything else.
@@ -86,9 +87,15 @@ impl<W: Wire, A: Accept<W>, I: Inlet> Work<W, A, I> {
     }
 
     /// Has the lane rehearse its messages while it has nothing to do, if its inlet allows it.
-    pub(crate) fn rehearse(&mut self, how: &Rehearsing, clock: &Clock, polls: u32) {
+    pub(crate) fn rehearse(
+        &mut self,
+        how: &Rehearsing,
+        clock: &Clock,
+        polls: u32,
+        rehearsed: Rehearsed,
+    ) {
         if let Some(spares) = self.inlet.spares() {
-            self.rehearsal = Rehearsal::new(how, clock, spares.words, polls);
+            self.rehearsal = Rehearsal::new(how, clock, spares.words, polls, rehearsed);
             self.spare = vec![u64::MAX; spares.words].into_boxed_slice();
             self.trace.watch = Some(spares.watch);
         }

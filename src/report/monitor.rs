@@ -49,6 +49,8 @@ pub struct LaneReport {
     pub away: u64,
     /// How long in all, ns.
     pub away_ns: u64,
+    /// How long it has kept itself warm (key `warm`) in all, ns.
+    pub rehearsed_ns: u64,
 }
 
 /// A ring, and how full it has been.
@@ -315,6 +317,7 @@ impl Monitor {
                 silence_ns: heartbeat.silence_ns(),
                 away: away.times,
                 away_ns: away.ns,
+                rehearsed_ns: heartbeat.rehearsed_ns(),
             }
         };
         self.each_lane().map(report).collect()

@@ -100,6 +100,8 @@ struct Lane<'a> {
     /// How long it waited for its core because others ran there, by the kernel's count at the end
     /// of the last interval.
     waited_for_core_ns: Option<u64>,
+    /// How long it kept itself warm.
+    rehearsed_ns: u64,
 }
 
 impl<'a> Lane<'a> {
@@ -119,6 +121,7 @@ impl<'a> Lane<'a> {
             away_ns: away.ns,
             away_since_s: (away.times > 0).then(|| away.first_ns as f64 / 1e9),
             waited_for_core_ns,
+            rehearsed_ns: heartbeat.rehearsed_ns(),
         }
     }
 }

@@ -106,9 +106,9 @@ impl Slot {
         }
     }
 
-    /// Prefetches what the model's next run touches, if it wants that.
+    /// Prefetches what the model's next run touches, unless it has panicked in a rehearsal.
     fn prefetch(&mut self) -> Result<(), Payload> {
-        if self.rehearsal != Rehearsal::Prefetch {
+        if self.rehearsal == Rehearsal::Nothing {
             return Ok(());
         }
         let done = catch_unwind(AssertUnwindSafe(|| self.model.prefetch()));
@@ -214,6 +214,27 @@ impl ModelStage {
                 }
             }
             slot.model.reset();
+        }
+    }
+
+    /// Prefetches what the next vector touches, model by model, until `must_end`. A model that
+    /// panics is passed to `panicked`, and is not prefetched any more.
+    #[cold]
+    pub fn prefetch(&mut self, must_end: impl Fn() -> bool, mut panicked: impl FnMut(ModelPanic)) {
+        for (id, slot) in self.models.iter_mut().enumerate() {
+            if must_end() {
+                return;
+            }
+            if !slot.quarantined
+                && let Err(payload) = slot.prefetch()
+            {
+                let (model, place) = (ModelId((self.first + id) as u8), PanicPlace::Rehearsal);
+                panicked(ModelPanic {
+                    model,
+                    place,
+                    payload,
+                });
+            }
         }
     }
 

@@ -25,6 +25,8 @@ struct Cells {
     first_away: AtomicU64,
     /// The last absences, each by its number: when they began and ended.
     absences: [[AtomicU64; 2]; ABSENCES],
+    /// Ticks that went into keeping the lane warm.
+    rehearsed: AtomicU64,
 }
 
 /// How many absences are kept, for whoever asks why a signal was slow.
@@ -86,6 +88,18 @@ impl Patience {
     /// Time since the wait began.
     pub(crate) fn waited(&self) -> Duration {
         Duration::from_nanos(self.clock.nanos(0, self.total))
+    }
+}
+
+/// Tells a lane's heartbeat how long the lane kept itself warm. For whoever has the lane's work.
+#[derive(Debug)]
+pub(crate) struct Rehearsed(Arc<CachePadded<Cells>>);
+
+impl Rehearsed {
+    /// So many ticks more.
+    pub(crate) fn add(&self, ticks: u64) {
+        let before = self.0.rehearsed.load(Ordering::Relaxed);
+        self.0.rehearsed.store(before + ticks, Ordering::Relaxed);
     }
 }
 
@@ -290,6 +304,17 @@ impl HeartbeatReader {
             total: 0,
             slice: self.clock.ticks(limit::SLICE.as_nanos() as u64),
         }
+    }
+
+    /// What tells the heartbeat how long the lane kept itself warm.
+    pub(crate) fn rehearsed(&self) -> Rehearsed {
+        Rehearsed(self.cells.clone())
+    }
+
+    /// How long the lane has kept itself warm, ns.
+    pub fn rehearsed_ns(&self) -> u64 {
+        self.clock
+            .nanos(0, self.cells.rehearsed.load(Ordering::Relaxed))
     }
 
     /// When the last beat was, in ticks of [`clock`](Self::clock).

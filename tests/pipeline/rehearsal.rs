@@ -1,15 +1,16 @@
 //! Lanes that keep themselves warm: what they rehearse has no effect.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use proptest::prelude::*;
 use signal::factors::{Depth, FactorSet, NoParams};
 use signal::messages::Instrument;
 use signal::models::Model;
-use signal::replay::Feed;
 use signal::telemetry::counters::Counter;
 use signal::{Config, Engine, InstrumentId, Registry};
-use support::events::{LIMIT, Owned, Received, collect, depth, feed, index, settle, ticker, trade};
+use support::events::{LIMIT, Received, collect, depth, settle};
+
+mod left_out;
+mod no_effect;
 
 /// Lanes that spin, and the host's own thread.
 const SPINNING: [&str; 3] = [
@@ -40,181 +41,6 @@ fn let_rehearse(engine: &mut Engine, more: u64, received: &mut Vec<Received>) {
         );
         collect(engine, received);
         std::thread::yield_now();
-    }
-}
-
-/// Feeds everything, with pauses in which lanes rehearse after the first signal.
-fn play_with_pauses(mut engine: Engine, feed: &Feed, pauses: &[usize]) -> (Vec<Received>, Engine) {
-    let mut received = Vec::new();
-    let mut pauses = pauses.iter().cycle();
-    let mut until_pause = 1;
-    for event in feed.iter() {
-        engine.on_event(event);
-        until_pause -= 1;
-        if until_pause > 0 {
-            continue;
-        }
-        settle(&mut engine, &mut received);
-        if !received.is_empty() {
-            let_rehearse(&mut engine, 2, &mut received);
-        }
-        until_pause = *pauses.next().unwrap();
-    }
-    settle(&mut engine, &mut received);
-    (received, engine)
-}
-
-const EVERYTHING: &str = r#""factors": ["test0000", "market"], "models": ["none", "test0000", "runs"],
-    "callback": "per-model", "trigger": ["depth", "ticker", "trade", "index_price"]"#;
-
-/// Counts its runs for each instrument, and remembers the last.
-struct Runs {
-    runs: Vec<f64>,
-    outputs: [String; 1],
-}
-
-impl Model for Runs {
-    fn inputs(&self) -> usize {
-        18
-    }
-    fn outputs(&self) -> &[String] {
-        &self.outputs
-    }
-    fn keeps_state(&self) -> bool {
-        true
-    }
-    fn reserve(&mut self, instruments: usize) {
-        self.runs = vec![0.0; instruments];
-    }
-    fn run(&mut self, instrument: InstrumentId, factors: &[f64], out: &mut [f64]) {
-        let runs = &mut self.runs[instrument.index()];
-        *runs += 1.0;
-        out[0] = *runs + factors[0];
-    }
-    fn reset(&mut self) {
-        self.runs.fill(0.0);
-    }
-}
-
-fn with_runs() -> Registry {
-    let mut registry = Registry::default();
-    registry.models.add("runs", |_| {
-        Box::new(Runs {
-            runs: Vec::new(),
-            outputs: ["runs".to_owned()],
-        })
-    });
-    registry
-}
-
-/// Messages timed in each hop.
-fn timed(engine: &mut Engine) -> Vec<(&'static str, u64)> {
-    let hops = engine.latency().into_iter();
-    hops.map(|hop| (hop.hop.name(), hop.count)).collect()
-}
-
-/// A lane that has not got its core for a while hands its times over later.
-fn assert_timed_alike(warm: &mut Engine, cold: &mut Engine) {
-    let limit = Instant::now() + LIMIT;
-    loop {
-        let (warm, cold) = (timed(warm), timed(cold));
-        if warm == cold {
-            return;
-        }
-        assert!(
-            Instant::now() < limit,
-            "{warm:?} with rehearsals, {cold:?} without"
-        );
-    }
-}
-
-/// Waits until the capture has every event that was taken.
-fn settle_capture(engine: &Engine) {
-    let limit = Instant::now() + LIMIT;
-    loop {
-        let counters = engine.counters();
-        let taken = counters.events() - counters.get(Counter::RefusedBadPrice);
-        if counters.get(Counter::CaptureWritten) == taken {
-            return;
-        }
-        assert!(Instant::now() < limit, "{counters:?}");
-        std::thread::yield_now();
-    }
-}
-
-/// Signals, every counter but that of the rehearsals, what is timed and what is captured are the
-/// same with and without them.
-fn assert_no_effect(feed: &Feed, pauses: &[usize]) {
-    let (registry, folder) = (with_runs(), tempfile::tempdir().unwrap());
-    let extra = |file: &str| {
-        let file = serde_json::to_string(&folder.path().join(file)).unwrap();
-        format!(r#"{EVERYTHING}, "latency": {{"work_every": 3}}, "capture": {{"file": {file}}}"#)
-    };
-    let mut expected = None;
-    for placement in SPINNING {
-        let cold = start(placement, r#""off""#, &registry, &extra("cold.csv"));
-        let (signals, mut cold) = support::events::play(cold, feed);
-        assert_eq!(rehearsals(&cold), 0);
-        let warm = start(placement, "10", &registry, &extra("warm.csv"));
-        let (warmed, mut warm) = play_with_pauses(warm, feed, pauses);
-        assert!(rehearsals(&warm) > 0, "{placement}");
-        assert_timed_alike(&mut warm, &mut cold);
-        settle_capture(&cold);
-        settle_capture(&warm);
-        let expected = expected.get_or_insert(signals.clone());
-        assert!(signals == *expected, "{placement} without rehearsals");
-        assert!(warmed == *expected, "{placement} with rehearsals");
-        for counter in Counter::ALL {
-            // Whether a lane has to wait for another depends on the moment.
-            if ![Counter::Rehearsals, Counter::RingWaits].contains(counter) {
-                let of = |engine: &Engine| engine.counters().get(*counter);
-                assert_eq!(of(&warm), of(&cold), "{placement}: {}", counter.name());
-            }
-        }
-    }
-}
-
-/// An event of each kind and of several instruments, some of which are refused.
-fn events(seed: u64, count: usize) -> Vec<Owned> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let symbols = ["btc_usdt", "eth_usdt", "sol_usdt"];
-    (0..count)
-        .map(|time| {
-            let symbol = symbols[random.usize(..3)];
-            let price = 100.0 + random.f64();
-            match random.u8(..6) {
-                0 => ticker(symbol, price),
-                1 => trade(symbol, price, 0),
-                2 => index(symbol, price),
-                3 => depth(symbol, time as i64, -1.0),
-                _ => depth(symbol, time as i64, price),
-            }
-        })
-        .collect()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 4, ..ProptestConfig::default() })]
-    #[test]
-    fn signals_are_bit_identical_with_and_without_rehearsals(
-        seed: u64,
-        pauses in prop::collection::vec(1..20usize, 1..6),
-    ) {
-        assert_no_effect(&feed(&events(seed, 120)), &pauses);
-    }
-}
-
-#[test]
-fn real_data_gives_the_same_signals_with_and_without_rehearsals() {
-    for session in support::SESSIONS {
-        if let Some(file) = support::recorded(session) {
-            let all = signal::replay::read(&[file]).unwrap();
-            let mut first = Feed::default();
-            for event in all.iter().take(4_000) {
-                first.push(0, event);
-            }
-            assert_no_effect(&first, &[211, 397]);
-        }
     }
 }
 
@@ -428,15 +254,18 @@ fn a_model_that_panics_in_its_reset_after_a_rehearsal_is_in_quarantine() {
 
 #[test]
 fn a_lane_that_gives_its_core_away_does_not_rehearse() {
-    let config = r#"{"placement": "fused", "idle": "yield", "warm": 10}"#;
-    let mut engine = Engine::start(&Config::from_json(config).unwrap()).unwrap();
-    let mut received = Vec::new();
-    for time in 0..200 {
-        engine.on_event(depth("btc_usdt", time, 100.0).event());
-        settle(&mut engine, &mut received);
-        std::thread::sleep(std::time::Duration::from_micros(100));
+    for idle in ["yield", "park"] {
+        let config = format!(r#"{{"placement": "fused", "idle": "{idle}", "warm": 10}}"#);
+        let mut engine = Engine::start(&Config::from_json(&config).unwrap()).unwrap();
+        let mut received = Vec::new();
+        for time in 0..200 {
+            engine.on_event(depth("btc_usdt", time, 100.0).event());
+            settle(&mut engine, &mut received);
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        assert_eq!(rehearsals(&engine), 0, "{idle}");
+        assert_eq!(engine.lanes()[0].rehearsed_ns, 0, "{idle}");
     }
-    assert_eq!(rehearsals(&engine), 0);
 }
 
 /// While signals wait for room, a rehearsal could overtake them or wait itself.

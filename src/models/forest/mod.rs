@@ -27,6 +27,8 @@ use split::Scalar;
 use table::Table;
 use walk::Walk;
 
+use crate::sync::prefetch::Parts;
+
 /// An ensemble of trees over features of type `T` (`f32` or `f64`) with a `V` in
 /// each leaf.
 ///
@@ -63,6 +65,17 @@ impl<T: Scalar, V: Copy> Forest<T, V> {
             Plan::Double(table) => table.run(features, each),
             Plan::Quadruple(table) => table.run(features, each),
             Plan::Walk(walk) => walk.run(features, each),
+        }
+    }
+
+    /// Prefetches what the next run touches, if its features are near those of the last one.
+    pub(crate) fn prefetch(&self, parts: &mut Parts) {
+        match &self.0 {
+            Plan::Narrow(table) => table.prefetch(parts),
+            Plan::Wide(table) => table.prefetch(parts),
+            Plan::Double(table) => table.prefetch(parts),
+            Plan::Quadruple(table) => table.prefetch(parts),
+            Plan::Walk(walk) => walk.prefetch(parts),
         }
     }
 }

@@ -12,6 +12,7 @@ use std::hint::select_unpredictable;
 
 use super::split::{Child, Scalar, Split, Test};
 use super::trees::Trees;
+use crate::sync::prefetch::Parts;
 
 /// The leaves of a tree as bits, independent of the mask type.
 type Leaves = [u64; 4];
@@ -191,6 +192,21 @@ impl<T: Scalar, V: Copy, M: Mask, const LEAVES: usize> Table<T, V, M, LEAVES> {
             rows: vec![0; columns.len()].into(),
             columns: columns.into(),
         })
+    }
+
+    /// The rows of the last run, and the bounds around its features; then leaves.
+    pub(super) fn prefetch(&self, parts: &mut Parts) {
+        parts.add(&*self.columns);
+        for (column, &row) in self.columns.iter().zip(&self.rows) {
+            let cell = row.saturating_sub(column.row) / self.stride.max(1);
+            if let Some(bound) = column.bounds.get(cell).or(column.bounds.last()) {
+                parts.add(bound);
+            }
+            if let Some(masks) = self.masks.get(row..row + self.stride) {
+                parts.begin(masks);
+            }
+        }
+        parts.add(&*self.leaves);
     }
 
     #[inline]

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::split::Scalar;
 use super::*;
+use crate::sync::prefetch;
 
 /// Values at which tests change their results.
 const SPECIAL: [f64; 16] = [
@@ -286,4 +287,25 @@ fn keys_order_numbers() {
     assert_eq!(f32::of_key((-1.5f32).key()), -1.5);
     assert!(f32::of_key(f32::INFINITY.key() + 1).is_nan());
     assert_eq!(f32::of_category(16_777_217), 16_777_218.0);
+}
+
+#[test]
+fn a_large_forest_prefetches_as_many_lines_as_it_may_and_a_small_one_fewer() {
+    let random = &mut fastrand::Rng::with_seed(1);
+    for (trees, leaves, is_large) in [(3, 8, false), (500, 31, true), (200, 300, true)] {
+        let mut builder = Builder::new(15);
+        for _ in 0..trees {
+            let (root, splits) = tree::<f64>(random, 15, leaves, 4, 0);
+            builder.add(root, &splits).unwrap();
+        }
+        let walk = Forest(Plan::Walk(builder.clone().walk()));
+        for mut forest in [builder.build(), walk] {
+            // Before the first run, too.
+            for _ in 0..2 {
+                let lines = prefetch::counted(|| forest.prefetch(&mut Parts::of(256)));
+                assert_eq!((lines == 256, lines > 2), (is_large, true), "{lines}");
+                forest.run((0..15).map(|_| random.f64()), |_| ());
+            }
+        }
+    }
 }

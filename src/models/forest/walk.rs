@@ -9,9 +9,13 @@ use rustc_hash::FxHashMap;
 
 use super::split::{Child, Scalar, Split, Test};
 use super::trees::Trees;
+use crate::sync::prefetch::Parts;
 
 /// Number of trees in flight: their loads overlap.
 const LANES: usize = 8;
+
+/// Nodes of each tree that are prefetched: a line, or two if the tree begins within one.
+const FIRST_NODES: usize = 4;
 
 /// Steps between two checks whether all trees in flight are at a leaf.
 const STEPS: usize = 4;
@@ -76,6 +80,20 @@ impl<T: Scalar, V: Copy> Walk<T, V> {
             self.leaves::<false>(each);
         } else {
             self.leaves::<true>(each);
+        }
+    }
+
+    /// What each run touches, and the first nodes of each tree.
+    pub(super) fn prefetch(&self, parts: &mut Parts) {
+        parts.add(&*self.slots);
+        parts.add(&*self.keys);
+        parts.add(&*self.roots);
+        for &root in &self.roots[..self.trees] {
+            if parts.are_spent() {
+                break;
+            }
+            let nodes = &self.nodes[root as usize..];
+            parts.add(&nodes[..nodes.len().min(FIRST_NODES)]);
         }
     }
 

@@ -17,8 +17,9 @@ use text::{Header, Sections, TreeKey};
 
 use super::forest::{Builder, Forest};
 use super::parsed::Parsed;
-use super::{Iterations, Model, ModelError};
+use super::{Iterations, MOST_PREFETCHED, Model, ModelError};
 use crate::messages::InstrumentId;
+use crate::sync::prefetch::Parts;
 
 /// An ensemble that LightGBM trained: its versions `v2` to `v4`, one output.
 ///
@@ -149,6 +150,10 @@ impl Model for LightGbm {
 
     fn keeps_state(&self) -> bool {
         false
+    }
+
+    fn prefetch(&self) {
+        self.forest.prefetch(&mut Parts::of(MOST_PREFETCHED));
     }
 
     #[inline]

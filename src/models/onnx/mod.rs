@@ -46,8 +46,9 @@ use plan::{Plan, Region};
 use value::Labels;
 
 use super::parsed::{Parsed, Reading};
-use super::{Model, ModelError};
+use super::{MOST_PREFETCHED, Model, ModelError};
 use crate::messages::InstrumentId;
+use crate::sync::prefetch::Parts;
 
 pub(super) use external::External;
 pub(super) use proto::looks_like_model;
@@ -214,6 +215,10 @@ impl Model for Onnx {
 
     fn keeps_state(&self) -> bool {
         false
+    }
+
+    fn prefetch(&self) {
+        self.plan.prefetch(&mut Parts::of(MOST_PREFETCHED));
     }
 
     #[inline]

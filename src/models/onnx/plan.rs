@@ -2,6 +2,7 @@
 
 use super::kernels::{Isa, Lanes, blocks, flat, flat_mut};
 use super::ops::Op;
+use crate::sync::prefetch::Parts;
 
 /// Where a tensor is in the buffer. Each tensor begins at a block of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,6 +78,18 @@ impl Plan {
     #[inline]
     pub fn numbers_mut(&mut self, region: Region) -> &mut [f32] {
         &mut flat_mut(&mut self.buffer[region.range()])[..region.len]
+    }
+
+    /// Prefetches what a run touches, in its order.
+    pub fn prefetch(&self, parts: &mut Parts) {
+        parts.add(&*self.steps);
+        parts.begin(&*self.buffer);
+        for step in &self.steps {
+            if parts.are_spent() {
+                break;
+            }
+            step.op.prefetch(parts);
+        }
     }
 
     /// Runs the steps.

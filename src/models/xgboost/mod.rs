@@ -23,9 +23,10 @@ use objective::Objective;
 
 use super::forest::{Builder, Forest};
 use super::parsed::Parsed;
-use super::{Iterations, Model, ModelError};
+use super::{Iterations, MOST_PREFETCHED, Model, ModelError};
 use crate::error::object::Object;
 use crate::messages::InstrumentId;
+use crate::sync::prefetch::Parts;
 
 /// An ensemble that XGBoost trained: `gbtree` or `dart`, one output, as JSON.
 ///
@@ -178,6 +179,10 @@ impl Model for XgBoost {
 
     fn keeps_state(&self) -> bool {
         false
+    }
+
+    fn prefetch(&self) {
+        self.forest.prefetch(&mut Parts::of(MOST_PREFETCHED));
     }
 
     #[inline]

@@ -20,6 +20,7 @@ use crate::pipeline::trace::Trace;
 use crate::pipeline::work::{Turn, Work};
 use crate::stages::Stage;
 use crate::telemetry::counters::Counters;
+use crate::telemetry::heartbeat::{HeartbeatReader, Rehearsed};
 use crate::telemetry::hops::{self, Feed, Hop, Recorder};
 
 const TAKEN: &str = "a plan gives each stage to one lane";
@@ -37,13 +38,18 @@ pub(super) struct LaneParts {
     control: Arc<Control>,
     /// How the lane rehearses, and how many empty polls it makes per look at the clock.
     rehearsing: Option<(Rehearsing, u32)>,
+    rehearsed: Rehearsed,
     clock: Clock,
     /// Whether the host's thread may do the lane's work, too.
     is_shared: bool,
 }
 
 impl LaneParts {
-    pub(super) fn new(setting: &Setting, lane: &LanePlan) -> (Self, Feed) {
+    pub(super) fn new(
+        setting: &Setting,
+        lane: &LanePlan,
+        heartbeat: &HeartbeatReader,
+    ) -> (Self, Feed) {
         let (first, last) = (*lane.stages.start(), *lane.stages.end());
         let (recorder, feed) = hops::recorder(&hops_of(first, last), setting.clock);
         let work_every = setting.rings.work_every;
@@ -56,6 +62,7 @@ impl LaneParts {
             counters: Counters::new(),
             control: setting.control.clone(),
             rehearsing: rehearsing(setting, lane),
+            rehearsed: heartbeat.rehearsed(),
             clock: setting.clock.clone(),
             is_shared: setting.host_stands_in,
         };
@@ -73,7 +80,7 @@ impl LaneParts {
         // At once: each further move of it would need room on the stack.
         let mut work = Box::new(work);
         if let Some((how, polls)) = &self.rehearsing {
-            work.rehearse(how, &self.clock, *polls);
+            work.rehearse(how, &self.clock, *polls, self.rehearsed);
         }
         match watch.filter(|_| self.is_shared) {
             Some(watch) => stand_in::shared(work, watch),

@@ -107,7 +107,7 @@ impl Pipeline {
         let (mut wiring, events, signals) = Wiring::new(setting, stages, egress);
         let (mut works, mut counters, mut feeds) = (Vec::new(), Vec::new(), Vec::new());
         for (lane, heartbeat) in lanes(setting.plan).iter().zip(setting.heartbeats) {
-            let (parts, feed) = LaneParts::new(setting, lane);
+            let (parts, feed) = LaneParts::new(setting, lane, heartbeat);
             counters.push(parts.counters.clone());
             feeds.push(feed);
             let inlet = wiring.inlet();

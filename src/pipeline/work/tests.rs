@@ -11,6 +11,7 @@ use crate::pipeline::inlet::Spares;
 use crate::stages::Triggers;
 use crate::sync::ring::{Receiver, Sender, Watch, ring};
 use crate::telemetry::counters::Snapshot;
+use crate::telemetry::heartbeat::{Rehearsed, heartbeat};
 use crate::telemetry::hops::{self, Hop};
 
 /// Added to the numbers of events that are rehearsed.
@@ -133,8 +134,12 @@ fn rehearsing<I: Inlet>(
         ..
     } = work;
     let mut work = Work::new(make(inlet), first, head, trace, recorder, counters);
-    work.rehearse(&how, &Clock::new(false), 1);
+    work.rehearse(&how, &Clock::new(false), 1, rehearsed());
     (sender, work)
+}
+
+fn rehearsed() -> Rehearsed {
+    heartbeat(&Clock::new(false), 1_000).1.rehearsed()
 }
 
 /// Turns until so many messages have been rehearsed.
@@ -248,7 +253,7 @@ fn head<A: Accept<Events> + Send>(timing: bool, head: A) -> (Sender, Work<Events
         triggers: Triggers::new(&[EventKind::Trade]),
     };
     let mut work = Work::new(inlet, Stage::Factor, head, trace, recorder, Counters::new());
-    work.rehearse(&how, &clock, 1);
+    work.rehearse(&how, &clock, 1, rehearsed());
     (sender, work)
 }
 
@@ -299,6 +304,52 @@ fn a_stage_that_takes_long_is_left_out_with_timing_and_without() {
         send_event(&mut sender, 2);
         assert_eq!((work.turn(BATCH), work.head.model), (1, 6));
     }
+}
+
+/// A pipeline that is cold in every second run: its factors then take 20 us, else nothing.
+#[derive(Default)]
+struct Cools(u64);
+
+const COLD: Duration = Duration::from_micros(20);
+
+impl Accept<Events> for Cools {
+    fn accept(&mut self, _: &Event<'_>, trace: &mut Trace) {
+        if trace.is_rehearsal() && !trace.breaks_off(Stage::Factor) {
+            self.0 += 1;
+            let until = Instant::now() + COLD;
+            while self.0 % 2 == 1 && Instant::now() < until {}
+        }
+        trace.mark(Stage::Model);
+    }
+    fn on_marker(&mut self, _: Marker) {}
+}
+
+#[test]
+fn cold_rehearsals_owe_their_rest_and_their_time_is_told() {
+    if !lanes_rehearse() {
+        return;
+    }
+    const PAIRS: u32 = 60;
+    let (mut sender, mut work) = head(true, Cools::default());
+    let clock = Clock::new(true);
+    let (_, reader) = heartbeat(&clock, 1_000);
+    let how = Rehearsing {
+        interval: Duration::ZERO,
+        triggers: Triggers::new(&[EventKind::Trade]),
+    };
+    work.rehearse(&how, &clock, 1, reader.rehearsed());
+    send_event(&mut sender, 1);
+    assert_eq!(work.turn(BATCH), 1);
+    let began = Instant::now();
+    turn_until(&mut work, 2 * u64::from(PAIRS));
+    // Some rest may still be owed: that of 50 us, and of the last one.
+    assert!(
+        began.elapsed() > 99 * (PAIRS - 10) * COLD,
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(reader.rehearsed_ns() >= (PAIRS * COLD).as_nanos() as u64);
+    assert!(reader.rehearsed_ns() < began.elapsed().as_nanos() as u64);
 }
 
 /// Sends a message to its own lane while it rehearses.

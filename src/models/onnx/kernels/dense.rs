@@ -2,6 +2,7 @@
 
 use super::curves;
 use super::{LANES, Lanes, blocks};
+use crate::sync::prefetch::Parts;
 
 /// Number of blocks of outputs that are summed in parallel.
 const PANEL: usize = 4;
@@ -119,6 +120,12 @@ impl Dense {
     /// Number of outputs.
     pub fn outputs(&self) -> usize {
         self.outputs
+    }
+
+    /// Prefetches biases and weights.
+    pub fn prefetch(&self, parts: &mut Parts) {
+        parts.add(&*self.bias);
+        parts.add(&*self.weights);
     }
 
     /// The panels, each with the blocks of `to` that its outputs go to.

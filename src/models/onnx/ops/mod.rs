@@ -17,6 +17,7 @@ pub use trees::{Aggregate, Trees, Votes};
 use super::kernels::{Activation, Isa, Lanes, flat_mut};
 use super::plan::Sources;
 use crate::models::parsed::Reading;
+use crate::sync::prefetch::Parts;
 
 /// An operation that computes one tensor from others.
 #[derive(Clone, Debug)]
@@ -52,6 +53,18 @@ pub enum Op {
 }
 
 impl Op {
+    /// Prefetches the numbers that it stores.
+    pub fn prefetch(&self, parts: &mut Parts) {
+        match self {
+            Op::Dense(layer) => layer.dense.prefetch(parts),
+            Op::Scale(row) => parts.add(&**row),
+            Op::Lookup(table) => parts.add(&**table),
+            Op::Trees(trees) => trees.prefetch(parts),
+            // The others store little or nothing.
+            _ => {}
+        }
+    }
+
     /// Runs it: writes `len` numbers into the blocks of `to`.
     ///
     /// What the operations do is not inlined: a model has few kinds of them, and the code of the

@@ -5,6 +5,7 @@
 //! without its base value; a class without votes is its base value.
 
 use crate::models::forest::Forest;
+use crate::sync::prefetch::Parts;
 
 /// How votes of several trees become one score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,16 @@ impl Trees {
             voted: vec![0.0; scores].into(),
             flags,
             everywhere,
+        }
+    }
+
+    pub fn prefetch(&self, parts: &mut Parts) {
+        match &self.votes {
+            Votes::One(forest) => forest.prefetch(parts),
+            Votes::Many { forest, list } => {
+                forest.prefetch(parts);
+                parts.begin(&**list);
+            }
         }
     }
 
