@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use core_affinity::CoreId;
 use signal::abi::EventKind;
-use signal::config::{Callback, Deliver, Placement, Stage};
+use signal::config::{Callback, Deliver, Idle, Placement, Stage, Warm};
 use signal::ffi::signal_stats_t;
 use signal::{Config, Registry};
 use support::events::LIMIT;
@@ -23,7 +23,7 @@ use support::meters::{Counting, Of, calls_of_process, calls_of_thread, page_faul
 static ALLOCATOR: Counting = Counting;
 
 const NEW_INSTRUMENTS: usize = 500;
-/// Rounds between two settlements while the lane is away.
+/// Rounds between two settlements while the lane is away, and between two pauses.
 const PART: i64 = 50;
 
 /// One measurement and its settings.
@@ -38,6 +38,8 @@ struct Case {
     of: Of,
     /// Whether something else has the lane's core.
     is_away: bool,
+    /// Whether lanes, or polls of `inline`, rehearse between two parts of the feed.
+    has_pauses: bool,
     /// Whether signals are taken in batches instead of callbacks.
     in_batches: bool,
     /// Checks what else the counters must show.
@@ -74,6 +76,7 @@ fn cases(folder: &Path) -> Vec<Case> {
         stride: 1,
         of: Of::Process,
         is_away: false,
+        has_pauses: false,
         in_batches: false,
         check: lossless,
     };
@@ -89,6 +92,11 @@ fn cases(folder: &Path) -> Vec<Case> {
         batches.in_batches = true;
         batches.stride = 8;
         cases.push(batches);
+        let mut paused = case("with pauses", &everything, placement.clone(), 2_000);
+        paused.config.idle = Idle::Spin;
+        paused.config.warm = Warm::Every(Warm::SHORTEST);
+        paused.has_pauses = true;
+        cases.push(paused);
         // The ring holds four signals; of the others, each instrument's newest is held back.
         let mut conflated = case("conflated", &smallest, placement, 10_000);
         conflated.config.rings.egress = 4;
@@ -189,6 +197,14 @@ fn taken(of: Of, run: impl FnOnce()) -> (u64, i64) {
 
 /// Feeds rounds and waits for all answers. Returns what that took.
 fn feed(case: &Case, handle: &Handle, feeds: &mut Feeds, first: i64, rounds: i64) -> (u64, i64) {
+    if case.has_pauses {
+        return taken(case.of, || {
+            for part in 0..rounds / PART {
+                handle.feed(feeds, first + part * PART, PART, case.stride);
+                handle.let_rehearse(2);
+            }
+        });
+    }
     if !case.is_away {
         return taken(case.of, || handle.feed(feeds, first, rounds, case.stride));
     }
@@ -235,6 +251,8 @@ fn run(case: &Case) -> i64 {
     drop(busy);
     let (received, stats) = (handle.received(), handle.stats());
     assert!(received > before.0, "{about}");
+    let rehearsed = stats.rehearsals > before.1.rehearsals;
+    assert!(rehearsed || !case.has_pauses, "{about}: {stats:?}");
     let events = |stats: &signal_stats_t| {
         stats.events_depth + stats.events_ticker + stats.events_trade + stats.events_index_price
     };

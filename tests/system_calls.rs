@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use signal::Registry;
-use signal::config::{Deliver, Idle, ModelEntry, Placement};
+use signal::config::{Deliver, Idle, ModelEntry, Placement, Warm};
 use signal::factors::{Depth, FactorSet, NoParams};
 use support::feeds::{Feeds, configurations};
 use support::handle::Handle;
@@ -27,6 +27,8 @@ const WARM_UP: i64 = 20_000;
 /// The number of rounds between two polls. Lanes that take turns on few cores should have
 /// work for a whole turn.
 const STRIDE: i64 = 64;
+/// The number of rounds between two pauses, in which lanes, or polls of `inline`, rehearse.
+const UNTIL_PAUSE: i64 = 200;
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -45,6 +47,7 @@ fn main() {
             "conflated",
             "from on_data",
             "in batches",
+            "with pauses",
         ] {
             let trace = trace(placement, what);
             assert!(
@@ -236,7 +239,7 @@ fn traced_aside(what: &str) {
 /// The hot path.
 fn traced_events(placement: &str, what: &str) {
     let (mut config, signals) = match what {
-        "everything" => configurations()[1].clone(),
+        "everything" | "with pauses" => configurations()[1].clone(),
         _ => configurations()[0].clone(),
     };
     config.placement = match placement {
@@ -262,11 +265,14 @@ fn traced_events(placement: &str, what: &str) {
     }
     let rounds = match what {
         "smallest" => 250_000,
-        "everything" => 5_000,
+        "everything" | "with pauses" => 5_000,
         _ => 20_000,
     };
     if what == "from on_data" {
         config.deliver = Deliver::OnData;
+    }
+    if what == "with pauses" {
+        config.warm = Warm::Every(Warm::SHORTEST);
     }
     if what == "conflated" {
         // The ring holds four signals; of the others, each instrument's newest is held back.
@@ -281,15 +287,26 @@ fn traced_events(placement: &str, what: &str) {
     // page faults.
     handle.feed(&mut feeds, 0, WARM_UP, STRIDE);
     std::thread::sleep(Duration::from_millis(50));
-    let before = handle.received();
+    let before = (handle.received(), handle.stats().rehearsals);
     mark(BEGIN);
-    handle.feed(&mut feeds, WARM_UP, rounds, STRIDE);
+    if what == "with pauses" {
+        for part in 0..rounds / UNTIL_PAUSE {
+            let first = WARM_UP + part * UNTIL_PAUSE;
+            handle.feed(&mut feeds, first, UNTIL_PAUSE, STRIDE);
+            handle.let_rehearse(2);
+        }
+    } else {
+        handle.feed(&mut feeds, WARM_UP, rounds, STRIDE);
+    }
     if what == "host" {
         plant();
     }
     mark(END);
-    let received = handle.received() - before;
+    let received = handle.received() - before.0;
     let stats = handle.stats();
+    if what == "with pauses" {
+        assert!(stats.rehearsals > before.1, "{stats:?}");
+    }
     if what == "conflated" {
         assert!(stats.conflated_egress > 0 && received > 0, "{stats:?}");
         assert_eq!(stats.signals, stats.delivered + stats.conflated_egress);

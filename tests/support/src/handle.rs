@@ -169,6 +169,18 @@ impl Handle {
         self.settle();
     }
 
+    /// Polls until so many more messages have been rehearsed. Waits by spinning.
+    pub fn let_rehearse(&self, more: u64) {
+        let limit = Instant::now() + Duration::from_secs(60);
+        let enough = self.stats().rehearsals + more;
+        while self.stats().rehearsals < enough {
+            // The inlined poll runs no stages.
+            assert!(signal_poll_callbacks(self.handle) >= 0);
+            assert!(Instant::now() < limit, "{:?}", self.stats());
+            std::hint::spin_loop();
+        }
+    }
+
     /// Feeds rounds without a poll, and waits for nothing.
     pub fn pass(&self, feeds: &mut Feeds, first: i64, rounds: i64) {
         for time in first..first + rounds {
