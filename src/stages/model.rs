@@ -108,7 +108,7 @@ impl Slot {
 
     /// Prefetches what the model's next run touches, unless it has panicked in a rehearsal.
     fn prefetch(&mut self) -> Result<(), Payload> {
-        if self.rehearsal == Rehearsal::Nothing {
+        if self.quarantined || self.rehearsal == Rehearsal::Nothing {
             return Ok(());
         }
         let done = catch_unwind(AssertUnwindSafe(|| self.model.prefetch()));
@@ -225,13 +225,10 @@ impl ModelStage {
             if must_end() {
                 return;
             }
-            if !slot.quarantined
-                && let Err(payload) = slot.prefetch()
-            {
-                let (model, place) = (ModelId((self.first + id) as u8), PanicPlace::Rehearsal);
+            if let Err(payload) = slot.prefetch() {
                 panicked(ModelPanic {
-                    model,
-                    place,
+                    model: ModelId((self.first + id) as u8),
+                    place: PanicPlace::Rehearsal,
                     payload,
                 });
             }
