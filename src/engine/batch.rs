@@ -137,15 +137,15 @@ impl Poller {
                 break;
             };
             let (signal, published) = Signals::decode(words);
-            let signal = SlowSignal {
+            self.last = SlowSignal {
                 sequence: signal.sequence,
                 instrument: signal.meta.instrument,
                 arrival: signal.meta.arrival,
                 published,
                 taken: self.lent.taken,
-                before: 0,
+                before: self.last.published_before(signal.meta.arrival),
             };
-            record(recorder, signal, &mut self.before);
+            record(recorder, &self.last);
         }
         recorder.hand_over();
     }

@@ -23,10 +23,10 @@ pub struct Poller {
     pub(super) names: Arc<Names>,
     pub(super) clock: Clock,
     pub(super) recorder: Option<Recorder>,
-    /// A signal that was taken but not recorded yet.
-    pub(super) pending: Option<SlowSignal>,
-    /// When the event of the signal before arrived, and when that was published, TSC ticks.
-    pub(super) before: (u64, u64),
+    /// The signal that was taken last, unless timing is off.
+    pub(super) last: SlowSignal,
+    /// Whether the hops of `last` are still to be recorded.
+    pub(super) is_pending: bool,
     pub(super) counters: Arc<Counters>,
     pub(super) values: Values,
     /// Signals of a lent batch, which are still in the ring.
@@ -114,14 +114,15 @@ impl Poller {
         self.count_taken(1);
         self.note_gap(sequence);
         if self.clock.is_on() {
-            self.pending = Some(SlowSignal {
+            self.last = SlowSignal {
                 sequence,
                 instrument: meta.instrument,
                 arrival: meta.arrival,
                 published,
                 taken: now,
-                before: 0,
-            });
+                before: self.last.published_before(meta.arrival),
+            };
+            self.is_pending = true;
         }
         // Ingest named the instrument before it published its first message.
         if let Some(name) = self.names.get(meta.instrument) {
@@ -169,15 +170,16 @@ impl Poller {
     /// histograms do not delay it.
     #[inline(always)]
     pub(crate) fn record_last(&mut self) {
-        if let Some(signal) = self.pending.take() {
-            self.record(signal);
+        if self.is_pending {
+            self.is_pending = false;
+            self.record();
         }
     }
 
     #[inline(never)]
-    fn record(&mut self, signal: SlowSignal) {
+    fn record(&mut self) {
         if let Some(recorder) = &mut self.recorder {
-            record(recorder, signal, &mut self.before);
+            record(recorder, &self.last);
             recorder.hand_over();
         }
     }
@@ -191,19 +193,12 @@ impl Poller {
     }
 }
 
-/// Records a signal that was taken. `before` has the arrival and the publication of the one before it.
+/// Records a signal that was taken.
 #[inline(always)]
-pub(super) fn record(recorder: &mut Recorder, signal: SlowSignal, before: &mut (u64, u64)) {
+pub(super) fn record(recorder: &mut Recorder, signal: &SlowSignal) {
     recorder.record(Hop::HostWait, signal.published, signal.taken);
     recorder.record(Hop::TickToCallback, signal.arrival, signal.taken);
-    let (arrival, published) = std::mem::replace(before, (signal.arrival, signal.published));
-    // A signal of the same event is no earlier work.
-    let before = if arrival == signal.arrival {
-        0
-    } else {
-        published
-    };
-    recorder.offer(SlowSignal { before, ..signal });
+    recorder.offer(signal);
 }
 
 impl fmt::Debug for Poller {

@@ -31,6 +31,7 @@ use crate::sync::ring::cursors::HostCursors;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::heartbeat::{Heartbeat, HeartbeatReader, heartbeat};
 use crate::telemetry::hops::{self, Hop, Recorder};
+use crate::telemetry::slowest::SlowSignal;
 
 /// Memory that an engine takes for what it makes of its configuration (copies, tables of
 /// names, the report's facts), as a multiple of the size of its JSON.
@@ -141,8 +142,8 @@ impl Engine {
                 names,
                 clock: supervision.clock,
                 recorder: Some(host.recorder),
-                pending: None,
-                before: (0, 0),
+                last: SlowSignal::NONE,
+                is_pending: false,
                 counters: host.counters,
                 values: Values::new(blueprint.widest_signal()),
                 lent: Default::default(),

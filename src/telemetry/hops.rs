@@ -225,7 +225,7 @@ impl Recorder {
 
     /// Keeps a signal if it is among the slowest of the interval.
     #[inline]
-    pub fn offer(&mut self, signal: SlowSignal) {
+    pub fn offer(&mut self, signal: &SlowSignal) {
         self.active.slowest.offer(signal);
     }
 

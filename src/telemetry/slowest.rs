@@ -40,6 +40,17 @@ impl SlowSignal {
     pub fn took(&self) -> u64 {
         self.taken.saturating_sub(self.arrival)
     }
+
+    /// When this was published, for a signal behind it whose event arrived at `arrival`: 0 if both are
+    /// of the same event.
+    #[inline]
+    pub fn published_before(&self, arrival: u64) -> u64 {
+        if self.arrival == arrival {
+            0
+        } else {
+            self.published
+        }
+    }
 }
 
 /// The slowest signals so far, in no order.
@@ -64,14 +75,15 @@ impl Default for Slowest {
 impl Slowest {
     /// Keeps a signal if it is among the slowest: one comparison if it is not.
     #[inline]
-    pub fn offer(&mut self, signal: SlowSignal) {
+    pub fn offer(&mut self, signal: &SlowSignal) {
         if signal.took() > self.bar {
             self.keep(signal);
         }
     }
 
     #[cold]
-    fn keep(&mut self, signal: SlowSignal) {
+    #[inline(never)]
+    fn keep(&mut self, &signal: &SlowSignal) {
         if self.count < KEPT {
             self.kept[self.count] = signal;
             self.count += 1;
@@ -115,7 +127,7 @@ mod tests {
             let mut slowest = Slowest::default();
             for round in 0..2 {
                 for (sequence, &took) in took.iter().enumerate() {
-                    slowest.offer(signal(sequence, took));
+                    slowest.offer(&signal(sequence, took));
                 }
                 let mut kept: Vec<_> = slowest.iter().map(SlowSignal::took).collect();
                 kept.sort_unstable_by(|a, b| b.cmp(a));
@@ -132,7 +144,7 @@ mod tests {
     #[test]
     fn a_clock_that_steps_back_is_no_long_time() {
         let mut slowest = Slowest::default();
-        slowest.offer(SlowSignal {
+        slowest.offer(&SlowSignal {
             arrival: 2,
             taken: 1,
             ..SlowSignal::NONE
