@@ -103,6 +103,7 @@ fn granule(clock: &Clock) -> u64 {
     }
 }
 
+#[derive(Clone)]
 pub struct Series(Histogram<u32>);
 
 impl Default for Series {
@@ -124,6 +125,10 @@ impl Series {
     pub fn add(&mut self, other: &Series) {
         let added = self.0.add(&other.0);
         added.expect("all series have the same bounds");
+    }
+
+    pub fn count(&self) -> u64 {
+        self.0.len()
     }
 
     pub fn figures(&self, stamps: &Stamps) -> Figures {

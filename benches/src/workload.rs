@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bytemuck::Zeroable;
 use serde_json::{Value, json};
-use signal::abi::{Depth, LEVELS, Trade};
+use signal::abi::{Depth, LEVELS, Ticker, Trade};
 
 use crate::drive::Source;
 use crate::folder::Folder;
@@ -88,6 +88,20 @@ pub fn trade(depth: &Depth) -> Trade {
         instrument_type: depth.instrument_type,
         volume: 0.5.into(),
         ..Trade::zeroed()
+    }
+}
+
+pub fn ticker(depth: &Depth) -> Ticker {
+    Ticker {
+        source_id: depth.source_id,
+        symbol: depth.symbol,
+        exchange_id: depth.exchange_id,
+        instrument_type: depth.instrument_type,
+        bid_price: depth.bid_price[0],
+        bid_volume: depth.bid_volume[0],
+        ask_price: depth.ask_price[0],
+        ask_volume: depth.ask_volume[0],
+        ..Ticker::zeroed()
     }
 }
 

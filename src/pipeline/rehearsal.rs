@@ -195,8 +195,8 @@ pub(super) struct Rehearsal {
     longest_stage: u64,
     rest: Rest,
     rehearsed: Rehearsed,
-    /// Whether a message has come since the last look.
-    pub(super) was_busy: bool,
+    /// Whether a message that led to a signal has come since the last look.
+    was_busy: bool,
     /// Whether none had come between the last two looks.
     was_quiet: bool,
     /// Whether the same message was rehearsed just before, so that everything is warm.
@@ -241,6 +241,8 @@ impl Rehearsal {
     /// Sees a message that the lane has just handled, and keeps some of them.
     #[inline(always)]
     pub(super) fn see(&mut self, words: &[u64], kind: Option<EventKind>, trace: &Trace) {
+        // One that only updates a state leaves cold what makes a signal.
+        self.was_busy |= trace.came_through();
         self.until_kept -= 1;
         if self.until_kept == 0 {
             self.keep(words, kind, trace);
@@ -276,7 +278,7 @@ impl Rehearsal {
         }
         self.until_look = self.polls_per_look;
         if std::mem::take(&mut self.was_busy) {
-            // The clock is left alone: on the host's thread, one empty poll follows each event.
+            // The clock is left alone: on the host's thread, an empty poll follows each event.
             self.was_quiet = false;
             return false;
         }

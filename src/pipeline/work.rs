@@ -212,9 +212,6 @@ impl<W: Wire, A: Accept<W> + Send, I: Inlet> Turn for Work<W, A, I> {
         }
         if handled > 0 {
             self.head.flush(&mut self.trace);
-            if let Some(rehearsal) = &mut self.rehearsal {
-                rehearsal.was_busy = true;
-            }
         }
         handled
     }

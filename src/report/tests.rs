@@ -28,10 +28,14 @@ const MINUTE: u64 = 60 * S;
 
 /// A monitor of an engine without lanes, whose host's thread counts here.
 pub(super) fn monitor_of(counters: Arc<Counters>) -> Monitor {
+    monitor(Config::default(), counters, None)
+}
+
+fn monitor(config: Config, counts: Arc<Counters>, exporter: Option<Arc<Counters>>) -> Monitor {
     let control = Arc::new(Control::new(0));
-    let (health, rules) = (Config::default().health, Rules::default());
+    let (health, rules) = (config.health, Rules::default());
     let (lanes, rings) = (Vec::new(), Vec::new());
-    Monitor::new(health, vec![counters], [], control, lanes, rings, rules)
+    Monitor::new(health, vec![counts], exporter, control, lanes, rings, rules)
 }
 
 /// An exporter with a recorder that no engine feeds.
@@ -70,16 +74,7 @@ impl Report {
         let plan = Plan::new(config.wanted(), &cores).unwrap();
         let (recorder, feed) = hops::recorder(&[Hop::HostWait, Hop::TickToCallback], &clock);
         let counters = Counters::new();
-        let control = Arc::new(Control::new(0));
-        let monitor = Monitor::new(
-            config.health,
-            vec![Counters::new()],
-            [counters.clone()],
-            control,
-            Vec::new(),
-            Vec::new(),
-            Rules::default(),
-        );
+        let monitor = monitor(config.clone(), Counters::new(), Some(counters.clone()));
         monitor.watched.quota(HeldUp::on(system, true));
         let monitor = Arc::new(monitor);
         let latency = Arc::new(Mutex::new(Latency::new(

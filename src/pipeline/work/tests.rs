@@ -16,6 +16,8 @@ use crate::telemetry::hops::{self, Hop};
 
 /// Added to the numbers of events that are rehearsed.
 const REHEARSED: i64 = 1_000_000;
+/// Events with this number and later ones only update a state.
+const UPDATES: u64 = 1_000;
 
 /// The numbers of events, and minus the numbers of markers, in the order of arrival.
 #[derive(Default)]
@@ -26,6 +28,7 @@ impl Accept<Events> for Seen {
         let added = if trace.is_rehearsal() { REHEARSED } else { 0 };
         self.0.push(added + event.meta.input_sequence as i64);
         trace.mark(Stage::Factor);
+        trace.updated_only = event.meta.input_sequence >= UPDATES;
     }
     fn on_marker(&mut self, marker: Marker) {
         self.0.push(-(marker.number() as i64));
@@ -188,6 +191,26 @@ fn a_lane_without_messages_rehearses_the_last_ones_that_make_signals() {
         work.turn(BATCH);
     }
     assert_eq!((&work.head.0[..], count(&work)), (&[7][..], 0));
+}
+
+#[test]
+fn a_message_that_only_updates_a_state_puts_no_rehearsal_off() {
+    if !lanes_rehearse() {
+        return;
+    }
+    let (mut sender, mut work) = rehearsing(|ring| ring, &[EventKind::Trade]);
+    send_event(&mut sender, 7);
+    assert_eq!(work.turn(BATCH), 1);
+    turn_until(&mut work, 1);
+    for (number, more) in [(UPDATES, 1), (UPDATES + 1, 1), (7, 0)] {
+        // Longer than any rest.
+        std::thread::sleep(Duration::from_millis(60));
+        let before = count(&work);
+        send_event(&mut sender, number);
+        assert_eq!(work.turn(BATCH), 1);
+        assert_eq!(work.turn(BATCH), 0);
+        assert_eq!(count(&work), before + more, "{number}");
+    }
 }
 
 /// Something to rehearse for a lane that finds no message.

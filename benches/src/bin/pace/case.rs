@@ -71,7 +71,7 @@ pub struct Pace {
     #[serde(rename = "gap_ns", serialize_with = "nanoseconds")]
     pub gap: Option<Duration>,
     pub host: Between,
-    /// Trades between two Depths.
+    /// Trades and Tickers between two Depths.
     pub others: usize,
     /// Memory that it walks over after each event.
     pub pollute_kb: usize,
@@ -108,7 +108,7 @@ impl Pace {
             };
         }
         if self.others != usual.others {
-            name += &format!(", {} Trades", self.others);
+            name += &format!(", {} others", self.others);
         }
         if self.pollute_kb != usual.pollute_kb {
             name += &format!(", walks {} KB", self.pollute_kb);

@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use signal::abi::{Depth, EventKind, Trade};
+use signal::abi::{Depth, EventKind, Ticker, Trade};
 use signal::replay::{ReadOptions, Reader};
 use signal_bench::drive::{Probe, Signal};
-use signal_bench::series::{Figures, Series, Stamps};
+use signal_bench::series::{Series, Stamps};
 use signal_bench::workload;
 use signal_command::{Recording, Source};
 
@@ -25,11 +25,12 @@ pub enum Feed<'a> {
     Recorded(&'a Session, Vec<u8>),
 }
 
-/// Depths at even intervals, and Trades evenly spread between them. The times of Depths are their
-/// numbers, from 1.
+/// Depths at even intervals, and Trades and Tickers in turn evenly spread between them. The times of
+/// Depths are their numbers, from 1.
 pub struct Even {
     depth: Depth,
     trade: Trade,
+    ticker: Ticker,
     step: u64,
     others: usize,
     depths: usize,
@@ -38,17 +39,17 @@ pub struct Even {
 impl Even {
     pub fn new(step: u64, others: usize, depths: usize) -> Self {
         let depth = workload::depth();
-        let trade = workload::trade(&depth);
         Self {
+            trade: workload::trade(&depth),
+            ticker: workload::ticker(&depth),
             depth,
-            trade,
             step,
             others,
             depths,
         }
     }
 
-    /// The Depth's number that an event goes before or is, and how many Trades are left.
+    /// The Depth's number that an event goes before or is, and how many events are left before it.
     fn split(&self, place: usize) -> (usize, usize) {
         let all = self.others + 1;
         (place / all, self.others - place % all)
@@ -56,7 +57,7 @@ impl Even {
 
     fn due(&self, place: usize) -> u64 {
         let (number, left) = self.split(place);
-        // The first Depth's Trades have room, too.
+        // What goes before the first Depth has room, too.
         let depth = (number as u64 + 1) * self.step;
         depth - left as u64 * (self.step / (self.others as u64 + 1))
     }
@@ -67,8 +68,14 @@ impl Even {
             workload::turn(&mut self.depth, number);
             return (EventKind::Depth, bytemuck::bytes_of(&self.depth));
         }
+        let (time, volume) = (number as i64 + 1, 1.0 + (left % 7) as f64);
+        if left % 2 == 0 {
+            self.ticker.data_time = time.into();
+            self.ticker.bid_volume = volume.into();
+            return (EventKind::Ticker, bytemuck::bytes_of(&self.ticker));
+        }
         self.trade.price = (101.0 + (number % 7) as f64 / 8.0).into();
-        self.trade.trade_time = (number as i64 + 1).into();
+        self.trade.trade_time = time.into();
         (EventKind::Trade, bytemuck::bytes_of(&self.trade))
     }
 }
@@ -225,7 +232,7 @@ impl<'a> Came<'a> {
 
     /// From when Depths were due to their signals, of those that came and are measured. `start` is
     /// when the feed began.
-    pub fn figures(&self, feed: &Feed<'_>, start: u64) -> Figures {
+    pub fn series(&self, feed: &Feed<'_>, start: u64) -> Series {
         let mut series = Series::default();
         let came = self.came.iter().take(self.calls.get() as usize);
         for (time, stamp) in came.map(Cell::get) {
@@ -234,7 +241,7 @@ impl<'a> Came<'a> {
                 series.record(start + due, stamp.max(start + due + 1));
             }
         }
-        series.figures(self.stamps)
+        series
     }
 }
 
@@ -276,12 +283,13 @@ mod tests {
     }
 
     #[test]
-    fn trades_lie_evenly_before_each_depth() {
+    fn trades_and_tickers_lie_evenly_before_each_depth() {
         let mut feed = Feed::Even(Box::new(Even::new(100, 4, 7)));
         let due: Vec<u64> = (0..10).map(|place| feed.due(place)).collect();
         assert_eq!(due, [20, 40, 60, 80, 100, 120, 140, 160, 180, 200]);
-        assert_eq!(feed.event(4).0, EventKind::Depth);
-        assert_eq!(feed.event(5).0, EventKind::Trade);
+        let kinds: Vec<_> = (0..6).map(|place| feed.event(place).0).collect();
+        use EventKind::{Depth as Book, Ticker, Trade};
+        assert_eq!(kinds, [Ticker, Trade, Ticker, Trade, Book, Ticker]);
         assert_eq!((feed.len(), feed.measured()), (35, 2));
         // The first ones settle.
         let depths = depths(&mut feed);
@@ -321,10 +329,10 @@ mod tests {
             came.came[place].set(pair);
         }
         came.calls.set(3);
-        let figures = came.figures(&feed, 1000);
+        let figures = came.series(&feed, 1000).figures(&stamps);
         assert_eq!(figures.count, 2);
         assert!((figures.max.unwrap() - stamps.ns(50.0)).abs() < 1.0);
         came.begin();
-        assert_eq!(came.figures(&feed, 1000).count, 0);
+        assert_eq!(came.series(&feed, 1000).figures(&stamps).count, 0);
     }
 }

@@ -156,18 +156,18 @@ pub fn goals(is_busy: bool, rows: &[Row]) -> Vec<Goal> {
 }
 
 /// The median over the repetitions of one's figure in the other's, or of the medians where some of
-/// them are INVALID; `None` where a p99 would be of too few events.
+/// them are INVALID. A p99 is that of all repetitions together; `None` of too few events.
 fn ratio(of: Of, what: &Row, to: &Row) -> Option<f64> {
-    let figures = |row: &Row| -> Option<Vec<f64>> {
+    let figures = |row: &Row| -> Vec<f64> {
         let all = row.tick_to_callback.iter();
         match of {
-            Of::Median => Some(all.map(|of| of.p50).collect()),
-            Of::P99 => row.p99().and_then(|_| all.map(|of| of.p99).collect()),
-            Of::Work => Some(row.work_ns.clone()),
+            Of::Median => all.map(|of| of.p50).collect(),
+            Of::P99 => row.p99().into_iter().collect(),
+            Of::Work => row.work_ns.clone(),
         }
     };
     let are_whole = what.is_whole && to.is_whole;
-    let (what, to) = (figures(what)?, figures(to)?);
+    let (what, to) = (figures(what), figures(to));
     let ratio = match are_whole && what.len() == to.len() {
         true => median(what.iter().zip(&to).map(|(what, to)| what / to)),
         false => median(what) / median(to),
@@ -185,15 +185,19 @@ mod tests {
     fn row(pace: Pace, way: &str, p50: f64, p99: f64, count: u64) -> Row {
         let of = |factor: f64| Figures {
             p50: p50 * factor,
-            p99: Some(p99),
             count,
             ..Figures::default()
+        };
+        let together = Figures {
+            p99: Some(p99).filter(|_| 3 * count >= crate::FEWEST),
+            ..of(2.0)
         };
         let way = ways().into_iter().find(|of| of.name == way).unwrap();
         Row {
             case: Case { pace, way },
             valid: true,
             tick_to_callback: [1.0, 2.0, 3.0].map(of).into(),
+            together,
             work_ns: Vec::new(),
             is_whole: true,
             late: 0,

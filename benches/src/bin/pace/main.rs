@@ -26,7 +26,7 @@ use signal_bench::bench::{self, Bench, Ended, Library, merged};
 use signal_bench::drive::{Driver, Host, Probe, hop};
 use signal_bench::live::Live;
 use signal_bench::report::{Table, mark, spread, time};
-use signal_bench::series::{Figures, median, middle};
+use signal_bench::series::{Figures, Series, Stamps, median, middle};
 use signal_bench::workload;
 
 use case::{Between, Case, Pace, Way};
@@ -66,7 +66,7 @@ struct Args {
     /// What the host does between two events
     #[arg(long, value_enum, default_value_t)]
     host: Between,
-    /// Trades between two Depths, evenly spread
+    /// Trades and Tickers in turn between two Depths, evenly spread
     #[arg(long, value_name = "N", default_value_t = 0)]
     others: usize,
     /// Memory that the host walks over after each event, KB: a strategy's
@@ -98,7 +98,7 @@ struct Setup<'a> {
 
 /// What one repetition measured.
 struct Measured {
-    tick_to_callback: Figures,
+    tick_to_callback: Series,
     work_ns: Option<f64>,
     late: u64,
     left_behind: u64,
@@ -111,6 +111,8 @@ struct Row {
     valid: bool,
     /// One a repetition.
     tick_to_callback: Vec<Figures>,
+    /// Of all repetitions together. A p99 of few events is none.
+    together: Figures,
     /// The medians of ingest, factor and model, added up, a repetition; none of few events and of a
     /// session, whose lead has the same handle.
     work_ns: Vec<f64>,
@@ -124,15 +126,20 @@ struct Row {
 }
 
 impl Row {
-    fn count(&self) -> u64 {
-        self.tick_to_callback.iter().map(|of| of.count).sum()
-    }
-
     /// `None` of too few events.
     fn p99(&self) -> Option<f64> {
-        let all = self.tick_to_callback.iter().filter_map(|of| of.p99);
-        (self.count() >= FEWEST).then(|| median(all))
+        self.together.p99
     }
+}
+
+/// The figures of all repetitions together.
+fn together<'a>(runs: impl Iterator<Item = &'a Series>, stamps: &Stamps) -> Figures {
+    let mut all = Series::default();
+    runs.for_each(|run| all.add(run));
+    let mut figures = all.figures(stamps);
+    figures.p99 = figures.p99.filter(|_| figures.count >= FEWEST);
+    figures.p999 = figures.p999.filter(|_| figures.count >= 10 * FEWEST);
+    figures
 }
 
 fn main() -> ExitCode {
@@ -169,7 +176,7 @@ fn run(args: &Args) -> Result<Ended, String> {
     };
     let others = match args.session.is_some() && !args.goals {
         true => "the session's other events".to_owned(),
-        false => format!("{} Trades a Depth", usual.others),
+        false => format!("{} Trades and Tickers a Depth", usual.others),
     };
     let mut run = format!(
         "{repetitions} repetitions of {length} a row, in turn; market + move.onnx; between two events\n\
@@ -195,7 +202,11 @@ fn run(args: &Args) -> Result<Ended, String> {
         Row {
             case,
             valid: !runs.are_invalid(),
-            tick_to_callback: shown.iter().map(|run| run.tick_to_callback).collect(),
+            tick_to_callback: shown
+                .iter()
+                .map(|run| run.tick_to_callback.figures(&bench.stamps))
+                .collect(),
+            together: together(shown.iter().map(|run| &run.tick_to_callback), &bench.stamps),
             work_ns: shown.iter().filter_map(|run| run.work_ns).collect(),
             is_whole: shown.len() == repetitions,
             late: shown.iter().map(|run| run.late).sum(),
@@ -327,17 +338,17 @@ impl Setup<'_> {
                 late += u64::from(is_late && given > SETTLE as u64);
             }
         }
-        let figures = driver.probe.figures(&feed, start);
+        let series = driver.probe.series(&feed, start);
         // None of them is lost.
         driver.wait(total as u64)?;
         let hops = driver.host.hops();
         let work = ["ingest.work", "factor.work", "model.work"].map(|name| hop(&hops, name));
         let is_timed = pace.gap.is_some() && measured >= FEWEST_TIMED - SETTLE;
         Ok(Measured {
-            tick_to_callback: figures,
+            left_behind: (measured as u64).saturating_sub(series.count()),
+            tick_to_callback: series,
             work_ns: is_timed.then(|| work.iter().sum()),
             late,
-            left_behind: measured as u64 - figures.count,
         })
     }
 }
@@ -374,7 +385,6 @@ fn show(bench: &Bench, rows: &[Row], usual: &Pace) {
     let mut table = Table::new("a Depth every", columns.split(" | "));
     for row in rows {
         let all = &row.tick_to_callback;
-        let max = all.iter().filter_map(|of| of.max).fold(0.0, f64::max);
         let (pace, way) = (&row.case.pace, &row.case.way);
         let is_cold = |of: &&Row| {
             let cold = &of.case;
@@ -390,8 +400,8 @@ fn show(bench: &Bench, rows: &[Row], usual: &Pace) {
             time(middle(all)),
             spread(all.iter().map(|of| of.p50), 0)[1].clone(),
             row.p99().map_or("-".into(), time),
-            time(max),
-            row.count().to_string(),
+            time(row.together.max.unwrap_or_default()),
+            row.together.count.to_string(),
             row.late.to_string(),
             row.left_behind.to_string(),
             match row.work_ns.as_slice() {
