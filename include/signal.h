@@ -960,6 +960,8 @@ const char *signal_version(void);
    one line to stderr when a second instrument with the same name appears, when two
    spellings turn out to be one instrument, and when a factor set or model panics. A panic
    also allocates.
+   Where `deliver` is `on_data` too, an event without a signal now and then has it run factor
+   sets and models on a past event, as `signal_poll_callbacks` does (key `warm`).
  - The first call on another thread asks the kernel for a memory barrier: see "Threads"
    at the head of `signal.h`.
  - Where the handle reads the time by system calls, this call does.

@@ -224,7 +224,7 @@ impl Feeder {
         }
     }
 
-    /// What this thread does with an empty poll: if it runs the stages, it keeps them warm.
+    /// What this thread does when it finds no signal: if it runs the stages, it keeps them warm.
     #[inline]
     pub(crate) fn idle(&mut self) {
         if let Some(looks) = &mut self.looks

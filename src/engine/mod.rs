@@ -182,6 +182,8 @@ impl Engine {
         if delivered > 0 {
             self.poller.record_last();
             self.feeder.publish_held();
+        } else {
+            self.feeder.idle();
         }
         delivered
     }

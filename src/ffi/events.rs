@@ -22,6 +22,8 @@ use crate::telemetry::counters::Counter;
 ///   one line to stderr when a second instrument with the same name appears, when two
 ///   spellings turn out to be one instrument, and when a factor set or model panics. A panic
 ///   also allocates.
+///   Where `deliver` is `on_data` too, an event without a signal now and then has it run factor
+///   sets and models on a past event, as `signal_poll_callbacks` does (key `warm`).
 /// - The first call on another thread asks the kernel for a memory barrier: see "Threads"
 ///   at the head of `signal.h`.
 /// - Where the handle reads the time by system calls, this call does.
@@ -102,6 +104,8 @@ fn deliver(inside: &Inside, taken: Option<EventKind>) {
     let mut wait = this.runtime.delivery.wait(taken, sequence);
     let mut ready = ready_in_time(this, &mut wait);
     if ready == 0 {
+        // SAFETY: as above; stages call nothing of the host's.
+        unsafe { &mut *this.feeder.get() }.idle();
         return;
     }
     // Ends the delivery also when an exception passes through.

@@ -7,7 +7,7 @@ use signal::messages::Instrument;
 use signal::models::Model;
 use signal::telemetry::counters::Counter;
 use signal::{Config, Engine, InstrumentId, Registry};
-use support::events::{LIMIT, Received, collect, depth, settle};
+use support::events::{LIMIT, Owned, Received, collect, depth, settle, trade};
 
 mod left_out;
 mod no_effect;
@@ -266,6 +266,34 @@ fn a_lane_that_gives_its_core_away_does_not_rehearse() {
         assert_eq!(rehearsals(&engine), 0, "{idle}");
         assert_eq!(engine.lanes()[0].rehearsed_ns, 0, "{idle}");
     }
+}
+
+/// Between two Depths such a host may make no call but for other events.
+#[test]
+fn inline_an_event_without_a_signal_keeps_the_stages_warm() {
+    let mut engine = start(
+        r#""inline""#,
+        "10",
+        &Registry::default(),
+        r#""factors": "market", "models": "none""#,
+    );
+    let mut received = 0;
+    let mut pass = |engine: &mut Engine, event: &Owned| {
+        received += engine.on_event_and_deliver(event.event(), |_, _| ());
+    };
+    pass(&mut engine, &depth("btc_usdt", 0, 100.0));
+    let limit = Instant::now() + LIMIT;
+    while rehearsals(&engine) < 2 {
+        pass(&mut engine, &trade("btc_usdt", 100.0, 0));
+        assert!(Instant::now() < limit, "{:?}", engine.counters());
+    }
+    // A Depth has a signal, and no time to lose.
+    let before = rehearsals(&engine);
+    for time in 0..100 {
+        pass(&mut engine, &depth("btc_usdt", time, 100.0));
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    assert_eq!((received, rehearsals(&engine)), (101, before));
 }
 
 /// While signals wait for room, a rehearsal could overtake them or wait itself.
