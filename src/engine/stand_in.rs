@@ -13,9 +13,13 @@ use crate::pipeline::plan::Plan;
 use crate::pipeline::stand_in::StandIn;
 use crate::telemetry::counters::{Counter, Counters};
 
-/// After a message that took longer than the budget, so many events are left to the lane: with a
+/// After messages that took longer than the budget, so many events are left to the lane: with a
 /// slow model, it is there to keep the host's thread from that.
 const LEFT_TO_LANE: u64 = 100;
+
+/// The score at which they are left. A slow message adds 2, another one takes 1 away: a slow one now
+/// and then is this thread's own, which was off its core or found everything cold.
+const MOST_SLOW: u64 = 8;
 
 /// Whether the host's thread does the work of a lane that is away. `cores` is how many this
 /// process may use.
@@ -38,6 +42,8 @@ pub(crate) struct HostStandIn {
     clock: Clock,
     /// Longest time that one message should take, ticks.
     budget: u64,
+    /// See [`MOST_SLOW`].
+    slow: AtomicU64,
     /// Number of the last event that is left to the lane whatever happens.
     left_to_lane: AtomicU64,
 }
@@ -60,6 +66,7 @@ impl HostStandIn {
             lane,
             clock: clock.clone(),
             budget,
+            slow: AtomicU64::new(0),
             left_to_lane: AtomicU64::new(0),
         }
     }
@@ -88,11 +95,18 @@ impl HostStandIn {
             return Attempt::Nothing;
         }
         counters.bump(Counter::StoodIn);
+        let slow = self.slow.load(Ordering::Relaxed);
         if self.clock.now().wrapping_sub(began) <= self.budget {
+            self.slow.store(slow.saturating_sub(1), Ordering::Relaxed);
             return Attempt::Handled;
         }
-        let last = sequence.saturating_add(LEFT_TO_LANE);
-        self.left_to_lane.store(last, Ordering::Relaxed);
+        if slow + 2 < MOST_SLOW {
+            self.slow.store(slow + 2, Ordering::Relaxed);
+        } else {
+            // The next slow one is enough to leave it more.
+            let last = sequence.saturating_add(LEFT_TO_LANE);
+            self.left_to_lane.store(last, Ordering::Relaxed);
+        }
         Attempt::Slow
     }
 }
@@ -117,26 +131,67 @@ mod tests {
         }
     }
 
-    #[test]
-    fn after_a_slow_message_events_are_left_to_the_lane() {
+    /// The lane takes so long for each message.
+    fn host(took: Duration, handled: usize, budget_us: u64) -> HostStandIn {
         let clock = Clock::new(true);
+        HostStandIn::new(
+            Arc::new(Lane(took, handled)),
+            &clock,
+            clock.ticks(budget_us * 1000),
+        )
+    }
+
+    const SLOW: Duration = Duration::from_millis(2);
+    /// An hour.
+    const ANY: u64 = 3_600_000_000;
+
+    #[test]
+    fn after_slow_messages_events_are_left_to_the_lane() {
         let (control, counters) = (Control::new(1), Counters::new());
-        let attempt = |lane: Lane, budget_us: u64| {
-            let host = HostStandIn::new(Arc::new(lane), &clock, clock.ticks(budget_us * 1000));
-            let attempt = host.handle_one(7, &control, &counters);
-            (attempt, [8, 107, 108].map(|sequence| host.may(sequence)))
-        };
-        let slow = Duration::from_millis(2);
-        assert_eq!(
-            attempt(Lane(slow, 1), 1_000),
-            (Attempt::Slow, [false, false, true])
-        );
-        // An hour.
-        let fast = attempt(Lane(Duration::ZERO, 1), 3_600_000_000);
-        assert_eq!(fast, (Attempt::Handled, [true; 3]));
+        let may = |host: &HostStandIn| [8, 107, 108, 208, 209].map(|sequence| host.may(sequence));
+        let host_of = host(SLOW, 1, 1_000);
+        let attempt = |sequence| host_of.handle_one(sequence, &control, &counters);
+        // A few may be slow for another reason.
+        for sequence in 4..7 {
+            assert_eq!(attempt(sequence), Attempt::Slow);
+            assert_eq!(may(&host_of), [true; 5]);
+        }
+        assert_eq!(attempt(7), Attempt::Slow);
+        assert_eq!(may(&host_of), [false, false, true, true, true]);
+        // The next one is as slow.
+        assert_eq!(attempt(108), Attempt::Slow);
+        assert_eq!(may(&host_of), [false, false, false, false, true]);
+        assert_eq!(Snapshot::of(&[counters.clone()]).get(Counter::StoodIn), 5);
+
+        let fast = host(Duration::ZERO, 1, ANY);
+        assert_eq!(fast.handle_one(7, &control, &counters), Attempt::Handled);
+        assert_eq!(may(&fast), [true; 5]);
         // That the lane has its work is no reason to leave it alone.
-        let nothing = attempt(Lane(slow, 0), 1_000);
-        assert_eq!(nothing, (Attempt::Nothing, [true; 3]));
-        assert_eq!(Snapshot::of(&[counters]).get(Counter::StoodIn), 2);
+        let none = host(SLOW, 0, 1_000);
+        for _ in 0..3 {
+            assert_eq!(none.handle_one(7, &control, &counters), Attempt::Nothing);
+        }
+        assert_eq!(may(&none), [true; 5]);
+        assert_eq!(Snapshot::of(&[counters]).get(Counter::StoodIn), 6);
+    }
+
+    #[test]
+    fn slow_messages_between_fast_ones_are_no_reason_to_leave_events_to_the_lane() {
+        let (control, counters) = (Control::new(1), Counters::new());
+        let mut host = host(SLOW, 1, 1_000);
+        let budget = host.budget;
+        let mut sequence = 0;
+        let mut next = |is_slow: bool| {
+            sequence += 1;
+            host.budget = if is_slow { budget } else { u64::MAX };
+            host.handle_one(sequence, &control, &counters);
+            host.may(sequence + 1)
+        };
+        for _ in 0..5 {
+            assert!([true, false, false].into_iter().all(&mut next));
+        }
+        // Half of them are too many.
+        let half = [true, false].repeat(8);
+        assert!(!half.into_iter().all(&mut next));
     }
 }
