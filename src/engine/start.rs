@@ -201,9 +201,10 @@ impl Supervision {
     }
 
     fn setting<'a>(&'a self, config: &Config, plan: &'a Plan, cores: usize) -> Setting<'a> {
+        let host_stands_in = stand_in::host_stands_in(config, plan, cores);
         Setting {
             plan,
-            host_stands_in: stand_in::host_stands_in(config, plan, cores),
+            host_stands_in,
             rings: ring_plan(config),
             clock: &self.clock,
             control: &self.control,
@@ -211,6 +212,7 @@ impl Supervision {
             rehearsing: config.warm.interval().map(|interval| Rehearsing {
                 interval,
                 triggers: Triggers::new(&config.trigger),
+                is_shared: host_stands_in,
             }),
         }
     }

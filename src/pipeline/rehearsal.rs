@@ -44,6 +44,9 @@ const INTERVAL: Duration = Duration::from_micros(100);
 /// comes meanwhile would wait for it.
 const LONGEST_STAGE: Duration = Duration::from_micros(1);
 
+/// A lane between whose looks more time lies was off its core.
+const AWAY: Duration = Duration::from_millis(1);
+
 /// A stage that takes this many times as long is left out after two rehearsals.
 const FAR_TOO_LONG: u64 = 16;
 
@@ -171,6 +174,8 @@ pub(crate) struct Rehearsing {
     pub(crate) interval: Duration,
     /// Kinds of event that make signals: the others are not worth it.
     pub(crate) triggers: Triggers,
+    /// Whether the host's thread stands in for a lane that is away.
+    pub(crate) is_shared: bool,
 }
 
 /// When a lane rehearses, and what.
@@ -195,6 +200,10 @@ pub(super) struct Rehearsal {
     longest_stage: u64,
     rest: Rest,
     rehearsed: Rehearsed,
+    /// When the last look was; 0 if messages have come since.
+    looked: u64,
+    /// Ticks between two looks of a lane that was off its core, if others may do its work.
+    away: Option<u64>,
     /// Whether a message that led to a signal has come since the last look.
     was_busy: bool,
     /// Whether none had come between the last two looks.
@@ -227,6 +236,8 @@ impl Rehearsal {
             until_look: polls_per_look,
             due: 0,
             began: 0,
+            looked: 0,
+            away: rehearsing.is_shared.then(|| ticks(AWAY)),
             longest_stage: ticks(LONGEST_STAGE),
             rest: Rest::new(rehearsing.interval, ticks),
             rehearsed,
@@ -280,6 +291,7 @@ impl Rehearsal {
         if std::mem::take(&mut self.was_busy) {
             // The clock is left alone: on the host's thread, an empty poll follows each event.
             self.was_quiet = false;
+            self.looked = 0;
             return false;
         }
         self.filled > 0 && self.look()
@@ -292,6 +304,15 @@ impl Rehearsal {
             // The messages until now have warmed everything.
             self.due = self.due.max(now.saturating_add(self.rest.interval()));
         }
+        let since = now.saturating_sub(self.looked);
+        if self
+            .away
+            .is_some_and(|away| self.looked != 0 && since > away)
+        {
+            // It shares its core. Nobody can stand in for one that is taken off within a rehearsal.
+            self.due = self.due.max(now.saturating_add(self.rest.longest()));
+        }
+        self.looked = now;
         // A clock that was set back must not end the rehearsals.
         self.due = self.due.min(now.saturating_add(self.rest.longest()));
         now >= self.due

@@ -126,6 +126,7 @@ fn rehearsing<I: Inlet>(
     let how = Rehearsing {
         interval: Duration::ZERO,
         triggers: Triggers::new(kinds),
+        is_shared: false,
     };
     let Work {
         inlet,
@@ -213,6 +214,32 @@ fn a_message_that_only_updates_a_state_puts_no_rehearsal_off() {
     }
 }
 
+#[test]
+fn a_lane_that_was_away_does_not_rehearse_where_the_host_stands_in() {
+    if !lanes_rehearse() {
+        return;
+    }
+    for is_shared in [true, false] {
+        let (mut sender, mut work) = rehearsing(|ring| ring, &[EventKind::Trade]);
+        let how = Rehearsing {
+            interval: Duration::ZERO,
+            triggers: Triggers::new(&[EventKind::Trade]),
+            is_shared,
+        };
+        work.rehearse(&how, &Clock::new(false), 1, rehearsed());
+        send_event(&mut sender, 7);
+        assert_eq!(work.turn(BATCH), 1);
+        turn_until(&mut work, 1);
+        let before = count(&work);
+        for _ in 0..40 {
+            std::thread::sleep(Duration::from_millis(3));
+            assert_eq!(work.turn(BATCH), 0);
+        }
+        assert_eq!(count(&work) == before, is_shared);
+        turn_until(&mut work, before + 10);
+    }
+}
+
 /// Something to rehearse for a lane that finds no message.
 fn give<I: Inlet>(
     sender: &mut Sender,
@@ -274,6 +301,7 @@ fn head<A: Accept<Events> + Send>(timing: bool, head: A) -> (Sender, Work<Events
     let how = Rehearsing {
         interval: Duration::ZERO,
         triggers: Triggers::new(&[EventKind::Trade]),
+        is_shared: false,
     };
     let mut work = Work::new(inlet, Stage::Factor, head, trace, recorder, Counters::new());
     work.rehearse(&how, &clock, 1, rehearsed());
@@ -359,6 +387,7 @@ fn cold_rehearsals_owe_their_rest_and_their_time_is_told() {
     let how = Rehearsing {
         interval: Duration::ZERO,
         triggers: Triggers::new(&[EventKind::Trade]),
+        is_shared: false,
     };
     work.rehearse(&how, &clock, 1, reader.rehearsed());
     send_event(&mut sender, 1);
