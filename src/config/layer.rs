@@ -50,6 +50,7 @@ pub(super) struct Layer {
     instruments: Option<Object<InstrumentsLayer>>,
     limits: Option<Object<LimitsLayer>>,
     timing: Option<bool>,
+    timing_metadata: Option<bool>,
     health: Option<Object<HealthLayer>>,
     latency: Option<Object<LatencyLayer>>,
     capture: Option<Object<CaptureLayer>>,
@@ -176,6 +177,7 @@ impl Layer {
             config.slice_us = Some(slice.get() as u32);
         }
         set(&mut config.timing, self.timing);
+        set(&mut config.timing_metadata, self.timing_metadata);
         let Object(rings) = self.rings.unwrap_or_default();
         set(&mut config.rings.ingest, rings.ingest.map(Ranged::size));
         set(&mut config.rings.stage, rings.stage.map(Ranged::size));

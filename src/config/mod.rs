@@ -181,6 +181,9 @@ pub struct Config {
     pub limits: Limits,
     /// Whether hops are timed. Default true.
     pub timing: bool,
+    /// Whether each signal has eight values in front of its own that say how long its event took, for
+    /// strategies that look for them. Default false.
+    pub timing_metadata: bool,
     /// What counts as a stall, as silence and as too many refused events.
     pub health: Health,
     /// The latency report.
@@ -219,6 +222,7 @@ impl Default for Config {
             instruments: Instruments::default(),
             limits: Limits::default(),
             timing: true,
+            timing_metadata: false,
             health: Health::default(),
             latency: Latency::default(),
             capture: Capture::default(),
@@ -323,6 +327,13 @@ impl Config {
             return Err(Error::Config(
                 "overload.egress: block cannot be used with placement inline, where the thread that \
                  would wait is the one that makes room; expected conflate or drop-newest"
+                    .into(),
+            ));
+        }
+        if self.timing_metadata && !self.timing {
+            return Err(Error::Config(
+                "timing_metadata cannot be used with timing false, where no time is taken; expected timing true, \
+                 or no timing_metadata"
                     .into(),
             ));
         }

@@ -19,6 +19,7 @@ use selection::{Disabled, configured};
 
 mod selection;
 mod sizes;
+mod timing;
 
 /// A configuration's factor sets and models: found, read, matched with each other and within
 /// bounds. There is no thread, ring or clock yet.
@@ -106,7 +107,7 @@ impl Blueprint {
                 of_shard.push(copy);
             }
         }
-        let blueprint = boxed(|| Self {
+        let mut blueprint = boxed(|| Self {
             config: config.clone(),
             sets,
             factors,
@@ -115,6 +116,7 @@ impl Blueprint {
             infos,
             besides,
         });
+        blueprint.name_times()?;
         blueprint.check_sizes()?;
         Ok(blueprint)
     }
@@ -181,19 +183,27 @@ impl Blueprint {
         let (levels, outputs) = (self.levels(), self.widest_signal());
         let instruments = config.instruments.max;
         let callbacks = self.callbacks();
-        let (selection, triggers) = (self.selection.as_deref(), Triggers::new(&config.trigger));
+        let (timing, places) = (self.timing(), self.places());
+        let (selection, triggers) = (places.as_deref(), Triggers::new(&config.trigger));
         let pairs = Ingest::pairs(instruments);
         let factor = (0..shards).map(|shard| {
             let (shards, names) = (Shards::new(shards), names.clone());
             let share = shards.share(instruments);
             let banks = self.sets.iter().map(|set| bank(set, share));
-            let banks = banks.collect::<Result<_, Error>>()?;
-            Ok(match shards.count() {
+            let mut banks = banks.collect::<Result<Vec<_>, Error>>()?;
+            if let Some(timing) = &timing {
+                banks = timing.around(banks, share);
+            }
+            let stage = match shards.count() {
                 1 => Factor::new(banks, selection, triggers, names, pairs),
                 _ => {
                     let place = (shards, shard);
                     Factor::of_shard(place, banks, selection, triggers, names, pairs)
                 }
+            };
+            Ok(match &timing {
+                None => stage,
+                Some(_) => stage.with_arrival(),
             })
         });
         let factor = factor.collect::<Result<_, Error>>()?;
@@ -202,8 +212,12 @@ impl Blueprint {
             model.reserve(instruments);
         }
         let models = std::mem::take(&mut self.models).into_iter();
+        let models = models.map(|all| match &timing {
+            None => all,
+            Some(timing) => all.into_iter().map(|model| timing.before(model)).collect(),
+        });
         let names_of_models = self.infos.iter().map(|info| info.name.clone()).collect();
-        let factors = self.factors.len();
+        let factors = self.vector_width();
         Ok(boxed(|| Stages {
             ingest: Some(Ingest::new(levels, names.clone(), rules)),
             capture: None,

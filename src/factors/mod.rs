@@ -12,6 +12,7 @@
 //! | `bank` | one set's states for all instruments |
 //! | `ranged` | whole numbers within bounds, for parameters |
 //! | `registry` | the sets that a configuration can name |
+//! | `stamp` | stamps beside the factors, for timing metadata |
 //!
 //! ```
 //! use signal::factors::{Depth, FactorSet, NoParams, Registry};
@@ -130,6 +131,7 @@ mod bank;
 mod market;
 mod ranged;
 mod registry;
+mod stamp;
 mod test0000;
 
 pub use crate::messages::Instrument;
@@ -139,6 +141,7 @@ pub use bank::FactorBank;
 pub use market::{Market, MarketParams};
 pub use ranged::Ranged;
 pub use registry::{Entry, Prepared, Registry};
+pub(crate) use stamp::{End, StampBank};
 pub use test0000::Test0000;
 
 /// A factor set of `N` factors: the state of one instrument and the factors computed from it.

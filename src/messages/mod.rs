@@ -7,6 +7,7 @@
 //! | `marker` | a place in the sequence of events |
 //! | `market` | checked events as factor sets see them |
 //! | `names` | instrument names, shared with the host's thread |
+//! | `timing` | timing metadata: times in front of a signal's values |
 //! | `wire` | the layout of messages in a ring |
 
 use bytemuck::{Pod, Zeroable};
@@ -18,6 +19,7 @@ mod instrument;
 mod marker;
 pub mod market;
 mod names;
+pub(crate) mod timing;
 pub mod wire;
 
 pub use ids::{InstrumentId, ModelId, PairId};

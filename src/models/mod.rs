@@ -11,6 +11,7 @@
 //! | `onnx` | networks and classical models, from ONNX |
 //! | `load` | loads a model from a file: kind, limits, the check file |
 //! | `parsed` | a model, and what its file leaves open |
+//! | `timed` | a model with timing metadata in front of its values |
 //! | `iterations` | how many iterations of an ensemble run |
 //! | `check` | reference vectors in a file beside the model |
 //! | `room` | the memory that reading takes, asked for first |
@@ -26,6 +27,7 @@ mod onnx;
 mod parsed;
 mod room;
 mod test0000;
+mod timed;
 mod xgboost;
 
 use std::io;
@@ -41,6 +43,7 @@ pub(crate) use load::{Wanted, besides, load_copies};
 pub use none::NoModel;
 pub use onnx::Onnx;
 pub use test0000::Test0000;
+pub(crate) use timed::{Timed, with_times};
 pub use xgboost::XgBoost;
 
 /// A model. It runs on one thread at a time, its lane or, where that is away, the host's thread: it

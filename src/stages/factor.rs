@@ -67,6 +67,7 @@ pub struct Factor {
     values: Values,
     /// Places in `values` of the factors that are sent, unless all are.
     selection: Option<Box<[usize]>>,
+    /// The selected ones, and behind them the event's arrival if it is sent too.
     selected: Values,
     triggers: Triggers,
     /// By place. Without shards an instrument's place is its number.
@@ -193,6 +194,15 @@ impl Factor {
         }
     }
 
+    /// This stage, if it has a selection, with each event's arrival (TSC ticks, as the bits of a
+    /// value) behind the selected factors.
+    pub(crate) fn with_arrival(mut self) -> Self {
+        if let Some(places) = &self.selection {
+            self.selected = Values::new(places.len() + 1);
+        }
+        self
+    }
+
     /// The instrument's place in this stage.
     #[inline]
     fn place(&self, id: InstrumentId) -> InstrumentId {
@@ -281,7 +291,7 @@ impl Factor {
             }
             self.update(id, &event.body);
             if triggered {
-                self.compute(id);
+                self.compute(id, &event.meta);
             }
         }));
         if let Err(payload) = caught {
@@ -378,7 +388,7 @@ impl Factor {
             let caught = catch_unwind(AssertUnwindSafe(|| {
                 self.update(id, &Body::IndexPrice(*index));
                 if triggered {
-                    self.compute(id);
+                    self.compute(id, &event.meta);
                 }
             }));
             member = next;
@@ -408,7 +418,7 @@ impl Factor {
     }
 
     #[inline]
-    fn compute(&mut self, id: InstrumentId) {
+    fn compute(&mut self, id: InstrumentId, meta: &Meta) {
         let mut rest = &mut self.values[..];
         for (place, (bank, &width)) in self.banks.iter_mut().zip(&self.widths).enumerate() {
             self.at = place;
@@ -419,6 +429,9 @@ impl Factor {
         if let Some(places) = &self.selection {
             for (value, &place) in self.selected.iter_mut().zip(places) {
                 *value = self.values[place];
+            }
+            if let Some(arrival) = self.selected.get_mut(places.len()) {
+                *arrival = f64::from_bits(meta.arrival);
             }
         }
     }

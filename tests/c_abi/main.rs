@@ -14,4 +14,5 @@ mod scenarios;
 mod sources;
 mod started;
 mod strategy_churn;
+mod values;
 mod wrapper;

@@ -84,6 +84,91 @@ SCENARIO(models) {
   return 0;
 }
 
+namespace {
+
+// What a strategy in use does with its values.
+std::vector<double> own(const std::vector<double> &values) {
+  if (values.size() > 8 && values[0] == -999.0) return {values.begin() + 8, values.end()};
+  return {};
+}
+
+void check_times(const std::vector<double> &values) {
+  CHECK(values.size() > 8 && values[0] == -999.0);
+  CHECK(0.0 <= values[1] && values[1] <= values[3] && values[3] <= values[4] && values[4] <= values[5]);
+  CHECK(values[2] >= 0.0);
+  CHECK_EQ(static_cast<std::size_t>(values[6]), values.size() - 8);
+  CHECK_EQ(values[7], 0.0);
+}
+
+void keep(const char *, long long, const double *values, int count, void *user_data) {
+  static_cast<std::vector<std::vector<double>> *>(user_data)->emplace_back(values, values + count);
+}
+
+enum class Way { kPoll, kInlined, kOnData, kBatch };
+
+// The values of the signals of 40 Depths, which arrive in this way.
+std::vector<std::vector<double>> values_of(const Plugin &plugin, const std::string &config, Way way) {
+  std::vector<std::vector<double>> got;
+  void *handle = plugin.create(config.c_str());
+  if (handle == nullptr) std::fprintf(stderr, "create: %s\n", plugin.last_error());
+  CHECK(handle != nullptr);
+  const signal_egress_t *egress = plugin.egress(handle);
+  if (way != Way::kBatch) plugin.register_callback(handle, keep, &got);
+  const auto take = [&] {
+    if (way == Way::kInlined) {
+      signal_poll(handle, egress, plugin.poll_callbacks);
+    } else if (way == Way::kBatch) {
+      signal_result_t results[8];
+      const int count = plugin.poll_batch(handle, results, 8);
+      for (int index = 0; index < count; ++index) {
+        got.emplace_back(results[index].values, results[index].values + results[index].count);
+      }
+    } else {
+      plugin.poll_callbacks(handle);
+    }
+  };
+  for (int event = 0; event < 40; ++event) {
+    const Depth d = depth(event % 3 == 0 ? "btc_usdt" : "eth_usdt", event, 10.0 + event / 3.0, 21.0);
+    take();
+    plugin.on_data(handle, kDepth, &d);
+  }
+  CHECK(wait_for([&] {
+    take();
+    return got.size() == 40;
+  }));
+  plugin.destroy(handle);
+  return got;
+}
+
+}  // namespace
+
+SCENARIO(timing_metadata) {
+  const Plugin plugin;
+  for (const char *placement : {"inline", "fused", "split"}) {
+    for (const Way way : {Way::kPoll, Way::kInlined, Way::kOnData, Way::kBatch}) {
+      std::string keys = std::string(R"({"model":"none","placement":")") + placement + '"';
+      if (way == Way::kOnData) keys += R"(,"deliver":"on_data")";
+      const auto plain = values_of(plugin, keys + "}", way);
+      const auto timed = values_of(plugin, keys + R"(,"timing_metadata":true})", way);
+      for (std::size_t signal = 0; signal < plain.size(); ++signal) {
+        CHECK(own(plain[signal]).empty());
+        check_times(timed[signal]);
+        const std::vector<double> values = own(timed[signal]);
+        CHECK_EQ(values.size(), plain[signal].size());
+        CHECK_EQ(std::memcmp(values.data(), plain[signal].data(), values.size() * sizeof(double)), 0);
+      }
+    }
+  }
+  void *handle = plugin.create(R"({"model":"none","timing_metadata":true})");
+  CHECK(handle != nullptr);
+  CHECK_EQ(text(plugin.value_name(handle, 0, 5)), "timing.total_us");
+  CHECK_EQ(text(plugin.value_name(handle, 0, 8)), "spread");
+  plugin.destroy(handle);
+  CHECK(plugin.create(R"({"timing":false,"timing_metadata":true})") == nullptr);
+  CHECK(has(plugin.last_error(), "timing_metadata cannot be used with timing false"));
+  return 0;
+}
+
 // A host stops polling for a while, and the numbers show what it lost.
 SCENARIO(numbers_show_each_gap) {
   const Plugin plugin;

@@ -18,3 +18,4 @@ mod report;
 mod shards;
 mod slow_signals;
 mod stateful_models;
+mod timing_metadata;

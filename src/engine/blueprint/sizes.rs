@@ -34,7 +34,7 @@ impl Blueprint {
         };
         let levels = self.levels();
         let widest = wire::event_values(levels)
-            .max(self.factors.len())
+            .max(self.vector_width())
             .max(self.widest_signal());
         let stage = ring("rings.stage", rings.stage, Signals::words(widest));
         let between_lanes = self.config.placement.rings(self.config.shards);
@@ -100,7 +100,7 @@ impl Blueprint {
     /// allocation would end the host's process.
     pub(super) fn check_sizes(&self) -> Result<(), Error> {
         for (values, what) in [
-            (self.factors.len(), "factors"),
+            (self.vector_width(), "factors"),
             (self.widest_signal(), "values in a callback"),
         ] {
             if values > MAX_VALUES {
