@@ -780,6 +780,11 @@ typedef struct {
    event takes longer than `deliver_budget_us`. 0 where nobody stands in for a lane.
    */
   uint64_t deliver_late_begun;
+  /*
+   Signals dropped because they were older than `max_age_us` when they would have been
+   delivered. Their numbers are not in `egress_gap`.
+   */
+  uint64_t dropped_egress_too_old;
 } signal_stats_t;
 
 /*
@@ -1228,7 +1233,7 @@ double signal_stamp_ns(void *handle);
 
 #ifdef SIGNAL_ASSERT
 SIGNAL_ASSERT(sizeof(signal_instrument_t) == 32 && sizeof(signal_egress_t) == 24);
-SIGNAL_ASSERT(sizeof(signal_result_t) == 48 && sizeof(signal_stats_t) == 408);
+SIGNAL_ASSERT(sizeof(signal_result_t) == 48 && sizeof(signal_stats_t) == 416);
 SIGNAL_ASSERT(sizeof(signal_hop_t) == 64 && sizeof(signal_lane_t) == 104 && sizeof(signal_ring_t) == 80);
 #undef SIGNAL_ASSERT
 #endif

@@ -36,6 +36,7 @@ pub(super) struct Layer {
     deliver: Option<Deliver>,
     deliver_budget_us: Option<DeliverBudget>,
     stand_in_us: Option<Ranged<0, 10_000>>,
+    max_age_us: Option<Ranged<1, 60_000_000>>,
     placement: Option<PlacementKey>,
     shards: Option<Ranged<1, { Shards::MAX as u64 }>>,
     cores: Option<Vec<CoreNumber>>,
@@ -161,6 +162,9 @@ impl Layer {
         set(&mut config.deliver, self.deliver);
         set(&mut config.deliver_budget_us, self.deliver_budget_us);
         set(&mut config.stand_in_us, self.stand_in_us.map(Ranged::get));
+        if let Some(age) = self.max_age_us {
+            config.max_age_us = Some(age.get());
+        }
         set(
             &mut config.placement,
             self.placement.map(|PlacementKey(placement)| placement),

@@ -140,6 +140,10 @@ pub struct Config {
     /// 0 to 10,000, the host's thread does its work. 0 means never. Default 5.
     #[cfg_attr(test, schemars(range(max = 10_000)))]
     pub stand_in_us: u64,
+    /// A signal that is older than this when it would be delivered is dropped and counted, us, 1 to
+    /// 60,000,000, from the arrival of its event on. Default: none is too old.
+    #[cfg_attr(test, schemars(range(min = 1, max = 60_000_000)))]
+    pub max_age_us: Option<u64>,
     /// Which stages share a lane. Default `auto`.
     #[serde(serialize_with = "write_placement")]
     #[cfg_attr(test, schemars(with = "schema::PlacementKey"))]
@@ -209,6 +213,7 @@ impl Default for Config {
             deliver: Deliver::Poll,
             deliver_budget_us: DeliverBudget::Auto,
             stand_in_us: 5,
+            max_age_us: None,
             placement: Placement::Auto,
             shards: 1,
             cores: None,
@@ -330,15 +335,22 @@ impl Config {
                     .into(),
             ));
         }
-        if self.timing_metadata && !self.timing {
-            return Err(Error::Config(
-                "timing_metadata cannot be used with timing false, where no time is taken; expected timing true, \
-                 or no timing_metadata"
-                    .into(),
-            ));
-        }
+        self.check_timing()?;
         self.check_scheduling()?;
         self.rules().map(drop)
+    }
+
+    fn check_timing(&self) -> Result<(), Error> {
+        let timed = [
+            ("timing_metadata", self.timing_metadata),
+            ("max_age_us", self.max_age_us.is_some()),
+        ];
+        match timed.iter().find(|(_, is_set)| *is_set && !self.timing) {
+            Some((key, _)) => Err(Error::Config(format!(
+                "{key} cannot be used with timing false, where no time is taken; expected timing true, or no {key}"
+            ))),
+            None => Ok(()),
+        }
     }
 
     fn check_scheduling(&self) -> Result<(), Error> {

@@ -363,7 +363,7 @@ mod tests {
     #[test]
     fn bounds_and_defaults_are_the_same_wherever_they_stand() {
         let numbers = numbers(&schema());
-        assert_eq!(numbers.len(), 15);
+        assert_eq!(numbers.len(), 16);
         for (section, key, value) in numbers {
             let number = |name: &str| value[name].as_i64().unwrap();
             let (low, high) = (number("minimum"), number("maximum"));

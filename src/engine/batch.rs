@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Poller;
-use super::poller::{Lent, record};
+use super::poller::{Lent, NO_MAX_AGE, record};
 use crate::messages::wire::{Signals, Wire};
 use crate::messages::{InstrumentId, Name, Signal};
 use crate::telemetry::slowest::SlowSignal;
@@ -42,6 +42,9 @@ impl Poller {
     /// previous batch. They count as delivered. One slot of the ring is never lent: if the
     /// ring is full of ready signals, one of them is left for the next batch. If there is
     /// nothing new, this takes one acquire load, a compare and a prefetch.
+    ///
+    /// Signals that are older than `max_age_us` are dropped. A batch ends before such a signal: the
+    /// next one drops it.
     #[inline]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn poll_batch(&mut self, max: usize) -> Batch<'_> {
@@ -59,13 +62,17 @@ impl Poller {
         // only when there is news would then never come back to free it. A ring of one slot,
         // which no JSON can configure, cannot spare any.
         let most = (self.signals.capacity() - 1).max(1);
-        let count = ready.min(max).min(most);
+        let most = max.min(most);
+        let (count, taken) = match self.max_age {
+            NO_MAX_AGE => (ready.min(most), None),
+            _ => self.in_time(ready, most),
+        };
         if count == 0 {
             return 0;
         }
         self.lent = Lent {
             count,
-            taken: self.clock.stamp(),
+            taken: taken.unwrap_or_else(|| self.clock.stamp()),
             recorded: false,
         };
         self.count_taken(count as u64);
@@ -76,6 +83,32 @@ impl Poller {
             }
         }
         count
+    }
+
+    /// Drops the oldest of the `ready` signals as long as they are too old, unless none is wanted.
+    /// Returns how many of those behind them, at most `most`, come before one that is too old, and
+    /// when.
+    #[inline(never)]
+    fn in_time(&mut self, ready: usize, most: usize) -> (usize, Option<u64>) {
+        let now = self.clock.stamp();
+        let mut left = if most == 0 { 0 } else { ready };
+        while left > 0
+            && let Some(sequence) = self.too_old(0, now)
+        {
+            self.signals.release(1);
+            self.note_dropped(sequence);
+            left -= 1;
+        }
+        let wanted = 0..left.min(most);
+        let in_time = wanted.take_while(|&nth| self.too_old(nth, now).is_none());
+        (in_time.count(), Some(now))
+    }
+
+    /// The number of the `nth` signal in the ring if that is too old.
+    fn too_old(&self, nth: usize, now: u64) -> Option<u64> {
+        let signal = self.lent_signal(nth)?;
+        self.is_too_old(&signal.meta, now)
+            .then_some(signal.sequence)
     }
 
     /// The `nth` signal of the last batch.

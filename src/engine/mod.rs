@@ -169,12 +169,12 @@ impl Engine {
         loop {
             let ready = wait.ready(&mut self.poller);
             for _ in 0..ready {
-                self.poller.take(|name, signal| {
+                let taken = self.poller.take(|name, signal| {
                     wait.taken(signal.meta.input_sequence);
                     on_signal(name, signal);
                 });
+                delivered += usize::from(taken);
             }
-            delivered += ready;
             if ready == 0 || wait.is_over() {
                 break;
             }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::Instruments;
 use crate::messages::wire::{self, Signals, Wire};
-use crate::messages::{Instrument, InstrumentId, Name, Names, Signal};
+use crate::messages::{Instrument, InstrumentId, Meta, Name, Names, Signal};
 use crate::os::clock::Clock;
 use crate::sync::padded::Values;
 use crate::sync::ring::Receiver;
@@ -20,6 +20,8 @@ pub struct Poller {
     pub(super) signals: Receiver,
     pub(super) at_host: HostCursors,
     pub(super) next_sequence: u64,
+    /// The oldest that a signal may be when it is taken, ticks.
+    pub(super) max_age: u64,
     pub(super) names: Arc<Names>,
     pub(super) clock: Clock,
     pub(super) recorder: Option<Recorder>,
@@ -33,6 +35,9 @@ pub struct Poller {
     pub(super) lent: Lent,
 }
 
+/// A `max_age` that no signal reaches.
+pub(super) const NO_MAX_AGE: u64 = u64::MAX;
+
 /// The signals of the last batch; they are the oldest in the ring.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Lent {
@@ -43,20 +48,19 @@ pub(super) struct Lent {
 }
 
 impl Poller {
-    /// Passes every signal that is ready now to `on_signal`, oldest first, and returns their
-    /// number. If there is nothing new, this takes one acquire load, a compare and a
+    /// Passes every signal that is ready now to `on_signal`, oldest first, and returns how many it
+    /// got: not those that are older than `max_age_us`, which are dropped. If there is nothing new, this takes one acquire load, a compare and a
     /// prefetch, all inlined into the caller.
     #[inline]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn poll(&mut self, mut on_signal: impl FnMut(&Name, Signal<'_>)) -> usize {
         let ready = self.begin();
-        for _ in 0..ready {
-            if !self.take(&mut on_signal) {
-                break;
-            }
+        let mut taken = 0;
+        while taken < ready && self.take(&mut on_signal) {
+            taken += 1;
         }
         self.record_last();
-        ready
+        taken
     }
 
     /// Begins a poll and updates the ring's high-water mark. Returns the number of signals
@@ -91,25 +95,31 @@ impl Poller {
         Some((self.names.get(id)?, self.names.instrument(id)?))
     }
 
-    /// Takes the oldest signal out of the ring and then passes it on. So it is not taken
-    /// again if `on_signal` unwinds.
+    /// Takes the oldest signal that is not too old out of the ring and then passes it on. So it is
+    /// not taken again if `on_signal` unwinds. Drops those before it.
     #[inline]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub(crate) fn take<R>(&mut self, on_signal: impl FnOnce(&Name, Signal<'_>) -> R) -> bool {
         self.record_last();
-        // Stamped once poll has found the signal, before its payload is read. Reading takes
-        // as long as the stamp, and as a stamp is not a barrier, the two happen at the same
-        // time.
-        let now = self.clock.stamp();
-        let values = &mut self.values;
-        let received = self.signals.try_receive(|words| {
-            let (signal, published) = Signals::decode(words);
-            let count = signal.values.len().min(values.len());
-            wire::copy(&signal.values[..count], values);
-            (signal.sequence, signal.meta, signal.model, count, published)
-        });
-        let Some((sequence, meta, model, count, published)) = received else {
-            return false;
+        let (now, (sequence, meta, model, count, published)) = loop {
+            // Stamped once poll has found the signal, before its payload is read. Reading takes
+            // as long as the stamp, and as a stamp is not a barrier, the two happen at the same
+            // time.
+            let now = self.clock.stamp();
+            let values = &mut self.values;
+            let received = self.signals.try_receive(|words| {
+                let (signal, published) = Signals::decode(words);
+                let count = signal.values.len().min(values.len());
+                wire::copy(&signal.values[..count], values);
+                (signal.sequence, signal.meta, signal.model, count, published)
+            });
+            let Some(received) = received else {
+                return false;
+            };
+            if !self.is_too_old(&received.1, now) {
+                break (now, received);
+            }
+            self.note_dropped(received.0);
         };
         self.count_taken(1);
         self.note_gap(sequence);
@@ -140,8 +150,30 @@ impl Poller {
         true
     }
 
+    /// Whether a signal with this head is too old to be handed out at `now`.
+    #[inline]
+    pub(super) fn is_too_old(&self, meta: &Meta, now: u64) -> bool {
+        now.saturating_sub(meta.arrival) > self.max_age
+    }
+
+    /// Counts a signal that was taken out of the ring and is not handed out. Its number is not
+    /// missing.
+    #[cold]
+    pub(super) fn note_dropped(&mut self, sequence: u64) {
+        self.move_on(1);
+        self.note_gap(sequence);
+        self.counters.bump(Counter::DroppedEgressTooOld);
+    }
+
     #[inline]
     pub(super) fn count_taken(&mut self, signals: u64) {
+        self.move_on(signals);
+        self.counters.add(Counter::Delivered, signals);
+    }
+
+    /// Tells an inlined poll that so many signals are out of the ring, or lent.
+    #[inline]
+    fn move_on(&mut self, signals: u64) {
         let taken = &self.at_host.taken;
         taken.store(
             taken.load(Ordering::Relaxed).wrapping_add(signals),
@@ -151,7 +183,6 @@ impl Poller {
         self.at_host
             .next
             .store(next.addr() as u64, Ordering::Relaxed);
-        self.counters.add(Counter::Delivered, signals);
     }
 
     /// Counts the numbers between the last signal's and this one's.

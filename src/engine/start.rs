@@ -9,7 +9,7 @@ use super::delivery::Delivery;
 use super::feeder::{Feeder, Markers};
 use super::outputs::Outputs;
 use super::places::Places;
-use super::poller::Poller;
+use super::poller::{NO_MAX_AGE, Poller};
 use super::runtime::{Running, Runtime};
 use super::stand_in;
 use crate::config::{Config, Deliver};
@@ -118,6 +118,9 @@ impl Engine {
         files.start(blueprint.config(), &runtime, cores, room)?;
         runtime.begin_files()?;
 
+        let max_age = blueprint.config().max_age_us;
+        let ticks = |us: u64| supervision.clock.ticks(us * 1000);
+        let max_age = max_age.map_or(NO_MAX_AGE, ticks);
         let next = pipeline.signals.address(0).addr() as u64;
         cursors.next.store(next, Ordering::Relaxed);
         Ok(boxed(|| Self {
@@ -139,6 +142,7 @@ impl Engine {
                 signals: pipeline.signals,
                 at_host: cursors,
                 next_sequence: 1,
+                max_age,
                 names,
                 clock: supervision.clock,
                 recorder: Some(host.recorder),

@@ -112,8 +112,10 @@ fn deliver(inside: &Inside, taken: Option<EventKind>) {
     let _poll = Poll(inside);
     while ready > 0 {
         let made = hand_out(inside, ready, |signal| wait.taken(signal.input));
-        // The handle was destroyed, or the callback was removed.
-        if made < ready || !inside.is_live() || wait.is_over() {
+        // The handle was destroyed, or the callback was removed, or all were too old (and a callback
+        // can remove itself).
+        let is_removed = this.callback.get().0.is_none();
+        if made == 0 || is_removed || !inside.is_live() || wait.is_over() {
             return;
         }
         ready = ready_in_time(this, &mut wait);

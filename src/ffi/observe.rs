@@ -120,7 +120,8 @@ fn stats_of(
         dropped_ingest_timeout dropped_stage_stopped dropped_egress_timeout dropped_egress_stopped
         conflated_egress panics model_vectors_missed capture_written capture_missed capture_failed
         dropped_ingest_stopped lost_stage_parts index_copies index_copies_ended latency_beyond
-        report_ended deliver_late rehearsals stood_in deliver_late_begun;
+        report_ended deliver_late rehearsals stood_in deliver_late_begun
+        dropped_egress_too_old;
         size: size,
         in_flight: counters.in_flight(),
         queued: counters.queued(),

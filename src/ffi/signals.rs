@@ -182,7 +182,8 @@ pub extern "C" fn signal_egress(handle: *mut c_void) -> *const signal_egress_t {
 }
 
 /// Hands `ready` signals to the callback and returns how many it got. That is fewer if the handle
-/// was destroyed, if this is the child of a fork, or if the callback was removed.
+/// was destroyed, if this is the child of a fork, if the callback was removed, or if some were too
+/// old.
 #[inline]
 pub(super) fn hand_out(inside: &Inside, ready: usize, mut taken: impl FnMut(&CSignal)) -> usize {
     let this = inside.handle();

@@ -189,6 +189,9 @@ pub struct signal_stats_t {
     /// so that `signal_on_data` could not do it: something else took the lane's core, or the
     /// event takes longer than `deliver_budget_us`. 0 where nobody stands in for a lane.
     pub deliver_late_begun: u64,
+    /// Signals dropped because they were older than `max_age_us` when they would have been
+    /// delivered. Their numbers are not in `egress_gap`.
+    pub dropped_egress_too_old: u64,
 }
 
 /// One signal of a batch. `symbol` and `values` point into the library's memory: the

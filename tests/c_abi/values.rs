@@ -1,8 +1,13 @@
-//! What a host finds in the values of its signals.
+//! What a host finds in the values of its signals, and which it does not get.
 
 use super::scenarios::scenario;
 
 #[test]
-fn timing_metadata_stands_in_front_of_the_values() {
+fn timing_metadata() {
     scenario("timing_metadata", 0);
+}
+
+#[test]
+fn signals_that_are_too_old() {
+    scenario("signals_that_are_too_old", 0);
 }

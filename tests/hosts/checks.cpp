@@ -137,7 +137,8 @@ void check_accounts(const signal_stats_t &stats, std::uint64_t queued) {
   CHECK_EQ(stats.index_copies_ended, stats.index_copies);
   CHECK_EQ(stats.queued, queued);
   CHECK_EQ(stats.signals, stats.delivered + stats.conflated_egress + stats.dropped_egress_ring_full +
-                              stats.dropped_egress_timeout + stats.dropped_egress_stopped + queued);
+                              stats.dropped_egress_timeout + stats.dropped_egress_stopped +
+                              stats.dropped_egress_too_old + queued);
   CHECK_EQ(stats.triggered, stats.signals);
   CHECK_EQ(stats.predicted, stats.signals);
 }

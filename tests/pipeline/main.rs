@@ -9,6 +9,7 @@ mod computing;
 mod dynamic_sets;
 mod factors;
 mod markers;
+mod max_age;
 mod model_lanes;
 mod overload;
 mod promises;

@@ -54,7 +54,7 @@ stats! {
     refused_concurrent, model_vectors_missed, capture_written, capture_missed, capture_failed,
     dropped_ingest_stopped, lost_stage_parts, failed, index_copies, index_copies_ended,
     latency_beyond, report_ended, deliver_late, rehearsals,
-    stood_in, lane_away, lane_away_ns, deliver_late_begun,
+    stood_in, lane_away, lane_away_ns, deliver_late_begun, dropped_egress_too_old,
 }
 
 /// One row of the hop table (`signal_hop_t`).

@@ -190,7 +190,7 @@ struct Random {
 // Signals that were numbered and will never be delivered.
 std::uint64_t lost(const signal_stats_t &stats) {
   return stats.conflated_egress + stats.dropped_egress_ring_full + stats.dropped_egress_timeout +
-         stats.dropped_egress_stopped;
+         stats.dropped_egress_stopped + stats.dropped_egress_too_old;
 }
 
 double now() {
