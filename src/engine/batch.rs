@@ -95,20 +95,12 @@ impl Poller {
         while left > 0
             && let Some(sequence) = self.too_old(0, now)
         {
-            self.signals.release(1);
-            self.note_dropped(sequence);
+            self.drop_oldest(sequence);
             left -= 1;
         }
         let wanted = 0..left.min(most);
         let in_time = wanted.take_while(|&nth| self.too_old(nth, now).is_none());
         (in_time.count(), Some(now))
-    }
-
-    /// The number of the `nth` signal in the ring if that is too old.
-    fn too_old(&self, nth: usize, now: u64) -> Option<u64> {
-        let signal = self.lent_signal(nth)?;
-        self.is_too_old(&signal.meta, now)
-            .then_some(signal.sequence)
     }
 
     /// The `nth` signal of the last batch.

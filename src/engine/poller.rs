@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::Instruments;
 use crate::messages::wire::{self, Signals, Wire};
-use crate::messages::{Instrument, InstrumentId, Meta, Name, Names, Signal};
+use crate::messages::{Instrument, InstrumentId, Name, Names, Signal};
 use crate::os::clock::Clock;
 use crate::sync::padded::Values;
 use crate::sync::ring::Receiver;
@@ -56,7 +56,10 @@ impl Poller {
     pub fn poll(&mut self, mut on_signal: impl FnMut(&Name, Signal<'_>)) -> usize {
         let ready = self.begin();
         let mut taken = 0;
-        while taken < ready && self.take(&mut on_signal) {
+        for _ in 0..ready {
+            if !self.take(&mut on_signal) {
+                break;
+            }
             taken += 1;
         }
         self.record_last();
@@ -101,25 +104,22 @@ impl Poller {
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub(crate) fn take<R>(&mut self, on_signal: impl FnOnce(&Name, Signal<'_>) -> R) -> bool {
         self.record_last();
-        let (now, (sequence, meta, model, count, published)) = loop {
-            // Stamped once poll has found the signal, before its payload is read. Reading takes
-            // as long as the stamp, and as a stamp is not a barrier, the two happen at the same
-            // time.
-            let now = self.clock.stamp();
-            let values = &mut self.values;
-            let received = self.signals.try_receive(|words| {
-                let (signal, published) = Signals::decode(words);
-                let count = signal.values.len().min(values.len());
-                wire::copy(&signal.values[..count], values);
-                (signal.sequence, signal.meta, signal.model, count, published)
-            });
-            let Some(received) = received else {
-                return false;
-            };
-            if !self.is_too_old(&received.1, now) {
-                break (now, received);
-            }
-            self.note_dropped(received.0);
+        if self.max_age != NO_MAX_AGE {
+            self.drop_too_old();
+        }
+        // Stamped once poll has found the signal, before its payload is read. Reading takes
+        // as long as the stamp, and as a stamp is not a barrier, the two happen at the same
+        // time.
+        let now = self.clock.stamp();
+        let values = &mut self.values;
+        let received = self.signals.try_receive(|words| {
+            let (signal, published) = Signals::decode(words);
+            let count = signal.values.len().min(values.len());
+            wire::copy(&signal.values[..count], values);
+            (signal.sequence, signal.meta, signal.model, count, published)
+        });
+        let Some((sequence, meta, model, count, published)) = received else {
+            return false;
         };
         self.count_taken(1);
         self.note_gap(sequence);
@@ -150,16 +150,26 @@ impl Poller {
         true
     }
 
-    /// Whether a signal with this head is too old to be handed out at `now`.
-    #[inline]
-    pub(super) fn is_too_old(&self, meta: &Meta, now: u64) -> bool {
-        now.saturating_sub(meta.arrival) > self.max_age
+    /// Drops the oldest signals as long as they are too old. None is lent.
+    #[cold]
+    #[inline(never)]
+    fn drop_too_old(&mut self) {
+        let now = self.clock.stamp();
+        while let Some(sequence) = self.too_old(0, now) {
+            self.drop_oldest(sequence);
+        }
     }
 
-    /// Counts a signal that was taken out of the ring and is not handed out. Its number is not
-    /// missing.
-    #[cold]
-    pub(super) fn note_dropped(&mut self, sequence: u64) {
+    /// The number of the `nth` signal in the ring if that is too old at `now`.
+    pub(super) fn too_old(&self, nth: usize, now: u64) -> Option<u64> {
+        let (signal, _) = Signals::decode(self.signals.peek(nth)?);
+        let age = now.saturating_sub(signal.meta.arrival);
+        (age > self.max_age).then_some(signal.sequence)
+    }
+
+    /// Drops the oldest signal, which has this number. The number is seen, so it is not missing.
+    pub(super) fn drop_oldest(&mut self, sequence: u64) {
+        self.signals.release(1);
         self.move_on(1);
         self.note_gap(sequence);
         self.counters.bump(Counter::DroppedEgressTooOld);

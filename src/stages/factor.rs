@@ -291,7 +291,7 @@ impl Factor {
             }
             self.update(id, &event.body);
             if triggered {
-                self.compute(id, &event.meta);
+                self.compute(id);
             }
         }));
         if let Err(payload) = caught {
@@ -304,7 +304,7 @@ impl Factor {
         out(FactorVector {
             meta: event.meta,
             ends: event.ends,
-            values: self.vector(),
+            values: self.vector(event.meta.arrival),
         });
         Applied::HandedOn
     }
@@ -388,7 +388,7 @@ impl Factor {
             let caught = catch_unwind(AssertUnwindSafe(|| {
                 self.update(id, &Body::IndexPrice(*index));
                 if triggered {
-                    self.compute(id, &event.meta);
+                    self.compute(id);
                 }
             }));
             member = next;
@@ -409,7 +409,7 @@ impl Factor {
                         ..event.meta
                     },
                     ends,
-                    values: self.vector(),
+                    values: self.vector(event.meta.arrival),
                 });
                 applied = Applied::HandedOn;
             }
@@ -418,7 +418,7 @@ impl Factor {
     }
 
     #[inline]
-    fn compute(&mut self, id: InstrumentId, meta: &Meta) {
+    fn compute(&mut self, id: InstrumentId) {
         let mut rest = &mut self.values[..];
         for (place, (bank, &width)) in self.banks.iter_mut().zip(&self.widths).enumerate() {
             self.at = place;
@@ -430,18 +430,20 @@ impl Factor {
             for (value, &place) in self.selected.iter_mut().zip(places) {
                 *value = self.values[place];
             }
-            if let Some(arrival) = self.selected.get_mut(places.len()) {
-                *arrival = f64::from_bits(meta.arrival);
-            }
         }
     }
 
-    /// The factors computed last.
+    /// The factors computed last, for an event that arrived then.
     #[inline]
-    fn vector(&self) -> &[f64] {
+    fn vector(&mut self, arrival: u64) -> &[f64] {
         match &self.selection {
             None => &self.values,
-            Some(_) => &self.selected,
+            Some(places) => {
+                if let Some(last) = self.selected.get_mut(places.len()) {
+                    *last = f64::from_bits(arrival);
+                }
+                &self.selected
+            }
         }
     }
 }
