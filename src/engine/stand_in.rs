@@ -161,7 +161,10 @@ mod tests {
         // The next one is as slow.
         assert_eq!(attempt(108), Attempt::Slow);
         assert_eq!(may(&host_of), [false, false, false, false, true]);
-        assert_eq!(Snapshot::of(&[counters.clone()]).get(Counter::StoodIn), 5);
+        assert_eq!(
+            Snapshot::of(std::slice::from_ref(&counters)).get(Counter::StoodIn),
+            5
+        );
 
         let fast = host(Duration::ZERO, 1, ANY);
         assert_eq!(fast.handle_one(7, &control, &counters), Attempt::Handled);
