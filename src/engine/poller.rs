@@ -49,8 +49,8 @@ pub(super) struct Lent {
 
 impl Poller {
     /// Passes every signal that is ready now to `on_signal`, oldest first, and returns how many it
-    /// got: not those that are older than `max_age_us`, which are dropped. If there is nothing new, this takes one acquire load, a compare and a
-    /// prefetch, all inlined into the caller.
+    /// got: not those that are older than `max_age_us`, which are dropped. If there is nothing new,
+    /// this takes one acquire load, a compare and a prefetch, all inlined into the caller.
     #[inline]
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub fn poll(&mut self, mut on_signal: impl FnMut(&Name, Signal<'_>)) -> usize {
@@ -104,8 +104,8 @@ impl Poller {
     #[cfg_attr(realtime_sanitizer, sanitize(realtime = "nonblocking"))]
     pub(crate) fn take<R>(&mut self, on_signal: impl FnOnce(&Name, Signal<'_>) -> R) -> bool {
         self.record_last();
-        if self.max_age != NO_MAX_AGE {
-            self.drop_too_old();
+        if self.max_age != NO_MAX_AGE && !self.drop_too_old() {
+            return false;
         }
         // Stamped once poll has found the signal, before its payload is read. Reading takes
         // as long as the stamp, and as a stamp is not a barrier, the two happen at the same
@@ -150,14 +150,20 @@ impl Poller {
         true
     }
 
-    /// Drops the oldest signals as long as they are too old. None is lent.
+    /// Drops the oldest signals as long as they are too old. None is lent. Returns whether the oldest
+    /// is young enough: one that comes later may be too old again.
     #[cold]
     #[inline(never)]
-    fn drop_too_old(&mut self) {
+    fn drop_too_old(&mut self) -> bool {
         let now = self.clock.stamp();
-        while let Some(sequence) = self.too_old(0, now) {
+        while self.signals.peek(0).is_some() {
+            // It stays the oldest: nobody else takes signals.
+            let Some(sequence) = self.too_old(0, now) else {
+                return true;
+            };
             self.drop_oldest(sequence);
         }
+        false
     }
 
     /// The number of the `nth` signal in the ring if that is too old at `now`.
