@@ -262,7 +262,7 @@ fn pace_of_a_session_and_of_all_goals() {
     if goals.is_comparable() {
         assert_eq!(goals.all("goals/*/met").len(), 19);
         goals.says("the stages' work, fused 10.0 ms / fused 10.0 us: ");
-        goals.says("fused 100.0 ms, 332 Trades / fused 10.0 us: ");
+        goals.says("fused 100.0 ms, 332 others / fused 10.0 us: ");
     }
     let (code, _, err) = run(PACE, "--quick --session missing.csv");
     assert!(code == Some(1) && err.contains("missing.csv"), "{err}");
